@@ -1,0 +1,141 @@
+# Everything one does in this repository, the same here and in CI. `make help` lists the targets.
+# Needs only make and CPython >= 3.11: each target sets up what it uses, once.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+# A half-made file, or environment, is made again.
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON := $(BIN)/python
+# Twice quiet: only errors.
+PIP := $(PYTHON) -m pip -qq --disable-pip-version-check
+RUNTIME := $(VENV)/.runtime
+DEV := $(VENV)/.dev
+
+# The folders of Python code that exist.
+CODE := $(wildcard src tests bench examples tools)
+
+# The first Python that is new enough and can make environments. Each candidate is really started,
+# because a version manager's shim may be on PATH without an interpreter behind it.
+FIND_PYTHON = \
+	for candidate in python3 python3.14 python3.13 python3.12 python3.11 \
+		"$$HOME"/.pyenv/versions/3.1[1-9]*/bin/python3; do \
+		found=$$("$$candidate" -c 'import ensurepip, sys, venv; \
+			print(sys.executable if sys.version_info >= (3, 11) else "")' 2>/dev/null </dev/null) || continue; \
+		if [ -n "$$found" ]; then break; fi; \
+	done
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# ---------------------------------------------------------------------------------- environment
+
+.PHONY: install
+install: $(DEV) ## make .venv with Tenuto (editable) and the pinned tools
+
+$(PYTHON):
+	@found=; $(FIND_PYTHON); \
+	if [ -z "$$found" ]; then \
+		echo "Tenuto needs CPython 3.11 or newer, with its venv and ensurepip modules." >&2; \
+		echo "Looked for python3 and python3.11 to python3.14 on PATH, and in ~/.pyenv/versions." >&2; \
+		exit 1; \
+	fi; \
+	echo "making $(VENV) with $$found"; \
+	rm -rf $(VENV) && "$$found" -m venv $(VENV)
+
+$(RUNTIME): pyproject.toml | $(PYTHON)
+	$(PIP) install --editable .
+	@touch $@
+
+$(DEV): requirements/dev.txt requirements/test.txt $(RUNTIME)
+	$(PIP) install --requirement requirements/dev.txt
+	@touch $@
+
+# -------------------------------------------------------------------------------------- quality
+
+build:
+	@mkdir -p $@
+
+.PHONY: fmt
+fmt: $(DEV) ## format the code and fix what can be fixed without thinking
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix-only .
+
+.PHONY: lint
+lint: $(DEV) | build ## style, rooms (who may import whom), dead code, declared dependencies
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	PYTHONPATH=src $(BIN)/lint-imports
+	@# Names that nothing uses. Unused arguments and variables are ruff's: it knows protocols.
+	$(BIN)/vulture $(CODE) > build/vulture.txt || [ $$? -eq 3 ] || { cat build/vulture.txt; exit 1; }
+	@! grep -E 'unused (class|function|method|property)|unreachable' build/vulture.txt
+	$(BIN)/deptry src
+
+.PHONY: type
+type: $(DEV) ## mypy strict on all code; pyright on the completeness of the public API
+	$(BIN)/mypy $(CODE)
+	@# It looks at the packages of the first python on PATH.
+	PATH="$(CURDIR)/$(BIN):$$PATH" PYRIGHT_PYTHON_IGNORE_WARNINGS=1 \
+		$(BIN)/pyright --ignoreexternal --verifytypes tenuto
+
+.PHONY: check
+check: lint type ## everything that looks at the code without running it
+
+# ---------------------------------------------------------------------------------------- tests
+
+# Tests of replay on other versions of Python read this list.
+.PHONY: pythons
+pythons: $(RUNTIME) ## make .venvs for every other CPython 3.11 to 3.14 on this machine
+	$(PYTHON) tools/pythons.py
+
+.PHONY: test
+test: $(DEV) pythons ## all tests in parallel, with branch coverage
+	@rm -rf build/coverage && mkdir -p build/coverage
+	$(BIN)/pytest -n 2 --cov --cov-report=term --cov-report=json
+	$(PYTHON) tools/coverage_gate.py build/coverage/coverage.json
+
+# The lower bounds that pyproject.toml declares, as exact versions.
+LOWEST = $(shell sed -n 's/^ *"\([a-z]*\)>=\([0-9.]*\).*/\1==\2/p' pyproject.toml)
+
+.PHONY: lowest
+lowest: $(DEV) pythons ## all tests on the oldest versions of the dependencies that we allow
+	[ -x .venvs/lowest/bin/python ] || $(PYTHON) -m venv .venvs/lowest
+	.venvs/lowest/bin/python -m pip -qq --disable-pip-version-check install \
+		--editable . --requirement requirements/test.txt $(LOWEST)
+	.venvs/lowest/bin/pytest -n 2
+
+.PHONY: faults
+faults: $(DEV) ## kill processes and break disks, for minutes
+	$(BIN)/pytest tests/faults -m faults --timeout 1800
+
+.PHONY: soak
+soak: $(DEV) ## a long load, watching memory and latency
+	$(BIN)/pytest tests -m soak --timeout 7200 || { [ $$? -eq 5 ] && echo "there is no soak test yet"; }
+
+# --------------------------------------------------------------------------- figures, docs, demo
+
+.PHONY: bench
+bench: $(RUNTIME) ## the figures, beside the raw store's, in at most 5 minutes
+	$(PYTHON) -m bench
+
+.PHONY: bench-full
+bench-full: $(RUNTIME) ## all the figures
+	$(PYTHON) -m bench --full
+
+.PHONY: docs
+docs: $(DEV) ## run every example of the docs and check that they are complete
+	$(BIN)/pytest tests/docs
+
+.PHONY: demo
+demo: $(RUNTIME) ## book a trip, with the host killed in the middle
+	$(PYTHON) examples/trip_booking/demo.py
+
+# ------------------------------------------------------------------------------------- cleaning
+
+.PHONY: clean
+clean: ## remove the environments and everything that tools wrote
+	rm -rf $(VENV) .venvs build dist site .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
