@@ -1,0 +1,1 @@
+"""Client and handles: how programs start, ask and steer instances."""

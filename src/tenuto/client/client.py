@@ -1,0 +1,372 @@
+"""The client: how programs start, ask and steer instances."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, Protocol, TypeVar, TypeVarTuple, overload
+
+from tenuto.client.gateway import Gateway
+from tenuto.client.status import InstanceStatus, status_of
+from tenuto.engine.ports import InstanceQuery
+from tenuto.engine.starts import IdReuse, StartRequest
+from tenuto.model.codec import decode_turn
+from tenuto.model.errors import (
+    InputError,
+    InstanceNotFoundError,
+    OrchestrationFailedError,
+    OrchestrationTerminatedError,
+    UnknownFunctionError,
+)
+from tenuto.model.events import HistoryEvent
+from tenuto.model.failure import FailureDetails
+from tenuto.model.ids import check_instance_id, new_execution_id, new_instance_id
+from tenuto.model.limits import Limits, limit_error
+from tenuto.model.payload import decoder, encode
+from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.timing import to_microseconds
+from tenuto.orchestration.references import AnyOrchestrator, OrchestratorFunction, checked_tags
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+Ts = TypeVarTuple("Ts")
+
+
+class OrchestratorDirectory(Protocol):
+    """Finds orchestrators by name."""
+
+    @property
+    def orchestrators(self) -> Mapping[str, AnyOrchestrator]:
+        """By name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceFilter:
+    """Which instances to list; None means any.
+
+    Attributes:
+        statuses: One of these.
+        name: This orchestrator.
+        id_prefix: Ids that begin so.
+        created_from: Started at or after this moment (aware).
+        created_to: Started before this moment (aware).
+        payloads: Whether to read input, output and custom status.
+    """
+
+    statuses: Iterable[RuntimeStatus] | None = None
+    name: str | None = None
+    id_prefix: str | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    payloads: bool = True
+
+
+class OrchestrationHandle(Generic[T_co]):
+    """One instance, as the program that started or looked it up holds it."""
+
+    def __init__(self, client: "Client", instance_id: str, orchestrator: Any = None) -> None:
+        self._client = client
+        self._orchestrator = orchestrator
+        self.instance_id = instance_id
+
+    def __repr__(self) -> str:
+        return f"<orchestration {self.instance_id!r}>"
+
+    async def result(self) -> T_co:
+        """Wait until the instance has ended and return its result as the annotated type.
+
+        Raises:
+            OrchestrationFailedError: it failed; ``OrchestrationTerminatedError``: it was ended.
+            InstanceNotFoundError: there is no such instance.
+        """
+        record = await self._client.gateway.wait(self.instance_id)
+        return result_of(record, self._orchestrator)  # type: ignore[no-any-return]
+
+    async def status(self) -> InstanceStatus:
+        """The instance as last committed.
+
+        Raises:
+            InstanceNotFoundError: there is no such instance.
+        """
+        status = await self._client.get_status(self.instance_id)
+        if status is None:
+            raise InstanceNotFoundError(self.instance_id)
+        return status
+
+    async def raise_event(self, name: str, data: object = None) -> None:
+        """See ``Client.raise_event``."""
+        await self._client.raise_event(self.instance_id, name, data)
+
+    async def terminate(self, reason: str | None = None) -> None:
+        """See ``Client.terminate``."""
+        await self._client.terminate(self.instance_id, reason)
+
+    async def suspend(self, reason: str | None = None) -> None:
+        """See ``Client.suspend``."""
+        await self._client.suspend(self.instance_id, reason)
+
+    async def resume(self, reason: str | None = None) -> None:
+        """See ``Client.resume``."""
+        await self._client.resume(self.instance_id, reason)
+
+
+class Client:
+    """Starts, asks and steers instances. ``host.client`` is one; it needs no closing.
+
+    Args:
+        gateway: Where requests go.
+        directory: The functions that may be started; None when they are not known here.
+        limits: Of these, ``payload_bytes`` holds for what goes in.
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        directory: OrchestratorDirectory | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.gateway = gateway
+        self._directory = directory
+        self._limits = limits or Limits()
+
+    @overload
+    async def start(
+        self,
+        orchestrator: OrchestratorFunction[*Ts, T],
+        *args: *Ts,
+        instance_id: str | None = None,
+        version: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        start_at: datetime | None = None,
+        reuse: IdReuse = IdReuse.WHEN_FINISHED,
+    ) -> OrchestrationHandle[T]: ...
+    @overload
+    async def start(
+        self,
+        orchestrator: str,
+        *args: Any,
+        instance_id: str | None = None,
+        version: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        start_at: datetime | None = None,
+        reuse: IdReuse = IdReuse.WHEN_FINISHED,
+    ) -> OrchestrationHandle[Any]: ...
+    async def start(  # noqa: PLR0913 - call options are keyword-only and documented one by one
+        self,
+        orchestrator: Any,
+        *args: Any,
+        instance_id: str | None = None,
+        version: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        start_at: datetime | None = None,
+        reuse: IdReuse = IdReuse.WHEN_FINISHED,
+    ) -> OrchestrationHandle[Any]:
+        """Start an orchestration; returns when the start is durable.
+
+        Args:
+            orchestrator: The decorated function, ``fn.options(...)``, or a registered name.
+            *args: Its arguments after the context.
+            instance_id: An id of your choice; a fresh one by default.
+            version: Marks the instance; by default that of the function.
+            tags: Labels, text to text.
+            start_at: Do not begin before this moment (aware datetime).
+            reuse: What to do when the id exists.
+
+        Raises:
+            UnknownFunctionError: no orchestrator of that name.
+            PayloadError: an argument does not fit or cannot be stored.
+            InvalidInstanceIdError, InstanceExistsError: about ``instance_id``.
+
+        Example:
+            ``handle = await client.start(book_trip, trip, instance_id="trip-1")``
+        """
+        found = self._find(orchestrator)
+        if isinstance(found, str):
+            if len(args) > 1:
+                raise InputError(f"{found!r} is not known here; give one value, got {len(args)}")
+            name, text = found, encode(args[0]) if args else None
+        else:
+            name, text = found.name, found.signature.encode_arguments(args)
+            instance_id = instance_id or found.instance_id
+            version = version or found.version
+            tags = tags or found.tags
+        request = StartRequest(
+            instance_id=new_instance_id() if instance_id is None else check_instance_id(instance_id),
+            execution_id=new_execution_id(),
+            name=name,
+            input=self._checked(text, f"the input of {name!r}"),
+            version=version,
+            tags=checked_tags(tags),
+            scheduled_at=None if start_at is None else _moment(start_at, "start_at"),
+            reuse=IdReuse(reuse),
+            is_fresh=instance_id is None,
+        )
+        await self.gateway.start(request)
+        return OrchestrationHandle(self, request.instance_id, found)
+
+    def handle(self, instance_id: str) -> OrchestrationHandle[Any]:
+        """A handle on an instance that is already there; nothing is asked yet."""
+        return OrchestrationHandle(self, check_instance_id(instance_id))
+
+    def handle_of(self, instance_id: str, orchestrator: Any) -> OrchestrationHandle[Any]:
+        """The same, with the orchestrator known, so that the result has its type."""
+        return OrchestrationHandle(self, check_instance_id(instance_id), self._find(orchestrator))
+
+    async def get_status(self, instance_id: str) -> InstanceStatus | None:
+        """The instance as last committed, None when there is none."""
+        record = await self.gateway.get(check_instance_id(instance_id))
+        return None if record is None else status_of(record)
+
+    async def wait(self, instance_id: str) -> InstanceStatus:
+        """The status once the instance has ended, whichever way.
+
+        Raises:
+            InstanceNotFoundError: there is no such instance.
+        """
+        return status_of(await self.gateway.wait(check_instance_id(instance_id)))
+
+    async def raise_event(self, instance_id: str, name: str, data: object = None) -> None:
+        """Raise an external event.
+
+        Raises:
+            InstanceNotFoundError, InstanceFinishedError: nobody can take it.
+        """
+        if not isinstance(name, str) or not name:
+            raise InputError(f"an event needs a name, a non-empty string; got {name!r}")
+        text = None if data is None else self._checked(encode(data), f"event {name!r}")
+        await self.gateway.raise_event(check_instance_id(instance_id), name, text)
+
+    async def terminate(self, instance_id: str, reason: str | None = None) -> None:
+        """End an instance now; activities that run get their cancellation token.
+
+        Raises:
+            InstanceNotFoundError, InstanceFinishedError: there is nothing to end.
+        """
+        await self.gateway.terminate(check_instance_id(instance_id), _reason(reason))
+
+    async def suspend(self, instance_id: str, reason: str | None = None) -> None:
+        """Pause an instance: what arrives is kept until it is resumed.
+
+        Raises:
+            InstanceStateError: it is suspended already.
+        """
+        await self.gateway.suspend(check_instance_id(instance_id), reason)
+
+    async def resume(self, instance_id: str, reason: str | None = None) -> None:
+        """Let a suspended instance go on.
+
+        Raises:
+            InstanceStateError: it is not suspended.
+        """
+        await self.gateway.resume(check_instance_id(instance_id), reason)
+
+    async def restart(
+        self, instance_id: str, *, new_instance_id: bool = True
+    ) -> OrchestrationHandle[Any]:
+        """Run an instance again with the same name and input.
+
+        Args:
+            instance_id: The instance to repeat.
+            new_instance_id: Under a fresh id (default), or under its own, once it has ended.
+
+        Raises:
+            InstanceNotFoundError: there is none; InstanceExistsError: it is still going.
+        """
+        record = await self.gateway.get(check_instance_id(instance_id))
+        if record is None:
+            raise InstanceNotFoundError(instance_id)
+        request = StartRequest(
+            instance_id=_fresh() if new_instance_id else instance_id,
+            execution_id=new_execution_id(),
+            name=record.name,
+            input=record.input,
+            version=record.version,
+            tags=record.tags,
+            is_fresh=new_instance_id,
+        )
+        await self.gateway.start(request)
+        return OrchestrationHandle(self, request.instance_id, self._find(record.name))
+
+    async def purge(self, instance_id: str, *, force: bool = False) -> bool:
+        """Delete an instance and its history; False when there is none.
+
+        Args:
+            instance_id: What to delete.
+            force: Also when it has not ended; it is terminated first.
+
+        Raises:
+            InstanceStateError: it has not ended, and ``force`` is not set.
+        """
+        return await self.gateway.purge(check_instance_id(instance_id), force=force)
+
+    async def query(self, which: InstanceFilter | None = None) -> AsyncIterator[InstanceStatus]:
+        """All instances that pass the filter, newest first, read page by page."""
+        chosen = which or InstanceFilter()
+        after: str | None = None
+        while True:
+            page = await self.gateway.query(_to_query(chosen, after))
+            for record in page.records:
+                yield status_of(record)
+            after = page.after
+            if after is None:
+                return
+
+    async def history(self, instance_id: str) -> list[HistoryEvent]:
+        """The events of the current execution, oldest first; empty when there is no instance."""
+        turns = await self.gateway.history(check_instance_id(instance_id))
+        return [event for turn in turns for event in decode_turn(turn)]
+
+    def _find(self, orchestrator: Any) -> Any:
+        if not isinstance(orchestrator, str):
+            return orchestrator
+        if self._directory is None:
+            return orchestrator
+        found = self._directory.orchestrators.get(orchestrator)
+        if found is None:
+            raise UnknownFunctionError("orchestrator", orchestrator, self._directory.orchestrators)
+        return found
+
+    def _checked(self, text: str | None, what: str) -> str | None:
+        limit = self._limits.payload_bytes
+        if text is not None and len(text) * 4 > limit and (size := len(text.encode())) > limit:
+            raise limit_error("payload_bytes", limit, f"{what} takes {size:,} bytes")
+        return text
+
+
+def result_of(record: InstanceRecord, orchestrator: Any = None) -> Any:
+    """The result of an ended instance, or the error that says why there is none."""
+    if record.status is RuntimeStatus.COMPLETED:
+        signature = getattr(orchestrator, "signature", None)
+        if signature is not None:
+            return signature.decode_result(record.output)
+        return None if record.output is None else decoder(Any)(record.output)
+    if record.status is RuntimeStatus.TERMINATED:
+        failure = FailureDetails("OrchestrationTerminated", record.output or "no reason was given")
+        raise OrchestrationTerminatedError(record.instance_id, record.name, failure)
+    failure = record.failure or FailureDetails("Unknown", record.status.label)
+    raise OrchestrationFailedError(record.instance_id, record.name, failure)
+
+
+def _fresh() -> str:
+    return new_instance_id()
+
+
+def _reason(reason: str | None) -> str | None:
+    return None if reason is None else encode(reason)
+
+
+def _moment(value: datetime, what: str) -> int:
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise InputError(f"{what} must be an aware datetime, got {value!r}")
+    return to_microseconds(value)
+
+
+def _to_query(which: InstanceFilter, after: str | None) -> InstanceQuery:
+    return InstanceQuery(
+        statuses=None if which.statuses is None else tuple(which.statuses),
+        name=which.name,
+        id_prefix=which.id_prefix,
+        created_from=None if which.created_from is None else _moment(which.created_from, "created_from"),
+        created_to=None if which.created_to is None else _moment(which.created_to, "created_to"),
+        after=after,
+        payloads=which.payloads,
+    )

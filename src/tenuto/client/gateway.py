@@ -1,0 +1,200 @@
+"""Where a client's requests go: into the engine of this process, or through the store."""
+
+import asyncio
+import uuid
+from typing import Protocol
+
+from msgspec import Raw
+
+from tenuto.engine.commands import Commands
+from tenuto.engine.ports import InboxRow, InstancePage, InstanceQuery, StorageClient, StorageReader
+from tenuto.engine.starts import StartRequest
+from tenuto.model.codec import encode
+from tenuto.model.errors import (
+    InstanceExistsError,
+    InstanceFinishedError,
+    InstanceNotFoundError,
+    InstanceStateError,
+)
+from tenuto.model.events import EventRaised
+from tenuto.model.ids import partition_of
+from tenuto.model.messages import Message, Purge, RaiseEvent, Resume, Suspend, Terminate
+from tenuto.model.status import InstanceRecord, RuntimeStatus
+
+_POLL_SECONDS = 0.05
+_OWNER_SECONDS = 30.0
+
+
+class Gateway(Protocol):
+    """What a client asks for, in JSON text and rows."""
+
+    async def start(self, request: StartRequest) -> None:
+        """Start an instance; returns when it is durable."""
+
+    async def raise_event(self, instance_id: str, name: str, text: str | None) -> None:
+        """Raise an external event."""
+
+    async def terminate(self, instance_id: str, reason: str | None) -> None:
+        """End an instance."""
+
+    async def suspend(self, instance_id: str, reason: str | None) -> None:
+        """Pause an instance."""
+
+    async def resume(self, instance_id: str, reason: str | None) -> None:
+        """Let an instance go on."""
+
+    async def purge(self, instance_id: str, *, force: bool) -> bool:
+        """Delete an instance; False when there is none."""
+
+    async def wait(self, instance_id: str) -> InstanceRecord:
+        """The row once the instance has ended."""
+
+    async def get(self, instance_id: str) -> InstanceRecord | None:
+        """The row."""
+
+    async def query(self, query: InstanceQuery) -> InstancePage:
+        """A page of rows."""
+
+    async def history(self, instance_id: str) -> list[bytes]:
+        """The turns of the current execution, as JSON arrays."""
+
+
+class EngineGateway:
+    """Into the engine of this process; reads go to its store."""
+
+    def __init__(self, commands: Commands, storage: StorageReader) -> None:
+        self._storage = storage
+        self.start = commands.start
+        self.raise_event = commands.raise_event
+        self.terminate = commands.terminate
+        self.suspend = commands.suspend
+        self.resume = commands.resume
+        self.purge = commands.purge
+        self.wait = commands.wait
+        self.get = storage.get
+        self.query = storage.query
+        self.history = storage.history
+
+
+class StoreGateway:
+    """Through the store, from a process that owns nothing (ENGINE rule 14).
+
+    Requests are durable when a call returns; the owning host takes them in soon after. What can
+    be seen to be wrong from the row is refused at once; the rest the owner decides.
+    """
+
+    def __init__(self, storage: StorageClient, partitions: int) -> None:
+        self._storage = storage
+        self._partitions = partitions
+        self.get = storage.get
+        self.query = storage.query
+        self.history = storage.history
+
+    async def start(self, request: StartRequest) -> None:
+        """Insert a pending instance.
+
+        Raises:
+            InstanceExistsError: the id is taken, also by a finished instance.
+        """
+        record = InstanceRecord(
+            iid=0,
+            instance_id=request.instance_id,
+            partition=partition_of(request.instance_id, self._partitions),
+            name=request.name,
+            execution_id=request.execution_id,
+            created_at=0,
+            root_id=request.instance_id,
+            version=request.version,
+            wake_at=request.scheduled_at or 0,
+            scheduled_at=request.scheduled_at,
+            input=request.input,
+            tags=request.tags,
+        )
+        standing = await self._storage.start_instance(record)
+        if standing.execution_id != request.execution_id:
+            raise InstanceExistsError(
+                request.instance_id, f"already exists ({standing.status.label})"
+            )
+
+    async def raise_event(self, instance_id: str, name: str, text: str | None) -> None:
+        """Append the event."""
+        await self._unfinished(instance_id)
+        await self._append(
+            instance_id, RaiseEvent(message_id=_new_id(), event=EventRaised(name, text))
+        )
+
+    async def terminate(self, instance_id: str, reason: str | None) -> None:
+        """Append the request."""
+        await self._unfinished(instance_id)
+        await self._append(instance_id, Terminate(message_id=_new_id(), reason=reason))
+
+    async def suspend(self, instance_id: str, reason: str | None) -> None:
+        """Append the request."""
+        record = await self._unfinished(instance_id)
+        if record.status is RuntimeStatus.SUSPENDED:
+            raise InstanceStateError(instance_id, "is Suspended, so it cannot suspend")
+        await self._append(instance_id, Suspend(message_id=_new_id(), reason=reason))
+
+    async def resume(self, instance_id: str, reason: str | None) -> None:
+        """Append the request."""
+        record = await self._unfinished(instance_id)
+        if record.status is not RuntimeStatus.SUSPENDED:
+            raise InstanceStateError(
+                instance_id, f"is {record.status.label}, so it cannot resume"
+            )
+        await self._append(instance_id, Resume(message_id=_new_id(), reason=reason))
+
+    async def purge(self, instance_id: str, *, force: bool) -> bool:
+        """Append the request and wait until the owner has carried it out.
+
+        Raises:
+            InstanceStateError: it has not ended and ``force`` is not set, or no host answers.
+        """
+        record = await self._storage.get(instance_id)
+        if record is None:
+            return False
+        if not record.status.is_finished and not force:
+            raise InstanceStateError(
+                instance_id, "is still going; terminate it first, or purge it with force"
+            )
+        await self._append(instance_id, Purge(message_id=_new_id(), force=force))
+        for _ in range(round(_OWNER_SECONDS / _POLL_SECONDS)):
+            await asyncio.sleep(_POLL_SECONDS)
+            if await self._storage.get(instance_id) is None:
+                return True
+        raise InstanceStateError(
+            instance_id,
+            f"was not purged within {_OWNER_SECONDS:.0f} s; is a host running on this store? "
+            "The request stays in the store and is carried out when one starts",
+        )
+
+    async def wait(self, instance_id: str) -> InstanceRecord:
+        """Look until the instance has ended."""
+        while True:
+            record = await self._storage.get(instance_id)
+            if record is None:
+                raise InstanceNotFoundError(instance_id)
+            if record.status.is_finished:
+                return record
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def _unfinished(self, instance_id: str) -> InstanceRecord:
+        record = await self._storage.get(instance_id)
+        if record is None:
+            raise InstanceNotFoundError(instance_id)
+        if record.status.is_finished:
+            raise InstanceFinishedError(
+                instance_id, f"has already ended ({record.status.label})"
+            )
+        return record
+
+    async def _append(self, instance_id: str, message: Message) -> None:
+        partition = partition_of(instance_id, self._partitions)
+        row = InboxRow(message.message_id, partition, instance_id, Raw(encode(message)))
+        await self._storage.append([row])
+
+
+def _new_id() -> str:
+    return f"client-{uuid.uuid4().hex}"
+
+

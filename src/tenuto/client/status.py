@@ -1,0 +1,79 @@
+"""What a client gets to see of an instance."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from tenuto.model.failure import FailureDetails
+from tenuto.model.payload import decoder
+from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.timing import to_datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceStatus:
+    """An instance as last committed.
+
+    Attributes:
+        instance_id: Its id.
+        name: The orchestrator's registered name.
+        runtime_status: Where it stands.
+        input: Decoded JSON; None when there was none or it was not asked for.
+        output: Decoded JSON of the result; the reason when it was terminated.
+        custom_status: What the orchestrator last set, decoded.
+        failure: Why it failed.
+        created_time: When it was started (aware UTC).
+        last_updated_time: When its row last changed (aware UTC).
+        completed_time: When it ended (aware UTC).
+        scheduled_time: When it is to begin, for a scheduled start.
+        parent_instance_id: Who called it.
+        execution_id: Its current execution.
+        tags: Its labels.
+        version: The version it was started with.
+    """
+
+    instance_id: str
+    name: str
+    runtime_status: RuntimeStatus
+    created_time: datetime
+    last_updated_time: datetime
+    execution_id: str
+    input: Any = None
+    output: Any = None
+    custom_status: Any = None
+    failure: FailureDetails | None = None
+    completed_time: datetime | None = None
+    scheduled_time: datetime | None = None
+    parent_instance_id: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    version: str | None = None
+
+
+def status_of(record: InstanceRecord) -> InstanceStatus:
+    """The client's view of a stored row."""
+    return InstanceStatus(
+        instance_id=record.instance_id,
+        name=record.name,
+        runtime_status=record.status,
+        created_time=to_datetime(record.created_at),
+        last_updated_time=to_datetime(record.updated_at or record.created_at),
+        execution_id=record.execution_id,
+        input=_plain(record.input),
+        output=_plain(record.output),
+        custom_status=_plain(record.custom_status),
+        failure=record.failure,
+        completed_time=_time(record.completed_at),
+        scheduled_time=_time(record.scheduled_at),
+        parent_instance_id=None if record.parent is None else record.parent.instance_id,
+        tags=record.tags or {},
+        version=record.version,
+    )
+
+
+def _plain(text: str | None) -> Any:
+    return None if text is None else decoder(Any)(text)
+
+
+def _time(microseconds: int | None) -> datetime | None:
+    return None if microseconds is None else to_datetime(microseconds)

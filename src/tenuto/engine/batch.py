@@ -1,0 +1,119 @@
+"""A batch in the making: rows of many turns, and what follows once they are durable."""
+
+from collections.abc import Callable
+
+from msgspec import Raw, Struct, field
+
+from tenuto.engine.ports import (
+    CommitBatch,
+    DeadLetter,
+    ForgetBelow,
+    HistoryRow,
+    InboxRow,
+    InstanceUpdate,
+    Lease,
+)
+from tenuto.engine.resident import Resident
+from tenuto.engine.turn import Turn
+from tenuto.model.codec import encode
+from tenuto.model.messages import Message
+from tenuto.model.status import InstanceRecord
+
+VOLATILE = "~"
+"""Message ids with this prefix never have a row in the store."""
+
+
+class Batch(Struct):
+    """What the turns since the last commit want written and done.
+
+    ``produced`` are messages between instances of this host whose consumer has not taken them
+    yet; one that is taken in the same batch never becomes a row (storage.md 5.4).
+    """
+
+    instances: dict[int, InstanceRecord] = field(default_factory=dict)
+    replaced: dict[int, InstanceRecord] = field(default_factory=dict)
+    updates: dict[int, InstanceUpdate] = field(default_factory=dict)
+    history: list[HistoryRow] = field(default_factory=list)
+    forget: dict[int, ForgetBelow] = field(default_factory=dict)
+    produced: dict[str, InboxRow] = field(default_factory=dict)
+    consumed: list[str] = field(default_factory=list)
+    purged: list[int] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    turns: list[tuple[Resident, Turn]] = field(default_factory=list)
+    to_route: list[InboxRow] = field(default_factory=list)
+    acknowledge: list[Callable[[], None]] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write and nothing to release."""
+        return not self.turns and self.writes_nothing
+
+    @property
+    def writes_nothing(self) -> bool:
+        """Whether a commit would not change a row."""
+        return not (
+            self.history
+            or self.instances
+            or self.produced
+            or self.consumed
+            or self.purged
+            or self.dead_letters
+            or self.replaced
+            or self.updates
+        )
+
+    def add_turn(self, resident: Resident, turn: Turn) -> None:
+        """A turn's history row."""
+        events = Raw(encode(turn.events))
+        self.history.append(HistoryRow(resident.state.iid, turn.generation, turn.number, events))
+
+    def write_row(self, resident: Resident, *, whole: bool) -> None:
+        """The instance's row: all of it when new or begun anew, else its changing part."""
+        state = resident.state
+        if state.iid in self.instances:
+            self.instances[state.iid] = state.record()
+        elif resident.row == "new":
+            self.instances[state.iid] = state.record()
+        elif resident.row == "replaced" or whole or state.iid in self.replaced:
+            self.replaced[state.iid] = state.record()
+        else:
+            self.updates[state.iid] = InstanceUpdate(
+                state.iid,
+                state.status,
+                state.wake_at,
+                state.updated_at,
+                state.completed_at,
+                state.output,
+                state.failure,
+                state.custom_status,
+            )
+        resident.row = None
+
+    def consume(self, message_id: str) -> None:
+        """A message with a row was used up; one made in this batch never gets a row."""
+        if not message_id or message_id.startswith(VOLATILE):
+            return
+        if self.produced.pop(message_id, None) is None:
+            self.consumed.append(message_id)
+
+    def produce(self, message: Message, partition: int, instance_id: str) -> InboxRow:
+        """A message for another instance, durable with this batch."""
+        row = InboxRow(message.message_id, partition, instance_id, Raw(encode(message)))
+        self.produced[message.message_id] = row
+        return row
+
+    def to_commit(self, batch_id: str, fences: list[Lease]) -> CommitBatch:
+        """What the store is asked to write."""
+        return CommitBatch(
+            batch_id=batch_id,
+            fences=fences,
+            instances=list(self.instances.values()),
+            replaced=list(self.replaced.values()),
+            updates=list(self.updates.values()),
+            history=self.history,
+            forget=list(self.forget.values()),
+            inbox=list(self.produced.values()),
+            consumed=self.consumed,
+            purged=self.purged,
+            dead_letters=self.dead_letters,
+        )

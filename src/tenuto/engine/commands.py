@@ -1,0 +1,142 @@
+"""What clients in the host's own process may ask of the engine.
+
+Each request is answered once: when the commit that holds it is durable, or with the reason why it
+was refused. Keeps the promises ``durable_before_visible`` and ``bad_input_is_refused_whole``.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from tenuto.engine.engine import Engine
+from tenuto.engine.starts import StartRequest
+from tenuto.model.errors import (
+    InstanceNotFoundError,
+    StorageUnavailableError,
+    TenutoError,
+)
+from tenuto.model.events import EventRaised
+from tenuto.model.messages import Message, Purge, RaiseEvent, Resume, Suspend, Terminate
+from tenuto.model.status import InstanceRecord
+
+
+class Commands:
+    """Requests to one engine, from its own loop."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def start(self, request: StartRequest) -> None:
+        """Start an instance; returns when it is durable.
+
+        Raises:
+            InstanceExistsError: the id is taken.
+            StorageUnavailableError: the store cannot write now; nothing was started.
+        """
+        self._check_open()
+        answer = _Answer()
+        self._engine.starts.request(request, answer)
+        await answer.future
+
+    async def raise_event(self, instance_id: str, name: str, text: str | None) -> None:
+        """Raise an external event."""
+        await self._tell(
+            instance_id, lambda key: RaiseEvent(message_id=key, event=EventRaised(name, text))
+        )
+
+    async def terminate(self, instance_id: str, reason: str | None) -> None:
+        """End an instance; ``reason`` (JSON text) becomes its output."""
+        await self._tell(instance_id, lambda key: Terminate(message_id=key, reason=reason))
+
+    async def suspend(self, instance_id: str, reason: str | None) -> None:
+        """Pause an instance."""
+        await self._tell(instance_id, lambda key: Suspend(message_id=key, reason=reason))
+
+    async def resume(self, instance_id: str, reason: str | None) -> None:
+        """Let an instance go on."""
+        await self._tell(instance_id, lambda key: Resume(message_id=key, reason=reason))
+
+    async def purge(self, instance_id: str, *, force: bool) -> bool:
+        """Delete an instance and its history; False when there is none.
+
+        Raises:
+            InstanceStateError: it has not ended, and ``force`` is not set.
+        """
+        try:
+            await self._tell(instance_id, lambda key: Purge(message_id=key, force=force))
+        except InstanceNotFoundError:
+            return False
+        return True
+
+    async def wait(self, instance_id: str) -> InstanceRecord:
+        """The instance's row once it has ended.
+
+        Raises:
+            InstanceNotFoundError: there is no such instance.
+        """
+        engine = self._engine
+        future: asyncio.Future[InstanceRecord] = asyncio.get_running_loop().create_future()
+
+        def finished(record: InstanceRecord) -> None:
+            if not future.done():
+                future.set_result(record)
+
+        waiters = engine.waiters.setdefault(instance_id, [])
+        waiters.append(finished)
+        try:
+            resident = engine.residents.named(instance_id)
+            if resident is None or resident.state.is_finished:
+                record = await engine.storage.get(instance_id)
+                if record is None and engine.residents.named(instance_id) is None:
+                    raise InstanceNotFoundError(instance_id)
+                if record is not None and record.status.is_finished:
+                    return record
+            return await future
+        finally:
+            self._forget(instance_id, finished)
+
+    def _forget(self, instance_id: str, waiter: Callable[[InstanceRecord], None]) -> None:
+        waiters = self._engine.waiters.get(instance_id)
+        if waiters is not None and waiter in waiters:
+            waiters.remove(waiter)
+            if not waiters:
+                del self._engine.waiters[instance_id]
+
+    async def _tell(self, instance_id: str, make: Callable[[str], Message]) -> None:
+        self._check_open()
+        engine = self._engine
+        answer = _Answer()
+        key = engine.volatile_id()
+        engine.answers[key] = answer
+        resident = engine.residents.named(instance_id)
+        if resident is not None:
+            engine.deliver(resident, make(key))
+        else:
+            engine.loader.want_named(instance_id, make(key))
+        try:
+            await answer.future
+        finally:
+            engine.answers.pop(key, None)
+
+    def _check_open(self) -> None:
+        engine = self._engine
+        if engine.is_draining:
+            raise StorageUnavailableError("the host is stopping; ask the next one")
+        problem = engine.pipeline.unavailable
+        if problem is not None:
+            raise StorageUnavailableError(f"nothing can be accepted now: {problem}") from problem
+
+
+class _Answer:
+    """A future that is answered by calling it."""
+
+    def __init__(self) -> None:
+        self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def __call__(self, error: TenutoError | None) -> None:
+        if self.future.done():
+            return
+        if error is None:
+            self.future.set_result(None)
+        else:
+            self.future.set_exception(error)

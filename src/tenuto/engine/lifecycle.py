@@ -1,0 +1,146 @@
+"""Starting and stopping an engine: takeover, recovery, draining, release."""
+
+import asyncio
+import contextlib
+
+from tenuto.engine.engine import Engine
+from tenuto.engine.partition import Partition
+from tenuto.engine.ports import HostIdentity, Lease
+from tenuto.engine.timers import HORIZON, RELOAD
+from tenuto.model.errors import StorageError, StorageUnavailableError
+
+_HOT = -1
+
+
+class Lifecycle:
+    """Brings an engine up on its partitions and down again."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._leases: list[Lease] = []
+        self._reloaded_until = 0
+        self._polling: asyncio.Task[None] | None = None
+        self._poll_again = False
+        self._stopped = False
+
+    async def start(self, host: HostIdentity) -> None:
+        """Take the partitions, recover everything that was promised, begin to serve.
+
+        Raises:
+            StorageOwnedError: another host owns the store.
+        """
+        engine = self._engine
+        self._leases = await engine.storage.acquire(host)
+        partitions: dict[int, Partition] = {}
+        next_iid = 1
+        inbox = []
+        for lease in self._leases:
+            state = await engine.storage.load_partition(lease.partition)
+            partitions[lease.partition] = Partition(lease, state.open_by_root, state.cursor)
+            next_iid = max(next_iid, state.next_iid)
+            inbox.extend(state.inbox)
+        epoch = self._leases[0].epoch if self._leases else 0
+        engine.begin(f"{host.owner}.{epoch}", partitions, next_iid)
+        engine.pipeline.start(self._leases)
+        await self._reload(_HOT)
+        for row in inbox:
+            engine.route(row)
+        engine.storage.on_change(self._outside_change)
+
+    async def stop(self, drain_seconds: float) -> None:
+        """Stop starting work, let what runs end (at most this long), commit it, let go."""
+        if self._stopped:
+            return
+        self._stopped = True
+        engine = self._engine
+        engine.is_draining = True
+        with contextlib.suppress(StorageError):
+            await self._drain(drain_seconds)
+        await engine.loader.stop()
+        await engine.pipeline.stop()
+        if self._polling is not None:
+            self._polling.cancel()
+            await asyncio.wait([self._polling])
+        engine.discard_all()
+        await engine.runner.stop()
+        with contextlib.suppress(StorageError):
+            await engine.storage.release(self._leases)
+        await engine.storage.close()
+
+    async def _drain(self, seconds: float) -> None:
+        engine = self._engine
+        if engine.pipeline.unavailable is not None:
+            return
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while engine.running and loop.time() < deadline:
+            await asyncio.sleep(0.005)
+        if engine.pipeline.unavailable is None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(seconds, 5.0)):
+                    while not engine.is_settled:
+                        await engine.pipeline.flush()
+                        await asyncio.sleep(0)
+
+    async def _reload(self, after: int) -> None:
+        """Arm what comes due within the horizon; again before that has passed."""
+        engine = self._engine
+        now = engine.clock.now()
+        until = now + HORIZON
+        for lease in self._leases:
+            for wake in await engine.storage.due(lease.partition, after, until):
+                if wake.wake_at <= now:
+                    engine.loader.want(wake.iid)
+                else:
+                    engine.timers.arm(wake.wake_at, wake.iid)
+        self._reloaded_until = until
+        engine.clock.call_at(now + RELOAD, self._reload_soon)
+
+    def _reload_soon(self) -> None:
+        if not self._stopped:
+            task = asyncio.get_running_loop().create_task(self._reload_again())
+            task.add_done_callback(_retrieve)
+
+    async def _reload_again(self) -> None:
+        try:
+            await self._reload(0)
+        except StorageUnavailableError as error:
+            self._engine.observer.problem(None, f"timers could not be read, tried again: {error}")
+            clock = self._engine.clock
+            clock.call_at(clock.now() + 1_000_000, self._reload_soon)
+
+    def _outside_change(self) -> None:
+        """Another process has written: read what it sent."""
+        if self._stopped:
+            return
+        if self._polling is not None:
+            self._poll_again = True
+            return
+        self._polling = asyncio.get_running_loop().create_task(self._poll())
+
+    async def _poll(self) -> None:
+        engine = self._engine
+        try:
+            while True:
+                self._poll_again = False
+                for partition in engine.partitions.values():
+                    page = await engine.storage.fetch_inbox(
+                        partition.lease.partition, partition.cursor
+                    )
+                    partition.cursor = page.cursor
+                    for row in page.rows:
+                        if not row.message_id.startswith(engine.origin):
+                            engine.route(row)
+                if not self._poll_again:
+                    break
+        except StorageUnavailableError as error:
+            engine.observer.problem(None, f"messages from outside could not be read: {error}")
+            clock = engine.clock
+            clock.call_at(clock.now() + 1_000_000, self._outside_change)
+        finally:
+            self._polling = None
+
+
+def _retrieve(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled():
+        task.exception()

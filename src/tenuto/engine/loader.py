@@ -1,0 +1,115 @@
+"""Bringing instances into memory: many at a time, with what arrived for them meanwhile.
+
+Mass wake-up and recovery go through here in chunks (ENGINE rule 27). A message waits here until
+its instance is loaded, and is then delivered once, whichever way it came.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from tenuto.engine.ports import LoadedInstance, Storage
+from tenuto.model.errors import StorageError, StorageUnavailableError
+from tenuto.model.messages import Message
+
+CHUNK = 500
+
+
+class Loader:
+    """Loads instances by number or id.
+
+    Args:
+        storage: Where they are read.
+        on_loaded: Called with each loaded instance and the messages that waited for it.
+        on_missing: Called with an instance id (or number) that is not in the store, and the
+            messages that waited for it.
+        is_congested: While true, the next chunk waits: the host has enough to do.
+        on_failed: Called when the store cannot be read for good.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        on_loaded: Callable[[LoadedInstance, list[Message]], None],
+        on_missing: Callable[[str | int, list[Message]], None],
+        is_congested: Callable[[], bool],
+        on_failed: Callable[[StorageError], None],
+    ) -> None:
+        self._storage = storage
+        self._on_loaded = on_loaded
+        self._on_missing = on_missing
+        self._is_congested = is_congested
+        self._on_failed = on_failed
+        self._by_iid: dict[int, list[Message]] = {}
+        self._by_id: dict[str, list[Message]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is being loaded."""
+        return self._task is None
+
+    def want(self, iid: int, message: Message | None = None) -> None:
+        """Load this instance; the message is for it."""
+        waiting = self._by_iid.setdefault(iid, [])
+        if message is not None:
+            waiting.append(message)
+        self._begin()
+
+    def want_named(self, instance_id: str, message: Message | None = None) -> None:
+        """Load the instance of this id; the message is for it."""
+        waiting = self._by_id.setdefault(instance_id, [])
+        if message is not None:
+            waiting.append(message)
+        self._begin()
+
+    async def stop(self) -> None:
+        """Stop loading; what waits here is durable or will be derived again."""
+        self._by_iid.clear()
+        self._by_id.clear()
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    def _begin(self) -> None:
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run(), name="tenuto-loader")
+
+    async def _run(self) -> None:
+        try:
+            while self._by_iid or self._by_id:
+                await asyncio.sleep(0)
+                try:
+                    await self._load_chunk()
+                except StorageUnavailableError:
+                    await asyncio.sleep(0.2)
+                while self._is_congested():
+                    await asyncio.sleep(0.001)
+        except StorageError as error:
+            self._on_failed(error)
+        finally:
+            self._task = None
+
+    async def _load_chunk(self) -> None:
+        await self._resolve_names()
+        iids = list(self._by_iid)[:CHUNK]
+        if not iids:
+            return
+        loaded = await self._storage.load_instances(iids)
+        for instance in loaded:
+            self._on_loaded(instance, self._by_iid.pop(instance.record.iid, []))
+        for iid in set(iids) - {instance.record.iid for instance in loaded}:
+            self._on_missing(iid, self._by_iid.pop(iid, []))
+
+    async def _resolve_names(self) -> None:
+        names = list(self._by_id)[:CHUNK]
+        if not names:
+            return
+        records = {record.instance_id: record for record in await self._storage.find(names)}
+        for name in names:
+            messages = self._by_id.pop(name)
+            record = records.get(name)
+            if record is None:
+                self._on_missing(name, messages)
+            else:
+                self._by_iid.setdefault(record.iid, []).extend(messages)

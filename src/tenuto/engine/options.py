@@ -1,0 +1,17 @@
+"""What the engine is told at its start."""
+
+from msgspec import Struct
+
+from tenuto.model.limits import Limits
+
+
+class EngineOptions(Struct, frozen=True, kw_only=True):
+    """Settings of an engine.
+
+    Attributes:
+        limits: What one orchestration may use up.
+        hot_sessions: Live sessions kept in memory at most.
+    """
+
+    limits: Limits = Limits()
+    hot_sessions: int = 10_000

@@ -1,0 +1,189 @@
+"""The commit pipeline: one commit in flight, the next batch forms meanwhile.
+
+Nothing leaves before its batch is durable (``durable_before_visible``). A batch that the store
+could not take is sent again, to the letter, until the store takes it or says that it already has
+(ENGINE rule 15). Must never drop or reorder a batch.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Callable
+
+from tenuto.engine.batch import Batch
+from tenuto.engine.ports import (
+    Clock,
+    CommitBatch,
+    CommitResult,
+    Lease,
+    Observer,
+    Storage,
+)
+from tenuto.model.errors import FencedError, StorageError, StorageUnavailableError
+
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 2.0
+
+
+class CommitPipeline:
+    """Owns the batch in the making and the leases; writes batch after batch.
+
+    Args:
+        storage: Where batches go.
+        clock: Times the pauses between tries.
+        observer: Told of commits and failures.
+        on_committed: Called with each batch once it is durable, in order.
+        on_lost: Called once when this host turns out not to be the owner any more.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        clock: Clock,
+        observer: Observer,
+        on_committed: Callable[[Batch, CommitResult], None],
+        on_lost: Callable[[StorageError], None],
+    ) -> None:
+        self.batch = Batch()
+        self.unavailable: StorageError | None = None
+        self._storage = storage
+        self._clock = clock
+        self._observer = observer
+        self._on_committed = on_committed
+        self._on_lost = on_lost
+        self._leases: dict[int, Lease] = {}
+        self._wake: asyncio.Event = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._is_committing = False
+        self._idle: list[asyncio.Future[None]] = []
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything is durable."""
+        return not self._is_committing and self.batch.is_empty
+
+    def start(self, leases: list[Lease]) -> None:
+        """Begin to commit for these partitions."""
+        self._leases = {lease.partition: lease for lease in leases}
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="tenuto-commits")
+
+    def kick(self) -> None:
+        """There is something to write."""
+        if not self._wake.is_set() and not self.batch.is_empty:
+            self._wake.set()
+
+    async def flush(self) -> None:
+        """Wait until everything is durable."""
+        while not self.is_idle and self._task is not None and not self._task.done():
+            self.kick()
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._idle.append(waiter)
+            await waiter
+
+    async def stop(self) -> None:
+        """Stop committing; what is in the making stays unwritten."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while not self.batch.is_empty:
+                    batch, self.batch = self.batch, Batch()
+                    self._is_committing = True
+                    await self._write(batch)
+                    self._is_committing = False
+                self._tell_idle()
+        except StorageError as error:
+            self._is_committing = False
+            self.unavailable = error
+            self._on_lost(error)
+        finally:
+            self._tell_idle()
+
+    def _tell_idle(self) -> None:
+        waiters, self._idle = self._idle, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def _write(self, batch: Batch) -> None:
+        fences = [
+            Lease(lease.partition, lease.owner, lease.epoch, lease.commit_number + 1)
+            for lease in self._leases.values()
+        ]
+        request = batch.to_commit(uuid.uuid4().hex, fences)
+        self._observer.crash_point("before_commit")
+        began = self._clock.now()
+        result = await self._commit(request)
+        self._leases = {lease.partition: lease for lease in fences}
+        self._observer.committed(len(batch.turns), (self._clock.now() - began) / 1_000_000)
+        self._observer.crash_point("after_commit")
+        self._on_committed(batch, result)
+        self._observer.crash_point("after_release")
+
+    async def _commit(self, request: CommitBatch) -> CommitResult:
+        attempt = 0
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                if attempt and await self._has_landed(request):
+                    result = await self._answers(request)
+                else:
+                    result = await self._storage.commit(request)
+            except StorageUnavailableError as error:
+                attempt += 1
+                self.unavailable = error
+                self._observer.storage_failed(error, attempt)
+                await self._pause(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            except FencedError:
+                if not await self._has_landed(request):
+                    raise
+                return await self._answers(request)
+            else:
+                if self.unavailable is not None:
+                    self.unavailable = None
+                    self._observer.storage_recovered(attempt)
+                return result
+
+    async def _has_landed(self, request: CommitBatch) -> bool:
+        """Whether a batch whose commit is in doubt is in the store."""
+        wanted = {fence.partition: fence for fence in request.fences}
+        for state in await self._storage.commit_states(list(wanted)):
+            fence = wanted[state.partition]
+            if state.owner != fence.owner or state.epoch != fence.epoch:
+                raise FencedError(
+                    f"partition {state.partition} now belongs to {state.owner!r}; this host was "
+                    "too slow or cut off and has lost it"
+                )
+            if state.batch_id != request.batch_id:
+                return False
+        return True
+
+    async def _answers(self, request: CommitBatch) -> CommitResult:
+        """The per-row answers of a batch that landed without our hearing of it."""
+        wanted = {record.instance_id: record.iid for record in request.instances}
+        if not wanted:
+            return CommitResult()
+        standing = {
+            record.instance_id: record.iid for record in await self._storage.find(list(wanted))
+        }
+        return CommitResult(
+            frozenset(iid for name, iid in wanted.items() if standing.get(name) != iid)
+        )
+
+    async def _pause(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        done = loop.create_future()
+        handle = self._clock.call_at(
+            self._clock.now() + round(seconds * 1_000_000),
+            lambda: done.done() or done.set_result(None),
+        )
+        try:
+            await done
+        finally:
+            handle.cancel()

@@ -1,0 +1,401 @@
+"""What the engine needs of the world: the ports that other rooms make real.
+
+``Storage`` keeps everything durable, ``Clock`` is the only source of time, ``Runner`` executes
+functions of one kind of program, ``Observer`` is told what happens and owns the crash points.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, Protocol
+
+from msgspec import Raw, Struct
+
+from tenuto.model.actions import TurnActions
+from tenuto.model.events import HistoryEvent, Incoming, TaskCompleted, TaskFailed
+from tenuto.model.execution import ExecutionInfo
+from tenuto.model.failure import FailureDetails
+from tenuto.model.status import InstanceRecord, RuntimeStatus
+
+# --- Clock -------------------------------------------------------------------------------------
+
+
+class TimerHandle(Protocol):
+    """A pending call that can be taken back."""
+
+    def cancel(self) -> None:
+        """Take the call back; harmless when it has already happened."""
+
+
+class Clock(Protocol):
+    """The only source of time. Times are microseconds since 1970 UTC."""
+
+    def now(self) -> int:
+        """The present."""
+
+    def call_at(self, when: int, callback: Callable[[], None]) -> TimerHandle:
+        """Call back on the host's loop when ``when`` has come, never before."""
+
+
+# --- Storage -----------------------------------------------------------------------------------
+
+
+class HubInfo(Struct, frozen=True, kw_only=True):
+    """Constant facts of an opened task hub."""
+
+    url: str
+    partitions: int
+
+
+class HostIdentity(Struct, frozen=True, kw_only=True):
+    """Who wants to own partitions. ``description`` is for people: machine, process, since when."""
+
+    owner: str
+    description: str
+
+
+class Lease(Struct, frozen=True, array_like=True):
+    """The right to commit for a partition; ``commit_number`` is that of its last commit."""
+
+    partition: int
+    owner: str
+    epoch: int
+    commit_number: int
+
+
+class CommitState(Struct, frozen=True, array_like=True):
+    """Who owns a partition and which batch committed last (ENGINE rule 15)."""
+
+    partition: int
+    owner: str | None
+    epoch: int
+    commit_number: int
+    batch_id: str | None
+
+
+class HistoryRow(Struct, frozen=True, array_like=True, gc=False):
+    """One turn of a history: ``events`` is a JSON array, kept to the letter."""
+
+    iid: int
+    generation: int
+    turn: int
+    events: Raw
+
+
+class InstanceUpdate(Struct, frozen=True, array_like=True, gc=False):
+    """The changing part of an instance row, written whole (ENGINE rule 25)."""
+
+    iid: int
+    status: RuntimeStatus
+    wake_at: int | None
+    updated_at: int
+    completed_at: int | None
+    output: str | None
+    failure: FailureDetails | None
+    custom_status: str | None
+
+
+class InboxRow(Struct, frozen=True, array_like=True, gc=False):
+    """A durable message. ``message`` is the JSON form of a ``tenuto.model.messages.Message``."""
+
+    message_id: str
+    partition: int
+    instance_id: str
+    message: Raw
+
+
+class ForgetBelow(Struct, frozen=True, array_like=True, gc=False):
+    """Delete the history of generations older than ``generation``."""
+
+    iid: int
+    generation: int
+
+
+class DeadLetter(Struct, frozen=True, array_like=True, gc=False):
+    """A message that nobody can take, with the reason, for people to read."""
+
+    message_id: str
+    instance_id: str
+    reason: str
+    created_at: int
+    message: Raw
+
+
+class CommitBatch(Struct, kw_only=True):
+    """What is written in one transaction, all or nothing.
+
+    The fences come first: for each partition, owner and epoch must be those of the lease and the
+    commit number one more than the last. Only fences and the storage itself may refuse a batch
+    (ENGINE rule 14). A row of ``instances`` whose instance id is taken by another iid is left out
+    together with every other row of that iid, and reported in ``CommitResult.refused``.
+    """
+
+    batch_id: str
+    fences: list[Lease]
+    instances: list[InstanceRecord]
+    replaced: list[InstanceRecord]
+    updates: list[InstanceUpdate]
+    history: list[HistoryRow]
+    forget: list[ForgetBelow]
+    inbox: list[InboxRow]
+    consumed: list[str]
+    purged: list[int]
+    dead_letters: list[DeadLetter]
+
+
+class CommitResult(Struct, frozen=True):
+    """The store's answer per row."""
+
+    refused: frozenset[int] = frozenset()
+
+
+class LoadedInstance(Struct, frozen=True):
+    """An instance with the history of its current generation and its waiting messages.
+
+    ``turns`` are the history rows in order, each a JSON array of events. When the current
+    generation has none yet, ``previous_turn`` is the last row of the one before (it ends with
+    ContinueAsNew and holds the seed of this one).
+    """
+
+    record: InstanceRecord
+    turns: list[bytes]
+    inbox: list[InboxRow]
+    previous_turn: bytes | None = None
+
+
+class PartitionState(Struct, frozen=True):
+    """What an owner must know of a partition before it serves it.
+
+    Attributes:
+        next_iid: The first free positive iid; owners give out positive ones, outsiders negative.
+        open_by_root: Unfinished instances below each root (roots without children left out).
+        inbox: Every waiting message, oldest first.
+        cursor: Where ``fetch_inbox`` goes on.
+    """
+
+    next_iid: int
+    open_by_root: dict[str, int]
+    inbox: list[InboxRow]
+    cursor: int
+
+
+class InboxPage(Struct, frozen=True):
+    """Messages and new instances that came from outside since a cursor."""
+
+    rows: list[InboxRow]
+    cursor: int
+
+
+class Wake(Struct, frozen=True, array_like=True, gc=False):
+    """An instance that must be loaded at ``wake_at`` (0: at once)."""
+
+    wake_at: int
+    iid: int
+
+
+class InstanceQuery(Struct, frozen=True, kw_only=True):
+    """Filters of a listing; None means any. Times are half-open: from <= created < to."""
+
+    statuses: tuple[RuntimeStatus, ...] | None = None
+    name: str | None = None
+    id_prefix: str | None = None
+    created_from: int | None = None
+    created_to: int | None = None
+    limit: int = 100
+    after: str | None = None
+    order: Literal["newest", "oldest"] = "newest"
+    payloads: bool = True
+
+
+class InstancePage(Struct, frozen=True):
+    """A page of a listing; ``after`` continues it, None at its end."""
+
+    records: list[InstanceRecord]
+    after: str | None
+
+
+class StorageReader(Protocol):
+    """Reading, open to every process."""
+
+    async def get(self, instance_id: str) -> InstanceRecord | None:
+        """One instance as last committed."""
+
+    async def query(self, query: InstanceQuery) -> InstancePage:
+        """A page of instances."""
+
+    async def history(self, instance_id: str) -> list[bytes]:
+        """The turns of the current execution, each a JSON array of events; empty when unknown."""
+
+    async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
+        """The newest dead letters."""
+
+
+class StorageClient(StorageReader, Protocol):
+    """What processes that own nothing may write: new instances and messages (ENGINE rule 14)."""
+
+    async def start_instance(self, record: InstanceRecord) -> InstanceRecord:
+        """Insert a pending instance unless its id exists; return the row that stands.
+
+        ``record.iid`` is ignored, the store gives a negative one.
+        """
+
+    async def append(self, rows: Sequence[InboxRow]) -> None:
+        """Add messages; a message id that is already there is left alone."""
+
+
+class Storage(StorageClient, Protocol):
+    """The whole port. Errors are those of ``tenuto.model.errors.StorageError``."""
+
+    async def open(self) -> HubInfo:
+        """Open or create the hub and bring its schema up to date."""
+
+    async def acquire(self, host: HostIdentity) -> list[Lease]:
+        """Take every partition that is free; with SQLite all or ``StorageOwnedError``."""
+
+    async def release(self, leases: Sequence[Lease]) -> None:
+        """Give partitions back."""
+
+    async def close(self) -> None:
+        """Close everything; safe to call twice."""
+
+    async def commit(self, batch: CommitBatch) -> CommitResult:
+        """Write one batch durably.
+
+        Raises:
+            FencedError: a fence does not hold; nothing was written.
+            StorageUnavailableError: perhaps written, perhaps not; ask ``commit_states``.
+        """
+
+    async def commit_states(self, partitions: Sequence[int]) -> list[CommitState]:
+        """Owner, epoch and last batch of partitions."""
+
+    async def load_partition(self, partition: int) -> PartitionState:
+        """What an owner must know at takeover."""
+
+    async def load_instances(self, iids: Sequence[int]) -> list[LoadedInstance]:
+        """Many instances at once (ENGINE rule 27); unknown iids are left out."""
+
+    async def find(self, instance_ids: Sequence[str]) -> list[InstanceRecord]:
+        """The rows of these instance ids; unknown ones are left out."""
+
+    async def due(self, partition: int, after: int, until: int) -> list[Wake]:
+        """Unfinished instances with after < wake_at <= until; ``after=-1`` includes hot ones."""
+
+    async def fetch_inbox(self, partition: int, cursor: int) -> InboxPage:
+        """Messages appended after the cursor. A new instance made by a client comes as a row
+        with an empty message id and a ``Start`` message."""
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Call back on the host's loop when another process has written."""
+
+
+# --- Runner ------------------------------------------------------------------------------------
+
+
+class ActivityWork(Struct, kw_only=True, eq=False):
+    """One attempt of an activity. ``canceled`` is the cooperative token; it only ever turns on."""
+
+    iid: int
+    instance_id: str
+    execution_id: str
+    sequence: int
+    task_id: int
+    name: str
+    input: str | None
+    attempt: int
+    call_id: int
+    timeout: int | None
+    canceled: bool = False
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for every attempt of one logical call, different for every other call."""
+        return f"{self.execution_id}:{self.call_id}"
+
+
+class ActivityOutcome(Struct, frozen=True):
+    """How an attempt ended."""
+
+    work: ActivityWork
+    event: TaskCompleted | TaskFailed
+
+
+class Session(Protocol):
+    """A running orchestrator. Fed events, it answers with actions; it never touches the world."""
+
+    def run_turn(
+        self, timestamp: int, events: Sequence[Incoming], *, replaying: bool = False
+    ) -> TurnActions:
+        """Feed one turn's events, each to its end before the next (ENGINE rule 1)."""
+
+    def close(self) -> int:
+        """Discard the session; the number of coroutines that refused to end (ENGINE rule 5)."""
+
+
+class Runner(Protocol):
+    """Executes the functions of one kind of program."""
+
+    @property
+    def orchestrators(self) -> Sequence[str]:
+        """Names of the orchestrators it can run."""
+
+    @property
+    def activity_limits(self) -> Mapping[str, int | None]:
+        """Names of the activities it can run, each with its concurrency limit (None: no own)."""
+
+    def open_session(self, info: ExecutionInfo) -> Session:
+        """A fresh session for an execution.
+
+        Raises:
+            UnknownFunctionError: no orchestrator of that name.
+        """
+
+    def replay_session(
+        self, info: ExecutionInfo, turns: Sequence[Sequence[HistoryEvent]]
+    ) -> Session:
+        """The live session of an execution, rebuilt from its recorded turns.
+
+        Raises:
+            NonDeterminismError: the code decides otherwise than history recorded.
+            UnknownFunctionError: no orchestrator of that name.
+        """
+
+    def bind(self, deliver: Callable[[list[ActivityOutcome]], None]) -> None:
+        """Say where outcomes go; called on the host's loop, many at a time."""
+
+    def start_activities(self, works: list[ActivityWork]) -> None:
+        """Run attempts; each outcome is delivered exactly once, late ones included."""
+
+    def cancel_activity(self, work: ActivityWork) -> bool:
+        """Ask a running attempt to stop; its outcome is still delivered.
+
+        Returns True when it had not begun: then it never will, and no outcome comes.
+        """
+
+    async def stop(self) -> None:
+        """Stop running; attempts that are still going are abandoned without an outcome."""
+
+
+# --- Observer ----------------------------------------------------------------------------------
+
+
+class Observer(Protocol):
+    """Is told what happens. Its methods return at once and never raise."""
+
+    def committed(self, turns: int, seconds: float) -> None:
+        """A batch is durable."""
+
+    def storage_failed(self, error: Exception, attempt: int) -> None:
+        """The store refused a batch; it will be tried again."""
+
+    def storage_recovered(self, attempts: int) -> None:
+        """The store works again."""
+
+    def instance_ended(self, record: InstanceRecord) -> None:
+        """An instance finished, whichever way; committed."""
+
+    def problem(self, instance_id: str | None, text: str) -> None:
+        """Something a person should know; the host goes on."""
+
+    def crash_point(self, name: str) -> None:
+        """A place where tests kill the process."""
+
+

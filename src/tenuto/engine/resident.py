@@ -1,0 +1,103 @@
+"""Instances in memory: the live session, the inbox, the running work, and who may leave."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+
+
+from tenuto.engine.ports import ActivityWork, Session
+from tenuto.engine.state import InstanceState
+from tenuto.model.messages import Message
+
+
+class Resident:
+    """One instance in memory.
+
+    Attributes:
+        state: As far as its turns have gone, committed or not.
+        session: The live orchestrator; None before the first turn or after eviction.
+        recorded: Stored turns to replay when a session is needed; None when they must be read.
+        inbox: Messages for the next turn.
+        held: Messages that wait for a resume or a scheduled start; each has its row in the store.
+        works: Running activity attempts, by task id.
+        in_flight: Turns that are not committed yet.
+        row: ``new`` or ``replaced`` until the instance's row is in a batch.
+    """
+
+    __slots__ = (
+        "failures", "held", "in_flight", "inbox", "is_queued", "recorded", "row", "session",
+        "state", "warned", "works",
+    )  # fmt: skip
+
+    def __init__(self, state: InstanceState) -> None:
+        self.state = state
+        self.session: Session | None = None
+        self.recorded: list[bytes] | None = None
+        self.inbox: list[Message] = []
+        self.held: list[Message] = []
+        self.works: dict[int, ActivityWork] = {}
+        self.in_flight = 0
+        self.is_queued = False
+        self.row: str | None = None
+        self.failures = 0
+        self.warned = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing is going on: everything is committed and nothing runs."""
+        return not (self.in_flight or self.is_queued or self.inbox or self.works)
+
+    def close_session(self) -> int:
+        """Discard the session; the number of coroutines that refused to end."""
+        session, self.session = self.session, None
+        self.recorded = None
+        return 0 if session is None else session.close()
+
+
+class Residents:
+    """The instances in memory, by number and by id, least recently used first."""
+
+    def __init__(self) -> None:
+        self._by_iid: OrderedDict[int, Resident] = OrderedDict()
+        self._by_id: dict[str, Resident] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_iid)
+
+    def __iter__(self) -> Iterator[Resident]:
+        return iter(list(self._by_iid.values()))
+
+    def get(self, iid: int) -> Resident | None:
+        """By number."""
+        return self._by_iid.get(iid)
+
+    def named(self, instance_id: str) -> Resident | None:
+        """By instance id."""
+        return self._by_id.get(instance_id)
+
+    def add(self, resident: Resident) -> None:
+        """Take an instance in."""
+        self._by_iid[resident.state.iid] = resident
+        self._by_id[resident.state.instance_id] = resident
+
+    def remove(self, resident: Resident) -> None:
+        """Let an instance go."""
+        self._by_iid.pop(resident.state.iid, None)
+        if self._by_id.get(resident.state.instance_id) is resident:
+            del self._by_id[resident.state.instance_id]
+
+    def used(self, resident: Resident) -> None:
+        """Mark as most recently used."""
+        self._by_iid.move_to_end(resident.state.iid)
+
+    def oldest(self) -> Iterator[Resident]:
+        """Least recently used first; safe while instances leave."""
+        return iter(list(self._by_iid.values()))
+
+    def clear(self) -> list[Resident]:
+        """Let all go and return them."""
+        everyone = list(self._by_iid.values())
+        self._by_iid.clear()
+        self._by_id.clear()
+        return everyone
+
+

@@ -1,0 +1,1 @@
+"""Decorators, registry and the native Runner: how user functions are named, called and run."""

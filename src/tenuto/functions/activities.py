@@ -1,0 +1,325 @@
+"""Runs activities: takes work from the engine, gives outcomes back.
+
+Owns the queues, the limits and the timeouts; where an attempt runs (threads for sync activities,
+the host's loop for async ones); and that each attempt is answered at most once. What an attempt
+does is in ``attempt``. Everything here happens on the host's loop. Never retries: that is decided
+by the orchestration.
+"""
+
+import asyncio
+import logging
+import sys
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from datetime import timedelta
+from functools import partial
+from typing import Any, Final, Protocol
+
+from tenuto.engine.ports import ActivityOutcome, ActivityWork, Clock
+from tenuto.functions.attempt import Attempt, Lane
+from tenuto.functions.threads import WorkerThreads
+from tenuto.model.errors import UnknownFunctionError
+from tenuto.model.events import TaskCompleted, TaskFailed
+from tenuto.model.failure import FailureDetails
+from tenuto.model.timing import MICROSECONDS
+from tenuto.orchestration.references import AnyActivity
+
+_LOGGER = logging.getLogger(__name__)
+
+MAX_ASYNC: Final = 1_000
+"""Most async activities in flight, if not set otherwise."""
+
+_STOP_SECONDS: Final = 1.0
+
+
+class ActivityDirectory(Protocol):
+    """Finds activities by name."""
+
+    def get_activity(self, name: str) -> AnyActivity:
+        """The activity of that name.
+
+        Raises:
+            UnknownFunctionError: there is none.
+        """
+
+
+class ActivityExecutor:
+    """Runs the activities of one app.
+
+    Args:
+        directory: Where the functions are.
+        clock: Measures timeouts.
+        payload_bytes: Longest result, in bytes of JSON (the limit of that name).
+        max_threads: Most threads for sync activities; None for four per processor (8 to 32).
+        max_async: Most async activities in flight.
+    """
+
+    def __init__(
+        self,
+        directory: ActivityDirectory,
+        clock: Clock,
+        *,
+        payload_bytes: int,
+        max_threads: int | None = None,
+        max_async: int = MAX_ASYNC,
+    ) -> None:
+        self._directory = directory
+        self._clock = clock
+        self._payload_bytes = payload_bytes
+        self._max_threads = max_threads
+        self._max_async = max_async
+        self._deliver: Callable[[list[ActivityOutcome]], None] = _nowhere
+        self._threads: WorkerThreads[Attempt] | None = None
+        self._lanes: dict[str, Lane] = {}
+        self._attempts: dict[ActivityWork, Attempt] = {}
+        self._for_threads: list[Attempt] = []
+        self._for_loop: deque[Attempt] = deque()
+        self._in_flight = 0
+        self._is_starting = False
+        self._outcomes: list[ActivityOutcome] = []
+        self._is_flush_due = False
+        self._is_closed = False
+        self._emptied: asyncio.Future[None] | None = None
+
+    # --- what the engine calls -------------------------------------------------------------------
+
+    def bind(self, deliver: Callable[[list[ActivityOutcome]], None]) -> None:
+        """Say where outcomes go; called on the loop, never from within ``start``."""
+        self._deliver = deliver
+
+    def start(self, works: list[ActivityWork]) -> None:
+        """Run attempts as soon as there is room. Ignored once stopping has begun."""
+        if self._is_closed:
+            return
+        for work in works:
+            if work.canceled:
+                continue
+            lane = self._lanes.get(work.name) or self._open_lane(work)
+            if lane is None:
+                continue
+            attempt = self._attempts[work] = Attempt(lane, work)
+            lane.waiting.append(attempt)
+            self._admit(lane)
+        self._dispatch()
+
+    def cancel(self, work: ActivityWork) -> bool:
+        """Ask an attempt to stop; True when it had not begun: then it never will."""
+        work.canceled = True
+        attempt = self._attempts.get(work)
+        if attempt is None:
+            return False
+        attempt.is_withdrawn = attempt.begun_at is None
+        attempt.request_cancel()
+        return attempt.is_withdrawn
+
+    @property
+    def running(self) -> int:
+        """Attempts whose function runs, timed-out ones included."""
+        return sum(one.begun_at is not None for one in self._attempts.values())
+
+    @property
+    def queued(self) -> int:
+        """Attempts that wait for a thread or for room under a limit."""
+        return sum(one.begun_at is None and not one.is_withdrawn for one in self._attempts.values())
+
+    async def drain(self, seconds: float) -> bool:
+        """Begin nothing more, and wait for what runs.
+
+        Args:
+            seconds: The longest wait, by the clock.
+
+        Returns:
+            Whether nothing runs any more. Attempts that had not begun have no outcome.
+        """
+        self._is_closed = True
+        for attempt in self._attempts.values():
+            attempt.is_withdrawn = attempt.begun_at is None
+        self._attempts = {work: one for work, one in self._attempts.items() if not one.is_withdrawn}
+        if self._attempts:
+            self._emptied = asyncio.get_running_loop().create_future()
+            deadline = self._clock.now() + int(seconds * MICROSECONDS)
+            timer = self._clock.call_at(deadline, self._wake_drain)
+            await self._emptied
+            timer.cancel()
+        self._flush()
+        return not self._attempts
+
+    async def stop(self) -> None:
+        """Stop: async activities are cancelled, sync ones left to themselves, without outcomes."""
+        self._is_closed = True
+        self._deliver = _nowhere
+        if self._threads is not None:
+            self._threads.stop()
+        tasks = []
+        for attempt in self._attempts.values():
+            attempt.is_withdrawn = True
+            attempt.request_cancel()
+            if attempt.timer is not None:
+                attempt.timer.cancel()
+            if attempt.task is not None:
+                attempt.task.cancel()
+                tasks.append(attempt.task)
+        if tasks:
+            await asyncio.wait(tasks, timeout=_STOP_SECONDS)
+        self._attempts.clear()
+
+    # --- admission -------------------------------------------------------------------------------
+
+    def _open_lane(self, work: ActivityWork) -> Lane | None:
+        try:
+            reference = self._directory.get_activity(work.name)
+        except UnknownFunctionError as error:
+            failure = FailureDetails(
+                type(error).__name__,
+                f"{error} (work for {work.name!r} came to a host whose app does not have it)",
+                is_non_retriable=True,
+            )
+            self._answer(work, TaskFailed(work.task_id, failure))
+            return None
+        lane = self._lanes[work.name] = Lane(reference, self._clock, self._payload_bytes)
+        return lane
+
+    def _admit(self, lane: Lane) -> None:
+        """Let waiting attempts in while the activity's own limit has room."""
+        while lane.waiting and lane.free != 0:
+            attempt = lane.waiting.popleft()
+            if attempt.is_withdrawn:
+                self._attempts.pop(attempt.work, None)
+                continue
+            if lane.free is not None:
+                lane.free -= 1
+            if lane.reference.is_async:
+                self._for_loop.append(attempt)
+            else:
+                self._for_threads.append(attempt)
+
+    def _dispatch(self) -> None:
+        """Send what was admitted on its way."""
+        if self._for_threads:
+            if self._threads is None:
+                loop = asyncio.get_running_loop()
+                self._threads = WorkerThreads(
+                    loop, self._on_jobs_done, max_threads=self._max_threads
+                )
+            for attempt in self._for_threads:
+                if attempt.work.timeout is not None:
+                    self._set_timer(attempt, self._clock.now() + attempt.work.timeout)
+            self._threads.submit(self._for_threads)
+            self._for_threads = []
+        if self._for_loop and not self._is_starting:
+            # An eager activity may end here, within its start, and admit the next one: without
+            # this mark that would nest as deep as the queue is long.
+            self._is_starting = True
+            while self._for_loop and self._in_flight < self._max_async:
+                self._start_on_loop(self._for_loop.popleft())
+            self._is_starting = False
+
+    def _start_on_loop(self, attempt: Attempt) -> None:
+        if attempt.is_withdrawn:
+            self._end(attempt)
+            return
+        self._in_flight += 1
+        attempt.task = eager_task(self._run_on_loop(attempt), attempt.new_context())
+        timeout = attempt.work.timeout
+        if timeout is not None and attempt.event is None:
+            self._set_timer(attempt, self._clock.now() + timeout)
+
+    async def _run_on_loop(self, attempt: Attempt) -> None:
+        await attempt.run_async()
+        self._in_flight -= 1
+        self._end(attempt)
+        self._dispatch()
+
+    # --- timeouts --------------------------------------------------------------------------------
+
+    def _set_timer(self, attempt: Attempt, when: int) -> None:
+        attempt.timer = self._clock.call_at(when, partial(self._on_timer, attempt))
+
+    def _on_timer(self, attempt: Attempt) -> None:
+        """Time an attempt out, unless it began later than the timer supposed.
+
+        A sync attempt begins in its thread, where no timer can be set, so the timer is set when
+        the attempt is queued: never too late, and perhaps too early.
+        """
+        attempt.timer = None
+        if attempt.event is not None or attempt.is_withdrawn:
+            return
+        timeout = attempt.work.timeout
+        assert timeout is not None
+        now = self._clock.now()
+        deadline = (now if attempt.begun_at is None else attempt.begun_at) + timeout
+        if deadline > now:
+            self._set_timer(attempt, deadline)
+            return
+        limit = timedelta(microseconds=timeout)
+        message = f"{attempt!r} ran longer than its timeout of {limit}"
+        if attempt.task is None:
+            _LOGGER.warning("%s; it keeps its thread until it returns", message)
+        else:
+            _LOGGER.warning("%s; it is cancelled", message)
+        failure = FailureDetails(TimeoutError.__name__, message)
+        self._answer(attempt.work, TaskFailed(attempt.work.task_id, failure))
+        attempt.is_answered = True
+        attempt.request_cancel()
+        if attempt.task is not None:
+            attempt.task.cancel()
+
+    # --- ends ------------------------------------------------------------------------------------
+
+    def _on_jobs_done(self, attempts: list[Attempt]) -> None:
+        self._is_flush_due = True
+        for attempt in attempts:
+            self._end(attempt)
+        self._dispatch()
+        self._flush()
+
+    def _end(self, attempt: Attempt) -> None:
+        """Free what the attempt held and answer, unless it never began or has timed out."""
+        self._attempts.pop(attempt.work, None)
+        if attempt.timer is not None:
+            attempt.timer.cancel()
+        lane = attempt.lane
+        if lane.free is not None:
+            lane.free += 1
+            self._admit(lane)
+        if attempt.is_answered:
+            _LOGGER.warning("%r ended after it was given up; its result is dropped", attempt)
+        elif attempt.event is not None:
+            self._answer(attempt.work, attempt.event)
+        if not self._attempts:
+            self._wake_drain()
+
+    def _wake_drain(self) -> None:
+        if self._emptied is not None and not self._emptied.done():
+            self._emptied.set_result(None)
+
+    def _answer(self, work: ActivityWork, event: TaskCompleted | TaskFailed) -> None:
+        self._outcomes.append(ActivityOutcome(work, event))
+        if not self._is_flush_due:
+            self._is_flush_due = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._is_flush_due = False
+        if self._outcomes:
+            outcomes, self._outcomes = self._outcomes, []
+            self._deliver(outcomes)
+
+
+def _nowhere(_outcomes: list[ActivityOutcome]) -> None:
+    """Where outcomes go before ``bind`` and after ``stop``."""
+
+
+if sys.version_info >= (3, 12):
+
+    def eager_task(coroutine: Coroutine[Any, Any, None], context: Context) -> "asyncio.Task[None]":
+        """A task that runs at once up to its first real wait, often to its end."""
+        loop = asyncio.get_running_loop()
+        return asyncio.Task(coroutine, loop=loop, context=context, eager_start=True)
+
+else:
+
+    def eager_task(coroutine: Coroutine[Any, Any, None], context: Context) -> "asyncio.Task[None]":
+        """A task; Python 3.11 begins it in the next round of the loop."""
+        return asyncio.get_running_loop().create_task(coroutine, context=context)

@@ -1,0 +1,204 @@
+"""One attempt of an activity, from its recorded input to the event that records its end.
+
+Owns decoding the input, calling the function with its context, encoding the result, and turning
+whatever the function raises into a failure. Never decides when or where an attempt runs, and never
+lets an exception out, so that user code cannot end a worker.
+"""
+
+import asyncio
+import inspect
+import logging
+from collections import deque
+from contextvars import Context, copy_context
+from typing import Any
+
+from msgspec.structs import replace
+
+from tenuto.engine.ports import ActivityWork, Clock, TimerHandle
+from tenuto.functions.activity_context import ActivityContext, Cancellation, running_activity
+from tenuto.functions.threads import Pace
+from tenuto.model.events import TaskCompleted, TaskFailed
+from tenuto.model.failure import FailureDetails, failure_of, type_name
+from tenuto.model.limits import limit_error
+from tenuto.model.payload import encode
+from tenuto.orchestration.references import AnyActivity
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class Lane:
+    """All attempts of one activity on this host: what they share, and their own limit.
+
+    Attributes:
+        free: How many more may run now; None without a limit.
+        waiting: Attempts for which there was no room, oldest first.
+    """
+
+    __slots__ = ("clock", "context", "free", "pace", "payload_bytes", "reference", "waiting")
+
+    def __init__(self, reference: AnyActivity, clock: Clock, payload_bytes: int) -> None:
+        self.reference = reference
+        self.clock = clock
+        self.payload_bytes = payload_bytes
+        self.pace = Pace()
+        self.free = reference.max_concurrent
+        self.waiting: deque[Attempt] = deque()
+        # Attempts see the host's context variables, each in a copy of its own.
+        self.context = copy_context()
+
+
+class Attempt:
+    """One attempt.
+
+    ``event`` is how it ended, None until then; ``begun_at`` is None until user code may run.
+    ``is_withdrawn`` keeps it from beginning, ``is_answered`` says that its outcome went out.
+    """
+
+    __slots__ = (
+        "_context",
+        "_is_cancel_requested",
+        "begun_at",
+        "event",
+        "is_answered",
+        "is_withdrawn",
+        "lane",
+        "pace",
+        "task",
+        "timer",
+        "work",
+    )
+
+    def __init__(self, lane: Lane, work: ActivityWork) -> None:
+        self.lane = lane
+        self.work = work
+        self.pace = lane.pace
+        self.event: TaskCompleted | TaskFailed | None = None
+        self.begun_at: int | None = None
+        self.is_withdrawn = False
+        self.is_answered = False
+        self.task: asyncio.Task[None] | None = None
+        self.timer: TimerHandle | None = None
+        self._context: ActivityContext | None = None
+        self._is_cancel_requested = False
+
+    def __repr__(self) -> str:
+        work = self.work
+        return (
+            f"activity {work.name!r} of instance {work.instance_id!r}, "
+            f"task {work.task_id}, attempt {work.attempt}"
+        )
+
+    def run(self) -> None:
+        """Run a sync activity, in the thread that calls this."""
+        if not self.is_withdrawn:
+            self.begun_at = self.lane.clock.now()
+            self.new_context().run(self._run)
+
+    def _run(self) -> None:
+        running_activity.set(self.context)
+        arguments = self._arguments()
+        if arguments is None:
+            return
+        try:
+            result = self.lane.reference.function(*arguments)
+        except BaseException as error:  # noqa: BLE001 - whatever user code raises is its failure
+            self._fail(error)
+        else:
+            self._complete(result)
+
+    async def run_async(self) -> None:
+        """Run an async activity, in the current task."""
+        if self.is_withdrawn:
+            return
+        self.begun_at = self.lane.clock.now()
+        running_activity.set(self.context)
+        arguments = self._arguments()
+        if arguments is None:
+            return
+        try:
+            result = await self.lane.reference.function(*arguments)
+        except BaseException as error:  # noqa: BLE001 - as above; cancelled ones end here too
+            self._fail(error)
+        else:
+            self._complete(result)
+
+    def new_context(self) -> Context:
+        """Context variables for this attempt."""
+        return self.lane.context.copy()
+
+    def context(self) -> ActivityContext:
+        """What the activity is told; made when it asks, as most never do."""
+        if self._context is None:
+            work = self.work
+            self._context = ActivityContext(
+                work.name,
+                instance_id=work.instance_id,
+                attempt=work.attempt,
+                idempotency_key=work.idempotency_key,
+                cancellation=Cancellation(),
+            )
+            # Cancelling may have come between: it looks at the two in the other order.
+            if self._is_cancel_requested:
+                self._context.cancellation.request()
+        return self._context
+
+    def request_cancel(self) -> None:
+        """Turn the activity's token on."""
+        self._is_cancel_requested = True
+        if self._context is not None:
+            self._context.cancellation.request()
+
+    def _arguments(self) -> tuple[Any, ...] | None:
+        reference = self.lane.reference
+        try:
+            arguments = reference.signature.decode_arguments(self.work.input)
+        except Exception as error:  # noqa: BLE001 - types of users may refuse data in any way
+            self._fail(error, is_final=True)
+            return None
+        return arguments if reference.make_context is None else (self.context(), *arguments)
+
+    def _complete(self, result: object) -> None:
+        try:
+            text = encode(result)
+            self._check_size(text)
+        except Exception as error:  # noqa: BLE001 - objects of users may fail in any way
+            self._fail(_about_coroutine(result, self.work.name) or error, is_final=True)
+        else:
+            self.event = TaskCompleted(self.work.task_id, text)
+
+    def _check_size(self, text: str) -> None:
+        limit = self.lane.payload_bytes
+        if len(text) * 4 > limit and (size := len(text.encode())) > limit:
+            what = f"the result of activity {self.work.name!r} takes {size:,} bytes"
+            raise limit_error("payload_bytes", limit, what)
+
+    def _fail(self, error: BaseException, *, is_final: bool = False) -> None:
+        """End as failed; ``is_final`` when another attempt would fail in the same way."""
+        _trim_traceback(error)
+        try:
+            failure = failure_of(error)
+        except Exception:
+            _LOGGER.exception("the failure of %r cannot be recorded", self)
+            failure = FailureDetails(type_name(type(error)), "<not available>")
+        if is_final:
+            failure = replace(failure, is_non_retriable=True)
+        self.event = TaskFailed(self.work.task_id, failure)
+
+
+def _about_coroutine(result: object, name: str) -> TypeError | None:
+    if not inspect.iscoroutine(result):
+        return None
+    result.close()
+    return TypeError(f"activity {name!r} returned a coroutine; declare it `async def`")
+
+
+def _trim_traceback(error: BaseException) -> None:
+    """Leave out the frames of this module, which tell users nothing."""
+    entry = error.__traceback__
+    while entry is not None and entry.tb_frame.f_code.co_filename == _THIS_FILE:
+        entry = entry.tb_next
+    if entry is not None:
+        error.__traceback__ = entry
+
+
+_THIS_FILE = _trim_traceback.__code__.co_filename

@@ -1,0 +1,113 @@
+"""The Runner port for functions of this process.
+
+Owns nothing itself: orchestrators run in sessions, activities in the executor. It only puts the
+two behind the port.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from tenuto.engine.ports import ActivityOutcome, ActivityWork, Clock, Session
+from tenuto.functions.activities import MAX_ASYNC, ActivityExecutor
+from tenuto.functions.registry import FunctionRegistry
+from tenuto.model.events import HistoryEvent
+from tenuto.model.execution import ExecutionInfo
+from tenuto.model.limits import Limits
+
+
+class NativeRunner:
+    """Runs the functions of a registry.
+
+    Args:
+        registry: The functions.
+        clock: Measures the timeouts of activities.
+        limits: Of these, ``payload_bytes`` holds for results of activities.
+        max_threads: Most threads for sync activities; None for four per processor (8 to 32).
+        max_async: Most async activities in flight.
+    """
+
+    def __init__(
+        self,
+        registry: FunctionRegistry,
+        clock: Clock,
+        *,
+        limits: Limits | None = None,
+        max_threads: int | None = None,
+        max_async: int = MAX_ASYNC,
+    ) -> None:
+        self._registry = registry
+        self._executor = ActivityExecutor(
+            registry,
+            clock,
+            payload_bytes=(limits or Limits()).payload_bytes,
+            max_threads=max_threads,
+            max_async=max_async,
+        )
+
+    @property
+    def orchestrators(self) -> Sequence[str]:
+        """Names of the orchestrators, in the order of registration."""
+        return list(self._registry.orchestrators)
+
+    @property
+    def activity_limits(self) -> Mapping[str, int | None]:
+        """Names of the activities, each with its own limit."""
+        return {name: one.max_concurrent for name, one in self._registry.activities.items()}
+
+    @property
+    def running(self) -> int:
+        """Attempts whose function runs, timed-out ones included."""
+        return self._executor.running
+
+    @property
+    def queued(self) -> int:
+        """Attempts that wait for a thread or for room under a limit."""
+        return self._executor.queued
+
+    def open_session(self, info: ExecutionInfo) -> Session:
+        """A fresh session for an execution.
+
+        Raises:
+            UnknownFunctionError: no orchestrator of that name.
+        """
+        # Sessions install their versions of asyncio's functions, which only hosts need.
+        from tenuto.orchestration.session import Session as NativeSession  # noqa: PLC0415
+
+        orchestrator = self._registry.get_orchestrator(info.name)
+        return NativeSession(info, orchestrator, self._registry)
+
+    def replay_session(
+        self, info: ExecutionInfo, turns: Sequence[Sequence[HistoryEvent]]
+    ) -> Session:
+        """The live session of an execution, rebuilt from its recorded turns.
+
+        Raises:
+            NonDeterminismError: the code decides otherwise than history recorded.
+            UnknownFunctionError: no orchestrator of that name.
+        """
+        from tenuto.orchestration.replay import replay  # noqa: PLC0415 - as above
+        from tenuto.orchestration.session import Session as NativeSession  # noqa: PLC0415
+
+        orchestrator = self._registry.get_orchestrator(info.name)
+        return replay(
+            turns, lambda trace: NativeSession(info, orchestrator, self._registry, trace=trace)
+        )
+
+    def bind(self, deliver: Callable[[list[ActivityOutcome]], None]) -> None:
+        """Say where outcomes go; called on the host's loop, many at a time."""
+        self._executor.bind(deliver)
+
+    def start_activities(self, works: list[ActivityWork]) -> None:
+        """Run attempts; each outcome is delivered at most once."""
+        self._executor.start(works)
+
+    def cancel_activity(self, work: ActivityWork) -> bool:
+        """Ask a running attempt to stop; True when it had not begun and now never does."""
+        return self._executor.cancel(work)
+
+    async def drain(self, seconds: float) -> bool:
+        """Begin nothing more and wait for what runs; False when something still does."""
+        return await self._executor.drain(seconds)
+
+    async def stop(self) -> None:
+        """Stop; attempts that still run are abandoned without an outcome."""
+        await self._executor.stop()

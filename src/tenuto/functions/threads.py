@@ -1,0 +1,261 @@
+"""Threads for sync activities: many short jobs for few wake-ups (ENGINE rule 24).
+
+All jobs stand in one queue that the threads drain. Waking a thread costs more than a short job, so
+a burst of short jobs wakes one thread. A job that is slow, or of unknown length, must not hold
+others back: before a thread begins one while more are queued and nobody else drains, it wakes
+another. A supervisor on the loop catches the job that is slow by surprise. Results go back in
+bursts too. Knows nothing of activities; never runs a job on the loop.
+
+A thread is *draining* while it is expected to take the next job soon: it has been woken, or runs
+something short. Whoever adds to the queue looks at the draining threads afterwards; whoever stops
+draining looks at the queue afterwards. So one of the two always sees the other.
+"""
+
+import asyncio
+import logging
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from math import inf
+from time import perf_counter  # lengths of jobs, which decide nothing but wake-ups
+from typing import Final, Generic, Protocol, TypeVar
+
+_LOGGER = logging.getLogger(__name__)
+
+SLOW_SECONDS: Final = 0.0003
+"""A job that takes longer than this is worth waking another thread for the jobs behind it."""
+
+IDLE_SECONDS: Final = 30.0
+"""How long a thread without work stays."""
+
+_TICK_SECONDS: Final = 0.0015
+_LONGEST_TICK_SECONDS: Final = 0.1
+_NEWEST_WEIGHT: Final = 0.1
+
+
+class Pace:
+    """How long the jobs of one kind take: a moving average, endless until the first is done."""
+
+    __slots__ = ("seconds",)
+
+    def __init__(self) -> None:
+        self.seconds = inf
+
+    def add(self, seconds: float) -> None:
+        """Count one more. Threads may overwrite each other here; it is an estimate."""
+        if self.seconds == inf:
+            self.seconds = seconds
+        else:
+            self.seconds += (seconds - self.seconds) * _NEWEST_WEIGHT
+
+
+class Job(Protocol):
+    """Something to run in a thread."""
+
+    @property
+    def pace(self) -> Pace:
+        """How long jobs like this one take."""
+
+    def run(self) -> None:
+        """Do it. Never raises, whatever happens."""
+
+
+J = TypeVar("J", bound=Job)
+
+
+class _Thread:
+    """One of the threads; blocked on ``wake_up`` while it is idle."""
+
+    __slots__ = ("wake_up",)
+
+    def __init__(self) -> None:
+        self.wake_up = threading.Lock()
+        self.wake_up.acquire()
+
+
+class WorkerThreads(Generic[J]):
+    """A pool of daemon threads, started on demand.
+
+    Args:
+        loop: The host's loop; ``submit`` and ``on_done`` run on it.
+        on_done: Gets finished jobs, many at a time.
+        max_threads: Most threads; None for four per processor, at least 8 and at most 32.
+        idle_seconds: How long a thread without work stays.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        on_done: Callable[[list[J]], None],
+        *,
+        max_threads: int | None = None,
+        idle_seconds: float = IDLE_SECONDS,
+    ) -> None:
+        self.max_threads = max_threads or max(8, min(32, 4 * (os.cpu_count() or 1)))
+        self._loop = loop
+        self._on_done = on_done
+        self._idle_seconds = idle_seconds
+        self._queue: deque[J] = deque()
+        self._done: deque[J] = deque()
+        self._announced = False
+        self._idle: list[_Thread] = []
+        self._draining: set[_Thread] = set()
+        self._count = 0
+        self._started = 0
+        self._count_lock = threading.Lock()
+        self._closed = False
+        self._ticking = False
+        self._tick_seconds = _TICK_SECONDS
+        self._head: J | None = None
+
+    # --- on the loop -----------------------------------------------------------------------------
+
+    @property
+    def count(self) -> int:
+        """Threads that exist now."""
+        return self._count
+
+    def submit(self, jobs: Iterable[J]) -> None:
+        """Queue jobs, in order."""
+        self._queue.extend(jobs)
+        if not self._draining:
+            self._wake_one()
+        if not self._ticking and self._queue:
+            self._ticking = True
+            self._tick_seconds = _TICK_SECONDS
+            self._loop.call_later(_TICK_SECONDS, self._tick)
+
+    def stop(self) -> None:
+        """Forget queued jobs and end the threads; a job that is running is left behind."""
+        self._closed = True
+        self._queue.clear()
+        while self._idle:
+            self._wake_one()
+
+    def _tick(self) -> None:
+        """Every 1.5 ms while jobs are queued: fetch results, go round threads that are stuck."""
+        self._collect()
+        try:
+            head = self._queue[0]
+        except IndexError:
+            head = None
+        self._ticking = head is not None and not self._closed
+        if self._ticking:
+            stuck = head is self._head
+            if stuck:
+                self._draining.clear()
+            # With all threads at work there is nothing to do but wait, less and less eagerly.
+            can_help = not stuck or self._wake_one()
+            self._tick_seconds = (
+                _TICK_SECONDS if can_help else min(self._tick_seconds * 2, _LONGEST_TICK_SECONDS)
+            )
+            self._loop.call_later(self._tick_seconds, self._tick)
+        self._head = head
+
+    def _collect(self) -> None:
+        # Before looking: a result that comes later announces itself again.
+        self._announced = False
+        done = self._done
+        finished = [done.popleft() for _ in range(len(done))]
+        if finished and not self._closed:
+            self._on_done(finished)
+
+    # --- on any thread ---------------------------------------------------------------------------
+
+    def _wake_one(self) -> bool:
+        """Have one more thread drain; False when all are at work."""
+        try:
+            thread = self._idle.pop()
+        except IndexError:
+            return self._start_one()
+        self._draining.add(thread)
+        thread.wake_up.release()
+        return True
+
+    def _start_one(self) -> bool:
+        with self._count_lock:
+            if self._count >= self.max_threads or self._closed:
+                return False
+            self._count += 1
+            self._started += 1
+            name = f"tenuto-activity-{self._started}"
+        thread = _Thread()
+        self._draining.add(thread)
+        try:
+            threading.Thread(target=self._run, args=(thread,), name=name, daemon=True).start()
+        except RuntimeError as error:
+            # The system gives no more threads now; the supervisor will ask again.
+            _LOGGER.warning("cannot start a thread for activities: %s", error)
+            self._leave(thread)
+            return False
+        return True
+
+    def _leave(self, thread: _Thread) -> None:
+        self._draining.discard(thread)
+        with self._count_lock:
+            self._count -= 1
+
+    # --- in the threads --------------------------------------------------------------------------
+
+    def _run(self, thread: _Thread) -> None:
+        queue, done, draining = self._queue, self._done, self._draining
+        while True:
+            try:
+                job = queue.popleft()
+            except IndexError:
+                draining.discard(thread)
+                self._announce()
+                if self._rest(thread):
+                    draining.add(thread)
+                    continue
+                return
+            pace = job.pace
+            is_slow = pace.seconds > SLOW_SECONDS
+            if is_slow:
+                draining.discard(thread)
+                self._announce()
+                if queue and not draining:
+                    self._wake_one()
+            began = perf_counter()
+            job.run()
+            pace.add(perf_counter() - began)
+            done.append(job)
+            if is_slow:
+                draining.add(thread)
+                self._announce()
+
+    def _announce(self) -> None:
+        """Have the loop fetch the results; once until it does."""
+        if self._done and not self._announced:
+            self._announced = True
+            try:
+                self._loop.call_soon_threadsafe(self._collect)
+            except RuntimeError:  # the loop is closed: nobody waits for results any more
+                self._closed = True
+
+    def _rest(self, thread: _Thread) -> bool:
+        """Wait for work; False when the thread shall end."""
+        self._idle.append(thread)
+        if (self._queue or self._closed) and self._is_still_idle(thread):
+            return not self._closed or self._end(thread)
+        if not thread.wake_up.acquire(timeout=self._idle_seconds):
+            if self._is_still_idle(thread):
+                return self._end(thread)
+            thread.wake_up.acquire()  # it is being woken at this moment
+        return not self._closed or self._end(thread)
+
+    def _is_still_idle(self, thread: _Thread) -> bool:
+        """Take the thread off the idle ones; False when somebody else did, in order to wake it."""
+        try:
+            self._idle.remove(thread)
+        except ValueError:
+            return False
+        return True
+
+    def _end(self, thread: _Thread) -> bool:
+        self._leave(thread)
+        # A job may have come while this thread still counted, so that no other was started.
+        if self._queue and not self._draining:
+            self._wake_one()
+        return False

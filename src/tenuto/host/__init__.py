@@ -1,0 +1,1 @@
+"""Puts the rooms together: settings, lifecycle, App and Host."""

@@ -1,0 +1,153 @@
+"""The host: an app, a store and an engine, running in this process."""
+
+import asyncio
+import os
+import platform
+import sys
+import uuid
+from typing import Self
+
+from tenuto.client.client import Client
+from tenuto.client.gateway import EngineGateway
+from tenuto.engine.commands import Commands
+from tenuto.engine.engine import Engine
+from tenuto.engine.lifecycle import Lifecycle
+from tenuto.engine.options import EngineOptions
+from tenuto.engine.ports import Clock, HostIdentity, Observer, Storage
+from tenuto.functions.registry import FunctionRegistry
+from tenuto.functions.runner import NativeRunner
+from tenuto.host.clock import SystemClock
+from tenuto.host.settings import Settings
+from tenuto.model.errors import StorageError, TenutoError
+from tenuto.storage import open_storage
+from tenuto.telemetry.log_observer import LogObserver
+
+DEFAULT_STORAGE = "sqlite:///tenuto.db"
+
+_SWITCH_SECONDS = 0.0005
+"""The commit thread queues for the interpreter lock; a short interval lets it in (rule 23)."""
+
+
+class Host:
+    """Runs an app's orchestrations for as long as it is open.
+
+    Args:
+        app: The functions.
+        storage: Storage URL; ``sqlite:///tenuto.db`` in the current folder by default.
+        settings: Limits and sizes.
+        clock: Where time comes from; tests give a virtual one.
+        observer: Who is told what happens; by default Python's logging.
+
+    Example:
+        ::
+
+            async with Host(app, storage="sqlite:///travel.db") as host:
+                handle = await host.client.start(book_trip, trip)
+                print(await handle.result())
+    """
+
+    def __init__(
+        self,
+        app: FunctionRegistry,
+        storage: str | Storage = DEFAULT_STORAGE,
+        *,
+        settings: Settings | None = None,
+        clock: Clock | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        self.app = app
+        self.settings = settings or Settings()
+        self.clock = clock or SystemClock()
+        self._storage = open_storage(storage) if isinstance(storage, str) else storage
+        self._observer = observer or LogObserver()
+        self._engine: Engine | None = None
+        self._lifecycle: Lifecycle | None = None
+        self._client: Client | None = None
+        self._lost: asyncio.Future[StorageError] | None = None
+
+    @property
+    def client(self) -> Client:
+        """Starts, asks and steers instances on this host.
+
+        Raises:
+            TenutoError: the host is not running.
+        """
+        if self._client is None:
+            raise TenutoError("the host is not running; use `async with Host(app) as host:`")
+        return self._client
+
+    @property
+    def engine(self) -> Engine:
+        """The running engine, for Tenuto's own tools."""
+        if self._engine is None:
+            raise TenutoError("the host is not running; use `async with Host(app) as host:`")
+        return self._engine
+
+    async def start(self) -> None:
+        """Open the store, take it over, recover what was promised, begin to serve.
+
+        Raises:
+            StorageOwnedError: another host runs on this store.
+            StorageError: the store cannot be used, with the reason.
+        """
+        sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_SECONDS))
+        self._lost = asyncio.get_running_loop().create_future()
+        await self._storage.open()
+        settings = self.settings
+        runner = NativeRunner(
+            self.app,
+            self.clock,
+            limits=settings.limits,
+            max_threads=settings.activity_threads,
+            max_async=settings.async_activities,
+        )
+        engine = Engine(
+            self._storage,
+            self.clock,
+            runner,
+            self._observer,
+            EngineOptions(limits=settings.limits, hot_sessions=settings.hot_sessions),
+            self._on_lost,
+        )
+        lifecycle = Lifecycle(engine)
+        try:
+            await lifecycle.start(_identity())
+        except BaseException:
+            await self._storage.close()
+            raise
+        self._engine = engine
+        self._lifecycle = lifecycle
+        gateway = EngineGateway(Commands(engine), self._storage)
+        self._client = Client(gateway, self.app, settings.limits)
+
+    async def stop(self) -> None:
+        """Stop: take nothing new in, let running activities end, commit, let the store go."""
+        lifecycle, self._lifecycle = self._lifecycle, None
+        self._client = None
+        if lifecycle is not None:
+            await lifecycle.stop(self.settings.drain_seconds)
+
+    async def until_lost(self) -> StorageError:
+        """Wait until this host is no longer the owner of its store; returns the reason."""
+        if self._lost is None:
+            raise TenutoError("the host is not running; use `async with Host(app) as host:`")
+        return await asyncio.shield(self._lost)
+
+    def _on_lost(self, error: StorageError) -> None:
+        if self._lost is not None and not self._lost.done():
+            self._lost.set_result(error)
+        self._observer.problem(None, f"this host cannot go on: {error}")
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.stop()
+
+
+def _identity() -> HostIdentity:
+    return HostIdentity(
+        owner=uuid.uuid4().hex[:12],
+        description=f"process {os.getpid()} on {platform.node() or 'this machine'}",
+    )

@@ -1,0 +1,29 @@
+"""Actions: what an orchestrator wants done.
+
+An action has the form of the event that records it, so that nothing is copied between deciding
+and recording. The custom status is a property of the instance, and log lines belong to the turn
+that wrote them: they are shown when it is committed.
+"""
+
+import logging
+from typing import TypeAlias
+
+from msgspec import UNSET, Struct, UnsetType
+
+from tenuto.model.events import Decision, Ending
+
+Action: TypeAlias = Decision | Ending
+
+
+class TurnActions(Struct):
+    """What one turn of a session produced.
+
+    Attributes:
+        actions: In the order decided; an Ending, if any, stands last.
+        custom_status: JSON text, None to clear it, UNSET when the turn did not touch it.
+        logs: Records to hand to their loggers once the turn is committed.
+    """
+
+    actions: list[Action]
+    custom_status: str | None | UnsetType = UNSET
+    logs: list[logging.LogRecord] | None = None

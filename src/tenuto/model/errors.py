@@ -1,0 +1,266 @@
+"""All errors of Tenuto, one tree.
+
+::
+
+    TenutoError                            TN-1000
+    ├── InputError (ValueError)            TN-1100  something given is wrong; nothing was done
+    │   ├── InvalidInstanceIdError         TN-1101
+    │   ├── PayloadError                   TN-1102  a value cannot be stored or rebuilt
+    │   ├── UnknownFunctionError           TN-1103
+    │   ├── SettingsError                  TN-1104
+    │   ├── AppLoadError                   TN-1105
+    │   └── RegistrationError              TN-1106
+    ├── InstanceError                      TN-1200  the instance is not in the right state
+    │   ├── InstanceExistsError            TN-1201
+    │   ├── InstanceNotFoundError          TN-1202
+    │   ├── InstanceFinishedError          TN-1203
+    │   └── InstanceStateError             TN-1204
+    ├── OrchestrationFailedError           TN-1300  a waited-for orchestration did not complete
+    │   └── OrchestrationTerminatedError   TN-1301
+    ├── WorkError                          TN-1400  raised inside orchestrators
+    │   ├── ActivityError                  TN-1401
+    │   ├── SubOrchestrationError          TN-1402
+    │   └── ActivityTimeoutError           TN-1403
+    ├── NonDeterminismError                TN-1500
+    ├── GuardError                         TN-1501
+    ├── LimitError                         TN-1502
+    └── StorageError                       TN-1600
+        ├── StorageUnavailableError        TN-1601  passing: disk full, locked; retried by the host
+        ├── StorageCorruptError            TN-1602
+        ├── StorageVersionError            TN-1603
+        ├── StorageOwnedError              TN-1604  another host owns the store
+        ├── FencedError                    TN-1605  this host lost its lease
+        └── StorageReadOnlyError           TN-1606
+    SessionDiscarded (BaseException)       TN-1900  internal: the session is gone
+
+Each message says what happened, where, and what to do next. A code never changes its meaning.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from tenuto.model.failure import FailureDetails
+
+
+class TenutoError(Exception):
+    """Base of everything that Tenuto raises on purpose. ``code`` is stable and documented."""
+
+    code: ClassVar[str] = "TN-1000"
+
+
+class InputError(TenutoError, ValueError):
+    """Something handed to Tenuto is wrong. It was refused whole; nothing has been done."""
+
+    code = "TN-1100"
+
+
+class InvalidInstanceIdError(InputError):
+    """An instance id breaks the rules."""
+
+    code = "TN-1101"
+
+    def __init__(self, instance_id: object, reason: str) -> None:
+        shown = repr(instance_id)
+        if len(shown) > 80:
+            shown = f"{shown[:77]}..."
+        super().__init__(f"instance id {shown} is not allowed: {reason}")
+
+
+class PayloadError(InputError):
+    """A value cannot be stored as JSON, or stored JSON does not fit the annotated type."""
+
+    code = "TN-1102"
+
+
+class UnknownFunctionError(InputError):
+    """No function of that name is registered."""
+
+    code = "TN-1103"
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        close = get_close_matches(name, names, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        listed = ", ".join(names) if names else "none"
+        super().__init__(f"no {kind} named {name!r} is registered; {hint}registered: {listed}")
+        self.name = name
+
+
+class SettingsError(InputError):
+    """A setting is unknown or its value is not allowed."""
+
+    code = "TN-1104"
+
+
+class AppLoadError(InputError):
+    """A target such as ``travel.py:app`` could not be loaded as an app."""
+
+    code = "TN-1105"
+
+
+class RegistrationError(InputError):
+    """A function cannot be registered as it stands."""
+
+    code = "TN-1106"
+
+
+class InstanceError(TenutoError):
+    """The instance is not in a state that allows the request."""
+
+    code = "TN-1200"
+
+    def __init__(self, instance_id: str, reason: str) -> None:
+        super().__init__(f"instance {instance_id!r} {reason}")
+        self.instance_id = instance_id
+
+
+class InstanceExistsError(InstanceError):
+    """The instance id is taken."""
+
+    code = "TN-1201"
+
+
+class InstanceNotFoundError(InstanceError):
+    """No instance has this id."""
+
+    code = "TN-1202"
+
+    def __init__(self, instance_id: str, reason: str = "does not exist in this store") -> None:
+        super().__init__(instance_id, reason)
+
+
+class InstanceFinishedError(InstanceError):
+    """The instance has already finished."""
+
+    code = "TN-1203"
+
+
+class InstanceStateError(InstanceError):
+    """The request does not fit the instance's current status."""
+
+    code = "TN-1204"
+
+
+class OrchestrationFailedError(TenutoError):
+    """A waited-for orchestration failed. ``failure`` holds type, message, traceback and causes."""
+
+    code = "TN-1300"
+
+    def __init__(self, instance_id: str, name: str, failure: "FailureDetails") -> None:
+        super().__init__(f"orchestration {name!r} (instance {instance_id!r}) failed: {failure}")
+        self.instance_id = instance_id
+        self.name = name
+        self.failure = failure
+
+
+class OrchestrationTerminatedError(OrchestrationFailedError):
+    """A waited-for orchestration was terminated."""
+
+    code = "TN-1301"
+
+
+class WorkError(TenutoError):
+    """Work that an orchestrator waited for has failed.
+
+    ``failure`` holds type, message, traceback and cause chain as they were recorded;
+    ``function`` is the name of what was called.
+    """
+
+    code = "TN-1400"
+    kind: ClassVar[str] = "call of"
+
+    def __init__(self, function: str, failure: "FailureDetails") -> None:
+        super().__init__(f"{self.kind} {function!r} failed: {failure}")
+        self.function = function
+        self.failure = failure
+
+
+class ActivityError(WorkError):
+    """An activity raised, could not be found, or was given an input it cannot take."""
+
+    code = "TN-1401"
+    kind = "activity"
+
+
+class SubOrchestrationError(WorkError):
+    """A sub-orchestration failed or was terminated."""
+
+    code = "TN-1402"
+    kind = "sub-orchestration"
+
+
+class ActivityTimeoutError(ActivityError, TimeoutError):
+    """An activity attempt ran longer than its timeout."""
+
+    code = "TN-1403"
+
+
+class NonDeterminismError(TenutoError):
+    """Replay produced other actions than history recorded."""
+
+    code = "TN-1500"
+
+
+class GuardError(TenutoError):
+    """An orchestrator did something that cannot be replayed."""
+
+    code = "TN-1501"
+
+
+class LimitError(TenutoError):
+    """A limit was crossed. The message names the limit and the setting that raises it."""
+
+    code = "TN-1502"
+
+
+class StorageError(TenutoError):
+    """The store refused or failed."""
+
+    code = "TN-1600"
+
+
+class StorageUnavailableError(StorageError):
+    """The store cannot write now (disk full, locked, gone). The host retries; nothing is lost."""
+
+    code = "TN-1601"
+
+
+class StorageCorruptError(StorageError):
+    """The store's file is damaged or not a Tenuto store."""
+
+    code = "TN-1602"
+
+
+class StorageVersionError(StorageError):
+    """The store was written by another version of Tenuto."""
+
+    code = "TN-1603"
+
+
+class StorageOwnedError(StorageError):
+    """Another host owns the store."""
+
+    code = "TN-1604"
+
+
+class FencedError(StorageError):
+    """This host is no longer the owner; its commit was refused as a whole."""
+
+    code = "TN-1605"
+
+
+class StorageReadOnlyError(StorageUnavailableError):
+    """The store's file or folder cannot be written."""
+
+    code = "TN-1606"
+
+
+class SessionDiscarded(BaseException):  # noqa: N818 - a signal, not an error; ENGINE rule 5
+    """The session of this orchestration was discarded; nothing it does can have an effect.
+
+    Derives from BaseException so that ``except Exception`` in user code does not swallow it.
+    """
+
+    code: ClassVar[str] = "TN-1900"

@@ -1,0 +1,195 @@
+"""History events: what happened in an orchestration, in the Durable Task Framework's words.
+
+A history is a list of turns, a turn a list of events: OrchestratorStarted with the turn's exact
+time, the messages taken in, then the events of the actions decided. Names and fields are those
+of the framework; its numbers belong to the adapters. The closing OrchestratorCompleted is
+implied by the end of the turn and not stored. ``TaskCanceled`` is Tenuto's own (ENGINE rule 9)
+and hidden from foreign SDKs.
+
+Payloads are JSON text, kept to the letter. Times are integers of microseconds since 1970 UTC.
+"""
+
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from tenuto.model.failure import FailureDetails
+from tenuto.model.status import ParentInstance, RuntimeStatus
+
+
+class _Event(
+    Struct, frozen=True, tag=lambda name: name, rename="camel", omit_defaults=True, gc=False
+):
+    """Shared form: ``{"type": "TaskScheduled", "eventId": 3, ...}``."""
+
+
+class OrchestratorStarted(_Event, frozen=True):
+    """Opens a turn; ``timestamp`` is the orchestrator's clock for all of it."""
+
+    timestamp: int
+
+
+class ExecutionStarted(_Event, frozen=True):
+    """Opens an execution. ``python`` is the minor version that recorded it (ENGINE rule 3)."""
+
+    name: str
+    execution_id: str
+    input: str | None = None
+    version: str | None = None
+    parent: ParentInstance | None = None
+    tags: dict[str, str] | None = None
+    scheduled_start: int | None = None
+    generation: int = 0
+    python: str = ""
+
+
+class TaskScheduled(_Event, frozen=True):
+    """An attempt of an activity was scheduled.
+
+    ``call_id`` is the event id of the first attempt (None in the first itself); ``timeout`` is
+    start to close of this attempt, in microseconds.
+    """
+
+    event_id: int
+    name: str
+    input: str | None = None
+    attempt: int = 1
+    call_id: int | None = None
+    timeout: int | None = None
+
+
+class TaskCompleted(_Event, frozen=True):
+    """An activity attempt returned."""
+
+    task_scheduled_id: int
+    result: str | None = None
+
+
+class TaskFailed(_Event, frozen=True):
+    """An activity attempt failed."""
+
+    task_scheduled_id: int
+    failure_details: FailureDetails
+
+
+class SubOrchestrationInstanceCreated(_Event, frozen=True):
+    """A child was started. ``detached`` children (fire and forget) report to nobody."""
+
+    event_id: int
+    name: str
+    instance_id: str
+    execution_id: str
+    input: str | None = None
+    version: str | None = None
+    tags: dict[str, str] | None = None
+    detached: bool = False
+
+
+class SubOrchestrationInstanceCompleted(_Event, frozen=True):
+    """A child returned."""
+
+    task_scheduled_id: int
+    result: str | None = None
+
+
+class SubOrchestrationInstanceFailed(_Event, frozen=True):
+    """A child failed, was terminated, or could not be started."""
+
+    task_scheduled_id: int
+    failure_details: FailureDetails
+
+
+class TimerCreated(_Event, frozen=True):
+    """A durable timer was set."""
+
+    event_id: int
+    fire_at: int
+
+
+class TimerFired(_Event, frozen=True):
+    """A durable timer came due; ``fire_at`` is the time it was set for."""
+
+    timer_id: int
+    fire_at: int
+
+
+class TaskCanceled(_Event, frozen=True):
+    """Open work was given up: a timer is dropped, an activity gets its cancellation token."""
+
+    task_id: int
+
+
+class EventSent(_Event, frozen=True):
+    """An event was sent to another instance."""
+
+    event_id: int
+    instance_id: str
+    name: str
+    input: str | None = None
+
+
+class EventRaised(_Event, frozen=True):
+    """An external event arrived."""
+
+    name: str
+    input: str | None = None
+
+
+class ExecutionSuspended(_Event, frozen=True):
+    """The instance was paused."""
+
+    reason: str | None = None
+
+
+class ExecutionResumed(_Event, frozen=True):
+    """The instance goes on."""
+
+    reason: str | None = None
+
+
+class ExecutionTerminated(_Event, frozen=True):
+    """The instance was ended from outside; ``input`` is the reason, as JSON text."""
+
+    input: str | None = None
+
+
+class ExecutionCompleted(_Event, frozen=True):
+    """Closes an execution, whichever way it ended."""
+
+    orchestration_status: RuntimeStatus
+    result: str | None = None
+    failure_details: FailureDetails | None = None
+
+
+class ContinueAsNew(_Event, frozen=True):
+    """Closes a generation; the next one starts with ``input`` and the carried events."""
+
+    execution_id: str
+    input: str | None = None
+    carryover_events: tuple[EventRaised, ...] = ()
+
+
+Decision: TypeAlias = (
+    TaskScheduled | SubOrchestrationInstanceCreated | TimerCreated | EventSent | TaskCanceled
+)
+"""Events that record what an orchestrator decided while it goes on."""
+
+Ending: TypeAlias = ExecutionCompleted | ContinueAsNew
+"""Events that close an execution."""
+
+Incoming: TypeAlias = (
+    ExecutionStarted
+    | TaskCompleted
+    | TaskFailed
+    | SubOrchestrationInstanceCompleted
+    | SubOrchestrationInstanceFailed
+    | TimerFired
+    | EventRaised
+    | ExecutionSuspended
+    | ExecutionResumed
+    | ExecutionTerminated
+)
+"""Events that come from outside the orchestrator."""
+
+HistoryEvent: TypeAlias = OrchestratorStarted | Incoming | Decision | Ending
+"""Anything that can stand in a history."""

@@ -1,0 +1,33 @@
+"""What a session is told about the execution it runs."""
+
+from msgspec import Struct
+
+from tenuto.model.limits import Limits
+from tenuto.model.status import InstanceRecord, ParentInstance
+
+
+class ExecutionInfo(Struct, frozen=True, kw_only=True):
+    """Constant facts of one execution, as the orchestrator's context shows them."""
+
+    instance_id: str
+    execution_id: str
+    name: str
+    version: str | None
+    parent: ParentInstance | None
+    tags: dict[str, str] | None
+    depth: int
+    limits: Limits
+
+
+def execution_info(record: InstanceRecord, limits: Limits) -> ExecutionInfo:
+    """The facts of an instance's current execution."""
+    return ExecutionInfo(
+        instance_id=record.instance_id,
+        execution_id=record.execution_id,
+        name=record.name,
+        version=record.version,
+        parent=record.parent,
+        tags=record.tags,
+        depth=record.depth,
+        limits=limits,
+    )

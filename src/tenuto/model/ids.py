@@ -1,0 +1,68 @@
+"""Identifiers: what they look like, how they are checked and made.
+
+Instance ids come from people and are checked once, where they enter. Execution ids and message
+ids are made by Tenuto. Keeps the promise ``bad_input_is_refused_whole``.
+"""
+
+import uuid
+from typing import NewType
+
+from tenuto.model.errors import InvalidInstanceIdError
+
+InstanceId = NewType("InstanceId", str)
+ExecutionId = NewType("ExecutionId", str)
+MessageId = NewType("MessageId", str)
+
+MAX_INSTANCE_ID_LENGTH = 256
+_FORBIDDEN = frozenset("/\\#?") | {chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))}
+
+
+def check_instance_id(text: object) -> InstanceId:
+    """Return ``text`` as an instance id or refuse it.
+
+    The rules are those of Durable Functions: 1 to 256 characters, no control characters, none of
+    ``/ \\ # ?``, and no leading ``@`` (that marks an entity).
+
+    Raises:
+        InvalidInstanceIdError: naming the rule that is broken.
+    """
+    if not isinstance(text, str):
+        raise InvalidInstanceIdError(text, f"it is a {type(text).__name__}, not a string")
+    if not 1 <= len(text) <= MAX_INSTANCE_ID_LENGTH:
+        raise InvalidInstanceIdError(
+            text, f"it has {len(text)} characters; 1 to {MAX_INSTANCE_ID_LENGTH} are allowed"
+        )
+    if text.startswith("@"):
+        raise InvalidInstanceIdError(text, "a leading '@' is reserved for entities")
+    if not _FORBIDDEN.isdisjoint(text):
+        found = next(character for character in text if character in _FORBIDDEN)
+        raise InvalidInstanceIdError(text, f"it contains {found!r}; / \\ # ? are not allowed")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidInstanceIdError(text, "it holds half of a surrogate pair") from None
+    return InstanceId(text)
+
+
+def new_instance_id() -> InstanceId:
+    """A fresh instance id: 32 hexadecimal digits."""
+    return InstanceId(uuid.uuid4().hex)
+
+
+def new_execution_id() -> ExecutionId:
+    """A fresh execution id: 32 hexadecimal digits."""
+    return ExecutionId(uuid.uuid4().hex)
+
+
+def partition_of(instance_id: str, partitions: int) -> int:
+    """The partition an instance lives in: 32-bit FNV-1a of the UTF-8 id, modulo ``partitions``.
+
+    The hash is the one of the Durable Task Framework, so that an id keeps its partition number
+    when a hub moves between the two.
+    """
+    if partitions == 1:
+        return 0
+    value = 2166136261
+    for byte in instance_id.encode():
+        value = (value ^ byte) * 16777619 & 0xFFFFFFFF
+    return value % partitions

@@ -1,0 +1,34 @@
+"""The limits of DESIGN 3, each a setting."""
+
+from msgspec import Struct
+
+from tenuto.model.errors import LimitError
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """What one orchestration may use up before it is stopped with an error.
+
+    Attributes:
+        payload_bytes: Longest payload (input, output, event, custom status) in bytes of JSON.
+        history_events: Events in the history of one execution.
+        actions_per_turn: Actions decided in one turn.
+        nesting_depth: Levels of sub-orchestrations below the root.
+        open_descendants: Unfinished instances below one root at the same time.
+        generations_per_minute: Continue-as-new generations in a minute without a timer, an event
+            or an activity between them.
+    """
+
+    payload_bytes: int = 4 * 1024 * 1024
+    history_events: int = 1_000_000
+    actions_per_turn: int = 250_000
+    nesting_depth: int = 50
+    open_descendants: int = 100_000
+    generations_per_minute: int = 600
+
+
+def limit_error(setting: str, limit: int, what: str) -> LimitError:
+    """The error for a crossed limit, naming it and the setting that raises it."""
+    return LimitError(
+        f"{what}; the limit is {limit:,} (setting limits.{setting}, "
+        f"environment TENUTO_LIMITS_{setting.upper()})"
+    )

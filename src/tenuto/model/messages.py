@@ -1,0 +1,91 @@
+"""Messages: what can be put into the inbox of an instance.
+
+A message that answers work (activity result, timer, child's reply) names the execution that
+asked, and is dropped when that execution is over (ENGINE rule 17). Messages from clients go to
+whatever execution is current. The producer names every message (ENGINE rule 12).
+"""
+
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from tenuto.model.events import (
+    EventRaised,
+    ExecutionStarted,
+    SubOrchestrationInstanceCompleted,
+    SubOrchestrationInstanceFailed,
+    TaskCompleted,
+    TaskFailed,
+    TimerFired,
+)
+
+
+class _Message(
+    Struct, frozen=True, tag=lambda name: name, rename="camel", omit_defaults=True, gc=False
+):
+    """Shared form; ``message_id`` is empty for messages that never leave memory."""
+
+    message_id: str = ""
+
+
+class Start(_Message, frozen=True, kw_only=True):
+    """Run the execution that the event describes."""
+
+    event: ExecutionStarted
+
+
+class TaskResult(_Message, frozen=True, kw_only=True):
+    """An activity attempt ended. ``sequence`` counts the attempts scheduled by the execution."""
+
+    execution_id: str
+    sequence: int
+    event: TaskCompleted | TaskFailed
+
+
+class ChildResult(_Message, frozen=True, kw_only=True):
+    """A sub-orchestration ended."""
+
+    execution_id: str
+    event: SubOrchestrationInstanceCompleted | SubOrchestrationInstanceFailed
+
+
+class TimerDue(_Message, frozen=True, kw_only=True):
+    """A timer came due."""
+
+    execution_id: str
+    event: TimerFired
+
+
+class RaiseEvent(_Message, frozen=True, kw_only=True):
+    """An external event, from a client or another instance."""
+
+    event: EventRaised
+
+
+class Terminate(_Message, frozen=True, kw_only=True):
+    """End the instance now; ``reason`` becomes its output."""
+
+    reason: str | None = None
+
+
+class Suspend(_Message, frozen=True, kw_only=True):
+    """Pause the instance."""
+
+    reason: str | None = None
+
+
+class Resume(_Message, frozen=True, kw_only=True):
+    """Go on after a pause."""
+
+    reason: str | None = None
+
+
+class Purge(_Message, frozen=True, kw_only=True):
+    """Delete the instance and its history; a running one only when ``force`` is set."""
+
+    force: bool = False
+
+
+Message: TypeAlias = (
+    Start | TaskResult | ChildResult | TimerDue | RaiseEvent | Terminate | Suspend | Resume | Purge
+)

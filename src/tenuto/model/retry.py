@@ -1,0 +1,78 @@
+"""Retry policies: when a failed attempt is tried again. Pure arithmetic."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from tenuto.model.errors import InputError
+from tenuto.model.failure import FailureDetails
+
+_ZERO = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How often and when a failed activity or sub-orchestration is tried again.
+
+    Attributes:
+        max_attempts: Attempts in all, the first included; at least 1.
+        first_interval: Wait before the second attempt; not negative.
+        backoff: Each wait is the one before times this; at least 1.
+        max_interval: Longest single wait; None for no cap.
+        timeout: Total time from the first attempt after which no new attempt is begun.
+        retry_if: Decides from the failure whether to try again. It runs inside the
+            orchestrator, so it must be deterministic.
+
+    Example:
+        ``RetryPolicy(max_attempts=5, first_interval=timedelta(seconds=1), backoff=2.0)``
+
+    Raises:
+        InputError: for a value outside its range.
+    """
+
+    max_attempts: int
+    first_interval: timedelta = timedelta(seconds=1)
+    backoff: float = 1.0
+    max_interval: timedelta | None = None
+    timeout: timedelta | None = None
+    retry_if: Callable[[FailureDetails], bool] | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.max_attempts, bool) or not isinstance(self.max_attempts, int):
+            raise InputError(f"RetryPolicy.max_attempts must be an int, got {self.max_attempts!r}")
+        if self.max_attempts < 1:
+            raise InputError(f"RetryPolicy.max_attempts must be >= 1, got {self.max_attempts}")
+        for name in ("first_interval", "max_interval", "timeout"):
+            value = getattr(self, name)
+            if value is None and name != "first_interval":
+                continue
+            if not isinstance(value, timedelta):
+                raise InputError(f"RetryPolicy.{name} must be a timedelta, got {value!r}")
+            if value < _ZERO:
+                raise InputError(f"RetryPolicy.{name} must not be negative, got {value}")
+        if not self.backoff >= 1.0:
+            raise InputError(f"RetryPolicy.backoff must be >= 1, got {self.backoff!r}")
+
+    def next_delay(
+        self, attempt: int, failure: FailureDetails, elapsed: timedelta
+    ) -> timedelta | None:
+        """How long to wait after the failed ``attempt`` (1-based), or None to give up.
+
+        ``elapsed`` is the time since the first attempt was scheduled.
+        """
+        if attempt >= self.max_attempts or failure.is_non_retriable:
+            return None
+        if self.retry_if is not None and not self.retry_if(failure):
+            return None
+        delay = self._interval(attempt)
+        if self.timeout is not None and elapsed + delay >= self.timeout:
+            return None
+        return delay
+
+    def _interval(self, attempt: int) -> timedelta:
+        cap = self.max_interval
+        try:
+            delay = self.first_interval * self.backoff ** (attempt - 1)
+        except OverflowError:
+            return cap if cap is not None else timedelta.max
+        return delay if cap is None else min(delay, cap)

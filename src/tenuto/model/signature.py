@@ -1,0 +1,368 @@
+"""The input convention: how the arguments of a user function become one JSON value, and back.
+
+Owns the rule "with zero or one parameter the input is the bare JSON value; with more it is a JSON
+object keyed by parameter name", and what may be a parameter. Never calls the function, and never
+guesses: an argument too many, a missing or unknown name, a value of another class than annotated is
+refused, naming function and parameter.
+
+What may be a parameter
+    * Positional parameters, with or without defaults. A default is not stored: it is applied when
+      the input is read, so a new default holds for instances that were started without that
+      argument.
+    * Keyword-only parameters with a default are no inputs and keep it. Without a default, and
+      ``*args`` or ``**kwargs``, the function is refused, since nothing could ever reach them.
+    * With exactly one parameter, no input at all (None, not the text ``null``) means its default;
+      without a default it means None where the annotation allows that.
+"""
+
+import collections.abc
+import functools
+import inspect
+import sys
+import types
+import typing
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Any, TypeAlias, get_args, get_origin
+
+import msgspec
+
+from tenuto.model.payload import Decode, PayloadError, decoder, encode
+
+Skip: TypeAlias = int | Callable[[object], bool]
+"""Leading parameters that are injected, not inputs: how many, or which annotations (resolved where
+possible).
+"""
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+_NO_DEFAULT = inspect.Parameter.empty
+# Instances of a subclass which JSON writes in another way than instances of the class.
+_STRANGERS: dict[type, type] = {int: bool, float: bool, date: datetime}
+
+_read_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+class SignatureError(TypeError):
+    """A function has parameters that no stored input can fill."""
+
+
+class Signature:
+    """The inputs and the result of one user function.
+
+    Made by :meth:`of`. Types are resolved at first use, so functions may mention classes that are
+    defined after them.
+
+    Example:
+        >>> def book(city: str, nights: int = 1) -> list[str]: ...
+        >>> signature = Signature.of(book)
+        >>> signature.encode_arguments(("Oslo", 3))
+        '{"city":"Oslo","nights":3}'
+        >>> signature.decode_arguments('{"city":"Oslo"}')
+        ('Oslo', 1)
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], parameters: list[inspect.Parameter], skipped: int
+    ) -> None:
+        self.function = function
+        self.name = _name(function)
+        self.parameters = tuple(parameters)
+        self.skipped = skipped
+        """How many leading parameters are injected and no inputs."""
+        self._names = tuple(one.name for one in parameters)
+        self._name_set = frozenset(self._names)
+        self._required = sum(one.default is _NO_DEFAULT for one in parameters)
+
+    @classmethod
+    def of(cls, function: Callable[..., Any], skip: Skip = 0) -> "Signature":
+        """Read the parameters of a function.
+
+        Args:
+            function: Any callable; decorated ones should use :func:`functools.wraps`.
+            skip: How many leading parameters are injected, or a predicate on annotations; then the
+                parameters up to the first one that fails it are injected.
+
+        Errors:
+            SignatureError: When the function has parameters that no stored input can fill.
+        """
+        name = _name(function)
+        parameters = list(_inspected(function).parameters.values())
+        for one in parameters:
+            _refuse_unreachable(one, name)
+        inputs = [one for one in parameters if one.kind in _POSITIONAL]
+        skipped = skip if isinstance(skip, int) else _count_leading(function, inputs, skip)
+        if skipped > len(inputs):
+            raise SignatureError(
+                f"{name} takes {len(inputs)} parameters, but needs {skipped} for what is injected"
+            )
+        return cls(function, inputs[skipped:], skipped)
+
+    def prepare(self) -> None:
+        """Resolve annotations and build decoders now, to find mistakes before the first call.
+
+        Errors:
+            PayloadError: When a type is unknown or can never be rebuilt; it names function and
+                parameter.
+        """
+        _ = self._classes, self._decoders, self._result
+
+    def encode_arguments(self, args: tuple[Any, ...]) -> str | None:
+        """Write the arguments of a call, given by position.
+
+        Returns:
+            JSON text, or None when no argument is given.
+
+        Errors:
+            PayloadError: When there are too many or too few, when one is not an instance of the
+                class it is annotated with (int is accepted for float), or when one cannot be
+                stored.
+        """
+        if not self._required <= len(args) <= len(self._names):
+            raise self._miscounted(len(args))
+        for index, (value, cls) in enumerate(zip(args, self._classes, strict=False)):
+            if cls is not None and type(value) is not cls and not _is_instance(value, cls):
+                reason = (
+                    f"is a {type(value).__qualname__}, but the annotation says {cls.__qualname__}"
+                )
+                raise PayloadError(reason, owner=self._owner(index))
+        if not args:
+            return None
+        try:
+            return encode(
+                args[0] if len(self._names) == 1 else dict(zip(self._names, args, strict=False))
+            )
+        except PayloadError:
+            return self._find_refused(args)
+
+    def decode_arguments(self, text: str | None) -> tuple[Any, ...]:
+        """Read a stored input into the arguments for a call, defaults included; injected ones are
+        not.
+
+        Errors:
+            PayloadError: When the input misses a parameter without a default, has an unknown name,
+                is given to a function that takes none, or does not fit an annotation.
+        """
+        match len(self._names):
+            case 0:
+                if text is not None and text.strip() != "null":
+                    raise PayloadError(
+                        "there is an input, but it takes no arguments", path="", owner=self.name
+                    )
+                return ()
+            case 1:
+                return (self._single(text),)
+            case _:
+                return self._by_name(text)
+
+    def decode_result(self, text: str | None) -> object:
+        """Read a stored result as the type that the function returns.
+
+        The annotation of an ``async def`` is that type; for a generator it is the third argument of
+        ``Generator``, for a plain function that returns an awaitable it is what that gives.
+
+        Errors:
+            PayloadError: When the text does not fit the annotation.
+        """
+        try:
+            return self._result("null" if text is None else text)
+        except PayloadError as error:
+            raise error.of(f"result of {self.name}") from error
+
+    @functools.cached_property
+    def _annotations(self) -> list[object]:
+        return [
+            _resolve(self.function, one.annotation, self._owner(i))
+            for i, one in enumerate(self.parameters)
+        ]
+
+    @functools.cached_property
+    def _classes(self) -> list[type[Any] | None]:
+        return [_checkable_class(annotation) for annotation in self._annotations]
+
+    @functools.cached_property
+    def _decoders(self) -> list[Decode]:
+        return [
+            self._decoder(one, self._owner(index)) for index, one in enumerate(self._annotations)
+        ]
+
+    @functools.cached_property
+    def _result(self) -> Decode:
+        owner = f"result of {self.name}"
+        return self._decoder(_result_type(self.function, owner), owner)
+
+    def _decoder(self, annotation: object, owner: str) -> Decode:
+        try:
+            return decoder(annotation)
+        except PayloadError as error:
+            raise error.of(owner) from error
+
+    def _single(self, text: str | None) -> object:
+        default = self.parameters[0].default
+        if text is None and default is not _NO_DEFAULT:
+            return default
+        try:
+            return self._decoders[0]("null" if text is None else text)
+        except PayloadError as error:
+            if text is None:
+                raise self._lacking([self._names[0]]) from None
+            raise error.of(self._owner(0)) from error
+
+    def _by_name(self, text: str | None) -> tuple[Any, ...]:
+        try:
+            given = _read_object("{}" if text is None else text)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            reason = f"the input must be a JSON object with the keys {self._listed()}: {error}"
+            raise PayloadError(reason, path="", owner=self.name) from error
+        if given.keys() != self._name_set:
+            self._check_names(given)
+        return tuple(
+            [
+                self._read(index, given[one.name]) if one.name in given else one.default
+                for index, one in enumerate(self.parameters)
+            ]
+        )
+
+    def _check_names(self, given: dict[str, msgspec.Raw]) -> None:
+        unknown = [name for name in given if name not in self._name_set]
+        if unknown:
+            listed = ", ".join(repr(name) for name in unknown)
+            reason = f"the input has the unknown keys {listed}; known are {self._listed()}"
+            raise PayloadError(reason, path="", owner=self.name)
+        lacking = [one.name for one in self.parameters if one.default is _NO_DEFAULT]
+        lacking = [name for name in lacking if name not in given]
+        if lacking:
+            raise self._lacking(lacking)
+
+    def _read(self, index: int, part: msgspec.Raw) -> object:
+        try:
+            return self._decoders[index](bytes(part))
+        except PayloadError as error:
+            raise error.of(self._owner(index)) from error
+
+    def _find_refused(self, args: tuple[Any, ...]) -> str:
+        """Say which argument was refused; the path then starts at that argument."""
+        for index, value in enumerate(args):
+            try:
+                encode(value)
+            except PayloadError as error:
+                raise error.of(self._owner(index)) from error
+        raise PayloadError("the arguments are nested too deep", path="", owner=self.name)
+
+    def _owner(self, index: int) -> str:
+        return f"argument {self._names[index]!r} of {self.name}"
+
+    def _listed(self) -> str:
+        return ", ".join(repr(name) for name in self._names)
+
+    def _lacking(self, names: list[str]) -> PayloadError:
+        reason = f"the input lacks {', '.join(repr(name) for name in names)}"
+        return PayloadError(reason, path="", owner=self.name)
+
+    def _miscounted(self, given: int) -> PayloadError:
+        most = len(self._names)
+        takes = f"{most}" if self._required == most else f"{self._required} to {most}"
+        listed = f" ({self._listed()})" if most else ""
+        return PayloadError(
+            f"it takes {takes} arguments{listed}, {given} given", path="", owner=self.name
+        )
+
+
+def _name(function: Callable[..., object]) -> str:
+    return str(getattr(function, "__qualname__", repr(function)))
+
+
+def _refuse_unreachable(parameter: inspect.Parameter, owner: str) -> None:
+    if parameter.kind in _VARIADIC:
+        stars = "*" if parameter.kind is inspect.Parameter.VAR_POSITIONAL else "**"
+        raise SignatureError(
+            f"{owner} takes {stars}{parameter.name}, but inputs are stored by parameter name;"
+            " name each parameter, and use functools.wraps in decorators"
+        )
+    if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.default is _NO_DEFAULT:
+        raise SignatureError(
+            f"{owner} needs the keyword-only argument {parameter.name!r}, but arguments are passed"
+            " by position; move it before the '*' or give it a default"
+        )
+
+
+def _inspected(function: Callable[..., object]) -> inspect.Signature:
+    if sys.version_info >= (3, 14):  # pragma: no cover - the same calls, with one more argument
+        import annotationlib  # noqa: PLC0415 - new in 3.14
+
+        # Annotations may mention what is not defined yet; they stay references until resolved.
+        return inspect.signature(function, annotation_format=annotationlib.Format.FORWARDREF)
+    return inspect.signature(function)
+
+
+def _count_leading(
+    function: Callable[..., object],
+    inputs: list[inspect.Parameter],
+    belongs: Callable[[object], bool],
+) -> int:
+    for count, one in enumerate(inputs):
+        try:
+            annotation = _resolve(function, one.annotation, one.name)
+        except PayloadError:  # imported for type checkers only: the predicate gets the text
+            annotation = one.annotation
+        if not belongs(annotation):
+            return count
+    return len(inputs)
+
+
+def _resolve(function: Callable[..., object], annotation: object, owner: str) -> object:
+    """The type that an annotation means; text is looked up where the function was defined."""
+    if annotation is inspect.Signature.empty:
+        return Any
+    defined = _defined(function)
+    scope = getattr(defined, "__globals__", None) or getattr(defined.__call__, "__globals__", {})
+    holder = types.SimpleNamespace(__annotations__={"it": annotation})
+    try:
+        return typing.get_type_hints(holder, globalns=scope, include_extras=True)["it"]
+    except (NameError, AttributeError, TypeError, SyntaxError) as error:
+        reason = (
+            f"the annotation {annotation!r} cannot be resolved: {error};"
+            " its classes must be there at run time"
+        )
+        raise PayloadError(reason, path="", owner=owner) from error
+
+
+def _defined(function: Callable[..., object]) -> Any:  # noqa: ANN401 - any callable
+    """The function that was written, below partials and decorators."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return inspect.unwrap(function)
+
+
+def _result_type(function: Callable[..., object], owner: str) -> object:
+    plain = _defined(function)
+    annotation = _resolve(function, _inspected(function).return_annotation, owner)
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if inspect.iscoroutinefunction(plain):
+        return annotation
+    if inspect.isgeneratorfunction(plain):
+        if origin is not collections.abc.Generator:
+            return Any
+        _yielded, _sent, returned = (*arguments, Any, Any)[:3]  # PEP 696 lets the last two out
+        return returned
+    if origin in (collections.abc.Awaitable, collections.abc.Coroutine):
+        return arguments[-1]
+    return annotation
+
+
+def _checkable_class(annotation: object) -> type[Any] | None:
+    """The annotation, when it is a plain class that isinstance can test."""
+    if not isinstance(annotation, type):
+        return None
+    try:
+        isinstance(None, annotation)
+    except TypeError:  # TypedDict, Protocol
+        return None
+    return annotation
+
+
+def _is_instance(value: object, cls: type[Any]) -> bool:
+    stranger = _STRANGERS.get(cls)
+    if stranger is not None and isinstance(value, stranger):
+        return False
+    return isinstance(value, cls) or (cls is float and isinstance(value, int))

@@ -1,0 +1,86 @@
+"""Where an instance stands, as people and clients see it."""
+
+from enum import IntEnum
+
+from msgspec import Struct
+
+from tenuto.model.failure import FailureDetails
+
+
+class RuntimeStatus(IntEnum):
+    """The states of an instance, with Durable Functions' names and numbers."""
+
+    RUNNING = 0
+    COMPLETED = 1
+    CONTINUED_AS_NEW = 2
+    FAILED = 3
+    CANCELED = 4
+    TERMINATED = 5
+    PENDING = 6
+    SUSPENDED = 7
+
+    @property
+    def is_finished(self) -> bool:
+        """True when nothing will happen any more."""
+        return self in FINISHED
+
+    @property
+    def label(self) -> str:
+        """Durable Functions' spelling: ``Running``, ``ContinuedAsNew``."""
+        return _LABELS[self]
+
+
+FINISHED = frozenset(
+    {
+        RuntimeStatus.COMPLETED,
+        RuntimeStatus.FAILED,
+        RuntimeStatus.CANCELED,
+        RuntimeStatus.TERMINATED,
+    }
+)
+_LABELS = {
+    status: "".join(part.capitalize() for part in status.name.split("_")) for status in RuntimeStatus
+}
+
+
+class ParentInstance(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Who started a sub-orchestration: where its result goes.
+
+    ``task_scheduled_id`` is the parent's own number for the call.
+    """
+
+    instance_id: str
+    execution_id: str
+    name: str
+    task_scheduled_id: int
+
+
+class InstanceRecord(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Everything the store knows of an instance but its history.
+
+    Times are microseconds since 1970 UTC. ``wake_at`` is 0 while work is open (the instance must
+    be loaded at recovery), the next timer's time while it only waits, None when only a message
+    can wake it. ``root_id`` is the top of its tree (its own id at the top), ``depth`` is 0 there.
+    """
+
+    iid: int
+    instance_id: str
+    partition: int
+    name: str
+    execution_id: str
+    created_at: int
+    root_id: str
+    version: str | None = None
+    generation: int = 0
+    status: RuntimeStatus = RuntimeStatus.PENDING
+    wake_at: int | None = 0
+    updated_at: int = 0
+    completed_at: int | None = None
+    scheduled_at: int | None = None
+    parent: ParentInstance | None = None
+    depth: int = 0
+    input: str | None = None
+    output: str | None = None
+    failure: FailureDetails | None = None
+    custom_status: str | None = None
+    tags: dict[str, str] | None = None

@@ -1,0 +1,428 @@
+"""The context: everything an orchestrator may do, and nothing else.
+
+Each ``call_*`` schedules at the call, not at the first await (ENGINE rule 4). Arguments are
+checked and encoded at the call site, so that a wrong one fails where it stands.
+"""
+
+import logging
+import random
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, overload
+
+from tenuto.model.errors import InputError, SubOrchestrationError
+from tenuto.model.events import EventSent, SubOrchestrationInstanceCreated, TaskScheduled
+from tenuto.model.ids import check_instance_id
+from tenuto.model.limits import limit_error
+from tenuto.model.payload import decoder, encode
+from tenuto.model.retry import RetryPolicy
+from tenuto.model.timing import span, to_microseconds
+from tenuto.orchestration.asyncio_functions import gather_in_session
+from tenuto.orchestration.logger import SessionLogger
+from tenuto.orchestration.names import child_execution_id, child_instance_id, random_uuid
+from tenuto.orchestration.references import ActivityFunction, OrchestratorFunction
+from tenuto.orchestration.tasks import (
+    CallTask,
+    DurableTask,
+    EventTask,
+    TimerTask,
+    activity_error,
+    any_of,
+)
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from tenuto.orchestration.session import Session
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+class Context:
+    """Handed to every orchestrator as its first argument.
+
+    Example:
+        ::
+
+            @app.orchestrator
+            async def remind(ctx: Context, customer: str) -> bool:
+                await ctx.call_activity(send_bill, customer)
+                try:
+                    await ctx.wait_for_external_event("paid", timeout=timedelta(days=3))
+                except TimeoutError:
+                    await ctx.call_activity(escalate, customer)
+                    return False
+                return True
+    """
+
+    def __init__(self, session: "Session") -> None:
+        self._session = session
+        self._random: random.Random | None = None
+        self._uuids = 0
+        self._logger: SessionLogger | None = None
+
+    # --- facts ----------------------------------------------------------------------------------
+
+    @property
+    def instance_id(self) -> str:
+        """The id of this instance."""
+        return self._session.info.instance_id
+
+    @property
+    def execution_id(self) -> str:
+        """The id of this execution; continue-as-new and restart begin another."""
+        return self._session.info.execution_id
+
+    @property
+    def name(self) -> str:
+        """The name under which the orchestrator is registered."""
+        return self._session.info.name
+
+    @property
+    def version(self) -> str | None:
+        """The version this instance was started with."""
+        return self._session.info.version
+
+    @property
+    def parent_instance_id(self) -> str | None:
+        """The instance that called this one, None at the top."""
+        parent = self._session.info.parent
+        return None if parent is None else parent.instance_id
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """The tags given at the start."""
+        return dict(self._session.info.tags or {})
+
+    @property
+    def current_time(self) -> datetime:
+        """The orchestrator's clock: aware UTC, the same in every replay."""
+        return self._session.current_time
+
+    @property
+    def is_replaying(self) -> bool:
+        """Whether this code is being run again over recorded history."""
+        return self._session.replaying
+
+    @property
+    def logger(self) -> logging.Logger:
+        """A logger that writes each line once: silent in replay, shown when the turn commits."""
+        if self._logger is None:
+            self._logger = SessionLogger(self._session.log, self.instance_id)
+        return self._logger
+
+    @property
+    def random(self) -> random.Random:
+        """Random numbers that come out the same in every replay. Not for secrets."""
+        if self._random is None:
+            self._random = random.Random(self.execution_id)  # noqa: S311 - replay needs the seed
+        return self._random
+
+    def new_uuid(self) -> uuid.UUID:
+        """A UUID (version 5) that comes out the same in every replay."""
+        self._uuids += 1
+        return random_uuid(self.execution_id, self._uuids)
+
+    # --- calls ----------------------------------------------------------------------------------
+
+    @overload
+    def call_activity(
+        self, activity: ActivityFunction[*Ts, Awaitable[T]], *args: *Ts
+    ) -> "DurableTask[T]": ...
+    @overload
+    def call_activity(
+        self, activity: ActivityFunction[*Ts, T], *args: *Ts
+    ) -> "DurableTask[T]": ...
+    @overload
+    def call_activity(self, activity: str, *args: Any) -> "DurableTask[Any]": ...
+    def call_activity(self, activity: Any, *args: Any) -> "DurableTask[Any]":
+        """Schedule an activity.
+
+        Args:
+            activity: The decorated function, ``fn.options(...)``, or a registered name.
+            *args: Its arguments. With a bare name that is not registered here, at most one.
+
+        Returns:
+            A task with the activity's result.
+
+        Raises:
+            PayloadError: an argument does not fit or cannot be stored.
+            LimitError: the arguments are too long.
+
+        The task raises ``ActivityError`` when the last attempt failed.
+        """
+        session = self._session
+        if isinstance(activity, str):
+            activity = session.directory.find_activity(activity) or activity
+        if isinstance(activity, str):
+            name, text = activity, self._bare_input(activity, args)
+            decode, retry, timeout = _plain, None, None
+        else:
+            name = activity.name
+            text = activity.signature.encode_arguments(args)
+            decode, retry = activity.signature.decode_result, activity.retry
+            timeout = None if activity.timeout is None else span(activity.timeout)
+        if text is not None:
+            session.check_size(text, f"the input of activity {name!r}")
+
+        def schedule(call: CallTask[Any]) -> int:
+            task_id = session.next_id()
+            session.record(
+                TaskScheduled(task_id, name, text, call.attempt, call.first_id, timeout)
+            )
+            session.open_call(task_id, call)
+            return task_id
+
+        return CallTask(session, name, decode, schedule, activity_error, retry)
+
+    @overload
+    def call_sub_orchestrator(
+        self, orchestrator: OrchestratorFunction[*Ts, T], *args: *Ts
+    ) -> "DurableTask[T]": ...
+    @overload
+    def call_sub_orchestrator(
+        self, orchestrator: str, *args: Any, instance_id: str | None = None
+    ) -> "DurableTask[Any]": ...
+    def call_sub_orchestrator(
+        self, orchestrator: Any, *args: Any, instance_id: str | None = None
+    ) -> "DurableTask[Any]":
+        """Start a child and wait for its result.
+
+        Args:
+            orchestrator: The decorated function, ``fn.options(...)``, or a registered name.
+            *args: Its arguments after the context.
+            instance_id: The child's id; by default derived from this execution. A finished
+                instance of that id is replaced, a running one fails the call.
+
+        The task raises ``SubOrchestrationError`` when the child failed or was terminated.
+        """
+        session = self._session
+        call = self._child_call(orchestrator, args, instance_id)
+
+        def schedule(task: CallTask[Any]) -> int:
+            task_id = session.next_id()
+            session.record(self._child_event(call, task_id, detached=False))
+            session.open_call(task_id, task)
+            return task_id
+
+        return CallTask(
+            session, call.name, call.decode, schedule, SubOrchestrationError, call.retry
+        )
+
+    @overload
+    def start_orchestrator(
+        self, orchestrator: OrchestratorFunction[*Ts, T], *args: *Ts
+    ) -> str: ...
+    @overload
+    def start_orchestrator(
+        self, orchestrator: str, *args: Any, instance_id: str | None = None
+    ) -> str: ...
+    def start_orchestrator(
+        self, orchestrator: Any, *args: Any, instance_id: str | None = None
+    ) -> str:
+        """Start another instance and forget it: nothing comes back. Returns its instance id."""
+        call = self._child_call(orchestrator, args, instance_id)
+        event = self._child_event(call, self._session.next_id(), detached=True)
+        self._session.record(event)
+        return event.instance_id
+
+    # --- time and events ------------------------------------------------------------------------
+
+    def create_timer(self, due: datetime | timedelta) -> "DurableTask[None]":
+        """A durable timer of any length.
+
+        Args:
+            due: An aware datetime (one in the past fires at once) or a non-negative duration.
+
+        Raises:
+            InputError: for a naive datetime, a negative or endless duration.
+        """
+        return TimerTask(self._session, self._due(due, "create_timer"))
+
+    @overload
+    def wait_for_external_event(
+        self, name: str, event_type: type[T], timeout: timedelta | None = None
+    ) -> "DurableTask[T]": ...
+    @overload
+    def wait_for_external_event(
+        self, name: str, event_type: None = None, timeout: timedelta | None = None
+    ) -> "DurableTask[Any]": ...
+    def wait_for_external_event(
+        self, name: str, event_type: Any = None, timeout: timedelta | None = None
+    ) -> "DurableTask[Any]":
+        """Wait for an event that a client or another instance raises.
+
+        Args:
+            name: Upper and lower case are the same. Events that came before the wait count;
+                waits and events of one name meet first in, first out.
+            event_type: Rebuild the event's data as this type.
+            timeout: Give up after this long; the task then raises ``TimeoutError`` and consumes
+                no event.
+        """
+        _check_name(name, "wait_for_external_event")
+        session = self._session
+        fire_at = None if timeout is None else self._due(timeout, "wait_for_external_event")
+        decode = _plain if event_type is None else _typed(event_type)
+        task: EventTask[Any] = EventTask(
+            session, decode, lambda waiter: session.stop_waiting(name, waiter)
+        )
+        session.wait_for_event(name, task)
+        if fire_at is not None and not task.done():
+            task.expire_at(fire_at, f"no event {name!r} within {timeout}")
+        return task
+
+    def send_event(self, instance_id: str, name: str, data: object = None) -> None:
+        """Raise an event on another instance. One that cannot take it gets a dead letter."""
+        check_instance_id(instance_id)
+        _check_name(name, "send_event")
+        text = None if data is None else self._session.encode(data, f"event {name!r}")
+        self._session.record(EventSent(self._session.next_id(), instance_id, name, text))
+
+    # --- the instance ---------------------------------------------------------------------------
+
+    def set_custom_status(self, status: object) -> None:
+        """Show something to whoever asks for the status; None clears it."""
+        session = self._session
+        session.set_custom_status(
+            None if status is None else session.encode(status, "the custom status")
+        )
+
+    def continue_as_new(self, *args: Any, keep_events: bool = True) -> None:
+        """Start over with a fresh history and new arguments, once the orchestrator returns.
+
+        Args:
+            *args: The orchestrator's arguments of the next generation.
+            keep_events: Whether events that nobody has read go along.
+        """
+        session = self._session
+        orchestrator = session.orchestrator
+        text = orchestrator.signature.encode_arguments(args)
+        if text is not None:
+            session.check_size(text, "the input of continue_as_new")
+        session.continue_as_new(text, keep_events=keep_events)
+
+    # --- composition, as in Durable Functions ----------------------------------------------------
+
+    def task_all(self, tasks: "Iterable[asyncio.Future[T]]") -> "asyncio.Future[list[T]]":
+        """All results in order; the first failure fails the whole. For ``yield`` and ``await``."""
+        return gather_in_session(self._session.loop, list(tasks), return_exceptions=False)
+
+    def task_any(
+        self, tasks: "Iterable[asyncio.Future[T]]"
+    ) -> "asyncio.Future[asyncio.Future[T]]":
+        """The first task that is done, not its result.
+
+        Raises:
+            InputError: when there are no tasks: it would wait for ever.
+        """
+        given = list(tasks)
+        if not given:
+            raise InputError("task_any needs at least one task; with none it would wait for ever")
+        return any_of(self._session.loop, given)
+
+    # --- pieces ---------------------------------------------------------------------------------
+
+    def _due(self, due: datetime | timedelta, where: str) -> int:
+        session = self._session
+        if isinstance(due, timedelta):
+            if due < timedelta(0):
+                raise InputError(f"{where}: a delay must not be negative, got {due}")
+            try:
+                return to_microseconds(session.current_time + due)
+            except OverflowError:
+                raise InputError(f"{where}: {due} from now is past the year 9999") from None
+        if not isinstance(due, datetime):
+            raise InputError(f"{where} takes a datetime or a timedelta, got {due!r}")
+        if due.tzinfo is None:
+            raise InputError(
+                f"{where}: {due!r} has no time zone; give an aware datetime, "
+                "for example ctx.current_time + timedelta(...)"
+            )
+        return to_microseconds(due)
+
+    def _bare_input(self, name: str, args: tuple[Any, ...]) -> str | None:
+        if len(args) > 1:
+            raise InputError(
+                f"{name!r} is not registered here, so its parameter names are not known; "
+                f"give one value, got {len(args)}"
+            )
+        return encode(args[0]) if args else None
+
+    def _child_call(
+        self, orchestrator: Any, args: tuple[Any, ...], instance_id: str | None
+    ) -> "_ChildCall":
+        session = self._session
+        if isinstance(orchestrator, str):
+            orchestrator = session.directory.find_orchestrator(orchestrator) or orchestrator
+        if isinstance(orchestrator, str):
+            call = _ChildCall(orchestrator, self._bare_input(orchestrator, args), _plain)
+        else:
+            signature = orchestrator.signature
+            call = _ChildCall(
+                orchestrator.name, signature.encode_arguments(args), signature.decode_result
+            )
+            call.retry = orchestrator.retry
+            call.version = orchestrator.version
+            call.tags = None if orchestrator.tags is None else dict(orchestrator.tags)
+            call.instance_id = orchestrator.instance_id
+        if instance_id is not None:
+            call.instance_id = instance_id
+        if call.instance_id is not None and check_instance_id(call.instance_id) == self.instance_id:
+            raise InputError(f"a child cannot have its parent's own id {self.instance_id!r}")
+        if call.text is not None:
+            session.check_size(call.text, f"the input of orchestrator {call.name!r}")
+        limit = session.info.limits.nesting_depth
+        if session.info.depth + 1 > limit:
+            raise limit_error(
+                "nesting_depth",
+                limit,
+                f"instance {self.instance_id!r} is {session.info.depth} levels below its root "
+                f"and calls {call.name!r}",
+            )
+        return call
+
+    def _child_event(
+        self, call: "_ChildCall", task_id: int, *, detached: bool
+    ) -> SubOrchestrationInstanceCreated:
+        return SubOrchestrationInstanceCreated(
+            task_id,
+            call.name,
+            call.instance_id or child_instance_id(self.execution_id, task_id),
+            child_execution_id(self.execution_id, task_id),
+            call.text,
+            call.version,
+            call.tags,
+            detached,
+        )
+
+
+class _ChildCall:
+    """A call of an orchestrator, checked and encoded."""
+
+    __slots__ = ("decode", "instance_id", "name", "retry", "tags", "text", "version")
+
+    def __init__(self, name: str, text: str | None, decode: Callable[[str | None], Any]) -> None:
+        self.name = name
+        self.text = text
+        self.decode = decode
+        self.retry: RetryPolicy | None = None
+        self.version: str | None = None
+        self.tags: dict[str, str] | None = None
+        self.instance_id: str | None = None
+
+
+def _plain(text: str | None) -> Any:
+    return None if text is None else decoder(Any)(text)
+
+
+def _typed(annotation: Any) -> Callable[[str | None], Any]:
+    decode = decoder(annotation)
+    return lambda text: decode("null" if text is None else text)
+
+
+def _check_name(name: object, where: str) -> None:
+    if not isinstance(name, str) or not name:
+        raise InputError(f"{where} takes the event's name, a non-empty string; got {name!r}")
+

@@ -1,0 +1,315 @@
+"""Typed references: what the decorators leave in place of a function.
+
+Owns how a registered function looks to its callers: its name, the options of its calls, the types
+that ``call_activity``, ``call_sub_orchestrator`` and ``client.start`` check arguments against. A
+reference never changes; ``options()`` gives a changed copy. It knows nothing of registries and
+never runs anything durable. Called directly it is the plain function, so that unit tests need no
+host; inside an orchestrator that would escape history, so it is refused there (ENGINE rule 8).
+
+The type parameters are the arguments, then the result. An activity's result type is what a plain
+call returns, so for ``async def`` it is a coroutine, and what is recorded is the value inside::
+
+    @overload
+    def call(self, to: ActivityFunction[*Ts, Awaitable[T]], *args: *Ts) -> DurableTask[T]: ...
+    @overload
+    def call(self, to: ActivityFunction[*Ts, T], *args: *Ts) -> DurableTask[T]: ...
+
+An orchestrator's result type is always the value that is recorded.
+"""
+
+import inspect
+from asyncio import events as asyncio_events
+from collections.abc import Callable, Mapping
+from copy import copy
+from datetime import timedelta
+from functools import WRAPPER_ASSIGNMENTS
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeAlias, TypeVar, TypeVarTuple
+
+from msgspec import UNSET, UnsetType
+
+from tenuto.model.errors import GuardError, InputError
+from tenuto.model.ids import InstanceId, check_instance_id
+from tenuto.model.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from tenuto.model.signature import Signature
+    from tenuto.orchestration.context import Context
+
+Ts = TypeVarTuple("Ts")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class _Reference:
+    """What both kinds of references share."""
+
+    name: str
+    function: Callable[..., Any]
+    signature: "Signature"
+    __name__: str
+    __wrapped__: Callable[..., Any]
+
+    def __init__(self, function: Callable[..., Any], **attributes: object) -> None:
+        # What functools.wraps does: inspect, help() and their like see the function.
+        for attribute in WRAPPER_ASSIGNMENTS:
+            if hasattr(function, attribute):
+                self.__dict__[attribute] = getattr(function, attribute)
+        self.__dict__["__wrapped__"] = function
+        self.__dict__["function"] = function
+        self.__dict__.update(attributes)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(
+            f"{self!r} does not change; call .options(...) for a copy with other options"
+        )
+
+    def __delattr__(self, name: str) -> NoReturn:
+        self.__setattr__(name, None)
+
+    def _changed(self, **attributes: object) -> Self:
+        changed = copy(self)
+        given = {name: value for name, value in attributes.items() if value is not UNSET}
+        changed.__dict__.update(given)
+        return changed
+
+
+class ActivityFunction(_Reference, Generic[*Ts, T_co]):
+    """A registered activity: ``ActivityFunction[int, str]`` takes an int and returns a str.
+
+    Attributes:
+        name: The name in history.
+        function: The plain function.
+        signature: How arguments and result are written and rebuilt; without the context.
+        retry: When a failed attempt is tried again; None for never.
+        timeout: The longest time one attempt may take; None for no end.
+        max_concurrent: Most attempts running at the same time on one host; None for no own limit.
+        is_async: Whether it is an ``async def``.
+        make_context: For an activity that takes its context as first argument: gives one to
+            direct calls. None for the others.
+    """
+
+    retry: RetryPolicy | None
+    timeout: timedelta | None
+    max_concurrent: int | None
+    is_async: bool
+    make_context: Callable[[], object] | None
+
+    def __init__(
+        self,
+        function: Callable[..., T_co],
+        *,
+        name: str,
+        signature: "Signature",
+        retry: RetryPolicy | None = None,
+        timeout: timedelta | None = None,
+        max_concurrent: int | None = None,
+        make_context: Callable[[], object] | None = None,
+    ) -> None:
+        super().__init__(
+            function,
+            name=name,
+            signature=signature,
+            retry=checked_retry(retry),
+            timeout=checked_timeout(timeout),
+            max_concurrent=checked_max_concurrent(max_concurrent),
+            is_async=is_async_callable(function),
+            make_context=make_context,
+        )
+
+    def __repr__(self) -> str:
+        return f"<activity {self.name!r}>"
+
+    def __call__(self, *args: *Ts, **named: Any) -> T_co:
+        """Call the plain function; a context that it takes is made up.
+
+        Raises:
+            GuardError: inside an orchestrator.
+        """
+        if is_inside_orchestrator():
+            raise GuardError(
+                f"activity {self.name!r} was called directly inside an orchestrator, where it "
+                f"would run again at every replay; "
+                f"use `await ctx.call_activity({_spelled(self)}, ...)`"
+            )
+        if self.make_context is not None:
+            return self.function(self.make_context(), *args, **named)  # type: ignore[no-any-return]
+        return self.function(*args, **named)  # type: ignore[no-any-return]
+
+    def options(
+        self,
+        *,
+        retry: RetryPolicy | UnsetType | None = UNSET,
+        timeout: timedelta | UnsetType | None = UNSET,
+    ) -> Self:
+        """The same activity with other options; what is not given stays as it is.
+
+        Args:
+            retry: When a failed attempt is tried again; None for never.
+            timeout: The longest time one attempt may take; None for no end.
+
+        Raises:
+            InputError: for a value that is not allowed.
+
+        Example:
+            ``await ctx.call_activity(book.options(timeout=timedelta(seconds=30)), trip)``
+        """
+        return self._changed(
+            retry=retry if retry is UNSET else checked_retry(retry),
+            timeout=timeout if timeout is UNSET else checked_timeout(timeout),
+        )
+
+
+class OrchestratorFunction(_Reference, Generic[*Ts, T_co]):
+    """A registered orchestrator: ``OrchestratorFunction[Trip, Itinerary]``, without the context.
+
+    Attributes:
+        name: The name in history.
+        function: The plain function: ``async def``, or a generator that yields tasks.
+        signature: How arguments and result are written and rebuilt; without the context.
+        version: What new instances are marked with; None for nothing.
+        retry: When a failed sub-orchestration is tried again; None for never.
+        instance_id: The id of the instance that a call starts; None for a fresh one.
+        tags: Labels of the instance that a call starts.
+    """
+
+    version: str | None
+    retry: RetryPolicy | None
+    instance_id: InstanceId | None
+    tags: Mapping[str, str] | None
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        name: str,
+        signature: "Signature",
+        version: str | None = None,
+    ) -> None:
+        super().__init__(
+            function,
+            name=name,
+            signature=signature,
+            version=checked_version(version),
+            retry=None,
+            instance_id=None,
+            tags=None,
+        )
+
+    def __repr__(self) -> str:
+        return f"<orchestrator {self.name!r}>"
+
+    def __call__(self, context: "Context", *args: *Ts, **named: Any) -> Any:  # noqa: ANN401 - coroutine or generator
+        """Call the plain function, with a context of your own: gives its coroutine or generator.
+
+        Raises:
+            GuardError: inside an orchestrator.
+        """
+        if is_inside_orchestrator():
+            raise GuardError(
+                f"orchestrator {self.name!r} was called directly inside an orchestrator; "
+                f"use `await ctx.call_sub_orchestrator({_spelled(self)}, ...)` for an instance of "
+                f"its own, or `{_spelled(self)}.function(ctx, ...)` to run its code in this one"
+            )
+        return self.function(context, *args, **named)
+
+    def options(
+        self,
+        *,
+        instance_id: str | UnsetType | None = UNSET,
+        retry: RetryPolicy | UnsetType | None = UNSET,
+        version: str | UnsetType | None = UNSET,
+        tags: Mapping[str, str] | UnsetType | None = UNSET,
+    ) -> Self:
+        """The same orchestrator with other options; what is not given stays as it is.
+
+        Args:
+            instance_id: The id of the instance that a call starts; None for a fresh one.
+            retry: When a failed sub-orchestration is tried again; None for never.
+            version: What new instances are marked with.
+            tags: Labels of the instance that a call starts.
+
+        Raises:
+            InputError: for a value that is not allowed.
+
+        Example:
+            ``await ctx.call_sub_orchestrator(book_trip.options(instance_id="trip-1"), trip)``
+        """
+        if instance_id is not None and instance_id is not UNSET:
+            instance_id = check_instance_id(instance_id)
+        return self._changed(
+            instance_id=instance_id,
+            retry=retry if retry is UNSET else checked_retry(retry),
+            version=version if version is UNSET else checked_version(version),
+            tags=tags if tags is UNSET else checked_tags(tags),
+        )
+
+
+AnyActivity: TypeAlias = ActivityFunction[*tuple[Any, ...], Any]
+"""An activity of whatever types."""
+
+AnyOrchestrator: TypeAlias = OrchestratorFunction[*tuple[Any, ...], Any]
+"""An orchestrator of whatever types."""
+
+
+def is_inside_orchestrator() -> bool:
+    """Whether the calling code runs in a turn of an orchestration."""
+    loop = asyncio_events._get_running_loop()  # noqa: SLF001 - the public one raises when there is none
+    return loop is not None and getattr(loop, "is_tenuto_session", False)
+
+
+def is_async_callable(function: Callable[..., object]) -> bool:
+    """Whether it is an ``async def``, or an object whose ``__call__`` is one."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004 - its kind is asked, not its presence
+    )
+
+
+def _spelled(reference: _Reference) -> str:
+    return getattr(reference, "__name__", None) or repr(reference.name)
+
+
+# --- options: each check returns the value or raises InputError -------------------------------
+
+
+def checked_retry(retry: object) -> RetryPolicy | None:
+    """A retry policy or None."""
+    if retry is None or isinstance(retry, RetryPolicy):
+        return retry
+    raise InputError(f"retry must be a RetryPolicy or None, got {retry!r}")
+
+
+def checked_timeout(timeout: object) -> timedelta | None:
+    """A positive duration or None."""
+    if timeout is None:
+        return None
+    if not isinstance(timeout, timedelta):
+        raise InputError(f"timeout must be a timedelta or None, got {timeout!r}")
+    if timeout <= timedelta(0):
+        raise InputError(f"timeout must be longer than nothing, got {timeout}")
+    return timeout
+
+
+def checked_max_concurrent(limit: object) -> int | None:
+    """A whole number from 1 or None."""
+    if limit is None:
+        return None
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+        raise InputError(f"max_concurrent must be an int from 1 or None, got {limit!r}")
+    return limit
+
+
+def checked_version(version: object) -> str | None:
+    """A text or None."""
+    if version is None or isinstance(version, str):
+        return version
+    raise InputError(f"version must be a str or None, got {version!r}")
+
+
+def checked_tags(tags: object) -> dict[str, str] | None:
+    """A copy of a mapping of texts, or None."""
+    if tags is None:
+        return None
+    if not isinstance(tags, Mapping) or not all(
+        isinstance(part, str) for item in tags.items() for part in item
+    ):
+        raise InputError(f"tags must map str to str, got {tags!r}")
+    return dict(tags)

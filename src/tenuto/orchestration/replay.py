@@ -1,0 +1,164 @@
+"""Replay: rebuilding a session from history, and telling when it cannot be done.
+
+Compares actions turn by turn by what they are (kind, id, name, target), not by payload or due
+time: a code change that only alters an input must not strand running instances. Keeps the promise
+``replay_is_pure``.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import get_args
+
+import msgspec
+
+from tenuto.model.actions import Action
+from tenuto.model.errors import NonDeterminismError
+from tenuto.model.events import (
+    Decision,
+    Ending,
+    EventSent,
+    ExecutionStarted,
+    HistoryEvent,
+    Incoming,
+    OrchestratorStarted,
+    SubOrchestrationInstanceCreated,
+    TaskCanceled,
+    TaskScheduled,
+)
+from tenuto.orchestration.session import Session
+
+_ACTIONS = frozenset(get_args(Decision) + get_args(Ending))
+
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+"""The minor version of this Python, as ExecutionStarted records it."""
+
+
+class RecordedTurn(msgspec.Struct, frozen=True):
+    """A turn of history, taken apart."""
+
+    timestamp: int
+    incoming: list[Incoming]
+    actions: list[Action]
+
+
+def split_turn(events: Sequence[HistoryEvent]) -> RecordedTurn:
+    """Take a recorded turn apart into its time, what came in, and what was decided."""
+    first = events[0]
+    if not isinstance(first, OrchestratorStarted):
+        raise NonDeterminismError(f"history is damaged: a turn begins with {describe(first)}")
+    incoming: list[Incoming] = []
+    actions: list[Action] = []
+    for event in events[1:]:
+        (actions if type(event) in _ACTIONS else incoming).append(event)  # type: ignore[arg-type]
+    return RecordedTurn(first.timestamp, incoming, actions)
+
+
+def replay(turns: Sequence[Sequence[HistoryEvent]], open_session: Callable[[bool], Session]) -> Session:
+    """Rebuild the live session of an execution from its recorded turns.
+
+    Args:
+        turns: The history, oldest first.
+        open_session: Makes a fresh session; called with True to have source lines traced.
+
+    Raises:
+        NonDeterminismError: the code decides otherwise than history recorded; the message shows
+            both, the position and the source line.
+    """
+    session = open_session(False)
+    for number, turn in enumerate(turns):
+        recorded = split_turn(turn)
+        produced = session.run_turn(recorded.timestamp, recorded.incoming, replaying=True)
+        if differs(recorded.actions, produced.actions):
+            session.close()
+            raise _explain(turns, number, open_session)
+    return session
+
+
+def differs(recorded: Sequence[Action], produced: Sequence[Action]) -> bool:
+    """Whether two lists of actions are not the same work."""
+    if len(recorded) != len(produced):
+        return True
+    return any(identity(old) != identity(new) for old, new in zip(recorded, produced, strict=True))
+
+
+def identity(action: Action) -> tuple[object, ...]:
+    """What makes an action the same in every replay."""
+    kind = type(action)
+    if isinstance(action, TaskScheduled):
+        return (kind, action.event_id, action.name, action.attempt)
+    if isinstance(action, SubOrchestrationInstanceCreated):
+        return (kind, action.event_id, action.name, action.instance_id)
+    if isinstance(action, EventSent):
+        return (kind, action.event_id, action.instance_id, action.name)
+    if isinstance(action, TaskCanceled):
+        return (kind, action.task_id)
+    return (kind, getattr(action, "event_id", None), getattr(action, "orchestration_status", None))
+
+
+def describe(event: object | None) -> str:
+    """An event or action for people: ``TaskScheduled #3 'book_flight'``."""
+    if event is None:
+        return "nothing"
+    text = type(event).__name__
+    number = getattr(event, "event_id", getattr(event, "task_id", None))
+    if number is not None:
+        text = f"{text} #{number}"
+    name = getattr(event, "name", None)
+    return text if name is None else f"{text} {name!r}"
+
+
+def _explain(
+    turns: Sequence[Sequence[HistoryEvent]], number: int, open_session: Callable[[bool], Session]
+) -> NonDeterminismError:
+    """Run again with source lines traced, to say where the two part."""
+    session = open_session(True)
+    produced: list[Action] = []
+    try:
+        for turn in turns[: number + 1]:
+            recorded = split_turn(turn)
+            if session.trace is not None:
+                session.trace.clear()
+            produced = session.run_turn(
+                recorded.timestamp, recorded.incoming, replaying=True
+            ).actions
+        positions = session.positions()
+        trace = list(session.trace or ())
+    finally:
+        session.close()
+    old, new, index = _first_difference(recorded.actions, produced)
+    if new is not None and index < len(trace):
+        where = trace[index]
+    else:
+        where = "; ".join(positions) or "the orchestrator has ended"
+    return NonDeterminismError(
+        f"replay of instance {session.info.instance_id!r} ({session.info.name!r}) went another "
+        f"way in turn {number + 1}, action {index + 1}: history recorded {describe(old)}, the "
+        f"code produced {describe(new)} at {where}. {_advice(turns)}"
+    )
+
+
+def _first_difference(
+    recorded: Sequence[Action], produced: Sequence[Action]
+) -> tuple[Action | None, Action | None, int]:
+    for index in range(max(len(recorded), len(produced))):
+        old = recorded[index] if index < len(recorded) else None
+        new = produced[index] if index < len(produced) else None
+        if old is None or new is None or identity(old) != identity(new):
+            return old, new, index
+    return None, None, len(recorded)
+
+
+def _advice(turns: Sequence[Sequence[HistoryEvent]]) -> str:
+    started = next((event for event in turns[0] if isinstance(event, ExecutionStarted)), None)
+    if started is not None and started.python not in {"", PYTHON}:
+        return (
+            f"The history was recorded on Python {started.python}, this is Python {PYTHON}: run "
+            "the instance on the version that recorded it, or restart it."
+        )
+    return (
+        "Either the orchestrator was changed while this instance ran (restore the old code under "
+        "its name, or restart the instance), or it uses something that is not the same in every "
+        "run (time, random numbers, sets of plain objects, global state)."
+    )
+
+

@@ -1,0 +1,107 @@
+"""Commit batches as arguments of the ``commit`` statement: one JSON text per list.
+
+Encoded on the loop's thread, so that the writer thread touches few Python objects (ENGINE rule
+23). Also cuts a batch that cannot be written in one statement into several.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from tenuto.engine.ports import CommitBatch
+from tenuto.storage.sqlite.database import Arguments
+
+_encode: Final = msgspec.json.Encoder().encode
+
+LISTS: Final = (
+    "fences",
+    "purged",
+    "instances",
+    "replaced",
+    "updates",
+    "history",
+    "forget",
+    "inbox",
+    "consumed",
+    "dead_letters",
+)
+"""The lists of a batch in the order in which they are written."""
+
+_NOTHING: Final[Arguments] = dict.fromkeys(("batch_id", *LISTS))
+
+
+def text(rows: Sequence[Any]) -> str | None:
+    """A list as JSON text; None for an empty one, which costs SQLite nothing."""
+    return _encode(rows).decode() if rows else None
+
+
+def pack(batch: CommitBatch) -> Arguments:
+    """The arguments that write a whole batch."""
+    return {
+        "batch_id": batch.batch_id,
+        "fences": text(batch.fences),
+        "purged": text(batch.purged),
+        "instances": text(batch.instances),
+        "replaced": text(batch.replaced),
+        "updates": text(batch.updates),
+        "history": text(batch.history),
+        "forget": text(batch.forget),
+        "inbox": text(batch.inbox),
+        "consumed": text(batch.consumed),
+        "dead_letters": text(batch.dead_letters),
+    }
+
+
+def weight(arguments: Arguments) -> int:
+    """Bytes of a packed batch, near enough."""
+    return sum(len(part) for part in arguments.values() if part is not None)
+
+
+def pieces(batch: CommitBatch, longest: int) -> Iterator[Arguments]:
+    """The same batch as several statements for one transaction, none much over ``longest`` bytes.
+
+    Purged instances are deleted first and once more at the end, as within one statement.
+    """
+    for name in (*LISTS, "purged"):
+        for part in cut(getattr(batch, name), longest):
+            yield only(batch_id=batch.batch_id, **{name: part})
+
+
+def only(**parts: str | None) -> Arguments:
+    """The arguments of a commit that writes nothing but these lists."""
+    return {**_NOTHING, **parts}
+
+
+def cut(rows: Sequence[Any], longest: int) -> Iterator[str]:
+    """A list as JSON texts, each of at most ``longest`` characters or of one row; none if empty."""
+    encoded = text(rows)
+    if encoded is None:
+        return
+    if len(encoded) <= longest or len(rows) == 1:
+        yield encoded
+        return
+    middle = len(rows) // 2
+    yield from cut(rows[:middle], longest)
+    yield from cut(rows[middle:], longest)
+
+
+def without(
+    batch: CommitBatch, refused: frozenset[int], standing: frozenset[int], kept: frozenset[str]
+) -> CommitBatch:
+    """The batch without the refused iids; of ``standing`` ones only the new row is left out.
+
+    Inbox rows name no iid. They stay: a message to the id of a refused instance is for whoever
+    stands under that id. Likewise the ``kept`` messages, which only refused instances could have
+    consumed, stay in the inbox. So nothing is lost.
+    """
+    return msgspec.structs.replace(
+        batch,
+        instances=[row for row in batch.instances if row.iid not in refused | standing],
+        replaced=[row for row in batch.replaced if row.iid not in refused],
+        updates=[row for row in batch.updates if row.iid not in refused],
+        history=[row for row in batch.history if row.iid not in refused],
+        forget=[row for row in batch.forget if row.iid not in refused],
+        purged=[iid for iid in batch.purged if iid not in refused],
+        consumed=[message_id for message_id in batch.consumed if message_id not in kept],
+    )

@@ -1,0 +1,74 @@
+"""Notices that another process has written, without asking the database while nothing happens.
+
+Looks at the write-ahead log's size and time, which costs no query; only after a change it asks
+SQLite whether it was another connection. Keeps the promise ``waiting_costs_nothing``.
+"""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from tenuto.model.errors import StorageError
+
+_SECONDS = 0.05
+_Signature = tuple[int, int] | None
+
+
+class ChangeWatcher:
+    """Calls back on the running loop when ``data_version`` has changed."""
+
+    def __init__(self, log: str, data_version: Callable[[], asyncio.Future[int]]) -> None:
+        self._log = Path(log)
+        self._data_version = data_version
+        self._callbacks: list[Callable[[], None]] = []
+        self._loop = asyncio.get_running_loop()
+        self._signature: _Signature = None
+        self._version: int | None = None
+        # Also after the last change: file times are coarse, so two writes can share one.
+        self._ask = True
+        self._asking: asyncio.Future[int] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, callback: Callable[[], None]) -> None:
+        """Call this one too."""
+        self._callbacks.append(callback)
+        if self._timer is None:
+            self._look()
+
+    def stop(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._callbacks.clear()
+
+    def _look(self) -> None:
+        self._timer = self._loop.call_later(_SECONDS, self._look)
+        signature = _signature(self._log)
+        changed = signature != self._signature
+        if (changed or self._ask) and self._asking is None:
+            self._signature = signature
+            self._ask = changed
+            self._asking = self._data_version()
+            self._asking.add_done_callback(self._answered)
+
+    def _answered(self, future: asyncio.Future[int]) -> None:
+        self._asking = None
+        if future.cancelled():
+            return
+        error = future.exception()
+        if isinstance(error, StorageError):
+            self._ask = True  # the commits report it; look again
+            return
+        version = future.result()
+        known, self._version = self._version, version
+        if known is not None and version != known:
+            for callback in list(self._callbacks):
+                callback()
+
+
+def _signature(log: Path) -> _Signature:
+    try:
+        status = log.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns

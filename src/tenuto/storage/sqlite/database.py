@@ -1,0 +1,186 @@
+"""Opening the file: is it ours, is its schema ours, and the settings of each connection.
+
+Creates a hub in an empty file and brings an older schema up to date; refuses everything else by
+name. Never touches a file before it is known to be a Tenuto store.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from tenuto.model.errors import (
+    SettingsError,
+    StorageCorruptError,
+    StorageOwnedError,
+    StorageVersionError,
+)
+from tenuto.storage.sqlite.errors import translated
+from tenuto.storage.sqlite.lock import OwnerLock
+from tenuto.storage.sqlite.queries import MIGRATIONS, SQL
+
+MEMORY = ":memory:"
+APPLICATION_ID = 0x54454E55  # "TENU", in the header of the file
+_BUSY_MILLISECONDS = 5_000
+_JOURNAL_BYTES = 64 * 1024 * 1024
+_WRITER_CACHE_KIB = 16 * 1024
+_READER_CACHE_KIB = 4 * 1024
+
+Arguments = dict[str, Any]
+
+
+def value(  # noqa: ANN401 - the statement decides
+    connection: apsw.Connection, name: str, arguments: Arguments | None = None
+) -> Any:
+    """Run a named statement and return its one value, None without a row."""
+    row = connection.execute(SQL[name], arguments).fetchone()
+    return None if row is None else row[0]
+
+
+@contextmanager
+def transaction(connection: apsw.Connection, kind: str = "IMMEDIATE") -> Iterator[None]:
+    """All or nothing. After any failure the connection is usable and nothing is written.
+
+    Crash points: anywhere before COMMIT has returned, nothing is there after the restart or all
+    of it is, and the caller has not been told; after it, all of it is on stable storage.
+    """
+    connection.execute(f"BEGIN {kind}")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # SQLite rolls back by itself after a full disk or an I/O error.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def open_writer(path: str, partitions: int) -> tuple[apsw.Connection, int]:
+    """Open or create the hub; return the writing connection and the number of partitions."""
+    _check_place(path)
+    with translated(path, "open"):
+        connection = apsw.Connection(path)
+        try:
+            connection.set_busy_timeout(_BUSY_MILLISECONDS)
+            _bring_up_to_date(connection, path, partitions)
+            _configure(connection, path)
+            return connection, _partitions(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+
+
+def open_reader(path: str) -> apsw.Connection:
+    """A second connection, which cannot write."""
+    with translated(path, "open"):
+        connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
+        connection.set_busy_timeout(_BUSY_MILLISECONDS)
+        connection.pragma("cache_size", -_READER_CACHE_KIB)
+        return connection
+
+
+def _check_place(path: str) -> None:
+    if path == MEMORY:
+        return
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise SettingsError(
+            f"the store {path!r} cannot be opened: the folder {str(folder)!r} does not exist; "
+            "create it or correct the store's URL"
+        )
+    if Path(path).is_dir():
+        raise SettingsError(
+            f"the store {path!r} cannot be opened: it is a folder; the store's URL names a file"
+        )
+
+
+def _bring_up_to_date(connection: apsw.Connection, path: str, partitions: int) -> None:
+    version = _schema_version(connection, path)
+    if version == len(MIGRATIONS):
+        return
+    if version == 0:
+        _create(connection, path, partitions)
+        return
+    # A host of the older version may be running on this file; its lock keeps us out.
+    lock = OwnerLock(path)
+    try:
+        lock.take("a newer Tenuto that brings the schema up to date")
+        _migrate(connection, path)
+    except StorageOwnedError as error:
+        raise StorageVersionError(
+            f"the store {path!r} has schema {version} and must be brought to {len(MIGRATIONS)}, "
+            f"but a host is running on it: stop that host first ({error})"
+        ) from error
+    finally:
+        lock.drop()
+
+
+def _schema_version(connection: apsw.Connection, path: str) -> int:
+    """0 for an empty file; refuse files that are not ours or from the future."""
+    application = connection.pragma("application_id")
+    version = connection.pragma("user_version")
+    assert isinstance(application, int)
+    assert isinstance(version, int)
+    if application == 0 and version == 0 and value(connection, "is_empty"):
+        return 0
+    if application != APPLICATION_ID:
+        raise StorageCorruptError(
+            f"the file {path!r} is an SQLite database of another program (application id "
+            f"{application:#x}), not a Tenuto store; it was left alone. Choose another file"
+        )
+    if version > len(MIGRATIONS):
+        raise StorageVersionError(
+            f"the store {path!r} has schema {version}, written by a newer Tenuto; this one knows "
+            f"schemas up to {len(MIGRATIONS)}. Upgrade Tenuto, or choose another store"
+        )
+    return version
+
+
+def _create(connection: apsw.Connection, path: str, partitions: int) -> None:
+    # Crash points: before COMMIT the file is empty as before; after it, it is a hub. WAL mode is
+    # set outside, at each opening that finds it missing.
+    with transaction(connection):
+        if _schema_version(connection, path) != 0:
+            return  # another process was faster
+        _run_migrations(connection, 0)
+        connection.execute(SQL["create_hub"], {"partitions": partitions})
+        for partition in range(partitions):
+            connection.execute(SQL["create_partition"], {"partition": partition})
+
+
+def _migrate(connection: apsw.Connection, path: str) -> None:
+    # Crash points: before COMMIT the old schema stands, after it the new one.
+    with transaction(connection):
+        _run_migrations(connection, _schema_version(connection, path))
+
+
+def _run_migrations(connection: apsw.Connection, version: int) -> None:
+    for script in MIGRATIONS[version:]:
+        connection.execute(script)
+    connection.pragma("application_id", APPLICATION_ID)
+    connection.pragma("user_version", len(MIGRATIONS))
+
+
+def _configure(connection: apsw.Connection, path: str) -> None:
+    connection.pragma("cache_size", -_WRITER_CACHE_KIB)
+    connection.pragma("temp_store", "memory")
+    if path == MEMORY or connection.readonly("main"):
+        return
+    if connection.pragma("journal_mode") != "wal":
+        connection.pragma("journal_mode", "wal")
+    connection.pragma("synchronous", "full")
+    connection.pragma("wal_autocheckpoint", 0)
+    connection.pragma("journal_size_limit", _JOURNAL_BYTES)
+
+
+def _partitions(connection: apsw.Connection, path: str) -> int:
+    try:
+        partitions = value(connection, "hub_partitions")
+    except apsw.SQLError as error:
+        raise StorageCorruptError(
+            f"the store {path!r} lacks tables that belong to it ({error}); restore it from a backup"
+        ) from error
+    assert isinstance(partitions, int)
+    return partitions

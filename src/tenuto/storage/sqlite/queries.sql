@@ -1,0 +1,179 @@
+-- Every statement that runs on an open hub, but for pragmas and transactions. A block begins with
+-- its name and purpose. Lists go in as JSON arrays and results come out as one JSON value: each
+-- row fetched would cost a wait for the interpreter lock (ENGINE rule 23).
+
+-- create_hub: the constant facts of a new hub
+INSERT INTO hub (id, partitions) VALUES (1, :partitions);
+
+-- create_partition: one partition of a new hub
+INSERT INTO partition (partition) VALUES (:partition);
+
+-- hub_partitions: how many partitions the hub has
+SELECT partitions FROM hub;
+
+-- is_empty: whether the file holds no table at all
+SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema);
+
+-- commit: a whole transaction (the trigger of the view is its body)
+INSERT INTO commit_batch (
+    batch_id, fences, purged, instances, replaced, updates, history, forget, inbox, consumed,
+    dead_letters)
+VALUES (
+    :batch_id, :fences, :purged, :instances, :replaced, :updates, :history, :forget, :inbox,
+    :consumed, :dead_letters);
+
+-- taken_ids: which of these instance ids exist, with their iids
+SELECT json_group_object(instance_id, iid) FROM instance
+WHERE instance_id IN (SELECT value FROM json_each(:ids));
+
+-- messages_to: ids of the messages that wait for these instance ids
+SELECT json_group_array(message_id) FROM inbox
+WHERE instance_id IN (SELECT value FROM json_each(:ids));
+
+-- next_arrival: draw an arrival number, for an instance from outside
+UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'inbox' RETURNING seq;
+
+-- acquire: own every partition, in a new epoch
+UPDATE partition SET owner = :owner, epoch = epoch + 1;
+
+-- release: give a partition back, if it is still ours
+UPDATE partition SET owner = NULL
+WHERE partition = :partition AND owner = :owner AND epoch = :epoch;
+
+-- all_states: owner, epoch and last commit of every partition
+SELECT json_group_array(json_array(partition, owner, epoch, commit_number, batch_id))
+FROM (SELECT * FROM partition ORDER BY partition);
+
+-- next_iid: the first free positive iid
+SELECT max(0, coalesce((SELECT max(iid) FROM instance), 0)) + 1;
+
+-- open_by_root: unfinished instances below each root
+SELECT json_group_object(root_id, open) FROM (
+    SELECT root_id, count(*) AS open FROM instance
+    WHERE partition = :partition AND depth > 0 AND status NOT IN (1, 3, 4, 5)
+    GROUP BY root_id);
+
+-- cursor: the last arrival number
+SELECT seq FROM sqlite_sequence WHERE name = 'inbox';
+
+-- due: unfinished instances whose time comes
+SELECT json_group_array(json_array(wake_at, iid)) FROM (
+    SELECT wake_at, iid FROM instance
+    WHERE partition = :partition AND wake_at > :after AND wake_at <= :until
+        AND wake_at IS NOT NULL AND status NOT IN (1, 3, 4, 5)
+    ORDER BY wake_at, iid);
+
+-- arrived_messages: numbers of the messages after a cursor
+SELECT json_group_array(number) FROM (
+    SELECT number FROM inbox WHERE number > :cursor AND partition = :partition ORDER BY number);
+
+-- arrived_instances: instances from outside after a cursor that nobody has run yet
+SELECT json_group_array(iid) FROM (
+    SELECT iid FROM instance
+    WHERE iid < -:cursor AND partition = :partition AND status = 6 ORDER BY iid DESC);
+
+-- waiting_messages: numbers of the messages that wait for some instances
+SELECT json_group_array(number) FROM (
+    SELECT inbox.number FROM json_each(:keys) AS wanted
+    CROSS JOIN instance ON instance.iid = wanted.value
+    CROSS JOIN inbox ON inbox.instance_id = instance.instance_id
+    ORDER BY inbox.number);
+
+-- messages: messages by number
+SELECT CAST('[' || coalesce(group_concat('[' || number || ',[' || json_quote(message_id) || ','
+    || partition || ',' || json_quote(instance_id) || ',' || message || ']]'), '') || ']' AS BLOB)
+FROM json_each(:keys) AS wanted CROSS JOIN inbox ON inbox.number = wanted.value;
+
+-- records: instances by iid
+SELECT CAST('[' || coalesce(group_concat(record), '') || ']' AS BLOB)
+FROM json_each(:keys) AS wanted CROSS JOIN instance_record ON iid = wanted.value;
+
+-- summaries: instances by iid, without input and output
+SELECT CAST('[' || coalesce(group_concat(record), '') || ']' AS BLOB)
+FROM json_each(:keys) AS wanted CROSS JOIN instance_summary ON iid = wanted.value;
+
+-- iids: the iids of instance ids
+SELECT json_group_array(iid) FROM json_each(:ids) AS wanted
+CROSS JOIN instance ON instance.instance_id = wanted.value;
+
+-- turns: the history of the current generation of instances, those without one left out
+SELECT CAST('[' || coalesce(group_concat('[' || iid || ',[' || turns || ']]'), '') || ']' AS BLOB)
+FROM (
+    SELECT instance.iid, (
+        SELECT group_concat(events) FROM (
+            SELECT events FROM history
+            WHERE history.iid = instance.iid AND history.generation = instance.generation
+            ORDER BY turn)) AS turns
+    FROM json_each(:keys) AS wanted CROSS JOIN instance ON instance.iid = wanted.value)
+WHERE turns IS NOT NULL;
+
+-- turns_alone: the same for one instance, row by row, when it is too long for one value
+SELECT CAST(events AS BLOB) FROM history
+JOIN instance ON instance.iid = history.iid AND instance.generation = history.generation
+WHERE history.iid = :iid ORDER BY turn;
+
+-- last_turns: the last row before the current generation of instances
+SELECT CAST('[' || coalesce(group_concat('[' || iid || ',[' || events || ']]'), '') || ']' AS BLOB)
+FROM (
+    SELECT instance.iid, (
+        SELECT events FROM history
+        WHERE history.iid = instance.iid AND history.generation < instance.generation
+        ORDER BY generation DESC, turn DESC LIMIT 1) AS events
+    FROM json_each(:keys) AS wanted CROSS JOIN instance ON instance.iid = wanted.value)
+WHERE events IS NOT NULL;
+
+-- previous_turns: the whole generation before the current one, row by row
+SELECT CAST(events AS BLOB) FROM history
+WHERE iid = :iid AND generation = (
+    SELECT max(old.generation) FROM history AS old
+    JOIN instance ON instance.iid = old.iid AND old.generation < instance.generation
+    WHERE old.iid = :iid)
+ORDER BY turn;
+
+-- list_newest: a page of iids with creation times, newest first
+SELECT json_group_array(json_array(created_at, iid)) FROM (
+    SELECT created_at, iid FROM instance
+    WHERE created_at >= :created_from AND created_at < :created_to
+        AND (created_at, iid) < (:after_created, :after_iid)
+        AND (:name IS NULL OR name = :name)
+        AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
+    ORDER BY created_at DESC, iid DESC LIMIT :rows);
+
+-- list_oldest: the same, oldest first
+SELECT json_group_array(json_array(created_at, iid)) FROM (
+    SELECT created_at, iid FROM instance
+    WHERE created_at >= :created_from AND created_at < :created_to
+        AND (created_at, iid) > (:after_created, :after_iid)
+        AND (:name IS NULL OR name = :name)
+        AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
+    ORDER BY created_at, iid LIMIT :rows);
+
+-- list_prefix_newest: the same among ids with a prefix; the plus keeps it on the index of ids
+SELECT json_group_array(json_array(created_at, iid)) FROM (
+    SELECT created_at, iid FROM instance
+    WHERE instance_id >= :id_from AND instance_id < :id_to
+        AND +created_at >= :created_from AND +created_at < :created_to
+        AND (+created_at, iid) < (:after_created, :after_iid)
+        AND (:name IS NULL OR name = :name)
+        AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
+    ORDER BY +created_at DESC, iid DESC LIMIT :rows);
+
+-- list_prefix_oldest: the same, oldest first
+SELECT json_group_array(json_array(created_at, iid)) FROM (
+    SELECT created_at, iid FROM instance
+    WHERE instance_id >= :id_from AND instance_id < :id_to
+        AND +created_at >= :created_from AND +created_at < :created_to
+        AND (+created_at, iid) > (:after_created, :after_iid)
+        AND (:name IS NULL OR name = :name)
+        AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
+    ORDER BY +created_at, iid LIMIT :rows);
+
+-- dead_letter_numbers: numbers of the newest dead letters
+SELECT json_group_array(number) FROM (
+    SELECT number FROM dead_letter ORDER BY number DESC LIMIT :rows);
+
+-- dead_letters: dead letters by number
+SELECT CAST('[' || coalesce(group_concat('[' || json_quote(message_id) || ','
+    || json_quote(instance_id) || ',' || json_quote(reason) || ',' || created_at || ',' || message
+    || ']'), '') || ']' AS BLOB)
+FROM json_each(:keys) AS wanted CROSS JOIN dead_letter ON dead_letter.number = wanted.value;

@@ -1,0 +1,240 @@
+"""Everything that reads: functions over a connection, run on the reader thread.
+
+A result leaves SQLite as one JSON value, because each row fetched would queue for the
+interpreter lock (ENGINE rules 23, 27). Results that would be too long for one value are read in
+halves. Never writes.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+
+import apsw
+import msgspec
+from msgspec import Raw
+
+from tenuto.engine.ports import (
+    CommitState,
+    DeadLetter,
+    InboxPage,
+    InboxRow,
+    LoadedInstance,
+    PartitionState,
+    Wake,
+)
+from tenuto.model.codec import encode
+from tenuto.model.events import ExecutionStarted
+from tenuto.model.messages import Start
+from tenuto.model.status import InstanceRecord
+from tenuto.storage.sqlite.database import transaction, value
+from tenuto.storage.sqlite.queries import SQL
+
+T = TypeVar("T")
+
+_KEYS_PER_QUERY = 500
+LONGEST_VALUE = 64 * 1024 * 1024
+"""Bytes of one value while results are gathered."""
+
+_decode_states: Final = msgspec.json.Decoder(list[CommitState]).decode
+_decode_records: Final = msgspec.json.Decoder(list[InstanceRecord]).decode
+_decode_wakes: Final = msgspec.json.Decoder(list[Wake]).decode
+_decode_numbers: Final = msgspec.json.Decoder(list[int]).decode
+_decode_counts: Final = msgspec.json.Decoder(dict[str, int]).decode
+_decode_messages: Final = msgspec.json.Decoder(list[tuple[int, InboxRow]]).decode
+_decode_turns: Final = msgspec.json.Decoder(list[tuple[int, list[Raw]]]).decode
+_decode_last_turns: Final = msgspec.json.Decoder(list[tuple[int, Raw]]).decode
+_decode_letters: Final = msgspec.json.Decoder(list[DeadLetter]).decode
+
+
+# --- many rows as one value --------------------------------------------------------------------
+
+
+def _gather(
+    connection: apsw.Connection,
+    name: str,
+    keys: Sequence[int],
+    decode: Callable[[bytes], list[T]],
+    alone: Callable[[int], list[T]] | None = None,
+) -> list[T]:
+    """Rows of a named query for all keys; ``alone`` reads a single key that is too long."""
+    found: list[T] = []
+    for start in range(0, len(keys), _KEYS_PER_QUERY):
+        found += _part(connection, name, keys[start : start + _KEYS_PER_QUERY], decode, alone)
+    return found
+
+
+def _part(
+    connection: apsw.Connection,
+    name: str,
+    keys: Sequence[int],
+    decode: Callable[[bytes], list[T]],
+    alone: Callable[[int], list[T]] | None,
+) -> list[T]:
+    arguments = {"keys": _text(keys)}
+    try:
+        with _shorter_values(connection):
+            return decode(value(connection, name, arguments))
+    except apsw.TooBigError:
+        if len(keys) > 1:
+            middle = len(keys) // 2
+            first = _part(connection, name, keys[:middle], decode, alone)
+            return first + _part(connection, name, keys[middle:], decode, alone)
+        return alone(keys[0]) if alone else decode(value(connection, name, arguments))
+
+
+@contextmanager
+def _shorter_values(connection: apsw.Connection) -> Iterator[None]:
+    longest = connection.limit(apsw.SQLITE_LIMIT_LENGTH, LONGEST_VALUE)
+    try:
+        yield
+    finally:
+        connection.limit(apsw.SQLITE_LIMIT_LENGTH, longest)
+
+
+def _text(keys: Sequence[Any]) -> str:
+    return msgspec.json.encode(keys).decode()
+
+
+# --- instances ---------------------------------------------------------------------------------
+
+
+def records(
+    connection: apsw.Connection, iids: Sequence[int], *, payloads: bool = True
+) -> list[InstanceRecord]:
+    """The rows of these iids in their order, unknown ones left out."""
+    name = "records" if payloads else "summaries"
+    return _gather(connection, name, iids, _decode_records)
+
+
+def find(connection: apsw.Connection, instance_ids: Sequence[str]) -> list[InstanceRecord]:
+    """The rows of these instance ids in their order, unknown ones left out."""
+    return records(connection, _iids(connection, instance_ids))
+
+
+def _iids(connection: apsw.Connection, instance_ids: Sequence[str]) -> list[int]:
+    return _decode_numbers(value(connection, "iids", {"ids": _text(instance_ids)}))
+
+
+def load_instances(connection: apsw.Connection, iids: Sequence[int]) -> list[LoadedInstance]:
+    """Rows, current histories and waiting messages, all of one moment."""
+    with transaction(connection, "DEFERRED"):
+        loaded = records(connection, iids)
+        turns = _turns(connection, [record.iid for record in loaded])
+        fresh = [record.iid for record in loaded if record.iid not in turns]
+        previous = dict(_gather(connection, "last_turns", fresh, _decode_last_turns))
+        inbox = _waiting(connection, [record.iid for record in loaded])
+    return [
+        LoadedInstance(
+            record=record,
+            turns=turns.get(record.iid, []),
+            inbox=inbox.get(record.instance_id, []),
+            previous_turn=bytes(previous[record.iid]) if record.iid in previous else None,
+        )
+        for record in loaded
+    ]
+
+
+def _turns(connection: apsw.Connection, iids: Sequence[int]) -> dict[int, list[bytes]]:
+    def alone(iid: int) -> list[tuple[int, list[Raw]]]:
+        return [(iid, [Raw(row[0]) for row in connection.execute(SQL["turns_alone"], [iid])])]
+
+    found = _gather(connection, "turns", iids, _decode_turns, alone)
+    return {iid: [bytes(turn) for turn in turns] for iid, turns in found}
+
+
+def _waiting(connection: apsw.Connection, iids: Sequence[int]) -> dict[str, list[InboxRow]]:
+    numbers: list[int] = []
+    for start in range(0, len(iids), _KEYS_PER_QUERY):
+        keys = _text(iids[start : start + _KEYS_PER_QUERY])
+        numbers += _decode_numbers(value(connection, "waiting_messages", {"keys": keys}))
+    inbox: dict[str, list[InboxRow]] = {}
+    for _, row in _messages(connection, numbers):
+        inbox.setdefault(row.instance_id, []).append(row)
+    return inbox
+
+
+def history(connection: apsw.Connection, instance_id: str) -> list[bytes]:
+    """The turns of the current generation, else of the one before."""
+    with transaction(connection, "DEFERRED"):
+        for iid in _iids(connection, [instance_id]):
+            found = _turns(connection, [iid])
+            if found:
+                return found[iid]
+            rows = connection.execute(SQL["previous_turns"], {"iid": iid})
+            return [row[0] for row in rows]
+    return []
+
+
+# --- partitions --------------------------------------------------------------------------------
+
+
+def states(connection: apsw.Connection) -> list[CommitState]:
+    """Owner, epoch and last batch of every partition."""
+    return _decode_states(value(connection, "all_states"))
+
+
+def load_partition(connection: apsw.Connection, partition: int) -> PartitionState:
+    """What an owner must know at takeover, all of one moment."""
+    with transaction(connection, "DEFERRED"):
+        opened = value(connection, "open_by_root", {"partition": partition})
+        numbers = _arrived(connection, "arrived_messages", partition, 0)
+        return PartitionState(
+            next_iid=value(connection, "next_iid"),
+            open_by_root=_decode_counts(opened),
+            inbox=[row for _, row in _messages(connection, numbers)],
+            cursor=value(connection, "cursor"),
+        )
+
+
+def due(connection: apsw.Connection, partition: int, after: int, until: int) -> list[Wake]:
+    """Unfinished instances whose time comes, soonest first."""
+    arguments = {"partition": partition, "after": after, "until": until}
+    return _decode_wakes(value(connection, "due", arguments))
+
+
+def fetch_inbox(connection: apsw.Connection, partition: int, cursor: int) -> InboxPage:
+    """Messages and instances that arrived after a cursor, in the order of arrival."""
+    with transaction(connection, "DEFERRED"):
+        numbers = _arrived(connection, "arrived_messages", partition, cursor)
+        iids = _arrived(connection, "arrived_instances", partition, cursor)
+        arrived = _messages(connection, numbers)
+        arrived += [(-record.iid, _start(record)) for record in records(connection, iids)]
+        last = value(connection, "cursor")
+    arrived.sort(key=lambda numbered: numbered[0])
+    return InboxPage([row for _, row in arrived], max(cursor, last))
+
+
+def _arrived(connection: apsw.Connection, name: str, partition: int, cursor: int) -> list[int]:
+    arguments = {"partition": partition, "cursor": cursor}
+    return _decode_numbers(value(connection, name, arguments))
+
+
+def _messages(connection: apsw.Connection, numbers: Sequence[int]) -> list[tuple[int, InboxRow]]:
+    # A decoded Raw is a view that would keep the whole value alive.
+    return [
+        (number, msgspec.structs.replace(row, message=row.message.copy()))
+        for number, row in _gather(connection, "messages", numbers, _decode_messages)
+    ]
+
+
+def _start(record: InstanceRecord) -> InboxRow:
+    started = ExecutionStarted(
+        name=record.name,
+        execution_id=record.execution_id,
+        input=record.input,
+        version=record.version,
+        parent=record.parent,
+        tags=record.tags,
+        scheduled_start=record.scheduled_at,
+        generation=record.generation,
+    )
+    message = Raw(encode(Start(event=started)))
+    return InboxRow("", record.partition, record.instance_id, message)
+
+
+def dead_letters(connection: apsw.Connection, limit: int) -> list[DeadLetter]:
+    """The newest dead letters, newest first."""
+    with transaction(connection, "DEFERRED"):
+        numbers = value(connection, "dead_letter_numbers", {"rows": max(limit, 0)})
+        letters = _gather(connection, "dead_letters", _decode_numbers(numbers), _decode_letters)
+    return [msgspec.structs.replace(row, message=row.message.copy()) for row in letters]

@@ -1,0 +1,245 @@
+"""The Storage port on SQLite: its async face.
+
+Puts each call on the right thread: what writes on the writer's, what reads on the reader's (one
+and the same for a store in memory). Decides nothing itself.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
+
+import apsw
+
+from tenuto.engine.ports import (
+    CommitBatch,
+    CommitResult,
+    CommitState,
+    DeadLetter,
+    HostIdentity,
+    HubInfo,
+    InboxPage,
+    InboxRow,
+    InstancePage,
+    InstanceQuery,
+    Lease,
+    LoadedInstance,
+    PartitionState,
+    Wake,
+)
+from tenuto.model.errors import SettingsError, StorageError
+from tenuto.model.status import InstanceRecord
+from tenuto.storage.sqlite import listing, reader
+from tenuto.storage.sqlite.batch import pack
+from tenuto.storage.sqlite.changes import ChangeWatcher
+from tenuto.storage.sqlite.database import MEMORY, open_reader, open_writer
+from tenuto.storage.sqlite.errors import translated
+from tenuto.storage.sqlite.worker import Worker
+from tenuto.storage.sqlite.writer import Writer
+
+T = TypeVar("T")
+
+
+class _Hub:
+    """An opened store: two connections and the threads that use them."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.writer: Writer | None = None
+        self.writing = Worker("tenuto-sqlite-writer", self._upkeep)
+        self.reading = self.writing if path == MEMORY else Worker("tenuto-sqlite-reader")
+        self.reader: apsw.Connection | None = None
+        self.watcher: ChangeWatcher | None = None
+
+    def _upkeep(self) -> float | None:
+        return self.writer.upkeep() if self.writer else None
+
+    async def open(self, partitions: int) -> int:
+        """Open both connections, each on its thread; return the number of partitions."""
+        partitions = await self.writing.submit(partial(self._open_writer, partitions))
+        await self.reading.submit(self._open_reader)
+        if self.path != MEMORY:
+            self.watcher = ChangeWatcher(f"{self.path}-wal", self._data_version)
+        return partitions
+
+    def _open_writer(self, partitions: int) -> int:
+        connection, partitions = open_writer(self.path, partitions)
+        self.writer = Writer(self.path, connection)
+        return partitions
+
+    def _open_reader(self) -> None:
+        assert self.writer is not None
+        in_memory = self.path == MEMORY
+        self.reader = self.writer.connection if in_memory else open_reader(self.path)
+
+    def _data_version(self) -> asyncio.Future[int]:
+        assert self.writer is not None
+        return self.writing.submit(self.writer.data_version)
+
+    async def close(self) -> None:
+        """Finish what was asked for and close."""
+        if self.watcher is not None:
+            self.watcher.stop()
+        if self.reading is not self.writing:
+            # First, so that the writer's is the last connection and folds the log in.
+            await self.reading.stop(self._close_reader)
+        await self.writing.stop(self._close_writer)
+
+    def _close_reader(self) -> None:
+        if self.reader is not None:
+            self.reader.close()
+
+    def _close_writer(self) -> None:
+        writer, self.writer = self.writer, None
+        if writer is not None:
+            writer.close()
+
+
+class SqliteStorage:
+    """A task hub in one SQLite file, or in memory for tests (``path`` ":memory:").
+
+    Args:
+        path: The file; created when it does not exist, its folder is not.
+        partitions: Number of partitions of a hub that is created here.
+
+    Example:
+        ``storage = SqliteStorage("orders.db"); await storage.open()``
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, partitions: int = 1) -> None:
+        if partitions < 1:
+            raise SettingsError(f"a store needs at least 1 partition, got {partitions}")
+        given = os.fspath(path)
+        # The real path, so that every name of the file leads to the same lock.
+        self._path = MEMORY if given == MEMORY else os.path.realpath(given)
+        self._partitions = partitions
+        self._hub: _Hub | None = None
+        self._info: HubInfo | None = None
+        self._callbacks: list[Callable[[], None]] = []
+
+    # --- life ----------------------------------------------------------------------------------
+
+    async def open(self) -> HubInfo:
+        """Open or create the hub and bring its schema up to date."""
+        if self._info is not None:
+            return self._info
+        hub = _Hub(self._path)
+        try:
+            partitions = await hub.open(self._partitions)
+        except BaseException:
+            await hub.close()
+            raise
+        self._hub = hub
+        self._info = HubInfo(url=_url(self._path), partitions=partitions)
+        for callback in self._callbacks:
+            self._watch(hub, callback)
+        return self._info
+
+    async def close(self) -> None:
+        """Close everything; safe to call twice."""
+        hub, self._hub, self._info = self._hub, None, None
+        if hub is not None:
+            await hub.close()
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Call back on the loop when another process has written."""
+        self._callbacks.append(callback)
+        if self._hub is not None:
+            self._watch(self._hub, callback)
+
+    @staticmethod
+    def _watch(hub: _Hub, callback: Callable[[], None]) -> None:
+        if hub.watcher is not None:
+            hub.watcher.add(callback)
+
+    def _opened(self) -> _Hub:
+        if self._hub is None:
+            raise StorageError(f"the store {self._path!r} is not open; open it before using it")
+        return self._hub
+
+    def _write(self, job: Callable[[Writer], T]) -> asyncio.Future[T]:
+        hub = self._opened()
+        assert hub.writer is not None
+        return hub.writing.submit(partial(job, hub.writer))
+
+    def _read(self, job: Callable[[apsw.Connection], T]) -> asyncio.Future[T]:
+        hub = self._opened()
+
+        def read() -> T:
+            assert hub.reader is not None
+            with translated(hub.path, "read"):
+                return job(hub.reader)
+
+        return hub.reading.submit(read)
+
+    # --- owner ---------------------------------------------------------------------------------
+
+    async def acquire(self, host: HostIdentity) -> list[Lease]:
+        """Take every partition, or StorageOwnedError."""
+        return await self._write(lambda writer: writer.acquire(host))
+
+    async def release(self, leases: Sequence[Lease]) -> None:
+        """Give partitions back."""
+        await self._write(lambda writer: writer.release(leases))
+
+    async def commit(self, batch: CommitBatch) -> CommitResult:
+        """Write one batch durably."""
+        arguments = pack(batch)
+        return await self._write(lambda writer: writer.commit(batch, arguments))
+
+    async def commit_states(self, partitions: Sequence[int]) -> list[CommitState]:
+        """Owner, epoch and last batch of partitions."""
+        states = await self._write(lambda writer: writer.states())
+        return [state for state in states if state.partition in partitions]
+
+    async def load_partition(self, partition: int) -> PartitionState:
+        """What an owner must know at takeover."""
+        return await self._read(lambda reading: reader.load_partition(reading, partition))
+
+    async def load_instances(self, iids: Sequence[int]) -> list[LoadedInstance]:
+        """Many instances at once, in this order; unknown iids are left out."""
+        return await self._read(lambda reading: reader.load_instances(reading, iids))
+
+    async def find(self, instance_ids: Sequence[str]) -> list[InstanceRecord]:
+        """The rows of these instance ids, in this order; unknown ones are left out."""
+        return await self._read(lambda reading: reader.find(reading, instance_ids))
+
+    async def due(self, partition: int, after: int, until: int) -> list[Wake]:
+        """Unfinished instances with after < wake_at <= until, soonest first."""
+        return await self._read(lambda reading: reader.due(reading, partition, after, until))
+
+    async def fetch_inbox(self, partition: int, cursor: int) -> InboxPage:
+        """Messages appended and instances started by clients after the cursor."""
+        return await self._read(lambda reading: reader.fetch_inbox(reading, partition, cursor))
+
+    # --- everybody -----------------------------------------------------------------------------
+
+    async def start_instance(self, record: InstanceRecord) -> InstanceRecord:
+        """Insert a pending instance unless its id exists; return the row that stands."""
+        return await self._write(lambda writer: writer.start_instance(record))
+
+    async def append(self, rows: Sequence[InboxRow]) -> None:
+        """Add messages; a message id that is already there is left alone."""
+        await self._write(lambda writer: writer.append(rows))
+
+    async def get(self, instance_id: str) -> InstanceRecord | None:
+        """One instance as last committed."""
+        found = await self.find([instance_id])
+        return found[0] if found else None
+
+    async def query(self, query: InstanceQuery) -> InstancePage:
+        """A page of instances."""
+        return await self._read(lambda reading: listing.query(reading, query))
+
+    async def history(self, instance_id: str) -> list[bytes]:
+        """The turns of the current execution; empty when unknown."""
+        return await self._read(lambda reading: reader.history(reading, instance_id))
+
+    async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
+        """The newest dead letters, newest first."""
+        return await self._read(lambda reading: reader.dead_letters(reading, limit))
+
+
+def _url(path: str) -> str:
+    return "sqlite://" if path == MEMORY else f"sqlite:///{path}"

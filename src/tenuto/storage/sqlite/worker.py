@@ -1,0 +1,101 @@
+"""A thread that does jobs in order and hands the results to the event loop.
+
+Owns the hand-over in both directions: one queue in, and out as few wake-ups of the loop as
+possible. Knows nothing of SQLite.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any, TypeVar
+
+from tenuto.model.errors import StorageError
+
+T = TypeVar("T")
+_Job = tuple[asyncio.Future[Any], Callable[[], Any]]
+_Outcome = tuple[asyncio.Future[Any], object, BaseException | None]
+
+
+class Worker:
+    """One thread with a queue.
+
+    ``upkeep`` is called on the thread after each job and when it returned a number of seconds and
+    that time has passed without one.
+    """
+
+    def __init__(self, name: str, upkeep: Callable[[], float | None] = lambda: None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._upkeep = upkeep
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._outcomes: deque[_Outcome] = deque()
+        self._told = False
+        self._stopped = False
+        # Daemon: a forgotten close() must not keep the process alive; SQLite needs no farewell.
+        self._thread = Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def submit(self, job: Callable[[], T]) -> asyncio.Future[T]:
+        """Do a job after those before it; the future is the caller's loop's."""
+        if self._stopped:
+            raise StorageError("the store is closed; open it before using it")
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._jobs.put((future, job))
+        return future
+
+    async def stop(self, farewell: Callable[[], None]) -> None:
+        """Finish what was submitted, then the farewell, then the thread."""
+        last = self.submit(farewell)
+        self._stopped = True
+        self._jobs.put(None)
+        try:
+            await last
+        finally:
+            self._thread.join()
+
+    def _run(self) -> None:
+        pause: float | None = None
+        while True:
+            try:
+                job = self._jobs.get(timeout=pause)
+            except Empty:
+                pause = self._upkeep()
+                continue
+            if job is None:
+                return
+            self._do(*job)
+            pause = self._upkeep()
+
+    def _do(self, future: asyncio.Future[Any], job: Callable[[], Any]) -> None:
+        try:
+            result = job()
+        except BaseException as error:  # noqa: BLE001 - a thread's boundary: the caller gets it
+            self._tell(future, None, error)
+        else:
+            self._tell(future, result, None)
+
+    def _tell(
+        self, future: asyncio.Future[Any], result: object, error: BaseException | None
+    ) -> None:
+        self._outcomes.append((future, result, error))
+        # The loop lowers the flag before it empties the deque, so an outcome appended while it is
+        # up is always seen.
+        if not self._told:
+            self._told = True
+            try:
+                self._loop.call_soon_threadsafe(self._deliver)
+            except RuntimeError:
+                # The loop is closed: nobody waits any more.
+                self._outcomes.clear()
+
+    def _deliver(self) -> None:
+        self._told = False
+        while self._outcomes:
+            future, result, error = self._outcomes.popleft()
+            if future.done():
+                continue
+            if error is None:
+                future.set_result(result)
+            else:
+                future.set_exception(error)

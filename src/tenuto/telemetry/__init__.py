@@ -1,0 +1,1 @@
+"""The Observer port made real: what the host tells people and machines."""

@@ -1,0 +1,44 @@
+"""The Observer that writes to Python's logging."""
+
+import logging
+
+from tenuto.model.status import InstanceRecord, RuntimeStatus
+
+_LOGGER = logging.getLogger("tenuto.host")
+
+
+class LogObserver:
+    """Tells people what they should know, and nothing at INFO for each event."""
+
+    def committed(self, turns: int, seconds: float) -> None:
+        """Nothing: a commit is not news."""
+
+    def storage_failed(self, error: Exception, attempt: int) -> None:
+        """Say it at the first failure and then ever more rarely."""
+        if attempt & (attempt - 1) == 0:
+            _LOGGER.error(
+                "the store did not take a batch (try %d): %s. Nothing is lost; trying again.",
+                attempt,
+                error,
+            )
+
+    def storage_recovered(self, attempts: int) -> None:
+        """The store works again."""
+        _LOGGER.warning("the store works again after %d failed tries", attempts)
+
+    def instance_ended(self, record: InstanceRecord) -> None:
+        """Failures are worth a line."""
+        if record.status is RuntimeStatus.FAILED:
+            _LOGGER.warning(
+                "instance %r (%s) failed: %s", record.instance_id, record.name, record.failure
+            )
+
+    def problem(self, instance_id: str | None, text: str) -> None:
+        """A line that names the instance."""
+        if instance_id is None:
+            _LOGGER.warning("%s", text)
+        else:
+            _LOGGER.warning("instance %r: %s", instance_id, text)
+
+    def crash_point(self, name: str) -> None:
+        """Nothing: only tests crash here."""
