@@ -150,7 +150,7 @@ class Client:
         start_at: datetime | None = None,
         reuse: IdReuse = IdReuse.WHEN_FINISHED,
     ) -> OrchestrationHandle[Any]: ...
-    async def start(  # noqa: PLR0913 - call options are keyword-only and documented one by one
+    async def start(  # type: ignore[misc]  # noqa: PLR0913 - mypy wants *Ts here too; options are keyword-only
         self,
         orchestrator: Any,
         *args: Any,
@@ -230,7 +230,7 @@ class Client:
         Raises:
             InstanceNotFoundError, InstanceFinishedError: nobody can take it.
         """
-        if not isinstance(name, str) or not name:
+        if not name or not isinstance(name, str):
             raise InputError(f"an event needs a name, a non-empty string; got {name!r}")
         text = None if data is None else self._checked(encode(data), f"event {name!r}")
         await self.gateway.raise_event(check_instance_id(instance_id), name, text)
@@ -355,7 +355,7 @@ def _reason(reason: str | None) -> str | None:
 
 
 def _moment(value: datetime, what: str) -> int:
-    if not isinstance(value, datetime) or value.tzinfo is None:
+    if getattr(value, "tzinfo", None) is None:
         raise InputError(f"{what} must be an aware datetime, got {value!r}")
     return to_microseconds(value)
 

@@ -70,9 +70,7 @@ class Batch(Struct):
     def write_row(self, resident: Resident, *, whole: bool) -> None:
         """The instance's row: all of it when new or begun anew, else its changing part."""
         state = resident.state
-        if state.iid in self.instances:
-            self.instances[state.iid] = state.record()
-        elif resident.row == "new":
+        if state.iid in self.instances or resident.row == "new":
             self.instances[state.iid] = state.record()
         elif resident.row == "replaced" or whole or state.iid in self.replaced:
             self.replaced[state.iid] = state.record()

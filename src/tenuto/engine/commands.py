@@ -77,9 +77,13 @@ class Commands:
         engine = self._engine
         future: asyncio.Future[InstanceRecord] = asyncio.get_running_loop().create_future()
 
-        def finished(record: InstanceRecord) -> None:
-            if not future.done():
-                future.set_result(record)
+        def finished(outcome: InstanceRecord | TenutoError) -> None:
+            if future.done():
+                return
+            if isinstance(outcome, TenutoError):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
 
         waiters = engine.waiters.setdefault(instance_id, [])
         waiters.append(finished)
@@ -95,7 +99,9 @@ class Commands:
         finally:
             self._forget(instance_id, finished)
 
-    def _forget(self, instance_id: str, waiter: Callable[[InstanceRecord], None]) -> None:
+    def _forget(
+        self, instance_id: str, waiter: Callable[[InstanceRecord | TenutoError], None]
+    ) -> None:
         waiters = self._engine.waiters.get(instance_id)
         if waiters is not None and waiter in waiters:
             waiters.remove(waiter)

@@ -37,9 +37,7 @@ def child_record(
     """The row of a new child; iid and partition are the owner's to fill in."""
     link = None
     if not event.detached:
-        link = ParentInstance(
-            parent.instance_id, parent.execution_id, parent.name, event.event_id
-        )
+        link = ParentInstance(parent.instance_id, parent.execution_id, parent.name, event.event_id)
     return InstanceRecord(
         iid=0,
         instance_id=event.instance_id,

@@ -50,6 +50,7 @@ from tenuto.model.events import (
     ContinueAsNew,
     EventRaised,
     EventSent,
+    ExecutionResumed,
     SubOrchestrationInstanceCreated,
     SubOrchestrationInstanceFailed,
     TaskCanceled,
@@ -101,7 +102,7 @@ class Engine:
         self.pipeline = CommitPipeline(storage, clock, observer, self._committed, on_lost)
         self.loader = Loader(storage, self._loaded, self._missing, self._is_congested, on_lost)
         self.starts = Starts(self)
-        self.waiters: dict[str, list[Callable[[InstanceRecord], None]]] = {}
+        self.waiters: dict[str, list[Callable[[InstanceRecord | TenutoError], None]]] = {}
         self.answers: dict[str, Callable[[TenutoError | None], None]] = {}
         self.is_draining = False
         self.running = 0
@@ -219,7 +220,7 @@ class Engine:
         if resident.held:
             inbox = resident.held + inbox
             resident.held = []
-        if any(type(message) is Resume for message in inbox):
+        if state.is_suspended and any(type(message) is Resume for message in inbox):
             inbox.extend(_due_timers(state, now))
         try:
             turn = take_turn(state, inbox, lambda: self._session(resident), now, self._rules)
@@ -237,17 +238,13 @@ class Engine:
             turn = self._fail(resident, inbox, error, now)
         self._book(resident, turn)
 
-    def _fail(
-        self, resident: Resident, inbox: list[Message], error: Exception, now: int
-    ) -> Turn:
+    def _fail(self, resident: Resident, inbox: list[Message], error: Exception, now: int) -> Turn:
         self._close(resident)
-        turn = failed_turn(resident.state, failure_of(error), now)
-        turn.taken = inbox
-        return turn
+        return failed_turn(resident.state, inbox, failure_of(error), now)
 
     def _session(self, resident: Resident) -> Session:
         if resident.session is None:
-            info = execution_info(resident.state.record(), self.options.limits)
+            info = execution_info(resident.state, self.options.limits)
             if resident.state.next_turn == 0:
                 resident.session = self.runner.open_session(info)
             else:
@@ -273,14 +270,14 @@ class Engine:
         batch = self.pipeline.batch
         batch.turns.append((resident, turn))
         resident.in_flight += 1
-        for message in turn.taken:
+        for message in turn.inbox.taken:
             if message.message_id:
                 batch.consume(message.message_id)
-        if turn.held:
-            self._hold(resident, turn.held, batch)
-        if turn.refused:
+        if turn.inbox.held:
+            self._hold(resident, turn.inbox.held, batch)
+        if turn.inbox.refused:
             self._refuse(resident, turn, batch)
-        if turn.purge:
+        if turn.inbox.purge:
             batch.purged.append(resident.state.iid)
         if not turn.events:
             if batch.writes_nothing:  # only duplicates and refusals: nothing to wait for
@@ -300,10 +297,9 @@ class Engine:
 
     def _book_actions(self, resident: Resident, turn: Turn, batch: Batch) -> None:
         for action in turn.actions:
-            kind = type(action)
-            if kind is SubOrchestrationInstanceCreated:
+            if isinstance(action, SubOrchestrationInstanceCreated):
                 self._book_child(resident, action, batch)
-            elif kind is EventSent:
+            elif isinstance(action, EventSent):
                 message = RaiseEvent(message_id=self.next_message_id(), event=action_event(action))
                 self._send(message, action.instance_id, batch)
 
@@ -314,7 +310,10 @@ class Engine:
         if not event.instance_id.startswith(resident.state.execution_id):
             # An id that somebody chose may be taken: decided after the commit, as a start request.
             message = Start(
-                message_id=self.next_message_id(), event=start_event(state_of(record), PYTHON)
+                message_id=self.next_message_id(),
+                event=start_event(state_of(record), PYTHON),
+                root_id=record.root_id,
+                depth=record.depth,
             )
             batch.to_route.append(batch.produce(message, record.partition, event.instance_id))
             return
@@ -330,7 +329,7 @@ class Engine:
     def _book_ending(self, resident: Resident, turn: Turn, batch: Batch) -> None:
         self._close(resident)
         if turn.seed:
-            resident.inbox = turn.seed + resident.held + resident.inbox
+            resident.inbox = [*turn.seed, *resident.held, *resident.inbox]
             resident.held = []
             self.make_ready(resident)
             return
@@ -368,8 +367,8 @@ class Engine:
             resident.held.append(kept)
 
     def _refuse(self, resident: Resident, turn: Turn, batch: Batch) -> None:
-        refused = {refusal.message_id: refusal.error for refusal in turn.refused}
-        for message in turn.taken:
+        refused = {refusal.message_id: refusal.error for refusal in turn.inbox.refused}
+        for message in turn.inbox.taken:
             error = refused.get(message.message_id)
             if error is None:
                 continue
@@ -416,7 +415,7 @@ class Engine:
         works: list[ActivityWork] = []
         for resident, turn in batch.turns:
             resident.in_flight -= 1
-            self._forget_delivered(turn.taken)
+            self._forget_delivered(turn.inbox.taken)
             if resident.state.iid in result.refused:
                 self._drop_refused(resident)
                 continue
@@ -424,9 +423,11 @@ class Engine:
                 _show(turn.logs)
             if turn.actions and not self.is_draining:
                 self._release_actions(resident, turn, works)
-            self._acknowledge_all(turn.taken)
-            if turn.ending is not None and not turn.seed:
+            self._acknowledge_all(turn.inbox.taken)
+            if turn.ending is not None:
                 self._release_ending(resident)
+            elif resident.state.status is RuntimeStatus.RUNNING and _resumes(turn):
+                self._take_work_up(resident)
             if resident.is_idle:
                 self._settle(resident)
         if works:
@@ -451,22 +452,19 @@ class Engine:
                 if answer is not None:
                     answer(None)
 
-    def _release_actions(
-        self, resident: Resident, turn: Turn, works: list[ActivityWork]
-    ) -> None:
+    def _release_actions(self, resident: Resident, turn: Turn, works: list[ActivityWork]) -> None:
         state = resident.state
         is_current = turn.generation == state.generation and not state.is_finished
         for action in turn.actions:
-            kind = type(action)
-            if kind is TaskScheduled:
+            if isinstance(action, TaskScheduled):
                 open_activity = state.work.activities.get(action.event_id)
                 if is_current and open_activity is not None:
                     works.append(work_of(state, open_activity))
                     resident.works[action.event_id] = works[-1]
-            elif kind is TimerCreated:
+            elif isinstance(action, TimerCreated):
                 if is_current and action.event_id in state.work.timers:
                     self.arm(state, action.fire_at)
-            elif kind is TaskCanceled:
+            elif isinstance(action, TaskCanceled):
                 work = resident.works.pop(action.task_id, None)
                 if work is not None:
                     self._cancel(work)
@@ -478,8 +476,9 @@ class Engine:
 
     def start_works(self, works: list[ActivityWork]) -> None:
         """Hand attempts to the runner."""
-        self.running += len(works)
-        self.runner.start_activities(works)
+        wanted = [work for work in works if not work.canceled]
+        self.running += len(wanted)
+        self.runner.start_activities(wanted)
 
     def _cancel(self, work: ActivityWork) -> None:
         if not work.canceled:
@@ -488,13 +487,34 @@ class Engine:
                 self.running -= 1
 
     def _release_ending(self, resident: Resident) -> None:
-        for work in resident.works.values():
-            self._cancel(work)
-        resident.works.clear()
-        record = resident.state.record()
+        """An execution is over: nobody waits for its activities any more."""
+        state = resident.state
+        for task_id, work in list(resident.works.items()):
+            if state.is_finished or work.execution_id != state.execution_id:
+                self._cancel(work)
+                del resident.works[task_id]
+        if not state.is_finished:
+            return
+        record = state.record()
         self.observer.instance_ended(record)
         for waiter in self.waiters.pop(record.instance_id, ()):
             waiter(record)
+
+    def _take_work_up(self, resident: Resident) -> None:
+        """Start open activities that are not running, and arm open timers."""
+        state = resident.state
+        missing = [
+            work_of(state, open_activity)
+            for task_id, open_activity in state.work.activities.items()
+            if task_id not in resident.works and not _is_answered(resident, open_activity.sequence)
+        ]
+        if not self.is_draining:
+            for work in missing:
+                resident.works[work.task_id] = work
+            if missing:
+                self.start_works(missing)
+        for fire_at in state.work.timers.values():
+            self.arm(state, fire_at)
 
     def _drop_refused(self, resident: Resident) -> None:
         """The id was taken by another process between our look and our commit."""
@@ -594,22 +614,10 @@ class Engine:
             resident.inbox[:0] = self._openings(state, loaded, now)
         if state.is_suspended:
             return
-        if not self.is_draining:
-            missing = [
-                work_of(state, open_activity)
-                for task_id, open_activity in state.work.activities.items()
-                if task_id not in resident.works and not _is_answered(resident, open_activity.sequence)
-            ]
-            for work in missing:
-                resident.works[work.task_id] = work
-            if missing:
-                self.start_works(missing)
         for message in _due_timers(state, now):
             if message not in resident.inbox:
                 resident.inbox.append(message)
-        for fire_at in state.work.timers.values():
-            if fire_at > now:
-                self.arm(state, fire_at)
+        self._take_work_up(resident)
 
     def _openings(self, state: InstanceState, loaded: LoadedInstance, now: int) -> list[Message]:
         if state.generation and loaded.previous_turn is not None:
@@ -692,19 +700,25 @@ class Engine:
     def replace_when_over(self, resident: Resident, then: Callable[[], None]) -> None:
         """End an instance in memory, and go on once that is durable."""
         self.waiters.setdefault(resident.state.instance_id, []).append(
-            lambda _record: asyncio.get_running_loop().call_soon(then) and None
+            lambda _record: _call_soon(then)
         )
         if not resident.state.is_finished:
             self.deliver(resident, Terminate(message_id=self.volatile_id(), reason='"replaced"'))
 
     def replace_unloaded(self, record: InstanceRecord, then: Callable[[], None]) -> None:
         """The same for one that is not in memory."""
-        self.waiters.setdefault(record.instance_id, []).append(
-            lambda _record: asyncio.get_running_loop().call_soon(then) and None
-        )
-        self.loader.want(
-            record.iid, Terminate(message_id=self.volatile_id(), reason='"replaced"')
-        )
+        self.waiters.setdefault(record.instance_id, []).append(lambda _record: _call_soon(then))
+        self.loader.want(record.iid, Terminate(message_id=self.volatile_id(), reason='"replaced"'))
+
+    def abandon(self, error: TenutoError) -> None:
+        """Nobody will be answered any more: say so to everyone who waits."""
+        answers, self.answers = self.answers, {}
+        for answer in answers.values():
+            answer(error)
+        waiters, self.waiters = self.waiters, {}
+        for waiting in waiters.values():
+            for waiter in waiting:
+                waiter(error)
 
     def discard_all(self) -> None:
         """Drop everything in memory; what counts is in the store."""
@@ -714,6 +728,14 @@ class Engine:
             for work in resident.works.values():
                 work.canceled = True
             self._close(resident)
+
+
+def _resumes(turn: Turn) -> bool:
+    return any(isinstance(event, ExecutionResumed) for event in turn.inbox.incoming)
+
+
+def _call_soon(then: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_soon(then)
 
 
 def action_event(action: EventSent) -> EventRaised:

@@ -61,6 +61,11 @@ class Lifecycle:
         if self._polling is not None:
             self._polling.cancel()
             await asyncio.wait([self._polling])
+        engine.abandon(
+            StorageUnavailableError(
+                "the host has stopped; instances go on when a host runs on this store again"
+            )
+        )
         engine.discard_all()
         await engine.runner.stop()
         with contextlib.suppress(StorageError):

@@ -177,13 +177,9 @@ class CommitPipeline:
         )
 
     async def _pause(self, seconds: float) -> None:
-        loop = asyncio.get_running_loop()
-        done = loop.create_future()
-        handle = self._clock.call_at(
-            self._clock.now() + round(seconds * 1_000_000),
-            lambda: done.done() or done.set_result(None),
-        )
+        over = asyncio.Event()
+        handle = self._clock.call_at(self._clock.now() + round(seconds * 1_000_000), over.set)
         try:
-            await done
+            await over.wait()
         finally:
             handle.cancel()

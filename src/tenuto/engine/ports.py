@@ -281,7 +281,8 @@ class Storage(StorageClient, Protocol):
 
     async def fetch_inbox(self, partition: int, cursor: int) -> InboxPage:
         """Messages appended after the cursor. A new instance made by a client comes as a row
-        with an empty message id and a ``Start`` message."""
+        with an empty message id and a ``Start`` message.
+        """
 
     def on_change(self, callback: Callable[[], None]) -> None:
         """Call back on the host's loop when another process has written."""
@@ -397,5 +398,3 @@ class Observer(Protocol):
 
     def crash_point(self, name: str) -> None:
         """A place where tests kill the process."""
-
-

@@ -3,7 +3,6 @@
 from collections import OrderedDict
 from collections.abc import Iterator
 
-
 from tenuto.engine.ports import ActivityWork, Session
 from tenuto.engine.state import InstanceState
 from tenuto.model.messages import Message
@@ -99,5 +98,3 @@ class Residents:
         self._by_iid.clear()
         self._by_id.clear()
         return everyone
-
-

@@ -88,6 +88,8 @@ class Starts:
             version=event.version,
             tags=event.tags,
             parent=event.parent,
+            root_id=message.root_id,
+            depth=message.depth,
             message_id=message.message_id,
         )
 
@@ -120,9 +122,7 @@ class Starts:
                 self._decide(request, answer, found.get(request.instance_id))
         self._task = None
 
-    def _decide(
-        self, request: StartRequest, answer: Answer, record: InstanceRecord | None
-    ) -> None:
+    def _decide(self, request: StartRequest, answer: Answer, record: InstanceRecord | None) -> None:
         engine = self._engine
         resident = engine.residents.named(request.instance_id)
         if resident is not None:
@@ -173,9 +173,7 @@ class Starts:
             return
         message_id = engine.volatile_id()
         engine.answers[message_id] = answer
-        engine.deliver(
-            resident, Start(message_id=message_id, event=start_event(state, PYTHON))
-        )
+        engine.deliver(resident, Start(message_id=message_id, event=start_event(state, PYTHON)))
 
     def _schedule(self, resident: "Resident", answer: Answer) -> None:
         engine = self._engine
@@ -189,11 +187,6 @@ class Starts:
 
 def _fresh_state(request: StartRequest, engine: "Engine") -> InstanceState:
     now = engine.clock.now()
-    root_id, depth = request.root_id, request.depth
-    if request.parent is not None and root_id is None:
-        parent = engine.residents.named(request.parent.instance_id)
-        if parent is not None:
-            root_id, depth = parent.state.root_id, parent.state.depth + 1
     return InstanceState(
         iid=0,
         instance_id=request.instance_id,
@@ -202,10 +195,10 @@ def _fresh_state(request: StartRequest, engine: "Engine") -> InstanceState:
         execution_id=request.execution_id,
         created_at=now,
         updated_at=now,
-        root_id=root_id or request.instance_id,
+        root_id=request.root_id or request.instance_id,
         version=request.version,
         parent=request.parent,
-        depth=depth,
+        depth=request.depth,
         tags=request.tags,
         scheduled_at=request.scheduled_at,
         input=request.input,

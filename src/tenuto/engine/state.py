@@ -4,6 +4,7 @@ Counters and open work are never stored: they are recomputed from history (ENGIN
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from msgspec import Struct, field
 
@@ -24,6 +25,12 @@ from tenuto.model.events import (
 from tenuto.model.failure import FailureDetails
 from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
 
+_TASK_ANSWERS: Final = (TaskCompleted, TaskFailed)
+_CHILD_ANSWERS: Final = (SubOrchestrationInstanceCompleted, SubOrchestrationInstanceFailed)
+
+# Plain integers: an enum member is hashed in Python, and this is asked several times a turn.
+_FINISHED = tuple(status.value for status in RuntimeStatus if status.is_finished)
+
 
 class OpenActivity(Struct, frozen=True):
     """An attempt without an answer; ``sequence`` counts the attempts of the execution."""
@@ -43,24 +50,21 @@ class OpenWork(Struct):
     def apply(self, events: Iterable[HistoryEvent]) -> None:
         """Follow history forward."""
         for event in events:
-            kind = type(event)
-            if kind is TaskScheduled:
+            if isinstance(event, TaskScheduled):
                 self.scheduled += 1
                 self.activities[event.event_id] = OpenActivity(self.scheduled, event)
-            elif kind is TaskCompleted or kind is TaskFailed:
+            elif isinstance(event, _TASK_ANSWERS):
                 self.activities.pop(event.task_scheduled_id, None)
-            elif kind is TimerCreated:
+            elif isinstance(event, TimerCreated):
                 self.timers[event.event_id] = event.fire_at
-            elif kind is TimerFired:
+            elif isinstance(event, TimerFired):
                 self.timers.pop(event.timer_id, None)
-            elif kind is SubOrchestrationInstanceCreated:
+            elif isinstance(event, SubOrchestrationInstanceCreated):
                 if not event.detached:
                     self.children[event.event_id] = event
-            elif (
-                kind is SubOrchestrationInstanceCompleted or kind is SubOrchestrationInstanceFailed
-            ):
+            elif isinstance(event, _CHILD_ANSWERS):
                 self.children.pop(event.task_scheduled_id, None)
-            elif kind is TaskCanceled:
+            elif isinstance(event, TaskCanceled):
                 self._cancel(event.task_id)
 
     def _cancel(self, task_id: int) -> None:
@@ -116,7 +120,7 @@ class InstanceState(Struct):
     @property
     def is_finished(self) -> bool:
         """Whether the instance has ended."""
-        return self.status.is_finished
+        return self.status in _FINISHED
 
     def record(self) -> InstanceRecord:
         """The store's row for this state."""

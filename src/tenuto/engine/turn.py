@@ -9,19 +9,17 @@ Keeps the promises ``exactly_once_turns`` and ``at_least_once_activities``.
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import assert_never
 
-from msgspec import UNSET, Struct, field
+from msgspec import UNSET, Struct
 
 from tenuto.engine.ports import Session
+from tenuto.engine.sorting import Refusal, SortedInbox, sort_inbox
 from tenuto.engine.state import InstanceState, start_event
 from tenuto.model.actions import Action, TurnActions
-from tenuto.model.errors import InstanceFinishedError, InstanceStateError, LimitError, TenutoError
+from tenuto.model.errors import InstanceFinishedError, LimitError
 from tenuto.model.events import (
     ContinueAsNew,
     ExecutionCompleted,
-    ExecutionResumed,
-    ExecutionSuspended,
     ExecutionTerminated,
     HistoryEvent,
     Incoming,
@@ -32,27 +30,17 @@ from tenuto.model.events import (
 from tenuto.model.failure import FailureDetails, failure_of
 from tenuto.model.limits import Limits, limit_error
 from tenuto.model.messages import (
-    ChildResult,
     Message,
     Purge,
     RaiseEvent,
     Resume,
     Start,
     Suspend,
-    TaskResult,
     Terminate,
-    TimerDue,
 )
 from tenuto.model.status import RuntimeStatus
 
 _MINUTE = 60_000_000
-
-
-class Refusal(Struct, frozen=True):
-    """A client's request that does not fit the state; the client gets the error."""
-
-    message_id: str
-    error: TenutoError
 
 
 class Turn(Struct):
@@ -62,41 +50,23 @@ class Turn(Struct):
         events: The turn as history records it; empty when nothing was taken in.
         generation: The generation that the events belong to.
         number: Their place in its history, from 0.
+        inbox: What became of each message.
         actions: The decisions among the events, in order.
-        taken: Messages that this turn used up, duplicates and dropped ones included.
-        held: Messages that must wait until the instance can take them.
-        refused: Requests of clients that do not fit.
         ending: The event that closed the execution, if it did.
         seed: The messages that open the next generation.
         logs: Log lines to show once the turn is committed.
         row_changed: Whether the instance's row must be written.
-        purge: Whether the instance is to be deleted.
     """
 
     events: list[HistoryEvent]
     generation: int
     number: int
+    inbox: SortedInbox
     actions: Sequence[Action] = ()
-    taken: list[Message] = field(default_factory=list)
-    held: list[Message] = field(default_factory=list)
-    refused: list[Refusal] = field(default_factory=list)
     ending: ExecutionCompleted | ContinueAsNew | None = None
-    seed: list[Message] = field(default_factory=list)
+    seed: Sequence[Message] = ()
     logs: list[logging.LogRecord] | None = None
     row_changed: bool = False
-    purge: bool = False
-
-
-class _Sorted(Struct):
-    """The inbox, sorted."""
-
-    incoming: list[Incoming] = field(default_factory=list)
-    taken: list[Message] = field(default_factory=list)
-    held: list[Message] = field(default_factory=list)
-    refused: list[Refusal] = field(default_factory=list)
-    status: RuntimeStatus = RuntimeStatus.RUNNING
-    terminated: bool = False
-    purge: bool = False
 
 
 class TurnRules(Struct, frozen=True):
@@ -125,175 +95,55 @@ def take_turn(
     """
     if state.is_finished:
         return _refuse_all(state, inbox)
-    sorted_inbox = _sort(state, inbox)
-    turn = Turn(
-        [],
-        state.generation,
-        state.next_turn,
-        taken=sorted_inbox.taken,
-        held=sorted_inbox.held,
-        refused=sorted_inbox.refused,
-        purge=sorted_inbox.purge,
-    )
-    incoming = sorted_inbox.incoming
+    inbox_sorted = sort_inbox(state, inbox)
+    turn = Turn([], state.generation, state.next_turn, inbox_sorted)
+    incoming = inbox_sorted.incoming
     if not incoming:
         return turn
     timestamp = _timestamp(state, incoming, now)
-    if sorted_inbox.terminated:
-        ending = _terminated(incoming)
-        answer = TurnActions([ending])
+    if inbox_sorted.is_terminated:
+        answer = TurnActions([_terminated(incoming)])
     else:
         answer = session().run_turn(timestamp, incoming)
-        answer = _within_limits(state, answer, incoming, rules)
+        _keep_within_limits(state, answer, len(incoming), rules)
     turn.events = [OrchestratorStarted(timestamp), *incoming, *answer.actions]
     turn.actions = answer.actions
     turn.logs = answer.logs
-    _advance(state, turn, sorted_inbox, answer, timestamp, rules)
+    _advance(state, turn, answer, timestamp, rules)
     return turn
 
 
-def failed_turn(state: InstanceState, failure: FailureDetails, now: int) -> Turn:
+def failed_turn(
+    state: InstanceState, inbox: Sequence[Message], failure: FailureDetails, now: int
+) -> Turn:
     """The turn that ends an instance whose session cannot go on (replay failed, poison)."""
     timestamp = max(now, state.last_time + 1)
     ending = ExecutionCompleted(RuntimeStatus.FAILED, None, failure)
-    turn = Turn([OrchestratorStarted(timestamp), ending], state.generation, state.next_turn)
-    turn.actions = [ending]
-    turn.ending = ending
+    turn = Turn(
+        [OrchestratorStarted(timestamp), ending],
+        state.generation,
+        state.next_turn,
+        SortedInbox(taken=list(inbox)),
+        [ending],
+        ending=ending,
+    )
     _end(state, ending, timestamp)
     state.next_turn += 1
     turn.row_changed = True
     return turn
 
 
-# --- sorting the inbox --------------------------------------------------------------------------
-
-
-def _sort(state: InstanceState, inbox: Sequence[Message]) -> _Sorted:
-    result = _Sorted(status=state.status)
-    if state.status is RuntimeStatus.PENDING:
-        inbox = sorted(inbox, key=lambda message: not isinstance(message, Start))
-    answered: set[tuple[type, int]] = set()
-    _sort_messages(state, inbox, result, answered)
-    if result.held and _can_run(result) and not result.terminated:
-        held, result.held = result.held, []
-        _sort_messages(state, held, result, answered)
-    return result
-
-
-def _sort_messages(
-    state: InstanceState,
-    messages: Sequence[Message],
-    result: _Sorted,
-    answered: set[tuple[type, int]],
-) -> None:
-    for message in messages:
-        if result.terminated:
-            result.taken.append(message)
-        elif isinstance(message, TaskResult | ChildResult | TimerDue):
-            _sort_answer(state, message, result, answered)
-        elif isinstance(message, Start):
-            result.taken.append(message)
-            if state.next_turn == 0 and not result.incoming:
-                result.incoming.append(message.event)
-                result.status = RuntimeStatus.RUNNING
-        elif isinstance(message, RaiseEvent):
-            if _can_run(result):
-                result.taken.append(message)
-                result.incoming.append(message.event)
-            else:
-                result.held.append(message)
-        else:
-            _sort_control(state, message, result)
-
-
-def _can_run(result: _Sorted) -> bool:
-    return result.status is RuntimeStatus.RUNNING
-
-
-def _sort_answer(
-    state: InstanceState,
-    message: TaskResult | ChildResult | TimerDue,
-    result: _Sorted,
-    answered: set[tuple[type, int]],
-) -> None:
-    """Answers count once, for the execution and the attempt that asked (ENGINE rules 16, 17)."""
-    work = state.work
-    if isinstance(message, TaskResult):
-        task_id = message.event.task_scheduled_id
-        open_activity = work.activities.get(task_id)
-        wanted = open_activity is not None and open_activity.sequence == message.sequence
-    elif isinstance(message, ChildResult):
-        task_id = message.event.task_scheduled_id
-        wanted = task_id in work.children
-    else:
-        task_id = message.event.timer_id
-        wanted = work.timers.get(task_id) == message.event.fire_at
-    key = (type(message), task_id)
-    if not wanted or message.execution_id != state.execution_id or key in answered:
-        result.taken.append(message)
-    elif _can_run(result):
-        answered.add(key)
-        result.taken.append(message)
-        result.incoming.append(message.event)
-    elif isinstance(message, TimerDue):
-        result.taken.append(message)  # derived again from history at the resume
-    else:
-        result.held.append(message)
-
-
-def _sort_control(
-    state: InstanceState, message: Terminate | Suspend | Resume | Purge, result: _Sorted
-) -> None:
-    result.taken.append(message)
-    match message:
-        case Terminate(reason=reason):
-            result.incoming.append(ExecutionTerminated(reason))
-            result.terminated = True
-        case Suspend(reason=reason):
-            if result.status is RuntimeStatus.RUNNING:
-                result.incoming.append(ExecutionSuspended(reason))
-                result.status = RuntimeStatus.SUSPENDED
-            else:
-                _refuse_state(state, message, result, "suspend")
-        case Resume(reason=reason):
-            if result.status is RuntimeStatus.SUSPENDED:
-                result.incoming.append(ExecutionResumed(reason))
-                result.status = RuntimeStatus.RUNNING
-            else:
-                _refuse_state(state, message, result, "resume")
-        case Purge(force=True):
-            result.incoming.append(ExecutionTerminated('"purged"'))
-            result.terminated = True
-            result.purge = True
-        case Purge():
-            error = InstanceStateError(
-                state.instance_id, "is still going; terminate it first, or purge it with force"
-            )
-            result.refused.append(Refusal(message.message_id, error))
-        case _:
-            assert_never(message)
-
-
-def _refuse_state(
-    state: InstanceState, message: Suspend | Resume, result: _Sorted, verb: str
-) -> None:
-    error = InstanceStateError(
-        state.instance_id, f"is {result.status.label}, so it cannot {verb}"
-    )
-    result.refused.append(Refusal(message.message_id, error))
-
-
 def _refuse_all(state: InstanceState, inbox: Sequence[Message]) -> Turn:
-    turn = Turn([], state.generation, state.next_turn, taken=list(inbox))
+    result = SortedInbox(taken=list(inbox))
     for message in inbox:
         if isinstance(message, Purge):
-            turn.purge = True
+            result.purge = True
         elif isinstance(message, RaiseEvent | Terminate | Suspend | Resume):
             error = InstanceFinishedError(
                 state.instance_id, f"has already ended ({state.status.label})"
             )
-            turn.refused.append(Refusal(message.message_id, error))
-    return turn
+            result.refused.append(Refusal(message.message_id, error))
+    return Turn([], state.generation, state.next_turn, result)
 
 
 # --- moving on ----------------------------------------------------------------------------------
@@ -302,9 +152,10 @@ def _refuse_all(state: InstanceState, inbox: Sequence[Message]) -> Turn:
 def _timestamp(state: InstanceState, incoming: Sequence[Incoming], now: int) -> int:
     """Strictly later than the turn before, never before a timer that fires (ENGINE rule 21)."""
     timestamp = max(now, state.last_time + 1)
-    for event in incoming:
-        if isinstance(event, TimerFired) and event.fire_at > timestamp:
-            timestamp = event.fire_at
+    if state.work.timers:
+        for event in incoming:
+            if type(event) is TimerFired and event.fire_at > timestamp:
+                timestamp = event.fire_at
     return timestamp
 
 
@@ -315,45 +166,48 @@ def _terminated(incoming: Sequence[Incoming]) -> ExecutionCompleted:
     return ExecutionCompleted(RuntimeStatus.TERMINATED, reason)
 
 
-def _within_limits(
-    state: InstanceState, answer: TurnActions, incoming: Sequence[Incoming], rules: TurnRules
-) -> TurnActions:
-    error = _crossed_limit(state, answer.actions, len(incoming), rules)
-    if error is None:
-        return answer
-    failure = failure_of(error, with_traceback=False)
-    answer.actions = [ExecutionCompleted(RuntimeStatus.FAILED, None, failure)]
-    return answer
+def _keep_within_limits(
+    state: InstanceState, answer: TurnActions, incoming: int, rules: TurnRules
+) -> None:
+    """A crossed limit ends the instance instead of what it decided."""
+    error = _crossed_limit(state, answer.actions, incoming, rules)
+    if error is not None:
+        failure = failure_of(error, with_traceback=False)
+        answer.actions = [ExecutionCompleted(RuntimeStatus.FAILED, None, failure)]
 
 
 def _crossed_limit(
     state: InstanceState, actions: Sequence[Action], incoming: int, rules: TurnRules
 ) -> LimitError | None:
     limits = rules.limits
-    who = f"instance {state.instance_id!r} ({state.name!r})"
     size = state.event_count + 1 + incoming + len(actions)
     if size > limits.history_events:
         return limit_error(
             "history_events",
             limits.history_events,
-            f"the history of {who} would hold {size:,} events; use continue_as_new in long loops",
+            f"the history of {_who(state)} would hold {size:,} events; "
+            "use continue_as_new in long loops",
         )
-    if len(actions) < 1:
-        return None
-    children = sum(1 for action in actions if type(action) is SubOrchestrationInstanceCreated)
+    children = 0
+    for action in actions:
+        if type(action) is SubOrchestrationInstanceCreated:
+            children += 1
     if children and children > rules.descendants_left(state.root_id):
         return limit_error(
             "open_descendants",
             limits.open_descendants,
-            f"{who} starts {children:,} more instances below the root {state.root_id!r}",
+            f"{_who(state)} starts {children:,} more instances below the root {state.root_id!r}",
         )
     return None
+
+
+def _who(state: InstanceState) -> str:
+    return f"instance {state.instance_id!r} ({state.name!r})"
 
 
 def _advance(
     state: InstanceState,
     turn: Turn,
-    sorted_inbox: _Sorted,
     answer: TurnActions,
     timestamp: int,
     rules: TurnRules,
@@ -362,9 +216,9 @@ def _advance(
     state.last_time = timestamp
     state.next_turn += 1
     state.event_count += len(turn.events)
-    state.work.apply(sorted_inbox.incoming)
-    state.work.apply(turn.actions)  # type: ignore[arg-type]  # actions are history events
-    state.status = sorted_inbox.status
+    state.work.apply(turn.inbox.incoming)
+    state.work.apply(turn.actions)
+    state.status = turn.inbox.status
     if answer.custom_status is not UNSET:
         state.custom_status = answer.custom_status
     last = turn.actions[-1] if turn.actions else None
@@ -373,7 +227,7 @@ def _advance(
         _end(state, last, timestamp)
     elif isinstance(last, ContinueAsNew):
         turn.ending = last
-        _continue(state, turn, last, sorted_inbox.incoming, timestamp, rules)
+        _continue(state, turn, last, timestamp, rules)
         turn.row_changed = True
         return
     else:
@@ -395,11 +249,10 @@ def _continue(
     state: InstanceState,
     turn: Turn,
     ending: ContinueAsNew,
-    incoming: Sequence[Incoming],
     timestamp: int,
     rules: TurnRules,
 ) -> None:
-    error = _too_quick(state, incoming, timestamp, rules.limits)
+    error = _too_quick(state, turn.inbox.incoming, timestamp, rules.limits)
     if error is not None:
         failure = failure_of(error, with_traceback=False)
         turn.ending = ExecutionCompleted(RuntimeStatus.FAILED, None, failure)
@@ -434,6 +287,6 @@ def _too_quick(
     return limit_error(
         "generations_per_minute",
         limits.generations_per_minute,
-        f"instance {state.instance_id!r} ({state.name!r}) continues as new over and over without "
+        f"{_who(state)} continues as new over and over without "
         "waiting for a timer, an event or an activity",
     )

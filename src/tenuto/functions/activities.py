@@ -94,6 +94,8 @@ class ActivityExecutor:
             return
         for work in works:
             if work.canceled:
+                failure = FailureDetails("asyncio.CancelledError", "cancelled before it began")
+                self._answer(work, TaskFailed(work.task_id, failure))
                 continue
             lane = self._lanes.get(work.name) or self._open_lane(work)
             if lane is None:
@@ -104,12 +106,17 @@ class ActivityExecutor:
         self._dispatch()
 
     def cancel(self, work: ActivityWork) -> bool:
-        """Ask an attempt to stop; True when it had not begun: then it never will."""
+        """Ask an attempt to stop, with its token.
+
+        Returns:
+            True when it had not begun: then it never does, and no outcome comes. Otherwise its
+            outcome comes as ever, or has come.
+        """
         work.canceled = True
         attempt = self._attempts.get(work)
         if attempt is None:
             return False
-        attempt.is_withdrawn = attempt.begun_at is None
+        attempt.withdraw()
         attempt.request_cancel()
         return attempt.is_withdrawn
 
@@ -134,7 +141,7 @@ class ActivityExecutor:
         """
         self._is_closed = True
         for attempt in self._attempts.values():
-            attempt.is_withdrawn = attempt.begun_at is None
+            attempt.withdraw()
         self._attempts = {work: one for work, one in self._attempts.items() if not one.is_withdrawn}
         if self._attempts:
             self._emptied = asyncio.get_running_loop().create_future()
@@ -153,7 +160,7 @@ class ActivityExecutor:
             self._threads.stop()
         tasks = []
         for attempt in self._attempts.values():
-            attempt.is_withdrawn = True
+            attempt.withdraw()
             attempt.request_cancel()
             if attempt.timer is not None:
                 attempt.timer.cancel()

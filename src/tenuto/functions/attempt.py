@@ -50,13 +50,14 @@ class Lane:
 class Attempt:
     """One attempt.
 
-    ``event`` is how it ended, None until then; ``begun_at`` is None until user code may run.
-    ``is_withdrawn`` keeps it from beginning, ``is_answered`` says that its outcome went out.
+    ``event`` is how it ended, None until then; ``begun_at`` is None until user code may run;
+    ``is_withdrawn`` means that it never begins, ``is_answered`` that its outcome went out.
     """
 
     __slots__ = (
         "_context",
         "_is_cancel_requested",
+        "_undecided",
         "begun_at",
         "event",
         "is_answered",
@@ -80,6 +81,9 @@ class Attempt:
         self.timer: TimerHandle | None = None
         self._context: ActivityContext | None = None
         self._is_cancel_requested = False
+        # The attempt belongs to the one who takes this: a thread to begin it, or the loop to
+        # withdraw it. Taking from a list is atomic.
+        self._undecided = [True]
 
     def __repr__(self) -> str:
         work = self.work
@@ -90,7 +94,7 @@ class Attempt:
 
     def run(self) -> None:
         """Run a sync activity, in the thread that calls this."""
-        if not self.is_withdrawn:
+        if self._decide():
             self.begun_at = self.lane.clock.now()
             self.new_context().run(self._run)
 
@@ -108,7 +112,7 @@ class Attempt:
 
     async def run_async(self) -> None:
         """Run an async activity, in the current task."""
-        if self.is_withdrawn:
+        if not self._decide():
             return
         self.begun_at = self.lane.clock.now()
         running_activity.set(self.context)
@@ -121,6 +125,18 @@ class Attempt:
             self._fail(error)
         else:
             self._complete(result)
+
+    def withdraw(self) -> None:
+        """Keep it from beginning, unless it has begun."""
+        if self._decide():
+            self.is_withdrawn = True
+
+    def _decide(self) -> bool:
+        """Begin or withdraw: True for the first who asks, never again."""
+        try:
+            return self._undecided.pop()
+        except IndexError:
+            return False
 
     def new_context(self) -> Context:
         """Context variables for this attempt."""

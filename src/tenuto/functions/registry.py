@@ -6,10 +6,11 @@ could never run, or not as its author means, is refused where it is decorated, w
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Protocol, TypeVar, TypeVarTuple, final, overload
 
 from tenuto.functions.activity_context import ActivityContext, running_activity
@@ -190,14 +191,14 @@ class FunctionRegistry:
     # --- lookups ---------------------------------------------------------------------------------
 
     @property
-    def activities(self) -> dict[str, AnyActivity]:
+    def activities(self) -> Mapping[str, AnyActivity]:
         """All activities by name, in the order of registration."""
-        return dict(self._activities)
+        return MappingProxyType(self._activities)
 
     @property
-    def orchestrators(self) -> dict[str, AnyOrchestrator]:
+    def orchestrators(self) -> Mapping[str, AnyOrchestrator]:
         """All orchestrators by name, in the order of registration."""
-        return dict(self._orchestrators)
+        return MappingProxyType(self._orchestrators)
 
     def find_activity(self, name: str) -> AnyActivity | None:
         """The activity of that name, None when there is none."""
@@ -255,7 +256,11 @@ class FunctionRegistry:
                 raise InputError("it takes more than one ActivityContext; it gets one, the first")
             makes = partial(_context_for_direct_call, checked_name) if signature.skipped else None
             reference: AnyActivity = ActivityFunction(
-                function, name=checked_name, signature=signature, make_context=makes, **options
+                function=function,
+                name=checked_name,
+                signature=signature,
+                make_context=makes,
+                **options,
             )
             _add(self._activities, reference)
         return reference
@@ -270,7 +275,10 @@ class FunctionRegistry:
                     f"`async def {checked_name}(ctx: Context, ...)`"
                 )
             reference: AnyOrchestrator = OrchestratorFunction(
-                function, name=checked_name, signature=Signature.of(function, 1), version=version
+                function=function,
+                name=checked_name,
+                signature=Signature.of(function, 1),
+                version=version,
             )
             _add(self._orchestrators, reference)
         return reference

@@ -119,12 +119,12 @@ class WorkerThreads(Generic[J]):
     def submit(self, jobs: Iterable[J]) -> None:
         """Queue jobs, in order."""
         self._queue.extend(jobs)
-        if not self._draining:
-            self._wake_one()
-        if not self._ticking and self._queue:
-            self._ticking = True
-            self._tick_seconds = _TICK_SECONDS
-            self._loop.call_later(_TICK_SECONDS, self._tick)
+        # Nothing can get stuck when one job has a thread woken for it alone. The supervisor must
+        # be under way before any thread may begin: results may soon rely on being fetched by it.
+        if len(self._queue) > 1 or self._draining:
+            self._supervise()
+        if not self._draining and not self._wake_one():
+            self._supervise()
 
     def stop(self) -> None:
         """Forget queued jobs and end the threads; a job that is running is left behind."""
@@ -132,6 +132,12 @@ class WorkerThreads(Generic[J]):
         self._queue.clear()
         while self._idle:
             self._wake_one()
+
+    def _supervise(self) -> None:
+        if not self._ticking and not self._closed:
+            self._ticking = True
+            self._tick_seconds = _TICK_SECONDS
+            self._loop.call_later(_TICK_SECONDS, self._tick)
 
     def _tick(self) -> None:
         """Every 1.5 ms while jobs are queued: fetch results, go round threads that are stuck."""
@@ -221,8 +227,8 @@ class WorkerThreads(Generic[J]):
             job.run()
             pace.add(perf_counter() - began)
             done.append(job)
+            draining.add(thread)
             if is_slow:
-                draining.add(thread)
                 self._announce()
 
     def _announce(self) -> None:
@@ -237,25 +243,23 @@ class WorkerThreads(Generic[J]):
     def _rest(self, thread: _Thread) -> bool:
         """Wait for work; False when the thread shall end."""
         self._idle.append(thread)
-        if (self._queue or self._closed) and self._is_still_idle(thread):
-            return not self._closed or self._end(thread)
-        if not thread.wake_up.acquire(timeout=self._idle_seconds):
-            if self._is_still_idle(thread):
-                return self._end(thread)
-            thread.wake_up.acquire()  # it is being woken at this moment
-        return not self._closed or self._end(thread)
-
-    def _is_still_idle(self, thread: _Thread) -> bool:
-        """Take the thread off the idle ones; False when somebody else did, in order to wake it."""
-        try:
-            self._idle.remove(thread)
-        except ValueError:
-            return False
-        return True
-
-    def _end(self, thread: _Thread) -> bool:
+        may_wait = not (self._queue or self._closed)
+        is_woken = may_wait and thread.wake_up.acquire(timeout=self._idle_seconds)
+        if not is_woken and not self._take_off_idle(thread):
+            thread.wake_up.acquire()  # somebody is waking it at this moment
+            is_woken = True
+        if not self._closed and (is_woken or not may_wait):
+            return True
         self._leave(thread)
         # A job may have come while this thread still counted, so that no other was started.
         if self._queue and not self._draining:
             self._wake_one()
         return False
+
+    def _take_off_idle(self, thread: _Thread) -> bool:
+        """False when somebody else took it off, in order to wake it."""
+        try:
+            self._idle.remove(thread)
+        except ValueError:
+            return False
+        return True

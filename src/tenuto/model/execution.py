@@ -1,9 +1,11 @@
 """What a session is told about the execution it runs."""
 
+from typing import Protocol
+
 from msgspec import Struct
 
 from tenuto.model.limits import Limits
-from tenuto.model.status import InstanceRecord, ParentInstance
+from tenuto.model.status import ParentInstance
 
 
 class ExecutionInfo(Struct, frozen=True, kw_only=True):
@@ -19,7 +21,19 @@ class ExecutionInfo(Struct, frozen=True, kw_only=True):
     limits: Limits
 
 
-def execution_info(record: InstanceRecord, limits: Limits) -> ExecutionInfo:
+class ExecutionFacts(Protocol):
+    """What has an instance's facts: its stored row, or its state in memory."""
+
+    instance_id: str
+    execution_id: str
+    name: str
+    version: str | None
+    parent: ParentInstance | None
+    tags: dict[str, str] | None
+    depth: int
+
+
+def execution_info(record: ExecutionFacts, limits: Limits) -> ExecutionInfo:
     """The facts of an instance's current execution."""
     return ExecutionInfo(
         instance_id=record.instance_id,

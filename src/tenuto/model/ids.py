@@ -4,7 +4,7 @@ Instance ids come from people and are checked once, where they enter. Execution 
 ids are made by Tenuto. Keeps the promise ``bad_input_is_refused_whole``.
 """
 
-import uuid
+import os
 from typing import NewType
 
 from tenuto.model.errors import InvalidInstanceIdError
@@ -44,14 +44,35 @@ def check_instance_id(text: object) -> InstanceId:
     return InstanceId(text)
 
 
+class _FreshIds:
+    """128 random bits each, asked of the system many at a time: a call for each costs 3 µs."""
+
+    def __init__(self) -> None:
+        self._pool: list[str] = []
+        # A child made by fork must not give out its parent's ids again.
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._pool.clear)
+
+    def take(self) -> str:
+        while True:
+            try:
+                return self._pool.pop()
+            except IndexError:
+                digits = os.urandom(16 * 256).hex()
+                self._pool.extend(digits[at : at + 32] for at in range(0, len(digits), 32))
+
+
+_FRESH = _FreshIds()
+
+
 def new_instance_id() -> InstanceId:
-    """A fresh instance id: 32 hexadecimal digits."""
-    return InstanceId(uuid.uuid4().hex)
+    """A fresh instance id: 32 random hexadecimal digits."""
+    return InstanceId(_FRESH.take())
 
 
 def new_execution_id() -> ExecutionId:
-    """A fresh execution id: 32 hexadecimal digits."""
-    return ExecutionId(uuid.uuid4().hex)
+    """A fresh execution id: 32 random hexadecimal digits."""
+    return ExecutionId(_FRESH.take())
 
 
 def partition_of(instance_id: str, partitions: int) -> int:

@@ -29,9 +29,11 @@ class _Message(
 
 
 class Start(_Message, frozen=True, kw_only=True):
-    """Run the execution that the event describes."""
+    """Run the execution that the event describes; a child brings its place in the tree along."""
 
     event: ExecutionStarted
+    root_id: str | None = None
+    depth: int = 0
 
 
 class TaskResult(_Message, frozen=True, kw_only=True):

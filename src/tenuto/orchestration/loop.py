@@ -77,7 +77,7 @@ class SessionLoop(asyncio.AbstractEventLoop):
         self._now = 0
         self._dead = False
         self.context = Context()
-        self._generators: WeakSet[AsyncGenerator[Any, Any]] = WeakSet()
+        self._generators: WeakSet[AsyncGenerator[Any, Any]] | None = None
         self.tasks: dict[int, SessionTask[Any]] = {}
         self.on_unhandled: Callable[[dict[str, Any]], None] | None = None
 
@@ -125,7 +125,7 @@ class SessionLoop(asyncio.AbstractEventLoop):
         outer = asyncio_events._get_running_loop()  # noqa: SLF001 - documented for event loops
         hooks = sys.get_asyncgen_hooks()
         asyncio_events._set_running_loop(self)  # noqa: SLF001
-        sys.set_asyncgen_hooks(self._generators.add, self._finalize_generator)
+        sys.set_asyncgen_hooks(self._track_generator, self._finalize_generator)
         return outer, hooks
 
     @staticmethod
@@ -142,22 +142,30 @@ class SessionLoop(asyncio.AbstractEventLoop):
         """
         self._dead = True
         self._ready.clear()
+        self._set_timer = _no_timer
         refused: list[Coroutine[Any, Any, Any]] = []
         pending = list(self.tasks.values())
         if not pending and not self._generators:
+            self.on_unhandled = None
             return refused
         entered = self.enter()
         try:
             for task in reversed(pending):
                 if not task.close_coroutine(_CLOSE_ATTEMPTS):
                     refused.append(task.coroutine)
-            for generator in list(self._generators):
+            for generator in list(self._generators or ()):
                 _close_generator(generator)
         finally:
             self.leave(entered)
+        self.on_unhandled = None
         self.tasks.clear()
         self._ready.clear()
         return refused
+
+    def _track_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
+        if self._generators is None:
+            self._generators = WeakSet()
+        self._generators.add(generator)
 
     def _finalize_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
         # As asyncio: an abandoned async generator is closed by a task of its own loop.
@@ -257,6 +265,10 @@ class SessionLoop(asyncio.AbstractEventLoop):
 
     def get_task_factory(self) -> None:
         """None: tasks are always the session's."""
+
+
+def _no_timer(_when: int, _callback: Callback) -> NoReturn:
+    raise SessionDiscarded
 
 
 def _close_generator(generator: AsyncGenerator[Any, Any]) -> None:

@@ -20,15 +20,15 @@ An orchestrator's result type is always the value that is recorded.
 import inspect
 from asyncio import events as asyncio_events
 from collections.abc import Callable, Mapping
-from copy import copy
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import WRAPPER_ASSIGNMENTS
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeAlias, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar, TypeVarTuple
 
 from msgspec import UNSET, UnsetType
 
 from tenuto.model.errors import GuardError, InputError
-from tenuto.model.ids import InstanceId, check_instance_id
+from tenuto.model.ids import check_instance_id
 from tenuto.model.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -39,39 +39,23 @@ Ts = TypeVarTuple("Ts")
 T_co = TypeVar("T_co", covariant=True)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class _Reference:
     """What both kinds of references share."""
 
-    name: str
     function: Callable[..., Any]
+    name: str
     signature: "Signature"
-    __name__: str
-    __wrapped__: Callable[..., Any]
 
-    def __init__(self, function: Callable[..., Any], **attributes: object) -> None:
+    def __post_init__(self) -> None:
         # What functools.wraps does: inspect, help() and their like see the function.
         for attribute in WRAPPER_ASSIGNMENTS:
-            if hasattr(function, attribute):
-                self.__dict__[attribute] = getattr(function, attribute)
-        self.__dict__["__wrapped__"] = function
-        self.__dict__["function"] = function
-        self.__dict__.update(attributes)
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(
-            f"{self!r} does not change; call .options(...) for a copy with other options"
-        )
-
-    def __delattr__(self, name: str) -> NoReturn:
-        self.__setattr__(name, None)
-
-    def _changed(self, **attributes: object) -> Self:
-        changed = copy(self)
-        given = {name: value for name, value in attributes.items() if value is not UNSET}
-        changed.__dict__.update(given)
-        return changed
+            if hasattr(self.function, attribute):
+                self.__dict__[attribute] = getattr(self.function, attribute)
+        self.__dict__["__wrapped__"] = self.function
 
 
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ActivityFunction(_Reference, Generic[*Ts, T_co]):
     """A registered activity: ``ActivityFunction[int, str]`` takes an int and returns a str.
 
@@ -87,33 +71,18 @@ class ActivityFunction(_Reference, Generic[*Ts, T_co]):
             direct calls. None for the others.
     """
 
-    retry: RetryPolicy | None
-    timeout: timedelta | None
-    max_concurrent: int | None
-    is_async: bool
-    make_context: Callable[[], object] | None
+    retry: RetryPolicy | None = None
+    timeout: timedelta | None = None
+    max_concurrent: int | None = None
+    make_context: Callable[[], object] | None = None
+    is_async: bool = field(init=False)
 
-    def __init__(
-        self,
-        function: Callable[..., T_co],
-        *,
-        name: str,
-        signature: "Signature",
-        retry: RetryPolicy | None = None,
-        timeout: timedelta | None = None,
-        max_concurrent: int | None = None,
-        make_context: Callable[[], object] | None = None,
-    ) -> None:
-        super().__init__(
-            function,
-            name=name,
-            signature=signature,
-            retry=checked_retry(retry),
-            timeout=checked_timeout(timeout),
-            max_concurrent=checked_max_concurrent(max_concurrent),
-            is_async=is_async_callable(function),
-            make_context=make_context,
-        )
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_retry(self.retry)
+        _check_timeout(self.timeout)
+        _check_max_concurrent(self.max_concurrent)
+        self.__dict__["is_async"] = is_async_callable(self.function)
 
     def __repr__(self) -> str:
         return f"<activity {self.name!r}>"
@@ -152,12 +121,10 @@ class ActivityFunction(_Reference, Generic[*Ts, T_co]):
         Example:
             ``await ctx.call_activity(book.options(timeout=timedelta(seconds=30)), trip)``
         """
-        return self._changed(
-            retry=retry if retry is UNSET else checked_retry(retry),
-            timeout=timeout if timeout is UNSET else checked_timeout(timeout),
-        )
+        return replace(self, **_given(retry=retry, timeout=timeout))
 
 
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class OrchestratorFunction(_Reference, Generic[*Ts, T_co]):
     """A registered orchestrator: ``OrchestratorFunction[Trip, Itinerary]``, without the context.
 
@@ -171,28 +138,18 @@ class OrchestratorFunction(_Reference, Generic[*Ts, T_co]):
         tags: Labels of the instance that a call starts.
     """
 
-    version: str | None
-    retry: RetryPolicy | None
-    instance_id: InstanceId | None
-    tags: Mapping[str, str] | None
+    version: str | None = None
+    retry: RetryPolicy | None = None
+    instance_id: str | None = None
+    tags: Mapping[str, str] | None = None
 
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        *,
-        name: str,
-        signature: "Signature",
-        version: str | None = None,
-    ) -> None:
-        super().__init__(
-            function,
-            name=name,
-            signature=signature,
-            version=checked_version(version),
-            retry=None,
-            instance_id=None,
-            tags=None,
-        )
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_version(self.version)
+        _check_retry(self.retry)
+        if self.instance_id is not None:
+            check_instance_id(self.instance_id)
+        self.__dict__["tags"] = checked_tags(self.tags)
 
     def __repr__(self) -> str:
         return f"<orchestrator {self.name!r}>"
@@ -233,13 +190,8 @@ class OrchestratorFunction(_Reference, Generic[*Ts, T_co]):
         Example:
             ``await ctx.call_sub_orchestrator(book_trip.options(instance_id="trip-1"), trip)``
         """
-        if instance_id is not None and instance_id is not UNSET:
-            instance_id = check_instance_id(instance_id)
-        return self._changed(
-            instance_id=instance_id,
-            retry=retry if retry is UNSET else checked_retry(retry),
-            version=version if version is UNSET else checked_version(version),
-            tags=tags if tags is UNSET else checked_tags(tags),
+        return replace(
+            self, **_given(instance_id=instance_id, retry=retry, version=version, tags=tags)
         )
 
 
@@ -267,41 +219,37 @@ def _spelled(reference: _Reference) -> str:
     return getattr(reference, "__name__", None) or repr(reference.name)
 
 
-# --- options: each check returns the value or raises InputError -------------------------------
+def _given(**options: object) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not UNSET}
 
 
-def checked_retry(retry: object) -> RetryPolicy | None:
-    """A retry policy or None."""
-    if retry is None or isinstance(retry, RetryPolicy):
-        return retry
-    raise InputError(f"retry must be a RetryPolicy or None, got {retry!r}")
+# --- checks of options: each raises InputError ---------------------------------------------------
 
 
-def checked_timeout(timeout: object) -> timedelta | None:
-    """A positive duration or None."""
+def _check_retry(retry: object) -> None:
+    if retry is not None and not isinstance(retry, RetryPolicy):
+        raise InputError(f"retry must be a RetryPolicy or None, got {retry!r}")
+
+
+def _check_timeout(timeout: object) -> None:
     if timeout is None:
-        return None
+        return
     if not isinstance(timeout, timedelta):
         raise InputError(f"timeout must be a timedelta or None, got {timeout!r}")
     if timeout <= timedelta(0):
         raise InputError(f"timeout must be longer than nothing, got {timeout}")
-    return timeout
 
 
-def checked_max_concurrent(limit: object) -> int | None:
-    """A whole number from 1 or None."""
+def _check_max_concurrent(limit: object) -> None:
     if limit is None:
-        return None
+        return
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
         raise InputError(f"max_concurrent must be an int from 1 or None, got {limit!r}")
-    return limit
 
 
-def checked_version(version: object) -> str | None:
-    """A text or None."""
-    if version is None or isinstance(version, str):
-        return version
-    raise InputError(f"version must be a str or None, got {version!r}")
+def _check_version(version: object) -> None:
+    if version is not None and not isinstance(version, str):
+        raise InputError(f"version must be a str or None, got {version!r}")
 
 
 def checked_tags(tags: object) -> dict[str, str] | None:

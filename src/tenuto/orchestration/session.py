@@ -129,6 +129,11 @@ class Session:
         """Discard the session; the number of coroutines that refused to end."""
         refused = self.loop.discard()
         _KEPT.extend(refused)
+        # Without these circles the session is freed here and now, not by a pass of the collector.
+        self._root = None
+        self._calls.clear()
+        self._timers.clear()
+        self._waiters.clear()
         return len(refused)
 
     # --- what the context and the tasks use ----------------------------------------------------

@@ -150,7 +150,7 @@ def test_the_plain_function_of_an_orchestrator_can_be_part_of_another() -> None:
 
 
 def test_tools_see_the_function() -> None:
-    assert add.__name__ == "add"
+    assert getattr(add, "__name__") == "add"
     assert add.__doc__ == "Add two numbers."
     assert add.__module__ == __name__
     assert inspect.unwrap(add) is add.function
@@ -164,9 +164,9 @@ def test_references_say_what_they_are() -> None:
 
 
 def test_references_do_not_change() -> None:
-    with pytest.raises(AttributeError, match=r"<activity 'add'> does not change; call .options"):
+    with pytest.raises(AttributeError, match="cannot assign to field 'retry'"):
         add.retry = None  # type: ignore[misc]
-    with pytest.raises(AttributeError, match="does not change"):
+    with pytest.raises(AttributeError, match="cannot delete field 'version'"):
         del double.version
 
 

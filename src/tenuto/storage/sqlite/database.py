@@ -31,9 +31,9 @@ _READER_CACHE_KIB = 4 * 1024
 Arguments = dict[str, Any]
 
 
-def value(  # noqa: ANN401 - the statement decides
+def value(
     connection: apsw.Connection, name: str, arguments: Arguments | None = None
-) -> Any:
+) -> Any:  # noqa: ANN401 - the statement decides
     """Run a named statement and return its one value, None without a row."""
     row = connection.execute(SQL[name], arguments).fetchone()
     return None if row is None else row[0]

@@ -72,4 +72,5 @@ def read_only(path: str, doing: str, told: str) -> StorageReadOnlyError:
 
 
 def _folder_is_writable(path: str) -> bool:
-    return os.access(Path(path).parent, os.W_OK)
+    effective = os.access in os.supports_effective_ids
+    return os.access(Path(path).parent, os.W_OK, effective_ids=effective)

@@ -113,7 +113,7 @@ JOIN instance ON instance.iid = history.iid AND instance.generation = history.ge
 WHERE history.iid = :iid ORDER BY turn;
 
 -- last_turns: the last row before the current generation of instances
-SELECT CAST('[' || coalesce(group_concat('[' || iid || ',[' || events || ']]'), '') || ']' AS BLOB)
+SELECT CAST('[' || coalesce(group_concat('[' || iid || ',' || events || ']'), '') || ']' AS BLOB)
 FROM (
     SELECT instance.iid, (
         SELECT events FROM history

@@ -88,6 +88,7 @@ class Worker:
             except RuntimeError:
                 # The loop is closed: nobody waits any more.
                 self._outcomes.clear()
+                self._told = False
 
     def _deliver(self) -> None:
         self._told = False

@@ -135,7 +135,7 @@ CREATE VIEW add_dead_letters AS SELECT NULL AS letters;
 
 CREATE TRIGGER add_dead_letters_run INSTEAD OF INSERT ON add_dead_letters BEGIN
     INSERT INTO dead_letter (message_id, instance_id, reason, created_at, message)
-        SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4
+        SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value -> 4
         FROM jsonb_each(new.letters);
     DELETE FROM dead_letter WHERE number <= (SELECT max(number) FROM dead_letter) - 10000;
     DELETE FROM dead_letter
@@ -184,13 +184,13 @@ CREATE TRIGGER commit_batch_run INSTEAD OF INSERT ON commit_batch BEGIN
         FROM jsonb_each(new.updates) AS changed WHERE iid = changed.value ->> 0;
 
     INSERT INTO history (iid, generation, turn, events)
-        SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM jsonb_each(new.history);
+        SELECT value ->> 0, value ->> 1, value ->> 2, value -> 3 FROM jsonb_each(new.history);
     DELETE FROM history WHERE id IN (
         SELECT history.id FROM jsonb_each(new.forget) AS old CROSS JOIN history
             ON history.iid = old.value ->> 0 AND history.generation < old.value ->> 1);
 
     INSERT OR IGNORE INTO inbox (message_id, partition, instance_id, message)
-        SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM jsonb_each(new.inbox);
+        SELECT value ->> 0, value ->> 1, value ->> 2, value -> 3 FROM jsonb_each(new.inbox);
     DELETE FROM inbox WHERE message_id IN (SELECT value FROM json_each(new.consumed));
 
     -- ... and after them, because one may be started and purged in one batch.

@@ -1,0 +1,185 @@
+"""Sorting an inbox: what is news, what is a duplicate, what must wait, what ends the instance.
+
+Pure; looks at the state and never changes it. Answers count once, for the execution and the
+attempt that asked (ENGINE rules 16, 17). Keeps the promise ``exactly_once_turns``.
+"""
+
+from collections.abc import Sequence
+from typing import Final, assert_never
+
+from msgspec import Struct, field
+
+from tenuto.engine.state import InstanceState
+from tenuto.model.errors import InstanceStateError, TenutoError
+from tenuto.model.events import (
+    ExecutionResumed,
+    ExecutionSuspended,
+    ExecutionTerminated,
+    Incoming,
+)
+from tenuto.model.messages import (
+    ChildResult,
+    Message,
+    Purge,
+    RaiseEvent,
+    Resume,
+    Start,
+    Suspend,
+    TaskResult,
+    Terminate,
+    TimerDue,
+)
+from tenuto.model.status import RuntimeStatus
+
+_RUNNING: Final = RuntimeStatus.RUNNING
+_ANSWERS: Final = (TaskResult, ChildResult, TimerDue)
+
+
+class Refusal(Struct, frozen=True):
+    """A client's request that does not fit the state; the client gets the error."""
+
+    message_id: str
+    error: TenutoError
+
+
+class SortedInbox(Struct):
+    """What became of the messages of a turn.
+
+    Attributes:
+        incoming: The events that the turn takes in, in order.
+        taken: Messages that are used up, duplicates and dropped ones included.
+        held: Messages that must wait until the instance can take them.
+        refused: Requests of clients that do not fit.
+        status: Where the instance stands once the messages have had their say.
+        is_terminated: Whether it ends here.
+        purge: Whether it is to be deleted.
+    """
+
+    incoming: list[Incoming] = field(default_factory=list)
+    taken: list[Message] = field(default_factory=list)
+    held: list[Message] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+    status: RuntimeStatus = _RUNNING
+    is_terminated: bool = False
+    purge: bool = False
+
+
+def sort_inbox(state: InstanceState, inbox: Sequence[Message]) -> SortedInbox:
+    """Sort the messages of an instance that has not ended, oldest first."""
+    result = SortedInbox(status=state.status)
+    if state.status is RuntimeStatus.PENDING:
+        inbox = sorted(inbox, key=lambda message: not isinstance(message, Start))
+    answered: set[tuple[type, int]] = set()
+    _sort(state, inbox, result, answered)
+    if result.held:
+        if result.status is _RUNNING and not result.is_terminated:
+            held, result.held = result.held, []
+            _sort(state, held, result, answered)
+        else:
+            _drop_derived(result)
+    return result
+
+
+def _drop_derived(result: SortedInbox) -> None:
+    """Due timers need not be kept: they are derived again from history."""
+    due = [message for message in result.held if isinstance(message, TimerDue)]
+    if due:
+        result.taken.extend(due)
+        result.held = [message for message in result.held if not isinstance(message, TimerDue)]
+
+
+def _sort(
+    state: InstanceState,
+    messages: Sequence[Message],
+    result: SortedInbox,
+    answered: set[tuple[type, int]],
+) -> None:
+    for message in messages:
+        if result.is_terminated:
+            result.taken.append(message)
+        elif isinstance(message, _ANSWERS):
+            key = _wanted(state, message)
+            if key is None or key in answered:
+                result.taken.append(message)
+            elif result.status is _RUNNING:
+                answered.add(key)
+                result.taken.append(message)
+                result.incoming.append(message.event)
+            else:
+                result.held.append(message)
+        elif isinstance(message, RaiseEvent):
+            if result.status is _RUNNING:
+                result.taken.append(message)
+                result.incoming.append(message.event)
+            else:
+                result.held.append(message)
+        elif isinstance(message, Start):
+            result.taken.append(message)
+            if state.next_turn == 0 and not result.incoming:
+                result.incoming.append(message.event)
+                result.status = _RUNNING
+        else:
+            _sort_control(state, message, result)
+
+
+def _wanted(
+    state: InstanceState, message: TaskResult | ChildResult | TimerDue
+) -> tuple[type, int] | None:
+    """What an answer answers, None when nobody in this execution waits for it."""
+    work = state.work
+    if isinstance(message, TaskResult):
+        task_id = message.event.task_scheduled_id
+        open_activity = work.activities.get(task_id)
+        if open_activity is None or open_activity.sequence != message.sequence:
+            return None
+    elif isinstance(message, TimerDue):
+        task_id = message.event.timer_id
+        if work.timers.get(task_id) != message.event.fire_at:
+            return None
+    else:
+        task_id = message.event.task_scheduled_id
+        if task_id not in work.children:
+            return None
+    if message.execution_id != state.execution_id:
+        return None
+    return (type(message), task_id)
+
+
+def _sort_control(
+    state: InstanceState, message: Terminate | Suspend | Resume | Purge, result: SortedInbox
+) -> None:
+    result.taken.append(message)
+    match message:
+        case Terminate(reason=reason):
+            result.incoming.append(ExecutionTerminated(reason))
+            result.is_terminated = True
+        case Suspend(reason=reason):
+            if result.status is RuntimeStatus.RUNNING:
+                result.incoming.append(ExecutionSuspended(reason))
+                result.status = RuntimeStatus.SUSPENDED
+            else:
+                _refuse_state(state, message, result, "suspend")
+        case Resume(reason=reason):
+            if result.status is RuntimeStatus.SUSPENDED:
+                result.incoming.append(ExecutionResumed(reason))
+                result.status = RuntimeStatus.RUNNING
+            else:
+                _refuse_state(state, message, result, "resume")
+        case Purge(force=True):
+            result.incoming.append(ExecutionTerminated('"purged"'))
+            result.is_terminated = True
+            result.purge = True
+        case Purge():
+            error = InstanceStateError(
+                state.instance_id, "is still going; terminate it first, or purge it with force"
+            )
+            result.refused.append(Refusal(message.message_id, error))
+        case _:
+            assert_never(message)
+
+
+def _refuse_state(
+    state: InstanceState, message: Suspend | Resume, result: SortedInbox, verb: str
+) -> None:
+    error = InstanceStateError(state.instance_id, f"is {result.status.label}, so it cannot {verb}")
+    result.refused.append(Refusal(message.message_id, error))

@@ -1,0 +1,953 @@
+"""What every store promises, sentence by sentence of the Storage port.
+
+A backend's test file derives from ``StorageSuite`` and gives a ``backend`` fixture, nothing more.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
+
+import msgspec
+import pytest
+from msgspec import Raw
+
+from tenuto.engine.ports import (
+    CommitBatch,
+    CommitResult,
+    DeadLetter,
+    ForgetBelow,
+    HistoryRow,
+    HostIdentity,
+    InboxRow,
+    InstanceQuery,
+    InstanceUpdate,
+    Lease,
+    LoadedInstance,
+    Storage,
+    Wake,
+)
+from tenuto.model.codec import decode_message, encode
+from tenuto.model.errors import FencedError, InputError, StorageError
+from tenuto.model.events import EventRaised, ExecutionStarted
+from tenuto.model.failure import FailureDetails
+from tenuto.model.messages import RaiseEvent, Start
+from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
+
+DAY = 86_400_000_000
+FINISHED = [
+    RuntimeStatus.COMPLETED,
+    RuntimeStatus.FAILED,
+    RuntimeStatus.CANCELED,
+    RuntimeStatus.TERMINATED,
+]
+AWKWARD_IDS = [
+    "it's",
+    'say "hi"',
+    "100%",
+    "a_b",
+    "back\\slash",
+    "star*",
+    "[x]",
+    "über",
+    "\U0001f3b5\u2028",
+    "a",
+    "A",
+    "~",
+    " ",
+    "x" * 256,
+]
+FAILURE = FailureDetails("ValueError", "no\x00 'quotes' \U0001f3b5", "line 1\nline 2", None, True)
+
+
+class Backend(Protocol):
+    """Gives handles on one hub. ``shared`` says whether a second handle sees the first's hub."""
+
+    shared: bool
+
+    def handle(self, partitions: int = 1) -> Storage: ...
+
+
+def record(iid: int, instance_id: str | None = None, **changes: Any) -> InstanceRecord:
+    name = f"instance-{iid}" if instance_id is None else instance_id
+    fresh = InstanceRecord(
+        iid=iid,
+        instance_id=name,
+        partition=0,
+        name="hello",
+        execution_id=f"execution-{iid}",
+        created_at=1_000 + iid,
+        root_id=name,
+    )
+    return msgspec.structs.replace(fresh, **changes)
+
+
+def update(
+    iid: int, status: RuntimeStatus = RuntimeStatus.RUNNING, **changes: Any
+) -> InstanceUpdate:
+    row = InstanceUpdate(iid, status, None, 5, None, None, None, None)
+    return msgspec.structs.replace(row, **changes)
+
+
+def turn(iid: int, number: int, generation: int = 0, events: bytes | None = None) -> HistoryRow:
+    return HistoryRow(iid, generation, number, Raw(events or b'[{"turn":%d}]' % number))
+
+
+def message(
+    message_id: str, instance_id: str = "instance-1", text: str = "1", partition: int = 0
+) -> InboxRow:
+    event = RaiseEvent(message_id=message_id, event=EventRaised("e", text))
+    return InboxRow(message_id, partition, instance_id, Raw(encode(event)))
+
+
+def letter(number: int, created_at: int = 5, body: bytes = b"{}") -> DeadLetter:
+    return DeadLetter(f"m{number}", "nobody", "finished", created_at, Raw(body))
+
+
+class Owner:
+    """An open store that owns all partitions and counts its commits."""
+
+    def __init__(self, storage: Storage, leases: list[Lease]) -> None:
+        self.storage = storage
+        self.leases = leases
+
+    @classmethod
+    async def of(cls, storage: Storage, owner: str = "first") -> "Owner":
+        await storage.open()
+        return cls(storage, await storage.acquire(HostIdentity(owner=owner, description=owner)))
+
+    def batch(self, batch_id: str = "b", **lists: Any) -> CommitBatch:
+        names = [field for field in CommitBatch.__struct_fields__ if field != "batch_id"]
+        fences = [Lease(l.partition, l.owner, l.epoch, l.commit_number + 1) for l in self.leases]
+        rows: dict[str, Any] = {name: [] for name in names} | {"fences": fences} | lists
+        return CommitBatch(batch_id=batch_id, **rows)
+
+    async def commit(self, batch_id: str = "b", **lists: Any) -> CommitResult:
+        return await self.send(self.batch(batch_id, **lists))
+
+    async def send(self, batch: CommitBatch) -> CommitResult:
+        result = await self.storage.commit(batch)
+        self.leases = list(batch.fences)
+        return result
+
+    async def loaded(self, iid: int) -> LoadedInstance:
+        (found,) = await self.storage.load_instances([iid])
+        return found
+
+
+async def everything(storage: Storage) -> object:
+    """All that can be seen of a hub."""
+    found = await storage.query(InstanceQuery(limit=1000))
+    instances = await storage.load_instances([row.iid for row in found.records])
+    state = await storage.load_partition(0)
+    letters = await storage.dead_letters(1000)
+    return (
+        msgspec.json.encode((instances, state, letters)),
+        await storage.commit_states([0]),
+    )
+
+
+class StorageSuite:
+    """The promises."""
+
+    @pytest.fixture
+    async def storage(self, backend: Backend) -> AsyncIterator[Storage]:
+        storage = backend.handle()
+        yield storage
+        await storage.close()
+
+    @pytest.fixture
+    async def owner(self, storage: Storage) -> Owner:
+        return await Owner.of(storage)
+
+    # --- life ----------------------------------------------------------------------------------
+
+    async def test_open_tells_the_partitions(self, storage: Storage) -> None:
+        info = await storage.open()
+        assert info.partitions == 1
+        assert await storage.open() == info
+
+    async def test_close_is_safe_to_call_twice(self, storage: Storage) -> None:
+        await storage.open()
+        await storage.close()
+        await storage.close()
+        with pytest.raises(StorageError, match="not open"):
+            await storage.get("x")
+
+    async def test_acquire_takes_every_partition_in_a_new_epoch(self, backend: Backend) -> None:
+        storage = backend.handle(partitions=3)
+        assert (await storage.open()).partitions == 3
+        host = HostIdentity(owner="me", description="me")
+        leases = await storage.acquire(host)
+        assert leases == [Lease(number, "me", 1, 0) for number in range(3)]
+        assert [lease.epoch for lease in await storage.acquire(host)] == [2, 2, 2]
+        await storage.close()
+
+    async def test_release_gives_partitions_back(self, owner: Owner) -> None:
+        storage = owner.storage
+        await owner.commit("last")
+        await storage.release(owner.leases)
+        (state,) = await storage.commit_states([0])
+        assert (state.owner, state.commit_number, state.batch_id) == (None, 1, "last")
+        with pytest.raises(FencedError):
+            await owner.commit()
+        second = await storage.acquire(HostIdentity(owner="second", description=""))
+        assert second == [Lease(0, "second", 2, 1)]
+
+    async def test_a_stale_lease_releases_nothing(self, owner: Owner) -> None:
+        stale = owner.leases
+        again = await Owner.of(owner.storage, "second")
+        await owner.storage.release(stale)
+        await again.commit(history=[turn(1, 0)])
+
+    # --- one_owner: fences ---------------------------------------------------------------------
+
+    @pytest.mark.parametrize(
+        "fence",
+        [
+            Lease(0, "first", 1, 1),
+            Lease(0, "first", 1, 3),
+            Lease(0, "first", 0, 2),
+            Lease(0, "first", 2, 2),
+            Lease(0, "other", 1, 2),
+            Lease(7, "first", 1, 2),
+        ],
+        ids=["same number", "skipped", "stale epoch", "later epoch", "owner", "foreign partition"],
+    )
+    async def test_one_owner_a_commit_behind_its_fence_writes_nothing(
+        self, owner: Owner, fence: Lease
+    ) -> None:
+        await owner.commit("first", instances=[record(1)], inbox=[message("m1")])
+        before = await everything(owner.storage)
+        batch = owner.batch(
+            "second",
+            fences=[fence],
+            instances=[record(2)],
+            updates=[update(1)],
+            history=[turn(1, 0)],
+            inbox=[message("m2")],
+            consumed=["m1"],
+            purged=[1],
+            dead_letters=[letter(1)],
+        )
+        with pytest.raises(FencedError):
+            await owner.storage.commit(batch)
+        assert await everything(owner.storage) == before
+
+    async def test_one_owner_every_partition_of_a_batch_is_fenced(self, backend: Backend) -> None:
+        storage = backend.handle(partitions=2)
+        owner = await Owner.of(storage)
+        good, bad = owner.batch().fences
+        bad = msgspec.structs.replace(bad, epoch=9)
+        with pytest.raises(FencedError):
+            await storage.commit(owner.batch(fences=[good, bad], history=[turn(1, 0)]))
+        assert [state.commit_number for state in await storage.commit_states([0, 1])] == [0, 0]
+        await owner.commit("both")
+        await owner.commit("one", fences=[owner.batch().fences[1]])
+        states = await storage.commit_states([0, 1])
+        assert [(state.commit_number, state.batch_id) for state in states] == [
+            (1, "both"),
+            (2, "one"),
+        ]
+        assert [state.partition for state in await storage.commit_states([1, 8])] == [1]
+        await storage.close()
+
+    async def test_exactly_once_a_batch_sent_again_is_seen_to_have_landed(
+        self, owner: Owner
+    ) -> None:
+        batch = owner.batch("in doubt", instances=[record(1)], history=[turn(1, 0)])
+        await owner.storage.commit(batch)
+        with pytest.raises(FencedError):
+            await owner.storage.commit(batch)
+        (state,) = await owner.storage.commit_states([0])
+        assert (state.owner, state.epoch, state.commit_number) == ("first", 1, 1)
+        assert state.batch_id == "in doubt"
+        assert len((await owner.loaded(1)).turns) == 1
+
+    async def test_one_owner_the_owner_before_is_fenced(self, owner: Owner) -> None:
+        await owner.commit(instances=[record(1)])
+        second = await Owner.of(owner.storage, "second")
+        with pytest.raises(FencedError):
+            await owner.commit(history=[turn(1, 0)])
+        await second.commit(history=[turn(1, 0)])
+
+    # --- commit: instances ---------------------------------------------------------------------
+
+    async def test_an_instance_comes_back_as_it_was_written(self, owner: Owner) -> None:
+        full = InstanceRecord(
+            iid=7,
+            instance_id="full",
+            partition=0,
+            name='na"me\x00\U0001f3b5',
+            execution_id="e",
+            created_at=11,
+            root_id="root",
+            version="v1",
+            generation=3,
+            status=RuntimeStatus.FAILED,
+            wake_at=17,
+            updated_at=12,
+            completed_at=13,
+            scheduled_at=14,
+            parent=ParentInstance("p", "pe", "pn", 5),
+            depth=2,
+            input='{"a": [1, 2.50, "\\u0000\\ud83d"]}',
+            output="null",
+            failure=msgspec.structs.replace(FAILURE, inner_failure=FAILURE),
+            custom_status='"half  way"',
+            tags={"k": "v", "": "\u2028"},
+        )
+        bare = record(8)
+        await owner.commit(instances=[full, bare])
+        assert await owner.storage.get("full") == full
+        assert await owner.storage.find([bare.instance_id, "?", "full"]) == [bare, full]
+        assert (await owner.loaded(7)).record == full
+
+    @pytest.mark.parametrize("wake_at", [None, 0, 1, 2**62])
+    async def test_wake_at_tells_hot_from_never(self, owner: Owner, wake_at: int | None) -> None:
+        await owner.commit(instances=[record(1, wake_at=wake_at)])
+        found = await owner.storage.get("instance-1")
+        assert found is not None
+        assert found.wake_at == wake_at
+
+    @pytest.mark.parametrize("payload", ["0", '""', "false", "null", "[]", "{}", "", None])
+    async def test_falsy_payloads_are_kept(self, owner: Owner, payload: str | None) -> None:
+        await owner.commit(instances=[record(1, input=payload)])
+        changed = update(1, RuntimeStatus.COMPLETED, output=payload, custom_status=payload)
+        await owner.commit(updates=[changed])
+        found = await owner.storage.get("instance-1")
+        assert found is not None
+        assert (found.input, found.output, found.custom_status) == (payload,) * 3
+
+    async def test_big_payloads_are_kept_to_the_byte(self, owner: Owner) -> None:
+        text = msgspec.json.encode('ü"\\\x01' * 600_000).decode()
+        assert len(text.encode()) > 4 * 1024 * 1024
+        events = msgspec.json.encode([{"type": "TaskCompleted", "result": text}])
+        await owner.commit(
+            instances=[record(1, input=text)],
+            updates=[update(1, output=text)],
+            history=[turn(1, 0, events=events)],
+            inbox=[message("m", text=text)],
+            dead_letters=[letter(1, body=events)],
+        )
+        loaded = await owner.loaded(1)
+        assert (loaded.record.input, loaded.record.output) == (text, text)
+        assert loaded.turns == [events]
+        found = decode_message(bytes(loaded.inbox[0].message))
+        assert found == RaiseEvent(message_id="m", event=EventRaised("e", text))
+        assert bytes((await owner.storage.dead_letters())[0].message) == events
+
+    async def test_an_update_writes_the_changing_part_whole(self, owner: Owner) -> None:
+        before = record(1, input='"in"', custom_status='"old"', tags={"a": "b"})
+        await owner.commit(instances=[before, record(2)])
+        row = InstanceUpdate(1, RuntimeStatus.FAILED, 9, 8, 7, '"out"', FAILURE, None)
+        await owner.commit(updates=[row])
+        assert await owner.storage.get("instance-1") == msgspec.structs.replace(
+            before,
+            status=RuntimeStatus.FAILED,
+            wake_at=9,
+            updated_at=8,
+            completed_at=7,
+            output='"out"',
+            failure=FAILURE,
+            custom_status=None,
+        )
+        assert await owner.storage.get("instance-2") == record(2)
+
+    async def test_a_new_instance_is_updated_in_its_own_batch(self, owner: Owner) -> None:
+        await owner.commit(instances=[record(1)], updates=[update(1, output="1")])
+        found = await owner.storage.get("instance-1")
+        assert found is not None
+        assert (found.status, found.output) == (RuntimeStatus.RUNNING, "1")
+
+    async def test_a_taken_id_is_refused_with_every_row_of_its_iid(self, owner: Owner) -> None:
+        await owner.commit(instances=[record(1, "taken")], inbox=[message("old", "taken")])
+        result = await owner.commit(
+            "second",
+            instances=[record(2, "taken"), record(3, "free"), record(4, "free")],
+            updates=[update(2, output="2"), update(3, output="3"), update(4, output="4")],
+            history=[turn(1, 0), turn(2, 0), turn(3, 0), turn(4, 0)],
+            forget=[ForgetBelow(2, 1)],
+            inbox=[message("new", "taken"), message("else", "free")],
+            consumed=["old"],
+            purged=[2],
+        )
+        assert result.refused == {2, 4}
+        taken, free = await owner.storage.find(["taken", "free"])
+        assert taken == record(1, "taken")
+        assert (free.iid, free.output) == (3, "3")
+        assert (await owner.storage.commit_states([0]))[0].batch_id == "second"
+        loaded = await owner.storage.load_instances([1, 2, 3, 4])
+        assert [(one.record.iid, len(one.turns)) for one in loaded] == [(1, 1), (3, 1)]
+        # no_silent_drop: what was sent to the id waits for the instance that has it, and what
+        # only the refused instance has taken in is not gone.
+        assert [row.message_id for row in loaded[0].inbox] == ["old", "new"]
+        # The id was never free, so a third attempt is refused as well.
+        assert (await owner.commit(instances=[record(5, "taken")])).refused == {5}
+
+    async def test_a_refusal_does_not_get_past_the_fence(self, owner: Owner) -> None:
+        await owner.commit(instances=[record(1, "taken")])
+        stale = owner.batch(fences=owner.leases, instances=[record(2, "taken"), record(3)])
+        before = await everything(owner.storage)
+        with pytest.raises(FencedError):
+            await owner.storage.commit(stale)
+        assert await everything(owner.storage) == before
+
+    async def test_an_instance_that_stands_under_its_own_iid_is_left_alone(
+        self, owner: Owner
+    ) -> None:
+        await owner.commit(instances=[record(1, input="1")])
+        result = await owner.commit(instances=[record(1, input="2")], history=[turn(1, 0)])
+        assert result.refused == frozenset()
+        loaded = await owner.loaded(1)
+        assert (loaded.record.input, len(loaded.turns)) == ("1", 1)
+
+    async def test_replaced_writes_the_row_whole(self, owner: Owner) -> None:
+        await owner.commit(instances=[record(1, input="1", output="2")], history=[turn(1, 0)])
+        again = record(1, generation=1, execution_id="next", tags={"a": "b"})
+        await owner.commit(replaced=[again], history=[turn(1, 0, 1), turn(1, 1, 1)])
+        loaded = await owner.loaded(1)
+        assert loaded.record == again
+        assert len(loaded.turns) == 2
+
+    async def test_replaced_under_a_new_iid_takes_the_id_over(self, owner: Owner) -> None:
+        await owner.commit(instances=[record(1, "id"), record(2)], history=[turn(1, 0)])
+        await owner.commit(replaced=[record(9, "id")], history=[turn(9, 0)])
+        assert await owner.storage.find(["id", "instance-2"]) == [record(9, "id"), record(2)]
+        assert await owner.storage.load_instances([1]) == []
+
+    async def test_purged_deletes_instance_history_and_messages(self, owner: Owner) -> None:
+        await owner.commit(
+            instances=[record(1), record(2)],
+            history=[turn(1, 0), turn(2, 0)],
+            inbox=[message("m1", "instance-1"), message("m2", "instance-2")],
+        )
+        await owner.commit(purged=[1, 77])
+        assert await owner.storage.get("instance-1") is None
+        assert await owner.storage.history("instance-1") == []
+        state = await owner.storage.load_partition(0)
+        assert [row.message_id for row in state.inbox] == ["m2"]
+        assert len(await owner.storage.history("instance-2")) == 1
+        # The iid's history is really gone, not only out of sight.
+        await owner.commit(instances=[record(1)])
+        assert (await owner.loaded(1)).turns == []
+
+    async def test_an_id_is_purged_and_started_anew_in_one_batch(self, owner: Owner) -> None:
+        await owner.commit(instances=[record(1, "id")], inbox=[message("old", "id")])
+        result = await owner.commit(
+            purged=[1], instances=[record(2, "id")], inbox=[message("new", "id")]
+        )
+        assert result.refused == frozenset()
+        loaded = await owner.loaded(2)
+        assert [row.message_id for row in loaded.inbox] == ["new"]
+
+    async def test_an_instance_is_started_and_purged_in_one_batch(self, owner: Owner) -> None:
+        await owner.commit(instances=[record(1)], history=[turn(1, 0)], purged=[1])
+        assert await owner.storage.get("instance-1") is None
+
+    async def test_a_batch_of_every_kind_in_pieces_is_the_same(
+        self, owner: Owner, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A refusal takes the slow way for the whole batch; nothing gets lost on it."""
+        await owner.commit(
+            instances=[record(1, "taken"), record(2), record(3)],
+            history=[turn(2, 0), turn(2, 0, 1), turn(3, 0)],
+            inbox=[message("m1"), message("m2", "instance-2")],
+        )
+        await owner.commit(
+            instances=[record(10, "taken"), record(11)],
+            replaced=[record(2, generation=1)],
+            updates=[update(1, output="1")],
+            history=[turn(2, 1, 1)],
+            forget=[ForgetBelow(2, 1)],
+            inbox=[message("m3")],
+            consumed=["m1"],
+            purged=[3],
+            dead_letters=[letter(1)],
+        )
+        found = await owner.storage.query(InstanceQuery(order="oldest"))
+        assert [(row.iid, row.generation, row.output) for row in found.records] == [
+            (1, 0, "1"),
+            (2, 1, None),
+            (11, 0, None),
+        ]
+        assert len((await owner.loaded(2)).turns) == 2
+        state = await owner.storage.load_partition(0)
+        assert [row.message_id for row in state.inbox] == ["m2", "m3"]
+        assert len(await owner.storage.dead_letters()) == 1
+
+    async def test_commits_made_at_once_keep_their_order(self, owner: Owner) -> None:
+        batches = []
+        for number in range(50):
+            batch = owner.batch(str(number), history=[turn(1, number)])
+            owner.leases = list(batch.fences)
+            batches.append(owner.storage.commit(batch))
+        await asyncio.gather(owner.storage.get("x"), *batches)
+        await owner.commit(instances=[record(1)])
+        assert (await owner.loaded(1)).turns == [b'[{"turn":%d}]' % number for number in range(50)]
+
+    # --- history -------------------------------------------------------------------------------
+
+    async def test_history_is_kept_to_the_letter(self, owner: Owner) -> None:
+        events = (
+            b'[{"type":"x","a":"\\u0000\\u003c\\/ \\ud83d\\ude00 \xc3\xa9","n":1E400,"f":-0.0,'
+            b'"i":123456789012345678901234567890,"b":[],"s":"{\\"k\\": [1 ,2]}"}]'
+        )
+        await owner.commit(instances=[record(1)], history=[turn(1, 0, events=events)])
+        assert (await owner.loaded(1)).turns == [events]
+        assert await owner.storage.history("instance-1") == [events]
+
+    async def test_history_of_another_generation_is_not_loaded(self, owner: Owner) -> None:
+        await owner.commit(
+            instances=[record(1, generation=1)],
+            history=[turn(1, 0, 0, b"[0]"), turn(1, 1, 0, b"[1]")],
+        )
+        loaded = await owner.loaded(1)
+        assert (loaded.turns, loaded.previous_turn) == ([], b"[1]")
+        assert await owner.storage.history("instance-1") == [b"[0]", b"[1]"]
+        await owner.commit(history=[turn(1, 0, 1, b"[2]")])
+        loaded = await owner.loaded(1)
+        assert (loaded.turns, loaded.previous_turn) == ([b"[2]"], None)
+        assert await owner.storage.history("instance-1") == [b"[2]"]
+
+    async def test_history_of_the_unknown_and_the_unrun_is_empty(self, owner: Owner) -> None:
+        await owner.commit(instances=[record(1, generation=2)])
+        assert await owner.storage.history("?") == []
+        assert await owner.storage.history("instance-1") == []
+        loaded = await owner.loaded(1)
+        assert (loaded.turns, loaded.previous_turn) == ([], None)
+
+    async def test_forget_deletes_older_generations(self, owner: Owner) -> None:
+        rows = [turn(iid, 0, generation) for iid in (1, 2) for generation in range(3)]
+        await owner.commit(instances=[record(1, generation=2), record(2)], history=rows)
+        await owner.commit(forget=[ForgetBelow(1, 2)])
+        await owner.commit(updates=[update(1)])
+        await owner.commit(replaced=[record(1, generation=3)])
+        loaded = await owner.loaded(1)
+        assert loaded.previous_turn == b'[{"turn":0}]'
+        await owner.commit(replaced=[record(1, generation=1)])
+        assert (await owner.loaded(1)).previous_turn is None
+        assert len((await owner.loaded(2)).turns) == 1
+
+    async def test_exactly_once_turns_a_turn_is_never_written_twice(self, owner: Owner) -> None:
+        await owner.commit(instances=[record(1)], history=[turn(1, 0, 0, b"[1]")])
+        with pytest.raises(StorageError):
+            await owner.commit(history=[turn(1, 1), turn(1, 0, 0, b"[2]")])
+        assert (await owner.loaded(1)).turns == [b"[1]"]
+
+    # --- inbox ---------------------------------------------------------------------------------
+
+    async def test_messages_wait_in_the_order_of_arrival(self, owner: Owner) -> None:
+        storage = owner.storage
+        await owner.commit(instances=[record(1), record(2)], inbox=[message("b"), message("a")])
+        await storage.append([message("c", "instance-2"), message("0")])
+        state = await storage.load_partition(0)
+        assert [row.message_id for row in state.inbox] == ["b", "a", "c", "0"]
+        assert [row.message_id for row in (await owner.loaded(1)).inbox] == ["b", "a", "0"]
+        expected = RaiseEvent(message_id="b", event=EventRaised("e", "1"))
+        assert decode_message(bytes(state.inbox[0].message)) == expected
+
+    async def test_a_message_id_that_is_there_is_left_alone(self, owner: Owner) -> None:
+        await owner.storage.append([message("m", text="1")])
+        await owner.storage.append([message("m", text="2"), message("n", text="3")])
+        await owner.commit(inbox=[message("m", text="4"), message("n", "else", "5")])
+        inbox = (await owner.storage.load_partition(0)).inbox
+        expected = [message("m", text="1"), message("n", text="3")]
+        assert [bytes(row.message) for row in inbox] == [bytes(row.message) for row in expected]
+
+    async def test_exactly_once_turns_consumed_messages_are_gone(self, owner: Owner) -> None:
+        await owner.storage.append([message("m1"), message("m2")])
+        await owner.commit(consumed=["m1", "never was"], history=[turn(1, 0)])
+        inbox = (await owner.storage.load_partition(0)).inbox
+        assert [row.message_id for row in inbox] == ["m2"]
+
+    async def test_appending_nothing_is_harmless(self, owner: Owner) -> None:
+        await owner.storage.append([])
+
+    async def test_messages_belong_to_their_partition(self, backend: Backend) -> None:
+        storage = backend.handle(partitions=2)
+        await storage.open()
+        await storage.append([message("m0", partition=0), message("m1", partition=1)])
+        await storage.start_instance(record(0, "x", partition=1))
+        for partition in (0, 1):
+            state = await storage.load_partition(partition)
+            assert [row.message_id for row in state.inbox] == [f"m{partition}"]
+            page = await storage.fetch_inbox(partition, 0)
+            assert [row.message_id for row in page.rows] == [f"m{partition}", ""][: partition + 1]
+            assert len(await storage.due(partition, -1, 1)) == partition
+        await storage.close()
+
+    # --- clients -------------------------------------------------------------------------------
+
+    async def test_start_instance_inserts_under_a_negative_iid(self, owner: Owner) -> None:
+        storage = owner.storage
+        wanted = record(55, "x", input="1", scheduled_at=77, wake_at=77)
+        stands = await storage.start_instance(wanted)
+        assert stands.iid < 0
+        assert stands == msgspec.structs.replace(wanted, iid=stands.iid)
+        assert await storage.get("x") == stands
+        other = await storage.start_instance(record(55, "y"))
+        assert other.iid < stands.iid
+
+    @pytest.mark.parametrize("status", [RuntimeStatus.RUNNING, *FINISHED])
+    async def test_start_instance_returns_the_row_that_stands(
+        self, owner: Owner, status: RuntimeStatus
+    ) -> None:
+        first = record(1, "x", status=status, input='"first"')
+        await owner.commit(instances=[first])
+        assert await owner.storage.start_instance(record(9, "x", input='"second"')) == first
+        assert await owner.storage.get("x") == first
+
+    async def test_an_iid_from_outside_is_never_used_twice(self, owner: Owner) -> None:
+        first = await owner.storage.start_instance(record(0, "x"))
+        await owner.commit(purged=[first.iid])
+        second = await owner.storage.start_instance(record(0, "x"))
+        assert second.iid != first.iid
+        assert (await owner.storage.load_partition(0)).next_iid == 1
+
+    async def test_fetch_inbox_brings_what_arrived_after_the_cursor(self, owner: Owner) -> None:
+        storage = owner.storage
+        await storage.append([message("m1")])
+        await storage.start_instance(record(0, "early"))
+        cursor = (await storage.load_partition(0)).cursor
+        page = await storage.fetch_inbox(0, cursor)
+        assert (page.rows, page.cursor) == ([], cursor)
+
+        await storage.append([message("m2")])
+        wanted = record(
+            0,
+            "late",
+            input='"in"',
+            version="v",
+            tags={"a": "b"},
+            scheduled_at=8,
+            parent=ParentInstance("p", "pe", "pn", 5),
+        )
+        await storage.start_instance(wanted)
+        await storage.append([message("m3"), message("m1")])
+        page = await storage.fetch_inbox(0, cursor)
+        assert [row.message_id for row in page.rows] == ["m2", "", "m3"]
+        assert page.rows[1].instance_id == "late"
+        assert decode_message(bytes(page.rows[1].message)) == Start(
+            event=ExecutionStarted(
+                "hello",
+                "execution-0",
+                '"in"',
+                "v",
+                ParentInstance("p", "pe", "pn", 5),
+                {"a": "b"},
+                8,
+            )
+        )
+        assert page.cursor > cursor
+        assert (await storage.fetch_inbox(0, page.cursor)).rows == []
+
+    async def test_fetch_inbox_never_goes_back(self, owner: Owner) -> None:
+        """After everything is consumed or purged, what comes next is still after the cursor."""
+        storage = owner.storage
+        await storage.append([message("m1")])
+        started = await storage.start_instance(record(0, "x"))
+        cursor = (await storage.fetch_inbox(0, 0)).cursor
+        await owner.commit(consumed=["m1"], purged=[started.iid])
+        await storage.append([message("m2")])
+        await storage.start_instance(record(0, "y"))
+        page = await storage.fetch_inbox(0, cursor)
+        assert [row.message_id for row in page.rows] == ["m2", ""]
+
+    async def test_an_instance_that_has_been_run_is_no_news(self, owner: Owner) -> None:
+        started = await owner.storage.start_instance(record(0, "x"))
+        await owner.commit(updates=[update(started.iid)], history=[turn(started.iid, 0)])
+        assert (await owner.storage.fetch_inbox(0, 0)).rows == []
+        assert len((await owner.loaded(started.iid)).turns) == 1
+
+    async def test_a_new_owner_finds_instances_that_nobody_has_run(self, owner: Owner) -> None:
+        hot = await owner.storage.start_instance(record(0, "hot"))
+        later = await owner.storage.start_instance(record(0, "later", wake_at=500))
+        second = await Owner.of(owner.storage, "second")
+        assert await second.storage.due(0, -1, 499) == [Wake(0, hot.iid)]
+        assert await second.storage.due(0, 499, 500) == [Wake(500, later.iid)]
+
+    # --- recovery ------------------------------------------------------------------------------
+
+    async def test_due_is_after_one_time_until_another(self, owner: Owner) -> None:
+        rows = [record(iid, wake_at=wake) for iid, wake in enumerate([0, 10, 20, 20, 30, None], 1)]
+        await owner.commit(instances=rows)
+        due = owner.storage.due
+        assert await due(0, -1, 20) == [Wake(0, 1), Wake(10, 2), Wake(20, 3), Wake(20, 4)]
+        assert await due(0, 0, 10) == [Wake(10, 2)]
+        assert await due(0, 10, 30) == [Wake(20, 3), Wake(20, 4), Wake(30, 5)]
+        assert await due(0, 30, 2**62) == []
+
+    @pytest.mark.parametrize("status", list(RuntimeStatus))
+    async def test_only_unfinished_instances_are_due(
+        self, owner: Owner, status: RuntimeStatus
+    ) -> None:
+        await owner.commit(instances=[record(1, wake_at=5)])
+        await owner.commit(updates=[update(1, status, wake_at=5)])
+        assert len(await owner.storage.due(0, -1, 10)) == (not status.is_finished)
+
+    async def test_load_partition_tells_the_first_free_iid(self, owner: Owner) -> None:
+        assert (await owner.storage.load_partition(0)).next_iid == 1
+        await owner.storage.start_instance(record(0, "x"))
+        assert (await owner.storage.load_partition(0)).next_iid == 1
+        await owner.commit(instances=[record(41), record(7)])
+        assert (await owner.storage.load_partition(0)).next_iid == 42
+
+    async def test_load_partition_counts_unfinished_descendants(self, owner: Owner) -> None:
+        def child(iid: int, root: str, depth: int, **changes: Any) -> InstanceRecord:
+            return record(iid, root_id=root, depth=depth, **changes)
+
+        await owner.commit(
+            instances=[
+                record(1, "r1"),
+                record(2, "r2"),
+                child(3, "r1", 1),
+                child(4, "r1", 2, status=RuntimeStatus.SUSPENDED, wake_at=None),
+                child(5, 'r"3', 1),
+                child(6, "r2", 1, status=RuntimeStatus.COMPLETED),
+            ]
+        )
+        assert (await owner.storage.load_partition(0)).open_by_root == {"r1": 2, 'r"3': 1}
+        await owner.commit(updates=[update(3, RuntimeStatus.TERMINATED)])
+        assert (await owner.storage.load_partition(0)).open_by_root == {"r1": 1, 'r"3': 1}
+
+    async def test_many_instances_load_at_once_in_order(self, owner: Owner) -> None:
+        count = 1_300
+        iids = list(range(1, count + 1))
+        await owner.commit(
+            instances=[record(iid) for iid in iids],
+            history=[turn(iid, number) for number in range(2) for iid in iids],
+            inbox=[message(f"m{iid}", f"instance-{iid}") for iid in iids],
+        )
+        wanted = [*reversed(iids), count + 1]
+        loaded = await owner.storage.load_instances(wanted)
+        assert [one.record.iid for one in loaded] == wanted[:-1]
+        assert {(len(one.turns), len(one.inbox)) for one in loaded} == {(2, 1)}
+        assert all(one.inbox[0].instance_id == one.record.instance_id for one in loaded)
+        assert len(await owner.storage.find([f"instance-{iid}" for iid in wanted])) == count
+        assert await owner.storage.load_instances([]) == []
+
+    # --- dead letters --------------------------------------------------------------------------
+
+    async def test_no_silent_drop_dead_letters_newest_first(self, owner: Owner) -> None:
+        letters = [letter(number) for number in range(5)]
+        await owner.commit(dead_letters=letters[:3])
+        await owner.commit(dead_letters=letters[3:])
+        found = await owner.storage.dead_letters()
+        assert [row.message_id for row in found] == ["m4", "m3", "m2", "m1", "m0"]
+        assert (found[0].reason, found[0].created_at) == ("finished", 5)
+        assert [row.message_id for row in await owner.storage.dead_letters(2)] == ["m4", "m3"]
+        assert await owner.storage.dead_letters(0) == []
+
+    async def test_dead_letters_are_capped(self, owner: Owner) -> None:
+        await owner.commit(dead_letters=[letter(number) for number in range(9_999)])
+        await owner.commit(dead_letters=[letter(number) for number in range(9_999, 10_003)])
+        found = await owner.storage.dead_letters(20_000)
+        assert len(found) == 10_000
+        assert found[-1].message_id == "m3"
+
+    async def test_dead_letters_expire(self, owner: Owner) -> None:
+        old = [letter(0, 0), letter(1, 1), letter(2, DAY)]
+        await owner.commit(dead_letters=old)
+        await owner.commit(dead_letters=[letter(3, 30 * DAY + 1)])
+        found = await owner.storage.dead_letters()
+        assert [row.message_id for row in found] == ["m3", "m2", "m1"]
+
+    # --- listing -------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize("order", ["newest", "oldest"])
+    @pytest.mark.parametrize("prefix", [None, "in"])
+    async def test_pages_are_complete_and_disjoint(
+        self, owner: Owner, order: Any, prefix: str | None
+    ) -> None:
+        """Many share a creation time, and others come and go between the pages."""
+        rows = [record(iid, created_at=100 + iid // 7) for iid in range(1, 60)]
+        await owner.commit(instances=rows)
+        seen: list[int] = []
+        query = InstanceQuery(limit=8, order=order, id_prefix=prefix)
+        extra = 1_000
+        while True:
+            page = await owner.storage.query(query)
+            assert len(page.records) <= 8
+            seen += [row.iid for row in page.records]
+            if page.after is None:
+                break
+            # One that belongs on a page already read, before all others in this order.
+            created = 5_000 if order == "newest" else 0
+            extra += 1
+            await owner.commit(instances=[record(extra, created_at=created)], purged=[extra - 1])
+            query = msgspec.structs.replace(query, after=page.after)
+        expected = sorted(rows, key=lambda row: (row.created_at, row.iid))
+        iids = [row.iid for row in expected]
+        assert seen == (iids if order == "oldest" else iids[::-1])
+
+    async def test_a_full_last_page_is_the_end(self, owner: Owner) -> None:
+        await owner.commit(instances=[record(1), record(2)])
+        page = await owner.storage.query(InstanceQuery(limit=2))
+        assert [row.iid for row in page.records] == [2, 1]
+        assert page.after is None
+
+    async def test_filters(self, owner: Owner) -> None:
+        await owner.commit(
+            instances=[
+                record(1, name="a", created_at=10),
+                record(2, name="b", created_at=20, status=RuntimeStatus.FAILED),
+                record(3, name="a", created_at=30, status=RuntimeStatus.COMPLETED),
+            ]
+        )
+
+        async def found(**filters: Any) -> list[int]:
+            page = await owner.storage.query(InstanceQuery(**filters))
+            return [row.iid for row in page.records]
+
+        failed, pending = RuntimeStatus.FAILED, RuntimeStatus.PENDING
+        assert await found() == [3, 2, 1]
+        assert await found(order="oldest") == [1, 2, 3]
+        assert await found(name="a") == [3, 1]
+        assert await found(statuses=(failed, pending)) == [2, 1]
+        assert await found(statuses=()) == []
+        assert await found(created_from=20) == [3, 2]
+        assert await found(created_to=20) == [1]
+        assert await found(created_from=10, created_to=30) == [2, 1]
+        assert await found(created_from=-(2**70), created_to=2**70) == [3, 2, 1]
+        assert await found(name="a", statuses=(pending,), id_prefix="instance-") == [1]
+        assert await found(id_prefix="instance-2") == [2]
+        assert await found(id_prefix="", name="?") == []
+
+    @pytest.mark.parametrize("instance_id", AWKWARD_IDS)
+    async def test_awkward_ids_and_prefixes(self, owner: Owner, instance_id: str) -> None:
+        ids = [*AWKWARD_IDS, *(f"{name}+" for name in AWKWARD_IDS if len(name) < 256)]
+        rows = [record(iid, name) for iid, name in enumerate(ids, 1)]
+        await owner.commit(instances=rows, inbox=[message(f"m-{name}", name) for name in ids])
+        expected = {name for name in ids if name.startswith(instance_id)}
+        for order in ("newest", "oldest"):
+            page = await owner.storage.query(InstanceQuery(id_prefix=instance_id, order=order))
+            assert {row.instance_id for row in page.records} == expected
+        iid = ids.index(instance_id) + 1
+        assert await owner.storage.get(instance_id) == record(iid, instance_id)
+        assert [row.message_id for row in (await owner.loaded(iid)).inbox] == [f"m-{instance_id}"]
+
+    async def test_listing_without_payloads(self, owner: Owner) -> None:
+        await owner.commit(instances=[record(1, input="1", output="2", custom_status="3")])
+        page = await owner.storage.query(InstanceQuery(payloads=False))
+        assert page.records == [record(1, custom_status="3")]
+        page = await owner.storage.query(InstanceQuery())
+        assert page.records == [record(1, input="1", output="2", custom_status="3")]
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            InstanceQuery(limit=0),
+            InstanceQuery(limit=-1),
+            InstanceQuery(after=""),
+            InstanceQuery(after="newest.1"),
+            InstanceQuery(after="newest.1.x"),
+            InstanceQuery(after="newest.1.2.3"),
+            InstanceQuery(after="newest.1.2\n"),
+            InstanceQuery(after="oldest.1.2"),
+            InstanceQuery(after="newest.1.99999999999999999999"),
+            InstanceQuery(name="\ud800"),
+            InstanceQuery(id_prefix="\udfff"),
+        ],
+    )
+    async def test_bad_input_is_refused_whole(self, owner: Owner, query: InstanceQuery) -> None:
+        with pytest.raises(InputError):
+            await owner.storage.query(query)
+
+    # --- two handles ---------------------------------------------------------------------------
+
+    async def test_what_was_committed_is_there_after_a_restart(
+        self, owner: Owner, backend: Backend
+    ) -> None:
+        if not backend.shared:
+            pytest.skip("this store is gone when it is closed")
+        await owner.commit(
+            "last",
+            instances=[record(1)],
+            history=[turn(1, 0)],
+            inbox=[message("m")],
+            dead_letters=[letter(1)],
+        )
+        before = await everything(owner.storage)
+        await owner.storage.close()
+        again = backend.handle()
+        await again.open()
+        assert await everything(again) == before
+        second = await Owner.of(again, "second")
+        assert second.leases == [Lease(0, "second", 2, 1)]
+        await again.close()
+
+    async def test_a_store_opens_again_after_close(self, owner: Owner, backend: Backend) -> None:
+        if not backend.shared:
+            pytest.skip("this store is gone when it is closed")
+        await owner.commit(instances=[record(1)])
+        await owner.storage.close()
+        await owner.storage.open()
+        assert await owner.storage.get("instance-1") == record(1)
+
+    async def test_the_number_of_partitions_is_that_of_the_creation(
+        self, storage: Storage, backend: Backend
+    ) -> None:
+        if not backend.shared:
+            pytest.skip("this store is gone when it is closed")
+        assert (await storage.open()).partitions == 1
+        other = backend.handle(partitions=4)
+        assert (await other.open()).partitions == 1
+        await other.close()
+
+    async def test_the_owner_notices_what_another_handle_writes(
+        self, owner: Owner, backend: Backend
+    ) -> None:
+        if not backend.shared:
+            pytest.skip("this store has one handle")
+        changed = asyncio.Event()
+        owner.storage.on_change(changed.set)
+        client = backend.handle()
+        await client.open()
+        cursor = (await owner.storage.load_partition(0)).cursor
+        for number in range(5):
+            changed.clear()
+            await client.append([message(f"m{number}")])
+            await asyncio.wait_for(changed.wait(), 10)
+            page = await owner.storage.fetch_inbox(0, cursor)
+            assert [row.message_id for row in page.rows] == [f"m{number}"]
+            cursor = page.cursor
+        changed.clear()
+        await client.start_instance(record(0, "new"))
+        await asyncio.wait_for(changed.wait(), 10)
+        assert len((await owner.storage.fetch_inbox(0, cursor)).rows) == 1
+        await client.close()
+
+    async def test_clients_and_owner_write_at_the_same_time(
+        self, owner: Owner, backend: Backend
+    ) -> None:
+        if not backend.shared:
+            pytest.skip("this store has one handle")
+        client = backend.handle()
+        await client.open()
+
+        async def from_outside() -> None:
+            for number in range(30):
+                await client.append([message(f"out{number}")])
+                await client.start_instance(record(0, f"x{number}"))
+
+        async def from_owner() -> None:
+            for number in range(60):
+                await owner.commit(inbox=[message(f"in{number}")], history=[turn(1, number)])
+
+        async def follow() -> list[str]:
+            seen: list[str] = []
+            cursor = 0
+            while len(seen) < 120:
+                page = await owner.storage.fetch_inbox(0, cursor)
+                seen += [row.message_id or row.instance_id for row in page.rows]
+                assert page.cursor >= cursor
+                cursor = page.cursor
+            return seen
+
+        _, _, seen = await asyncio.gather(from_outside(), from_owner(), follow())
+        assert sorted(seen) == sorted(
+            f"{kind}{number}"
+            for kind, count in (("out", 30), ("x", 30), ("in", 60))
+            for number in range(count)
+        )
+        await client.close()

@@ -1,0 +1,302 @@
+"""The thread pool: few wake-ups for short jobs, and no job held back by a slow one."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tenuto.functions.threads import SLOW_SECONDS, Pace, WorkerThreads
+from tests.unit.functions.conftest import until
+
+FAST = SLOW_SECONDS / 100
+
+
+class Job:
+    """A job that runs a function; ``pace`` says how long it is believed to take."""
+
+    def __init__(self, function: Callable[[], object] = lambda: None, pace: Pace | None = None):
+        self.function = function
+        self.pace = pace or believed(FAST)
+        self.thread: threading.Thread | None = None
+
+    def run(self) -> None:
+        self.thread = threading.current_thread()
+        self.function()
+
+
+def believed(seconds: float) -> Pace:
+    pace = Pace()
+    pace.add(seconds)
+    return pace
+
+
+class Pool:
+    """A pool that collects what is done, in bursts."""
+
+    def __init__(self, **options: Any) -> None:
+        self.bursts: list[list[Job]] = []
+        self.threads: WorkerThreads[Job] = WorkerThreads(
+            asyncio.get_running_loop(), self.bursts.append, **options
+        )
+
+    @property
+    def done(self) -> list[Job]:
+        return [job for burst in self.bursts for job in burst]
+
+    def submit(self, *jobs: Job) -> None:
+        self.threads.submit(jobs)
+
+    async def finish(self, count: int) -> None:
+        await until(lambda: len(self.done) >= count)
+        assert len(self.done) == count
+
+
+@pytest.fixture
+def gate() -> Iterator[threading.Event]:
+    """Keeps jobs from ending; opened at the end of the test at the latest."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+@pytest.fixture
+async def pool() -> Any:
+    made = Pool(max_threads=8)
+    yield made
+    made.threads.stop()
+    await until(lambda: made.threads.count == 0)
+
+
+async def test_jobs_run_in_named_daemon_threads(pool: Pool) -> None:
+    pool.submit(Job())
+    await pool.finish(1)
+    thread = pool.done[0].thread
+    assert thread is not None
+    assert thread.daemon
+    assert thread.name == "tenuto-activity-1"
+
+
+async def test_a_burst_of_short_jobs_wakes_one_thread_and_returns_in_few_bursts(
+    pool: Pool,
+) -> None:
+    jobs = [Job() for _ in range(500)]
+    pool.submit(*jobs)
+    await pool.finish(500)
+    assert pool.done == jobs
+    assert len({job.thread for job in jobs}) == 1
+    assert len(pool.bursts) < 50
+
+
+async def test_a_thread_is_used_again(pool: Pool) -> None:
+    for count in range(1, 6):
+        pool.submit(Job())
+        await pool.finish(count)
+        await until(lambda: pool.threads._idle)
+    assert pool.threads.count == 1
+
+
+async def test_jobs_known_to_be_slow_run_side_by_side(pool: Pool) -> None:
+    barrier = threading.Barrier(5)
+    pool.submit(*(Job(barrier.wait, believed(1.0)) for _ in range(5)))
+    await pool.finish(5)
+
+
+async def test_jobs_of_unknown_length_run_side_by_side(pool: Pool) -> None:
+    barrier = threading.Barrier(3)
+    pace = Pace()
+    pool.submit(*(Job(barrier.wait, pace) for _ in range(3)))
+    await pool.finish(3)
+
+
+async def test_a_job_that_is_slow_by_surprise_holds_no_others_back(
+    pool: Pool, gate: threading.Event
+) -> None:
+    surprise = Job(gate.wait)
+    others = [Job() for _ in range(10)]
+    pool.submit(surprise, *others)
+    await pool.finish(10)
+    assert pool.done == others
+    gate.set()
+    await pool.finish(11)
+
+
+async def test_a_result_is_not_held_back_by_the_slow_job_behind_it(
+    pool: Pool, gate: threading.Event
+) -> None:
+    first, last = Job(), Job(gate.wait)
+    pool.submit(first, last)
+    await pool.finish(1)
+    assert pool.done == [first]
+    gate.set()
+    await pool.finish(2)
+
+
+async def test_many_jobs_slow_by_surprise_get_threads_up_to_the_limit(
+    gate: threading.Event,
+) -> None:
+    pool = Pool(max_threads=3)
+    begun = threading.Semaphore(0)
+
+    def hold() -> None:
+        begun.release()
+        gate.wait()
+
+    pool.submit(*(Job(hold) for _ in range(6)))
+    await until(lambda: begun._value == 3)
+    assert pool.threads.count == 3
+    await until(lambda: pool.threads._tick_seconds > 0.01)  # nothing to help: it looks less often
+    gate.set()
+    await pool.finish(6)
+    pool.threads.stop()
+
+
+async def test_a_job_that_comes_while_all_others_are_slow_runs_at_once(
+    pool: Pool, gate: threading.Event
+) -> None:
+    pool.submit(*(Job(gate.wait, believed(1.0)) for _ in range(3)))
+    await until(lambda: not pool.threads._queue)
+    pool.submit(Job())
+    await pool.finish(1)
+    gate.set()
+    await pool.finish(4)
+
+
+async def test_idle_threads_end() -> None:
+    pool = Pool(max_threads=4, idle_seconds=0.01)
+    barrier = threading.Barrier(3)
+    pool.submit(*(Job(barrier.wait, believed(1.0)) for _ in range(3)))
+    await pool.finish(3)
+    await until(lambda: pool.threads.count == 0)
+    pool.submit(Job())
+    await pool.finish(4)
+    pool.threads.stop()
+
+
+async def test_stopping_forgets_queued_jobs_and_ends_idle_threads(gate: threading.Event) -> None:
+    pool = Pool(max_threads=2)
+    barrier = threading.Barrier(2)
+    pool.submit(*(Job(barrier.wait, believed(1.0)) for _ in range(2)))
+    await pool.finish(2)
+    await until(lambda: len(pool.threads._idle) == 2)
+    running, queued = Job(gate.wait, believed(1.0)), [Job(gate.wait) for _ in range(5)]
+    pool.submit(running, *queued)
+    await until(lambda: running.thread)
+    pool.threads.stop()
+    gate.set()
+    await until(lambda: pool.threads.count == 0)
+    await asyncio.sleep(0)
+    assert len(pool.done) == 2
+    pool.submit(Job())
+    assert pool.threads.count == 0
+
+
+def test_a_job_that_ends_after_its_loop_was_closed_troubles_nobody(gate: threading.Event) -> None:
+    job = Job(gate.wait)
+
+    async def start() -> WorkerThreads[Job]:
+        pool = Pool()
+        pool.submit(job)
+        await until(lambda: job.thread)
+        return pool.threads
+
+    threads = asyncio.run(start())
+    gate.set()
+    assert job.thread is not None
+    job.thread.join()
+    assert threads.count == 0
+
+
+async def test_a_system_without_threads_is_asked_again(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    start = threading.Thread.start
+    refusals = [RuntimeError("can't start new thread")] * 2
+
+    def start_at_last(thread: threading.Thread) -> None:
+        if refusals:
+            raise refusals.pop()
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_at_last)
+    with caplog.at_level(logging.WARNING):
+        pool.submit(Job())
+        await pool.finish(1)
+    assert "cannot start a thread for activities: can't start new thread" in caplog.text
+
+
+async def test_every_job_runs_once_whatever_the_timing(pool: Pool) -> None:
+    """Many small bursts between threads that go to sleep and wake: nothing is lost or doubled."""
+    counts: dict[int, int] = {}
+    paces = [believed(FAST), believed(1.0), Pace()]
+    total = 3_000
+    for number in range(total):
+        pool.submit(
+            Job(lambda number=number: counts.update({number: 1}), paces[number % 3])  # type: ignore[misc]
+        )
+        if number % 7 == 0:
+            await asyncio.sleep(0)
+    await pool.finish(total)
+    assert len(counts) == total
+
+
+@pytest.mark.parametrize(("processors", "threads"), [(1, 8), (4, 16), (64, 32), (None, 8)])
+async def test_the_number_of_threads_follows_the_machine(
+    monkeypatch: pytest.MonkeyPatch, processors: int | None, threads: int
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: processors)
+    assert Pool().threads.max_threads == threads
+
+
+def test_a_pace_follows_its_jobs() -> None:
+    pace = Pace()
+    pace.add(1.0)
+    assert pace.seconds == 1.0
+    for _ in range(200):
+        pace.add(0.0)
+    assert pace.seconds < SLOW_SECONDS
+
+
+class _NeverIdleList(list[Any]):
+    """Lets somebody wake a thread exactly when it has given up waiting."""
+
+    def remove(self, thread: Any) -> None:
+        super().remove(thread)
+        if self.interfere:
+            self.interfere = False
+            thread.wake_up.release()
+            raise ValueError
+
+    interfere = True
+
+
+async def test_a_thread_that_is_woken_as_it_gives_up_goes_on_working() -> None:
+    pool = Pool(max_threads=1, idle_seconds=0.01)
+    pool.threads._idle = idle = _NeverIdleList()
+    pool.submit(Job())
+    await until(lambda: not idle.interfere)
+    pool.submit(Job())
+    await pool.finish(2)
+    await until(lambda: pool.threads.count == 0)
+    pool.threads.stop()
+
+
+async def test_a_job_that_comes_while_the_last_thread_ends_gets_a_new_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pool = Pool(max_threads=1, idle_seconds=0.01)
+    leave, late = pool.threads._leave, [Job()]
+
+    def job_comes_before_leaving(thread: Any) -> None:
+        if late:
+            pool.threads._queue.append(late.pop())
+        leave(thread)
+
+    monkeypatch.setattr(pool.threads, "_leave", job_comes_before_leaving)
+    pool.submit(Job())
+    await pool.finish(2)
+    assert pool.done[0].thread is not pool.done[1].thread
+    await until(lambda: pool.threads.count == 0)
+    pool.threads.stop()

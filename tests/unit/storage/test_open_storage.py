@@ -1,0 +1,329 @@
+"""Store URLs, and files that are no store, no longer one, or not ours yet."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+
+from tenuto.engine.ports import HostIdentity
+from tenuto.model.errors import (
+    SettingsError,
+    StorageCorruptError,
+    StorageError,
+    StorageReadOnlyError,
+    StorageUnavailableError,
+    StorageVersionError,
+)
+from tenuto.storage import open_storage
+from tenuto.storage.sqlite import SqliteStorage, database
+from tests.conformance.storage_suite import Owner, everything, message, record, turn
+
+HOST = HostIdentity(owner="me", description="the first host")
+NOBODY = 65_534
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "hub.db"
+
+
+async def refused(path: Path, error: type[StorageError]) -> str:
+    storage = SqliteStorage(path)
+    with pytest.raises(error) as caught:
+        await storage.open()
+    assert str(path) in str(caught.value)
+    with pytest.raises(StorageError, match="not open"):
+        await storage.get("x")
+    await storage.close()
+    return str(caught.value)
+
+
+# --- URLs --------------------------------------------------------------------------------------
+
+
+async def test_a_relative_url_is_in_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    storage = open_storage("sqlite:///sub.db")
+    info = await storage.open()
+    assert info.url == f"sqlite:///{tmp_path}/sub.db"
+    await storage.close()
+    assert (tmp_path / "sub.db").is_file()
+
+
+async def test_an_absolute_url_and_memory(path: Path) -> None:
+    for url in (f"sqlite:///{path}", "sqlite://"):
+        storage = open_storage(url)
+        assert (await storage.open()).url == url
+        await storage.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "hub.db",
+        "sqlite:hub.db",
+        "sqlite:///",
+        "sqlite://host/hub.db",
+        "sqlite:///:memory:",
+        "sqlite:///hub.db?timeout=5",
+        "sqlite:///hub.db#x",
+        "mysql://localhost/hub",
+    ],
+)
+def test_bad_input_is_refused_whole_other_urls(url: str) -> None:
+    with pytest.raises(SettingsError, match="not understood.*sqlite:///name.db"):
+        open_storage(url)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+asyncpg"])
+def test_postgresql_is_not_there_yet(scheme: str) -> None:
+    with pytest.raises(SettingsError, match="this release of Tenuto has only SQLite"):
+        open_storage(f"{scheme}://localhost/hub")
+
+
+def test_a_store_needs_a_partition() -> None:
+    with pytest.raises(SettingsError, match="at least 1 partition"):
+        open_storage("sqlite://", partitions=0)
+
+
+async def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="folder '.*/missing' does not exist"):
+        await SqliteStorage(tmp_path / "missing" / "hub.db").open()
+
+
+async def test_a_folder_is_no_store(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="it is a folder"):
+        await SqliteStorage(tmp_path).open()
+
+
+# --- files that are not ours -------------------------------------------------------------------
+
+
+async def test_a_garbage_file_is_left_alone(path: Path) -> None:
+    path.write_bytes(b"not a database " * 1000)
+    assert "not a Tenuto store" in await refused(path, StorageCorruptError)
+    assert path.read_bytes() == b"not a database " * 1000
+
+
+async def test_a_database_of_another_program_is_left_alone(path: Path) -> None:
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE customers (name TEXT)")
+    other.close()
+    before = path.read_bytes()
+    assert "another program" in await refused(path, StorageCorruptError)
+    assert path.read_bytes() == before
+
+
+async def test_a_newer_schema_is_refused(path: Path) -> None:
+    await created(path)
+    set_version(path, 7)
+    text = await refused(path, StorageVersionError)
+    assert "schema 7" in text
+    assert "up to 1" in text
+
+
+async def test_missing_tables_are_named(path: Path) -> None:
+    await created(path)
+    connection = apsw.Connection(str(path))
+    connection.execute("DROP TABLE hub")
+    connection.close()
+    assert "hub" in await refused(path, StorageCorruptError)
+
+
+async def test_a_truncated_store_is_corrupt(path: Path) -> None:
+    await created(path)
+    with path.open("r+b") as file:
+        file.truncate(3 * 4096)
+    await refused(path, StorageCorruptError)
+
+
+async def test_a_broken_page_is_corrupt_when_it_is_read(path: Path) -> None:
+    storage = SqliteStorage(path)
+    owner = await Owner.of(storage)
+    rows = [record(iid, input='"x"' * 500) for iid in range(1, 200)]
+    await owner.commit(instances=rows)
+    await storage.close()
+    with path.open("r+b") as file:
+        for page in range(30, 60):
+            file.seek(page * 4096)
+            file.write(b"\xff" * 4096)
+    await storage.open()
+    with pytest.raises(StorageCorruptError, match="backup"):
+        await storage.load_instances([row.iid for row in rows])
+    await storage.close()
+
+
+async def created(path: Path) -> None:
+    storage = SqliteStorage(path)
+    await storage.open()
+    await storage.close()
+
+
+def set_version(path: Path, version: int) -> None:
+    connection = apsw.Connection(str(path))
+    connection.pragma("user_version", version)
+    connection.close()
+
+
+# --- migrations --------------------------------------------------------------------------------
+
+SECOND = "CREATE TABLE added (x INTEGER) STRICT; INSERT INTO added VALUES (42);"
+
+
+@pytest.fixture
+def newer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Tenuto with a second migration."""
+    monkeypatch.setattr(database, "MIGRATIONS", [*database.MIGRATIONS, SECOND])
+
+
+async def filled(path: Path) -> object:
+    storage = SqliteStorage(path)
+    owner = await Owner.of(storage)
+    await owner.commit(instances=[record(1)], history=[turn(1, 0)], inbox=[message("m")])
+    before = await everything(storage)
+    await storage.close()
+    return before
+
+
+async def test_an_older_schema_is_migrated(path: Path, request: pytest.FixtureRequest) -> None:
+    before = await filled(path)
+    request.getfixturevalue("newer")
+    storage = SqliteStorage(path)
+    await storage.open()
+    assert await everything(storage) == before
+    await storage.close()
+    connection = apsw.Connection(str(path))
+    assert connection.pragma("user_version") == 2
+    assert connection.execute("SELECT x FROM added").fetchall() == [(42,)]
+    connection.close()
+
+
+async def test_a_failed_migration_changes_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = await filled(path)
+    with monkeypatch.context() as patched:
+        broken = [*database.MIGRATIONS, f"{SECOND} SELECT no_such_thing();"]
+        patched.setattr(database, "MIGRATIONS", broken)
+        with pytest.raises(StorageError, match="no_such_thing"):
+            await SqliteStorage(path).open()
+    storage = SqliteStorage(path)
+    await storage.open()
+    assert await everything(storage) == before
+    await storage.close()
+
+
+async def test_no_migration_under_a_running_host(
+    path: Path, request: pytest.FixtureRequest
+) -> None:
+    storage = SqliteStorage(path)
+    await storage.open()
+    await storage.acquire(HOST)
+    request.getfixturevalue("newer")
+    text = await refused(path, StorageVersionError)
+    assert "the first host" in text
+    await storage.close()
+    await created(path)
+
+
+async def test_two_processes_may_create_the_store_at_once(path: Path) -> None:
+    """The slower one finds the schema made while it waited for the lock."""
+    connection = apsw.Connection(str(path))
+    await created(path)
+    database._create(connection, str(path), 3)
+    assert database.value(connection, "hub_partitions") == 1
+    connection.close()
+
+
+# --- read-only ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def as_nobody(tmp_path: Path) -> Iterator[None]:
+    """Root may write everywhere, so tests of rights run as nobody."""
+    if os.geteuid() != 0:
+        yield
+        return
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == 0 and "pytest" in str(folder):
+            folder.chmod(0o755)
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def close_folder(folder: Path) -> None:
+    euid = os.geteuid()
+    if os.getuid() == 0:
+        os.seteuid(0)
+    folder.chmod(0o555)
+    for file in folder.iterdir():
+        file.chmod(0o444)
+    os.seteuid(euid)
+
+
+@pytest.mark.usefixtures("as_nobody")
+async def test_an_unwritable_folder_is_named(tmp_path: Path) -> None:
+    close_folder(tmp_path)
+    text = await refused(tmp_path / "hub.db", StorageReadOnlyError)
+    assert "right to write" in text
+
+
+async def test_a_read_only_file_can_be_read_but_not_written(
+    path: Path, request: pytest.FixtureRequest
+) -> None:
+    before = await filled(path)
+    path.parent.chmod(0o777)
+    path.with_name("hub.db.owner").unlink()
+    request.getfixturevalue("as_nobody")
+    path.parent.chmod(0o777) if os.getuid() != 0 else None
+    make_read_only(path)
+    storage = SqliteStorage(path)
+    await storage.open()
+    assert await everything(storage) == before
+    for write in (
+        storage.acquire(HOST),
+        storage.start_instance(record(0, "x")),
+        storage.append([message("m2")]),
+    ):
+        with pytest.raises(StorageReadOnlyError):
+            await write
+    assert await everything(storage) == before
+    await storage.close()
+
+
+def make_read_only(path: Path) -> None:
+    euid = os.geteuid()
+    if os.getuid() == 0:
+        os.seteuid(0)
+        path.parent.chmod(0o777)
+    path.chmod(0o444)
+    os.seteuid(euid)
+
+
+async def test_an_owner_file_that_cannot_be_written_is_read_only(
+    path: Path, request: pytest.FixtureRequest
+) -> None:
+    storage = SqliteStorage(path)
+    await storage.open()
+    close_folder(path.parent)
+    request.getfixturevalue("as_nobody")
+    with pytest.raises(StorageReadOnlyError, match="cannot own"):
+        await storage.acquire(HOST)
+    await storage.close()
+
+
+async def test_a_path_that_cannot_be_opened(path: Path) -> None:
+    path.symlink_to(path.parent / "loop")
+    (path.parent / "loop").symlink_to(path)
+    storage = SqliteStorage(path)
+    with pytest.raises(StorageUnavailableError, match="cannot be opened"):
+        await storage.open()

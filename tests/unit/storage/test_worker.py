@@ -1,0 +1,221 @@
+"""The thread that does jobs in order."""
+
+import asyncio
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from tenuto.model.errors import StorageError
+from tenuto.storage.sqlite import SqliteStorage, changes
+from tenuto.storage.sqlite.changes import ChangeWatcher
+from tenuto.storage.sqlite.worker import Worker
+from tests.conformance.storage_suite import Owner, message, turn
+
+
+async def test_jobs_run_in_order_on_one_thread() -> None:
+    worker = Worker("jobs")
+    seen: list[object] = []
+    futures = [worker.submit(lambda number=number: seen.append(number)) for number in range(100)]
+    thread = await worker.submit(threading.current_thread)
+    await asyncio.gather(*futures)
+    assert seen == list(range(100))
+    assert thread.name == "jobs"
+    assert thread.daemon
+    await worker.stop(lambda: seen.append("end"))
+    assert seen[-1] == "end"
+    assert not thread.is_alive()
+    with pytest.raises(StorageError, match="closed"):
+        worker.submit(lambda: None)
+
+
+async def test_an_error_goes_to_the_caller_and_the_thread_lives_on() -> None:
+    worker = Worker("jobs")
+    with pytest.raises(ZeroDivisionError):
+        await worker.submit(lambda: 1 // 0)
+    with pytest.raises(SystemExit):
+        await worker.submit(sys.exit)
+    assert await worker.submit(lambda: 5) == 5
+    with pytest.raises(ZeroDivisionError):
+        await worker.stop(lambda: print(1 // 0))
+
+
+async def test_a_cancelled_caller_harms_nobody() -> None:
+    worker = Worker("jobs")
+    gate = threading.Event()
+    done: list[int] = []
+
+    def job() -> None:
+        gate.wait()
+        done.append(1)
+
+    future = worker.submit(job)
+    future.cancel()
+    gate.set()
+    assert await worker.submit(lambda: done) == [1]
+    await worker.stop(lambda: None)
+
+
+async def test_upkeep_comes_after_jobs_and_after_its_pause() -> None:
+    calls: list[int] = []
+    again = threading.Event()
+
+    def upkeep() -> float | None:
+        calls.append(1)
+        if len(calls) > 1:
+            again.set()
+            return None
+        return 0.01
+
+    worker = Worker("jobs", upkeep)
+    await worker.submit(lambda: None)
+    assert await asyncio.to_thread(again.wait, 10)
+    await worker.stop(lambda: None)
+
+
+def test_a_loop_that_is_gone_harms_nobody() -> None:
+    gate, seen = threading.Event(), threading.Event()
+
+    async def main() -> Worker:
+        worker = Worker("jobs")
+        worker.submit(gate.wait)
+        worker.submit(seen.set)
+        return worker
+
+    worker = asyncio.run(main())
+    gate.set()
+    assert seen.wait(10)
+    worker._jobs.put(None)
+    worker._thread.join(10)
+    assert not worker._thread.is_alive()
+    assert not worker._outcomes
+
+
+# --- the log and its watcher -------------------------------------------------------------------
+
+
+async def until(condition: object) -> None:
+    assert callable(condition)
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_the_log_is_folded_in_and_then_emptied(tmp_path: Path) -> None:
+    owner = await Owner.of(SqliteStorage(tmp_path / "hub.db"))
+    log = tmp_path / "hub.db-wal"
+    await owner.commit(history=[turn(1, number) for number in range(1000)])
+    assert log.stat().st_size > 30_000
+    await until(lambda: log.stat().st_size == 0)
+    await owner.commit(history=[turn(2, 0)])
+    await owner.storage.close()
+    assert not log.exists()
+
+
+async def test_the_log_does_not_grow_without_end(tmp_path: Path) -> None:
+    owner = await Owner.of(SqliteStorage(tmp_path / "hub.db"))
+    events = b'["%s"]' % (b"x" * 100_000)
+    for number in range(300):
+        await owner.commit(history=[turn(1, number, events=events)])
+    assert (tmp_path / "hub.db-wal").stat().st_size < 10 * 1024 * 1024
+    assert (tmp_path / "hub.db").stat().st_size > 25 * 1024 * 1024
+    await owner.storage.close()
+
+
+async def test_a_reader_in_the_way_delays_the_checkpoint_only(tmp_path: Path) -> None:
+    owner = await Owner.of(SqliteStorage(tmp_path / "hub.db"))
+    other = SqliteStorage(tmp_path / "hub.db")
+    await other.open()
+    await other.get("x")
+    await other._read(lambda one: one.execute("BEGIN").execute("SELECT * FROM hub").fetchall())
+    await owner.commit(history=[turn(1, 0)])
+    hub = owner.storage._hub  # type: ignore[attr-defined]
+    saved = hub.writer._log_since
+    await until(lambda: hub.writer._log_since != saved)
+    assert hub.writer._unsaved_since is not None
+    await other._read(lambda one: one.execute("COMMIT"))
+    await until(lambda: hub.writer._unsaved_since is None)
+    await other.close()
+    await owner.storage.close()
+
+
+async def test_waiting_costs_nothing_an_idle_store_is_not_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "_SECONDS", 0.001)
+    owner = await Owner.of(SqliteStorage(tmp_path / "hub.db"))
+    asked: list[int] = []
+    hub = owner.storage._hub  # type: ignore[attr-defined]
+    real = hub._data_version
+    watcher = hub.watcher
+    monkeypatch.setattr(watcher, "_data_version", lambda: (asked.append(1), real())[1])
+    changed: list[int] = []
+    owner.storage.on_change(lambda: changed.append(1))
+    await until(lambda: hub.writer._log_since is None and hub.writer._unsaved_since is None)
+    await asyncio.sleep(0.05)
+    before = len(asked)
+    await asyncio.sleep(0.2)
+    assert len(asked) == before
+    # Our own commits are asked about, once or twice each, but not reported.
+    await owner.commit(inbox=[message("m")])
+    await until(lambda: len(asked) > before)
+    assert changed == []
+    await owner.storage.close()
+
+
+async def test_callbacks_given_before_open_are_kept(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path / "hub.db")
+    changed = asyncio.Event()
+    storage.on_change(changed.set)
+    await storage.open()
+    client = SqliteStorage(tmp_path / "hub.db")
+    await client.open()
+    async with asyncio.timeout(20):
+        for number in range(100):
+            await client.append([message(f"m{number}")])
+            await asyncio.sleep(0.02)
+            if changed.is_set():
+                break
+    assert changed.is_set()
+    await client.close()
+    await storage.close()
+
+
+async def test_a_store_in_memory_has_nothing_to_watch() -> None:
+    storage = SqliteStorage(":memory:")
+    storage.on_change(lambda: None)
+    await storage.open()
+    await storage.close()
+
+
+async def test_the_watcher_asks_again_when_the_store_could_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "_SECONDS", 0.001)
+    loop = asyncio.get_running_loop()
+    answers: list[object] = [1, StorageError("broken"), None, 1, 2]
+    called = asyncio.Event()
+
+    def data_version() -> asyncio.Future[int]:
+        future = loop.create_future()
+        answer = answers.pop(0) if answers else 2
+        if answer is None:
+            future.cancel()
+        elif isinstance(answer, StorageError):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
+            (tmp_path / "log").write_bytes(b"x" * (len(answers) + 1))
+        return future
+
+    watcher = ChangeWatcher(str(tmp_path / "log"), data_version)
+    watcher.stop()
+    watcher.add(called.set)
+    while not called.is_set():
+        # A cancelled question is not repeated by itself; a change does that.
+        (tmp_path / "log").write_bytes(b"y" * (10 + len(answers)))
+        async with asyncio.timeout(10):
+            await asyncio.sleep(0.005)
+    watcher.stop()
+    assert answers == []
