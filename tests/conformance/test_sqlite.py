@@ -1,6 +1,5 @@
 """The store on SQLite keeps the promises of the Storage port: in a file and in memory."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,7 +28,5 @@ class SqliteMemory:
 
 class TestSqlite(StorageSuite):
     @pytest.fixture(params=["file", "memory"])
-    def backend(
-        self, request: pytest.FixtureRequest, tmp_path: Path
-    ) -> Iterator[SqliteFile | SqliteMemory]:
-        yield SqliteFile(tmp_path) if request.param == "file" else SqliteMemory()
+    def backend(self, request: pytest.FixtureRequest, tmp_path: Path) -> SqliteFile | SqliteMemory:
+        return SqliteFile(tmp_path) if request.param == "file" else SqliteMemory()

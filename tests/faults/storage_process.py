@@ -40,10 +40,10 @@ async def second(path: str) -> None:
     await storage.close()
 
 
-async def storm(path: str, size: str) -> None:
+async def storm(path: str, size: int) -> None:
     """Commit without end. Commit n writes turn n of ``size`` instances, and an update of each."""
     owner = await Owner.of(SqliteStorage(path))
-    iids = range(1, int(size) + 1)
+    iids = range(1, size + 1)
     number = owner.leases[0].commit_number
     while True:
         number += 1
@@ -60,5 +60,12 @@ async def storm(path: str, size: str) -> None:
 
 
 if __name__ == "__main__":
-    roles = {"hold": hold, "second": second, "storm": storm}
-    asyncio.run(roles[sys.argv[1]](*sys.argv[2:]))
+    match sys.argv[1:]:
+        case ["hold", path]:
+            asyncio.run(hold(path))
+        case ["second", path]:
+            asyncio.run(second(path))
+        case ["storm", path, size]:
+            asyncio.run(storm(path, int(size)))
+        case _:
+            raise SystemExit(__doc__)

@@ -21,7 +21,15 @@ import pytest
 from tenuto.engine.ports import HostIdentity, InstanceQuery
 from tenuto.model.errors import StorageError, StorageUnavailableError
 from tenuto.storage.sqlite import SqliteStorage
-from tests.conformance.storage_suite import Owner, everything, message, record, turn, update
+from tests.conformance.storage_suite import (
+    Owner,
+    everything,
+    message,
+    record,
+    turn,
+    until,
+    update,
+)
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("storage_process.py")
@@ -248,14 +256,10 @@ async def test_a_disk_that_is_full_at_a_checkpoint_stops_nobody(
     for number in range(20):
         await owner.commit(history=[turn(1, number)])
         await asyncio.sleep(0.02)
-    async with asyncio.timeout(20):
-        while disk.failures < 2:
-            await asyncio.sleep(0.01)
+    await until(lambda: disk.failures >= 2)
     disk.error = None
     log = path.with_name("hub.db-wal")
-    async with asyncio.timeout(20):
-        while log.stat().st_size:
-            await asyncio.sleep(0.01)
+    await until(lambda: log.stat().st_size == 0)
     await owner.storage.close()
     assert_sound(path)
 
@@ -328,7 +332,7 @@ async def test_a_locked_store_is_unavailable_and_recovers(path: Path) -> None:
 
 @pytest.mark.faults
 @pytest.mark.skipif(sys.platform != "linux", reason="makes a small file system with mount")
-async def test_a_really_full_disk(tmp_path: Path) -> None:
+def test_a_really_full_disk(tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
     mount = shutil.which("mount")
@@ -338,7 +342,7 @@ async def test_a_really_full_disk(tmp_path: Path) -> None:
     if made.returncode != 0:
         pytest.skip("this user may not mount")
     try:
-        await _fill_and_free(small)
+        asyncio.run(_fill_and_free(small))
     finally:
         subprocess.run(["umount", str(small)], check=True)
 

@@ -1,24 +1,17 @@
 """What mypy and pyright make of durable calls: the types of results and the refused arguments.
 
-Never run; ignore comments mark refused lines, as in ``decorators``.
+Never run. A wrong line carries the complaint of each checker as an ignore comment; an ignore
+without a complaint is an error, so each of these lines is known to be refused by both.
 """
 
 import asyncio
 from collections.abc import Generator
 from datetime import timedelta
-from typing import Any, Protocol, TypeVar, TypeVarTuple, assert_type, overload
+from typing import Any, assert_type
 
-from tenuto.functions.activity_context import ActivityContext
-from tenuto.functions.registry import FunctionRegistry
-from tenuto.orchestration.context import Context
-from tenuto.orchestration.references import OrchestratorFunction
-from tenuto.orchestration.tasks import DurableTask
+from tenuto import ActivityContext, App, Client, Context, DurableTask, OrchestrationHandle
 
-Ts = TypeVarTuple("Ts")
-T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
-
-app = FunctionRegistry()
+app = App()
 
 
 @app.activity
@@ -48,7 +41,7 @@ def numbers(values: list[int], factor: float) -> float:
 
 
 @app.activity
-def gives_anything(number: int) -> Any:
+def gives_anything(number: int) -> Any:  # noqa: ANN401 - what it tests
     return number
 
 
@@ -57,27 +50,32 @@ async def child(ctx: Context, name: str) -> int:
     return len(name)
 
 
-# --- activities ------------------------------------------------------------------------------------
+# --- activities ----------------------------------------------------------------------------------
 
 
 @app.orchestrator
 async def calls(ctx: Context) -> None:
-    assert_type(ctx.call_activity(one, 1), DurableTask[str])
+    scheduled = ctx.call_activity(one, 1)
+    _ = assert_type(scheduled, DurableTask[str])
     assert_type(await ctx.call_activity(none), int)
     assert_type(await ctx.call_activity(one, 1), str)
     assert_type(await ctx.call_activity(one.options(timeout=timedelta(1)), 1), str)
     assert_type(await ctx.call_activity(later, 1, "x"), bool)
     assert_type(await ctx.call_activity(told, 1), str)
-    assert_type(await ctx.call_activity(numbers, [], 2), float)
+    assert_type(await ctx.call_activity(numbers, [1], 2), float)
+    assert_type(await ctx.call_activity(gives_anything, 1), Any)
     assert_type(await ctx.call_activity("by name", 1, "x"), Any)
 
-    ctx.call_activity(none, 1)  # type: ignore[misc]  # pyright: ignore[reportCallIssue, reportArgumentType]
-    ctx.call_activity(one)  # type: ignore[misc, arg-type, call-arg]  # pyright: ignore[reportCallIssue, reportArgumentType]
-    ctx.call_activity(one, "x")  # type: ignore[misc, arg-type]  # pyright: ignore[reportCallIssue, reportArgumentType]
-    ctx.call_activity(one, 1, 2)  # type: ignore[misc]  # pyright: ignore[reportCallIssue, reportArgumentType]
-    ctx.call_activity(later, "x", 1)  # type: ignore[misc]  # pyright: ignore[reportCallIssue, reportArgumentType]
-    ctx.call_activity(child, "x")  # type: ignore[misc]  # pyright: ignore[reportCallIssue, reportArgumentType]
-    ctx.call_activity(len, "x")  # type: ignore[misc]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    await ctx.call_activity(none, 1)  # type: ignore[arg-type, misc]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await ctx.call_activity(one)  # type: ignore[arg-type, call-arg, misc]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await ctx.call_activity(one, "x")  # type: ignore[arg-type, misc]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await ctx.call_activity(one, 1, 2)  # type: ignore[arg-type, call-arg, misc]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await ctx.call_activity(one, number=1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    await ctx.call_activity(later, "x", 1)  # type: ignore[call-arg, misc]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await ctx.call_activity(told, ActivityContext(), 1)  # type: ignore[arg-type, call-arg, misc]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await ctx.call_activity(numbers, ["x"], 2)  # type: ignore[arg-type, call-arg, misc]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await ctx.call_activity(child, "x")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await ctx.call_activity(len, "x")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 @app.orchestrator
@@ -88,62 +86,53 @@ async def composes(ctx: Context) -> None:
     async with asyncio.TaskGroup() as group:
         task = group.create_task(ctx.call_activity(one, 1))
     assert_type(task.result(), str)
+    all_of_them = await ctx.task_all([ctx.call_activity(one, number) for number in range(3)])
+    assert_type(all_of_them, list[str])
 
 
-# --- orchestrators ---------------------------------------------------------------------------------
+# --- orchestrators -------------------------------------------------------------------------------
 
 
 @app.orchestrator
 async def has_children(ctx: Context) -> None:
-    assert_type(await ctx.call_sub_orchestrator(child, "Ada"), int)
+    scheduled = ctx.call_sub_orchestrator(child, "Ada")
+    _ = assert_type(scheduled, DurableTask[int])
     assert_type(await ctx.call_sub_orchestrator(child.options(instance_id="x"), "Ada"), int)
+    assert_type(await ctx.call_sub_orchestrator(yields), str)
     assert_type(ctx.start_orchestrator(child, "Ada"), str)
     assert_type(await ctx.call_sub_orchestrator("by name", "Ada", instance_id="x"), Any)
 
-    ctx.call_sub_orchestrator(child, 1)
-    ctx.call_sub_orchestrator(child)
-    ctx.start_orchestrator(child, "Ada", "Bob")
-    ctx.call_sub_orchestrator(one, 1)
+    await ctx.call_sub_orchestrator(child, 1)  # type: ignore[misc]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await ctx.call_sub_orchestrator(child)  # type: ignore[call-arg, misc]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await ctx.call_sub_orchestrator(one, 1)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    ctx.start_orchestrator(child, "Ada", "Bob")  # type: ignore[call-arg, misc]  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 @app.orchestrator
 def yields(ctx: Context) -> Generator[Any, Any, str]:
     text: str = yield ctx.call_activity(one, 1)
-    yield ctx.call_activity(one, "x")
+    yield ctx.call_activity(one, "x")  # type: ignore[arg-type, misc]  # pyright: ignore[reportArgumentType, reportCallIssue]
     return text
 
 
-# --- clients ---------------------------------------------------------------------------------------
-
-
-class Handle(Protocol[T_co]):
-    async def result(self) -> T_co: ...
-
-
-class Client(Protocol):
-    """The form that every client method has that takes an orchestrator and its arguments."""
-
-    @overload
-    async def start(
-        self,
-        orchestrator: OrchestratorFunction[*Ts, T],
-        *args: *Ts,
-        instance_id: str | None = None,
-    ) -> Handle[T]: ...
-    @overload
-    async def start(
-        self, orchestrator: str, *args: Any, instance_id: str | None = None
-    ) -> Handle[Any]: ...
+# --- clients -------------------------------------------------------------------------------------
 
 
 async def starts(client: Client) -> None:
     handle = await client.start(child, "Ada", instance_id="x")
-    assert_type(handle, Handle[int])
+    assert_type(handle, OrchestrationHandle[int])
     assert_type(await handle.result(), int)
     assert_type(await (await client.start(yields)).result(), str)
-    assert_type(await client.start("by name", 1, 2), Handle[Any])
+    assert_type(await client.start("by name", 1), OrchestrationHandle[Any])
 
-    await client.start(child, 1)
-    await client.start(child)
-    await client.start(yields, 1)
-    await client.start(one, 1)
+    await client.start(child, 1)  # type: ignore[misc]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await client.start(child)  # type: ignore[call-arg, misc]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await client.start(child, "Ada", instance="x")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    await client.start(yields, 1)  # type: ignore[misc]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await client.start(one, 1)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+assert_type(app.run(child, "Ada"), int)
+assert_type(app.run("by name"), Any)
+app.run(child, 1)  # type: ignore[misc]  # pyright: ignore[reportArgumentType, reportCallIssue]
+app.run(one, 1)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]

@@ -22,7 +22,7 @@ from tenuto.orchestration.references import (
 
 app = FunctionRegistry()
 
-# --- activities ------------------------------------------------------------------------------------
+# --- activities ----------------------------------------------------------------------------------
 
 
 @app.activity
@@ -61,7 +61,7 @@ async def told_later(context: ActivityContext) -> str:
 
 @app.activity
 def optional(number: int | None) -> None:
-    print(number)
+    assert number
 
 
 @app.activity
@@ -75,7 +75,7 @@ def takes_objects(thing: object, number: int) -> str:
 
 
 @app.activity
-def gives_anything(number: int) -> Any:
+def gives_anything(number: int) -> Any:  # noqa: ANN401 - what it tests
     return number
 
 
@@ -88,7 +88,7 @@ assert_type(loose, ActivityFunction[dict[str, Any], bool, dict[str, Any]])
 assert_type(takes_objects, ActivityFunction[Any, int, str])
 assert_type(gives_anything, ActivityFunction[int, Any])
 
-# --- plain calls of activities ---------------------------------------------------------------------
+# --- plain calls of activities -------------------------------------------------------------------
 
 assert_type(none(), int)
 assert_type(one(1), str)
@@ -106,19 +106,19 @@ none(1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 one()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 one("x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 one(1, 2)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-told(ActivityContext(), 1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+told(ActivityContext(), 1)  # type: ignore[arg-type, call-arg]  # pyright: ignore[reportCallIssue]
 
-# --- options of activities -------------------------------------------------------------------------
+# --- options of activities -----------------------------------------------------------------------
 
 assert_type(one.options(timeout=timedelta(seconds=1), retry=None), ActivityFunction[int, str])
 one.options(timeout=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 one.options(retry=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 one.options(instance_id="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 app.activity(retries=3)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
-app.activity(timeout=3)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
-app.activity("one")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+app.activity(timeout=3)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+app.activity("one")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
 
-# --- orchestrators ---------------------------------------------------------------------------------
+# --- orchestrators -------------------------------------------------------------------------------
 
 
 @app.orchestrator
@@ -147,21 +147,21 @@ assert_type(
 
 greets.options(timeout=timedelta(1))  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 greets.options(tags={"a": 1})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
-app.orchestrator(version=2)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+app.orchestrator(version=2)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
 
 
-@app.orchestrator  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+@app.orchestrator  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue, reportUntypedFunctionDecorator]
 async def without_context(name: str) -> None:
     await asyncio.sleep(0)
 
 
 def call_plain(ctx: Context) -> None:
     greets(ctx, "Ada")
-    greets("Ada")  # type: ignore[call-arg, arg-type]  # pyright: ignore[reportCallIssue]
+    greets("Ada")  # type: ignore[arg-type, call-arg]  # pyright: ignore[reportCallIssue]
     greets(ctx, 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
-# --- references as values --------------------------------------------------------------------------
+# --- references as values ------------------------------------------------------------------------
 
 any_activities: list[AnyActivity] = [none, one, two, later, told, told_later, gives_anything]
 any_orchestrators: list[AnyOrchestrator] = [nothing_in, greets, yields]

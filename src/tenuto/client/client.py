@@ -3,9 +3,10 @@
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, Protocol, TypeVar, TypeVarTuple, overload
+from typing import Any, Generic, Protocol, Self, TypeVar, TypeVarTuple, overload
 
 from tenuto.client.gateway import Gateway
+from tenuto.client.opening import Opening
 from tenuto.client.status import InstanceStatus, status_of
 from tenuto.engine.ports import InstanceQuery
 from tenuto.engine.starts import IdReuse, StartRequest
@@ -112,6 +113,8 @@ class OrchestrationHandle(Generic[T_co]):
 class Client:
     """Starts, asks and steers instances. ``host.client`` is one; it needs no closing.
 
+    In another process, beside the host or while none runs, ``Client.open`` makes one.
+
     Args:
         gateway: Where requests go.
         directory: The functions that may be started; None when they are not known here.
@@ -127,6 +130,39 @@ class Client:
         self.gateway = gateway
         self._directory = directory
         self._limits = limits or Limits()
+
+    @classmethod
+    def open(
+        cls,
+        storage: str,
+        directory: OrchestratorDirectory | None = None,
+        limits: Limits | None = None,
+    ) -> Opening[Self]:
+        """A client on a store that another process may own; ``await`` it or ``async with`` it.
+
+        What it asks for is durable when a call returns; the owning host takes it in soon after,
+        or when it starts.
+
+        Args:
+            storage: Storage URL of a store that exists.
+            directory: The functions that may be started (an app); None when they are not known
+                here: then a name is taken as it is, with one argument at most.
+            limits: Of these, ``payload_bytes`` holds for what goes in.
+
+        Raises:
+            SettingsError: there is no such store; StorageError: it cannot be used.
+
+        Example:
+            ::
+
+                async with Client.open("sqlite:///travel.db") as client:
+                    await client.raise_event("trip-1", "approved", True)
+        """
+        return Opening(storage, lambda gateway: cls(gateway, directory, limits))
+
+    async def close(self) -> None:
+        """Close what ``Client.open`` opened; a host's own client has nothing to close."""
+        await self.gateway.close()
 
     @overload
     async def start(
@@ -190,7 +226,9 @@ class Client:
             version = version or found.version
             tags = tags or found.tags
         request = StartRequest(
-            instance_id=new_instance_id() if instance_id is None else check_instance_id(instance_id),
+            instance_id=new_instance_id()
+            if instance_id is None
+            else check_instance_id(instance_id),
             execution_id=new_execution_id(),
             name=name,
             input=self._checked(text, f"the input of {name!r}"),
@@ -365,7 +403,9 @@ def _to_query(which: InstanceFilter, after: str | None) -> InstanceQuery:
         statuses=None if which.statuses is None else tuple(which.statuses),
         name=which.name,
         id_prefix=which.id_prefix,
-        created_from=None if which.created_from is None else _moment(which.created_from, "created_from"),
+        created_from=None
+        if which.created_from is None
+        else _moment(which.created_from, "created_from"),
         created_to=None if which.created_to is None else _moment(which.created_to, "created_to"),
         after=after,
         payloads=which.payloads,

@@ -1,13 +1,14 @@
 """Where a client's requests go: into the engine of this process, or through the store."""
 
 import asyncio
+import time
 import uuid
 from typing import Protocol
 
 from msgspec import Raw
 
 from tenuto.engine.commands import Commands
-from tenuto.engine.ports import InboxRow, InstancePage, InstanceQuery, StorageClient, StorageReader
+from tenuto.engine.ports import InboxRow, InstancePage, InstanceQuery, Storage, StorageReader
 from tenuto.engine.starts import StartRequest
 from tenuto.model.codec import encode
 from tenuto.model.errors import (
@@ -58,6 +59,9 @@ class Gateway(Protocol):
     async def history(self, instance_id: str) -> list[bytes]:
         """The turns of the current execution, as JSON arrays."""
 
+    async def close(self) -> None:
+        """Let go of what belongs to the client alone."""
+
 
 class EngineGateway:
     """Into the engine of this process; reads go to its store."""
@@ -75,15 +79,18 @@ class EngineGateway:
         self.query = storage.query
         self.history = storage.history
 
+    async def close(self) -> None:
+        """Nothing: engine and store are the host's."""
+
 
 class StoreGateway:
-    """Through the store, from a process that owns nothing (ENGINE rule 14).
+    """Through the store, from a process that owns nothing (ENGINE rule 14). Owns the connection.
 
     Requests are durable when a call returns; the owning host takes them in soon after. What can
     be seen to be wrong from the row is refused at once; the rest the owner decides.
     """
 
-    def __init__(self, storage: StorageClient, partitions: int) -> None:
+    def __init__(self, storage: Storage, partitions: int) -> None:
         self._storage = storage
         self._partitions = partitions
         self.get = storage.get
@@ -102,7 +109,7 @@ class StoreGateway:
             partition=partition_of(request.instance_id, self._partitions),
             name=request.name,
             execution_id=request.execution_id,
-            created_at=0,
+            created_at=time.time_ns() // 1000,  # for people; no decision hangs on it
             root_id=request.instance_id,
             version=request.version,
             wake_at=request.scheduled_at or 0,
@@ -139,9 +146,7 @@ class StoreGateway:
         """Append the request."""
         record = await self._unfinished(instance_id)
         if record.status is not RuntimeStatus.SUSPENDED:
-            raise InstanceStateError(
-                instance_id, f"is {record.status.label}, so it cannot resume"
-            )
+            raise InstanceStateError(instance_id, f"is {record.status.label}, so it cannot resume")
         await self._append(instance_id, Resume(message_id=_new_id(), reason=reason))
 
     async def purge(self, instance_id: str, *, force: bool) -> bool:
@@ -178,14 +183,16 @@ class StoreGateway:
                 return record
             await asyncio.sleep(_POLL_SECONDS)
 
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._storage.close()
+
     async def _unfinished(self, instance_id: str) -> InstanceRecord:
         record = await self._storage.get(instance_id)
         if record is None:
             raise InstanceNotFoundError(instance_id)
         if record.status.is_finished:
-            raise InstanceFinishedError(
-                instance_id, f"has already ended ({record.status.label})"
-            )
+            raise InstanceFinishedError(instance_id, f"has already ended ({record.status.label})")
         return record
 
     async def _append(self, instance_id: str, message: Message) -> None:
@@ -196,5 +203,3 @@ class StoreGateway:
 
 def _new_id() -> str:
     return f"client-{uuid.uuid4().hex}"
-
-

@@ -62,10 +62,13 @@ class Batch(Struct):
             or self.updates
         )
 
-    def add_turn(self, resident: Resident, turn: Turn) -> None:
-        """A turn's history row."""
-        events = Raw(encode(turn.events))
-        self.history.append(HistoryRow(resident.state.iid, turn.generation, turn.number, events))
+    def add_turn(self, resident: Resident, turn: Turn) -> int:
+        """A turn's history row; returns its size in bytes."""
+        events = encode(turn.events)
+        self.history.append(
+            HistoryRow(resident.state.iid, turn.generation, turn.number, Raw(events))
+        )
+        return len(events)
 
     def write_row(self, resident: Resident, *, whole: bool) -> None:
         """The instance's row: all of it when new or begun anew, else its changing part."""

@@ -33,7 +33,7 @@ from tenuto.engine.ports import (
     Session,
     Storage,
 )
-from tenuto.engine.resident import Resident, Residents
+from tenuto.engine.resident import SESSION_BYTES, Resident, Residents
 from tenuto.engine.starts import Starts
 from tenuto.engine.state import InstanceState, start_event, state_of
 from tenuto.engine.timers import HORIZON, TimerQueue
@@ -106,10 +106,12 @@ class Engine:
         self.answers: dict[str, Callable[[TenutoError | None], None]] = {}
         self.is_draining = False
         self.running = 0
+        self.reads = 0
         self._rules = TurnRules(options.limits, PYTHON, self._descendants_left)
         self._ready: deque[Resident] = deque()
         self._pump_scheduled = False
         self._sessions = 0
+        self._session_bytes = 0
         self._delivered: set[str] = set()
         self._messages = 0
         self._origin = ""
@@ -140,6 +142,7 @@ class Engine:
         return (
             not self._ready
             and not self.running
+            and not self.reads
             and not self._pump_scheduled
             and self.loader.is_idle
             and self.starts.is_idle
@@ -252,11 +255,13 @@ class Engine:
                 resident.session = self.runner.replay_session(info, turns)
                 resident.recorded = None
             self._sessions += 1
+            self._session_bytes += resident.size
         return resident.session
 
     def _close(self, resident: Resident) -> None:
         if resident.session is not None:
             self._sessions -= 1
+            self._session_bytes -= resident.size
             if resident.close_session():
                 self.observer.problem(
                     resident.state.instance_id,
@@ -284,7 +289,7 @@ class Engine:
                 self._settle_batch(batch)
             return
         self.residents.used(resident)
-        batch.add_turn(resident, turn)
+        self._grow(resident, batch.add_turn(resident, turn))
         if turn.row_changed or resident.row is not None:
             batch.write_row(resident, whole=bool(turn.seed))
         if turn.actions:
@@ -328,6 +333,7 @@ class Engine:
 
     def _book_ending(self, resident: Resident, turn: Turn, batch: Batch) -> None:
         self._close(resident)
+        resident.size = SESSION_BYTES
         if turn.seed:
             resident.inbox = [*turn.seed, *resident.held, *resident.inbox]
             resident.held = []
@@ -528,6 +534,10 @@ class Engine:
     # --- answers from outside ---------------------------------------------------------------------
 
     def _outcomes(self, outcomes: list[ActivityOutcome]) -> None:
+        # In a plain callback the turns can be taken at once; inside a task they must wait for a
+        # callback of their own (ENGINE rule 3).
+        takes_turns = not self._pump_scheduled and asyncio.current_task() is None
+        self._pump_scheduled = self._pump_scheduled or takes_turns
         for outcome in outcomes:
             work = outcome.work
             self.running -= 1
@@ -541,6 +551,8 @@ class Engine:
                 )
             )
             self.make_ready(resident)
+        if takes_turns:
+            self._pump()
 
     def route(self, row: InboxRow) -> None:
         """A durable message finds its instance."""
@@ -591,6 +603,7 @@ class Engine:
             turns = [decode_turn(turn) for turn in loaded.turns]
             state.follow(turns)
             resident = self.admit(state, None)
+            resident.size += sum(map(len, loaded.turns))
         if resident.session is None and not record.status.is_finished:
             resident.recorded = loaded.turns
         for row in loaded.inbox:
@@ -678,9 +691,19 @@ class Engine:
                 break
             self._unload(resident)
 
+    def _grow(self, resident: Resident, size: int) -> None:
+        resident.size += size
+        if resident.session is not None:
+            self._session_bytes += size
+
+    def _has_too_many_sessions(self) -> bool:
+        options = self.options
+        return (
+            self._sessions > options.hot_sessions or self._session_bytes > options.hot_session_bytes
+        )
+
     def _bound_sessions(self) -> None:
-        excess = self._sessions - self.options.hot_sessions
-        if excess <= 0:
+        if not self._has_too_many_sessions():
             return
         for resident in self.residents.oldest():
             if resident.session is None or resident.in_flight or resident.is_queued:
@@ -688,8 +711,7 @@ class Engine:
             self._close(resident)
             if resident.is_idle:
                 self._unload(resident)
-            excess -= 1
-            if excess <= 0:
+            if not self._has_too_many_sessions():
                 return
 
     def _is_congested(self) -> bool:

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+from collections.abc import Coroutine
+from typing import Any
 
 from tenuto.engine.engine import Engine
 from tenuto.engine.partition import Partition
@@ -20,6 +22,7 @@ class Lifecycle:
         self._leases: list[Lease] = []
         self._reloaded_until = 0
         self._polling: asyncio.Task[None] | None = None
+        self._reloading: asyncio.Task[None] | None = None
         self._poll_again = False
         self._stopped = False
 
@@ -103,8 +106,7 @@ class Lifecycle:
 
     def _reload_soon(self) -> None:
         if not self._stopped:
-            task = asyncio.get_running_loop().create_task(self._reload_again())
-            task.add_done_callback(_retrieve)
+            self._reloading = self._read_in_background(self._reload_again())
 
     async def _reload_again(self) -> None:
         try:
@@ -121,7 +123,20 @@ class Lifecycle:
         if self._polling is not None:
             self._poll_again = True
             return
-        self._polling = asyncio.get_running_loop().create_task(self._poll())
+        self._polling = self._read_in_background(self._poll())
+
+    def _read_in_background(self, reading: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        engine = self._engine
+        engine.reads += 1
+
+        def ended(task: "asyncio.Task[None]") -> None:
+            engine.reads -= 1
+            if not task.cancelled():
+                task.exception()  # mark as retrieved
+
+        task = asyncio.get_running_loop().create_task(reading)
+        task.add_done_callback(ended)
+        return task
 
     async def _poll(self) -> None:
         engine = self._engine
@@ -144,8 +159,3 @@ class Lifecycle:
             clock.call_at(clock.now() + 1_000_000, self._outside_change)
         finally:
             self._polling = None
-
-
-def _retrieve(task: "asyncio.Task[None]") -> None:
-    if not task.cancelled():
-        task.exception()

@@ -11,7 +11,9 @@ class EngineOptions(Struct, frozen=True, kw_only=True):
     Attributes:
         limits: What one orchestration may use up.
         hot_sessions: Live sessions kept in memory at most.
+        hot_session_bytes: Memory of live sessions at most, as far as it can be told.
     """
 
     limits: Limits = Limits()
     hot_sessions: int = 10_000
+    hot_session_bytes: int = 64 * 1024 * 1024

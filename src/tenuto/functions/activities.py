@@ -158,7 +158,7 @@ class ActivityExecutor:
         self._deliver = _nowhere
         if self._threads is not None:
             self._threads.stop()
-        tasks = []
+        tasks: list[asyncio.Task[None]] = []
         for attempt in self._attempts.values():
             attempt.withdraw()
             attempt.request_cancel()

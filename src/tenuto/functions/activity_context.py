@@ -90,11 +90,11 @@ class ActivityContext:
         idempotency_key: str = "",
         cancellation: Cancellation | None = None,
     ) -> None:
-        self.name = name
+        self.name: str = name
         self.instance_id = instance_id
         self.attempt = attempt
         self.idempotency_key = idempotency_key
-        self.cancellation = cancellation or Cancellation()
+        self.cancellation: Cancellation = cancellation or Cancellation()
 
     def __repr__(self) -> str:
         return f"<activity {self.name!r} of {self.instance_id!r}, attempt {self.attempt}>"

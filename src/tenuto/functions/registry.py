@@ -6,7 +6,7 @@ could never run, or not as its author means, is refused where it is decorated, w
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
@@ -285,7 +285,7 @@ class FunctionRegistry:
 
 
 @contextmanager
-def _refusals(kind: str, function: object, name: str | None) -> Iterator[str]:
+def _refusals(kind: str, function: object, name: str | None) -> Generator[str]:
     """Give the name to register under; turn refusals into errors that say which function."""
     if name is None:
         name = getattr(function, "__name__", None)

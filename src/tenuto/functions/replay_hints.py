@@ -16,18 +16,20 @@ from collections.abc import Callable, Iterator
 from types import CodeType, FunctionType
 from typing import Any, Final
 
-_CLOCKS = ["time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns"]
-_CHANCE = ["choice", "choices", "gauss", "getrandbits", "normalvariate", "randbytes", "randint"]
-_CHANCE += ["random", "randrange", "sample", "shuffle", "triangular", "uniform", "expovariate"]
-_SECRETS = ["choice", "randbelow", "token_bytes", "token_hex", "token_urlsafe"]
+_CLOCKS = ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns")
+_CHANCE = (
+    *("choice", "choices", "expovariate", "gauss", "getrandbits", "normalvariate", "randbytes"),
+    *("randint", "random", "randrange", "sample", "shuffle", "triangular", "uniform"),
+)
+_SECRETS = ("choice", "randbelow", "token_bytes", "token_hex", "token_urlsafe")
 
-_TABLE: list[tuple[Any, list[str], str]] = [
+_TABLE: list[tuple[Any, tuple[str, ...], str]] = [
     (time, _CLOCKS, "ctx.current_time"),
-    (time, ["sleep"], "await asyncio.sleep(...)"),
+    (time, ("sleep",), "await asyncio.sleep(...)"),
     (random, _CHANCE, "ctx.random"),
-    (uuid, ["uuid1", "uuid4"], "ctx.new_uuid()"),
+    (uuid, ("uuid1", "uuid4"), "ctx.new_uuid()"),
     (secrets, _SECRETS, "an activity"),
-    (os, ["urandom"], "an activity"),
+    (os, ("urandom",), "an activity"),
 ]
 # By identity, since any object may stand among a module's names, unhashable ones too. The guard's
 # wrappers are no danger: behind them stands the original, which is what this looks for.

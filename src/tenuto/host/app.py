@@ -1,14 +1,22 @@
 """The app: the functions of one program."""
 
 import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
 from typing import Any, TypeVar, TypeVarTuple, overload
 
 from tenuto.functions.registry import FunctionRegistry
-from tenuto.host.host import DEFAULT_STORAGE, Host
-from tenuto.orchestration.references import OrchestratorFunction
+from tenuto.host.host import Host
+from tenuto.host.settings import DEFAULT, Settings, load_settings
+from tenuto.model.errors import AppLoadError
+from tenuto.orchestration.references import AnyOrchestrator, OrchestratorFunction
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+
+loading: ContextVar[str | None] = ContextVar("tenuto_loading", default=None)
+"""What is being imported for its app; a run in the middle of that would not see all of it."""
 
 
 class App(FunctionRegistry):
@@ -36,7 +44,7 @@ class App(FunctionRegistry):
         orchestrator: OrchestratorFunction[*Ts, T],
         *args: *Ts,
         instance_id: str | None = None,
-        storage: str = DEFAULT_STORAGE,
+        storage: str | None = None,
     ) -> T: ...
     @overload
     def run(
@@ -44,14 +52,14 @@ class App(FunctionRegistry):
         orchestrator: str,
         *args: Any,
         instance_id: str | None = None,
-        storage: str = DEFAULT_STORAGE,
-    ) -> Any: ...
-    def run(
+        storage: str | None = None,
+    ) -> Any: ...  # noqa: ANN401 - a name says nothing of its result
+    def run(  # type: ignore[misc]  # mypy wants *Ts here too, where a name may stand
         self,
-        orchestrator: Any,
+        orchestrator: AnyOrchestrator | str,
         *args: Any,
         instance_id: str | None = None,
-        storage: str = DEFAULT_STORAGE,
+        storage: str | None = None,
     ) -> Any:
         """Run one orchestration in a script: starts a host, blocks, returns the result.
 
@@ -60,33 +68,47 @@ class App(FunctionRegistry):
             *args: Its arguments after the context.
             instance_id: An id of your choice. One that is already in the store is waited for
                 instead of started, so that a script that was killed goes on when run again.
-            storage: Storage URL.
+            storage: Storage URL; by default that of the settings (``tenuto.toml``,
+                ``TENUTO_STORAGE``), else ``sqlite:///tenuto.db`` in the current folder.
 
         Raises:
             OrchestrationFailedError: the orchestration failed or was terminated.
+            SettingsError: a setting is unknown or not allowed.
             StorageOwnedError: another host runs on this store.
         """
-        return run_on_fast_loop(self._run(orchestrator, args, instance_id, storage))
+        if (module := loading.get()) is not None:
+            raise AppLoadError(
+                f"{module} runs its app while it is imported; put what is to happen only when it "
+                'is started as a script under `if __name__ == "__main__":`'
+            )
+        loaded = load_settings(storage=storage)
+        if loaded.sources["storage"] == DEFAULT:
+            sys.stderr.write(f"tenuto: the store is {loaded.values.storage} (the default)\n")
+        return run_on_fast_loop(self._run(orchestrator, args, instance_id, loaded.values))
 
     async def _run(
-        self, orchestrator: Any, args: tuple[Any, ...], instance_id: str | None, storage: str
-    ) -> Any:
-        async with Host(self, storage=storage) as host:
-            if instance_id is not None and await host.client.get_status(instance_id) is not None:
-                handle = host.client.handle_of(instance_id, orchestrator)
-            else:
-                handle = await host.client.start(orchestrator, *args, instance_id=instance_id)
+        self,
+        orchestrator: AnyOrchestrator | str,
+        args: tuple[Any, ...],
+        instance_id: str | None,
+        settings: Settings,
+    ) -> Any:  # noqa: ANN401 - the user's result
+        async with Host(self, settings=settings) as host:
+            client = host.client
+            if instance_id is not None and await client.get_status(instance_id) is not None:
+                return await client.handle_of(instance_id, orchestrator).result()
+            handle = await client.start(orchestrator, *args, instance_id=instance_id)
             return await handle.result()
 
 
-def run_on_fast_loop(coroutine: Any) -> Any:
+def run_on_fast_loop(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on a fresh loop: uvloop when it is installed, else asyncio's."""
     with asyncio.Runner(loop_factory=fast_loop_factory()) as runner:
         return runner.run(coroutine)
 
 
-def fast_loop_factory() -> Any:
-    """uvloop's loop when it is installed, None (asyncio's) otherwise."""
+def fast_loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes uvloop's loop when that is installed, None (asyncio's) otherwise."""
     try:
         import uvloop  # noqa: PLC0415 - not on every platform, and slow to import
     except ImportError:

@@ -23,8 +23,6 @@ from tenuto.model.errors import StorageError, TenutoError
 from tenuto.storage import open_storage
 from tenuto.telemetry.log_observer import LogObserver
 
-DEFAULT_STORAGE = "sqlite:///tenuto.db"
-
 _SWITCH_SECONDS = 0.0005
 """The commit thread queues for the interpreter lock; a short interval lets it in (rule 23)."""
 
@@ -38,8 +36,8 @@ class Host:
 
     Args:
         app: The functions.
-        storage: Storage URL; ``sqlite:///tenuto.db`` in the current folder by default.
-        settings: Limits and sizes.
+        storage: Storage URL, or a store; by default that of the settings.
+        settings: Storage, limits and sizes.
         clock: Where time comes from; tests give a virtual one.
         observer: Who is told what happens; by default Python's logging.
 
@@ -54,7 +52,7 @@ class Host:
     def __init__(
         self,
         app: FunctionRegistry,
-        storage: str | Storage = DEFAULT_STORAGE,
+        storage: str | Storage | None = None,
         *,
         settings: Settings | None = None,
         clock: Clock | None = None,
@@ -63,6 +61,8 @@ class Host:
         self.app = app
         self.settings = settings or Settings()
         self.clock = clock or SystemClock()
+        if storage is None:
+            storage = self.settings.storage
         self._storage = open_storage(storage) if isinstance(storage, str) else storage
         self._observer = observer or LogObserver()
         self._engine: Engine | None = None
@@ -112,7 +112,11 @@ class Host:
             self.clock,
             runner,
             self._observer,
-            EngineOptions(limits=settings.limits, hot_sessions=settings.hot_sessions),
+            EngineOptions(
+                limits=settings.limits,
+                hot_sessions=settings.hot_sessions,
+                hot_session_bytes=settings.hot_session_bytes,
+            ),
             self._on_lost,
         )
         lifecycle = Lifecycle(engine)

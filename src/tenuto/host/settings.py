@@ -1,23 +1,239 @@
-"""The settings of a host: one typed model."""
+"""The settings of a host: one typed model, and where each value came from.
 
-from msgspec import Struct
+Sources, the later ones winning: defaults, ``tenuto.toml`` or ``[tool.tenuto]`` of
+``pyproject.toml`` in the current folder, environment variables ``TENUTO_*``, then what the caller
+gives (command line options, keyword arguments). A key that does not exist and a value that is not
+allowed are refused, naming source and key (promise ``bad_input_is_refused_whole``). Nothing else
+in Tenuto reads configuration.
+"""
 
+import math
+import os
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta, Struct
+
+from tenuto.model.errors import SettingsError
 from tenuto.model.limits import Limits
+
+DEFAULT_STORAGE: Final = "sqlite:///tenuto.db"
+DEFAULT: Final = "default"
+"""The source of values that nobody set."""
+
+_PREFIX: Final = "TENUTO_"
+_OWN_FILE: Final = "tenuto.toml"
+_SHARED_FILE: Final = "pyproject.toml"
+_TABLE: Final = "[tool.tenuto]"
+
+_Count = Annotated[int, Meta(ge=1)]
+_CountOrZero = Annotated[int, Meta(ge=0)]
+_MAY_BE_ZERO: Final = {"nesting_depth", "open_descendants"}
+"""Limits that may forbid sub-orchestrations altogether."""
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a host may use.
 
     Attributes:
+        storage: Storage URL.
         limits: What one orchestration may use up.
         hot_sessions: Live sessions kept in memory at most.
+        hot_session_bytes: Memory of live sessions at most, as far as it can be told.
         activity_threads: Threads for sync activities; None for four per processor (8 to 32).
         async_activities: Async activities in flight at most.
         drain_seconds: How long a stopping host waits for running activities.
+
+    Raises:
+        SettingsError: for a value of another type or out of range.
     """
 
+    storage: Annotated[str, Meta(min_length=1)] = DEFAULT_STORAGE
     limits: Limits = Limits()
-    hot_sessions: int = 10_000
-    activity_threads: int | None = None
-    async_activities: int = 1_000
-    drain_seconds: float = 10.0
+    hot_sessions: _Count = 10_000
+    hot_session_bytes: _Count = 64 * 1024 * 1024
+    activity_threads: _Count | None = None
+    async_activities: _Count = 1_000
+    drain_seconds: Annotated[float, Meta(ge=0)] = 10.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.limits, Limits):
+            raise SettingsError(f"setting limits must be a Limits, got {self.limits!r}")
+        for key, kind in _KINDS.items():
+            _convert(key, kind, _value_of(self, key), None)
+
+
+class LoadedSettings(Struct, frozen=True):
+    """The settings in force.
+
+    Attributes:
+        values: The settings.
+        sources: For each key (``limits.payload_bytes``), in words, where its value came from.
+    """
+
+    values: Settings
+    sources: dict[str, str]
+
+
+def load_settings(
+    *,
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    given_as: str = "argument {}",
+    **given: object,
+) -> LoadedSettings:
+    """Put the settings together.
+
+    Args:
+        folder: Where the files are looked for; the current folder by default.
+        environment: Variables; those of the process by default.
+        given_as: How errors and sources call what the caller gives.
+        **given: Values that win over all others; None means not given. Limits are written
+            ``limits_payload_bytes``.
+
+    Raises:
+        SettingsError: naming source and key, for an unknown key, a value that is not allowed, or
+            a file that cannot be read.
+
+    Example:
+        ``load_settings(storage="sqlite:///travel.db").values.hot_sessions``
+    """
+    chosen: dict[str, tuple[str, Any]] = {}
+    for source, key, value in _from_file(Path() if folder is None else folder):
+        chosen[key] = source, _convert(key, _kind(key, source), value, source)
+    for source, key, text in _from_environment(os.environ if environment is None else environment):
+        # Text from outside: "8" is a number where a number is wanted.
+        chosen[key] = source, _convert(key, _KINDS[key], text, source, strict=False)
+    for name, value in given.items():
+        if value is not None:
+            source = given_as.format(name)
+            key = _BY_FLAT_NAME.get(name, name)
+            chosen[key] = source, _convert(key, _kind(key, source), value, source)
+    return LoadedSettings(
+        values=_settings({key: value for key, (_source, value) in chosen.items()}),
+        sources={key: chosen[key][0] if key in chosen else DEFAULT for key in _KINDS},
+    )
+
+
+# --- keys --------------------------------------------------------------------------------------
+
+
+def _kinds() -> dict[str, Any]:
+    """The type of each key; nested ones are written with a dot."""
+    kinds: dict[str, Any] = {}
+    for one in msgspec.structs.fields(Settings):
+        if one.type is Limits:
+            for limit in msgspec.structs.fields(Limits):
+                least = _CountOrZero if limit.name in _MAY_BE_ZERO else _Count
+                kinds[f"{one.name}.{limit.name}"] = least
+        else:
+            kinds[one.name] = one.type
+    return kinds
+
+
+_KINDS: Final = _kinds()
+_BY_FLAT_NAME: Final = {key.replace(".", "_"): key for key in _KINDS}
+
+
+def _value_of(settings: Settings, key: str) -> object:
+    value: object = settings
+    for name in key.split("."):
+        value = getattr(value, name)
+    return value
+
+
+def _settings(values: Mapping[str, Any]) -> Settings:
+    own = {key: value for key, value in values.items() if "." not in key}
+    limits = {key.removeprefix("limits."): value for key, value in values.items() if "." in key}
+    return Settings(**own, limits=Limits(**limits))
+
+
+def _kind(key: str, source: str) -> Any:  # noqa: ANN401 - an annotation
+    kind = _KINDS.get(key)
+    if kind is None:
+        raise SettingsError(f"unknown setting {key} ({source}){_nearest(key, _KINDS)}")
+    return kind
+
+
+def _nearest(name: str, known: Mapping[str, object]) -> str:
+    close = get_close_matches(name, known, n=1)
+    if close:
+        return f"; did you mean {close[0]}?"
+    return f"; there are {', '.join(known)}"
+
+
+def _convert(
+    key: str,
+    kind: Any,  # noqa: ANN401 - an annotation
+    value: object,
+    source: str | None,
+    *,
+    strict: bool = True,
+) -> Any:  # noqa: ANN401 - what the annotation says
+    where = f" ({source})" if source else ""
+    try:
+        converted = msgspec.convert(value, kind, strict=strict)
+    except msgspec.ValidationError as error:
+        # "Expected `int`, got `str` - at `$`": what was got is said better by its value.
+        expected = str(error).partition(" - at ")[0].partition(", got ")[0].replace("`", "")
+        raise SettingsError(
+            f"setting {key}{where} cannot be {value!r}: {expected[0].lower()}{expected[1:]}"
+        ) from None
+    if isinstance(converted, float) and not math.isfinite(converted):
+        raise SettingsError(f"setting {key}{where} cannot be {value!r}: expected a finite number")
+    return converted
+
+
+# --- sources -----------------------------------------------------------------------------------
+
+
+def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """Source, key and text of each variable; an empty one counts as not set."""
+    known = {f"{_PREFIX}{name.upper()}": key for name, key in _BY_FLAT_NAME.items()}
+    for name, text in sorted(environment.items()):
+        if not name.startswith(_PREFIX) or not text:
+            continue
+        if name not in known:
+            raise SettingsError(f"unknown environment variable {name}{_nearest(name, known)}")
+        yield f"environment {name}", known[name], text
+
+
+def _from_file(folder: Path) -> Iterator[tuple[str, str, object]]:
+    """Source, key and value of each entry of the one file that holds settings."""
+    own, shared = folder / _OWN_FILE, folder / _SHARED_FILE
+    # The parser is not loaded where there is nothing to parse: most scripts have no such file.
+    table = _parse(shared).get("tool", {}).get("tenuto") if shared.is_file() else None
+    if own.is_file():
+        if table is not None:
+            raise SettingsError(
+                f"settings stand both in {_OWN_FILE} and in {_SHARED_FILE} {_TABLE}; keep one"
+            )
+        yield from _entries(_parse(own), "", _OWN_FILE)
+    elif table is not None:
+        source = f"{_SHARED_FILE} {_TABLE}"
+        if not isinstance(table, dict):
+            raise SettingsError(f"{source} must be a table, not {table!r}")
+        yield from _entries(table, "", source)
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    import tomllib  # noqa: PLC0415 - see _from_file
+
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:  # ValueError: not TOML, or not UTF-8
+        raise SettingsError(f"settings cannot be read from {path.name}: {error}") from error
+
+
+def _entries(
+    table: Mapping[str, Any], prefix: str, source: str
+) -> Iterator[tuple[str, str, object]]:
+    for name, value in table.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, dict) and any(one.startswith(f"{key}.") for one in _KINDS):
+            yield from _entries(value, f"{key}.", source)
+        else:
+            yield source, key, value

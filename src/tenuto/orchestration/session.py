@@ -88,6 +88,7 @@ class Session:
         self._calls: dict[int, CallTask[Any]] = {}
         self._timers: dict[int, Callable[[], None]] = {}
         self._waiters: dict[str, deque[EventTask[Any]]] = {}
+        self._spellings: dict[str, str] = {}
         self._mailbox: list[EventRaised] = []
         self._next_generation: tuple[str | None, bool] | None = None
         self._failure: FailureDetails | None = None
@@ -202,6 +203,7 @@ class Session:
                 del self._mailbox[index]
                 waiter.completed(event.input)
                 return
+        self._spellings[key] = name
         self._waiters.setdefault(key, deque()).append(waiter)
 
     def stop_waiting(self, name: str, waiter: "EventTask[Any]") -> None:
@@ -225,6 +227,19 @@ class Session:
         if self._logs is None:
             self._logs = []
         self._logs.append(record)
+
+    def awaited_events(self) -> list[str]:
+        """Names of the events that are waited for, which history does not record."""
+        return [self._spellings[key] for key, queue in self._waiters.items() for _ in queue]
+
+    def retry_pauses(self) -> dict[int, int]:
+        """Timers that are pauses before another attempt, each with the id of the first attempt."""
+        calls = {task_id: getattr(ring, "__self__", None) for task_id, ring in self._timers.items()}
+        return {
+            task_id: call.first_id
+            for task_id, call in calls.items()
+            if isinstance(call, CallTask) and call.first_id is not None
+        }
 
     def positions(self) -> list[str]:
         """Where the orchestrator's coroutines stand now, as ``file:line in function``."""

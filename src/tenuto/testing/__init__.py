@@ -1,1 +1,20 @@
-"""What users get to test their apps: the real engine on a virtual clock."""
+"""What users get to test their apps: the real engine on a virtual clock.
+
+``TestHost`` runs an app as a host does, on a store in memory, and lets time pass when a test says
+so, or when it waits for a result and nothing else is left to do. ``CrashAt`` and ``KillAt`` stop a
+host at a named point.
+"""
+
+from tenuto.testing.clock import VirtualClock
+from tenuto.testing.crash import CRASH_POINTS, CrashAt, KillAt
+from tenuto.testing.host import TestHost
+from tenuto.testing.observer import RecordingObserver
+
+__all__ = [
+    "CRASH_POINTS",
+    "CrashAt",
+    "KillAt",
+    "RecordingObserver",
+    "TestHost",
+    "VirtualClock",
+]

@@ -1,7 +1,6 @@
 """Fakes for the world around activities: a clock that tests move, and a place for outcomes."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 
@@ -77,7 +76,7 @@ class Outcomes:
         return {one.work.task_id: outcome_value(one) for one in self.all}
 
 
-def outcome_value(outcome: ActivityOutcome) -> Any:
+def outcome_value(outcome: ActivityOutcome) -> object:
     """The decoded result, or the failure."""
     event = outcome.event
     if isinstance(event, TaskCompleted):
@@ -93,7 +92,7 @@ def failure(outcome: ActivityOutcome) -> FailureDetails:
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait in real time; the test's own timeout ends a wait that is in vain."""
-    while not condition():
+    while not condition():  # noqa: ASYNC110 - threads cannot set an asyncio.Event
         await asyncio.sleep(0.001)
 
 

@@ -26,7 +26,7 @@ def gate() -> Iterator[threading.Event]:
     event.set()
 
 
-# --- running ---------------------------------------------------------------------------------------
+# --- running -------------------------------------------------------------------------------------
 
 
 async def test_sync_and_async_activities_give_their_results(
@@ -159,7 +159,7 @@ async def test_attempts_do_not_see_each_others_context_variables(
     assert set(outcomes.results().values()) == {"changed by the host"}
 
 
-# --- the context -----------------------------------------------------------------------------------
+# --- the context ---------------------------------------------------------------------------------
 
 
 async def test_activities_are_told_who_they_are(
@@ -200,7 +200,7 @@ async def test_an_activity_called_by_another_shares_its_context(
     assert outcomes.results() == {1: "outer"}
 
 
-# --- failures --------------------------------------------------------------------------------------
+# --- failures ------------------------------------------------------------------------------------
 
 
 class SoldOutError(Exception):
@@ -211,9 +211,10 @@ async def test_failures_keep_type_message_cause_and_the_users_own_frames(
     app: FunctionRegistry, executor: ActivityExecutor, outcomes: Outcomes
 ) -> None:
     @app.activity
-    def sync() -> NoReturn:
+    def sync() -> None:
+        seats: dict[str, int] = {}
         try:
-            raise KeyError("seat")
+            seats["12A"] += 1
         except KeyError as error:
             raise SoldOutError("no seat left") from error
 
@@ -367,7 +368,7 @@ async def test_a_result_over_the_limit_fails_naming_limit_and_setting(
     assert found.is_non_retriable
 
 
-# --- limits ----------------------------------------------------------------------------------------
+# --- limits --------------------------------------------------------------------------------------
 
 
 async def test_max_concurrent_bounds_sync_activities_and_queues_the_rest_in_order(
@@ -453,7 +454,7 @@ async def test_a_long_queue_of_activities_that_never_wait_does_not_nest(
     await outcomes.wait(count)
 
 
-# --- timeouts --------------------------------------------------------------------------------------
+# --- timeouts ------------------------------------------------------------------------------------
 
 SECOND = 1_000_000
 
@@ -628,7 +629,7 @@ async def test_a_result_that_waits_to_be_fetched_at_the_deadline_counts(
     assert outcomes.results() == {1: "in time"}
 
 
-# --- cancelling ------------------------------------------------------------------------------------
+# --- cancelling ----------------------------------------------------------------------------------
 
 
 async def test_an_attempt_that_has_not_begun_never_begins(
@@ -799,7 +800,7 @@ async def test_the_token_is_on_when_the_activity_asks_for_it_late(
     executor.cancel(running)  # harmless afterwards
 
 
-# --- stopping --------------------------------------------------------------------------------------
+# --- stopping ------------------------------------------------------------------------------------
 
 
 async def test_draining_waits_for_what_runs_and_begins_nothing_more(

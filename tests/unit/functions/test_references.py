@@ -54,7 +54,7 @@ def steps(ctx: Context) -> Generator[Any, Any, str]:
 FAKE_CONTEXT: Any = object()
 
 
-# --- direct calls ----------------------------------------------------------------------------------
+# --- direct calls --------------------------------------------------------------------------------
 
 
 def test_a_direct_call_runs_the_plain_function() -> None:
@@ -83,7 +83,7 @@ def test_generator_orchestrators_called_directly_give_their_generator() -> None:
     assert inspect.isgenerator(steps(FAKE_CONTEXT))
 
 
-# --- inside orchestrators --------------------------------------------------------------------------
+# --- inside orchestrators ------------------------------------------------------------------------
 
 
 @app.orchestrator
@@ -92,13 +92,13 @@ async def calls_an_activity(ctx: Context) -> int:
 
 
 @app.orchestrator
-async def calls_an_orchestrator(ctx: Context) -> Any:
-    return await double(ctx, 1)
+async def calls_an_orchestrator(ctx: Context) -> int:
+    return int(await double(ctx, 1))
 
 
 @app.orchestrator
-async def runs_an_orchestrator_as_part_of_itself(ctx: Context) -> Any:
-    return await double.function(ctx, 1)
+async def runs_an_orchestrator_as_part_of_itself(ctx: Context) -> int:
+    return int(await double.function(ctx, 1))
 
 
 class _NoClock:
@@ -146,11 +146,11 @@ def test_the_plain_function_of_an_orchestrator_can_be_part_of_another() -> None:
     assert _run(runs_an_orchestrator_as_part_of_itself).result == "2"
 
 
-# --- what tools see --------------------------------------------------------------------------------
+# --- what tools see ------------------------------------------------------------------------------
 
 
 def test_tools_see_the_function() -> None:
-    assert getattr(add, "__name__") == "add"
+    assert vars(add)["__name__"] == "add"
     assert add.__doc__ == "Add two numbers."
     assert add.__module__ == __name__
     assert inspect.unwrap(add) is add.function
@@ -170,7 +170,7 @@ def test_references_do_not_change() -> None:
         del double.version
 
 
-# --- options ---------------------------------------------------------------------------------------
+# --- options -------------------------------------------------------------------------------------
 
 
 def test_options_give_a_changed_copy() -> None:

@@ -28,7 +28,7 @@ async def conducts(ctx: Context, number: int) -> int:
     return number
 
 
-# --- what is registered ----------------------------------------------------------------------------
+# --- what is registered --------------------------------------------------------------------------
 
 
 def test_bare_decorators_take_the_functions_name(app: FunctionRegistry) -> None:
@@ -106,7 +106,7 @@ def test_the_first_parameter_of_an_orchestrator_may_be_anything_like_a_context(
 
     async def unannotated(ctx, number: int) -> None: ...  # type: ignore[no-untyped-def]  # noqa: ANN001
 
-    async def anything(ctx: Any) -> None: ...
+    async def anything(ctx: Any) -> None: ...  # noqa: ANN401 - what it tests
 
     async def objects(ctx: object) -> None: ...
 
@@ -131,7 +131,7 @@ def test_the_first_parameter_of_an_orchestrator_may_be_anything_like_a_context(
     assert len(app.orchestrators) == len(functions)
 
 
-# --- lookups ---------------------------------------------------------------------------------------
+# --- lookups -------------------------------------------------------------------------------------
 
 
 def test_unknown_names_are_told_with_what_there_is(app: FunctionRegistry) -> None:
@@ -139,9 +139,9 @@ def test_unknown_names_are_told_with_what_there_is(app: FunctionRegistry) -> Non
     app.orchestrator(conducts)
     assert app.find_activity("plan") is None
     assert app.find_orchestrator("conduct") is None
-    with pytest.raises(UnknownFunctionError, match="no activity named 'plan'.*mean 'plain'"):
+    with pytest.raises(UnknownFunctionError, match=r"no activity named 'plan'.*mean 'plain'"):
         app.get_activity("plan")
-    with pytest.raises(UnknownFunctionError, match="no orchestrator named 'x'.*: conducts"):
+    with pytest.raises(UnknownFunctionError, match=r"no orchestrator named 'x'.*: conducts"):
         app.get_orchestrator("x")
 
 
@@ -152,10 +152,10 @@ def test_the_listed_functions_can_only_be_looked_at(app: FunctionRegistry) -> No
             functions["x"] = plain
 
 
-# --- refused: functions ----------------------------------------------------------------------------
+# --- refused: functions --------------------------------------------------------------------------
 
 
-def refuse(register: Callable[[Any], Any], function: Any, message: str) -> str:
+def refuse(register: Callable[[Any], object], function: object, message: str) -> str:
     with pytest.raises(RegistrationError, match=message) as caught:
         register(function)
     return str(caught.value)
@@ -201,7 +201,7 @@ def test_functions_without_a_lasting_name_are_refused(app: FunctionRegistry) -> 
 
 
 @pytest.mark.parametrize("name", ["", "x" * 257, "a\nb", 5])
-def test_names_are_checked(app: FunctionRegistry, name: Any) -> None:
+def test_names_are_checked(app: FunctionRegistry, name: Any) -> None:  # noqa: ANN401 - not a str
     refuse(app.activity(name=name), plain, "its name must be a str of 1 to 256 printable")
     refuse(app.orchestrator(name=name), conducts, "its name must be a str")
 
@@ -242,7 +242,7 @@ def test_an_activity_gets_one_context(app: FunctionRegistry) -> None:
     refuse(app.activity, twice, "more than one ActivityContext")
 
 
-# --- refused: options ------------------------------------------------------------------------------
+# --- refused: options ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

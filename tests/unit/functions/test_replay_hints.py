@@ -1,21 +1,22 @@
 """Imports by name that the guard cannot see."""
 
-import datetime
+import datetime as dt
 import random
 import secrets
 import time
 import uuid
+from collections.abc import Callable
 from os import urandom
 from random import randint as dice
-from time import time as now
 from time import sleep
-from typing import Any
+from time import time as now
 from uuid import uuid4
 
 import pytest
 
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.functions.replay_hints import unreplayable_imports
+from tenuto.orchestration.context import Context
 
 
 def uses_a_clock() -> float:
@@ -23,7 +24,10 @@ def uses_a_clock() -> float:
 
 
 def uses_chance_in_a_nested_function() -> list[int]:
-    return [(lambda: dice(1, 6))() for _ in range(2)]
+    def nested() -> int:
+        return dice(1, 6)
+
+    return [nested() for _ in range(2)]
 
 
 def sleeps() -> None:
@@ -49,7 +53,7 @@ def helper_of_helper() -> None:
 
 
 def uses_modules() -> tuple[object, ...]:
-    today = datetime.datetime.now(tz=datetime.UTC)
+    today = dt.datetime.now(tz=dt.UTC)
     return today, time.time(), random.random(), uuid.uuid4(), secrets.token_hex(), len("x")
 
 
@@ -63,7 +67,9 @@ def uses_modules() -> tuple[object, ...]:
         (calls_helpers, ["time.time", "'now'"]),
     ],
 )
-def test_names_that_escape_the_guard_are_found(function: Any, expected: list[str]) -> None:
+def test_names_that_escape_the_guard_are_found(
+    function: Callable[..., object], expected: list[str]
+) -> None:
     text = " ".join(unreplayable_imports(function))
     assert all(part in text for part in expected), text
 
@@ -84,7 +90,7 @@ def test_the_registry_names_the_orchestrator_and_its_place() -> None:
     app = FunctionRegistry()
 
     @app.orchestrator
-    async def tick(ctx: Any) -> float:
+    async def tick(ctx: Context) -> float:
         return now()
 
     @app.activity

@@ -3,12 +3,12 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 
-from tenuto.functions.threads import SLOW_SECONDS, Pace, WorkerThreads
+from tenuto.functions.threads import SLOW_SECONDS, Pace, WorkerThreads, _Thread
 from tests.unit.functions.conftest import until
 
 FAST = SLOW_SECONDS / 100
@@ -17,7 +17,9 @@ FAST = SLOW_SECONDS / 100
 class Job:
     """A job that runs a function; ``pace`` says how long it is believed to take."""
 
-    def __init__(self, function: Callable[[], object] = lambda: None, pace: Pace | None = None):
+    def __init__(
+        self, function: Callable[[], object] = lambda: None, pace: Pace | None = None
+    ) -> None:
         self.function = function
         self.pace = pace or believed(FAST)
         self.thread: threading.Thread | None = None
@@ -63,7 +65,7 @@ def gate() -> Iterator[threading.Event]:
 
 
 @pytest.fixture
-async def pool() -> Any:
+async def pool() -> AsyncIterator[Pool]:
     made = Pool(max_threads=8)
     yield made
     made.threads.stop()
@@ -259,10 +261,10 @@ def test_a_pace_follows_its_jobs() -> None:
     assert pace.seconds < SLOW_SECONDS
 
 
-class _NeverIdleList(list[Any]):
+class _NeverIdleList(list[_Thread]):
     """Lets somebody wake a thread exactly when it has given up waiting."""
 
-    def remove(self, thread: Any) -> None:
+    def remove(self, thread: _Thread) -> None:
         super().remove(thread)
         if self.interfere:
             self.interfere = False
@@ -289,7 +291,7 @@ async def test_a_job_that_comes_while_the_last_thread_ends_gets_a_new_one(
     pool = Pool(max_threads=1, idle_seconds=0.01)
     leave, late = pool.threads._leave, [Job()]
 
-    def job_comes_before_leaving(thread: Any) -> None:
+    def job_comes_before_leaving(thread: _Thread) -> None:
         if late:
             pool.threads._queue.append(late.pop())
         leave(thread)

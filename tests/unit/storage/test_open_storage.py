@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import apsw
@@ -19,6 +19,7 @@ from tenuto.model.errors import (
 )
 from tenuto.storage import open_storage
 from tenuto.storage.sqlite import SqliteStorage, database
+from tenuto.storage.sqlite.queries import MIGRATIONS
 from tests.conformance.storage_suite import Owner, everything, message, record, turn
 
 HOST = HostIdentity(owner="me", description="the first host")
@@ -77,7 +78,7 @@ async def test_an_absolute_url_and_memory(path: Path) -> None:
     ],
 )
 def test_bad_input_is_refused_whole_other_urls(url: str) -> None:
-    with pytest.raises(SettingsError, match="not understood.*sqlite:///name.db"):
+    with pytest.raises(SettingsError, match=r"not understood.*sqlite:///name\.db"):
         open_storage(url)
 
 
@@ -93,7 +94,7 @@ def test_a_store_needs_a_partition() -> None:
 
 
 async def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="folder '.*/missing' does not exist"):
+    with pytest.raises(SettingsError, match=r"folder '.*/missing' does not exist"):
         await SqliteStorage(tmp_path / "missing" / "hub.db").open()
 
 
@@ -102,22 +103,32 @@ async def test_a_folder_is_no_store(tmp_path: Path) -> None:
         await SqliteStorage(tmp_path).open()
 
 
+async def test_a_client_does_not_create_what_it_looks_for(path: Path) -> None:
+    with pytest.raises(SettingsError, match="there is no store at"):
+        await open_storage(f"sqlite:///{path}", create=False).open()
+    assert list_of(path.parent) == []
+    await created(path)
+    storage = open_storage(f"sqlite:///{path}", create=False)
+    await storage.open()
+    await storage.close()
+
+
 # --- files that are not ours -------------------------------------------------------------------
 
 
 async def test_a_garbage_file_is_left_alone(path: Path) -> None:
-    path.write_bytes(b"not a database " * 1000)
+    before = write(path, 0, b"not a database " * 1000)
     assert "not a Tenuto store" in await refused(path, StorageCorruptError)
-    assert path.read_bytes() == b"not a database " * 1000
+    assert content(path) == before
 
 
 async def test_a_database_of_another_program_is_left_alone(path: Path) -> None:
     with sqlite3.connect(path) as other:
         other.execute("CREATE TABLE customers (name TEXT)")
     other.close()
-    before = path.read_bytes()
+    before = content(path)
     assert "another program" in await refused(path, StorageCorruptError)
-    assert path.read_bytes() == before
+    assert content(path) == before
 
 
 async def test_a_newer_schema_is_refused(path: Path) -> None:
@@ -138,8 +149,7 @@ async def test_missing_tables_are_named(path: Path) -> None:
 
 async def test_a_truncated_store_is_corrupt(path: Path) -> None:
     await created(path)
-    with path.open("r+b") as file:
-        file.truncate(3 * 4096)
+    os.truncate(path, 3 * 4096)
     await refused(path, StorageCorruptError)
 
 
@@ -149,14 +159,26 @@ async def test_a_broken_page_is_corrupt_when_it_is_read(path: Path) -> None:
     rows = [record(iid, input='"x"' * 500) for iid in range(1, 200)]
     await owner.commit(instances=rows)
     await storage.close()
-    with path.open("r+b") as file:
-        for page in range(30, 60):
-            file.seek(page * 4096)
-            file.write(b"\xff" * 4096)
+    write(path, 30 * 4096, b"\xff" * 4096 * 30)
     await storage.open()
     with pytest.raises(StorageCorruptError, match="backup"):
         await storage.load_instances([row.iid for row in rows])
     await storage.close()
+
+
+def list_of(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+def content(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def write(path: Path, offset: int, data: bytes) -> bytes:
+    with path.open("r+b" if path.exists() else "wb") as file:
+        file.seek(offset)
+        file.write(data)
+    return data
 
 
 async def created(path: Path) -> None:
@@ -179,7 +201,7 @@ SECOND = "CREATE TABLE added (x INTEGER) STRICT; INSERT INTO added VALUES (42);"
 @pytest.fixture
 def newer(monkeypatch: pytest.MonkeyPatch) -> None:
     """A Tenuto with a second migration."""
-    monkeypatch.setattr(database, "MIGRATIONS", [*database.MIGRATIONS, SECOND])
+    monkeypatch.setattr(database, "MIGRATIONS", [*MIGRATIONS, SECOND])
 
 
 async def filled(path: Path) -> object:
@@ -209,7 +231,7 @@ async def test_a_failed_migration_changes_nothing(
 ) -> None:
     before = await filled(path)
     with monkeypatch.context() as patched:
-        broken = [*database.MIGRATIONS, f"{SECOND} SELECT no_such_thing();"]
+        broken = [*MIGRATIONS, f"{SECOND} SELECT no_such_thing();"]
         patched.setattr(database, "MIGRATIONS", broken)
         with pytest.raises(StorageError, match="no_such_thing"):
             await SqliteStorage(path).open()
@@ -245,85 +267,73 @@ async def test_two_processes_may_create_the_store_at_once(path: Path) -> None:
 
 
 @pytest.fixture
-def as_nobody(tmp_path: Path) -> Iterator[None]:
-    """Root may write everywhere, so tests of rights run as nobody."""
-    if os.geteuid() != 0:
-        yield
-        return
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == 0 and "pytest" in str(folder):
-            folder.chmod(0o755)
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
+def rights(tmp_path: Path) -> Iterator[Callable[[int, int], None]]:
+    """Sets the modes of the folder and its files, for a user who is not root."""
+    is_root = os.geteuid() == 0
+
+    def change(folder: int, files: int) -> None:
+        tmp_path.chmod(folder)
+        for file in tmp_path.iterdir():
+            file.chmod(files)
+        if is_root:
+            for parent in tmp_path.parents:
+                if "pytest" in str(parent):
+                    parent.chmod(0o755)
+            os.seteuid(NOBODY)
+
+    yield change
+    if is_root:
         os.seteuid(0)
+    tmp_path.chmod(0o755)
 
 
-def close_folder(folder: Path) -> None:
-    euid = os.geteuid()
-    if os.getuid() == 0:
-        os.seteuid(0)
-    folder.chmod(0o555)
-    for file in folder.iterdir():
-        file.chmod(0o444)
-    os.seteuid(euid)
-
-
-@pytest.mark.usefixtures("as_nobody")
-async def test_an_unwritable_folder_is_named(tmp_path: Path) -> None:
-    close_folder(tmp_path)
-    text = await refused(tmp_path / "hub.db", StorageReadOnlyError)
+async def test_an_unwritable_folder_is_named(
+    path: Path, rights: Callable[[int, int], None]
+) -> None:
+    rights(0o555, 0o444)
+    text = await refused(path, StorageReadOnlyError)
     assert "right to write" in text
 
 
 async def test_a_read_only_file_can_be_read_but_not_written(
-    path: Path, request: pytest.FixtureRequest
+    path: Path, rights: Callable[[int, int], None]
 ) -> None:
     before = await filled(path)
-    path.parent.chmod(0o777)
-    path.with_name("hub.db.owner").unlink()
-    request.getfixturevalue("as_nobody")
-    path.parent.chmod(0o777) if os.getuid() != 0 else None
-    make_read_only(path)
+    rights(0o777, 0o444)
     storage = SqliteStorage(path)
     await storage.open()
     assert await everything(storage) == before
-    for write in (
+    for attempt in (
         storage.acquire(HOST),
         storage.start_instance(record(0, "x")),
         storage.append([message("m2")]),
     ):
         with pytest.raises(StorageReadOnlyError):
-            await write
+            await attempt
     assert await everything(storage) == before
     await storage.close()
 
 
-def make_read_only(path: Path) -> None:
-    euid = os.geteuid()
-    if os.getuid() == 0:
-        os.seteuid(0)
-        path.parent.chmod(0o777)
-    path.chmod(0o444)
-    os.seteuid(euid)
-
-
 async def test_an_owner_file_that_cannot_be_written_is_read_only(
-    path: Path, request: pytest.FixtureRequest
+    path: Path, rights: Callable[[int, int], None]
 ) -> None:
+    await filled(path)
     storage = SqliteStorage(path)
     await storage.open()
-    close_folder(path.parent)
-    request.getfixturevalue("as_nobody")
+    rights(0o555, 0o444)
     with pytest.raises(StorageReadOnlyError, match="cannot own"):
         await storage.acquire(HOST)
     await storage.close()
 
 
-async def test_a_path_that_cannot_be_opened(path: Path) -> None:
-    path.symlink_to(path.parent / "loop")
-    (path.parent / "loop").symlink_to(path)
-    storage = SqliteStorage(path)
+@pytest.fixture
+def loop_of_links(path: Path) -> Path:
+    path.symlink_to("loop")
+    path.with_name("loop").symlink_to(path)
+    return path
+
+
+async def test_a_path_that_cannot_be_opened(loop_of_links: Path) -> None:
+    storage = SqliteStorage(loop_of_links)
     with pytest.raises(StorageUnavailableError, match="cannot be opened"):
         await storage.open()

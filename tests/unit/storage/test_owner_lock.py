@@ -8,7 +8,7 @@ import pytest
 
 from tenuto.engine.ports import HostIdentity
 from tenuto.model.errors import StorageOwnedError, StorageUnavailableError
-from tenuto.storage.sqlite import SqliteStorage, writer
+from tenuto.storage.sqlite import SqliteStorage
 from tenuto.storage.sqlite.lock import OwnerLock
 from tests.conformance.storage_suite import Owner
 
@@ -33,11 +33,14 @@ async def test_one_owner_the_second_host_is_told_of_the_first(tmp_path: Path) ->
     await first.storage.close()
 
 
-async def test_one_owner_another_name_of_the_file_is_the_same_store(tmp_path: Path) -> None:
+async def test_one_owner_another_name_of_the_file_is_the_same_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "hub.db"
     first = await Owner.of(SqliteStorage(path))
     (tmp_path / "link.db").symlink_to(path)
-    second = SqliteStorage(os.path.relpath(tmp_path / "link.db"))
+    monkeypatch.chdir(tmp_path)
+    second = SqliteStorage("link.db")
     await second.open()
     with pytest.raises(StorageOwnedError):
         await second.acquire(HostIdentity(owner="b", description=""))
@@ -59,9 +62,7 @@ async def test_release_of_some_partitions_keeps_the_lock(tmp_path: Path) -> None
     await second.close()
 
 
-async def test_a_failed_acquire_leaves_the_lock_free(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_failed_acquire_leaves_the_lock_free(tmp_path: Path) -> None:
     first = SqliteStorage(tmp_path / "hub.db")
     await first.open()
     await first._write(lambda one: one.connection.set_busy_timeout(0))

@@ -3,6 +3,8 @@
 import asyncio
 import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,13 +13,13 @@ from tenuto.model.errors import StorageError
 from tenuto.storage.sqlite import SqliteStorage, changes
 from tenuto.storage.sqlite.changes import ChangeWatcher
 from tenuto.storage.sqlite.worker import Worker
-from tests.conformance.storage_suite import Owner, message, turn
+from tests.conformance.storage_suite import Owner, message, turn, until
 
 
 async def test_jobs_run_in_order_on_one_thread() -> None:
     worker = Worker("jobs")
     seen: list[object] = []
-    futures = [worker.submit(lambda number=number: seen.append(number)) for number in range(100)]
+    futures = [worker.submit(partial(seen.append, number)) for number in range(100)]
     thread = await worker.submit(threading.current_thread)
     await asyncio.gather(*futures)
     assert seen == list(range(100))
@@ -27,7 +29,7 @@ async def test_jobs_run_in_order_on_one_thread() -> None:
     assert seen[-1] == "end"
     assert not thread.is_alive()
     with pytest.raises(StorageError, match="closed"):
-        worker.submit(lambda: None)
+        await worker.submit(lambda: None)
 
 
 async def test_an_error_goes_to_the_caller_and_the_thread_lives_on() -> None:
@@ -38,7 +40,7 @@ async def test_an_error_goes_to_the_caller_and_the_thread_lives_on() -> None:
         await worker.submit(sys.exit)
     assert await worker.submit(lambda: 5) == 5
     with pytest.raises(ZeroDivisionError):
-        await worker.stop(lambda: print(1 // 0))
+        await worker.stop(partial(divmod, 1, 0))
 
 
 async def test_a_cancelled_caller_harms_nobody() -> None:
@@ -79,8 +81,8 @@ def test_a_loop_that_is_gone_harms_nobody() -> None:
 
     async def main() -> Worker:
         worker = Worker("jobs")
-        worker.submit(gate.wait)
-        worker.submit(seen.set)
+        worker.submit(gate.wait).cancel()
+        worker.submit(seen.set).cancel()
         return worker
 
     worker = asyncio.run(main())
@@ -93,13 +95,6 @@ def test_a_loop_that_is_gone_harms_nobody() -> None:
 
 
 # --- the log and its watcher -------------------------------------------------------------------
-
-
-async def until(condition: object) -> None:
-    assert callable(condition)
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def test_the_log_is_folded_in_and_then_emptied(tmp_path: Path) -> None:
@@ -140,6 +135,21 @@ async def test_a_reader_in_the_way_delays_the_checkpoint_only(tmp_path: Path) ->
     await owner.storage.close()
 
 
+async def test_a_reader_in_the_way_leaves_the_log_long(tmp_path: Path) -> None:
+    owner = await Owner.of(SqliteStorage(tmp_path / "hub.db"))
+    other = SqliteStorage(tmp_path / "hub.db")
+    await other.open()
+    await owner.commit(history=[turn(1, 0)])
+    await other._read(lambda one: one.execute("BEGIN").execute("SELECT * FROM hub").fetchall())
+    hub = owner.storage._hub  # type: ignore[attr-defined]
+    await until(lambda: hub.writer._unsaved_since is None and hub.writer._log_since is None)
+    assert (tmp_path / "hub.db-wal").stat().st_size > 0
+    await other._read(lambda one: one.execute("COMMIT"))
+    await owner.commit(history=[turn(1, 1)])
+    await other.close()
+    await owner.storage.close()
+
+
 async def test_waiting_costs_nothing_an_idle_store_is_not_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,11 +157,17 @@ async def test_waiting_costs_nothing_an_idle_store_is_not_asked(
     owner = await Owner.of(SqliteStorage(tmp_path / "hub.db"))
     asked: list[int] = []
     hub = owner.storage._hub  # type: ignore[attr-defined]
-    real = hub._data_version
+    real: Callable[[], asyncio.Future[int]] = hub._data_version
     watcher = hub.watcher
-    monkeypatch.setattr(watcher, "_data_version", lambda: (asked.append(1), real())[1])
+
+    def counted() -> asyncio.Future[int]:
+        asked.append(1)
+        return real()
+
+    monkeypatch.setattr(watcher, "_data_version", counted)
     changed: list[int] = []
     owner.storage.on_change(lambda: changed.append(1))
+    owner.storage.on_change(lambda: changed.append(2))
     await until(lambda: hub.writer._log_since is None and hub.writer._unsaved_since is None)
     await asyncio.sleep(0.05)
     before = len(asked)

@@ -31,9 +31,7 @@ _READER_CACHE_KIB = 4 * 1024
 Arguments = dict[str, Any]
 
 
-def value(
-    connection: apsw.Connection, name: str, arguments: Arguments | None = None
-) -> Any:  # noqa: ANN401 - the statement decides
+def value(connection: apsw.Connection, name: str, arguments: Arguments | None = None) -> Any:  # noqa: ANN401 - the statement decides
     """Run a named statement and return its one value, None without a row."""
     row = connection.execute(SQL[name], arguments).fetchone()
     return None if row is None else row[0]
@@ -57,9 +55,9 @@ def transaction(connection: apsw.Connection, kind: str = "IMMEDIATE") -> Iterato
         raise
 
 
-def open_writer(path: str, partitions: int) -> tuple[apsw.Connection, int]:
+def open_writer(path: str, partitions: int, *, create: bool = True) -> tuple[apsw.Connection, int]:
     """Open or create the hub; return the writing connection and the number of partitions."""
-    _check_place(path)
+    _check_place(path, create=create)
     with translated(path, "open"):
         connection = apsw.Connection(path)
         try:
@@ -81,7 +79,11 @@ def open_reader(path: str) -> apsw.Connection:
         return connection
 
 
-def _check_place(path: str) -> None:
+def _check_place(path: str, *, create: bool) -> None:
+    if not create and not Path(path).exists():
+        raise SettingsError(
+            f"there is no store at {path!r}; correct its URL, or start a host, which makes it"
+        )
     if path == MEMORY:
         return
     folder = Path(path).parent

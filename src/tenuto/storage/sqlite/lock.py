@@ -107,7 +107,7 @@ else:
             return False
         return True
 
-    def _forget_in_child() -> None:
+    def _forget_in_child() -> None:  # pragma: no cover - runs where nothing is measured
         # A forked child shares the lock; if it lived on, it would keep it after our death.
         for lock in list(_held):
             lock.forget()

@@ -92,7 +92,7 @@ def _shorter_values(connection: apsw.Connection) -> Iterator[None]:
 
 
 def _text(keys: Sequence[Any]) -> str:
-    return msgspec.json.encode(keys).decode()
+    return msgspec.json.encode(list(keys)).decode()
 
 
 # --- instances ---------------------------------------------------------------------------------

@@ -44,8 +44,9 @@ T = TypeVar("T")
 class _Hub:
     """An opened store: two connections and the threads that use them."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, create: bool) -> None:
         self.path = path
+        self.create = create
         self.writer: Writer | None = None
         self.writing = Worker("tenuto-sqlite-writer", self._upkeep)
         self.reading = self.writing if path == MEMORY else Worker("tenuto-sqlite-reader")
@@ -64,7 +65,7 @@ class _Hub:
         return partitions
 
     def _open_writer(self, partitions: int) -> int:
-        connection, partitions = open_writer(self.path, partitions)
+        connection, partitions = open_writer(self.path, partitions, create=self.create)
         self.writer = Writer(self.path, connection)
         return partitions
 
@@ -102,18 +103,22 @@ class SqliteStorage:
     Args:
         path: The file; created when it does not exist, its folder is not.
         partitions: Number of partitions of a hub that is created here.
+        create: Whether a file that does not exist is made.
 
     Example:
         ``storage = SqliteStorage("orders.db"); await storage.open()``
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, partitions: int = 1) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, partitions: int = 1, create: bool = True
+    ) -> None:
         if partitions < 1:
             raise SettingsError(f"a store needs at least 1 partition, got {partitions}")
         given = os.fspath(path)
         # The real path, so that every name of the file leads to the same lock.
         self._path = MEMORY if given == MEMORY else os.path.realpath(given)
         self._partitions = partitions
+        self._create = create
         self._hub: _Hub | None = None
         self._info: HubInfo | None = None
         self._callbacks: list[Callable[[], None]] = []
@@ -124,7 +129,7 @@ class SqliteStorage:
         """Open or create the hub and bring its schema up to date."""
         if self._info is not None:
             return self._info
-        hub = _Hub(self._path)
+        hub = _Hub(self._path, create=self._create)
         try:
             partitions = await hub.open(self._partitions)
         except BaseException:

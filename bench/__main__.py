@@ -1,0 +1,121 @@
+"""Measures Tenuto: ``python -m bench``. See docs/benchmarks.md."""
+
+import argparse
+import shlex
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from bench.catalogue import FIGURES, Figure, Scale
+from bench.machine import describe, load_average
+from bench.report import Before, before_of, print_report
+from bench.results import FigureResult, Run, from_file, to_lines
+from bench.runner import Runner
+
+_BUDGET_SECONDS = 280.0
+"""`make bench` takes at most 5 minutes."""
+
+_WIDTH_OF_A_FILE = 150
+
+
+def main() -> int:
+    parser = _parser()
+    options = parser.parse_args()
+    if options.list:
+        _print_list()
+        return 0
+    scale = Scale.QUICK if options.quick else Scale.FULL if options.full else Scale.STANDARD
+    before = _read_before(parser, options.compare)
+    run, figures = _measure(options, scale)
+    console = Console()
+    if not console.is_terminal:
+        console.width = _WIDTH_OF_A_FILE
+    print_report(console, run, figures, before)
+    lines = "".join(f"{line}\n" for line in to_lines(run, figures))
+    if options.json is None:
+        sys.stdout.write(lines)
+    else:
+        options.json.write_text(lines)
+    return 1 if any(not one.repetitions and not _is_skipped(one) for one in figures) else 0
+
+
+def _measure(options: argparse.Namespace, scale: Scale) -> tuple[Run, list[FigureResult]]:
+    folder = options.dir.resolve()
+    began = time.monotonic()
+    machine = describe(folder)
+    budget = _BUDGET_SECONDS if scale is Scale.STANDARD else None
+    runner = Runner(folder, scale, budget, _tell)
+    figures = runner.measure(_chosen(options.only, scale), options.repetitions)
+    run = Run(
+        machine=machine,
+        scale=scale,
+        command=shlex.join(["python", "-m", "bench", *sys.argv[1:]]),
+        seconds=round(time.monotonic() - began, 1),
+        load_at_end=load_average(),
+    )
+    return run, figures
+
+
+def _chosen(only: list[str] | None, scale: Scale) -> list[Figure]:
+    if only:
+        return [figure for figure in FIGURES if figure.name in only]
+    return [figure for figure in FIGURES if scale is not Scale.STANDARD or not figure.full_only]
+
+
+def _is_skipped(result: FigureResult) -> bool:
+    return (result.problem or "").startswith("skipped")
+
+
+def _read_before(parser: argparse.ArgumentParser, path: Path | None) -> Before | None:
+    if path is None:
+        return None
+    try:
+        return before_of(from_file(path)[1])
+    except (OSError, ValueError, msgspec.DecodeError) as error:
+        parser.error(f"--compare {path}: not a file that --json wrote ({error})")
+
+
+def _print_list() -> None:
+    for figure in FIGURES:
+        mark = " (only with --full or --only)" if figure.full_only else ""
+        print(f"{figure.name:22} {figure.title}{mark}")
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    scale = parser.add_mutually_exclusive_group()
+    scale.add_argument("--full", action="store_true", help="all figures, however long it takes")
+    scale.add_argument("--quick", action="store_true", help="a smoke run; its figures mean nothing")
+    parser.add_argument(
+        "--only",
+        action="append",
+        metavar="NAME",
+        choices=[figure.name for figure in FIGURES],
+        help="this figure; may be given several times",
+    )
+    parser.add_argument("--list", action="store_true", help="name the figures and stop")
+    parser.add_argument("--repetitions", type=int, metavar="N", help="instead of 3")
+    parser.add_argument(
+        "--dir",
+        type=Path,
+        default=Path(),
+        help="the stores are made in a folder in it; the current folder by default",
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the JSON lines here, not below the table"
+    )
+    parser.add_argument(
+        "--compare", type=Path, metavar="FILE", help="show what changed since a --json FILE"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,234 @@
+"""What is measured: one figure each, with its load, its values and what we want of them."""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from msgspec import Struct, structs
+
+
+class Scale(enum.StrEnum):
+    """How much is measured.
+
+    ``QUICK`` shows that everything runs (its figures mean nothing), ``STANDARD`` is `make bench`,
+    ``FULL`` is `make bench-full`.
+    """
+
+    QUICK = enum.auto()
+    STANDARD = enum.auto()
+    FULL = enum.auto()
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What a child process is told to do.
+
+    Attributes:
+        load: A key of ``bench.loads.LOADS``.
+        orchestrator: Name of the orchestrator.
+        count: Orchestrations in the measured part.
+        width: Activities in each, its input; 0 for an orchestrator without input.
+        concurrency: Orchestrations in flight.
+        warm_up: Orchestrations before the measured part.
+        idle_seconds: How long to watch a host that has nothing to do.
+    """
+
+    load: str
+    orchestrator: str = "hello_3"
+    count: int = 1
+    width: int = 0
+    concurrency: int = 1
+    warm_up: int = 100
+    idle_seconds: float = 10.0
+
+
+class Target(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What we want of a value; ``aim`` is what we would like."""
+
+    at_least: float | None = None
+    at_most: float | None = None
+    aim: float | None = None
+
+    def is_reached(self, value: float) -> bool:
+        return (self.at_least is None or value >= self.at_least) and (
+            self.at_most is None or value <= self.at_most
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value:
+    """One number of a figure. Its key names what the child reports."""
+
+    key: str
+    label: str
+    unit: str
+    target: Target | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A load and the values that are read from it.
+
+    Attributes:
+        quick: What differs from ``plan`` in a smoke run.
+        repetitions: Fresh processes, each with a store of its own; more with ``full``.
+        full_only: Left out of `make bench`.
+        slow_fsync: Runs with 2 ms added to every fsync.
+        timeout: Seconds after which a process is given up.
+    """
+
+    name: str
+    title: str
+    plan: Plan
+    values: tuple[Value, ...]
+    quick: Mapping[str, int | float] = field(default_factory=dict)
+    repetitions: int = 3
+    full_only: bool = False
+    slow_fsync: bool = False
+    timeout: float = 120.0
+
+    def plan_for(self, scale: Scale) -> Plan:
+        return structs.replace(self.plan, **self.quick) if scale is Scale.QUICK else self.plan
+
+    def repetitions_for(self, scale: Scale) -> int:
+        if scale is Scale.QUICK:
+            return 1
+        return max(3, self.repetitions) if scale is Scale.FULL else self.repetitions
+
+
+def rate(unit: str, target: Target | None = None) -> Value:
+    return Value(key="rate", label=unit, unit="/s", target=target)
+
+
+def share(target: Target | None = None) -> Value:
+    return Value(key="raw_share", label="of the raw store", unit="%", target=target)
+
+
+_SHARE = share(Target(at_least=20, aim=40))
+
+
+def _hello(length: int, at_least: float, kind: str = "sync", *, slow_fsync: bool = False) -> Figure:
+    suffix = ("" if kind == "sync" else f"-{kind}") + ("-slow-fsync" if slow_fsync else "")
+    title = f"hello sequence of {length}, {kind} activities, 1,000 concurrent"
+    return Figure(
+        name=f"hello-{length}{suffix}",
+        title=title + (", 2 ms added to every fsync" if slow_fsync else ""),
+        plan=Plan(
+            load="closed_loop",
+            orchestrator=f"hello_{length}" + ("" if kind == "sync" else f"_{kind}"),
+            count=10_000,
+            concurrency=1_000,
+            warm_up=2_000,
+        ),
+        quick={"count": 300, "concurrency": 100, "warm_up": 100},
+        values=(
+            rate("orchestrations", Target(at_least=at_least)),
+            share() if slow_fsync else _SHARE,
+        ),
+        full_only=kind == "async",
+        slow_fsync=slow_fsync,
+    )
+
+
+def _fan_out(orchestrations: int, width: int, rounds: int, target: Target | None = None) -> Figure:
+    return Figure(
+        name=f"fan-out-{orchestrations}x{width}",
+        title=f"fan-out, {orchestrations:,} x {width:,} sync activities",
+        plan=Plan(
+            load="closed_loop",
+            orchestrator="fan_out",
+            count=rounds * orchestrations,
+            width=width,
+            concurrency=orchestrations,
+            warm_up=orchestrations,
+        ),
+        quick={"count": orchestrations, "width": min(width, 200)},
+        values=(rate("activities", target), share()),
+        full_only=width >= 100_000,
+    )
+
+
+_LATENCY = Figure(
+    name="latency",
+    title="one at a time, 3 sync activities",
+    plan=Plan(load="latency", count=500, warm_up=200),
+    quick={"count": 30, "warm_up": 10},
+    values=(
+        Value(key="p50_ms", label="p50", unit="ms", target=Target(at_most=1.5)),
+        Value(key="p95_ms", label="p95", unit="ms", target=Target(at_most=4)),
+    ),
+)
+
+_SEQUENTIAL = Figure(
+    name="sequential",
+    title="2,000 and 4,000 sync activities after one another in one orchestration",
+    plan=Plan(load="sequential", orchestrator="chain", width=2_000, warm_up=1),
+    quick={"width": 100},
+    values=(
+        Value(key="seconds", label="2,000", unit="s", target=Target(at_most=0.5)),
+        Value(key="twice_seconds", label="4,000", unit="s"),
+        Value(key="growth", label="4,000 : 2,000", unit="x", target=Target(at_most=2.2)),
+    ),
+)
+
+_STARTS = Figure(
+    name="starts",
+    title="starts of an orchestrator that returns at once, 1,000 concurrent",
+    plan=Plan(
+        load="starts", orchestrator="nothing", count=20_000, concurrency=1_000, warm_up=5_000
+    ),
+    quick={"count": 500, "concurrency": 100, "warm_up": 100},
+    values=(rate("starts", Target(at_least=20_000)), share()),
+)
+
+_SLEEPERS = Figure(
+    name="sleepers",
+    title="100,000 instances that sleep until one moment",
+    plan=Plan(
+        load="sleepers",
+        orchestrator="sleep_until",
+        count=100_000,
+        concurrency=1_000,
+        warm_up=2_000,
+    ),
+    quick={"count": 500, "concurrency": 100, "warm_up": 100, "idle_seconds": 0.5},
+    values=(
+        Value(key="rate", label="starts", unit="/s"),
+        Value(key="rss_mib", label="memory (RSS)", unit="MiB", target=Target(at_most=150)),
+        Value(key="pss_mib", label="memory (PSS)", unit="MiB"),
+        Value(key="idle_cpu", label="idle CPU", unit="%", target=Target(at_most=1)),
+        Value(key="idle_queries", label="idle queries", unit="/s", target=Target(at_most=2)),
+        Value(key="awake_seconds", label="all awake after", unit="s", target=Target(at_most=30)),
+        Value(key="peak_mib", label="peak memory (RSS)", unit="MiB"),
+    ),
+    repetitions=1,
+    timeout=300.0,
+)
+
+_RAW_STORE = Figure(
+    name="raw-store",
+    title="the history rows of hello sequences of 3, written by a plain loop, 200 a statement",
+    plan=Plan(load="raw_store", count=10_000, concurrency=1_000, warm_up=0),
+    quick={"count": 300, "concurrency": 100},
+    values=(
+        Value(key="rate", label="hello sequences of 3", unit="/s"),
+        Value(key="row_rate", label="rows", unit="/s"),
+        Value(key="bound_row_rate", label="rows, as bound values", unit="/s"),
+    ),
+)
+
+FIGURES = (
+    _RAW_STORE,
+    _hello(3, 10_000),
+    _hello(5, 6_000),
+    _hello(3, 10_000, "async"),
+    _hello(5, 6_000, "async"),
+    _hello(3, 5_000, slow_fsync=True),
+    _STARTS,
+    _fan_out(1, 1_000, 10),
+    _fan_out(10, 100, 10),
+    _fan_out(1, 10_000, 3, Target(at_least=50_000)),
+    _fan_out(1, 100_000, 1, Target(at_least=50_000)),
+    _LATENCY,
+    _SEQUENTIAL,
+    _SLEEPERS,
+)

@@ -1,0 +1,223 @@
+"""Between engine and virtual clock: when is the host at rest, and what comes next.
+
+Also the gateway that lets time pass while somebody waits for a result: the clock jumps to the next
+due moment only when the host is at rest, no client request is open, and no result that is waited
+for is there already. So a test's own code always runs at the time it was woken at.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from tenuto.client.gateway import Gateway
+from tenuto.engine.engine import Engine
+from tenuto.engine.ports import InstancePage, InstanceQuery
+from tenuto.engine.starts import StartRequest
+from tenuto.model.errors import TenutoError
+from tenuto.model.status import InstanceRecord
+from tenuto.testing.clock import VirtualClock
+
+_FAR: Final = 1 << 62
+_PASSES: Final = 5
+"""Passes of the loop that must find the host at rest: what was just answered may ask again."""
+_PAUSE_SECONDS: Final = 0.0005
+_PATIENCE_SECONDS: Final = 10.0
+
+
+class EngineDriver:
+    """An engine as the virtual clock sees it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.open_requests = 0
+
+    def is_quiet(self, *, with_activities: bool = True) -> bool:
+        """Whether nothing can happen before time moves or somebody asks for something."""
+        engine = self._engine
+        if self.open_requests:
+            return False
+        if engine.pipeline.unavailable is not None:
+            return True  # between two tries of a commit: time must pass
+        if with_activities:
+            return engine.is_idle
+        return engine.is_settled and engine.starts.is_idle and not engine.reads
+
+    async def rest(self, *, with_activities: bool = True) -> None:
+        """Wait until the host is at rest.
+
+        Raises:
+            TenutoError: an activity is still running after ten seconds of real time.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _PATIENCE_SECONDS
+        passes = 0
+        while passes < _PASSES:
+            if self.is_quiet(with_activities=with_activities):
+                passes += 1
+                await asyncio.sleep(0)
+                continue
+            passes = 0
+            await self._wait_a_little(with_activities=with_activities)
+            if loop.time() > deadline:
+                raise TenutoError(
+                    f"the host does not come to rest: {self._engine.running} activities run, "
+                    f"{self.open_requests} requests are open after {_PATIENCE_SECONDS:.0f} s of "
+                    "real time; with_activities=False lets time pass while activities run"
+                )
+
+    async def _wait_a_little(self, *, with_activities: bool) -> None:
+        """Let the threads work; most often they need a few passes of the loop at most."""
+        for _ in range(20):
+            await asyncio.sleep(0)
+            if self.is_quiet(with_activities=with_activities):
+                return
+        await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def next_wake(self) -> int | None:
+        """The first moment at which a stored instance is due."""
+        engine = self._engine
+        first: int | None = None
+        for partition in engine.partitions:
+            wakes = await engine.storage.due(partition, engine.clock.now(), _FAR)
+            for wake in wakes:
+                first = wake.wake_at if first is None else min(first, wake.wake_at)
+        return first
+
+    async def find(self, instance_ids: list[str]) -> list[InstanceRecord]:
+        """Rows as last committed."""
+        return await self._engine.storage.find(instance_ids)
+
+
+class TimeSkippingGateway:
+    """A client's way into whichever host runs now; waiting for a result lets time pass."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock = clock
+        self._inner: Gateway | None = None
+        self._driver: EngineDriver | None = None
+        self._waited: Counter[str] = Counter()
+        self._waits: set[asyncio.Future[InstanceRecord]] = set()
+        self._turn = asyncio.Lock()
+
+    def connect(self, inner: Gateway, driver: EngineDriver) -> None:
+        """Go to this host from now on."""
+        self._inner = inner
+        self._driver = driver
+
+    def disconnect(self) -> None:
+        """The host is gone; who waits goes on waiting at the next one."""
+        self._inner = self._driver = None
+        for wait in self._waits:
+            wait.cancel()
+
+    @contextmanager
+    def _request(self) -> Iterator[Gateway]:
+        inner, driver = self._inner, self._driver
+        if inner is None or driver is None:
+            raise TenutoError("the test host is not running; use `async with TestHost(app)`")
+        driver.open_requests += 1
+        try:
+            yield inner
+        finally:
+            driver.open_requests -= 1
+
+    async def start(self, request: StartRequest) -> None:
+        """Start an instance; returns when it is durable."""
+        with self._request() as inner:
+            await inner.start(request)
+
+    async def raise_event(self, instance_id: str, name: str, text: str | None) -> None:
+        """Raise an external event."""
+        with self._request() as inner:
+            await inner.raise_event(instance_id, name, text)
+
+    async def terminate(self, instance_id: str, reason: str | None) -> None:
+        """End an instance."""
+        with self._request() as inner:
+            await inner.terminate(instance_id, reason)
+
+    async def suspend(self, instance_id: str, reason: str | None) -> None:
+        """Pause an instance."""
+        with self._request() as inner:
+            await inner.suspend(instance_id, reason)
+
+    async def resume(self, instance_id: str, reason: str | None) -> None:
+        """Let an instance go on."""
+        with self._request() as inner:
+            await inner.resume(instance_id, reason)
+
+    async def purge(self, instance_id: str, *, force: bool) -> bool:
+        """Delete an instance; False when there is none."""
+        with self._request() as inner:
+            return await inner.purge(instance_id, force=force)
+
+    async def get(self, instance_id: str) -> InstanceRecord | None:
+        """The row."""
+        with self._request() as inner:
+            return await inner.get(instance_id)
+
+    async def query(self, query: InstanceQuery) -> InstancePage:
+        """A page of rows."""
+        with self._request() as inner:
+            return await inner.query(query)
+
+    async def history(self, instance_id: str) -> list[bytes]:
+        """The turns of the current execution, as JSON arrays."""
+        with self._request() as inner:
+            return await inner.history(instance_id)
+
+    async def close(self) -> None:
+        """Nothing: the test host opens and closes what it uses."""
+
+    async def wait(self, instance_id: str) -> InstanceRecord:
+        """The row once the instance has ended; time passes meanwhile."""
+        self._waited[instance_id] += 1
+        try:
+            while True:
+                record = await self._wait_here(instance_id)
+                if record is not None:
+                    return record
+        finally:
+            self._waited[instance_id] -= 1
+            if not self._waited[instance_id]:
+                del self._waited[instance_id]
+
+    async def _wait_here(self, instance_id: str) -> InstanceRecord | None:
+        """Wait at the present host; None when it went away."""
+        inner, driver = self._inner, self._driver
+        if inner is None or driver is None:
+            await asyncio.sleep(_PAUSE_SECONDS)
+            return None
+        waiting = asyncio.ensure_future(inner.wait(instance_id))
+        self._waits.add(waiting)
+        try:
+            while not waiting.done():
+                async with self._turn:
+                    if not waiting.done():
+                        await self._skip(driver, waiting)
+            return None if waiting.cancelled() else waiting.result()
+        finally:
+            self._waits.discard(waiting)
+            waiting.cancel()
+
+    async def _skip(self, driver: EngineDriver, waiting: "asyncio.Future[InstanceRecord]") -> None:
+        """Move time by one step, if nothing else is left to do."""
+        for _ in range(_PASSES):
+            if not driver.is_quiet() or waiting.done():
+                await asyncio.wait([waiting], timeout=_PAUSE_SECONDS)
+                return
+            await asyncio.sleep(0)
+        wanted = list(self._waited)
+        records = await driver.find(wanted)
+        if len(records) < len(wanted) or any(one.status.is_finished for one in records):
+            # Somebody is about to get a result and must find the time as it is.
+            await asyncio.wait([waiting], timeout=_PAUSE_SECONDS)
+            return
+        moment = await self._clock.next_moment()
+        if moment is None:
+            await asyncio.wait([waiting], timeout=_PAUSE_SECONDS)  # only a message can help
+        elif driver.is_quiet() and not waiting.done():
+            self._clock.jump(moment)
+            await asyncio.sleep(0)

@@ -1,0 +1,256 @@
+"""The test host: a real host, on a store in memory and virtual time."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Self, TypeVar, TypeVarTuple, overload
+
+from tenuto.client.client import Client, OrchestrationHandle
+from tenuto.engine.ports import Observer, Storage
+from tenuto.functions.registry import FunctionRegistry
+from tenuto.host.host import Host
+from tenuto.host.settings import Settings
+from tenuto.model.codec import decode_turn
+from tenuto.model.errors import InstanceNotFoundError, StorageUnavailableError
+from tenuto.orchestration.references import OrchestratorFunction
+from tenuto.storage.sqlite import SqliteStorage
+from tenuto.testing.clock import START, VirtualClock
+from tenuto.testing.driver import EngineDriver, TimeSkippingGateway
+from tenuto.testing.observer import RecordingObserver
+from tenuto.testing.replaying import check_history
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+MEMORY = "sqlite://"
+
+
+class TestHost:
+    """Runs an app as ``Host`` does, with time in the hands of the test.
+
+    Awaiting a result lets time pass: whenever the host is at rest, the clock jumps to the next
+    moment at which something is due, so that waiting for days takes milliseconds. Otherwise time
+    stands still until ``advance``.
+
+    Args:
+        app: The functions.
+        start: The first moment (aware); 2026-01-01T00:00Z by default.
+        settings: Limits and sizes.
+        observer: Who is told what happens; by default a ``RecordingObserver``.
+        storage: Storage URL or an open store. By default in memory; it lives as long as this
+            object is open, also through ``restart`` and ``crash``.
+
+    Example:
+        ::
+
+            async def test_reminder_comes_after_three_days() -> None:
+                async with TestHost(app) as test:
+                    assert await test.run(remind, "Ada") == "reminded"
+                    assert test.clock.current_time == datetime(2026, 1, 4, tzinfo=UTC)
+    """
+
+    __test__ = False  # not a class of tests, whatever pytest thinks of its name
+
+    def __init__(
+        self,
+        app: FunctionRegistry,
+        *,
+        start: datetime = START,
+        settings: Settings | None = None,
+        observer: Observer | None = None,
+        storage: str | Storage = MEMORY,
+    ) -> None:
+        self.app = app
+        self.clock = VirtualClock(start)
+        self.settings = settings or Settings()
+        self.observer = observer or RecordingObserver()
+        self._kept: _KeptStorage | None = None
+        if storage == MEMORY:
+            storage = self._kept = _KeptStorage(":memory:")
+        self._storage = storage
+        self._gateway = TimeSkippingGateway(self.clock)
+        self._host: Host | None = None
+        self.client = Client(self._gateway, app, self.settings.limits)
+
+    @property
+    def host(self) -> Host:
+        """The host that runs now.
+
+        Raises:
+            RuntimeError: none does.
+        """
+        if self._host is None:
+            raise RuntimeError("the test host is not running; use `async with TestHost(app)`")
+        return self._host
+
+    @property
+    def problems(self) -> list[tuple[str | None, str]]:
+        """What the host complained about; empty with an observer that does not record."""
+        return getattr(self.observer, "problems", [])
+
+    # --- running -------------------------------------------------------------------------------
+
+    @overload
+    async def start(
+        self,
+        orchestrator: OrchestratorFunction[*Ts, T],
+        *args: *Ts,
+        instance_id: str | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> OrchestrationHandle[T]: ...
+    @overload
+    async def start(
+        self,
+        orchestrator: str,
+        *args: Any,
+        instance_id: str | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> OrchestrationHandle[Any]: ...
+    async def start(  # type: ignore[misc]  # mypy wants *Ts here too
+        self,
+        orchestrator: Any,
+        *args: Any,
+        instance_id: str | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> OrchestrationHandle[Any]:
+        """Start an orchestration; ``client.start`` has all the options."""
+        return await self.client.start(orchestrator, *args, instance_id=instance_id, tags=tags)
+
+    @overload
+    async def run(
+        self, orchestrator: OrchestratorFunction[*Ts, T], *args: *Ts, instance_id: str | None = None
+    ) -> T: ...
+    @overload
+    async def run(self, orchestrator: str, *args: Any, instance_id: str | None = None) -> Any: ...  # noqa: ANN401 - a name says nothing about types
+    async def run(  # type: ignore[misc]  # as above
+        self, orchestrator: Any, *args: Any, instance_id: str | None = None
+    ) -> Any:
+        """Run one orchestration to its end and return the result.
+
+        Raises:
+            OrchestrationFailedError: it failed or was terminated.
+        """
+        handle = await self.client.start(orchestrator, *args, instance_id=instance_id)
+        return await handle.result()
+
+    # --- time ----------------------------------------------------------------------------------
+
+    async def advance(self, to: timedelta | datetime, *, with_activities: bool = True) -> None:
+        """Let time pass: ``VirtualClock.advance``."""
+        await self.clock.advance(to, with_activities=with_activities)
+
+    async def idle(self, *, with_activities: bool = True) -> None:
+        """Wait until all that can be done at this moment is done and durable.
+
+        Args:
+            with_activities: Whether running activities belong to that.
+
+        Raises:
+            TenutoError: it takes longer than ten seconds of real time.
+        """
+        await self._driver.rest(with_activities=with_activities)
+
+    # --- replay --------------------------------------------------------------------------------
+
+    async def check_replay(self, instance_id: str) -> None:
+        """Run the instance's code over its stored history; every decision must be the same.
+
+        Stricter than a host: inputs, due times, results and failures are compared as well.
+
+        Raises:
+            NonDeterminismError: with what was recorded and what the code decides now.
+            InstanceNotFoundError: there is no such instance.
+        """
+        storage = self.host.engine.storage
+        record = await storage.get(instance_id)
+        if record is None:
+            raise InstanceNotFoundError(instance_id)
+        turns = [decode_turn(turn) for turn in await storage.history(instance_id)]
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def check() -> None:
+            # Sessions run outside of tasks (ENGINE rule 3).
+            try:
+                check_history(self.app, record, turns, self.settings.limits)
+            except Exception as error:  # noqa: BLE001 - handed to whoever waits
+                done.set_exception(error)
+            else:
+                done.set_result(None)
+
+        asyncio.get_running_loop().call_soon(check)
+        await done
+
+    # --- coming and going ----------------------------------------------------------------------
+
+    async def restart(self) -> None:
+        """Stop the host as a deployment does, and start another one on the same store."""
+        await self._stop()
+        await self._start()
+
+    async def crash(self) -> None:
+        """Throw the host away as a power cut does, and start another one on the same store.
+
+        Nothing is drained, committed, answered or released. Sync activities that run go on in
+        their threads, as calls to other systems would; nobody hears their results.
+        """
+        await self._abandon()
+        await self._start()
+
+    async def __aenter__(self) -> Self:
+        await self._start()
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self._stop()
+        if self._kept is not None:
+            await self._kept.close_for_good()
+
+    async def _start(self) -> None:
+        host = Host(
+            self.app,
+            self._storage,
+            settings=self.settings,
+            clock=self.clock,
+            observer=self.observer,
+        )
+        await host.start()
+        self._host = host
+        self._driver = EngineDriver(host.engine)
+        self.clock.drive(self._driver)
+        self._gateway.connect(host.client.gateway, self._driver)
+
+    async def _stop(self) -> None:
+        host, self._host = self._host, None
+        self._gateway.disconnect()
+        if host is not None:
+            await host.stop()
+        self.clock.drive(None)
+        self.clock.forget_calls()
+
+    async def _abandon(self) -> None:
+        host, self._host = self._host, None
+        self._gateway.disconnect()
+        if host is None:
+            return
+        engine = host.engine
+        await engine.pipeline.stop()
+        await engine.loader.stop()
+        # Clients in this process: their connection broke, they do not know what became of it.
+        engine.abandon(StorageUnavailableError("the host is gone: perhaps done, perhaps not"))
+        engine.discard_all()
+        await engine.runner.stop()
+        self.clock.drive(None)
+        self.clock.forget_calls()
+        # What the system does for a process that dies: its files are closed, its locks dropped.
+        await engine.storage.close()
+
+
+class _KeptStorage(SqliteStorage):
+    """A store in memory that outlives its hosts."""
+
+    async def close(self) -> None:
+        """Stay open: the next host finds everything."""
+
+    async def close_for_good(self) -> None:
+        """The end of the test."""
+        await super().close()

@@ -1,0 +1,77 @@
+"""Strict replay of a stored history: every decision compared in full.
+
+Keeps the promise ``replay_is_pure`` honest in tests. A host compares only what an action is, so
+that a changed input does not strand running instances; here everything must be the same.
+"""
+
+from collections.abc import Sequence
+
+from tenuto.engine.state import state_of
+from tenuto.functions.registry import FunctionRegistry
+from tenuto.model.actions import Action
+from tenuto.model.errors import NonDeterminismError
+from tenuto.model.events import ExecutionCompleted, ExecutionTerminated, HistoryEvent
+from tenuto.model.execution import execution_info
+from tenuto.model.limits import Limits
+from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.orchestration.replay import RecordedTurn, describe, replay, split_turn
+from tenuto.orchestration.session import Session
+
+_ENDED_BY_THE_ENGINE = ("LimitError", "NonDeterminismError", "UnknownFunctionError")
+
+
+def check_history(
+    registry: FunctionRegistry,
+    record: InstanceRecord,
+    turns: Sequence[Sequence[HistoryEvent]],
+    limits: Limits,
+) -> None:
+    """Run an execution's code over its history.
+
+    Raises:
+        NonDeterminismError: a decision differs from the recorded one.
+        UnknownFunctionError: no orchestrator of that name.
+    """
+    info = execution_info(state_of(record), limits)
+    orchestrator = registry.get_orchestrator(record.name)
+
+    def open_session(trace: bool) -> Session:  # noqa: FBT001 - the form that replay asks for
+        return Session(info, orchestrator, registry, trace=trace)
+
+    checked = turns[:-1] if turns and _is_ended_from_outside(turns[-1]) else turns
+    replay(checked, open_session).close()  # the better message, when the kinds of work differ
+    session = open_session(False)
+    try:
+        for number, turn in enumerate(checked, 1):
+            recorded = split_turn(turn)
+            produced = session.run_turn(recorded.timestamp, recorded.incoming, replaying=True)
+            _compare(record, number, recorded, produced.actions)
+    finally:
+        session.close()
+
+
+def _is_ended_from_outside(turn: Sequence[HistoryEvent]) -> bool:
+    """Whether the engine ended the execution: by a request, a limit, or because replay failed."""
+    last = turn[-1]
+    if not isinstance(last, ExecutionCompleted):
+        return False
+    if any(isinstance(event, ExecutionTerminated) for event in turn):
+        return True
+    failure = last.failure_details
+    return (
+        last.orchestration_status is RuntimeStatus.FAILED
+        and failure is not None
+        and failure.error_type.rpartition(".")[2] in _ENDED_BY_THE_ENGINE
+    )
+
+
+def _compare(
+    record: InstanceRecord, number: int, recorded: RecordedTurn, produced: Sequence[Action]
+) -> None:
+    for index, (old, new) in enumerate(zip(recorded.actions, produced, strict=True), 1):
+        if old != new:
+            raise NonDeterminismError(
+                f"replay of instance {record.instance_id!r} ({record.name!r}) decided otherwise in "
+                f"turn {number}, action {index}: history recorded {describe(old)} as {old!r}, the "
+                f"code produced {new!r}"
+            )
