@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from msgspec import Struct, structs
 
@@ -70,9 +70,9 @@ class Figure:
 
     Attributes:
         quick: What differs from ``plan`` in a smoke run.
-        repetitions: Fresh processes, each with a store of its own; more with ``full``.
         full_only: Left out of `make bench`.
         slow_fsync: Runs with 2 ms added to every fsync.
+        beside: Name of a figure; the value ``kept`` is this one's rate as a share of its rate.
         timeout: Seconds after which a process is given up.
     """
 
@@ -81,29 +81,21 @@ class Figure:
     plan: Plan
     values: tuple[Value, ...]
     quick: Mapping[str, int | float] = field(default_factory=dict)
-    repetitions: int = 3
     full_only: bool = False
     slow_fsync: bool = False
+    beside: str | None = None
     timeout: float = 120.0
 
     def plan_for(self, scale: Scale) -> Plan:
         return structs.replace(self.plan, **self.quick) if scale is Scale.QUICK else self.plan
 
-    def repetitions_for(self, scale: Scale) -> int:
-        if scale is Scale.QUICK:
-            return 1
-        return max(3, self.repetitions) if scale is Scale.FULL else self.repetitions
 
-
-def rate(unit: str, target: Target | None = None) -> Value:
+def _rate(unit: str, target: Target | None = None) -> Value:
     return Value(key="rate", label=unit, unit="/s", target=target)
 
 
-def share(target: Target | None = None) -> Value:
+def _share(target: Target | None = None) -> Value:
     return Value(key="raw_share", label="of the raw store", unit="%", target=target)
-
-
-_SHARE = share(Target(at_least=20, aim=40))
 
 
 def _hello(length: int, at_least: float, kind: str = "sync", *, slow_fsync: bool = False) -> Figure:
@@ -115,17 +107,31 @@ def _hello(length: int, at_least: float, kind: str = "sync", *, slow_fsync: bool
         plan=Plan(
             load="closed_loop",
             orchestrator=f"hello_{length}" + ("" if kind == "sync" else f"_{kind}"),
-            count=10_000,
+            count=20_000,
             concurrency=1_000,
             warm_up=2_000,
         ),
         quick={"count": 300, "concurrency": 100, "warm_up": 100},
         values=(
-            rate("orchestrations", Target(at_least=at_least)),
-            share() if slow_fsync else _SHARE,
+            _rate("orchestrations", Target(at_least=at_least)),
+            _share(Target(at_least=20, aim=40)),
         ),
         full_only=kind == "async",
-        slow_fsync=slow_fsync,
+    )
+
+
+def _on_slow_disk(figure: Figure, at_least: float) -> Figure:
+    return replace(
+        figure,
+        name=f"{figure.name}-slow-fsync",
+        title=f"{figure.title}, 2 ms added to every fsync",
+        values=(
+            _rate("orchestrations", Target(at_least=at_least)),
+            Value(key="kept", label=f"of {figure.name}", unit="%", target=Target(at_least=50)),
+            _share(),
+        ),
+        slow_fsync=True,
+        beside=figure.name,
     )
 
 
@@ -142,7 +148,7 @@ def _fan_out(orchestrations: int, width: int, rounds: int, target: Target | None
             warm_up=orchestrations,
         ),
         quick={"count": orchestrations, "width": min(width, 200)},
-        values=(rate("activities", target), share()),
+        values=(_rate("activities", target), _share()),
         full_only=width >= 100_000,
     )
 
@@ -161,7 +167,7 @@ _LATENCY = Figure(
 _SEQUENTIAL = Figure(
     name="sequential",
     title="2,000 and 4,000 sync activities after one another in one orchestration",
-    plan=Plan(load="sequential", orchestrator="chain", width=2_000, warm_up=1),
+    plan=Plan(load="sequential", orchestrator="chain", width=2_000, warm_up=2),
     quick={"width": 100},
     values=(
         Value(key="seconds", label="2,000", unit="s", target=Target(at_most=0.5)),
@@ -177,7 +183,7 @@ _STARTS = Figure(
         load="starts", orchestrator="nothing", count=20_000, concurrency=1_000, warm_up=5_000
     ),
     quick={"count": 500, "concurrency": 100, "warm_up": 100},
-    values=(rate("starts", Target(at_least=20_000)), share()),
+    values=(_rate("starts", Target(at_least=20_000)), _share()),
 )
 
 _SLEEPERS = Figure(
@@ -200,14 +206,13 @@ _SLEEPERS = Figure(
         Value(key="awake_seconds", label="all awake after", unit="s", target=Target(at_most=30)),
         Value(key="peak_mib", label="peak memory (RSS)", unit="MiB"),
     ),
-    repetitions=1,
     timeout=300.0,
 )
 
 _RAW_STORE = Figure(
     name="raw-store",
     title="the history rows of hello sequences of 3, written by a plain loop, 200 a statement",
-    plan=Plan(load="raw_store", count=10_000, concurrency=1_000, warm_up=0),
+    plan=Plan(load="raw_store", count=10_000, concurrency=1_000, warm_up=1),
     quick={"count": 300, "concurrency": 100},
     values=(
         Value(key="rate", label="hello sequences of 3", unit="/s"),
@@ -222,11 +227,11 @@ FIGURES = (
     _hello(5, 6_000),
     _hello(3, 10_000, "async"),
     _hello(5, 6_000, "async"),
-    _hello(3, 5_000, slow_fsync=True),
+    _on_slow_disk(_hello(3, 10_000), 5_000),
     _STARTS,
-    _fan_out(1, 1_000, 10),
-    _fan_out(10, 100, 10),
-    _fan_out(1, 10_000, 3, Target(at_least=50_000)),
+    _fan_out(1, 1_000, 50),
+    _fan_out(10, 100, 50),
+    _fan_out(1, 10_000, 5, Target(at_least=50_000)),
     _fan_out(1, 100_000, 1, Target(at_least=50_000)),
     _LATENCY,
     _SEQUENTIAL,

@@ -49,13 +49,14 @@ def measure(plan: Plan, store: Path) -> loads.Values:
 
 async def _run(plan: Plan, store: Path) -> tuple[int, loads.Values]:
     """The number of the last row of the warm-up, and what was measured after it."""
+    load = loads.LOADS[plan.load]
     observer = CountingObserver()
     async with Host(app, storage=f"sqlite:///{store}", observer=observer) as host:
         await loads.warm_up(host.client, plan)
         last_row = raw_store.last_row(store)
         observer.commits = 0
         with Meter() as meter:
-            values = await loads.LOADS[plan.load](host.client, plan)
+            values = await load(host.client, plan)
         units = loads.units(plan)
         return last_row, meter.values(units) | values | {"commits": observer.commits}
 

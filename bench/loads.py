@@ -13,7 +13,7 @@ Values = dict[str, float]
 Load = Callable[[Client, Plan], Awaitable[Values]]
 Job = Callable[[], Awaitable[object]]
 
-_WARM_UP_WIDTH = 1_000
+_WARM_UP_WIDTH = 2_000
 
 
 async def closed_loop(client: Client, plan: Plan) -> Values:
@@ -81,16 +81,19 @@ async def warm_up(client: Client, plan: Plan) -> None:
 
 
 async def in_lanes(lanes: int, count: int, job: Job) -> None:
-    """Do a job ``count`` times, ``lanes`` of them at once."""
+    """Do a job ``count`` times, ``lanes`` of them at once; the first failure ends it all."""
     remaining = iter(range(count))
 
     async def lane() -> None:
         for _ in remaining:
             await job()
 
-    async with TaskGroup() as group:
-        for _ in range(lanes):
-            group.create_task(lane())
+    try:
+        async with TaskGroup() as group:
+            for _ in range(lanes):
+                group.create_task(lane())
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
 
 
 def _run(client: Client, orchestrator: str, width: int) -> Job:

@@ -13,13 +13,19 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
-from bench.catalogue import Figure, Plan, Scale
+from bench.catalogue import Figure, Scale
 from bench.machine import ROOT
 from bench.results import FigureResult, summarize
 from bench.slow_fsync import VARIABLE, NotPossibleError, compile_library
+
+FAILED: Final = "failed"
+"""How the problem of a figure begins whose process did not do its work."""
+
+_SHOWN_LINES = 20
 
 Tell = Callable[[str], None]
 
@@ -40,34 +46,33 @@ class Runner:
     Args:
         folder: Each process gets a folder in it, for its store.
         scale: How much to measure.
-        budget: Seconds after which no further repetition begins; None for no limit. Each figure
-            is measured once in any case.
+        budget: Seconds; a repetition that would not fit any more is left out. Each figure is
+            measured once in any case.
         tell: Is given a line whenever there is something to say.
     """
 
-    def __init__(self, folder: Path, scale: Scale, budget: float | None, tell: Tell) -> None:
+    def __init__(self, folder: Path, scale: Scale, budget: float, tell: Tell) -> None:
         self._folder = folder
         self._scale = scale
         self._budget = budget
         self._tell = tell
         self._library: Path | None = None
 
-    def measure(self, figures: Sequence[Figure], repetitions: int | None) -> list[FigureResult]:
-        """All figures; ``repetitions`` overrides their own numbers."""
+    def measure(self, figures: Sequence[Figure], repetitions: int) -> list[FigureResult]:
+        """Each figure, so many times, each time in a fresh process with a store of its own."""
         began = time.monotonic()
         all_progress = [_Progress(figure) for figure in figures]
         with _temporary_folder(Path(tempfile.gettempdir())) as tools:
             self._prepare(all_progress, tools)
-            wanted = [repetitions or one.repetitions_for(self._scale) for one in figures]
-            for number in range(max(wanted, default=0)):
-                for progress, most in zip(all_progress, wanted, strict=True):
-                    if number >= most or progress.problem is not None:
+            for number in range(repetitions):
+                for progress in all_progress:
+                    if progress.problem is not None:
                         continue
-                    left = self._left(began)
-                    if number and left is not None and progress.longest > left:
-                        progress.problem = f"stopped after {number} of {most}: out of time"
+                    if number and progress.longest > self._left(began):
+                        progress.problem = f"only {number} of {repetitions}: out of time"
                         continue
-                    self._repeat(progress, f"{number + 1}/{most}")
+                    self._repeat(progress, f"{number + 1}/{repetitions}")
+        _hold_beside(all_progress)
         return [
             summarize(one.figure, self._scale, one.repetitions, one.problem) for one in all_progress
         ]
@@ -83,8 +88,8 @@ class Runner:
                 progress.problem = f"skipped: {error}"
                 self._tell(f"{progress.figure.name}: {progress.problem}")
 
-    def _left(self, began: float) -> float | None:
-        return None if self._budget is None else self._budget - (time.monotonic() - began)
+    def _left(self, began: float) -> float:
+        return self._budget - (time.monotonic() - began)
 
     def _repeat(self, progress: _Progress, which: str) -> None:
         figure = progress.figure
@@ -92,7 +97,7 @@ class Runner:
         try:
             values = self._in_child(figure)
         except ChildProcessError as error:
-            progress.problem = f"failed: {error}"
+            progress.problem = f"{FAILED}: {error}"
             self._tell(f"{figure.name} {which}: {progress.problem}")
             return
         seconds = time.monotonic() - began
@@ -106,17 +111,14 @@ class Runner:
         self._tell(f"{figure.name} {which} ({seconds:.1f} s): {shown}")
 
     def _in_child(self, figure: Figure) -> dict[str, float]:
-        plan: Plan = figure.plan_for(self._scale)
+        plan = msgspec.json.encode(figure.plan_for(self._scale)).decode()
         environment = dict(os.environ)
         if figure.slow_fsync:
             environment[VARIABLE] = str(self._library)
         with _temporary_folder(self._folder) as store:
             try:
                 done = subprocess.run(
-                    [
-                        *(sys.executable, "-m", "bench.child"),
-                        *(msgspec.json.encode(plan).decode(), str(store)),
-                    ],
+                    [sys.executable, "-m", "bench.child", plan, str(store)],
                     cwd=ROOT,
                     env=environment,
                     capture_output=True,
@@ -127,15 +129,28 @@ class Runner:
             except subprocess.TimeoutExpired:
                 raise ChildProcessError(f"no result within {figure.timeout:.0f} s") from None
         if done.returncode != 0:
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            sys.stderr.write(done.stderr)
-            raise ChildProcessError(f"exit code {done.returncode}: {last}")
+            lines = done.stderr.strip().splitlines() or ["no message"]
+            self._tell("\n".join(lines[-_SHOWN_LINES:]))
+            raise ChildProcessError(f"exit code {done.returncode}: {lines[-1]}")
         return msgspec.json.decode(done.stdout, type=dict[str, float])
+
+
+def _hold_beside(all_progress: Sequence[_Progress]) -> None:
+    """Add what is left of another figure's rate, round by round."""
+    rates = {
+        one.figure.name: [repetition["rate"] for repetition in one.repetitions]
+        for one in all_progress
+    }
+    for progress in all_progress:
+        others = rates.get(progress.figure.beside or "", [])
+        for repetition, other in zip(progress.repetitions, others, strict=False):
+            repetition["kept"] = repetition["rate"] / other * 100
 
 
 @contextmanager
 def _temporary_folder(parent: Path) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix=".bench-", dir=parent))
+    (folder / ".gitignore").write_text("*\n")
     try:
         yield folder
     finally:

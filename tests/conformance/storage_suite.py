@@ -1,6 +1,8 @@
 """What every store promises, sentence by sentence of the Storage port.
 
 A backend's test file derives from ``StorageSuite`` and gives a ``backend`` fixture, nothing more.
+Long on purpose: the port is one contract, and whoever writes a backend reads it here from top to
+bottom.
 """
 
 import asyncio

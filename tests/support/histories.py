@@ -1,6 +1,7 @@
 """What must hold for every history, whatever the orchestration did."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TypeVar
 
 from tenuto.model.events import (
@@ -36,7 +37,7 @@ def kinds(events: Sequence[HistoryEvent]) -> list[str]:
 def check_invariants(events: Sequence[HistoryEvent]) -> None:
     """Fail for a history that cannot be: ``exactly_once_turns`` seen from its record."""
     times = [event.timestamp for event in of_type(events, OrchestratorStarted)]
-    assert all(later > earlier for earlier, later in zip(times, times[1:], strict=False)), times
+    assert all(later > earlier for earlier, later in pairwise(times)), times
     assert isinstance(events[0], OrchestratorStarted)
     starts = of_type(events, ExecutionStarted)
     assert len(starts) <= 1

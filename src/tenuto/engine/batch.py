@@ -27,7 +27,8 @@ class Batch(Struct):
     """What the turns since the last commit want written and done.
 
     ``produced`` are messages between instances of this host whose consumer has not taken them
-    yet; one that is taken in the same batch never becomes a row (storage.md 5.4).
+    yet; one that is taken in the same batch never becomes a row (storage.md 5.4). ``starts`` are
+    instances whose row goes ahead of their first turn; each is told whether its id was free.
     """
 
     instances: dict[int, InstanceRecord] = field(default_factory=dict)
@@ -42,6 +43,7 @@ class Batch(Struct):
     turns: list[tuple[Resident, Turn]] = field(default_factory=list)
     to_route: list[InboxRow] = field(default_factory=list)
     acknowledge: list[Callable[[], None]] = field(default_factory=list)
+    starts: list[tuple[Resident, Callable[[bool], None]]] = field(default_factory=list)
 
     @property
     def is_empty(self) -> bool:

@@ -114,11 +114,7 @@ class Commands:
         answer = _Answer()
         key = engine.volatile_id()
         engine.answers[key] = answer
-        resident = engine.residents.named(instance_id)
-        if resident is not None:
-            engine.deliver(resident, make(key))
-        else:
-            engine.loader.want_named(instance_id, make(key))
+        engine.arrivals.dispatch(instance_id, make(key))
         try:
             await answer.future
         finally:

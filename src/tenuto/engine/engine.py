@@ -10,9 +10,11 @@ import itertools
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from msgspec import Raw, structs
 
+from tenuto.engine.arrivals import Arrivals, due_timers
 from tenuto.engine.batch import VOLATILE, Batch
 from tenuto.engine.effects import child_record, reply_to_parent, work_of
 from tenuto.engine.loader import Loader
@@ -26,8 +28,6 @@ from tenuto.engine.ports import (
     CommitResult,
     DeadLetter,
     ForgetBelow,
-    InboxRow,
-    LoadedInstance,
     Observer,
     Runner,
     Session,
@@ -37,17 +37,16 @@ from tenuto.engine.resident import SESSION_BYTES, Resident, Residents
 from tenuto.engine.starts import Starts
 from tenuto.engine.state import InstanceState, start_event, state_of
 from tenuto.engine.timers import HORIZON, TimerQueue
-from tenuto.engine.turn import Turn, TurnRules, failed_turn, seed, take_turn
-from tenuto.model.codec import decode_message, decode_turn, encode
+from tenuto.engine.turn import Turn, TurnRules, failed_turn, take_turn
+from tenuto.model.codec import decode_turn, encode
 from tenuto.model.errors import (
-    InstanceNotFoundError,
+    GuardError,
     NonDeterminismError,
     StorageError,
     TenutoError,
     UnknownFunctionError,
 )
 from tenuto.model.events import (
-    ContinueAsNew,
     EventRaised,
     EventSent,
     ExecutionResumed,
@@ -56,7 +55,6 @@ from tenuto.model.events import (
     TaskCanceled,
     TaskScheduled,
     TimerCreated,
-    TimerFired,
 )
 from tenuto.model.execution import execution_info
 from tenuto.model.failure import failure_of
@@ -68,8 +66,6 @@ from tenuto.model.messages import (
     Resume,
     Start,
     TaskResult,
-    Terminate,
-    TimerDue,
 )
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.orchestration.replay import PYTHON
@@ -98,9 +94,12 @@ class Engine:
         self.options = options
         self.residents = Residents()
         self.partitions: dict[int, Partition] = {}
-        self.timers = TimerQueue(clock, self._look_at)
+        self.arrivals = Arrivals(self)
+        self.timers = TimerQueue(clock, self.arrivals.look_at)
         self.pipeline = CommitPipeline(storage, clock, observer, self._committed, on_lost)
-        self.loader = Loader(storage, self._loaded, self._missing, self._is_congested, on_lost)
+        self.loader = Loader(
+            storage, self.arrivals.loaded, self.arrivals.missing, self._is_congested, on_lost
+        )
         self.starts = Starts(self)
         self.waiters: dict[str, list[Callable[[InstanceRecord | TenutoError], None]]] = {}
         self.answers: dict[str, Callable[[TenutoError | None], None]] = {}
@@ -112,7 +111,8 @@ class Engine:
         self._pump_scheduled = False
         self._sessions = 0
         self._session_bytes = 0
-        self._delivered: set[str] = set()
+        self.delivered: set[str] = set()
+        self.late: set[str] | None = None
         self._messages = 0
         self._origin = ""
         self._iids = itertools.count(1)
@@ -170,19 +170,38 @@ class Engine:
 
     def deliver(self, resident: Resident, message: Message) -> None:
         """Put a message into an instance's inbox."""
-        if message.message_id and not message.message_id.startswith(VOLATILE):
-            if message.message_id in self._delivered:
-                return
-            self._delivered.add(message.message_id)
-        resident.inbox.append(message)
-        self.make_ready(resident)
+        if self.is_new(message):
+            resident.inbox.append(message)
+            self.make_ready(resident)
+
+    def is_new(self, message: Message) -> bool:
+        """Whether no copy of a durable message is in memory; from now on one is."""
+        key = message.message_id
+        if not key or key.startswith(VOLATILE):
+            return True
+        if key in self.delivered:
+            return False
+        self.delivered.add(key)
+        return True
+
+    def forget(self, messages: Sequence[Message]) -> None:
+        """These messages were used up, durably."""
+        for message in messages:
+            if message.message_id:
+                self.delivered.discard(message.message_id)
+                if self.late is not None:
+                    self.late.add(message.message_id)
 
     def make_ready(self, resident: Resident) -> None:
         """Let an instance take a turn soon."""
         if resident.is_queued:
             return
-        if resident.session is None and resident.recorded is None and resident.state.next_turn:
-            self.loader.want(resident.state.iid)
+        state = resident.state
+        is_cold = resident.session is None and resident.recorded is None and state.next_turn
+        if is_cold and not state.is_finished:
+            # What is still being committed cannot be read yet: then the commit comes back here.
+            if not resident.in_flight:
+                self.loader.want(state.iid)
             return
         resident.is_queued = True
         self._ready.append(resident)
@@ -224,10 +243,10 @@ class Engine:
             inbox = resident.held + inbox
             resident.held = []
         if state.is_suspended and any(type(message) is Resume for message in inbox):
-            inbox.extend(_due_timers(state, now))
+            inbox.extend(due_timers(state, now))
         try:
             turn = take_turn(state, inbox, lambda: self._session(resident), now, self._rules)
-        except (NonDeterminismError, UnknownFunctionError) as error:
+        except (NonDeterminismError, GuardError, UnknownFunctionError) as error:
             turn = self._fail(resident, inbox, error, now)
         except Exception as error:  # noqa: BLE001 - ENGINE rule 6: whatever went wrong, discard and retry
             self._close(resident)
@@ -285,7 +304,8 @@ class Engine:
         if turn.inbox.purge:
             batch.purged.append(resident.state.iid)
         if not turn.events:
-            if batch.writes_nothing:  # only duplicates and refusals: nothing to wait for
+            # Only duplicates and refusals: nothing to wait for but turns that led to them.
+            if batch.writes_nothing and all(one.in_flight == 1 for one, _ in batch.turns):
                 self._settle_batch(batch)
             return
         self.residents.used(resident)
@@ -366,7 +386,7 @@ class Engine:
             kept = message
             if not message.message_id or message.message_id.startswith(VOLATILE):
                 kept = _renamed(message, self.next_message_id())
-                self._delivered.add(kept.message_id)
+                self.delivered.add(kept.message_id)
                 batch.produce(kept, resident.state.partition, resident.state.instance_id)
                 if message.message_id:
                     self._acknowledge(message.message_id, batch)
@@ -378,12 +398,13 @@ class Engine:
             error = refused.get(message.message_id)
             if error is None:
                 continue
-            if message.message_id in self.answers:
-                self.answers.pop(message.message_id)(error)
+            answer = self.answers.pop(message.message_id, None)
+            if answer is not None:
+                batch.acknowledge.append(partial(answer, error))
             elif isinstance(message, RaiseEvent):
-                self._bury(message, resident.state.instance_id, str(error), batch)
+                self.bury(message, resident.state.instance_id, str(error), batch)
 
-    def _bury(self, message: Message, instance_id: str, reason: str, batch: Batch) -> None:
+    def bury(self, message: Message, instance_id: str, reason: str, batch: Batch) -> None:
         """A message that nobody can take becomes a dead letter (``no_silent_drop``)."""
         now = self.clock.now()
         batch.dead_letters.append(
@@ -421,9 +442,9 @@ class Engine:
         works: list[ActivityWork] = []
         for resident, turn in batch.turns:
             resident.in_flight -= 1
-            self._forget_delivered(turn.inbox.taken)
+            self.forget(turn.inbox.taken)
             if resident.state.iid in result.refused:
-                self._drop_refused(resident)
+                self._drop_refused(resident, turn.inbox.taken)
                 continue
             if turn.logs:
                 _show(turn.logs)
@@ -433,23 +454,29 @@ class Engine:
             if turn.ending is not None:
                 self._release_ending(resident)
             elif resident.state.status is RuntimeStatus.RUNNING and _resumes(turn):
-                self._take_work_up(resident)
+                self.take_work_up(resident)
             if resident.is_idle:
-                self._settle(resident)
+                self.settle(resident)
+            elif resident.inbox and not resident.in_flight:
+                self.make_ready(resident)
         if works:
             self.start_works(works)
-        for acknowledge in batch.acknowledge:
-            acknowledge()
-        for row in batch.to_route:
-            if row.message_id not in self._delivered:
-                self.route(row)
+        self._release_rest(batch, result)
         if self._ready:
             self.schedule_pump()
 
-    def _forget_delivered(self, taken: Sequence[Message]) -> None:
-        for message in taken:
-            if message.message_id:
-                self._delivered.discard(message.message_id)
+    def _release_rest(self, batch: Batch, result: CommitResult) -> None:
+        """What a batch means besides its turns: starts, answers to clients, messages."""
+        for resident, decide in batch.starts:
+            resident.in_flight -= 1
+            is_free = resident.state.iid not in result.refused
+            if not is_free:
+                self._drop_refused(resident, ())
+            decide(is_free)
+        for acknowledge in batch.acknowledge:
+            acknowledge()
+        for row in batch.to_route:
+            self.arrivals.route(row)
 
     def _acknowledge_all(self, taken: Sequence[Message]) -> None:
         if self.answers:
@@ -506,7 +533,7 @@ class Engine:
         for waiter in self.waiters.pop(record.instance_id, ()):
             waiter(record)
 
-    def _take_work_up(self, resident: Resident) -> None:
+    def take_work_up(self, resident: Resident) -> None:
         """Start open activities that are not running, and arm open timers."""
         state = resident.state
         missing = [
@@ -522,14 +549,25 @@ class Engine:
         for fire_at in state.work.timers.values():
             self.arm(state, fire_at)
 
-    def _drop_refused(self, resident: Resident) -> None:
-        """The id was taken by another process between our look and our commit."""
-        self._close(resident)
-        self.residents.remove(resident)
-        self.observer.problem(resident.state.instance_id, "was started by another process first")
-        parent = resident.state.parent
-        if parent is not None:
-            self.fail_child(resident.state, f"instance id {resident.state.instance_id!r} is taken")
+    def _drop_refused(self, resident: Resident, taken: Sequence[Message]) -> None:
+        """The id was taken by another process between our look and our commit.
+
+        What was sent to the id is for whoever stands under it; its rows are still in the store.
+        """
+        state = resident.state
+        if self.residents.get(state.iid) is resident:
+            self._close(resident)
+            self.let_go(resident)
+            if state.depth:
+                self.partition_for(state.instance_id).count_child(state.root_id, -1)
+            self.fail_child(state, f"instance id {state.instance_id!r} is taken")
+        self.forget(resident.held)
+        self.forget(resident.inbox)
+        for message in (*taken, *resident.held, *resident.inbox):
+            if message.message_id and not isinstance(message, Start):
+                self.arrivals.dispatch(state.instance_id, message)
+        resident.held = []
+        resident.inbox = []
 
     # --- answers from outside ---------------------------------------------------------------------
 
@@ -554,18 +592,6 @@ class Engine:
         if takes_turns:
             self._pump()
 
-    def route(self, row: InboxRow) -> None:
-        """A durable message finds its instance."""
-        message = decode_message(row.message)
-        if isinstance(message, Start) and message.message_id:
-            self.starts.from_message(row.instance_id, message)
-            return
-        resident = self.residents.named(row.instance_id)
-        if resident is not None:
-            self.deliver(resident, message)
-        else:
-            self.loader.want_named(row.instance_id, message if message.message_id else None)
-
     def fail_child(self, child: InstanceState, text: str) -> None:
         """Tell a parent that its child could not be started."""
         parent = child.parent
@@ -579,82 +605,9 @@ class Engine:
         self._send(message, parent.instance_id, self.pipeline.batch)
         self.schedule_pump()
 
-    def _look_at(self, iids: list[int]) -> None:
-        now = self.clock.now()
-        for iid in iids:
-            resident = self.residents.get(iid)
-            if resident is None:
-                self.loader.want(iid)
-                continue
-            due = _due_timers(resident.state, now)
-            if resident.state.next_turn == 0 and resident.state.status is RuntimeStatus.PENDING:
-                due.append(Start(event=start_event(resident.state, PYTHON)))
-            resident.inbox.extend(due)
-            if due:
-                self.make_ready(resident)
-
     # --- coming and going -------------------------------------------------------------------------
 
-    def _loaded(self, loaded: LoadedInstance, messages: list[Message]) -> None:
-        record = loaded.record
-        resident = self.residents.get(record.iid)
-        if resident is None:
-            state = state_of(record)
-            turns = [decode_turn(turn) for turn in loaded.turns]
-            state.follow(turns)
-            resident = self.admit(state, None)
-            resident.size += sum(map(len, loaded.turns))
-        if resident.session is None and not record.status.is_finished:
-            resident.recorded = loaded.turns
-        for row in loaded.inbox:
-            if row.message_id not in self._delivered:
-                self._delivered.add(row.message_id)
-                resident.inbox.append(decode_message(row.message))
-        for message in messages:
-            self.deliver(resident, message)
-        if not resident.state.is_finished:
-            self._resume_work(resident, loaded)
-        if resident.inbox:
-            self.make_ready(resident)
-        elif resident.is_idle:
-            self._settle(resident)
-
-    def _resume_work(self, resident: Resident, loaded: LoadedInstance) -> None:
-        """Derive again what was promised: the start, running activities, due timers."""
-        state = resident.state
-        now = self.clock.now()
-        if state.next_turn == 0 and not any(isinstance(one, Start) for one in resident.inbox):
-            resident.inbox[:0] = self._openings(state, loaded, now)
-        if state.is_suspended:
-            return
-        for message in _due_timers(state, now):
-            if message not in resident.inbox:
-                resident.inbox.append(message)
-        self._take_work_up(resident)
-
-    def _openings(self, state: InstanceState, loaded: LoadedInstance, now: int) -> list[Message]:
-        if state.generation and loaded.previous_turn is not None:
-            last = decode_turn(loaded.previous_turn)[-1]
-            if isinstance(last, ContinueAsNew):
-                return seed(state, last, PYTHON)
-        if state.scheduled_at is not None and state.scheduled_at > now:
-            self.arm(state, state.scheduled_at)
-            return []
-        return [Start(event=start_event(state, PYTHON))]
-
-    def _missing(self, key: str | int, messages: list[Message]) -> None:
-        """Messages to an instance that does not exist (any more)."""
-        batch = self.pipeline.batch
-        for message in messages:
-            if message.message_id in self.answers:
-                self.answers.pop(message.message_id)(InstanceNotFoundError(str(key)))
-                continue
-            batch.consume(message.message_id)
-            if isinstance(message, RaiseEvent):
-                self._bury(message, str(key), f"instance {key!r} does not exist", batch)
-        self.schedule_pump()
-
-    def _settle(self, resident: Resident) -> None:
+    def settle(self, resident: Resident) -> None:
         """Unload what only waits (ENGINE rule 26)."""
         state = resident.state
         if state.is_finished or state.is_suspended:
@@ -671,8 +624,13 @@ class Engine:
     def _unload(self, resident: Resident) -> None:
         self._close(resident)
         for message in resident.held:
-            self._delivered.discard(message.message_id)
+            self.delivered.discard(message.message_id)
+        self.let_go(resident)
+
+    def let_go(self, resident: Resident) -> None:
+        """Take an instance out of memory; what is being read of it now may be too old."""
         self.residents.remove(resident)
+        self.loader.distrust(resident.state.iid)
 
     def _sweep_soon(self) -> None:
         if not self._sweep_scheduled:
@@ -717,20 +675,7 @@ class Engine:
     def _is_congested(self) -> bool:
         return len(self._ready) > _CONGESTED
 
-    # --- replacing a running instance -------------------------------------------------------------
-
-    def replace_when_over(self, resident: Resident, then: Callable[[], None]) -> None:
-        """End an instance in memory, and go on once that is durable."""
-        self.waiters.setdefault(resident.state.instance_id, []).append(
-            lambda _record: _call_soon(then)
-        )
-        if not resident.state.is_finished:
-            self.deliver(resident, Terminate(message_id=self.volatile_id(), reason='"replaced"'))
-
-    def replace_unloaded(self, record: InstanceRecord, then: Callable[[], None]) -> None:
-        """The same for one that is not in memory."""
-        self.waiters.setdefault(record.instance_id, []).append(lambda _record: _call_soon(then))
-        self.loader.want(record.iid, Terminate(message_id=self.volatile_id(), reason='"replaced"'))
+    # --- the end ----------------------------------------------------------------------------------
 
     def abandon(self, error: TenutoError) -> None:
         """Nobody will be answered any more: say so to everyone who waits."""
@@ -756,21 +701,9 @@ def _resumes(turn: Turn) -> bool:
     return any(isinstance(event, ExecutionResumed) for event in turn.inbox.incoming)
 
 
-def _call_soon(then: Callable[[], None]) -> None:
-    asyncio.get_running_loop().call_soon(then)
-
-
 def action_event(action: EventSent) -> EventRaised:
     """The event that arrives when one is sent."""
     return EventRaised(action.name, action.input)
-
-
-def _due_timers(state: InstanceState, now: int) -> list[Message]:
-    return [
-        TimerDue(execution_id=state.execution_id, event=TimerFired(task_id, fire_at))
-        for task_id, fire_at in sorted(state.work.timers.items(), key=lambda item: item[1])
-        if fire_at <= now
-    ]
 
 
 def _is_answered(resident: Resident, sequence: int) -> bool:

@@ -45,9 +45,10 @@ class Lifecycle:
         epoch = self._leases[0].epoch if self._leases else 0
         engine.begin(f"{host.owner}.{epoch}", partitions, next_iid)
         engine.pipeline.start(self._leases)
-        await self._reload(_HOT)
+        # Before anything is loaded: a message must not be found in the inbox a second time.
         for row in inbox:
-            engine.route(row)
+            engine.arrivals.route(row)
+        await self._reload(_HOT)
         engine.storage.on_change(self._outside_change)
 
     async def stop(self, drain_seconds: float) -> None:
@@ -101,6 +102,11 @@ class Lifecycle:
                     engine.loader.want(wake.iid)
                 else:
                     engine.timers.arm(wake.wake_at, wake.iid)
+        # With running activities the row says "now" and not when the next timer is due.
+        for resident in engine.residents:
+            if resident.state.work.activities:
+                for fire_at in resident.state.work.timers.values():
+                    engine.arm(resident.state, fire_at)
         self._reloaded_until = until
         engine.clock.call_at(now + RELOAD, self._reload_soon)
 
@@ -144,13 +150,16 @@ class Lifecycle:
             while True:
                 self._poll_again = False
                 for partition in engine.partitions.values():
+                    # What is used up while we read may still be on the page.
+                    engine.late = set()
                     page = await engine.storage.fetch_inbox(
                         partition.lease.partition, partition.cursor
                     )
                     partition.cursor = page.cursor
                     for row in page.rows:
-                        if not row.message_id.startswith(engine.origin):
-                            engine.route(row)
+                        is_ours = row.message_id.startswith(engine.origin)
+                        if not is_ours and row.message_id not in engine.late:
+                            engine.arrivals.route(row)
                 if not self._poll_again:
                     break
         except StorageUnavailableError as error:
@@ -158,4 +167,5 @@ class Lifecycle:
             clock = engine.clock
             clock.call_at(clock.now() + 1_000_000, self._outside_change)
         finally:
+            engine.late = None
             self._polling = None

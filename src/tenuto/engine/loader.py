@@ -41,6 +41,8 @@ class Loader:
         self._on_failed = on_failed
         self._by_iid: dict[int, list[Message]] = {}
         self._by_id: dict[str, list[Message]] = {}
+        self._reading: set[int] = set()
+        self._distrusted: set[int] = set()
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -61,6 +63,11 @@ class Loader:
         if message is not None:
             waiting.append(message)
         self._begin()
+
+    def distrust(self, iid: int) -> None:
+        """This instance has just left memory: if it is being read, that must be done again."""
+        if iid in self._reading:
+            self._distrusted.add(iid)
 
     async def stop(self) -> None:
         """Stop loading; what waits here is durable or will be derived again."""
@@ -95,11 +102,20 @@ class Loader:
         iids = list(self._by_iid)[:CHUNK]
         if not iids:
             return
-        loaded = await self._storage.load_instances(iids)
-        for instance in loaded:
-            self._on_loaded(instance, self._by_iid.pop(instance.record.iid, []))
-        for iid in set(iids) - {instance.record.iid for instance in loaded}:
-            self._on_missing(iid, self._by_iid.pop(iid, []))
+        self._reading = set(iids)
+        try:
+            loaded = {one.record.iid: one for one in await self._storage.load_instances(iids)}
+            for iid in iids:
+                if iid in self._distrusted:
+                    continue  # it stays wanted
+                messages = self._by_iid.pop(iid, [])
+                if iid in loaded:
+                    self._on_loaded(loaded[iid], messages)
+                else:
+                    self._on_missing(iid, messages)
+        finally:
+            self._reading.clear()
+            self._distrusted.clear()
 
     async def _resolve_names(self) -> None:
         names = list(self._by_id)[:CHUNK]

@@ -7,7 +7,6 @@ from tenuto.engine.ports import ActivityWork, Session
 from tenuto.engine.state import InstanceState
 from tenuto.model.messages import Message
 
-
 SESSION_BYTES = 4096
 """What a live session takes without its history, measured: 2.3 KiB bare, and the user's frames."""
 

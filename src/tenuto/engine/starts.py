@@ -6,6 +6,7 @@ index decides row by row (ENGINE rule 14).
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from msgspec import Struct
 
 from tenuto.engine.state import InstanceState, start_event
 from tenuto.model.errors import InstanceExistsError, StorageError, TenutoError
-from tenuto.model.messages import Start
+from tenuto.model.messages import Start, Terminate
 from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
 from tenuto.orchestration.replay import PYTHON
 
@@ -61,18 +62,32 @@ class Starts:
     def __init__(self, engine: "Engine") -> None:
         self._engine = engine
         self._waiting: list[tuple[StartRequest, Answer]] = []
+        self._undecided: Counter[str] = Counter()
+        self._afterwards: dict[str, list[Callable[[], None]]] = {}
         self._task: asyncio.Task[None] | None = None
 
     @property
     def is_idle(self) -> bool:
         """Whether no start is being decided."""
-        return self._task is None
+        return not self._undecided
+
+    def is_deciding(self, instance_id: str) -> bool:
+        """Whether it is open who gets this id."""
+        return instance_id in self._undecided
+
+    def when_decided(self, instance_id: str, then: Callable[[], None]) -> None:
+        """Go on when it is decided: whoever stands under the id then is in memory or stored."""
+        self._afterwards.setdefault(instance_id, []).append(then)
 
     def request(self, request: StartRequest, answer: Answer) -> None:
         """Start an instance; ``answer`` gets None once it is durable, or the error."""
         if request.is_fresh:
             self._create(request, answer, None)
-            return
+        else:
+            self._undecided[request.instance_id] += 1
+            self._look_up(request, answer)
+
+    def _look_up(self, request: StartRequest, answer: Answer) -> None:
         self._waiting.append((request, answer))
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._decide_all())
@@ -106,50 +121,79 @@ class Starts:
 
     async def _decide_all(self) -> None:
         engine = self._engine
-        while self._waiting:
-            requests, self._waiting = self._waiting, []
-            try:
+        try:
+            while self._waiting:
+                requests, self._waiting = self._waiting, []
                 names = {request.instance_id for request, _ in requests}
-                found = {
-                    record.instance_id: record for record in await engine.storage.find(list(names))
-                }
-            except StorageError as error:
-                for _, answer in requests:
-                    answer(error)
-                continue
-            # Turns run outside tasks (ENGINE rule 3); creating only queues them.
-            for request, answer in requests:
-                self._decide(request, answer, found.get(request.instance_id))
-        self._task = None
+                try:
+                    records = await engine.storage.find(list(names))
+                except StorageError as error:
+                    for request, answer in requests:
+                        self._refuse(request, answer, error)
+                    continue
+                found = {record.instance_id: record for record in records}
+                # Turns run outside tasks (ENGINE rule 3); creating only queues them.
+                for request, answer in requests:
+                    self._decide(request, answer, found.get(request.instance_id))
+        finally:
+            self._task = None
 
     def _decide(self, request: StartRequest, answer: Answer, record: InstanceRecord | None) -> None:
-        engine = self._engine
-        resident = engine.residents.named(request.instance_id)
+        resident = self._engine.residents.named(request.instance_id)
         if resident is not None:
             record = resident.state.record()
         if record is None:
             self._create(request, answer, None)
+            self._decided(request)
         elif record.execution_id == request.execution_id:
             self._consume(request.message_id)
-            answer(None)  # the same request again: a safe retry
+            self._refuse(request, answer, None)  # the same request again: a safe retry
         elif request.reuse is IdReuse.NEVER or (
             not record.status.is_finished and request.reuse is not IdReuse.ALWAYS
         ):
-            answer(
-                InstanceExistsError(
-                    request.instance_id,
-                    f"already exists ({record.status.label}); choose another id, wait for it, or "
-                    "terminate and purge it",
-                )
-            )
-        elif resident is not None and not (resident.is_idle and record.status.is_finished):
-            engine.replace_when_over(resident, lambda: self.request(request, answer))
+            self._refuse(request, answer, _taken(record))
         elif not record.status.is_finished:
-            engine.replace_unloaded(record, lambda: self.request(request, answer))
+            self._end_first(request, answer, resident)
+        elif resident is not None and not resident.is_idle:
+            # It is about to leave: its last messages must be answered by it, not by its successor.
+            asyncio.get_running_loop().call_soon(self._look_up, request, answer)
         else:
             if resident is not None:
-                engine.residents.remove(resident)
+                self._engine.let_go(resident)
             self._create(request, answer, record)
+            self._decided(request)
+
+    def _refuse(self, request: StartRequest, answer: Answer, error: TenutoError | None) -> None:
+        answer(error)
+        self._decided(request)
+
+    def _decided(self, request: StartRequest) -> None:
+        name = request.instance_id
+        self._undecided[name] -= 1
+        if not self._undecided[name]:
+            del self._undecided[name]
+            for then in self._afterwards.pop(name, ()):
+                then()
+
+    def _end_first(
+        self, request: StartRequest, answer: Answer, resident: "Resident | None"
+    ) -> None:
+        """End the instance that stands under the id, and look again when that is durable."""
+        engine = self._engine
+        loop = asyncio.get_running_loop()
+
+        def ended(error: TenutoError | None) -> None:
+            if isinstance(error, StorageError):
+                self._refuse(request, answer, error)
+            else:  # perhaps it has ended by itself: whatever it was, look again
+                loop.call_soon(self._look_up, request, answer)
+
+        message = Terminate(message_id=engine.volatile_id(), reason='"replaced"')
+        engine.answers[message.message_id] = ended
+        if resident is not None:
+            engine.deliver(resident, message)
+        else:
+            engine.loader.want_named(request.instance_id, message)
 
     def _create(
         self, request: StartRequest, answer: Answer, replaces: InstanceRecord | None
@@ -166,23 +210,49 @@ class Starts:
         if state.depth:
             engine.partition_for(state.instance_id).count_child(state.root_id, 1)
         resident = engine.admit(state, row)
-        batch = engine.pipeline.batch
-        batch.consume(request.message_id)
+        engine.pipeline.batch.consume(request.message_id)
         if state.scheduled_at is not None and state.scheduled_at > engine.clock.now():
-            self._schedule(resident, answer)
-            return
-        message_id = engine.volatile_id()
-        engine.answers[message_id] = answer
-        engine.deliver(resident, Start(message_id=message_id, event=start_event(state, PYTHON)))
+            state.wake_at = state.scheduled_at
+            self._write_ahead(resident, answer)
+        elif request.is_fresh or replaces is not None:
+            message_id = engine.volatile_id()
+            engine.answers[message_id] = answer
+            engine.deliver(resident, Start(message_id=message_id, event=start_event(state, PYTHON)))
+        else:
+            self._write_ahead(resident, answer)
 
-    def _schedule(self, resident: "Resident", answer: Answer) -> None:
+    def _write_ahead(self, resident: "Resident", answer: Answer) -> None:
+        """Write the row alone: another process may have taken the id since we looked.
+
+        The unique index decides, and no turn runs before it has (ENGINE rule 14).
+        """
         engine = self._engine
         state = resident.state
-        state.wake_at = state.scheduled_at
+
+        def decided(is_free: bool) -> None:  # noqa: FBT001 - the form of ``Batch.starts``
+            if not is_free:
+                answer(_taken(state.record()))
+                return
+            answer(None)
+            if state.scheduled_at is not None and state.scheduled_at > engine.clock.now():
+                engine.arm(state, state.scheduled_at)
+                if resident.is_idle:
+                    engine.settle(resident)
+            elif state.next_turn == 0:
+                engine.deliver(resident, Start(event=start_event(state, PYTHON)))
+
+        resident.in_flight += 1
         engine.pipeline.batch.write_row(resident, whole=True)
-        engine.pipeline.batch.acknowledge.append(lambda: answer(None))
-        engine.arm(state, state.scheduled_at or 0)
+        engine.pipeline.batch.starts.append((resident, decided))
         engine.schedule_pump()
+
+
+def _taken(record: InstanceRecord) -> InstanceExistsError:
+    return InstanceExistsError(
+        record.instance_id,
+        f"already exists ({record.status.label}); choose another id, wait for it, or terminate "
+        "and purge it",
+    )
 
 
 def _fresh_state(request: StartRequest, engine: "Engine") -> InstanceState:

@@ -2,7 +2,7 @@
 
 import traceback
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 _MAX_CAUSES = 20
 _MAX_TEXT = 32_768
@@ -49,11 +49,15 @@ def type_name(error: type[BaseException]) -> str:
 def failure_of(error: BaseException, *, with_traceback: bool = True) -> FailureDetails:
     """Record an exception with its cause chain (at most 20 links; texts cut at 32,768)."""
     chain: list[BaseException] = []
+    inner: FailureDetails | None = None
     link: BaseException | None = error
     while link is not None and link not in chain and len(chain) < _MAX_CAUSES:
         chain.append(link)
+        recorded = getattr(link, "failure", None)
+        if isinstance(recorded, FailureDetails):  # work that failed elsewhere, with its own causes
+            inner = _first_links(recorded, _MAX_CAUSES - len(chain))
+            break
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
-    inner: FailureDetails | None = None
     for one in reversed(chain):
         inner = FailureDetails(
             error_type=type_name(type(one)),
@@ -64,6 +68,12 @@ def failure_of(error: BaseException, *, with_traceback: bool = True) -> FailureD
         )
     assert inner is not None
     return inner
+
+
+def _first_links(failure: FailureDetails | None, count: int) -> FailureDetails | None:
+    if failure is None or count <= 0:
+        return None
+    return structs.replace(failure, inner_failure=_first_links(failure.inner_failure, count - 1))
 
 
 def _message(error: BaseException) -> str:

@@ -5,6 +5,8 @@ from typing import Final
 
 MICROSECONDS: Final = 1_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST: Final = 253_402_300_799_999_999
+"""The last microsecond of the year 9999, after which there is no datetime."""
 _UNIT: Final = timedelta(microseconds=1)
 
 

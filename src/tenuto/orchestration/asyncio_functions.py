@@ -1,33 +1,29 @@
-"""asyncio functions whose stock form orders things by address or by Python version.
+"""asyncio's functions inside a session.
 
-``gather``, ``wait_for`` and ``as_completed`` are ours inside a session (ENGINE rules 2 and 3) and
-stock everywhere else: the names in ``asyncio`` are replaced once, by functions that look at the
-running loop. Also refuses what cannot work inside an orchestrator, by name.
+Some stock functions order things by address (``as_completed`` iterates a set of coroutines), some
+differ from one Python version to the next (``gather``, ``wait_for``), some can never work inside an
+orchestrator. Inside a session ours take their place (ENGINE rules 2, 3 and 7), everywhere else the
+stock ones stay. The classes are in ``asyncio_classes``.
+
+``from asyncio import gather`` binds the function early, so it is not enough to put another one
+under the name: the stock function object itself is made to ask which loop is running.
 """
 
 import asyncio
-import functools
+import inspect
 from asyncio import events as asyncio_events
 from asyncio import futures as asyncio_futures
 from asyncio import tasks as asyncio_tasks
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Coroutine,
-    Iterable,
-    Iterator,
-)
-from typing import Any, Self, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
+from functools import partial
+from types import FunctionType
+from typing import Any, NoReturn, TypeVar
 
 from tenuto.model.errors import GuardError
-from tenuto.orchestration.loop import SessionFuture, SessionLoop
+from tenuto.orchestration.futures import SessionFuture, foreign_future
+from tenuto.orchestration.loop import SessionLoop, refusal
 
 T = TypeVar("T")
-
-_stock_gather = asyncio_tasks.gather
-_stock_wait_for = asyncio_tasks.wait_for
-_stock_as_completed = asyncio_tasks.as_completed
 
 
 def session_loop() -> SessionLoop | None:
@@ -36,106 +32,194 @@ def session_loop() -> SessionLoop | None:
     return loop if isinstance(loop, SessionLoop) else None
 
 
+def _running() -> SessionLoop:
+    loop = session_loop()
+    assert loop is not None, "our functions are called only inside a session"
+    return loop
+
+
+# --- taking the place of stock functions --------------------------------------------------------
+
+
+def take_over(stock: Any, ours: Callable[..., Any]) -> Callable[..., Any]:  # noqa: ANN401 - has __code__
+    """Make a stock function call ours when a session runs; returns what it was before.
+
+    Only its code is exchanged, so whoever holds the function, by whatever name, has the new one.
+    """
+    before = FunctionType(
+        stock.__code__, stock.__globals__, stock.__name__, stock.__defaults__, stock.__closure__
+    )
+    before.__kwdefaults__ = stock.__kwdefaults__
+    dispatch = _dispatch_coroutine if inspect.iscoroutinefunction(stock) else _dispatch
+    stock.__wrapped__ = before  # for inspect: signature and source are the stock ones
+    stock.__defaults__ = None
+    stock.__kwdefaults__ = {"_choose": partial(_choose, before, ours)}
+    stock.__code__ = dispatch.__code__
+    return before
+
+
+def _choose(before: Callable[..., Any], ours: Callable[..., Any]) -> Callable[..., Any]:
+    return before if session_loop() is None else ours
+
+
+def _dispatch(*args: Any, _choose: Any, **named: Any) -> Any:  # noqa: ANN401 - of any function
+    return _choose()(*args, **named)
+
+
+async def _dispatch_coroutine(*args: Any, _choose: Any, **named: Any) -> Any:  # noqa: ANN401 - the same
+    return await _choose()(*args, **named)
+
+
+# --- gather -------------------------------------------------------------------------------------
+
+
 class _Gathering(SessionFuture[list[Any]]):
     """The result of ``gather``: cancelling it cancels what it gathers."""
 
-    def __init__(self, loop: SessionLoop, children: list["asyncio.Future[Any]"]) -> None:
+    __slots__ = ("_cancel_requested", "_children", "_keep_going", "_missing")
+
+    def __init__(
+        self, loop: SessionLoop, children: list[asyncio.Future[Any]], *, keep_going: bool
+    ) -> None:
         super().__init__(loop)
         self._children = children
+        self._keep_going = keep_going
         self._cancel_requested = False
+        waiting = list(dict.fromkeys(children))
+        self._missing = len(waiting)
+        done = [child for child in waiting if child.done()]
+        for child in waiting:
+            if not child.done():
+                child.add_done_callback(self._child_done)
+        for child in done:
+            self._child_done(child)
 
     def cancel(self, msg: object = None) -> bool:
+        """Cancel the children; this future ends when they do."""
         if self.done():
             return False
-        requested = False
-        for child in self._children:
-            requested = child.cancel(msg=msg) or requested
-        self._cancel_requested = self._cancel_requested or requested
-        return requested
+        requested = [child.cancel(msg=msg) for child in self._children]
+        self._cancel_requested = self._cancel_requested or any(requested)
+        return any(requested)
 
-    def child_done(self, done: "asyncio.Future[Any]", missing: list[int], keep_going: bool) -> None:
-        missing[0] -= 1
+    def _child_done(self, child: asyncio.Future[Any]) -> None:
+        self._missing -= 1
         if self.done():
-            if not done.cancelled():
-                done.exception()  # mark as retrieved
+            if not child.cancelled():
+                child.exception()  # mark as retrieved
             return
-        if not keep_going:
-            if done.cancelled():
-                self.set_exception(asyncio.CancelledError())
-                return
-            error = done.exception()
+        if not self._keep_going:
+            error = _error_of(child)
             if error is not None:
                 self.set_exception(error)
                 return
-        if missing[0] == 0:
+        if self._missing == 0:
             self._finish()
 
     def _finish(self) -> None:
         if self._cancel_requested:
-            self.set_exception(asyncio.CancelledError())
-            return
-        results: list[Any] = []
-        for child in self._children:
-            if child.cancelled():
-                results.append(asyncio.CancelledError())
-            else:
-                error = child.exception()
-                results.append(child.result() if error is None else error)
-        self.set_result(results)
+            self.set_exception(self._children[-1]._make_cancelled_error())  # noqa: SLF001 - as asyncio
+        else:
+            self.set_result([_outcome(child) for child in self._children])
+
+
+def _error_of(future: asyncio.Future[Any]) -> BaseException | None:
+    if future.cancelled():
+        return future._make_cancelled_error()  # noqa: SLF001 - as asyncio
+    return future.exception()
+
+
+def _outcome(future: asyncio.Future[Any]) -> Any:  # noqa: ANN401 - of user code
+    if future.cancelled():
+        return asyncio.CancelledError(future._cancel_message or "")  # noqa: SLF001 - as asyncio
+    error = future.exception()
+    return future.result() if error is None else error
 
 
 def gather_in_session(
     loop: SessionLoop, awaitables: Iterable[Awaitable[Any]], *, return_exceptions: bool
 ) -> "asyncio.Future[list[Any]]":
     """``asyncio.gather`` for a session; arguments that occur twice share one task."""
-    unique: dict[int, asyncio.Future[Any]] = {}
-    kept_alive = list(awaitables)
-    children = []
-    for awaitable in kept_alive:
-        child = unique.get(id(awaitable))
-        if child is None:
-            child = unique[id(awaitable)] = _ensure_future(awaitable, loop)
-        children.append(child)
-    outer = _Gathering(loop, children)
+    given = list(awaitables)  # keeps them alive, so that ids stay theirs
+    futures: dict[int, asyncio.Future[Any]] = {}
+    for awaitable in given:
+        if id(awaitable) not in futures:
+            futures[id(awaitable)] = future_in_session(loop, awaitable)
+    children = [futures[id(awaitable)] for awaitable in given]
     if not children:
-        outer.set_result([])
-        return outer
-    missing = [len(unique)]
-    for child in unique.values():
-        child.add_done_callback(
-            functools.partial(outer.child_done, missing=missing, keep_going=return_exceptions)
-        )
-    return outer
+        empty = loop.create_future()
+        empty.set_result([])
+        return empty
+    return _Gathering(loop, children, keep_going=return_exceptions)
 
 
-def _ensure_future(awaitable: Awaitable[Any], loop: SessionLoop) -> "asyncio.Future[Any]":
-    return asyncio_tasks.ensure_future(awaitable, loop=loop)
+def future_in_session(loop: SessionLoop, awaitable: Awaitable[T]) -> "asyncio.Future[T]":
+    """``asyncio.ensure_future`` for a session: futures as they are, all else as a task.
+
+    Raises:
+        GuardError: for a future of another loop.
+    """
+    if isinstance(awaitable, asyncio.Future) or asyncio_futures.isfuture(awaitable):
+        if awaitable.get_loop() is not loop:
+            raise foreign_future(awaitable)
+        return awaitable
+    if not inspect.isawaitable(awaitable):
+        raise TypeError("An asyncio.Future, a coroutine or an awaitable is required")
+    return loop.create_task(awaitable)
 
 
-@functools.wraps(_stock_gather)
-def _gather(*awaitables: Any, return_exceptions: bool = False) -> Any:
-    loop = session_loop()
-    if loop is None:
-        return _stock_gather(*awaitables, return_exceptions=return_exceptions)
-    return gather_in_session(loop, awaitables, return_exceptions=return_exceptions)
+def _gather(*awaitables: Any, return_exceptions: bool = False) -> Any:  # noqa: ANN401 - asyncio's overloads
+    return gather_in_session(_running(), awaitables, return_exceptions=return_exceptions)
 
 
-@functools.wraps(_stock_wait_for)
-async def _wait_for(fut: Any, timeout: float | None) -> Any:  # noqa: ASYNC109 - asyncio's own signature
-    loop = session_loop()
-    if loop is None:
-        return await _stock_wait_for(fut, timeout)
+# --- wait, wait_for -----------------------------------------------------------------------------
+
+
+async def _wait(fs: Any, **options: Any) -> Any:  # noqa: ANN401 - stock waits, this only looks
+    if not asyncio_futures.isfuture(fs) and not inspect.isawaitable(fs):
+        fs = list(fs)
+        for future in fs:
+            if asyncio_futures.isfuture(future) and future.get_loop() is not _running():
+                raise foreign_future(future)
+    return await _stock_wait(fs, **options)
+
+
+async def _wait_for(fut: Awaitable[T], timeout: float | None) -> T:
     if timeout is not None and timeout <= 0:
-        future = _ensure_future(fut, loop)
-        if future.done():
-            return future.result()
-        future.cancel()
-        try:
-            return await future
-        except asyncio.CancelledError as error:
-            raise TimeoutError from error
+        return await _result_at_once(fut)
     async with asyncio.timeout(timeout):
         return await fut
+
+
+async def _result_at_once(awaitable: Awaitable[T]) -> T:
+    future = future_in_session(_running(), awaitable)
+    if not future.done():
+        await _cancel_and_wait(future)
+    elif not future.cancelled():
+        return future.result()
+    try:
+        return future.result()
+    except asyncio.CancelledError as error:
+        raise TimeoutError from error
+
+
+async def _cancel_and_wait(future: "asyncio.Future[Any]") -> None:
+    """Wait through a future of our own, so that this wait can be cancelled like any other."""
+    ended: asyncio.Future[None] = _running().create_future()
+
+    def release(_future: "asyncio.Future[Any]") -> None:
+        if not ended.done():
+            ended.set_result(None)
+
+    future.add_done_callback(release)
+    try:
+        future.cancel()
+        await ended
+    finally:
+        future.remove_done_callback(release)
+
+
+# --- as_completed -------------------------------------------------------------------------------
 
 
 class _AsCompleted:
@@ -144,17 +228,20 @@ class _AsCompleted:
     def __init__(
         self, awaitables: Iterable[Awaitable[Any]], loop: SessionLoop, timeout: float | None
     ) -> None:
-        unique = {id(one): one for one in awaitables}
-        self._todo = {_ensure_future(one, loop): None for one in unique.values()}
+        given = list(awaitables)
+        unique = {id(one): one for one in given}
+        self._todo = dict.fromkeys(future_in_session(loop, one) for one in unique.values())
         self._left = len(self._todo)
         self._done: asyncio.Queue[asyncio.Future[Any] | None] = asyncio.Queue()
+        self._timer: Any = None
         for future in self._todo:
             future.add_done_callback(self._finished)
-        self._timer = loop.call_later(timeout, self._expired) if timeout is not None else None
+        if self._todo and timeout is not None:
+            self._timer = loop.call_later(timeout, self._expired)
 
     def _finished(self, future: "asyncio.Future[Any]") -> None:
         if future not in self._todo:
-            return
+            return  # it expired with this callback already on its way
         del self._todo[future]
         self._done.put_nowait(future)
         if not self._todo and self._timer is not None:
@@ -172,13 +259,17 @@ class _AsCompleted:
             raise TimeoutError
         return future
 
-    async def _next_result(self) -> Any:
+    async def _next_result(self) -> Any:  # noqa: ANN401 - of user code
         return (await self._next_future()).result()
 
     def __iter__(self) -> Iterator[Coroutine[Any, Any, Any]]:
-        while self._left:
-            self._left -= 1
-            yield self._next_result()
+        return self
+
+    def __next__(self) -> Coroutine[Any, Any, Any]:
+        if not self._left:
+            raise StopIteration
+        self._left -= 1
+        return self._next_result()
 
     def __aiter__(self) -> AsyncIterator["asyncio.Future[Any]"]:
         return self
@@ -190,54 +281,58 @@ class _AsCompleted:
         return await self._next_future()
 
 
-@functools.wraps(_stock_as_completed)
-def _as_completed(fs: Iterable[Awaitable[Any]], *, timeout: float | None = None) -> Any:
-    loop = session_loop()
-    if loop is None:
-        return _stock_as_completed(fs, timeout=timeout)
-    if asyncio_futures.isfuture(fs) or asyncio.iscoroutine(fs):
-        raise TypeError(f"expect an iterable of futures, not {type(fs).__name__}")
-    return _AsCompleted(fs, loop, timeout)
+def _as_completed(fs: Iterable[Awaitable[Any]], *, timeout: float | None = None) -> _AsCompleted:
+    if inspect.isawaitable(fs):
+        raise TypeError(f"expects an iterable of awaitables, not {type(fs).__name__}")
+    return _AsCompleted(fs, _running(), timeout)
 
 
-def _refusing(stock: Callable[..., Any], name: str, alternative: str) -> Callable[..., Any]:
-    @functools.wraps(stock)
-    def refusing(*args: Any, **kwargs: Any) -> Any:
-        if session_loop() is not None:
-            for argument in args:
-                if asyncio.iscoroutine(argument):
-                    argument.close()
-            raise GuardError(
-                f"{name}() is not available inside an orchestrator, because it cannot be "
-                f"replayed; {alternative}"
-            )
-        return stock(*args, **kwargs)
-
-    return refusing
+# --- tasks, and what is refused by name (ENGINE rule 7) -----------------------------------------
 
 
-class _RefusingRunner(asyncio.Runner):
-    """``asyncio.Runner``, refused inside a session."""
+def _all_tasks(loop: asyncio.AbstractEventLoop | None = None) -> set[Any]:
+    ours = _running()
+    if loop is not None and loop is not ours:
+        raise refusal("asyncio.all_tasks() of another loop", "look only at your own tasks")
+    return set(ours.tasks.values())
 
-    def __enter__(self) -> Self:
-        if session_loop() is not None:
-            raise GuardError(
-                "asyncio.Runner is not available inside an orchestrator, because it cannot be "
-                "replayed; await the coroutine"
-            )
-        return super().__enter__()
+
+def refusing(name: str, alternative: str) -> Callable[..., NoReturn]:
+    """A function that refuses to be called inside an orchestrator."""
+
+    def refused(*args: object, **_named: object) -> NoReturn:
+        for argument in args:
+            if isinstance(argument, Coroutine):
+                argument.close()  # else Python warns that nobody awaited it
+        raise refusal(f"{name}()", alternative)
+
+    return refused
+
+
+def _wrap_future(future: Any, **_options: object) -> Any:  # noqa: ANN401 - asyncio's own signature
+    if asyncio_futures.isfuture(future):
+        return future
+    raise refusal("asyncio.wrap_future()", "put the work of the other thread into an activity")
+
+
+_stock_wait = asyncio.wait
 
 
 def install() -> None:
-    """Replace the names in ``asyncio``; harmless when done twice."""
-    if asyncio.gather is _gather:
+    """Take the places of the stock functions; harmless when done twice."""
+    global _stock_wait  # noqa: PLW0603 - the one stock function that ours needs
+    if hasattr(asyncio.gather, "__wrapped__"):
         return
-    for module in (asyncio, asyncio_tasks):
-        module.gather = _gather
-        module.wait_for = _wait_for
-        module.as_completed = _as_completed
-    asyncio.run = _refusing(asyncio.run, "asyncio.run", "await the coroutine")
-    asyncio.to_thread = _refusing(
-        asyncio.to_thread, "asyncio.to_thread", "put the blocking call into an activity"
+    take_over(asyncio.gather, _gather)
+    _stock_wait = take_over(asyncio.wait, _wait)
+    take_over(asyncio.wait_for, _wait_for)
+    take_over(asyncio.as_completed, _as_completed)
+    take_over(asyncio.all_tasks, _all_tasks)
+    take_over(asyncio.wrap_future, _wrap_future)
+    take_over(asyncio.run, refusing("asyncio.run", "await the coroutine"))
+    in_activity = "put the blocking call into an activity"
+    take_over(asyncio.to_thread, refusing("asyncio.to_thread", in_activity))
+    take_over(
+        asyncio.run_coroutine_threadsafe,
+        refusing("asyncio.run_coroutine_threadsafe", "await the coroutine, or use an activity"),
     )
-    asyncio.Runner = _RefusingRunner  # type: ignore[misc]

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, overload
 
-from tenuto.model.errors import InputError, SubOrchestrationError
-from tenuto.model.events import EventSent, SubOrchestrationInstanceCreated, TaskScheduled
+from tenuto.model.errors import InputError
+from tenuto.model.events import EventSent, SubOrchestrationInstanceCreated
 from tenuto.model.ids import check_instance_id
 from tenuto.model.limits import limit_error
 from tenuto.model.payload import decoder, encode
@@ -23,12 +23,12 @@ from tenuto.orchestration.logger import SessionLogger
 from tenuto.orchestration.names import child_execution_id, child_instance_id, random_uuid
 from tenuto.orchestration.references import ActivityFunction, OrchestratorFunction
 from tenuto.orchestration.tasks import (
-    CallTask,
+    ActivityTask,
+    ChildTask,
     DurableTask,
     EventTask,
+    FirstDone,
     TimerTask,
-    activity_error,
-    any_of,
 )
 
 if TYPE_CHECKING:
@@ -166,16 +166,7 @@ class Context:
             timeout = None if activity.timeout is None else span(activity.timeout)
         if text is not None:
             session.check_size(text, f"the input of activity {name!r}")
-
-        def schedule(call: CallTask[Any]) -> int:
-            task_id = session.next_id()
-            session.record(
-                TaskScheduled(task_id, name, text, call.attempt, call.first_id, timeout)
-            )
-            session.open_call(task_id, call)
-            return task_id
-
-        return CallTask(session, name, decode, schedule, activity_error, retry)
+        return ActivityTask(session, name, text, decode, retry, timeout)
 
     @overload
     def call_sub_orchestrator(
@@ -198,18 +189,12 @@ class Context:
 
         The task raises ``SubOrchestrationError`` when the child failed or was terminated.
         """
-        session = self._session
         call = self._child_call(orchestrator, args, instance_id)
 
-        def schedule(task: CallTask[Any]) -> int:
-            task_id = session.next_id()
-            session.record(self._child_event(call, task_id, detached=False))
-            session.open_call(task_id, task)
-            return task_id
+        def event(task_id: int) -> SubOrchestrationInstanceCreated:
+            return self._child_event(call, task_id, detached=False)
 
-        return CallTask(
-            session, call.name, call.decode, schedule, SubOrchestrationError, call.retry
-        )
+        return ChildTask(self._session, call.name, event, call.decode, call.retry)
 
     @overload
     def start_orchestrator(
@@ -265,10 +250,8 @@ class Context:
         session = self._session
         fire_at = None if timeout is None else self._due(timeout, "wait_for_external_event")
         decode = _plain if event_type is None else _typed(event_type)
-        task: EventTask[Any] = EventTask(
-            session, decode, lambda waiter: session.stop_waiting(name, waiter)
-        )
-        session.wait_for_event(name, task)
+        task: EventTask[Any] = EventTask(session, name, decode)
+        session.wait_for_event(task)
         if fire_at is not None and not task.done():
             task.expire_at(fire_at, f"no event {name!r} within {timeout}")
         return task
@@ -305,13 +288,25 @@ class Context:
 
     # --- composition, as in Durable Functions ----------------------------------------------------
 
-    def task_all(self, tasks: "Iterable[asyncio.Future[T]]") -> "asyncio.Future[list[T]]":
+    @overload
+    def task_all(self, tasks: "Iterable[asyncio.Future[T]]") -> "asyncio.Future[list[T]]": ...
+    @overload
+    def task_all(self, tasks: "Iterable[asyncio.Future[Any]]") -> "asyncio.Future[list[Any]]": ...
+    def task_all(self, tasks: "Iterable[asyncio.Future[Any]]") -> "asyncio.Future[list[Any]]":
         """All results in order; the first failure fails the whole. For ``yield`` and ``await``."""
         return gather_in_session(self._session.loop, list(tasks), return_exceptions=False)
 
+    @overload
     def task_any(
         self, tasks: "Iterable[asyncio.Future[T]]"
-    ) -> "asyncio.Future[asyncio.Future[T]]":
+    ) -> "asyncio.Future[asyncio.Future[T]]": ...
+    @overload
+    def task_any(
+        self, tasks: "Iterable[asyncio.Future[Any]]"
+    ) -> "asyncio.Future[asyncio.Future[Any]]": ...
+    def task_any(
+        self, tasks: "Iterable[asyncio.Future[Any]]"
+    ) -> "asyncio.Future[asyncio.Future[Any]]":
         """The first task that is done, not its result.
 
         Raises:
@@ -320,7 +315,7 @@ class Context:
         given = list(tasks)
         if not given:
             raise InputError("task_any needs at least one task; with none it would wait for ever")
-        return any_of(self._session.loop, given)
+        return FirstDone(self._session.loop, given)
 
     # --- pieces ---------------------------------------------------------------------------------
 

@@ -63,6 +63,7 @@ def replay(turns: Sequence[Sequence[HistoryEvent]], open_session: Callable[[bool
     Raises:
         NonDeterminismError: the code decides otherwise than history recorded; the message shows
             both, the position and the source line.
+        GuardError: it does so because it now does something that cannot be replayed.
     """
     session = open_session(False)
     for number, turn in enumerate(turns):
@@ -70,6 +71,8 @@ def replay(turns: Sequence[Sequence[HistoryEvent]], open_session: Callable[[bool
         produced = session.run_turn(recorded.timestamp, recorded.incoming, replaying=True)
         if differs(recorded.actions, produced.actions):
             session.close()
+            if session.loop.violation is not None:
+                raise session.loop.violation
             raise _explain(turns, number, open_session)
     return session
 
@@ -116,8 +119,6 @@ def _explain(
     try:
         for turn in turns[: number + 1]:
             recorded = split_turn(turn)
-            if session.trace is not None:
-                session.trace.clear()
             produced = session.run_turn(
                 recorded.timestamp, recorded.incoming, replaying=True
             ).actions

@@ -4,20 +4,16 @@ Fed one history event at a time (ENGINE rule 1), hot and in replay alike, it ans
 with actions. Never reads a clock, never touches the world; keeps the promise ``replay_is_pure``.
 """
 
-import asyncio
-import inspect
 import logging
 import sys
-from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from types import CoroutineType, FrameType, GeneratorType
 from typing import Any, Final, Protocol
 
 from msgspec import UNSET, UnsetType
 
 from tenuto.model.actions import Action, TurnActions
-from tenuto.model.errors import GuardError, LimitError, SessionDiscarded
+from tenuto.model.errors import GuardError, InputError, LimitError, SessionDiscarded
 from tenuto.model.events import (
     ContinueAsNew,
     EventRaised,
@@ -37,22 +33,33 @@ from tenuto.model.failure import FailureDetails, failure_of
 from tenuto.model.limits import limit_error
 from tenuto.model.payload import encode
 from tenuto.model.status import RuntimeStatus
-from tenuto.model.timing import to_datetime
-from tenuto.orchestration import asyncio_functions
+from tenuto.model.timing import LATEST, to_datetime
+from tenuto.orchestration import asyncio_classes, asyncio_functions, guard
 from tenuto.orchestration.context import Context
-from tenuto.orchestration.loop import Callback, LoopTimer, SessionLoop, SessionTask
+from tenuto.orchestration.futures import SessionTask
+from tenuto.orchestration.generators import as_coroutine
+from tenuto.orchestration.guard_calls import CallWatch, end_watch
+from tenuto.orchestration.loop import Callback, LoopTimer, SessionLoop
+from tenuto.orchestration.mailbox import Mailbox
 from tenuto.orchestration.names import child_execution_id
+from tenuto.orchestration.positions import (
+    ending_position,
+    position_of,
+    trim_traceback,
+    waiting_position,
+)
 from tenuto.orchestration.references import AnyActivity, AnyOrchestrator
 from tenuto.orchestration.tasks import CallTask, EventTask, LoopTimerEntry
 
 asyncio_functions.install()
+asyncio_classes.install()
 
-_OURS: Final = (
-    __file__.rpartition("orchestration")[0],
-    str(asyncio.__file__).rpartition("__init__")[0],
-)
-_KEPT: Final[list[Any]] = []
-"""Coroutines that refused to end; never given to the garbage collector (ENGINE rule 5)."""
+_LIVE: Final[set["Session"]] = set()
+"""Sessions that have begun and are not closed. Were one dropped, the garbage collector would run
+its ``finally`` blocks in the middle of somebody else's turn (ENGINE rule 5)."""
+
+_KEPT: Final[list[object]] = []
+"""Coroutines that refused to end; never given to the garbage collector either."""
 
 
 class Directory(Protocol):
@@ -75,27 +82,29 @@ class Session:
         directory: Directory,
         *,
         trace: bool = False,
+        watch: CallWatch | None = None,
     ) -> None:
+        guard.install()
         self.info = info
         self.directory = directory
-        self.loop = SessionLoop(self._set_loop_timer)
-        self.loop.on_unhandled = self._report
+        self.loop = SessionLoop(self)
         self.replaying = False
         self.trace: list[str] | None = [] if trace else None
         self.orchestrator = orchestrator
-        self._root: SessionTask[Any] | None = None
+        self._watch = watch
         self._ids = 0
+        self._first_id = 1
         self._calls: dict[int, CallTask[Any]] = {}
         self._timers: dict[int, Callable[[], None]] = {}
-        self._waiters: dict[str, deque[EventTask[Any]]] = {}
-        self._spellings: dict[str, str] = {}
-        self._mailbox: list[EventRaised] = []
+        self._mailbox = Mailbox()
         self._next_generation: tuple[str | None, bool] | None = None
         self._failure: FailureDetails | None = None
         self._actions: list[Action] = []
+        self._withdrawn: set[int] = set()
         self._custom_status: str | None | UnsetType = UNSET
         self._logs: list[logging.LogRecord] | None = None
-        self._ended = False
+        self._is_ended = False
+        self._is_closed = False
 
     # --- the Session port ----------------------------------------------------------------------
 
@@ -103,39 +112,62 @@ class Session:
         self, timestamp: int, events: Sequence[Incoming], *, replaying: bool = False
     ) -> TurnActions:
         """Feed the events of one turn, each to its end, and return what was decided."""
+        if self._is_closed:
+            raise RuntimeError(f"the session of instance {self.info.instance_id!r} is closed")
         loop = self.loop
         self.replaying = replaying
-        self._actions = actions = []
+        self._actions = []
+        self._withdrawn.clear()
+        self._first_id = self._ids + 1
         self._custom_status = UNSET
-        self._logs = None
+        if self.trace is not None:
+            self.trace.clear()
         loop.set_time(timestamp)
-        entered = loop.enter()
+        watching = self._watch is not None and self._watch.begin(replaying=replaying)
+        try:
+            loop.run(self._feed, events)
+        finally:
+            if watching:
+                end_watch()
+        if loop.violation is not None and self._failure is None:
+            self._break_off(loop.violation)
+        if self._withdrawn:
+            self._drop_withdrawn()
+        if loop.dead and not self._is_ended:
+            self._is_ended = True
+            self._actions.append(self._ending())
+        logs, self._logs = self._logs, None
+        return TurnActions(self._actions, self._custom_status, logs)
+
+    def close(self) -> int:
+        """Discard the session; the number of coroutines that refused to end."""
+        self._is_closed = True
+        refused = self.loop.discard()
+        _KEPT.extend(refused)
+        _LIVE.discard(self)
+        # Without these circles the session is freed here and now, not by a pass of the collector.
+        self._calls.clear()
+        self._timers.clear()
+        self._mailbox = Mailbox()
+        return len(refused)
+
+    def _feed(self, events: Sequence[Incoming]) -> None:
+        loop = self.loop
         try:
             for event in events:
+                if loop.dead:
+                    # Ended: what nobody has read goes along to the next generation.
+                    if type(event) is EventRaised:
+                        self._mailbox.unread.append(event)
+                    continue
                 handler = _HANDLERS.get(type(event))
                 if handler is not None:
                     handler(self, event)
                     loop.run_ready()
-        except SessionDiscarded:
-            if self._failure is None:
-                raise
-        finally:
-            loop.leave(entered)
-        if not self._ended and (self._failure is not None or (self._root and self._root.done())):
-            self._ended = True
-            actions.append(self._ending())
-        return TurnActions(actions, self._custom_status, self._logs)
-
-    def close(self) -> int:
-        """Discard the session; the number of coroutines that refused to end."""
-        refused = self.loop.discard()
-        _KEPT.extend(refused)
-        # Without these circles the session is freed here and now, not by a pass of the collector.
-        self._root = None
-        self._calls.clear()
-        self._timers.clear()
-        self._waiters.clear()
-        return len(refused)
+        except SessionDiscarded as signal:
+            if self._failure is None:  # somebody raised ours by hand
+                self._failure = failure_of(signal)
+            loop.end()
 
     # --- what the context and the tasks use ----------------------------------------------------
 
@@ -151,6 +183,21 @@ class Session:
 
     def record(self, action: Action) -> None:
         """Note an action; stops an orchestrator that decides too much in one turn."""
+        self._check_running()
+        if self.trace is not None:
+            self.trace.append(position_of(sys._getframe(1)))  # noqa: SLF001 - error reports only
+        self._actions.append(action)
+        limit = self.info.limits.actions_per_turn
+        if len(self._actions) - len(self._withdrawn) > limit:
+            error = limit_error(
+                "actions_per_turn",
+                limit,
+                f"orchestrator {self.info.name!r} decided more actions in one turn than allowed",
+            )
+            self._break_off(error, with_traceback=False)
+            raise SessionDiscarded
+
+    def _check_running(self) -> None:
         if self.loop.dead:
             raise SessionDiscarded
         if self.loop is not asyncio_functions.session_loop():
@@ -158,66 +205,53 @@ class Session:
                 f"the context of instance {self.info.instance_id!r} was used outside its "
                 "orchestrator; call it only while the orchestrator runs"
             )
-        if self.trace is not None:
-            self.trace.append(user_position(sys._getframe(1)))  # noqa: SLF001 - error reports only
-        self._actions.append(action)
-        if len(self._actions) > self.info.limits.actions_per_turn:
-            self._fail(
-                limit_error(
-                    "actions_per_turn",
-                    self.info.limits.actions_per_turn,
-                    f"orchestrator {self.info.name!r} decided more actions in one turn than allowed",
-                )
-            )
 
-    def open_call(self, task_id: int, call: "CallTask[Any]") -> None:
-        """Answers to ``task_id`` go to this call."""
-        self._calls[task_id] = call
+    def open_call(self, call: CallTask[Any]) -> int:
+        """The next event id of this execution; answers to it go to this call."""
+        self._ids += 1
+        self._calls[self._ids] = call
+        return self._ids
 
     def set_timer(self, fire_at: int, on_fired: Callable[[], None]) -> int:
         """Create a durable timer."""
+        if fire_at > LATEST:
+            raise InputError("a durable timer cannot be set past the year 9999")
         task_id = self.next_id()
         self.record(TimerCreated(task_id, fire_at))
         self._timers[task_id] = on_fired
         return task_id
 
+    def set_loop_timer(self, when: int, callback: Callback) -> LoopTimer:
+        """Create the durable timer behind ``loop.call_at``."""
+        return LoopTimerEntry(self, when, callback)
+
     def cancel_work(self, task_id: int) -> None:
         """Give up open work. Made and given up in one turn, it leaves no trace but its id."""
-        if self.loop.dead:
-            raise SessionDiscarded
+        self._check_running()
         self._calls.pop(task_id, None)
         self._timers.pop(task_id, None)
-        for index in range(len(self._actions) - 1, -1, -1):
-            if getattr(self._actions[index], "event_id", None) == task_id:
-                del self._actions[index]
-                if self.trace is not None:
-                    del self.trace[index]
-                return
-        self.record(TaskCanceled(task_id))
+        if task_id >= self._first_id:
+            self._withdrawn.add(task_id)
+        else:
+            self.record(TaskCanceled(task_id))
 
-    def wait_for_event(self, name: str, waiter: "EventTask[Any]") -> None:
-        """Give the waiter the oldest unread event of that name, or the next that arrives."""
-        key = name.casefold()
-        for index, event in enumerate(self._mailbox):
-            if event.name.casefold() == key:
-                del self._mailbox[index]
-                waiter.completed(event.input)
-                return
-        self._spellings[key] = name
-        self._waiters.setdefault(key, deque()).append(waiter)
+    def wait_for_event(self, waiter: EventTask[Any]) -> None:
+        """Give the waiter the oldest unread event of its name, or the next that arrives."""
+        self._check_running()
+        self._mailbox.wait(waiter)
 
-    def stop_waiting(self, name: str, waiter: "EventTask[Any]") -> None:
-        """Take a waiter out of its queue."""
-        queue = self._waiters.get(name.casefold())
-        if queue is not None and waiter in queue:
-            queue.remove(waiter)
+    def stop_waiting(self, waiter: EventTask[Any]) -> None:
+        """The waiter wants no event any more."""
+        self._mailbox.leave(waiter)
 
     def set_custom_status(self, status: str | None) -> None:
         """The custom status as JSON text; None clears it."""
+        self._check_running()
         self._custom_status = status
 
     def continue_as_new(self, text: str | None, *, keep_events: bool) -> None:
         """Start over with a new input once the orchestrator returns."""
+        self._check_running()
         self._next_generation = (text, keep_events)
 
     def log(self, record: logging.LogRecord) -> None:
@@ -228,102 +262,16 @@ class Session:
             self._logs = []
         self._logs.append(record)
 
-    def awaited_events(self) -> list[str]:
-        """Names of the events that are waited for, which history does not record."""
-        return [self._spellings[key] for key, queue in self._waiters.items() for _ in queue]
-
-    def retry_pauses(self) -> dict[int, int]:
-        """Timers that are pauses before another attempt, each with the id of the first attempt."""
-        calls = {task_id: getattr(ring, "__self__", None) for task_id, ring in self._timers.items()}
-        return {
-            task_id: call.first_id
-            for task_id, call in calls.items()
-            if isinstance(call, CallTask) and call.first_id is not None
-        }
-
-    def positions(self) -> list[str]:
-        """Where the orchestrator's coroutines stand now, as ``file:line in function``."""
-        found = []
-        for task in self.loop.tasks.values():
-            frame = _deepest_frame(task.coroutine)
-            if frame is not None:
-                found.append(user_position(frame))
-        return found
-
-    # --- events ---------------------------------------------------------------------------------
-
-    def _on_started(self, event: ExecutionStarted) -> None:
-        context = Context(self)
-        try:
-            arguments = self.orchestrator.signature.decode_arguments(event.input)
-            coroutine = self._begin(context, arguments)
-        except Exception as error:  # noqa: BLE001 - input that does not fit fails the orchestration
-            self._failure = failure_of(error)
-            return
-        self._root = SessionTask(
-            coroutine, self.loop, name=self.info.name, context=self.loop.context
+    def report(self, context: dict[str, Any]) -> None:
+        """Log an error that nobody can catch any more."""
+        values = (self.info.instance_id, context.get("message"))
+        record = logging.LogRecord(
+            "tenuto.orchestration", logging.ERROR, __file__, 0, "instance %s: %s", values, None
         )
-
-    def _begin(self, context: Context, arguments: tuple[Any, ...]) -> Any:
-        function = self.orchestrator.function
-        made = function(context, *arguments)
-        if isinstance(made, Generator):
-            return drive_generator(made)
-        if inspect.iscoroutine(made):
-            return made
-        return _finished(made)
-
-    def _on_task_completed(self, event: TaskCompleted) -> None:
-        call = self._calls.pop(event.task_scheduled_id, None)
-        if call is not None:
-            call.completed(event.result)
-
-    def _on_task_failed(self, event: TaskFailed) -> None:
-        call = self._calls.pop(event.task_scheduled_id, None)
-        if call is not None:
-            call.failed(event.failure_details)
-
-    def _on_timer_fired(self, event: TimerFired) -> None:
-        on_fired = self._timers.pop(event.timer_id, None)
-        if on_fired is not None:
-            on_fired()
-
-    def _on_event_raised(self, event: EventRaised) -> None:
-        queue = self._waiters.get(event.name.casefold())
-        if queue and not (self._root is None or self._root.done()):
-            queue.popleft().completed(event.input)
-        else:
-            self._mailbox.append(event)
-
-    # --- endings --------------------------------------------------------------------------------
-
-    def _fail(self, error: LimitError) -> None:
-        self._actions.clear()
-        if self.trace is not None:
-            self.trace.clear()
-        self._failure = failure_of(error, with_traceback=False)
-        raise SessionDiscarded
-
-    def _ending(self) -> ExecutionCompleted | ContinueAsNew:
-        if self.trace is not None:
-            self.trace.append("the end of the orchestrator")
-        root = self._root
-        if self._failure is not None or root is None:
-            return _failed(self._failure or FailureDetails("RuntimeError", "it never started"))
-        if root.cancelled():
-            return _failed(FailureDetails("asyncio.CancelledError", "the orchestrator was cancelled"))
-        error = root.exception()
-        if error is not None:
-            return _failed(failure_of(error))
-        if self._next_generation is not None:
-            text, keep_events = self._next_generation
-            carried = tuple(self._mailbox) if keep_events else ()
-            return ContinueAsNew(child_execution_id(self.info.execution_id, 0), text, carried)
-        try:
-            result = self.encode(root.result(), "its result")
-        except Exception as refused:  # noqa: BLE001 - a result that cannot be stored fails the orchestration
-            return _failed(failure_of(refused))
-        return ExecutionCompleted(RuntimeStatus.COMPLETED, result)
+        error = context.get("exception")
+        if isinstance(error, BaseException):
+            record.exc_info = (type(error), error, error.__traceback__)
+        self.log(record)
 
     def encode(self, value: object, what: str) -> str:
         """A payload as JSON text, refused when too long."""
@@ -341,25 +289,111 @@ class Session:
             )
         return text
 
-    # --- plumbing -------------------------------------------------------------------------------
+    # --- for those who watch --------------------------------------------------------------------
 
-    def _set_loop_timer(self, when: int, callback: Callback) -> LoopTimer:
-        return LoopTimerEntry(self, when, callback)
+    def awaited_events(self) -> list[str]:
+        """Names of the events that are waited for, which history does not record."""
+        return self._mailbox.awaited()
 
-    def _report(self, context: dict[str, Any]) -> None:
-        record = logging.LogRecord(
-            "tenuto.orchestration",
-            logging.ERROR,
-            __file__,
-            0,
-            "instance %s: %s",
-            (self.info.instance_id, context.get("message")),
-            None,
+    def retry_pauses(self) -> dict[int, int]:
+        """Timers that are pauses before another attempt, each with the id of the first attempt."""
+        calls = {task_id: getattr(ring, "__self__", None) for task_id, ring in self._timers.items()}
+        return {
+            task_id: call.first_id
+            for task_id, call in calls.items()
+            if isinstance(call, CallTask) and call.first_id is not None
+        }
+
+    def positions(self) -> list[str]:
+        """Where the orchestrator's coroutines wait now, as ``file:line in function``."""
+        found = [waiting_position(task.coroutine) for task in self.loop.tasks.values()]
+        return [position for position in found if position is not None]
+
+    # --- events ---------------------------------------------------------------------------------
+
+    def _on_started(self, event: ExecutionStarted) -> None:
+        _LIVE.add(self)
+        try:
+            arguments = self.orchestrator.signature.decode_arguments(event.input)
+            coroutine = as_coroutine(self.orchestrator.function(Context(self), *arguments))
+        except Exception as error:  # noqa: BLE001 - input that does not fit fails the orchestration
+            self._failure = failure_of(trim_traceback(error))
+            self.loop.end()
+            return
+        self.loop.root = SessionTask(
+            coroutine, self.loop, name=self.info.name, context=self.loop.context
         )
-        error = context.get("exception")
-        if isinstance(error, BaseException):
-            record.exc_info = (type(error), error, error.__traceback__)
-        self.log(record)
+
+    def _on_task_completed(self, event: TaskCompleted) -> None:
+        call = self._calls.pop(event.task_scheduled_id, None)
+        if call is not None:
+            call.completed(event.result)
+
+    def _on_task_failed(self, event: TaskFailed) -> None:
+        call = self._calls.pop(event.task_scheduled_id, None)
+        if call is not None:
+            call.failed(event.failure_details)
+
+    def _on_timer_fired(self, event: TimerFired) -> None:
+        on_fired = self._timers.pop(event.timer_id, None)
+        if on_fired is not None:
+            on_fired()
+
+    def _on_event_raised(self, event: EventRaised) -> None:
+        self._mailbox.arrived(event)
+
+    # --- endings --------------------------------------------------------------------------------
+
+    def _break_off(self, error: LimitError | GuardError, *, with_traceback: bool = True) -> None:
+        """Fail; what this turn decided besides does not happen."""
+        self._actions.clear()
+        self._withdrawn.clear()
+        if self.trace is not None:
+            self.trace.clear()
+        self._failure = failure_of(error, with_traceback=with_traceback)
+        self.loop.end()
+
+    def _drop_withdrawn(self) -> None:
+        kept = [
+            index
+            for index, action in enumerate(self._actions)
+            if getattr(action, "event_id", None) not in self._withdrawn
+        ]
+        self._actions = [self._actions[index] for index in kept]
+        if self.trace is not None:
+            self.trace[:] = [self.trace[index] for index in kept]
+
+    def _ending(self) -> ExecutionCompleted | ContinueAsNew:
+        root = self.loop.root
+        if self._failure is not None or root is None:
+            return self._failed(self._failure or FailureDetails("RuntimeError", "never started"))
+        if root.cancelled():
+            failure = FailureDetails("asyncio.CancelledError", "the orchestrator was cancelled")
+            return self._failed(failure)
+        error = root.exception()
+        if error is not None:
+            return self._failed(failure_of(trim_traceback(error)), error)
+        if self._next_generation is not None:
+            text, keep_events = self._next_generation
+            carried = tuple(self._mailbox.unread) if keep_events else ()
+            self._trace_ending(None)
+            return ContinueAsNew(child_execution_id(self.info.execution_id, 0), text, carried)
+        try:
+            result = self.encode(root.result(), "its result")
+        except Exception as refused:  # noqa: BLE001 - a result that cannot be stored fails the orchestration
+            return self._failed(failure_of(refused))
+        self._trace_ending(None)
+        return ExecutionCompleted(RuntimeStatus.COMPLETED, result)
+
+    def _failed(
+        self, failure: FailureDetails, error: BaseException | None = None
+    ) -> ExecutionCompleted:
+        self._trace_ending(error)
+        return ExecutionCompleted(RuntimeStatus.FAILED, None, failure)
+
+    def _trace_ending(self, error: BaseException | None) -> None:
+        if self.trace is not None:
+            self.trace.append(ending_position(self.orchestrator.function, error))
 
 
 _HANDLERS: Final[dict[type, Callable[[Session, Any], None]]] = {
@@ -372,66 +406,3 @@ _HANDLERS: Final[dict[type, Callable[[Session, Any], None]]] = {
     EventRaised: Session._on_event_raised,
 }
 """Events that a session reacts to. Pauses, ends from outside and turn marks are the engine's."""
-
-
-def _failed(failure: FailureDetails) -> ExecutionCompleted:
-    return ExecutionCompleted(RuntimeStatus.FAILED, None, failure)
-
-
-async def _finished(value: Any) -> Any:
-    return value
-
-
-async def drive_generator(generator: Generator[Any, Any, Any]) -> Any:
-    """Run a generator orchestrator: each task it yields is awaited for it."""
-    try:
-        yielded = next(generator)
-        while True:
-            if not asyncio.isfuture(yielded):
-                yielded = generator.throw(
-                    TypeError(
-                        f"an orchestrator must yield tasks, it yielded {yielded!r}; "
-                        "yield what ctx.call_activity(...) and its like return"
-                    )
-                )
-                continue
-            try:
-                value = await yielded
-            except GeneratorExit:
-                raise
-            except BaseException as error:  # noqa: BLE001 - handed to the generator as it came
-                yielded = generator.throw(error)
-            else:
-                yielded = generator.send(value)
-    except StopIteration as stop:
-        return stop.value
-    finally:
-        generator.close()
-
-
-def user_position(frame: FrameType | None) -> str:
-    """The innermost line of user code at or above a frame."""
-    while frame is not None and frame.f_code.co_filename.startswith(_OURS):
-        frame = frame.f_back
-    if frame is None:
-        return "an unknown place"
-    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"
-
-
-def _deepest_frame(coroutine: Any) -> FrameType | None:
-    """Follow what a suspended coroutine waits for down to the last frame of user code."""
-    found: FrameType | None = None
-    current: Any = coroutine
-    while current is not None:
-        if isinstance(current, CoroutineType):
-            frame, inner = current.cr_frame, current.cr_await
-            if frame is not None and frame.f_code is drive_generator.__code__:
-                inner = frame.f_locals.get("generator")
-        elif isinstance(current, GeneratorType):
-            frame, inner = current.gi_frame, current.gi_yieldfrom
-        else:
-            return found
-        if frame is not None and not frame.f_code.co_filename.startswith(_OURS):
-            found = frame
-        current = inner
-    return found

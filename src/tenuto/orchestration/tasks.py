@@ -5,15 +5,24 @@ A durable task is scheduled when it is made and completes only by an event of hi
 """
 
 import asyncio
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from tenuto.model.errors import ActivityError, ActivityTimeoutError, WorkError
+from tenuto.model.actions import Action
+from tenuto.model.errors import (
+    ActivityError,
+    ActivityTimeoutError,
+    SubOrchestrationError,
+    WorkError,
+)
+from tenuto.model.events import SubOrchestrationInstanceCreated, TaskScheduled
 from tenuto.model.failure import FailureDetails
 from tenuto.model.retry import RetryPolicy
-from tenuto.model.timing import MICROSECONDS
-from tenuto.orchestration.loop import Callback, SessionFuture, SessionLoop
+from tenuto.model.timing import LATEST, MICROSECONDS, span
+from tenuto.orchestration.futures import SessionFuture
+from tenuto.orchestration.loop import Callback, SessionLoop
 
 T = TypeVar("T")
 
@@ -23,9 +32,8 @@ if TYPE_CHECKING:
     class _TaskType(SessionFuture[T], Coroutine[Any, Any, T]):  # type: ignore[misc]
         """For type checkers a durable task is also a coroutine: TaskGroup.create_task takes it."""
 else:
-
-    class _TaskType(SessionFuture, Generic[T]):
-        """At run time it is a future only."""
+    _TaskType = SessionFuture
+    """At run time it is a future only."""
 
 
 class Scheduler(Protocol):
@@ -33,14 +41,20 @@ class Scheduler(Protocol):
 
     loop: SessionLoop
 
-    def next_id(self) -> int:
-        """The next event id of the execution."""
+    def open_call(self, call: "CallTask[Any]") -> int:
+        """The next event id of the execution; answers to it go to this call."""
+
+    def record(self, action: Action) -> None:
+        """Note what was decided."""
 
     def set_timer(self, fire_at: int, on_fired: Callable[[], None]) -> int:
         """Create a durable timer and return its id."""
 
     def cancel_work(self, task_id: int) -> None:
         """Give up open work: recorded as TaskCanceled (ENGINE rule 9)."""
+
+    def stop_waiting(self, waiter: "EventTask[Any]") -> None:
+        """The waiter wants no event any more."""
 
 
 class DurableTask(_TaskType[T]):
@@ -49,6 +63,8 @@ class DurableTask(_TaskType[T]):
     Cancelling is recorded: a timer is dropped, an activity gets its cancellation token, a late
     result is ignored.
     """
+
+    __slots__ = ("_open_id", "_scheduler")
 
     def __init__(self, scheduler: Scheduler) -> None:
         super().__init__(scheduler.loop)
@@ -59,21 +75,50 @@ class DurableTask(_TaskType[T]):
         """Give the work up; awaiting the task raises ``asyncio.CancelledError``."""
         if self.done():
             return False
+        self._give_up()
+        return super().cancel(msg=msg)
+
+    def close(self) -> None:
+        """Cancel: what asyncio does to a coroutine that it refuses, a finished TaskGroup's say."""
+        self.cancel()
+
+    def _give_up(self) -> None:
         if self._open_id is not None:
             self._scheduler.cancel_work(self._open_id)
             self._open_id = None
-        return super().cancel(msg=msg)
+
+    def _decoded(self, decode: Callable[[str | None], Any], text: str | None) -> None:
+        """The answer is here, as JSON text."""
+        self._open_id = None
+        if self.done():
+            return  # by user code, which may set any future
+        try:
+            value = decode(text)
+        except Exception as error:  # noqa: BLE001 - the caller's own type may refuse the data in any way
+            self.set_exception(error)
+        else:
+            self.set_result(value)
+
+
+# --- calls --------------------------------------------------------------------------------------
+
 
 class CallTask(DurableTask[T]):
-    """A call of an activity or sub-orchestration, with its retries (ENGINE rule 10)."""
+    """A call of an activity or sub-orchestration, with its retries (ENGINE rule 10).
+
+    Attributes:
+        function: The name of what is called.
+        attempt: The attempt that is going on, from 1.
+        first_id: The event id of the first attempt, which names the logical call.
+    """
+
+    __slots__ = ("_begun_at", "_decode", "_retry", "attempt", "first_id", "function")
 
     def __init__(
         self,
         scheduler: Scheduler,
         function: str,
         decode: Callable[[str | None], Any],
-        schedule: Callable[["CallTask[T]"], int],
-        error: Callable[[str, FailureDetails], WorkError],
         retry: RetryPolicy | None,
     ) -> None:
         super().__init__(scheduler)
@@ -81,59 +126,112 @@ class CallTask(DurableTask[T]):
         self.attempt = 0
         self.first_id: int | None = None
         self._decode = decode
-        self._schedule = schedule
-        self._error = error
         self._retry = retry
         self._begun_at = scheduler.loop.now
-        self.begin_attempt()
 
     def begin_attempt(self) -> None:
         """Schedule the next attempt under a fresh id."""
         self.attempt += 1
-        self._open_id = self._schedule(self)
+        self._open_id = task_id = self._scheduler.open_call(self)
+        self._scheduler.record(self._event(task_id))
         if self.first_id is None:
-            self.first_id = self._open_id
+            self.first_id = task_id
 
     def completed(self, result: str | None) -> None:
         """The work is done; ``result`` is JSON text."""
-        self._open_id = None
-        try:
-            value = self._decode(result)
-        except Exception as error:  # noqa: BLE001 - the caller's own type may refuse the data in any way
-            self.set_exception(error)
-        else:
-            self.set_result(value)
+        self._decoded(self._decode, result)
 
     def failed(self, failure: FailureDetails) -> None:
         """The attempt failed: try again later, or give the error to whoever waits."""
         self._open_id = None
+        if self.done():
+            return  # by user code, which may set any future
+        if self._retry is None:
+            self.set_exception(self._error(failure))
+            return
+        now = self._scheduler.loop.now
+        elapsed = timedelta(microseconds=now - self._begun_at)
         try:
-            delay = self._next_delay(failure)
+            delay = self._retry.next_delay(self.attempt, failure, elapsed)
         except Exception as error:  # noqa: BLE001 - the user's retry predicate
             self.set_exception(error)
             return
         if delay is None:
-            self.set_exception(self._error(self.function, failure))
+            self.set_exception(self._error(failure))
             return
-        fire_at = self._scheduler.loop.now + delay // timedelta(microseconds=1)
+        fire_at = min(now + span(delay), LATEST)
         self._open_id = self._scheduler.set_timer(fire_at, self.begin_attempt)
 
-    def _next_delay(self, failure: FailureDetails) -> timedelta | None:
-        if self._retry is None:
-            return None
-        elapsed = timedelta(microseconds=self._scheduler.loop.now - self._begun_at)
-        return self._retry.next_delay(self.attempt, failure, elapsed)
+    @abstractmethod
+    def _event(self, task_id: int) -> Action:
+        """What schedules the current attempt."""
+
+    @abstractmethod
+    def _error(self, failure: FailureDetails) -> WorkError:
+        """What the orchestrator sees of the last failure."""
 
 
-def activity_error(function: str, failure: FailureDetails) -> WorkError:
-    """The error an orchestrator sees for a failed activity."""
-    if failure.error_type == "TimeoutError":
-        return ActivityTimeoutError(function, failure)
-    return ActivityError(function, failure)
+class ActivityTask(CallTask[T]):
+    """A call of an activity."""
+
+    __slots__ = ("_input", "_timeout")
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        function: str,
+        text: str | None,
+        decode: Callable[[str | None], Any],
+        retry: RetryPolicy | None,
+        timeout: int | None,
+    ) -> None:
+        super().__init__(scheduler, function, decode, retry)
+        self._input = text
+        self._timeout = timeout
+        self.begin_attempt()
+
+    def _event(self, task_id: int) -> TaskScheduled:
+        return TaskScheduled(
+            task_id, self.function, self._input, self.attempt, self.first_id, self._timeout
+        )
+
+    def _error(self, failure: FailureDetails) -> ActivityError:
+        if failure.error_type == "TimeoutError":
+            return ActivityTimeoutError(self.function, failure)
+        return ActivityError(self.function, failure)
+
+
+class ChildTask(CallTask[T]):
+    """A call of a sub-orchestration; ``event`` makes the record of an attempt from its id."""
+
+    __slots__ = ("_make_event",)
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        function: str,
+        event: Callable[[int], SubOrchestrationInstanceCreated],
+        decode: Callable[[str | None], Any],
+        retry: RetryPolicy | None,
+    ) -> None:
+        super().__init__(scheduler, function, decode, retry)
+        self._make_event = event
+        self.begin_attempt()
+
+    def _event(self, task_id: int) -> SubOrchestrationInstanceCreated:
+        return self._make_event(task_id)
+
+    def _error(self, failure: FailureDetails) -> SubOrchestrationError:
+        return SubOrchestrationError(self.function, failure)
+
+
+# --- timers -------------------------------------------------------------------------------------
 
 
 class TimerTask(DurableTask[None]):
     """A durable timer; ``await`` it or ``cancel()`` it."""
+
+    __slots__ = ()
 
     def __init__(self, scheduler: Scheduler, fire_at: int) -> None:
         super().__init__(scheduler)
@@ -148,7 +246,7 @@ class TimerTask(DurableTask[None]):
 class LoopTimerEntry:
     """A timer that asyncio itself set through ``call_at``; stands in for ``TimerHandle``."""
 
-    __slots__ = ("_cancelled", "_callback", "_scheduler", "_task_id", "_when")
+    __slots__ = ("_callback", "_cancelled", "_scheduler", "_task_id", "_when")
 
     def __init__(self, scheduler: Scheduler, fire_at: int, callback: Callback) -> None:
         self._scheduler = scheduler
@@ -165,10 +263,10 @@ class LoopTimerEntry:
         """Take the timer back; one that has fired but not run yet does not run."""
         self._cancelled = True
         self._callback.cancel()
-        if self._task_id is not None:
-            task_id, self._task_id = self._task_id, None
-            if not self._scheduler.loop.dead:
-                self._scheduler.cancel_work(task_id)
+        task_id, self._task_id = self._task_id, None
+        # asyncio cancels timers in finally blocks, also while its coroutines are thrown away.
+        if task_id is not None and not self._scheduler.loop.dead:
+            self._scheduler.cancel_work(task_id)
 
     def cancelled(self) -> bool:
         """Whether it was taken back."""
@@ -179,21 +277,30 @@ class LoopTimerEntry:
         return self._when
 
 
+# --- events -------------------------------------------------------------------------------------
+
+
 class EventTask(DurableTask[T]):
-    """A wait for an external event; one that was cancelled or timed out consumes nothing."""
+    """A wait for an external event; one that was cancelled or timed out consumes nothing.
+
+    Attributes:
+        name: The event's name, as the orchestrator spelled it.
+    """
+
+    __slots__ = ("_decode", "name")
 
     def __init__(
-        self, scheduler: Scheduler, decode: Callable[[str | None], Any], leave: Callable[[Any], None]
+        self, scheduler: Scheduler, name: str, decode: Callable[[str | None], Any]
     ) -> None:
         super().__init__(scheduler)
+        self.name = name
         self._decode = decode
-        self._leave = leave
 
     def cancel(self, msg: object = None) -> bool:
         """Stop waiting."""
         if not super().cancel(msg=msg):
             return False
-        self._leave(self)
+        self._scheduler.stop_waiting(self)
         return True
 
     def expire_at(self, fire_at: int, description: str) -> None:
@@ -202,32 +309,35 @@ class EventTask(DurableTask[T]):
         def expired() -> None:
             self._open_id = None
             if not self.done():
-                self._leave(self)
+                self._scheduler.stop_waiting(self)
                 self.set_exception(TimeoutError(description))
 
         self._open_id = self._scheduler.set_timer(fire_at, expired)
 
     def completed(self, result: str | None) -> None:
         """The event is here; ``result`` is its JSON text."""
-        if self._open_id is not None:
-            self._scheduler.cancel_work(self._open_id)
-            self._open_id = None
-        try:
-            value = self._decode(result)
-        except Exception as error:  # noqa: BLE001 - the caller's own type may refuse the data in any way
-            self.set_exception(error)
-        else:
-            self.set_result(value)
+        self._give_up()
+        self._decoded(self._decode, result)
 
 
-def any_of(loop: SessionLoop, tasks: list["asyncio.Future[Any]"]) -> "asyncio.Future[Any]":
-    """A future that gives the first of the tasks that is done (in order, when several are)."""
-    winner: SessionFuture[Any] = SessionFuture(loop)
+# --- composition --------------------------------------------------------------------------------
 
-    def finished(task: "asyncio.Future[Any]") -> None:
-        if not winner.done():
-            winner.set_result(task)
 
-    for task in tasks:
-        task.add_done_callback(finished)
-    return winner
+class FirstDone(SessionFuture["asyncio.Future[Any]"]):
+    """Gives the first of some tasks that is done (in their order, when several are)."""
+
+    __slots__ = ("_tasks",)
+
+    def __init__(self, loop: SessionLoop, tasks: "Sequence[asyncio.Future[Any]]") -> None:
+        super().__init__(loop)
+        self._tasks = tasks
+        for task in tasks:
+            task.add_done_callback(self._finished)
+
+    def _finished(self, task: "asyncio.Future[Any]") -> None:
+        if self.done():
+            return
+        # An approval may be waited for a thousand times: nothing of us must stay behind with it.
+        for other in self._tasks:
+            other.remove_done_callback(self._finished)
+        self.set_result(task)

@@ -191,7 +191,14 @@ class SqliteStorage:
     async def commit(self, batch: CommitBatch) -> CommitResult:
         """Write one batch durably."""
         arguments = pack(batch)
-        return await self._write(lambda writer: writer.commit(batch, arguments))
+        hub = self._opened()
+        assert hub.writer is not None
+        commit = partial(hub.writer.commit, batch, arguments)
+        if hub.writer.is_quick(arguments):
+            done = hub.writing.try_here(commit)
+            if done is not None:
+                return done[0]
+        return await hub.writing.submit(commit)
 
     async def commit_states(self, partitions: Sequence[int]) -> list[CommitState]:
         """Owner, epoch and last batch of partitions."""

@@ -30,7 +30,10 @@ from tenuto.storage.sqlite.queries import SQL
 ONE_STATEMENT_BYTES = 128 * 1024 * 1024
 """What is longer is cut up: SQLite's values end at 1 GB and it copies them."""
 
+_SMALL_BYTES = 8 * 1024
+_QUICK_SECONDS = 0.0005
 _PAGES_PER_CHECKPOINT = 1024  # 4 MiB
+_PAGES_KEPT = 4096  # 16 MiB
 _CHECKPOINT_SECONDS = 0.3
 _TRUNCATE_SECONDS = 2.0
 _BUSY_MILLISECONDS = 5_000
@@ -51,6 +54,7 @@ class Writer:
         self._unsaved_since: float | None = None
         self._log_since: float | None = None
         self._pages_saved = 0
+        self._commit_seconds = 1.0
 
     # --- owner ---------------------------------------------------------------------------------
 
@@ -88,10 +92,17 @@ class Writer:
 
     def commit(self, batch: CommitBatch, arguments: Arguments) -> CommitResult:
         """Write one batch; ``arguments`` is its packed form."""
+        began = monotonic()
         with translated(self._path, "write to"):
             result = self._commit(batch, arguments)
+        if weight(arguments) <= _SMALL_BYTES:
+            self._commit_seconds += (monotonic() - began - self._commit_seconds) / 8
         self._wrote()
         return result
+
+    def is_quick(self, arguments: Arguments) -> bool:
+        """Whether a commit takes so short that switching to another thread would cost as much."""
+        return self._commit_seconds < _QUICK_SECONDS and weight(arguments) <= _SMALL_BYTES
 
     def _commit(self, batch: CommitBatch, arguments: Arguments) -> CommitResult:
         # Crash points: the statement is a transaction of its own. Before its fsync has returned,
@@ -222,7 +233,8 @@ class Writer:
             pages, saved = 1, 0
         # A reader of older pages holds the rest back: try again.
         self._unsaved_since = None if saved >= pages else now
-        self._log_since = now
+        # Writing over an old log takes half as long as making it longer: a usual one is kept.
+        self._log_since = now if pages > _PAGES_KEPT else None
 
     def _truncate(self) -> None:
         """Give the log's space back when nobody writes or reads; without waiting for anybody."""

@@ -1,0 +1,78 @@
+"""What ``--json`` prints: the words of Durable Functions, payloads to the letter. Pure."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
+
+from tenuto.cli.steps import Run, Step
+from tenuto.cli.wording import iso
+from tenuto.model.status import InstanceRecord
+
+Document = dict[str, Any]
+
+_NULL: Final = Raw(b"null")
+_events: Final = msgspec.json.Decoder(list[Raw]).decode
+
+
+def instance_document(record: InstanceRecord, *, payloads: bool = True) -> Document:
+    """An instance; without ``payloads`` neither input nor output."""
+    document: Document = {
+        "instanceId": record.instance_id,
+        "name": record.name,
+        "runtimeStatus": record.status.label,
+        "createdTime": iso(record.created_at),
+        "lastUpdatedTime": iso(record.updated_at or record.created_at),
+        "completedTime": _time(record.completed_at),
+        "parentInstanceId": None if record.parent is None else record.parent.instance_id,
+        "version": record.version,
+        "tags": record.tags or {},
+        "customStatus": _raw(record.custom_status),
+        "failure": record.failure,
+    }
+    if payloads:
+        document["input"] = _raw(record.input)
+        document["output"] = _raw(record.output)
+    return document
+
+
+def run_document(run: Run) -> Document:
+    """An instance with its steps."""
+    return {**instance_document(run.record), "steps": [_step(step) for step in run.steps]}
+
+
+def history_document(turns: Sequence[bytes]) -> list[Raw]:
+    """The events of a history as they are stored, one list for all turns."""
+    return [event for turn in turns for event in _events(turn)]
+
+
+def _step(step: Step) -> Document:
+    document: Document = {
+        "id": step.number,
+        "kind": step.kind,
+        "name": step.name,
+        "state": step.state,
+        "beganTime": iso(step.begun_at),
+        "endedTime": _time(step.ended_at),
+        "dueTime": _time(step.due_at),
+        "attempt": step.attempt,
+        "instanceId": step.instance_id,
+        "failure": step.failure,
+    }
+    if step.run is not None:
+        document["run"] = run_document(step.run)
+    return document
+
+
+def encoded(document: object) -> str:
+    """A document as text that people can read too."""
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+
+
+def _raw(text: str | None) -> Raw:
+    return _NULL if text is None else Raw(text.encode())
+
+
+def _time(microseconds: int | None) -> str | None:
+    return None if microseconds is None else iso(microseconds)

@@ -1,0 +1,162 @@
+"""The picture of a run: a tree of lines with states, durations and bars of time. Pure.
+
+States differ in their symbols, not only in colour. What cannot be shown in the terminal's
+character set has a counterpart in ASCII.
+"""
+
+from typing import Final
+
+from msgspec import Struct
+from rich.table import Table
+from rich.text import Text
+
+from tenuto.cli.items import Item, folded, item_of_run
+from tenuto.cli.steps import Run, StepState
+from tenuto.cli.wording import duration
+
+BAR: Final = 24
+"""Width of the bars of time."""
+
+
+class Glyphs(Struct, frozen=True):
+    """The characters of a picture."""
+
+    states: dict[StepState, str]
+    spinner: str
+    branch: str
+    last: str
+    through: str
+    bar: str
+    waiting_bar: str
+    ellipsis: str
+    times: str
+
+
+UNICODE: Final = Glyphs(
+    states={
+        StepState.RUNNING: "●",
+        StepState.WAITING: "◌",
+        StepState.RETRYING: "↻",
+        StepState.COMPLETED: "✔",
+        StepState.FAILED: "✖",
+        StepState.CANCELED: "⊘",
+    },
+    spinner="⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏",
+    branch="├─ ",
+    last="└─ ",
+    through="│  ",
+    bar="━",
+    waiting_bar="╌",
+    ellipsis="…",
+    times="\N{MULTIPLICATION SIGN}",
+)
+ASCII: Final = Glyphs(
+    states={
+        StepState.RUNNING: ">",
+        StepState.WAITING: "~",
+        StepState.RETRYING: "@",
+        StepState.COMPLETED: "+",
+        StepState.FAILED: "x",
+        StepState.CANCELED: "-",
+    },
+    spinner="|/-\\",
+    branch="|-- ",
+    last="`-- ",
+    through="|   ",
+    bar="=",
+    waiting_bar=".",
+    ellipsis="...",
+    times="x",
+)
+STYLES: Final = {
+    StepState.RUNNING: "cyan",
+    StepState.WAITING: "blue",
+    StepState.RETRYING: "yellow",
+    StepState.COMPLETED: "green",
+    StepState.FAILED: "red",
+    StepState.CANCELED: "dim",
+}
+
+
+class Sheet(Struct, frozen=True, kw_only=True):
+    """What a picture is drawn on.
+
+    Attributes:
+        glyphs: The characters to use.
+        rows: Most lines; equal ones are folded, then the rest is cut.
+        bar: Width of the bars of time; 0 for none.
+        frame: Which picture of the spinner; None for a still picture.
+    """
+
+    glyphs: Glyphs = UNICODE
+    rows: int = 1_000
+    bar: int = BAR
+    frame: int | None = None
+
+
+def draw(run: Run, now: int, sheet: Sheet) -> Table:
+    """The tree of a run; what is open lasts until ``now`` (microseconds since 1970 UTC)."""
+    root = folded(item_of_run(run), sheet.rows)
+    lines = _lines(root, "", "", sheet.glyphs)
+    shown = lines if len(lines) <= sheet.rows else lines[: max(sheet.rows - 1, 1)]
+    table = Table.grid(padding=(0, 2, 0, 0), expand=True)
+    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column(no_wrap=True, justify="right")
+    table.add_column(no_wrap=True, width=sheet.bar)
+    for guides, item in shown:
+        table.add_row(
+            _label(guides, item, sheet),
+            Text(_time(item, now), "dim"),
+            _bar(item, root.begun_at, root.ended_at or now, sheet),
+        )
+    if hidden := len(lines) - len(shown):
+        table.add_row(Text(f"{sheet.glyphs.ellipsis} {hidden} more lines", "dim"))
+    return table
+
+
+def _lines(item: Item, guides: str, below: str, glyphs: Glyphs) -> list[tuple[str, Item]]:
+    lines = [(guides, item)]
+    for child in item.children:
+        is_last = child is item.children[-1]
+        own = glyphs.last if is_last else glyphs.branch
+        deeper = " " * len(glyphs.last) if is_last else glyphs.through
+        lines += _lines(child, below + own, below + deeper, glyphs)
+    return lines
+
+
+def _label(guides: str, item: Item, sheet: Sheet) -> Text:
+    glyphs, style = sheet.glyphs, STYLES[item.state]
+    symbol = glyphs.states[item.state]
+    if item.state is StepState.RUNNING and sheet.frame is not None:
+        symbol = glyphs.spinner[sheet.frame % len(glyphs.spinner)]
+    text = Text(guides, "dim")
+    text.append(symbol, style)
+    text.append(f" {_words(item, glyphs)}", "bold" if item.state.is_open else "")
+    if item.detail:
+        text.append(f"  {item.detail}", style if item.state is StepState.FAILED else "dim")
+    return text
+
+
+def _words(item: Item, glyphs: Glyphs) -> str:
+    if item.count == 1:
+        return item.label
+    if item.label:
+        return f"{item.label} {glyphs.times} {item.count:,}"
+    return f"{item.count:,} {item.state}"
+
+
+def _time(item: Item, now: int) -> str:
+    if item.due_at is not None and item.state.is_open:
+        return f"{duration(item.due_at - now)} left"
+    return duration((now if item.ended_at is None else item.ended_at) - item.begun_at)
+
+
+def _bar(item: Item, start: int, end: int, sheet: Sheet) -> Text:
+    """Where the item lies between ``start`` and ``end``: one cell at least, never outside."""
+    width, span = sheet.bar, max(end - start, 1)
+    ended_at = end if item.ended_at is None else item.ended_at
+    first = max(min((item.begun_at - start) * width // span, width - 1), 0)
+    last = max(min(-((start - ended_at) * width // span), width), first + 1)
+    idle = item.is_wait or item.state in {StepState.WAITING, StepState.RETRYING}
+    glyph = sheet.glyphs.waiting_bar if idle else sheet.glyphs.bar
+    return Text(" " * first + glyph * (last - first), STYLES[item.state])

@@ -1,0 +1,154 @@
+"""Reads a run from the store: an instance, what it called, what that called.
+
+Reads many instances at once and only those that may have changed. Never writes.
+"""
+
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from msgspec import Struct, structs
+
+from tenuto.cli.steps import Run, Step, StepKind, Waits, nested, run_of
+from tenuto.engine.ports import LoadedInstance, Storage
+from tenuto.model.codec import decode_turn
+from tenuto.model.errors import InstanceNotFoundError
+from tenuto.model.status import InstanceRecord
+
+_CHUNK: Final = 50
+
+
+class Followed(Struct):
+    """One instance as last read.
+
+    Attributes:
+        instance_id: Its id.
+        record: Its row; None while it is not there yet.
+        turns: How many turns its current execution had.
+        run: Its steps.
+        told: What its live session told when somebody asked last.
+        told_of: Execution and number of turns at that time.
+    """
+
+    instance_id: str
+    record: InstanceRecord | None = None
+    turns: int = 0
+    run: Run | None = None
+    told: Waits | None = None
+    told_of: tuple[str, int] = ("", 0)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing more will come."""
+        return self.record is not None and self.record.status.is_finished
+
+    def waits(self) -> Waits | None:
+        """What the session told of the execution that was read.
+
+        It may be ahead of what is committed, and so of what may be shown. What a timer is for
+        never changes; the events that it waited for do.
+        """
+        if self.record is None or self.told is None or self.told_of[0] != self.record.execution_id:
+            return None
+        if self.told_of[1] == self.turns:
+            return self.told
+        return structs.replace(self.told, events=())
+
+
+class Follower:
+    """Keeps the picture of a run up to date.
+
+    Args:
+        storage: An open store.
+        root_id: The instance.
+        most: How many instances are read; the steps of further children are not shown.
+    """
+
+    def __init__(self, storage: Storage, root_id: str, *, most: int) -> None:
+        self.root_id = root_id
+        self._storage = storage
+        self._most = most
+        self._known: dict[str, Followed] = {root_id: Followed(root_id)}
+
+    def unfinished(self) -> list[Followed]:
+        """What may still change."""
+        return [one for one in self._known.values() if not one.is_finished]
+
+    async def read(self, changed: Iterable[str] | None = None) -> Run:
+        """The run as it is stored now.
+
+        Args:
+            changed: The instances to read again; None for all that have not ended.
+
+        Raises:
+            InstanceNotFoundError: the store does not have it.
+        """
+        wanted = [one.instance_id for one in self.unfinished()] if changed is None else changed
+        while wanted:
+            wanted = await self._read(list(wanted))
+        return self.picture()
+
+    def picture(self) -> Run:
+        """The run as last read.
+
+        Raises:
+            InstanceNotFoundError: the store does not have it.
+        """
+        root = self._known[self.root_id]
+        if root.run is None:
+            raise InstanceNotFoundError(self.root_id)
+        return self._assembled(root.run, {self.root_id})
+
+    async def _read(self, wanted: list[str]) -> list[str]:
+        """Read these instances; return the children that turned up."""
+        found: list[str] = []
+        for start in range(0, len(wanted), _CHUNK):
+            records = await self._storage.find(wanted[start : start + _CHUNK])
+            iids = [record.iid for record in records]
+            for loaded in await self._storage.load_instances(iids):
+                found += self._take(loaded)
+        return found
+
+    def _take(self, loaded: LoadedInstance) -> list[str]:
+        record = loaded.record
+        one = self._known[record.instance_id]
+        one.record = record
+        one.turns = len(loaded.turns)
+        one.run = run_of(record, [decode_turn(turn) for turn in loaded.turns], one.waits())
+        children = {
+            step.instance_id: None for step in one.run.steps if _is_child(step) and step.instance_id
+        }
+        fresh = [child for child in children if child not in self._known]
+        fresh = fresh[: max(self._most - len(self._known), 0)]
+        self._known.update((child, Followed(child)) for child in fresh)
+        return fresh
+
+    def _assembled(self, run: Run, above: Collection[str]) -> Run:
+        """The run with its children's runs below its steps."""
+        # When one id was called twice, its row and history are those of the later call.
+        last = {step.instance_id: step.number for step in run.steps if _is_child(step)}
+        steps = []
+        for step in run.steps:
+            child = self._known.get(step.instance_id or "")
+            if (
+                child is not None
+                and child.run is not None
+                and last.get(step.instance_id) == step.number
+                and child.instance_id not in above
+                and _belongs(child.run.record, step, run.record)
+            ):
+                below = self._assembled(child.run, {*above, child.instance_id})
+                steps.append(nested(step, below))
+            else:
+                steps.append(step)
+        return structs.replace(run, steps=steps)
+
+
+def _is_child(step: Step) -> bool:
+    return step.kind is StepKind.CHILD
+
+
+def _belongs(child: InstanceRecord, step: Step, caller: InstanceRecord) -> bool:
+    """False when the id was taken by another instance, so that the call failed."""
+    if step.is_detached:
+        return child.parent is None
+    return child.parent is not None and child.parent.instance_id == caller.instance_id

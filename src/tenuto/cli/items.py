@@ -1,0 +1,223 @@
+"""The lines of a run's picture: what each says, and how they are folded until they fit. Pure.
+
+A run becomes items, a line with lines below it. When there are too many, equal ones are folded
+into one, the dullest first: a thousand completed activities are one line, a failed one stays.
+"""
+
+from collections.abc import Callable
+from itertools import groupby
+from typing import Final
+
+from msgspec import Struct, field, structs
+
+from tenuto.cli.steps import Run, Step, StepKind, StepState
+from tenuto.cli.wording import duration, instance_name, local, one_line
+from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.timing import MICROSECONDS
+
+_HOUR: Final = 3600 * MICROSECONDS
+_DAY: Final = 24 * _HOUR
+_FEWEST: Final = 3
+"""So many equal neighbours become one line."""
+
+
+class Item(Struct, kw_only=True):
+    """A line, and the lines below it.
+
+    Attributes:
+        state: Chooses symbol and style.
+        label: What it is; empty for a fold of different ones.
+        begun_at: Microseconds since 1970 UTC.
+        ended_at: None while it is open.
+        due_at: When it goes on by itself.
+        detail: What else there is to say.
+        is_wait: Nothing was done in this time.
+        count: How many lines were folded into this one.
+        children: The lines below.
+    """
+
+    state: StepState
+    label: str
+    begun_at: int
+    ended_at: int | None = None
+    due_at: int | None = None
+    detail: str = ""
+    is_wait: bool = False
+    count: int = 1
+    children: list["Item"] = field(default_factory=list)
+
+    @property
+    def height(self) -> int:
+        """Lines that it takes."""
+        return 1 + sum(child.height for child in self.children)
+
+
+# --- from runs to items ------------------------------------------------------------------------
+
+
+def item_of_run(run: Run) -> Item:
+    """The line of the instance itself, with its steps below."""
+    record = run.record
+    return Item(
+        state=state_of(record.status),
+        label=one_line(record.name),
+        detail=_standing(record),
+        begun_at=record.created_at,
+        ended_at=record.completed_at,
+        children=[_item_of_step(step) for step in run.steps],
+    )
+
+
+def state_of(status: RuntimeStatus) -> StepState:
+    """An instance's status in the words of steps."""
+    return _STATES[status]
+
+
+_STATES: Final = {
+    RuntimeStatus.RUNNING: StepState.RUNNING,
+    RuntimeStatus.CONTINUED_AS_NEW: StepState.RUNNING,
+    RuntimeStatus.PENDING: StepState.WAITING,
+    RuntimeStatus.SUSPENDED: StepState.WAITING,
+    RuntimeStatus.COMPLETED: StepState.COMPLETED,
+    RuntimeStatus.FAILED: StepState.FAILED,
+    RuntimeStatus.TERMINATED: StepState.CANCELED,
+    RuntimeStatus.CANCELED: StepState.CANCELED,
+}
+_PLAIN: Final = {RuntimeStatus.RUNNING, RuntimeStatus.COMPLETED, RuntimeStatus.FAILED}
+"""Statuses that the symbol tells completely."""
+
+
+def _standing(record: InstanceRecord) -> str:
+    parts = [f"generation {record.generation + 1}"] if record.generation else []
+    if record.status not in _PLAIN:
+        parts.append(record.status.label.lower())
+    return ", ".join(parts)
+
+
+def _item_of_step(step: Step) -> Item:
+    item = Item(
+        state=step.state,
+        label=step_label(step),
+        detail=step_detail(step),
+        begun_at=step.begun_at,
+        ended_at=step.ended_at,
+        due_at=step.due_at,
+        is_wait=step.kind in {StepKind.TIMER, StepKind.EVENT},
+    )
+    if step.run is not None:
+        item.children = [_item_of_step(one) for one in step.run.steps]
+        if step.state is StepState.RUNNING:
+            item.state = state_of(step.run.record.status)
+    return item
+
+
+def step_label(step: Step) -> str:
+    """What a step is, in a few words."""
+    name = one_line(step.name)
+    match step.kind:
+        case StepKind.TIMER:
+            return f"timer {_timer(step)}"
+        case StepKind.EVENT:
+            return f"event {name!r}" if name else "an event from outside"
+        case StepKind.MESSAGE:
+            return f"event {name!r} to {instance_name(step.instance_id or '')}"
+        case StepKind.ACTIVITY | StepKind.CHILD:
+            return name
+
+
+def _timer(step: Step) -> str:
+    due_at = step.due_at or step.begun_at
+    length = due_at - step.begun_at
+    if length < _HOUR:
+        return duration(length)
+    if length < _DAY:
+        return f"until {local(due_at):%H:%M}"
+    return f"until {local(due_at):%a %d %b %H:%M}"
+
+
+def step_detail(step: Step) -> str:
+    """What else there is to say of a step: who does it, which attempt, what went wrong."""
+    parts = []
+    if step.kind is StepKind.CHILD:
+        parts.append(instance_name(step.instance_id or ""))
+        if step.is_detached:
+            parts.append("not waited for")
+        standing = "" if step.run is None else _standing(step.run.record)
+        if standing:
+            parts.append(standing)
+    if step.attempt > 1:
+        parts.append(f"attempt {step.attempt}")
+    if step.failure is not None and step.state is not StepState.COMPLETED:
+        past = "after " if step.state is StepState.RUNNING else ""
+        parts.append(past + one_line(str(step.failure)))
+    if step.state is StepState.CANCELED:
+        parts.append("canceled")
+    return ", ".join(parts)
+
+
+# --- folding -----------------------------------------------------------------------------------
+
+
+def folded(item: Item, rows: int) -> Item:
+    """The same in at most ``rows`` lines, if folding achieves that."""
+    for fold in (_equal_completed, _steps_of_completed, _all_completed, _equal):
+        if item.height <= rows:
+            break
+        item = _everywhere(item, fold)
+    return item
+
+
+def _everywhere(item: Item, fold: Callable[[list[Item]], list[Item]]) -> Item:
+    children = [_everywhere(child, fold) for child in item.children]
+    return structs.replace(item, children=fold(children))
+
+
+def _equal_completed(items: list[Item]) -> list[Item]:
+    """Completed neighbours of one name become ``charge x 12``."""
+    return _fold_neighbours(items, lambda one: one.label if _is_dull(one) else None)
+
+
+def _steps_of_completed(items: list[Item]) -> list[Item]:
+    """Completed children lose their steps."""
+    return [
+        structs.replace(one, children=[]) if one.state is StepState.COMPLETED else one
+        for one in items
+    ]
+
+
+def _all_completed(items: list[Item]) -> list[Item]:
+    """Completed neighbours of any name become ``12 completed``."""
+    return _fold_neighbours(items, lambda one: "" if _is_dull(one) else None)
+
+
+def _equal(items: list[Item]) -> list[Item]:
+    """Neighbours of one name and state, whatever the state, become ``resize x 120``."""
+    return _fold_neighbours(items, lambda one: f"{one.state} {one.label}")
+
+
+def _is_dull(item: Item) -> bool:
+    return item.state is StepState.COMPLETED and not item.children
+
+
+def _fold_neighbours(items: list[Item], key_of: Callable[[Item], str | None]) -> list[Item]:
+    result: list[Item] = []
+    for key, group in groupby(items, key_of):
+        same = list(group)
+        if key is None or len(same) < _FEWEST:
+            result += same
+        else:
+            result.append(_merged(same))
+    return result
+
+
+def _merged(items: list[Item]) -> Item:
+    first = items[0]
+    ends = [one.ended_at for one in items if one.ended_at is not None]
+    return Item(
+        state=first.state,
+        label=first.label if all(one.label == first.label for one in items) else "",
+        begun_at=min(one.begun_at for one in items),
+        ended_at=max(ends) if len(ends) == len(items) else None,
+        is_wait=all(one.is_wait for one in items),
+        count=sum(one.count for one in items),
+    )

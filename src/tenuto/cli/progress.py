@@ -1,0 +1,59 @@
+"""A run in plain lines, one for each thing that happens, for logs and pipes. Pure."""
+
+from typing import Final
+
+from tenuto.cli.items import step_detail, step_label
+from tenuto.cli.steps import Run, Step, StepKind, StepState
+from tenuto.cli.wording import duration
+
+_WORDS: Final = {
+    StepState.RUNNING: "started",
+    StepState.WAITING: "waiting",
+    StepState.RETRYING: "retrying",
+    StepState.COMPLETED: "completed",
+    StepState.FAILED: "failed",
+    StepState.CANCELED: "canceled",
+}
+_ARRIVALS: Final = {StepKind.EVENT: "received", StepKind.MESSAGE: "sent"}
+
+_Key = tuple[str, int, str]
+
+
+class Progress:
+    """Tells what is new in each picture of a run. A step seen only at its end has one line."""
+
+    def __init__(self) -> None:
+        self._seen: dict[_Key, tuple[StepState, int]] = {}
+
+    def lines(self, run: Run) -> list[str]:
+        """What has happened since the last call, in the order of time."""
+        news = self._news(run, "")
+        news.sort(key=lambda one: one[0])
+        began = run.record.created_at
+        return [f"{duration(time - began):>12}  {text}" for time, text in news]
+
+    def _news(self, run: Run, path: str) -> list[tuple[int, str]]:
+        news = []
+        for step in run.steps:
+            key = (path, step.number, step.name)
+            stands = (step.state, step.attempt)
+            if self._seen.get(key) != stands:
+                self._seen[key] = stands
+                news.append((step.changed_at, _line(step, path)))
+            if step.run is not None:
+                news += self._news(step.run, f"{path}{step_label(step)}#{step.number} > ")
+        return news
+
+
+def _line(step: Step, path: str) -> str:
+    word = _WORDS[step.state]
+    if step.state is StepState.COMPLETED:
+        word = _ARRIVALS.get(step.kind, word)
+    parts = [f"{word:<9}  {path}{step_label(step)}"]
+    if detail := step_detail(step):
+        parts.append(detail)
+    if step.due_at is not None and step.state is StepState.RETRYING:
+        parts.append(f"(again in {duration(step.due_at - step.changed_at)})")
+    if step.ended_at is not None and step.ended_at > step.begun_at:
+        parts.append(f"({duration(step.ended_at - step.begun_at)})")
+    return "  ".join(parts)

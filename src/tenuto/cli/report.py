@@ -1,0 +1,120 @@
+"""Instances and histories as tables and blocks of text. Pure."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from rich.table import Table
+from rich.text import Text
+
+from tenuto.cli.drawing import STYLES, Glyphs
+from tenuto.cli.items import state_of, step_label
+from tenuto.cli.steps import Run, StepKind
+from tenuto.cli.wording import duration, instance_name, local, moment, one_line
+from tenuto.model.events import HistoryEvent, OrchestratorStarted
+from tenuto.model.status import InstanceRecord
+
+_SHORT: Final = 60
+_LONG: Final = 300
+
+
+def instance_table(records: Sequence[InstanceRecord], now: int, glyphs: Glyphs) -> Table:
+    """One line for each instance."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("INSTANCE", no_wrap=True, overflow="fold")
+    table.add_column("NAME", no_wrap=True)
+    table.add_column("STATUS", no_wrap=True)
+    table.add_column("STARTED", no_wrap=True)
+    table.add_column("TOOK", no_wrap=True, justify="right")
+    for record in records:
+        end = record.completed_at or now
+        state = state_of(record.status)
+        table.add_row(
+            Text(one_line(record.instance_id)),
+            Text(one_line(record.name)),
+            Text(f"{glyphs.states[state]} {record.status.label}", STYLES[state]),
+            Text(moment(record.created_at)),
+            Text(duration(end - record.created_at)),
+        )
+    return table
+
+
+def facts(run: Run) -> list[tuple[str, str]]:
+    """What there is to say of an instance, beside its steps."""
+    record = run.record
+    found = [
+        ("status", record.status.label),
+        ("started", moment(record.created_at)),
+        ("ended", "" if record.completed_at is None else moment(record.completed_at)),
+        ("due", "" if record.scheduled_at is None else moment(record.scheduled_at)),
+        ("called by", "" if record.parent is None else record.parent.instance_id),
+        ("version", record.version or ""),
+        ("tags", ", ".join(f"{key}={value}" for key, value in (record.tags or {}).items())),
+        ("input", record.input or ""),
+        ("output", record.output or ""),
+        ("custom status", record.custom_status or ""),
+        ("waits for", "" if record.completed_at is not None else waits_for(run)),
+    ]
+    return [(name, one_line(text, _LONG)) for name, text in found if text]
+
+
+def waits_for(run: Run) -> str:
+    """What must happen before the instance goes on."""
+    parts = []
+    for step in run.open_steps():
+        what = step_label(step)
+        if step.kind in {StepKind.ACTIVITY, StepKind.CHILD}:
+            what = f"{step.kind} {what}"
+        if step.instance_id:
+            what = f"{what} ({instance_name(step.instance_id)})"
+        parts.append(what)
+    if len(parts) > _FEW:
+        parts = [*parts[:_FEW], f"{len(parts) - _FEW} more"]
+    return ", ".join(parts)
+
+
+_FEW: Final = 5
+
+
+def event_table(turns: Sequence[Sequence[HistoryEvent]]) -> Table:
+    """A history, one line for each event; times are those of the turns."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("TURN", no_wrap=True, justify="right")
+    table.add_column("TIME", no_wrap=True)
+    table.add_column("EVENT", no_wrap=True)
+    table.add_column("DETAILS", no_wrap=True, overflow="ellipsis")
+    for number, turn in enumerate(turns, 1):
+        first, *events = turn
+        assert isinstance(first, OrchestratorStarted), "each turn begins with its time"
+        time = f"{local(first.timestamp):%Y-%m-%d %H:%M:%S.%f}"[:-3]
+        for index, event in enumerate(events):
+            table.add_row(
+                Text(str(number) if index == 0 else "", "dim"),
+                Text(time if index == 0 else "", "dim"),
+                Text(type(event).__name__),
+                Text(_details(event), "dim"),
+            )
+    return table
+
+
+def _details(event: HistoryEvent) -> str:
+    """The fields of an event, short: ``#3 book_flight input={"to":"Oslo"}``."""
+    parts = []
+    for name, value in msgspec.structs.asdict(event).items():
+        if value is None or value == "":
+            continue
+        if name in {"event_id", "task_scheduled_id", "timer_id", "task_id"}:
+            parts.append(f"#{value}")
+        elif name == "name":
+            parts.append(one_line(str(value), _SHORT))
+        elif name == "fire_at":
+            parts.append(f"fire_at={moment(int(str(value)))}")
+        elif isinstance(value, str):
+            parts.append(f"{name}={one_line(value, _SHORT)}")
+        else:
+            parts.append(f"{name}={_short(value)}")
+    return " ".join(parts)
+
+
+def _short(value: object) -> str:
+    return one_line(msgspec.json.encode(value).decode(), _SHORT)

@@ -1,0 +1,45 @@
+"""Ctrl-C: the first one asks to stop, the second one stops at once, whatever the loop is doing."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def stop_requests(at_once: Callable[[], None]) -> Generator["asyncio.Future[int]"]:
+    """Give a future that gets the number of the first signal to stop.
+
+    Args:
+        at_once: Called at a further signal, right before the process ends without ado.
+    """
+    loop = asyncio.get_running_loop()
+    requested: asyncio.Future[int] = loop.create_future()
+
+    def request(number: int) -> None:
+        if not requested.done():
+            requested.set_result(number)
+
+    seen: list[int] = []
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        # A plain handler runs even while a coroutine keeps the loop busy.
+        seen.append(number)
+        if len(seen) > 1:
+            at_once()
+            sys.stdout.flush()
+            os._exit(128 + number)
+        loop.call_soon_threadsafe(request, number)
+
+    before = {number: signal.signal(number, handle) for number in _SIGNALS}
+    try:
+        yield requested
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,72 @@
+"""Where output goes: what the terminal can show, errors in one form.
+
+Standard output holds what was asked for, standard error everything else. Escape codes and the
+live picture appear only on a terminal; ``NO_COLOR`` is respected.
+"""
+
+import os
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tenuto.cli.drawing import Glyphs
+
+_WIDE = 10_000
+"""Columns for output that goes to a file or another program: nothing is cut."""
+
+
+def prepare_streams() -> None:
+    """Text that the terminal's character set lacks is spelled out instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def is_live() -> bool:
+    """Whether a picture that moves can be shown."""
+    return sys.stdout.isatty() and os.environ.get("TERM") not in {"dumb", "unknown"}
+
+
+def console(*, width: int | None = None) -> "Console":
+    """Standard output for rich; ``width`` is that of what is no terminal."""
+    from rich.console import Console
+
+    is_terminal = sys.stdout.isatty()
+    return Console(
+        force_terminal=is_terminal,
+        width=None if is_terminal else (width or _WIDE),
+        highlight=False,
+        markup=False,
+        emoji=False,
+        soft_wrap=False,
+    )
+
+
+def glyphs_for(output: "Console") -> "Glyphs":
+    """The characters that this output can show."""
+    from tenuto.cli.drawing import ASCII, UNICODE
+
+    return ASCII if output.options.ascii_only else UNICODE
+
+
+def say(text: str, output: TextIO | None = None) -> None:
+    """A line on standard output, or what stands in for it."""
+    click.echo(text, file=output)
+
+
+def note(text: str) -> None:
+    """A line beside the result: on standard error."""
+    click.echo(text, err=True)
+
+
+def complain(text: str, code: str | None = None) -> None:
+    """An error: one message, what happened and what to do next."""
+    mark = "error" if code is None else f"error {code}"
+    if sys.stderr.isatty() and not os.environ.get("NO_COLOR"):
+        mark = click.style(mark, fg="red", bold=True)
+    click.echo(f"{mark}: {text}", err=True)

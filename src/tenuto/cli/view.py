@@ -1,0 +1,204 @@
+"""How a run is shown while it goes: a live picture, plain lines, or not at all."""
+
+from collections.abc import Callable
+from typing import Final, Protocol, TextIO
+
+import msgspec
+from msgspec import Struct
+from rich.console import Console, Group
+from rich.highlighter import JSONHighlighter
+from rich.live import Live
+from rich.text import Text
+
+from tenuto.cli import terminal
+from tenuto.cli.documents import encoded, instance_document
+from tenuto.cli.drawing import BAR, STYLES, Sheet, draw
+from tenuto.cli.items import state_of
+from tenuto.cli.progress import Progress
+from tenuto.cli.steps import Run
+from tenuto.cli.wording import duration, failure_lines, moment, visible
+from tenuto.model.status import InstanceRecord, RuntimeStatus
+
+_FRAME_SECONDS: Final = 0.125
+_NARROW: Final = 70
+"""Columns below which there are no bars of time."""
+
+_LAST_ROWS: Final = 200
+"""Lines of the picture that stays."""
+
+
+class Heading(Struct, frozen=True, kw_only=True):
+    """What is said before a run.
+
+    Attributes:
+        storage: The store's URL.
+        is_default_storage: Whether nobody chose it.
+        instance_id: The instance.
+        is_new: False when it was there already.
+        created_at: When it was started.
+    """
+
+    storage: str
+    is_default_storage: bool
+    instance_id: str
+    is_new: bool
+    created_at: int
+
+    def lines(self) -> list[str]:
+        """As text."""
+        store = " (the default; --storage chooses another)" if self.is_default_storage else ""
+        known = "" if self.is_new else f" (there since {moment(self.created_at)}; not started anew)"
+        return [f"store     {self.storage}{store}", f"instance  {self.instance_id}{known}"]
+
+
+class View(Protocol):
+    """Shows a run."""
+
+    @property
+    def frame_seconds(self) -> float | None:
+        """How often it must be shown while nothing happens; None for never."""
+
+    def begin(self, heading: Heading) -> None:
+        """What is going to run."""
+
+    def show(self, run: Run, now: int) -> None:
+        """The run as it is now."""
+
+    def pause(self) -> None:
+        """Stop moving."""
+
+    def end(self, run: Run, now: int) -> None:
+        """The last picture, and the result if there is one."""
+
+
+def view_for(*, json: bool, output: TextIO) -> View:
+    """The view that suits standard output, which is ``output``."""
+    if json:
+        return DocumentView(output)
+    return LiveView(terminal.console()) if terminal.is_live() else PlainView()
+
+
+class LiveView:
+    """A picture that moves, on a terminal."""
+
+    frame_seconds: float | None = _FRAME_SECONDS
+
+    def __init__(self, output: Console) -> None:
+        self._output = output
+        self._glyphs = terminal.glyphs_for(output)
+        self._live: Live | None = None
+        self._frame = 0
+
+    def begin(self, heading: Heading) -> None:
+        """Print the heading and begin."""
+        for line in heading.lines():
+            self._output.print(Text(line, "dim"))
+        self._live = Live(console=self._output, auto_refresh=False, transient=True)
+        self._live.start()
+
+    def show(self, run: Run, now: int) -> None:
+        """Draw the next frame."""
+        if self._live is None:
+            return
+        self._frame += 1
+        # The foot, and a line for the cursor.
+        sheet = self._sheet(rows=max(self._output.height - 3, 3), frame=self._frame)
+        foot = Text("Ctrl-C stops it; it can go on later", "dim italic")
+        self._live.update(Group(draw(run, now, sheet), foot), refresh=True)
+
+    def pause(self) -> None:
+        """Take the moving picture away."""
+        live, self._live = self._live, None
+        if live is not None:
+            live.update(Text(""), refresh=True)
+            live.stop()
+
+    def end(self, run: Run, now: int) -> None:
+        """Leave a still picture and the result."""
+        self.pause()
+        self._output.print(draw(run, now, self._sheet(rows=_LAST_ROWS)))
+        print_ending(self._output, run.record)
+
+    def _sheet(self, *, rows: int, frame: int | None = None) -> Sheet:
+        bar = BAR if self._output.width >= _NARROW else 0
+        return Sheet(glyphs=self._glyphs, rows=rows, bar=bar, frame=frame)
+
+
+class PlainView:
+    """Lines without escape codes, for files and pipes."""
+
+    frame_seconds: float | None = None
+
+    def __init__(self, say: Callable[[str], None] = terminal.say) -> None:
+        self._say = say
+        self._progress = Progress()
+
+    def begin(self, heading: Heading) -> None:
+        """Print the heading."""
+        for line in heading.lines():
+            self._say(line)
+
+    def show(self, run: Run, now: int) -> None:  # noqa: ARG002 - lines carry their own time
+        """Print what is new."""
+        for line in self._progress.lines(run):
+            self._say(line)
+
+    def pause(self) -> None:
+        """Nothing."""
+
+    def end(self, run: Run, now: int) -> None:
+        """Print the rest and the result, on one line of its own."""
+        self.show(run, now)
+        for line in ending_lines(run.record):
+            self._say(line)
+        if run.record.status is RuntimeStatus.COMPLETED:
+            self._say(run.record.output or "null")
+
+
+class DocumentView:
+    """One JSON document at the end, nothing before."""
+
+    frame_seconds: float | None = None
+
+    def __init__(self, output: TextIO) -> None:
+        self._output = output
+
+    def begin(self, heading: Heading) -> None:
+        """Nothing."""
+
+    def show(self, run: Run, now: int) -> None:
+        """Nothing."""
+
+    def pause(self) -> None:
+        """Nothing."""
+
+    def end(self, run: Run, now: int) -> None:  # noqa: ARG002 - the document has its own times
+        """Print the document."""
+        terminal.say(encoded(instance_document(run.record)), self._output)
+
+
+def ending_lines(record: InstanceRecord) -> list[str]:
+    """How an instance ended, without its result; nothing while it has not."""
+    if record.completed_at is None:
+        return []
+    took = duration(record.completed_at - record.created_at)
+    match record.status:
+        case RuntimeStatus.COMPLETED:
+            return [f"completed in {took}"]
+        case RuntimeStatus.TERMINATED:
+            reason = "" if record.output is None else f": {visible(record.output)}"
+            return [f"terminated after {took}{reason}"]
+        case _:
+            failure = [] if record.failure is None else failure_lines(record.failure)
+            return [f"failed after {took}", *(f"  {line}" for line in failure)]
+
+
+def print_ending(output: Console, record: InstanceRecord) -> None:
+    """The end of an instance, and its result, on a terminal."""
+    style = STYLES[state_of(record.status)]
+    for index, line in enumerate(ending_lines(record)):
+        is_frame = line.startswith("    ")
+        output.print(Text(line, "dim" if is_frame else f"bold {style}" if index == 0 else style))
+    if record.status is RuntimeStatus.COMPLETED:
+        result = msgspec.json.format(record.output or "null", indent=2)
+        output.print(JSONHighlighter()(Text(visible(result))), soft_wrap=True)

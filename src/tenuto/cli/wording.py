@@ -1,0 +1,81 @@
+"""How times, durations and foreign text are written for people. Pure."""
+
+import re
+from datetime import datetime
+from typing import Final
+
+from tenuto.model.failure import FailureDetails
+from tenuto.model.timing import MICROSECONDS, to_datetime
+
+_MINUTE: Final = 60
+_HOUR: Final = 60 * _MINUTE
+_DAY: Final = 24 * _HOUR
+_MADE_UP: Final = re.compile(r"^([0-9a-f]{8})[0-9a-f]{24}(:[0-9a-f]+)$")
+
+
+def duration(microseconds: int) -> str:
+    """A length of time with two digits that matter: ``412 ms``, ``3.2 s``, ``2 d 04 h``."""
+    microseconds = max(microseconds, 0)
+    if microseconds < MICROSECONDS:
+        return f"{microseconds // 1000} ms"
+    seconds = microseconds // MICROSECONDS
+    if seconds < _MINUTE:
+        return f"{microseconds // (MICROSECONDS // 10) / 10:.1f} s"
+    if seconds < _HOUR:
+        return f"{seconds // _MINUTE} min {seconds % _MINUTE:02} s"
+    if seconds < _DAY:
+        return f"{seconds // _HOUR} h {seconds % _HOUR // _MINUTE:02} min"
+    return f"{seconds // _DAY} d {seconds % _DAY // _HOUR:02} h"
+
+
+def moment(microseconds: int) -> str:
+    """A time in the zone of this machine."""
+    return f"{local(microseconds):%Y-%m-%d %H:%M:%S}"
+
+
+def local(microseconds: int) -> datetime:
+    """A time as an aware datetime in the zone of this machine."""
+    return to_datetime(microseconds).astimezone()
+
+
+def iso(microseconds: int) -> str:
+    """A time for machines: ISO 8601 in UTC."""
+    return f"{to_datetime(microseconds):%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+def instance_name(instance_id: str) -> str:
+    """An id for people: one that was made up is shortened, still good as a prefix to search for."""
+    shown = one_line(instance_id)
+    return _MADE_UP.sub(r"\1...\2", shown)
+
+
+def one_line(text: str, most: int = 500) -> str:
+    """Foreign text on one line, unable to steer a terminal, and cut when it is long."""
+    line = " ".join(text[: 2 * most].split())
+    if len(line) > most or len(text) > 2 * most:
+        line = f"{line[: most - 3]}..."
+    return visible(line)
+
+
+def visible(text: str) -> str:
+    """Text whose control characters, but for line ends and tabs, are spelled out."""
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() or one in "\n\t" else one.encode("unicode_escape").decode()
+        for one in text
+    )
+
+
+def failure_lines(failure: FailureDetails) -> list[str]:
+    """A failure with its causes; the traceback is that of the last cause that has one."""
+    lines: list[str] = []
+    stack: str | None = None
+    link: FailureDetails | None = failure
+    while link is not None:
+        prefix = "caused by " if lines else ""
+        lines.append(prefix + one_line(str(link)))
+        stack = link.stack_trace or stack
+        link = link.inner_failure
+    frames = [line for line in visible(stack or "").splitlines() if line.startswith("  ")]
+    return lines + frames

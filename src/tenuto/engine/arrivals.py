@@ -1,0 +1,178 @@
+"""How messages find their instances, and instances their way into memory.
+
+Owns what happens when a message comes for an instance that is not in memory, when a stored
+instance has been read, and when a stored time comes. A message is delivered once, whichever way it
+came (``exactly_once_turns``), and one that finds nobody becomes a dead letter
+(``no_silent_drop``). Must never deliver from a read that is older than what memory knows.
+"""
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tenuto.engine.ports import InboxRow, LoadedInstance
+from tenuto.engine.state import InstanceState, start_event, state_of
+from tenuto.engine.turn import seed
+from tenuto.model.codec import decode_message, decode_turn
+from tenuto.model.errors import InstanceNotFoundError
+from tenuto.model.events import ContinueAsNew, TimerFired
+from tenuto.model.messages import Message, RaiseEvent, Start, TimerDue
+from tenuto.model.status import RuntimeStatus
+from tenuto.orchestration.replay import PYTHON
+
+if TYPE_CHECKING:
+    from tenuto.engine.engine import Engine
+    from tenuto.engine.resident import Resident
+
+
+class Arrivals:
+    """Routes and loads for an engine."""
+
+    def __init__(self, engine: "Engine") -> None:
+        self._engine = engine
+
+    # --- messages ---------------------------------------------------------------------------------
+
+    def route(self, row: InboxRow) -> None:
+        """A durable message finds its instance."""
+        message = decode_message(row.message)
+        if not isinstance(message, Start):
+            self.dispatch(row.instance_id, message)
+        elif message.message_id:
+            self._engine.starts.from_message(row.instance_id, message)
+        elif self._engine.residents.named(row.instance_id) is None:
+            # Another process has inserted the instance itself.
+            self._engine.loader.want_named(row.instance_id)
+
+    def dispatch(self, instance_id: str, message: Message) -> None:
+        """Deliver a message, now or when its instance is there; a copy of a known one goes."""
+        if self._engine.is_new(message):
+            self._pass_on(instance_id, message)
+
+    def _pass_on(self, instance_id: str, message: Message) -> None:
+        engine = self._engine
+        resident = engine.residents.named(instance_id)
+        if resident is not None:
+            resident.inbox.append(message)
+            engine.make_ready(resident)
+        elif engine.starts.is_deciding(instance_id):
+            engine.starts.when_decided(instance_id, lambda: self._pass_on(instance_id, message))
+        else:
+            engine.loader.want_named(instance_id, message)
+
+    def missing(self, key: str | int, messages: list[Message]) -> None:
+        """Messages to an instance that does not exist (any more)."""
+        engine = self._engine
+        if isinstance(key, str) and (
+            engine.residents.named(key) is not None or engine.starts.is_deciding(key)
+        ):
+            for message in messages:  # it was started while the store was read
+                self._pass_on(key, message)
+            return
+        batch = engine.pipeline.batch
+        for message in messages:
+            answer = engine.answers.pop(message.message_id, None)
+            if answer is not None:
+                answer(InstanceNotFoundError(str(key)))
+                continue
+            batch.consume(message.message_id)
+            batch.acknowledge.append(partial(engine.forget, [message]))
+            if isinstance(message, RaiseEvent):
+                engine.bury(message, str(key), f"instance {key!r} does not exist", batch)
+        engine.schedule_pump()
+
+    # --- times ------------------------------------------------------------------------------------
+
+    def look_at(self, iids: list[int]) -> None:
+        """The time of these instances has come, or had, if they have changed their minds."""
+        engine = self._engine
+        now = engine.clock.now()
+        for iid in iids:
+            resident = engine.residents.get(iid)
+            if resident is None:
+                engine.loader.want(iid)
+                continue
+            due = due_timers(resident.state, now)
+            if _is_to_start(resident.state, now):
+                due.append(Start(event=start_event(resident.state, PYTHON)))
+            resident.inbox.extend(due)
+            if due:
+                engine.make_ready(resident)
+
+    # --- instances --------------------------------------------------------------------------------
+
+    def loaded(self, loaded: LoadedInstance, messages: list[Message]) -> None:
+        """An instance was read, and these messages wait for it."""
+        engine = self._engine
+        record = loaded.record
+        resident = engine.residents.get(record.iid)
+        if resident is None:
+            resident = self._admit(loaded)
+        elif _is_up_to_date(resident.state, loaded):
+            # Only the history is news: rows of the inbox find their own way to who is in memory.
+            resident.recorded = loaded.turns
+        resident.inbox.extend(messages)
+        if resident.inbox:
+            engine.make_ready(resident)
+        elif resident.is_idle:
+            engine.settle(resident)
+
+    def _admit(self, loaded: LoadedInstance) -> "Resident":
+        engine = self._engine
+        state = state_of(loaded.record)
+        state.follow([decode_turn(turn) for turn in loaded.turns])
+        resident = engine.admit(state, None)
+        resident.size += sum(map(len, loaded.turns))
+        for row in loaded.inbox:
+            if row.message_id not in engine.delivered:
+                engine.delivered.add(row.message_id)
+                resident.inbox.append(decode_message(row.message))
+        if not state.is_finished:
+            resident.recorded = loaded.turns
+            self._resume(resident, loaded)
+        return resident
+
+    def _resume(self, resident: "Resident", loaded: LoadedInstance) -> None:
+        """Derive again what was promised: the start, running activities, due timers."""
+        state = resident.state
+        now = self._engine.clock.now()
+        if state.next_turn == 0 and not any(isinstance(one, Start) for one in resident.inbox):
+            resident.inbox[:0] = self._openings(state, loaded, now)
+        if not state.is_suspended:
+            resident.inbox.extend(due_timers(state, now))
+            self._engine.take_work_up(resident)
+
+    def _openings(self, state: InstanceState, loaded: LoadedInstance, now: int) -> list[Message]:
+        if state.generation and loaded.previous_turn is not None:
+            last = decode_turn(loaded.previous_turn)[-1]
+            if isinstance(last, ContinueAsNew):
+                return seed(state, last, PYTHON)
+        if state.scheduled_at is not None and state.scheduled_at > now:
+            self._engine.arm(state, state.scheduled_at)
+            return []
+        return [Start(event=start_event(state, PYTHON))]
+
+
+def due_timers(state: InstanceState, now: int) -> list[Message]:
+    """Messages of the open timers whose time has come, oldest first."""
+    return [
+        TimerDue(execution_id=state.execution_id, event=TimerFired(task_id, fire_at))
+        for task_id, fire_at in sorted(state.work.timers.items(), key=lambda item: item[1])
+        if fire_at <= now
+    ]
+
+
+def _is_to_start(state: InstanceState, now: int) -> bool:
+    """Whether a scheduled start is due. Others are started by the message that made them."""
+    return (
+        state.status is RuntimeStatus.PENDING
+        and state.scheduled_at is not None
+        and state.scheduled_at <= now
+    )
+
+
+def _is_up_to_date(state: InstanceState, loaded: LoadedInstance) -> bool:
+    return (
+        loaded.record.generation == state.generation
+        and len(loaded.turns) == state.next_turn
+        and not state.is_finished
+    )

@@ -1,0 +1,88 @@
+"""Clocks, chance and ids: refused inside sessions, untouched everywhere else.
+
+The modules get a class of their own whose properties look at the running loop. Outside a session
+``time.time`` is therefore the very function it always was: threads, activities, tools that replace
+it or patch it in place (freezegun, time-machine, mock) find what they expect. A wrapper in its place
+would be another object, bind itself as a method where the original does not, and crash tools that
+rely on it being written in C.
+"""
+
+import functools
+import importlib
+import sys
+from asyncio.events import _get_running_loop as running_loop
+from collections.abc import Callable, Iterable
+from itertools import groupby
+from types import ModuleType
+from typing import Any
+
+from tenuto.orchestration.guard_names import GUARDED_NAMES, GuardedName
+from tenuto.orchestration.guard_refusal import refuse
+from tenuto.orchestration.loop import SessionLoop
+
+
+def guard_modules() -> None:
+    """Guard all names of the table."""
+    for module, rows in groupby(GUARDED_NAMES, lambda row: row.module):
+        _guard(module, rows)
+    if sys.version_info < (3, 12):
+        _guard_thread_starts()
+
+
+def _guard(module: ModuleType, rows: Iterable[GuardedName]) -> None:
+    members: dict[str, Any] = {row.name: _property(vars(module), row) for row in rows}
+    # Pickles of functions (cloudpickle) refer to modules by name, but only of the plain class.
+    members["__reduce__"] = lambda self: (importlib.import_module, (self.__name__,))
+    members["__slots__"] = ()
+    module.__class__ = type("GuardedModule", (type(module),), members)
+
+
+def _property(attributes: dict[str, Any], row: GuardedName) -> property:
+    name = row.name
+    refusing = _refusing(lambda: attributes[name], row)
+
+    def get(module: ModuleType) -> object:
+        if type(running_loop()) is SessionLoop:
+            return refusing
+        try:
+            return attributes[name]
+        except KeyError:
+            raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}") from None
+
+    def put(_module: ModuleType, value: object) -> None:
+        attributes[name] = value
+
+    def delete(_module: ModuleType) -> None:
+        del attributes[name]
+
+    return property(get, put, delete)
+
+
+def _refusing(find_stock: Callable[[], Callable[..., Any]], row: GuardedName) -> Callable[..., Any]:
+    @functools.wraps(find_stock())
+    def refusing(*args: Any, **kwargs: Any) -> Any:
+        loop = running_loop()
+        if type(loop) is SessionLoop and not _is_harmless(row, args):
+            refuse(loop, f"{row}()", row.reason, sys._getframe(1))  # noqa: SLF001 - names the line
+        return find_stock()(*args, **kwargs)
+
+    return refusing
+
+
+def _is_harmless(row: GuardedName, args: tuple[object, ...]) -> bool:
+    return 0 < row.given <= len(args) and args[row.given - 1] is not None
+
+
+def _guard_thread_starts() -> None:
+    """Python 3.11 starts threads without an audit event, so its function is replaced."""
+    # Not imported: nothing else in this room may know threads. asyncio has loaded both.
+    for name, attribute in (("_thread", "start_new_thread"), ("threading", "_start_new_thread")):
+        module = sys.modules[name]
+        stock = getattr(module, attribute)
+        row = GuardedName(
+            sys.modules["_thread"],
+            "start_new_thread",
+            "what a thread does cannot be replayed",
+            "an activity: await ctx.call_activity(...)",
+        )
+        setattr(module, attribute, _refusing(lambda stock=stock: stock, row))  # type: ignore[misc]

@@ -1,0 +1,69 @@
+"""Where in user code something happened, for error messages: ``file:line in function``."""
+
+import asyncio
+from collections.abc import Callable
+from types import CoroutineType, FrameType, GeneratorType, TracebackType
+from typing import Any, Final
+
+from tenuto.orchestration.generators import drive_generator
+
+_OURS: Final = (
+    __file__.rpartition("orchestration")[0],
+    str(asyncio.__file__).rpartition("__init__")[0],
+)
+"""Folders whose frames are not user code."""
+
+
+def position_of(frame: FrameType | None) -> str:
+    """The innermost line of user code at or above a frame."""
+    while frame is not None and _is_ours(frame):
+        frame = frame.f_back
+    if frame is None:
+        return "an unknown place"
+    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"
+
+
+def waiting_position(coroutine: object) -> str | None:
+    """Where a suspended coroutine waits; None when it is not in user code."""
+    found: FrameType | None = None
+    current: Any = coroutine
+    while isinstance(current, CoroutineType | GeneratorType):
+        if isinstance(current, CoroutineType):
+            frame, inner = current.cr_frame, current.cr_await
+            if frame is not None and frame.f_code is drive_generator.__code__:
+                inner = frame.f_locals.get("generator")
+        else:
+            frame, inner = current.gi_frame, current.gi_yieldfrom
+        if frame is not None and not _is_ours(frame):
+            found = frame
+        current = inner
+    return None if found is None else position_of(found)
+
+
+def ending_position(function: Callable[..., object], error: BaseException | None) -> str:
+    """Where an orchestrator failed, or which one it was that returned."""
+    found: TracebackType | None = None
+    link = None if error is None else error.__traceback__
+    while link is not None:
+        if not _is_ours(link.tb_frame):
+            found = link
+        link = link.tb_next
+    if found is not None:
+        code, line = found.tb_frame.f_code, found.tb_lineno
+        return f"{code.co_filename}:{line} in {code.co_qualname}"
+    plain = getattr(function, "__code__", None)
+    if plain is None:
+        return f"the end of {function!r}"
+    return f"{plain.co_filename}:{plain.co_firstlineno}, the end of {plain.co_qualname}"
+
+
+def trim_traceback(error: BaseException) -> BaseException:
+    """Leave out the frames of ours above the first one of user code."""
+    link = error.__traceback__
+    while link is not None and _is_ours(link.tb_frame):
+        link = link.tb_next
+    return error.with_traceback(link or error.__traceback__)
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return frame.f_code.co_filename.startswith(_OURS)

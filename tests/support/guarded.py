@@ -1,0 +1,78 @@
+"""Runs a piece of code inside an orchestrator, on a session of its own, without an engine."""
+
+from collections.abc import Callable
+from typing import Any
+
+from tenuto.functions.registry import FunctionRegistry
+from tenuto.model.actions import Action
+from tenuto.model.events import ExecutionCompleted, ExecutionStarted
+from tenuto.model.execution import ExecutionInfo
+from tenuto.model.failure import FailureDetails
+from tenuto.model.limits import Limits
+from tenuto.model.status import RuntimeStatus
+from tenuto.orchestration.context import Context
+from tenuto.orchestration.guard_calls import CallWatch
+from tenuto.orchestration.session import Session
+
+START = 1_750_000_000_000_000
+
+
+def open_session(
+    function: Callable[..., Any], *, watch: CallWatch | None = None, app: Any = None
+) -> Session:
+    """A session of an orchestrator that is made of the function."""
+    registry = FunctionRegistry() if app is None else app
+    reference = registry.orchestrator(name="guarded")(function)
+    info = ExecutionInfo(
+        instance_id="guarded-1",
+        execution_id="exec",
+        name="guarded",
+        version=None,
+        parent=None,
+        tags=None,
+        depth=0,
+        limits=Limits(),
+    )
+    return Session(info, reference, registry, watch=watch)
+
+
+def first_turn(
+    function: Callable[..., Any], *, watch: CallWatch | None = None, app: Any = None
+) -> list[Action]:
+    """What an orchestrator decides in its first turn."""
+    session = open_session(function, watch=watch, app=app)
+    try:
+        return list(session.run_turn(START, [ExecutionStarted("guarded", "exec", None)]).actions)
+    finally:
+        session.close()
+
+
+def run_inside(
+    work: Callable[[Context], object], *, watch: CallWatch | None = None
+) -> ExecutionCompleted:
+    """Call ``work`` inside an orchestrator and return how that one ended."""
+
+    async def guarded(ctx: Context) -> object:
+        return work(ctx)
+
+    (ending,) = first_turn(guarded, watch=watch)
+    assert isinstance(ending, ExecutionCompleted)
+    return ending
+
+
+def refusal_of(
+    work: Callable[[Context], object], *, watch: CallWatch | None = None
+) -> FailureDetails:
+    """The failure of an orchestrator that the guard stops."""
+    ending = run_inside(work, watch=watch)
+    assert ending.orchestration_status is RuntimeStatus.FAILED, ending
+    assert ending.failure_details is not None
+    assert ending.failure_details.error_type == "tenuto.model.errors.GuardError"
+    return ending.failure_details
+
+
+def allowed(work: Callable[[Context], object], *, watch: CallWatch | None = None) -> str | None:
+    """The result, as JSON text, of an orchestrator that nothing stops."""
+    ending = run_inside(work, watch=watch)
+    assert ending.orchestration_status is RuntimeStatus.COMPLETED, ending.failure_details
+    return ending.result

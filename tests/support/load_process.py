@@ -1,0 +1,135 @@
+"""A host in a process of its own that runs the mixed load, for tests that kill it."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from tenuto import Client, InstanceFilter, RuntimeStatus
+from tests.support import mixed_load
+from tests.support.mixed_load import Item, drive
+from tests.support.stored_histories import StoredInstance, count_rows, faults_of, read_instances
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_SECONDS = 60.0
+UNFINISHED = (RuntimeStatus.PENDING, RuntimeStatus.RUNNING, RuntimeStatus.SUSPENDED)
+
+
+class LoadProcess:
+    """One host. ``log`` collects what all of them write to stderr."""
+
+    def __init__(self, process: asyncio.subprocess.Process, log: IO[bytes]) -> None:
+        self._process = process
+        self._log = log
+
+    @classmethod
+    async def start(
+        cls,
+        store: Path,
+        waves: range = range(0),
+        *,
+        crash: tuple[str, int] | None = None,
+        note: Path | None = None,
+    ) -> "LoadProcess":
+        arguments: list[object] = [store, "--waves", waves.start, waves.stop]
+        if crash is not None:
+            arguments += ["--crash", *crash]
+        if note is not None:
+            arguments += ["--note", note]
+        log = store.with_suffix(".log").open("ab")
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(mixed_load.__file__),
+            *map(str, arguments),
+            env=os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+        )
+        return cls(process, log)
+
+    @property
+    def has_ended(self) -> bool:
+        return self._process.returncode is not None
+
+    async def said(self, word: str) -> bool:
+        """Wait until the process says the word; False when it ends without."""
+        assert self._process.stdout is not None
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while line := await self._process.stdout.readline():
+                if line.decode().strip() == word:
+                    return True
+        return False
+
+    async def kill(self) -> None:
+        """SIGKILL: no farewell, nothing flushed."""
+        if not self.has_ended:
+            self._process.kill()
+        await self.ended()
+
+    def send(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    async def ended(self) -> int:
+        """Wait for the end of the process; its exit code."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await self._process.communicate()
+        self._log.close()
+        assert self._process.returncode is not None
+        return self._process.returncode
+
+    async def stop(self) -> None:
+        """Stop gracefully, as a deployment does."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        assert await self.ended() == 0
+
+
+def open_client(store: Path) -> "asyncio.Future[Client] | object":
+    """See ``Client.open``."""
+    return Client.open(f"sqlite:///{store}", mixed_load.app)
+
+
+async def finish(client: Client, store: Path, waves: range, driving: "Sequence[asyncio.Task[None]]") -> None:
+    """Run a last host until everything has ended, and stop it."""
+    host = await LoadProcess.start(store, waves)
+    try:
+        assert await host.said("started")
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await asyncio.gather(*driving)
+            while stuck := await unfinished(client):
+                await asyncio.sleep(mixed_load.POLL_SECONDS)
+    except TimeoutError:
+        raise AssertionError(f"stuck: {stuck}") from None
+    finally:
+        ...
+    await host.stop()
+
+
+async def unfinished(client: Client) -> list[str]:
+    """Ids of instances that have not ended."""
+    which = InstanceFilter(statuses=UNFINISHED, payloads=False)
+    return [status.instance_id async for status in client.query(which)]
+
+
+def check_store(store: Path, items: Sequence[Item]) -> None:
+    """Every instance has ended with the right result, and every history is as it must be."""
+    instances = {one.instance_id: one for one in read_instances(store)}
+    wrong = [fault for one in instances.values() for fault in faults_of(one)]
+    wrong += [f"{one.instance_id} is {one.status.label}" for one in instances.values() if not one.status.is_finished]
+    wrong += [fault for item in items for fault in _compared(item, instances.get(item.instance_id))]
+    assert not wrong, "\n".join(wrong)
+    assert count_rows(store, "inbox") == 0
+    assert count_rows(store, "dead_letter") == 0
+
+
+def _compared(item: Item, found: StoredInstance | None) -> list[str]:
+    if found is None:
+        return [f"{item.instance_id} was lost"]
+    if (found.status, found.output) != (item.status, item.output):
+        return [f"{item.instance_id} is {found.status.label} with {found.output}, not {item.output}"]
+    return []
