@@ -12,7 +12,7 @@ from rich.console import Console
 
 from bench.catalogue import FIGURES, Figure, Scale
 from bench.machine import describe, load_average
-from bench.report import Before, before_of, print_report
+from bench.report import before_of, print_report
 from bench.results import FigureResult, Run, from_file, to_lines
 from bench.runner import FAILED, Runner
 
@@ -20,7 +20,7 @@ _BUDGET_SECONDS = 280.0
 """`make bench` takes at most 5 minutes."""
 
 _REPETITIONS = 3
-_WIDTH_OF_A_FILE = 150
+_WIDTH_OF_A_FILE = 160
 
 
 def main() -> int:
@@ -29,13 +29,15 @@ def main() -> int:
     if options.list:
         _print_list()
         return 0
-    scale = Scale.QUICK if options.quick else Scale.FULL if options.full else Scale.STANDARD
-    before = _read_before(parser, options.compare)
-    run, figures = _measure(options, scale)
     console = Console()
     if not console.is_terminal:
         console.width = _WIDTH_OF_A_FILE
-    print_report(console, run, figures, before)
+    before = before_of(_read(parser, options.compare)[1]) if options.compare else None
+    if options.show:
+        print_report(console, *_read(parser, options.show), before, markdown=options.markdown)
+        return 0
+    run, figures = _measure(options)
+    print_report(console, run, figures, before, markdown=options.markdown)
     lines = "".join(f"{line}\n" for line in to_lines(run, figures))
     if options.json is None:
         sys.stdout.write(lines)
@@ -44,7 +46,8 @@ def main() -> int:
     return 1 if any(_has_failed(one) for one in figures) else 0
 
 
-def _measure(options: argparse.Namespace, scale: Scale) -> tuple[Run, list[FigureResult]]:
+def _measure(options: argparse.Namespace) -> tuple[Run, list[FigureResult]]:
+    scale = Scale.QUICK if options.quick else Scale.FULL if options.full else Scale.STANDARD
     folder = options.dir.resolve()
     began = time.monotonic()
     machine = describe(folder)
@@ -72,13 +75,11 @@ def _has_failed(result: FigureResult) -> bool:
     return result.problem is not None and result.problem.startswith(FAILED)
 
 
-def _read_before(parser: argparse.ArgumentParser, path: Path | None) -> Before | None:
-    if path is None:
-        return None
+def _read(parser: argparse.ArgumentParser, path: Path) -> tuple[Run, list[FigureResult]]:
     try:
-        return before_of(from_file(path)[1])
+        return from_file(path)
     except (OSError, ValueError, msgspec.DecodeError) as error:
-        parser.error(f"--compare {path}: not a file that --json wrote ({error})")
+        parser.error(f"{path}: not a file that --json wrote ({error})")
 
 
 def _print_list() -> None:
@@ -117,6 +118,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--compare", type=Path, metavar="FILE", help="show what changed since a --json FILE"
     )
+    parser.add_argument(
+        "--show",
+        type=Path,
+        metavar="FILE",
+        help="print the table of a --json FILE, measure nothing",
+    )
+    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     return parser
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -15,12 +16,22 @@ Before = dict[tuple[str, str], float]
 
 
 def print_report(
-    console: Console, run: Run, figures: Sequence[FigureResult], before: Before | None
+    console: Console,
+    run: Run,
+    figures: Sequence[FigureResult],
+    before: Before | None = None,
+    *,
+    markdown: bool = False,
 ) -> None:
     """The facts of the machine, the table, and what to mind when reading it."""
     for line in _header(run):
         console.print(line, highlight=False)
-    console.print(_table(figures, before))
+    table = _table(before, markdown=markdown)
+    for result in figures:
+        rows = _rows(result, before)
+        for row in rows:
+            table.add_row(*row, end_section=row is rows[-1] and not markdown)
+    console.print(table)
     for line in _footer(run, figures):
         console.print(line, highlight=False)
 
@@ -46,8 +57,8 @@ def _header(run: Run) -> list[str]:
     ]
 
 
-def _table(figures: Sequence[FigureResult], before: Before | None) -> Table:
-    table = Table()
+def _table(before: Before | None, *, markdown: bool) -> Table:
+    table = Table(box=box.MARKDOWN if markdown else box.HEAVY_HEAD)
     table.add_column("figure", no_wrap=True)
     table.add_column("value")
     table.add_column("median", justify="right", no_wrap=True)
@@ -57,14 +68,7 @@ def _table(figures: Sequence[FigureResult], before: Before | None) -> Table:
     table.add_column("target", no_wrap=True)
     if before is not None:
         table.add_column("before", justify="right", no_wrap=True)
-    for result in figures:
-        for index, row in enumerate(_rows(result, before)):
-            table.add_row(*row, end_section=index == _rows_of(result) - 1)
     return table
-
-
-def _rows_of(result: FigureResult) -> int:
-    return max(1, len(_known(result)))
 
 
 def _known(result: FigureResult) -> list[tuple[Value, Summary]]:

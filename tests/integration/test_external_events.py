@@ -323,6 +323,8 @@ async def test_an_event_to_nobody_ends_as_a_dead_letter_no_silent_drop(
     letters = await test.host.engine.storage.dead_letters()
     assert sorted(letter.instance_id for letter in letters) == ["finished", "nobody"]
     assert all(letter.reason for letter in letters)
+    assert sorted(str(instance_id) for instance_id, _ in test.problems) == ["finished", "nobody"]
+    test.problems.clear()
 
 
 async def test_events_to_finished_and_unknown_instances_are_refused(

@@ -138,6 +138,7 @@ async def test_task_all_and_task_any_are_yielded_like_tasks(
     expired = await test.start("parent")
     assert await expired.result() == ["A", "B", "C", "expired"]
     approved = await test.start("parent")
+    await test.idle()
     await approved.raise_event("approval", "yes")
     assert await approved.result() == ["A", "B", "C", "yes"]
     assert kinds(await test.client.history(approved.instance_id))[-3:] == [

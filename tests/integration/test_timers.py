@@ -61,16 +61,16 @@ async def test_a_timer_in_the_past_or_of_no_length_fires_at_once(
     app: App, test: TestHost
 ) -> None:
     @app.orchestrator
-    async def wait(ctx: Context) -> list[datetime]:
+    async def wait(ctx: Context) -> None:
         await ctx.create_timer(timedelta(0))
         await ctx.create_timer(ctx.current_time - timedelta(days=1))
         await ctx.create_timer(ctx.current_time)
-        return [ctx.current_time]
 
     before = test.clock.current_time
     handle = await test.start(wait)
-    assert (await handle.result())[0] - before < timedelta(milliseconds=1)
-    assert test.clock.current_time == before
+    await handle.result()
+    # Turns are a microsecond apart at least, also while the clock stands still.
+    assert test.clock.current_time - before < timedelta(milliseconds=1)
     assert kinds(await test.client.history(handle.instance_id)).count("TimerFired") == 3
 
 

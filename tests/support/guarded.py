@@ -1,7 +1,6 @@
 """Runs a piece of code inside an orchestrator, on a session of its own, without an engine."""
 
 from collections.abc import Callable
-from typing import Any
 
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.model.actions import Action
@@ -18,7 +17,10 @@ START = 1_750_000_000_000_000
 
 
 def open_session(
-    function: Callable[..., Any], *, watch: CallWatch | None = None, app: Any = None
+    function: Callable[..., object],
+    *,
+    watch: CallWatch | None = None,
+    app: FunctionRegistry | None = None,
 ) -> Session:
     """A session of an orchestrator that is made of the function."""
     registry = FunctionRegistry() if app is None else app
@@ -37,7 +39,10 @@ def open_session(
 
 
 def first_turn(
-    function: Callable[..., Any], *, watch: CallWatch | None = None, app: Any = None
+    function: Callable[..., object],
+    *,
+    watch: CallWatch | None = None,
+    app: FunctionRegistry | None = None,
 ) -> list[Action]:
     """What an orchestrator decides in its first turn."""
     session = open_session(function, watch=watch, app=app)

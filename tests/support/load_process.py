@@ -11,7 +11,7 @@ from typing import IO
 
 from tenuto import Client, InstanceFilter, RuntimeStatus
 from tests.support import mixed_load
-from tests.support.mixed_load import Item, drive
+from tests.support.mixed_load import Item
 from tests.support.stored_histories import StoredInstance, count_rows, faults_of, read_instances
 
 ROOT = Path(__file__).parents[2]
@@ -89,25 +89,22 @@ class LoadProcess:
         assert await self.ended() == 0
 
 
-def open_client(store: Path) -> "asyncio.Future[Client] | object":
-    """See ``Client.open``."""
-    return Client.open(f"sqlite:///{store}", mixed_load.app)
-
-
-async def finish(client: Client, store: Path, waves: range, driving: "Sequence[asyncio.Task[None]]") -> None:
+async def finish(
+    client: Client, store: Path, waves: range, driving: Sequence["asyncio.Task[None]"]
+) -> None:
     """Run a last host until everything has ended, and stop it."""
     host = await LoadProcess.start(store, waves)
     try:
-        assert await host.said("started")
+        assert await host.said("started"), log_of(store)
         async with asyncio.timeout(PATIENCE_SECONDS):
             await asyncio.gather(*driving)
-            while stuck := await unfinished(client):
+            while await unfinished(client):  # noqa: ASYNC110 - another process ends them
                 await asyncio.sleep(mixed_load.POLL_SECONDS)
     except TimeoutError:
-        raise AssertionError(f"stuck: {stuck}") from None
+        raise AssertionError(f"stuck: {await unfinished(client)}\n{log_of(store)}") from None
     finally:
-        ...
-    await host.stop()
+        if not host.has_ended:
+            await host.stop()
 
 
 async def unfinished(client: Client) -> list[str]:
@@ -116,12 +113,29 @@ async def unfinished(client: Client) -> list[str]:
     return [status.instance_id async for status in client.query(which)]
 
 
-def check_store(store: Path, items: Sequence[Item]) -> None:
+def log_of(store: Path) -> str:
+    """What the hosts have complained about."""
+    return store.with_suffix(".log").read_text()[-5_000:]
+
+
+def check_unfinished(store: Path) -> None:
+    """What stands in the store right after a crash: rows and histories agree."""
+    faults = [
+        fault
+        for instance in read_instances(store, only_unfinished=True)
+        for fault in faults_of(instance)
+    ]
+    assert not faults, "\n".join(faults)
+
+
+def check_all(store: Path, items: Sequence[Item]) -> None:
     """Every instance has ended with the right result, and every history is as it must be."""
     instances = {one.instance_id: one for one in read_instances(store)}
-    wrong = [fault for one in instances.values() for fault in faults_of(one)]
-    wrong += [f"{one.instance_id} is {one.status.label}" for one in instances.values() if not one.status.is_finished]
-    wrong += [fault for item in items for fault in _compared(item, instances.get(item.instance_id))]
+    wrong = [fault for item in items for fault in _compared(item, instances.get(item.instance_id))]
+    for instance in instances.values():
+        wrong += faults_of(instance)
+        if not instance.status.is_finished:
+            wrong.append(f"{instance.instance_id} is {instance.status.label}")
     assert not wrong, "\n".join(wrong)
     assert count_rows(store, "inbox") == 0
     assert count_rows(store, "dead_letter") == 0
@@ -131,5 +145,6 @@ def _compared(item: Item, found: StoredInstance | None) -> list[str]:
     if found is None:
         return [f"{item.instance_id} was lost"]
     if (found.status, found.output) != (item.status, item.output):
-        return [f"{item.instance_id} is {found.status.label} with {found.output}, not {item.output}"]
+        what = f"{item.instance_id} is {found.status.label} with {found.output!r}"
+        return [f"{what}, not {item.status.label} with {item.output!r}"]
     return []

@@ -1,14 +1,15 @@
 """A mixed load of everything that the engine does, with the results that it must come to.
 
-``python mixed_load.py STORE --waves FIRST LAST [--crash POINT HIT] [--note FILE]`` runs a host on it,
-says ``up``, and stops gracefully when its input ends. It starts half of each wave itself; the other
-half, the events and the requests come from outside, through the store (``drive``).
+``python mixed_load.py STORE --waves FIRST LAST [--crash POINT HIT] [--note FILE]`` runs a host on
+it, says ``up``, and stops gracefully when its input ends. It starts half of each wave itself; the
+other half, the events and the requests come from outside, through the store (``drive``).
 """
 
 import argparse
 import asyncio
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -172,11 +173,10 @@ async def pong(ctx: Context, peer: str, n: int) -> str:
 async def race(ctx: Context, n: int) -> int:
     late = ctx.call_activity(slow, 400, -1)
     soon = ctx.create_timer(timedelta(milliseconds=20))
-    done, _ = await asyncio.wait([late, soon], return_when=asyncio.FIRST_COMPLETED)
-    if late not in done:
-        late.cancel()
-    if soon not in done:
-        soon.cancel()
+    first = await ctx.task_any([late, soon])
+    for task in (late, soon):
+        if task is not first:
+            task.cancel()
     return n
 
 
@@ -230,7 +230,7 @@ class Item:
         return RuntimeStatus.TERMINATED if self.kind == "endless" else RuntimeStatus.COMPLETED
 
     @property
-    def output(self) -> Any:
+    def output(self) -> object:
         return EXPECTED[self.kind](self.n)
 
 
@@ -300,12 +300,10 @@ async def run_host(arguments: argparse.Namespace) -> None:
 
 
 async def _start_once(client: Client, item: Item) -> None:
-    try:
+    with suppress(InstanceExistsError):  # a host before us did it
         await client.start(
             item.kind, *item.arguments, instance_id=item.instance_id, reuse=IdReuse.NEVER
         )
-    except InstanceExistsError:
-        pass  # a host before us did it
 
 
 def say(word: str) -> None:

@@ -5,12 +5,12 @@ it. Each broken rule is one sentence in the answer; an empty answer means that a
 """
 
 import json
-import sqlite3
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import apsw
 
 from tenuto.model.codec import decode_turn
 from tenuto.model.events import (
@@ -68,35 +68,54 @@ class StoredInstance:
         return RuntimeStatus(self.row["status"])
 
     @property
-    def output(self) -> Any:
+    def output(self) -> object:
         text = self.row["output"]
         return None if text is None else json.loads(text)
 
 
-def read_instances(path: Path) -> list[StoredInstance]:
-    """Every instance in a store."""
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
-        connection.row_factory = sqlite3.Row
-        turns: dict[int, list[StoredTurn]] = {}
-        for row in connection.execute(
-            "SELECT iid, generation, turn, CAST(events AS BLOB) AS events FROM history "
-            "ORDER BY iid, generation, turn"
-        ):
-            turn = StoredTurn(row["generation"], row["turn"], decode_turn(row["events"]))
-            turns.setdefault(row["iid"], []).append(turn)
-        rows = [dict(row) for row in connection.execute("SELECT * FROM instance")]
-    connection.close()
+def read_instances(path: Path, *, only_unfinished: bool = False) -> list[StoredInstance]:
+    """Every instance in a store, all of one moment."""
+    chosen = "WHERE status NOT IN (1, 3, 4, 5)" if only_unfinished else ""
+    # The same library as the store's: two copies of SQLite in one process undo each other's locks.
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    connection.set_busy_timeout(5_000)
+    try:
+        with connection:
+            rows = _rows(connection, f"SELECT * FROM instance {chosen}")
+            turns = _turns(connection, chosen)
+    finally:
+        connection.close()
     orphans = turns.keys() - {row["iid"] for row in rows}
     assert not orphans, f"history rows of instances that do not exist: {sorted(orphans)}"
     return [StoredInstance(row, turns.get(row["iid"], [])) for row in rows]
 
 
+def _rows(connection: apsw.Connection, sql: str) -> list[dict[str, Any]]:
+    cursor = connection.cursor()
+    cursor.row_trace = lambda _cursor, row: dict(
+        zip((column[0] for column in cursor.get_description()), row, strict=True)
+    )
+    return list(cursor.execute(sql))
+
+
+def _turns(connection: apsw.Connection, chosen: str) -> dict[int, list[StoredTurn]]:
+    turns: dict[int, list[StoredTurn]] = {}
+    among = f"WHERE iid IN (SELECT iid FROM instance {chosen})" if chosen else ""
+    for iid, generation, turn, events in connection.execute(
+        "SELECT iid, generation, turn, CAST(events AS BLOB) FROM history "
+        f"{among} ORDER BY iid, generation, turn"
+    ):
+        turns.setdefault(iid, []).append(StoredTurn(generation, turn, decode_turn(events)))
+    return turns
+
+
 def count_rows(path: Path, table: str) -> int:
     """How many rows a table holds."""
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
-        count = connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-    connection.close()
-    return int(count)
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        return len(_rows(connection, f"SELECT rowid FROM {table}"))
+    finally:
+        connection.close()
 
 
 def faults_of(instance: StoredInstance) -> list[str]:
@@ -104,18 +123,20 @@ def faults_of(instance: StoredInstance) -> list[str]:
     return [f"{instance.instance_id}: {fault}" for fault in _faults(instance)]
 
 
-def faults_in(path: Path) -> list[str]:
-    """What is wrong with a store."""
-    return [fault for instance in read_instances(path) for fault in faults_of(instance)]
-
-
 def _faults(instance: StoredInstance) -> Iterator[str]:
     turns = instance.turns
     yield from _numbering(instance)
     yield from _times(turns)
     events = [event for turn in turns for event in turn.events]
-    yield from _work(events, is_completed=instance.status is RuntimeStatus.COMPLETED)
+    work = _Work()
+    for event in events:
+        work.follow(event)
+    yield from work.faults
+    if instance.status is RuntimeStatus.COMPLETED and work.open:
+        yield f"completed without answers to {sorted(work.open)}"
     yield from _row(instance, events)
+    if not instance.status.is_finished and turns:
+        yield from _waiting(instance, events, work)
 
 
 def _numbering(instance: StoredInstance) -> Iterator[str]:
@@ -147,32 +168,42 @@ def _times(turns: Sequence[StoredTurn]) -> Iterator[str]:
                 yield f"timer {event.timer_id} fired before its time"
 
 
-def _work(events: Sequence[HistoryEvent], *, is_completed: bool) -> Iterator[str]:
-    """Exactly one answer for each scheduled id, none for canceled ones."""
-    ids = Counter(event.event_id for event in events if isinstance(event, _SCHEDULED))
-    for event_id, count in ids.items():
-        if count > 1:
-            yield f"event id {event_id} was given {count} times"
-    wanted: dict[int, str] = {}
-    for event in events:
-        if isinstance(event, TaskScheduled):
-            wanted[event.event_id] = "Task"
-        elif isinstance(event, TimerCreated):
-            wanted[event.event_id] = "Timer"
-        elif isinstance(event, SubOrchestrationInstanceCreated) and not event.detached:
-            wanted[event.event_id] = "SubOrchestrationInstance"
+class _Work:
+    """What is asked for and not answered yet: exactly one answer for each scheduled id."""
+
+    def __init__(self) -> None:
+        self.open: dict[int, HistoryEvent] = {}
+        self.faults: list[str] = []
+        self._ids: set[int] = set()
+
+    def follow(self, event: HistoryEvent) -> None:
+        if isinstance(event, _SCHEDULED):
+            if event.event_id in self._ids:
+                self.faults.append(f"event id {event.event_id} was given twice")
+            self._ids.add(event.event_id)
+            if not isinstance(event, EventSent) and not getattr(event, "detached", False):
+                self.open[event.event_id] = event
         elif isinstance(event, TaskCanceled):
-            if wanted.pop(event.task_id, None) is None:
-                yield f"{event.task_id} was canceled but was not open"
+            if self.open.pop(event.task_id, None) is None:
+                self.faults.append(f"{event.task_id} was canceled but was not open")
         elif isinstance(event, _ANSWERS):
             event_id = event.timer_id if isinstance(event, TimerFired) else event.task_scheduled_id
-            kind = wanted.pop(event_id, None)
-            if kind is None:
-                yield f"{type(event).__name__} answers {event_id}, which is not open"
-            elif not type(event).__name__.startswith(kind):
-                yield f"{type(event).__name__} answers {event_id}, a {kind}"
-    if is_completed and wanted:
-        yield f"completed without answers to {sorted(wanted)}"
+            if not _fits(self.open.pop(event_id, None), event):
+                self.faults.append(f"{type(event).__name__} answers {event_id}, which is not open")
+
+
+def _fits(question: HistoryEvent | None, answer: HistoryEvent) -> bool:
+    match question:
+        case TaskScheduled():
+            return isinstance(answer, TaskCompleted | TaskFailed)
+        case TimerCreated(fire_at=fire_at):
+            return isinstance(answer, TimerFired) and answer.fire_at == fire_at
+        case SubOrchestrationInstanceCreated():
+            return isinstance(
+                answer, SubOrchestrationInstanceCompleted | SubOrchestrationInstanceFailed
+            )
+        case _:
+            return False
 
 
 def _row(instance: StoredInstance, events: Sequence[HistoryEvent]) -> Iterator[str]:
@@ -188,11 +219,11 @@ def _row(instance: StoredInstance, events: Sequence[HistoryEvent]) -> Iterator[s
     was_ended = any(isinstance(event, ExecutionTerminated) for event in events)
     if instance.turns and len(started) != 1 and not was_ended:
         yield f"history has {len(started)} starts"
-    if started and not isinstance(events[-1], ContinueAsNew):
-        if started[-1].execution_id != row["execution_id"]:
-            yield "row and history name different executions"
-    if not status.is_finished and instance.turns:
-        yield from _waiting(instance, events)
+    is_current = started and not isinstance(events[-1], ContinueAsNew)
+    if is_current and started[-1].execution_id != row["execution_id"]:
+        yield "row and history name different executions"
+    if status is RuntimeStatus.PENDING and started:
+        yield "is Pending though it has begun"
 
 
 def _ending(
@@ -211,38 +242,21 @@ def _ending(
         yield f"ended, with completed_at {row['completed_at']} and wake_at {row['wake_at']}"
 
 
-def _waiting(instance: StoredInstance, events: Sequence[HistoryEvent]) -> Iterator[str]:
+def _waiting(
+    instance: StoredInstance, events: Sequence[HistoryEvent], work: _Work
+) -> Iterator[str]:
     """Whether the row says when the instance must be woken (else it is stuck after a crash)."""
-    activities: set[int] = set()
-    timers: dict[int, int] = {}
-    is_suspended = False
-    for event in events:
-        match event:
-            case TaskScheduled(event_id=key):
-                activities.add(key)
-            case TaskCompleted(task_scheduled_id=key) | TaskFailed(task_scheduled_id=key):
-                activities.discard(key)
-            case TimerCreated(event_id=key, fire_at=fire_at):
-                timers[key] = fire_at
-            case TimerFired(timer_id=key):
-                timers.pop(key, None)
-            case TaskCanceled(task_id=key):
-                activities.discard(key)
-                timers.pop(key, None)
-            case ExecutionSuspended():
-                is_suspended = True
-            case ExecutionResumed():
-                is_suspended = False
-            case _:
-                pass
-    expected: int | None = None
-    if isinstance(events[-1], ContinueAsNew) or activities:
-        expected = 0
-    elif timers:
-        expected = min(timers.values())
-    if is_suspended:
-        expected = None
+    pauses = [one for one in events if isinstance(one, ExecutionSuspended | ExecutionResumed)]
+    is_suspended = bool(pauses) and isinstance(pauses[-1], ExecutionSuspended)
     if (instance.status is RuntimeStatus.SUSPENDED) != is_suspended:
         yield f"is {instance.status.label}, history says suspended: {is_suspended}"
+    timers = [event.fire_at for event in work.open.values() if isinstance(event, TimerCreated)]
+    expected = min(timers, default=None)
+    if any(isinstance(event, TaskScheduled) for event in work.open.values()):
+        expected = 0
+    if is_suspended:
+        expected = None
+    if isinstance(events[-1], ContinueAsNew):
+        expected = 0
     if instance.row["wake_at"] != expected:
         yield f"wakes at {instance.row['wake_at']}, history says {expected}"

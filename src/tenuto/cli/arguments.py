@@ -26,7 +26,8 @@ def json_text(_context: click.Context, _option: click.Parameter, value: str | No
         what = f"what {value} holds" if value.startswith("@") else one_line(value, 100)
         plain = text.lstrip()[:1] not in {"{", "[", '"'}
         hint = "; a text needs quotes of its own: '\"Tokyo\"'" if plain else ""
-        raise click.BadParameter(f"{what} is not JSON ({error}){hint}") from None
+        reason = str(error).removeprefix("JSON is malformed: ")
+        raise click.BadParameter(f"{what} is not JSON: {reason}{hint}") from None
     return text
 
 

@@ -148,7 +148,9 @@ def _words(item: Item, glyphs: Glyphs) -> str:
 def _time(item: Item, now: int) -> str:
     if item.due_at is not None and item.state.is_open:
         return f"{duration(item.due_at - now)} left"
-    return duration((now if item.ended_at is None else item.ended_at) - item.begun_at)
+    if item.ended_at is None:  # in whole tenths, so that it does not flicker
+        return duration(max(now - item.begun_at, 0), least_unit="s")
+    return duration(item.ended_at - item.begun_at)
 
 
 def _bar(item: Item, start: int, end: int, sheet: Sheet) -> Text:

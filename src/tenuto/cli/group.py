@@ -21,6 +21,13 @@ class LazyGroup(click.Group):
         super().__init__(**attributes)
         self._commands_at = commands_at
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Without arguments the help, as for a usage error: nothing was done."""
+        if not args:
+            click.echo(ctx.get_help())
+            ctx.exit(2)
+        return super().parse_args(ctx, args)
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """The names, in the order given."""
         return list(self._commands_at)

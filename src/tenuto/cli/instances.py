@@ -88,7 +88,8 @@ def list_(
         return
     output = terminal.console()
     if page.records:
-        output.print(instance_table(page.records, _now(), terminal.glyphs_for(output)))
+        table = instance_table(page.records, _now(), terminal.glyphs_for(output))
+        terminal.show(output, table)
     else:
         terminal.note("no such instances")
     if page.after is not None:
@@ -111,16 +112,16 @@ def show(instance_id: str, storage: str | None, *, as_json: bool) -> None:
         terminal.say(encoded(run_document(run)))
         return
     output = terminal.console(width=_WIDTH)
-    output.print(Text(instance_id, "bold"))
+    terminal.show(output, Text(instance_id, "bold"))
     for name, text in facts(run):
-        output.print(Text(f"  {name:<14}", "dim") + Text(text), soft_wrap=True)
-    output.print()
-    output.print(draw(run, _now(), Sheet(glyphs=terminal.glyphs_for(output), rows=_MOST_ROWS)))
+        terminal.show(output, Text(f"  {name:<14}", "dim") + Text(text))
+    terminal.say("")
+    sheet = Sheet(glyphs=terminal.glyphs_for(output), rows=_MOST_ROWS)
+    terminal.show(output, draw(run, _now(), sheet))
     if run.record.failure is not None:
-        output.print()
+        terminal.say("")
         for line in failure_lines(run.record.failure):
-            style = "dim" if line.startswith("  ") else "red"
-            output.print(Text(line, style), soft_wrap=True)
+            terminal.show(output, Text(line, "dim" if line.startswith("  ") else "red"))
 
 
 @click.command()
@@ -141,7 +142,7 @@ def history(instance_id: str, storage: str | None, *, as_json: bool) -> None:
     if as_json:
         terminal.say(encoded(history_document(turns)))
         return
-    terminal.console().print(event_table([decode_turn(turn) for turn in turns]))
+    terminal.show(terminal.console(), event_table([decode_turn(turn) for turn in turns]))
 
 
 def _read(url: str | None, read: Callable[[Storage], Awaitable[T]]) -> T:

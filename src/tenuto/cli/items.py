@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Struct, field, structs
 
 from tenuto.cli.steps import Run, Step, StepKind, StepState
-from tenuto.cli.wording import duration, instance_name, local, one_line
+from tenuto.cli.wording import duration, failure_text, instance_name, local, one_line
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import MICROSECONDS
 
@@ -149,7 +149,7 @@ def step_detail(step: Step) -> str:
         parts.append(f"attempt {step.attempt}")
     if step.failure is not None and step.state is not StepState.COMPLETED:
         past = "after " if step.state is StepState.RUNNING else ""
-        parts.append(past + one_line(str(step.failure)))
+        parts.append(past + failure_text(step.failure))
     if step.state is StepState.CANCELED:
         parts.append("canceled")
     return ", ".join(parts)

@@ -16,6 +16,7 @@ from tenuto.model.status import InstanceRecord
 
 _SHORT: Final = 60
 _LONG: Final = 300
+_FEW: Final = 5
 
 
 def instance_table(records: Sequence[InstanceRecord], now: int, glyphs: Glyphs) -> Table:
@@ -70,10 +71,9 @@ def waits_for(run: Run) -> str:
         parts.append(what)
     if len(parts) > _FEW:
         parts = [*parts[:_FEW], f"{len(parts) - _FEW} more"]
+    elif all(step.kind is StepKind.TIMER for step in run.open_steps()):
+        parts.append("perhaps an event, whose name is not in history")
     return ", ".join(parts)
-
-
-_FEW: Final = 5
 
 
 def event_table(turns: Sequence[Sequence[HistoryEvent]]) -> Table:
@@ -98,23 +98,19 @@ def event_table(turns: Sequence[Sequence[HistoryEvent]]) -> Table:
 
 
 def _details(event: HistoryEvent) -> str:
-    """The fields of an event, short: ``#3 book_flight input={"to":"Oslo"}``."""
-    parts = []
-    for name, value in msgspec.structs.asdict(event).items():
-        if value is None or value == "":
-            continue
-        if name in {"event_id", "task_scheduled_id", "timer_id", "task_id"}:
-            parts.append(f"#{value}")
-        elif name == "name":
-            parts.append(one_line(str(value), _SHORT))
-        elif name == "fire_at":
-            parts.append(f"fire_at={moment(int(str(value)))}")
-        elif isinstance(value, str):
-            parts.append(f"{name}={one_line(value, _SHORT)}")
-        else:
-            parts.append(f"{name}={_short(value)}")
+    """The fields of an event that say something: ``#3 book_flight input={"to":"Oslo"}``."""
+    fields = msgspec.to_builtins(event)
+    parts = [f"#{fields[name]}" for name in _IDS if name in fields]
+    parts += [one_line(fields["name"], _SHORT)] if "name" in fields else []
+    for name, value in fields.items():
+        if name in _TIMES:
+            parts.append(f"{name}={moment(value)}")
+        elif name not in _TOLD:
+            text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+            parts.append(f"{name}={one_line(text, _SHORT)}")
     return " ".join(parts)
 
 
-def _short(value: object) -> str:
-    return one_line(msgspec.json.encode(value).decode(), _SHORT)
+_IDS: Final = ("eventId", "taskScheduledId", "timerId", "taskId")
+_TIMES: Final = {"fireAt", "scheduledStart"}
+_TOLD: Final = {"type", "name", *_IDS}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
     from tenuto.cli.drawing import Glyphs
 
@@ -45,6 +45,17 @@ def console(*, width: int | None = None) -> "Console":
         emoji=False,
         soft_wrap=False,
     )
+
+
+def show(output: "Console", picture: "RenderableType") -> None:
+    """A table or text; in a file or pipe its lines have no blanks at their ends."""
+    if output.is_terminal:
+        output.print(picture)
+        return
+    with output.capture() as captured:
+        output.print(picture)
+    for line in captured.get().splitlines():
+        say(line.rstrip())
 
 
 def glyphs_for(output: "Console") -> "Glyphs":

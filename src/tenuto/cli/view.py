@@ -117,6 +117,7 @@ class LiveView:
         """Leave a still picture and the result."""
         self.pause()
         self._output.print(draw(run, now, self._sheet(rows=_LAST_ROWS)))
+        self._output.print()
         print_ending(self._output, run.record)
 
     def _sheet(self, *, rows: int, frame: int | None = None) -> Sheet:

@@ -5,18 +5,18 @@ waited for, and which timers are pauses between attempts. An idle run costs noth
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, cast
 
 from tenuto.cli.follow import Followed, Follower
 from tenuto.cli.steps import Run, StepKind, StepState, Waits
 from tenuto.engine.engine import Engine
-from tenuto.engine.ports import Session as AnySession
 from tenuto.engine.resident import Resident
 from tenuto.engine.state import state_of
 from tenuto.functions.runner import NativeRunner
 from tenuto.host.host import Host
 from tenuto.model.codec import decode_turn
+from tenuto.model.events import HistoryEvent, OrchestratorStarted
 from tenuto.model.execution import execution_info
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.orchestration.session import Session
@@ -104,17 +104,17 @@ class Watcher:
     def _ask(self, one: Followed, resident: Resident) -> None:
         if isinstance(resident.session, Session):
             one.told_of = (resident.state.execution_id, resident.state.next_turn)
-            one.told = self._waits(one.instance_id, one.told_of[0], resident.session)
+            now = self._clock.now()
+            one.told = self._waits(one.instance_id, one.told_of[0], resident.session, now)
 
-    def _waits(self, instance_id: str, execution_id: str, session: Session) -> Waits:
-        now = self._clock.now()
+    def _waits(self, instance_id: str, execution_id: str, session: Session, since: int) -> Waits:
         events = session.awaited_events()
         keys = {(instance_id, execution_id, name) for name in events}
         for known in [key for key in self._since if key[0] == instance_id and key not in keys]:
             del self._since[known]
         return Waits(
             tuple(
-                (name, self._since.setdefault((instance_id, execution_id, name), now))
+                (name, self._since.setdefault((instance_id, execution_id, name), since))
                 for name in events
             ),
             session.retry_pauses(),
@@ -123,28 +123,33 @@ class Watcher:
     async def _recall(self, one: Followed, record: InstanceRecord) -> None:
         """Ask a session rebuilt for the purpose: an instance that waits has none in memory."""
         turns = [decode_turn(turn) for turn in await self._engine.storage.history(one.instance_id)]
-        runner = NativeRunner(self._app, self._clock, limits=self._limits)
-        asked: asyncio.Future[Waits | None] = asyncio.get_running_loop().create_future()
-
-        def ask() -> None:  # outside of any task (ENGINE rule 3)
-            session: AnySession | None = None
-            waits = None
-            try:
-                session = runner.replay_session(
-                    execution_info(state_of(record), self._limits), turns
-                )
-                if isinstance(session, Session):
-                    waits = self._waits(one.instance_id, record.execution_id, session)
-            except Exception:  # noqa: BLE001 - changed code: its host will say so; here a name is lacking
-                waits = None
-            finally:
-                if session is not None:
-                    session.close()
-                asked.set_result(waits)
-
-        asyncio.get_running_loop().call_soon(ask)
+        loop = asyncio.get_running_loop()
+        asked: asyncio.Future[Waits | None] = loop.create_future()
+        # Outside of any task (ENGINE rule 3).
+        loop.call_soon(lambda: asked.set_result(self._rebuilt(record, turns)))
         one.told = await asked
         one.told_of = (record.execution_id, len(turns))
+
+    def _rebuilt(
+        self, record: InstanceRecord, turns: Sequence[Sequence[HistoryEvent]]
+    ) -> Waits | None:
+        runner = NativeRunner(self._app, self._clock, limits=self._limits)
+        try:
+            session = runner.replay_session(execution_info(state_of(record), self._limits), turns)
+        except Exception:  # noqa: BLE001 - code that was changed: the engine tells, here a name is lacking
+            return None
+        try:
+            return self._waits(
+                record.instance_id, record.execution_id, cast("Session", session), _last_time(turns)
+            )
+        finally:
+            session.close()
+
+
+def _last_time(turns: Sequence[Sequence[HistoryEvent]]) -> int:
+    last = turns[-1][0]
+    assert isinstance(last, OrchestratorStarted), "each turn begins with its time"
+    return last.timestamp
 
 
 def _may_wait(run: Run | None) -> bool:

@@ -2,7 +2,7 @@
 
 import re
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 
 from tenuto.model.failure import FailureDetails
 from tenuto.model.timing import MICROSECONDS, to_datetime
@@ -13,10 +13,10 @@ _DAY: Final = 24 * _HOUR
 _MADE_UP: Final = re.compile(r"^([0-9a-f]{8})[0-9a-f]{24}(:[0-9a-f]+)$")
 
 
-def duration(microseconds: int) -> str:
+def duration(microseconds: int, *, least_unit: Literal["ms", "s"] = "ms") -> str:
     """A length of time with two digits that matter: ``412 ms``, ``3.2 s``, ``2 d 04 h``."""
     microseconds = max(microseconds, 0)
-    if microseconds < MICROSECONDS:
+    if microseconds < MICROSECONDS and least_unit == "ms":
         return f"{microseconds // 1000} ms"
     seconds = microseconds // MICROSECONDS
     if seconds < _MINUTE:
@@ -67,6 +67,11 @@ def visible(text: str) -> str:
     )
 
 
+def failure_text(failure: FailureDetails) -> str:
+    """Type and message on one line; our own types under the name that users import."""
+    return one_line(str(failure).removeprefix("tenuto.model.errors."))
+
+
 def failure_lines(failure: FailureDetails) -> list[str]:
     """A failure with its causes; the traceback is that of the last cause that has one."""
     lines: list[str] = []
@@ -74,7 +79,7 @@ def failure_lines(failure: FailureDetails) -> list[str]:
     link: FailureDetails | None = failure
     while link is not None:
         prefix = "caused by " if lines else ""
-        lines.append(prefix + one_line(str(link)))
+        lines.append(prefix + failure_text(link))
         stack = link.stack_trace or stack
         link = link.inner_failure
     frames = [line for line in visible(stack or "").splitlines() if line.startswith("  ")]

@@ -117,6 +117,7 @@ class Engine:
         self._origin = ""
         self._iids = itertools.count(1)
         self._sweep_scheduled = False
+        self._many_events = options.limits.history_events // 2
         runner.bind(self._outcomes)
 
     # --- identity and order ---------------------------------------------------------------------
@@ -187,10 +188,12 @@ class Engine:
     def forget(self, messages: Sequence[Message]) -> None:
         """These messages were used up, durably."""
         for message in messages:
-            if message.message_id:
-                self.delivered.discard(message.message_id)
-                if self.late is not None:
-                    self.late.add(message.message_id)
+            key = message.message_id
+            if not key:
+                continue
+            self.delivered.discard(key)
+            if self.late is not None:
+                self.late.add(key)
 
     def make_ready(self, resident: Resident) -> None:
         """Let an instance take a turn soon."""
@@ -242,7 +245,7 @@ class Engine:
         if resident.held:
             inbox = resident.held + inbox
             resident.held = []
-        if state.is_suspended and any(type(message) is Resume for message in inbox):
+        if state.status is RuntimeStatus.SUSPENDED and any(type(message) is Resume for message in inbox):
             inbox.extend(due_timers(state, now))
         try:
             turn = take_turn(state, inbox, lambda: self._session(resident), now, self._rules)
@@ -294,14 +297,15 @@ class Engine:
         batch = self.pipeline.batch
         batch.turns.append((resident, turn))
         resident.in_flight += 1
-        for message in turn.inbox.taken:
+        inbox = turn.inbox
+        for message in inbox.taken:
             if message.message_id:
                 batch.consume(message.message_id)
-        if turn.inbox.held:
-            self._hold(resident, turn.inbox.held, batch)
-        if turn.inbox.refused:
+        if inbox.held:
+            self._hold(resident, inbox.held, batch)
+        if inbox.refused:
             self._refuse(resident, turn, batch)
-        if turn.inbox.purge:
+        if inbox.purge:
             batch.purged.append(resident.state.iid)
         if not turn.events:
             # Only duplicates and refusals: nothing to wait for but turns that led to them.
@@ -318,7 +322,8 @@ class Engine:
             batch.forget[resident.state.iid] = ForgetBelow(resident.state.iid, turn.generation)
         if turn.ending is not None:
             self._book_ending(resident, turn, batch)
-        self._warn_at_half(resident)
+        if resident.state.event_count > self._many_events:
+            self._warn_at_half(resident)
 
     def _book_actions(self, resident: Resident, turn: Turn, batch: Batch) -> None:
         for action in turn.actions:
@@ -348,7 +353,7 @@ class Engine:
         child.partition = partition.lease.partition
         partition.count_child(child.root_id, 1)
         admitted = self.admit(child, "new")
-        batch.instances[child.iid] = child.record()
+        batch.write_row(admitted, whole=True)
         self.deliver(admitted, Start(event=start_event(child, PYTHON)))
 
     def _book_ending(self, resident: Resident, turn: Turn, batch: Batch) -> None:
@@ -420,7 +425,7 @@ class Engine:
     def _warn_at_half(self, resident: Resident) -> None:
         state = resident.state
         limit = self.options.limits.history_events
-        if not resident.warned and 2 * state.event_count > limit:
+        if not resident.warned:
             resident.warned = True
             self.observer.problem(
                 state.instance_id,
@@ -440,20 +445,23 @@ class Engine:
 
     def _committed(self, batch: Batch, result: CommitResult) -> None:
         works: list[ActivityWork] = []
+        refused = result.refused
         for resident, turn in batch.turns:
             resident.in_flight -= 1
-            self.forget(turn.inbox.taken)
-            if resident.state.iid in result.refused:
-                self._drop_refused(resident, turn.inbox.taken)
+            taken = turn.inbox.taken
+            self.forget(taken)
+            if refused and resident.state.iid in refused:
+                self._drop_refused(resident, taken)
                 continue
             if turn.logs:
                 _show(turn.logs)
             if turn.actions and not self.is_draining:
                 self._release_actions(resident, turn, works)
-            self._acknowledge_all(turn.inbox.taken)
+            if self.answers:
+                self._acknowledge_all(taken)
             if turn.ending is not None:
                 self._release_ending(resident)
-            elif resident.state.status is RuntimeStatus.RUNNING and _resumes(turn):
+            elif turn.row_changed and _resumes(resident, turn):
                 self.take_work_up(resident)
             if resident.is_idle:
                 self.settle(resident)
@@ -479,8 +487,8 @@ class Engine:
             self.arrivals.route(row)
 
     def _acknowledge_all(self, taken: Sequence[Message]) -> None:
-        if self.answers:
-            for message in taken:
+        for message in taken:
+            if message.message_id:
                 answer = self.answers.pop(message.message_id, None)
                 if answer is not None:
                     answer(None)
@@ -697,8 +705,10 @@ class Engine:
             self._close(resident)
 
 
-def _resumes(turn: Turn) -> bool:
-    return any(isinstance(event, ExecutionResumed) for event in turn.inbox.incoming)
+def _resumes(resident: Resident, turn: Turn) -> bool:
+    return resident.state.status is RuntimeStatus.RUNNING and any(
+        isinstance(event, ExecutionResumed) for event in turn.inbox.incoming
+    )
 
 
 def action_event(action: EventSent) -> EventRaised:

@@ -1,44 +1,22 @@
 """Looks for imports by name that the determinism guard cannot see.
 
-The guard replaces ``time.time`` and its like in their modules; ``from time import time`` keeps the
-original, which gives another value at each replay (ENGINE rule 8). Reads compiled code, never runs
-it, and is best effort: it follows helper functions of the same module, not those of others.
+The guard refuses ``time.time`` and its like where they are looked up in their modules; ``from time
+import time`` looks once, outside of any orchestrator (ENGINE rule 8). Reads compiled code, never
+runs it, and is best effort: it follows helper functions of the same module, not those of others.
 """
 
 import dis
 import inspect
-import os
-import random
-import secrets
-import time
-import uuid
 from collections.abc import Callable, Iterator
 from types import CodeType, FunctionType
-from typing import Any, Final
+from typing import Final
 
-_CLOCKS = ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns")
-_CHANCE = (
-    *("choice", "choices", "expovariate", "gauss", "getrandbits", "normalvariate", "randbytes"),
-    *("randint", "random", "randrange", "sample", "shuffle", "triangular", "uniform"),
-)
-_SECRETS = ("choice", "randbelow", "token_bytes", "token_hex", "token_urlsafe")
+from tenuto.orchestration.guard_names import GUARDED_NAMES, GuardedName
 
-_TABLE: list[tuple[Any, tuple[str, ...], str]] = [
-    (time, _CLOCKS, "ctx.current_time"),
-    (time, ("sleep",), "await asyncio.sleep(...)"),
-    (random, _CHANCE, "ctx.random"),
-    (uuid, ("uuid1", "uuid4"), "ctx.new_uuid()"),
-    (secrets, _SECRETS, "an activity"),
-    (os, ("urandom",), "an activity"),
-]
-# By identity, since any object may stand among a module's names, unhashable ones too. The guard's
-# wrappers are no danger: behind them stands the original, which is what this looks for.
-_INSTEAD: Final[dict[int, tuple[str, str]]] = {
-    id(inspect.unwrap(getattr(module, name))): (f"{module.__name__}.{name}", instead)
-    for module, names, instead in _TABLE
-    for name in names
+# By identity, since any object may stand among a module's names, unhashable ones too.
+_UNREPLAYABLE: Final[dict[int, GuardedName]] = {
+    id(vars(row.module)[row.name]): row for row in GUARDED_NAMES if not row.given
 }
-
 
 _LOADS_GLOBAL = {"LOAD_GLOBAL", "LOAD_NAME"}
 
@@ -47,18 +25,18 @@ def unreplayable_imports(function: Callable[..., object]) -> list[str]:
     """One sentence for each name used in the function that cannot be replayed, in no order twice.
 
     Example:
-        ``uses time.time, imported by name as 'time', which ...; use ctx.current_time``
+        ``uses time.time, imported by name as 'time', where ...; use ctx.current_time``
     """
     plain = inspect.unwrap(function)
     if not isinstance(plain, FunctionType):
         return []
     found: dict[str, str] = {}
     for name, value in _globals_used(plain):
-        if id(value) in _INSTEAD:
-            original, instead = _INSTEAD[id(value)]
+        row = _UNREPLAYABLE.get(id(value))
+        if row is not None:
             found[name] = (
-                f"uses {original}, imported by name as {name!r}, which gives another value at each "
-                f"replay and which the guard cannot see; use {instead}"
+                f"uses {row}, imported by name as {name!r}, where the guard may miss it: "
+                f"{row.reason}"
             )
     return list(found.values())
 

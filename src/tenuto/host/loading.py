@@ -105,7 +105,7 @@ def _named(module: ModuleType, place: str, name: str, apps: dict[str, App]) -> L
         return LoadedApp(registered[0], registered[0].get_orchestrator(name))
     if registered:
         raise AppLoadError(f"several apps of {place} have an orchestrator named {name!r}")
-    raise AppLoadError(f"{_refusal(value, place, name)}{_choice(module, name, apps)}")
+    raise AppLoadError(_refusal(module, place, name, apps))
 
 
 def _app_of(orchestrator: AnyOrchestrator, named: str, apps: dict[str, App]) -> App:
@@ -122,32 +122,33 @@ def _app_of(orchestrator: AnyOrchestrator, named: str, apps: dict[str, App]) -> 
     )
 
 
-def _refusal(value: object, place: str, name: str) -> str:
-    named = f"{place}:{name}"
-    if value is _MISSING:
-        return f"{place} has no {name!r}"
-    if isinstance(value, ActivityFunction):
-        return f"{named} is an activity; only orchestrators can be started"
-    if inspect.isfunction(value):
-        return f"{named} is a plain function; decorate it with @app.orchestrator"
-    return f"{named} is neither an app nor an orchestrator but a {type(value).__name__}"
-
-
-def _choice(module: ModuleType, name: str, apps: dict[str, App]) -> str:
+def _refusal(module: ModuleType, place: str, name: str, apps: dict[str, App]) -> str:
     functions = [
         one for one, value in vars(module).items() if isinstance(value, OrchestratorFunction)
     ]
     registered = [one for app in apps.values() for one in app.orchestrators]
     orchestrators = list(dict.fromkeys((*functions, *registered)))
-    return (
-        f"{_did_you_mean(name, (*orchestrators, *apps))}; "
+    known = (
         f"orchestrators: {', '.join(orchestrators) or 'none'}; apps: {', '.join(apps) or 'none'}"
     )
+    value = getattr(module, name, _MISSING)
+    if value is _MISSING:
+        return f"{place} has no {name!r}{_did_you_mean(name, (*orchestrators, *apps))}; {known}"
+    return f"{place}:{name} is {_what(value)}; {known}"
+
+
+def _what(value: object) -> str:
+    if isinstance(value, ActivityFunction):
+        return "an activity; only orchestrators can be started"
+    if inspect.isfunction(value):
+        return "a plain function; decorate it with @app.orchestrator"
+    kind = "a class" if isinstance(value, type) else f"of type {type(value).__name__}"
+    return f"neither an app nor an orchestrator, it is {kind}"
 
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str:
     close = get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 # --- importing ---------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ Each message says what happened, where, and what to do next. A code never change
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -69,9 +70,40 @@ class InvalidInstanceIdError(InputError):
 
 
 class PayloadError(InputError):
-    """A value cannot be stored as JSON, or stored JSON does not fit the annotated type."""
+    """A value cannot be stored as JSON, or stored JSON does not fit the type it is read as.
+
+    Args:
+        reason: What is wrong and what to do, to be read after "value at <path>".
+        path: The place inside the value; ``$`` is the value itself. Empty when the error is about
+            no single place.
+        owner: Whose value it is, such as ``argument 'trip' of book_trip``; empty when the caller
+            does not know.
+
+    Example:
+        >>> print(PayloadError("cannot be stored", path="$.trip.guests[2]"))
+        value at $.trip.guests[2] cannot be stored
+    """
 
     code = "TN-1102"
+
+    def __init__(self, reason: str, *, path: str = "$", owner: str = "") -> None:
+        self.reason = reason
+        self.path = path
+        self.owner = owner
+        place = f"value at {path} {reason}" if path else reason
+        super().__init__(f"{owner}: {place}" if owner else place)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Copy with all three parts; the default would pass the whole message as the reason."""
+        return partial(type(self), self.reason, path=self.path, owner=self.owner), ()
+
+    def below(self, path: str) -> "PayloadError":
+        """The same refusal, seen from a value in which this one stands at ``path``."""
+        return PayloadError(self.reason, path=path + self.path.removeprefix("$"), owner=self.owner)
+
+    def of(self, owner: str) -> "PayloadError":
+        """The same refusal, saying whose value it is."""
+        return PayloadError(self.reason, path=self.path, owner=owner)
 
 
 class UnknownFunctionError(InputError):
@@ -257,7 +289,7 @@ class StorageReadOnlyError(StorageUnavailableError):
     code = "TN-1606"
 
 
-class SessionDiscarded(BaseException):  # noqa: N818 - a signal, not an error; ENGINE rule 5
+class SessionDiscarded(BaseException):
     """The session of this orchestration was discarded; nothing it does can have an effect.
 
     Derives from BaseException so that ``except Exception`` in user code does not swallow it.

@@ -330,6 +330,8 @@ def install() -> None:
     take_over(asyncio.all_tasks, _all_tasks)
     take_over(asyncio.wrap_future, _wrap_future)
     take_over(asyncio.run, refusing("asyncio.run", "await the coroutine"))
+    # The guard would refuse its sockets, but halfway, with what is open left behind.
+    take_over(asyncio.new_event_loop, refusing("asyncio.new_event_loop", "await the coroutine"))
     in_activity = "put the blocking call into an activity"
     take_over(asyncio.to_thread, refusing("asyncio.to_thread", in_activity))
     take_over(

@@ -8,6 +8,7 @@ versions, this one does what the newest does (ENGINE rule 3).
 import asyncio
 from asyncio import tasks as asyncio_tasks
 from collections.abc import Coroutine, Generator
+from contextlib import suppress
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
@@ -152,6 +153,11 @@ class SessionTask(SessionFuture[T]):
         return super()._make_cancelled_error() if error is None else error
 
     # --- steps ----------------------------------------------------------------------------------
+
+    def interrupt(self) -> None:
+        """Throw SessionDiscarded into the coroutine, wherever it waits."""
+        with suppress(BaseException):  # whatever user code raises while it is thrown away
+            self._context.run(self.coroutine.throw, SessionDiscarded())
 
     def close_coroutine(self, attempts: int) -> bool:
         """Close the coroutine in its context; False when it went on each time."""

@@ -10,6 +10,8 @@ from typing import Any
 
 def as_coroutine(made: object) -> Coroutine[Any, Any, Any]:
     """What calling an orchestrator gave, as a coroutine: of whichever style the function is."""
+    if type(made) is types.CoroutineType:  # nearly always, and the checks below are slow
+        return made
     if isinstance(made, Generator):
         return drive_generator(made)
     if isinstance(made, Coroutine):

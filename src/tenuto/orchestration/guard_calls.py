@@ -80,7 +80,7 @@ class CallWatch:
     def _sample(self) -> Hook:
         left = _SAMPLED_CALLS
 
-        def look_for_a_while(frame: FrameType, event: str, arg: Any) -> None:
+        def look_for_a_while(frame: FrameType, event: str, arg: Any) -> None:  # noqa: ANN401 - see look
             nonlocal left
             left -= 1
             if left == 0:
@@ -90,7 +90,7 @@ class CallWatch:
 
         return look_for_a_while
 
-    def _tell(self, frame: FrameType, function: Any) -> None:
+    def _tell(self, frame: FrameType, function: BuiltinFunctionType) -> None:
         found = _unreplayable(frame, function)
         if found is None:
             return
@@ -105,7 +105,7 @@ def end_watch() -> None:
     sys.setprofile(None)
 
 
-def look(frame: FrameType, event: str, arg: Any) -> None:
+def look(frame: FrameType, event: str, arg: Any) -> None:  # noqa: ANN401 - depends on the event
     """The profile hook: called for every call and return of the thread."""
     if event == "c_call" and arg.__name__ in _SUSPECTS:
         found = _unreplayable(frame, arg)
@@ -114,7 +114,7 @@ def look(frame: FrameType, event: str, arg: Any) -> None:
             refuse(loop, *found, frame)
 
 
-def _unreplayable(frame: FrameType, function: Any) -> tuple[str, str] | None:
+def _unreplayable(frame: FrameType, function: BuiltinFunctionType) -> tuple[str, str] | None:
     """What a suspect C function is and what is wrong with it; None when it only looks like one."""
     name = function.__name__
     owner = function.__self__

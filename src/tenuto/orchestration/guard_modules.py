@@ -2,9 +2,9 @@
 
 The modules get a class of their own whose properties look at the running loop. Outside a session
 ``time.time`` is therefore the very function it always was: threads, activities, tools that replace
-it or patch it in place (freezegun, time-machine, mock) find what they expect. A wrapper in its place
-would be another object, bind itself as a method where the original does not, and crash tools that
-rely on it being written in C.
+it or patch it in place (freezegun, time-machine, mock) find what they expect. A wrapper would be
+another object, bind itself as a method where the original does not, and crash tools that rely on
+the original being written in C.
 """
 
 import functools
@@ -60,7 +60,7 @@ def _property(attributes: dict[str, Any], row: GuardedName) -> property:
 
 def _refusing(find_stock: Callable[[], Callable[..., Any]], row: GuardedName) -> Callable[..., Any]:
     @functools.wraps(find_stock())
-    def refusing(*args: Any, **kwargs: Any) -> Any:
+    def refusing(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever the stock one takes
         loop = running_loop()
         if type(loop) is SessionLoop and not _is_harmless(row, args):
             refuse(loop, f"{row}()", row.reason, sys._getframe(1))  # noqa: SLF001 - names the line

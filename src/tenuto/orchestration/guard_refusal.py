@@ -111,11 +111,11 @@ def _place(frames: list[FrameType]) -> str:
     """Where the user's own code made the call, and through which foreign code it went."""
     outside = [one for one in frames if not one.f_code.co_filename.startswith(_TENUTO)]
     if not outside:
-        return position(frames[0]) if frames else "an unknown place"
+        return _line(frames[0]) if frames else "an unknown place"
     own = next((one for one in outside if _is_own_code(one)), outside[0])
     if own is outside[0]:
-        return position(own)
-    return f"{position(own)} (by way of {position(outside[0])})"
+        return _line(own)
+    return f"{_line(own)} (by way of {_line(outside[0])})"
 
 
 def _is_own_code(frame: FrameType) -> bool:
@@ -124,6 +124,6 @@ def _is_own_code(frame: FrameType) -> bool:
     return not (file.startswith((_LIBRARY, "<")) or any(part in file for part in _INSTALLED))
 
 
-def position(frame: FrameType) -> str:
+def _line(frame: FrameType) -> str:
     """``file:line in function``."""
     return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"

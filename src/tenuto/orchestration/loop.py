@@ -14,7 +14,7 @@ from asyncio import futures as asyncio_futures
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextvars import Context, copy_context
-from types import MethodType
+from types import CoroutineType, MethodType
 from typing import Any, Final, NoReturn, Protocol, TypeVar
 from weakref import WeakSet
 
@@ -26,8 +26,9 @@ T = TypeVar("T")
 
 _CLOSE_ATTEMPTS: Final = 5
 
-_get_running_loop: Final = asyncio_events._get_running_loop  # noqa: SLF001 - documented for event loops
-_set_running_loop: Final = asyncio_events._set_running_loop  # noqa: SLF001 - the same
+# Documented for event loops, private to others.
+running_loop: Final = asyncio_events._get_running_loop  # noqa: SLF001
+_set_running_loop: Final = asyncio_events._set_running_loop  # noqa: SLF001
 
 
 class LoopTimer(Protocol):
@@ -80,6 +81,7 @@ class SessionLoop(asyncio.AbstractEventLoop):
 
     Attributes:
         now: The orchestrator's clock, in microseconds since 1970.
+        is_open: Whether a turn goes on: only then user code may use the loop.
         dead: Whether user code may do nothing more: the orchestrator has ended or was discarded.
         tasks: The unfinished tasks by number, in the order in which they were made.
         root: The orchestrator's own task; the loop ends with it.
@@ -93,6 +95,7 @@ class SessionLoop(asyncio.AbstractEventLoop):
 
     def __init__(self, owner: LoopOwner) -> None:
         self.now = 0
+        self.is_open = False
         self.dead = False
         self.tasks: dict[int, SessionTask[Any]] = {}
         self.root: SessionTask[Any] | None = None
@@ -101,7 +104,6 @@ class SessionLoop(asyncio.AbstractEventLoop):
         self._owner: LoopOwner | None = owner
         self._ready: deque[Callback] = deque()
         self._origin: int | None = None
-        self._is_open = False
         self._generators: WeakSet[AsyncGenerator[Any, Any]] | None = None
         self._abandoned: list[AsyncGenerator[Any, Any]] = []
 
@@ -113,13 +115,22 @@ class SessionLoop(asyncio.AbstractEventLoop):
             self._origin = now
         self.now = now
 
-    def run(self, work: Callable[..., None], *args: object) -> None:
-        """Do the work of a turn as the running loop of this thread, in the session's context."""
-        self._is_open = not self.dead
+    def run(self, context: Context, work: Callable[..., None], *args: object) -> None:
+        """Do some work as the running loop of this thread; installs and restores what that takes.
+
+        While it lasts the loop is open to user code, unless it is dead (ENGINE rule 5).
+        """
+        outer = running_loop()
+        hooks = sys.get_asyncgen_hooks()
+        _set_running_loop(self)
+        sys.set_asyncgen_hooks(self._adopt_generator, self._finalize_generator)
+        self.is_open = not self.dead
         try:
-            self._run_inside(self.context, work, *args)
+            context.run(work, *args)
         finally:
-            self._is_open = False
+            self.is_open = False
+            sys.set_asyncgen_hooks(*hooks)
+            _set_running_loop(outer)
 
     def run_ready(self) -> None:
         """Run what is ready, and what that makes ready, until nothing is. Only inside ``run``."""
@@ -144,7 +155,7 @@ class SessionLoop(asyncio.AbstractEventLoop):
     def end(self) -> None:
         """From here on no user code runs, and none can have an effect (ENGINE rules 5 and 11)."""
         self.dead = True
-        self._is_open = False
+        self.is_open = False
         self._ready.clear()
 
     def task_ended(self, task: SessionTask[Any]) -> None:
@@ -161,26 +172,18 @@ class SessionLoop(asyncio.AbstractEventLoop):
         self.end()
         refused: list[object] = []
         if self.tasks or self._generators or self._abandoned:
-            self._run_inside(Context(), self._close_all, refused)
+            self.run(Context(), self._close_all, refused)  # each task has its own context
         self.tasks.clear()
         self.root = None
         self._owner = None
         return refused
 
-    def _run_inside(self, context: Context, work: Callable[..., None], *args: object) -> None:
-        """ENGINE rule 5: each turn installs and restores running loop and generator hooks."""
-        outer = _get_running_loop()
-        hooks = sys.get_asyncgen_hooks()
-        _set_running_loop(self)
-        sys.set_asyncgen_hooks(self._adopt_generator, self._finalize_generator)
-        try:
-            context.run(work, *args)
-        finally:
-            sys.set_asyncgen_hooks(*hooks)
-            _set_running_loop(outer)
-
     def _close_all(self, refused: list[object]) -> None:
         for task in reversed(list(self.tasks.values())):
+            if self._generators:
+                # CPython before 3.13 does not close an async generator that waits, when the
+                # coroutine that uses it is closed, and nobody can later. An exception gets there.
+                task.interrupt()
             if not task.close_coroutine(_CLOSE_ATTEMPTS):
                 refused.append(task.coroutine)
         for generator in [*(self._generators or ()), *self._abandoned]:
@@ -203,7 +206,7 @@ class SessionLoop(asyncio.AbstractEventLoop):
         time; then the generator is kept and closed on discard, when it can decide nothing. (CPython
         marks an object as finalized before the collector's finalizer, after any other.)
         """
-        if self._is_open and not gc.is_finalized(generator):
+        if self.is_open and not gc.is_finalized(generator):
             self.create_task(generator.aclose())
         elif self._owner is not None:
             self._abandoned.append(generator)
@@ -216,7 +219,7 @@ class SessionLoop(asyncio.AbstractEventLoop):
 
     def is_running(self) -> bool:
         """Whether this loop is the running one of the thread."""
-        return _get_running_loop() is self
+        return running_loop() is self
 
     def is_closed(self) -> bool:
         """Whether the orchestrator has ended or was discarded."""
@@ -230,7 +233,7 @@ class SessionLoop(asyncio.AbstractEventLoop):
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> Any:  # noqa: ANN401 - a Callback stands in for asyncio.Handle
         """Put a call at the end of the ready queue."""
-        if not self._is_open:
+        if not self.is_open:
             raise self._closed()
         if type(callback) is not MethodType:
             _refuse_stock_task(callback)
@@ -261,7 +264,7 @@ class SessionLoop(asyncio.AbstractEventLoop):
         return self._call_when((self._origin or 0) + _microseconds(when), entry)
 
     def _call_when(self, when: int, entry: Callback) -> object:
-        if not self._is_open or self._owner is None:
+        if not self.is_open or self._owner is None:
             raise self._closed()
         if when <= self.now:
             self._ready.append(entry)
@@ -285,7 +288,7 @@ class SessionLoop(asyncio.AbstractEventLoop):
         eager_start: bool | None = None,
     ) -> SessionTask[T]:
         """Run a coroutine beside the others; a durable task is wrapped."""
-        if not self._is_open:
+        if not self.is_open:
             _drop(coro)
             raise self._closed()
         if eager_start:
@@ -294,7 +297,7 @@ class SessionLoop(asyncio.AbstractEventLoop):
                 "create_task(eager_start=True) is not available inside an orchestrator, because "
                 "not every Python has it; leave it out"
             )
-        if not isinstance(coro, Coroutine):
+        if type(coro) is not CoroutineType and not isinstance(coro, Coroutine):
             if not inspect.isawaitable(coro):
                 raise TypeError(f"a coroutine was expected, got {coro!r}")
             coro = _wait(coro)

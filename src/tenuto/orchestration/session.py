@@ -39,7 +39,7 @@ from tenuto.orchestration.context import Context
 from tenuto.orchestration.futures import SessionTask
 from tenuto.orchestration.generators import as_coroutine
 from tenuto.orchestration.guard_calls import CallWatch, end_watch
-from tenuto.orchestration.loop import Callback, LoopTimer, SessionLoop
+from tenuto.orchestration.loop import Callback, LoopTimer, SessionLoop, running_loop
 from tenuto.orchestration.mailbox import Mailbox
 from tenuto.orchestration.names import child_execution_id
 from tenuto.orchestration.positions import (
@@ -125,11 +125,11 @@ class Session:
         loop.set_time(timestamp)
         watching = self._watch is not None and self._watch.begin(replaying=replaying)
         try:
-            loop.run(self._feed, events)
+            loop.run(loop.context, self._feed, events)
         finally:
             if watching:
                 end_watch()
-        if loop.violation is not None and self._failure is None:
+        if loop.violation is not None and not self._is_ended:
             self._break_off(loop.violation)
         if self._withdrawn:
             self._drop_withdrawn()
@@ -183,7 +183,8 @@ class Session:
 
     def record(self, action: Action) -> None:
         """Note an action; stops an orchestrator that decides too much in one turn."""
-        self._check_running()
+        if not self.loop.is_open or self.loop is not running_loop():
+            raise self._refusal()
         if self.trace is not None:
             self.trace.append(position_of(sys._getframe(1)))  # noqa: SLF001 - error reports only
         self._actions.append(action)
@@ -198,13 +199,16 @@ class Session:
             raise SessionDiscarded
 
     def _check_running(self) -> None:
+        if not self.loop.is_open or self.loop is not running_loop():
+            raise self._refusal()
+
+    def _refusal(self) -> BaseException:
         if self.loop.dead:
-            raise SessionDiscarded
-        if self.loop is not asyncio_functions.session_loop():
-            raise GuardError(
-                f"the context of instance {self.info.instance_id!r} was used outside its "
-                "orchestrator; call it only while the orchestrator runs"
-            )
+            return SessionDiscarded()
+        return GuardError(
+            f"the context of instance {self.info.instance_id!r} was used outside its "
+            "orchestrator; call it only while the orchestrator runs"
+        )
 
     def open_call(self, call: CallTask[Any]) -> int:
         """The next event id of this execution; answers to it go to this call."""
@@ -350,7 +354,7 @@ class Session:
         self._withdrawn.clear()
         if self.trace is not None:
             self.trace.clear()
-        self._failure = failure_of(error, with_traceback=with_traceback)
+        self._failure = failure_of(trim_traceback(error), with_traceback=with_traceback)
         self.loop.end()
 
     def _drop_withdrawn(self) -> None:

@@ -32,13 +32,15 @@ def check_history(
         NonDeterminismError: a decision differs from the recorded one.
         UnknownFunctionError: no orchestrator of that name.
     """
+    checked = turns[:-1] if turns and _is_ended_from_outside(turns[-1]) else turns
+    if not checked:
+        return  # no decision of the code is recorded
     info = execution_info(state_of(record), limits)
     orchestrator = registry.get_orchestrator(record.name)
 
     def open_session(trace: bool) -> Session:  # noqa: FBT001 - the form that replay asks for
         return Session(info, orchestrator, registry, trace=trace)
 
-    checked = turns[:-1] if turns and _is_ended_from_outside(turns[-1]) else turns
     replay(checked, open_session).close()  # the better message, when the kinds of work differ
     session = open_session(False)
     try:

@@ -60,6 +60,10 @@ def test_an_earlier_run_stands_beside_the_new_one(tmp_path: Path) -> None:
     # Without --json the lines stand below the table.
     assert again.stdout.splitlines()[-1].startswith('{"figure":"latency"')
     assert from_file(lines)[1][0].values["p50_ms"].median > 0
+    # And a file can be shown again, for a page of the docs.
+    shown = _bench("--show", str(lines), "--markdown")
+    assert shown.returncode == 0, shown.stderr
+    assert any(line.startswith("| latency | p50") for line in shown.stdout.splitlines())
 
 
 def test_a_file_that_is_no_earlier_run_is_refused_before_anything_is_measured(

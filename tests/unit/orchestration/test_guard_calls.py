@@ -10,18 +10,29 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.model.errors import GuardError
-from tenuto.model.events import ExecutionCompleted, ExecutionStarted, TaskCompleted
+from tenuto.model.events import (
+    ExecutionCompleted,
+    ExecutionStarted,
+    HistoryEvent,
+    Incoming,
+    OrchestratorStarted,
+    TaskCompleted,
+    TaskScheduled,
+)
 from tenuto.orchestration import guard
 from tenuto.orchestration.context import Context
 from tenuto.orchestration.guard_calls import CallWatch, end_watch, look
 from tenuto.orchestration.replay import PYTHON, replay
 from tests.support.guarded import START, allowed, first_turn, open_session, refusal_of, run_inside
+
+if TYPE_CHECKING:
+    from _typeshed import TraceFunction
 
 guard.install()
 
@@ -50,18 +61,18 @@ def _now() -> datetime:
 CLOCKS: dict[str, tuple[Callable[[], object], str, str]] = {
     "now": (_now, "datetime.now()", "ctx.current_time"),
     "now in a zone": (lambda: datetime.now(UTC), "datetime.now()", "ctx.current_time"),
-    "today": (lambda: date.today(), "date.today()", "ctx.current_time"),  # noqa: DTZ011
-    "today of a subclass": (lambda: Holiday.today(), "Holiday.today()", "ctx.current_time"),
-    "time": (lambda: by_name["time.time"](), "time.time()", "ctx.current_time"),
-    "counter": (lambda: by_name["time.perf_counter_ns"](), "time.perf", "ctx.current_time"),
+    "today": (date.today, "date.today()", "ctx.current_time"),
+    "today of a subclass": (Holiday.today, "Holiday.today()", "ctx.current_time"),
+    "time": (by_name["time.time"], "time.time()", "ctx.current_time"),
+    "counter": (by_name["time.perf_counter_ns"], "time.perf", "ctx.current_time"),
     "urandom": (lambda: by_name["os.urandom"](4), "os.urandom()", "an activity"),
-    "random": (lambda: by_name["random.random"](), "random.random()", "ctx.random"),
+    "random": (by_name["random.random"], "random.random()", "ctx.random"),
     "randint": (lambda: by_name["random.randint"](1, 6), "random.getrandbits()", "ctx.random"),
     "shuffle": (lambda: by_name["random.shuffle"]([1, 2]), "random.getrandbits()", "ctx.random"),
-    "token": (lambda: by_name["secrets.token_hex"](), "os.urandom()", "an activity"),
-    "uuid1": (lambda: by_name["uuid.uuid1"](), "uuid.uuid1()", "ctx.new_uuid()"),
-    "uuid4": (lambda: by_name["uuid.uuid4"](), "os.urandom()", "an activity"),
-    "unseeded": (lambda: random.Random(), "random.Random() without a seed", "ctx.random"),
+    "token": (by_name["secrets.token_hex"], "os.urandom()", "an activity"),
+    "uuid1": (by_name["uuid.uuid1"], "uuid.uuid1()", "ctx.new_uuid()"),
+    "uuid4": (by_name["uuid.uuid4"], "os.urandom()", "an activity"),
+    "unseeded": (random.Random, "random.Random() without a seed", "ctx.random"),
     "system": (lambda: random.SystemRandom().random(), "os.urandom()", "an activity"),
 }
 
@@ -155,10 +166,10 @@ def test_the_hook_itself_refuses() -> None:
     assert refusal_of(work).error_message.startswith("datetime.now()")
 
 
-# --- replay -----------------------------------------------------------------------------------------
+# --- replay ---------------------------------------------------------------------------------------
 
 
-def _clock_after_first_answer(app: FunctionRegistry) -> Any:
+def _clock_after_two_answers(app: FunctionRegistry) -> Callable[..., object]:
     @app.activity
     def greet() -> str:
         return "hello"
@@ -173,15 +184,15 @@ def _clock_after_first_answer(app: FunctionRegistry) -> Any:
 
 def test_replayed_turns_are_looked_at() -> None:
     app = FunctionRegistry()
-    guarded = _clock_after_first_answer(app)
-    events = [
+    guarded = _clock_after_two_answers(app)
+    events: list[list[Incoming]] = [
         [ExecutionStarted("guarded", "exec", None, python=PYTHON)],
         [TaskCompleted(1, '"hello"')],
         [TaskCompleted(2, '"hello"')],
     ]
     session = open_session(guarded, watch=CallWatch(1), app=app)
     decided = [
-        session.run_turn(START + number, turn, replaying=True).actions  # type: ignore[arg-type]
+        session.run_turn(START + number, turn, replaying=True).actions
         for number, turn in enumerate(events)
     ]
     session.close()
@@ -191,14 +202,10 @@ def test_replayed_turns_are_looked_at() -> None:
 
 
 def test_replay_is_pure_a_replay_that_goes_wrong_because_of_a_clock_says_so() -> None:
-    from tenuto.model.events import OrchestratorStarted, TaskScheduled
-
-    app = FunctionRegistry()
-
     async def guarded(_ctx: Context) -> str:
         return str(time.time())
 
-    turns = [
+    turns: list[list[HistoryEvent]] = [
         [
             OrchestratorStarted(START),
             ExecutionStarted("guarded", "exec", None, python=PYTHON),
@@ -206,11 +213,10 @@ def test_replay_is_pure_a_replay_that_goes_wrong_because_of_a_clock_says_so() ->
         ]
     ]
     with pytest.raises(GuardError, match=r"time\.time\(\) inside an orchestrator, at .*test_guard"):
-        replay(turns, lambda _trace: open_session(guarded, app=FunctionRegistry()))
-    assert app.orchestrators == {}
+        replay(turns, lambda _trace: open_session(guarded))
 
 
-# --- production: a sample, which warns --------------------------------------------------------------
+# --- production: a sample, which warns ------------------------------------------------------------
 
 
 def _turns(session_watch: CallWatch, count: int, work: Callable[[Context], object]) -> None:
@@ -284,7 +290,7 @@ def test_the_hook_of_a_sample_warns_when_called_by_hand(
     assert len([one for one in caplog.records if "datetime.now()" in one.getMessage()]) == 1
 
 
-# --- others who watch -------------------------------------------------------------------------------
+# --- others who watch -----------------------------------------------------------------------------
 
 
 def test_a_profiler_that_is_there_already_stays() -> None:
@@ -306,7 +312,7 @@ def test_a_profiler_that_is_there_already_stays() -> None:
 def test_a_debugger_or_coverage_is_not_disturbed() -> None:
     lines: list[int] = []
 
-    def tracer(frame: FrameType, event: str, _arg: object) -> Any:
+    def tracer(frame: FrameType, event: str, _arg: object) -> "TraceFunction":
         if event == "line" and frame.f_code is _now.__code__:
             lines.append(frame.f_lineno)
         return tracer

@@ -1,7 +1,6 @@
 """Effects on the world: refused inside orchestrators before they happen."""
 
 import asyncio
-import builtins
 import concurrent.futures
 import os
 import shutil
@@ -37,7 +36,7 @@ EFFECTS: dict[str, Callable[[], object]] = {
     "os.open": lambda: os.open("effect", os.O_CREAT),
     "pathlib": lambda: Path("effect").write_text("x"),
     "os.mkdir": lambda: os.mkdir("effect"),  # noqa: PTH102 - the function itself is meant
-    "os.listdir": lambda: os.listdir(),  # noqa: PTH208 - the same
+    "os.listdir": os.listdir,
     "os.environ": lambda: os.environ.update(TENUTO_TEST_EFFECT="1"),
     "os.chdir": lambda: os.chdir("/"),
     "os.remove": lambda: Path("kept").unlink(),
@@ -45,7 +44,7 @@ EFFECTS: dict[str, Callable[[], object]] = {
     "shutil": lambda: shutil.copyfile("kept", "effect"),
     "tempfile": lambda: tempfile.mkdtemp(dir="."),
     "sqlite3": lambda: sqlite3.connect("effect"),
-    "socket": lambda: socket.socket(),
+    "socket": socket.socket,
     "socket.getaddrinfo": lambda: socket.getaddrinfo("localhost", 80),
     "urllib": lambda: urllib.request.urlopen("http://127.0.0.1:9/"),
     "subprocess": lambda: subprocess.run(["touch", "effect"], check=False),
@@ -53,7 +52,7 @@ EFFECTS: dict[str, Callable[[], object]] = {
     "os.kill": lambda: os.kill(os.getpid(), 0),
     "thread": lambda: threading.Thread(target=Path("effect").touch).start(),
     "pool": _run_in_pool,
-    "input": lambda: input(),
+    "input": input,
 }
 if hasattr(os, "fork"):
     EFFECTS["os.fork"] = lambda: os.fork() or os._exit(0)
@@ -76,6 +75,11 @@ def test_durable_before_visible_effects_are_refused_before_they_happen(
     assert [path.name for path in folder.iterdir()] == ["kept"]
     assert "TENUTO_TEST_EFFECT" not in os.environ
     assert Path.cwd() == folder
+
+
+def test_another_loop_is_refused_before_it_opens_anything() -> None:
+    message = refusal_of(lambda _ctx: asyncio.new_event_loop()).error_message
+    assert message.startswith("asyncio.new_event_loop() is not available inside an orchestrator")
 
 
 def test_the_message_names_the_file() -> None:
@@ -111,7 +115,7 @@ def test_the_hook_itself_refuses(event: str) -> None:
 def test_events_without_an_effect_are_allowed() -> None:
     def work(_ctx: Context) -> object:
         scope: dict[str, object] = {}
-        exec(compile("found = 6 * 7", "<made>", "exec"), scope)  # noqa: S102
+        exec(compile("found = 6 * 7", "<made>", "exec"), scope)
         sys._getframe()
         return [scope["found"], bool(id(scope))]
 
@@ -119,7 +123,7 @@ def test_events_without_an_effect_are_allowed() -> None:
 
 
 def test_writing_to_what_is_open_is_allowed(capsys: pytest.CaptureFixture[str]) -> None:
-    allowed(lambda _ctx: builtins.print("a line", flush=True))
+    allowed(lambda _ctx: print("a line", flush=True))  # noqa: T201 - what it is about
     assert capsys.readouterr().out == "a line\n"
 
 
@@ -146,7 +150,7 @@ def test_other_threads_may_do_everything_while_an_orchestrator_runs(tmp_path: Pa
 
 
 async def test_other_loops_may_do_everything(tmp_path: Path) -> None:
-    (tmp_path / "effect").write_text("by a task")  # noqa: ASYNC240 - a file is what it is about
+    (tmp_path / "effect").write_text("by a task")
     assert await asyncio.to_thread((tmp_path / "effect").read_text) == "by a task"
 
 

@@ -26,8 +26,8 @@ How unions are rebuilt
     ``Literal`` field or a struct tag.
 """
 
+from tenuto.model.errors import PayloadError
 from tenuto.model.payload.decoding import Decode, decoder
 from tenuto.model.payload.encoding import encode
-from tenuto.model.payload.error import PayloadError
 
 __all__ = ["Decode", "PayloadError", "decoder", "encode"]

@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from tenuto.model.payload.error import ROOT, PayloadError, misfit
+from tenuto.model.errors import PayloadError
+from tenuto.model.payload.error import ROOT, misfit
 from tenuto.model.payload.foreign import is_pydantic, is_self_contained, validate_json
 from tenuto.model.payload.native import MISFITS, is_native
 from tenuto.model.payload.rebuild import converter, rebuild_custom

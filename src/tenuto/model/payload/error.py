@@ -1,11 +1,12 @@
-"""The refusal of a value, and the notation for places inside a value.
+"""The notation for places inside a value, and what msgspec says in our words.
 
-Owns the wording ``value at $.trip.guests[2].photo ...`` and nothing else.
+``PayloadError`` itself stands in the tree of ``tenuto.model.errors``.
 """
 
 import json
-from functools import partial
 from typing import Any
+
+from tenuto.model.errors import PayloadError
 
 ROOT = "$"
 
@@ -18,41 +19,6 @@ _JSON_NAMES: dict[type, str] = {
     bool: "bool",
     type(None): "null",
 }
-
-
-class PayloadError(ValueError):
-    """A value cannot be stored as JSON, or stored JSON does not fit the type it is read as.
-
-    Args:
-        reason: What is wrong and what to do, to be read after "value at <path>".
-        path: The place inside the value; ``$`` is the value itself. Empty when the error is about
-            no single place.
-        owner: Whose value it is, such as ``argument 'trip' of book_trip``; empty when the caller
-            does not know.
-
-    Example:
-        >>> print(PayloadError("cannot be stored", path="$.trip.guests[2]"))
-        value at $.trip.guests[2] cannot be stored
-    """
-
-    def __init__(self, reason: str, *, path: str = ROOT, owner: str = "") -> None:
-        self.reason = reason
-        self.path = path
-        self.owner = owner
-        place = f"value at {path} {reason}" if path else reason
-        super().__init__(f"{owner}: {place}" if owner else place)
-
-    def __reduce__(self) -> tuple[object, ...]:
-        """Copy with all three parts; the default would pass the whole message as the reason."""
-        return partial(type(self), self.reason, path=self.path, owner=self.owner), ()
-
-    def below(self, path: str) -> "PayloadError":
-        """The same refusal, seen from a value in which this one stands at ``path``."""
-        return PayloadError(self.reason, path=path + self.path.removeprefix(ROOT), owner=self.owner)
-
-    def of(self, owner: str) -> "PayloadError":
-        """The same refusal, saying whose value it is."""
-        return PayloadError(self.reason, path=self.path, owner=owner)
 
 
 def member(path: str, key: str) -> str:

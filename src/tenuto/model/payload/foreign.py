@@ -11,7 +11,8 @@ from typing import Any, TypeGuard, get_args
 
 import msgspec
 
-from tenuto.model.payload.error import ROOT, PayloadError, item, member
+from tenuto.model.errors import PayloadError
+from tenuto.model.payload.error import ROOT, item, member
 
 Convert = Callable[[Any, str], Any]
 """Rebuilds a value from plain JSON data found at a path."""

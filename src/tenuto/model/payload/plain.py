@@ -17,7 +17,8 @@ from uuid import UUID
 
 import msgspec
 
-from tenuto.model.payload.error import ROOT, PayloadError, item, member
+from tenuto.model.errors import PayloadError
+from tenuto.model.payload.error import ROOT, item, member
 from tenuto.model.payload.foreign import dump_pydantic, is_attrs, is_pydantic
 
 MAX_DEPTH = 100

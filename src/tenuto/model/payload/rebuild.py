@@ -16,7 +16,8 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
-from tenuto.model.payload.error import ROOT, PayloadError, expect, item, member, misfit
+from tenuto.model.errors import PayloadError
+from tenuto.model.payload.error import ROOT, expect, item, member, misfit
 from tenuto.model.payload.foreign import Convert, is_pydantic, pydantic_converter
 from tenuto.model.payload.native import MISFITS, is_native
 from tenuto.model.payload.plain import key_text, plain

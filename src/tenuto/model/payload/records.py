@@ -13,7 +13,8 @@ from typing import Any, NamedTuple, TypeVar, get_args, get_origin
 
 import msgspec
 
-from tenuto.model.payload.error import PayloadError, expect, item, member
+from tenuto.model.errors import PayloadError
+from tenuto.model.payload.error import expect, item, member
 from tenuto.model.payload.foreign import Convert, is_attrs, is_pydantic
 
 

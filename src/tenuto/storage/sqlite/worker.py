@@ -60,7 +60,7 @@ class Worker:
             self._in_use.release()
             if self._has_no_alarm:  # the thread sleeps until a job comes, and has upkeep to do
                 self._has_no_alarm = False
-                self.submit(_nothing)
+                self._jobs.put((self._loop.create_future(), _nothing))
         return (result,)
 
     async def stop(self, farewell: Callable[[], None]) -> None:

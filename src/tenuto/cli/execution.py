@@ -1,0 +1,201 @@
+"""Running one orchestration in a host of its own, shown while it goes.
+
+Stopped in the middle, it leaves the instance as it stands in the store and says which command goes
+on from there.
+"""
+
+import asyncio
+import shlex
+import subprocess
+import sys
+from typing import Any, Final
+
+from msgspec import Struct
+
+from tenuto.cli import terminal
+from tenuto.cli.command import FAILED
+from tenuto.cli.steps import Run, StepKind
+from tenuto.cli.stopping import stop_requests
+from tenuto.cli.view import Heading, View
+from tenuto.cli.watch import CommitBell, Watcher
+from tenuto.engine.starts import StartRequest
+from tenuto.host.app import App
+from tenuto.host.host import Host
+from tenuto.host.settings import DEFAULT, LoadedSettings
+from tenuto.model.errors import InputError, StorageError
+from tenuto.model.ids import new_execution_id, new_instance_id
+from tenuto.model.limits import Limits, limit_error
+from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.orchestration.references import AnyOrchestrator
+
+_MOST_INSTANCES: Final = 100
+_MEMORY: Final = "sqlite://"
+
+
+class Order(Struct, frozen=True, kw_only=True):
+    """What was asked for, checked as far as it can be without the store.
+
+    Attributes:
+        app: The app.
+        orchestrator: What is to run.
+        input: JSON text; None for no input.
+        instance_id: The id that somebody chose; None for a fresh one.
+        settings: The settings, with their sources.
+        resume: The command that goes on, without the id.
+    """
+
+    app: App
+    orchestrator: AnyOrchestrator
+    input: str | None
+    instance_id: str | None
+    settings: LoadedSettings
+    resume: tuple[str, ...]
+
+    def resume_with(self, instance_id: str) -> str:
+        """The command that goes on, as one types it."""
+        words = [*self.resume, "--id", instance_id]
+        return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
+
+
+async def execute(order: Order, view: View) -> int:
+    """Run what was ordered in a host of its own; the exit code."""
+    bell = CommitBell()
+    host = Host(order.app, settings=order.settings.values, observer=bell)
+    instance_id = order.instance_id or new_instance_id()
+
+    def at_once() -> None:
+        view.pause()
+        _say_resume(order, instance_id)
+
+    with stop_requests(at_once) as stop:
+        await host.start()
+        try:
+            record = await _begin(host, order, instance_id, view)
+            watcher = Watcher(host, bell, instance_id, most=_MOST_INSTANCES)
+            run = await _follow(host, watcher, view, record, stop)
+            view.pause()
+            if not run.record.status.is_finished:
+                _say_stopping(host)
+        except StorageError:
+            view.pause()
+            _say_resume(order, instance_id)
+            raise
+        finally:
+            view.pause()
+            await host.stop()
+        view.end(run, host.clock.now())
+    if run.record.status.is_finished:
+        _say_unfinished(run)
+        return 0 if run.record.status is RuntimeStatus.COMPLETED else FAILED
+    _say_resume(order, instance_id)
+    return 128 + stop.result()
+
+
+async def _begin(host: Host, order: Order, instance_id: str, view: View) -> InstanceRecord:
+    """Start the instance, or attach to the one that is there."""
+    storage = host.engine.storage
+    known = None if order.instance_id is None else await storage.get(instance_id)
+    name = order.orchestrator.name
+    if known is None:
+        await host.client.gateway.start(_request(order, instance_id, host.settings.limits))
+    elif known.name != name:
+        raise InputError(
+            f"instance {instance_id!r} runs {known.name!r}, not {name!r}; choose another --id, or "
+            "name that orchestrator to attach to it"
+        )
+    elif order.input is not None and order.input != known.input:
+        terminal.note(f"instance {instance_id!r} keeps the input it was started with")
+    record = known or await storage.get(instance_id)
+    assert record is not None, "its start is durable"
+    view.begin(
+        Heading(
+            storage=host.settings.storage,
+            is_default_storage=order.settings.sources["storage"] == DEFAULT,
+            instance_id=instance_id,
+            is_new=known is None,
+            created_at=record.created_at,
+        )
+    )
+    return record
+
+
+def _request(order: Order, instance_id: str, limits: Limits) -> StartRequest:
+    orchestrator, text = order.orchestrator, order.input
+    orchestrator.signature.decode_arguments(text)
+    if text is not None and (size := len(text.encode())) > limits.payload_bytes:
+        what = f"the input of {orchestrator.name!r} takes {size:,} bytes"
+        raise limit_error("payload_bytes", limits.payload_bytes, what)
+    return StartRequest(
+        instance_id=instance_id,
+        execution_id=new_execution_id(),
+        name=orchestrator.name,
+        input=text,
+        version=orchestrator.version,
+        tags=None if orchestrator.tags is None else dict(orchestrator.tags),
+        is_fresh=order.instance_id is None,
+    )
+
+
+async def _follow(
+    host: Host,
+    watcher: Watcher,
+    view: View,
+    record: InstanceRecord,
+    stop: "asyncio.Future[int]",
+) -> Run:
+    """Show the run until it ends, somebody wants to stop, or the store is lost."""
+    ended = asyncio.ensure_future(host.client.gateway.wait(record.instance_id))
+    lost = asyncio.ensure_future(host.until_lost())
+    run = await watcher.read()
+    moved = asyncio.ensure_future(watcher.next())
+    try:
+        while not (ended.done() or lost.done() or stop.done()):
+            view.show(run, host.clock.now())
+            watched: set[asyncio.Future[Any]] = {ended, lost, stop, moved}
+            await asyncio.wait(
+                watched,
+                timeout=view.frame_seconds,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if moved.done():
+                run = moved.result()
+                moved = asyncio.ensure_future(watcher.next())
+        if lost.done():
+            raise lost.result()
+        if ended.done():
+            ended.result()  # or its error
+        return await watcher.read()
+    finally:
+        for waiting in (ended, lost, moved):
+            waiting.cancel()
+        await asyncio.gather(ended, lost, moved, return_exceptions=True)
+
+
+# --- last words --------------------------------------------------------------------------------
+
+
+def _say_stopping(host: Host) -> None:
+    if running := host.engine.running:
+        seconds = host.settings.drain_seconds
+        terminal.note(
+            f"stopping: waiting up to {seconds:g} s for {running} running activities "
+            "(Ctrl-C again stops at once; they run again when it goes on)"
+        )
+
+
+def _say_resume(order: Order, instance_id: str) -> None:
+    if order.settings.values.storage == _MEMORY:
+        terminal.note("stopped; the store was in memory, so nothing is left of it")
+        return
+    terminal.note(f"stopped; to go on:\n  {order.resume_with(instance_id)}")
+
+
+def _say_unfinished(run: Run) -> None:
+    left = [
+        step.instance_id for step in run.steps if step.kind is StepKind.CHILD and step.state.is_open
+    ]
+    if left:
+        terminal.note(
+            f"not finished, and nobody waits for it: {', '.join(map(str, left))}; "
+            "it goes on when a host runs on this store"
+        )
