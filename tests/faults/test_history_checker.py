@@ -22,6 +22,8 @@ from tenuto.model.events import (
 from tests.support.stored_histories import StoredInstance, StoredTurn, faults_of
 
 STARTED = ExecutionStarted("book", "exec")
+TIMER = TimerCreated(1, 90)
+ASKED = TaskScheduled(1, "a")
 DONE = ExecutionCompleted(RuntimeStatus.COMPLETED, "1")
 
 
@@ -47,7 +49,7 @@ def instance(history: list[StoredTurn], **changes: Any) -> StoredInstance:
 
 
 GOOD = turns(
-    [STARTED, TaskScheduled(1, "a"), TimerCreated(2, 150)],
+    [STARTED, ASKED, TimerCreated(2, 150)],
     [TaskCompleted(1, "1"), TimerFired(2, 150), DONE],
 )
 RUNNING = {"status": RuntimeStatus.RUNNING, "output": None, "completed_at": None}
@@ -61,16 +63,16 @@ def test_a_right_history_has_no_faults() -> None:
 @pytest.mark.parametrize(
     ("history", "fault"),
     [
-        (turns([STARTED, TaskScheduled(1, "a")], [TaskCompleted(1), TaskCompleted(1), DONE]), "1, w"),
-        (turns([STARTED, TaskScheduled(1, "a")], [TaskCompleted(1)], [TaskCompleted(1), DONE]), "1, w"),
-        (turns([STARTED, TaskScheduled(1, "a")], [TimerFired(1, 5), DONE]), "not open"),
+        (turns([STARTED, ASKED], [TaskCompleted(1), TaskCompleted(1), DONE]), "1, w"),
+        (turns([STARTED, ASKED], [TaskCompleted(1)], [TaskCompleted(1), DONE]), "1, w"),
+        (turns([STARTED, ASKED], [TimerFired(1, 5), DONE]), "not open"),
         (turns([STARTED, TaskCompleted(7), DONE]), "not open"),
-        (turns([STARTED, TimerCreated(1, 90), TaskCanceled(1)], [TimerFired(1, 90), DONE]), "not open"),
-        (turns([STARTED, TaskScheduled(1, "a"), TimerCreated(1, 5)], [DONE]), "given twice"),
-        (turns([STARTED, TaskScheduled(1, "a")], [DONE]), "without answers to [1]"),
+        (turns([STARTED, TIMER, TaskCanceled(1)], [TimerFired(1, 90), DONE]), "not open"),
+        (turns([STARTED, ASKED, TimerCreated(1, 5)], [DONE]), "given twice"),
+        (turns([STARTED, ASKED], [DONE]), "without answers to [1]"),
         (turns([STARTED, TaskCanceled(3), DONE]), "was not open"),
         (turns([STARTED, TimerCreated(1, 500)], [TimerFired(1, 500), DONE]), "before its time"),
-        (turns([STARTED], [DONE, TaskScheduled(1, "a"), TaskCompleted(1)]), "goes on after its end"),
+        (turns([STARTED], [DONE, ASKED, TaskCompleted(1)]), "goes on after its end"),
         (turns([STARTED, DONE], [DONE]), "2 ends"),
         (turns([STARTED], []), "0 ends"),
         (turns([STARTED], [STARTED, DONE]), "2 starts"),
@@ -105,7 +107,7 @@ def test_a_row_that_does_not_fit_its_history_is_found(changes: dict[str, Any], f
 @pytest.mark.parametrize(
     ("events", "changes", "fault"),
     [
-        ([TaskScheduled(1, "a")], {"wake_at": None}, "history says 0"),
+        ([ASKED], {"wake_at": None}, "history says 0"),
         ([TimerCreated(1, 700)], {"wake_at": None}, "history says 700"),
         ([TimerCreated(1, 700), ExecutionSuspended()], {"wake_at": 700}, "suspended: True"),
         ([], {"wake_at": 0}, "history says None"),
@@ -122,9 +124,7 @@ def test_a_row_that_would_never_wake_its_instance_is_found(
 
 def test_a_failure_in_history_must_stand_in_the_row() -> None:
     failed = ExecutionCompleted(RuntimeStatus.FAILED, None, FailureDetails("E", "why"))
-    history = turns(
-        [STARTED, TaskScheduled(1, "a")], [TaskFailed(1, FailureDetails("E", "why")), failed]
-    )
+    history = turns([STARTED, ASKED], [TaskFailed(1, FailureDetails("E", "why")), failed])
     row = {"status": RuntimeStatus.FAILED, "output": None}
 
     assert faults_of(instance(history, failure="{}", **row)) == []

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -53,6 +53,10 @@ class LoadProcess:
         return cls(process, log)
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def has_ended(self) -> bool:
         return self._process.returncode is not None
 
@@ -82,6 +86,12 @@ class LoadProcess:
         assert self._process.returncode is not None
         return self._process.returncode
 
+    async def ends_or(self, condition: Callable[[], bool]) -> None:
+        """Wait until the process has ended or the condition holds."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not self.has_ended and not condition():  # noqa: ASYNC110 - of another process
+                await asyncio.sleep(mixed_load.POLL_SECONDS)
+
     async def stop(self) -> None:
         """Stop gracefully, as a deployment does."""
         assert self._process.stdin is not None
@@ -90,10 +100,14 @@ class LoadProcess:
 
 
 async def finish(
-    client: Client, store: Path, waves: range, driving: Sequence["asyncio.Task[None]"]
+    client: Client,
+    store: Path,
+    waves: range,
+    driving: Sequence["asyncio.Task[None]"],
+    note: Path | None = None,
 ) -> None:
     """Run a last host until everything has ended, and stop it."""
-    host = await LoadProcess.start(store, waves)
+    host = await LoadProcess.start(store, waves, note=note)
     try:
         assert await host.said("started"), log_of(store)
         async with asyncio.timeout(PATIENCE_SECONDS):

@@ -129,12 +129,13 @@ def _label(guides: str, item: Item, sheet: Sheet) -> Text:
     symbol = glyphs.states[item.state]
     if item.state is StepState.RUNNING and sheet.frame is not None:
         symbol = glyphs.spinner[sheet.frame % len(glyphs.spinner)]
-    text = Text(guides, "dim")
-    text.append(symbol, style)
-    text.append(f" {_words(item, glyphs)}", "bold" if item.state.is_open else "")
-    if item.detail:
-        text.append(f"  {item.detail}", style if item.state is StepState.FAILED else "dim")
-    return text
+    detail = f"  {item.detail}" if item.detail else ""
+    return Text.assemble(
+        (guides, "dim"),
+        (symbol, style),
+        (f" {_words(item, glyphs)}", "bold" if item.state.is_open else ""),
+        (detail, style if item.state is StepState.FAILED else "dim"),
+    )
 
 
 def _words(item: Item, glyphs: Glyphs) -> str:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from tenuto.cli import terminal
 from tenuto.cli.command import FAILED
@@ -60,7 +60,9 @@ class Order(Struct, frozen=True, kw_only=True):
 async def execute(order: Order, view: View) -> int:
     """Run what was ordered in a host of its own; the exit code."""
     bell = CommitBell()
-    host = Host(order.app, settings=order.settings.values, observer=bell)
+    # A person looks at this run: the guard looks at every turn (ENGINE rule 8).
+    settings = structs.replace(order.settings.values, guard_every=1)
+    host = Host(order.app, settings=settings, observer=bell)
     instance_id = order.instance_id or new_instance_id()
 
     def at_once() -> None:
@@ -176,10 +178,10 @@ async def _follow(
 
 def _say_stopping(host: Host) -> None:
     if running := host.engine.running:
-        seconds = host.settings.drain_seconds
+        what = "activity" if running == 1 else "activities"
         terminal.note(
-            f"stopping: waiting up to {seconds:g} s for {running} running activities "
-            "(Ctrl-C again stops at once; they run again when it goes on)"
+            f"stopping; up to {host.settings.drain_seconds:g} s for {running} running {what} "
+            "(Ctrl-C again: at once)"
         )
 
 

@@ -114,7 +114,7 @@ def show(instance_id: str, storage: str | None, *, as_json: bool) -> None:
     output = terminal.console(width=_WIDTH)
     terminal.show(output, Text(instance_id, "bold"))
     for name, text in facts(run):
-        terminal.show(output, Text(f"  {name:<14}", "dim") + Text(text))
+        terminal.show(output, Text.assemble((f"  {name:<14}", "dim"), text))
     terminal.say("")
     sheet = Sheet(glyphs=terminal.glyphs_for(output), rows=_MOST_ROWS)
     terminal.show(output, draw(run, _now(), sheet))

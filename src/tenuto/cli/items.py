@@ -160,7 +160,7 @@ def step_detail(step: Step) -> str:
 
 def folded(item: Item, rows: int) -> Item:
     """The same in at most ``rows`` lines, if folding achieves that."""
-    for fold in (_equal_completed, _steps_of_completed, _all_completed, _equal):
+    for fold in _FOLDS:
         if item.height <= rows:
             break
         item = _everywhere(item, fold)
@@ -172,12 +172,16 @@ def _everywhere(item: Item, fold: Callable[[list[Item]], list[Item]]) -> Item:
     return structs.replace(item, children=fold(children))
 
 
-def _equal_completed(items: list[Item]) -> list[Item]:
-    """Completed neighbours of one name become ``charge x 12``."""
-    return _fold_neighbours(items, lambda one: one.label if _is_dull(one) else None)
+def _completed_neighbours(items: list[Item]) -> list[Item]:
+    """``charge x 12`` for completed steps of one name that follow each other."""
+    result: list[Item] = []
+    for key, group in groupby(items, lambda one: (one.label, _is_dull(one))):
+        same = list(group)
+        result += [_merged(same)] if key[1] and len(same) >= _FEWEST else same
+    return result
 
 
-def _steps_of_completed(items: list[Item]) -> list[Item]:
+def _without_steps(items: list[Item]) -> list[Item]:
     """Completed children lose their steps."""
     return [
         structs.replace(one, children=[]) if one.state is StepState.COMPLETED else one
@@ -185,29 +189,53 @@ def _steps_of_completed(items: list[Item]) -> list[Item]:
     ]
 
 
-def _all_completed(items: list[Item]) -> list[Item]:
-    """Completed neighbours of any name become ``12 completed``."""
-    return _fold_neighbours(items, lambda one: "" if _is_dull(one) else None)
+def _equal_completed(items: list[Item]) -> list[Item]:
+    """``charge x 12`` for completed steps of one name, wherever they stand."""
+    return _fold(items, lambda one: one.label if _is_dull(one) else None)
+
+
+def _equal_leaves(items: list[Item]) -> list[Item]:
+    """``resize x 120`` for steps of one name and state, whatever the state."""
+    return _fold(items, lambda one: None if one.children else f"{one.state} {one.label}")
 
 
 def _equal(items: list[Item]) -> list[Item]:
-    """Neighbours of one name and state, whatever the state, become ``resize x 120``."""
-    return _fold_neighbours(items, lambda one: f"{one.state} {one.label}")
+    """The same for children with steps of their own, which are not shown then."""
+    return _fold(items, lambda one: f"{one.state} {one.label}")
+
+
+def _all_completed(items: list[Item]) -> list[Item]:
+    """``12 completed`` for completed steps of any name."""
+    return _fold(items, lambda one: "" if _is_dull(one) else None)
+
+
+_FOLDS: Final = (
+    _completed_neighbours,
+    _without_steps,
+    _equal_completed,
+    _equal_leaves,
+    _equal,
+    _all_completed,
+)
+"""The dullest first."""
 
 
 def _is_dull(item: Item) -> bool:
     return item.state is StepState.COMPLETED and not item.children
 
 
-def _fold_neighbours(items: list[Item], key_of: Callable[[Item], str | None]) -> list[Item]:
-    result: list[Item] = []
-    for key, group in groupby(items, key_of):
-        same = list(group)
-        if key is None or len(same) < _FEWEST:
-            result += same
-        else:
-            result.append(_merged(same))
-    return result
+def _fold(items: list[Item], key_of: Callable[[Item], str | None]) -> list[Item]:
+    """Make one of those with the same key, where the first of them stands."""
+    groups: dict[str, list[Item]] = {}
+    for one in items:
+        key = key_of(one)
+        if key is not None:
+            groups.setdefault(key, []).append(one)
+    folds = {id(same[0]): same for same in groups.values() if len(same) >= _FEWEST}
+    gone = {id(one) for same in folds.values() for one in same[1:]}
+    return [
+        _merged(folds[id(one)]) if id(one) in folds else one for one in items if id(one) not in gone
+    ]
 
 
 def _merged(items: list[Item]) -> Item:

@@ -10,9 +10,10 @@ from rich.text import Text
 from tenuto.cli.drawing import STYLES, Glyphs
 from tenuto.cli.items import state_of, step_label
 from tenuto.cli.steps import Run, StepKind
-from tenuto.cli.wording import duration, instance_name, local, moment, one_line
+from tenuto.cli.wording import duration, failure_text, instance_name, local, moment, one_line
 from tenuto.model.events import HistoryEvent, OrchestratorStarted
-from tenuto.model.status import InstanceRecord
+from tenuto.model.failure import FailureDetails
+from tenuto.model.status import InstanceRecord, RuntimeStatus
 
 _SHORT: Final = 60
 _LONG: Final = 300
@@ -78,10 +79,11 @@ def waits_for(run: Run) -> str:
 
 def event_table(turns: Sequence[Sequence[HistoryEvent]]) -> Table:
     """A history, one line for each event; times are those of the turns."""
+    kinds = [type(event).__name__ for turn in turns for event in turn]
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    table.add_column("TURN", no_wrap=True, justify="right")
-    table.add_column("TIME", no_wrap=True)
-    table.add_column("EVENT", no_wrap=True)
+    table.add_column("TURN", no_wrap=True, justify="right", min_width=4)
+    table.add_column("TIME", no_wrap=True, min_width=len("2026-01-31 18:00:00.000"))
+    table.add_column("EVENT", no_wrap=True, min_width=max(map(len, kinds), default=0))
     table.add_column("DETAILS", no_wrap=True, overflow="ellipsis")
     for number, turn in enumerate(turns, 1):
         first, *events = turn
@@ -99,18 +101,26 @@ def event_table(turns: Sequence[Sequence[HistoryEvent]]) -> Table:
 
 def _details(event: HistoryEvent) -> str:
     """The fields of an event that say something: ``#3 book_flight input={"to":"Oslo"}``."""
-    fields = msgspec.to_builtins(event)
-    parts = [f"#{fields[name]}" for name in _IDS if name in fields]
-    parts += [one_line(fields["name"], _SHORT)] if "name" in fields else []
-    for name, value in fields.items():
-        if name in _TIMES:
+    parts = []
+    fields = msgspec.to_builtins(event)  # without those that have their default
+    for name in (*_FIRST, *(name for name in fields if name not in _FIRST)):
+        value = fields.get(name)
+        if name == "type" or value is None:
+            continue
+        if name in _NUMBERS:
+            parts.append(f"#{value}")
+        elif name in _TIMES:
             parts.append(f"{name}={moment(value)}")
-        elif name not in _TOLD:
+        elif name == "failureDetails":
+            parts.append(failure_text(msgspec.convert(value, FailureDetails)))
+        elif name == "orchestrationStatus":
+            parts.append(RuntimeStatus(value).label)
+        else:
             text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-            parts.append(f"{name}={one_line(text, _SHORT)}")
+            parts.append(one_line(text if name == "name" else f"{name}={text}", _SHORT))
     return " ".join(parts)
 
 
-_IDS: Final = ("eventId", "taskScheduledId", "timerId", "taskId")
+_NUMBERS: Final = ("eventId", "taskScheduledId", "timerId", "taskId")
+_FIRST: Final = (*_NUMBERS, "name")
 _TIMES: Final = {"fireAt", "scheduledStart"}
-_TOLD: Final = {"type", "name", *_IDS}

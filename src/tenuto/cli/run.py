@@ -8,6 +8,7 @@ import contextlib
 import sys
 
 import click
+from msgspec import structs
 
 from tenuto.cli.arguments import json_text
 from tenuto.cli.execution import Order, execute
@@ -15,7 +16,7 @@ from tenuto.cli.logs import route_logs
 from tenuto.cli.view import view_for
 from tenuto.host.app import run_on_fast_loop
 from tenuto.host.loading import LoadedApp, load_app
-from tenuto.host.settings import load_settings
+from tenuto.host.settings import DEFAULT, LoadedSettings, load_settings
 from tenuto.model.errors import AppLoadError
 from tenuto.model.ids import check_instance_id
 from tenuto.orchestration.references import AnyOrchestrator
@@ -69,10 +70,19 @@ def run(
             orchestrator=orchestrator,
             input=text,
             instance_id=instance_id,
-            settings=load_settings(storage=storage, given_as="option --{}"),
+            settings=_settings(storage),
             resume=_resume_command(context, target, storage),
         )
         return run_on_fast_loop(execute(order, view_for(json=as_json, output=output)))
+
+
+def _settings(storage: str | None) -> LoadedSettings:
+    loaded = load_settings(storage=storage, given_as="option --{}")
+    if loaded.sources["guard_every"] != DEFAULT:
+        return loaded
+    # Who watches a run is writing it: every mistake of an orchestrator is worth its price here.
+    watched = structs.replace(loaded.values, guard_every=1)
+    return structs.replace(loaded, values=watched)
 
 
 def _resume_command(context: click.Context, target: str, storage: str | None) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ _FRAME_SECONDS: Final = 0.125
 _NARROW: Final = 70
 """Columns below which there are no bars of time."""
 
-_LAST_ROWS: Final = 200
+_LAST_ROWS: Final = 100
 """Lines of the picture that stays."""
 
 

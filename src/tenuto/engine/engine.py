@@ -104,6 +104,7 @@ class Engine:
         self.waiters: dict[str, list[Callable[[InstanceRecord | TenutoError], None]]] = {}
         self.answers: dict[str, Callable[[TenutoError | None], None]] = {}
         self.is_draining = False
+        self.busy_with: Resident | None = None  # whose code runs now, for the host's watchdog
         self.running = 0
         self.reads = 0
         self._rules = TurnRules(options.limits, PYTHON, self._descendants_left)
@@ -234,18 +235,22 @@ class Engine:
             resident.is_queued = False
             if resident.inbox:
                 self._run_turn(resident, now)
+        self.busy_with = None
         self.pipeline.kick()
         if ready:
             self.schedule_pump()
         self._bound_sessions()
 
     def _run_turn(self, resident: Resident, now: int) -> None:
+        self.busy_with = resident
         state = resident.state
         inbox, resident.inbox = resident.inbox, []
         if resident.held:
             inbox = resident.held + inbox
             resident.held = []
-        if state.status is RuntimeStatus.SUSPENDED and any(type(message) is Resume for message in inbox):
+        if state.status is RuntimeStatus.SUSPENDED and any(
+            type(message) is Resume for message in inbox
+        ):
             inbox.extend(due_timers(state, now))
         try:
             turn = take_turn(state, inbox, lambda: self._session(resident), now, self._rules)
@@ -284,7 +289,10 @@ class Engine:
         if resident.session is not None:
             self._sessions -= 1
             self._session_bytes -= resident.size
-            if resident.close_session():
+            before, self.busy_with = self.busy_with, resident
+            refused = resident.close_session()
+            self.busy_with = before
+            if refused:
                 self.observer.problem(
                     resident.state.instance_id,
                     "a coroutine refused to end when its session was discarded; it is kept",

@@ -10,7 +10,7 @@ from typing import Final, assert_never
 from msgspec import Struct, field
 
 from tenuto.engine.state import InstanceState
-from tenuto.model.errors import InstanceStateError, TenutoError
+from tenuto.model.errors import InstanceFinishedError, InstanceStateError, TenutoError
 from tenuto.model.events import (
     ExecutionResumed,
     ExecutionSuspended,
@@ -72,12 +72,20 @@ def sort_inbox(state: InstanceState, inbox: Sequence[Message]) -> SortedInbox:
     answered: set[tuple[type, int]] = set()
     _sort(state, inbox, result, answered)
     if result.held:
-        if result.status is _RUNNING and not result.is_terminated:
-            held, result.held = result.held, []
-            _sort(state, held, result, answered)
-        else:
-            _drop_derived(result)
+        _drop_derived(result)
     return result
+
+
+def refuse_finished(
+    state: InstanceState, message: Message, status: RuntimeStatus, result: SortedInbox
+) -> None:
+    """A message for an instance that has ended: requests are refused, answers are late."""
+    result.taken.append(message)
+    if isinstance(message, Purge):
+        result.purge = True
+    elif isinstance(message, RaiseEvent | Terminate | Suspend | Resume):
+        error = InstanceFinishedError(state.instance_id, f"has already ended ({status.label})")
+        result.refused.append(Refusal(message.message_id, error))
 
 
 def _drop_derived(result: SortedInbox) -> None:
@@ -96,7 +104,7 @@ def _sort(
 ) -> None:
     for message in messages:
         if result.is_terminated:
-            result.taken.append(message)
+            refuse_finished(state, message, RuntimeStatus.TERMINATED, result)
         elif isinstance(message, _ANSWERS):
             key = _wanted(state, message)
             if key is None or key in answered:
@@ -120,6 +128,10 @@ def _sort(
                 result.status = _RUNNING
         else:
             _sort_control(state, message, result)
+            if result.held and result.status is _RUNNING and not result.is_terminated:
+                # Resumed: what has waited comes before what came after.
+                held, result.held = result.held, []
+                _sort(state, held, result, answered)
 
 
 def _wanted(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from msgspec import UNSET, Struct
 
 from tenuto.engine.ports import Session
-from tenuto.engine.sorting import Refusal, SortedInbox, sort_inbox
+from tenuto.engine.sorting import SortedInbox, refuse_finished, sort_inbox
 from tenuto.engine.state import InstanceState, start_event
 from tenuto.model.actions import Action, TurnActions
 from tenuto.model.errors import InstanceFinishedError, LimitError
@@ -134,15 +134,9 @@ def failed_turn(
 
 
 def _refuse_all(state: InstanceState, inbox: Sequence[Message]) -> Turn:
-    result = SortedInbox(taken=list(inbox))
+    result = SortedInbox()
     for message in inbox:
-        if isinstance(message, Purge):
-            result.purge = True
-        elif isinstance(message, RaiseEvent | Terminate | Suspend | Resume):
-            error = InstanceFinishedError(
-                state.instance_id, f"has already ended ({state.status.label})"
-            )
-            result.refused.append(Refusal(message.message_id, error))
+        refuse_finished(state, message, state.status, result)
     return Turn([], state.generation, state.next_turn, result)
 
 

@@ -12,6 +12,7 @@ from tenuto.functions.registry import FunctionRegistry
 from tenuto.model.events import HistoryEvent
 from tenuto.model.execution import ExecutionInfo
 from tenuto.model.limits import Limits
+from tenuto.orchestration.guard_calls import CallWatch
 
 
 class NativeRunner:
@@ -23,6 +24,7 @@ class NativeRunner:
         limits: Of these, ``payload_bytes`` holds for results of activities.
         max_threads: Most threads for sync activities; None for four per processor (8 to 32).
         max_async: Most async activities in flight.
+        guard_every: The guard looks at each call of one turn in this many; 1 for all, 0 for none.
     """
 
     def __init__(
@@ -33,8 +35,10 @@ class NativeRunner:
         limits: Limits | None = None,
         max_threads: int | None = None,
         max_async: int = MAX_ASYNC,
+        guard_every: int = 1_000,
     ) -> None:
         self._registry = registry
+        self._watch = CallWatch(guard_every) if guard_every else None
         self._executor = ActivityExecutor(
             registry,
             clock,
@@ -73,7 +77,7 @@ class NativeRunner:
         from tenuto.orchestration.session import Session as NativeSession  # noqa: PLC0415
 
         orchestrator = self._registry.get_orchestrator(info.name)
-        return NativeSession(info, orchestrator, self._registry)
+        return NativeSession(info, orchestrator, self._registry, watch=self._watch)
 
     def replay_session(
         self, info: ExecutionInfo, turns: Sequence[Sequence[HistoryEvent]]
@@ -82,6 +86,7 @@ class NativeRunner:
 
         Raises:
             NonDeterminismError: the code decides otherwise than history recorded.
+            GuardError: it does what cannot be replayed.
             UnknownFunctionError: no orchestrator of that name.
         """
         from tenuto.orchestration.replay import replay  # noqa: PLC0415 - as above
@@ -89,7 +94,10 @@ class NativeRunner:
 
         orchestrator = self._registry.get_orchestrator(info.name)
         return replay(
-            turns, lambda trace: NativeSession(info, orchestrator, self._registry, trace=trace)
+            turns,
+            lambda trace: NativeSession(
+                info, orchestrator, self._registry, trace=trace, watch=self._watch
+            ),
         )
 
     def bind(self, deliver: Callable[[list[ActivityOutcome]], None]) -> None:

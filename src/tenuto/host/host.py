@@ -19,6 +19,7 @@ from tenuto.functions.registry import FunctionRegistry
 from tenuto.functions.runner import NativeRunner
 from tenuto.host.clock import SystemClock
 from tenuto.host.settings import Settings
+from tenuto.host.watchdog import Watchdog
 from tenuto.model.errors import StorageError, TenutoError
 from tenuto.storage import open_storage
 from tenuto.telemetry.log_observer import LogObserver
@@ -67,6 +68,7 @@ class Host:
         self._observer = observer or LogObserver()
         self._engine: Engine | None = None
         self._lifecycle: Lifecycle | None = None
+        self._watchdog: Watchdog | None = None
         self._client: Client | None = None
         self._lost: asyncio.Future[StorageError] | None = None
 
@@ -106,6 +108,7 @@ class Host:
             limits=settings.limits,
             max_threads=settings.activity_threads,
             max_async=settings.async_activities,
+            guard_every=settings.guard_every,
         )
         engine = Engine(
             self._storage,
@@ -119,12 +122,18 @@ class Host:
             ),
             self._on_lost,
         )
+        for warning in self.app.warnings:
+            self._observer.problem(None, warning)
         lifecycle = Lifecycle(engine)
+        watchdog = Watchdog(engine, settings.blocked_turn_seconds)
+        watchdog.start()
         try:
             await lifecycle.start(_identity())
         except BaseException:
+            watchdog.stop()
             await self._storage.close()
             raise
+        self._watchdog = watchdog
         self._engine = engine
         self._lifecycle = lifecycle
         gateway = EngineGateway(Commands(engine), self._storage)
@@ -134,8 +143,12 @@ class Host:
         """Stop: take nothing new in, let running activities end, commit, let the store go."""
         lifecycle, self._lifecycle = self._lifecycle, None
         self._client = None
-        if lifecycle is not None:
-            await lifecycle.stop(self.settings.drain_seconds)
+        try:
+            if lifecycle is not None:
+                await lifecycle.stop(self.settings.drain_seconds)
+        finally:
+            if self._watchdog is not None:
+                self._watchdog.stop()
 
     async def until_lost(self) -> StorageError:
         """Wait until this host is no longer the owner of its store; returns the reason."""

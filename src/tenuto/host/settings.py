@@ -46,6 +46,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         activity_threads: Threads for sync activities; None for four per processor (8 to 32).
         async_activities: Async activities in flight at most.
         drain_seconds: How long a stopping host waits for running activities.
+        guard_every: The guard looks at each call of one turn in this many; 1 for all, 0 for none.
+        blocked_turn_seconds: How long one turn may hold up all others before the log says so; 0
+            for never.
 
     Raises:
         SettingsError: for a value of another type or out of range.
@@ -58,6 +61,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     activity_threads: _Count | None = None
     async_activities: _Count = 1_000
     drain_seconds: Annotated[float, Meta(ge=0)] = 10.0
+    guard_every: _CountOrZero = 1_000
+    blocked_turn_seconds: Annotated[float, Meta(ge=0)] = 5.0
 
     def __post_init__(self) -> None:
         if not isinstance(self.limits, Limits):

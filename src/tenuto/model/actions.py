@@ -25,5 +25,5 @@ class TurnActions(Struct):
     """
 
     actions: list[Action]
-    custom_status: str | None | UnsetType = UNSET
+    custom_status: str | UnsetType | None = UNSET
     logs: list[logging.LogRecord] | None = None

@@ -10,6 +10,7 @@
     │   ├── SettingsError                  TN-1104
     │   ├── AppLoadError                   TN-1105
     │   └── RegistrationError              TN-1106
+    │       └── SignatureError (TypeError) TN-1107  no stored input can fill its parameters
     ├── InstanceError                      TN-1200  the instance is not in the right state
     │   ├── InstanceExistsError            TN-1201
     │   ├── InstanceNotFoundError          TN-1202
@@ -39,10 +40,14 @@ Each message says what happened, where, and what to do next. A code never change
 from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 if TYPE_CHECKING:
     from tenuto.model.failure import FailureDetails
+
+
+_SHOWN: Final = 80
+"""How much of a refused value a message repeats."""
 
 
 class TenutoError(Exception):
@@ -64,8 +69,8 @@ class InvalidInstanceIdError(InputError):
 
     def __init__(self, instance_id: object, reason: str) -> None:
         shown = repr(instance_id)
-        if len(shown) > 80:
-            shown = f"{shown[:77]}..."
+        if len(shown) > _SHOWN:
+            shown = f"{shown[: _SHOWN - 3]}..."
         super().__init__(f"instance id {shown} is not allowed: {reason}")
 
 
@@ -136,6 +141,12 @@ class RegistrationError(InputError):
     """A function cannot be registered as it stands."""
 
     code = "TN-1106"
+
+
+class SignatureError(RegistrationError, TypeError):
+    """A function has parameters that no stored input can fill."""
+
+    code = "TN-1107"
 
 
 class InstanceError(TenutoError):

@@ -18,10 +18,10 @@ _FORBIDDEN = frozenset("/\\#?") | {chr(code) for code in (*range(0x20), *range(0
 
 
 def check_instance_id(text: object) -> InstanceId:
-    """Return ``text`` as an instance id or refuse it.
+    r"""Return ``text`` as an instance id or refuse it.
 
     The rules are those of Durable Functions: 1 to 256 characters, no control characters, none of
-    ``/ \\ # ?``, and no leading ``@`` (that marks an entity).
+    ``/ \ # ?``, and no leading ``@`` (that marks an entity).
 
     Raises:
         InvalidInstanceIdError: naming the rule that is broken.

@@ -27,7 +27,8 @@ from typing import Any, TypeAlias, get_args, get_origin
 
 import msgspec
 
-from tenuto.model.payload import Decode, PayloadError, decoder, encode
+from tenuto.model.errors import PayloadError, SignatureError
+from tenuto.model.payload import Decode, decoder, encode
 
 Skip: TypeAlias = int | Callable[[object], bool]
 """Leading parameters that are injected, not inputs: how many, or which annotations (resolved where
@@ -41,10 +42,6 @@ _NO_DEFAULT = inspect.Parameter.empty
 _STRANGERS: dict[type, type] = {int: bool, float: bool, date: datetime}
 
 _read_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-
-
-class SignatureError(TypeError):
-    """A function has parameters that no stored input can fill."""
 
 
 class Signature:

@@ -38,9 +38,7 @@ FINISHED = frozenset(
         RuntimeStatus.TERMINATED,
     }
 )
-_LABELS = {
-    status: "".join(part.capitalize() for part in status.name.split("_")) for status in RuntimeStatus
-}
+_LABELS = {status: status.name.title().replace("_", "") for status in RuntimeStatus}
 
 
 class ParentInstance(Struct, frozen=True, rename="camel", omit_defaults=True):

@@ -34,7 +34,7 @@ def install() -> None:
     take_over(asyncio.Condition.notify, _notify)
     take_over(asyncio.TaskGroup.create_task, _create_task)
     take_over(asyncio.TaskGroup.__aexit__, _exit)
-    take_over(asyncio.TaskGroup._on_task_done, _task_done)  # type: ignore[attr-defined]
+    take_over(asyncio.TaskGroup._on_task_done, _task_done)
     runner = refusing("asyncio.Runner", "await the coroutine")
     for method in (asyncio.Runner.__enter__, asyncio.Runner.run, asyncio.Runner.get_loop):
         take_over(method, runner)
@@ -142,7 +142,7 @@ def _create_task(
     *,
     name: str | None = None,
     context: Context | None = None,
-    **options: Any,  # noqa: ANN401 - what the loop takes
+    **options: Any,
 ) -> SessionTask[Any]:
     reason = None
     if not group._entered:
@@ -162,14 +162,14 @@ def _create_task(
 
 async def _exit(
     group: _Group,
-    kind: type[BaseException] | None,
+    _kind: type[BaseException] | None,
     error: BaseException | None,
     _traceback: TracebackType | None,
 ) -> None:
     group._exiting = True
     if error is not None and group._is_base_error(error) and group._base_error is None:
         group._base_error = error
-    cancelled = error if isinstance(error, asyncio.CancelledError) else None
+    cancelled: BaseException | None = error if isinstance(error, asyncio.CancelledError) else None
     if error is not None and not group._aborting:
         group._abort()
     cancelled = await _wait_for_tasks(group, cancelled)
@@ -185,9 +185,7 @@ async def _exit(
         _raise_errors(group)
 
 
-async def _wait_for_tasks(
-    group: _Group, cancelled: BaseException | None
-) -> BaseException | None:
+async def _wait_for_tasks(group: _Group, cancelled: BaseException | None) -> BaseException | None:
     """Wait until all tasks have ended; returns the cancellation to pass on, if there is one."""
     while group._tasks:
         if group._on_completed_fut is None:
@@ -213,9 +211,9 @@ def _raise_errors(group: _Group) -> None:
 
 def _task_done(group: _Group, task: SessionTask[Any]) -> None:
     group._tasks.discard(task)
-    if group._on_completed_fut is not None and not group._tasks:
-        if not group._on_completed_fut.done():
-            group._on_completed_fut.set_result(True)
+    waiter = group._on_completed_fut
+    if waiter is not None and not group._tasks and not waiter.done():
+        waiter.set_result(True)
     error = None if task.cancelled() else task.exception()
     if error is None:
         return

@@ -13,13 +13,11 @@ import asyncio
 import inspect
 from asyncio import events as asyncio_events
 from asyncio import futures as asyncio_futures
-from asyncio import tasks as asyncio_tasks
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from functools import partial
 from types import FunctionType
 from typing import Any, NoReturn, TypeVar
 
-from tenuto.model.errors import GuardError
 from tenuto.orchestration.futures import SessionFuture, foreign_future
 from tenuto.orchestration.loop import SessionLoop, refusal
 
@@ -118,18 +116,22 @@ class _Gathering(SessionFuture[list[Any]]):
 
     def _finish(self) -> None:
         if self._cancel_requested:
-            self.set_exception(self._children[-1]._make_cancelled_error())  # noqa: SLF001 - as asyncio
+            last: Any = self._children[-1]
+            self.set_exception(last._make_cancelled_error())  # noqa: SLF001 - as asyncio
         else:
             self.set_result([_outcome(child) for child in self._children])
 
 
-def _error_of(future: asyncio.Future[Any]) -> BaseException | None:
-    if future.cancelled():
-        return future._make_cancelled_error()  # noqa: SLF001 - as asyncio
-    return future.exception()
+def _error_of(future: Any) -> BaseException | None:  # noqa: ANN401 - with asyncio's private parts
+    error: BaseException | None = (
+        future._make_cancelled_error()  # noqa: SLF001 - as asyncio
+        if future.cancelled()
+        else future.exception()
+    )
+    return error
 
 
-def _outcome(future: asyncio.Future[Any]) -> Any:  # noqa: ANN401 - of user code
+def _outcome(future: Any) -> Any:  # noqa: ANN401 - the same, and of user code
     if future.cancelled():
         return asyncio.CancelledError(future._cancel_message or "")  # noqa: SLF001 - as asyncio
     error = future.exception()

@@ -21,7 +21,11 @@ from tenuto.model.timing import span, to_microseconds
 from tenuto.orchestration.asyncio_functions import gather_in_session
 from tenuto.orchestration.logger import SessionLogger
 from tenuto.orchestration.names import child_execution_id, child_instance_id, random_uuid
-from tenuto.orchestration.references import ActivityFunction, OrchestratorFunction
+from tenuto.orchestration.references import (
+    ActivityFunction,
+    AnyOrchestrator,
+    OrchestratorFunction,
+)
 from tenuto.orchestration.tasks import (
     ActivityTask,
     ChildTask,
@@ -132,12 +136,12 @@ class Context:
         self, activity: ActivityFunction[*Ts, Awaitable[T]], *args: *Ts
     ) -> "DurableTask[T]": ...
     @overload
-    def call_activity(
-        self, activity: ActivityFunction[*Ts, T], *args: *Ts
-    ) -> "DurableTask[T]": ...
+    def call_activity(self, activity: ActivityFunction[*Ts, T], *args: *Ts) -> "DurableTask[T]": ...
     @overload
     def call_activity(self, activity: str, *args: Any) -> "DurableTask[Any]": ...
-    def call_activity(self, activity: Any, *args: Any) -> "DurableTask[Any]":
+    def call_activity(  # type: ignore[misc]  # mypy wants *Ts here too
+        self, activity: Any, *args: Any
+    ) -> "DurableTask[Any]":
         """Schedule an activity.
 
         Args:
@@ -176,7 +180,7 @@ class Context:
     def call_sub_orchestrator(
         self, orchestrator: str, *args: Any, instance_id: str | None = None
     ) -> "DurableTask[Any]": ...
-    def call_sub_orchestrator(
+    def call_sub_orchestrator(  # type: ignore[misc]  # mypy wants *Ts here too
         self, orchestrator: Any, *args: Any, instance_id: str | None = None
     ) -> "DurableTask[Any]":
         """Start a child and wait for its result.
@@ -197,14 +201,12 @@ class Context:
         return ChildTask(self._session, call.name, event, call.decode, call.retry)
 
     @overload
-    def start_orchestrator(
-        self, orchestrator: OrchestratorFunction[*Ts, T], *args: *Ts
-    ) -> str: ...
+    def start_orchestrator(self, orchestrator: OrchestratorFunction[*Ts, T], *args: *Ts) -> str: ...
     @overload
     def start_orchestrator(
         self, orchestrator: str, *args: Any, instance_id: str | None = None
     ) -> str: ...
-    def start_orchestrator(
+    def start_orchestrator(  # type: ignore[misc]  # mypy wants *Ts here too
         self, orchestrator: Any, *args: Any, instance_id: str | None = None
     ) -> str:
         """Start another instance and forget it: nothing comes back. Returns its instance id."""
@@ -346,7 +348,10 @@ class Context:
         return encode(args[0]) if args else None
 
     def _child_call(
-        self, orchestrator: Any, args: tuple[Any, ...], instance_id: str | None
+        self,
+        orchestrator: str | AnyOrchestrator,
+        args: tuple[Any, ...],
+        instance_id: str | None,
     ) -> "_ChildCall":
         session = self._session
         if isinstance(orchestrator, str):
@@ -408,11 +413,11 @@ class _ChildCall:
         self.instance_id: str | None = None
 
 
-def _plain(text: str | None) -> Any:
+def _plain(text: str | None) -> Any:  # noqa: ANN401 - of user code
     return None if text is None else decoder(Any)(text)
 
 
-def _typed(annotation: Any) -> Callable[[str | None], Any]:
+def _typed(annotation: object) -> Callable[[str | None], Any]:
     decode = decoder(annotation)
     return lambda text: decode("null" if text is None else text)
 
@@ -420,4 +425,3 @@ def _typed(annotation: Any) -> Callable[[str | None], Any]:
 def _check_name(name: object, where: str) -> None:
     if not isinstance(name, str) or not name:
         raise InputError(f"{where} takes the event's name, a non-empty string; got {name!r}")
-

@@ -121,11 +121,11 @@ class SessionTask(SessionFuture[T]):
         self._message = msg
         return True
 
-    def set_result(self, result: T, /) -> NoReturn:
+    def set_result(self, _result: T, /) -> NoReturn:
         """Refused, as by asyncio: the coroutine decides."""
         raise RuntimeError("Task does not support set_result operation")
 
-    def set_exception(self, exception: object, /) -> NoReturn:
+    def set_exception(self, _exception: object, /) -> NoReturn:
         """Refused, as by asyncio: the coroutine decides."""
         raise RuntimeError("Task does not support set_exception operation")
 
@@ -150,7 +150,7 @@ class SessionTask(SessionFuture[T]):
     def _make_cancelled_error(self) -> asyncio.CancelledError:
         """As asyncio: who asks first gets the very error that ended the coroutine."""
         error, self._cancelled_error = self._cancelled_error, None
-        return super()._make_cancelled_error() if error is None else error
+        return super()._make_cancelled_error() if error is None else error  # type: ignore[misc]  # private
 
     # --- steps ----------------------------------------------------------------------------------
 
@@ -181,10 +181,8 @@ class SessionTask(SessionFuture[T]):
         self._waiting_for = None
         _enter_task(loop, self)
         try:
-            if error is None:
-                yielded = self.coroutine.send(None)
-            else:
-                yielded = self.coroutine.throw(error)
+            coroutine = self.coroutine
+            yielded = coroutine.send(None) if error is None else coroutine.throw(error)
         except StopIteration as stop:
             if self._must_cancel:  # cancelled by its own last step
                 self._must_cancel = False

@@ -10,12 +10,11 @@ import gc
 import inspect
 import sys
 from asyncio import events as asyncio_events
-from asyncio import futures as asyncio_futures
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextvars import Context, copy_context
 from types import CoroutineType, MethodType
-from typing import Any, Final, NoReturn, Protocol, TypeVar
+from typing import Any, Final, NoReturn, Protocol, TypeVar, TypeVarTuple
 from weakref import WeakSet
 
 from tenuto.model.errors import GuardError, SessionDiscarded
@@ -23,6 +22,7 @@ from tenuto.model.timing import MICROSECONDS
 from tenuto.orchestration.futures import SessionFuture, SessionTask
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 _CLOSE_ATTEMPTS: Final = 5
 
@@ -186,9 +186,8 @@ class SessionLoop(asyncio.AbstractEventLoop):
                 task.interrupt()
             if not task.close_coroutine(_CLOSE_ATTEMPTS):
                 refused.append(task.coroutine)
-        for generator in [*(self._generators or ()), *self._abandoned]:
-            if not self.context.run(_close_generator, generator):
-                refused.append(generator)
+        generators = [*(self._generators or ()), *self._abandoned]
+        refused += [one for one in generators if not self.context.run(_close_generator, one)]
         self._abandoned.clear()
 
     # --- async generators -----------------------------------------------------------------------
@@ -207,7 +206,7 @@ class SessionLoop(asyncio.AbstractEventLoop):
         marks an object as finalized before the collector's finalizer, after any other.)
         """
         if self.is_open and not gc.is_finalized(generator):
-            self.create_task(generator.aclose())
+            _closing = self.create_task(generator.aclose())
         elif self._owner is not None:
             self._abandoned.append(generator)
 
@@ -230,7 +229,7 @@ class SessionLoop(asyncio.AbstractEventLoop):
         return (self.now - (self._origin or 0)) / MICROSECONDS
 
     def call_soon(
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> Any:  # noqa: ANN401 - a Callback stands in for asyncio.Handle
         """Put a call at the end of the ready queue."""
         if not self.is_open:
@@ -244,8 +243,8 @@ class SessionLoop(asyncio.AbstractEventLoop):
     def call_later(
         self,
         delay: float,
-        callback: Callable[..., object],
-        *args: Any,
+        callback: Callable[[*Ts], object],
+        *args: *Ts,
         context: Context | None = None,
     ) -> Any:  # noqa: ANN401 - a LoopTimer stands in for asyncio.TimerHandle
         """Call after a durable timer of ``delay`` seconds; at once when it is not positive."""
@@ -255,8 +254,8 @@ class SessionLoop(asyncio.AbstractEventLoop):
     def call_at(
         self,
         when: float,
-        callback: Callable[..., object],
-        *args: Any,
+        callback: Callable[[*Ts], object],
+        *args: *Ts,
         context: Context | None = None,
     ) -> Any:  # noqa: ANN401 - the same
         """Call when the durable clock shows ``when`` (loop time, seconds)."""
@@ -419,4 +418,3 @@ for _name, _alternative in _ALTERNATIVES.items():
     setattr(SessionLoop, _name, _refuse(_name, _alternative))
 for _name in _NETWORK:
     setattr(SessionLoop, _name, _refuse(_name, "do it in an activity and await ctx.call_activity"))
-SessionLoop.__abstractmethods__ = frozenset()

@@ -53,7 +53,9 @@ def split_turn(events: Sequence[HistoryEvent]) -> RecordedTurn:
     return RecordedTurn(first.timestamp, incoming, actions)
 
 
-def replay(turns: Sequence[Sequence[HistoryEvent]], open_session: Callable[[bool], Session]) -> Session:
+def replay(
+    turns: Sequence[Sequence[HistoryEvent]], open_session: Callable[[bool], Session]
+) -> Session:
     """Rebuild the live session of an execution from its recorded turns.
 
     Args:
@@ -66,15 +68,25 @@ def replay(turns: Sequence[Sequence[HistoryEvent]], open_session: Callable[[bool
         GuardError: it does so because it now does something that cannot be replayed.
     """
     session = open_session(False)
-    for number, turn in enumerate(turns):
-        recorded = split_turn(turn)
-        produced = session.run_turn(recorded.timestamp, recorded.incoming, replaying=True)
-        if differs(recorded.actions, produced.actions):
-            session.close()
-            if session.loop.violation is not None:
-                raise session.loop.violation
-            raise _explain(turns, number, open_session)
+    try:
+        for number in range(len(turns)):
+            _replay_turn(session, turns, number, open_session)
+    except BaseException:
+        session.close()
+        raise
     return session
+
+
+def _replay_turn(
+    session: Session,
+    turns: Sequence[Sequence[HistoryEvent]],
+    number: int,
+    open_session: Callable[[bool], Session],
+) -> None:
+    recorded = split_turn(turns[number])
+    produced = session.run_turn(recorded.timestamp, recorded.incoming, replaying=True).actions
+    if differs(recorded.actions, produced):
+        raise session.loop.violation or _explain(turns, number, produced, open_session)
 
 
 def differs(recorded: Sequence[Action], produced: Sequence[Action]) -> bool:
@@ -111,26 +123,31 @@ def describe(event: object | None) -> str:
 
 
 def _explain(
-    turns: Sequence[Sequence[HistoryEvent]], number: int, open_session: Callable[[bool], Session]
+    turns: Sequence[Sequence[HistoryEvent]],
+    number: int,
+    produced: Sequence[Action],
+    open_session: Callable[[bool], Session],
 ) -> NonDeterminismError:
     """Run again with source lines traced, to say where the two part."""
     session = open_session(True)
-    produced: list[Action] = []
+    again: Sequence[Action] = ()
     try:
         for turn in turns[: number + 1]:
             recorded = split_turn(turn)
-            produced = session.run_turn(
-                recorded.timestamp, recorded.incoming, replaying=True
-            ).actions
-        positions = session.positions()
-        trace = list(session.trace or ())
+            again = session.run_turn(recorded.timestamp, recorded.incoming, replaying=True).actions
+        trace = session.trace or []
+        waiting = session.positions()
     finally:
         session.close()
-    old, new, index = _first_difference(recorded.actions, produced)
-    if new is not None and index < len(trace):
+    recorded = split_turn(turns[number])
+    index = _first_difference(recorded.actions, produced)
+    old, new = _at(recorded.actions, index), _at(produced, index)
+    if differs(produced, again):
+        where = "a place that changes: it did something else when it was run once more"
+    elif new is not None:
         where = trace[index]
     else:
-        where = "; ".join(positions) or "the orchestrator has ended"
+        where = "; ".join(waiting) or "an unknown place"
     return NonDeterminismError(
         f"replay of instance {session.info.instance_id!r} ({session.info.name!r}) went another "
         f"way in turn {number + 1}, action {index + 1}: history recorded {describe(old)}, the "
@@ -138,15 +155,15 @@ def _explain(
     )
 
 
-def _first_difference(
-    recorded: Sequence[Action], produced: Sequence[Action]
-) -> tuple[Action | None, Action | None, int]:
-    for index in range(max(len(recorded), len(produced))):
-        old = recorded[index] if index < len(recorded) else None
-        new = produced[index] if index < len(produced) else None
-        if old is None or new is None or identity(old) != identity(new):
-            return old, new, index
-    return None, None, len(recorded)
+def _first_difference(recorded: Sequence[Action], produced: Sequence[Action]) -> int:
+    for index, (old, new) in enumerate(zip(recorded, produced, strict=False)):
+        if identity(old) != identity(new):
+            return index
+    return min(len(recorded), len(produced))
+
+
+def _at(actions: Sequence[Action], index: int) -> Action | None:
+    return actions[index] if index < len(actions) else None
 
 
 def _advice(turns: Sequence[Sequence[HistoryEvent]]) -> str:
@@ -161,5 +178,3 @@ def _advice(turns: Sequence[Sequence[HistoryEvent]]) -> str:
         "its name, or restart the instance), or it uses something that is not the same in every "
         "run (time, random numbers, sets of plain objects, global state)."
     )
-
-

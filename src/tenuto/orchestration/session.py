@@ -8,7 +8,7 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from msgspec import UNSET, UnsetType
 
@@ -87,7 +87,7 @@ class Session:
         guard.install()
         self.info = info
         self.directory = directory
-        self.loop = SessionLoop(self)
+        self.loop = SessionLoop(self)  # type: ignore[abstract]  # the rest is refused by name
         self.replaying = False
         self.trace: list[str] | None = [] if trace else None
         self.orchestrator = orchestrator
@@ -101,7 +101,7 @@ class Session:
         self._failure: FailureDetails | None = None
         self._actions: list[Action] = []
         self._withdrawn: set[int] = set()
-        self._custom_status: str | None | UnsetType = UNSET
+        self._custom_status: str | UnsetType | None = UNSET
         self._logs: list[logging.LogRecord] | None = None
         self._is_ended = False
         self._is_closed = False
@@ -160,7 +160,7 @@ class Session:
                     if type(event) is EventRaised:
                         self._mailbox.unread.append(event)
                     continue
-                handler = _HANDLERS.get(type(event))
+                handler = self._HANDLERS.get(type(event))
                 if handler is not None:
                     handler(self, event)
                     loop.run_ready()
@@ -346,6 +346,17 @@ class Session:
     def _on_event_raised(self, event: EventRaised) -> None:
         self._mailbox.arrived(event)
 
+    _HANDLERS: ClassVar[dict[type, Callable[["Session", Any], None]]] = {
+        ExecutionStarted: _on_started,
+        TaskCompleted: _on_task_completed,
+        TaskFailed: _on_task_failed,
+        SubOrchestrationInstanceCompleted: _on_task_completed,
+        SubOrchestrationInstanceFailed: _on_task_failed,
+        TimerFired: _on_timer_fired,
+        EventRaised: _on_event_raised,
+    }
+    """What a session reacts to. Pauses, ends from outside and turn marks are the engine's."""
+
     # --- endings --------------------------------------------------------------------------------
 
     def _break_off(self, error: LimitError | GuardError, *, with_traceback: bool = True) -> None:
@@ -398,15 +409,3 @@ class Session:
     def _trace_ending(self, error: BaseException | None) -> None:
         if self.trace is not None:
             self.trace.append(ending_position(self.orchestrator.function, error))
-
-
-_HANDLERS: Final[dict[type, Callable[[Session, Any], None]]] = {
-    ExecutionStarted: Session._on_started,
-    TaskCompleted: Session._on_task_completed,
-    TaskFailed: Session._on_task_failed,
-    SubOrchestrationInstanceCompleted: Session._on_task_completed,
-    SubOrchestrationInstanceFailed: Session._on_task_failed,
-    TimerFired: Session._on_timer_fired,
-    EventRaised: Session._on_event_raised,
-}
-"""Events that a session reacts to. Pauses, ends from outside and turn marks are the engine's."""

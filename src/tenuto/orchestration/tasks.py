@@ -29,8 +29,11 @@ T = TypeVar("T")
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    class _TaskType(SessionFuture[T], Coroutine[Any, Any, T]):  # type: ignore[misc]
+    class _TaskType(SessionFuture[T], Coroutine[Any, Any, T]):
         """For type checkers a durable task is also a coroutine: TaskGroup.create_task takes it."""
+
+        def send(self, value: Any, /) -> Any: ...  # noqa: ANN401 - of Coroutine
+        def throw(self, *error: Any) -> Any: ...  # noqa: ANN401 - of Coroutine
 else:
     _TaskType = SessionFuture
     """At run time it is a future only."""

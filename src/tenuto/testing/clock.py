@@ -179,6 +179,31 @@ class VirtualClock:
             heappop(self._calls)[2].happen()
 
 
+class ClockWire:
+    """The clock as one host has it: cut when that host is thrown away, so that nothing of it goes
+    on in the time of the next.
+    """
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock = clock
+        self._is_cut = False
+
+    def now(self) -> int:
+        """The present, in microseconds since 1970 UTC."""
+        return self._clock.now()
+
+    def call_at(self, when: int, callback: Callable[[], None]) -> VirtualCall:
+        """Call back when ``when`` has come; never, once the wire is cut."""
+        if self._is_cut:
+            return VirtualCall(when, callback, is_upkeep=True)
+        return self._clock.call_at(when, callback)
+
+    def cut(self) -> None:
+        """Drop all pending calls and take no more."""
+        self._is_cut = True
+        self._clock.forget_calls()
+
+
 def _moment(value: datetime) -> int:
     if value.tzinfo is None:
         raise InputError(f"virtual time needs an aware datetime, got {value!r}")

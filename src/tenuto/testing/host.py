@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Self, TypeVar, TypeVarTuple, overload
 
+from msgspec import structs
+
 from tenuto.client.client import Client, OrchestrationHandle
 from tenuto.engine.ports import Observer, Storage
 from tenuto.functions.registry import FunctionRegistry
@@ -14,7 +16,7 @@ from tenuto.model.codec import decode_turn
 from tenuto.model.errors import InstanceNotFoundError, StorageUnavailableError
 from tenuto.orchestration.references import OrchestratorFunction
 from tenuto.storage.sqlite import SqliteStorage
-from tenuto.testing.clock import START, VirtualClock
+from tenuto.testing.clock import START, ClockWire, VirtualClock
 from tenuto.testing.driver import EngineDriver, TimeSkippingGateway
 from tenuto.testing.observer import RecordingObserver
 from tenuto.testing.replaying import check_history
@@ -35,7 +37,7 @@ class TestHost:
     Args:
         app: The functions.
         start: The first moment (aware); 2026-01-01T00:00Z by default.
-        settings: Limits and sizes.
+        settings: Limits and sizes. The determinism guard looks at every turn, whatever they say.
         observer: Who is told what happens; by default a ``RecordingObserver``.
         storage: Storage URL or an open store. By default in memory; it lives as long as this
             object is open, also through ``restart`` and ``crash``.
@@ -62,7 +64,8 @@ class TestHost:
     ) -> None:
         self.app = app
         self.clock = VirtualClock(start)
-        self.settings = settings or Settings()
+        # A test is where mistakes should show: the guard looks at every turn (ENGINE rule 8).
+        self.settings = structs.replace(settings or Settings(), guard_every=1)
         self.observer = observer or RecordingObserver()
         self._kept: _KeptStorage | None = None
         if storage == MEMORY:
@@ -70,6 +73,7 @@ class TestHost:
         self._storage = storage
         self._gateway = TimeSkippingGateway(self.clock)
         self._host: Host | None = None
+        self._wire = ClockWire(self.clock)
         self.client = Client(self._gateway, app, self.settings.limits)
 
     @property
@@ -206,11 +210,12 @@ class TestHost:
             await self._kept.close_for_good()
 
     async def _start(self) -> None:
+        self._wire = ClockWire(self.clock)
         host = Host(
             self.app,
             self._storage,
             settings=self.settings,
-            clock=self.clock,
+            clock=self._wire,
             observer=self.observer,
         )
         await host.start()
@@ -220,19 +225,16 @@ class TestHost:
         self._gateway.connect(host.client.gateway, self._driver)
 
     async def _stop(self) -> None:
-        host, self._host = self._host, None
         self._gateway.disconnect()
-        if host is not None:
-            await host.stop()
+        if self._host is not None:
+            await self._host.stop()
+            self._host = None
         self.clock.drive(None)
-        self.clock.forget_calls()
+        self._wire.cut()
 
     async def _abandon(self) -> None:
-        host, self._host = self._host, None
         self._gateway.disconnect()
-        if host is None:
-            return
-        engine = host.engine
+        engine = self.host.engine
         await engine.pipeline.stop()
         await engine.loader.stop()
         # Clients in this process: their connection broke, they do not know what became of it.
@@ -240,9 +242,10 @@ class TestHost:
         engine.discard_all()
         await engine.runner.stop()
         self.clock.drive(None)
-        self.clock.forget_calls()
+        self._wire.cut()
         # What the system does for a process that dies: its files are closed, its locks dropped.
         await engine.storage.close()
+        self._host = None
 
 
 class _KeptStorage(SqliteStorage):

@@ -14,6 +14,7 @@ from tenuto.model.events import ExecutionCompleted, ExecutionTerminated, History
 from tenuto.model.execution import execution_info
 from tenuto.model.limits import Limits
 from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.orchestration.guard_calls import CallWatch
 from tenuto.orchestration.replay import RecordedTurn, describe, replay, split_turn
 from tenuto.orchestration.session import Session
 
@@ -30,6 +31,7 @@ def check_history(
 
     Raises:
         NonDeterminismError: a decision differs from the recorded one.
+        GuardError: it does, because the code does what cannot be replayed.
         UnknownFunctionError: no orchestrator of that name.
     """
     checked = turns[:-1] if turns and _is_ended_from_outside(turns[-1]) else turns
@@ -39,7 +41,7 @@ def check_history(
     orchestrator = registry.get_orchestrator(record.name)
 
     def open_session(trace: bool) -> Session:  # noqa: FBT001 - the form that replay asks for
-        return Session(info, orchestrator, registry, trace=trace)
+        return Session(info, orchestrator, registry, trace=trace, watch=CallWatch(1))
 
     replay(checked, open_session).close()  # the better message, when the kinds of work differ
     session = open_session(False)

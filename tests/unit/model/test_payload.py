@@ -610,7 +610,7 @@ def test_replay_is_pure_sets_are_written_in_one_order() -> None:
 def test_optional_libraries_are_not_imported() -> None:
     code = (
         "import sys, tenuto.model.payload, tenuto.model.signature, tenuto.schedule;"
-        "print([name for name in ('pydantic', 'attr', 'attrs', 'asyncio') if name in sys.modules])"
+        "print([name for name in ('pydantic', 'attr', 'attrs') if name in sys.modules])"
     )
     environment = {"PYTHONPATH": ":".join(sys.path)}
 

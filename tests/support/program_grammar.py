@@ -1,0 +1,112 @@
+"""Random orchestrations as data: what a program can do, and how one is grown.
+
+A program is JSON: nested objects with an ``op`` each. ``program_interpreter`` runs it. Whatever
+decides (hypothesis, a seeded generator) does so through ``Choose``, so that programs shrink.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
+
+Node: TypeAlias = dict[str, Any]
+
+Choose: TypeAlias = Callable[[int], int]
+"""A number from 0 up to, but not including, the given one. 0 is the simplest choice."""
+
+LEAVES: Final = (
+    "activity", "nothing", "sleep", "yield", "timer", "event", "child", "raise", "clock",
+    "variable", "status", "start", "send",
+)  # fmt: skip
+DURABLE: Final = ("activity", "timer", "event", "child")
+BRANCHES: Final = (
+    "sequence", "gather", "group", "timeout", "try", "spawn", "wait", "wait_for", "semaphore",
+    "finally", "shield", "first", "every", "later", "lock", "queue", "condition", "gate",
+    "barrier", "as_completed", "pages", "nested",
+)  # fmt: skip
+GENERATOR_BRANCHES: Final = ("sequence", "first", "every", "try", "nested")
+
+_DEEPEST: Final = 4
+
+
+def grow_program(choose: Choose) -> Node:
+    """A whole program: its style and its body."""
+    style = ("async", "async", "async", "generator")[choose(4)]
+    branches = GENERATOR_BRANCHES if style == "generator" else BRANCHES
+    grower = _Grower(choose, branches)
+    body = {"op": "sequence", "parts": [grower.node(1) for _ in range(1 + choose(3))]}
+    return {"style": style, "body": body, "again": choose(8) == 1}
+
+
+class _Grower:
+    """Grows nodes; each gets a number, which the trace shows."""
+
+    def __init__(self, choose: Choose, branches: tuple[str, ...]) -> None:
+        self.choose = choose
+        self.branches = branches
+
+    def node(self, depth: int) -> Node:
+        if depth >= _DEEPEST or self.choose(3) == 0:
+            return self.leaf(LEAVES)
+        op = self.branches[self.choose(len(self.branches))]
+        return {"op": op, **self.options(op, depth)}
+
+    def leaf(self, ops: tuple[str, ...]) -> Node:
+        op = ops[self.choose(len(ops))]
+        options: Node = {}
+        if op == "activity":
+            # One that does not fail the whole is the usual case.
+            options = {"retries": (0, 0, 0, 1, 2)[self.choose(5)], "typed": self.choose(4) == 1}
+        elif op in {"sleep", "timer"}:
+            options = {"seconds": (1, 2, 3, 60)[self.choose(4)]}
+        elif op == "yield":
+            options = {"times": 1 + self.choose(3)}
+        elif op == "event":
+            options = {"name": "aB"[self.choose(2)], "seconds": (None, None, 2)[self.choose(3)]}
+        elif op == "raise":
+            options = {"error": self.choose(3)}
+        elif op == "child":
+            options = {"id": (None, "chosen")[self.choose(2)]}
+        return {"op": op, **options}
+
+    def several(self, depth: int) -> list[Node]:
+        return [self.node(depth + 1) for _ in range(1 + self.choose(3))]
+
+    def options(self, op: str, depth: int) -> Node:
+        choose = self.choose
+        if op in {"sequence", "lock", "barrier", "every"}:
+            options: Node = {}
+        elif op == "gather":
+            options = {"keep": choose(2) == 1, "twice": choose(4) == 1}
+        elif op == "group":
+            options = {"body": self.node(depth + 1), "durable": choose(3) == 1}
+        elif op in {"timeout", "wait_for"}:
+            options = {"seconds": (1, 2, 3, 0, None)[choose(5)]}
+        elif op == "shield":
+            options = {"seconds": 1 + choose(3), "keep": choose(2) == 1}
+        elif op == "spawn":
+            options = {"then": ("await", "cancel", "wait", "leave")[choose(4)]}
+        elif op == "wait":
+            options = {"mode": choose(3), "seconds": (None, None, 2)[choose(3)], "rest": choose(3)}
+        elif op == "semaphore":
+            options = {"value": 1 + choose(2), "bounded": choose(2) == 1}
+        elif op == "first":
+            options = {"cancel": choose(2) == 1}
+        elif op == "queue":
+            options = {"items": 1 + choose(4), "size": choose(3), "consumers": 1 + choose(2)}
+        elif op == "condition":
+            options = {"notify": 1 + choose(3), "seconds": (None, 1)[choose(2)]}
+        elif op == "as_completed":
+            options = {"seconds": (None, None, 2)[choose(3)], "form": choose(2)}
+        elif op == "pages":
+            options = {"take": 1 + choose(3)}
+        else:
+            options = {}
+        return {**options, "parts": self.parts(op, depth)}
+
+    def parts(self, op: str, depth: int) -> list[Node]:
+        if op in {"first", "every", "later"}:
+            return [self.leaf(DURABLE) for _ in range(1 + self.choose(3))]
+        if op in {"timeout", "wait_for", "shield", "nested"}:
+            return [self.node(depth + 1)]
+        if op in {"try", "finally", "spawn"}:
+            return [self.node(depth + 1), self.node(depth + 1)]
+        return self.several(depth)

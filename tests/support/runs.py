@@ -1,0 +1,86 @@
+"""Runs made by hand: rows and histories with times in seconds since the run began."""
+
+from msgspec import structs
+
+from tenuto.cli.steps import Run, Waits, run_of
+from tenuto.model.events import (
+    ExecutionStarted,
+    HistoryEvent,
+    OrchestratorStarted,
+    SubOrchestrationInstanceCompleted,
+    SubOrchestrationInstanceCreated,
+    TaskCompleted,
+    TaskScheduled,
+)
+from tenuto.model.failure import FailureDetails
+from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.timing import MICROSECONDS
+
+BEGAN = 1_767_225_600 * MICROSECONDS
+"""2026-01-01T00:00Z."""
+
+
+def at(seconds: float) -> int:
+    return BEGAN + round(seconds * MICROSECONDS)
+
+
+def turn(seconds: float, *events: HistoryEvent) -> list[HistoryEvent]:
+    return [OrchestratorStarted(at(seconds)), *events]
+
+
+def record(
+    status: RuntimeStatus = RuntimeStatus.RUNNING,
+    *,
+    name: str = "book_trip",
+    instance_id: str = "trip-1",
+    ended: float | None = None,
+    generation: int = 0,
+    output: str | None = None,
+    failure: FailureDetails | None = None,
+) -> InstanceRecord:
+    return InstanceRecord(
+        iid=1,
+        instance_id=instance_id,
+        partition=0,
+        name=name,
+        execution_id="exec",
+        created_at=BEGAN,
+        root_id=instance_id,
+        status=status,
+        generation=generation,
+        completed_at=None if ended is None else at(ended),
+        output=output,
+        failure=failure,
+    )
+
+
+def running(*turns: list[HistoryEvent], waits: Waits | None = Waits()) -> Run:
+    """A run that goes on; by default one whose session was asked."""
+    return run_of(record(), turns, waits)
+
+
+def completed(*turns: list[HistoryEvent], ended: float = 4.0) -> Run:
+    return run_of(record(RuntimeStatus.COMPLETED, ended=ended, output='"done"'), turns)
+
+
+def opening(*events: HistoryEvent) -> list[HistoryEvent]:
+    return turn(0, ExecutionStarted("book_trip", "exec"), *events)
+
+
+def activities(count: int, *, done: int) -> Run:
+    """``count`` times the activity ``charge``, of which the first ``done`` have completed."""
+    calls = [TaskScheduled(number, "charge") for number in range(1, count + 1)]
+    answers = [turn(number, TaskCompleted(number)) for number in range(1, done + 1)]
+    return running(opening(*calls), *answers)
+
+
+def child_call(number: int, instance_id: str, **options: bool) -> SubOrchestrationInstanceCreated:
+    return SubOrchestrationInstanceCreated(number, "pay", instance_id, f"exec-{number}", **options)
+
+
+def with_child(child: Run, *, done: bool) -> Run:
+    """A run whose first step is this child."""
+    answers = [turn(3, SubOrchestrationInstanceCompleted(1))] if done else []
+    run = running(opening(child_call(1, child.record.instance_id)), *answers)
+    (step,) = run.steps
+    return structs.replace(run, steps=[structs.replace(step, run=child)])
