@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from tenuto import App, Context, Host, Settings
+from tenuto.host.watchdog import _Turn
 
 SOON = Settings(blocked_turn_seconds=0.1)
 
@@ -34,8 +35,8 @@ def listener() -> Iterator[Listener]:
     logger.removeHandler(handler)
 
 
-def watchdogs() -> list[threading.Thread]:
-    return [one for one in threading.enumerate() if one.name == "tenuto-watchdog"]
+def watchdogs() -> set[threading.Thread]:
+    return {one for one in threading.enumerate() if one.name == "tenuto-watchdog"}
 
 
 async def test_a_turn_that_blocks_is_told_with_its_instance_and_line(
@@ -115,13 +116,21 @@ async def test_quick_turns_of_a_busy_host_are_not_told(app: App, listener: Liste
     assert listener.told == []
 
 
+async def test_a_turn_that_ends_while_it_is_looked_at_is_not_told(
+    app: App, listener: Listener
+) -> None:
+    async with Host(app, "sqlite://", settings=SOON) as host:
+        watchdog = host._watchdog
+        assert watchdog is not None
+        assert not watchdog._tell(_Turn(1, 0, 3, "slow-1", "blocking"), 7.0)
+    assert listener.told == []
+
+
 async def test_the_watchdog_comes_and_goes_with_its_host(app: App) -> None:
-    before = len(watchdogs())
+    before = watchdogs()
     async with Host(app, "sqlite://", settings=SOON):
-        (*_others, watchdog) = watchdogs()
+        (watchdog,) = watchdogs() - before
         assert watchdog.daemon
-        assert len(watchdogs()) == before + 1
-    watchdog.join(10)
-    assert len(watchdogs()) == before
+    assert not watchdog.is_alive()
     async with Host(app, "sqlite://", settings=Settings(blocked_turn_seconds=0)):
-        assert len(watchdogs()) == before
+        assert watchdogs() <= before

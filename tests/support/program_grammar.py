@@ -13,8 +13,8 @@ Choose: TypeAlias = Callable[[int], int]
 """A number from 0 up to, but not including, the given one. 0 is the simplest choice."""
 
 LEAVES: Final = (
-    "activity", "nothing", "sleep", "yield", "timer", "event", "child", "raise", "clock",
-    "variable", "status", "start", "send",
+    "activity", "activity", "activity", "sleep", "timer", "event", "child", "yield", "clock",
+    "raise", "variable", "status", "start", "send", "nothing",
 )  # fmt: skip
 DURABLE: Final = ("activity", "timer", "event", "child")
 BRANCHES: Final = (
@@ -32,7 +32,7 @@ def grow_program(choose: Choose) -> Node:
     style = ("async", "async", "async", "generator")[choose(4)]
     branches = GENERATOR_BRANCHES if style == "generator" else BRANCHES
     grower = _Grower(choose, branches)
-    body = {"op": "sequence", "parts": [grower.node(1) for _ in range(1 + choose(3))]}
+    body = {"op": "sequence", "at": 0, "parts": [grower.node(1) for _ in range(1 + choose(3))]}
     return {"style": style, "body": body, "again": choose(8) == 1}
 
 
@@ -42,12 +42,17 @@ class _Grower:
     def __init__(self, choose: Choose, branches: tuple[str, ...]) -> None:
         self.choose = choose
         self.branches = branches
+        self.count = 0
+
+    def number(self) -> int:
+        self.count += 1
+        return self.count
 
     def node(self, depth: int) -> Node:
         if depth >= _DEEPEST or self.choose(3) == 0:
             return self.leaf(LEAVES)
         op = self.branches[self.choose(len(self.branches))]
-        return {"op": op, **self.options(op, depth)}
+        return {"op": op, "at": self.number(), **self.options(op, depth)}
 
     def leaf(self, ops: tuple[str, ...]) -> Node:
         op = ops[self.choose(len(ops))]
@@ -65,7 +70,7 @@ class _Grower:
             options = {"error": self.choose(3)}
         elif op == "child":
             options = {"id": (None, "chosen")[self.choose(2)]}
-        return {"op": op, **options}
+        return {"op": op, "at": self.number(), **options}
 
     def several(self, depth: int) -> list[Node]:
         return [self.node(depth + 1) for _ in range(1 + self.choose(3))]

@@ -54,7 +54,10 @@ def record(
     )
 
 
-def running(*turns: list[HistoryEvent], waits: Waits | None = Waits()) -> Run:
+TOLD_NOTHING = Waits()
+
+
+def running(*turns: list[HistoryEvent], waits: Waits | None = TOLD_NOTHING) -> Run:
     """A run that goes on; by default one whose session was asked."""
     return run_of(record(), turns, waits)
 
@@ -74,8 +77,12 @@ def activities(count: int, *, done: int) -> Run:
     return running(opening(*calls), *answers)
 
 
-def child_call(number: int, instance_id: str, **options: bool) -> SubOrchestrationInstanceCreated:
-    return SubOrchestrationInstanceCreated(number, "pay", instance_id, f"exec-{number}", **options)
+def child_call(
+    number: int, instance_id: str, *, detached: bool = False
+) -> SubOrchestrationInstanceCreated:
+    return SubOrchestrationInstanceCreated(
+        number, "pay", instance_id, f"exec-{number}", detached=detached
+    )
 
 
 def with_child(child: Run, *, done: bool) -> Run:

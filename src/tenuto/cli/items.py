@@ -18,7 +18,7 @@ from tenuto.model.timing import MICROSECONDS
 _HOUR: Final = 3600 * MICROSECONDS
 _DAY: Final = 24 * _HOUR
 _FEWEST: Final = 3
-"""So many equal neighbours become one line."""
+"""So many equal neighbours become one line, before anything else is folded."""
 
 
 class Item(Struct, kw_only=True):
@@ -231,7 +231,7 @@ def _fold(items: list[Item], key_of: Callable[[Item], str | None]) -> list[Item]
         key = key_of(one)
         if key is not None:
             groups.setdefault(key, []).append(one)
-    folds = {id(same[0]): same for same in groups.values() if len(same) >= _FEWEST}
+    folds = {id(same[0]): same for same in groups.values() if len(same) > 1}
     gone = {id(one) for same in folds.values() for one in same[1:]}
     return [
         _merged(folds[id(one)]) if id(one) in folds else one for one in items if id(one) not in gone

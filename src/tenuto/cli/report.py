@@ -18,25 +18,30 @@ from tenuto.model.status import InstanceRecord, RuntimeStatus
 _SHORT: Final = 60
 _LONG: Final = 300
 _FEW: Final = 5
+_MOMENT: Final = "2026-01-31 18:00:00"
 
 
 def instance_table(records: Sequence[InstanceRecord], now: int, glyphs: Glyphs) -> Table:
     """One line for each instance."""
+    states = [state_of(record.status) for record in records]
+    statuses = [
+        f"{glyphs.states[state]} {record.status.label}"
+        for record, state in zip(records, states, strict=True)
+    ]
+    took = [duration((record.completed_at or now) - record.created_at) for record in records]
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    table.add_column("INSTANCE", no_wrap=True, overflow="fold")
-    table.add_column("NAME", no_wrap=True)
-    table.add_column("STATUS", no_wrap=True)
-    table.add_column("STARTED", no_wrap=True)
-    table.add_column("TOOK", no_wrap=True, justify="right")
-    for record in records:
-        end = record.completed_at or now
-        state = state_of(record.status)
+    table.add_column("INSTANCE", overflow="fold")  # an id is never cut: people copy it
+    table.add_column("NAME", overflow="fold")
+    table.add_column("STATUS", min_width=max(map(len, statuses), default=0))
+    table.add_column("STARTED", min_width=len(_MOMENT))
+    table.add_column("TOOK", min_width=max(map(len, took), default=0), justify="right")
+    for record, state, status, length in zip(records, states, statuses, took, strict=True):
         table.add_row(
             Text(one_line(record.instance_id)),
             Text(one_line(record.name)),
-            Text(f"{glyphs.states[state]} {record.status.label}", STYLES[state]),
+            Text(status, STYLES[state]),
             Text(moment(record.created_at)),
-            Text(duration(end - record.created_at)),
+            Text(length),
         )
     return table
 
@@ -63,7 +68,8 @@ def facts(run: Run) -> list[tuple[str, str]]:
 def waits_for(run: Run) -> str:
     """What must happen before the instance goes on."""
     parts = []
-    for step in run.open_steps():
+    waiting = run.open_steps()
+    for step in waiting:
         what = step_label(step)
         if step.kind in {StepKind.ACTIVITY, StepKind.CHILD}:
             what = f"{step.kind} {what}"
@@ -72,7 +78,7 @@ def waits_for(run: Run) -> str:
         parts.append(what)
     if len(parts) > _FEW:
         parts = [*parts[:_FEW], f"{len(parts) - _FEW} more"]
-    elif all(step.kind is StepKind.TIMER for step in run.open_steps()):
+    elif waiting and all(step.kind is StepKind.TIMER for step in waiting):
         parts.append("perhaps an event, whose name is not in history")
     return ", ".join(parts)
 
@@ -80,11 +86,11 @@ def waits_for(run: Run) -> str:
 def event_table(turns: Sequence[Sequence[HistoryEvent]]) -> Table:
     """A history, one line for each event; times are those of the turns."""
     kinds = [type(event).__name__ for turn in turns for event in turn]
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    table.add_column("TURN", no_wrap=True, justify="right", min_width=4)
-    table.add_column("TIME", no_wrap=True, min_width=len("2026-01-31 18:00:00.000"))
-    table.add_column("EVENT", no_wrap=True, min_width=max(map(len, kinds), default=0))
-    table.add_column("DETAILS", no_wrap=True, overflow="ellipsis")
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim", expand=True)
+    table.add_column("TURN", width=max(len("TURN"), len(str(len(turns)))), justify="right")
+    table.add_column("TIME", width=len(f"{_MOMENT}.000"))
+    table.add_column("EVENT", width=max(map(len, kinds), default=0))
+    table.add_column("DETAILS", no_wrap=True, overflow="ellipsis", ratio=1)
     for number, turn in enumerate(turns, 1):
         first, *events = turn
         assert isinstance(first, OrchestratorStarted), "each turn begins with its time"

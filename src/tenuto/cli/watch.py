@@ -58,7 +58,7 @@ class Watcher:
         self._clock = host.clock
         self._app = host.app
         self._limits = host.settings.limits
-        self._follower = Follower(host.engine.storage, root_id, most=most)
+        self.follower = Follower(host.engine.storage, root_id, most=most)
         self._changed: set[str] = set()
         self._moved = asyncio.Event()
         self._pause = 0.0
@@ -67,13 +67,13 @@ class Watcher:
 
     async def read(self) -> Run:
         """The run as it stands now."""
-        await self._follower.read()
+        await self.follower.read()
         asked = False
-        for one in self._follower.unfinished():
+        for one in self.follower.unfinished():
             if one.told is None and one.record is not None and _may_wait(one.run):
                 await self._recall(one, one.record)
                 asked = True
-        return await self._follower.read() if asked else self._follower.picture()
+        return await self.follower.read() if asked else self.follower.picture()
 
     async def next(self) -> Run:
         """The run once it has moved on, with a pause before, so that looking costs little."""
@@ -83,12 +83,12 @@ class Watcher:
         changed, self._changed = self._changed, set()
         loop = asyncio.get_running_loop()
         began = loop.time()
-        run = await self._follower.read(changed)
+        run = await self.follower.read(changed)
         self._pause = max(_SHORTEST_PAUSE, _PAUSE_FACTOR * (loop.time() - began))
         return run
 
     def _look(self) -> None:
-        for one in self._follower.unfinished():
+        for one in self.follower.unfinished():
             resident = self._engine.residents.named(one.instance_id)
             if resident is None:
                 if one.record is None:

@@ -3,13 +3,14 @@
 import asyncio
 import time
 import uuid
+from collections.abc import Callable
 from typing import Protocol
 
 from msgspec import Raw
 
 from tenuto.engine.commands import Commands
 from tenuto.engine.ports import InboxRow, InstancePage, InstanceQuery, Storage, StorageReader
-from tenuto.engine.starts import StartRequest
+from tenuto.engine.starts import IdReuse, StartRequest
 from tenuto.model.codec import encode
 from tenuto.model.errors import (
     InstanceExistsError,
@@ -17,9 +18,17 @@ from tenuto.model.errors import (
     InstanceNotFoundError,
     InstanceStateError,
 )
-from tenuto.model.events import EventRaised
+from tenuto.model.events import EventRaised, ExecutionStarted
 from tenuto.model.ids import partition_of
-from tenuto.model.messages import Message, Purge, RaiseEvent, Resume, Suspend, Terminate
+from tenuto.model.messages import (
+    Message,
+    Purge,
+    RaiseEvent,
+    Resume,
+    Start,
+    Suspend,
+    Terminate,
+)
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 
 _POLL_SECONDS = 0.05
@@ -98,10 +107,11 @@ class StoreGateway:
         self.history = storage.history
 
     async def start(self, request: StartRequest) -> None:
-        """Insert a pending instance.
+        """Insert a pending instance; one that must give way to it is left to the owner.
 
         Raises:
-            InstanceExistsError: the id is taken, also by a finished instance.
+            InstanceExistsError: the id is taken.
+            InstanceStateError: another instance must give way first, and no host answers.
         """
         record = InstanceRecord(
             iid=0,
@@ -118,10 +128,38 @@ class StoreGateway:
             tags=request.tags,
         )
         standing = await self._storage.start_instance(record)
-        if standing.execution_id != request.execution_id:
-            raise InstanceExistsError(
-                request.instance_id, f"already exists ({standing.status.label})"
-            )
+        if standing.execution_id == request.execution_id:
+            return
+        can_give_way = request.reuse is IdReuse.ALWAYS or (
+            request.reuse is IdReuse.WHEN_FINISHED and standing.status.is_finished
+        )
+        if not can_give_way:
+            raise _taken(standing)
+        await self._replace(request, standing)
+
+    async def _replace(self, request: StartRequest, standing: InstanceRecord) -> None:
+        event = ExecutionStarted(
+            name=request.name,
+            execution_id=request.execution_id,
+            input=request.input,
+            version=request.version,
+            tags=request.tags,
+            scheduled_start=request.scheduled_at,
+        )
+        ends_running = request.reuse is IdReuse.ALWAYS
+        await self._append(
+            request.instance_id,
+            Start(message_id=_new_id(), event=event, ends_running=ends_running),
+        )
+        found = await self._answered(
+            request.instance_id,
+            lambda record: record is not None and record.execution_id != standing.execution_id,
+            "was not replaced",
+        )
+        # One generation further it is the next one; more, and that has continued as new already.
+        is_next = found is not None and found.generation == standing.generation + 1
+        if found is not None and is_next and found.execution_id != request.execution_id:
+            raise _taken(found)
 
     async def raise_event(self, instance_id: str, name: str, text: str | None) -> None:
         """Append the event."""
@@ -163,15 +201,8 @@ class StoreGateway:
                 instance_id, "is still going; terminate it first, or purge it with force"
             )
         await self._append(instance_id, Purge(message_id=_new_id(), force=force))
-        for _ in range(round(_OWNER_SECONDS / _POLL_SECONDS)):
-            await asyncio.sleep(_POLL_SECONDS)
-            if await self._storage.get(instance_id) is None:
-                return True
-        raise InstanceStateError(
-            instance_id,
-            f"was not purged within {_OWNER_SECONDS:.0f} s; is a host running on this store? "
-            "The request stays in the store and is carried out when one starts",
-        )
+        await self._answered(instance_id, lambda found: found is None, "was not purged")
+        return True
 
     async def wait(self, instance_id: str) -> InstanceRecord:
         """Look until the instance has ended."""
@@ -195,10 +226,32 @@ class StoreGateway:
             raise InstanceFinishedError(instance_id, f"has already ended ({record.status.label})")
         return record
 
+    async def _answered(
+        self,
+        instance_id: str,
+        is_done: Callable[[InstanceRecord | None], bool],
+        what: str,
+    ) -> InstanceRecord | None:
+        """Wait until the owner has done what was asked for."""
+        for _ in range(round(_OWNER_SECONDS / _POLL_SECONDS)):
+            record = await self._storage.get(instance_id)
+            if is_done(record):
+                return record
+            await asyncio.sleep(_POLL_SECONDS)
+        raise InstanceStateError(
+            instance_id,
+            f"{what} within {_OWNER_SECONDS:.0f} s; is a host running on this store? "
+            "The request stays in the store and is carried out when one starts",
+        )
+
     async def _append(self, instance_id: str, message: Message) -> None:
         partition = partition_of(instance_id, self._partitions)
         row = InboxRow(message.message_id, partition, instance_id, Raw(encode(message)))
         await self._storage.append([row])
+
+
+def _taken(record: InstanceRecord) -> InstanceExistsError:
+    return InstanceExistsError(record.instance_id, f"already exists ({record.status.label})")
 
 
 def _new_id() -> str:

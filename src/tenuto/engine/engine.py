@@ -316,9 +316,7 @@ class Engine:
         if inbox.purge:
             batch.purged.append(resident.state.iid)
         if not turn.events:
-            # Only duplicates and refusals: nothing to wait for but turns that led to them.
-            if batch.writes_nothing and all(one.in_flight == 1 for one, _ in batch.turns):
-                self._settle_batch(batch)
+            self._settle_batch(batch)
             return
         self.residents.used(resident)
         self._grow(resident, batch.add_turn(resident, turn))
@@ -446,8 +444,10 @@ class Engine:
         return self.options.limits.open_descendants - partition.open_by_root.get(root_id, 0)
 
     def _settle_batch(self, batch: Batch) -> None:
-        self.pipeline.batch = Batch()
-        self._committed(batch, CommitResult())
+        """Only duplicates and refusals: nothing to wait for but the turns that led to them."""
+        if batch.writes_nothing and all(one.in_flight == 1 for one, _ in batch.turns):
+            self.pipeline.batch = Batch()
+            self._committed(batch, CommitResult())
 
     # --- release: what happens once a batch is durable ------------------------------------------
 

@@ -60,6 +60,23 @@ class Lifecycle:
         engine.is_draining = True
         with contextlib.suppress(StorageError):
             await self._drain(drain_seconds)
+        await self._let_go("the host has stopped")
+        with contextlib.suppress(StorageError):
+            await engine.storage.release(self._leases)
+        await engine.storage.close()
+
+    async def abandon(self) -> None:
+        """Go as a process goes that dies: nothing is drained, committed or released.
+
+        The store is closed, as the system closes the files of a dead process.
+        """
+        if not self._stopped:
+            self._stopped = True
+            await self._let_go("the host is gone")
+            await self._engine.storage.close()
+
+    async def _let_go(self, reason: str) -> None:
+        engine = self._engine
         await engine.loader.stop()
         await engine.pipeline.stop()
         if self._polling is not None:
@@ -67,14 +84,11 @@ class Lifecycle:
             await asyncio.wait([self._polling])
         engine.abandon(
             StorageUnavailableError(
-                "the host has stopped; instances go on when a host runs on this store again"
+                f"{reason}; instances go on when a host runs on this store again"
             )
         )
         engine.discard_all()
         await engine.runner.stop()
-        with contextlib.suppress(StorageError):
-            await engine.storage.release(self._leases)
-        await engine.storage.close()
 
     async def _drain(self, seconds: float) -> None:
         engine = self._engine

@@ -116,11 +116,7 @@ def _sort(
             else:
                 result.held.append(message)
         elif isinstance(message, RaiseEvent):
-            if result.status is _RUNNING:
-                result.taken.append(message)
-                result.incoming.append(message.event)
-            else:
-                result.held.append(message)
+            _sort_event(message, result)
         elif isinstance(message, Start):
             result.taken.append(message)
             if state.next_turn == 0 and not result.incoming:
@@ -128,10 +124,18 @@ def _sort(
                 result.status = _RUNNING
         else:
             _sort_control(state, message, result)
-            if result.held and result.status is _RUNNING and not result.is_terminated:
-                # Resumed: what has waited comes before what came after.
+            if isinstance(message, Resume) and result.status is _RUNNING:
+                # What has waited comes before what came after.
                 held, result.held = result.held, []
                 _sort(state, held, result, answered)
+
+
+def _sort_event(message: RaiseEvent, result: SortedInbox) -> None:
+    if result.status is _RUNNING:
+        result.taken.append(message)
+        result.incoming.append(message.event)
+    else:
+        result.held.append(message)
 
 
 def _wanted(

@@ -93,7 +93,7 @@ class Starts:
             self._task = asyncio.get_running_loop().create_task(self._decide_all())
 
     def from_message(self, instance_id: str, message: Start) -> None:
-        """A start that an orchestrator asked for with an id of its own choice."""
+        """A start that an orchestrator or another process asked for, with an id of its choice."""
         event = message.event
         request = StartRequest(
             instance_id=instance_id,
@@ -103,8 +103,10 @@ class Starts:
             version=event.version,
             tags=event.tags,
             parent=event.parent,
+            scheduled_at=event.scheduled_start,
             root_id=message.root_id,
             depth=message.depth,
+            reuse=IdReuse.ALWAYS if message.ends_running else IdReuse.WHEN_FINISHED,
             message_id=message.message_id,
         )
 
@@ -210,18 +212,18 @@ class Starts:
         if state.depth:
             engine.partition_for(state.instance_id).count_child(state.root_id, 1)
         resident = engine.admit(state, row)
-        engine.pipeline.batch.consume(request.message_id)
         if state.scheduled_at is not None and state.scheduled_at > engine.clock.now():
             state.wake_at = state.scheduled_at
-            self._write_ahead(resident, answer)
+            self._write_ahead(request, resident, answer)
         elif request.is_fresh or replaces is not None:
-            message_id = engine.volatile_id()
+            # A message is used up in the commit of the turn that it leads to.
+            message_id = request.message_id or engine.volatile_id()
             engine.answers[message_id] = answer
             engine.deliver(resident, Start(message_id=message_id, event=start_event(state, PYTHON)))
         else:
-            self._write_ahead(resident, answer)
+            self._write_ahead(request, resident, answer)
 
-    def _write_ahead(self, resident: "Resident", answer: Answer) -> None:
+    def _write_ahead(self, request: StartRequest, resident: "Resident", answer: Answer) -> None:
         """Write the row alone: another process may have taken the id since we looked.
 
         The unique index decides, and no turn runs before it has (ENGINE rule 14).
@@ -229,7 +231,12 @@ class Starts:
         engine = self._engine
         state = resident.state
 
+        # Where ``Engine.abandon`` finds it, should this batch never be written.
+        key = engine.volatile_id()
+        engine.answers[key] = answer
+
         def decided(is_free: bool) -> None:  # noqa: FBT001 - the form of ``Batch.starts``
+            engine.answers.pop(key, None)
             if not is_free:
                 answer(_taken(state.record()))
                 return
@@ -242,8 +249,10 @@ class Starts:
                 engine.deliver(resident, Start(event=start_event(state, PYTHON)))
 
         resident.in_flight += 1
-        engine.pipeline.batch.write_row(resident, whole=True)
-        engine.pipeline.batch.starts.append((resident, decided))
+        batch = engine.pipeline.batch
+        batch.consume(request.message_id)
+        batch.write_row(resident, whole=True)
+        batch.starts.append((resident, decided))
         engine.schedule_pump()
 
 

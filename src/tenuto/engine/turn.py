@@ -16,7 +16,7 @@ from tenuto.engine.ports import Session
 from tenuto.engine.sorting import SortedInbox, refuse_finished, sort_inbox
 from tenuto.engine.state import InstanceState, start_event
 from tenuto.model.actions import Action, TurnActions
-from tenuto.model.errors import InstanceFinishedError, LimitError
+from tenuto.model.errors import LimitError
 from tenuto.model.events import (
     ContinueAsNew,
     ExecutionCompleted,
@@ -31,12 +31,8 @@ from tenuto.model.failure import FailureDetails, failure_of
 from tenuto.model.limits import Limits, limit_error
 from tenuto.model.messages import (
     Message,
-    Purge,
     RaiseEvent,
-    Resume,
     Start,
-    Suspend,
-    Terminate,
 )
 from tenuto.model.status import RuntimeStatus
 

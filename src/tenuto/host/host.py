@@ -150,6 +150,15 @@ class Host:
             if self._watchdog is not None:
                 self._watchdog.stop()
 
+    async def abandon(self) -> None:
+        """Go without a farewell, as a process that dies; for tests of what is recovered then."""
+        lifecycle, self._lifecycle = self._lifecycle, None
+        self._client = None
+        if self._watchdog is not None:
+            self._watchdog.stop()
+        if lifecycle is not None:
+            await lifecycle.abandon()
+
     async def until_lost(self) -> StorageError:
         """Wait until this host is no longer the owner of its store; returns the reason."""
         if self._lost is None:

@@ -18,6 +18,8 @@ from tenuto.engine.engine import Engine
 
 _LOGGER: Final = logging.getLogger("tenuto.host")
 _STACK_ENTRIES: Final = 12
+_PATIENCE_SECONDS: Final = 1.0
+"""How long a host that stops waits for the thread, which may be writing a line."""
 
 
 class _Turn(NamedTuple):
@@ -53,6 +55,8 @@ class Watchdog:
     def stop(self) -> None:
         """Watch no more."""
         self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join(_PATIENCE_SECONDS)
 
     def _watch(self) -> None:
         pause = min(self._seconds / 4, 1.0)

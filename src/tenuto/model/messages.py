@@ -29,11 +29,15 @@ class _Message(
 
 
 class Start(_Message, frozen=True, kw_only=True):
-    """Run the execution that the event describes; a child brings its place in the tree along."""
+    """Run the execution that the event describes; a child brings its place in the tree along.
+
+    ``ends_running``: whether an instance that has the id and is still going is ended for it.
+    """
 
     event: ExecutionStarted
     root_id: str | None = None
     depth: int = 0
+    ends_running: bool = False
 
 
 class TaskResult(_Message, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ from types import FunctionType
 from typing import Any, NoReturn, TypeVar
 
 from tenuto.orchestration.futures import SessionFuture, foreign_future
-from tenuto.orchestration.loop import SessionLoop, refusal
+from tenuto.orchestration.loop import SessionLoop, drop, refusal
 
 T = TypeVar("T")
 
@@ -142,17 +142,27 @@ def gather_in_session(
     loop: SessionLoop, awaitables: Iterable[Awaitable[Any]], *, return_exceptions: bool
 ) -> "asyncio.Future[list[Any]]":
     """``asyncio.gather`` for a session; arguments that occur twice share one task."""
-    given = list(awaitables)  # keeps them alive, so that ids stay theirs
-    futures: dict[int, asyncio.Future[Any]] = {}
-    for awaitable in given:
-        if id(awaitable) not in futures:
-            futures[id(awaitable)] = future_in_session(loop, awaitable)
-    children = [futures[id(awaitable)] for awaitable in given]
+    children = _futures_of(loop, list(awaitables))
     if not children:
         empty = loop.create_future()
         empty.set_result([])
         return empty
     return _Gathering(loop, children, keep_going=return_exceptions)
+
+
+def _futures_of(loop: SessionLoop, awaitables: list[Awaitable[Any]]) -> list[asyncio.Future[Any]]:
+    """A future for each, the same one for the same object."""
+    futures: dict[int, asyncio.Future[Any]] = {}
+    try:
+        for awaitable in awaitables:
+            if id(awaitable) not in futures:
+                futures[id(awaitable)] = future_in_session(loop, awaitable)
+    except BaseException:
+        for awaitable in awaitables:
+            if id(awaitable) not in futures:
+                drop(awaitable)
+        raise
+    return [futures[id(awaitable)] for awaitable in awaitables]
 
 
 def future_in_session(loop: SessionLoop, awaitable: Awaitable[T]) -> "asyncio.Future[T]":
@@ -189,8 +199,11 @@ async def _wait(fs: Any, **options: Any) -> Any:  # noqa: ANN401 - stock waits, 
 async def _wait_for(fut: Awaitable[T], timeout: float | None) -> T:
     if timeout is not None and timeout <= 0:
         return await _result_at_once(fut)
-    async with asyncio.timeout(timeout):
-        return await fut
+    try:
+        async with asyncio.timeout(timeout):
+            return await fut
+    finally:
+        drop(fut)  # when not even the timer could be set
 
 
 async def _result_at_once(awaitable: Awaitable[T]) -> T:
@@ -230,9 +243,7 @@ class _AsCompleted:
     def __init__(
         self, awaitables: Iterable[Awaitable[Any]], loop: SessionLoop, timeout: float | None
     ) -> None:
-        given = list(awaitables)
-        unique = {id(one): one for one in given}
-        self._todo = dict.fromkeys(future_in_session(loop, one) for one in unique.values())
+        self._todo = dict.fromkeys(_futures_of(loop, list(awaitables)))
         self._left = len(self._todo)
         self._done: asyncio.Queue[asyncio.Future[Any] | None] = asyncio.Queue()
         self._timer: Any = None
@@ -304,8 +315,7 @@ def refusing(name: str, alternative: str) -> Callable[..., NoReturn]:
 
     def refused(*args: object, **_named: object) -> NoReturn:
         for argument in args:
-            if isinstance(argument, Coroutine):
-                argument.close()  # else Python warns that nobody awaited it
+            drop(argument)
         raise refusal(f"{name}()", alternative)
 
     return refused

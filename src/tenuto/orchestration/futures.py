@@ -8,7 +8,6 @@ versions, this one does what the newest does (ENGINE rule 3).
 import asyncio
 from asyncio import tasks as asyncio_tasks
 from collections.abc import Coroutine, Generator
-from contextlib import suppress
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
@@ -154,22 +153,19 @@ class SessionTask(SessionFuture[T]):
 
     # --- steps ----------------------------------------------------------------------------------
 
-    def interrupt(self) -> None:
-        """Throw SessionDiscarded into the coroutine, wherever it waits."""
-        with suppress(BaseException):  # whatever user code raises while it is thrown away
-            self._context.run(self.coroutine.throw, SessionDiscarded())
+    def end_coroutine(self, attempts: int) -> bool:
+        """Throw SessionDiscarded into the coroutine, in its context; False when it went on each time.
 
-    def close_coroutine(self, attempts: int) -> bool:
-        """Close the coroutine in its context; False when it went on each time."""
+        ``close()`` will not do. When a ``finally`` block awaits something it breaks the chain of
+        coroutines in the middle, and before Python 3.13 it stops short of async generators. What is
+        cut off so is left to the garbage collector. An exception gets to the innermost one.
+        """
         self._waiting_for = None
         for _ in range(attempts):
             try:
-                self._context.run(self.coroutine.close)
-            except RuntimeError:
-                continue  # it ignored GeneratorExit, or ended so: closing again tells
+                self._context.run(self.coroutine.throw, SessionDiscarded())
             except BaseException:  # noqa: BLE001 - whatever user code raises while it is thrown away
                 return True
-            return True
         return False
 
     def _step(self, error: BaseException | None = None) -> None:

@@ -4,7 +4,6 @@ import inspect
 import types
 from asyncio import futures as asyncio_futures
 from collections.abc import Awaitable, Coroutine, Generator
-from contextlib import suppress
 from typing import Any
 
 
@@ -39,20 +38,12 @@ async def drive_generator(generator: Generator[Any, Any, Any]) -> object:
                 continue
             try:
                 value = await yielded
-            except GeneratorExit:
-                raise
             except BaseException as error:  # noqa: BLE001 - handed to the generator as it came
                 yielded = generator.throw(error)
             else:
                 yielded = generator.send(value)
     except StopIteration as stop:
         return stop.value
-    except GeneratorExit:
-        # The session is thrown away. A generator that refuses to end makes this coroutine refuse.
-        while not _is_closed(generator):
-            with suppress(GeneratorExit):
-                await _suspend()
-        raise
 
 
 def _not_a_task(yielded: object) -> TypeError:
@@ -62,16 +53,3 @@ def _not_a_task(yielded: object) -> TypeError:
         f"an orchestrator must yield tasks, it yielded {yielded!r}; "
         "yield what ctx.call_activity(...) and its like return"
     )
-
-
-def _is_closed(generator: Generator[Any, Any, Any]) -> bool:
-    try:
-        generator.close()
-    except RuntimeError:  # it ignored GeneratorExit, or ended so
-        return getattr(generator, "gi_frame", None) is None
-    return True
-
-
-@types.coroutine
-def _suspend() -> Generator[None, None, None]:
-    yield

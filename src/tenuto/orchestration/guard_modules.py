@@ -14,19 +14,27 @@ from asyncio.events import _get_running_loop as running_loop
 from collections.abc import Callable, Iterable
 from itertools import groupby
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 from tenuto.orchestration.guard_names import GUARDED_NAMES, GuardedName
 from tenuto.orchestration.guard_refusal import refuse
 from tenuto.orchestration.loop import SessionLoop
+
+_SILENT_STARTS: Final = (
+    (("_thread", "start_new_thread"), ("threading", "_start_new_thread"))
+    if sys.version_info < (3, 12)
+    else ()
+)
+"""Python 3.11 starts threads without an audit event, so these functions are replaced. asyncio has
+loaded their modules; they are not imported, because nothing else in this room may know threads."""
 
 
 def guard_modules() -> None:
     """Guard all names of the table."""
     for module, rows in groupby(GUARDED_NAMES, lambda row: row.module):
         _guard(module, rows)
-    if sys.version_info < (3, 12):
-        _guard_thread_starts()
+    for name, attribute in _SILENT_STARTS:
+        _guard_thread_start(sys.modules[name], attribute)
 
 
 def _guard(module: ModuleType, rows: Iterable[GuardedName]) -> None:
@@ -73,16 +81,12 @@ def _is_harmless(row: GuardedName, args: tuple[object, ...]) -> bool:
     return 0 < row.given <= len(args) and args[row.given - 1] is not None
 
 
-def _guard_thread_starts() -> None:
-    """Python 3.11 starts threads without an audit event, so its function is replaced."""
-    # Not imported: nothing else in this room may know threads. asyncio has loaded both.
-    for name, attribute in (("_thread", "start_new_thread"), ("threading", "_start_new_thread")):
-        module = sys.modules[name]
-        stock = getattr(module, attribute)
-        row = GuardedName(
-            sys.modules["_thread"],
-            "start_new_thread",
-            "what a thread does cannot be replayed",
-            "an activity: await ctx.call_activity(...)",
-        )
-        setattr(module, attribute, _refusing(lambda stock=stock: stock, row))  # type: ignore[misc]
+def _guard_thread_start(module: ModuleType, attribute: str) -> None:
+    stock = getattr(module, attribute)
+    row = GuardedName(
+        sys.modules["_thread"],
+        "start_new_thread",
+        "what a thread does cannot be replayed",
+        "an activity: await ctx.call_activity(...)",
+    )
+    setattr(module, attribute, _refusing(lambda: stock, row))

@@ -12,6 +12,7 @@ import sys
 from asyncio import events as asyncio_events
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import suppress
 from contextvars import Context, copy_context
 from types import CoroutineType, MethodType
 from typing import Any, Final, NoReturn, Protocol, TypeVar, TypeVarTuple
@@ -24,7 +25,7 @@ from tenuto.orchestration.futures import SessionFuture, SessionTask
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-_CLOSE_ATTEMPTS: Final = 5
+_END_ATTEMPTS: Final = 5
 
 # Documented for event loops, private to others.
 running_loop: Final = asyncio_events._get_running_loop  # noqa: SLF001
@@ -165,29 +166,24 @@ class SessionLoop(asyncio.AbstractEventLoop):
             self.end()
 
     def discard(self) -> list[object]:
-        """Mark dead and close every coroutine inside this loop (ENGINE rule 5).
+        """Mark dead and end every coroutine inside this loop (ENGINE rule 5).
 
         Returns the coroutines that refused to end; the caller keeps and reports them.
         """
         self.end()
         refused: list[object] = []
         if self.tasks or self._generators or self._abandoned:
-            self.run(Context(), self._close_all, refused)  # each task has its own context
+            self.run(Context(), self._end_all, refused)  # each task has its own context
         self.tasks.clear()
         self.root = None
         self._owner = None
         return refused
 
-    def _close_all(self, refused: list[object]) -> None:
-        for task in reversed(list(self.tasks.values())):
-            if self._generators:
-                # CPython before 3.13 does not close an async generator that waits, when the
-                # coroutine that uses it is closed, and nobody can later. An exception gets there.
-                task.interrupt()
-            if not task.close_coroutine(_CLOSE_ATTEMPTS):
-                refused.append(task.coroutine)
+    def _end_all(self, refused: list[object]) -> None:
+        tasks = reversed(list(self.tasks.values()))
+        refused += [one.coroutine for one in tasks if not one.end_coroutine(_END_ATTEMPTS)]
         generators = [*(self._generators or ()), *self._abandoned]
-        refused += [one for one in generators if not self.context.run(_close_generator, one)]
+        refused += [one for one in generators if not self.context.run(_end_generator, one)]
         self._abandoned.clear()
 
     # --- async generators -----------------------------------------------------------------------
@@ -288,10 +284,10 @@ class SessionLoop(asyncio.AbstractEventLoop):
     ) -> SessionTask[T]:
         """Run a coroutine beside the others; a durable task is wrapped."""
         if not self.is_open:
-            _drop(coro)
+            drop(coro)
             raise self._closed()
         if eager_start:
-            _drop(coro)
+            drop(coro)
             raise GuardError(
                 "create_task(eager_start=True) is not available inside an orchestrator, because "
                 "not every Python has it; leave it out"
@@ -325,7 +321,7 @@ class SessionLoop(asyncio.AbstractEventLoop):
         )
 
 
-def _drop(awaitable: object) -> None:
+def drop(awaitable: object) -> None:
     """Close a coroutine that is refused, so that Python does not warn that nobody awaited it."""
     if isinstance(awaitable, Coroutine):
         awaitable.close()
@@ -338,23 +334,22 @@ async def _wait(awaitable: Awaitable[T]) -> T:
 def _refuse_stock_task(callback: object) -> None:
     """Tasks made with ``asyncio.Task(...)`` hash by address and cannot be closed on discard."""
     if type(callback).__name__ == "TaskStepMethWrapper":
-        _drop(callback.__self__.get_coro())  # type: ignore[attr-defined]  # a private class
+        drop(callback.__self__.get_coro())  # type: ignore[attr-defined]  # a private class
         raise GuardError(
             "asyncio.Task(...) is not available inside an orchestrator, because it cannot be "
             "replayed; use asyncio.create_task(...)"
         )
 
 
-def _close_generator(generator: AsyncGenerator[Any, Any]) -> bool:
-    """Close an async generator without waiting for anything; False when it went on each time."""
-    for _ in range(_CLOSE_ATTEMPTS):
-        closing: Any = generator.aclose()
-        try:
+def _end_generator(generator: Any) -> bool:  # noqa: ANN401 - an async generator of the native kind
+    """As with coroutines: close it, and interrupt what it waits for then."""
+    for _ in range(_END_ATTEMPTS):
+        closing = generator.aclose()
+        with suppress(BaseException):  # whatever user code raises while it is thrown away
             closing.send(None)
-            closing.close()
-        except BaseException:  # noqa: BLE001, S110 - whatever user code raises while it is thrown away
-            pass
-        if generator.ag_frame is None:  # type: ignore[attr-defined]  # of the native kind
+            for _ in range(_END_ATTEMPTS):
+                closing.throw(SessionDiscarded())
+        if generator.ag_frame is None:
             return True
     return False
 
@@ -407,7 +402,7 @@ def refusal(name: str, alternative: str) -> GuardError:
 def _refuse(name: str, alternative: str) -> Callable[..., NoReturn]:
     def refused(_loop: SessionLoop, *args: object, **_named: object) -> NoReturn:
         for argument in args:
-            _drop(argument)
+            drop(argument)
         raise refusal(f"loop.{name}()", alternative)
 
     refused.__name__ = name

@@ -13,7 +13,7 @@ from tenuto.functions.registry import FunctionRegistry
 from tenuto.host.host import Host
 from tenuto.host.settings import Settings
 from tenuto.model.codec import decode_turn
-from tenuto.model.errors import InstanceNotFoundError, StorageUnavailableError
+from tenuto.model.errors import InstanceNotFoundError
 from tenuto.orchestration.references import OrchestratorFunction
 from tenuto.storage.sqlite import SqliteStorage
 from tenuto.testing.clock import START, ClockWire, VirtualClock
@@ -234,18 +234,10 @@ class TestHost:
 
     async def _abandon(self) -> None:
         self._gateway.disconnect()
-        engine = self.host.engine
-        await engine.pipeline.stop()
-        await engine.loader.stop()
-        # Clients in this process: their connection broke, they do not know what became of it.
-        engine.abandon(StorageUnavailableError("the host is gone: perhaps done, perhaps not"))
-        engine.discard_all()
-        await engine.runner.stop()
+        await self.host.abandon()
+        self._host = None
         self.clock.drive(None)
         self._wire.cut()
-        # What the system does for a process that dies: its files are closed, its locks dropped.
-        await engine.storage.close()
-        self._host = None
 
 
 class _KeptStorage(SqliteStorage):

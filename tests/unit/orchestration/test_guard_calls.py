@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
-from types import FrameType
+from types import FrameType, SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -156,11 +156,38 @@ def test_the_hook_goes_when_a_turn_breaks() -> None:
         first_turn(guarded, watch=CallWatch(1))
 
 
+# Some tests call hooks by hand: the interpreter hides its own calls of them from coverage.
+
+
+def _frame_of_seed() -> FrameType:
+    with pytest.raises(TypeError) as failed:
+        random.Random.seed(object(), None)  # type: ignore[arg-type]
+    return failed.traceback[-1].frame.raw
+
+
+@pytest.mark.parametrize(
+    ("caller", "function", "told"),
+    [
+        (sys._getframe, by_name["time.time"], "time.time()"),
+        (sys._getframe, Holiday.today, "Holiday.today()"),
+        (_frame_of_seed, super(random.Random, random.Random(1)).seed, "random.Random() without"),
+    ],
+)
+def test_the_hook_knows_what_it_sees(
+    caller: Callable[[], FrameType], function: Callable[..., object], told: str
+) -> None:
+    message = refusal_of(lambda _ctx: look(caller(), "c_call", function)).error_message
+    assert message.startswith(told)
+
+
 def test_the_hook_itself_refuses() -> None:
-    # Called by hand: the interpreter hides its hooks from coverage.
     def work(_ctx: Context) -> None:
+        look(sys._getframe(), "c_call", super(random.Random, random.Random(1)).seed)
         look(sys._getframe(), "call", None)
         look(sys._getframe(), "c_call", len)
+        look(
+            sys._getframe(), "c_call", SimpleNamespace(__name__="today", __self__=Holiday(1, 1, 1))
+        )
         look(sys._getframe(), "c_call", datetime.now)
 
     assert refusal_of(work).error_message.startswith("datetime.now()")
@@ -261,6 +288,14 @@ def test_a_sampled_turn_is_looked_at_for_a_bounded_number_of_calls() -> None:
     assert looked == [True, False]
 
 
+def test_the_hook_of_a_sample_goes_when_it_has_seen_enough() -> None:
+    hook = CallWatch(3)._sample()
+    sys.setprofile(lambda *_arguments: None)
+    for _ in range(20_000):
+        hook(sys._getframe(), "return", None)
+    assert sys.getprofile() is None
+
+
 def test_a_sample_spares_logging(caplog: pytest.LogCaptureFixture) -> None:
     class Stamping(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -274,7 +309,7 @@ def test_a_sample_spares_logging(caplog: pytest.LogCaptureFixture) -> None:
     assert [record.getMessage() for record in caplog.records] == ["told"]
 
 
-def test_the_hook_of_a_sample_warns_when_called_by_hand(
+def test_the_hook_of_a_sample_itself_warns(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     hook = CallWatch(3)._sample()

@@ -12,6 +12,7 @@ import time
 import traceback
 import warnings
 import weakref
+import zoneinfo
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ import pytest
 from tenuto import schedule
 from tenuto.orchestration import guard
 from tenuto.orchestration.context import Context
+from tenuto.orchestration.guard_audit import audit
 from tenuto.orchestration.guard_calls import CallWatch
 from tests.support.guarded import allowed, refusal_of
 
@@ -133,6 +135,32 @@ def test_time_zones_are_allowed(watch: CallWatch | None) -> None:
         return str(ZoneInfo.no_cache("Asia/Tokyo")) + str(friday.year)
 
     assert allowed(work, watch=watch) == '"Asia/Tokyo2025"'
+
+
+def test_the_hook_itself_spares_time_zones() -> None:
+    # Called by hand: the interpreter hides its hooks from coverage.
+    allowed(lambda _ctx: audit("open", (f"{zoneinfo.TZPATH[0]}/Asia/Tokyo", "rb", 0)))
+
+
+def test_time_zones_of_the_package_are_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, watch: CallWatch | None
+) -> None:
+    # As on Windows, which has no zones of its own.
+    data = next(path for path in map(Path, zoneinfo.TZPATH) if (path / "Asia/Tokyo").exists())
+    package = tmp_path / "tzdata" / "zoneinfo" / "Asia"
+    package.mkdir(parents=True)
+    for folder in (package, package.parent, package.parent.parent):
+        (folder / "__init__.py").touch()
+    (package / "Tokyo").write_bytes((data / "Asia" / "Tokyo").read_bytes())
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tzdata"]:
+        monkeypatch.delitem(sys.modules, name)
+    before = zoneinfo.TZPATH
+    zoneinfo.reset_tzpath(to=[])
+    try:
+        allowed(lambda _ctx: str(ZoneInfo.no_cache("Asia/Tokyo")), watch=watch)
+    finally:
+        zoneinfo.reset_tzpath(to=before)
 
 
 def test_only_time_zones_may_be_read_where_time_zones_are(watch: CallWatch | None) -> None:

@@ -1,0 +1,168 @@
+"""The command line as a whole: help, misspellings, exit codes, one clear error each."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from tenuto.cli.command import instances, run_command_line, tenuto
+from tenuto.cli.group import LazyGroup
+from tenuto.model.errors import (
+    InstanceNotFoundError,
+    InvalidInstanceIdError,
+    LimitError,
+    StorageOwnedError,
+)
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = run_command_line(list(arguments))
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_help_lists_every_command_without_importing_it(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, "--help")
+    assert (code, err) == (0, "")
+    for name in ("run", "instances"):
+        assert f"\n  {name} " in out
+    code, out, _ = run(capsys, "instances", "-h")
+    assert code == 0
+    for name in ("list", "show", "history"):
+        assert f"\n  {name} " in out
+
+
+def test_help_loads_neither_the_commands_nor_what_draws() -> None:
+    script = (
+        "import sys\n"
+        "from tenuto.cli.command import run_command_line\n"
+        "run_command_line(['--help'])\n"
+        "lazy = ('rich', 'tomllib', 'tenuto.cli.run', 'tenuto.cli.instances', 'tenuto.cli.view')\n"
+        "print([name for name in lazy if name in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("group", [tenuto, instances])
+def test_every_listed_command_exists_and_says_the_same_of_itself(group: LazyGroup) -> None:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        assert command.name == name
+        assert command.help
+        assert command.get_short_help_str()
+    assert group.get_command(context, "nothing") is None
+
+
+def test_python_m_tenuto_is_the_same() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tenuto", "--version"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "tenuto 0.1.0\n")
+
+
+def test_without_arguments_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in ([], ["instances"]):
+        code, out, err = run(capsys, *arguments)
+        assert (code, err) == (2, "")
+        assert out.startswith("Usage: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["rnu"], "no command 'rnu'; did you mean 'run'?"),
+        (["zzz"], "no command 'zzz'; there are run, instances"),
+        (["instances", "sohw"], "no command 'sohw'; did you mean 'show'?"),
+        (["run", "x.py", "--inptu", "1"], "No such option"),
+        (["run", "x.py", "--inptu", "1"], "--input"),
+        (["--vresion"], "--version"),
+        (["run"], "Missing argument 'TARGET'"),
+        (["run", "x.py", "y.py"], "unexpected extra argument"),
+        (["run", "x.py", "--input", "nope"], "is not JSON"),
+        (["instances", "list", "--status", "gone"], "'gone' is not one of"),
+        (["instances", "list", "--limit", "0"], "--limit"),
+        (["instances", "list", "--since", "gone"], "is no moment"),
+    ],
+)
+def test_bad_input_is_refused_whole_by_one_clear_error(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    code, out, err = run(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+    first, second = err.splitlines()
+    assert first.startswith("error: ")
+    assert second.startswith("see `")
+    assert second.endswith("--help`")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (InvalidInstanceIdError("a/b", "no"), 2),
+        (LimitError("too long"), 2),
+        (InstanceNotFoundError("trip-1"), 1),
+        (StorageOwnedError("owned by somebody"), 1),
+    ],
+)
+def test_each_error_of_ours_is_one_message_with_its_code(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    code: int,
+) -> None:
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(tenuto, "main", fail)
+    found, out, err = run(capsys)
+    assert (found, out) == (code, "")
+    assert err == f"error {getattr(error, 'code', '')}: {error}\n"
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, click.Abort])
+def test_an_interruption_ends_quietly(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    interruption: type[BaseException],
+) -> None:
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise interruption
+
+    monkeypatch.setattr(tenuto, "main", fail)
+    assert run(capsys) == (130, "", "")
+
+
+def test_a_defect_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(tenuto, "main", fail)
+    with pytest.raises(ZeroDivisionError):
+        run_command_line([])
+
+
+def test_a_reader_that_goes_away_is_no_defect(tmp_path: Path) -> None:
+    script = (
+        "import sys\n"
+        "from tenuto.cli.command import run_command_line\n"
+        "sys.stdin.read()\n"
+        "sys.exit(run_command_line(['--help']))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    _, err = process.communicate(b"")
+    assert (process.returncode, err) == (141, b"")

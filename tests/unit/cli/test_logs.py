@@ -1,0 +1,65 @@
+"""Log lines go to standard error as it is when they are written."""
+
+import io
+import logging
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tenuto.cli.logs import route_logs
+
+
+@pytest.fixture
+def root(monkeypatch: pytest.MonkeyPatch) -> Iterator[logging.Logger]:
+    """The root logger as a fresh process has it."""
+    root = logging.getLogger()
+    names = ("tenuto.orchestration", "tenuto.activity")
+    levels = {name: logging.getLogger(name).level for name in names}
+    before = root.level
+    monkeypatch.setattr(root, "handlers", [])
+    root.setLevel(logging.WARNING)
+    yield root
+    root.setLevel(before)
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+
+
+def test_log_lines_follow_standard_error_wherever_it_goes(
+    root: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    route_logs()
+    written = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", written)
+    logging.getLogger("some.library").warning("careful")
+    logging.getLogger("some.library").info("nothing")
+    assert written.getvalue() == "WARNING some.library: careful\n"
+
+
+def test_what_user_code_says_is_shown_from_info_on(
+    root: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    route_logs()
+    written = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", written)
+    for name in ("tenuto.orchestration", "tenuto.activity"):
+        logging.getLogger(name).info("booked")
+        logging.getLogger(name).debug("hm")
+    assert written.getvalue() == (
+        "INFO tenuto.orchestration: booked\nINFO tenuto.activity: booked\n"
+    )
+
+
+def test_an_apps_own_set_up_is_kept(root: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = io.StringIO()
+    to_stderr = logging.StreamHandler(sys.__stderr__)
+    root.addHandler(logging.StreamHandler(own))
+    root.addHandler(to_stderr)
+    root.setLevel(logging.ERROR)
+    route_logs()
+    assert root.level == logging.ERROR
+    written = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", written)
+    logging.getLogger("app").error("broken")
+    assert own.getvalue() == written.getvalue() == "broken\n"
+    to_stderr.flush()

@@ -1,0 +1,81 @@
+"""A run in plain lines: each thing once, in the order of time."""
+
+from msgspec import structs
+
+from tenuto.cli.progress import Progress
+from tenuto.cli.steps import Waits
+from tenuto.model.events import (
+    EventRaised,
+    EventSent,
+    TaskCompleted,
+    TaskFailed,
+    TaskScheduled,
+    TimerCreated,
+    TimerFired,
+)
+from tenuto.model.failure import FailureDetails
+from tests.support.runs import activities, at, opening, running, turn, with_child
+
+SOLD_OUT = FailureDetails("SoldOut", "no seat")
+
+
+def test_each_change_is_told_once_with_the_time_since_the_beginning() -> None:
+    progress = Progress()
+    call = opening(TaskScheduled(1, "book"))
+    assert progress.lines(running(call)) == ["        0 ms  started    book"]
+    assert progress.lines(running(call)) == []
+    done = running(call, turn(2, TaskCompleted(1)))
+    assert progress.lines(done) == ["       2.0 s  completed  book  (2.0 s)"]
+    assert progress.lines(done) == []
+
+
+def test_a_step_seen_only_at_its_end_has_one_line() -> None:
+    run = running(opening(TaskScheduled(1, "book")), turn(1, TaskFailed(1, SOLD_OUT)))
+    assert Progress().lines(run) == ["       1.0 s  failed     book  SoldOut: no seat  (1.0 s)"]
+
+
+def test_attempts_are_told_one_by_one() -> None:
+    history = [opening(TaskScheduled(1, "book"))]
+    progress = Progress()
+    told = progress.lines(running(*history))
+    history.append(turn(1, TaskFailed(1, SOLD_OUT), TimerCreated(2, at(3))))
+    told += progress.lines(running(*history, waits=Waits(retry_pauses={2: 1})))
+    history.append(turn(3, TimerFired(2, at(3)), TaskScheduled(3, "book", None, 2, 1)))
+    told += progress.lines(running(*history))
+    assert told == [
+        "        0 ms  started    book",
+        "       1.0 s  retrying   book  SoldOut: no seat  (again in 2.0 s)",
+        "       3.0 s  started    book  attempt 2, after SoldOut: no seat",
+    ]
+
+
+def test_waits_and_arrivals_have_words_of_their_own() -> None:
+    progress = Progress()
+    waiting = running(opening(EventSent(1, "b", "hello")), waits=Waits(events=(("paid", at(0)),)))
+    assert progress.lines(waiting) == [
+        "        0 ms  sent       event 'hello' to b",
+        "        0 ms  waiting    event 'paid'",
+    ]
+    arrived = running(opening(EventSent(1, "b", "hello")), turn(5, EventRaised("paid")))
+    assert progress.lines(arrived) == ["       5.0 s  received   event 'paid'"]
+
+
+def test_the_steps_of_children_say_whose_they_are() -> None:
+    child = activities(2, done=1)
+    lines = Progress().lines(with_child(child, done=False))
+    assert lines == [
+        "        0 ms  started    pay  trip-1",
+        "        0 ms  started    pay#1 > charge",
+        "       1.0 s  completed  pay#1 > charge  (1.0 s)",
+    ]
+
+
+def test_what_was_seen_of_one_child_is_not_taken_for_anothers() -> None:
+    child = activities(1, done=1)
+    run = with_child(child, done=False)
+    (step,) = run.steps
+    both = structs.replace(run, steps=[step, structs.replace(step, number=2)])
+    assert [line for line in Progress().lines(both) if "charge" in line] == [
+        "       1.0 s  completed  pay#1 > charge  (1.0 s)",
+        "       1.0 s  completed  pay#2 > charge  (1.0 s)",
+    ]

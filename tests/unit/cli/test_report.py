@@ -1,0 +1,121 @@
+"""Instances and histories as tables and blocks of text."""
+
+from io import StringIO
+
+from msgspec import structs
+from rich.console import Console, RenderableType
+
+from tenuto.cli.drawing import ASCII, UNICODE
+from tenuto.cli.report import event_table, facts, instance_table, waits_for
+from tenuto.cli.steps import Waits, run_of
+from tenuto.model.events import (
+    ExecutionCompleted,
+    SubOrchestrationInstanceCompleted,
+    TaskFailed,
+    TaskScheduled,
+    TimerCreated,
+    TimerFired,
+)
+from tenuto.model.failure import FailureDetails
+from tenuto.model.status import ParentInstance, RuntimeStatus
+from tests.support.runs import at, child_call, completed, opening, record, running, turn
+
+
+def text_of(picture: RenderableType, width: int = 120) -> list[str]:
+    output = Console(file=StringIO(), width=width, color_system=None)
+    with output.capture() as captured:
+        output.print(picture)
+    return [line.rstrip() for line in captured.get().splitlines()]
+
+
+def test_each_instance_has_a_line_with_status_and_age() -> None:
+    records = [record(), record(RuntimeStatus.FAILED, instance_id="trip-2", ended=3)]
+    head, first, second = text_of(instance_table(records, at(60), UNICODE))
+    assert head.split() == ["INSTANCE", "NAME", "STATUS", "STARTED", "TOOK"]
+    assert first.split()[:4] == ["trip-1", "book_trip", "●", "Running"]
+    assert first.endswith("1 min 00 s")
+    assert second.split()[2:4] == ["✖", "Failed"]
+    assert second.endswith("3.0 s")
+    assert "x Failed" in text_of(instance_table(records, at(60), ASCII))[2]
+
+
+def test_a_long_id_is_never_cut() -> None:
+    long = record(instance_id="x" * 256)
+    written = "".join(text_of(instance_table([long], at(1), UNICODE), width=80))
+    assert written.count("x") == 256
+
+
+def test_the_facts_are_those_that_there_are() -> None:
+    assert [name for name, _ in facts(running(opening()))] == ["status", "started"]
+    full = structs.replace(
+        record(RuntimeStatus.COMPLETED, ended=4, output='"done"'),
+        parent=ParentInstance("root-1", "exec", "root", 1),
+        scheduled_at=at(1),
+        version="2",
+        tags={"a": "b"},
+        input='{"x": 1}',
+        custom_status='"half"',
+    )
+    found = dict(facts(run_of(full, [])))
+    assert found["called by"] == "root-1"
+    assert (found["version"], found["tags"], found["input"]) == ("2", "a=b", '{"x": 1}')
+    assert (found["output"], found["custom status"]) == ('"done"', '"half"')
+    assert "waits for" not in found
+
+
+def test_what_it_waits_for_is_named() -> None:
+    run = running(
+        opening(TaskScheduled(1, "book"), child_call(2, "pay-1"), TimerCreated(3, at(60))),
+        waits=Waits(events=(("paid", at(0)),)),
+    )
+    assert waits_for(run) == (
+        "activity book, orchestration pay (pay-1), timer 1 min 00 s, event 'paid'"
+    )
+    many = running(opening(*[TaskScheduled(number, "a") for number in range(1, 9)]))
+    assert waits_for(many).endswith("activity a, 3 more")
+
+
+def test_only_timers_may_hide_an_event() -> None:
+    run = running(opening(TimerCreated(1, at(60))))
+    assert waits_for(run) == "timer 1 min 00 s, perhaps an event, whose name is not in history"
+    assert waits_for(completed(opening())) == ""
+
+
+def test_a_history_has_a_line_for_each_event_and_a_time_for_each_turn() -> None:
+    failure = FailureDetails("tenuto.model.errors.ActivityError", "no seat")
+    turns = [
+        opening(TaskScheduled(1, "book", '{"to":"Oslo"}', timeout=5), TimerCreated(2, at(60))),
+        turn(1.5, TaskFailed(1, failure), TimerFired(2, at(60))),
+        turn(2, SubOrchestrationInstanceCompleted(3, '"x"')),
+        turn(3, ExecutionCompleted(RuntimeStatus.FAILED, None, failure)),
+    ]
+    head, *lines = text_of(event_table(turns))
+    assert head.split() == ["TURN", "TIME", "EVENT", "DETAILS"]
+    assert [line[31:].split("  ")[0] for line in lines] == [
+        "ExecutionStarted",
+        "TaskScheduled",
+        "TimerCreated",
+        "TaskFailed",
+        "TimerFired",
+        "SubOrchestrationInstanceCompleted",
+        "ExecutionCompleted",
+    ]
+    assert lines[0].split()[0] == "1"
+    assert lines[3].split()[0] == "2"
+    assert lines[3].split()[2].endswith("01.500") or ":01.500" in lines[3]
+    assert lines[1].endswith('#1 book input={"to":"Oslo"} timeout=5')
+    assert "#2 fireAt=" in lines[2]
+    assert lines[3].endswith("#1 ActivityError: no seat")
+    assert lines[5].endswith('#3 result="x"')
+    assert lines[6].endswith("Failed ActivityError: no seat")
+
+
+def test_a_narrow_screen_cuts_only_the_details() -> None:
+    turns = [opening(TaskScheduled(1, "book", '"' + "x" * 50 + '"'))]
+    for line in text_of(event_table(turns), width=60)[1:]:
+        assert "ExecutionStarted" in line or "TaskScheduled" in line
+        assert "…" in line
+
+
+def test_an_empty_history_is_an_empty_table() -> None:
+    assert len(text_of(event_table([]))) == 1

@@ -1,0 +1,94 @@
+"""Times, durations and foreign text as people read them."""
+
+import pytest
+
+from tenuto.cli.wording import (
+    duration,
+    failure_lines,
+    failure_text,
+    instance_name,
+    iso,
+    moment,
+    one_line,
+    visible,
+)
+from tenuto.model.failure import FailureDetails
+from tests.support.runs import BEGAN, at
+
+SECOND = 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("microseconds", "text"),
+    [
+        (-5, "0 ms"),
+        (0, "0 ms"),
+        (999, "0 ms"),
+        (412_000, "412 ms"),
+        (999_999, "999 ms"),
+        (SECOND, "1.0 s"),
+        (3_290_000, "3.2 s"),
+        (59_999_999, "59.9 s"),
+        (60 * SECOND, "1 min 00 s"),
+        (3_599 * SECOND, "59 min 59 s"),
+        (3_600 * SECOND, "1 h 00 min"),
+        (86_399 * SECOND, "23 h 59 min"),
+        (86_400 * SECOND, "1 d 00 h"),
+        (1_000 * 86_400 * SECOND, "1000 d 00 h"),
+    ],
+)
+def test_a_duration_has_two_digits_that_matter(microseconds: int, text: str) -> None:
+    assert duration(microseconds) == text
+
+
+def test_a_duration_that_grows_begins_with_tenths_of_a_second() -> None:
+    assert duration(412_000, least_unit="s") == "0.4 s"
+
+
+def test_times_are_local_for_people_and_utc_for_machines() -> None:
+    assert iso(at(0.25)) == "2026-01-01T00:00:00.250000Z"
+    assert len(moment(BEGAN)) == len("2026-01-01 00:00:00")
+
+
+def test_an_id_that_was_made_up_is_shortened_to_a_prefix_that_can_be_searched() -> None:
+    made_up = "64fdfdb250c6eba1fb97851a7cb34640"
+    assert instance_name(f"{made_up}:0001") == "64fdfdb2...:0001"
+    assert instance_name(made_up) == made_up
+    assert instance_name("trip-1:0001") == "trip-1:0001"
+
+
+def test_foreign_text_stays_on_one_line_and_is_cut() -> None:
+    assert one_line(" a\n\tb ") == "a b"
+    assert one_line("x" * 20, 10) == "xxxxxxx..."
+    assert len(one_line("x \n" * 5_000_000)) <= 500
+
+
+def test_control_characters_are_spelled_out() -> None:
+    assert visible("a\x1b[2J\x07é\nb") == "a\\x1b[2J\\x07é\nb"
+    assert visible("\u202e") == "\\u202e"
+
+
+def test_our_own_errors_have_the_name_that_users_import() -> None:
+    assert failure_text(FailureDetails("tenuto.model.errors.ActivityError", "x")) == (
+        "ActivityError: x"
+    )
+    assert failure_text(FailureDetails("shop.SoldOut", "x")) == "shop.SoldOut: x"
+
+
+def test_a_failure_shows_its_causes_and_the_lines_of_the_last_that_has_some() -> None:
+    inner = FailureDetails(
+        "SoldOut",
+        "no\nseat",
+        'Traceback (most recent call last):\n  File "a.py", line 1\n    raise\nSoldOut: no\nseat\n',
+    )
+    outer = FailureDetails("ActivityError", "book failed", "Traceback:\n  File b\nx", inner)
+    assert failure_lines(outer) == [
+        "ActivityError: book failed",
+        "caused by SoldOut: no seat",
+        '  File "a.py", line 1',
+        "    raise",
+    ]
+    assert failure_lines(FailureDetails("A", "b", inner_failure=FailureDetails("C", "d"))) == [
+        "A: b",
+        "caused by C: d",
+    ]
