@@ -27,6 +27,7 @@ from tenuto import (
 from tenuto.testing import TestHost
 from tests.integration.conftest import OpenHost
 from tests.support.histories import kinds
+from tests.support.waiting import until
 
 
 async def test_sync_activities_run_in_threads_and_async_ones_on_the_loop(
@@ -229,18 +230,21 @@ async def test_a_timeout_really_ends_the_wait_and_turns_the_token_on(
         try:
             return [await ctx.call_activity(slow_on_loop if is_async else slow_in_thread)]
         except ActivityTimeoutError as error:
-            assert isinstance(error, TimeoutError)
             return [error.failure.error_type, error.failure.error_message, str(ctx.current_time)]
 
     handle = await test.start(parent)
     await test.idle(with_activities=False)
-    await _until(lambda: test.host.engine.runner.running == 1)  # type: ignore[attr-defined]
+    await until(lambda: test.host.engine.runner.running == 1)  # type: ignore[attr-defined]
     await test.advance(timedelta(minutes=5), with_activities=False)
     kind, text, at = await handle.result()
     assert kind == "TimeoutError"
     assert "0:05:00" in text
     assert at == "2026-01-01 00:05:00+00:00"
     await asyncio.to_thread(stopped.wait, 10)
+
+
+def test_a_timeout_of_an_activity_is_a_timeout_as_python_knows_it() -> None:
+    assert issubclass(ActivityTimeoutError, TimeoutError)
 
 
 async def test_each_attempt_has_the_whole_timeout(app: App, test: TestHost) -> None:
@@ -305,7 +309,7 @@ async def test_terminating_an_instance_turns_the_tokens_of_its_activities_on(
     handle = await test.start(parent)
     await test.idle(with_activities=False)
     await handle.terminate("enough")
-    await _until(lambda: len(stopped) == 2)
+    await until(lambda: len(stopped) == 2)
     assert (await handle.status()).runtime_status is RuntimeStatus.TERMINATED
 
 
@@ -536,9 +540,9 @@ async def test_context_variables_of_one_attempt_are_not_seen_by_the_next(
 
     @app.orchestrator
     async def parent(ctx: Context) -> list[str]:
-        return [
-            await ctx.call_activity(activity) for activity in (in_thread, in_thread)
-        ] + [await ctx.call_activity(on_loop) for _ in range(2)]
+        return [await ctx.call_activity(activity) for activity in (in_thread, in_thread)] + [
+            await ctx.call_activity(on_loop) for _ in range(2)
+        ]
 
     assert await test.run(parent) == ["unset"] * 4
 
@@ -576,8 +580,3 @@ async def test_no_exception_of_an_activity_ends_the_host(
         return "not reached"
 
     assert await test.run(parent) == kind.__name__
-
-
-async def _until(condition: Any) -> None:
-    while not condition():
-        await asyncio.sleep(0.001)

@@ -251,9 +251,7 @@ async def test_custom_status_set_before_a_failure_is_kept(app: App, test: TestHo
     assert status.custom_status == "about to fail"
 
 
-async def test_what_cannot_be_stored_is_refused_where_it_is_given(
-    app: App, test: TestHost
-) -> None:
+async def test_what_cannot_be_stored_is_refused_where_it_is_given(app: App, test: TestHost) -> None:
     @app.activity
     def take(value: Json) -> None:
         return

@@ -74,9 +74,7 @@ async def test_clients_never_see_an_end_between_generations(app: App, test: Test
 
 
 @pytest.mark.parametrize("slow", [False, True])
-async def test_an_actor_loop_counts_what_it_is_sent(
-    app: App, test: TestHost, slow: bool
-) -> None:
+async def test_an_actor_loop_counts_what_it_is_sent(app: App, test: TestHost, slow: bool) -> None:
     """S50: incr, incr, incr, decr, incr, end gives 3, waiting between sends or not."""
 
     @app.orchestrator

@@ -150,10 +150,7 @@ async def test_a_childs_failure_arrives_with_its_chain_of_causes(app: App, test:
 
     @app.activity
     def pay(amount: int) -> None:
-        try:
-            raise ConnectionError("bank is closed")
-        except ConnectionError as error:
-            raise ValueError(f"cannot pay {amount}") from error
+        raise ValueError(f"cannot pay {amount}") from ConnectionError("bank is closed")
 
     @app.orchestrator
     async def child(ctx: Context) -> None:

@@ -1,6 +1,9 @@
 """The test host: time that passes while somebody waits, restarts, crashes, strict replay."""
 
 import asyncio
+import os
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,9 +21,6 @@ from tenuto import (
 )
 from tenuto.storage.sqlite import SqliteStorage
 from tenuto.testing import RecordingObserver, TestHost
-from tenuto.testing.plugin import MakeTestHost
-
-pytest_plugins = ["tenuto.testing.plugin"]
 
 
 @pytest.fixture
@@ -68,6 +68,19 @@ async def test_time_stops_where_the_result_came(app: App) -> None:
             assert await short.result() == "Hello Ada"
             assert test.clock.current_time == datetime(2026, 1, 2, tzinfo=UTC)
         assert await long.result() == "Hello Ada"
+
+
+@pytest.mark.usefixtures("sleeper")
+async def test_each_of_several_waits_ends_at_its_own_time(app: App) -> None:
+    async with TestHost(app) as test:
+
+        async def end_of(days: int) -> datetime:
+            handle = await test.start("sleep", days)
+            await handle.result()
+            return test.clock.current_time
+
+        ends = await asyncio.gather(*(end_of(days) for days in (3, 1, 2)))
+        assert [end.day for end in ends] == [4, 2, 3]
 
 
 @pytest.mark.usefixtures("sleeper")
@@ -244,15 +257,48 @@ async def test_the_observer_remembers(app: App) -> None:
     assert test.problems == []
 
 
-@pytest.mark.usefixtures("sleeper")
-async def test_the_fixture_opens_and_closes_hosts(
-    app: App, tenuto_host: MakeTestHost
-) -> None:
+def test_the_pytest_plugin_opens_and_closes_hosts(tmp_path: Path) -> None:
+    """As its docstring says: named in conftest.py, used as a fixture."""
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["tenuto.testing.plugin"]')
+    (tmp_path / "test_reminder.py").write_text(_TEST_OF_AN_APP)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")},
+    )
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
+
+
+_TEST_OF_AN_APP = """
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+
+from tenuto import App, Context
+
+app = App()
+
+
+@app.orchestrator
+async def remind(ctx: Context, name: str) -> str:
+    await asyncio.sleep(3 * 86400)
+    return f"reminded {name}"
+
+
+@pytest.mark.asyncio
+async def test_it_reminds_after_three_days(tenuto_host) -> None:
     first = await tenuto_host(app)
     second = await tenuto_host(app, start=datetime(2030, 1, 1, tzinfo=UTC))
-    assert await first.run("sleep", 1) == "Hello Ada"
+    assert await first.run(remind, "Ada") == "reminded Ada"
+    assert first.clock.current_time == datetime(2026, 1, 4, tzinfo=UTC)
     assert second.clock.current_time == datetime(2030, 1, 1, tzinfo=UTC)
-    assert await second.run("sleep", 1) == "Hello Ada"
+"""
 
 
 @pytest.mark.usefixtures("sleeper")

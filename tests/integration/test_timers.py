@@ -57,9 +57,7 @@ async def test_a_timer_never_fires_early(app: App, test: TestHost) -> None:
     assert (await handle.status()).runtime_status.is_finished
 
 
-async def test_a_timer_in_the_past_or_of_no_length_fires_at_once(
-    app: App, test: TestHost
-) -> None:
+async def test_a_timer_in_the_past_or_of_no_length_fires_at_once(app: App, test: TestHost) -> None:
     @app.orchestrator
     async def wait(ctx: Context) -> None:
         await ctx.create_timer(timedelta(0))
@@ -110,9 +108,7 @@ async def test_a_timer_to_a_local_time_of_day_is_safe_across_daylight_saving(
     async def fridays(ctx: Context) -> list[datetime]:
         seen = []
         for _ in range(3):
-            due = schedule.next_weekday(
-                "fri", "17:00", tz="Europe/Berlin", after=ctx.current_time
-            )
+            due = schedule.next_weekday("fri", "17:00", tz="Europe/Berlin", after=ctx.current_time)
             await ctx.create_timer(due)
             seen.append(ctx.current_time.replace(microsecond=0))
         return seen
@@ -185,6 +181,25 @@ async def test_timers_fire_in_the_order_of_their_times(app: App, test: TestHost)
         return seen
 
     assert await test.run(parent) == [1, 5, 15, 20, 30, 5000]
+
+
+async def test_timers_close_together_fire_each_in_its_own_turn(app: App, test: TestHost) -> None:
+    """A timer that is nearly due does not fire along with one that is."""
+
+    @app.orchestrator
+    async def parent(ctx: Context) -> list[datetime]:
+        seen: list[datetime] = []
+
+        async def wait(milliseconds: int) -> None:
+            await ctx.create_timer(timedelta(milliseconds=milliseconds))
+            seen.append(ctx.current_time)
+
+        await asyncio.gather(wait(1000), wait(1001), wait(1500))
+        return seen
+
+    start = test.clock.current_time
+    seen = await test.run(parent)
+    assert [(one - start) / timedelta(milliseconds=1) for one in seen] == [1000, 1001, 1500]
 
 
 async def test_timers_of_one_moment_fire_in_one_turn_in_the_order_they_were_made(

@@ -189,6 +189,31 @@ async def test_timers_beyond_and_within_the_horizon_survive_unloading(
     ]
 
 
+async def test_a_distant_timer_fires_while_an_activity_keeps_the_instance_in_memory(
+    app: App, test: TestHost
+) -> None:
+    """Its row says "now" and not when the timer is due, so the look ahead does not find it."""
+    release = asyncio.Event()
+
+    @app.activity
+    async def slow() -> None:
+        await release.wait()
+
+    @app.orchestrator
+    async def parent(ctx: Context) -> datetime:
+        try:
+            async with asyncio.timeout(3 * 3600):
+                await ctx.call_activity(slow)
+        except TimeoutError:
+            pass
+        return ctx.current_time
+
+    handle = await test.start(parent)
+    await test.advance(timedelta(hours=4), with_activities=False)
+    assert await handle.result() == datetime(2026, 1, 1, 3, tzinfo=UTC)
+    release.set()
+
+
 @pytest.mark.parametrize("how", ["restart", "crash"])
 async def test_everything_promised_is_recovered_by_the_next_host(
     app: App, open_host: OpenHost, tmp_path: Path, how: str

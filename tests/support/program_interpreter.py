@@ -149,8 +149,8 @@ class Actor(_Notebook):
     def spawn(self, node: Node) -> asyncio.Task[Any]:
         return asyncio.create_task(self.run(node))
 
-    def parts(self, node: Node) -> list[Any]:
-        return [self.run(part) for part in node["parts"]]
+    def parts(self, node: Node, start: int = 0) -> list[Any]:
+        return [self.run(part) for part in node["parts"][start:]]
 
     async def do_sequence(self, node: Node) -> list[Any]:
         return [await self.run(part) for part in node["parts"]]
@@ -178,10 +178,8 @@ class Actor(_Notebook):
     # --- several at a time ----------------------------------------------------------------------
 
     async def do_gather(self, node: Node) -> list[Any]:
-        given = self.parts(node)
-        if node["twice"]:
-            shared = asyncio.ensure_future(given[0])
-            given = [shared, *given[1:], shared]
+        first: list[Any] = [self.spawn(node["parts"][0])]
+        given = [*first, *self.parts(node, 1), *(first if node["twice"] else ())]
         results = await asyncio.gather(*given, return_exceptions=node["keep"])
         return [shape(one) if isinstance(one, BaseException) else one for one in results]
 

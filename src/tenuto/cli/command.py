@@ -3,40 +3,33 @@
 0: done; 1: failed, or the store refused; 2: the input is wrong and nothing was done; 130: Ctrl-C.
 """
 
-import os
-import sys
-
 import click
 
-from tenuto.cli.group import LazyGroup
+from tenuto.cli.group import GuessingGroup, LazyCommand
 from tenuto.cli.terminal import complain, note, prepare_streams
 from tenuto.model.errors import InputError, LimitError, TenutoError
 
 FAILED = 1
 WRONG_INPUT = 2
 INTERRUPTED = 130
-_BROKEN_PIPE = 141
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 
-tenuto = LazyGroup(
-    name="tenuto",
-    help="Durable functions for Python: run orchestrations and look at them.",
-    context_settings=_HELP,
-    commands_at={
-        "run": ("tenuto.cli.run:run", "Run an orchestration and watch it."),
-        "instances": ("tenuto.cli.command:instances", "Look at the instances in a store."),
-    },
-)
-instances = LazyGroup(
-    name="instances",
+instances = GuessingGroup(
+    "instances",
+    [
+        LazyCommand("list", "tenuto.cli.instances:list_", "List instances, newest first."),
+        LazyCommand("show", "tenuto.cli.instances:show", "Draw an instance: steps, times, errors."),
+        LazyCommand("history", "tenuto.cli.instances:history", "List every event of an instance."),
+    ],
     help="Look at the instances in a store, also while a host runs on it.",
     context_settings=_HELP,
-    commands_at={
-        "list": ("tenuto.cli.instances:list_", "List instances, newest first."),
-        "show": ("tenuto.cli.instances:show", "Draw an instance: its steps, times and errors."),
-        "history": ("tenuto.cli.instances:history", "List every event of an instance."),
-    },
+)
+tenuto = GuessingGroup(
+    "tenuto",
+    [LazyCommand("run", "tenuto.cli.run:run", "Run an orchestration and watch it."), instances],
+    help="Durable functions for Python: run orchestrations and look at them.",
+    context_settings=_HELP,
 )
 tenuto = click.version_option(package_name="tenuto", message="tenuto %(version)s")(tenuto)
 
@@ -53,7 +46,6 @@ def run_command_line(arguments: list[str] | None = None) -> int:
     prepare_streams()
     try:
         result = tenuto.main(arguments, standalone_mode=False)
-        sys.stdout.flush()
     except click.UsageError as error:
         complain(error.format_message())
         if error.ctx is not None:
@@ -67,8 +59,4 @@ def run_command_line(arguments: list[str] | None = None) -> int:
         return WRONG_INPUT if isinstance(error, InputError | LimitError) else FAILED
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has gone; the interpreter must not try to flush it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _BROKEN_PIPE
     return result if isinstance(result, int) else 0

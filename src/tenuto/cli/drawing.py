@@ -96,7 +96,11 @@ class Sheet(Struct, frozen=True, kw_only=True):
 
 def draw(run: Run, now: int, sheet: Sheet) -> Table:
     """The tree of a run; what is open lasts until ``now`` (microseconds since 1970 UTC)."""
-    root = folded(item_of_run(run), sheet.rows)
+    return draw_items(folded(item_of_run(run), sheet.rows), now, sheet)
+
+
+def draw_items(root: Item, now: int, sheet: Sheet) -> Table:
+    """The same of items that are folded already: many pictures may be drawn of one state."""
     lines = _lines(root, "", "", sheet.glyphs)
     shown = lines if len(lines) <= sheet.rows else lines[: max(sheet.rows - 1, 1)]
     table = Table.grid(padding=(0, 2, 0, 0), expand=True)

@@ -72,9 +72,9 @@ async def execute(order: Order, view: View) -> int:
     with stop_requests(at_once) as stop:
         await host.start()
         try:
-            record = await _begin(host, order, instance_id, view)
+            await _begin(host, order, instance_id, view)
             watcher = Watcher(host, bell, instance_id, most=_MOST_INSTANCES)
-            run = await _follow(host, watcher, view, record, stop)
+            run = await _follow(host, watcher, view, instance_id, stop)
             view.pause()
             if not run.record.status.is_finished:
                 _say_stopping(host)
@@ -93,32 +93,35 @@ async def execute(order: Order, view: View) -> int:
     return 128 + stop.result()
 
 
-async def _begin(host: Host, order: Order, instance_id: str, view: View) -> InstanceRecord:
+async def _begin(host: Host, order: Order, instance_id: str, view: View) -> None:
     """Start the instance, or attach to the one that is there."""
-    storage = host.engine.storage
-    known = None if order.instance_id is None else await storage.get(instance_id)
-    name = order.orchestrator.name
-    if known is None:
-        await host.client.gateway.start(_request(order, instance_id, host.settings.limits))
-    elif known.name != name:
-        raise InputError(
-            f"instance {instance_id!r} runs {known.name!r}, not {name!r}; choose another --id, or "
-            "name that orchestrator to attach to it"
-        )
-    elif order.input is not None and order.input != known.input:
-        terminal.note(f"instance {instance_id!r} keeps the input it was started with")
-    record = known or await storage.get(instance_id)
-    assert record is not None, "its start is durable"
-    view.begin(
-        Heading(
-            storage=host.settings.storage,
-            is_default_storage=order.settings.sources["storage"] == DEFAULT,
-            instance_id=instance_id,
-            is_new=known is None,
-            created_at=record.created_at,
-        )
+    known = None
+    if order.instance_id is not None:
+        known = await host.engine.storage.get(instance_id)
+    heading = Heading(
+        storage=host.settings.storage,
+        is_default_storage=order.settings.sources["storage"] == DEFAULT,
+        instance_id=instance_id,
+        since=None if known is None else known.created_at,
     )
-    return record
+    if known is None:
+        request = _request(order, instance_id, host.settings.limits)
+        view.begin(heading)  # before anything of the app can print
+        await host.client.gateway.start(request)
+    else:
+        _check_same(order, known)
+        view.begin(heading)
+
+
+def _check_same(order: Order, known: InstanceRecord) -> None:
+    name = order.orchestrator.name
+    if known.name != name:
+        raise InputError(
+            f"instance {known.instance_id!r} runs {known.name!r}, not {name!r}; choose another "
+            "--id, or name that orchestrator to attach to it"
+        )
+    if order.input is not None and order.input != known.input:
+        terminal.note(f"instance {known.instance_id!r} keeps the input it was started with")
 
 
 def _request(order: Order, instance_id: str, limits: Limits) -> StartRequest:
@@ -142,11 +145,11 @@ async def _follow(
     host: Host,
     watcher: Watcher,
     view: View,
-    record: InstanceRecord,
+    instance_id: str,
     stop: "asyncio.Future[int]",
 ) -> Run:
     """Show the run until it ends, somebody wants to stop, or the store is lost."""
-    ended = asyncio.ensure_future(host.client.gateway.wait(record.instance_id))
+    ended = asyncio.ensure_future(host.client.gateway.wait(instance_id))
     lost = asyncio.ensure_future(host.until_lost())
     run = await watcher.read()
     moved = asyncio.ensure_future(watcher.next())

@@ -1,6 +1,5 @@
-"""A group of commands that are imported when they are called, and guessed when misspelled."""
+"""Commands that are imported when they are called, and groups that guess what was misspelled."""
 
-from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
@@ -8,18 +7,38 @@ from typing import Any
 import click
 
 
-class LazyGroup(click.Group):
-    """A group whose commands live in modules of their own.
+class LazyCommand(click.Command):
+    """Stands for a command in a module of its own until it is called.
 
     Args:
-        commands_at: Where each command is (``tenuto.cli.run:run``) and its line in the help, by
-            name, in the order of the help.
-        **attributes: Those of ``click.Group``.
+        name: Its name.
+        target: Where the command itself is: ``tenuto.cli.run:run``.
+        help: Its line in the list of commands.
     """
 
-    def __init__(self, *, commands_at: Mapping[str, tuple[str, str]], **attributes: Any) -> None:
-        super().__init__(**attributes)
-        self._commands_at = commands_at
+    def __init__(self, name: str, target: str, help: str) -> None:  # noqa: A002 - click's word
+        super().__init__(name, help=help)
+        self._target = target
+
+    def load(self) -> click.Command:
+        """The command itself, imported now."""
+        module, _, attribute = self._target.partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """The context of the command itself: from here on, this one is out of the way."""
+        return self.load().make_context(info_name, args, parent, **extra)
+
+
+class GuessingGroup(click.Group):
+    """A group that names the nearest command when there is none of that name."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Without arguments the help, as for a usage error: nothing was done."""
@@ -28,33 +47,20 @@ class LazyGroup(click.Group):
             ctx.exit(2)
         return super().parse_args(ctx, args)
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """The names, in the order given."""
-        return list(self._commands_at)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
-        """The command, imported now."""
-        if cmd_name not in self._commands_at:
-            return None
-        module, _, attribute = self._commands_at[cmd_name][0].partition(":")
-        command: click.Command = getattr(import_module(module), attribute)
-        return command
-
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that the first argument names, or an error that names the nearest one."""
+        """The command that the first argument names."""
         name = args[0]
-        if name not in self._commands_at and not name.startswith("-"):
-            close = get_close_matches(name, self._commands_at, n=1)
+        if name not in self.commands and not name.startswith("-"):
+            close = get_close_matches(name, self.commands, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"there are {self._listed()}"
             raise click.UsageError(f"no command {name!r}; {hint}", ctx)
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
-        """The list of commands, without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in self._commands_at.items()])
-
     def _listed(self) -> str:
-        return ", ".join(self._commands_at)
+        return ", ".join(self.commands)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names in the order in which they were added, which is that of use."""
+        return sorted(super().list_commands(ctx), key=list(self.commands).index)

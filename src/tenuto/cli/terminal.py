@@ -67,12 +67,12 @@ def glyphs_for(output: "Console") -> "Glyphs":
 
 def say(text: str, output: TextIO | None = None) -> None:
     """A line on standard output, or what stands in for it."""
-    click.echo(text, file=output)
+    _write(output or sys.stdout, text)
 
 
 def note(text: str) -> None:
     """A line beside the result: on standard error."""
-    click.echo(text, err=True)
+    _write(sys.stderr, text)
 
 
 def complain(text: str, code: str | None = None) -> None:
@@ -80,4 +80,9 @@ def complain(text: str, code: str | None = None) -> None:
     mark = "error" if code is None else f"error {code}"
     if sys.stderr.isatty() and not os.environ.get("NO_COLOR"):
         mark = click.style(mark, fg="red", bold=True)
-    click.echo(f"{mark}: {text}", err=True)
+    note(f"{mark}: {text}")
+
+
+def _write(stream: TextIO, text: str) -> None:
+    stream.write(f"{text}\n")
+    stream.flush()

@@ -12,8 +12,8 @@ from rich.text import Text
 
 from tenuto.cli import terminal
 from tenuto.cli.documents import encoded, instance_document
-from tenuto.cli.drawing import BAR, STYLES, Sheet, draw
-from tenuto.cli.items import state_of
+from tenuto.cli.drawing import BAR, STYLES, Sheet, draw, draw_items
+from tenuto.cli.items import Item, folded, item_of_run, state_of
 from tenuto.cli.progress import Progress
 from tenuto.cli.steps import Run
 from tenuto.cli.wording import duration, failure_lines, moment, visible
@@ -34,20 +34,20 @@ class Heading(Struct, frozen=True, kw_only=True):
         storage: The store's URL.
         is_default_storage: Whether nobody chose it.
         instance_id: The instance.
-        is_new: False when it was there already.
-        created_at: When it was started.
+        since: When it was started; None when it is new.
     """
 
     storage: str
     is_default_storage: bool
     instance_id: str
-    is_new: bool
-    created_at: int
+    since: int | None
 
     def lines(self) -> list[str]:
         """As text."""
         store = " (the default; --storage chooses another)" if self.is_default_storage else ""
-        known = "" if self.is_new else f" (there since {moment(self.created_at)}; not started anew)"
+        known = (
+            "" if self.since is None else f" (there since {moment(self.since)}; not started anew)"
+        )
         return [f"store     {self.storage}{store}", f"instance  {self.instance_id}{known}"]
 
 
@@ -88,6 +88,8 @@ class LiveView:
         self._glyphs = terminal.glyphs_for(output)
         self._live: Live | None = None
         self._frame = 0
+        self._run: Run | None = None
+        self._items: Item | None = None
 
     def begin(self, heading: Heading) -> None:
         """Print the heading and begin."""
@@ -102,9 +104,13 @@ class LiveView:
             return
         self._frame += 1
         # The foot, and a line for the cursor.
-        sheet = self._sheet(rows=max(self._output.height - 3, 3), frame=self._frame)
+        rows = max(self._output.height - 3, 3)
+        if self._items is None or run is not self._run:
+            # Thousands of steps are folded once for each change, not for each frame.
+            self._run, self._items = run, folded(item_of_run(run), rows)
         foot = Text("Ctrl-C stops it; it can go on later", "dim italic")
-        self._live.update(Group(draw(run, now, sheet), foot), refresh=True)
+        sheet = self._sheet(rows=rows, frame=self._frame)
+        self._live.update(Group(draw_items(self._items, now, sheet), foot), refresh=True)
 
     def pause(self) -> None:
         """Take the moving picture away."""

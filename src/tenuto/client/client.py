@@ -222,9 +222,9 @@ class Client:
             name, text = found, encode(args[0]) if args else None
         else:
             name, text = found.name, found.signature.encode_arguments(args)
-            instance_id = instance_id or found.instance_id
-            version = version or found.version
-            tags = tags or found.tags
+            instance_id = found.instance_id if instance_id is None else instance_id
+            version = found.version if version is None else version
+            tags = found.tags if tags is None else tags
         request = StartRequest(
             instance_id=new_instance_id()
             if instance_id is None
@@ -232,10 +232,10 @@ class Client:
             execution_id=new_execution_id(),
             name=name,
             input=self._checked(text, f"the input of {name!r}"),
-            version=version,
+            version=_text(version, "version"),
             tags=checked_tags(tags),
             scheduled_at=None if start_at is None else _moment(start_at, "start_at"),
-            reuse=IdReuse(reuse),
+            reuse=_policy(reuse),
             is_fresh=instance_id is None,
         )
         await self.gateway.start(request)
@@ -279,7 +279,8 @@ class Client:
         Raises:
             InstanceNotFoundError, InstanceFinishedError: there is nothing to end.
         """
-        await self.gateway.terminate(check_instance_id(instance_id), _reason(reason))
+        text = None if self._reason(reason) is None else encode(reason)
+        await self.gateway.terminate(check_instance_id(instance_id), text)
 
     async def suspend(self, instance_id: str, reason: str | None = None) -> None:
         """Pause an instance: what arrives is kept until it is resumed.
@@ -287,7 +288,7 @@ class Client:
         Raises:
             InstanceStateError: it is suspended already.
         """
-        await self.gateway.suspend(check_instance_id(instance_id), reason)
+        await self.gateway.suspend(check_instance_id(instance_id), self._reason(reason))
 
     async def resume(self, instance_id: str, reason: str | None = None) -> None:
         """Let a suspended instance go on.
@@ -295,7 +296,7 @@ class Client:
         Raises:
             InstanceStateError: it is not suspended.
         """
-        await self.gateway.resume(check_instance_id(instance_id), reason)
+        await self.gateway.resume(check_instance_id(instance_id), self._reason(reason))
 
     async def restart(
         self, instance_id: str, *, new_instance_id: bool = True
@@ -363,6 +364,9 @@ class Client:
             raise UnknownFunctionError("orchestrator", orchestrator, self._directory.orchestrators)
         return found
 
+    def _reason(self, reason: object) -> str | None:
+        return self._checked(_text(reason, "reason"), "the reason")
+
     def _checked(self, text: str | None, what: str) -> str | None:
         limit = self._limits.payload_bytes
         if text is not None and len(text) * 4 > limit and (size := len(text.encode())) > limit:
@@ -384,12 +388,28 @@ def result_of(record: InstanceRecord, orchestrator: Any = None) -> Any:
     raise OrchestrationFailedError(record.instance_id, record.name, failure)
 
 
+def _text(value: object, what: str) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise InputError(f"{what} must be a str or None, got {value!r}")
+
+
+def _status(value: object) -> RuntimeStatus:
+    if isinstance(value, RuntimeStatus):
+        return value
+    raise InputError(f"statuses are members of RuntimeStatus, got {value!r}")
+
+
+def _policy(reuse: object) -> IdReuse:
+    try:
+        return IdReuse(reuse)  # type: ignore[arg-type]  # whatever it is
+    except ValueError:
+        known = ", ".join(f"IdReuse.{policy.name}" for policy in IdReuse)
+        raise InputError(f"reuse must be one of {known}, got {reuse!r}") from None
+
+
 def _fresh() -> str:
     return new_instance_id()
-
-
-def _reason(reason: str | None) -> str | None:
-    return None if reason is None else encode(reason)
 
 
 def _moment(value: datetime, what: str) -> int:
@@ -400,7 +420,7 @@ def _moment(value: datetime, what: str) -> int:
 
 def _to_query(which: InstanceFilter, after: str | None) -> InstanceQuery:
     return InstanceQuery(
-        statuses=None if which.statuses is None else tuple(which.statuses),
+        statuses=None if which.statuses is None else tuple(map(_status, which.statuses)),
         name=which.name,
         id_prefix=which.id_prefix,
         created_from=None

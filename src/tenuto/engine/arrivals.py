@@ -6,14 +6,15 @@ came (``exactly_once_turns``), and one that finds nobody becomes a dead letter
 (``no_silent_drop``). Must never deliver from a read that is older than what memory knows.
 """
 
-from functools import partial
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tenuto.engine.batch import is_durable
 from tenuto.engine.ports import InboxRow, LoadedInstance
 from tenuto.engine.state import InstanceState, start_event, state_of
 from tenuto.engine.turn import seed
 from tenuto.model.codec import decode_message, decode_turn
-from tenuto.model.errors import InstanceNotFoundError
+from tenuto.model.errors import InstanceNotFoundError, StorageCorruptError
 from tenuto.model.events import ContinueAsNew, TimerFired
 from tenuto.model.messages import Message, RaiseEvent, Start, TimerDue
 from tenuto.model.status import RuntimeStatus
@@ -29,6 +30,7 @@ class Arrivals:
 
     def __init__(self, engine: "Engine") -> None:
         self._engine = engine
+        self._on_the_way: set[str] = set()
 
     # --- messages ---------------------------------------------------------------------------------
 
@@ -45,19 +47,49 @@ class Arrivals:
 
     def dispatch(self, instance_id: str, message: Message) -> None:
         """Deliver a message, now or when its instance is there; a copy of a known one goes."""
-        if self._engine.is_new(message):
+        engine = self._engine
+        key = message.message_id
+        resident = engine.residents.named(instance_id)
+        if key in self._on_the_way:
+            return
+        if resident is not None:
+            engine.deliver(resident, message)
+        elif is_durable(message):
+            self._on_the_way.add(key)
+            self._pass_on(instance_id, message)
+        else:
             self._pass_on(instance_id, message)
 
     def _pass_on(self, instance_id: str, message: Message) -> None:
         engine = self._engine
-        resident = engine.residents.named(instance_id)
-        if resident is not None:
-            resident.inbox.append(message)
-            engine.make_ready(resident)
-        elif engine.starts.is_deciding(instance_id):
-            engine.starts.when_decided(instance_id, lambda: self._pass_on(instance_id, message))
+        if engine.starts.is_deciding(instance_id):
+            engine.starts.when_decided(instance_id, lambda: self._go_on(instance_id, message))
         else:
             engine.loader.want_named(instance_id, message)
+
+    def _go_on(self, instance_id: str, message: Message) -> None:
+        """A message that had to wait for a decision or a read finds its instance now."""
+        resident = self._engine.residents.named(instance_id)
+        if resident is not None:
+            self._arrive(resident, [message])
+        else:
+            self._pass_on(instance_id, message)
+
+    def _arrive(self, resident: "Resident", messages: Sequence[Message]) -> None:
+        """The end of the way, unless the instance has found its copy in the store meanwhile."""
+        for message in messages:
+            if not is_durable(message):
+                resident.inbox.append(message)
+            elif message.message_id in self._on_the_way:
+                self._on_the_way.remove(message.message_id)
+                self._engine.delivered.add(message.message_id)
+                resident.inbox.append(message)
+        if resident.inbox:
+            self._engine.make_ready(resident)
+
+    def gather(self, resident: "Resident") -> None:
+        """An instance is in memory now: what is on the way to it must not be overtaken."""
+        self._arrive(resident, self._engine.loader.take(resident.state))
 
     def missing(self, key: str | int, messages: list[Message]) -> None:
         """Messages to an instance that does not exist (any more)."""
@@ -66,19 +98,30 @@ class Arrivals:
             engine.residents.named(key) is not None or engine.starts.is_deciding(key)
         ):
             for message in messages:  # it was started while the store was read
-                self._pass_on(key, message)
+                self._go_on(key, message)
             return
         batch = engine.pipeline.batch
         for message in messages:
             answer = engine.answers.pop(message.message_id, None)
             if answer is not None:
                 answer(InstanceNotFoundError(str(key)))
-                continue
-            batch.consume(message.message_id)
-            batch.acknowledge.append(partial(engine.forget, [message]))
-            if isinstance(message, RaiseEvent):
-                engine.bury(message, str(key), f"instance {key!r} does not exist", batch)
+            elif is_durable(message) and message.message_id in self._on_the_way:
+                self._on_the_way.remove(message.message_id)
+                batch.consume(message.message_id)
+                if isinstance(message, RaiseEvent):
+                    engine.bury(message, str(key), f"instance {key!r} does not exist", batch)
         engine.schedule_pump()
+
+    def damaged(self, key: int, messages: list[Message], error: Exception) -> None:
+        """An instance was read that cannot be understood; the others go on."""
+        engine = self._engine
+        text = f"what is stored of instance number {key} cannot be read: {error!r}"
+        engine.observer.problem(None, text)
+        for message in messages:
+            self._on_the_way.discard(message.message_id)
+            answer = engine.answers.pop(message.message_id, None)
+            if answer is not None:
+                answer(StorageCorruptError(f"{text}; restore the store from a backup"))
 
     # --- times ------------------------------------------------------------------------------------
 
@@ -110,22 +153,23 @@ class Arrivals:
         elif _is_up_to_date(resident.state, loaded):
             # Only the history is news: rows of the inbox find their own way to who is in memory.
             resident.recorded = loaded.turns
-        resident.inbox.extend(messages)
-        if resident.inbox:
-            engine.make_ready(resident)
-        elif resident.is_idle:
+        self._arrive(resident, messages)
+        self.gather(resident)
+        if not resident.inbox and resident.is_idle:
             engine.settle(resident)
 
     def _admit(self, loaded: LoadedInstance) -> "Resident":
         engine = self._engine
         state = state_of(loaded.record)
         state.follow([decode_turn(turn) for turn in loaded.turns])
+        inbox = [decode_message(row.message) for row in loaded.inbox]
         resident = engine.admit(state, None)
         resident.size += sum(map(len, loaded.turns))
-        for row in loaded.inbox:
-            if row.message_id not in engine.delivered:
-                engine.delivered.add(row.message_id)
-                resident.inbox.append(decode_message(row.message))
+        for message in inbox:
+            # The rows are in the order of their arrival; copies on the way come too late.
+            self._on_the_way.discard(message.message_id)
+            engine.delivered.add(message.message_id)
+        resident.inbox = inbox
         if not state.is_finished:
             resident.recorded = loaded.turns
             self._resume(resident, loaded)

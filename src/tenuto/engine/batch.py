@@ -23,6 +23,12 @@ VOLATILE = "~"
 """Message ids with this prefix never have a row in the store."""
 
 
+def is_durable(message: Message) -> bool:
+    """Whether a message has, or is to have, a row in the store."""
+    key = message.message_id
+    return bool(key) and not key.startswith(VOLATILE)
+
+
 class Batch(Struct):
     """What the turns since the last commit want written and done.
 

@@ -17,6 +17,7 @@ from msgspec import Raw, structs
 from tenuto.engine.arrivals import Arrivals, due_timers
 from tenuto.engine.batch import VOLATILE, Batch
 from tenuto.engine.effects import child_record, reply_to_parent, work_of
+from tenuto.engine.halfway import HalfwayMarks
 from tenuto.engine.loader import Loader
 from tenuto.engine.options import EngineOptions
 from tenuto.engine.partition import Partition
@@ -98,12 +99,18 @@ class Engine:
         self.timers = TimerQueue(clock, self.arrivals.look_at)
         self.pipeline = CommitPipeline(storage, clock, observer, self._committed, on_lost)
         self.loader = Loader(
-            storage, self.arrivals.loaded, self.arrivals.missing, self._is_congested, on_lost
+            storage,
+            self.arrivals.loaded,
+            self.arrivals.missing,
+            self.arrivals.damaged,
+            self._is_congested,
+            on_lost,
         )
         self.starts = Starts(self)
         self.waiters: dict[str, list[Callable[[InstanceRecord | TenutoError], None]]] = {}
         self.answers: dict[str, Callable[[TenutoError | None], None]] = {}
         self.is_draining = False
+        self.gone: TenutoError | None = None
         self.busy_with: Resident | None = None  # whose code runs now, for the host's watchdog
         self.running = 0
         self.reads = 0
@@ -118,7 +125,7 @@ class Engine:
         self._origin = ""
         self._iids = itertools.count(1)
         self._sweep_scheduled = False
-        self._many_events = options.limits.history_events // 2
+        self.halfway = HalfwayMarks(options.limits, observer)
         runner.bind(self._outcomes)
 
     # --- identity and order ---------------------------------------------------------------------
@@ -319,7 +326,8 @@ class Engine:
             self._settle_batch(batch)
             return
         self.residents.used(resident)
-        self._grow(resident, batch.add_turn(resident, turn))
+        row_bytes = batch.add_turn(resident, turn)
+        self._grow(resident, row_bytes)
         if turn.row_changed or resident.row is not None:
             batch.write_row(resident, whole=bool(turn.seed))
         if turn.actions:
@@ -328,8 +336,7 @@ class Engine:
             batch.forget[resident.state.iid] = ForgetBelow(resident.state.iid, turn.generation)
         if turn.ending is not None:
             self._book_ending(resident, turn, batch)
-        if resident.state.event_count > self._many_events:
-            self._warn_at_half(resident)
+        self.halfway.look_at(resident.state, turn, row_bytes)
 
     def _book_actions(self, resident: Resident, turn: Turn, batch: Batch) -> None:
         for action in turn.actions:
@@ -358,6 +365,7 @@ class Engine:
         child.iid = self.take_iid()
         child.partition = partition.lease.partition
         partition.count_child(child.root_id, 1)
+        self.halfway.look_at_child(child, partition.open_by_root[child.root_id])
         admitted = self.admit(child, "new")
         batch.write_row(admitted, whole=True)
         self.deliver(admitted, Start(event=start_event(child, PYTHON)))
@@ -427,17 +435,6 @@ class Engine:
         answer = self.answers.pop(message_id, None)
         if answer is not None:
             batch.acknowledge.append(lambda: answer(None))
-
-    def _warn_at_half(self, resident: Resident) -> None:
-        state = resident.state
-        limit = self.options.limits.history_events
-        if not resident.warned:
-            resident.warned = True
-            self.observer.problem(
-                state.instance_id,
-                f"history holds {state.event_count:,} events, more than half of the limit "
-                f"{limit:,} (setting limits.history_events)",
-            )
 
     def _descendants_left(self, root_id: str) -> int:
         partition = self.partition_for(root_id)
@@ -695,6 +692,7 @@ class Engine:
 
     def abandon(self, error: TenutoError) -> None:
         """Nobody will be answered any more: say so to everyone who waits."""
+        self.gone = error
         answers, self.answers = self.answers, {}
         for answer in answers.values():
             answer(error)

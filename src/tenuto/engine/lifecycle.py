@@ -96,7 +96,7 @@ class Lifecycle:
             return
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
-        while engine.running and loop.time() < deadline:
+        while engine.running and loop.time() < deadline:  # noqa: ASYNC110 - threads set no events
             await asyncio.sleep(0.005)
         if engine.pipeline.unavailable is None:
             with contextlib.suppress(TimeoutError):

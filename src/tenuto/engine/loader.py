@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 
 from tenuto.engine.ports import LoadedInstance, Storage
+from tenuto.engine.state import InstanceState
 from tenuto.model.errors import StorageError, StorageUnavailableError
 from tenuto.model.messages import Message
 
@@ -22,6 +23,7 @@ class Loader:
         on_loaded: Called with each loaded instance and the messages that waited for it.
         on_missing: Called with an instance id (or number) that is not in the store, and the
             messages that waited for it.
+        on_damaged: Called with a number whose instance could be read but not understood.
         is_congested: While true, the next chunk waits: the host has enough to do.
         on_failed: Called when the store cannot be read for good.
     """
@@ -31,12 +33,14 @@ class Loader:
         storage: Storage,
         on_loaded: Callable[[LoadedInstance, list[Message]], None],
         on_missing: Callable[[str | int, list[Message]], None],
+        on_damaged: Callable[[int, list[Message], Exception], None],
         is_congested: Callable[[], bool],
         on_failed: Callable[[StorageError], None],
     ) -> None:
         self._storage = storage
         self._on_loaded = on_loaded
         self._on_missing = on_missing
+        self._on_damaged = on_damaged
         self._is_congested = is_congested
         self._on_failed = on_failed
         self._by_iid: dict[int, list[Message]] = {}
@@ -69,6 +73,13 @@ class Loader:
         if iid in self._reading:
             self._distrusted.add(iid)
 
+    def take(self, state: InstanceState) -> list[Message]:
+        """Take out what waits here for an instance that is in memory now, in its order."""
+        waiting = self._by_iid.get(state.iid, [])
+        messages = waiting + self._by_id.pop(state.instance_id, [])
+        waiting.clear()
+        return messages
+
     async def stop(self) -> None:
         """Stop loading; what waits here is durable or will be derived again."""
         self._by_iid.clear()
@@ -90,7 +101,7 @@ class Loader:
                     await self._load_chunk()
                 except StorageUnavailableError:
                     await asyncio.sleep(0.2)
-                while self._is_congested():
+                while self._is_congested():  # noqa: ASYNC110 - turns come and go by themselves
                     await asyncio.sleep(0.001)
         except StorageError as error:
             self._on_failed(error)
@@ -109,10 +120,13 @@ class Loader:
                 if iid in self._distrusted:
                     continue  # it stays wanted
                 messages = self._by_iid.pop(iid, [])
-                if iid in loaded:
-                    self._on_loaded(loaded[iid], messages)
-                else:
+                if iid not in loaded:
                     self._on_missing(iid, messages)
+                    continue
+                try:
+                    self._on_loaded(loaded[iid], messages)
+                except Exception as error:  # noqa: BLE001 - one that is damaged must not stop the others
+                    self._on_damaged(iid, messages, error)
         finally:
             self._reading.clear()
             self._distrusted.clear()
@@ -123,7 +137,7 @@ class Loader:
             return
         records = {record.instance_id: record for record in await self._storage.find(names)}
         for name in names:
-            messages = self._by_id.pop(name)
+            messages = self._by_id.pop(name, [])
             record = records.get(name)
             if record is None:
                 self._on_missing(name, messages)

@@ -28,7 +28,7 @@ class Resident:
 
     __slots__ = (
         "failures", "held", "in_flight", "inbox", "is_queued", "recorded", "row", "session",
-        "size", "state", "warned", "works",
+        "size", "state", "works",
     )  # fmt: skip
 
     def __init__(self, state: InstanceState) -> None:
@@ -43,7 +43,6 @@ class Resident:
         self.row: str | None = None
         self.size = SESSION_BYTES
         self.failures = 0
-        self.warned = False
 
     @property
     def is_idle(self) -> bool:

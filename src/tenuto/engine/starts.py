@@ -133,6 +133,10 @@ class Starts:
                     for request, answer in requests:
                         self._refuse(request, answer, error)
                     continue
+                if engine.gone is not None:  # meanwhile; what is made now would never be written
+                    for request, answer in requests:
+                        self._refuse(request, answer, engine.gone)
+                    continue
                 found = {record.instance_id: record for record in records}
                 # Turns run outside tasks (ENGINE rule 3); creating only queues them.
                 for request, answer in requests:
@@ -210,8 +214,11 @@ class Starts:
             state.generation = replaces.generation + 1
             row = "replaced"
         if state.depth:
-            engine.partition_for(state.instance_id).count_child(state.root_id, 1)
+            partition = engine.partition_for(state.instance_id)
+            partition.count_child(state.root_id, 1)
+            engine.halfway.look_at_child(state, partition.open_by_root[state.root_id])
         resident = engine.admit(state, row)
+        engine.arrivals.gather(resident)
         if state.scheduled_at is not None and state.scheduled_at > engine.clock.now():
             state.wake_at = state.scheduled_at
             self._write_ahead(request, resident, answer)

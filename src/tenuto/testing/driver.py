@@ -7,8 +7,8 @@ for is there already. So a test's own code always runs at the time it was woken 
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 from tenuto.client.gateway import Gateway
@@ -76,14 +76,18 @@ class EngineDriver:
         await asyncio.sleep(_PAUSE_SECONDS)
 
     async def next_wake(self) -> int | None:
-        """The first moment at which a stored instance is due."""
+        """The first moment at which an instance is due, stored or in memory."""
         engine = self._engine
-        first: int | None = None
+        now = engine.clock.now()
+        moments = [
+            fire_at
+            for resident in engine.residents
+            for fire_at in resident.state.work.timers.values()
+            if fire_at > now
+        ]
         for partition in engine.partitions:
-            wakes = await engine.storage.due(partition, engine.clock.now(), _FAR)
-            for wake in wakes:
-                first = wake.wake_at if first is None else min(first, wake.wake_at)
-        return first
+            moments += [wake.wake_at for wake in await engine.storage.due(partition, now, _FAR)]
+        return min(moments, default=None)
 
     async def find(self, instance_ids: list[str]) -> list[InstanceRecord]:
         """Rows as last committed."""
@@ -91,7 +95,11 @@ class EngineDriver:
 
 
 class TimeSkippingGateway:
-    """A client's way into whichever host runs now; waiting for a result lets time pass."""
+    """A client's way into whichever host runs now; waiting for a result lets time pass.
+
+    Attributes:
+        is_open: Whether there will be another host when there is none.
+    """
 
     def __init__(self, clock: VirtualClock) -> None:
         self._clock = clock
@@ -100,6 +108,7 @@ class TimeSkippingGateway:
         self._waited: Counter[str] = Counter()
         self._waits: set[asyncio.Future[InstanceRecord]] = set()
         self._turn = asyncio.Lock()
+        self.is_open = False
 
     def connect(self, inner: Gateway, driver: EngineDriver) -> None:
         """Go to this host from now on."""
@@ -112,11 +121,14 @@ class TimeSkippingGateway:
         for wait in self._waits:
             wait.cancel()
 
-    @contextmanager
-    def _request(self) -> Iterator[Gateway]:
+    @asynccontextmanager
+    async def _request(self) -> AsyncIterator[Gateway]:
+        """The present host; the next one, while there is none."""
+        while self._inner is None or self._driver is None:
+            if not self.is_open:
+                raise TenutoError("the test host is not running; use `async with TestHost(app)`")
+            await asyncio.sleep(_PAUSE_SECONDS)
         inner, driver = self._inner, self._driver
-        if inner is None or driver is None:
-            raise TenutoError("the test host is not running; use `async with TestHost(app)`")
         driver.open_requests += 1
         try:
             yield inner
@@ -125,47 +137,47 @@ class TimeSkippingGateway:
 
     async def start(self, request: StartRequest) -> None:
         """Start an instance; returns when it is durable."""
-        with self._request() as inner:
+        async with self._request() as inner:
             await inner.start(request)
 
     async def raise_event(self, instance_id: str, name: str, text: str | None) -> None:
         """Raise an external event."""
-        with self._request() as inner:
+        async with self._request() as inner:
             await inner.raise_event(instance_id, name, text)
 
     async def terminate(self, instance_id: str, reason: str | None) -> None:
         """End an instance."""
-        with self._request() as inner:
+        async with self._request() as inner:
             await inner.terminate(instance_id, reason)
 
     async def suspend(self, instance_id: str, reason: str | None) -> None:
         """Pause an instance."""
-        with self._request() as inner:
+        async with self._request() as inner:
             await inner.suspend(instance_id, reason)
 
     async def resume(self, instance_id: str, reason: str | None) -> None:
         """Let an instance go on."""
-        with self._request() as inner:
+        async with self._request() as inner:
             await inner.resume(instance_id, reason)
 
     async def purge(self, instance_id: str, *, force: bool) -> bool:
         """Delete an instance; False when there is none."""
-        with self._request() as inner:
+        async with self._request() as inner:
             return await inner.purge(instance_id, force=force)
 
     async def get(self, instance_id: str) -> InstanceRecord | None:
         """The row."""
-        with self._request() as inner:
+        async with self._request() as inner:
             return await inner.get(instance_id)
 
     async def query(self, query: InstanceQuery) -> InstancePage:
         """A page of rows."""
-        with self._request() as inner:
+        async with self._request() as inner:
             return await inner.query(query)
 
     async def history(self, instance_id: str) -> list[bytes]:
         """The turns of the current execution, as JSON arrays."""
-        with self._request() as inner:
+        async with self._request() as inner:
             return await inner.history(instance_id)
 
     async def close(self) -> None:
@@ -188,8 +200,8 @@ class TimeSkippingGateway:
         """Wait at the present host; None when it went away."""
         inner, driver = self._inner, self._driver
         if inner is None or driver is None:
-            await asyncio.sleep(_PAUSE_SECONDS)
-            return None
+            async with self._request():
+                return None
         waiting = asyncio.ensure_future(inner.wait(instance_id))
         self._waits.add(waiting)
         try:

@@ -202,9 +202,11 @@ class TestHost:
 
     async def __aenter__(self) -> Self:
         await self._start()
+        self._gateway.is_open = True
         return self
 
     async def __aexit__(self, *_error: object) -> None:
+        self._gateway.is_open = False
         await self._stop()
         if self._kept is not None:
             await self._kept.close_for_good()

@@ -1,6 +1,7 @@
 """A pytest plugin: write ``pytest_plugins = ["tenuto.testing.plugin"]`` in ``conftest.py``.
 
 Not registered by itself: pytest would import Tenuto at every start, in every project beside it.
+Needs pytest-asyncio, whose fixtures live in the loop of the test.
 """
 
 from collections.abc import AsyncIterator
@@ -8,7 +9,7 @@ from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import Protocol
 
-import pytest
+import pytest_asyncio
 
 from tenuto.engine.ports import Observer, Storage
 from tenuto.functions.registry import FunctionRegistry
@@ -32,9 +33,9 @@ class MakeTestHost(Protocol):
         """Open a test host; the arguments are those of ``TestHost``."""
 
 
-@pytest.fixture
+@pytest_asyncio.fixture
 async def tenuto_host() -> AsyncIterator[MakeTestHost]:
-    """Opens test hosts and closes them when the test is over. Needs an async pytest plugin."""
+    """Opens test hosts and closes them when the test is over."""
     async with AsyncExitStack() as opened:
 
         async def open_host(

@@ -11,13 +11,12 @@ from tenuto.cli.logs import route_logs
 
 
 @pytest.fixture
-def root(monkeypatch: pytest.MonkeyPatch) -> Iterator[logging.Logger]:
-    """The root logger as a fresh process has it."""
+def root() -> Iterator[logging.Logger]:
+    """The root logger, to be put back; pytest adds handlers of its own to it before each test."""
     root = logging.getLogger()
     names = ("tenuto.orchestration", "tenuto.activity")
     levels = {name: logging.getLogger(name).level for name in names}
     before = root.level
-    monkeypatch.setattr(root, "handlers", [])
     root.setLevel(logging.WARNING)
     yield root
     root.setLevel(before)
@@ -28,6 +27,7 @@ def root(monkeypatch: pytest.MonkeyPatch) -> Iterator[logging.Logger]:
 def test_log_lines_follow_standard_error_wherever_it_goes(
     root: logging.Logger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(root, "handlers", [])
     route_logs()
     written = io.StringIO()
     monkeypatch.setattr(sys, "stderr", written)
@@ -39,6 +39,7 @@ def test_log_lines_follow_standard_error_wherever_it_goes(
 def test_what_user_code_says_is_shown_from_info_on(
     root: logging.Logger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(root, "handlers", [])
     route_logs()
     written = io.StringIO()
     monkeypatch.setattr(sys, "stderr", written)
@@ -52,9 +53,8 @@ def test_what_user_code_says_is_shown_from_info_on(
 
 def test_an_apps_own_set_up_is_kept(root: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
     own = io.StringIO()
-    to_stderr = logging.StreamHandler(sys.__stderr__)
-    root.addHandler(logging.StreamHandler(own))
-    root.addHandler(to_stderr)
+    handlers = [logging.StreamHandler(own), logging.StreamHandler(sys.__stderr__)]
+    monkeypatch.setattr(root, "handlers", handlers)
     root.setLevel(logging.ERROR)
     route_logs()
     assert root.level == logging.ERROR
@@ -62,4 +62,3 @@ def test_an_apps_own_set_up_is_kept(root: logging.Logger, monkeypatch: pytest.Mo
     monkeypatch.setattr(sys, "stderr", written)
     logging.getLogger("app").error("broken")
     assert own.getvalue() == written.getvalue() == "broken\n"
-    to_stderr.flush()

@@ -18,8 +18,7 @@ HEADING = Heading(
     storage="sqlite:///tenuto.db",
     is_default_storage=True,
     instance_id="trip-1",
-    is_new=True,
-    created_at=at(0),
+    since=None,
 )
 CALL = opening(TaskScheduled(1, "book"))
 DONE = completed(CALL, turn(2, TaskCompleted(1)))
@@ -55,7 +54,7 @@ def test_the_heading_names_store_and_instance() -> None:
         "store     sqlite:///tenuto.db (the default; --storage chooses another)",
         "instance  trip-1",
     ]
-    chosen = structs.replace(HEADING, is_default_storage=False, is_new=False)
+    chosen = structs.replace(HEADING, is_default_storage=False, since=at(0))
     store, instance = chosen.lines()
     assert store == "store     sqlite:///tenuto.db"
     assert instance.startswith("instance  trip-1 (there since 20")

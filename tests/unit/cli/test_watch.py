@@ -149,7 +149,7 @@ async def test_an_instance_whose_code_was_changed_can_be_watched_all_the_same(
 
         @changed.orchestrator(name="approval")
         async def other(ctx: Context, city: str) -> str:
-            return await ctx.wait_for_external_event(city)
+            return await ctx.wait_for_external_event(city, str)
 
         await test.restart()
         run = await Watcher(test.host, bell, "a-1", most=10).read()
@@ -166,7 +166,7 @@ async def test_a_pause_between_attempts_belongs_to_the_activity(
     assert (step.state, step.attempt) == (StepState.RETRYING, 1)
     assert step.due_at is not None
     assert step.due_at > test.host.clock.now()
-    await test.advance(timedelta(minutes=5))
+    await test.advance(timedelta(minutes=6))
     (step,) = (await watcher.next()).steps
     assert (step.state, step.attempt) == (StepState.FAILED, 2)
 
@@ -183,7 +183,7 @@ async def test_children_are_followed_with_their_own_steps(test: TestHost, bell: 
     assert aside.is_detached
     assert aside.run is not None
     assert described(aside.run) == [("fail", StepState.RETRYING)]
-    await test.advance(timedelta(minutes=5))
+    await test.advance(timedelta(minutes=6))
     run = await watcher.next()
     aside = next(step for step in run.steps if step.is_detached)
     assert aside.state is StepState.COMPLETED, "its own row says so, the caller's history does not"

@@ -1,0 +1,121 @@
+"""The command `tenuto` in processes of its own: with pipes, or on a terminal."""
+
+import errno
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+TENUTO = (sys.executable, "-m", "tenuto")
+
+
+def environment(**more: str) -> dict[str, str]:
+    """That of this process, without what changes output or settings."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("TENUTO_") and name not in {"FORCE_COLOR", "NO_COLOR", "COLUMNS"}
+    }
+    return {**kept, "PYTHONIOENCODING": "utf-8", **more}
+
+
+def tenuto(
+    folder: Path, *arguments: str, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [*TENUTO, *arguments],
+        cwd=folder,
+        env=environment(**(env or {})),
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        encoding="utf-8",
+        check=False,
+    )
+
+
+class Command:
+    """A command that is running; its output goes to files, so that it never blocks."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self._out = folder / f"{time.monotonic_ns()}.out"
+        self._err = self._out.with_suffix(".err")
+        with self._out.open("wb") as out, self._err.open("wb") as err:
+            self.process = subprocess.Popen(
+                [*TENUTO, *arguments],
+                cwd=folder,
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    @property
+    def out(self) -> str:
+        return self._out.read_text(encoding="utf-8")
+
+    @property
+    def err(self) -> str:
+        return self._err.read_text(encoding="utf-8")
+
+    def until(self, text: str) -> None:
+        """Wait until it has said something; the test's own timeout ends a wait in vain."""
+        while text not in self.out + self.err:
+            assert self.process.poll() is None, f"it ended: {self.out}\n{self.err}"
+            time.sleep(0.01)
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def end(self) -> int:
+        """Wait for its end; the exit code."""
+        return self.process.wait()
+
+
+def on_terminal(
+    folder: Path, *arguments: str, env: Mapping[str, str] | None = None
+) -> tuple[int, str]:
+    """Run a command on a terminal of 100 x 30; exit code and everything it wrote."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [*TENUTO, *arguments],
+        cwd=folder,
+        env=environment(
+            **{"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30", **(env or {})}
+        ),
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+    )
+    os.close(slave)
+    written = bytearray()
+    while True:
+        try:
+            part = os.read(master, 65_536)
+        except OSError as error:  # Linux says so at the end, others with an empty read
+            assert error.errno == errno.EIO  # noqa: PT017 - an end, not a failure under test
+            part = b""
+        if not part:
+            break
+        written += part
+    os.close(master)
+    return process.wait(), written.decode()
