@@ -14,10 +14,13 @@ from tenuto import (
     RuntimeStatus,
     Settings,
 )
+from tenuto.engine.ports import CommitBatch, CommitResult
 from tenuto.model.events import ExecutionStarted
-from tenuto.testing import TestHost
+from tenuto.storage.sqlite import SqliteStorage
+from tenuto.testing import RecordingObserver, TestHost
 from tests.integration.conftest import OpenHost
 from tests.support.histories import kinds, of_type
+from tests.support.waiting import until
 
 
 async def test_each_generation_has_a_fresh_history_and_execution_id(
@@ -305,6 +308,72 @@ async def test_an_endless_loop_without_waiting_is_stopped_by_its_limit(
     with pytest.raises(OrchestrationFailedError, match="generations_per_minute"):
         await handle.result()
     assert (await handle.status()).input == 20
+    assert [text.partition(",")[0] for _, text in test.problems] == [
+        "11 generations followed each other without a wait"
+    ]
+    test.problems.clear()
+
+
+class GatedStorage(SqliteStorage):
+    """A store whose commits wait until a test lets one more through."""
+
+    def __init__(self) -> None:
+        super().__init__(":memory:")
+        self.waiting = 0
+        self.gate = asyncio.Semaphore(0)
+
+    async def commit(self, batch: CommitBatch) -> CommitResult:
+        self.waiting += 1
+        await self.gate.acquire()
+        return await super().commit(batch)
+
+    def open_gate(self) -> None:
+        """Hold nothing back any more."""
+        for _ in range(1_000):
+            self.gate.release()
+
+
+async def test_an_end_in_the_next_batch_is_not_told_with_this_one_durable_before_visible(
+    app: App,
+) -> None:
+    """The last generation has ended in memory while the commit of the first is under way."""
+    store = GatedStorage()
+    observer = RecordingObserver()
+
+    @app.orchestrator
+    async def twice(ctx: Context, number: int) -> int:
+        await ctx.wait_for_external_event("next")
+        if number == 0:
+            ctx.continue_as_new(1)
+        return number
+
+    async with TestHost(app, storage=store, observer=observer) as test:
+        try:
+            client = test.host.client
+            store.gate.release()
+            handle = await client.start(twice, 0)
+            waiting = asyncio.create_task(client.wait(handle.instance_id))
+            events = []
+            for commits in (2, 2):
+                events.append(asyncio.create_task(client.raise_event(handle.instance_id, "next")))
+                await until(lambda commits=commits: store.waiting == commits)
+                for _ in range(20):
+                    await asyncio.sleep(0)  # turns go on in memory while the commit waits
+            resident = test.host.engine.residents.named(handle.instance_id)
+            assert resident is not None
+            assert resident.state.is_finished
+            store.gate.release()
+            await until(lambda: store.waiting == 3)
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert not waiting.done()
+            assert observer.ended == []
+            store.gate.release()
+            assert (await waiting).output == 1
+            assert len(observer.ended) == 1
+            await asyncio.gather(*events)
+        finally:
+            store.open_gate()
 
 
 async def test_a_loop_that_waits_runs_for_ever(app: App, open_host: OpenHost) -> None:

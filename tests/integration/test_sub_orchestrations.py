@@ -243,6 +243,8 @@ async def test_nesting_stops_at_the_limit_with_an_error_that_names_it(
         await test.run(deeper, 0)
     assert caught.value.failure.is_caused_by(LimitError)
     assert "nesting_depth" in str(caught.value.failure)
+    assert all("nesting_depth" in text for _, text in test.problems)  # the warning at half
+    test.problems.clear()
 
 
 async def test_a_child_is_retried_as_an_activity_is(app: App, test: TestHost) -> None:

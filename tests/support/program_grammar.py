@@ -30,10 +30,40 @@ _DEEPEST: Final = 4
 def grow_program(choose: Choose) -> Node:
     """A whole program: its style and its body."""
     style = ("async", "async", "async", "generator")[choose(4)]
-    branches = GENERATOR_BRANCHES if style == "generator" else BRANCHES
-    grower = _Grower(choose, branches)
-    body = {"op": "sequence", "at": 0, "parts": [grower.node(1) for _ in range(1 + choose(3))]}
-    return {"style": style, "body": body, "again": choose(8) == 1}
+    grower = _Grower(choose, GENERATOR_BRANCHES if style == "generator" else BRANCHES)
+    parts = [grower.node(1) for _ in range(1 + choose(5))]
+    body = {"op": "sequence", "at": 0, "parts": parts}
+    return {"style": style, "body": body, "again": choose(8) == 1, "sort": False}
+
+
+_ORDERED_OTHERWISE: Final[tuple[tuple[tuple[int, int], dict[str, str]], ...]] = (
+    ((3, 12), {"wait_for": "timeout", "every": "later"}),
+    ((3, 13), {"group": "gather", "semaphore": "lock", "condition": "gate"}),
+)
+"""What Pythons before these versions order otherwise than sessions do, and what to test instead."""
+
+
+def for_stock_loop(program: Node, python: tuple[int, int]) -> Node:
+    """The same program without what sessions alone have, or order otherwise than this Python."""
+    instead = {"as_completed": "gather"}  # it has no order of its own: it goes by address
+    for since, ops in _ORDERED_OTHERWISE:
+        if python < since:
+            instead |= ops
+    return {**program, "style": "async", "body": _for_stock(program["body"], instead), "sort": True}
+
+
+def _for_stock(node: Node, instead: dict[str, str]) -> Node:
+    changed = {**node, "op": instead.get(node["op"], node["op"])}
+    # No retries, no tasks of ours in a stock group, no events that expire.
+    simpler = {"retries": 0, "durable": False}
+    changed |= {key: value for key, value in simpler.items() if key in node}
+    if node["op"] == "event":
+        changed["seconds"] = None
+    if "body" in node:
+        changed["body"] = _for_stock(node["body"], instead)
+    if "parts" in node:
+        changed["parts"] = [_for_stock(part, instead) for part in node["parts"]]
+    return changed
 
 
 class _Grower:

@@ -31,15 +31,9 @@ ERRORS = (ValueError, KeyError, LookupError)
 _MODES = (asyncio.FIRST_COMPLETED, asyncio.ALL_COMPLETED, asyncio.FIRST_EXCEPTION)
 
 
-def orchestrator_of(program: Node, notes: Notes, *, sort: bool = False) -> Callable[..., Any]:
-    """The orchestrator that a program stands for.
-
-    Args:
-        program: What it does.
-        notes: Gets what happens, until it ends.
-        sort: Whether sets are gone through in the order of their members' making, for comparison
-            with loops whose sets have another order.
-    """
+def orchestrator_of(program: Node, notes: Notes) -> Callable[..., Any]:
+    """The orchestrator that a program stands for; ``notes`` gets what happens until it ends."""
+    sort = program["sort"]
 
     async def run_async(ctx: Any) -> object:
         actor = Actor(ctx, notes, sort=sort)
@@ -179,8 +173,8 @@ class Actor(_Notebook):
 
     async def do_gather(self, node: Node) -> list[Any]:
         first: list[Any] = [self.spawn(node["parts"][0])]
-        given = [*first, *self.parts(node, 1), *(first if node["twice"] else ())]
-        results = await asyncio.gather(*given, return_exceptions=node["keep"])
+        given = [*first, *self.parts(node, 1), *(first if node.get("twice") else ())]
+        results = await asyncio.gather(*given, return_exceptions=node.get("keep", False))
         return [shape(one) if isinstance(one, BaseException) else one for one in results]
 
     async def do_group(self, node: Node) -> list[Any]:

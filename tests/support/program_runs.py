@@ -44,7 +44,7 @@ Record: TypeAlias = dict[str, Any]
 SECOND = 1_000_000
 START = 1_767_225_600 * SECOND
 EXECUTION = "0123456789abcdef" * 2
-_MOST_TURNS = 12
+_MOST_TURNS = 16
 _LATE = 2
 """How many answers to given up work an environment delivers: they must change nothing."""
 
@@ -166,13 +166,13 @@ class Environment:
 
     def _answer_activity(self) -> Incoming:
         task_id = self._take(self.activities)
-        if self.choose(4) == 1:
+        if self.choose(8) == 1:
             return TaskFailed(task_id, self._failure())
         return TaskCompleted(task_id, self._value())
 
     def _answer_child(self) -> Incoming:
         task_id = self._take(self.children)
-        if self.choose(4) == 1:
+        if self.choose(8) == 1:
             return SubOrchestrationInstanceFailed(task_id, self._failure())
         return SubOrchestrationInstanceCompleted(task_id, self._value())
 

@@ -17,6 +17,8 @@ from tenuto.cli.wording import duration
 BAR: Final = 24
 """Width of the bars of time."""
 
+_GAP: Final = "  "
+
 
 class Glyphs(Struct, frozen=True):
     """The characters of a picture."""
@@ -103,16 +105,16 @@ def draw_items(root: Item, now: int, sheet: Sheet) -> Table:
     """The same of items that are folded already: many pictures may be drawn of one state."""
     lines = _lines(root, "", "", sheet.glyphs)
     shown = lines if len(lines) <= sheet.rows else lines[: max(sheet.rows - 1, 1)]
-    table = Table.grid(padding=(0, 2, 0, 0), expand=True)
+    table = Table.grid(expand=True)
     table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     table.add_column(no_wrap=True, justify="right")
-    table.add_column(no_wrap=True, width=sheet.bar)
+    if sheet.bar:
+        table.add_column(no_wrap=True, width=len(_GAP) + sheet.bar)
     for guides, item in shown:
-        table.add_row(
-            _label(guides, item, sheet),
-            Text(_time(item, now), "dim"),
-            _bar(item, root.begun_at, root.ended_at or now, sheet),
-        )
+        cells = [_label(guides, item, sheet), Text(f"{_GAP}{_time(item, now)}", "dim")]
+        if sheet.bar:
+            cells.append(_bar(item, root.begun_at, root.ended_at or now, sheet))
+        table.add_row(*cells)
     if hidden := len(lines) - len(shown):
         table.add_row(Text(f"{sheet.glyphs.ellipsis} {hidden} more lines", "dim"))
     return table
@@ -166,4 +168,4 @@ def _bar(item: Item, start: int, end: int, sheet: Sheet) -> Text:
     last = max(min(-((start - ended_at) * width // span), width), first + 1)
     idle = item.is_wait or item.state in {StepState.WAITING, StepState.RETRYING}
     glyph = sheet.glyphs.waiting_bar if idle else sheet.glyphs.bar
-    return Text(" " * first + glyph * (last - first), STYLES[item.state])
+    return Text(_GAP + " " * first + glyph * (last - first), STYLES[item.state])

@@ -465,7 +465,7 @@ class Engine:
             if self.answers:
                 self._acknowledge_all(taken)
             if turn.ending is not None:
-                self._release_ending(resident)
+                self._release_ending(resident, turn)
             elif turn.row_changed and _resumes(resident, turn):
                 self.take_work_up(resident)
             if resident.is_idle:
@@ -532,14 +532,16 @@ class Engine:
             if self.runner.cancel_activity(work):
                 self.running -= 1
 
-    def _release_ending(self, resident: Resident) -> None:
+    def _release_ending(self, resident: Resident, turn: Turn) -> None:
         """An execution is over: nobody waits for its activities any more."""
         state = resident.state
+        # With a next generation the state may be ahead, even finished, but not durable yet.
+        is_end = not turn.seed
         for task_id, work in list(resident.works.items()):
-            if state.is_finished or work.execution_id != state.execution_id:
+            if is_end or work.execution_id != state.execution_id:
                 self._cancel(work)
                 del resident.works[task_id]
-        if not state.is_finished:
+        if not is_end:
             return
         record = state.record()
         self.observer.instance_ended(record)

@@ -371,6 +371,12 @@ class Runner(Protocol):
         Returns True when it had not begun: then it never will, and no outcome comes.
         """
 
+    async def drain(self, seconds: float) -> bool:
+        """Begin nothing more and wait for what runs; False when something still does.
+
+        Outcomes are delivered meanwhile; attempts that had not begun have none.
+        """
+
     async def stop(self) -> None:
         """Stop running; attempts that are still going are abandoned without an outcome."""
 

@@ -198,13 +198,18 @@ class SessionLoop(asyncio.AbstractEventLoop):
 
         As in asyncio a task of its own loop runs its ``finally``, but only when the same happens in
         every replay: when its last reference went away in a turn. The cyclic collector comes at any
-        time; then the generator is kept and closed on discard, when it can decide nothing. (CPython
+        time; then the generator is kept and ended on discard, when it can decide nothing. (CPython
         marks an object as finalized before the collector's finalizer, after any other.)
         """
+        if self._owner is None:
+            return
+        self._abandoned.append(generator)
         if self.is_open and not gc.is_finalized(generator):
-            _closing = self.create_task(generator.aclose())
-        elif self._owner is not None:
-            self._abandoned.append(generator)
+            self.call_soon(self._close_generator, generator)
+
+    def _close_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
+        self._abandoned.remove(generator)
+        _closing = self.create_task(generator.aclose())
 
     # --- the part of asyncio's interface that makes sense here ---------------------------------
 

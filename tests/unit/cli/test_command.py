@@ -38,7 +38,7 @@ def test_help_loads_neither_the_commands_nor_what_draws() -> None:
         "import sys\n"
         "from tenuto.cli.command import run_command_line\n"
         "run_command_line(['--help'])\n"
-        "lazy = ('rich', 'tomllib', 'tenuto.cli.run', 'tenuto.cli.instances', 'tenuto.cli.view')\n"
+        "lazy = ('rich', 'tenuto.cli.run', 'tenuto.cli.instances', 'tenuto.cli.view')\n"
         "print([name for name in lazy if name in sys.modules])\n"
     )
     done = subprocess.run(
