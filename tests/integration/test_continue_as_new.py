@@ -354,9 +354,9 @@ async def test_an_end_in_the_next_batch_is_not_told_with_this_one_durable_before
             handle = await client.start(twice, 0)
             waiting = asyncio.create_task(client.wait(handle.instance_id))
             events = []
-            for commits in (2, 2):
+            for _ in range(2):
                 events.append(asyncio.create_task(client.raise_event(handle.instance_id, "next")))
-                await until(lambda commits=commits: store.waiting == commits)
+                await until(lambda: store.waiting == 2)
                 for _ in range(20):
                     await asyncio.sleep(0)  # turns go on in memory while the commit waits
             resident = test.host.engine.residents.named(handle.instance_id)

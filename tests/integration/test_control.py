@@ -25,6 +25,7 @@ from tenuto import (
 from tenuto.model.codec import decode_message
 from tenuto.model.messages import RaiseEvent
 from tenuto.testing import TestHost
+from tests.support.held import holding
 from tests.support.histories import kinds
 
 
@@ -619,50 +620,23 @@ async def test_clients_are_told_at_once_that_an_event_finds_nobody(test: TestHos
 
 
 async def test_durable_before_visible_a_refusal_is_told_only_when_its_reason_is_durable(
-    test: TestHost, commits: "Commits"
+    test: TestHost,
 ) -> None:
     """An event after the end is refused, but not before the end itself has been committed."""
     handle = await test.start("collect", 1)
     await test.idle()
-    commits.hold()
-    ending = asyncio.ensure_future(handle.terminate("end"))
-    refused = asyncio.ensure_future(handle.raise_event("item", 1))
-    await commits.wanted()
-    for _ in range(20):
-        await asyncio.sleep(0)
-    assert not ending.done()
-    assert not refused.done()
-    commits.release()
-    await ending
-    with pytest.raises(InstanceFinishedError):
-        await refused
-
-
-class Commits:
-    """Lets a test hold the store back in the middle of a commit."""
-
-    def __init__(self, test: TestHost) -> None:
-        self._storage = test.host.engine.storage
-        self._commit = self._storage.commit
-        self._free = asyncio.Event()
-        self._asked = asyncio.Event()
-
-    def hold(self) -> None:
-        async def held(batch: object) -> object:
-            self._asked.set()
-            await self._free.wait()
-            return await self._commit(batch)  # type: ignore[arg-type]
-
-        self._storage.commit = held  # type: ignore[method-assign,assignment]
-
-    def release(self) -> None:
-        del self._storage.commit
-        self._free.set()
-
-    async def wanted(self) -> None:
-        await self._asked.wait()
-
-
-@pytest.fixture
-def commits(test: TestHost) -> Commits:
-    return Commits(test)
+    async with holding(test.host.engine.storage, "commit", "before") as commit:
+        ending = asyncio.ensure_future(handle.terminate("end"))
+        refused = asyncio.ensure_future(handle.raise_event("item", 1))
+        await commit.arrived.wait()
+        late = asyncio.ensure_future(handle.raise_event("item", 2))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not ending.done()
+        assert not refused.done()
+        assert not late.done()
+        commit.let_go()
+        await ending
+        for one in (refused, late):
+            with pytest.raises(InstanceFinishedError):
+                await one

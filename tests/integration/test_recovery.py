@@ -7,14 +7,21 @@ deployments; ENGINE rules 16, 17, 22, 27.
 import asyncio
 from collections import Counter
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tenuto import (
     ActivityContext,
     App,
+    Client,
     Context,
+    Host,
     InstanceFilter,
+    InstanceFinishedError,
+    OrchestrationFailedError,
+    OrchestrationHandle,
     RetryPolicy,
     RuntimeStatus,
     StorageCorruptError,
@@ -22,8 +29,10 @@ from tenuto import (
     SubOrchestrationError,
 )
 from tenuto.engine.ports import InboxRow
+from tenuto.orchestration.session import Session
 from tenuto.storage.sqlite import SqliteStorage
 from tenuto.testing import CRASH_POINTS, CrashAt, TestHost
+from tests.support.held import holding
 from tests.support.histories import check_invariants, kinds
 
 
@@ -483,6 +492,110 @@ async def test_a_message_of_the_inbox_that_was_taken_twice_counts_once(test: Tes
     assert kinds(history).count("EventRaised") == 3
 
 
+async def test_exactly_once_turns_a_message_that_is_used_up_while_the_inbox_is_read(
+    app: App, tmp_path: Path
+) -> None:
+    """The page that the poll holds still shows it."""
+    url = f"sqlite:///{tmp_path / 'hub.db'}"
+    async with TestHost(app, storage=url) as test, Client.open(url) as outside:
+        handle = await test.start("collect", 2)
+        other = await test.start("collect", 1)
+        await test.advance(timedelta(seconds=5))
+        storage = test.host.engine.storage
+        async with holding(storage, "fetch_inbox", "after") as reading:
+            await outside.raise_event(handle.instance_id, "item", 1)
+            await asyncio.wait_for(reading.arrived.wait(), 10)
+            # Loaded for another reason, it finds the row in its inbox by itself.
+            await handle.suspend()
+            await handle.resume()
+            await until(test, handle, "EventRaised")
+            await test.advance(timedelta(seconds=5), with_activities=False)
+            reading.let_go()
+            await outside.raise_event(other.instance_id, "item", 3)
+            assert await outside.handle(other.instance_id).result() == [3]
+        await handle.raise_event("item", 2)
+        assert await handle.result() == [1, 2]
+        assert kinds(await test.client.history(handle.instance_id)).count("EventRaised") == 2
+
+
+async def until(test: TestHost, handle: OrchestrationHandle[object], kind: str) -> None:
+    async with asyncio.timeout(10):
+        while kind not in kinds(await test.client.history(handle.instance_id)):
+            await asyncio.sleep(0)
+
+
+async def test_an_instance_that_was_replaced_while_its_row_was_read_is_read_again(
+    test: TestHost,
+) -> None:
+    assert await test.run("summed", 2, instance_id="x") == 1
+    async with holding(test.host.engine.storage, "load_instances", "after") as reading:
+        asking = asyncio.ensure_future(test.client.raise_event("x", "item", 1))
+        await reading.arrived.wait()
+        # Meanwhile another instance takes the id, ends, and leaves memory.
+        replaced = await test.client.start("collect", 1, instance_id="x")
+        await replaced.terminate("enough")
+        reading.let_go()
+        with pytest.raises(InstanceFinishedError, match="Terminated"):
+            await asking
+    assert (await replaced.status()).output == "enough"
+
+
+async def test_a_turn_that_went_wrong_is_taken_again_from_history(
+    test: TestHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ENGINE rule 6; the turn before is still being committed when it happens."""
+    handle = await test.start("collect", 3)
+    await test.idle()
+    engine = test.host.engine
+    failures = [RuntimeError("of the engine's own")]
+    run_turn = Session.run_turn
+
+    def sometimes(session: Session, *arguments: Any, **named: Any) -> object:
+        if failures and not named.get("replaying"):
+            raise failures.pop()
+        return run_turn(session, *arguments, **named)
+
+    async with holding(engine.storage, "commit", "before") as commit:
+        first = asyncio.ensure_future(handle.raise_event("item", 1))
+        await commit.arrived.wait()
+        monkeypatch.setattr(Session, "run_turn", sometimes)
+        second = asyncio.ensure_future(handle.raise_event("item", 2))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not failures
+        commit.let_go()
+        await asyncio.gather(first, second)
+    await handle.raise_event("item", 3)
+    assert await handle.result() == [1, 2, 3]
+    assert ["tried again" in text for _, text in test.problems] == [True]
+    test.problems.clear()
+
+
+async def test_a_turn_that_keeps_going_wrong_fails_its_instance_alone(
+    test: TestHost, monkeypatch: pytest.MonkeyPatch, unreplayable: set[str]
+) -> None:
+    """Poison: given up after the second time, and the others go on."""
+    handle = await test.start("collect", 1, instance_id="poisoned")
+    other = await test.start("collect", 1)
+    await test.idle()
+    unreplayable.add("poisoned")
+    run_turn = Session.run_turn
+
+    def broken(session: Session, *arguments: Any, **named: Any) -> object:
+        if session.info.instance_id == "poisoned":
+            raise RuntimeError("of the engine's own")
+        return run_turn(session, *arguments, **named)
+
+    monkeypatch.setattr(Session, "run_turn", broken)
+    await asyncio.gather(handle.raise_event("item", 1), other.raise_event("item", 2))
+    with pytest.raises(OrchestrationFailedError, match="of the engine's own"):
+        await handle.result()
+    assert await other.result() == [2]
+    monkeypatch.undo()
+    assert [instance_id for instance_id, _ in test.problems] == ["poisoned"] * len(test.problems)
+    test.problems.clear()
+
+
 # --- graceful ends ------------------------------------------------------------------------------
 
 
@@ -510,8 +623,6 @@ async def test_a_graceful_stop_lets_running_activities_end_and_keeps_their_resul
 
 
 async def test_who_waits_at_a_host_that_stops_is_told(app: App) -> None:
-    from tenuto import Host
-
     host = Host(app, "sqlite://")
     await host.start()
     handle = await host.client.start("collect", 1)

@@ -27,11 +27,11 @@ from tests.support.replay_worker import record_of_seed
 _WORKER = "replay_worker.py"
 
 many = settings(
-    max_examples=150,
+    max_examples=250,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-_PER_PROCESS = 250
+_PER_PROCESS = 400
 _SEEDS = (0, 150)
 
 

@@ -24,6 +24,34 @@ BRANCHES: Final = (
 )  # fmt: skip
 GENERATOR_BRANCHES: Final = ("sequence", "first", "every", "try", "nested")
 
+_YES_OR_NO: Final = (False, True)
+_SECONDS: Final = (1, 2, 3, 0, None)
+_OPTIONS: Final[dict[str, tuple[tuple[str, tuple[Any, ...]], ...]]] = {
+    # Leaves. An activity that does not fail the whole is the usual case.
+    "activity": (("retries", (0, 0, 0, 1, 2)), ("typed", _YES_OR_NO)),
+    "sleep": (("seconds", (1, 2, 3, 60)),),
+    "timer": (("seconds", (1, 2, 3, 60)),),
+    "yield": (("times", (1, 2, 3)),),
+    "event": (("name", ("a", "B")), ("seconds", (None, None, 2))),
+    "raise": (("error", (0, 1, 2)),),
+    "child": (("id", (None, "chosen")),),
+    # Branches.
+    "gather": (("keep", _YES_OR_NO), ("twice", (False, False, True))),
+    "group": (("durable", (False, False, True)),),
+    "timeout": (("seconds", _SECONDS),),
+    "wait_for": (("seconds", _SECONDS),),
+    "shield": (("seconds", (1, 2, 3)), ("keep", _YES_OR_NO)),
+    "spawn": (("then", ("await", "cancel", "wait", "leave")),),
+    "wait": (("mode", (0, 1, 2)), ("seconds", (None, None, 2)), ("rest", (0, 1, 2))),
+    "semaphore": (("value", (1, 2)), ("bounded", _YES_OR_NO)),
+    "first": (("cancel", _YES_OR_NO),),
+    "queue": (("items", (1, 2, 3, 4)), ("size", (0, 1, 2)), ("consumers", (1, 2))),
+    "condition": (("notify", (1, 2, 3)), ("seconds", (None, 1))),
+    "as_completed": (("seconds", (None, None, 2)), ("form", (0, 1))),
+    "pages": (("take", (1, 2, 3)),),
+}
+"""What may be chosen for each kind of node; the first value is the simplest."""
+
 _DEEPEST: Final = 4
 
 
@@ -86,55 +114,18 @@ class _Grower:
 
     def leaf(self, ops: tuple[str, ...]) -> Node:
         op = ops[self.choose(len(ops))]
-        options: Node = {}
-        if op == "activity":
-            # One that does not fail the whole is the usual case.
-            options = {"retries": (0, 0, 0, 1, 2)[self.choose(5)], "typed": self.choose(4) == 1}
-        elif op in {"sleep", "timer"}:
-            options = {"seconds": (1, 2, 3, 60)[self.choose(4)]}
-        elif op == "yield":
-            options = {"times": 1 + self.choose(3)}
-        elif op == "event":
-            options = {"name": "aB"[self.choose(2)], "seconds": (None, None, 2)[self.choose(3)]}
-        elif op == "raise":
-            options = {"error": self.choose(3)}
-        elif op == "child":
-            options = {"id": (None, "chosen")[self.choose(2)]}
-        return {"op": op, "at": self.number(), **options}
+        return {"op": op, "at": self.number(), **self.chosen(op)}
+
+    def chosen(self, op: str) -> Node:
+        return {name: values[self.choose(len(values))] for name, values in _OPTIONS.get(op, ())}
 
     def several(self, depth: int) -> list[Node]:
         return [self.node(depth + 1) for _ in range(1 + self.choose(3))]
 
     def options(self, op: str, depth: int) -> Node:
-        choose = self.choose
-        if op in {"sequence", "lock", "barrier", "every"}:
-            options: Node = {}
-        elif op == "gather":
-            options = {"keep": choose(2) == 1, "twice": choose(4) == 1}
-        elif op == "group":
-            options = {"body": self.node(depth + 1), "durable": choose(3) == 1}
-        elif op in {"timeout", "wait_for"}:
-            options = {"seconds": (1, 2, 3, 0, None)[choose(5)]}
-        elif op == "shield":
-            options = {"seconds": 1 + choose(3), "keep": choose(2) == 1}
-        elif op == "spawn":
-            options = {"then": ("await", "cancel", "wait", "leave")[choose(4)]}
-        elif op == "wait":
-            options = {"mode": choose(3), "seconds": (None, None, 2)[choose(3)], "rest": choose(3)}
-        elif op == "semaphore":
-            options = {"value": 1 + choose(2), "bounded": choose(2) == 1}
-        elif op == "first":
-            options = {"cancel": choose(2) == 1}
-        elif op == "queue":
-            options = {"items": 1 + choose(4), "size": choose(3), "consumers": 1 + choose(2)}
-        elif op == "condition":
-            options = {"notify": 1 + choose(3), "seconds": (None, 1)[choose(2)]}
-        elif op == "as_completed":
-            options = {"seconds": (None, None, 2)[choose(3)], "form": choose(2)}
-        elif op == "pages":
-            options = {"take": 1 + choose(3)}
-        else:
-            options = {}
+        options = self.chosen(op)
+        if op == "group":
+            options["body"] = self.node(depth + 1)
         return {**options, "parts": self.parts(op, depth)}
 
     def parts(self, op: str, depth: int) -> list[Node]:

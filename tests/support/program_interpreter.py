@@ -4,6 +4,9 @@ The notes are what two runs of one program must agree on: every step of user cod
 with its value or its error.
 """
 
+# Values of programs may be anything.
+# ruff: noqa: ANN401
+
 import asyncio
 import contextvars
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
@@ -230,7 +233,8 @@ class Actor(_Notebook):
                     return await task
                 except asyncio.CancelledError as error:
                     return shape(error)
-        return None
+            case _:
+                return None
 
     # --- durable tasks by themselves ------------------------------------------------------------
 
@@ -381,10 +385,7 @@ class GeneratorActor(_Notebook):
             case "activity" | "timer" | "event" | "child" | "sleep":
                 return (yield self.durable(node))
             case "sequence":
-                values = []
-                for part in parts:
-                    values.append((yield from self.steps(part)))
-                return values
+                return (yield from self._sequence(parts))
             case "nested":
                 return (yield from self.steps(parts[0]))
             case "try":
@@ -401,4 +402,12 @@ class GeneratorActor(_Notebook):
                     for task in tasks:
                         task.cancel()
                 return [tasks.index(winner), (yield winner)]
-        return self.simple(node)
+            case _:
+                return self.simple(node)
+
+    def _sequence(self, parts: list[Node]) -> Steps:
+        values: list[Any] = []
+        for part in parts:
+            value = yield from self.steps(part)
+            values += [value]
+        return values

@@ -5,6 +5,9 @@ everything that a run must repeat: decisions to the letter, the custom status, t
 code. Tracebacks are left out, since they name lines of the interpreter's own library.
 """
 
+# Records and what is in them are JSON.
+# ruff: noqa: ANN401
+
 import json
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
@@ -130,6 +133,8 @@ class Environment:
                     self._give_up(task_id)
                 case ExecutionCompleted() | ContinueAsNew():
                     self.is_ended = True
+                case _:
+                    pass  # nobody answers
 
     def _give_up(self, task_id: int) -> None:
         if self.timers.pop(task_id, None) is None:

@@ -30,7 +30,7 @@ def other_pythons() -> dict[tuple[int, int], str]:
 
 def ask(
     python: str, script: str, request: object, *, timeout_seconds: float = 50, **environment: str
-) -> Any:
+) -> Any:  # noqa: ANN401 - JSON
     """Run a script of ``tests/support`` that reads JSON and writes JSON."""
     path = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
     asked = subprocess.run(

@@ -5,6 +5,9 @@ from a stock loop, whose timers are fired by hand, and must take the same steps.
 are numbered as a session numbers them, because asyncio keeps them in sets.
 """
 
+# Callbacks and results may be anything.
+# ruff: noqa: ANN401
+
 import asyncio
 import json
 import random
@@ -42,24 +45,26 @@ from tests.support.program_interpreter import Notes, orchestrator_of
 from tests.support.program_runs import EXECUTION, SECOND, Record, incoming_of
 
 
-class _Numbered:
+class _NumberedFuture(asyncio.Future[Any]):
     """Hashes by a counter of its loop."""
 
-    def __init__(self, *args: Any, loop: "StockLoop", **named: Any) -> None:
-        loop.numbers += 1
-        self.number = loop.numbers  # first: a stock task puts itself into a set at once
-        super().__init__(*args, loop=loop, **named)
+    def __init__(self, loop: "StockLoop") -> None:
+        self.number = loop.next_number()
+        super().__init__(loop=loop)
 
     def __hash__(self) -> int:
         return self.number
 
 
-class _NumberedFuture(_Numbered, asyncio.Future[Any]):
-    pass
+class _NumberedTask(asyncio.Task[Any]):
+    """The same; numbered first, since a stock task puts itself into a set at once."""
 
+    def __init__(self, coroutine: Any, loop: "StockLoop", **options: Any) -> None:
+        self.number = loop.next_number()
+        super().__init__(coroutine, loop=loop, **options)
 
-class _NumberedTask(_Numbered, asyncio.Task[Any]):
-    pass
+    def __hash__(self) -> int:
+        return self.number
 
 
 class StockLoop(asyncio.SelectorEventLoop):
@@ -74,7 +79,12 @@ class StockLoop(asyncio.SelectorEventLoop):
         self.timers: dict[int, asyncio.TimerHandle] = {}
         # Tasks whose errors nobody looks at are part of the game.
         self.set_exception_handler(lambda _loop, _context: None)
-        self.set_task_factory(lambda loop, coro, **named: _NumberedTask(coro, loop=loop, **named))  # type: ignore[arg-type, return-value]
+        factory: Any = lambda loop, coroutine, **options: _NumberedTask(coroutine, loop, **options)  # noqa: E731
+        self.set_task_factory(factory)
+
+    def next_number(self) -> int:
+        self.numbers += 1
+        return self.numbers
 
     def next_id(self) -> int:
         self.ids += 1
@@ -84,12 +94,16 @@ class StockLoop(asyncio.SelectorEventLoop):
         return (self.now - self.origin) / SECOND
 
     def create_future(self) -> asyncio.Future[Any]:
-        return _NumberedFuture(loop=self)
+        return _NumberedFuture(self)
 
-    def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:
+    def call_later(  # type: ignore[override]  # any callback
+        self, delay: float, callback: Any, *args: Any, context: Any = None
+    ) -> Any:
         return self._when(self.now + round(delay * SECOND), callback, args, context)
 
-    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Any:
+    def call_at(  # type: ignore[override]  # any callback
+        self, when: float, callback: Any, *args: Any, context: Any = None
+    ) -> Any:
         return self._when(self.origin + round(when * SECOND), callback, args, context)
 
     def _when(self, when: int, callback: Any, args: Sequence[Any], context: Any) -> Any:
@@ -213,6 +227,8 @@ class StockContext:
                 self._answer(timer_id, None)
             case EventRaised():
                 self._raise(event.name.casefold(), json.loads(event.input or "null"))
+            case _:
+                pass  # the start
 
     def _answer(self, task_id: int, value: object) -> None:
         # An id that is not known means that the loops went different ways: the notes tell where.
@@ -273,7 +289,7 @@ def _numbered_gather() -> Iterator[None]:
 
     def init(self: Any, children: Any, *, loop: StockLoop) -> None:
         before(self, children, loop=loop)
-        loop.numbers += 1
+        loop.next_number()
 
     with mock.patch.object(stock, "__init__", init):
         yield
