@@ -19,8 +19,12 @@ from tenuto import (
     Settings,
     TenutoError,
 )
+from tenuto.engine.ports import CommitBatch, CommitResult
+from tenuto.model.errors import StorageUnavailableError
 from tenuto.storage.sqlite import SqliteStorage
-from tenuto.testing import RecordingObserver, TestHost
+from tenuto.telemetry.log_observer import LogObserver
+from tenuto.testing import RecordingObserver, TestHost, driver
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -255,6 +259,70 @@ async def test_the_observer_remembers(app: App) -> None:
     assert sum(observer.commits) >= 1
     assert observer.storage_failures == []
     assert test.problems == []
+
+
+class FailingStorage(SqliteStorage):
+    """A store that cannot write for a number of times."""
+
+    failures = 3
+
+    async def commit(self, batch: CommitBatch) -> CommitResult:
+        if self.failures:
+            self.failures -= 1
+            raise StorageUnavailableError("disk full")
+        return await super().commit(batch)
+
+
+@pytest.mark.usefixtures("sleeper")
+async def test_time_passes_between_tries_of_a_store_that_does_not_work(app: App) -> None:
+    observer = RecordingObserver()
+    store = FailingStorage(":memory:")
+    async with TestHost(app, storage=store, observer=observer) as test:
+        starting = asyncio.create_task(test.start("sleep", 1))
+        await until(lambda: observer.storage_failures)
+        await test.idle()
+        assert not starting.done()
+        await test.advance(timedelta(seconds=10))
+        assert await (await starting).result() == "Hello Ada"
+    assert [str(error) for error in observer.storage_failures] == ["disk full"] * 3
+
+
+async def test_a_host_that_does_not_come_to_rest_is_told_with_the_way_out(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "_PATIENCE_SECONDS", 0.02)
+    release = asyncio.Event()
+
+    @app.activity
+    async def slow() -> None:
+        await release.wait()
+
+    @app.orchestrator
+    async def parent(ctx: Context) -> None:
+        await ctx.call_activity(slow)
+
+    async with TestHost(app) as test:
+        handle = await test.start(parent)
+        with pytest.raises(TenutoError, match=r"1 activities run.*with_activities=False"):
+            await test.advance(timedelta(hours=1))
+        release.set()
+        await handle.result()
+
+
+@pytest.mark.usefixtures("sleeper")
+async def test_the_client_of_a_test_host_has_everything_a_client_has(app: App) -> None:
+    async with TestHost(app, observer=LogObserver()) as test:
+        handle = await test.start("listen", instance_id="l")
+        await handle.suspend("a while")
+        await handle.resume()
+        await handle.raise_event("go", "now")
+        assert await handle.result() == "now"
+        assert [status.instance_id async for status in test.client.query()] == ["l"]
+        assert len(await test.client.history("l")) > 2
+        assert await test.client.purge("l")
+        assert await test.client.get_status("l") is None
+        await test.client.close()
+        assert test.problems == []
 
 
 def test_the_pytest_plugin_opens_and_closes_hosts(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from tenuto.engine.ports import Storage
 class Held:
     """A method of a store whose calls wait. ``arrived`` is set at the first of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, only_first: bool) -> None:
+        self._only_first = only_first
         self.arrived = asyncio.Event()
         self._free = asyncio.Event()
 
@@ -19,19 +20,20 @@ class Held:
         self._free.set()
 
     async def wait(self) -> None:
-        self.arrived.set()
-        await self._free.wait()
+        if not (self._only_first and self.arrived.is_set()):
+            self.arrived.set()
+            await self._free.wait()
 
 
 @asynccontextmanager
 async def holding(
-    storage: Storage, method: str, when: Literal["before", "after"]
+    storage: Storage, method: str, when: Literal["before", "after"], *, only_first: bool = False
 ) -> AsyncIterator[Held]:
     """Hold calls before they are carried out, or with their result in hand."""
-    held = Held()
+    held = Held(only_first=only_first)
     inner = getattr(storage, method)
 
-    async def slow(*arguments: Any) -> Any:
+    async def slow(*arguments: Any) -> Any:  # noqa: ANN401 - of whatever method
         if when == "before":
             await held.wait()
         result = await inner(*arguments)

@@ -15,7 +15,7 @@ INTERRUPTED = 130
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 
-instances = GuessingGroup(
+instances: GuessingGroup = GuessingGroup(
     "instances",
     [
         LazyCommand("list", "tenuto.cli.instances:list_", "List instances, newest first."),
@@ -25,7 +25,7 @@ instances = GuessingGroup(
     help="Look at the instances in a store, also while a host runs on it.",
     context_settings=_HELP,
 )
-tenuto = GuessingGroup(
+tenuto: GuessingGroup = GuessingGroup(
     "tenuto",
     [LazyCommand("run", "tenuto.cli.run:run", "Run an orchestration and watch it."), instances],
     help="Durable functions for Python: run orchestrations and look at them.",

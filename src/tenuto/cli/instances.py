@@ -14,7 +14,7 @@ from tenuto.cli.arguments import since
 from tenuto.cli.documents import encoded, history_document, instance_document, run_document
 from tenuto.cli.drawing import Sheet, draw
 from tenuto.cli.follow import Follower
-from tenuto.cli.report import event_table, facts, instance_table
+from tenuto.cli.report import event_table, fact_table, instance_table
 from tenuto.cli.steps import Run
 from tenuto.cli.wording import failure_lines
 from tenuto.engine.ports import InstancePage, InstanceQuery, Storage
@@ -111,13 +111,13 @@ def show(instance_id: str, storage: str | None, *, as_json: bool) -> None:
     if as_json:
         terminal.say(encoded(run_document(run)))
         return
-    output = terminal.console(width=_WIDTH)
+    output = terminal.console()
     terminal.show(output, Text(instance_id, "bold"))
-    for name, text in facts(run):
-        terminal.show(output, Text.assemble((f"  {name:<14}", "dim"), text))
+    terminal.show(output, fact_table(run))
     terminal.say("")
-    sheet = Sheet(glyphs=terminal.glyphs_for(output), rows=_MOST_ROWS)
-    terminal.show(output, draw(run, _now(), sheet))
+    picture = terminal.console(width=_WIDTH)
+    sheet = Sheet(glyphs=terminal.glyphs_for(picture), rows=_MOST_ROWS)
+    terminal.show(picture, draw(run, _now(), sheet))
     if run.record.failure is not None:
         terminal.say("")
         for line in failure_lines(run.record.failure):

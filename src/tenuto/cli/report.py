@@ -46,6 +46,16 @@ def instance_table(records: Sequence[InstanceRecord], now: int, glyphs: Glyphs) 
     return table
 
 
+def fact_table(run: Run) -> Table:
+    """What there is to say of an instance, one line for each."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for name, text in facts(run):
+        table.add_row(f"  {name}", Text(text))
+    return table
+
+
 def facts(run: Run) -> list[tuple[str, str]]:
     """What there is to say of an instance, beside its steps."""
     record = run.record

@@ -80,7 +80,7 @@ def _settings(storage: str | None) -> LoadedSettings:
     loaded = load_settings(storage=storage, given_as="option --{}")
     if loaded.sources["guard_every"] != DEFAULT:
         return loaded
-    # Who watches a run is writing it: every mistake of an orchestrator is worth its price here.
+    # A person looks at this run, so the guard looks at every turn (ENGINE rule 8).
     watched = structs.replace(loaded.values, guard_every=1)
     return structs.replace(loaded, values=watched)
 

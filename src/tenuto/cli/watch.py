@@ -58,7 +58,7 @@ class Watcher:
         self._clock = host.clock
         self._app = host.app
         self._limits = host.settings.limits
-        self.follower = Follower(host.engine.storage, root_id, most=most)
+        self.follower: Follower = Follower(host.engine.storage, root_id, most=most)
         self._changed: set[str] = set()
         self._moved = asyncio.Event()
         self._pause = 0.0

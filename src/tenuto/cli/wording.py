@@ -1,7 +1,9 @@
 """How times, durations and foreign text are written for people. Pure."""
 
+import os
 import re
 from datetime import datetime
+from pathlib import Path
 from typing import Final, Literal
 
 from tenuto.model.failure import FailureDetails
@@ -82,5 +84,19 @@ def failure_lines(failure: FailureDetails) -> list[str]:
         lines.append(prefix + failure_text(link))
         stack = link.stack_trace or stack
         link = link.inner_failure
-    frames = [line for line in visible(stack or "").splitlines() if line.startswith("  ")]
-    return lines + frames
+    return lines + _frames(visible(stack or ""))
+
+
+def _frames(stack: str) -> list[str]:
+    """The lines of a traceback that show code; of ours only when there are no others."""
+    frames: list[list[str]] = []
+    for line in stack.splitlines():
+        if line.startswith('  File "'):
+            frames.append([line])
+        elif line.startswith("    ") and frames:
+            frames[-1].append(line)
+    users = [frame for frame in frames if not frame[0].startswith(f'  File "{_OURS}')]
+    return [line for frame in users or frames for line in frame]
+
+
+_OURS: Final = f"{Path(__file__).parent.parent}{os.sep}"

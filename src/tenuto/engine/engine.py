@@ -572,7 +572,7 @@ class Engine:
         state = resident.state
         if self.residents.get(state.iid) is resident:
             self._close(resident)
-            self.let_go(resident)
+            self.residents.remove(resident)
             if state.depth:
                 self.partition_for(state.instance_id).count_child(state.root_id, -1)
             self.fail_child(state, f"instance id {state.instance_id!r} is taken")
@@ -640,12 +640,7 @@ class Engine:
         self._close(resident)
         for message in resident.held:
             self.delivered.discard(message.message_id)
-        self.let_go(resident)
-
-    def let_go(self, resident: Resident) -> None:
-        """Take an instance out of memory; what is being read of it now may be too old."""
         self.residents.remove(resident)
-        self.loader.distrust(resident.state.iid)
 
     def _sweep_soon(self) -> None:
         if not self._sweep_scheduled:

@@ -45,8 +45,6 @@ class Loader:
         self._on_failed = on_failed
         self._by_iid: dict[int, list[Message]] = {}
         self._by_id: dict[str, list[Message]] = {}
-        self._reading: set[int] = set()
-        self._distrusted: set[int] = set()
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -67,11 +65,6 @@ class Loader:
         if message is not None:
             waiting.append(message)
         self._begin()
-
-    def distrust(self, iid: int) -> None:
-        """This instance has just left memory: if it is being read, that must be done again."""
-        if iid in self._reading:
-            self._distrusted.add(iid)
 
     def take(self, state: InstanceState) -> list[Message]:
         """Take out what waits here for an instance that is in memory now, in its order."""
@@ -113,23 +106,16 @@ class Loader:
         iids = list(self._by_iid)[:CHUNK]
         if not iids:
             return
-        self._reading = set(iids)
-        try:
-            loaded = {one.record.iid: one for one in await self._storage.load_instances(iids)}
-            for iid in iids:
-                if iid in self._distrusted:
-                    continue  # it stays wanted
-                messages = self._by_iid.pop(iid, [])
-                if iid not in loaded:
-                    self._on_missing(iid, messages)
-                    continue
-                try:
-                    self._on_loaded(loaded[iid], messages)
-                except Exception as error:  # noqa: BLE001 - one that is damaged must not stop the others
-                    self._on_damaged(iid, messages, error)
-        finally:
-            self._reading.clear()
-            self._distrusted.clear()
+        loaded = {one.record.iid: one for one in await self._storage.load_instances(iids)}
+        for iid in iids:
+            messages = self._by_iid.pop(iid, [])
+            if iid not in loaded:
+                self._on_missing(iid, messages)
+                continue
+            try:
+                self._on_loaded(loaded[iid], messages)
+            except Exception as error:  # noqa: BLE001 - one that is damaged must not stop the others
+                self._on_damaged(iid, messages, error)
 
     async def _resolve_names(self) -> None:
         names = list(self._by_id)[:CHUNK]

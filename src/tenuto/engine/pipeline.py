@@ -45,6 +45,7 @@ class CommitPipeline:
     ) -> None:
         self.batch = Batch()
         self.unavailable: StorageError | None = None
+        self.is_pausing = False
         self._storage = storage
         self._clock = clock
         self._observer = observer
@@ -177,9 +178,11 @@ class CommitPipeline:
         )
 
     async def _pause(self, seconds: float) -> None:
+        self.is_pausing = True
         over = asyncio.Event()
         handle = self._clock.call_at(self._clock.now() + round(seconds * 1_000_000), over.set)
         try:
             await over.wait()
         finally:
             handle.cancel()
+            self.is_pausing = False

@@ -165,7 +165,7 @@ class Starts:
             asyncio.get_running_loop().call_soon(self._look_up, request, answer)
         else:
             if resident is not None:
-                self._engine.let_go(resident)
+                self._engine.residents.remove(resident)
             self._create(request, answer, record)
             self._decided(request)
 

@@ -36,10 +36,10 @@ class EngineDriver:
     def is_quiet(self, *, with_activities: bool = True) -> bool:
         """Whether nothing can happen before time moves or somebody asks for something."""
         engine = self._engine
+        if engine.pipeline.is_pausing:
+            return True  # between two tries of a commit: time must pass
         if self.open_requests:
             return False
-        if engine.pipeline.unavailable is not None:
-            return True  # between two tries of a commit: time must pass
         if with_activities:
             return engine.is_idle
         return engine.is_settled and engine.starts.is_idle and not engine.reads

@@ -6,7 +6,7 @@ from msgspec import structs
 from rich.console import Console, RenderableType
 
 from tenuto.cli.drawing import ASCII, UNICODE
-from tenuto.cli.report import event_table, facts, instance_table, waits_for
+from tenuto.cli.report import event_table, fact_table, facts, instance_table, waits_for
 from tenuto.cli.steps import Waits, run_of
 from tenuto.model.events import (
     ExecutionCompleted,
@@ -61,6 +61,14 @@ def test_the_facts_are_those_that_there_are() -> None:
     assert (found["version"], found["tags"], found["input"]) == ("2", "a=b", '{"x": 1}')
     assert (found["output"], found["custom status"]) == ('"done"', '"half"')
     assert "waits for" not in found
+
+
+def test_a_long_fact_stays_in_its_column() -> None:
+    long = structs.replace(record(), input='"' + "x" * 100 + '"')
+    lines = text_of(fact_table(run_of(long, [], Waits())), width=60)
+    assert lines[0].split() == ["status", "Running"]
+    assert sum(line.count("x") for line in lines) == 100
+    assert {line[:11].strip() for line in lines if "x" in line} == {"input", ""}
 
 
 def test_what_it_waits_for_is_named() -> None:

@@ -118,9 +118,10 @@ async def test_a_watched_run_is_read_anew_when_it_has_moved_on(
 async def test_waiting_costs_nothing_nobody_looks_while_nothing_happens(
     test: TestHost, bell: CommitBell
 ) -> None:
-    await test.start(approval, "Oslo", instance_id="a-1")
+    await test.start(forever, 0, instance_id="f-1")
     await test.idle()
-    watcher = await watch(test, bell, "a-1")
+    watcher = await watch(test, bell, "f-1")
+    assert test.host.engine.residents.named("f-1") is not None, "still in memory"
     await test.start(approval, "Rome", instance_id="not-ours")
     await test.idle()
     with pytest.raises(TimeoutError):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tenuto.cli import wording
 from tenuto.cli.wording import (
     duration,
     failure_lines,
@@ -92,3 +93,11 @@ def test_a_failure_shows_its_causes_and_the_lines_of_the_last_that_has_some() ->
         "A: b",
         "caused by C: d",
     ]
+
+
+def test_our_own_lines_of_a_traceback_are_left_out_unless_there_are_no_others() -> None:
+    ours = f'  File "{wording.__file__}", line 1, in refuse\n    raise error\n'
+    theirs = '  File "/home/ada/travel.py", line 2, in book\n    now()\n    ^^^^^\n'
+    both = failure_lines(FailureDetails("A", "b", f"Traceback:\n{ours}{theirs}{ours}A: b\n"))
+    assert both[1:] == theirs.splitlines()
+    assert failure_lines(FailureDetails("A", "b", ours))[1:] == ours.splitlines()

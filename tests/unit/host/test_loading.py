@@ -124,6 +124,21 @@ def test_of_two_apps_the_named_one_or_that_of_the_orchestrator_is_taken(write: W
     )
 
 
+def test_of_two_apps_with_orchestrators_of_one_name_that_of_the_function_is_taken(
+    write: Write,
+) -> None:
+    other = """
+other = App()
+
+async def another(ctx: Context) -> None: ...
+
+another_trip = other.orchestrator(name="book_trip")(another)
+"""
+    write("travel.py", TRAVEL + other)
+    assert load_app("travel.py:another_trip").app is load_app("travel.py:other").app
+    assert load_app("travel.py:book_trip").app is load_app("travel.py:app").app
+
+
 def test_a_file_named_like_a_known_module_is_still_the_file(write: Write) -> None:
     import json
 

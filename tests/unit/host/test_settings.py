@@ -13,9 +13,7 @@ from tenuto.model.errors import SettingsError
 from tenuto.model.limits import Limits, limit_error
 
 
-def load(
-    folder: Path, environment: dict[str, str] | None = None, **given: Any
-) -> LoadedSettings:
+def load(folder: Path, environment: dict[str, str] | None = None, **given: Any) -> LoadedSettings:
     return load_settings(folder=folder, environment=environment or {}, **given)
 
 
