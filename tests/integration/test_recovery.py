@@ -28,6 +28,7 @@ from tenuto import (
     SubOrchestrationError,
 )
 from tenuto.engine.ports import InboxRow
+from tenuto.model.events import SubOrchestrationInstanceCreated
 from tenuto.orchestration.session import Session
 from tenuto.storage.sqlite import SqliteStorage
 from tenuto.testing import CRASH_POINTS, CrashAt, TestHost
@@ -64,6 +65,19 @@ def storage_of(test: TestHost) -> SqliteStorage:
     storage = test.host.engine.storage
     assert isinstance(storage, SqliteStorage)
     return storage
+
+
+def commit_before_the_next_turn(test: TestHost) -> None:
+    """Turns wait a little, and what is there is committed, so that no two turns share a commit."""
+    engine = test.host.engine
+    schedule_pump = engine.schedule_pump
+    loop = asyncio.get_running_loop()
+
+    def schedule_later() -> None:
+        engine.pipeline.kick()
+        loop.call_later(0.001, schedule_pump)
+
+    engine.schedule_pump = schedule_later  # type: ignore[method-assign]
 
 
 # --- activities ---------------------------------------------------------------------------------
@@ -375,15 +389,53 @@ async def test_exactly_once_turns_a_family_is_cut_off_at_every_commit(
     assert crashes >= 5
 
 
+async def test_a_child_whose_row_is_committed_before_its_first_turn_recovers(
+    app: App, test: TestHost
+) -> None:
+    @app.orchestrator
+    async def parent(ctx: Context) -> list[int]:
+        child = ctx.call_sub_orchestrator("collect", 2, instance_id=f"{ctx.execution_id}-child")
+        return list(await child)
+
+    commit_before_the_next_turn(test)
+    handle = await test.start(parent)
+    await until(test, handle, "SubOrchestrationInstanceCreated")
+    (child,) = [
+        event.instance_id
+        for event in await test.client.history(handle.instance_id)
+        if isinstance(event, SubOrchestrationInstanceCreated)
+    ]
+    await until(test, test.client.handle(child), "ExecutionStarted")
+    status = await test.client.handle(child).status()
+    assert status.runtime_status is RuntimeStatus.RUNNING
+    await test.client.raise_event(child, "item", 1)
+    await test.crash()
+    assert (await test.client.handle(child).status()).runtime_status is RuntimeStatus.RUNNING
+    await test.client.raise_event(child, "item", 2)
+    assert await handle.result() == [1, 2]
+
+
+async def test_exactly_once_turns_a_request_to_replace_is_used_up_with_the_turn_it_leads_to(
+    app: App, tmp_path: Path
+) -> None:
+    """Asked for from outside, and the host is cut off at its next commit."""
+    url = f"sqlite:///{tmp_path / 'hub.db'}"
+    crash = CrashAt("after_commit", 10**9)
+    async with (
+        TestHost(app, storage=url, observer=crash) as test,
+        Client.open(url, app) as outside,
+    ):
+        assert await test.run("summed", 2, instance_id="x") == 1
+        commit_before_the_next_turn(test)
+        crash.hits_left = 1
+        starting = asyncio.ensure_future(outside.start("summed", 3, instance_id="x"))
+        await asyncio.wait_for(crash.happened(), 10)
+        await test.crash()
+        handle = await asyncio.wait_for(starting, 10)
+        assert await handle.result() == 3
+
+
 # --- generations --------------------------------------------------------------------------------
-
-
-def commit_before_the_next_turn(test: TestHost) -> None:
-    """Turns wait a little, so that none shares a commit with the one before."""
-    engine = test.host.engine
-    schedule_pump = engine.schedule_pump
-    loop = asyncio.get_running_loop()
-    engine.schedule_pump = lambda: loop.call_later(0.001, schedule_pump)  # type: ignore[method-assign, assignment]
 
 
 async def test_exactly_once_turns_continue_as_new_is_cut_between_generations(app: App) -> None:

@@ -26,5 +26,5 @@ class ForgetfulObserver(RecordingObserver):
         engine = self.engine()
         for resident in list(engine.residents.oldest()):
             if resident.session is not None and not resident.in_flight and not resident.is_queued:
-                engine._close(resident)
+                engine.retention.close(resident)
                 self.forgotten += 1

@@ -109,7 +109,9 @@ class Arrivals:
                 self._on_the_way.remove(message.message_id)
                 batch.consume(message.message_id)
                 if isinstance(message, RaiseEvent):
-                    engine.bury(message, str(key), f"instance {key!r} does not exist", batch)
+                    engine.booking.bury(
+                        message, str(key), f"instance {key!r} does not exist", batch
+                    )
         engine.schedule_pump()
 
     def damaged(self, key: int, messages: list[Message], error: Exception) -> None:
@@ -156,7 +158,7 @@ class Arrivals:
         self._arrive(resident, messages)
         self.gather(resident)
         if not resident.inbox and resident.is_idle:
-            engine.settle(resident)
+            engine.retention.settle(resident)
 
     def _admit(self, loaded: LoadedInstance) -> "Resident":
         engine = self._engine
@@ -183,7 +185,7 @@ class Arrivals:
             resident.inbox[:0] = self._openings(state, loaded, now)
         if not state.is_suspended:
             resident.inbox.extend(due_timers(state, now))
-            self._engine.take_work_up(resident)
+            self._engine.release.take_work_up(resident)
 
     def _openings(self, state: InstanceState, loaded: LoadedInstance, now: int) -> list[Message]:
         if state.generation and loaded.previous_turn is not None:

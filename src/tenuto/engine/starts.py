@@ -113,7 +113,7 @@ class Starts:
         def answer(error: TenutoError | None) -> None:
             if error is not None:
                 self._consume(message.message_id)
-                self._engine.fail_child(_fresh_state(request, self._engine), str(error))
+                self._engine.booking.fail_child(_fresh_state(request, self._engine), str(error))
 
         self.request(request, answer)
 
@@ -251,7 +251,7 @@ class Starts:
             if state.scheduled_at is not None and state.scheduled_at > engine.clock.now():
                 engine.arm(state, state.scheduled_at)
                 if resident.is_idle:
-                    engine.settle(resident)
+                    engine.retention.settle(resident)
             elif state.next_turn == 0:
                 engine.deliver(resident, Start(event=start_event(state, PYTHON)))
 

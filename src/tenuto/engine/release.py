@@ -1,0 +1,185 @@
+"""Release: what happens once a batch is durable, and never before.
+
+Owns the effects: activities start, timers are armed, clients and waiters hear
+(``durable_before_visible``). Must never be reached by a batch that the store has not taken.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tenuto.engine.batch import Batch
+from tenuto.engine.effects import work_of
+from tenuto.engine.ports import (
+    ActivityWork,
+    CommitResult,
+)
+from tenuto.engine.resident import Resident
+from tenuto.engine.turn import Turn
+from tenuto.model.events import (
+    ExecutionResumed,
+    TaskCanceled,
+    TaskScheduled,
+    TimerCreated,
+)
+from tenuto.model.messages import (
+    Message,
+    Start,
+    TaskResult,
+)
+from tenuto.model.status import RuntimeStatus
+
+if TYPE_CHECKING:
+    from tenuto.engine.engine import Engine
+
+
+class Release:
+    """Releases the effects of committed batches of an engine."""
+
+    def __init__(self, engine: "Engine") -> None:
+        self._engine = engine
+
+    def committed(self, batch: Batch, result: CommitResult) -> None:
+        """A batch is durable: let its effects out, in the order of its turns."""
+        engine = self._engine
+        works: list[ActivityWork] = []
+        refused = result.refused
+        for resident, turn in batch.turns:
+            resident.in_flight -= 1
+            taken = turn.inbox.taken
+            engine.forget(taken)
+            if refused and resident.state.iid in refused:
+                self._drop_refused(resident, taken)
+                continue
+            if turn.logs:
+                _show(turn.logs)
+            if turn.actions and not engine.is_draining:
+                self._release_actions(resident, turn, works)
+            if engine.answers:
+                self._acknowledge_all(taken)
+            if turn.ending is not None:
+                self._release_ending(resident, turn)
+            elif turn.row_changed and _resumes(resident, turn):
+                self.take_work_up(resident)
+            if resident.is_idle:
+                engine.retention.settle(resident)
+            elif resident.inbox and not resident.in_flight:
+                engine.make_ready(resident)
+        if works:
+            engine.start_works(works)
+        self._release_rest(batch, result)
+        if engine.has_ready:
+            engine.schedule_pump()
+
+    def _release_rest(self, batch: Batch, result: CommitResult) -> None:
+        """What a batch means besides its turns: starts, answers to clients, messages."""
+        engine = self._engine
+        for resident, decide in batch.starts:
+            resident.in_flight -= 1
+            is_free = resident.state.iid not in result.refused
+            if not is_free:
+                self._drop_refused(resident, ())
+            decide(is_free)
+        for acknowledge in batch.acknowledge:
+            acknowledge()
+        for row in batch.to_route:
+            engine.arrivals.route(row)
+
+    def _acknowledge_all(self, taken: Sequence[Message]) -> None:
+        engine = self._engine
+        for message in taken:
+            if message.message_id:
+                answer = engine.answers.pop(message.message_id, None)
+                if answer is not None:
+                    answer(None)
+
+    def _release_actions(self, resident: Resident, turn: Turn, works: list[ActivityWork]) -> None:
+        engine = self._engine
+        state = resident.state
+        is_current = turn.generation == state.generation and not state.is_finished
+        for action in turn.actions:
+            if isinstance(action, TaskScheduled):
+                open_activity = state.work.activities.get(action.event_id)
+                if is_current and open_activity is not None:
+                    works.append(work_of(state, open_activity))
+                    resident.works[action.event_id] = works[-1]
+            elif isinstance(action, TimerCreated):
+                if is_current and action.event_id in state.work.timers:
+                    engine.arm(state, action.fire_at)
+            elif isinstance(action, TaskCanceled):
+                work = resident.works.pop(action.task_id, None)
+                if work is not None:
+                    engine.cancel_work(work)
+
+    def _release_ending(self, resident: Resident, turn: Turn) -> None:
+        """An execution is over: nobody waits for its activities any more."""
+        engine = self._engine
+        state = resident.state
+        # With a next generation the state may be ahead, even finished, but not durable yet.
+        is_end = not turn.seed
+        for task_id, work in list(resident.works.items()):
+            if is_end or work.execution_id != state.execution_id:
+                engine.cancel_work(work)
+                del resident.works[task_id]
+        if not is_end:
+            return
+        record = state.record()
+        engine.observer.instance_ended(record)
+        for waiter in engine.waiters.pop(record.instance_id, ()):
+            waiter(record)
+
+    def take_work_up(self, resident: Resident) -> None:
+        """Start open activities that are not running, and arm open timers."""
+        engine = self._engine
+        state = resident.state
+        missing = [
+            work_of(state, open_activity)
+            for task_id, open_activity in state.work.activities.items()
+            if task_id not in resident.works and not _is_answered(resident, open_activity.sequence)
+        ]
+        if not engine.is_draining:
+            for work in missing:
+                resident.works[work.task_id] = work
+            if missing:
+                engine.start_works(missing)
+        for fire_at in state.work.timers.values():
+            engine.arm(state, fire_at)
+
+    def _drop_refused(self, resident: Resident, taken: Sequence[Message]) -> None:
+        """The id was taken by another process between our look and our commit.
+
+        What was sent to the id is for whoever stands under it; its rows are still in the store.
+        """
+        engine = self._engine
+        state = resident.state
+        if engine.residents.get(state.iid) is resident:
+            engine.retention.close(resident)
+            engine.residents.remove(resident)
+            if state.depth:
+                engine.partition_for(state.instance_id).count_child(state.root_id, -1)
+            engine.booking.fail_child(state, f"instance id {state.instance_id!r} is taken")
+        engine.forget(resident.held)
+        engine.forget(resident.inbox)
+        for message in (*taken, *resident.held, *resident.inbox):
+            if message.message_id and not isinstance(message, Start):
+                engine.arrivals.dispatch(state.instance_id, message)
+        resident.held = []
+        resident.inbox = []
+
+
+def _resumes(resident: Resident, turn: Turn) -> bool:
+    return resident.state.status is RuntimeStatus.RUNNING and any(
+        isinstance(event, ExecutionResumed) for event in turn.inbox.incoming
+    )
+
+
+def _is_answered(resident: Resident, sequence: int) -> bool:
+    return any(
+        isinstance(message, TaskResult) and message.sequence == sequence
+        for message in (*resident.inbox, *resident.held)
+    )
+
+
+def _show(records: Sequence[logging.LogRecord]) -> None:
+    for record in records:
+        logging.getLogger(record.name).handle(record)

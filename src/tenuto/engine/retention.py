@@ -1,0 +1,129 @@
+"""Retention: who stays in memory, with or without a live session.
+
+Owns the live sessions (opened, rebuilt by replay, closed), their bounds, and the unloading of what
+only waits (``waiting_costs_nothing``, ENGINE rule 26).
+"""
+
+from typing import TYPE_CHECKING
+
+from tenuto.engine.ports import (
+    Session,
+)
+from tenuto.engine.resident import Resident
+from tenuto.model.codec import decode_turn
+from tenuto.model.execution import execution_info
+
+if TYPE_CHECKING:
+    from tenuto.engine.engine import Engine
+
+_SOON = 1_000_000
+
+
+class Retention:
+    """Decides for an engine which instances and sessions stay."""
+
+    def __init__(self, engine: "Engine") -> None:
+        self._engine = engine
+        self._sessions = 0
+        self._session_bytes = 0
+        self._sweep_scheduled = False
+
+    def session(self, resident: Resident) -> Session:
+        """The live session of an instance: as it is, fresh, or rebuilt from its history."""
+        engine = self._engine
+        if resident.session is None:
+            info = execution_info(resident.state, engine.options.limits)
+            if resident.state.next_turn == 0:
+                resident.session = engine.runner.open_session(info)
+            else:
+                turns = [decode_turn(turn) for turn in resident.recorded or ()]
+                resident.session = engine.runner.replay_session(info, turns)
+                resident.recorded = None
+            self._sessions += 1
+            self._session_bytes += resident.size
+        return resident.session
+
+    def close(self, resident: Resident) -> None:
+        """Discard the live session, if there is one (ENGINE rule 5)."""
+        engine = self._engine
+        if resident.session is not None:
+            self._sessions -= 1
+            self._session_bytes -= resident.size
+            before, engine.busy_with = engine.busy_with, resident
+            refused = resident.close_session()
+            engine.busy_with = before
+            if refused:
+                engine.observer.problem(
+                    resident.state.instance_id,
+                    "a coroutine refused to end when its session was discarded; it is kept",
+                )
+        resident.recorded = None
+
+    def settle(self, resident: Resident) -> None:
+        """Unload what only waits (ENGINE rule 26)."""
+        engine = self._engine
+        state = resident.state
+        if state.is_finished or state.is_suspended:
+            self.unload(resident)
+            return
+        wake_at = state.work.wake_at()
+        if state.next_turn == 0:
+            wake_at = state.scheduled_at
+        if wake_at is None or state.work.children:
+            self._sweep_soon()
+        elif wake_at > engine.clock.now() + _SOON:
+            self.unload(resident)
+
+    def unload(self, resident: Resident) -> None:
+        """Take an instance out of memory; everything of it is in the store."""
+        engine = self._engine
+        self.close(resident)
+        for message in resident.held:
+            engine.delivered.discard(message.message_id)
+        engine.residents.remove(resident)
+
+    def _sweep_soon(self) -> None:
+        engine = self._engine
+        if not self._sweep_scheduled:
+            self._sweep_scheduled = True
+            engine.clock.call_at(engine.clock.now() + _SOON, self._sweep)
+
+    def _sweep(self) -> None:
+        """Unload instances that have been waiting for a message for a second or more."""
+        engine = self._engine
+        self._sweep_scheduled = False
+        limit = engine.clock.now() - _SOON
+        for resident in engine.residents.oldest():
+            if not resident.is_idle or resident.state.work.activities:
+                continue
+            if resident.state.last_time > limit:
+                self._sweep_soon()
+                break
+            self.unload(resident)
+
+    def grow(self, resident: Resident, size: int) -> None:
+        """The history of an instance has become longer by so many bytes."""
+        resident.size += size
+        if resident.session is not None:
+            self._session_bytes += size
+
+    def _has_too_many_sessions(self) -> bool:
+        engine = self._engine
+        options = engine.options
+        return (
+            self._sessions > options.hot_sessions or self._session_bytes > options.hot_session_bytes
+        )
+
+    def bound_sessions(self) -> None:
+        """Discard the least recently used sessions when there are too many."""
+        engine = self._engine
+        if not self._has_too_many_sessions():
+            return
+        for resident in engine.residents.oldest():
+            if resident.session is None or resident.in_flight or resident.is_queued:
+                continue
+            self.close(resident)
+            if resident.is_idle:
+                self.unload(resident)
+            if not self._has_too_many_sessions():
+                return
