@@ -64,7 +64,7 @@ class InstanceFilter:
 class OrchestrationHandle(Generic[T_co]):
     """One instance, as the program that started or looked it up holds it."""
 
-    def __init__(self, client: "Client", instance_id: str, orchestrator: Any = None) -> None:
+    def __init__(self, client: "Client", instance_id: str, orchestrator: object = None) -> None:
         self._client = client
         self._orchestrator = orchestrator
         self.instance_id = instance_id
@@ -186,7 +186,7 @@ class Client:
         start_at: datetime | None = None,
         reuse: IdReuse = IdReuse.WHEN_FINISHED,
     ) -> OrchestrationHandle[Any]: ...
-    async def start(  # type: ignore[misc]  # noqa: PLR0913 - mypy wants *Ts here too; options are keyword-only
+    async def start(  # type: ignore[misc]  # mypy wants *Ts here too
         self,
         orchestrator: Any,
         *args: Any,
@@ -245,7 +245,9 @@ class Client:
         """A handle on an instance that is already there; nothing is asked yet."""
         return OrchestrationHandle(self, check_instance_id(instance_id))
 
-    def handle_of(self, instance_id: str, orchestrator: Any) -> OrchestrationHandle[Any]:
+    def handle_of(
+        self, instance_id: str, orchestrator: AnyOrchestrator | str
+    ) -> OrchestrationHandle[Any]:
         """The same, with the orchestrator known, so that the result has its type."""
         return OrchestrationHandle(self, check_instance_id(instance_id), self._find(orchestrator))
 
@@ -354,7 +356,7 @@ class Client:
         turns = await self.gateway.history(check_instance_id(instance_id))
         return [event for turn in turns for event in decode_turn(turn)]
 
-    def _find(self, orchestrator: Any) -> Any:
+    def _find(self, orchestrator: object) -> Any:  # noqa: ANN401 - a reference of any type, or a name
         if not isinstance(orchestrator, str):
             return orchestrator
         if self._directory is None:
@@ -374,7 +376,7 @@ class Client:
         return text
 
 
-def result_of(record: InstanceRecord, orchestrator: Any = None) -> Any:
+def result_of(record: InstanceRecord, orchestrator: object = None) -> Any:  # noqa: ANN401 - the user's type
     """The result of an ended instance, or the error that says why there is none."""
     if record.status is RuntimeStatus.COMPLETED:
         signature = getattr(orchestrator, "signature", None)

@@ -71,7 +71,7 @@ def status_of(record: InstanceRecord) -> InstanceStatus:
     )
 
 
-def _plain(text: str | None) -> Any:
+def _plain(text: str | None) -> Any:  # noqa: ANN401 - any JSON
     return None if text is None else decoder(Any)(text)
 
 

@@ -72,15 +72,17 @@ class Engine:
         self.storage = storage
         self.observer = observer
         self.options = options
-        self.residents = Residents()
+        self.residents: Residents = Residents()
         self.partitions: dict[int, Partition] = {}
-        self.arrivals = Arrivals(self)
-        self.timers = TimerQueue(clock, self.arrivals.look_at)
-        self.booking = Booking(self)
-        self.release = Release(self)
-        self.retention = Retention(self)
-        self.pipeline = CommitPipeline(storage, clock, observer, self.release.committed, on_lost)
-        self.loader = Loader(
+        self.arrivals: Arrivals = Arrivals(self)
+        self.timers: TimerQueue = TimerQueue(clock, self.arrivals.look_at)
+        self.booking: Booking = Booking(self)
+        self.release: Release = Release(self)
+        self.retention: Retention = Retention(self)
+        self.pipeline: CommitPipeline = CommitPipeline(
+            storage, clock, observer, self.release.committed, on_lost
+        )
+        self.loader: Loader = Loader(
             storage,
             self.arrivals.loaded,
             self.arrivals.missing,
@@ -88,13 +90,13 @@ class Engine:
             self._is_congested,
             on_lost,
         )
-        self.starts = Starts(self)
+        self.starts: Starts = Starts(self)
         self.waiters: dict[str, list[Callable[[InstanceRecord | TenutoError], None]]] = {}
         self.answers: dict[str, Callable[[TenutoError | None], None]] = {}
         self.is_draining = False
         self.gone: TenutoError | None = None
         self.busy_with: Resident | None = None  # whose code runs now, for the host's watchdog
-        self.running = 0
+        self.running: int = 0
         self.reads = 0
         self._rules = TurnRules(options.limits, PYTHON, self._descendants_left)
         self._ready: deque[Resident] = deque()
@@ -104,7 +106,7 @@ class Engine:
         self._messages = 0
         self._origin = ""
         self._iids = itertools.count(1)
-        self.halfway = HalfwayMarks(options.limits, observer)
+        self.halfway: HalfwayMarks = HalfwayMarks(options.limits, observer)
         runner.bind(self._outcomes)
 
     # --- identity and order ---------------------------------------------------------------------

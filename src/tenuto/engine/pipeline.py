@@ -43,9 +43,9 @@ class CommitPipeline:
         on_committed: Callable[[Batch, CommitResult], None],
         on_lost: Callable[[StorageError], None],
     ) -> None:
-        self.batch = Batch()
+        self.batch: Batch = Batch()
         self.unavailable: StorageError | None = None
-        self.is_pausing = False
+        self.is_pausing: bool = False
         self._storage = storage
         self._clock = clock
         self._observer = observer

@@ -32,17 +32,17 @@ class Resident:
     )  # fmt: skip
 
     def __init__(self, state: InstanceState) -> None:
-        self.state = state
+        self.state: InstanceState = state
         self.session: Session | None = None
         self.recorded: list[bytes] | None = None
         self.inbox: list[Message] = []
         self.held: list[Message] = []
         self.works: dict[int, ActivityWork] = {}
-        self.in_flight = 0
-        self.is_queued = False
+        self.in_flight: int = 0
+        self.is_queued: bool = False
         self.row: str | None = None
-        self.size = SESSION_BYTES
-        self.failures = 0
+        self.size: int = SESSION_BYTES
+        self.failures: int = 0
 
     @property
     def is_idle(self) -> bool:

@@ -15,9 +15,14 @@ from typing import Any, Protocol, TypeVar, TypeVarTuple, final, overload
 
 from tenuto.functions.activity_context import ActivityContext, running_activity
 from tenuto.functions.replay_hints import unreplayable_imports
-from tenuto.model.errors import InputError, RegistrationError, UnknownFunctionError
+from tenuto.model.errors import (
+    InputError,
+    RegistrationError,
+    SignatureError,
+    UnknownFunctionError,
+)
 from tenuto.model.retry import RetryPolicy
-from tenuto.model.signature import Signature, SignatureError
+from tenuto.model.signature import Signature
 from tenuto.orchestration.context import Context
 from tenuto.orchestration.references import (
     ActivityFunction,

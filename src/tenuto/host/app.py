@@ -27,13 +27,16 @@ class App(FunctionRegistry):
 
             app = App()
 
+
             @app.activity
             def greet(name: str) -> str:
                 return f"Hello {name}!"
 
+
             @app.orchestrator
             async def hello(ctx: Context, name: str) -> str:
                 return await ctx.call_activity(greet, name)
+
 
             print(app.run(hello, "Tokyo"))
     """

@@ -60,8 +60,8 @@ class Host:
         observer: Observer | None = None,
     ) -> None:
         self.app = app
-        self.settings = settings or Settings()
-        self.clock = clock or SystemClock()
+        self.settings: Settings = settings or Settings()
+        self.clock: Clock = clock or SystemClock()
         if storage is None:
             storage = self.settings.storage
         self._storage = open_storage(storage) if isinstance(storage, str) else storage

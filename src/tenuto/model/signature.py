@@ -63,8 +63,8 @@ class Signature:
         self, function: Callable[..., Any], parameters: list[inspect.Parameter], skipped: int
     ) -> None:
         self.function = function
-        self.name = _name(function)
-        self.parameters = tuple(parameters)
+        self.name: str = _name(function)
+        self.parameters: tuple[inspect.Parameter, ...] = tuple(parameters)
         self.skipped = skipped
         """How many leading parameters are injected and no inputs."""
         self._names = tuple(one.name for one in parameters)

@@ -30,7 +30,8 @@ class SessionFuture(asyncio.Future[T]):
 
     def __init__(self, loop: "SessionLoop") -> None:
         super().__init__(loop=loop)
-        loop.numbers = self.number = loop.numbers + 1
+        self.number: int = loop.numbers + 1
+        loop.numbers = self.number
 
     def __hash__(self) -> int:
         return self.number
@@ -61,8 +62,8 @@ class SessionTask(SessionFuture[T]):
         context: Context | None = None,
     ) -> None:
         super().__init__(loop)
-        self.coroutine = coroutine
-        self.session_loop = loop
+        self.coroutine: Coroutine[Any, Any, T] = coroutine
+        self.session_loop: "SessionLoop" = loop
         self._name = name if name is None else str(name)
         self._context = copy_context() if context is None else context
         self._waiting_for: asyncio.Future[Any] | None = None
@@ -144,7 +145,8 @@ class SessionTask(SessionFuture[T]):
         # The stock iterator does not ask result(), and would lose the original CancelledError.
         return super().__await__() if self._cancelled_error is None else _raise_result(self)
 
-    __iter__ = __await__
+    def __iter__(self) -> Generator[Any, None, T]:
+        return self.__await__()
 
     def _make_cancelled_error(self) -> asyncio.CancelledError:
         """As asyncio: who asks first gets the very error that ended the coroutine."""

@@ -63,10 +63,10 @@ class Callback:
     def __init__(
         self, function: Callable[..., object], args: tuple[Any, ...], context: Context
     ) -> None:
-        self.function = function
-        self.args = args
-        self.context = context
-        self.is_cancelled = False
+        self.function: Callable[..., object] = function
+        self.args: tuple[Any, ...] = args
+        self.context: Context = context
+        self.is_cancelled: bool = False
 
     def cancel(self) -> None:
         """Do not make the call."""
@@ -95,13 +95,13 @@ class SessionLoop(asyncio.AbstractEventLoop):
     """The first thing that the guard refused here; it ends the orchestration."""
 
     def __init__(self, owner: LoopOwner) -> None:
-        self.now = 0
-        self.is_open = False
-        self.dead = False
+        self.now: int = 0
+        self.is_open: bool = False
+        self.dead: bool = False
         self.tasks: dict[int, SessionTask[Any]] = {}
         self.root: SessionTask[Any] | None = None
         self.numbers = 0
-        self.context = Context()
+        self.context: Context = Context()
         self._owner: LoopOwner | None = owner
         self._ready: deque[Callback] = deque()
         self._origin: int | None = None
@@ -347,13 +347,13 @@ def _refuse_stock_task(callback: object) -> None:
 
 
 def _end_generator(generator: Any) -> bool:  # noqa: ANN401 - an async generator of the native kind
-    """As with coroutines: close it, and interrupt what it waits for then."""
+    """As with coroutines; an ``aclose()`` that is refused could not even be repeated."""
     for _ in range(_END_ATTEMPTS):
-        closing = generator.aclose()
+        throwing = generator.athrow(SessionDiscarded())
         with suppress(BaseException):  # whatever user code raises while it is thrown away
-            closing.send(None)
-            for _ in range(_END_ATTEMPTS):
-                closing.throw(SessionDiscarded())
+            throwing.send(None)
+            for _ in range(_END_ATTEMPTS):  # it waits for something
+                throwing.throw(SessionDiscarded())
         if generator.ag_frame is None:
             return True
     return False

@@ -87,8 +87,8 @@ class Session:
         guard.install()
         self.info = info
         self.directory = directory
-        self.loop = SessionLoop(self)  # type: ignore[abstract]  # the rest is refused by name
-        self.replaying = False
+        self.loop: SessionLoop = SessionLoop(self)  # type: ignore[abstract]  # the rest is refused by name
+        self.replaying: bool = False
         self.trace: list[str] | None = [] if trace else None
         self.orchestrator = orchestrator
         self._watch = watch

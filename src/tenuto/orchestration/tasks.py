@@ -125,8 +125,8 @@ class CallTask(DurableTask[T]):
         retry: RetryPolicy | None,
     ) -> None:
         super().__init__(scheduler)
-        self.function = function
-        self.attempt = 0
+        self.function: str = function
+        self.attempt: int = 0
         self.first_id: int | None = None
         self._decode = decode
         self._retry = retry
@@ -296,7 +296,7 @@ class EventTask(DurableTask[T]):
         self, scheduler: Scheduler, name: str, decode: Callable[[str | None], Any]
     ) -> None:
         super().__init__(scheduler)
-        self.name = name
+        self.name: str = name
         self._decode = decode
 
     def cancel(self, msg: object = None) -> bool:

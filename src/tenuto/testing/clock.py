@@ -35,8 +35,8 @@ class VirtualCall:
     __slots__ = ("_callback", "is_upkeep", "when")
 
     def __init__(self, when: int, callback: Callable[[], None], *, is_upkeep: bool) -> None:
-        self.when = when
-        self.is_upkeep = is_upkeep
+        self.when: int = when
+        self.is_upkeep: bool = is_upkeep
         self._callback: Callable[[], None] | None = callback
 
     @property

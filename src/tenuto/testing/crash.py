@@ -26,7 +26,7 @@ class _AtHit(RecordingObserver):
         if point not in CRASH_POINTS:
             raise ValueError(f"no crash point {point!r}; there are {', '.join(CRASH_POINTS)}")
         self.point = point
-        self.hits_left = hit
+        self.hits_left: int = hit
 
     def is_hit(self, name: str) -> bool:
         """Count down; True at the hit that counts."""

@@ -63,10 +63,10 @@ class TestHost:
         storage: str | Storage = MEMORY,
     ) -> None:
         self.app = app
-        self.clock = VirtualClock(start)
+        self.clock: VirtualClock = VirtualClock(start)
         # A test is where mistakes should show: the guard looks at every turn (ENGINE rule 8).
-        self.settings = structs.replace(settings or Settings(), guard_every=1)
-        self.observer = observer or RecordingObserver()
+        self.settings: Settings = structs.replace(settings or Settings(), guard_every=1)
+        self.observer: Observer = observer or RecordingObserver()
         self._kept: _KeptStorage | None = None
         if storage == MEMORY:
             storage = self._kept = _KeptStorage(":memory:")
@@ -74,7 +74,7 @@ class TestHost:
         self._gateway = TimeSkippingGateway(self.clock)
         self._host: Host | None = None
         self._wire = ClockWire(self.clock)
-        self.client = Client(self._gateway, app, self.settings.limits)
+        self.client: Client = Client(self._gateway, app, self.settings.limits)
 
     @property
     def host(self) -> Host:

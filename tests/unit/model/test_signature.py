@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tenuto.model.errors import SignatureError
 from tenuto.model.payload import PayloadError
-from tenuto.model.signature import Signature, SignatureError
+from tenuto.model.signature import Signature
 
 if TYPE_CHECKING:
     from decimal import Decimal as OnlyForCheckers

@@ -81,9 +81,12 @@ async def test_a_job_is_done_here_when_the_thread_has_nothing_to_do() -> None:
     worker = Worker("jobs", lambda: looks.append(1))
     assert worker.try_here(threading.current_thread) == (threading.current_thread(),)
     await until(lambda: bool(looks))  # the thread looks after what was done here
+    await until(lambda: worker.try_here(lambda: 5) == (5,))
+    await until(worker._jobs.empty)
+    with worker._in_use:  # the thread has nothing to do, and is not looking either
+        pass
     with pytest.raises(ZeroDivisionError):
-        while worker.try_here(partial(divmod, 1, 0)) is None:
-            await asyncio.sleep(0)
+        worker.try_here(partial(divmod, 1, 0))
     await worker.stop(lambda: None)
     assert worker.try_here(lambda: 1) is None
 

@@ -1,0 +1,524 @@
+"""Throwing sessions away: ENGINE rules 5 and 11. Nothing of one runs in the turn of another."""
+
+import asyncio
+import contextvars
+import gc
+import logging
+import weakref
+from collections.abc import AsyncIterator, Generator
+from typing import Any
+
+import pytest
+
+from tenuto import Context
+from tenuto.model.errors import SessionDiscarded
+from tenuto.model.events import ExecutionStarted
+from tenuto.orchestration import session as session_module
+from tests.support.sessions import EXECUTION, START, Driven, answered, names, raised, run, work
+
+VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE", default="unset")
+
+
+# --- discarding -----------------------------------------------------------------------------------
+
+
+def test_finally_blocks_run_inside_their_own_loop_and_can_schedule_nothing() -> None:
+    seen: list[object] = []
+
+    def try_all(ctx: Context) -> None:
+        loop = asyncio.get_running_loop()
+        attempts: list[Any] = [
+            lambda: ctx.call_activity(work),
+            lambda: ctx.create_timer(ctx.current_time),
+            lambda: ctx.send_event("other", "name"),
+            lambda: ctx.start_orchestrator("other"),
+            lambda: ctx.wait_for_external_event("name"),
+            lambda: ctx.set_custom_status(1),
+            lambda: asyncio.create_task(asyncio.sleep(0)),
+            lambda: asyncio.gather(asyncio.sleep(0), asyncio.sleep(0)),
+            lambda: loop.call_soon(print),
+            lambda: loop.call_later(5, print),
+            lambda: loop.call_at(5, print),
+        ]
+        for attempt in attempts:
+            try:
+                attempt()
+            except SessionDiscarded:
+                seen.append("refused")
+            else:
+                seen.append("allowed")
+
+    async def waiting(ctx: Context) -> None:
+        loop = asyncio.get_running_loop()
+        VARIABLE.set("mine")
+        try:
+            await ctx.call_activity(work)
+        finally:
+            seen.append([asyncio.get_running_loop() is loop, VARIABLE.get(), loop.is_closed()])
+            ctx.logger.warning("nobody hears this")
+            try_all(ctx)
+
+    driven = Driven(waiting)
+    driven.start()
+    assert driven.close() == 0
+    assert seen == [[True, "mine", True], *["refused"] * 11]
+    assert asyncio._get_running_loop() is None
+
+
+def test_every_task_is_ended_the_youngest_first() -> None:
+    ended: list[str] = []
+
+    async def task(ctx: Context, name: str) -> None:
+        try:
+            await ctx.wait_for_external_event("never")
+        finally:
+            ended.append(name)
+
+    async def parent(ctx: Context) -> None:
+        await asyncio.gather(*(task(ctx, name) for name in "ab"))
+
+    driven = Driven(parent)
+    driven.start()
+    assert driven.close() == 0
+    assert ended == ["b", "a"]
+
+
+def test_tasks_that_never_began_are_ended_without_a_warning() -> None:
+    async def parent(ctx: Context) -> None:
+        tasks = [asyncio.create_task(asyncio.sleep(0))]
+        try:
+            await ctx.call_activity(work)
+        finally:
+            tasks.clear()
+
+    driven = Driven(parent)
+    # As if the keyboard had interrupted the turn.
+    driven.session.loop.run_ready = lambda: None  # type: ignore[method-assign]
+    driven.start()
+    assert driven.close() == 0
+
+
+def test_a_finally_block_that_awaits_is_interrupted_there_not_cut_off() -> None:
+    """With ``close()`` the inner coroutine would stay behind for the garbage collector."""
+    ended: list[str] = []
+
+    async def inner() -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            try:
+                await asyncio.sleep(0)
+            finally:
+                ended.append("inner")
+
+    async def outer(ctx: Context) -> None:
+        try:
+            await inner()
+        finally:
+            ended.append("outer")
+
+    driven = Driven(outer)
+    driven.start()
+    assert driven.close() == 0
+    assert ended == ["inner", "outer"]
+
+
+def test_errors_of_a_coroutine_that_is_thrown_away_are_thrown_away_too() -> None:
+    async def failing(ctx: Context) -> None:
+        try:
+            await ctx.call_activity(work)
+        finally:
+            raise KeyboardInterrupt
+
+    driven = Driven(failing)
+    driven.start()
+    assert driven.close() == 0
+
+
+def test_locks_timeouts_and_groups_let_themselves_be_thrown_away() -> None:
+    async def nested(ctx: Context) -> None:
+        lock, condition = asyncio.Lock(), asyncio.Condition()
+
+        async def hold() -> None:
+            async with lock, asyncio.timeout(5):
+                await ctx.call_activity(work)
+
+        async def wait() -> None:
+            async with condition:
+                await condition.wait()
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(2):
+                group.create_task(hold())
+                group.create_task(wait())
+            await asyncio.wait_for(asyncio.shield(ctx.call_activity(work)), 5)
+
+    driven = Driven(nested)
+    driven.start()
+    assert driven.close() == 0
+
+
+def test_a_coroutine_that_refuses_to_end_is_kept_and_counted() -> None:
+    attempts: list[str] = []
+
+    async def stubborn(ctx: Context) -> None:
+        while True:
+            try:
+                await asyncio.get_running_loop().create_future()
+            except BaseException as error:
+                attempts.append(type(error).__name__)
+                if len(attempts) > 5:
+                    raise
+
+    kept = len(session_module._KEPT)
+    driven = Driven(stubborn)
+    driven.start()
+    assert driven.close() == 1
+    assert attempts == ["SessionDiscarded"] * 5
+    assert len(session_module._KEPT) == kept + 1
+    del driven
+    gc.collect()
+    assert len(attempts) == 5, "the garbage collector got it"
+    with pytest.raises(SessionDiscarded):
+        session_module._KEPT.pop().throw(SessionDiscarded())  # type: ignore[attr-defined]
+
+
+def test_a_generator_that_refuses_to_end_is_kept_and_counted() -> None:
+    attempts: list[str] = []
+
+    def stubborn(ctx: Context) -> Generator[Any, Any, None]:
+        while True:
+            try:
+                yield asyncio.get_running_loop().create_future()
+            except BaseException as error:
+                attempts.append(type(error).__name__)
+                if len(attempts) > 5:
+                    raise
+
+    driven = Driven(stubborn)
+    driven.start()
+    assert driven.close() == 1
+    assert attempts == ["SessionDiscarded"] * 5
+    with pytest.raises(SessionDiscarded):
+        session_module._KEPT.pop().throw(SessionDiscarded())  # type: ignore[attr-defined]
+
+
+def test_a_closed_session_takes_no_turn() -> None:
+    async def waiting(ctx: Context) -> None:
+        await ctx.call_activity(work)
+
+    driven = Driven(waiting)
+    driven.start()
+    driven.close()
+    assert driven.close() == 0
+    with pytest.raises(RuntimeError, match="is closed"):
+        driven.turn(answered(1))
+
+
+# --- never left to the garbage collector ----------------------------------------------------------
+
+
+def test_a_session_dropped_unclosed_does_not_happen() -> None:
+    ended: list[str] = []
+
+    async def waiting(ctx: Context) -> None:
+        try:
+            await ctx.call_activity(work)
+        finally:
+            ended.append("by the garbage collector")
+
+    driven = Driven(waiting)
+    driven.start()
+    kept = weakref.ref(driven.session)
+    del driven
+    gc.collect()
+    session = kept()
+    assert session is not None
+    assert ended == []
+    session.close()
+    assert ended == ["by the garbage collector"]
+
+
+def test_a_closed_session_is_freed_without_the_collector() -> None:
+    async def waiting(ctx: Context) -> None:
+        tasks = [asyncio.create_task(asyncio.sleep(5)) for _ in range(2)]
+        _waiter = ctx.wait_for_external_event("never")
+        await ctx.call_activity(work)
+        await asyncio.gather(*tasks)
+
+    gc.collect()
+    gc.disable()
+    try:
+        driven = Driven(waiting)
+        driven.start()
+        session = weakref.ref(driven.session)
+        driven.close()
+        del driven
+        assert session() is None
+    finally:
+        gc.enable()
+
+
+def test_a_failed_task_is_freed_without_the_collector() -> None:
+    """The traceback of its error must not hold the step that ran it."""
+    tasks: list[weakref.ref[Any]] = []
+
+    async def parent(ctx: Context) -> None:
+        async def fail(error: type[BaseException]) -> None:
+            raise error
+
+        for error in (ValueError, asyncio.CancelledError):
+            task = asyncio.create_task(fail(error))
+            tasks.append(weakref.ref(task))
+            await asyncio.wait([task])
+            if not task.cancelled():
+                task.exception()
+            del task
+        await ctx.call_activity(work)
+
+    gc.collect()
+    gc.disable()
+    try:
+        driven = Driven(parent)
+        driven.start()
+        assert [task() for task in tasks] == [None, None]
+        driven.close()
+    finally:
+        gc.enable()
+
+
+# --- async generators -----------------------------------------------------------------------------
+
+
+async def pages(ctx: Context, log: list[str]) -> AsyncIterator[int]:
+    try:
+        yield 1
+        yield 2
+    finally:
+        log.append("closing")
+        try:
+            await ctx.call_activity(work, "closing")
+        finally:
+            log.append("closed")
+
+
+def test_a_generator_left_early_is_closed_in_the_turn_that_left_it() -> None:
+    log: list[str] = []
+
+    async def leave(ctx: Context) -> None:
+        async for _page in pages(ctx, log):
+            break
+        await ctx.call_activity(work, "after")
+
+    driven = Driven(leave)
+    assert names(driven.start().actions) == ["TaskScheduled"] * 2
+    assert log == ["closing"]
+    driven.turn(answered(2), answered(1))
+    assert log == ["closing", "closed"]
+    driven.close()
+
+
+def test_a_generator_that_only_the_collector_finds_decides_nothing() -> None:
+    """The collector comes at another moment in every run."""
+    log: list[str] = []
+
+    async def circle(ctx: Context) -> None:
+        holder: list[Any] = []
+        holder.append(pages(ctx, log))
+        holder.append(holder)
+        await anext(holder[0])
+        del holder
+        gc.collect()
+        assert log == []
+        await ctx.call_activity(work, "after")
+        await ctx.call_activity(work, "and after that")
+
+    driven = Driven(circle)
+    assert [one.input for one in driven.start().actions] == ['"after"']  # type: ignore[union-attr]
+    assert log == []
+    assert names(driven.turn(answered(1)).actions) == ["TaskScheduled"]
+    assert driven.close() == 0
+    assert log == ["closing", "closed"]
+
+
+def test_a_generator_collected_between_turns_waits_for_the_end() -> None:
+    log: list[str] = []
+
+    async def circle(ctx: Context) -> None:
+        holder: list[Any] = []
+        holder.append(pages(ctx, log))
+        holder.append(holder)
+        await anext(holder[0])
+        del holder
+        await ctx.call_activity(work, "after")
+
+    gc.disable()
+    try:
+        driven = Driven(circle)
+        driven.start()
+        gc.collect()
+        assert log == []
+        assert names(driven.turn(answered(1)).actions) == ["ExecutionCompleted"]
+        assert log == []
+        assert driven.close() == 0
+        assert log == ["closing", "closed"]
+    finally:
+        gc.enable()
+
+
+def test_a_generator_still_in_use_is_ended_with_its_session() -> None:
+    log: list[str] = []
+
+    async def use(ctx: Context) -> None:
+        async for _page in pages(ctx, log):
+            await ctx.call_activity(work)
+
+    async def hold(ctx: Context) -> None:
+        generator = pages(ctx, log)
+        await anext(generator)
+        await ctx.call_activity(work)
+
+    for function in (use, hold):
+        driven = Driven(function)
+        driven.start()
+        assert driven.close() == 0
+    assert log == ["closing", "closed"] * 2
+
+
+def test_a_generator_that_waits_inside_is_ended_with_its_session() -> None:
+    """Before Python 3.13 closing the coroutine that uses it would leave it hanging."""
+    log: list[str] = []
+
+    async def slow(ctx: Context) -> AsyncIterator[int]:
+        try:
+            await ctx.call_activity(work)
+            yield 1
+        finally:
+            try:
+                await asyncio.sleep(0)
+            finally:
+                log.append("closed")
+
+    async def use(ctx: Context) -> None:
+        async for _page in slow(ctx):
+            pass
+
+    driven = Driven(use)
+    driven.start()
+    assert driven.close() == 0
+    assert log == ["closed"]
+
+
+def test_an_async_generator_that_refuses_to_end_is_kept_and_counted() -> None:
+    attempts: list[int] = []
+
+    async def stubborn() -> AsyncIterator[int]:
+        while True:
+            try:
+                yield 1
+            except BaseException:
+                attempts.append(1)
+                if len(attempts) > 5:
+                    raise
+
+    async def use(ctx: Context) -> None:
+        generator = stubborn()
+        await anext(generator)
+        await ctx.call_activity(work)
+
+    driven = Driven(use)
+    driven.start()
+    assert driven.close() == 1
+    assert len(attempts) == 5
+    with pytest.raises(SessionDiscarded):
+        session_module._KEPT.pop().athrow(SessionDiscarded()).send(None)  # type: ignore[attr-defined]
+
+
+def test_a_generator_dropped_while_the_session_is_thrown_away_does_not_come_back() -> None:
+    log: list[str] = []
+
+    async def silent() -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            log.append("finally")
+
+    async def late(ctx: Context) -> None:
+        try:
+            await ctx.call_activity(work)
+        finally:
+            async for _one in silent():
+                break
+
+    driven = Driven(late)
+    driven.start()
+    assert driven.close() == 0
+    generator = driven.session.loop._abandoned
+    assert generator == []
+
+
+# --- the end of an orchestrator -------------------------------------------------------------------
+
+
+def test_nothing_runs_any_more_once_the_orchestrator_has_returned() -> None:
+    """ENGINE rule 11."""
+    seen: list[str] = []
+
+    async def parent(ctx: Context) -> str:
+        async def background(name: str) -> None:
+            try:
+                seen.append(f"{name} begins")
+                await ctx.call_activity(work, name)
+                seen.append(f"{name} goes on")
+                await ctx.call_activity(work, name)
+            finally:
+                seen.append(f"{name} ends")
+                await ctx.call_activity(work, "cleanup")
+
+        tasks = [asyncio.create_task(background("first"))]
+        tasks[0].add_done_callback(lambda _task: seen.append("callback"))
+        await ctx.wait_for_external_event("go on")
+        tasks.append(asyncio.create_task(background("second")))
+        asyncio.get_running_loop().call_soon(seen.append, "soon")
+        return "done"
+
+    driven = Driven(parent)
+    driven.start()
+    answer = driven.turn(raised("go on"), answered(1), raised("late"))
+    assert names(answer.actions) == ["ExecutionCompleted"]
+    assert seen == ["first begins"]
+    assert driven.turn(answered(1)).actions == []
+    assert driven.close() == 0
+    assert seen == ["first begins", "first ends"]
+
+
+def test_a_session_that_ended_at_once_leaves_nothing() -> None:
+    async def quick(ctx: Context) -> int:
+        return 1
+
+    def plain(ctx: Context) -> int:
+        return 1
+
+    assert [run(quick), run(plain)] == [1, 1]
+    driven = Driven(quick)
+    session = driven.session
+    session.run_turn(START, [ExecutionStarted("quick", EXECUTION)])
+    assert session.close() == 0
+    assert session not in session_module._LIVE
+
+
+def test_errors_that_nobody_looked_at_are_not_reported_after_the_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def careless(ctx: Context) -> None:
+        async def fail() -> None:
+            raise ValueError
+
+        tasks = [asyncio.create_task(fail())]
+        await asyncio.sleep(0)
+        tasks.clear()
+
+    with caplog.at_level(logging.DEBUG):
+        assert run(careless) is None
+        gc.collect()
+    assert caplog.records == []
