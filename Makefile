@@ -77,9 +77,9 @@ lint: $(DEV) | build ## style, rooms (who may import whom), dead code, declared 
 .PHONY: type
 type: $(DEV) ## mypy strict on all code; pyright on the completeness of the public API
 	$(BIN)/mypy $(CODE)
-	@# It looks at the packages of the first python on PATH.
+	@# Pyright looks at the packages of the first python on PATH.
 	PATH="$(CURDIR)/$(BIN):$$PATH" PYRIGHT_PYTHON_IGNORE_WARNINGS=1 \
-		$(BIN)/pyright --ignoreexternal --verifytypes tenuto
+		$(BIN)/python tools/type_completeness.py
 
 .PHONY: check
 check: lint type ## everything that looks at the code without running it

@@ -580,3 +580,29 @@ async def test_no_exception_of_an_activity_ends_the_host(
         return "not reached"
 
     assert await test.run(parent) == kind.__name__
+
+
+async def test_an_activity_asked_for_in_the_turn_that_ends_is_not_scheduled(
+    app: App, test: TestHost
+) -> None:
+    """Nobody can wait for it any more (ENGINE rules 9 and 11): it leaves no trace but its id."""
+    ran: list[str] = []
+
+    @app.activity
+    def note(text: str) -> None:
+        ran.append(text)
+
+    @app.orchestrator
+    async def parent(ctx: Context) -> str:
+        await ctx.call_activity(note, "awaited")
+        _ = ctx.call_activity(note, "left behind")
+        _ = ctx.create_timer(timedelta(days=1))
+        return "done"
+
+    handle = await test.start(parent)
+    assert await handle.result() == "done"
+    await test.idle()
+    assert ran == ["awaited"]
+    events = await test.client.history(handle.instance_id)
+    assert [type(event).__name__ for event in events].count("TaskScheduled") == 1
+    assert "TimerCreated" not in [type(event).__name__ for event in events]

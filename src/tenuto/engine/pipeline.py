@@ -99,11 +99,17 @@ class CommitPipeline:
                     self._is_committing = False
                 self._tell_idle()
         except StorageError as error:
-            self._is_committing = False
-            self.unavailable = error
-            self._on_lost(error)
+            self._end(error)
+        except Exception as error:  # noqa: BLE001 - a bug of ours must not end commits in silence
+            self._end(StorageError(f"commits ended by a bug, please report it: {error!r}"))
+            raise
         finally:
             self._tell_idle()
+
+    def _end(self, error: StorageError) -> None:
+        self._is_committing = False
+        self.unavailable = error
+        self._on_lost(error)
 
     def _tell_idle(self) -> None:
         waiters, self._idle = self._idle, []

@@ -25,6 +25,7 @@ from tenuto.model.events import (
     TaskCanceled,
     TaskCompleted,
     TaskFailed,
+    TaskScheduled,
     TimerCreated,
     TimerFired,
 )
@@ -135,6 +136,8 @@ class Session:
             self._drop_withdrawn()
         if loop.dead and not self._is_ended:
             self._is_ended = True
+            if self._actions:
+                self._withdraw_work()
             self._actions.append(self._ending())
         logs, self._logs = self._logs, None
         return TurnActions(self._actions, self._custom_status, logs)
@@ -367,6 +370,19 @@ class Session:
             self.trace.clear()
         self._failure = failure_of(trim_traceback(error), with_traceback=with_traceback)
         self.loop.end()
+
+    def _withdraw_work(self) -> None:
+        """Work asked for in the very turn that ends is cancelled before it was scheduled.
+
+        Open work is cancelled when the orchestrator ends (ENGINE rule 11), and what is made and
+        cancelled in one turn leaves no trace (rule 9). Children and events do go out.
+        """
+        self._withdrawn = {
+            action.event_id
+            for action in self._actions
+            if isinstance(action, TaskScheduled | TimerCreated)
+        }
+        self._drop_withdrawn()
 
     def _drop_withdrawn(self) -> None:
         kept = [
