@@ -115,10 +115,12 @@ async def finish(
             while await unfinished(client):  # noqa: ASYNC110 - another process ends them
                 await asyncio.sleep(mixed_load.POLL_SECONDS)
     except TimeoutError:
+        await host.kill()
         raise AssertionError(f"stuck: {await unfinished(client)}\n{log_of(store)}") from None
-    finally:
-        if not host.has_ended:
-            await host.stop()
+    except BaseException:
+        await host.kill()
+        raise
+    await host.stop()
 
 
 async def unfinished(client: Client) -> list[str]:

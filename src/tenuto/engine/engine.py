@@ -261,10 +261,17 @@ class Engine:
                 return
             self.observer.problem(state.instance_id, f"poison, given up: {error!r}")
             turn = self._fail(resident, inbox, error, now)
+        else:
+            resident.failures = 0
         self.booking.book(resident, turn)
 
     def _fail(self, resident: Resident, inbox: list[Message], error: Exception, now: int) -> Turn:
         self.retention.close(resident)
+        for message in inbox:
+            if isinstance(message, RaiseEvent) and is_durable(message):
+                reason = f"its turn failed: {error}"
+                name = resident.state.instance_id
+                self.booking.bury(message, name, reason, self.pipeline.batch)
         return failed_turn(resident.state, inbox, failure_of(error), now)
 
     def _descendants_left(self, root_id: str) -> int:

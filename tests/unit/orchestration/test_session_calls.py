@@ -12,6 +12,7 @@ from tenuto import (
     ActivityError,
     ActivityTimeoutError,
     Context,
+    DurableTask,
     FailureDetails,
     InputError,
     LimitError,
@@ -21,6 +22,7 @@ from tenuto import (
 )
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.model.events import (
+    Incoming,
     SubOrchestrationInstanceCreated,
     TaskCanceled,
     TaskScheduled,
@@ -40,6 +42,7 @@ from tests.support.sessions import (
     execution,
     failed,
     names,
+    raised,
     run,
     work,
 )
@@ -81,6 +84,7 @@ def test_a_call_schedules_at_the_call_not_at_the_first_await() -> None:
 
 def test_a_name_is_looked_up_and_what_is_not_registered_here_takes_one_value() -> None:
     async def calls(ctx: Context) -> list[Any]:
+        message = ""
         try:
             _task = ctx.call_activity("elsewhere", 1, 2)
         except InputError as error:
@@ -179,8 +183,8 @@ def test_answers_that_nobody_waits_for_change_nothing() -> None:
 
     driven = Driven(calls)
     driven.start()
-    strangers = [answered(9), failed(9), child_answered(9), child_failed(9), TimerFired(9, 0)]
-    assert driven.turn(*strangers).actions == []
+    strangers: list[Incoming] = [answered(9), failed(9), child_answered(9), child_failed(9)]
+    assert driven.turn(*strangers, TimerFired(9, 0)).actions == []
     driven.turn(answered(1, 3), answered(1, 4))
     assert driven.result == 3
     driven.close()
@@ -200,7 +204,9 @@ def test_a_task_that_user_code_set_ignores_its_answer() -> None:
     driven.start()
     (timer,) = driven.of_type(TimerCreated)
     driven.turn(answered(1, "theirs"), failed(2), TimerFired(timer.event_id, timer.fire_at))
-    driven.session.close()
+    driven.turn(raised("go on"))
+    assert driven.result == ["mine"] * 3
+    driven.close()
 
 
 # --- retries --------------------------------------------------------------------------------------
@@ -309,8 +315,6 @@ def test_a_pause_between_attempts_can_be_cancelled() -> None:
     driven.start()
     driven.turn(failed(1))
     (pause,) = driven.of_type(TimerCreated)
-    from tests.support.sessions import raised
-
     driven.turn(raised("enough"))
     assert [one.task_id for one in driven.of_type(TaskCanceled)] == [pause.event_id]
     driven.close()
@@ -415,7 +419,7 @@ def test_a_call_below_the_nesting_limit_is_refused_naming_the_setting() -> None:
 
 def test_durable_tasks_work_wherever_asyncio_takes_futures_or_coroutines() -> None:
     async def everywhere(ctx: Context) -> list[Any]:
-        def call(number: int) -> Any:
+        def call(number: int) -> "DurableTask[Any]":
             return ctx.call_activity(work, number)
 
         async with asyncio.TaskGroup() as group:
@@ -487,8 +491,9 @@ def test_task_any_of_what_is_done_gives_the_first_of_its_arguments() -> None:
         other.set_result("other")
         one.set_result("one")
         first = await ctx.task_any([one, other])
+        nothing: list[asyncio.Future[object]] = []
         try:
-            await ctx.task_any([])
+            _first = await ctx.task_any(nothing)
         except InputError as error:
             return [first is one, str(error)]
         return []

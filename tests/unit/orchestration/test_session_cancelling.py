@@ -1,7 +1,6 @@
 """Giving work up: ENGINE rule 9. What is cancelled is recorded, unless nothing was scheduled."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
@@ -53,7 +52,7 @@ def test_work_made_and_cancelled_in_one_turn_consumes_ids_and_schedules_nothing(
         await ctx.call_activity(work)
 
     driven = Driven(cancel)
-    assert driven.start().actions == [TaskScheduled(2, "work", "null")]
+    assert driven.start().actions == [TaskScheduled(2, "work")]
     driven.turn(answered(2))
     assert driven.replayed().close() == 0
     driven.close()
@@ -105,8 +104,8 @@ def test_what_a_turn_takes_back_does_not_count_as_decided() -> None:
 
 
 def test_cancelling_many_in_one_turn_takes_linear_time() -> None:
-    """Not a race with the machine: quadratic would take minutes."""
-    count = 20_000
+    """Quadratic would run into the time limit of tests."""
+    count = 100_000
 
     async def many(ctx: Context) -> int:
         tasks = [ctx.call_activity(work) for _ in range(count)]
@@ -115,7 +114,5 @@ def test_cancelling_many_in_one_turn_takes_linear_time() -> None:
         return len(tasks)
 
     driven = Driven(many)
-    before = time.process_time()
     assert names(driven.start().actions) == ["ExecutionCompleted"]
-    assert time.process_time() - before < 20
     driven.close()

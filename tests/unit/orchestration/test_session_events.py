@@ -1,0 +1,189 @@
+"""External events: first in, first out per name; a wait that gave up consumes nothing."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tenuto import Context, InputError, PayloadError
+from tenuto.model.events import (
+    ContinueAsNew,
+    EventRaised,
+    EventSent,
+    ExecutionResumed,
+    ExecutionSuspended,
+    TaskCanceled,
+    TimerCreated,
+)
+from tests.support.sessions import SECOND, Driven, answered, names, raised, run, work
+
+
+def test_waits_and_events_of_one_name_meet_first_in_first_out() -> None:
+    async def wait(ctx: Context) -> list[Any]:
+        waits = [ctx.wait_for_external_event(name) for name in ("a", "A", "b", "Straße")]
+        await ctx.call_activity(work)
+        late = ctx.wait_for_external_event("a")
+        return [*(await asyncio.gather(*waits)), await late]
+
+    driven = Driven(wait)
+    driven.start()
+    assert driven.session.awaited_events() == ["a", "A", "b", "Straße"]
+    driven.turn(raised("B", 1), raised("a", 2), raised("A", 3), raised("a", 4))
+    driven.turn(raised("STRASSE", 5))
+    driven.turn(answered(1))
+    assert driven.result == [2, 3, 1, 5, 4]
+    driven.close()
+
+
+def test_an_event_that_came_early_is_taken_at_once() -> None:
+    async def late(ctx: Context) -> list[Any]:
+        await ctx.call_activity(work)
+        task = ctx.wait_for_external_event("early", timeout=timedelta(seconds=9))
+        return [task.done(), await task]
+
+    driven = Driven(late)
+    driven.start()
+    driven.turn(raised("other", 0), raised("early", 1))
+    driven.turn(answered(1))
+    assert driven.result == [True, 1]
+    assert driven.of_type(TimerCreated) == []
+    driven.close()
+
+
+def test_a_wait_that_timed_out_or_was_cancelled_consumes_nothing() -> None:
+    async def wait(ctx: Context) -> list[Any]:
+        seen: list[Any] = []
+        timed = ctx.wait_for_external_event("a", timeout=timedelta(seconds=5))
+        cancelled = ctx.wait_for_external_event("a")
+        await ctx.call_activity(work)
+        cancelled.cancel()
+        assert not cancelled.cancel()
+        try:
+            await timed
+        except TimeoutError as error:
+            seen.append(str(error))
+        return [*seen, await ctx.wait_for_external_event("a")]
+
+    driven = Driven(wait)
+    driven.start()
+    driven.turn(answered(2))
+    driven.fire(*driven.of_type(TimerCreated))
+    driven.turn(raised("a", 1))
+    assert driven.result == ["no event 'a' within 0:00:05", 1]
+    driven.close()
+
+
+def test_an_event_in_time_drops_the_timer_of_its_wait() -> None:
+    async def wait(ctx: Context) -> int:
+        task = ctx.wait_for_external_event("a", int, timedelta(seconds=5))
+        return await task
+
+    driven = Driven(wait)
+    driven.start()
+    assert driven.of_type(TimerCreated)[0].fire_at == driven.now + 5 * SECOND
+    assert names(driven.turn(raised("a", 3)).actions) == ["TaskCanceled", "ExecutionCompleted"]
+    assert driven.result == 3
+    driven.close()
+
+
+def test_a_timeout_that_comes_when_user_code_has_set_the_wait_changes_nothing() -> None:
+    async def wait(ctx: Context) -> list[Any]:
+        task: Any = ctx.wait_for_external_event("a", timeout=timedelta(seconds=5))
+        other = ctx.wait_for_external_event("a")
+        task.set_result("mine")
+        await ctx.call_activity(work)
+        return [await task, await other]
+
+    driven = Driven(wait)
+    driven.start()
+    driven.fire(*driven.of_type(TimerCreated))
+    driven.turn(raised("a", "theirs"))
+    driven.turn(answered(2))
+    assert driven.result == ["mine", "theirs"]
+    driven.close()
+
+
+def test_data_that_does_not_fit_the_type_fails_the_wait_and_is_consumed() -> None:
+    async def wait(ctx: Context) -> list[Any]:
+        seen: list[Any] = []
+        for _ in range(2):
+            try:
+                seen.append(await ctx.wait_for_external_event("a", int))
+            except PayloadError as error:
+                seen.append(str(error))
+        return [*seen, await ctx.wait_for_external_event("a", type(None))]
+
+    driven = Driven(wait)
+    driven.start()
+    driven.turn(raised("a", "text"), raised("a", 2), EventRaised("a"))
+    message, *rest = driven.result
+    assert "does not fit" in message
+    assert rest == [2, None]
+    driven.close()
+
+
+def test_what_pauses_and_ends_from_outside_is_no_matter_of_the_session() -> None:
+    async def wait(ctx: Context) -> object:
+        return await ctx.wait_for_external_event("a")
+
+    driven = Driven(wait)
+    driven.start()
+    assert driven.turn(ExecutionSuspended("pause"), ExecutionResumed()).actions == []
+    driven.turn(EventRaised("a"))
+    assert driven.result is None
+    driven.close()
+
+
+def test_events_are_sent_with_their_data_or_without() -> None:
+    async def send(ctx: Context) -> list[str]:
+        ctx.send_event("other", "hello", {"a": 1})
+        ctx.send_event("other", "hello")
+        refused = []
+        bad: Any
+        for bad in (("a/b", "name"), ("other", ""), ("other", 5), ("other", "name", object())):
+            try:
+                ctx.send_event(*bad)
+            except InputError as error:
+                refused.append(type(error).__name__)
+        return refused
+
+    driven = Driven(send)
+    driven.start()
+    assert driven.of_type(EventSent) == [
+        EventSent(1, "other", "hello", '{"a":1}'),
+        EventSent(2, "other", "hello"),
+    ]
+    assert driven.result == ["InvalidInstanceIdError", "InputError", "InputError", "PayloadError"]
+    driven.close()
+
+
+@pytest.mark.parametrize(("name", "timeout"), [("", None), ("a", timedelta(seconds=-1)), (7, None)])
+def test_a_wait_for_nothing_or_of_no_time_is_refused(
+    name: Any,  # noqa: ANN401 - that is the point
+    timeout: timedelta | None,
+) -> None:
+    async def wait(ctx: Context) -> str:
+        try:
+            _task = ctx.wait_for_external_event(name, timeout=timeout)
+        except InputError as error:
+            return str(error)
+        return "allowed"
+
+    assert run(wait).startswith("wait_for_external_event")
+
+
+def test_events_nobody_has_read_go_along_to_the_next_generation() -> None:
+    async def again(ctx: Context, keep: bool) -> None:
+        await ctx.wait_for_external_event("go on")
+        ctx.continue_as_new(keep, keep_events=keep)
+
+    for keep in (True, False):
+        driven = Driven(again)
+        driven.start(keep)
+        driven.turn(raised("early", 1), raised("go on"), answered(7), raised("late", 2))
+        assert isinstance(driven.ending, ContinueAsNew)
+        carried = (raised("early", 1), raised("late", 2)) if keep else ()
+        assert driven.ending.carryover_events == carried
+        assert driven.of_type(TaskCanceled) == []
+        driven.close()
