@@ -615,16 +615,22 @@ async def test_a_turn_that_went_wrong_is_taken_again_from_history(
         assert not failures
         commit.let_go()
         await asyncio.gather(first, second)
+    failures.append(RuntimeError("another one, much later"))
     await handle.raise_event("item", 3)
     assert await handle.result() == [1, 2, 3]
-    assert ["tried again" in text for _, text in test.problems] == [True]
+    assert ["tried again" in text for _, text in test.problems] == [True, True]
     test.problems.clear()
 
 
 async def test_a_turn_that_keeps_going_wrong_fails_its_instance_alone(
-    test: TestHost, monkeypatch: pytest.MonkeyPatch, unreplayable: set[str]
+    app: App, test: TestHost, monkeypatch: pytest.MonkeyPatch, unreplayable: set[str]
 ) -> None:
-    """Poison: given up after the second time, and the others go on."""
+    """Poison: given up after the second time; the others go on, and its events are buried."""
+
+    @app.orchestrator
+    async def sender(ctx: Context) -> None:
+        ctx.send_event("poisoned", "item", 9)
+
     handle = await test.start("collect", 1, instance_id="poisoned")
     other = await test.start("collect", 1)
     await test.idle()
@@ -637,9 +643,13 @@ async def test_a_turn_that_keeps_going_wrong_fails_its_instance_alone(
         return run_turn(session, *arguments, **named)
 
     monkeypatch.setattr(Session, "run_turn", broken)
-    await asyncio.gather(handle.raise_event("item", 1), other.raise_event("item", 2))
+    await (await test.start(sender)).result()
+    await other.raise_event("item", 2)
     with pytest.raises(OrchestrationFailedError, match="of the engine's own"):
         await handle.result()
+    (letter,) = await storage_of(test).dead_letters()
+    assert letter.instance_id == "poisoned"
+    assert "its turn failed: of the engine's own" in letter.reason
     assert await other.result() == [2]
     monkeypatch.undo()
     assert [instance_id for instance_id, _ in test.problems] == ["poisoned"] * len(test.problems)

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from tenuto.engine.arrivals import Arrivals, due_timers
-from tenuto.engine.batch import VOLATILE, Batch
+from tenuto.engine.batch import VOLATILE, Batch, is_durable
 from tenuto.engine.booking import Booking
 from tenuto.engine.halfway import HalfwayMarks
 from tenuto.engine.loader import Loader
@@ -45,6 +45,7 @@ from tenuto.model.failure import failure_of
 from tenuto.model.ids import partition_of
 from tenuto.model.messages import (
     Message,
+    RaiseEvent,
     Resume,
     TaskResult,
 )

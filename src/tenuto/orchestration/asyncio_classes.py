@@ -26,8 +26,6 @@ _Group: TypeAlias = Any
 
 def install() -> None:
     """Take the places of the stock methods; harmless when done twice."""
-    if hasattr(asyncio.TaskGroup.create_task, "__wrapped__"):
-        return
     take_over(asyncio.Semaphore.acquire, _acquire)
     take_over(asyncio.Semaphore.release, _release)
     take_over(asyncio.Condition.wait, _wait)

@@ -43,16 +43,19 @@ def take_over(stock: Any, ours: Callable[..., Any]) -> Callable[..., Any]:  # no
     """Make a stock function call ours when a session runs; returns what it was before.
 
     Only its code is exchanged, so whoever holds the function, by whatever name, has the new one.
+    Done twice, the last one counts: tools that reload modules leave two of ours behind.
     """
-    before = FunctionType(
-        stock.__code__, stock.__globals__, stock.__name__, stock.__defaults__, stock.__closure__
-    )
-    before.__kwdefaults__ = stock.__kwdefaults__
-    dispatch = _dispatch_coroutine if inspect.iscoroutinefunction(stock) else _dispatch
-    stock.__wrapped__ = before  # for inspect: signature and source are the stock ones
-    stock.__defaults__ = None
+    before = getattr(stock, "__wrapped__", None)
+    if before is None:
+        before = FunctionType(
+            stock.__code__, stock.__globals__, stock.__name__, stock.__defaults__, stock.__closure__
+        )
+        before.__kwdefaults__ = stock.__kwdefaults__
+        dispatch = _dispatch_coroutine if inspect.iscoroutinefunction(stock) else _dispatch
+        stock.__wrapped__ = before  # for inspect: signature and source are the stock ones
+        stock.__defaults__ = None
+        stock.__code__ = dispatch.__code__
     stock.__kwdefaults__ = {"_choose": partial(_choose, before, ours)}
-    stock.__code__ = dispatch.__code__
     return before
 
 
@@ -333,8 +336,6 @@ _stock_wait = asyncio.wait
 def install() -> None:
     """Take the places of the stock functions; harmless when done twice."""
     global _stock_wait  # noqa: PLW0603 - the one stock function that ours needs
-    if hasattr(asyncio.gather, "__wrapped__"):
-        return
     take_over(asyncio.gather, _gather)
     _stock_wait = take_over(asyncio.wait, _wait)
     take_over(asyncio.wait_for, _wait_for)

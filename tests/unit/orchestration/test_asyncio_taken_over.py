@@ -3,7 +3,8 @@
 import asyncio
 import concurrent.futures
 import inspect
-from asyncio import all_tasks, as_completed, gather, run as run_program, to_thread, wait, wait_for
+from asyncio import all_tasks, as_completed, gather, to_thread, wait, wait_for
+from asyncio import run as run_program
 from collections.abc import Awaitable, Callable
 from typing import Any
 

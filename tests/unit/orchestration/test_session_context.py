@@ -98,7 +98,7 @@ def test_a_timer_ends_by_its_event_only() -> None:
     (created,) = driven.of_type(TimerCreated)
     assert names(driven.turn(seconds=100).actions) == []
     driven.fire(created)
-    assert driven.result == "2026-01-01 00:01:40+00:00"
+    assert driven.result == "2026-01-01 00:01:41+00:00"
     driven.close()
 
 

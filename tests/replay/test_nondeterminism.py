@@ -1,0 +1,327 @@
+"""What people read when their code no longer does what history recorded.
+
+Keeps ``replay_is_pure`` honest: an instance whose replay goes another way fails with an error that
+shows recorded and produced action side by side, the position, and the line of code.
+"""
+
+import asyncio
+import dataclasses
+import inspect
+import re
+import time
+from collections.abc import Callable, Generator, Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tenuto import Context, GuardError, NonDeterminismError
+from tenuto.model.events import (
+    EventRaised,
+    ExecutionStarted,
+    HistoryEvent,
+    OrchestratorStarted,
+    TaskCompleted,
+)
+from tenuto.orchestration import session as session_module
+from tenuto.orchestration.replay import PYTHON, describe, replay
+from tests.support.sessions import EXECUTION, START, Driven, answered, functions, raised, work
+
+
+@functions.activity
+def pay(value: Any = None) -> Any:  # noqa: ANN401 - anything
+    return value
+
+
+async def recorded(ctx: Context) -> Any:  # noqa: ANN401 - whatever the activity gives
+    """What ran when history was written."""
+    await ctx.call_activity(work, "a")
+    await asyncio.gather(ctx.call_activity(work, "b"), ctx.call_activity(pay, "c"))
+    await ctx.create_timer(timedelta(seconds=5))
+    ctx.send_event("other", "hello")
+    return await ctx.call_sub_orchestrator("child", instance_id="one")
+
+
+def history() -> list[list[HistoryEvent]]:
+    driven = Driven(recorded)
+    driven.start()
+    driven.turn(answered(1))
+    driven.turn(answered(2), answered(3))
+    driven.fire(driven.turns[-1][-1])  # type: ignore[arg-type]
+    driven.close()
+    return driven.turns
+
+
+def refusal(
+    changed: Callable[..., Any], turns: Sequence[Sequence[HistoryEvent]] | None = None
+) -> str:
+    """What replaying with changed code says; the place of this file is left out."""
+    live = len(session_module._LIVE)
+    with pytest.raises(NonDeterminismError) as caught:
+        replay(turns or history(), Driven(changed).open)
+    assert len(session_module._LIVE) == live, "a session was left open"
+    return str(caught.value)
+
+
+def line_of(function: Callable[..., Any], text: str) -> int:
+    """The number of the line of a function that holds a text."""
+    lines, first = inspect.getsourcelines(function)
+    return first + next(index for index, line in enumerate(lines) if text in line)
+
+
+def test_code_that_did_not_change_replays_without_a_word() -> None:
+    session = replay(history(), Driven(recorded).open)
+    assert session.close() == 0
+
+
+# --- what may differ ------------------------------------------------------------------------------
+
+
+async def other_name(ctx: Context) -> None:
+    await ctx.call_activity(work, "a")
+    await asyncio.gather(ctx.call_activity(pay, "b"), ctx.call_activity(pay, "c"))
+
+
+async def other_order(ctx: Context) -> None:
+    await ctx.call_activity(work, "a")
+    await asyncio.gather(ctx.call_activity(pay, "c"), ctx.call_activity(work, "b"))
+
+
+async def extra_action(ctx: Context) -> None:
+    await ctx.call_activity(work, "a")
+    await asyncio.gather(
+        ctx.call_activity(work, "b"),
+        ctx.call_activity(pay, "c"),
+        ctx.create_timer(timedelta(seconds=1)),
+    )
+
+
+async def missing_action(ctx: Context) -> None:
+    await ctx.call_activity(work, "a")
+    await ctx.call_activity(work, "b")  # the only one that is left
+
+
+async def removed_activity(ctx: Context) -> None:
+    await asyncio.gather(ctx.call_activity(work, "b"), ctx.call_activity(pay, "c"))
+
+
+async def other_kind(ctx: Context) -> None:
+    await ctx.call_activity(work, "a")
+    await asyncio.gather(ctx.call_sub_orchestrator("work"), ctx.call_activity(pay, "c"))
+
+
+async def ends_early(ctx: Context) -> int:
+    await ctx.call_activity(work, "a")
+    return 1
+
+
+async def fails_early(ctx: Context) -> None:
+    await ctx.call_activity(work, "a")
+    raise ValueError("changed")
+
+
+async def never_starts(ctx: Context, needed: int) -> None:
+    await ctx.call_activity(work, needed)
+
+
+def in_generator(ctx: Context) -> Generator[Any, Any, None]:
+    yield ctx.call_activity(work, "a")
+    yield ctx.call_activity(pay, "b")  # it was work
+
+
+async def other_event(ctx: Context) -> None:
+    await ctx.call_activity(work, "a")
+    await asyncio.gather(ctx.call_activity(work, "b"), ctx.call_activity(pay, "c"))
+    await ctx.create_timer(timedelta(seconds=5))
+    ctx.send_event("other", "goodbye")
+
+
+async def other_child(ctx: Context) -> None:
+    await ctx.call_activity(work, "a")
+    await asyncio.gather(ctx.call_activity(work, "b"), ctx.call_activity(pay, "c"))
+    await ctx.create_timer(timedelta(seconds=5))
+    ctx.send_event("other", "hello")
+    await ctx.call_sub_orchestrator("child", instance_id="two")
+
+
+CHANGES: list[tuple[Callable[..., Any], int, int, str, str, str]] = [
+    # changed code, turn, action, recorded, produced, text on the line
+    (other_name, 2, 1, "TaskScheduled #2 'work'", "TaskScheduled #2 'pay'", "asyncio.gather"),
+    (other_order, 2, 1, "TaskScheduled #2 'work'", "TaskScheduled #2 'pay'", "asyncio.gather"),
+    (extra_action, 2, 3, "nothing", "TimerCreated #4", "ctx.create_timer"),
+    (missing_action, 2, 2, "TaskScheduled #3 'pay'", "nothing", "the only one that is left"),
+    (removed_activity, 1, 2, "nothing", "TaskScheduled #2 'pay'", "asyncio.gather"),
+    (other_kind, 2, 1, "TaskScheduled #2 'work'", "SubOrchestrationInstanceCreated #2 'work'", "("),
+    (ends_early, 2, 1, "TaskScheduled #2 'work'", "ExecutionCompleted", "def ends_early"),
+    (fails_early, 2, 1, "TaskScheduled #2 'work'", "ExecutionCompleted", "raise ValueError"),
+    (never_starts, 1, 1, "TaskScheduled #1 'work'", "ExecutionCompleted", "def never_starts"),
+    (in_generator, 2, 1, "TaskScheduled #2 'work'", "TaskScheduled #2 'pay'", "it was work"),
+    (other_event, 4, 1, "EventSent #5 'hello'", "EventSent #5 'goodbye'", "goodbye"),
+    (
+        other_child,
+        4,
+        2,
+        "SubOrchestrationInstanceCreated #6 'child'",
+        "SubOrchestrationInstanceCreated #6 'child'",
+        "two",
+    ),
+]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change[0].__name__)
+def test_replay_is_pure_a_change_is_named_with_both_sides_position_and_line(
+    change: tuple[Callable[..., Any], int, int, str, str, str],
+) -> None:
+    changed, turn, action, old, new, text = change
+    message = refusal(changed)
+    assert (
+        f"went another way in turn {turn}, action {action}: "
+        f"history recorded {old}, the code produced {new} at {__file__}:"
+    ) in message
+    line = re.search(rf"{re.escape(__file__)}:(\d+)", message)
+    assert line is not None
+    if text != "(":
+        assert int(line[1]) == line_of(changed, text)
+    assert f"replay of instance 'instance' ('{changed.__name__}')" in message
+    assert "the orchestrator was changed while this instance ran" in message
+
+
+def test_an_orchestrator_without_lines_is_named_as_it_is() -> None:
+    class Bare:
+        def __call__(self, ctx: Context) -> int:
+            return 1
+
+    driven = Driven(recorded)
+    driven.reference = dataclasses.replace(driven.reference, function=Bare())
+    with pytest.raises(NonDeterminismError, match=r"at the end of <.*Bare object"):
+        replay(history(), driven.open)
+
+
+def test_payloads_and_times_may_change() -> None:
+    """Else a change of a default would strand every running instance."""
+
+    async def changed(ctx: Context) -> Any:  # noqa: ANN401 - whatever the child gives
+        await ctx.call_activity(work, "other input")
+        await asyncio.gather(ctx.call_activity(work), ctx.call_activity(pay.options(retry=None)))
+        await ctx.create_timer(timedelta(seconds=7))
+        ctx.send_event("other", "hello", "more")
+        return await ctx.call_sub_orchestrator("child", 5, instance_id="one")
+
+    assert replay(history(), Driven(changed).open).close() == 0
+
+
+def test_the_first_difference_counts_not_what_follows_from_it() -> None:
+    async def changed(ctx: Context) -> None:
+        await ctx.call_activity(work, "a")
+        await ctx.call_activity(pay, "first difference")
+        await ctx.call_activity(pay, "second difference")
+
+    assert "in turn 2, action 1" in refusal(changed)
+
+
+# --- cancelled work -------------------------------------------------------------------------------
+
+
+async def cancels(ctx: Context) -> None:
+    tasks = [ctx.call_activity(work) for _ in range(2)]
+    await ctx.wait_for_external_event("go on")
+    tasks[0].cancel()
+    await tasks[1]
+
+
+def cancelled_history() -> list[list[HistoryEvent]]:
+    driven = Driven(cancels)
+    driven.start()
+    driven.turn(raised("go on"))
+    driven.close()
+    return driven.turns
+
+
+def test_another_cancellation_is_a_difference() -> None:
+    async def cancels_other(ctx: Context) -> None:
+        tasks = [ctx.call_activity(work) for _ in range(2)]
+        await ctx.wait_for_external_event("go on")
+        tasks[1].cancel()
+        await tasks[0]
+
+    message = refusal(cancels_other, cancelled_history())
+    assert "history recorded TaskCanceled #1, the code produced TaskCanceled #2" in message
+
+
+def test_lines_stay_with_their_actions_when_a_turn_takes_some_back() -> None:
+    async def takes_back(ctx: Context) -> None:
+        ctx.call_activity(work).cancel()
+        _one = ctx.call_activity(pay)  # this line
+        ctx.call_activity(work).cancel()
+        await ctx.wait_for_external_event("go on")
+
+    message = refusal(takes_back, cancelled_history())
+    assert f"{__file__}:{line_of(takes_back, 'this line')} in" in message
+
+
+# --- what else can be wrong -----------------------------------------------------------------------
+
+
+def test_a_change_of_the_python_version_is_named() -> None:
+    turns = history()
+    turns[0][1] = ExecutionStarted("recorded", EXECUTION, python="3.99")
+    message = refusal(other_name, turns)
+    assert f"The history was recorded on Python 3.99, this is Python {PYTHON}" in message
+    assert "was changed while this instance ran" not in message
+    turns[0][1] = ExecutionStarted("recorded", EXECUTION, python=PYTHON)
+    assert "was changed while this instance ran" in refusal(other_name, turns)
+
+
+def test_code_that_does_something_else_each_time_is_told_so() -> None:
+    calls: list[int] = []
+
+    async def moody(ctx: Context) -> None:
+        calls.append(1)
+        for _ in calls:
+            _task = ctx.call_activity(work)
+        await ctx.wait_for_external_event("never")
+
+    turns: list[list[HistoryEvent]] = [
+        [OrchestratorStarted(START), ExecutionStarted("moody", EXECUTION)]
+    ]
+    message = refusal(moody, turns)
+    assert "history recorded nothing, the code produced TaskScheduled #1 'work'" in message
+    assert "it did something else when it was run once more" in message
+
+
+def test_what_waits_nowhere_in_user_code_is_said_to_be_unknown() -> None:
+    """The future that it awaits is made by us, and nothing of it is on a line of theirs."""
+
+    def silent(ctx: Context) -> Any:  # noqa: ANN401 - a task
+        return ctx.wait_for_external_event("never")
+
+    assert "the code produced nothing at an unknown place" in refusal(silent)
+
+
+def test_something_that_cannot_be_replayed_is_the_better_explanation() -> None:
+    async def looks_at_the_clock(ctx: Context) -> None:
+        try:
+            time.time()
+        except GuardError:
+            await ctx.call_activity(pay, "instead")
+
+    live = len(session_module._LIVE)
+    with pytest.raises(GuardError, match=r"time.time\(\) inside an orchestrator"):
+        replay(history(), Driven(looks_at_the_clock).open)
+    assert len(session_module._LIVE) == live
+
+
+def test_a_damaged_history_is_named_and_leaves_no_session_behind() -> None:
+    turns = history()
+    turns[1] = turns[1][1:]
+    message = refusal(recorded, turns)
+    assert message == "history is damaged: a turn begins with TaskCompleted"
+
+
+def test_events_are_described_for_people() -> None:
+    descriptions = [
+        describe(None),
+        describe(EventRaised("go on")),
+        describe(TaskCompleted(3)),
+    ]
+    assert descriptions == ["nothing", "EventRaised 'go on'", "TaskCompleted"]
