@@ -9,13 +9,14 @@ import dataclasses
 import inspect
 import re
 import time
+import types
 from collections.abc import Callable, Generator, Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from tenuto import Context, GuardError, NonDeterminismError
+from tenuto import Context, GuardError, Limits, NonDeterminismError, RetryPolicy
 from tenuto.model.events import (
     EventRaised,
     ExecutionStarted,
@@ -24,8 +25,19 @@ from tenuto.model.events import (
     TaskCompleted,
 )
 from tenuto.orchestration import session as session_module
+from tenuto.orchestration.positions import waiting_position
 from tenuto.orchestration.replay import PYTHON, describe, replay
-from tests.support.sessions import EXECUTION, START, Driven, answered, functions, raised, work
+from tests.support.sessions import (
+    EXECUTION,
+    START,
+    Driven,
+    answered,
+    execution,
+    failed,
+    functions,
+    raised,
+    work,
+)
 
 
 @functions.activity
@@ -120,6 +132,11 @@ async def fails_early(ctx: Context) -> None:
     raise ValueError("changed")
 
 
+async def bad_input(ctx: Context) -> None:
+    await ctx.call_activity(work, "a")
+    await ctx.call_activity(work, object())
+
+
 async def never_starts(ctx: Context, needed: int) -> None:
     await ctx.call_activity(work, needed)
 
@@ -154,6 +171,7 @@ CHANGES: list[tuple[Callable[..., Any], int, int, str, str, str]] = [
     (other_kind, 2, 1, "TaskScheduled #2 'work'", "SubOrchestrationInstanceCreated #2 'work'", "("),
     (ends_early, 2, 1, "TaskScheduled #2 'work'", "ExecutionCompleted", "def ends_early"),
     (fails_early, 2, 1, "TaskScheduled #2 'work'", "ExecutionCompleted", "raise ValueError"),
+    (bad_input, 2, 1, "TaskScheduled #2 'work'", "ExecutionCompleted", "object()"),
     (never_starts, 1, 1, "TaskScheduled #1 'work'", "ExecutionCompleted", "def never_starts"),
     (in_generator, 2, 1, "TaskScheduled #2 'work'", "TaskScheduled #2 'pay'", "it was work"),
     (other_event, 4, 1, "EventSent #5 'hello'", "EventSent #5 'goodbye'", "goodbye"),
@@ -272,6 +290,31 @@ def test_a_change_of_the_python_version_is_named() -> None:
     assert "was changed while this instance ran" in refusal(other_name, turns)
 
 
+def test_a_change_that_decides_too_much_is_a_difference_too() -> None:
+    async def greedy(ctx: Context) -> None:
+        for _ in range(9):
+            _task = ctx.call_activity(work)
+
+    info = execution("greedy", limits=Limits(actions_per_turn=5))
+    with pytest.raises(NonDeterminismError, match=r"produced ExecutionCompleted at .*greedy"):
+        replay(history(), Driven(greedy, info=info).open)
+
+
+def test_a_retry_is_decided_by_no_line_of_user_code() -> None:
+    def with_retries(attempts: int) -> Callable[..., Any]:
+        async def tries(ctx: Context) -> None:
+            await ctx.call_activity(work.options(retry=RetryPolicy(max_attempts=attempts)))
+
+        return tries
+
+    driven = Driven(with_retries(1))
+    driven.start()
+    driven.turn(failed(1))
+    driven.close()
+    message = refusal(with_retries(2), driven.turns)
+    assert "the code produced TimerCreated #2 at the retry of an earlier call" in message
+
+
 def test_code_that_does_something_else_each_time_is_told_so() -> None:
     calls: list[int] = []
 
@@ -316,6 +359,24 @@ def test_a_damaged_history_is_named_and_leaves_no_session_behind() -> None:
     turns[1] = turns[1][1:]
     message = refusal(recorded, turns)
     assert message == "history is damaged: a turn begins with TaskCompleted"
+
+
+def test_positions_of_what_is_not_waiting_are_unknown() -> None:
+    async def over() -> None:
+        pass
+
+    coroutine = over()
+    coroutine.close()
+    assert waiting_position(coroutine) is None
+    assert waiting_position(object()) is None
+
+    @types.coroutine
+    def ours() -> Generator[Any, Any, None]:
+        yield
+
+    waiting = ours()
+    waiting.send(None)
+    assert (waiting_position(waiting) or "").startswith(__file__)
 
 
 def test_events_are_described_for_people() -> None:

@@ -223,8 +223,19 @@ async def a_task_that_cancels_itself_ends_at_its_next_wait(note: Note) -> object
         task.cancel("as last step")
         return "lost"
 
+    async def with_a_future() -> str:
+        task = asyncio.current_task()
+        assert task is not None
+        note(task.uncancel())
+        task.cancel("myself")
+        task.cancel("once more")
+        note(task.uncancel())
+        await new_future()
+        return "never"
+
     return [
         await outcome(asyncio.create_task(suicidal())),
+        await outcome(asyncio.create_task(with_a_future())),
         await outcome(asyncio.create_task(at_the_end())),
     ]
 
@@ -276,7 +287,10 @@ async def names_and_contexts_belong_to_tasks(note: Note) -> object:
     note(sorted(task.get_name() for task in asyncio.all_tasks() if task in {one, two}))
     note(await asyncio.gather(one, two))
     note([VARIABLE.get(), context.get(VARIABLE)])
-    return one.get_coro().__name__  # type: ignore[union-attr]
+    held: Any = two
+    if hasattr(held, "get_context"):  # since 3.12
+        assert held.get_context() is context
+    return [one.get_coro().__name__, await asyncio.shield(one)]  # type: ignore[union-attr]
 
 
 @program
@@ -320,6 +334,11 @@ async def awaitable_objects_are_awaited(note: Note) -> object:
             yield from asyncio.sleep(0).__await__()
             return self.value
 
+    @types.coroutine
+    def old_style(task: "asyncio.Task[str]") -> Generator[Any, Any, str]:
+        return (yield from task)
+
+    note(await old_style(asyncio.create_task(steps(note, "task", 1))))
     note(await Later(1))
     note(await asyncio.ensure_future(Later(2)))
     note(await asyncio.wait_for(Later(3), None))
@@ -548,6 +567,7 @@ async def wait_for_of_a_cancelled_future_times_out(note: Note) -> object:
     cancelled = new_future()
     cancelled.cancel("before")
     note(await outcome(asyncio.wait_for(cancelled, None)))
+    note(await outcome(asyncio.wait_for(cancelled, 0)))
     return await outcome(asyncio.wait_for(cancelled, 5))
 
 
@@ -747,6 +767,33 @@ async def a_failure_after_the_body_leaves_no_cancellation_behind(note: Note) -> 
         return "never"
 
     return await outcome(asyncio.create_task(grouped()))
+
+
+@program
+async def a_system_exit_in_a_group_is_raised_alone(note: Note) -> object:
+    async def in_body() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(forever(note, "a"))
+            await asyncio.sleep(0)
+            raise SystemExit("body")
+
+    try:
+        await in_body()
+    except SystemExit as error:
+        return shape(error)
+    return None
+
+
+@program
+async def a_member_that_fails_when_nobody_waits_for_its_group(note: Note) -> object:
+    group = asyncio.TaskGroup()
+
+    async def enter_only() -> None:
+        await group.__aenter__()
+
+    await asyncio.create_task(enter_only())
+    task = group.create_task(failing(note, "orphan"))
+    return await outcome(task)
 
 
 @program

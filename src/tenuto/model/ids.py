@@ -5,6 +5,7 @@ ids are made by Tenuto. Keeps the promise ``bad_input_is_refused_whole``.
 """
 
 import os
+from collections.abc import Callable
 from typing import NewType
 
 from tenuto.model.errors import InvalidInstanceIdError
@@ -44,14 +45,18 @@ def check_instance_id(text: object) -> InstanceId:
     return InstanceId(text)
 
 
+def _ignore(**_callbacks: Callable[[], None]) -> None:
+    pass
+
+
 class _FreshIds:
     """128 random bits each, asked of the system many at a time: a call for each costs 3 µs."""
 
     def __init__(self) -> None:
         self._pool: list[str] = []
-        # A child made by fork must not give out its parent's ids again.
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._pool.clear)
+        # A child made by fork must not give out its parent's ids again. Windows has no fork.
+        at_fork = getattr(os, "register_at_fork", _ignore)
+        at_fork(after_in_child=self._pool.clear)
 
     def take(self) -> str:
         while True:

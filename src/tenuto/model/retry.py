@@ -8,6 +8,8 @@ from tenuto.model.errors import InputError
 from tenuto.model.failure import FailureDetails
 
 _ZERO = timedelta(0)
+_LONGEST = timedelta(days=365_000)
+"""A thousand years: a due time that every clock and store can still hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,9 +72,9 @@ class RetryPolicy:
         return delay
 
     def _interval(self, attempt: int) -> timedelta:
-        cap = self.max_interval
+        cap = _LONGEST if self.max_interval is None else min(self.max_interval, _LONGEST)
         try:
             delay = self.first_interval * self.backoff ** (attempt - 1)
         except OverflowError:
-            return cap if cap is not None else timedelta.max
-        return delay if cap is None else min(delay, cap)
+            return cap
+        return min(delay, cap)

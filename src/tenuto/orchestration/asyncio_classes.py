@@ -186,8 +186,7 @@ async def _exit(
 async def _wait_for_tasks(group: _Group, cancelled: BaseException | None) -> BaseException | None:
     """Wait until all tasks have ended; returns the cancellation to pass on, if there is one."""
     while group._tasks:
-        if group._on_completed_fut is None:
-            group._on_completed_fut = group._loop.create_future()
+        group._on_completed_fut = group._loop.create_future()
         try:
             await group._on_completed_fut
         except asyncio.CancelledError as error:

@@ -211,10 +211,9 @@ async def _wait_for(fut: Awaitable[T], timeout: float | None) -> T:
 
 async def _result_at_once(awaitable: Awaitable[T]) -> T:
     future = future_in_session(_running(), awaitable)
-    if not future.done():
-        await _cancel_and_wait(future)
-    elif not future.cancelled():
+    if future.done():
         return future.result()
+    await _cancel_and_wait(future)
     try:
         return future.result()
     except asyncio.CancelledError as error:

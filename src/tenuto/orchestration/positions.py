@@ -14,12 +14,17 @@ _OURS: Final = (
 """Folders whose frames are not user code."""
 
 
-def position_of(frame: FrameType | None) -> str:
-    """The innermost line of user code at or above a frame."""
-    while frame is not None and _is_ours(frame):
+def deciding_position(frame: FrameType) -> str:
+    """The innermost line of user code that led to a frame of ours."""
+    while _is_ours(frame):
+        if frame.f_code.co_name == "run_turn" or frame.f_back is None:
+            # User code above this one runs the host. Only retries are decided without any.
+            return "the retry of an earlier call"
         frame = frame.f_back
-    if frame is None:
-        return "an unknown place"
+    return _position(frame)
+
+
+def _position(frame: FrameType) -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"
 
 
@@ -37,7 +42,7 @@ def waiting_position(coroutine: object) -> str | None:
         if frame is not None and not _is_ours(frame):
             found = frame
         current = inner
-    return None if found is None else position_of(found)
+    return None if found is None else _position(found)
 
 
 def ending_position(function: Callable[..., object], error: BaseException | None) -> str:

@@ -44,8 +44,8 @@ from tenuto.orchestration.loop import Callback, LoopTimer, SessionLoop, running_
 from tenuto.orchestration.mailbox import Mailbox
 from tenuto.orchestration.names import child_execution_id
 from tenuto.orchestration.positions import (
+    deciding_position,
     ending_position,
-    position_of,
     trim_traceback,
     waiting_position,
 )
@@ -189,7 +189,7 @@ class Session:
         if not self.loop.is_open or self.loop is not running_loop():
             raise self._refusal()
         if self.trace is not None:
-            self.trace.append(position_of(sys._getframe(1)))  # noqa: SLF001 - error reports only
+            self.trace.append(deciding_position(sys._getframe(1)))  # noqa: SLF001 - error reports only
         self._actions.append(action)
         limit = self.info.limits.actions_per_turn
         if len(self._actions) - len(self._withdrawn) > limit:

@@ -1,6 +1,7 @@
 """Throwing sessions away: ENGINE rules 5 and 11. Nothing of one runs in the turn of another."""
 
 import asyncio
+import contextlib
 import contextvars
 import gc
 import logging
@@ -432,6 +433,61 @@ def test_an_async_generator_that_refuses_to_end_is_kept_and_counted() -> None:
     assert len(attempts) == 5
     with pytest.raises(SessionDiscarded):
         session_module._KEPT.pop().athrow(SessionDiscarded()).send(None)  # type: ignore[attr-defined]
+
+
+def test_an_async_generator_that_goes_on_waiting_is_kept_and_counted() -> None:
+    attempts: list[int] = []
+
+    async def stubborn() -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            while len(attempts) < 99:
+                attempts.append(1)
+                with contextlib.suppress(SessionDiscarded):
+                    await asyncio.sleep(0)
+
+    async def use(ctx: Context) -> None:
+        generator = stubborn()
+        await anext(generator)
+        await ctx.call_activity(work)
+
+    driven = Driven(use)
+    driven.start()
+    assert driven.close() == 1
+    assert len(attempts) < 99
+    session_module._KEPT.pop()
+    attempts.extend([1] * 99)
+
+
+def test_a_generator_dropped_after_its_session_is_just_dropped() -> None:
+    log: list[str] = []
+    stash: list[Any] = []
+
+    async def inner() -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            log.append("inner ends")
+
+    async def outer() -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            # Made while generators are ended, it is too late for this one.
+            stash.append(inner())
+            await anext(stash[0])
+
+    async def use(ctx: Context) -> None:
+        generator = outer()
+        await anext(generator)
+        await ctx.call_activity(work)
+
+    driven = Driven(use)
+    driven.start()
+    assert driven.close() == 0
+    stash.clear()
+    assert log == []
 
 
 def test_a_generator_dropped_while_the_session_is_thrown_away_does_not_come_back() -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+from collections.abc import Coroutine, Generator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -24,6 +26,26 @@ from tests.support.sessions import (
     work,
 )
 
+
+class ForeignCoroutine(Coroutine[Any, Any, int]):
+    """A coroutine that Python did not make, such as Cython's."""
+
+    def __init__(self, native: Coroutine[Any, Any, int]) -> None:
+        self.native = native
+
+    def __await__(self) -> Generator[Any, Any, int]:
+        return self.native.__await__()
+
+    def send(self, value: object) -> object:
+        return self.native.send(value)
+
+    def throw(self, *error: Any) -> object:
+        return self.native.throw(*error)
+
+    def close(self) -> None:
+        self.native.close()
+
+
 # --- results and failures -------------------------------------------------------------------------
 
 
@@ -37,15 +59,11 @@ def test_any_kind_of_function_can_be_an_orchestrator() -> None:
     def awaitable(ctx: Context) -> object:
         return ctx.task_all([])
 
-    class Callable_:  # noqa: N801 - it stands for a function
-        async def __call__(self, ctx: Context) -> int:
-            return 4
+    def foreign(ctx: Context) -> object:
+        return ForeignCoroutine(coroutine(ctx))
 
-    assert [run(coroutine), run(plain), run(awaitable)] == [1, 2, []]
-    driven = Driven(Callable_().__call__)
-    driven.start()
-    assert driven.result == 4
-    driven.close()
+    functions = (coroutine, plain, awaitable, foreign)
+    assert [run(function) for function in functions] == [1, 2, [], 1]
 
 
 def test_a_failure_is_recorded_with_the_frames_of_user_code_only() -> None:

@@ -84,6 +84,25 @@ def test_an_interrupt_from_the_keyboard_stops_the_turn() -> None:
         assert driven.close() == 0
 
 
+def test_a_system_exit_in_a_task_of_a_group_ends_the_group_not_the_host() -> None:
+    """asyncio's own loop ends with it, so this cannot be compared."""
+
+    async def parent(ctx: Context) -> str:
+        async def exits() -> None:
+            raise SystemExit(3)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(2):
+                    group.create_task(exits())
+                await ctx.wait_for_external_event("never")
+        except SystemExit as error:
+            return f"exit {error.code}"
+        return "went on"
+
+    assert run(parent) == "exit 3"
+
+
 # --- clock ----------------------------------------------------------------------------------------
 
 
@@ -145,6 +164,22 @@ def test_a_timer_that_fired_but_did_not_run_yet_can_still_be_taken_back() -> Non
     driven.fire(sleeper)
     assert driven.result == []
     driven.close()
+
+
+def test_as_completed_gives_up_on_what_is_late_by_a_hair() -> None:
+    async def hurry(ctx: Context) -> list[str]:
+        future = asyncio.get_running_loop().create_future()
+        coming = asyncio.as_completed([future, asyncio.sleep(5)], timeout=0)
+        future.set_result("too late")  # its callback comes after the end of the time
+        seen = []
+        for one in coming:
+            try:
+                seen.append(str(await one))
+            except TimeoutError as error:
+                seen.append(type(error).__name__)
+        return seen
+
+    assert run(hurry) == ["TimeoutError"] * 2
 
 
 @pytest.mark.parametrize("delay", [float("inf"), float("nan")])

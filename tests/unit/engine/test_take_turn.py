@@ -1,0 +1,98 @@
+"""The turn as a pure function: what the integration tests cannot set up."""
+
+from collections.abc import Sequence
+
+from tenuto.engine.state import InstanceState, OpenWork
+from tenuto.engine.turn import Turn, TurnRules, take_turn
+from tenuto.model.actions import TurnActions
+from tenuto.model.events import Incoming, OrchestratorStarted, TimerFired
+from tenuto.model.limits import Limits
+from tenuto.model.messages import Suspend, TimerDue
+from tenuto.model.status import RuntimeStatus
+
+NOW = 1_000_000
+RULES = TurnRules(Limits(), "3.11", lambda _root: 10)
+
+
+class Recorder:
+    """A session that decides nothing and remembers what it was fed."""
+
+    def __init__(self) -> None:
+        self.fed: list[tuple[int, Sequence[Incoming]]] = []
+
+    def run_turn(
+        self, timestamp: int, events: Sequence[Incoming], *, replaying: bool = False
+    ) -> TurnActions:
+        self.fed.append((timestamp, events))
+        return TurnActions([])
+
+    def close(self) -> int:
+        return 0
+
+
+def waiting(*timers: tuple[int, int]) -> InstanceState:
+    """A running instance with open timers (id, due)."""
+    return InstanceState(
+        iid=1,
+        instance_id="i",
+        partition=0,
+        name="sleeper",
+        execution_id="e",
+        created_at=0,
+        root_id="i",
+        version=None,
+        parent=None,
+        depth=0,
+        tags=None,
+        scheduled_at=None,
+        input=None,
+        status=RuntimeStatus.RUNNING,
+        next_turn=1,
+        last_time=NOW,
+        work=OpenWork(timers=dict(timers)),
+    )
+
+
+def due(task_id: int, fire_at: int) -> TimerDue:
+    """The message that a timer has come due."""
+    return TimerDue(execution_id="e", event=TimerFired(task_id, fire_at))
+
+
+def started(turn: Turn) -> int:
+    """The time that a turn records."""
+    first = turn.events[0]
+    assert isinstance(first, OrchestratorStarted)
+    return first.timestamp
+
+
+def test_a_turn_is_never_earlier_than_the_timer_that_fires_in_it() -> None:
+    """ENGINE rule 21: the host's clock may have been set back since."""
+    session = Recorder()
+    state = waiting((1, NOW + 500), (2, NOW + 900))
+    turn = take_turn(
+        state, [due(1, NOW + 500), due(2, NOW + 900)], lambda: session, NOW - 100, RULES
+    )
+    assert started(turn) == NOW + 900
+    assert [event for _, events in session.fed for event in events] == [
+        TimerFired(1, NOW + 500),
+        TimerFired(2, NOW + 900),
+    ]
+    assert not state.work.timers
+
+
+def test_a_turn_is_strictly_later_than_the_one_before() -> None:
+    session = Recorder()
+    turn = take_turn(waiting((1, NOW)), [due(1, NOW)], lambda: session, NOW - 5, RULES)
+    assert started(turn) == NOW + 1
+
+
+def test_a_timer_that_comes_due_behind_a_suspension_is_not_kept_but_derived_again() -> None:
+    session = Recorder()
+    state = waiting((1, NOW))
+    turn = take_turn(
+        state, [Suspend(message_id="~1"), due(1, NOW)], lambda: session, NOW + 5, RULES
+    )
+    assert state.status is RuntimeStatus.SUSPENDED
+    assert turn.inbox.held == []
+    assert len(turn.inbox.taken) == 2
+    assert state.work.timers == {1: NOW}

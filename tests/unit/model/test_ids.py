@@ -1,0 +1,83 @@
+"""Identifiers: fresh ones, and the partition that an id belongs to."""
+
+import os
+import re
+
+import pytest
+
+from tenuto.model import ids
+from tenuto.model.errors import InvalidInstanceIdError
+from tenuto.model.ids import (
+    check_instance_id,
+    new_execution_id,
+    new_instance_id,
+    partition_of,
+)
+
+
+def test_fresh_ids_are_32_hexadecimal_digits_and_never_the_same() -> None:
+    made = [*(new_instance_id() for _ in range(600)), *(new_execution_id() for _ in range(600))]
+    assert len(set(made)) == 1200
+    assert all(re.fullmatch("[0-9a-f]{32}", one) for one in made)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_gives_out_other_ids() -> None:
+    new_instance_id()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writing, new_instance_id().encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    told = os.read(reading, 32).decode()
+    os.close(reading)
+    os.close(writing)
+    assert told not in {new_instance_id() for _ in range(600)}
+
+
+def test_a_system_without_fork_makes_ids_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "register_at_fork", raising=False)
+    assert len(ids._FreshIds().take()) == 32
+
+
+@pytest.mark.parametrize(
+    ("instance_id", "of_4", "of_16"),
+    [
+        ("", 1, 5),
+        ("a", 0, 12),
+        ("abc", 3, 11),
+        ("myinstance", 0, 0),
+        ("@counter@k1", 3, 11),
+        ("8b6ab9f0c2514f6b9f3e2a6b7c1d0e2f", 2, 14),
+        ("Straße", 0, 8),
+    ],
+)
+def test_ids_keep_the_partition_of_the_durable_task_framework(
+    instance_id: str, of_4: int, of_16: int
+) -> None:
+    assert partition_of(instance_id, 4) == of_4
+    assert partition_of(instance_id, 16) == of_16
+    assert partition_of(instance_id, 1) == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (5, "it is a int, not a string"),
+        ("", "it has 0 characters"),
+        ("x" * 257, "it has 257 characters"),
+        ("@counter", "reserved for entities"),
+        ("a/b", "it contains '/'"),
+        ("a\x00b", "it contains '\\\\x00'"),
+        ("\ud800", "half of a surrogate pair"),
+    ],
+)
+def test_bad_input_is_refused_whole_instance_ids(given: object, reason: str) -> None:
+    with pytest.raises(InvalidInstanceIdError, match=re.escape(reason).replace("\\\\\\\\", "\\\\")):
+        check_instance_id(given)
+
+
+def test_what_durable_functions_allows_is_allowed() -> None:
+    for text in ("x", "x" * 256, "it's 100%_*", "naïve ☂", "a:0001"):
+        assert check_instance_id(text) == text
