@@ -100,7 +100,7 @@ class CommitPipeline:
                 self._tell_idle()
         except StorageError as error:
             self._end(error)
-        except Exception as error:  # noqa: BLE001 - a bug of ours must not end commits in silence
+        except Exception as error:
             self._end(StorageError(f"commits ended by a bug, please report it: {error!r}"))
             raise
         finally:

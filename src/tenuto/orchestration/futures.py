@@ -63,7 +63,7 @@ class SessionTask(SessionFuture[T]):
     ) -> None:
         super().__init__(loop)
         self.coroutine: Coroutine[Any, Any, T] = coroutine
-        self.session_loop: "SessionLoop" = loop
+        self.session_loop: SessionLoop = loop
         self._name = name if name is None else str(name)
         self._context = copy_context() if context is None else context
         self._waiting_for: asyncio.Future[Any] | None = None
@@ -156,7 +156,7 @@ class SessionTask(SessionFuture[T]):
     # --- steps ----------------------------------------------------------------------------------
 
     def end_coroutine(self, attempts: int) -> bool:
-        """Throw SessionDiscarded into the coroutine, in its context; False when it went on each time.
+        """Throw SessionDiscarded into the coroutine, in its context; False when it always went on.
 
         ``close()`` will not do. When a ``finally`` block awaits something it breaks the chain of
         coroutines in the middle, and before Python 3.13 it stops short of async generators. What is

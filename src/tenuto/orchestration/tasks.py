@@ -20,7 +20,7 @@ from tenuto.model.errors import (
 from tenuto.model.events import SubOrchestrationInstanceCreated, TaskScheduled
 from tenuto.model.failure import FailureDetails
 from tenuto.model.retry import RetryPolicy
-from tenuto.model.timing import LATEST, MICROSECONDS, span
+from tenuto.model.timing import MICROSECONDS, span
 from tenuto.orchestration.futures import SessionFuture
 from tenuto.orchestration.loop import Callback, SessionLoop
 
@@ -162,8 +162,7 @@ class CallTask(DurableTask[T]):
         if delay is None:
             self.set_exception(self._error(failure))
             return
-        fire_at = min(now + span(delay), LATEST)
-        self._open_id = self._scheduler.set_timer(fire_at, self.begin_attempt)
+        self._open_id = self._scheduler.set_timer(now + span(delay), self.begin_attempt)
 
     @abstractmethod
     def _event(self, task_id: int) -> Action:
