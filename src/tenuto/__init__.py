@@ -5,7 +5,7 @@ One SQLite file; PostgreSQL when you grow.
 
 from tenuto import schedule
 from tenuto.client.client import Client, InstanceFilter, OrchestrationHandle
-from tenuto.client.status import InstanceStatus
+from tenuto.client.status import DeadLetterStatus, InstanceStatus
 from tenuto.engine.starts import IdReuse
 from tenuto.functions.activity_context import ActivityContext, current_activity
 from tenuto.host.app import App
@@ -61,6 +61,7 @@ __all__ = [
     "AppLoadError",
     "Client",
     "Context",
+    "DeadLetterStatus",
     "DurableTask",
     "FailureDetails",
     "FencedError",

@@ -6,24 +6,26 @@ S25, S26, S32, S34 and S40 of the scenarios; ``exactly_once_turns`` for starts t
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
 from tenuto import (
     App,
     Context,
+    Host,
     IdReuse,
     InstanceExistsError,
     InstanceStateError,
-    OrchestrationFailedError,
     OrchestrationHandle,
     OrchestrationTerminatedError,
     RuntimeStatus,
     SubOrchestrationError,
+    UnknownFunctionError,
 )
 from tenuto.engine.ports import Storage
 from tenuto.model.status import InstanceRecord
-from tenuto.testing import TestHost
+from tenuto.testing import RecordingObserver, TestHost
 from tests.support.histories import kinds
 
 
@@ -383,10 +385,45 @@ async def test_waiting_costs_nothing_a_scheduled_start_is_not_kept_in_memory(
 # --- names ---------------------------------------------------------------------------------------
 
 
-async def test_an_instance_of_an_unknown_orchestrator_fails_and_says_why(
+async def test_no_silent_drop_an_instance_of_another_app_waits_for_a_host_that_knows_it(
+    tmp_path: Path,
+) -> None:
+    """S40: another program on the same store must not end what it does not know."""
+    shop, other = App(), App()
+
+    @shop.activity
+    def pay(amount: int) -> int:
+        return amount
+
+    @shop.orchestrator
+    async def order(ctx: Context) -> int:
+        await ctx.call_activity(pay, 1)
+        return await ctx.call_activity(pay, await ctx.wait_for_external_event("go", int))
+
+    @other.orchestrator
+    async def hello(ctx: Context) -> str:
+        return "hello"
+
+    url = f"sqlite:///{tmp_path / 'shared.db'}"
+    async with Host(shop, url) as host:
+        await host.client.start(order, instance_id="order-1")
+    observer = RecordingObserver()
+    async with Host(other, url, observer=observer) as host:
+        assert await (await host.client.start(hello)).result() == "hello"
+        await host.client.raise_event("order-1", "go", 5)
+        standing = await host.client.get_status("order-1")
+        assert standing is not None
+        assert not standing.runtime_status.is_finished
+        with pytest.raises(UnknownFunctionError, match="order"):
+            await host.client.start(order)
+    assert [text for _, text in observer.problems if "an orchestrator 'order'" in text]
+    async with Host(shop, url) as host:
+        assert await host.client.handle("order-1").result() == 5
+
+
+async def test_an_instance_that_no_app_knows_can_be_terminated(
     test: TestHost, unreplayable: set[str]
 ) -> None:
-    """S40: started by a host that knew it."""
     storage = test.host.engine.storage
     record = InstanceRecord(
         iid=0,
@@ -400,10 +437,14 @@ async def test_an_instance_of_an_unknown_orchestrator_fails_and_says_why(
     unreplayable.add("stranger")
     await storage.start_instance(record)
     await test.restart()
-    with pytest.raises(
-        OrchestrationFailedError, match=r"no orchestrator named 'doubel'.*did you mean"
-    ):
-        await test.client.handle("stranger").result()
+    await test.idle()
+    standing = await test.client.get_status("stranger")
+    assert standing is not None
+    assert standing.runtime_status is RuntimeStatus.PENDING
+    await test.client.terminate("stranger", "nobody knows it")
+    assert (await test.client.wait("stranger")).output == "nobody knows it"
+    assert "an orchestrator 'doubel'" in test.problems.pop()[1]
+    assert not test.problems
 
 
 async def test_a_start_by_function_by_options_and_by_name_is_the_same(

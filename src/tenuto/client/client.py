@@ -7,7 +7,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar, TypeVarTuple, overload
 
 from tenuto.client.gateway import Gateway
 from tenuto.client.opening import Opening
-from tenuto.client.status import InstanceStatus, status_of
+from tenuto.client.status import DeadLetterStatus, InstanceStatus, letter_of, status_of
 from tenuto.engine.ports import InstanceQuery
 from tenuto.engine.starts import IdReuse, StartRequest
 from tenuto.model.codec import decode_turn
@@ -25,7 +25,12 @@ from tenuto.model.limits import Limits, limit_error
 from tenuto.model.payload import decoder, encode
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import to_microseconds
-from tenuto.orchestration.references import AnyOrchestrator, OrchestratorFunction, checked_tags
+from tenuto.orchestration.references import (
+    AnyOrchestrator,
+    OrchestratorFunction,
+    checked_orchestrator,
+    checked_tags,
+)
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -351,6 +356,17 @@ class Client:
             if after is None:
                 return
 
+    async def dead_letters(self, limit: int = 100) -> list[DeadLetterStatus]:
+        """Events that nobody could take, newest first, with the reason.
+
+        Args:
+            limit: At most so many.
+
+        Example:
+            ``for letter in await client.dead_letters(): print(letter.reason)``
+        """
+        return [letter_of(letter) for letter in await self.gateway.dead_letters(limit)]
+
     async def history(self, instance_id: str) -> list[HistoryEvent]:
         """The events of the current execution, oldest first; empty when there is no instance."""
         turns = await self.gateway.history(check_instance_id(instance_id))
@@ -358,6 +374,9 @@ class Client:
 
     def _find(self, orchestrator: object) -> Any:  # noqa: ANN401 - a reference of any type, or a name
         if not isinstance(orchestrator, str):
+            name = checked_orchestrator(orchestrator, "client.start").name
+            if self._directory is not None and name not in self._directory.orchestrators:
+                raise UnknownFunctionError("orchestrator", name, self._directory.orchestrators)
             return orchestrator
         if self._directory is None:
             return orchestrator

@@ -9,7 +9,14 @@ from typing import Protocol
 from msgspec import Raw
 
 from tenuto.engine.commands import Commands
-from tenuto.engine.ports import InboxRow, InstancePage, InstanceQuery, Storage, StorageReader
+from tenuto.engine.ports import (
+    DeadLetter,
+    InboxRow,
+    InstancePage,
+    InstanceQuery,
+    Storage,
+    StorageReader,
+)
 from tenuto.engine.starts import IdReuse, StartRequest
 from tenuto.model.codec import encode
 from tenuto.model.errors import (
@@ -71,6 +78,9 @@ class Gateway(Protocol):
     async def close(self) -> None:
         """Let go of what belongs to the client alone."""
 
+    async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
+        """The newest messages that nobody could take."""
+
 
 class EngineGateway:
     """Into the engine of this process; reads go to its store."""
@@ -87,6 +97,7 @@ class EngineGateway:
         self.get = storage.get
         self.query = storage.query
         self.history = storage.history
+        self.dead_letters = storage.dead_letters
 
     async def close(self) -> None:
         """Nothing: engine and store are the host's."""
@@ -105,6 +116,7 @@ class StoreGateway:
         self.get = storage.get
         self.query = storage.query
         self.history = storage.history
+        self.dead_letters = storage.dead_letters
 
     async def start(self, request: StartRequest) -> None:
         """Insert a pending instance; one that must give way to it is left to the owner.

@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from tenuto.engine.ports import DeadLetter
+from tenuto.model.codec import decode_message
 from tenuto.model.failure import FailureDetails
+from tenuto.model.messages import RaiseEvent
 from tenuto.model.payload import decoder
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import to_datetime
@@ -48,6 +51,38 @@ class InstanceStatus:
     parent_instance_id: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     version: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetterStatus:
+    """A message that nobody could take.
+
+    Attributes:
+        instance_id: Whom it was for.
+        reason: Why it could not be delivered.
+        created_time: When it was given up (aware UTC).
+        name: The event's name.
+        data: The event's data, decoded JSON.
+    """
+
+    instance_id: str
+    reason: str
+    created_time: datetime
+    name: str | None = None
+    data: Any = None
+
+
+def letter_of(letter: DeadLetter) -> DeadLetterStatus:
+    """The client's view of a stored dead letter."""
+    message = decode_message(letter.message)
+    event = message.event if isinstance(message, RaiseEvent) else None
+    return DeadLetterStatus(
+        instance_id=letter.instance_id,
+        reason=letter.reason,
+        created_time=to_datetime(letter.created_at),
+        name=None if event is None else event.name,
+        data=None if event is None else _plain(event.input),
+    )
 
 
 def status_of(record: InstanceRecord) -> InstanceStatus:

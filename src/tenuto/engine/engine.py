@@ -33,7 +33,7 @@ from tenuto.engine.retention import Retention
 from tenuto.engine.starts import Starts
 from tenuto.engine.state import InstanceState
 from tenuto.engine.timers import HORIZON, TimerQueue
-from tenuto.engine.turn import Turn, TurnRules, failed_turn, take_turn
+from tenuto.engine.turn import Turn, TurnRules, failed_turn, take_turn, waiting_turn
 from tenuto.model.errors import (
     GuardError,
     NonDeterminismError,
@@ -101,6 +101,7 @@ class Engine:
         self.reads = 0
         self._rules = TurnRules(options.limits, PYTHON, self._descendants_left)
         self._ready: deque[Resident] = deque()
+        self._stranded: set[int] = set()
         self._pump_scheduled = False
         self.delivered: set[str] = set()
         self.late: set[str] | None = None
@@ -250,8 +251,13 @@ class Engine:
             turn = take_turn(
                 state, inbox, lambda: self.retention.session(resident), now, self._rules
             )
-        except (NonDeterminismError, GuardError, UnknownFunctionError) as error:
+        except (NonDeterminismError, GuardError) as error:
             turn = self._fail(resident, inbox, error, now)
+        except UnknownFunctionError as error:
+            if self.is_for_another_app(state):
+                turn = waiting_turn(state, inbox)
+            else:
+                turn = self._fail(resident, inbox, error, now)
         except Exception as error:  # noqa: BLE001 - ENGINE rule 6: whatever went wrong, discard and retry
             self.retention.close(resident)
             resident.failures += 1
@@ -274,6 +280,24 @@ class Engine:
                 name = resident.state.instance_id
                 self.booking.bury(message, name, reason, self.pipeline.batch)
         return failed_turn(resident.state, inbox, failure_of(error), now)
+
+    def is_for_another_app(self, state: InstanceState) -> bool:
+        """Whether this host's app lacks the orchestrator: then the instance waits for one that
+        has it (another program on the same store, a deployment that is not complete).
+
+        A child that an orchestrator of this very app has called is not waited for: its caller is
+        told that the function does not exist.
+        """
+        known = self.runner.orchestrators
+        if state.name in known or (state.parent is not None and state.parent.name in known):
+            return False
+        if state.iid not in self._stranded:
+            self._stranded.add(state.iid)
+            self.observer.problem(
+                state.instance_id,
+                f"waits for a host whose app has an orchestrator {state.name!r}; this one has not",
+            )
+        return True
 
     def _descendants_left(self, root_id: str) -> int:
         partition = self.partition_for(root_id)

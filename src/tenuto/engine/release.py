@@ -132,6 +132,8 @@ class Release:
         """Start open activities that are not running, and arm open timers."""
         engine = self._engine
         state = resident.state
+        if engine.is_for_another_app(state):
+            return
         missing = [
             work_of(state, open_activity)
             for task_id, open_activity in state.work.activities.items()

@@ -33,6 +33,7 @@ from tenuto.model.messages import (
     Message,
     RaiseEvent,
     Start,
+    TimerDue,
 )
 from tenuto.model.status import RuntimeStatus
 
@@ -107,6 +108,15 @@ def take_turn(
     turn.logs = answer.logs
     _advance(state, turn, answer, timestamp, rules)
     return turn
+
+
+def waiting_turn(state: InstanceState, inbox: Sequence[Message]) -> Turn:
+    """No turn at all: the messages are kept, but for those that are derived again anyway."""
+    result = SortedInbox(status=state.status)
+    for message in inbox:
+        derived = isinstance(message, Start | TimerDue)
+        (result.taken if derived else result.held).append(message)
+    return Turn([], state.generation, state.next_turn, result)
 
 
 def failed_turn(

@@ -6,10 +6,12 @@ from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from typing import Any, TypeVar, TypeVarTuple, overload
 
+from tenuto.client.client import Client
+from tenuto.client.status import InstanceStatus
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.host.host import Host
 from tenuto.host.settings import DEFAULT, Settings, load_settings
-from tenuto.model.errors import AppLoadError
+from tenuto.model.errors import AppLoadError, InputError
 from tenuto.orchestration.references import AnyOrchestrator, OrchestratorFunction
 
 T = TypeVar("T")
@@ -98,10 +100,28 @@ class App(FunctionRegistry):
     ) -> Any:  # noqa: ANN401 - the user's result
         async with Host(self, settings=settings) as host:
             client = host.client
-            if instance_id is not None and await client.get_status(instance_id) is not None:
-                return await client.handle_of(instance_id, orchestrator).result()
+            if instance_id is not None:
+                standing = await client.get_status(instance_id)
+                if standing is not None:
+                    return await self._attach(client, standing, orchestrator)
             handle = await client.start(orchestrator, *args, instance_id=instance_id)
             return await handle.result()
+
+    @staticmethod
+    async def _attach(
+        client: Client, standing: InstanceStatus, orchestrator: AnyOrchestrator | str
+    ) -> Any:  # noqa: ANN401 - the user's result
+        asked = orchestrator if isinstance(orchestrator, str) else orchestrator.name
+        if standing.name != asked:
+            raise InputError(
+                f"instance {standing.instance_id!r} runs {standing.name!r}, not {asked!r}; "
+                "choose another instance_id"
+            )
+        sys.stderr.write(
+            f"tenuto: attached to instance {standing.instance_id!r}, started "
+            f"{standing.created_time:%Y-%m-%d %H:%M:%S} UTC; it keeps its input\n"
+        )
+        return await client.handle_of(standing.instance_id, orchestrator).result()
 
 
 def run_on_fast_loop(coroutine: Coroutine[Any, Any, T]) -> T:

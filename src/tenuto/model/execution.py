@@ -24,13 +24,20 @@ class ExecutionInfo(Struct, frozen=True, kw_only=True):
 class ExecutionFacts(Protocol):
     """What has an instance's facts: its stored row, or its state in memory."""
 
-    instance_id: str
-    execution_id: str
-    name: str
-    version: str | None
-    parent: ParentInstance | None
-    tags: dict[str, str] | None
-    depth: int
+    @property
+    def instance_id(self) -> str: ...
+    @property
+    def execution_id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def version(self) -> str | None: ...
+    @property
+    def parent(self) -> ParentInstance | None: ...
+    @property
+    def tags(self) -> dict[str, str] | None: ...
+    @property
+    def depth(self) -> int: ...
 
 
 def execution_info(record: ExecutionFacts, limits: Limits) -> ExecutionInfo:

@@ -81,6 +81,9 @@ def _message(error: BaseException) -> str:
         text = str(error)
     except Exception as broken:  # noqa: BLE001 - a user's __str__ may raise anything
         text = f"<message not available: {type(broken).__name__}>"
+    if isinstance(error, BaseExceptionGroup):
+        inside = "; ".join(f"{type_name(type(one))}: {_message(one)}" for one in error.exceptions)
+        text = f"{text}: {inside}"
     return storable_text(text)
 
 

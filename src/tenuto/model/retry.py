@@ -52,6 +52,8 @@ class RetryPolicy:
                 raise InputError(f"RetryPolicy.{name} must be a timedelta, got {value!r}")
             if value < _ZERO:
                 raise InputError(f"RetryPolicy.{name} must not be negative, got {value}")
+        if isinstance(self.backoff, bool) or not isinstance(self.backoff, int | float):
+            raise InputError(f"RetryPolicy.backoff must be a number, got {self.backoff!r}")
         if not self.backoff >= 1.0:
             raise InputError(f"RetryPolicy.backoff must be >= 1, got {self.backoff!r}")
 

@@ -24,6 +24,10 @@ class RuntimeStatus(IntEnum):
         """True when nothing will happen any more."""
         return self in FINISHED
 
+    def __str__(self) -> str:
+        """As people read it, not the number."""
+        return self.label
+
     @property
     def label(self) -> str:
         """Durable Functions' spelling: ``Running``, ``ContinuedAsNew``."""

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, overload
 
-from tenuto.model.errors import InputError
+from tenuto.model.errors import InputError, PayloadError
 from tenuto.model.events import EventSent, SubOrchestrationInstanceCreated
 from tenuto.model.ids import check_instance_id
 from tenuto.model.limits import limit_error
@@ -25,6 +25,8 @@ from tenuto.orchestration.references import (
     ActivityFunction,
     AnyOrchestrator,
     OrchestratorFunction,
+    checked_activity,
+    checked_orchestrator,
 )
 from tenuto.orchestration.tasks import (
     ActivityTask,
@@ -164,6 +166,7 @@ class Context:
             name, text = activity, self._bare_input(activity, args)
             decode, retry, timeout = _plain, None, None
         else:
+            activity = checked_activity(activity, "ctx.call_activity")
             name = activity.name
             text = activity.signature.encode_arguments(args)
             decode, retry = activity.signature.decode_result, activity.retry
@@ -251,7 +254,7 @@ class Context:
         _check_name(name, "wait_for_external_event")
         session = self._session
         fire_at = None if timeout is None else self._due(timeout, "wait_for_external_event")
-        decode = _plain if event_type is None else _typed(event_type)
+        decode = _plain if event_type is None else _typed(event_type, f"event {name!r}")
         task: EventTask[Any] = EventTask(session, name, decode)
         session.wait_for_event(task)
         if fire_at is not None and not task.done():
@@ -359,6 +362,7 @@ class Context:
         if isinstance(orchestrator, str):
             call = _ChildCall(orchestrator, self._bare_input(orchestrator, args), _plain)
         else:
+            orchestrator = checked_orchestrator(orchestrator, "a call of a sub-orchestration")
             signature = orchestrator.signature
             call = _ChildCall(
                 orchestrator.name, signature.encode_arguments(args), signature.decode_result
@@ -417,9 +421,16 @@ def _plain(text: str | None) -> Any:  # noqa: ANN401 - of user code
     return None if text is None else decoder(Any)(text)
 
 
-def _typed(annotation: object) -> Callable[[str | None], Any]:
+def _typed(annotation: object, owner: str) -> Callable[[str | None], Any]:
     decode = decoder(annotation)
-    return lambda text: decode("null" if text is None else text)
+
+    def decoded(text: str | None) -> Any:  # noqa: ANN401 - of user code
+        try:
+            return decode("null" if text is None else text)
+        except PayloadError as error:
+            raise error.of(owner) from None
+
+    return decoded
 
 
 def _check_name(name: object, where: str) -> None:

@@ -202,6 +202,33 @@ AnyOrchestrator: TypeAlias = OrchestratorFunction[*tuple[Any, ...], Any]
 """An orchestrator of whatever types."""
 
 
+def checked_activity(given: object, where: str) -> AnyActivity:
+    """A decorated activity, or InputError saying what it is instead."""
+    if isinstance(given, ActivityFunction):
+        return given
+    raise InputError(
+        f"{where} takes a function decorated with @app.activity, or its name; {_kind(given)}"
+    )
+
+
+def checked_orchestrator(given: object, where: str) -> AnyOrchestrator:
+    """A decorated orchestrator, or InputError saying what it is instead."""
+    if isinstance(given, OrchestratorFunction):
+        return given
+    raise InputError(
+        f"{where} takes a function decorated with @app.orchestrator, or its name; {_kind(given)}"
+    )
+
+
+def _kind(given: object) -> str:
+    if isinstance(given, ActivityFunction | OrchestratorFunction):
+        return f"this is {given!r}"
+    if callable(given):
+        name = getattr(given, "__name__", repr(given))
+        return f"{name!r} is not decorated"
+    return f"got {given!r}"
+
+
 def is_inside_orchestrator() -> bool:
     """Whether the calling code runs in a turn of an orchestration."""
     loop = asyncio_events._get_running_loop()  # noqa: SLF001 - the public one raises when there is none

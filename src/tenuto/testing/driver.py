@@ -13,7 +13,7 @@ from typing import Final
 
 from tenuto.client.gateway import Gateway
 from tenuto.engine.engine import Engine
-from tenuto.engine.ports import InstancePage, InstanceQuery
+from tenuto.engine.ports import DeadLetter, InstancePage, InstanceQuery
 from tenuto.engine.starts import StartRequest
 from tenuto.model.errors import TenutoError
 from tenuto.model.status import InstanceRecord
@@ -179,6 +179,11 @@ class TimeSkippingGateway:
         """The turns of the current execution, as JSON arrays."""
         async with self._request() as inner:
             return await inner.history(instance_id)
+
+    async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
+        """The newest messages that nobody could take."""
+        async with self._request() as inner:
+            return await inner.dead_letters(limit)
 
     async def close(self) -> None:
         """Nothing: the test host opens and closes what it uses."""

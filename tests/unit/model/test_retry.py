@@ -50,6 +50,9 @@ def test_some_failures_are_not_tried_again() -> None:
         ({"max_attempts": 2, "max_interval": 5}, "max_interval"),
         ({"max_attempts": 2, "timeout": -SECOND}, "timeout"),
         ({"max_attempts": 2, "backoff": 0.5}, "backoff"),
+        ({"max_attempts": 2, "backoff": float("nan")}, "backoff"),
+        ({"max_attempts": 2, "backoff": "2"}, "backoff"),
+        ({"max_attempts": 2, "backoff": True}, "backoff"),
     ],
 )
 def test_bad_input_is_refused_whole_in_a_policy(given: dict[str, object], name: str) -> None:

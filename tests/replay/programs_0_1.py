@@ -1,0 +1,265 @@
+"""The programs whose histories release 0.1 recorded. Never change them: their histories are kept.
+
+Each uses another part of what orchestrators can do. ``SCENARIOS`` plays the world for them when
+``record_histories.py`` records; replaying needs only the functions.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, Final
+
+from tenuto import App, Context, RetryPolicy, SubOrchestrationError
+from tenuto.testing import TestHost
+
+app = App()
+
+
+@app.activity
+def greet(name: str) -> str:
+    return f"Hello {name}!"
+
+
+@app.activity
+def square(number: int) -> int:
+    return number * number
+
+
+_attempts: dict[str, int] = {}
+
+
+@app.activity(retry=RetryPolicy(max_attempts=4, first_interval=timedelta(seconds=2), backoff=2.0))
+def book(what: str, failures: int) -> str:
+    """Fails so many times before it succeeds."""
+    _attempts[what] = _attempts.get(what, 0) + 1
+    if _attempts[what] <= failures:
+        raise ConnectionError(f"{what} is not available")
+    return f"{what} booked"
+
+
+@app.activity
+async def slow(what: str) -> str:
+    await asyncio.get_running_loop().create_future()
+    return what
+
+
+# --- programs -------------------------------------------------------------------------------------
+
+
+@app.orchestrator
+async def hello_sequence(ctx: Context, names: list[str]) -> list[str]:
+    return [await ctx.call_activity(greet, name) for name in names]
+
+
+@app.orchestrator
+async def fan_out(ctx: Context, count: int) -> list[Any]:
+    squares = await asyncio.gather(*(ctx.call_activity(square, one) for one in range(count)))
+    first, _ = await asyncio.wait(
+        [ctx.call_activity(square, one) for one in (10, 20)], return_when=asyncio.FIRST_COMPLETED
+    )
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(ctx.call_activity(square, one)) for one in (5, 6)]
+    completed = [await one for one in asyncio.as_completed([ctx.call_activity(square, 7)])]
+    return [sum(squares), len(first), [task.result() for task in tasks], completed]
+
+
+@app.orchestrator
+async def retries(ctx: Context) -> list[str]:
+    kept = await ctx.call_activity(book, "hotel", 2)
+    try:
+        await ctx.call_activity(book, "flight", 9)
+    except Exception as error:  # noqa: BLE001 - whatever it is
+        ctx.set_custom_status({"gave up": type(error).__name__})
+    impatient = book.options(retry=RetryPolicy(max_attempts=9, timeout=timedelta(seconds=2)))
+    with suppress(Exception):
+        await ctx.call_activity(impatient, "train", 9)
+    return [kept, "and a bus"]
+
+
+@app.orchestrator
+def approval(ctx: Context, days: int) -> Generator[Any, Any, str]:
+    """In the generator style."""
+    asked = yield ctx.call_activity(greet, "boss")
+    deadline = ctx.create_timer(timedelta(days=days))
+    answer = ctx.wait_for_external_event("Approval")
+    winner = yield ctx.task_any([answer, deadline])
+    if winner is deadline:
+        return "expired"
+    deadline.cancel()
+    both = yield ctx.task_all([ctx.call_activity(square, 3), ctx.call_activity(square, 4)])
+    return f"{asked} {answer.result()} {both}"
+
+
+@app.orchestrator(version="2")
+async def trip(ctx: Context, stops: list[str]) -> list[str]:
+    done = []
+    try:
+        for stop in stops:
+            done.append(await ctx.call_sub_orchestrator(leg, stop))
+    except SubOrchestrationError as error:
+        done.append(f"stopped: {error.failure.error_message}")
+        await ctx.call_activity(greet, "everybody who waits")
+    return done
+
+
+@app.orchestrator
+async def leg(ctx: Context, stop: str) -> str:
+    if stop == "nowhere":
+        raise ValueError("there is no such place")
+    return await ctx.call_activity(greet, stop)
+
+
+@app.orchestrator
+async def rounds(ctx: Context, number: int) -> int:
+    """Goes on as new, with the events that it has not read."""
+    await ctx.wait_for_external_event("tick")
+    if number < 3:
+        ctx.continue_as_new(number + 1)
+    return number
+
+
+@app.orchestrator
+async def deadlines(ctx: Context) -> list[Any]:
+    seen: list[Any] = []
+    for _ in range(2):
+        async with asyncio.timeout(3 * 86_400):
+            seen.append(await ctx.call_activity(square, 2))
+    try:
+        await asyncio.wait_for(ctx.call_activity(slow, "never"), 30)
+    except TimeoutError:
+        seen.append("wait_for")
+    sleeper = asyncio.create_task(asyncio.sleep(60, "slept"))
+    try:
+        async with asyncio.timeout(5):
+            await asyncio.shield(sleeper)
+    except TimeoutError:
+        seen.append("shield")
+    dropped = ctx.create_timer(timedelta(days=1))
+    await asyncio.sleep(1)
+    dropped.cancel()
+    try:
+        await ctx.wait_for_external_event("never", timeout=timedelta(seconds=10))
+    except TimeoutError as error:
+        seen.append(str(error))
+    return [*seen, await sleeper]
+
+
+@app.orchestrator
+async def synchronised(ctx: Context, count: int) -> list[Any]:
+    semaphore, lock, queue = asyncio.Semaphore(2), asyncio.Lock(), asyncio.Queue[int](1)
+    order: list[Any] = []
+
+    async def worker(number: int) -> None:
+        async with semaphore:
+            result = await ctx.call_activity(square, number)
+        async with lock:
+            order.append(result)
+            await asyncio.sleep(1)
+        await queue.put(number)
+
+    workers = [asyncio.create_task(worker(number)) for number in range(count)]
+    order.append(sorted([await queue.get() for _ in range(count)]))
+    await asyncio.gather(*workers)
+    return [len(order), order[-1]]
+
+
+@app.orchestrator
+async def facts(ctx: Context) -> list[str]:
+    ctx.logger.info("for whom it may concern")
+    other = ctx.start_orchestrator(hello_sequence, ["stranger"])
+    ctx.send_event("approval", "Approval", "yes")
+    await ctx.create_timer(ctx.current_time + timedelta(hours=1))
+    ctx.set_custom_status(None)
+    return [
+        str(ctx.new_uuid()),
+        f"{ctx.random.random():.12f}",
+        str(ctx.current_time),
+        str(other == f"{ctx.execution_id}:0001"),
+    ]
+
+
+@app.orchestrator
+async def failing(ctx: Context) -> None:
+    async def cleanup() -> None:
+        await ctx.call_activity(greet, "cleaner")
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(ctx.call_activity(book, "nothing", 9))
+            await ctx.wait_for_external_event("never")
+    finally:
+        await cleanup()
+
+
+# --- the world ------------------------------------------------------------------------------------
+
+
+async def _plain(test: TestHost, name: str, *arguments: object) -> None:
+    handle = await test.start(name, *arguments, instance_id=name)
+    await handle.result()
+
+
+async def _approval(test: TestHost) -> None:
+    handle = await test.start(approval, 3, instance_id="approval")
+    await test.advance(timedelta(days=1))
+    await handle.raise_event("APPROVAL", "granted")
+    await handle.result()
+    await _plain_as(test, "approval", "expired", 3)
+
+
+async def _plain_as(test: TestHost, name: str, instance_id: str, *arguments: object) -> None:
+    await (await test.start(name, *arguments, instance_id=instance_id)).result()
+
+
+async def _rounds(test: TestHost) -> None:
+    handle = await test.start(rounds, 1, instance_id="rounds")
+    for _ in range(3):
+        await handle.raise_event("tick")
+    await handle.result()
+
+
+async def _trip(test: TestHost) -> None:
+    handle = await test.start(
+        trip, ["Oslo", "nowhere"], instance_id="trip", tags={"kind": "business"}
+    )
+    await handle.result()
+
+
+async def _facts(test: TestHost) -> None:
+    await test.start(approval, 3, instance_id="approval")
+    await _plain(test, "facts")
+    await test.idle()
+
+
+async def _failing(test: TestHost) -> None:
+    with suppress(Exception):
+        await _plain(test, "failing")
+
+
+async def _paused(test: TestHost) -> None:
+    handle = await test.start(rounds, 3, instance_id="paused")
+    await test.client.suspend("paused")
+    await handle.raise_event("tick")
+    await test.advance(timedelta(hours=1))
+    await test.client.resume("paused")
+    await handle.result()
+    await test.start(rounds, 3, instance_id="terminated")
+    await test.idle()
+    await test.client.terminate("terminated")
+    await test.idle()
+
+
+SCENARIOS: Final[dict[str, Callable[[TestHost], Awaitable[None]]]] = {
+    "hello_sequence": lambda test: _plain(test, "hello_sequence", ["Tokyo", "Seattle", "London"]),
+    "fan_out": lambda test: _plain(test, "fan_out", 20),
+    "retries": lambda test: _plain(test, "retries"),
+    "approval": _approval,
+    "trip": _trip,
+    "rounds": _rounds,
+    "deadlines": lambda test: _plain(test, "deadlines"),
+    "synchronised": lambda test: _plain(test, "synchronised", 5),
+    "facts": _facts,
+    "failing": _failing,
+    "paused": _paused,
+}

@@ -1,0 +1,366 @@
+"""The JSON forms of histories, messages and instances.
+
+Stores and foreign SDKs hold them for years: a test that fails here says that old stores can no
+longer be read. Fields may be added with a default; none may be renamed, moved or dropped.
+"""
+
+import json
+from typing import Any, get_args
+
+import msgspec
+import pytest
+
+from tenuto.model.actions import TurnActions
+from tenuto.model.codec import decode_message, decode_turn, encode
+from tenuto.model.errors import (
+    InstanceNotFoundError,
+    InvalidInstanceIdError,
+    OrchestrationFailedError,
+    RegistrationError,
+    SignatureError,
+    UnknownFunctionError,
+)
+from tenuto.model.events import (
+    ContinueAsNew,
+    EventRaised,
+    EventSent,
+    ExecutionCompleted,
+    ExecutionResumed,
+    ExecutionStarted,
+    ExecutionSuspended,
+    ExecutionTerminated,
+    HistoryEvent,
+    OrchestratorStarted,
+    SubOrchestrationInstanceCompleted,
+    SubOrchestrationInstanceCreated,
+    SubOrchestrationInstanceFailed,
+    TaskCanceled,
+    TaskCompleted,
+    TaskFailed,
+    TaskScheduled,
+    TimerCreated,
+    TimerFired,
+)
+from tenuto.model.execution import ExecutionInfo, execution_info
+from tenuto.model.failure import FailureDetails
+from tenuto.model.limits import Limits, limit_error
+from tenuto.model.messages import (
+    ChildResult,
+    Message,
+    Purge,
+    RaiseEvent,
+    Resume,
+    Start,
+    Suspend,
+    TaskResult,
+    Terminate,
+    TimerDue,
+)
+from tenuto.model.status import FINISHED, InstanceRecord, ParentInstance, RuntimeStatus
+from tenuto.model.timing import LATEST, span, to_datetime, to_microseconds
+
+FAILURE = FailureDetails("shop.SoldOut", "no seat", "trace", FailureDetails("OSError", "x"), True)
+FAILURE_JSON = {
+    "errorType": "shop.SoldOut",
+    "errorMessage": "no seat",
+    "stackTrace": "trace",
+    "innerFailure": {"errorType": "OSError", "errorMessage": "x"},
+    "isNonRetriable": True,
+}
+PARENT = ParentInstance("above", "e0", "outer", 4)
+PARENT_JSON = {
+    "instanceId": "above",
+    "executionId": "e0",
+    "name": "outer",
+    "taskScheduledId": 4,
+}
+
+EVENTS: list[tuple[HistoryEvent, dict[str, Any]]] = [
+    (OrchestratorStarted(1), {"timestamp": 1}),
+    (ExecutionStarted("trip", "e1"), {"name": "trip", "executionId": "e1"}),
+    (
+        ExecutionStarted("trip", "e1", "{}", "2", PARENT, {"a": "b"}, 7, 3, "3.11"),
+        {
+            "name": "trip",
+            "executionId": "e1",
+            "input": "{}",
+            "version": "2",
+            "parent": PARENT_JSON,
+            "tags": {"a": "b"},
+            "scheduledStart": 7,
+            "generation": 3,
+            "python": "3.11",
+        },
+    ),
+    (TaskScheduled(3, "book"), {"eventId": 3, "name": "book"}),
+    (
+        TaskScheduled(3, "book", '"x"', 2, 1, 5_000_000),
+        {
+            "eventId": 3,
+            "name": "book",
+            "input": '"x"',
+            "attempt": 2,
+            "callId": 1,
+            "timeout": 5_000_000,
+        },
+    ),
+    (TaskCompleted(3, "[1]"), {"taskScheduledId": 3, "result": "[1]"}),
+    (TaskCompleted(3), {"taskScheduledId": 3}),
+    (TaskFailed(3, FAILURE), {"taskScheduledId": 3, "failureDetails": FAILURE_JSON}),
+    (
+        SubOrchestrationInstanceCreated(4, "trip", "i4", "e4"),
+        {"eventId": 4, "name": "trip", "instanceId": "i4", "executionId": "e4"},
+    ),
+    (
+        SubOrchestrationInstanceCreated(4, "trip", "i4", "e4", "1", "2", {"a": "b"}, True),
+        {
+            "eventId": 4,
+            "name": "trip",
+            "instanceId": "i4",
+            "executionId": "e4",
+            "input": "1",
+            "version": "2",
+            "tags": {"a": "b"},
+            "detached": True,
+        },
+    ),
+    (SubOrchestrationInstanceCompleted(4, "1"), {"taskScheduledId": 4, "result": "1"}),
+    (
+        SubOrchestrationInstanceFailed(4, FAILURE),
+        {"taskScheduledId": 4, "failureDetails": FAILURE_JSON},
+    ),
+    (TimerCreated(5, 99), {"eventId": 5, "fireAt": 99}),
+    (TimerFired(5, 99), {"timerId": 5, "fireAt": 99}),
+    (TaskCanceled(5), {"taskId": 5}),
+    (
+        EventSent(6, "other", "paid", "1"),
+        {"eventId": 6, "instanceId": "other", "name": "paid", "input": "1"},
+    ),
+    (EventRaised("paid", "1"), {"name": "paid", "input": "1"}),
+    (ExecutionSuspended("why"), {"reason": "why"}),
+    (ExecutionResumed(), {}),
+    (ExecutionTerminated('"why"'), {"input": '"why"'}),
+    (
+        ExecutionCompleted(RuntimeStatus.COMPLETED, "1"),
+        {"orchestrationStatus": 1, "result": "1"},
+    ),
+    (
+        ExecutionCompleted(RuntimeStatus.FAILED, None, FAILURE),
+        {"orchestrationStatus": 3, "failureDetails": FAILURE_JSON},
+    ),
+    (
+        ContinueAsNew("e2", "1", (EventRaised("paid"),)),
+        {
+            "executionId": "e2",
+            "input": "1",
+            "carryoverEvents": [{"type": "EventRaised", "name": "paid"}],
+        },
+    ),
+]
+
+MESSAGES: list[tuple[Message, dict[str, Any]]] = [
+    (
+        Start(message_id="m1", event=ExecutionStarted("trip", "e1"), root_id="r", depth=2),
+        {
+            "messageId": "m1",
+            "event": {"type": "ExecutionStarted", "name": "trip", "executionId": "e1"},
+            "rootId": "r",
+            "depth": 2,
+        },
+    ),
+    (
+        TaskResult(execution_id="e1", sequence=7, event=TaskCompleted(3)),
+        {
+            "executionId": "e1",
+            "sequence": 7,
+            "event": {"type": "TaskCompleted", "taskScheduledId": 3},
+        },
+    ),
+    (
+        ChildResult(
+            message_id="m2", execution_id="e1", event=SubOrchestrationInstanceCompleted(4, "1")
+        ),
+        {
+            "messageId": "m2",
+            "executionId": "e1",
+            "event": {
+                "type": "SubOrchestrationInstanceCompleted",
+                "taskScheduledId": 4,
+                "result": "1",
+            },
+        },
+    ),
+    (
+        TimerDue(execution_id="e1", event=TimerFired(5, 99)),
+        {"executionId": "e1", "event": {"type": "TimerFired", "timerId": 5, "fireAt": 99}},
+    ),
+    (
+        RaiseEvent(message_id="m3", event=EventRaised("paid")),
+        {"messageId": "m3", "event": {"type": "EventRaised", "name": "paid"}},
+    ),
+    (Terminate(message_id="m4", reason='"no"'), {"messageId": "m4", "reason": '"no"'}),
+    (Suspend(message_id="m5"), {"messageId": "m5"}),
+    (Resume(message_id="m6", reason="why"), {"messageId": "m6", "reason": "why"}),
+    (Purge(message_id="m7", force=True), {"messageId": "m7", "force": True}),
+]
+
+
+def kind(value: object) -> str:
+    return type(value).__name__
+
+
+@pytest.mark.parametrize(("event", "form"), EVENTS, ids=kind)
+def test_an_event_of_history_has_the_frameworks_name_and_fields(
+    event: HistoryEvent, form: dict[str, Any]
+) -> None:
+    written = encode([event])
+    assert json.loads(written) == [{"type": kind(event), **form}]
+    assert decode_turn(written) == [event]
+
+
+@pytest.mark.parametrize(("message", "form"), MESSAGES, ids=kind)
+def test_a_message_keeps_its_form(message: Message, form: dict[str, Any]) -> None:
+    written = encode(message)
+    assert json.loads(written) == {"type": kind(message), **form}
+    assert decode_message(written) == message
+
+
+def test_every_event_and_every_message_is_pinned() -> None:
+    assert {type(event) for event, _ in EVENTS} == set(get_args(HistoryEvent))
+    assert {type(message) for message, _ in MESSAGES} == set(get_args(Message))
+
+
+def test_fields_of_a_newer_version_are_passed_over_and_unknown_events_are_not() -> None:
+    newer = b'[{"type":"TimerCreated","eventId":5,"fireAt":99,"colour":"red"}]'
+    assert decode_turn(newer) == [TimerCreated(5, 99)]
+    with pytest.raises(msgspec.ValidationError, match="TimerRepainted"):
+        decode_turn(b'[{"type":"TimerRepainted","eventId":5}]')
+
+
+def test_a_failure_keeps_its_form_to_the_last_cause() -> None:
+    assert json.loads(msgspec.json.encode(FAILURE)) == FAILURE_JSON
+
+
+def test_an_instance_keeps_its_form() -> None:
+    record = InstanceRecord(1, "trip-1", 0, "trip", "e1", 5, "trip-1")
+    form = {
+        "iid": 1,
+        "instanceId": "trip-1",
+        "partition": 0,
+        "name": "trip",
+        "executionId": "e1",
+        "createdAt": 5,
+        "rootId": "trip-1",
+    }
+    assert json.loads(msgspec.json.encode(record)) == form
+    more = {
+        "version": "2",
+        "generation": 1,
+        "status": 7,
+        "wakeAt": None,
+        "updatedAt": 6,
+        "completedAt": 7,
+        "scheduledAt": 8,
+        "parent": PARENT_JSON,
+        "depth": 3,
+        "input": "1",
+        "output": "2",
+        "failure": FAILURE_JSON,
+        "customStatus": "3",
+        "tags": {"a": "b"},
+    }
+    full = msgspec.convert({**form, **more}, InstanceRecord)
+    assert (full.status, full.parent, full.failure) == (RuntimeStatus.SUSPENDED, PARENT, FAILURE)
+    assert json.loads(msgspec.json.encode(full)) == {**form, **more}
+
+
+# --- values that other things hang on -------------------------------------------------------------
+
+
+def test_statuses_have_the_frameworks_numbers_and_spelling() -> None:
+    assert {status.label: int(status) for status in RuntimeStatus} == {
+        "Running": 0,
+        "Completed": 1,
+        "ContinuedAsNew": 2,
+        "Failed": 3,
+        "Canceled": 4,
+        "Terminated": 5,
+        "Pending": 6,
+        "Suspended": 7,
+    }
+    assert {status for status in RuntimeStatus if status.is_finished} == FINISHED
+    assert {int(status) for status in FINISHED} == {1, 3, 4, 5}
+
+
+def test_limits_are_those_of_the_design_and_name_their_setting() -> None:
+    assert msgspec.structs.asdict(Limits()) == {
+        "payload_bytes": 4 * 1024 * 1024,
+        "history_events": 1_000_000,
+        "actions_per_turn": 250_000,
+        "nesting_depth": 50,
+        "open_descendants": 100_000,
+        "generations_per_minute": 600,
+    }
+    assert str(limit_error("nesting_depth", 1_234, "it went too deep")) == (
+        "it went too deep; the limit is 1,234 "
+        "(setting limits.nesting_depth, environment TENUTO_LIMITS_NESTING_DEPTH)"
+    )
+
+
+def test_times_are_microseconds_since_1970_and_come_back_whole() -> None:
+    assert to_datetime(1_767_225_600_123_456).isoformat() == "2026-01-01T00:00:00.123456+00:00"
+    for moment in (0, 1, -1, LATEST, 1_767_225_600_123_456):
+        assert to_microseconds(to_datetime(moment)) == moment
+    with pytest.raises(OverflowError):
+        to_datetime(LATEST + 1)
+    assert span(to_datetime(5_000_001) - to_datetime(1)) == 5_000_000
+
+
+def test_an_execution_gets_its_facts_from_whatever_has_them() -> None:
+    record = InstanceRecord(
+        1, "trip-1", 0, "trip", "e1", 5, "r", version="2", parent=PARENT, depth=3, tags={"a": "b"}
+    )
+    assert execution_info(record, Limits()) == ExecutionInfo(
+        instance_id="trip-1",
+        execution_id="e1",
+        name="trip",
+        version="2",
+        parent=PARENT,
+        tags={"a": "b"},
+        depth=3,
+        limits=Limits(),
+    )
+
+
+def test_a_turn_that_touched_nothing_says_so() -> None:
+    answer = TurnActions([])
+    assert (answer.custom_status, answer.logs) == (msgspec.UNSET, None)
+
+
+# --- what errors say ------------------------------------------------------------------------------
+
+
+def test_messages_of_errors_say_what_happened_where_and_what_next() -> None:
+    assert str(UnknownFunctionError("activity", "bok", ["send", "book"])) == (
+        "no activity named 'bok' is registered; did you mean 'book'? registered: book, send"
+    )
+    assert str(UnknownFunctionError("activity", "x", [])) == (
+        "no activity named 'x' is registered; registered: none"
+    )
+    assert str(InstanceNotFoundError("trip-1")) == (
+        "instance 'trip-1' does not exist in this store"
+    )
+    long = str(InvalidInstanceIdError("x" * 300, "it is too long"))
+    assert long == f"instance id '{'x' * 76}... is not allowed: it is too long"
+
+
+def test_a_failed_orchestration_carries_its_failure() -> None:
+    error = OrchestrationFailedError("trip-1", "trip", FAILURE)
+    assert (error.instance_id, error.name, error.failure) == ("trip-1", "trip", FAILURE)
+    assert str(error) == ("orchestration 'trip' (instance 'trip-1') failed: shop.SoldOut: no seat")
+
+
+def test_a_signature_error_is_a_registration_error_and_a_type_error() -> None:
+    assert issubclass(SignatureError, RegistrationError)
+    assert issubclass(SignatureError, TypeError)
+    assert SignatureError.code == "TN-1107"
