@@ -10,7 +10,8 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final
 
-from tenuto import App, Context, RetryPolicy, SubOrchestrationError
+from tenuto import ActivityContext, App, Context, RetryPolicy, SubOrchestrationError
+from tenuto.model.events import HistoryEvent
 from tenuto.testing import TestHost
 
 app = App()
@@ -39,8 +40,8 @@ def book(what: str, failures: int) -> str:
 
 
 @app.activity
-async def slow(what: str) -> str:
-    await asyncio.get_running_loop().create_future()
+async def slow(context: ActivityContext, what: str) -> str:
+    await context.cancellation.wait()
     return what
 
 
@@ -232,6 +233,18 @@ async def _facts(test: TestHost) -> None:
     await test.idle()
 
 
+async def _deadlines(test: TestHost) -> None:
+    handle = await test.start(deadlines, instance_id="deadlines")
+    while all(getattr(event, "name", "") != "slow" for event in await _history(test, "deadlines")):
+        await asyncio.sleep(0.001)
+    await test.advance(timedelta(seconds=31), with_activities=False)
+    await handle.result()
+
+
+async def _history(test: TestHost, instance_id: str) -> list[HistoryEvent]:
+    return await test.client.history(instance_id)
+
+
 async def _failing(test: TestHost) -> None:
     with suppress(Exception):
         await _plain(test, "failing")
@@ -257,7 +270,7 @@ SCENARIOS: Final[dict[str, Callable[[TestHost], Awaitable[None]]]] = {
     "approval": _approval,
     "trip": _trip,
     "rounds": _rounds,
-    "deadlines": lambda test: _plain(test, "deadlines"),
+    "deadlines": _deadlines,
     "synchronised": lambda test: _plain(test, "synchronised", 5),
     "facts": _facts,
     "failing": _failing,

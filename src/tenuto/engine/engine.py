@@ -279,7 +279,10 @@ class Engine:
                 reason = f"its turn failed: {error}"
                 name = resident.state.instance_id
                 self.booking.bury(message, name, reason, self.pipeline.batch)
-        return failed_turn(resident.state, inbox, failure_of(error), now)
+        # Where the engine noticed it helps nobody; the message names the user's own line.
+        is_ours = isinstance(error, NonDeterminismError | UnknownFunctionError)
+        failure = failure_of(error, with_traceback=not is_ours)
+        return failed_turn(resident.state, inbox, failure, now)
 
     def is_for_another_app(self, state: InstanceState) -> bool:
         """Whether this host's app lacks the orchestrator: then the instance waits for one that
