@@ -201,6 +201,7 @@ class SessionTask(SessionFuture[T]):
             self._wait_for(yielded)
         finally:
             _leave_task(loop, self)
+            del self, error  # an error's frames lead here: it must not hold its own task
 
     def _wait_for(self, yielded: Any) -> None:  # noqa: ANN401 - whatever user code yields
         loop = self.session_loop
@@ -225,11 +226,14 @@ class SessionTask(SessionFuture[T]):
             future.result()
         except BaseException as raised:  # noqa: BLE001 - thrown into the coroutine that waits
             error = _without_this_frame(raised)
-        self._step(error)
+        try:
+            self._step(error)
+        finally:
+            del self, future, error  # as above
 
 
 def _without_this_frame(error: E) -> E:
-    """Leave our own frame out of the traceback: users see theirs, and no circle keeps the task."""
+    """Leave our own frame out of the traceback: users see only theirs."""
     assert error.__traceback__ is not None
     return error.with_traceback(error.__traceback__.tb_next)
 
