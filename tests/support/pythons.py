@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-_LIST = ROOT / ".venvs" / "pythons.json"
+LIST = ROOT / ".venvs" / "pythons.json"
 
 
 def this_python() -> tuple[int, int]:
@@ -21,9 +21,9 @@ def other_pythons() -> dict[tuple[int, int], str]:
 
     With ``CI=true`` there must be one: replay across versions is a promise.
     """
-    listed: dict[str, str] = json.loads(_LIST.read_text()) if _LIST.exists() else {}
+    listed: dict[str, str] = json.loads(LIST.read_text()) if LIST.exists() else {}
     if os.environ.get("CI") == "true":
-        assert listed, f"CI needs a second Python to replay on: run `make pythons` ({_LIST})"
+        assert listed, f"CI needs a second Python to replay on: run `make pythons` ({LIST})"
     versions = {version: tuple(map(int, version.split("."))) for version in listed}
     return {(version[0], version[1]): listed[name] for name, version in versions.items()}
 

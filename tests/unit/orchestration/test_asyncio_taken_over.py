@@ -16,7 +16,8 @@ from tests.support.sessions import run, work
 
 TAKEN_OVER: list[Any] = [
     asyncio.gather, asyncio.wait, asyncio.wait_for, asyncio.as_completed, asyncio.all_tasks,
-    asyncio.wrap_future, asyncio.run, asyncio.to_thread, asyncio.run_coroutine_threadsafe,
+    asyncio.wrap_future, asyncio.run, asyncio.new_event_loop, asyncio.to_thread,
+    asyncio.run_coroutine_threadsafe,
     asyncio.TaskGroup.create_task, asyncio.TaskGroup.__aexit__, asyncio.Semaphore.acquire,
     asyncio.Semaphore.release, asyncio.Condition.wait, asyncio.Condition.notify,
     asyncio.Runner.run, asyncio.Runner.get_loop, asyncio.Runner.__enter__,
@@ -125,6 +126,7 @@ async def _nothing() -> None:
 
 REFUSED: dict[str, Callable[[], object]] = {
     "asyncio.run": lambda: run_program(_nothing()),
+    "asyncio.new_event_loop": asyncio.new_event_loop,
     "asyncio.to_thread": lambda: to_thread(print),
     "asyncio.Runner()": lambda: asyncio.Runner().run(_nothing()),
     "asyncio.Runner": lambda: asyncio.Runner().__enter__(),

@@ -161,7 +161,7 @@ def test_deciding_too_much_in_a_turn_fails_the_instance_and_nothing_of_it_happen
                 _task = ctx.call_activity(work)
         except BaseException as error:  # noqa: BLE001 - swallowing it must not help
             swallowed.append(error)
-        _more = ctx.call_activity(work)
+        ctx.send_event("other", "hello")
         return "done"
 
     driven = Driven(greedy, info=execution("greedy", limits=Limits(actions_per_turn=5)))

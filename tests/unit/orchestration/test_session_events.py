@@ -67,7 +67,9 @@ def test_a_wait_that_timed_out_or_was_cancelled_consumes_nothing() -> None:
 
     driven = Driven(wait)
     driven.start()
+    assert driven.session.awaited_events() == ["a", "a"]
     driven.turn(answered(2))
+    assert driven.session.awaited_events() == ["a"]
     driven.fire(*driven.of_type(TimerCreated))
     driven.turn(raised("a", 1))
     assert driven.result == ["no event 'a' within 0:00:05", 1]
