@@ -647,6 +647,48 @@ async def a_cancellation_from_outside_wins_over_a_timeout(note: Note) -> object:
     return await outcome(task)
 
 
+def chain(error: BaseException | None) -> list[str]:
+    """An error and what it came of."""
+    return [] if error is None else [shape(error), *chain(error.__context__)]
+
+
+@since(3, 13)
+async def an_error_that_came_of_a_timeout_names_it(note: Note) -> object:
+    """Histories keep the causes of errors."""
+    try:
+        async with asyncio.timeout(0):
+            try:
+                await forever(note, "body")
+            finally:
+                raise ValueError("cleaning up failed")
+    except ValueError as error:
+        note(chain(error))
+    try:
+        async with asyncio.timeout(0), asyncio.TaskGroup():
+            try:
+                await forever(note, "body")
+            except asyncio.CancelledError:
+                raise LookupError from KeyError()
+    except ExceptionGroup as error:
+        note([chain(error), *(chain(one) for one in error.exceptions)])
+
+
+@program
+async def an_error_within_a_timeout_that_was_not_needed_is_as_it_was(note: Note) -> object:
+    try:
+        async with asyncio.timeout(60):
+            await failing(note, "no wait", 0)
+    except ValueError as error:
+        note(chain(error))
+    try:
+        async with asyncio.timeout(0):
+            with suppress(asyncio.CancelledError):
+                await forever(note, "body")
+            note("got by")
+    except TimeoutError as error:
+        note(chain(error))
+
+
 # --- TaskGroup ------------------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 TENUTO = (sys.executable, "-m", "tenuto")
+_SILENT_SECONDS = 45
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -22,7 +23,7 @@ def environment(**more: str) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith("TENUTO_") and name not in {"FORCE_COLOR", "NO_COLOR", "COLUMNS"}
     }
-    return {**kept, "PYTHONIOENCODING": "utf-8", **more}
+    return {**kept, "PYTHONIOENCODING": "utf-8", "PYTHONFAULTHANDLER": "1", **more}
 
 
 def tenuto(
@@ -78,8 +79,12 @@ class Command:
         return self._err.read_text(encoding="utf-8")
 
     def until(self, text: str) -> None:
-        """Wait until it has said something; the test's own timeout ends a wait in vain."""
+        """Wait until it has said something; after a wait in vain, fail with its stacks."""
+        last = time.monotonic() + _SILENT_SECONDS
         while text not in self.out + self.err:
+            if time.monotonic() > last:
+                self.send(signal.SIGABRT)  # faulthandler tells where each thread is
+                self.process.wait()
             assert self.process.poll() is None, f"it ended: {self.out}\n{self.err}"
             time.sleep(0.01)
 

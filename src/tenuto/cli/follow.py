@@ -37,6 +37,11 @@ class Followed(Struct):
     told_of: tuple[str, int] = ("", 0)
 
     @property
+    def stands(self) -> tuple[str, int]:
+        """Execution and number of turns as last read."""
+        return ("" if self.record is None else self.record.execution_id, self.turns)
+
+    @property
     def is_finished(self) -> bool:
         """Whether nothing more will come."""
         return self.record is not None and self.record.status.is_finished
@@ -47,9 +52,9 @@ class Followed(Struct):
         It may be ahead of what is committed, and so of what may be shown. What a timer is for
         never changes; the events that it waited for do.
         """
-        if self.record is None or self.told is None or self.told_of[0] != self.record.execution_id:
+        if self.told is None or self.told_of[0] != self.stands[0]:
             return None
-        if self.told_of[1] == self.turns:
+        if self.told_of == self.stands:
             return self.told
         return structs.replace(self.told, events=())
 

@@ -5,7 +5,7 @@ waited for, and which timers are pauses between attempts. An idle run costs noth
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, cast
 
 from tenuto.cli.follow import Followed, Follower
@@ -67,13 +67,7 @@ class Watcher:
 
     async def read(self) -> Run:
         """The run as it stands now."""
-        await self.follower.read()
-        asked = False
-        for one in self.follower.unfinished():
-            if one.told is None and one.record is not None and _may_wait(one.run):
-                await self._recall(one, one.record)
-                asked = True
-        return await self.follower.read() if asked else self.follower.picture()
+        return await self._read(None)
 
     async def next(self) -> Run:
         """The run once it has moved on, with a pause before, so that looking costs little."""
@@ -83,19 +77,31 @@ class Watcher:
         changed, self._changed = self._changed, set()
         loop = asyncio.get_running_loop()
         began = loop.time()
-        run = await self.follower.read(changed)
+        run = await self._read(changed)
         self._pause = max(_SHORTEST_PAUSE, _PAUSE_FACTOR * (loop.time() - began))
         return run
+
+    async def _read(self, changed: Collection[str] | None) -> Run:
+        run = await self.follower.read(changed)
+        asked = [one for one in self.follower.unfinished() if _could_tell(one)]
+        for one in asked:
+            resident = self._engine.residents.named(one.instance_id)
+            if resident is not None and resident.session is not None:
+                self._ask(one, resident)
+            else:
+                await self._recall(one)
+        return await self.follower.read([one.instance_id for one in asked]) if asked else run
 
     def _look(self) -> None:
         for one in self.follower.unfinished():
             resident = self._engine.residents.named(one.instance_id)
             if resident is None:
-                if one.record is None:
+                if one.record is None or _could_tell(one):
                     self._changed.add(one.instance_id)
                 continue
             stands = (resident.state.execution_id, resident.state.next_turn)
-            if one.record is None or stands != (one.record.execution_id, one.turns):
+            # Who reads quickly has read a commit before it is heard of, and still must ask.
+            if stands != one.stands or _could_tell(one):
                 self._changed.add(one.instance_id)
                 self._ask(one, resident)
         if self._changed:
@@ -120,8 +126,10 @@ class Watcher:
             session.retry_pauses(),
         )
 
-    async def _recall(self, one: Followed, record: InstanceRecord) -> None:
+    async def _recall(self, one: Followed) -> None:
         """Ask a session rebuilt for the purpose: an instance that waits has none in memory."""
+        record = one.record
+        assert record is not None, "it was read"
         turns = [decode_turn(turn) for turn in await self._engine.storage.history(one.instance_id)]
         loop = asyncio.get_running_loop()
         asked: asyncio.Future[Waits | None] = loop.create_future()
@@ -152,13 +160,14 @@ def _last_time(turns: Sequence[Sequence[HistoryEvent]]) -> int:
     return last.timestamp
 
 
-def _may_wait(run: Run | None) -> bool:
-    """Whether a session could tell more: it waits for something that is no work."""
+def _could_tell(one: Followed) -> bool:
+    """Whether its session knows more than was read and told: it waits for something not work."""
     return (
-        run is not None
-        and run.record.status is RuntimeStatus.RUNNING
+        one.run is not None
+        and one.told_of != one.stands
+        and one.run.record.status is RuntimeStatus.RUNNING
         and any(
             step.state is StepState.WAITING and step.kind in {StepKind.EVENT, StepKind.TIMER}
-            for step in run.steps
+            for step in one.run.steps
         )
     )

@@ -1,13 +1,15 @@
 """asyncio's classes inside a session: where CPython's versions differ, one form on all of them.
 
 ``TaskGroup``, ``Semaphore`` and ``Condition`` of CPython 3.11 and 3.12 wake their waiters in
-another order than those of 3.13 or count cancellations otherwise, and patch releases go on changing
-them. An instance may move to another Python while it waits, so inside a session these methods are
-ours (ENGINE rule 3) and behave as in 3.13; everywhere else the stock ones stay. ``Lock``,
-``Event``, ``Queue``, ``Barrier`` and ``Timeout`` do the same on all supported versions.
+another order than those of 3.13 or count cancellations otherwise, ``Timeout`` gives errors another
+cause, and patch releases go on changing them. An instance may move to another Python while it
+waits, so inside a session these methods are ours (ENGINE rule 3) and behave as in 3.13; everywhere
+else the stock ones stay. ``Lock``, ``Event``, ``Queue`` and ``Barrier`` do the same on all
+supported versions.
 """
 
 import asyncio
+from asyncio.timeouts import _State as _TimeoutState
 from collections import deque
 from collections.abc import Awaitable
 from contextvars import Context
@@ -22,6 +24,7 @@ from tenuto.orchestration.futures import SessionTask
 _Semaphore: TypeAlias = Any
 _Condition: TypeAlias = Any
 _Group: TypeAlias = Any
+_Timeout: TypeAlias = Any
 
 
 def install() -> None:
@@ -33,6 +36,7 @@ def install() -> None:
     take_over(asyncio.TaskGroup.create_task, _create_task)
     take_over(asyncio.TaskGroup.__aexit__, _exit)
     take_over(asyncio.TaskGroup._on_task_done, _task_done)
+    take_over(asyncio.Timeout.__aexit__, _exit_timeout)
     runner = refusing("asyncio.Runner", "await the coroutine")
     for method in (asyncio.Runner.__enter__, asyncio.Runner.run, asyncio.Runner.get_loop):
         take_over(method, runner)
@@ -225,3 +229,40 @@ def _task_done(group: _Group, task: SessionTask[Any]) -> None:
         group._abort()
         group._parent_cancel_requested = True
         group._parent_task.cancel()
+
+
+# --- Timeout ------------------------------------------------------------------------------------
+
+
+async def _exit_timeout(
+    timeout: _Timeout,
+    _kind: type[BaseException] | None,
+    error: BaseException | None,
+    _traceback: TracebackType | None,
+) -> None:
+    if timeout._timeout_handler is not None:
+        timeout._timeout_handler.cancel()
+        timeout._timeout_handler = None
+    if timeout._state is _TimeoutState.ENTERED:
+        timeout._state = _TimeoutState.EXITED
+        return
+    timeout._state = _TimeoutState.EXPIRED
+    if timeout._task.uncancel() > timeout._cancelling or error is None:
+        return  # cancelled from outside too, or the block got by
+    if isinstance(error, asyncio.CancelledError):
+        raise TimeoutError from error
+    _name_the_timeout(error)
+    if isinstance(error, ExceptionGroup):
+        for one in error.exceptions:
+            _name_the_timeout(one)
+
+
+def _name_the_timeout(error: BaseException) -> None:
+    """An error that came of our cancellation says that there was a timeout."""
+    while error.__context__ is not None:
+        if isinstance(error.__context__, asyncio.CancelledError):
+            expired = TimeoutError()
+            expired.__context__ = expired.__cause__ = error.__context__
+            error.__context__ = expired
+            break
+        error = error.__context__

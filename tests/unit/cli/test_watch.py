@@ -115,6 +115,25 @@ async def test_a_watched_run_is_read_anew_when_it_has_moved_on(
     ]
 
 
+async def test_what_was_read_before_its_commit_was_heard_of_is_asked_about_all_the_same(
+    test: TestHost, bell: CommitBell
+) -> None:
+    """The store answers a reader sooner than the committing thread reaches the loop."""
+    await test.start(approval, "Oslo", instance_id="a-1")
+    watcher = await watch(test, bell, "a-1")
+    hear, bell.ring = bell.ring, None
+    assert hear is not None
+    await test.idle()
+    read = await watcher.follower.read()
+    assert read.steps[-1].kind is StepKind.TIMER, "the name of the event is not in history"
+    hear()
+    run = await asyncio.wait_for(watcher.next(), 10)
+    assert described(run)[-1] == ("Approved", StepState.WAITING)
+    hear()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(watcher.next(), 0.2)
+
+
 async def test_waiting_costs_nothing_nobody_looks_while_nothing_happens(
     test: TestHost, bell: CommitBell
 ) -> None:
