@@ -465,6 +465,52 @@ async def test_a_start_and_a_purge_at_once_leave_a_whole_instance(test: TestHost
         assert (await handle.status()).output == [number]
 
 
+async def test_a_start_does_not_go_by_a_row_that_was_purged_while_it_was_read(
+    test: TestHost,
+) -> None:
+    """The reader is slow with what it read before the commit that deleted it."""
+    await (await test.start("double", 1, instance_id="x")).result()
+    storage = test.host.engine.storage
+    async with holding(storage, "commit", "before") as commit:
+        purging = asyncio.ensure_future(test.client.purge("x"))
+        await commit.arrived.wait()
+        async with holding(storage, "find", "after", only_first=True) as find:
+            starting = asyncio.ensure_future(test.start("collect", 1, instance_id="x"))
+            await find.arrived.wait()
+            commit.let_go()
+            assert await purging
+            find.let_go()
+            handle = await starting
+    await handle.raise_event("item", 5)
+    assert await handle.result() == [5]
+    assert (await handle.status()).output == [5]
+
+
+@pytest.mark.parametrize(
+    ("method", "standing"), [("find", False), ("load_instances", True)], ids=["missing", "finished"]
+)
+async def test_a_message_does_not_go_by_a_read_older_than_what_memory_knew(
+    test: TestHost, method: str, *, standing: bool
+) -> None:
+    """While the store is read an instance is started under the id, and unloaded again."""
+    if standing:
+        await (await test.start("double", 1, instance_id="x")).result()
+    residents = test.host.engine.residents
+    async with holding(test.host.engine.storage, method, "after", only_first=True) as read:
+        early = asyncio.ensure_future(test.client.raise_event("x", "early"))
+        await read.arrived.wait()
+        handle = await test.start("nap", 3600, instance_id="x")
+        await early
+        while residents.named("x") is not None:
+            await asyncio.sleep(0.001)
+        late = asyncio.ensure_future(test.client.raise_event("x", "late"))
+        await asyncio.sleep(0)
+        read.let_go()
+        await late
+    assert await handle.result() == "slept 3600 s"
+    assert kinds(await test.client.history("x")).count("EventRaised") == 2
+
+
 async def test_the_parent_of_a_purged_child_gets_an_error(app: App, test: TestHost) -> None:
     @app.orchestrator
     async def parent(ctx: Context) -> str:

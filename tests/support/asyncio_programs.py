@@ -671,6 +671,7 @@ async def an_error_that_came_of_a_timeout_names_it(note: Note) -> object:
                 raise LookupError from KeyError()
     except ExceptionGroup as error:
         note([chain(error), *(chain(one) for one in error.exceptions)])
+    return None
 
 
 @program
@@ -687,6 +688,7 @@ async def an_error_within_a_timeout_that_was_not_needed_is_as_it_was(note: Note)
             note("got by")
     except TimeoutError as error:
         note(chain(error))
+    return None
 
 
 # --- TaskGroup ------------------------------------------------------------------------------------

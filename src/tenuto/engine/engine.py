@@ -85,6 +85,7 @@ class Engine:
         )
         self.loader: Loader = Loader(
             storage,
+            self.residents,
             self.arrivals.loaded,
             self.arrivals.missing,
             self.arrivals.damaged,

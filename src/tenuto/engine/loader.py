@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 
 from tenuto.engine.ports import LoadedInstance, Storage
+from tenuto.engine.resident import Residents
 from tenuto.engine.state import InstanceState
 from tenuto.model.errors import StorageError, StorageUnavailableError
 from tenuto.model.messages import Message
@@ -20,6 +21,7 @@ class Loader:
 
     Args:
         storage: Where they are read.
+        residents: Who is in memory; what is read of somebody who leaves meanwhile is read again.
         on_loaded: Called with each loaded instance and the messages that waited for it.
         on_missing: Called with an instance id (or number) that is not in the store, and the
             messages that waited for it.
@@ -31,6 +33,7 @@ class Loader:
     def __init__(
         self,
         storage: Storage,
+        residents: Residents,
         on_loaded: Callable[[LoadedInstance, list[Message]], None],
         on_missing: Callable[[str | int, list[Message]], None],
         on_damaged: Callable[[int, list[Message], Exception], None],
@@ -38,6 +41,7 @@ class Loader:
         on_failed: Callable[[StorageError], None],
     ) -> None:
         self._storage = storage
+        self._residents = residents
         self._on_loaded = on_loaded
         self._on_missing = on_missing
         self._on_damaged = on_damaged
@@ -106,11 +110,15 @@ class Loader:
         iids = list(self._by_iid)[:CHUNK]
         if not iids:
             return
-        loaded = {one.record.iid: one for one in await self._storage.load_instances(iids)}
+        with self._residents.departures() as departed:
+            loaded = {one.record.iid: one for one in await self._storage.load_instances(iids)}
         for iid in iids:
             messages = self._by_iid.pop(iid, [])
             if iid not in loaded:
                 self._on_missing(iid, messages)
+                continue
+            if loaded[iid].record.instance_id in departed:
+                self._by_iid[iid] = messages
                 continue
             try:
                 self._on_loaded(loaded[iid], messages)
@@ -121,11 +129,14 @@ class Loader:
         names = list(self._by_id)[:CHUNK]
         if not names:
             return
-        records = {record.instance_id: record for record in await self._storage.find(names)}
+        with self._residents.departures() as departed:
+            records = {record.instance_id: record for record in await self._storage.find(names)}
         for name in names:
             messages = self._by_id.pop(name, [])
             record = records.get(name)
-            if record is None:
+            if record is None and name in departed:
+                self._by_id[name] = messages
+            elif record is None:
                 self._on_missing(name, messages)
             else:
                 self._by_iid.setdefault(record.iid, []).extend(messages)

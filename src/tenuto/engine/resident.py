@@ -1,7 +1,8 @@
 """Instances in memory: the live session, the inbox, the running work, and who may leave."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 
 from tenuto.engine.ports import ActivityWork, Session
 from tenuto.engine.state import InstanceState
@@ -62,6 +63,7 @@ class Residents:
     def __init__(self) -> None:
         self._by_iid: OrderedDict[int, Resident] = OrderedDict()
         self._by_id: dict[str, Resident] = {}
+        self._watching: list[set[str]] = []
 
     def __len__(self) -> int:
         return len(self._by_iid)
@@ -87,6 +89,22 @@ class Residents:
         self._by_iid.pop(resident.state.iid, None)
         if self._by_id.get(resident.state.instance_id) is resident:
             del self._by_id[resident.state.instance_id]
+        for departed in self._watching:
+            departed.add(resident.state.instance_id)
+
+    @contextmanager
+    def departures(self) -> Generator[set[str]]:
+        """Give a set that collects the ids of who leaves while the store is read.
+
+        What was read of them may be older than what they had become: it must be read again.
+        """
+        departed: set[str] = set()
+        self._watching.append(departed)
+        try:
+            yield departed
+        finally:
+            # By identity: two sets of the same ids are equal.
+            self._watching = [one for one in self._watching if one is not departed]
 
     def used(self, resident: Resident) -> None:
         """Mark as most recently used."""

@@ -128,7 +128,8 @@ class Starts:
                 requests, self._waiting = self._waiting, []
                 names = {request.instance_id for request, _ in requests}
                 try:
-                    records = await engine.storage.find(list(names))
+                    with engine.residents.departures() as departed:
+                        records = await engine.storage.find(list(names))
                 except StorageError as error:
                     for request, answer in requests:
                         self._refuse(request, answer, error)
@@ -140,7 +141,11 @@ class Starts:
                 found = {record.instance_id: record for record in records}
                 # Turns run outside tasks (ENGINE rule 3); creating only queues them.
                 for request, answer in requests:
-                    self._decide(request, answer, found.get(request.instance_id))
+                    name = request.instance_id
+                    if name in departed and engine.residents.named(name) is None:
+                        self._waiting.append((request, answer))
+                    else:
+                        self._decide(request, answer, found.get(name))
         finally:
             self._task = None
 

@@ -9,7 +9,7 @@ supported versions.
 """
 
 import asyncio
-from asyncio.timeouts import _State as _TimeoutState
+from asyncio.timeouts import _State as _TimeoutState  # type: ignore[attr-defined]
 from collections import deque
 from collections.abc import Awaitable
 from contextvars import Context
