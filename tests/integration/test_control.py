@@ -27,6 +27,7 @@ from tenuto.model.messages import RaiseEvent
 from tenuto.testing import TestHost
 from tests.support.held import holding
 from tests.support.histories import kinds
+from tests.support.waiting import until
 
 
 @pytest.fixture(autouse=True)
@@ -501,8 +502,7 @@ async def test_a_message_does_not_go_by_a_read_older_than_what_memory_knew(
         await read.arrived.wait()
         handle = await test.start("nap", 3600, instance_id="x")
         await early
-        while residents.named("x") is not None:
-            await asyncio.sleep(0.001)
+        await until(lambda: residents.named("x") is None)
         late = asyncio.ensure_future(test.client.raise_event("x", "late"))
         await asyncio.sleep(0)
         read.let_go()
