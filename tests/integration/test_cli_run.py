@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -577,6 +578,32 @@ def test_a_script_that_runs_its_app_says_its_default_store_once(folder: Path) ->
     )
     assert done.stderr == "tenuto: the store is sqlite:///tenuto.db (the default)\n"
     assert done.stdout == ""
+
+
+def test_ctrl_c_in_a_script_says_what_becomes_of_the_instance(folder: Path) -> None:
+    script = folder / "script.py"
+    script.write_text(
+        "from travel import app, patient\n"
+        "if __name__ == '__main__':\n"
+        "    app.run(patient, 'go', instance_id='p')\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "script.py"],
+        cwd=folder,
+        env=environment(TENUTO_DRAIN_SECONDS="0"),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (folder / "ledger.txt").exists() or len(ledger(folder)) < 2:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, written = process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGINT
+    assert "tenuto: stopped; what had begun stays in the store" in written
+    assert len(re.findall("^  File", written, re.MULTILINE)) == 2, "the caller's line and ours"
+    (folder / "go").touch()
+    subprocess.run([sys.executable, "script.py"], cwd=folder, env=environment(), check=True)
+    assert ledger(folder).count("Oslo") == 1
 
 
 def test_help_is_quick(folder: Path) -> None:

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from tenuto.engine.ports import ActivityWork, Clock, TimerHandle
 from tenuto.functions.activity_context import ActivityContext, Cancellation, running_activity
 from tenuto.functions.threads import Pace
+from tenuto.model.errors import PayloadError
 from tenuto.model.events import TaskCompleted, TaskFailed
 from tenuto.model.failure import FailureDetails, failure_of, type_name
 from tenuto.model.limits import limit_error
@@ -178,6 +179,8 @@ class Attempt:
             text = encode(result)
             self._check_size(text)
         except Exception as error:  # noqa: BLE001 - objects of users may fail in any way
+            if isinstance(error, PayloadError):
+                error = error.of(f"the result of activity {self.work.name!r}")
             self._fail(_about_coroutine(result, self.work.name) or error, is_final=True)
         else:
             self.event = TaskCompleted(self.work.task_id, text)

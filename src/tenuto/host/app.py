@@ -89,7 +89,14 @@ class App(FunctionRegistry):
         loaded = load_settings(storage=storage)
         if loaded.sources["storage"] == DEFAULT:
             sys.stderr.write(f"tenuto: the store is {loaded.values.storage} (the default)\n")
-        return run_on_fast_loop(self._run(orchestrator, args, instance_id, loaded.values))
+        try:
+            return run_on_fast_loop(self._run(orchestrator, args, instance_id, loaded.values))
+        except KeyboardInterrupt:
+            sys.stderr.write(
+                "tenuto: stopped; what had begun stays in the store and goes on when a host runs "
+                "on it, such as this script with the same instance_id\n"
+            )
+            raise KeyboardInterrupt from None
 
     async def _run(
         self,

@@ -13,7 +13,13 @@ from typing import Any, ClassVar, Final, Protocol
 from msgspec import UNSET, UnsetType
 
 from tenuto.model.actions import Action, TurnActions
-from tenuto.model.errors import GuardError, InputError, LimitError, SessionDiscarded
+from tenuto.model.errors import (
+    GuardError,
+    InputError,
+    LimitError,
+    PayloadError,
+    SessionDiscarded,
+)
 from tenuto.model.events import (
     ContinueAsNew,
     EventRaised,
@@ -282,7 +288,11 @@ class Session:
 
     def encode(self, value: object, what: str) -> str:
         """A payload as JSON text, refused when too long."""
-        return self.check_size(encode(value), what)
+        try:
+            text = encode(value)
+        except PayloadError as error:
+            raise error.of(f"{what} of orchestrator {self.info.name!r}") from None
+        return self.check_size(text, what)
 
     def check_size(self, text: str, what: str) -> str:
         """Refuse a payload that is over the limit."""
@@ -410,7 +420,7 @@ class Session:
             self._trace_ending(None)
             return ContinueAsNew(child_execution_id(self.info.execution_id, 0), text, carried)
         try:
-            result = self.encode(root.result(), "its result")
+            result = self.encode(root.result(), "the result")
         except Exception as refused:  # noqa: BLE001 - a result that cannot be stored fails the orchestration
             return self._failed(failure_of(refused))
         self._trace_ending(None)

@@ -8,7 +8,7 @@ import math
 import subprocess
 import sys
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from random import Random
@@ -445,6 +445,11 @@ def nested(levels: int) -> list[Any]:
     return value
 
 
+class Awaited:
+    def __await__(self) -> Iterator[None]:
+        yield
+
+
 UNSTORABLE: list[tuple[Any, str]] = [
     ({"trip": {"guests": [1, 2, {"photo": Opaque()}]}}, r"at \$\.trip\.guests\[2\]\.photo cannot"),
     (Opaque(), r"at \$ cannot be stored: <class '.*Opaque'> has no JSON form; use a dataclass"),
@@ -466,6 +471,7 @@ UNSTORABLE: list[tuple[Any, str]] = [
     ({1: "a", "1": "b"}, "two of its keys become the same text '1'"),
     ({"x": {Colour.RED: 1, "red": 2}}, r"at \$\.x cannot"),
     ({1, Opaque}, r"at \$\[\.\.\.\] cannot"),
+    ({"task": Awaited()}, r"at \$\.task cannot .* has no JSON form; was it to be awaited\?"),
     (Opaque, "has no JSON form"),
     (iter([1]), "has no JSON form"),
     (lambda: 1, "has no JSON form"),

@@ -134,6 +134,7 @@ def test_an_input_or_a_result_that_does_not_fit_fails_the_instance() -> None:
     driven = Driven(typed)
     driven.start(1)
     assert driven.failure.error_type.endswith("PayloadError")
+    assert driven.failure.error_message.startswith("the result of orchestrator ")
     driven.close()
 
 
@@ -146,7 +147,7 @@ def test_a_result_over_the_limit_fails_the_instance_naming_the_setting() -> None
     fits.start(49)
     is_over.start(50)
     assert fits.result == "ü" * 49
-    assert "its result takes 102 bytes" in is_over.failure.error_message
+    assert "the result takes 102 bytes" in is_over.failure.error_message
     assert "limits.payload_bytes" in is_over.failure.error_message
     for driven in (fits, is_over):
         driven.close()

@@ -8,7 +8,7 @@ import copy
 import dataclasses
 import enum
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -67,7 +67,8 @@ class _Walk:
                 data = enter(self, value, path)
                 self._around.pop()  # not after a refusal: that ends the whole walk
                 return data
-        raise _refused(path, f"{type(value)!r} has no JSON form; {_ADVICE}")
+        advice = "was it to be awaited?" if isinstance(value, Awaitable) else _ADVICE
+        raise _refused(path, f"{type(value)!r} has no JSON form; {advice}")
 
     def _enter(self, value: object, path: str) -> None:
         if id(value) in self._around:
