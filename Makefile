@@ -69,6 +69,7 @@ lint: $(DEV) | build ## style, rooms (who may import whom), dead code, declared 
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	PYTHONPATH=src $(BIN)/lint-imports
+	$(PYTHON) tools/derive_sync_client.py --check
 	@# Names that nothing uses. Unused arguments and variables are ruff's: it knows protocols.
 	$(BIN)/vulture $(CODE) > build/vulture.txt || [ $$? -eq 3 ] || { cat build/vulture.txt; exit 1; }
 	@! grep -E 'unused (class|function|method|property)|unreachable' build/vulture.txt

@@ -209,6 +209,37 @@ _SLEEPERS = Figure(
     timeout=300.0,
 )
 
+_SERVING = Figure(
+    name="http",
+    title="requests over 32 connections beside 200 hello sequences a second; 1,000 live streams",
+    plan=Plan(load="serving", orchestrator="nothing", count=10_000, warm_up=1_000, width=1_000),
+    quick={"count": 320, "warm_up": 64, "width": 20},
+    values=(
+        _rate("starts", Target(at_least=2_000)),
+        Value(key="starts_p99_ms", label="starts p99", unit="ms", target=Target(at_most=50)),
+        Value(key="reads_rate", label="status reads", unit="/s", target=Target(at_least=4_000)),
+        Value(key="reads_p99_ms", label="reads p99", unit="ms", target=Target(at_most=50)),
+        Value(
+            key="watchers_mib",
+            label="memory with 1,000 streams",
+            unit="MiB",
+            target=Target(at_most=200),
+        ),
+        Value(key="before_mib", label="before them", unit="MiB"),
+    ),
+)
+
+_COMMAND_LINE = Figure(
+    name="command-line",
+    title="a cold start of the command, from process start to end",
+    plan=Plan(load="command_line", count=9),
+    quick={"count": 1},
+    values=(
+        Value(key="help_ms", label="--help", unit="ms", target=Target(at_most=400)),
+        Value(key="list_ms", label="instances list", unit="ms", target=Target(at_most=400)),
+    ),
+)
+
 _RAW_STORE = Figure(
     name="raw-store",
     title="the history rows of hello sequences of 3, written by a plain loop, 200 a statement",
@@ -235,5 +266,7 @@ FIGURES = (
     _fan_out(1, 100_000, 1, Target(at_least=50_000)),
     _LATENCY,
     _SEQUENTIAL,
+    _SERVING,
+    _COMMAND_LINE,
     _SLEEPERS,
 )

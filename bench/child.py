@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench import loads, raw_store, sleepers
+from bench import command_line, loads, raw_store, serving, sleepers
 from bench.app import app
 from bench.catalogue import Plan
 from bench.meter import CountingObserver, Meter
@@ -27,6 +27,10 @@ def main() -> None:
         check_slow_fsync(folder)
     if plan.load == "sleepers":
         values = run_on_fast_loop(sleepers.measure(plan, folder))
+    elif plan.load == "serving":
+        values = run_on_fast_loop(serving.measure(plan, folder))
+    elif plan.load == "command_line":
+        values = command_line.measure(plan, folder)
     else:
         values = measure(plan, folder / "bench.db")
     print(msgspec.json.encode(values).decode())

@@ -140,6 +140,7 @@ def _hold_beside(all_progress: Sequence[_Progress]) -> None:
     rates = {
         one.figure.name: [repetition["rate"] for repetition in one.repetitions]
         for one in all_progress
+        if any(value.key == "rate" for value in one.figure.values)
     }
     for progress in all_progress:
         others = rates.get(progress.figure.beside or "", [])

@@ -5,9 +5,12 @@ One SQLite file; PostgreSQL when you grow.
 
 from tenuto import schedule
 from tenuto.client.client import Client, InstanceFilter, OrchestrationHandle
+from tenuto.client.connection import ConnectionOptions
 from tenuto.client.status import DeadLetterStatus, InstanceStatus
+from tenuto.client.sync_client import SyncClient, SyncOrchestrationHandle
 from tenuto.engine.starts import IdReuse
 from tenuto.functions.activity_context import ActivityContext, current_activity
+from tenuto.functions.outbound import OutboundSettings
 from tenuto.host.app import App
 from tenuto.host.host import Host
 from tenuto.host.settings import Settings
@@ -15,8 +18,13 @@ from tenuto.model.errors import (
     ActivityError,
     ActivityTimeoutError,
     AppLoadError,
+    BlockingCallError,
+    ConnectionFailedError,
     FencedError,
+    ForbiddenError,
     GuardError,
+    HttpCallError,
+    HttpError,
     InputError,
     InstanceError,
     InstanceExistsError,
@@ -28,6 +36,7 @@ from tenuto.model.errors import (
     NonDeterminismError,
     OrchestrationFailedError,
     OrchestrationTerminatedError,
+    OutboundRefusedError,
     PayloadError,
     RegistrationError,
     SettingsError,
@@ -39,10 +48,20 @@ from tenuto.model.errors import (
     StorageVersionError,
     SubOrchestrationError,
     TenutoError,
+    UnauthorizedError,
+    UnexpectedAnswerError,
     UnknownFunctionError,
+    WebhookClosedError,
+    WorkerCrashedError,
     WorkError,
 )
 from tenuto.model.failure import FailureDetails
+from tenuto.model.http_call import (
+    HttpCallOptions,
+    HttpResponse,
+    HttpRetry,
+    ManagedIdentityTokenSource,
+)
 from tenuto.model.limits import Limits
 from tenuto.model.retry import RetryPolicy
 from tenuto.model.status import RuntimeStatus
@@ -59,14 +78,23 @@ __all__ = [
     "ActivityTimeoutError",
     "App",
     "AppLoadError",
+    "BlockingCallError",
     "Client",
+    "ConnectionFailedError",
+    "ConnectionOptions",
     "Context",
     "DeadLetterStatus",
     "DurableTask",
     "FailureDetails",
     "FencedError",
+    "ForbiddenError",
     "GuardError",
     "Host",
+    "HttpCallError",
+    "HttpCallOptions",
+    "HttpError",
+    "HttpResponse",
+    "HttpRetry",
     "IdReuse",
     "InputError",
     "InstanceError",
@@ -79,11 +107,14 @@ __all__ = [
     "InvalidInstanceIdError",
     "LimitError",
     "Limits",
+    "ManagedIdentityTokenSource",
     "NonDeterminismError",
     "OrchestrationFailedError",
     "OrchestrationHandle",
     "OrchestrationTerminatedError",
     "OrchestratorFunction",
+    "OutboundRefusedError",
+    "OutboundSettings",
     "PayloadError",
     "RegistrationError",
     "RetryPolicy",
@@ -97,9 +128,15 @@ __all__ = [
     "StorageUnavailableError",
     "StorageVersionError",
     "SubOrchestrationError",
+    "SyncClient",
+    "SyncOrchestrationHandle",
     "TenutoError",
+    "UnauthorizedError",
+    "UnexpectedAnswerError",
     "UnknownFunctionError",
+    "WebhookClosedError",
     "WorkError",
+    "WorkerCrashedError",
     "current_activity",
     "schedule",
 ]

@@ -132,5 +132,6 @@ async def test_the_watchdog_comes_and_goes_with_its_host(app: App) -> None:
         (watchdog,) = watchdogs() - before
         assert watchdog.daemon
     assert not watchdog.is_alive()
-    async with Host(app, "sqlite://", settings=Settings(blocked_turn_seconds=0)):
+    never = Settings(blocked_turn_seconds=0, blocked_loop_seconds=0)
+    async with Host(app, "sqlite://", settings=never):
         assert watchdogs() <= before

@@ -3,6 +3,7 @@
 import errno
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -124,3 +125,71 @@ def on_terminal(
         written += part
     os.close(master)
     return process.wait(), written.decode()
+
+
+class Terminal:
+    """A command on a terminal of 100 x 30, to type at."""
+
+    def __init__(self, folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> None:
+        self._master, slave = pty.openpty()
+        self.process = subprocess.Popen(
+            [*TENUTO, *arguments],
+            cwd=folder,
+            env=environment(
+                **{"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30", **(env or {})}
+            ),
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+        )
+        os.close(slave)
+        self._written = bytearray()
+        self._read = 0
+
+    @property
+    def written(self) -> str:
+        """Everything that it has written, and what was typed."""
+        return self._written.decode(errors="replace")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        os.close(self._master)
+
+    def until(self, text: str) -> None:
+        """Wait until it writes this, after what was waited for before."""
+        wanted = text.encode()
+        while (found := self._written.find(wanted, self._read)) < 0:
+            assert self._receive(), f"no {text!r} in {self.written}"
+        self._read = found + len(wanted)
+
+    def type(self, text: str) -> None:
+        """Type a line."""
+        os.write(self._master, f"{text}\n".encode())
+
+    def end(self) -> int:
+        """Read to the end; the exit code."""
+        while self._receive():
+            pass
+        return self.process.wait()
+
+    def _receive(self) -> bool:
+        ready, _, _ = select.select([self._master], [], [], _SILENT_SECONDS)
+        assert ready, f"silent for {_SILENT_SECONDS} seconds: {self.written}"
+        try:
+            part = os.read(self._master, 65_536)
+        except OSError as error:  # as above
+            assert error.errno == errno.EIO  # noqa: PT017 - an end, not a failure under test
+            part = b""
+        self._written += part
+        return bool(part)

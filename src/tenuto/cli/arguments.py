@@ -52,3 +52,32 @@ def since(_context: click.Context, _option: click.Parameter, value: str | None) 
         raise click.BadParameter(
             f"{value!r} is no moment; write 30s, 10m, 2h, 7d, or 2026-01-31, or 2026-01-31T18:00"
         ) from None
+
+
+def tag_pairs(
+    _context: click.Context, _option: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str] | None:
+    """Labels written ``key=value``."""
+    tags: dict[str, str] = {}
+    for one in values:
+        key, separator, value = one.partition("=")
+        if not key or not separator:
+            raise click.BadParameter(f"{one!r} is no label; write key=value")
+        if key in tags:
+            raise click.BadParameter(f"label {key!r} is given twice")
+        tags[key] = value
+    return tags or None
+
+
+def length_of_time(
+    _context: click.Context, _option: click.Parameter, value: str | None
+) -> timedelta | None:
+    """A length of time: ``30d``."""
+    if value is None:
+        return None
+    try:
+        if length := _AGO.fullmatch(value.strip()):
+            return timedelta(**{_UNITS[length[2]]: int(length[1])})
+    except OverflowError:
+        pass
+    raise click.BadParameter(f"{value!r} is no length of time; write 30s, 10m, 2h, 7d or 4w")

@@ -7,11 +7,20 @@ import click
 
 from tenuto.cli.group import GuessingGroup, LazyCommand
 from tenuto.cli.terminal import complain, note, prepare_streams
-from tenuto.model.errors import InputError, LimitError, TenutoError
+from tenuto.model.errors import (
+    ConnectionFailedError,
+    HttpError,
+    InputError,
+    InstanceError,
+    LimitError,
+    TenutoError,
+)
 
 FAILED = 1
 WRONG_INPUT = 2
 INTERRUPTED = 130
+
+_NOTHING_DONE = (InputError, LimitError, InstanceError, HttpError, ConnectionFailedError)
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -21,13 +30,42 @@ instances: GuessingGroup = GuessingGroup(
         LazyCommand("list", "tenuto.cli.instances:list_", "List instances, newest first."),
         LazyCommand("show", "tenuto.cli.instances:show", "Draw an instance: steps, times, errors."),
         LazyCommand("history", "tenuto.cli.instances:history", "List every event of an instance."),
+        LazyCommand("watch", "tenuto.cli.watching:watch", "Follow an instance, or all of them."),
+        LazyCommand("start", "tenuto.cli.steering:start", "Start an orchestrator."),
+        LazyCommand("raise-event", "tenuto.cli.steering:raise_event", "Raise an external event."),
+        LazyCommand("terminate", "tenuto.cli.steering:terminate", "End an instance now."),
+        LazyCommand("suspend", "tenuto.cli.steering:suspend", "Pause an instance."),
+        LazyCommand("resume", "tenuto.cli.steering:resume", "Let a suspended instance go on."),
+        LazyCommand("restart", "tenuto.cli.steering:restart", "Run an instance again."),
+        LazyCommand("purge", "tenuto.cli.purging:purge", "Delete instances with their histories."),
     ],
-    help="Look at the instances in a store, also while a host runs on it.",
+    help="Look at instances and steer them, in a store or on a running host.",
+    context_settings=_HELP,
+)
+dead_letters: GuessingGroup = GuessingGroup(
+    "dead-letters",
+    [
+        LazyCommand("list", "tenuto.cli.dead_letters:list_", "List them, newest first."),
+        LazyCommand("redrive", "tenuto.cli.dead_letters:redrive", "Send one again."),
+        LazyCommand("purge", "tenuto.cli.dead_letters:purge", "Delete them."),
+    ],
+    help="Events that nobody could take: read them, send them again, delete them.",
     context_settings=_HELP,
 )
 tenuto: GuessingGroup = GuessingGroup(
     "tenuto",
-    [LazyCommand("run", "tenuto.cli.run:run", "Run an orchestration and watch it."), instances],
+    [
+        LazyCommand("start", "tenuto.cli.start:start", "Serve an app: HTTP API and triggers."),
+        LazyCommand("run", "tenuto.cli.run:run", "Run an orchestration and watch it."),
+        instances,
+        dead_letters,
+        LazyCommand(
+            "doctor", "tenuto.cli.doctor:doctor", "Find out what is wrong, and what to do."
+        ),
+        LazyCommand("config", "tenuto.cli.config:config", "Show the settings and their sources."),
+        LazyCommand("new", "tenuto.cli.new:new", "Make a project that runs and has a test."),
+        LazyCommand("completion", "tenuto.cli.completion:completion", "Complete words in a shell."),
+    ],
     help="Durable functions for Python: run orchestrations and look at them.",
     context_settings=_HELP,
 )
@@ -56,7 +94,7 @@ def run_command_line(arguments: list[str] | None = None) -> int:
         return error.exit_code
     except TenutoError as error:
         complain(str(error), error.code)
-        return WRONG_INPUT if isinstance(error, InputError | LimitError) else FAILED
+        return WRONG_INPUT if isinstance(error, _NOTHING_DONE) else FAILED
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     return result if isinstance(result, int) else 0

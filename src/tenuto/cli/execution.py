@@ -13,16 +13,19 @@ from typing import Any, Final
 from msgspec import Struct
 
 from tenuto.cli import terminal
+from tenuto.cli.breakpoints import making_room_at_breakpoints
 from tenuto.cli.command import FAILED
+from tenuto.cli.connection import Place, connected
 from tenuto.cli.steps import Run, StepKind
 from tenuto.cli.stopping import stop_requests
 from tenuto.cli.view import Heading, View
 from tenuto.cli.watch import CommitBell, Watcher
+from tenuto.cli.watching import watch_instance
 from tenuto.engine.starts import StartRequest
 from tenuto.host.app import App
 from tenuto.host.host import Host
 from tenuto.host.settings import DEFAULT, LoadedSettings
-from tenuto.model.errors import InputError, StorageError
+from tenuto.model.errors import InputError, StorageError, StorageOwnedError
 from tenuto.model.ids import new_execution_id, new_instance_id
 from tenuto.model.limits import Limits, limit_error
 from tenuto.model.status import InstanceRecord, RuntimeStatus
@@ -58,7 +61,14 @@ class Order(Struct, frozen=True, kw_only=True):
 
 
 async def execute(order: Order, view: View) -> int:
-    """Run what was ordered in a host of its own; the exit code."""
+    """Run what was ordered in a host of its own, or look on as another host does; the exit code."""
+    try:
+        return await _run(order, view)
+    except StorageOwnedError as error:
+        return await _look_on(order, view, error)
+
+
+async def _run(order: Order, view: View) -> int:
     bell = CommitBell()
     host = Host(order.app, settings=order.settings.values, observer=bell)
     instance_id = order.instance_id or new_instance_id()
@@ -67,7 +77,7 @@ async def execute(order: Order, view: View) -> int:
         view.pause()
         _say_resume(order, instance_id)
 
-    with stop_requests(at_once) as stop:
+    with stop_requests(at_once) as stop, making_room_at_breakpoints(view.pause):
         await host.start()
         try:
             await _begin(host, order, instance_id, view)
@@ -89,6 +99,23 @@ async def execute(order: Order, view: View) -> int:
         return 0 if run.record.status is RuntimeStatus.COMPLETED else FAILED
     _say_resume(order, instance_id)
     return 128 + stop.result()
+
+
+async def _look_on(order: Order, view: View, owned: StorageOwnedError) -> int:
+    """Another host owns the store: follow the instance that it runs, if there is one.
+
+    Raises:
+        StorageOwnedError: the instance is not there, and only that host could start it here.
+    """
+    async with connected(Place(storage=order.settings.values.storage)) as connection:
+        known = None
+        if order.instance_id is not None:
+            known = await connection.gateway.get(order.instance_id)
+        if known is None:
+            raise owned
+        _check_same(order, known)
+        terminal.note("another host runs on this store, and this instance with it; watching")
+        return await watch_instance(connection, known.instance_id, view)
 
 
 async def _begin(host: Host, order: Order, instance_id: str, view: View) -> None:

@@ -1,4 +1,4 @@
-"""Reads a run from the store: an instance, what it called, what that called.
+"""Reads a run: an instance, what it called, what that called.
 
 Reads many instances at once and only those that may have changed. Never writes.
 """
@@ -8,8 +8,9 @@ from typing import Final
 
 from msgspec import Struct, structs
 
+from tenuto.cli.reading import RunReader
 from tenuto.cli.steps import Run, Step, StepKind, Waits, nested, run_of
-from tenuto.engine.ports import LoadedInstance, Storage
+from tenuto.engine.ports import LoadedInstance
 from tenuto.model.codec import decode_turn
 from tenuto.model.errors import InstanceNotFoundError
 from tenuto.model.status import InstanceRecord
@@ -63,14 +64,14 @@ class Follower:
     """Keeps the picture of a run up to date.
 
     Args:
-        storage: An open store.
+        reader: Where it is read.
         root_id: The instance.
         most: How many instances are read; the steps of further children are not shown.
     """
 
-    def __init__(self, storage: Storage, root_id: str, *, most: int) -> None:
+    def __init__(self, reader: RunReader, root_id: str, *, most: int) -> None:
         self.root_id = root_id
-        self._storage = storage
+        self._reader = reader
         self._most = most
         self._known: dict[str, Followed] = {root_id: Followed(root_id)}
 
@@ -107,10 +108,14 @@ class Follower:
         """Read these instances; return the children that turned up."""
         found: list[str] = []
         for start in range(0, len(wanted), _CHUNK):
-            records = await self._storage.find(wanted[start : start + _CHUNK])
-            iids = [record.iid for record in records]
-            for loaded in await self._storage.load_instances(iids):
+            chunk = wanted[start : start + _CHUNK]
+            read = await self._reader.load(chunk)
+            for loaded in read:
                 found += self._take(loaded)
+            if self.root_id in chunk and all(
+                loaded.record.instance_id != self.root_id for loaded in read
+            ):
+                self._known[self.root_id].run = None  # purged, or never there
         return found
 
     def _take(self, loaded: LoadedInstance) -> list[str]:

@@ -42,7 +42,7 @@ class GuessingGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Without arguments the help, as for a usage error: nothing was done."""
-        if not args:
+        if not args and not ctx.resilient_parsing:  # as a shell that completes words does
             click.echo(ctx.get_help())
             ctx.exit(2)
         return super().parse_args(ctx, args)
@@ -52,7 +52,8 @@ class GuessingGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command that the first argument names."""
         name = args[0]
-        if name not in self.commands and not name.startswith("-"):
+        is_misspelled = name not in self.commands and not name.startswith("-")
+        if is_misspelled and not ctx.resilient_parsing:
             close = get_close_matches(name, self.commands, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"there are {self._listed()}"
             raise click.UsageError(f"no command {name!r}; {hint}", ctx)

@@ -1,40 +1,36 @@
-"""``tenuto instances``: what is in a store. Only reads, also while a host runs on it."""
+"""``tenuto instances list|show|history``: what is there. Only reads, also beside a host."""
 
-import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
-from rich.text import Text
 
 from tenuto.cli import terminal
 from tenuto.cli.arguments import since
+from tenuto.cli.connection import Connection, Place, place_options, within
 from tenuto.cli.documents import encoded, history_document, instance_document, run_document
-from tenuto.cli.drawing import Sheet, draw
 from tenuto.cli.follow import Follower
-from tenuto.cli.report import event_table, fact_table, instance_table
 from tenuto.cli.steps import Run
-from tenuto.cli.wording import failure_lines
-from tenuto.engine.ports import InstancePage, InstanceQuery, Storage
-from tenuto.host.settings import load_settings
+from tenuto.cli.wording import failure_lines, one_line
+from tenuto.engine.ports import InstancePage, InstanceQuery
 from tenuto.model.codec import decode_turn
 from tenuto.model.errors import InstanceNotFoundError
 from tenuto.model.ids import check_instance_id
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import to_microseconds
-from tenuto.storage import open_storage
+
+if TYPE_CHECKING:
+    from tenuto.cli.recall import Recall
 
 T = TypeVar("T")
 
 _MOST_INSTANCES: Final = 500
 _MOST_ROWS: Final = 500
 _WIDTH: Final = 100
-_STATUSES: Final = {status.label: status for status in RuntimeStatus}
+STATUSES: Final = {status.label: status for status in RuntimeStatus}
 
-_storage_option = click.option("--storage", help="Storage URL; by default that of the settings.")
-_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.command("list")
@@ -42,7 +38,7 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.
     "--status",
     "statuses",
     multiple=True,
-    type=click.Choice(list(_STATUSES), case_sensitive=False),
+    type=click.Choice(list(STATUSES), case_sensitive=False),
     help="Only these; may be given several times.",
 )
 @click.option("--name", help="Only instances of this orchestrator.")
@@ -57,21 +53,21 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.
 @click.option(
     "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Most lines."
 )
-@_storage_option
-@_json_option
+@place_options
+@json_option
 def list_(
     statuses: tuple[str, ...],
     name: str | None,
     prefix: str | None,
     created_from: datetime | None,
     limit: int,
-    storage: str | None,
     *,
+    place: Place,
     as_json: bool,
 ) -> None:
     """List instances, newest first."""
     query = InstanceQuery(
-        statuses=tuple(_STATUSES[one] for one in statuses) or None,
+        statuses=tuple(STATUSES[one] for one in statuses) or None,
         name=name,
         id_prefix=prefix,
         created_from=None if created_from is None else to_microseconds(created_from),
@@ -79,15 +75,17 @@ def list_(
         payloads=False,
     )
 
-    async def read(opened: Storage) -> InstancePage:
-        return await opened.query(query)
+    async def read(opened: Connection) -> InstancePage:
+        return await opened.gateway.query(query)
 
-    page = _read(storage, read)
+    page = within(place, read)
     if as_json:
         terminal.say(encoded([instance_document(one, payloads=False) for one in page.records]))
         return
-    output = terminal.console()
     if page.records:
+        from tenuto.cli.report import instance_table
+
+        output = terminal.console()
         table = instance_table(page.records, _now(), terminal.glyphs_for(output))
         terminal.show(output, table)
     else:
@@ -96,23 +94,54 @@ def list_(
         terminal.note(f"there are more; --limit shows more than {limit}")
 
 
+app_option = click.option(
+    "--app",
+    "target",
+    metavar="TARGET",
+    help="The app, such as travel.py: its code tells the names of events that are waited for.",
+)
+
+
 @click.command()
 @click.argument("instance_id")
-@_storage_option
-@_json_option
-def show(instance_id: str, storage: str | None, *, as_json: bool) -> None:
+@app_option
+@place_options
+@json_option
+def show(instance_id: str, target: str | None, *, place: Place, as_json: bool) -> None:
     """Draw an instance: what it did when, what it waits for, why it failed."""
     check_instance_id(instance_id)
+    recall = recall_for(target)
 
-    async def read(opened: Storage) -> Run:
-        return await Follower(opened, instance_id, most=_MOST_INSTANCES).read()
+    async def read(opened: Connection) -> Run:
+        follower = Follower(opened.reader, instance_id, most=_MOST_INSTANCES)
+        run = await follower.read()
+        return run if recall is None else await recall.tell(follower, opened.reader)
 
-    run = _read(storage, read)
+    run = within(place, read)
     if as_json:
         terminal.say(encoded(run_document(run)))
-        return
+    else:
+        _draw(run)
+
+
+def recall_for(target: str | None) -> "Recall | None":
+    """What asks the code of an app; None when no app was named."""
+    if target is None:
+        return None
+    from tenuto.cli.recall import Recall
+    from tenuto.host.loading import load_app
+
+    return Recall(load_app(target).app)
+
+
+def _draw(run: Run) -> None:
+    from rich.text import Text
+
+    from tenuto.cli.drawing import Sheet, draw
+    from tenuto.cli.report import fact_table
+
     output = terminal.console()
-    terminal.show(output, Text(instance_id, "bold"))
+    terminal.show(output, Text(one_line(run.record.instance_id), "bold"))
     terminal.show(output, fact_table(run))
     terminal.say("")
     picture = terminal.console(width=_WIDTH)
@@ -126,38 +155,25 @@ def show(instance_id: str, storage: str | None, *, as_json: bool) -> None:
 
 @click.command()
 @click.argument("instance_id")
-@_storage_option
-@_json_option
-def history(instance_id: str, storage: str | None, *, as_json: bool) -> None:
+@place_options
+@json_option
+def history(instance_id: str, *, place: Place, as_json: bool) -> None:
     """List every event of an instance's current execution."""
     check_instance_id(instance_id)
 
-    async def read(opened: Storage) -> list[bytes]:
-        turns = await opened.history(instance_id)
-        if not turns and await opened.get(instance_id) is None:
+    async def read(opened: Connection) -> list[bytes]:
+        turns = await opened.gateway.history(instance_id)
+        if not turns and await opened.gateway.get(instance_id) is None:
             raise InstanceNotFoundError(instance_id)
         return turns
 
-    turns = _read(storage, read)
+    turns = within(place, read)
     if as_json:
         terminal.say(encoded(history_document(turns)))
         return
+    from tenuto.cli.report import event_table
+
     terminal.show(terminal.console(), event_table([decode_turn(turn) for turn in turns]))
-
-
-def _read(url: str | None, read: Callable[[Storage], Awaitable[T]]) -> T:
-    """Open the store beside whoever owns it, read, close."""
-    settings = load_settings(storage=url, given_as="option --{}").values
-
-    async def opened() -> T:
-        storage = open_storage(settings.storage, create=False)
-        await storage.open()
-        try:
-            return await read(storage)
-        finally:
-            await storage.close()
-
-    return asyncio.run(opened())
 
 
 def _now() -> int:

@@ -51,7 +51,7 @@ def run(
     terminated, 2 when the input is wrong, 130 after Ctrl-C.
 
     An instance that was stopped, or whose process was killed, goes on where it was when run again
-    with the same --id.
+    with the same --id. When another host owns the store, an instance that is there is watched.
     """
     output = sys.stdout
     with contextlib.ExitStack() as stack:

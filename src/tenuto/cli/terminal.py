@@ -83,6 +83,13 @@ def complain(text: str, code: str | None = None) -> None:
     note(f"{mark}: {text}")
 
 
+def coloured(text: str, colour: str) -> str:
+    """Text in a colour, where standard output shows colours."""
+    if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
+        return click.style(text, fg=colour)
+    return text
+
+
 def _write(stream: TextIO, text: str) -> None:
     stream.write(f"{text}\n")
     stream.flush()

@@ -20,6 +20,9 @@ from tenuto.cli.wording import duration, failure_lines, moment, visible
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 
 _FRAME_SECONDS: Final = 0.125
+RUN_FOOT: Final = "Ctrl-C stops it; it can go on later"
+WATCH_FOOT: Final = "Ctrl-C stops watching; it goes on"
+
 _NARROW: Final = 70
 """Columns below which there are no bars of time."""
 
@@ -35,20 +38,25 @@ class Heading(Struct, frozen=True, kw_only=True):
         is_default_storage: Whether nobody chose it.
         instance_id: The instance.
         since: When it was started; None when it is new.
+        is_host: Whether ``storage`` is the address of a host instead.
+        known: What to add when it is not new.
+        foot: The line below a live picture.
     """
 
     storage: str
     is_default_storage: bool
     instance_id: str
     since: int | None
+    is_host: bool = False
+    known: str = "; not started anew"
+    foot: str = RUN_FOOT
 
     def lines(self) -> list[str]:
         """As text."""
         store = " (the default; --storage chooses another)" if self.is_default_storage else ""
-        known = (
-            "" if self.since is None else f" (there since {moment(self.since)}; not started anew)"
-        )
-        return [f"store     {self.storage}{store}", f"instance  {self.instance_id}{known}"]
+        known = "" if self.since is None else f" (there since {moment(self.since)}{self.known})"
+        place = "host " if self.is_host else "store"
+        return [f"{place}     {self.storage}{store}", f"instance  {self.instance_id}{known}"]
 
 
 class View(Protocol):
@@ -85,6 +93,7 @@ class LiveView:
 
     def __init__(self, output: Console) -> None:
         self._output = output
+        self._foot = RUN_FOOT
         self._glyphs = terminal.glyphs_for(output)
         self._live: Live | None = None
         self._frame = 0
@@ -93,6 +102,7 @@ class LiveView:
 
     def begin(self, heading: Heading) -> None:
         """Print the heading and begin."""
+        self._foot = heading.foot
         for line in heading.lines():
             self._output.print(Text(line, "dim"))
         self._live = Live(console=self._output, auto_refresh=False, transient=True)
@@ -100,7 +110,8 @@ class LiveView:
 
     def show(self, run: Run, now: int) -> None:
         """Draw the next frame."""
-        if self._live is None:
+        live = self._live  # which a breakpoint in another thread may take away
+        if live is None:
             return
         self._frame += 1
         # The foot, and a line for the cursor.
@@ -108,9 +119,9 @@ class LiveView:
         if self._items is None or run is not self._run:
             # Thousands of steps are folded once for each change, not for each frame.
             self._run, self._items = run, folded(item_of_run(run), rows)
-        foot = Text("Ctrl-C stops it; it can go on later", "dim italic")
+        foot = Text(self._foot, "dim italic")
         sheet = self._sheet(rows=rows, frame=self._frame)
-        self._live.update(Group(draw_items(self._items, now, sheet), foot), refresh=True)
+        live.update(Group(draw_items(self._items, now, sheet), foot), refresh=True)
 
     def pause(self) -> None:
         """Take the moving picture away."""
@@ -193,11 +204,18 @@ def ending_lines(record: InstanceRecord) -> list[str]:
         case RuntimeStatus.COMPLETED:
             return [f"completed in {took}"]
         case RuntimeStatus.TERMINATED:
-            reason = "" if record.output is None else f": {visible(record.output)}"
-            return [f"terminated after {took}{reason}"]
+            return [f"terminated after {took}{_reason(record.output)}"]
         case _:
             failure = [] if record.failure is None else failure_lines(record.failure)
             return [f"failed after {took}", *(f"  {line}" for line in failure)]
+
+
+def _reason(output: str | None) -> str:
+    """The reason that somebody gave, without the quotes that a text has in JSON."""
+    if output is None:
+        return ""
+    reason = msgspec.json.decode(output)
+    return f": {visible(reason if isinstance(reason, str) else output)}"
 
 
 def print_ending(output: Console, record: InstanceRecord) -> None:

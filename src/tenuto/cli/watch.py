@@ -5,20 +5,17 @@ waited for, and which timers are pauses between attempts. An idle run costs noth
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
-from typing import Final, cast
+from collections.abc import Callable, Collection
+from typing import Final
 
 from tenuto.cli.follow import Followed, Follower
-from tenuto.cli.steps import Run, StepKind, StepState, Waits
+from tenuto.cli.reading import StoreReader
+from tenuto.cli.recall import Recall, may_know_more
+from tenuto.cli.steps import Run, Waits
 from tenuto.engine.engine import Engine
 from tenuto.engine.resident import Resident
-from tenuto.engine.state import state_of
-from tenuto.functions.runner import NativeRunner
 from tenuto.host.host import Host
-from tenuto.model.codec import decode_turn
-from tenuto.model.events import HistoryEvent, OrchestratorStarted
-from tenuto.model.execution import execution_info
-from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.status import InstanceRecord
 from tenuto.orchestration.session import Session
 from tenuto.telemetry.log_observer import LogObserver
 
@@ -56,9 +53,8 @@ class Watcher:
     def __init__(self, host: Host, bell: CommitBell, root_id: str, *, most: int) -> None:
         self._engine: Engine = host.engine
         self._clock = host.clock
-        self._app = host.app
-        self._limits = host.settings.limits
-        self.follower: Follower = Follower(host.engine.storage, root_id, most=most)
+        self._recall = Recall(host.app, host.clock, host.settings.limits)
+        self.follower: Follower = Follower(StoreReader(host.engine.storage), root_id, most=most)
         self._changed: set[str] = set()
         self._moved = asyncio.Event()
         self._pause = 0.0
@@ -89,7 +85,7 @@ class Watcher:
             if resident is not None and resident.session is not None:
                 self._ask(one, resident)
             else:
-                await self._recall(one)
+                await self._recall_one(one)
         return await self.follower.read([one.instance_id for one in asked]) if asked else run
 
     def _look(self) -> None:
@@ -126,48 +122,19 @@ class Watcher:
             session.retry_pauses(),
         )
 
-    async def _recall(self, one: Followed) -> None:
+    async def _recall_one(self, one: Followed) -> None:
         """Ask a session rebuilt for the purpose: an instance that waits has none in memory."""
         record = one.record
         assert record is not None, "it was read"
-        turns = [decode_turn(turn) for turn in await self._engine.storage.history(one.instance_id)]
-        loop = asyncio.get_running_loop()
-        asked: asyncio.Future[Waits | None] = loop.create_future()
-        # Outside of any task (ENGINE rule 3).
-        loop.call_soon(lambda: asked.set_result(self._rebuilt(record, turns)))
-        one.told = await asked
+        turns = await self._engine.storage.history(one.instance_id)
+
+        def question(session: Session, since: int) -> Waits:
+            return self._waits(record.instance_id, record.execution_id, session, since)
+
+        one.told = await self._recall.ask(record, turns, question)
         one.told_of = (record.execution_id, len(turns))
-
-    def _rebuilt(
-        self, record: InstanceRecord, turns: Sequence[Sequence[HistoryEvent]]
-    ) -> Waits | None:
-        runner = NativeRunner(self._app, self._clock, limits=self._limits)
-        try:
-            session = runner.replay_session(execution_info(state_of(record), self._limits), turns)
-        except Exception:  # noqa: BLE001 - code that was changed: the engine tells, here a name is lacking
-            return None
-        try:
-            return self._waits(
-                record.instance_id, record.execution_id, cast("Session", session), _last_time(turns)
-            )
-        finally:
-            session.close()
-
-
-def _last_time(turns: Sequence[Sequence[HistoryEvent]]) -> int:
-    last = turns[-1][0]
-    assert isinstance(last, OrchestratorStarted), "each turn begins with its time"
-    return last.timestamp
 
 
 def _could_tell(one: Followed) -> bool:
-    """Whether its session knows more than was read and told: it waits for something not work."""
-    return (
-        one.run is not None
-        and one.told_of != one.stands
-        and one.run.record.status is RuntimeStatus.RUNNING
-        and any(
-            step.state is StepState.WAITING and step.kind in {StepKind.EVENT, StepKind.TIMER}
-            for step in one.run.steps
-        )
-    )
+    """Whether its session knows more than was read and told."""
+    return one.run is not None and one.told_of != one.stands and may_know_more(one.run)

@@ -1,11 +1,15 @@
 """The client: how programs start, ask and steer instances."""
 
+import asyncio
+import sys
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, Protocol, Self, TypeVar, TypeVarTuple, overload
+from typing import Any, Final, Generic, Protocol, Self, TypeVar, TypeVarTuple, overload
 
+from tenuto.client.connection import ConnectionOptions
 from tenuto.client.gateway import Gateway
+from tenuto.client.http_gateway import HttpGateway
 from tenuto.client.opening import Opening
 from tenuto.client.status import DeadLetterStatus, InstanceStatus, letter_of, status_of
 from tenuto.engine.ports import InstanceQuery
@@ -21,7 +25,7 @@ from tenuto.model.errors import (
 from tenuto.model.events import HistoryEvent
 from tenuto.model.failure import FailureDetails
 from tenuto.model.ids import check_instance_id, new_execution_id, new_instance_id
-from tenuto.model.limits import Limits, limit_error
+from tenuto.model.limits import Limits, check_payload
 from tenuto.model.payload import decoder, encode
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import to_microseconds
@@ -35,6 +39,10 @@ from tenuto.orchestration.references import (
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 Ts = TypeVarTuple("Ts")
+
+
+_THE_SERVERS: Final = Limits(payload_bytes=sys.maxsize)
+"""A server's limits are not known here; it refuses what is too long."""
 
 
 class OrchestratorDirectory(Protocol):
@@ -55,7 +63,7 @@ class InstanceFilter:
         id_prefix: Ids that begin so.
         created_from: Started at or after this moment (aware).
         created_to: Started before this moment (aware).
-        payloads: Whether to read input, output and custom status.
+        payloads: Whether to read input and output.
     """
 
     statuses: Iterable[RuntimeStatus] | None = None
@@ -118,23 +126,58 @@ class OrchestrationHandle(Generic[T_co]):
 class Client:
     """Starts, asks and steers instances. ``host.client`` is one; it needs no closing.
 
-    In another process, beside the host or while none runs, ``Client.open`` makes one.
+    ``Client("http://...")`` is one on a server; nothing is asked of it before the first call. In
+    another process on the same store, beside the host or while none runs, ``Client.open`` makes
+    one. ``SyncClient`` is the same for programs without an event loop.
 
     Args:
-        gateway: Where requests go.
-        directory: The functions that may be started; None when they are not known here.
-        limits: Of these, ``payload_bytes`` holds for what goes in.
+        gateway: The URL of a server, or, for Tenuto's own rooms, where requests go.
+        directory: The functions that may be started (an app); None when they are not known here:
+            then a name is taken as it is, with one argument at most, and a server checks it.
+        limits: Of these, ``payload_bytes`` holds for what goes in; a server has limits of its own.
+        key: One of the server's keys, when it has keys.
+        connection: How patient the client is with a server.
+
+    Raises:
+        SettingsError: URL or key cannot be one.
+
+    Example:
+        ::
+
+            async with Client("http://127.0.0.1:7071", key=key) as client:
+                handle = await client.start(book_trip, trip)
+                print(await handle.result())
     """
 
     def __init__(
         self,
-        gateway: Gateway,
+        gateway: Gateway | str,
         directory: OrchestratorDirectory | None = None,
         limits: Limits | None = None,
+        *,
+        key: str | None = None,
+        connection: ConnectionOptions | None = None,
     ) -> None:
-        self.gateway = gateway
+        if isinstance(gateway, str):
+            self.gateway: Gateway = HttpGateway(gateway, key, connection)
+            limits = limits or _THE_SERVERS
+        elif key is not None or connection is not None:
+            raise InputError("key and connection are for the URL of a server")
+        else:
+            self.gateway = gateway
         self._directory = directory
         self._limits = limits or Limits()
+        self._loop = _running_loop()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop on which it was made; None when there was none."""
+        return self._loop
+
+    @property
+    def limits(self) -> Limits:
+        """Of these, ``payload_bytes`` holds for what goes in."""
+        return self._limits
 
     @classmethod
     def open(
@@ -166,8 +209,14 @@ class Client:
         return Opening(storage, lambda gateway: cls(gateway, directory, limits))
 
     async def close(self) -> None:
-        """Close what ``Client.open`` opened; a host's own client has nothing to close."""
+        """Close connections; a host's own client has nothing to close."""
         await self.gateway.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.close()
 
     @overload
     async def start(
@@ -389,9 +438,7 @@ class Client:
         return self._checked(_text(reason, "reason"), "the reason")
 
     def _checked(self, text: str | None, what: str) -> str | None:
-        limit = self._limits.payload_bytes
-        if text is not None and len(text) * 4 > limit and (size := len(text.encode())) > limit:
-            raise limit_error("payload_bytes", limit, f"{what} takes {size:,} bytes")
+        check_payload(text, self._limits, what)
         return text
 
 
@@ -427,6 +474,13 @@ def _policy(reuse: object) -> IdReuse:
     except ValueError:
         known = ", ".join(f"IdReuse.{policy.name}" for policy in IdReuse)
         raise InputError(f"reuse must be one of {known}, got {reuse!r}") from None
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def _fresh() -> str:

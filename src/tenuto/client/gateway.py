@@ -89,6 +89,7 @@ class EngineGateway:
         self._storage = storage
         self.start = commands.start
         self.raise_event = commands.raise_event
+        self.raise_webhook = commands.raise_webhook
         self.terminate = commands.terminate
         self.suspend = commands.suspend
         self.resume = commands.resume

@@ -152,6 +152,8 @@ class Arrivals:
         resident = engine.residents.get(record.iid)
         if resident is None:
             resident = self._admit(loaded)
+            if engine.updates.is_heard and record.iid < 0 and not resident.state.next_turn:
+                engine.updates.publish_row(record)  # another process has inserted it
         elif _is_up_to_date(resident.state, loaded):
             # Only the history is news: rows of the inbox find their own way to who is in memory.
             resident.recorded = loaded.turns

@@ -177,7 +177,7 @@ class Booking:
         batch.dead_letters.append(
             DeadLetter(message.message_id, instance_id, reason, now, Raw(encode(message)))
         )
-        engine.observer.problem(instance_id, f"dead letter: {reason}")
+        engine.observer.dead_letter(instance_id, reason)
 
     def _acknowledge(self, message_id: str, batch: Batch) -> None:
         engine = self._engine

@@ -14,9 +14,18 @@ from tenuto.model.errors import (
     InstanceNotFoundError,
     StorageUnavailableError,
     TenutoError,
+    WebhookClosedError,
 )
 from tenuto.model.events import EventRaised
-from tenuto.model.messages import Message, Purge, RaiseEvent, Resume, Suspend, Terminate
+from tenuto.model.messages import (
+    Message,
+    Purge,
+    RaiseEvent,
+    RedeemWebhook,
+    Resume,
+    Suspend,
+    Terminate,
+)
 from tenuto.model.status import InstanceRecord
 
 
@@ -43,6 +52,28 @@ class Commands:
         await self._tell(
             instance_id, lambda key: RaiseEvent(message_id=key, event=EventRaised(name, text))
         )
+
+    async def raise_webhook(self, instance_id: str, digest: str, text: str | None) -> None:
+        """Raise the event of a webhook, and close it.
+
+        Args:
+            instance_id: Whose webhook it is.
+            digest: ``digest_of`` the token.
+            text: The event's data, as JSON text.
+
+        Raises:
+            WebhookClosedError: it was used, has expired, or never existed.
+        """
+        now = self._engine.clock.now()
+        try:
+            await self._tell(
+                instance_id,
+                lambda key: RedeemWebhook(
+                    message_id=key, digest=digest, requested_at=now, input=text
+                ),
+            )
+        except InstanceNotFoundError:
+            raise WebhookClosedError(instance_id) from None
 
     async def terminate(self, instance_id: str, reason: str | None) -> None:
         """End an instance; ``reason`` (JSON text) becomes its output."""

@@ -34,6 +34,8 @@ from tenuto.engine.starts import Starts
 from tenuto.engine.state import InstanceState
 from tenuto.engine.timers import HORIZON, TimerQueue
 from tenuto.engine.turn import Turn, TurnRules, failed_turn, take_turn, waiting_turn
+from tenuto.engine.updates import UpdateFeed
+from tenuto.engine.waiting import QueueAge
 from tenuto.model.errors import (
     GuardError,
     NonDeterminismError,
@@ -80,6 +82,7 @@ class Engine:
         self.booking: Booking = Booking(self)
         self.release: Release = Release(self)
         self.retention: Retention = Retention(self)
+        self.updates: UpdateFeed = UpdateFeed(storage, clock)
         self.pipeline: CommitPipeline = CommitPipeline(
             storage, clock, observer, self.release.committed, on_lost
         )
@@ -102,6 +105,7 @@ class Engine:
         self.reads = 0
         self._rules = TurnRules(options.limits, PYTHON, self._descendants_left)
         self._ready: deque[Resident] = deque()
+        self._ready_age = QueueAge()
         self._stranded: set[int] = set()
         self._pump_scheduled = False
         self.delivered: set[str] = set()
@@ -146,6 +150,17 @@ class Engine:
     def has_ready(self) -> bool:
         """Whether instances are queued for a turn."""
         return bool(self._ready)
+
+    @property
+    def ready(self) -> int:
+        """How many instances are queued for a turn."""
+        return len(self._ready)
+
+    @property
+    def waiting_since(self) -> int | None:
+        """Since when the oldest queued instance, or a commit, has waited; None when none does."""
+        moments = (self._ready_age.since, self.pipeline.committing_since)
+        return min((moment for moment in moments if moment is not None), default=None)
 
     @property
     def is_settled(self) -> bool:
@@ -226,13 +241,15 @@ class Engine:
         self._pump_scheduled = False
         now = self.clock.now()
         ready = self._ready
-        for _ in range(min(len(ready), _TURNS_PER_PUMP)):
+        taken = min(len(ready), _TURNS_PER_PUMP)
+        for _ in range(taken):
             resident = ready.popleft()
             resident.is_queued = False
             if resident.inbox:
                 self._run_turn(resident, now)
         self.busy_with = None
         self.pipeline.kick()
+        self._ready_age.round(taken, len(ready), now)
         if ready:
             self.schedule_pump()
         self.retention.bound_sessions()
@@ -338,6 +355,7 @@ class Engine:
         # callback of their own (ENGINE rule 3).
         takes_turns = not self._pump_scheduled and asyncio.current_task() is None
         self._pump_scheduled = self._pump_scheduled or takes_turns
+        self.observer.activities_ended(outcomes, self.clock.now())
         for outcome in outcomes:
             work = outcome.work
             self.running -= 1
@@ -362,6 +380,7 @@ class Engine:
     def abandon(self, error: TenutoError) -> None:
         """Nobody will be answered any more: say so to everyone who waits."""
         self.gone = error
+        self.updates.close()
         answers, self.answers = self.answers, {}
         for answer in answers.values():
             answer(error)
@@ -374,6 +393,7 @@ class Engine:
         """Drop everything in memory; what counts is in the store."""
         self.timers.clear()
         self._ready.clear()
+        self._ready_age = QueueAge()
         for resident in self.residents.clear():
             for work in resident.works.values():
                 work.canceled = True

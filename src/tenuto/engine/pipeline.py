@@ -45,6 +45,8 @@ class CommitPipeline:
     ) -> None:
         self.batch: Batch = Batch()
         self.unavailable: StorageError | None = None
+        self.unavailable_since: int | None = None
+        self.committing_since: int | None = None
         self.is_pausing: bool = False
         self._storage = storage
         self._clock = clock
@@ -124,8 +126,9 @@ class CommitPipeline:
         ]
         request = batch.to_commit(uuid.uuid4().hex, fences)
         self._observer.crash_point("before_commit")
-        began = self._clock.now()
+        began = self.committing_since = self._clock.now()
         result = await self._commit(request)
+        self.committing_since = None
         self._leases = {lease.partition: lease for lease in fences}
         self._observer.committed(len(batch.turns), (self._clock.now() - began) / 1_000_000)
         self._observer.crash_point("after_commit")
@@ -143,6 +146,8 @@ class CommitPipeline:
                     result = await self._storage.commit(request)
             except StorageUnavailableError as error:
                 attempt += 1
+                if self.unavailable is None:
+                    self.unavailable_since = self._clock.now()
                 self.unavailable = error
                 self._observer.storage_failed(error, attempt)
                 await self._pause(pause)
@@ -153,7 +158,7 @@ class CommitPipeline:
                 return await self._answers(request)
             else:
                 if self.unavailable is not None:
-                    self.unavailable = None
+                    self.unavailable = self.unavailable_since = None
                     self._observer.storage_recovered(attempt)
                 return result
 

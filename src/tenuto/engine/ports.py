@@ -313,10 +313,11 @@ class ActivityWork(Struct, kw_only=True, eq=False):
 
 
 class ActivityOutcome(Struct, frozen=True):
-    """How an attempt ended."""
+    """How an attempt ended. ``begun_at`` (microseconds) is None when its function never began."""
 
     work: ActivityWork
     event: TaskCompleted | TaskFailed
+    begun_at: int | None = None
 
 
 class Session(Protocol):
@@ -359,6 +360,14 @@ class Runner(Protocol):
             UnknownFunctionError: no orchestrator of that name.
         """
 
+    @property
+    def running(self) -> int:
+        """Attempts whose function runs."""
+
+    @property
+    def queued(self) -> int:
+        """Attempts that wait for room."""
+
     def bind(self, deliver: Callable[[list[ActivityOutcome]], None]) -> None:
         """Say where outcomes go; called on the host's loop, many at a time."""
 
@@ -398,6 +407,12 @@ class Observer(Protocol):
 
     def instance_ended(self, record: InstanceRecord) -> None:
         """An instance finished, whichever way; committed."""
+
+    def activities_ended(self, outcomes: Sequence[ActivityOutcome], now: int) -> None:
+        """Attempts of activities ended, at about this time (microseconds)."""
+
+    def dead_letter(self, instance_id: str, reason: str) -> None:
+        """A message that nobody can take was put aside."""
 
     def problem(self, instance_id: str | None, text: str) -> None:
         """Something a person should know; the host goes on."""

@@ -84,6 +84,8 @@ class Release:
             acknowledge()
         for row in batch.to_route:
             engine.arrivals.route(row)
+        if engine.updates.is_heard:
+            engine.updates.publish(batch, result.refused)
 
     def _acknowledge_all(self, taken: Sequence[Message]) -> None:
         engine = self._engine

@@ -28,6 +28,11 @@ class Retention:
         self._session_bytes = 0
         self._sweep_scheduled = False
 
+    @property
+    def sessions(self) -> int:
+        """How many sessions are live."""
+        return self._sessions
+
     def session(self, resident: Resident) -> Session:
         """The live session of an instance: as it is, fresh, or rebuilt from its history."""
         engine = self._engine

@@ -10,9 +10,16 @@ from typing import Final, assert_never
 from msgspec import Struct, field
 
 from tenuto.engine.state import InstanceState
-from tenuto.model.errors import InstanceFinishedError, InstanceStateError, TenutoError
+from tenuto.model.errors import (
+    InstanceFinishedError,
+    InstanceStateError,
+    TenutoError,
+    WebhookClosedError,
+)
 from tenuto.model.events import (
+    EventRaised,
     ExecutionResumed,
+    ExecutionStarted,
     ExecutionSuspended,
     ExecutionTerminated,
     Incoming,
@@ -22,6 +29,7 @@ from tenuto.model.messages import (
     Message,
     Purge,
     RaiseEvent,
+    RedeemWebhook,
     Resume,
     Start,
     Suspend,
@@ -30,6 +38,7 @@ from tenuto.model.messages import (
     TimerDue,
 )
 from tenuto.model.status import RuntimeStatus
+from tenuto.model.webhook import OpenWebhook
 
 _RUNNING: Final = RuntimeStatus.RUNNING
 _ANSWERS: Final = (TaskResult, ChildResult, TimerDue)
@@ -76,6 +85,21 @@ def sort_inbox(state: InstanceState, inbox: Sequence[Message]) -> SortedInbox:
     return result
 
 
+def hold_all(state: InstanceState, inbox: Sequence[Message]) -> SortedInbox:
+    """Sort the messages of an instance that can take no turn here: what can wait does."""
+    result = SortedInbox(status=state.status)
+    for message in inbox:
+        if isinstance(message, Start | TimerDue):  # derived again anyway
+            result.taken.append(message)
+        elif isinstance(message, RedeemWebhook):
+            accepted = _accept(state, message, result)
+            if accepted is not None:
+                result.held.append(accepted)
+        else:
+            result.held.append(message)
+    return result
+
+
 def refuse_finished(
     state: InstanceState, message: Message, status: RuntimeStatus, result: SortedInbox
 ) -> None:
@@ -83,6 +107,8 @@ def refuse_finished(
     result.taken.append(message)
     if isinstance(message, Purge):
         result.purge = True
+    elif isinstance(message, RedeemWebhook):
+        result.refused.append(Refusal(message.message_id, WebhookClosedError(state.instance_id)))
     elif isinstance(message, RaiseEvent | Terminate | Suspend | Resume):
         error = InstanceFinishedError(state.instance_id, f"has already ended ({status.label})")
         result.refused.append(Refusal(message.message_id, error))
@@ -117,6 +143,8 @@ def _sort(
                 result.held.append(message)
         elif isinstance(message, RaiseEvent):
             _sort_event(message, result)
+        elif isinstance(message, RedeemWebhook):
+            _sort_event(_accept(state, message, result), result)
         elif isinstance(message, Start):
             result.taken.append(message)
             if state.next_turn == 0 and not result.incoming:
@@ -130,12 +158,42 @@ def _sort(
                 _sort(state, held, result, answered)
 
 
-def _sort_event(message: RaiseEvent, result: SortedInbox) -> None:
+def _sort_event(message: RaiseEvent | None, result: SortedInbox) -> None:
+    if message is None:  # a webhook's that is closed
+        return
     if result.status is _RUNNING:
         result.taken.append(message)
         result.incoming.append(message.event)
     else:
         result.held.append(message)
+
+
+def _accept(state: InstanceState, message: RedeemWebhook, result: SortedInbox) -> RaiseEvent | None:
+    """The first request in time closes the webhook: from here on it is the event it raises.
+
+    It is decided now even when the event has to wait: whoever got an answer keeps it, and a second
+    request finds the first among what is held.
+    """
+    webhook = _open_webhooks(state, result).get(message.digest)
+    if webhook is None or message.requested_at >= webhook.expires_at:
+        result.taken.append(message)
+        result.refused.append(Refusal(message.message_id, WebhookClosedError(state.instance_id)))
+        return None
+    event = EventRaised(webhook.name, message.input, webhook.digest)
+    return RaiseEvent(message_id=message.message_id, event=event)
+
+
+def _open_webhooks(state: InstanceState, result: SortedInbox) -> dict[str, OpenWebhook]:
+    """Those that are open after what was sorted so far."""
+    found = dict(state.work.webhooks)
+    events: list[Incoming] = list(result.incoming)
+    events += [message.event for message in result.held if isinstance(message, RaiseEvent)]
+    for event in events:
+        if isinstance(event, ExecutionStarted):
+            found = {one.digest: one for one in event.webhooks}
+        elif isinstance(event, EventRaised) and event.webhook is not None:
+            found.pop(event.webhook, None)
+    return found
 
 
 def _wanted(

@@ -9,6 +9,7 @@ from typing import Final
 from msgspec import Struct, field
 
 from tenuto.model.events import (
+    EventRaised,
     ExecutionStarted,
     HistoryEvent,
     OrchestratorStarted,
@@ -21,12 +22,15 @@ from tenuto.model.events import (
     TaskScheduled,
     TimerCreated,
     TimerFired,
+    WebhookOpened,
 )
 from tenuto.model.failure import FailureDetails
 from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
+from tenuto.model.webhook import OpenWebhook
 
 _TASK_ANSWERS: Final = (TaskCompleted, TaskFailed)
 _CHILD_ANSWERS: Final = (SubOrchestrationInstanceCompleted, SubOrchestrationInstanceFailed)
+_ABOUT_WEBHOOKS: Final = (ExecutionStarted, WebhookOpened, EventRaised)
 
 # Plain integers: an enum member is hashed in Python, and this is asked several times a turn.
 _FINISHED = tuple(status.value for status in RuntimeStatus if status.is_finished)
@@ -40,11 +44,12 @@ class OpenActivity(Struct, frozen=True):
 
 
 class OpenWork(Struct):
-    """What an execution has asked for and not got an answer to, by event id."""
+    """What an execution has asked for and not got an answer to, by event id; webhooks by digest."""
 
     activities: dict[int, OpenActivity] = field(default_factory=dict)
     timers: dict[int, int] = field(default_factory=dict)
     children: dict[int, SubOrchestrationInstanceCreated] = field(default_factory=dict)
+    webhooks: dict[str, OpenWebhook] = field(default_factory=dict)
     scheduled: int = 0
 
     def apply(self, events: Iterable[HistoryEvent]) -> None:
@@ -66,6 +71,16 @@ class OpenWork(Struct):
                 self.children.pop(event.task_scheduled_id, None)
             elif isinstance(event, TaskCanceled):
                 self._cancel(event.task_id)
+            elif isinstance(event, _ABOUT_WEBHOOKS):
+                self._follow_webhooks(event)
+
+    def _follow_webhooks(self, event: ExecutionStarted | WebhookOpened | EventRaised) -> None:
+        if isinstance(event, ExecutionStarted):
+            self.webhooks = {one.digest: one for one in event.webhooks}
+        elif isinstance(event, WebhookOpened):
+            self.webhooks[event.digest] = OpenWebhook(event.name, event.digest, event.expires_at)
+        elif event.webhook is not None:
+            self.webhooks.pop(event.webhook, None)
 
     def _cancel(self, task_id: int) -> None:
         self.activities.pop(task_id, None)

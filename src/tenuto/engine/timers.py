@@ -30,6 +30,13 @@ class TimerQueue:
     def __len__(self) -> int:
         return len(self._heap)
 
+    def due(self, now: int) -> int:
+        """How many entries are late at this time."""
+        heap = self._heap
+        if not heap or heap[0] >> _BITS > now:
+            return 0
+        return sum(entry >> _BITS <= now for entry in heap)
+
     def arm(self, when: int, iid: int) -> None:
         """Look at the instance at ``when`` (microseconds)."""
         heappush(self._heap, (max(when, 0) << _BITS) | (iid + _OFFSET))

@@ -10,10 +10,10 @@ Keeps the promises ``exactly_once_turns`` and ``at_least_once_activities``.
 import logging
 from collections.abc import Callable, Sequence
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, structs
 
 from tenuto.engine.ports import Session
-from tenuto.engine.sorting import SortedInbox, refuse_finished, sort_inbox
+from tenuto.engine.sorting import SortedInbox, hold_all, refuse_finished, sort_inbox
 from tenuto.engine.state import InstanceState, start_event
 from tenuto.model.actions import Action, TurnActions
 from tenuto.model.errors import LimitError
@@ -33,7 +33,6 @@ from tenuto.model.messages import (
     Message,
     RaiseEvent,
     Start,
-    TimerDue,
 )
 from tenuto.model.status import RuntimeStatus
 
@@ -112,11 +111,7 @@ def take_turn(
 
 def waiting_turn(state: InstanceState, inbox: Sequence[Message]) -> Turn:
     """No turn at all: the messages are kept, but for those that are derived again anyway."""
-    result = SortedInbox(status=state.status)
-    for message in inbox:
-        derived = isinstance(message, Start | TimerDue)
-        (result.taken if derived else result.held).append(message)
-    return Turn([], state.generation, state.next_turn, result)
+    return Turn([], state.generation, state.next_turn, hold_all(state, inbox))
 
 
 def failed_turn(
@@ -268,8 +263,9 @@ def _continue(
 
 def seed(state: InstanceState, ending: ContinueAsNew, python: str) -> list[Message]:
     """The messages that open the generation after a continue-as-new."""
+    start = structs.replace(start_event(state, python), webhooks=ending.webhooks)
     return [
-        Start(event=start_event(state, python)),
+        Start(event=start),
         *(RaiseEvent(event=event) for event in ending.carryover_events),
     ]
 

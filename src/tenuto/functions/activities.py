@@ -1,9 +1,9 @@
 """Runs activities: takes work from the engine, gives outcomes back.
 
 Owns the queues, the limits and the timeouts; where an attempt runs (threads for sync activities,
-the host's loop for async ones); and that each attempt is answered at most once. What an attempt
-does is in ``attempt``. Everything here happens on the host's loop. Never retries: that is decided
-by the orchestration.
+worker processes for those that compute, the host's loop for async ones); and that each attempt is
+answered at most once. What an attempt does is in ``attempt``. Everything here happens on the
+host's loop. Never retries: that is decided by the orchestration.
 """
 
 import asyncio
@@ -14,16 +14,20 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context
 from datetime import timedelta
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tenuto.engine.ports import ActivityOutcome, ActivityWork, Clock
 from tenuto.functions.attempt import Attempt, Lane
+from tenuto.functions.locating import place_of
 from tenuto.functions.threads import WorkerThreads
 from tenuto.model.errors import UnknownFunctionError
 from tenuto.model.events import TaskCompleted, TaskFailed
 from tenuto.model.failure import FailureDetails
 from tenuto.model.timing import MICROSECONDS
 from tenuto.orchestration.references import AnyActivity
+
+if TYPE_CHECKING:
+    from tenuto.functions.processes import WorkerProcesses
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -53,6 +57,7 @@ class ActivityExecutor:
         payload_bytes: Longest result, in bytes of JSON (the limit of that name).
         max_threads: Most threads for sync activities; None for four per processor (8 to 32).
         max_async: Most async activities in flight.
+        cpu_workers: Most worker processes; None for one per processor.
     """
 
     def __init__(
@@ -63,17 +68,21 @@ class ActivityExecutor:
         payload_bytes: int,
         max_threads: int | None = None,
         max_async: int = MAX_ASYNC,
+        cpu_workers: int | None = None,
     ) -> None:
         self._directory = directory
         self._clock = clock
         self._payload_bytes = payload_bytes
         self._max_threads = max_threads
         self._max_async = max_async
+        self._cpu_workers = cpu_workers
         self._deliver: Callable[[list[ActivityOutcome]], None] = _nowhere
         self._threads: WorkerThreads[Attempt] | None = None
+        self._processes: WorkerProcesses | None = None
         self._lanes: dict[str, Lane] = {}
         self._attempts: dict[ActivityWork, Attempt] = {}
         self._for_threads: list[Attempt] = []
+        self._for_processes: list[Attempt] = []
         self._for_loop: deque[Attempt] = deque()
         self._in_flight = 0
         self._is_starting = False
@@ -118,6 +127,8 @@ class ActivityExecutor:
             return False
         attempt.withdraw()
         attempt.request_cancel()
+        if self._processes is not None:
+            self._processes.cancel(attempt)
         return attempt.is_withdrawn
 
     @property
@@ -153,7 +164,7 @@ class ActivityExecutor:
         return not self._attempts
 
     async def stop(self) -> None:
-        """Stop: async activities are cancelled, sync ones left to themselves, without outcomes."""
+        """Stop, without outcomes: async activities are cancelled, processes ended, threads left."""
         self._is_closed = True
         self._deliver = _nowhere
         if self._threads is not None:
@@ -170,6 +181,8 @@ class ActivityExecutor:
         if tasks:
             await asyncio.wait(tasks, timeout=_STOP_SECONDS)
         self._attempts.clear()
+        if self._processes is not None:
+            await self._processes.stop()
 
     # --- admission -------------------------------------------------------------------------------
 
@@ -185,6 +198,8 @@ class ActivityExecutor:
             self._answer(work, TaskFailed(work.task_id, failure))
             return None
         lane = self._lanes[work.name] = Lane(reference, self._clock, self._payload_bytes)
+        if reference.cpu_bound:
+            lane.place = place_of(reference.function)
         return lane
 
     def _admit(self, lane: Lane) -> None:
@@ -198,6 +213,8 @@ class ActivityExecutor:
                 lane.free -= 1
             if lane.reference.is_async:
                 self._for_loop.append(attempt)
+            elif lane.place is not None:
+                self._for_processes.append(attempt)
             else:
                 self._for_threads.append(attempt)
 
@@ -209,11 +226,13 @@ class ActivityExecutor:
                 self._threads = WorkerThreads(
                     loop, self._on_jobs_done, max_threads=self._max_threads
                 )
-            for attempt in self._for_threads:
-                if attempt.work.timeout is not None:
-                    self._set_timer(attempt, self._clock.now() + attempt.work.timeout)
+            self._time_queued(self._for_threads)
             self._threads.submit(self._for_threads)
             self._for_threads = []
+        if self._for_processes:
+            self._time_queued(self._for_processes)
+            self._open_processes().submit(self._for_processes)
+            self._for_processes = []
         if self._for_loop and not self._is_starting:
             # An eager activity may end here, within its start, and admit the next one: without
             # this mark that would nest as deep as the queue is long.
@@ -221,6 +240,17 @@ class ActivityExecutor:
             while self._for_loop and self._in_flight < self._max_async:
                 self._start_on_loop(self._for_loop.popleft())
             self._is_starting = False
+
+    def _open_processes(self) -> "WorkerProcesses":
+        if self._processes is None:
+            # Most apps have no use for it.
+            from tenuto.functions.processes import WorkerProcesses  # noqa: PLC0415
+
+            loop = asyncio.get_running_loop()
+            self._processes = WorkerProcesses(
+                loop, self._on_jobs_done, max_processes=self._cpu_workers
+            )
+        return self._processes
 
     def _start_on_loop(self, attempt: Attempt) -> None:
         if attempt.is_withdrawn:
@@ -240,14 +270,19 @@ class ActivityExecutor:
 
     # --- timeouts --------------------------------------------------------------------------------
 
+    def _time_queued(self, attempts: list[Attempt]) -> None:
+        for attempt in attempts:
+            if attempt.work.timeout is not None:
+                self._set_timer(attempt, self._clock.now() + attempt.work.timeout)
+
     def _set_timer(self, attempt: Attempt, when: int) -> None:
         attempt.timer = self._clock.call_at(when, partial(self._on_timer, attempt))
 
     def _on_timer(self, attempt: Attempt) -> None:
         """Time an attempt out, unless it began later than the timer supposed.
 
-        A sync attempt begins in its thread, where no timer can be set, so the timer is set when
-        the attempt is queued: never too late, and perhaps too early.
+        A sync attempt begins in its thread or process, where no timer can be set, so the timer
+        is set when the attempt is queued: never too late, and perhaps too early.
         """
         attempt.timer = None
         if attempt.event is not None or attempt.is_withdrawn:
@@ -261,16 +296,16 @@ class ActivityExecutor:
             return
         limit = timedelta(microseconds=timeout)
         message = f"{attempt!r} ran longer than its timeout of {limit}"
-        if attempt.task is None:
-            _LOGGER.warning("%s; it keeps its thread until it returns", message)
-        else:
-            _LOGGER.warning("%s; it is cancelled", message)
+        _LOGGER.warning("%s; %s", message, _end_of_timed_out(attempt))
         failure = FailureDetails(TimeoutError.__name__, message)
-        self._answer(attempt.work, TaskFailed(attempt.work.task_id, failure))
+        event = TaskFailed(attempt.work.task_id, failure)
+        self._answer(attempt.work, event, attempt.begun_at)
         attempt.is_answered = True
         attempt.request_cancel()
         if attempt.task is not None:
             attempt.task.cancel()
+        if self._processes is not None:
+            self._processes.kill(attempt)
 
     # --- ends ------------------------------------------------------------------------------------
 
@@ -290,10 +325,10 @@ class ActivityExecutor:
         if lane.free is not None:
             lane.free += 1
             self._admit(lane)
-        if attempt.is_answered:
+        if attempt.is_answered and lane.place is None:
             _LOGGER.warning("%r ended after it was given up; its result is dropped", attempt)
-        elif attempt.event is not None:
-            self._answer(attempt.work, attempt.event)
+        elif attempt.event is not None and not attempt.is_answered:
+            self._answer(attempt.work, attempt.event, attempt.begun_at)
         if not self._attempts:
             self._wake_drain()
 
@@ -301,8 +336,13 @@ class ActivityExecutor:
         if self._emptied is not None and not self._emptied.done():
             self._emptied.set_result(None)
 
-    def _answer(self, work: ActivityWork, event: TaskCompleted | TaskFailed) -> None:
-        self._outcomes.append(ActivityOutcome(work, event))
+    def _answer(
+        self,
+        work: ActivityWork,
+        event: TaskCompleted | TaskFailed,
+        begun_at: int | None = None,
+    ) -> None:
+        self._outcomes.append(ActivityOutcome(work, event, begun_at))
         if not self._is_flush_due:
             self._is_flush_due = True
             asyncio.get_running_loop().call_soon(self._flush)
@@ -312,6 +352,14 @@ class ActivityExecutor:
         if self._outcomes:
             outcomes, self._outcomes = self._outcomes, []
             self._deliver(outcomes)
+
+
+def _end_of_timed_out(attempt: Attempt) -> str:
+    if attempt.task is not None:
+        return "it is cancelled"
+    if attempt.lane.place is not None:
+        return "its worker process is ended"
+    return "it keeps its thread until it returns"
 
 
 def _nowhere(_outcomes: list[ActivityOutcome]) -> None:

@@ -10,9 +10,10 @@ import logging
 from collections.abc import Callable, MutableMapping
 from contextvars import ContextVar
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from tenuto.model.errors import InputError
+from tenuto.telemetry.running import running_activity as log_running_activity
 
 _LOGGER = logging.getLogger("tenuto.activity")
 
@@ -120,7 +121,9 @@ class _ActivityLogger(logging.LoggerAdapter[logging.Logger]):
         return msg, kwargs
 
 
-running_activity: ContextVar[Callable[[], ActivityContext]] = ContextVar("tenuto_running_activity")
+running_activity: ContextVar[Callable[[], ActivityContext]] = cast(
+    "ContextVar[Callable[[], ActivityContext]]", log_running_activity
+)
 """Gives the context of the activity that this thread or task runs."""
 
 

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from tenuto.engine.ports import ActivityWork, Clock, TimerHandle
 from tenuto.functions.activity_context import ActivityContext, Cancellation, running_activity
+from tenuto.functions.locating import Place
 from tenuto.functions.threads import Pace
 from tenuto.model.errors import PayloadError
 from tenuto.model.events import TaskCompleted, TaskFailed
@@ -33,9 +34,12 @@ class Lane:
     Attributes:
         free: How many more may run now; None without a limit.
         waiting: Attempts for which there was no room, oldest first.
+        place: Where worker processes find the function; None when it runs in this one.
     """
 
-    __slots__ = ("clock", "context", "free", "pace", "payload_bytes", "reference", "waiting")
+    __slots__ = (
+        "clock", "context", "free", "pace", "payload_bytes", "place", "reference", "waiting",
+    )  # fmt: skip
 
     def __init__(self, reference: AnyActivity, clock: Clock, payload_bytes: int) -> None:
         self.reference = reference
@@ -44,6 +48,7 @@ class Lane:
         self.pace = Pace()
         self.free = reference.max_concurrent
         self.waiting: deque[Attempt] = deque()
+        self.place: Place | None = None
         # Attempts see the host's context variables, each in a copy of its own.
         self.context = copy_context()
 
@@ -52,16 +57,17 @@ class Attempt:
     """One attempt.
 
     ``event`` is how it ended, None until then; ``begun_at`` is None until user code may run;
-    ``is_withdrawn`` means that it never begins, ``is_answered`` that its outcome went out.
+    ``is_withdrawn`` means that it never begins, ``is_answered`` that its outcome went out,
+    ``is_cancel_requested`` that nobody waits for it.
     """
 
     __slots__ = (
         "_context",
-        "_is_cancel_requested",
         "_undecided",
         "begun_at",
         "event",
         "is_answered",
+        "is_cancel_requested",
         "is_withdrawn",
         "lane",
         "pace",
@@ -81,7 +87,7 @@ class Attempt:
         self.task: asyncio.Task[None] | None = None
         self.timer: TimerHandle | None = None
         self._context: ActivityContext | None = None
-        self._is_cancel_requested = False
+        self.is_cancel_requested = False
         # The attempt belongs to the one who takes this: a thread to begin it, or the loop to
         # withdraw it. Taking from a list is atomic.
         self._undecided = [True]
@@ -95,7 +101,7 @@ class Attempt:
 
     def run(self) -> None:
         """Run a sync activity, in the thread that calls this."""
-        if self._decide():
+        if self.decide():
             self.begun_at = self.lane.clock.now()
             self.new_context().run(self._run)
 
@@ -107,13 +113,13 @@ class Attempt:
         try:
             result = self.lane.reference.function(*arguments)
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is its failure
-            self._fail(error)
+            self.fail(error)
         else:
             self._complete(result)
 
     async def run_async(self) -> None:
         """Run an async activity, in the current task."""
-        if not self._decide():
+        if not self.decide():
             return
         self.begun_at = self.lane.clock.now()
         running_activity.set(self.context)
@@ -123,16 +129,16 @@ class Attempt:
         try:
             result = await self.lane.reference.function(*arguments)
         except BaseException as error:  # noqa: BLE001 - as above; cancelled ones end here too
-            self._fail(error)
+            self.fail(error)
         else:
             self._complete(result)
 
     def withdraw(self) -> None:
         """Keep it from beginning, unless it has begun."""
-        if self._decide():
+        if self.decide():
             self.is_withdrawn = True
 
-    def _decide(self) -> bool:
+    def decide(self) -> bool:
         """Begin or withdraw: True for the first who asks, never again."""
         try:
             return self._undecided.pop()
@@ -155,13 +161,13 @@ class Attempt:
                 cancellation=Cancellation(),
             )
             # Cancelling may have come between: it looks at the two in the other order.
-            if self._is_cancel_requested:
+            if self.is_cancel_requested:
                 self._context.cancellation.request()
         return self._context
 
     def request_cancel(self) -> None:
         """Turn the activity's token on."""
-        self._is_cancel_requested = True
+        self.is_cancel_requested = True
         if self._context is not None:
             self._context.cancellation.request()
 
@@ -170,7 +176,7 @@ class Attempt:
         try:
             arguments = reference.signature.decode_arguments(self.work.input)
         except Exception as error:  # noqa: BLE001 - types of users may refuse data in any way
-            self._fail(error, is_final=True)
+            self.fail(error, is_final=True)
             return None
         return arguments if reference.make_context is None else (self.context(), *arguments)
 
@@ -181,7 +187,7 @@ class Attempt:
         except Exception as error:  # noqa: BLE001 - objects of users may fail in any way
             if isinstance(error, PayloadError):
                 error = error.of(f"the result of activity {self.work.name!r}")
-            self._fail(_about_coroutine(result, self.work.name) or error, is_final=True)
+            self.fail(_about_coroutine(result, self.work.name) or error, is_final=True)
         else:
             self.event = TaskCompleted(self.work.task_id, text)
 
@@ -191,7 +197,7 @@ class Attempt:
             what = f"the result of activity {self.work.name!r} takes {size:,} bytes"
             raise limit_error("payload_bytes", limit, what)
 
-    def _fail(self, error: BaseException, *, is_final: bool = False) -> None:
+    def fail(self, error: BaseException, *, is_final: bool = False) -> None:
         """End as failed; ``is_final`` when another attempt would fail in the same way."""
         _trim_traceback(error)
         try:

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, Protocol, TypeVar, TypeVarTuple, final, overload
 
 from tenuto.functions.activity_context import ActivityContext, running_activity
+from tenuto.functions.locating import place_of, standing_at
 from tenuto.functions.replay_hints import unreplayable_imports
 from tenuto.model.errors import (
     InputError,
@@ -33,8 +34,15 @@ from tenuto.orchestration.references import (
 
 Ts = TypeVarTuple("Ts")
 T = TypeVar("T")
+S = TypeVar("S", bound=Callable[..., Any])
+
+TokenSource = Callable[..., str | Awaitable[str]]
+"""Gives an access token; takes a ``ManagedIdentityTokenSource`` or nothing."""
 
 _MAX_NAME = 256
+
+RESERVED = "BuiltIn::"
+"""How the names of Tenuto's own activities begin."""
 
 
 @final
@@ -94,6 +102,7 @@ class FunctionRegistry:
     def __init__(self) -> None:
         self._activities: dict[str, AnyActivity] = {}
         self._orchestrators: dict[str, AnyOrchestrator] = {}
+        self._token_sources: dict[str, TokenSource] = {}
 
     # --- decorators ------------------------------------------------------------------------------
 
@@ -115,6 +124,7 @@ class FunctionRegistry:
         retry: RetryPolicy | None = None,
         timeout: timedelta | None = None,
         max_concurrent: int | None = None,
+        cpu_bound: bool = False,
     ) -> ActivityDecorator: ...
     def activity(
         self,
@@ -124,6 +134,7 @@ class FunctionRegistry:
         retry: RetryPolicy | None = None,
         timeout: timedelta | None = None,
         max_concurrent: int | None = None,
+        cpu_bound: bool = False,
     ) -> Any:
         """Register a function as an activity; use it bare or with options.
 
@@ -134,6 +145,8 @@ class FunctionRegistry:
             retry: When calls try a failed attempt again.
             timeout: The longest time that one attempt may take.
             max_concurrent: Most attempts that run at the same time on one host.
+            cpu_bound: For a ``def`` that computes for long: runs in a worker process, which finds
+                the function by module and name. What it changes in memory stays there.
 
         Returns:
             The typed reference that takes the function's place.
@@ -150,6 +163,7 @@ class FunctionRegistry:
             retry=retry,
             timeout=timeout,
             max_concurrent=max_concurrent,
+            cpu_bound=cpu_bound,
         )
         return add if function is None else add(function)
 
@@ -193,6 +207,46 @@ class FunctionRegistry:
         add = partial(self._add_orchestrator, name=name, version=version)
         return add if function is None else add(function)
 
+    @overload
+    def token_source(self, function: S, /) -> S: ...
+    @overload
+    def token_source(self, *, name: str | None = None) -> Callable[[S], S]: ...
+    def token_source(
+        self, function: Callable[..., Any] | None = None, *, name: str | None = None
+    ) -> Any:
+        """Register a function that gives access tokens for ``ctx.call_http``.
+
+        It is called before each request, on the host that makes it, so that tokens stand in no
+        history; cache what should not be fetched each time. Named ``AzureManagedIdentity``, it
+        gets the ``ManagedIdentityTokenSource``; others get nothing.
+
+        Args:
+            function: ``def`` (runs in a thread) or ``async def``; returns the token.
+            name: What calls name it by; the function's own when None.
+
+        Returns:
+            The function, unchanged.
+
+        Raises:
+            RegistrationError: naming function, file and line.
+
+        Example:
+            ::
+
+                @app.token_source
+                async def billing() -> str:
+                    return await vault.read("billing-token")
+        """
+
+        def add(source: Callable[..., Any]) -> Callable[..., Any]:
+            with _refusals("token source", source, name) as checked_name:
+                known = self._token_sources.setdefault(checked_name, source)
+                if known is not source:
+                    raise InputError(f"it is already registered from {_place(known)}")
+            return source
+
+        return add if function is None else add(function)
+
     # --- lookups ---------------------------------------------------------------------------------
 
     @property
@@ -204,6 +258,11 @@ class FunctionRegistry:
     def orchestrators(self) -> Mapping[str, AnyOrchestrator]:
         """All orchestrators by name, in the order of registration."""
         return MappingProxyType(self._orchestrators)
+
+    @property
+    def token_sources(self) -> Mapping[str, TokenSource]:
+        """All token sources by name."""
+        return MappingProxyType(self._token_sources)
 
     def find_activity(self, name: str) -> AnyActivity | None:
         """The activity of that name, None when there is none."""
@@ -267,8 +326,28 @@ class FunctionRegistry:
                 make_context=makes,
                 **options,
             )
+            if reference.cpu_bound:
+                _check_place(reference)
             _add(self._activities, reference)
         return reference
+
+    def check_places(self) -> None:
+        """See that worker processes will find the activities that are to run in them.
+
+        Raises:
+            RegistrationError: naming function, file and line.
+        """
+        for one in self._activities.values():
+            if not one.cpu_bound:
+                continue
+            with _refusals("activity", one.function, one.name, "run with cpu_bound=True"):
+                place = place_of(one.function)
+                found = standing_at(place)
+                if getattr(found, "function", found) is not one.function:
+                    raise InputError(
+                        f"a worker process could not find it: {place} is {found!r}; "
+                        "give it a name of its own"
+                    )
 
     def _add_orchestrator(
         self, function: Callable[..., Any], *, name: str | None, version: str | None
@@ -290,7 +369,9 @@ class FunctionRegistry:
 
 
 @contextmanager
-def _refusals(kind: str, function: object, name: str | None) -> Generator[str]:
+def _refusals(
+    kind: str, function: object, name: str | None, what: str = "be registered"
+) -> Generator[str]:
     """Give the name to register under; turn refusals into errors that say which function."""
     if name is None:
         name = getattr(function, "__name__", None)
@@ -298,7 +379,7 @@ def _refusals(kind: str, function: object, name: str | None) -> Generator[str]:
         yield _checked_name(function, name)
     except (InputError, SignatureError) as error:
         raise RegistrationError(
-            f"{kind} {name or function!r} ({_place(function)}) cannot be registered: {error}"
+            f"{kind} {name or function!r} ({_place(function)}) cannot {what}: {error}"
         ) from None
 
 
@@ -315,6 +396,8 @@ def _checked_name(function: object, name: object) -> str:
         raise InputError(
             f"its name must be a str of 1 to {_MAX_NAME} printable characters, got {name!r}"
         )
+    if name.startswith(RESERVED):
+        raise InputError(f"names that begin with {RESERVED} are Tenuto's own; choose another")
     return name
 
 
@@ -322,6 +405,15 @@ def _add(registered: dict[str, Any], reference: AnyActivity | AnyOrchestrator) -
     known = registered.setdefault(reference.name, reference)
     if known is not reference:
         raise InputError(f"{known!r} is already registered from {_place(known.function)}")
+
+
+def _check_place(reference: AnyActivity) -> None:
+    if reference.is_async:
+        raise InputError(
+            "cpu_bound=True is for activities that compute, this one is `async def`; "
+            "write it as `def`"
+        )
+    place_of(reference.function)
 
 
 def _place(function: object) -> str:

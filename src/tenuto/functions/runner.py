@@ -6,13 +6,35 @@ two behind the port.
 
 from collections.abc import Callable, Mapping, Sequence
 
+from msgspec import Struct
+
 from tenuto.engine.ports import ActivityOutcome, ActivityWork, Clock, Session
 from tenuto.functions.activities import MAX_ASYNC, ActivityExecutor
+from tenuto.functions.built_in import AllActivities
+from tenuto.functions.outbound import OutboundSettings
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.model.events import HistoryEvent
 from tenuto.model.execution import ExecutionInfo
 from tenuto.model.limits import Limits
 from tenuto.orchestration.guard_calls import CallWatch
+
+
+class RunnerOptions(Struct, frozen=True, kw_only=True):
+    """What a runner may use.
+
+    Attributes:
+        max_threads: Most threads for sync activities; None for four per processor (8 to 32).
+        max_async: Most async activities in flight.
+        guard_every: The guard looks at each call of one turn in this many; 1 for all, 0 for none.
+        cpu_workers: Most worker processes for activities that compute; None for one per processor.
+        outbound: Where ``ctx.call_http`` may go.
+    """
+
+    max_threads: int | None = None
+    max_async: int = MAX_ASYNC
+    guard_every: int = 1_000
+    cpu_workers: int | None = None
+    outbound: OutboundSettings = OutboundSettings()
 
 
 class NativeRunner:
@@ -22,9 +44,9 @@ class NativeRunner:
         registry: The functions.
         clock: Measures the timeouts of activities.
         limits: Of these, ``payload_bytes`` holds for results of activities.
-        max_threads: Most threads for sync activities; None for four per processor (8 to 32).
-        max_async: Most async activities in flight.
-        guard_every: The guard looks at each call of one turn in this many; 1 for all, 0 for none.
+        options: Threads, processes, the guard, where calls over HTTP may go.
+        webhook_base: The address under which this host is reached from outside; None when it is
+            not known.
     """
 
     def __init__(
@@ -33,18 +55,27 @@ class NativeRunner:
         clock: Clock,
         *,
         limits: Limits | None = None,
-        max_threads: int | None = None,
-        max_async: int = MAX_ASYNC,
-        guard_every: int = 1_000,
+        options: RunnerOptions | None = None,
+        webhook_base: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._registry = registry
-        self._watch = CallWatch(guard_every) if guard_every else None
-        self._executor = ActivityExecutor(
+        options = options or RunnerOptions()
+        self._watch = CallWatch(options.guard_every) if options.guard_every else None
+        payload_bytes = (limits or Limits()).payload_bytes
+        self._activities = AllActivities(
             registry,
             clock,
-            payload_bytes=(limits or Limits()).payload_bytes,
-            max_threads=max_threads,
-            max_async=max_async,
+            outbound=options.outbound,
+            payload_bytes=payload_bytes,
+            webhook_base=webhook_base,
+        )
+        self._executor = ActivityExecutor(
+            self._activities,
+            clock,
+            payload_bytes=payload_bytes,
+            max_threads=options.max_threads,
+            max_async=options.max_async,
+            cpu_workers=options.cpu_workers,
         )
 
     @property
@@ -119,3 +150,4 @@ class NativeRunner:
     async def stop(self) -> None:
         """Stop; attempts that still run are abandoned without an outcome."""
         await self._executor.stop()
+        await self._activities.stop()

@@ -2,23 +2,28 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine
-from contextvars import ContextVar
-from typing import Any, TypeVar, TypeVarTuple, overload
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, TypeVarTuple, overload
 
 from tenuto.client.client import Client
 from tenuto.client.status import InstanceStatus
+from tenuto.functions.locating import loading
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.host.host import Host
 from tenuto.host.settings import DEFAULT, Settings, load_settings
 from tenuto.model.errors import AppLoadError, InputError
 from tenuto.orchestration.references import AnyOrchestrator, OrchestratorFunction
 
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from tenuto.host.embedding import EmbeddedApp
+    from tenuto.http.mounting import Mounts
+    from tenuto.http.triggers import HttpTriggers
+
+F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
-
-loading: ContextVar[str | None] = ContextVar("tenuto_loading", default=None)
-"""What is being imported for its app; a run in the middle of that would not see all of it."""
 
 
 class App(FunctionRegistry):
@@ -42,6 +47,120 @@ class App(FunctionRegistry):
 
             print(app.run(hello, "Tokyo"))
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._http_triggers: HttpTriggers | None = None
+        self._mounts: Mounts | None = None
+
+    # --- what a server answers -------------------------------------------------------------------
+
+    def http(
+        self,
+        methods: str | Sequence[str],
+        path: str,
+        *,
+        auth: Literal["anonymous", "function", "admin"] = "function",
+        name: str | None = None,
+    ) -> Callable[[F], F]:
+        """Register a function to answer HTTP requests, under ``/api`` of a server.
+
+        Its parameters are filled by name and annotation: names in the path, ``Client`` (the
+        host's), Starlette's ``Request``, the JSON body (``body``, or a composite type such as a
+        dataclass), else the query. It may return anything that can be stored, which goes out as
+        JSON (a ``str`` too), None for 204, ``(value, status)``, or a Starlette ``Response``. It
+        may raise ``HttpError``.
+
+        Args:
+            methods: ``"POST"``, or several. GET answers HEAD, too.
+            path: Such as ``/orders/{id:int}``; converters are int, float, uuid and, at the end,
+                path.
+            auth: Who may call it once ``http.keys`` are set: ``anonymous`` everybody, ``function``
+                a key with the role operate or one for this function, ``admin`` a key with that
+                role.
+            name: Its name, for keys and logs; the function's own when None.
+
+        Returns:
+            A decorator that leaves the function as it is.
+
+        Raises:
+            RegistrationError: naming function, file and line.
+
+        Example:
+            ::
+
+                @app.http("POST", "/orders/{id:int}")
+                async def order(id: int, items: list[Item], client: Client) -> dict[str, str]:
+                    handle = await client.start(fulfil, id, items)
+                    return {"instance": handle.instance_id}
+        """
+
+        def register(function: F) -> F:
+            self.http_triggers.add(function, methods, path, auth, name)
+            return function
+
+        return register
+
+    def mount(self, path: str, app: "ASGIApp") -> None:
+        """Serve another ASGI app (FastAPI, Starlette) under a path of this app's server.
+
+        It is started and stopped with the server. Its requests need no key of this server; they
+        find the host's client as ``request.state.tenuto_client``.
+
+        Args:
+            path: Such as ``/shop``.
+            app: The other app.
+
+        Raises:
+            InputError: the path is taken or reserved.
+
+        Example:
+            ``app.mount("/shop", FastAPI())``
+        """
+        self.mounts.add(path, app)
+
+    def asgi(self, path: str = "", *, settings: Settings | None = None) -> "EmbeddedApp":
+        """This app, its host and its HTTP API for an ASGI app of your own (FastAPI, Starlette).
+
+        Args:
+            path: Where your app will mount it, for the links in answers; empty when a server such
+                as uvicorn or hypercorn serves it alone.
+            settings: Of the host; by default those of ``tenuto.toml`` and ``TENUTO_*``.
+
+        Raises:
+            SettingsError: a setting is unknown or not allowed.
+            InputError: the path cannot be used.
+
+        Example:
+            ::
+
+                durable = app.asgi("/tenuto")
+                api = FastAPI(lifespan=durable.lifespan)
+                api.mount(durable.path, durable)
+        """
+        from tenuto.host.embedding import EmbeddedApp  # noqa: PLC0415 - loads the web framework
+
+        return EmbeddedApp(self, path, settings=settings)
+
+    @property
+    def http_triggers(self) -> "HttpTriggers":
+        """The functions that answer HTTP."""
+        if self._http_triggers is None:
+            from tenuto.http.triggers import HttpTriggers  # noqa: PLC0415 - loads the web framework
+
+            self._http_triggers = HttpTriggers()
+        return self._http_triggers
+
+    @property
+    def mounts(self) -> "Mounts":
+        """The apps that are served beside this one."""
+        if self._mounts is None:
+            from tenuto.http.mounting import Mounts  # noqa: PLC0415 - loads the web framework
+
+            self._mounts = Mounts()
+        return self._mounts
+
+    # --- scripts ---------------------------------------------------------------------------------
 
     @overload
     def run(

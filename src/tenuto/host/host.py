@@ -5,6 +5,7 @@ import gc
 import os
 import platform
 import sys
+import time
 import uuid
 from typing import Self
 
@@ -16,12 +17,13 @@ from tenuto.engine.lifecycle import Lifecycle
 from tenuto.engine.options import EngineOptions
 from tenuto.engine.ports import Clock, HostIdentity, Observer, Storage
 from tenuto.functions.registry import FunctionRegistry
-from tenuto.functions.runner import NativeRunner
+from tenuto.functions.runner import NativeRunner, RunnerOptions
 from tenuto.host.clock import SystemClock
 from tenuto.host.settings import Settings
 from tenuto.host.watchdog import Watchdog
 from tenuto.model.errors import StorageError, TenutoError
 from tenuto.storage import open_storage
+from tenuto.telemetry.host_log import HostLog
 from tenuto.telemetry.log_observer import LogObserver
 
 _SWITCH_SECONDS = 0.0005
@@ -62,9 +64,12 @@ class Host:
         self.app = app
         self.settings: Settings = settings or Settings()
         self.clock: Clock = clock or SystemClock()
+        self.webhook_base: str | None = None
+        """Where webhooks point; a server says so. Without one it is ``http.base_url``."""
         if storage is None:
             storage = self.settings.storage
         self._storage = open_storage(storage) if isinstance(storage, str) else storage
+        self._log = HostLog(storage if isinstance(storage, str) else type(storage).__name__)
         self._observer = observer or LogObserver()
         self._engine: Engine | None = None
         self._lifecycle: Lifecycle | None = None
@@ -96,19 +101,28 @@ class Host:
         Raises:
             StorageOwnedError: another host runs on this store.
             StorageError: the store cannot be used, with the reason.
+            RegistrationError: worker processes could not find an activity that is to run in them.
         """
         sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_SECONDS))
         _calm_collector()
         self._lost = asyncio.get_running_loop().create_future()
+        began = time.perf_counter()
+        self._log.starting()
+        self.app.check_places()
         await self._storage.open()
         settings = self.settings
         runner = NativeRunner(
             self.app,
             self.clock,
             limits=settings.limits,
-            max_threads=settings.activity_threads,
-            max_async=settings.async_activities,
-            guard_every=settings.guard_every,
+            options=RunnerOptions(
+                max_threads=settings.activity_threads,
+                max_async=settings.async_activities,
+                guard_every=settings.guard_every,
+                cpu_workers=settings.cpu_workers,
+                outbound=settings.outbound,
+            ),
+            webhook_base=lambda: self.webhook_base or self.settings.http.base_url,
         )
         engine = Engine(
             self._storage,
@@ -125,7 +139,7 @@ class Host:
         for warning in self.app.warnings:
             self._observer.problem(None, warning)
         lifecycle = Lifecycle(engine)
-        watchdog = Watchdog(engine, settings.blocked_turn_seconds)
+        watchdog = Watchdog(engine, settings.blocked_turn_seconds, settings.blocked_loop_seconds)
         watchdog.start()
         try:
             await lifecycle.start(_identity())
@@ -138,6 +152,7 @@ class Host:
         self._lifecycle = lifecycle
         gateway = EngineGateway(Commands(engine), self._storage)
         self._client = Client(gateway, self.app, settings.limits)
+        self._log.started(time.perf_counter() - began, settings)
 
     async def stop(self) -> None:
         """Stop: take nothing new in, let running activities end, commit, let the store go."""
@@ -145,7 +160,9 @@ class Host:
         self._client = None
         try:
             if lifecycle is not None:
+                self._log.stopping()
                 await lifecycle.stop(self.settings.drain_seconds)
+                self._log.stopped()
         finally:
             if self._watchdog is not None:
                 self._watchdog.stop()

@@ -18,7 +18,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 
-from tenuto.host.app import App, loading
+from tenuto.functions.locating import loading
+from tenuto.host.app import App
 from tenuto.model.errors import AppLoadError, TenutoError
 from tenuto.orchestration.references import ActivityFunction, AnyOrchestrator, OrchestratorFunction
 

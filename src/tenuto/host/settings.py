@@ -12,11 +12,13 @@ import os
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal, get_origin
 
 import msgspec
 from msgspec import Meta, Struct
 
+from tenuto.functions.outbound import OutboundSettings
+from tenuto.http.options import HttpSettings
 from tenuto.model.errors import SettingsError
 from tenuto.model.limits import Limits
 
@@ -24,7 +26,13 @@ DEFAULT_STORAGE: Final = "sqlite:///tenuto.db"
 DEFAULT: Final = "default"
 """The source of values that nobody set."""
 
+SECRET: Final = frozenset({"http.keys"})
+"""Settings whose values are never shown."""
+
 _PREFIX: Final = "TENUTO_"
+_NO_SETTINGS: Final = frozenset({"TENUTO_HTTP_KEY"})
+"""Variables that are no settings: the key with which the command line opens a host."""
+
 _OWN_FILE: Final = "tenuto.toml"
 _SHARED_FILE: Final = "pyproject.toml"
 _TABLE: Final = "[tool.tenuto]"
@@ -49,6 +57,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         guard_every: The guard looks at each call of one turn in this many; 1 for all, 0 for none.
         blocked_turn_seconds: How long one turn may hold up all others before the log says so; 0
             for never.
+        blocked_loop_seconds: The same for anything else on the host's loop: an async activity, a
+            function behind HTTP.
+        cpu_workers: Processes for activities with ``cpu_bound=True``; None for one per processor.
+        http: How the server listens, and what it lets in.
+        outbound: Where ``ctx.call_http`` may go.
+        log_format: ``text`` for people or ``json`` for machines.
+        log_level: The least important lines that are shown.
 
     Raises:
         SettingsError: for a value of another type or out of range.
@@ -63,12 +78,27 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     drain_seconds: Annotated[float, Meta(ge=0)] = 10.0
     guard_every: _CountOrZero = 1_000
     blocked_turn_seconds: Annotated[float, Meta(ge=0)] = 5.0
+    blocked_loop_seconds: Annotated[float, Meta(ge=0)] = 1.0
+    cpu_workers: _Count | None = None
+    http: HttpSettings = HttpSettings()
+    outbound: OutboundSettings = OutboundSettings()
+    log_format: Literal["text", "json"] = "text"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.limits, Limits):
-            raise SettingsError(f"setting limits must be a Limits, got {self.limits!r}")
+        for section, kind in _SECTIONS.items():
+            if not isinstance(getattr(self, section), kind):
+                given = getattr(self, section)
+                raise SettingsError(f"setting {section} must be a {kind.__name__}, got {given!r}")
         for key, kind in _KINDS.items():
             _convert(key, kind, _value_of(self, key), None)
+
+
+_SECTIONS: Final[dict[str, type[Struct]]] = {
+    "limits": Limits,
+    "http": HttpSettings,
+    "outbound": OutboundSettings,
+}
 
 
 class LoadedSettings(Struct, frozen=True):
@@ -96,8 +126,8 @@ def load_settings(
         folder: Where the files are looked for; the current folder by default.
         environment: Variables; those of the process by default.
         given_as: How errors and sources call what the caller gives.
-        **given: Values that win over all others; None means not given. Limits are written
-            ``limits_payload_bytes``.
+        **given: Values that win over all others; None means not given. Those of a section are
+            written ``limits_payload_bytes``.
 
     Raises:
         SettingsError: naming source and key, for an unknown key, a value that is not allowed, or
@@ -111,7 +141,8 @@ def load_settings(
         chosen[key] = source, _convert(key, _kind(key, source), value, source)
     for source, key, text in _from_environment(os.environ if environment is None else environment):
         # Text from outside: "8" is a number where a number is wanted.
-        chosen[key] = source, _convert(key, _KINDS[key], text, source, strict=False)
+        given_text = _taken_apart(text, _KINDS[key])
+        chosen[key] = source, _convert(key, _KINDS[key], given_text, source, strict=False)
     for name, value in given.items():
         if value is not None:
             source = given_as.format(name)
@@ -134,6 +165,9 @@ def _kinds() -> dict[str, Any]:
             for limit in msgspec.structs.fields(Limits):
                 least = _CountOrZero if limit.name in _MAY_BE_ZERO else _Count
                 kinds[f"{one.name}.{limit.name}"] = least
+        elif one.name in _SECTIONS:
+            for field in msgspec.structs.fields(_SECTIONS[one.name]):
+                kinds[f"{one.name}.{field.name}"] = field.type
         else:
             kinds[one.name] = one.type
     return kinds
@@ -152,8 +186,15 @@ def _value_of(settings: Settings, key: str) -> object:
 
 def _settings(values: Mapping[str, Any]) -> Settings:
     own = {key: value for key, value in values.items() if "." not in key}
-    limits = {key.removeprefix("limits."): value for key, value in values.items() if "." in key}
-    return Settings(**own, limits=Limits(**limits))
+    for section, kind in _SECTIONS.items():
+        prefix = f"{section}."
+        inside = {
+            key.removeprefix(prefix): value
+            for key, value in values.items()
+            if key.startswith(prefix)
+        }
+        own[section] = kind(**inside)
+    return Settings(**own)
 
 
 def _kind(key: str, source: str) -> Any:  # noqa: ANN401 - an annotation
@@ -170,6 +211,18 @@ def _nearest(name: str, known: Mapping[str, object]) -> str:
     return f"; there are {', '.join(known)}"
 
 
+def _taken_apart(text: str, kind: Any) -> object:  # noqa: ANN401 - an annotation
+    """Text from outside for a setting of several values: a list with commas, or JSON."""
+    if get_origin(kind) is tuple and not text.startswith("["):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if get_origin(kind) in {tuple, dict}:
+        try:
+            return msgspec.json.decode(text)
+        except msgspec.DecodeError:
+            return text
+    return text
+
+
 def _convert(
     key: str,
     kind: Any,  # noqa: ANN401 - an annotation
@@ -184,8 +237,9 @@ def _convert(
     except msgspec.ValidationError as error:
         # "Expected `int`, got `str` - at `$`": what was got is said better by its value.
         expected = str(error).partition(" - at ")[0].partition(", got ")[0].replace("`", "")
+        shown = "what is given" if key in SECRET else repr(value)
         raise SettingsError(
-            f"setting {key}{where} cannot be {value!r}: {expected[0].lower()}{expected[1:]}"
+            f"setting {key}{where} cannot be {shown}: {expected[0].lower()}{expected[1:]}"
         ) from None
     if isinstance(converted, float) and not math.isfinite(converted):
         raise SettingsError(f"setting {key}{where} cannot be {value!r}: expected a finite number")
@@ -199,7 +253,7 @@ def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, str
     """Source, key and text of each variable; an empty one counts as not set."""
     known = {f"{_PREFIX}{name.upper()}": key for name, key in _BY_FLAT_NAME.items()}
     for name, text in sorted(environment.items()):
-        if not name.startswith(_PREFIX) or not text:
+        if not name.startswith(_PREFIX) or not text or name in _NO_SETTINGS:
             continue
         if name not in known:
             raise SettingsError(f"unknown environment variable {name}{_nearest(name, known)}")

@@ -9,13 +9,16 @@
     │   ├── UnknownFunctionError           TN-1103
     │   ├── SettingsError                  TN-1104
     │   ├── AppLoadError                   TN-1105
-    │   └── RegistrationError              TN-1106
-    │       └── SignatureError (TypeError) TN-1107  no stored input can fill its parameters
+    │   ├── RegistrationError              TN-1106
+    │   │   └── SignatureError (TypeError) TN-1107  no stored input can fill its parameters
+    │   └── HttpCallError                  TN-1108  fails the activity behind ctx.call_http
+    │       └── OutboundRefusedError       TN-1109  this host calls no such address
     ├── InstanceError                      TN-1200  the instance is not in the right state
     │   ├── InstanceExistsError            TN-1201
     │   ├── InstanceNotFoundError          TN-1202
     │   ├── InstanceFinishedError          TN-1203
-    │   └── InstanceStateError             TN-1204
+    │   ├── InstanceStateError             TN-1204
+    │   └── WebhookClosedError             TN-1205
     ├── OrchestrationFailedError           TN-1300  a waited-for orchestration did not complete
     │   └── OrchestrationTerminatedError   TN-1301
     ├── WorkError                          TN-1400  raised inside orchestrators
@@ -25,13 +28,26 @@
     ├── NonDeterminismError                TN-1500
     ├── GuardError                         TN-1501
     ├── LimitError                         TN-1502
-    └── StorageError                       TN-1600
-        ├── StorageUnavailableError        TN-1601  passing: disk full, locked; retried by the host
-        ├── StorageCorruptError            TN-1602
-        ├── StorageVersionError            TN-1603
-        ├── StorageOwnedError              TN-1604  another host owns the store
-        ├── FencedError                    TN-1605  this host lost its lease
-        └── StorageReadOnlyError           TN-1606
+    ├── WorkerCrashedError                 TN-1503  the process that ran an activity is gone
+    ├── StorageError                       TN-1600
+    │   ├── StorageUnavailableError        TN-1601  passing: disk full, locked; retried by the host
+    │   ├── StorageCorruptError            TN-1602
+    │   ├── StorageVersionError            TN-1603
+    │   ├── StorageOwnedError              TN-1604  another host owns the store
+    │   ├── FencedError                    TN-1605  this host lost its lease
+    │   └── StorageReadOnlyError           TN-1606
+    ├── HttpError                          TN-1700  a request that a server refuses
+    │   ├── UnauthorizedError              TN-1701
+    │   ├── ForbiddenError                 TN-1702
+    │   ├── RouteNotFoundError             TN-1703
+    │   ├── RequestTooLargeError           TN-1704  is a LimitError too
+    │   ├── NotImplementedYetError         TN-1705
+    │   ├── TooManyWatchersError           TN-1707
+    │   ├── MethodNotAllowedError          TN-1708
+    │   └── RequestTimeoutError            TN-1709
+    ├── ConnectionFailedError              TN-1706
+    │   └── UnexpectedAnswerError          TN-1710
+    └── BlockingCallError                  TN-1711
     SessionDiscarded (BaseException)       TN-1900  internal: the session is gone
 
 Each message says what happened, where, and what to do next. A code never changes its meaning.
@@ -149,6 +165,19 @@ class SignatureError(RegistrationError, TypeError):
     code = "TN-1107"
 
 
+class HttpCallError(InputError):
+    """A request over HTTP cannot be made, or its answer not be taken; no retry would help."""
+
+    code = "TN-1108"
+    is_non_retriable: ClassVar[bool] = True
+
+
+class OutboundRefusedError(HttpCallError):
+    """This host does not call such addresses."""
+
+    code = "TN-1109"
+
+
 class InstanceError(TenutoError):
     """The instance is not in a state that allows the request."""
 
@@ -184,6 +213,19 @@ class InstanceStateError(InstanceError):
     """The request does not fit the instance's current status."""
 
     code = "TN-1204"
+
+
+class WebhookClosedError(InstanceError):
+    """The webhook was used, has expired, or never existed; which of these is not told."""
+
+    code = "TN-1205"
+
+    def __init__(self, instance_id: str) -> None:
+        super().__init__(
+            instance_id,
+            "has no open webhook at this address: it was used, has expired, or never existed; "
+            "ask whoever sent it for a new one",
+        )
 
 
 class OrchestrationFailedError(TenutoError):
@@ -258,6 +300,22 @@ class LimitError(TenutoError):
     code = "TN-1502"
 
 
+class WorkerCrashedError(TenutoError):
+    """The worker process of an activity with ``cpu_bound=True`` ended before the activity did.
+
+    It is a failed attempt like any other: retry policies try again.
+
+    Args:
+        what: The attempt, in words.
+        how: How the process ended, in words.
+    """
+
+    code = "TN-1503"
+
+    def __init__(self, what: str, how: str) -> None:
+        super().__init__(f"{what}: {how}")
+
+
 class StorageError(TenutoError):
     """The store refused or failed."""
 
@@ -298,6 +356,96 @@ class StorageReadOnlyError(StorageUnavailableError):
     """The store's file or folder cannot be written."""
 
     code = "TN-1606"
+
+
+class HttpError(TenutoError):
+    """A request that cannot be served. ``status`` is that of the answer."""
+
+    code = "TN-1700"
+    status = 400
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        if status is not None:
+            self.status = status
+
+
+class UnauthorizedError(HttpError):
+    """No key, or an unknown one."""
+
+    code = "TN-1701"
+    status = 401
+
+
+class ForbiddenError(HttpError):
+    """The key does not allow this."""
+
+    code = "TN-1702"
+    status = 403
+
+
+class RouteNotFoundError(HttpError):
+    """There is nothing at this path."""
+
+    code = "TN-1703"
+    status = 404
+
+
+class RequestTooLargeError(HttpError, LimitError):
+    """The body is longer than allowed."""
+
+    code = "TN-1704"
+    status = 413
+
+
+class NotImplementedYetError(HttpError):
+    """The operation does not exist yet."""
+
+    code = "TN-1705"
+    status = 501
+
+
+class TooManyWatchersError(HttpError):
+    """There are as many live streams as allowed."""
+
+    code = "TN-1707"
+    status = 503
+
+
+class MethodNotAllowedError(HttpError):
+    """There is something at this path, but it answers other methods."""
+
+    code = "TN-1708"
+    status = 405
+
+    def __init__(self, message: str, allowed: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.allowed = tuple(allowed)
+
+
+class RequestTimeoutError(HttpError):
+    """A request did not arrive in the time allowed."""
+
+    code = "TN-1709"
+    status = 408
+
+
+class ConnectionFailedError(TenutoError):
+    """A server could not be reached, or the connection broke before it had answered."""
+
+    code = "TN-1706"
+
+
+class UnexpectedAnswerError(ConnectionFailedError):
+    """What answered is not a Tenuto server, or one that speaks another version's language."""
+
+    code = "TN-1710"
+
+
+class BlockingCallError(TenutoError):
+    """The synchronous client cannot be used here: it would block an event loop, or is gone."""
+
+    code = "TN-1711"
 
 
 class SessionDiscarded(BaseException):

@@ -3,8 +3,8 @@
 A history is a list of turns, a turn a list of events: OrchestratorStarted with the turn's exact
 time, the messages taken in, then the events of the actions decided. Names and fields are those
 of the framework; its numbers belong to the adapters. The closing OrchestratorCompleted is
-implied by the end of the turn and not stored. ``TaskCanceled`` is Tenuto's own (ENGINE rule 9)
-and hidden from foreign SDKs.
+implied by the end of the turn and not stored. ``TaskCanceled`` (ENGINE rule 9) and
+``WebhookOpened`` are Tenuto's own and hidden from foreign SDKs.
 
 Payloads are JSON text, kept to the letter. Times are integers of microseconds since 1970 UTC.
 """
@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from tenuto.model.failure import FailureDetails
 from tenuto.model.status import ParentInstance, RuntimeStatus
+from tenuto.model.webhook import OpenWebhook
 
 
 class _Event(
@@ -30,7 +31,9 @@ class OrchestratorStarted(_Event, frozen=True):
 
 
 class ExecutionStarted(_Event, frozen=True):
-    """Opens an execution. ``python`` is the minor version that recorded it (ENGINE rule 3)."""
+    """Opens an execution. ``python`` is the minor version that recorded it (ENGINE rule 3);
+    ``webhooks`` are those that the generation before has left open.
+    """
 
     name: str
     execution_id: str
@@ -41,6 +44,7 @@ class ExecutionStarted(_Event, frozen=True):
     scheduled_start: int | None = None
     generation: int = 0
     python: str = ""
+    webhooks: tuple[OpenWebhook, ...] = ()
 
 
 class TaskScheduled(_Event, frozen=True):
@@ -128,11 +132,21 @@ class EventSent(_Event, frozen=True):
     input: str | None = None
 
 
+class WebhookOpened(_Event, frozen=True):
+    """A webhook for the event ``name`` was made; ``digest`` is the SHA-256 of its token."""
+
+    event_id: int
+    name: str
+    digest: str
+    expires_at: int
+
+
 class EventRaised(_Event, frozen=True):
-    """An external event arrived."""
+    """An external event arrived; ``webhook`` is the digest of the one that it closed."""
 
     name: str
     input: str | None = None
+    webhook: str | None = None
 
 
 class ExecutionSuspended(_Event, frozen=True):
@@ -162,15 +176,23 @@ class ExecutionCompleted(_Event, frozen=True):
 
 
 class ContinueAsNew(_Event, frozen=True):
-    """Closes a generation; the next one starts with ``input`` and the carried events."""
+    """Closes a generation; the next one starts with ``input``, the carried events and the
+    webhooks that are open.
+    """
 
     execution_id: str
     input: str | None = None
     carryover_events: tuple[EventRaised, ...] = ()
+    webhooks: tuple[OpenWebhook, ...] = ()
 
 
 Decision: TypeAlias = (
-    TaskScheduled | SubOrchestrationInstanceCreated | TimerCreated | EventSent | TaskCanceled
+    TaskScheduled
+    | SubOrchestrationInstanceCreated
+    | TimerCreated
+    | EventSent
+    | TaskCanceled
+    | WebhookOpened
 )
 """Events that record what an orchestrator decided while it goes on."""
 

@@ -41,7 +41,8 @@ class FailureDetails(Struct, frozen=True, rename="camel", omit_defaults=True):
 
 def type_name(error: type[BaseException]) -> str:
     """The name under which an exception class is recorded: ``ValueError``, ``shop.SoldOut``."""
-    if error.__module__ in {"builtins", "__main__"}:
+    # In worker processes the main program has the last of these names.
+    if error.__module__ in {"builtins", "__main__", "__mp_main__"}:
         return error.__qualname__
     return f"{error.__module__}.{error.__qualname__}"
 

@@ -32,3 +32,14 @@ def limit_error(setting: str, limit: int, what: str) -> LimitError:
         f"{what}; the limit is {limit:,} (setting limits.{setting}, "
         f"environment TENUTO_LIMITS_{setting.upper()})"
     )
+
+
+def check_payload(text: str | None, limits: Limits, what: str) -> None:
+    """Refuse JSON text that is longer than allowed.
+
+    Raises:
+        LimitError: saying ``what`` it is, such as ``the input of 'book_trip'``.
+    """
+    limit = limits.payload_bytes
+    if text is not None and len(text) * 4 > limit and (size := len(text.encode())) > limit:
+        raise limit_error("payload_bytes", limit, f"{what} takes {size:,} bytes")

@@ -68,6 +68,18 @@ class RaiseEvent(_Message, frozen=True, kw_only=True):
     event: EventRaised
 
 
+class RedeemWebhook(_Message, frozen=True, kw_only=True):
+    """Somebody has used a webhook's address. Never waits as it is: an accepted one does as the
+    event that it raises.
+
+    ``requested_at`` is when, by the host's clock in microseconds; ``input`` the event's data.
+    """
+
+    digest: str
+    requested_at: int
+    input: str | None = None
+
+
 class Terminate(_Message, frozen=True, kw_only=True):
     """End the instance now; ``reason`` becomes its output."""
 
@@ -93,5 +105,14 @@ class Purge(_Message, frozen=True, kw_only=True):
 
 
 Message: TypeAlias = (
-    Start | TaskResult | ChildResult | TimerDue | RaiseEvent | Terminate | Suspend | Resume | Purge
+    Start
+    | TaskResult
+    | ChildResult
+    | TimerDue
+    | RaiseEvent
+    | RedeemWebhook
+    | Terminate
+    | Suspend
+    | Resume
+    | Purge
 )

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, overload
 
 from tenuto.model.errors import InputError, PayloadError
 from tenuto.model.events import EventSent, SubOrchestrationInstanceCreated
+from tenuto.model.http_call import HttpCallOptions, HttpResponse, http_request
 from tenuto.model.ids import check_instance_id
 from tenuto.model.limits import limit_error
 from tenuto.model.payload import decoder, encode
 from tenuto.model.retry import RetryPolicy
 from tenuto.model.timing import span, to_microseconds
 from tenuto.orchestration.asyncio_functions import gather_in_session
+from tenuto.orchestration.http_call import HttpCallTask, request_text
 from tenuto.orchestration.logger import SessionLogger
 from tenuto.orchestration.names import child_execution_id, child_instance_id, random_uuid
 from tenuto.orchestration.references import (
@@ -36,6 +38,7 @@ from tenuto.orchestration.tasks import (
     FirstDone,
     TimerTask,
 )
+from tenuto.orchestration.webhooks import open_webhook
 
 if TYPE_CHECKING:
     import asyncio
@@ -218,6 +221,53 @@ class Context:
         self._session.record(event)
         return event.instance_id
 
+    def call_http(
+        self,
+        method: str,
+        url: str,
+        content: object = None,
+        headers: Mapping[str, str | Iterable[str]] | None = None,
+        *,
+        options: HttpCallOptions | None = None,
+    ) -> "DurableTask[HttpResponse]":
+        """Make a request over HTTP, from an activity of the host.
+
+        Args:
+            method: Such as ``"GET"``.
+            url: Absolute, ``http`` or ``https``.
+            content: Text (sent as ``text/plain`` unless ``headers`` say otherwise), or anything
+                that can be stored, sent as JSON.
+            headers: Names with one value or several. They stand in the instance's history: for
+                secrets use a token source.
+            options: Polling, timeout, retries, token source.
+
+        Returns:
+            A task with the answer. Status codes do not raise. A 202 with a ``Location`` is polled
+            until there is another answer.
+
+        Raises:
+            InputError: for a method, an address or headers that are not allowed.
+            PayloadError: the content cannot be stored.
+            LimitError: the request is too long.
+
+        The task raises ``ActivityError`` when there was no answer, and ``TimeoutError`` when there
+        was none in time.
+
+        Example:
+            ::
+
+                options = HttpCallOptions(timeout=timedelta(hours=1))
+                job = await ctx.call_http("POST", url, {"size": 3}, options=options)
+        """
+        if options is None:
+            options = HttpCallOptions()
+        elif not isinstance(options, HttpCallOptions):
+            raise InputError(f"call_http: options must be HttpCallOptions, got {options!r}")
+        request = http_request(method, url, content, headers, options.token_source)
+        session = self._session
+        session.check_size(request_text(request), f"the request to {url}")
+        return HttpCallTask(session, request, options)
+
     # --- time and events ------------------------------------------------------------------------
 
     def create_timer(self, due: datetime | timedelta) -> "DurableTask[None]":
@@ -267,6 +317,34 @@ class Context:
         _check_name(name, "send_event")
         text = None if data is None else self._session.encode(data, f"event {name!r}")
         self._session.record(EventSent(self._session.next_id(), instance_id, name, text))
+
+    def create_webhook(self, name: str, *, expires_in: timedelta) -> "DurableTask[str]":
+        """An address that raises an event on this instance, once: for an e-mail, or a service.
+
+        Args:
+            name: The event's name; wait for it with ``wait_for_external_event``.
+            expires_in: How long it can be used; at most 366 days.
+
+        Returns:
+            A task with the address. It cannot be guessed, and whoever has it can use it: it is
+            as secret as what you put it into, and it stands in the instance's history. Opened in
+            a browser it asks before it raises the event, because mail scanners follow links.
+
+        Raises:
+            InputError: for an empty name or a time that is not allowed.
+
+        The task raises ``ActivityError`` when the host does not know its own address (setting
+        ``http.base_url``).
+
+        Example:
+            ::
+
+                url = await ctx.create_webhook("approval", expires_in=timedelta(days=7))
+                await ctx.call_activity(send_mail, customer, f"Please approve: {url}")
+                await ctx.wait_for_external_event("approval", timeout=timedelta(days=7))
+        """
+        _check_name(name, "create_webhook")
+        return open_webhook(self._session, name, expires_in)
 
     # --- the instance ---------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from typing import Any, Final, NoReturn, Protocol, TypeVar, TypeVarTuple
 from weakref import WeakSet
 
 from tenuto.model.errors import GuardError, SessionDiscarded
+from tenuto.model.execution import ExecutionInfo
 from tenuto.model.timing import MICROSECONDS
 from tenuto.orchestration.futures import SessionFuture, SessionTask
 
@@ -46,7 +47,15 @@ class LoopTimer(Protocol):
 
 
 class LoopOwner(Protocol):
-    """What a loop needs of its session."""
+    """What a loop needs of its session, and what others learn of it through the loop."""
+
+    @property
+    def info(self) -> ExecutionInfo:
+        """Whose session it is."""
+
+    @property
+    def replaying(self) -> bool:
+        """Whether it does what was done before."""
 
     def set_loop_timer(self, when: int, callback: "Callback") -> LoopTimer:
         """Make the callback ready when the orchestrator's clock shows ``when``, in microseconds."""
@@ -107,6 +116,11 @@ class SessionLoop(asyncio.AbstractEventLoop):
         self._origin: int | None = None
         self._generators: WeakSet[AsyncGenerator[Any, Any]] | None = None
         self._abandoned: list[AsyncGenerator[Any, Any]] = []
+
+    @property
+    def owner(self) -> LoopOwner | None:
+        """The session; None once it is closed."""
+        return self._owner
 
     # --- driven by the session ---------------------------------------------------------------
 

@@ -66,6 +66,7 @@ class ActivityFunction(_Reference, Generic[*Ts, T_co]):
         retry: When a failed attempt is tried again; None for never.
         timeout: The longest time one attempt may take; None for no end.
         max_concurrent: Most attempts running at the same time on one host; None for no own limit.
+        cpu_bound: Whether it runs in a worker process.
         is_async: Whether it is an ``async def``.
         make_context: For an activity that takes its context as first argument: gives one to
             direct calls. None for the others.
@@ -74,6 +75,7 @@ class ActivityFunction(_Reference, Generic[*Ts, T_co]):
     retry: RetryPolicy | None = None
     timeout: timedelta | None = None
     max_concurrent: int | None = None
+    cpu_bound: bool = False
     make_context: Callable[[], object] | None = None
     is_async: bool = field(init=False)
 
@@ -82,6 +84,7 @@ class ActivityFunction(_Reference, Generic[*Ts, T_co]):
         _check_retry(self.retry)
         _check_timeout(self.timeout)
         _check_max_concurrent(self.max_concurrent)
+        _check_cpu_bound(self.cpu_bound)
         self.__dict__["is_async"] = is_async_callable(self.function)
 
     def __repr__(self) -> str:
@@ -272,6 +275,11 @@ def _check_max_concurrent(limit: object) -> None:
         return
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
         raise InputError(f"max_concurrent must be an int from 1 or None, got {limit!r}")
+
+
+def _check_cpu_bound(cpu_bound: object) -> None:
+    if not isinstance(cpu_bound, bool):
+        raise InputError(f"cpu_bound must be True or False, got {cpu_bound!r}")
 
 
 def _check_version(version: object) -> None:

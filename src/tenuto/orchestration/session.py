@@ -41,6 +41,7 @@ from tenuto.model.limits import limit_error
 from tenuto.model.payload import encode
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import LATEST, to_datetime
+from tenuto.model.webhook import OpenWebhook
 from tenuto.orchestration import asyncio_classes, asyncio_functions, guard
 from tenuto.orchestration.context import Context
 from tenuto.orchestration.futures import SessionTask
@@ -104,6 +105,7 @@ class Session:
         self._calls: dict[int, CallTask[Any]] = {}
         self._timers: dict[int, Callable[[], None]] = {}
         self._mailbox = Mailbox()
+        self.webhooks: dict[str, OpenWebhook] = {}
         self._next_generation: tuple[str | None, bool] | None = None
         self._failure: FailureDetails | None = None
         self._actions: list[Action] = []
@@ -167,6 +169,7 @@ class Session:
                 if loop.dead:
                     # Ended: what nobody has read goes along to the next generation.
                     if type(event) is EventRaised:
+                        self._close_webhook(event)
                         self._mailbox.unread.append(event)
                     continue
                 handler = self._HANDLERS.get(type(event))
@@ -271,6 +274,8 @@ class Session:
         """Hold a log record until the turn is committed; silent in replay."""
         if self.replaying or self.loop.dead:
             return
+        record.execution_id = self.info.execution_id
+        record.orchestrator = self.info.name
         if self._logs is None:
             self._logs = []
         self._logs.append(record)
@@ -330,6 +335,7 @@ class Session:
 
     def _on_started(self, event: ExecutionStarted) -> None:
         _LIVE.add(self)
+        self.webhooks = {one.digest: one for one in event.webhooks}
         try:
             arguments = self.orchestrator.signature.decode_arguments(event.input)
             coroutine = as_coroutine(self.orchestrator.function(Context(self), *arguments))
@@ -357,7 +363,12 @@ class Session:
             on_fired()
 
     def _on_event_raised(self, event: EventRaised) -> None:
+        self._close_webhook(event)
         self._mailbox.arrived(event)
+
+    def _close_webhook(self, event: EventRaised) -> None:
+        if event.webhook is not None:
+            self.webhooks.pop(event.webhook, None)
 
     _HANDLERS: ClassVar[dict[type, Callable[["Session", Any], None]]] = {
         ExecutionStarted: _on_started,
@@ -417,8 +428,12 @@ class Session:
         if self._next_generation is not None:
             text, keep_events = self._next_generation
             carried = tuple(self._mailbox.unread) if keep_events else ()
+            webhooks = tuple(
+                one for one in self.webhooks.values() if one.expires_at > self.loop.now
+            )
             self._trace_ending(None)
-            return ContinueAsNew(child_execution_id(self.info.execution_id, 0), text, carried)
+            execution_id = child_execution_id(self.info.execution_id, 0)
+            return ContinueAsNew(execution_id, text, carried, webhooks)
         try:
             result = self.encode(root.result(), "the result")
         except Exception as refused:  # noqa: BLE001 - a result that cannot be stored fails the orchestration

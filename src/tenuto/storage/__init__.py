@@ -3,11 +3,15 @@
 Each backend is a folder; SQL stands in ``.sql`` files. Never decides anything about instances.
 """
 
+import os
+
 from tenuto.engine.ports import Storage
 from tenuto.model.errors import SettingsError
 from tenuto.storage.sqlite import SqliteStorage
+from tenuto.storage.sqlite.database import MEMORY
+from tenuto.storage.sqlite.lock import holder
 
-__all__ = ["open_storage"]
+__all__ = ["open_storage", "owner_of", "path_of"]
 
 
 def open_storage(url: str, *, partitions: int = 1, create: bool = True) -> Storage:
@@ -22,18 +26,37 @@ def open_storage(url: str, *, partitions: int = 1, create: bool = True) -> Stora
     Raises:
         SettingsError: for any other URL.
     """
+    return SqliteStorage(_place_of(url), partitions=partitions, create=create)
+
+
+def path_of(url: str) -> str:
+    """The real path of the file behind a storage URL; ``:memory:`` for a store in memory.
+
+    Raises:
+        SettingsError: for any other URL.
+    """
+    place = _place_of(url)
+    return place if place == MEMORY else os.path.realpath(place)
+
+
+def owner_of(url: str) -> str | None:
+    """The host that owns the store behind a URL now, in words; None when none does."""
+    return holder(path_of(url))
+
+
+def _place_of(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     if not separator or scheme != "sqlite":
         raise SettingsError(_not_sqlite(url, scheme))
     if rest == "":
-        return SqliteStorage(":memory:", partitions=partitions, create=create)
+        return MEMORY
     path = rest[1:]
     if not rest.startswith("/") or path in {"", ":memory:"} or "?" in path or "#" in path:
         raise SettingsError(
             f"the store's URL {url!r} is not understood; write sqlite:///name.db for a file in "
             "the current folder, sqlite:////folder/name.db for an absolute path (no parameters)"
         )
-    return SqliteStorage(path, partitions=partitions, create=create)
+    return path
 
 
 def _not_sqlite(url: str, scheme: str) -> str:

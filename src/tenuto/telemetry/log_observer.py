@@ -1,7 +1,9 @@
 """The Observer that writes to Python's logging."""
 
 import logging
+from collections.abc import Sequence
 
+from tenuto.engine.ports import ActivityOutcome
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 
 _LOGGER = logging.getLogger("tenuto.host")
@@ -32,6 +34,13 @@ class LogObserver:
             _LOGGER.warning(
                 "instance %r (%s) failed: %s", record.instance_id, record.name, record.failure
             )
+
+    def activities_ended(self, outcomes: Sequence[ActivityOutcome], now: int) -> None:
+        """Nothing: what a failure means is decided by the orchestration."""
+
+    def dead_letter(self, instance_id: str, reason: str) -> None:
+        """A problem like any other."""
+        self.problem(instance_id, f"dead letter: {reason}")
 
     def problem(self, instance_id: str | None, text: str) -> None:
         """A line that names the instance."""

@@ -6,13 +6,15 @@ import sys
 import click
 import pytest
 
-from tenuto.cli.command import instances, run_command_line, tenuto
+from tenuto.cli.command import dead_letters, instances, run_command_line, tenuto
 from tenuto.cli.group import GuessingGroup, LazyCommand
 from tenuto.model.errors import (
+    ConnectionFailedError,
     InstanceNotFoundError,
     InvalidInstanceIdError,
     LimitError,
     StorageOwnedError,
+    UnauthorizedError,
 )
 
 
@@ -25,11 +27,11 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 def test_help_lists_every_command_without_importing_it(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run(capsys, "--help")
     assert (code, err) == (0, "")
-    for name in ("run", "instances"):
+    for name in ("start", "run", "instances", "dead-letters", "doctor", "config", "new"):
         assert f"\n  {name} " in out
     code, out, _ = run(capsys, "instances", "-h")
     assert code == 0
-    for name in ("list", "show", "history"):
+    for name in ("list", "show", "history", "watch", "start", "raise-event", "purge"):
         assert f"\n  {name} " in out
 
 
@@ -38,7 +40,8 @@ def test_help_loads_neither_the_commands_nor_what_draws() -> None:
         "import sys\n"
         "from tenuto.cli.command import run_command_line\n"
         "run_command_line(['--help'])\n"
-        "lazy = ('rich', 'tenuto.cli.run', 'tenuto.cli.instances', 'tenuto.cli.view')\n"
+        "lazy = ('rich', 'httpx2', 'starlette', 'tenuto.cli.run', "
+        "'tenuto.cli.instances', 'tenuto.cli.view')\n"
         "print([name for name in lazy if name in sys.modules])\n"
     )
     done = subprocess.run(
@@ -47,7 +50,7 @@ def test_help_loads_neither_the_commands_nor_what_draws() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("group", [tenuto, instances])
+@pytest.mark.parametrize("group", [tenuto, instances, dead_letters])
 def test_every_listed_command_exists_and_has_help(group: GuessingGroup) -> None:
     for name, stub in group.commands.items():
         command = stub.load() if isinstance(stub, LazyCommand) else stub
@@ -63,7 +66,7 @@ def test_python_m_tenuto_is_the_same() -> None:
 
 
 def test_without_arguments_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in ([], ["instances"]):
+    for arguments in ([], ["instances"], ["dead-letters"]):
         code, out, err = run(capsys, *arguments)
         assert (code, err) == (2, "")
         assert out.startswith("Usage: ")
@@ -73,7 +76,7 @@ def test_without_arguments_the_help_is_shown(capsys: pytest.CaptureFixture[str])
     ("arguments", "message"),
     [
         (["rnu"], "no command 'rnu'; did you mean 'run'?"),
-        (["zzz"], "no command 'zzz'; there are run, instances"),
+        (["zzz"], "no command 'zzz'; there are start, run, instances"),
         (["instances", "sohw"], "no command 'sohw'; did you mean 'show'?"),
         (["run", "x.py", "--inptu", "1"], "No such option"),
         (["run", "x.py", "--inptu", "1"], "--input"),
@@ -103,7 +106,9 @@ def test_bad_input_is_refused_whole_by_one_clear_error(
     [
         (InvalidInstanceIdError("a/b", "no"), 2),
         (LimitError("too long"), 2),
-        (InstanceNotFoundError("trip-1"), 1),
+        (InstanceNotFoundError("trip-1"), 2),
+        (ConnectionFailedError("nobody answers"), 2),
+        (UnauthorizedError("no key"), 2),
         (StorageOwnedError("owned by somebody"), 1),
     ],
 )

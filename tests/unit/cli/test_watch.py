@@ -8,6 +8,7 @@ import pytest
 
 from tenuto import App, Context, RetryPolicy
 from tenuto.cli.follow import Follower
+from tenuto.cli.reading import StoreReader
 from tenuto.cli.steps import Run, StepKind, StepState
 from tenuto.cli.watch import CommitBell, Watcher
 from tenuto.model.errors import ActivityError, InstanceNotFoundError
@@ -253,13 +254,13 @@ async def test_what_a_former_execution_waited_for_is_forgotten(
 async def test_without_a_session_the_store_tells_what_it_knows(test: TestHost) -> None:
     await test.start(approval, "Oslo", instance_id="a-1")
     await test.idle()
-    run = await Follower(test.host.engine.storage, "a-1", most=10).read()
+    run = await Follower(StoreReader(test.host.engine.storage), "a-1", most=10).read()
     assert described(run) == [("book", StepState.COMPLETED), (StepKind.TIMER, StepState.WAITING)]
 
 
 async def test_an_unknown_instance_is_not_found(test: TestHost) -> None:
     with pytest.raises(InstanceNotFoundError, match="'nobody'"):
-        await Follower(test.host.engine.storage, "nobody", most=10).read()
+        await Follower(StoreReader(test.host.engine.storage), "nobody", most=10).read()
 
 
 async def test_of_two_children_with_one_id_the_later_has_the_steps(test: TestHost) -> None:
@@ -267,7 +268,9 @@ async def test_of_two_children_with_one_id_the_later_has_the_steps(test: TestHos
     await test.idle()
     await test.client.raise_event("same", "approved", "yes")
     await test.idle()
-    first, second = (await Follower(test.host.engine.storage, "w-1", most=10).read()).steps
+    first, second = (
+        await Follower(StoreReader(test.host.engine.storage), "w-1", most=10).read()
+    ).steps
     assert first.run is None
     assert second.run is not None
     assert second.run.record.input == '"Rome"'
@@ -279,6 +282,6 @@ async def test_an_instance_that_belongs_to_somebody_else_is_not_shown_as_a_child
     await test.start(approval, "Rome", instance_id="taken")
     await test.start(jealous, instance_id="j-1")
     await test.idle()
-    run = await Follower(test.host.engine.storage, "j-1", most=10).read()
+    run = await Follower(StoreReader(test.host.engine.storage), "j-1", most=10).read()
     assert run.steps[0].state is StepState.FAILED
     assert run.steps[0].run is None

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 
 from tenuto.engine.state import InstanceState, OpenWork
-from tenuto.engine.turn import Turn, TurnRules, take_turn
+from tenuto.engine.turn import Turn, TurnRules, take_turn, waiting_turn
 from tenuto.model.actions import TurnActions
-from tenuto.model.events import Incoming, OrchestratorStarted, TimerFired
+from tenuto.model.errors import WebhookClosedError
+from tenuto.model.events import EventRaised, Incoming, OrchestratorStarted, TimerFired
 from tenuto.model.limits import Limits
-from tenuto.model.messages import Suspend, TimerDue
+from tenuto.model.messages import RaiseEvent, RedeemWebhook, Suspend, TimerDue
 from tenuto.model.status import RuntimeStatus
+from tenuto.model.webhook import OpenWebhook
 
 NOW = 1_000_000
 RULES = TurnRules(Limits(), "3.11", lambda _root: 10)
@@ -96,3 +98,19 @@ def test_a_timer_that_comes_due_behind_a_suspension_is_not_kept_but_derived_agai
     assert turn.inbox.held == []
     assert len(turn.inbox.taken) == 2
     assert state.work.timers == {1: NOW}
+
+
+def test_a_webhook_is_decided_also_for_an_instance_that_must_wait_for_another_app() -> None:
+    """Whoever uses it gets an answer now; what was accepted waits as the event it raises."""
+    state = waiting((1, NOW + 500))
+    state.work.webhooks["d"] = OpenWebhook("paid", "d", NOW + 10)
+    requests = [
+        RedeemWebhook(message_id=name, digest="d", requested_at=NOW, input="1") for name in "ab"
+    ]
+    turn = waiting_turn(state, [due(1, NOW + 500), *requests])
+    assert turn.inbox.held == [RaiseEvent(message_id="a", event=EventRaised("paid", "1", "d"))]
+    (refusal,) = turn.inbox.refused
+    assert refusal.message_id == "b"
+    assert isinstance(refusal.error, WebhookClosedError)
+    assert turn.inbox.taken == [due(1, NOW + 500), requests[1]]
+    assert not turn.events

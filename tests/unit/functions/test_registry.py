@@ -282,3 +282,39 @@ async def test_decorated_functions_stay_callable(app: FunctionRegistry) -> None:
 
     assert app.activity(plain)(3) == 3
     assert await app.activity(slowly)(3) == 3
+
+
+# --- what is Tenuto's own, and token sources ------------------------------------------------------
+
+
+def test_names_of_tenutos_own_activities_are_refused() -> None:
+    app = FunctionRegistry()
+
+    def mine(ctx: Context) -> None: ...
+
+    name = "BuiltIn::HttpActivity"
+    for decorate in (app.activity(name=name), app.orchestrator(name=name)):
+        with pytest.raises(RegistrationError, match=r"BuiltIn:: are Tenuto's own"):
+            decorate(mine)
+    with pytest.raises(RegistrationError, match=r"BuiltIn:: are Tenuto's own"):
+        app.token_source(name=name)(mine)
+    assert not app.activities
+    assert not app.token_sources
+
+
+def test_token_sources_are_found_by_name_and_stay_plain_functions() -> None:
+    app = FunctionRegistry()
+
+    @app.token_source
+    def billing() -> str:
+        return "token"
+
+    @app.token_source(name="other")
+    async def second() -> str:
+        return "token"
+
+    assert billing() == "token"
+    assert dict(app.token_sources) == {"billing": billing, "other": second}
+    assert app.token_source(billing) is billing
+    with pytest.raises(RegistrationError, match=r"token source 'billing'.*already registered from"):
+        app.token_source(name="billing")(second)

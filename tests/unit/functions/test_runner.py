@@ -9,6 +9,7 @@ from tenuto.model.errors import UnknownFunctionError
 from tenuto.model.events import ExecutionCompleted, ExecutionStarted
 from tenuto.model.execution import ExecutionInfo
 from tenuto.model.limits import Limits
+from tenuto.model.webhook import WEBHOOK_ACTIVITY
 from tenuto.orchestration.context import Context
 from tests.unit.functions.conftest import FakeClock, Outcomes, failure, work
 
@@ -76,4 +77,17 @@ async def test_it_runs_activities_within_the_limits(
     assert "limits.payload_bytes" in failure(too_long).error_message
     assert (runner.running, runner.queued) == (0, 0)
     assert await runner.drain(1)
+    await runner.stop()
+
+
+async def test_it_runs_tenutos_own_activities_beside_those_of_the_app(
+    app: FunctionRegistry, clock: FakeClock, outcomes: Outcomes
+) -> None:
+    runner = NativeRunner(app, clock, webhook_base=lambda: "https://flows.example/")
+    runner.bind(outcomes)
+    runner.start_activities([work(WEBHOOK_ACTIVITY, '"paid"')])
+    (outcome,) = await outcomes.wait(1)
+    made = outcomes.results()[outcome.work.task_id]
+    assert made["url"] == f"https://flows.example/callbacks/trip-1/{made['token']}"
+    assert WEBHOOK_ACTIVITY not in runner.activity_limits
     await runner.stop()

@@ -40,6 +40,7 @@ from tenuto.model.events import (
     TaskScheduled,
     TimerCreated,
     TimerFired,
+    WebhookOpened,
 )
 from tenuto.model.execution import ExecutionInfo, execution_info
 from tenuto.model.failure import FailureDetails
@@ -49,6 +50,7 @@ from tenuto.model.messages import (
     Message,
     Purge,
     RaiseEvent,
+    RedeemWebhook,
     Resume,
     Start,
     Suspend,
@@ -58,6 +60,7 @@ from tenuto.model.messages import (
 )
 from tenuto.model.status import FINISHED, InstanceRecord, ParentInstance, RuntimeStatus
 from tenuto.model.timing import LATEST, span, to_datetime, to_microseconds
+from tenuto.model.webhook import OpenWebhook
 
 FAILURE = FailureDetails("shop.SoldOut", "no seat", "trace", FailureDetails("OSError", "x"), True)
 FAILURE_JSON = {
@@ -137,6 +140,26 @@ EVENTS: list[tuple[HistoryEvent, dict[str, Any]]] = [
         {"eventId": 6, "instanceId": "other", "name": "paid", "input": "1"},
     ),
     (EventRaised("paid", "1"), {"name": "paid", "input": "1"}),
+    (EventRaised("paid", None, "a1"), {"name": "paid", "webhook": "a1"}),
+    (
+        WebhookOpened(7, "paid", "a1", 99),
+        {"eventId": 7, "name": "paid", "digest": "a1", "expiresAt": 99},
+    ),
+    (
+        ExecutionStarted("trip", "e1", webhooks=(OpenWebhook("paid", "a1", 99),)),
+        {
+            "name": "trip",
+            "executionId": "e1",
+            "webhooks": [{"name": "paid", "digest": "a1", "expiresAt": 99}],
+        },
+    ),
+    (
+        ContinueAsNew("e2", webhooks=(OpenWebhook("paid", "a1", 99),)),
+        {
+            "executionId": "e2",
+            "webhooks": [{"name": "paid", "digest": "a1", "expiresAt": 99}],
+        },
+    ),
     (ExecutionSuspended("why"), {"reason": "why"}),
     (ExecutionResumed(), {}),
     (ExecutionTerminated('"why"'), {"input": '"why"'}),
@@ -197,6 +220,10 @@ MESSAGES: list[tuple[Message, dict[str, Any]]] = [
     (
         RaiseEvent(message_id="m3", event=EventRaised("paid")),
         {"messageId": "m3", "event": {"type": "EventRaised", "name": "paid"}},
+    ),
+    (
+        RedeemWebhook(message_id="m8", digest="a1", requested_at=5, input="1"),
+        {"messageId": "m8", "digest": "a1", "requestedAt": 5, "input": "1"},
     ),
     (Terminate(message_id="m4", reason='"no"'), {"messageId": "m4", "reason": '"no"'}),
     (Suspend(message_id="m5"), {"messageId": "m5"}),

@@ -11,6 +11,7 @@ import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from pathlib import PurePath
 from random import Random
 from typing import (
     Annotated,
@@ -472,6 +473,7 @@ UNSTORABLE: list[tuple[Any, str]] = [
     ({"x": {Colour.RED: 1, "red": 2}}, r"at \$\.x cannot"),
     ({1, Opaque}, r"at \$\[\.\.\.\] cannot"),
     ({"task": Awaited()}, r"at \$\.task cannot .* has no JSON form; was it to be awaited\?"),
+    (PurePath("x"), r"has no JSON form; use str\(\.\.\.\) of it"),
     (Opaque, "has no JSON form"),
     (iter([1]), "has no JSON form"),
     (lambda: 1, "has no JSON form"),

@@ -8,6 +8,7 @@ import copy
 import dataclasses
 import enum
 import math
+import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import UTC, date, datetime, time, timedelta
@@ -67,7 +68,11 @@ class _Walk:
                 data = enter(self, value, path)
                 self._around.pop()  # not after a refusal: that ends the whole walk
                 return data
-        advice = "was it to be awaited?" if isinstance(value, Awaitable) else _ADVICE
+        advice = _ADVICE
+        if isinstance(value, Awaitable):
+            advice = "was it to be awaited?"
+        elif isinstance(value, os.PathLike):
+            advice = "use str(...) of it"
         raise _refused(path, f"{type(value)!r} has no JSON form; {advice}")
 
     def _enter(self, value: object, path: str) -> None:

@@ -69,6 +69,21 @@ class OwnerLock:
             _held.discard(self)
 
 
+def holder(path: str) -> str | None:
+    """Who owns the store at ``path`` (a real path) now, in words; None when nobody does.
+
+    Tries the lock for an instant, so whoever asks for it in that instant is refused.
+    """
+    try:
+        descriptor = os.open(f"{path}.owner", os.O_RDWR)
+    except OSError:  # no host has ever run, or we may not write: then we cannot tell
+        return None
+    try:
+        return None if _try_lock(descriptor) else _read(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _read(descriptor: int) -> str:
     os.lseek(descriptor, 0, os.SEEK_SET)
     text = os.read(descriptor, 4096).decode(errors="replace").strip()

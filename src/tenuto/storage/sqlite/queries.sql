@@ -177,3 +177,37 @@ SELECT CAST('[' || coalesce(group_concat('[' || json_quote(message_id) || ','
     || json_quote(instance_id) || ',' || json_quote(reason) || ',' || created_at || ',' || message
     || ']'), '') || ']' AS BLOB)
 FROM json_each(:keys) AS wanted CROSS JOIN dead_letter ON dead_letter.number = wanted.value;
+
+-- dead_letter_count: how many dead letters there are, and when the newest was given up
+SELECT json_array(count(*), max(created_at)) FROM dead_letter;
+
+-- redrive: put the message of a dead letter into the inbox again, under a name of its own
+INSERT OR IGNORE INTO inbox (message_id, partition, instance_id, message)
+SELECT 'redriven-' || number, :partition, instance_id,
+    json_set(message, '$.messageId', 'redriven-' || number)
+FROM dead_letter WHERE number = :number;
+
+-- dead_letter_number: the number of the newest dead letter with this message id
+SELECT max(number) FROM dead_letter WHERE message_id = :message_id;
+
+-- drop_dead_letters: delete dead letters by message id, or all of them
+DELETE FROM dead_letter
+WHERE :ids IS NULL OR message_id IN (SELECT value FROM json_each(:ids));
+
+-- drop_dead_letter: delete one dead letter
+DELETE FROM dead_letter WHERE number = :number;
+
+-- status_counts: how many instances have which status
+SELECT json_group_object(status, total) FROM (
+    SELECT status, count(*) AS total FROM instance GROUP BY status);
+
+-- inbox_counts: how many messages wait, for how many instances
+SELECT json_array(count(*), count(DISTINCT instance_id)) FROM inbox;
+
+-- inbox_waiting: the oldest waiting messages: number and instance
+SELECT json_group_array(json_array(number, instance_id)) FROM (
+    SELECT number, instance_id FROM inbox ORDER BY number LIMIT :rows);
+
+-- oldest_pending: when the oldest instance that has not begun was started
+SELECT min(created_at) FROM instance
+WHERE status = 6 AND coalesce(scheduled_at, 0) <= :now;

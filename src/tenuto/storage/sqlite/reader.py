@@ -238,3 +238,8 @@ def dead_letters(connection: apsw.Connection, limit: int) -> list[DeadLetter]:
         numbers = value(connection, "dead_letter_numbers", {"rows": max(limit, 0)})
         letters = _gather(connection, "dead_letters", _decode_numbers(numbers), _decode_letters)
     return [msgspec.structs.replace(row, message=row.message.copy()) for row in letters]
+
+
+def dead_letter(connection: apsw.Connection, number: int) -> DeadLetter:
+    """One dead letter, which is there."""
+    return _gather(connection, "dead_letters", [number], _decode_letters)[0]

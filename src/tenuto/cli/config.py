@@ -1,0 +1,61 @@
+"""``tenuto config``: every setting in force, and where its value came from. Secrets stay hidden."""
+
+from typing import Any
+
+import click
+import msgspec
+from msgspec import Struct
+
+from tenuto.cli import terminal
+from tenuto.cli.documents import encoded
+from tenuto.cli.instances import json_option
+from tenuto.host.settings import DEFAULT, SECRET, LoadedSettings, load_settings
+
+_HIDDEN = "(hidden)"
+_WIDEST = 32
+"""Columns for values; a longer one moves its own source to the right."""
+
+
+@click.command()
+@click.option("--storage", help="Storage URL, as the other commands take it.")
+@json_option
+def config(storage: str | None, *, as_json: bool) -> None:
+    """Show every setting, its value and where that came from.
+
+    Later ones win: defaults, tenuto.toml or [tool.tenuto] of pyproject.toml in this folder,
+    environment variables TENUTO_*, options. What is unknown is refused, with the nearest name.
+    """
+    loaded = load_settings(storage=storage, given_as="option --{}")
+    shown = {key: _shown(loaded, key) for key in loaded.sources}
+    if as_json:
+        settings = {
+            key: {"value": value, "source": loaded.sources[key]} for key, value in shown.items()
+        }
+        terminal.say(encoded(settings))
+        return
+    keys = max(map(len, shown))
+    texts = {key: msgspec.json.encode(value).decode() for key, value in shown.items()}
+    values = min(max(map(len, texts.values())), _WIDEST)
+    for key, text in texts.items():
+        source = loaded.sources[key]
+        line = f"{key:<{keys}}  {text:<{values}}  {source}"
+        terminal.say(line if source == DEFAULT else terminal.coloured(line, "cyan"))
+
+
+def _shown(loaded: LoadedSettings, key: str) -> Any:  # noqa: ANN401 - any value of a setting
+    value: Any = loaded.values
+    for name in key.split("."):
+        value = getattr(value, name)
+    if key not in SECRET:
+        return value
+    if isinstance(value, dict):
+        return {name: _without_secrets(one) for name, one in value.items()}
+    return _HIDDEN if value else value
+
+
+def _without_secrets(value: object) -> object:
+    """A key with its role and so on, but not the key itself."""
+    if not isinstance(value, Struct):
+        return _HIDDEN
+    fields: dict[str, Any] = msgspec.structs.asdict(value)
+    return {name: _HIDDEN if name == "key" else one for name, one in fields.items()}

@@ -1,0 +1,164 @@
+"""Where a command looks and acts: a store, or a host that answers HTTP.
+
+The only place of the command line that opens either. A store is never created here, and its owner
+goes on undisturbed: a command beside it owns nothing.
+"""
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any, Final, TypeVar
+
+import click
+from click.core import ParameterSource
+from msgspec import Struct
+
+from tenuto.cli import terminal
+from tenuto.cli.reading import GatewayReader, RunReader, StoreReader
+from tenuto.client.connection import ConnectionOptions
+from tenuto.client.gateway import Gateway, StoreGateway
+from tenuto.client.http_gateway import HttpGateway
+from tenuto.engine.ports import Storage
+from tenuto.host.settings import load_settings
+from tenuto.storage import open_storage, owner_of
+
+KEY_VARIABLE: Final = "TENUTO_HTTP_KEY"
+_PATIENCE: Final = timedelta(seconds=1)
+"""A person who mistyped an address should not wait long; a host that restarts is soon back."""
+
+T = TypeVar("T")
+AnyFunction = Callable[..., Any]
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """A store or a host, as the options name it.
+
+    Attributes:
+        storage: The store's URL; None for that of the settings.
+        url: The host's address; None for a store.
+        key: What opens that host.
+    """
+
+    storage: str | None = None
+    url: str | None = None
+    key: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Place(storage={self.storage!r}, url={self.url!r})"
+
+
+class Connection(Struct, frozen=True, kw_only=True):
+    """An open place.
+
+    Attributes:
+        where: The store's URL or the host's address.
+        gateway: Where requests go.
+        reader: Reads runs.
+        storage: The store; None behind HTTP.
+        key: What opens the host; None for a store.
+    """
+
+    where: str
+    gateway: Gateway
+    reader: RunReader
+    storage: Storage | None = None
+    key: str | None = None
+
+    @property
+    def label(self) -> str:
+        """What ``where`` is."""
+        return "host" if self.storage is None else "store"
+
+    def has_host(self) -> bool:
+        """Whether somebody carries out now what is asked for here."""
+        return self.storage is None or owner_of(self.where) is not None
+
+    def say_kept(self, what: str) -> None:
+        """Say that nothing happens before a host runs, if that is so."""
+        if not self.has_host():
+            terminal.note(f"{what} is kept in the store; it happens when a host runs on it")
+
+
+def place_options(function: AnyFunction) -> AnyFunction:
+    """Give a command ``--storage``, ``--url`` and ``--key``, as one argument ``place``."""
+
+    @click.option("--storage", help="Storage URL; by default that of the settings.")
+    @click.option(
+        "--url",
+        metavar="URL",
+        help="A running host instead of a store, such as http://127.0.0.1:7071.",
+    )
+    @click.option(
+        "--key",
+        envvar=KEY_VARIABLE,
+        show_envvar=True,
+        help="The key of that host; in the variable no list of processes shows it.",
+    )
+    @functools.wraps(function)
+    def command(
+        *arguments: Any,
+        storage: str | None,
+        url: str | None,
+        key: str | None,
+        **options: Any,
+    ) -> Any:  # noqa: ANN401 - what it returns
+        return function(*arguments, place=_checked(storage, url, key), **options)
+
+    return command
+
+
+def _checked(storage: str | None, url: str | None, key: str | None) -> Place:
+    context = click.get_current_context()
+    if url is None:
+        if context.get_parameter_source("key") is ParameterSource.COMMANDLINE:
+            raise click.UsageError("--key opens a host: name that with --url", context)
+        return Place(storage=storage)
+    if storage is not None:
+        raise click.UsageError("give --storage or --url, not both", context)
+    return Place(url=url, key=key)
+
+
+@asynccontextmanager
+async def connected(place: Place) -> AsyncIterator[Connection]:
+    """Open a place, and close it at the end.
+
+    Raises:
+        SettingsError: there is no such store, or the address is none.
+        StorageError: the store cannot be used.
+    """
+    if place.url is not None:
+        gateway: Gateway = _http_gateway(place.url, place.key)
+        try:
+            yield Connection(
+                where=place.url.rstrip("/"),
+                gateway=gateway,
+                reader=GatewayReader(gateway),
+                key=place.key,
+            )
+        finally:
+            await gateway.close()
+        return
+    url = load_settings(storage=place.storage, given_as="option --{}").values.storage
+    storage = open_storage(url, create=False)
+    hub = await storage.open()
+    gateway = StoreGateway(storage, hub.partitions)
+    try:
+        yield Connection(where=url, gateway=gateway, reader=StoreReader(storage), storage=storage)
+    finally:
+        await gateway.close()
+
+
+def _http_gateway(url: str, key: str | None) -> Gateway:
+    return HttpGateway(url, key, ConnectionOptions(retry_for=_PATIENCE))
+
+
+def within(place: Place, act: Callable[[Connection], Awaitable[T]]) -> T:
+    """Open a place, do something there, close it."""
+
+    async def acting() -> T:
+        async with connected(place) as connection:
+            return await act(connection)
+
+    return asyncio.run(acting())

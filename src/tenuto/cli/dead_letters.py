@@ -1,0 +1,126 @@
+"""``tenuto dead-letters``: events that nobody could take (promise ``no_silent_drop``).
+
+Read from a store or a host; sent again and deleted in a store, also beside its host.
+"""
+
+import sys
+
+import click
+from msgspec import Raw
+
+from tenuto.cli import terminal
+from tenuto.cli.command import FAILED
+from tenuto.cli.connection import Connection, Place, place_options, within
+from tenuto.cli.documents import Document, encoded
+from tenuto.cli.instances import json_option
+from tenuto.cli.wording import iso, moment, one_line
+from tenuto.engine.ports import DeadLetter
+from tenuto.host.settings import load_settings
+from tenuto.model.codec import decode_message
+from tenuto.model.messages import RaiseEvent
+from tenuto.storage import owner_of, path_of
+
+_storage_option = click.option("--storage", help="Storage URL; by default that of the settings.")
+_SHOWN = 100
+
+
+@click.command("list")
+@click.option(
+    "--limit", type=click.IntRange(min=1, max=10_000), default=50, show_default=True, help="Most."
+)
+@place_options
+@json_option
+def list_(limit: int, *, place: Place, as_json: bool) -> None:
+    """List events that nobody could take, newest first: for whom, why, what they hold."""
+
+    async def read(connection: Connection) -> list[DeadLetter]:
+        return await connection.gateway.dead_letters(limit)
+
+    letters = within(place, read)
+    if as_json:
+        terminal.say(encoded([_document(one) for one in letters]))
+        return
+    for one in letters:
+        document = _document(one)
+        data = one_line(bytes(document["data"]).decode(), _SHOWN)
+        terminal.say(f"{one.message_id}")
+        terminal.say(f"  for       {one_line(one.instance_id)}")
+        terminal.say(f"  event     {document['name'] or document['kind']} {data}")
+        terminal.say(f"  given up  {moment(one.created_at)}: {one_line(one.reason)}")
+    if not letters:
+        terminal.note("no dead letters")
+
+
+@click.command()
+@click.argument("letter_id", metavar="ID")
+@_storage_option
+@json_option
+def redrive(letter_id: str, storage: str | None, *, as_json: bool) -> None:
+    """Send the dead letter ID to its instance again, which must be there and not have ended."""
+    from tenuto.storage.sqlite import dead_letters
+
+    url = _url(storage)
+    instance_id = dead_letters.redrive(path_of(url), letter_id)
+    has_host = owner_of(url) is not None
+    if as_json:
+        terminal.say(encoded({"instanceId": instance_id, "store": url, "hostRuns": has_host}))
+        return
+    terminal.say(f"sent to {instance_id} again")
+    if not has_host:
+        terminal.note("it is kept in the store; it happens when a host runs on it")
+
+
+@click.command()
+@click.argument("letter_ids", metavar="[ID]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_storage_option
+@json_option
+def purge(
+    letter_ids: tuple[str, ...],
+    storage: str | None,
+    *,
+    everything: bool,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Delete dead letters by ID, or --all of them, which asks first."""
+    from tenuto.storage.sqlite import dead_letters
+
+    if bool(letter_ids) == everything:
+        raise click.UsageError("name dead letters by ID, or give --all")
+    url = _url(storage)
+    if everything and not yes and not _confirmed(url):
+        terminal.note("nothing was deleted")
+        return FAILED
+    count = dead_letters.purge(path_of(url), None if everything else letter_ids)
+    if as_json:
+        terminal.say(encoded({"purged": count}))
+    else:
+        terminal.say(f"purged {count:,} dead letter{'' if count == 1 else 's'}")
+    return 0
+
+
+def _url(storage: str | None) -> str:
+    return load_settings(storage=storage, given_as="option --{}").values.storage
+
+
+def _confirmed(url: str) -> bool:
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"all dead letters of {url} would be deleted; give --yes to do so")
+    return click.confirm(f"Delete all dead letters of {url}?", err=True)
+
+
+def _document(letter: DeadLetter) -> Document:
+    message = decode_message(letter.message)
+    event = message.event if isinstance(message, RaiseEvent) else None
+    data = None if event is None else event.input
+    return {
+        "id": letter.message_id,
+        "instanceId": letter.instance_id,
+        "kind": type(message).__name__,
+        "name": None if event is None else event.name,
+        "data": Raw(b"null" if data is None else data.encode()),
+        "reason": letter.reason,
+        "givenUpTime": iso(letter.created_at),
+    }

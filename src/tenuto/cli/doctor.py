@@ -1,0 +1,291 @@
+"""``tenuto doctor``: looks at versions, settings, the store and every instance that waits.
+
+Only reads. Each finding says what to do; the exit code says whether anything is wrong.
+"""
+
+import asyncio
+import platform
+import shlex
+import time
+from collections import Counter
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any, Final
+
+import click
+import msgspec
+from msgspec import Struct
+
+from tenuto.cli import terminal
+from tenuto.cli.command import FAILED
+from tenuto.cli.connection import Connection, Place, connected, place_options
+from tenuto.cli.documents import encoded
+from tenuto.cli.findings import (
+    Finding,
+    Level,
+    letters_finding,
+    store_findings,
+    version_finding,
+)
+from tenuto.cli.follow import Follower
+from tenuto.cli.instances import app_option, json_option, recall_for
+from tenuto.cli.recall import Recall
+from tenuto.cli.standstill import Surroundings, standstill
+from tenuto.engine.ports import InstanceQuery
+from tenuto.host.settings import DEFAULT, LoadedSettings, load_settings
+from tenuto.model.errors import SettingsError, StorageError, TenutoError
+from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
+from tenuto.storage import path_of
+from tenuto.storage.sqlite.examination import Examination, examine, waiting_messages
+
+_LEAST_SQLITE: Final = (3, 51, 3)
+_MOST_LOOKED_AT: Final = 500
+_LOOK_SECONDS: Final = 1.5
+"""A host takes a message in within milliseconds."""
+_MOST_LETTERS: Final = 1_000
+_GOING: Final = tuple(sorted(set(RuntimeStatus) - FINISHED))
+
+
+@click.command()
+@click.option("--full", is_flag=True, help="Check every index of the store too; takes longer.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="Most instances to tell of; what is wrong comes first.",
+)
+@app_option
+@place_options
+@json_option
+def doctor(limit: int, target: str | None, *, full: bool, place: Place, as_json: bool) -> int:
+    """Find out what is wrong, and what to do about it.
+
+    Looks at versions, settings, the store or host, and at the instances that do not move: what
+    each waits for, and since when. Changes nothing. The exit code is 1 when something is wrong.
+    """
+    recall = recall_for(target)
+    visit = _Visit(place=place, full=full, recall=recall)
+    asyncio.run(visit.look())
+    findings = _fewer(visit.findings, limit)
+    is_healthy = all(one.level is not Level.WRONG for one in visit.findings)
+    if as_json:
+        terminal.say(encoded(_document(visit, is_healthy=is_healthy)))
+    else:
+        _say(findings)
+        hidden = len(visit.findings) - len(findings)
+        if hidden:
+            terminal.note(f"{hidden:,} more instances; --limit shows more than {limit}")
+    return 0 if is_healthy else FAILED
+
+
+class _Visit:
+    """Looks at one thing after the other; what cannot be looked at is a finding too."""
+
+    def __init__(self, *, place: Place, full: bool, recall: Recall | None) -> None:
+        self.findings: list[Finding] = []
+        self.store: Examination | None = None
+        self._place = place
+        self._full = full
+        self._recall = recall
+        self._now = time.time_ns() // 1000
+
+    async def look(self) -> None:
+        """Look at everything."""
+        self.findings.append(version_finding(_sqlite_version(), _LEAST_SQLITE, _versions()))
+        if self._place.url is not None:
+            await self._look_through(self._place, self._host_surroundings())
+            return
+        settings = self._settings()
+        if settings is None:
+            return
+        url = settings.values.storage
+        if not self._examine(url, is_chosen=settings.sources["storage"] != DEFAULT):
+            return
+        place = Place(storage=url)
+        await self._look_through(place, await self._store_surroundings())
+
+    def _settings(self) -> LoadedSettings | None:
+        try:
+            settings = load_settings(storage=self._place.storage, given_as="option --{}")
+        except SettingsError as error:
+            self._add(Level.WRONG, "settings", str(error), "correct it; `tenuto config` lists all")
+            return None
+        sources = [one for one in dict.fromkeys(settings.sources.values()) if one != DEFAULT]
+        words = f"from {', '.join(sources)}" if sources else "all by default"
+        self._add(Level.OK, "settings", words)
+        return settings
+
+    def _examine(self, url: str, *, is_chosen: bool) -> bool:
+        """Look at the store itself; whether its contents can be looked at."""
+        try:
+            path = path_of(url)
+            found = examine(path, self._now, full=self._full)
+        except SettingsError as error:
+            level = Level.WRONG if is_chosen else Level.NOTE
+            self._add(level, "store", str(error), "a host makes it: tenuto start APP, tenuto run")
+            return False
+        except StorageError as error:
+            self._add(Level.WRONG, "store", f"{error.code}: {error}")
+            return False
+        self.store = found
+        self.findings += store_findings(found, self._now, full=self._full)
+        return found.is_readable
+
+    def _host_surroundings(self) -> Surroundings:
+        return Surroundings(
+            now=self._now,
+            has_host=True,
+            orchestrators=self._orchestrators(),
+            place=f" --url {self._place.url}",
+        )
+
+    async def _store_surroundings(self) -> Surroundings:
+        assert self.store is not None, "it was examined"
+        untaken: Counter[str] = Counter()
+        if self.store.owner is not None and self.store.waiting:
+            await asyncio.sleep(_LOOK_SECONDS)
+            still = {number for number, _ in waiting_messages(self.store.path)}
+            untaken.update(one for number, one in self.store.waiting if number in still)
+        storage = self._place.storage
+        return Surroundings(
+            now=self._now,
+            has_host=self.store.owner is not None,
+            untaken=untaken,
+            orchestrators=self._orchestrators(),
+            place="" if storage is None else f" --storage {shlex.quote(storage)}",
+        )
+
+    def _orchestrators(self) -> frozenset[str] | None:
+        return None if self._recall is None else frozenset(self._recall.orchestrators)
+
+    async def _look_through(self, place: Place, around: Surroundings) -> None:
+        try:
+            async with connected(place) as connection:
+                records = await self._going(connection)
+                if connection.storage is None:
+                    self._add(Level.OK, "host", f"{connection.where} answers")
+                for record in records:
+                    finding = await self._instance(connection, record, around)
+                    if finding is not None:
+                        self.findings.append(finding)
+                await self._letters(connection, around)
+        except TenutoError as error:
+            topic = "store" if place.url is None else "host"
+            self._add(Level.WRONG, topic, f"{error.code}: {error}")
+
+    async def _going(self, connection: Connection) -> list[InstanceRecord]:
+        query = InstanceQuery(
+            statuses=_GOING,
+            limit=_MOST_LOOKED_AT,
+            order="oldest" if connection.storage is not None else "newest",
+            payloads=False,
+        )
+        page = await connection.gateway.query(query)
+        if page.after is not None:
+            self._add(
+                Level.NOTE,
+                "instances",
+                f"more than {_MOST_LOOKED_AT:,} have not ended; the others were not looked at",
+            )
+        return page.records
+
+    async def _instance(
+        self, connection: Connection, record: InstanceRecord, around: Surroundings
+    ) -> Finding | None:
+        follower = Follower(connection.reader, record.instance_id, most=1)
+        try:
+            run = await follower.read()
+            if self._recall is not None:
+                run = await self._recall.tell(follower, connection.reader)
+        except TenutoError:  # purged meanwhile, or a history that cannot be read: looked at above
+            return None
+        return None if run.record.status.is_finished else standstill(run, around)
+
+    async def _letters(self, connection: Connection, around: Surroundings) -> None:
+        if self.store is not None:
+            count, newest = self.store.dead_letters, self.store.newest_dead_letter
+        else:
+            letters = await connection.gateway.dead_letters(_MOST_LETTERS)
+            count, newest = len(letters), letters[0].created_at if letters else None
+        self.findings.append(letters_finding(count, newest, around.place))
+
+    def _add(self, level: Level, topic: str, text: str, advice: str = "") -> None:
+        self.findings.append(Finding(level=level, topic=topic, text=text, advice=advice))
+
+
+def _sqlite_version() -> str:
+    import apsw
+
+    return apsw.sqlite_lib_version()
+
+
+def _versions() -> str:
+    return (
+        f"tenuto {version('tenuto')}, Python {platform.python_version()}, "
+        f"SQLite {_sqlite_version()}, {platform.platform()}"
+    )
+
+
+def _fewer(findings: Sequence[Finding], most: int) -> list[Finding]:
+    """All but the dullest of too many instances."""
+    about = [one for one in findings if one.instance_id is not None]
+    shown = sorted(about, key=lambda one: one.level is not Level.WRONG)[:most]
+    kept = {id(one) for one in shown}
+    return [one for one in findings if one.instance_id is None or id(one) in kept]
+
+
+# --- telling -----------------------------------------------------------------------------------
+
+_MARKS: Final = {Level.OK: "ok   ", Level.NOTE: "note ", Level.WRONG: "WRONG"}
+_COLOURS: Final = {Level.OK: "green", Level.NOTE: "yellow", Level.WRONG: "red"}
+
+
+def _say(findings: Sequence[Finding]) -> None:
+    topic = ""
+    for one in sorted(findings, key=lambda one: _topics(findings).index(one.topic)):
+        if one.topic != topic:
+            topic = one.topic
+            terminal.say(topic)
+        mark = terminal.coloured(_MARKS[one.level], _COLOURS[one.level])
+        terminal.say(f"  {mark}  {one.text}")
+        if one.advice:
+            terminal.say(f"         -> {one.advice}")
+    wrong = sum(one.level is Level.WRONG for one in findings)
+    terminal.say("")
+    terminal.say(f"{wrong} wrong" if wrong else "nothing is wrong")
+
+
+def _topics(findings: Sequence[Finding]) -> list[str]:
+    return list(dict.fromkeys(one.topic for one in findings))
+
+
+def _document(visit: _Visit, *, is_healthy: bool) -> dict[str, Any]:
+    return {
+        "healthy": is_healthy,
+        "versions": {
+            "tenuto": version("tenuto"),
+            "python": platform.python_version(),
+            "sqlite": _sqlite_version(),
+            "platform": platform.platform(),
+        },
+        "store": None if visit.store is None else _store_document(visit.store),
+        "findings": [_camel(one) for one in visit.findings],
+    }
+
+
+def _store_document(store: Examination) -> dict[str, Any]:
+    document = _camel(store)
+    document["counts"] = {status.label: count for status, count in store.counts.items()}
+    del document["waiting"]
+    return document
+
+
+def _camel(value: Struct) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.structs.asdict(value)
+    return {_camel_name(name): one for name, one in found.items()}
+
+
+def _camel_name(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(word.title() for word in others)

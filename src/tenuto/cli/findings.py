@@ -1,0 +1,167 @@
+"""What the doctor has to say: findings, each with what to do about it. Pure."""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from tenuto.cli.wording import duration, moment
+from tenuto.model.status import RuntimeStatus
+from tenuto.model.timing import MICROSECONDS
+from tenuto.storage.sqlite.examination import Examination
+
+_KIB = 1024
+_ROOM = 256 * 1024 * 1024
+_LONG_LOG = 1024 * 1024 * 1024
+LATE = 60 * MICROSECONDS
+"""What a host should have done so long ago is late."""
+
+
+class Level(StrEnum):
+    """How bad it is."""
+
+    OK = "ok"
+    NOTE = "note"
+    WRONG = "wrong"
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """One thing that was looked at.
+
+    Attributes:
+        level: How bad it is.
+        topic: What it is about: versions, settings, store, instances, dead letters.
+        text: What was found.
+        advice: What to do; empty when there is nothing to do.
+        instance_id: The instance it is about.
+    """
+
+    level: Level
+    topic: str
+    text: str
+    advice: str = ""
+    instance_id: str | None = None
+
+
+def version_finding(sqlite: str, least: tuple[int, int, int], words: str) -> Finding:
+    """Whether this SQLite is one that loses nothing."""
+    found = tuple(int(part) for part in sqlite.split("."))
+    if found < least:
+        wanted = ".".join(map(str, least))
+        return Finding(
+            level=Level.WRONG,
+            topic="versions",
+            text=f"{words}: SQLite before {wanted} can lose committed writes under load",
+            advice="pip install --upgrade apsw",
+        )
+    return Finding(level=Level.OK, topic="versions", text=words)
+
+
+def store_findings(found: Examination, now: int, *, full: bool) -> list[Finding]:
+    """What an examination says of a store."""
+    findings = [_schema(found), _soundness(found, full=full), _room(found)]
+    if not found.is_readable:
+        return findings
+    findings += [_owner(found), _counts(found, now)]
+    return findings
+
+
+def _schema(found: Examination) -> Finding:
+    if found.schema == found.known_schema:
+        return _store(Level.OK, f"{found.path}, schema {found.schema}")
+    if found.schema == 0:
+        return _store(
+            Level.WRONG,
+            f"{found.path} is not a Tenuto store",
+            "correct the storage URL; the file was left alone",
+        )
+    if found.schema > found.known_schema:
+        return _store(
+            Level.WRONG,
+            f"{found.path} has schema {found.schema}, this Tenuto knows {found.known_schema}",
+            "pip install --upgrade tenuto",
+        )
+    return _store(
+        Level.NOTE,
+        f"{found.path} has schema {found.schema}, older than {found.known_schema}",
+        "stop older hosts; the next host of this version brings it up to date",
+    )
+
+
+def _soundness(found: Examination, *, full: bool) -> Finding:
+    check = "full check" if full else "quick check; --full looks at indexes too"
+    if not found.faults:
+        return _store(Level.OK, f"sound ({check})")
+    faults = "; ".join(found.faults[:3])
+    more = len(found.faults) - 3
+    return _store(
+        Level.WRONG,
+        f"damaged: {faults}{f' and {more} more' if more > 0 else ''}",
+        "stop its host, keep a copy of the file and its -wal, restore a backup",
+    )
+
+
+def _room(found: Examination) -> Finding:
+    text = (
+        f"{size(found.size)}, log {size(found.log_size)}, {size(found.free_bytes)} free on its disk"
+    )
+    if found.free_bytes < _ROOM:
+        return _store(Level.WRONG, text, "free some space: a full disk stops every instance")
+    if found.log_size > _LONG_LOG:
+        return _store(
+            Level.NOTE,
+            text,
+            "some process reads the store for very long, so that its log cannot shrink",
+        )
+    return _store(Level.OK, text)
+
+
+def _owner(found: Examination) -> Finding:
+    if found.owner is not None:
+        return _store(Level.OK, f"owned by {found.owner}")
+    if found.was_left:
+        return _store(
+            Level.NOTE,
+            "no host runs on it, and the last one did not say goodbye (killed, or a power cut)",
+            "nothing is lost: the next host goes on where it was",
+        )
+    return _store(Level.NOTE, "no host runs on it")
+
+
+def _counts(found: Examination, now: int) -> Finding:
+    counts = [
+        f"{count:,} {RuntimeStatus(status).label}" for status, count in sorted(found.counts.items())
+    ]
+    parts = [", ".join(counts) or "no instances"]
+    if found.messages:
+        parts.append(f"{found.messages:,} messages wait")
+    if found.oldest_pending is not None:
+        parts.append(f"the oldest pending one for {duration(now - found.oldest_pending)}")
+    return _store(Level.OK, "; ".join(parts))
+
+
+def _store(level: Level, text: str, advice: str = "") -> Finding:
+    return Finding(level=level, topic="store", text=text, advice=advice)
+
+
+def letters_finding(count: int, newest: int | None, place: str) -> Finding:
+    """What there is to say of dead letters."""
+    if not count:
+        return Finding(level=Level.OK, topic="dead letters", text="none")
+    last = "" if newest is None else f", the newest of {moment(newest)}"
+    noun = "event" if count == 1 else "events"
+    return Finding(
+        level=Level.WRONG,
+        topic="dead letters",
+        text=f"{count:,} {noun} that nobody could take{last}",
+        advice=f"tenuto dead-letters list{place}",
+    )
+
+
+def size(count: int) -> str:
+    """Bytes for people."""
+    amount = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < _KIB or unit == "GiB":
+            break
+        amount /= _KIB
+    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"

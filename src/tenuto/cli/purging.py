@@ -1,0 +1,306 @@
+"""``tenuto instances purge``: delete what has ended, some hundred at a time.
+
+While a host runs it is asked to, as it holds instances in memory. Where none runs this process
+owns the store for as long as that takes, so that nothing waits for a host that may never come.
+"""
+
+import asyncio
+import os
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import click
+from msgspec import Raw, Struct, structs
+
+from tenuto.cli import terminal
+from tenuto.cli.arguments import length_of_time
+from tenuto.cli.command import FAILED
+from tenuto.cli.connection import Connection, Place, place_options, within
+from tenuto.cli.documents import encoded
+from tenuto.cli.instances import STATUSES, json_option
+from tenuto.engine.ports import (
+    CommitBatch,
+    HostIdentity,
+    InboxRow,
+    InstanceQuery,
+    Lease,
+    Storage,
+)
+from tenuto.model.codec import encode
+from tenuto.model.errors import InstanceNotFoundError, InstanceStateError, StorageUnavailableError
+from tenuto.model.ids import check_instance_id
+from tenuto.model.messages import Purge
+from tenuto.model.status import FINISHED, InstanceRecord
+from tenuto.model.timing import to_microseconds
+
+_CHUNK: Final = 200
+_AT_ONCE: Final = 16
+_PAGE: Final = 1_000
+_LOOK_SECONDS: Final = 0.05
+_PATIENCE_SECONDS: Final = 30.0
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """What is to be deleted: these ids, or whatever fits.
+
+    Attributes:
+        ids: Instances by id.
+        statuses: Labels of the statuses that fit; any when empty.
+        older_than: Ended, or last changed, so long ago.
+        force: Those too that have not ended.
+    """
+
+    ids: tuple[str, ...]
+    statuses: tuple[str, ...]
+    older_than: timedelta | None
+    force: bool
+
+    def check(self) -> None:
+        """Refuse what makes no sense."""
+        for one in self.ids:
+            check_instance_id(one)
+        fits = bool(self.statuses) or self.older_than is not None
+        if bool(self.ids) == fits:
+            raise click.UsageError("name instances by id, or by --status and --older-than")
+        going = [one for one in self.statuses if STATUSES[one] not in FINISHED]
+        if going and not self.force:
+            raise click.UsageError(
+                f"{', '.join(going)}: such instances have not ended; --force ends and deletes them"
+            )
+
+
+@click.command()
+@click.argument("instance_ids", nargs=-1)
+@click.option(
+    "--status",
+    "statuses",
+    multiple=True,
+    type=click.Choice(list(STATUSES), case_sensitive=False),
+    help="Those in this status; may be given several times.",
+)
+@click.option(
+    "--older-than",
+    callback=length_of_time,
+    metavar="30d",
+    help="Those that ended (or, with --force, last changed) so long ago.",
+)
+@click.option("--force", is_flag=True, help="Also those that have not ended; they are ended first.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@place_options
+@json_option
+def purge(
+    instance_ids: tuple[str, ...],
+    statuses: tuple[str, ...],
+    older_than: timedelta | None,
+    *,
+    force: bool,
+    yes: bool,
+    place: Place,
+    as_json: bool,
+) -> int:
+    """Delete instances with their histories.
+
+    Names them by id, or by status and age: what has ended, unless --force is given. Asks before
+    it deletes what fits a filter; where nobody can be asked, --yes is needed.
+    """
+    wanted = Wanted(
+        ids=tuple(dict.fromkeys(instance_ids)),
+        statuses=statuses,
+        older_than=older_than,
+        force=force,
+    )
+    wanted.check()
+    purged = within(place, lambda connection: _purge(connection, wanted, yes=yes))
+    if purged is None:
+        terminal.note("nothing was deleted")
+        return FAILED
+    if as_json:
+        terminal.say(encoded({"purged": purged}))
+    else:
+        terminal.say(f"purged {_counted(purged)}")
+    return 0
+
+
+async def _purge(connection: Connection, wanted: Wanted, *, yes: bool) -> int | None:
+    """Delete what is wanted; how many those were, None when somebody thought better of it."""
+    found = await _found(connection, wanted)
+    is_sure = yes or bool(wanted.ids) or not found
+    if not is_sure and not _confirmed(len(found), connection):
+        return None
+    return await _carried_out(connection, found, force=wanted.force)
+
+
+def _confirmed(count: int, connection: Connection) -> bool:
+    if not sys.stdin.isatty():
+        raise click.UsageError(
+            f"{_counted(count)} would be deleted from {connection.label} {connection.where}; "
+            "give --yes to do so"
+        )
+    question = f"Delete {_counted(count)} from {connection.label} {connection.where}?"
+    return click.confirm(question, err=True)
+
+
+def _counted(count: int) -> str:
+    return f"{count:,} instance{'' if count == 1 else 's'}"
+
+
+# --- finding -----------------------------------------------------------------------------------
+
+
+async def _found(connection: Connection, wanted: Wanted) -> list[InstanceRecord]:
+    """The instances that are meant; each id that is named must be deletable."""
+    if not wanted.ids:
+        return [one async for one in _fitting(connection, wanted)]
+    found = []
+    for one in wanted.ids:
+        record = await connection.gateway.get(one)
+        if record is None:
+            raise InstanceNotFoundError(one)
+        if not (record.status.is_finished or wanted.force):
+            raise InstanceStateError(
+                one, f"has not ended ({record.status.label}); --force ends and deletes it"
+            )
+        found.append(record)
+    return found
+
+
+async def _fitting(connection: Connection, wanted: Wanted) -> AsyncIterator[InstanceRecord]:
+    statuses = tuple(STATUSES[one] for one in wanted.statuses)
+    if not statuses and not wanted.force:
+        statuses = tuple(sorted(FINISHED))
+    before = None
+    if wanted.older_than is not None:
+        before = to_microseconds(datetime.now(UTC) - wanted.older_than)
+    query = InstanceQuery(
+        statuses=statuses or None,
+        created_to=before,
+        limit=_PAGE,
+        order="oldest" if connection.storage is not None else "newest",
+        payloads=False,
+    )
+    while True:
+        page = await connection.gateway.query(query)
+        for record in page.records:
+            last = record.completed_at or record.updated_at or record.created_at
+            if before is None or last < before:
+                yield record
+        if page.after is None:
+            return
+        query = structs.replace(query, after=page.after)
+
+
+# --- deleting ----------------------------------------------------------------------------------
+
+
+async def _carried_out(
+    connection: Connection, records: Sequence[InstanceRecord], *, force: bool
+) -> int:
+    if connection.storage is None:
+        return await _through_host(connection, records, force=force)
+    if connection.has_host():
+        return await _through_store(connection.storage, records, force=force)
+    return await _as_owner(connection.storage, records)
+
+
+async def _through_host(
+    connection: Connection, records: Sequence[InstanceRecord], *, force: bool
+) -> int:
+    purged = 0
+    for start in range(0, len(records), _AT_ONCE):
+        chunk = records[start : start + _AT_ONCE]
+        done = await asyncio.gather(
+            *(connection.gateway.purge(one.instance_id, force=force) for one in chunk)
+        )
+        purged += sum(done)
+        _tell(purged, len(records))
+    return purged
+
+
+async def _through_store(
+    storage: Storage, records: Sequence[InstanceRecord], *, force: bool
+) -> int:
+    """Ask the owner by messages, a chunk at a time, and see them gone."""
+    purged = 0
+    for start in range(0, len(records), _CHUNK):
+        chunk = records[start : start + _CHUNK]
+        await storage.append([_request(one, force=force) for one in chunk])
+        await _gone(storage, {one.instance_id: one.execution_id for one in chunk})
+        purged += len(chunk)
+        _tell(purged, len(records))
+    return purged
+
+
+def _request(record: InstanceRecord, *, force: bool) -> InboxRow:
+    name = f"client-{uuid.uuid4().hex}"
+    message = Raw(encode(Purge(message_id=name, force=force)))
+    return InboxRow(name, record.partition, record.instance_id, message)
+
+
+async def _gone(storage: Storage, executions: dict[str, str]) -> None:
+    """Wait until none of these executions is there; an id may have been taken anew meanwhile."""
+    left = list(executions)
+    last = time.monotonic() + _PATIENCE_SECONDS
+    while left:
+        still = [
+            one.instance_id
+            for one in await storage.find(left)
+            if one.execution_id == executions[one.instance_id]
+        ]
+        if len(still) < len(left):
+            last = time.monotonic() + _PATIENCE_SECONDS
+        left = still
+        if left and time.monotonic() > last:
+            raise StorageUnavailableError(
+                f"the host has not deleted {_counted(len(left))} within "
+                f"{_PATIENCE_SECONDS:.0f} s, such as {left[0]!r}; the requests stay in the store"
+            )
+        if left:
+            await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def _as_owner(storage: Storage, records: Sequence[InstanceRecord]) -> int:
+    """Delete as the owner of the store, which nobody else is."""
+    going = next((one for one in records if not one.status.is_finished), None)
+    if going is not None:
+        raise InstanceStateError(
+            going.instance_id,
+            f"has not ended ({going.status.label}); only a host can end it: start one",
+        )
+    leases = await storage.acquire(
+        HostIdentity(owner=uuid.uuid4().hex[:12], description="tenuto instances purge")
+    )
+    try:
+        for start in range(0, len(records), _CHUNK):
+            leases = [structs.replace(one, commit_number=one.commit_number + 1) for one in leases]
+            await storage.commit(_batch(leases, records[start : start + _CHUNK]))
+            _tell(min(start + _CHUNK, len(records)), len(records))
+    finally:
+        await storage.release(leases)
+    return len(records)
+
+
+def _batch(leases: list[Lease], records: Sequence[InstanceRecord]) -> CommitBatch:
+    return CommitBatch(
+        batch_id=uuid.uuid4().hex,
+        fences=leases,
+        instances=[],
+        replaced=[],
+        updates=[],
+        history=[],
+        forget=[],
+        inbox=[],
+        consumed=[],
+        purged=[one.iid for one in records],
+        dead_letters=[],
+    )
+
+
+def _tell(done: int, of: int) -> None:
+    """Progress, where a person looks and it takes long enough."""
+    if of > _CHUNK and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        sys.stderr.write(f"\r{done:,} of {of:,}{os.linesep if done == of else ''}")
+        sys.stderr.flush()

@@ -1,0 +1,48 @@
+"""Reads instances with their histories, many at once: from a store, or from whoever has one."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from tenuto.client.gateway import Gateway
+from tenuto.engine.ports import LoadedInstance, Storage
+
+_AT_ONCE: Final = 8
+
+
+class RunReader(Protocol):
+    """What is needed to draw a run."""
+
+    async def load(self, instance_ids: Sequence[str]) -> list[LoadedInstance]:
+        """These instances with the history of their current execution; unknown ids are left out."""
+
+
+class StoreReader:
+    """Reads from an open store, all of one moment."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    async def load(self, instance_ids: Sequence[str]) -> list[LoadedInstance]:
+        """See ``RunReader``."""
+        records = await self._storage.find(instance_ids)
+        return await self._storage.load_instances([record.iid for record in records])
+
+
+class GatewayReader:
+    """Reads through a gateway, one instance after the other, some at a time."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._free = asyncio.Semaphore(_AT_ONCE)
+
+    async def load(self, instance_ids: Sequence[str]) -> list[LoadedInstance]:
+        """See ``RunReader``. An instance that moves on between row and history is of no harm."""
+        found = await asyncio.gather(*(self._one(one) for one in instance_ids))
+        return [one for one in found if one is not None]
+
+    async def _one(self, instance_id: str) -> LoadedInstance | None:
+        async with self._free:
+            turns = await self._gateway.history(instance_id)
+            record = await self._gateway.get(instance_id)
+        return None if record is None else LoadedInstance(record, turns, [])

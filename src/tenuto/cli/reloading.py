@@ -1,0 +1,123 @@
+"""``tenuto start --reload``: the server in a process of its own, started anew when files change.
+
+What is in the store is not touched: the process is stopped as by SIGTERM, so that instances go on
+where they were with the new code. Looks at the Python files below the current folder and at those
+settings files that stand in it.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from tenuto.cli import terminal
+
+_PAUSE_SECONDS: Final = 0.3
+_SKIPPED: Final = {"__pycache__", "build", "dist", "node_modules", "site-packages"}
+_OTHER_FILES: Final = {"tenuto.toml", "pyproject.toml"}
+
+RELOADED: Final = "_TENUTO_RELOADED"
+"""Set in the process that a reloading server runs in."""
+
+Stamps = dict[str, tuple[int, int]]
+
+
+def serve_and_reload() -> int:
+    """Run the same command without ``--reload``, again and again; the last exit code."""
+    # The words of this very command, so that every option holds in the other process too.
+    words = [word for word in sys.argv[1:] if word != "--reload"]
+    stopping: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        stopping.append(number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        return _watch(_Process([sys.executable, "-m", "tenuto", *words]), stopping)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Process:
+    """The server's process, as it is at the moment."""
+
+    def __init__(self, command: list[str]) -> None:
+        self._command = command
+        self._end_is_said = False
+        self._process = self._begin()
+
+    def _begin(self) -> "subprocess.Popen[bytes]":
+        # A session of its own: Ctrl-C reaches this process alone, which passes it on once.
+        return subprocess.Popen(  # noqa: S603 - this very program
+            self._command,
+            env={**os.environ, RELOADED: "1"},
+            start_new_session=os.name == "posix",
+        )
+
+    def look(self) -> None:
+        """Say it when the server has ended by itself."""
+        if self._process.poll() is not None and not self._end_is_said:
+            self._end_is_said = True
+            terminal.note("the server has ended; it starts anew when a file changes")
+
+    def end(self) -> int:
+        """Stop the server as by SIGTERM; its exit code."""
+        if self._process.poll() is None:
+            self._process.terminate()
+        return self._process.wait()
+
+    def begin_anew(self) -> None:
+        """Stop it and start it."""
+        self.end()
+        self._end_is_said = False
+        self._process = self._begin()
+
+
+def _watch(process: _Process, stopping: list[int]) -> int:
+    folder = Path.cwd()
+    stamps = _stamps(folder)
+    while not stopping:
+        time.sleep(_PAUSE_SECONDS)
+        now = _stamps(folder)
+        if now != stamps:
+            terminal.note(f"{_changed(stamps, now)} changed; starting anew")
+            stamps = now
+            process.begin_anew()
+        process.look()
+    return process.end()
+
+
+def _changed(before: Stamps, now: Stamps) -> str:
+    names = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"{names[0]}{more}"
+
+
+def _stamps(folder: Path) -> Stamps:
+    """Time and size of each file that counts."""
+    return dict(_files(folder, ""))
+
+
+def _files(folder: Path, prefix: str) -> Iterator[tuple[str, tuple[int, int]]]:
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        return  # it went away
+    for entry in entries:
+        name = f"{prefix}{entry.name}"
+        if entry.is_dir(follow_symlinks=False):
+            is_environment = (Path(entry.path) / "pyvenv.cfg").exists()
+            if not entry.name.startswith(".") and entry.name not in _SKIPPED and not is_environment:
+                yield from _files(Path(entry.path), f"{name}/")
+        elif entry.name.endswith(".py") or (not prefix and entry.name in _OTHER_FILES):
+            try:
+                facts = entry.stat()
+            except OSError:
+                continue
+            yield name, (facts.st_mtime_ns, facts.st_size)

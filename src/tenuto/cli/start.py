@@ -1,0 +1,117 @@
+"""``tenuto start``: an app as a server, until it is told to stop."""
+
+import asyncio
+import os
+import sys
+import time
+from typing import Any
+
+import click
+
+from tenuto.cli import terminal
+from tenuto.cli.reloading import RELOADED, serve_and_reload
+from tenuto.cli.stopping import stop_requests
+from tenuto.host.app import App, run_on_fast_loop
+from tenuto.host.loading import load_app
+from tenuto.host.server import Server
+from tenuto.host.settings import DEFAULT, LoadedSettings, load_settings
+from tenuto.telemetry.log_setup import configure_logging
+
+
+@click.command(short_help="Serve an app: HTTP API, triggers, orchestrations.")
+@click.argument("target")
+@click.option("--storage", help="Storage URL, such as sqlite:///travel.db.")
+@click.option("--host", "address", help="Address to listen on; others than loopback need keys.")
+@click.option("--port", type=click.IntRange(0, 65_535), help="Port to listen on (7071); 0: any.")
+@click.option(
+    "--log-format", type=click.Choice(["text", "json"]), help="For people, or for machines."
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="The least important lines that are shown.",
+)
+@click.option("--reload", is_flag=True, help="Start anew when a Python file of the app changes.")
+def start(
+    target: str,
+    storage: str | None,
+    address: str | None,
+    port: int | None,
+    log_format: str | None,
+    log_level: str | None,
+    *,
+    reload: bool,
+) -> int:
+    """Serve an app until Ctrl-C or SIGTERM.
+
+    TARGET is a file or module: travel.py, pkg.module, or either with the app behind a colon.
+    Instances that a host left unfinished in the store go on. The exit code is 0 when it was
+    stopped, 1 when it lost its store, 2 when it could not start.
+    """
+    settings = load_settings(
+        storage=storage,
+        http_host=address,
+        http_port=port,
+        log_format=log_format,
+        log_level=log_level,
+        given_as="option --{}",
+    )
+    if reload:
+        return serve_and_reload()
+    began = time.perf_counter()
+    loaded = load_app(target)
+    configure_logging(settings.values.log_format, settings.values.log_level)
+    return run_on_fast_loop(_serve(loaded.app, target, settings, began))
+
+
+async def _serve(app: App, target: str, settings: LoadedSettings, began: float) -> int:
+    server = Server(app, settings=settings.values, sources=settings.sources)
+    with stop_requests(lambda: None) as stop:
+        await server.start()
+        try:
+            _introduce(server, target, settings, time.perf_counter() - began)
+            lost = asyncio.ensure_future(server.host.until_lost())
+            watched: list[asyncio.Future[Any]] = [stop, lost]
+            await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+            if lost.done():
+                raise lost.result()
+            lost.cancel()
+            _say_stopping(server)
+        finally:
+            await server.stop()
+    return 0
+
+
+def _introduce(server: Server, target: str, settings: LoadedSettings, seconds: float) -> None:
+    """What is served, and where; on standard error when the lines on it are for machines."""
+    if settings.values.log_format == "json":
+        return
+    is_default = settings.sources["storage"] == DEFAULT
+    hint = " (the default; --storage chooses another)" if is_default else ""
+    app = server.app
+    lines = [
+        f"app            {target}",
+        f"store          {settings.values.storage}{hint}",
+        f"orchestrators  {', '.join(app.orchestrators) or 'none'}",
+        f"activities     {', '.join(app.activities) or 'none'}",
+    ]
+    if RELOADED not in os.environ:
+        example = next(iter(app.orchestrators), None)
+        if example is not None:
+            path = f"/runtime/webhooks/durabletask/orchestrators/{example}"
+            lines.append(f"start one      curl -X POST {server.url}{path} -d INPUT")
+    lines.append(
+        f"listening      {server.url} (ready after {seconds * 1000:.0f} ms; Ctrl-C stops it)"
+    )
+    for line in lines:
+        terminal.say(line)
+    sys.stdout.flush()
+
+
+def _say_stopping(server: Server) -> None:
+    if running := server.host.engine.running:
+        what = "activity" if running == 1 else "activities"
+        terminal.note(
+            f"stopping; up to {server.settings.drain_seconds:g} s for {running} running {what} "
+            "(Ctrl-C again: at once)"
+        )

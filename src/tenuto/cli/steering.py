@@ -1,0 +1,242 @@
+"""``tenuto instances start|raise-event|terminate|suspend|resume|restart``.
+
+Each asks a store or a host for one thing and says what became of it. Through a store nothing is
+carried out before a host runs; that is said, and what would have to wait for a host's answer is
+refused at once when there is none (promise ``bad_input_is_refused_whole``).
+"""
+
+import sys
+from collections.abc import Awaitable, Callable
+
+import click
+import msgspec
+
+from tenuto.cli import terminal
+from tenuto.cli.arguments import json_text, tag_pairs
+from tenuto.cli.connection import Connection, Place, place_options, within
+from tenuto.cli.documents import encoded
+from tenuto.cli.instances import json_option
+from tenuto.client.client import Client
+from tenuto.engine.starts import StartRequest
+from tenuto.model.errors import InputError, InstanceStateError
+from tenuto.model.ids import check_instance_id, new_execution_id, new_instance_id
+
+reason_option = click.option("--reason", help="Why, in a few words; kept with the instance.")
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--input",
+    "text",
+    callback=json_text,
+    metavar="JSON|@FILE",
+    help="The input: JSON, or @file, or @- for standard input.",
+)
+@click.option("--id", "instance_id", help="The instance's id; a fresh one by default.")
+@click.option(
+    "--tag",
+    "tags",
+    multiple=True,
+    callback=tag_pairs,
+    metavar="KEY=VALUE",
+    help="A label; may be given several times.",
+)
+@click.option("--wait", is_flag=True, help="Watch it until it ends; the exit code tells how.")
+@place_options
+@json_option
+def start(
+    name: str,
+    text: str | None,
+    instance_id: str | None,
+    tags: dict[str, str] | None,
+    *,
+    wait: bool,
+    place: Place,
+    as_json: bool,
+) -> int:
+    """Start the orchestrator NAME.
+
+    With --wait the exit code is 0 when it completed, 1 when it failed or was terminated.
+    """
+    request = StartRequest(
+        instance_id=new_instance_id() if instance_id is None else check_instance_id(instance_id),
+        execution_id=new_execution_id(),
+        name=_named(name, "an orchestrator"),
+        input=text,
+        tags=tags,
+        is_fresh=instance_id is None,
+    )
+
+    async def begin(connection: Connection) -> int:
+        if not request.is_fresh:
+            await _refuse_taken(connection, request.instance_id)
+        await connection.gateway.start(request)
+        if wait:
+            from tenuto.cli.view import view_for
+            from tenuto.cli.watching import watch_instance
+
+            connection.say_kept("the start")
+            view = view_for(json=as_json, output=sys.stdout)
+            return await watch_instance(connection, request.instance_id, view)
+        _say_started(connection, request.instance_id, as_json=as_json)
+        return 0
+
+    return within(place, begin)
+
+
+@click.command("raise-event")
+@click.argument("instance_id")
+@click.argument("event")
+@click.option(
+    "--data",
+    callback=json_text,
+    metavar="JSON|@FILE",
+    help="The event's data: JSON, or @file, or @- for standard input.",
+)
+@place_options
+@json_option
+def raise_event(
+    instance_id: str, event: str, data: str | None, *, place: Place, as_json: bool
+) -> None:
+    """Raise the external event EVENT for an instance."""
+    check_instance_id(instance_id)
+    _named(event, "an event")
+    _ask(
+        place,
+        instance_id,
+        lambda connection: connection.gateway.raise_event(instance_id, event, data),
+        f"event {event!r}",
+        as_json=as_json,
+    )
+
+
+@click.command()
+@click.argument("instance_id")
+@reason_option
+@place_options
+@json_option
+def terminate(instance_id: str, reason: str | None, *, place: Place, as_json: bool) -> None:
+    """End an instance now; what it called goes on."""
+    check_instance_id(instance_id)
+    text = None if reason is None else msgspec.json.encode(reason).decode()
+    _ask(
+        place,
+        instance_id,
+        lambda connection: connection.gateway.terminate(instance_id, text),
+        "the request to terminate",
+        as_json=as_json,
+    )
+
+
+@click.command()
+@click.argument("instance_id")
+@reason_option
+@place_options
+@json_option
+def suspend(instance_id: str, reason: str | None, *, place: Place, as_json: bool) -> None:
+    """Pause an instance: what arrives is kept until it is resumed."""
+    check_instance_id(instance_id)
+    _ask(
+        place,
+        instance_id,
+        lambda connection: connection.gateway.suspend(instance_id, reason),
+        "the request to suspend",
+        as_json=as_json,
+    )
+
+
+@click.command()
+@click.argument("instance_id")
+@reason_option
+@place_options
+@json_option
+def resume(instance_id: str, reason: str | None, *, place: Place, as_json: bool) -> None:
+    """Let a suspended instance go on."""
+    check_instance_id(instance_id)
+    _ask(
+        place,
+        instance_id,
+        lambda connection: connection.gateway.resume(instance_id, reason),
+        "the request to resume",
+        as_json=as_json,
+    )
+
+
+@click.command()
+@click.argument("instance_id")
+@click.option(
+    "--same-id", is_flag=True, help="Under its own id, once it has ended; else under a fresh one."
+)
+@place_options
+@json_option
+def restart(instance_id: str, *, same_id: bool, place: Place, as_json: bool) -> None:
+    """Run an instance again, with the same orchestrator and input."""
+    check_instance_id(instance_id)
+
+    async def again(connection: Connection) -> None:
+        if same_id:
+            await _refuse_taken(connection, instance_id)
+        client = Client(connection.gateway)
+        handle = await client.restart(instance_id, new_instance_id=not same_id)
+        _say_started(connection, handle.instance_id, as_json=as_json)
+
+    within(place, again)
+
+
+# --- together ----------------------------------------------------------------------------------
+
+
+def _named(name: str, what: str) -> str:
+    if not name.strip():
+        raise InputError(f"{what} needs a name; got {name!r}")
+    return name
+
+
+def _ask(
+    place: Place,
+    instance_id: str,
+    request: Callable[[Connection], Awaitable[None]],
+    what: str,
+    *,
+    as_json: bool,
+) -> None:
+    async def act(connection: Connection) -> None:
+        await request(connection)
+        if as_json:
+            _say_document(connection, instance_id)
+        else:
+            terminal.say(f"{what} was handed to {connection.label} {connection.where}")
+            connection.say_kept("it")
+
+    within(place, act)
+
+
+def _say_started(connection: Connection, instance_id: str, *, as_json: bool) -> None:
+    if as_json:
+        _say_document(connection, instance_id)
+    else:
+        terminal.say(instance_id)
+        connection.say_kept("the start")
+
+
+def _say_document(connection: Connection, instance_id: str) -> None:
+    document = {
+        "instanceId": instance_id,
+        connection.label: connection.where,
+        "hostRuns": connection.has_host(),
+    }
+    terminal.say(encoded(document))
+
+
+async def _refuse_taken(connection: Connection, instance_id: str) -> None:
+    """Who must give way to a new instance does so by the hand of a host: say so before."""
+    if connection.has_host():
+        return
+    standing = await connection.gateway.get(instance_id)
+    if standing is not None and standing.status.is_finished:
+        raise InstanceStateError(
+            instance_id,
+            f"has ended ({standing.status.label}) and can be replaced only while a host runs on "
+            "this store; start one, or choose another id",
+        )

@@ -1,0 +1,273 @@
+"""The synchronous client, derived from ``client.py`` by ``tools/derive_sync_client.py``.
+
+Do not edit: change ``client.py`` and run the tool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar, TypeVarTuple, overload
+
+from tenuto.client.blocking import BlockingClient, Bridge
+from tenuto.client.client import InstanceFilter, OrchestrationHandle
+from tenuto.client.status import DeadLetterStatus, InstanceStatus
+from tenuto.engine.starts import IdReuse
+from tenuto.model.events import HistoryEvent
+from tenuto.orchestration.references import AnyOrchestrator, OrchestratorFunction
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+Ts = TypeVarTuple("Ts")
+
+
+class SyncOrchestrationHandle(Generic[T_co]):
+    """One instance, as the program that started or looked it up holds it; its methods block."""
+
+    def __init__(self, bridge: Bridge, handle: OrchestrationHandle[T_co]) -> None:
+        self._bridge = bridge
+        self._handle = handle
+        self.instance_id: str = handle.instance_id
+
+    def __repr__(self) -> str:
+        return repr(self._handle)
+
+    def result(self, *, timeout: timedelta | None = None) -> T_co:
+        """Wait until the instance has ended and return its result as the annotated type.
+
+        Waits for ``timeout`` at most; None is for as long as it takes.
+
+        Raises:
+            TimeoutError: it has not ended in that time; it goes on.
+            OrchestrationFailedError: it failed; ``OrchestrationTerminatedError``: it was ended.
+            InstanceNotFoundError: there is no such instance.
+        """
+        return self._bridge.run(self._handle.result(), timeout)
+
+    def status(self) -> InstanceStatus:
+        """The instance as last committed.
+
+        Raises:
+            InstanceNotFoundError: there is no such instance.
+        """
+        return self._bridge.run(self._handle.status())
+
+    def raise_event(self, name: str, data: object = None) -> None:
+        """See ``SyncClient.raise_event``."""
+        return self._bridge.run(self._handle.raise_event(name, data))
+
+    def terminate(self, reason: str | None = None) -> None:
+        """See ``SyncClient.terminate``."""
+        return self._bridge.run(self._handle.terminate(reason))
+
+    def suspend(self, reason: str | None = None) -> None:
+        """See ``SyncClient.suspend``."""
+        return self._bridge.run(self._handle.suspend(reason))
+
+    def resume(self, reason: str | None = None) -> None:
+        """See ``SyncClient.resume``."""
+        return self._bridge.run(self._handle.resume(reason))
+
+
+class SyncClient(BlockingClient):
+    """Starts, asks and steers instances from programs without an event loop; its methods block.
+
+    May be used from many threads. It has a thread of its own, in which an event loop does what is
+    asked for; ``close`` it, or use it in a ``with`` block.
+
+    Args:
+        client: The URL of a server, a storage URL, or a ``Client``, which stays open when this one
+            is closed.
+        directory: As for ``Client``.
+        limits: As for ``Client``.
+        key: One of the server's keys, when it has keys.
+        connection: How patient the client is with a server.
+
+    Raises:
+        SettingsError: the URL cannot be one, or there is no such store.
+        StorageError: the store cannot be used.
+        BlockingCallError: by each method, in a thread that runs an event loop, after ``close``,
+            and in a forked process.
+
+    Example:
+        ::
+
+            with SyncClient("http://127.0.0.1:7071", key=key) as client:
+                handle = client.start(book_trip, trip)
+                print(handle.result(timeout=timedelta(minutes=5)))
+    """
+
+    @overload
+    def start(
+        self,
+        orchestrator: OrchestratorFunction[*Ts, T],
+        *args: *Ts,
+        instance_id: str | None = None,
+        version: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        start_at: datetime | None = None,
+        reuse: IdReuse = IdReuse.WHEN_FINISHED,
+    ) -> SyncOrchestrationHandle[T]: ...
+
+    @overload
+    def start(
+        self,
+        orchestrator: str,
+        *args: Any,
+        instance_id: str | None = None,
+        version: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        start_at: datetime | None = None,
+        reuse: IdReuse = IdReuse.WHEN_FINISHED,
+    ) -> SyncOrchestrationHandle[Any]: ...
+
+    def start(  # type: ignore[misc]  # mypy wants *Ts here too
+        self,
+        orchestrator: Any,
+        *args: Any,
+        instance_id: str | None = None,
+        version: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        start_at: datetime | None = None,
+        reuse: IdReuse = IdReuse.WHEN_FINISHED,
+    ) -> SyncOrchestrationHandle[Any]:
+        """Start an orchestration; returns when the start is durable.
+
+        Args:
+            orchestrator: The decorated function, ``fn.options(...)``, or a registered name.
+            *args: Its arguments after the context.
+            instance_id: An id of your choice; a fresh one by default.
+            version: Marks the instance; by default that of the function.
+            tags: Labels, text to text.
+            start_at: Do not begin before this moment (aware datetime).
+            reuse: What to do when the id exists.
+
+        Raises:
+            UnknownFunctionError: no orchestrator of that name.
+            PayloadError: an argument does not fit or cannot be stored.
+            InvalidInstanceIdError, InstanceExistsError: about ``instance_id``.
+
+        Example:
+            ``handle = client.start(book_trip, trip, instance_id="trip-1")``
+        """
+        return SyncOrchestrationHandle(
+            self._bridge,
+            self._bridge.run(
+                self._client.start(
+                    orchestrator,
+                    *args,
+                    instance_id=instance_id,
+                    version=version,
+                    tags=tags,
+                    start_at=start_at,
+                    reuse=reuse,
+                )
+            ),
+        )
+
+    def handle(self, instance_id: str) -> SyncOrchestrationHandle[Any]:
+        """A handle on an instance that is already there; nothing is asked yet."""
+        return SyncOrchestrationHandle(self._bridge, self._client.handle(instance_id))
+
+    def handle_of(
+        self, instance_id: str, orchestrator: AnyOrchestrator | str
+    ) -> SyncOrchestrationHandle[Any]:
+        """The same, with the orchestrator known, so that the result has its type."""
+        return SyncOrchestrationHandle(
+            self._bridge, self._client.handle_of(instance_id, orchestrator)
+        )
+
+    def get_status(self, instance_id: str) -> InstanceStatus | None:
+        """The instance as last committed, None when there is none."""
+        return self._bridge.run(self._client.get_status(instance_id))
+
+    def wait(self, instance_id: str, *, timeout: timedelta | None = None) -> InstanceStatus:
+        """The status once the instance has ended, whichever way.
+
+        Waits for ``timeout`` at most; None is for as long as it takes.
+
+        Raises:
+            TimeoutError: it has not ended in that time; it goes on.
+            InstanceNotFoundError: there is no such instance.
+        """
+        return self._bridge.run(self._client.wait(instance_id), timeout)
+
+    def raise_event(self, instance_id: str, name: str, data: object = None) -> None:
+        """Raise an external event.
+
+        Raises:
+            InstanceNotFoundError, InstanceFinishedError: nobody can take it.
+        """
+        return self._bridge.run(self._client.raise_event(instance_id, name, data))
+
+    def terminate(self, instance_id: str, reason: str | None = None) -> None:
+        """End an instance now; activities that run get their cancellation token.
+
+        Raises:
+            InstanceNotFoundError, InstanceFinishedError: there is nothing to end.
+        """
+        return self._bridge.run(self._client.terminate(instance_id, reason))
+
+    def suspend(self, instance_id: str, reason: str | None = None) -> None:
+        """Pause an instance: what arrives is kept until it is resumed.
+
+        Raises:
+            InstanceStateError: it is suspended already.
+        """
+        return self._bridge.run(self._client.suspend(instance_id, reason))
+
+    def resume(self, instance_id: str, reason: str | None = None) -> None:
+        """Let a suspended instance go on.
+
+        Raises:
+            InstanceStateError: it is not suspended.
+        """
+        return self._bridge.run(self._client.resume(instance_id, reason))
+
+    def restart(
+        self, instance_id: str, *, new_instance_id: bool = True
+    ) -> SyncOrchestrationHandle[Any]:
+        """Run an instance again with the same name and input.
+
+        Args:
+            instance_id: The instance to repeat.
+            new_instance_id: Under a fresh id (default), or under its own, once it has ended.
+
+        Raises:
+            InstanceNotFoundError: there is none; InstanceExistsError: it is still going.
+        """
+        return SyncOrchestrationHandle(
+            self._bridge,
+            self._bridge.run(self._client.restart(instance_id, new_instance_id=new_instance_id)),
+        )
+
+    def purge(self, instance_id: str, *, force: bool = False) -> bool:
+        """Delete an instance and its history; False when there is none.
+
+        Args:
+            instance_id: What to delete.
+            force: Also when it has not ended; it is terminated first.
+
+        Raises:
+            InstanceStateError: it has not ended, and ``force`` is not set.
+        """
+        return self._bridge.run(self._client.purge(instance_id, force=force))
+
+    def query(self, which: InstanceFilter | None = None) -> Iterator[InstanceStatus]:
+        """All instances that pass the filter, newest first, read page by page."""
+        return self._bridge.iterate(self._client.query(which))
+
+    def dead_letters(self, limit: int = 100) -> list[DeadLetterStatus]:
+        """Events that nobody could take, newest first, with the reason.
+
+        Args:
+            limit: At most so many.
+
+        Example:
+            ``for letter in client.dead_letters(): print(letter.reason)``
+        """
+        return self._bridge.run(self._client.dead_letters(limit))
+
+    def history(self, instance_id: str) -> list[HistoryEvent]:
+        """The events of the current execution, oldest first; empty when there is no instance."""
+        return self._bridge.run(self._client.history(instance_id))

@@ -1,0 +1,144 @@
+"""What travels between a client and a server's ``/admin`` routes. Pure data.
+
+Owned by both ends: the server reads and writes these shapes, ``HttpGateway`` writes and reads
+them. Payloads are JSON inside JSON, kept to the letter.
+"""
+
+from typing import Final
+
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from tenuto.engine.ports import DeadLetter
+from tenuto.engine.starts import IdReuse
+
+ADMIN: Final = "/admin"
+LONGEST_WAIT_SECONDS: Final = 60
+"""The longest time for which one request may ask the server to wait."""
+MOST_ROWS: Final = 1_000
+"""The most rows that one answer holds."""
+
+
+class _Body(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    rename="camel",
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+):
+    """Fields in camelCase, as everywhere over HTTP; one that is not known is refused."""
+
+
+class StartBody(_Body, frozen=True, kw_only=True):
+    """A start as asked for over HTTP.
+
+    Attributes:
+        name: The orchestrator.
+        input: Its input, any JSON.
+        instance_id: An id of the caller's choice; the server makes one up by default.
+        execution_id: 32 hexadecimal digits of the caller's choice; the same start sent again with
+            the same one is the same start.
+        version: Marks the instance; by default the function's version.
+        tags: Labels.
+        scheduled_at: Do not begin before this moment, in microseconds since 1970 UTC.
+        reuse: What to do when the id exists.
+    """
+
+    name: str
+    input: Raw | UnsetType = UNSET
+    instance_id: str | None = None
+    execution_id: str | None = None
+    version: str | None = None
+    tags: dict[str, str] | None = None
+    scheduled_at: int | None = None
+    reuse: IdReuse = IdReuse.WHEN_FINISHED
+
+
+class StartedBody(_Body, frozen=True, kw_only=True):
+    """The answer to a start.
+
+    Attributes:
+        instance_id: What was started.
+    """
+
+    instance_id: str
+
+
+class EventBody(_Body, frozen=True, kw_only=True):
+    """An external event.
+
+    Attributes:
+        name: Its name; names ignore case.
+        input: Its data, any JSON.
+    """
+
+    name: str
+    input: Raw | UnsetType = UNSET
+
+
+class ReasonBody(_Body, frozen=True, kw_only=True):
+    """Why an instance is steered.
+
+    Attributes:
+        reason: For people; kept in history.
+    """
+
+    reason: str | None = None
+
+
+class DeadLetterBody(_Body, frozen=True, kw_only=True):
+    """A message that nobody could take.
+
+    Attributes:
+        message_id: Its id.
+        instance_id: Whom it was for.
+        reason: Why it could not be delivered.
+        created_at: When it was given up, in microseconds since 1970 UTC.
+        message: The message as it is stored.
+    """
+
+    message_id: str
+    instance_id: str
+    reason: str
+    created_at: int
+    message: Raw
+
+    @classmethod
+    def of(cls, letter: DeadLetter) -> "DeadLetterBody":
+        """The body for a stored dead letter."""
+        return cls(
+            message_id=letter.message_id,
+            instance_id=letter.instance_id,
+            reason=letter.reason,
+            created_at=letter.created_at,
+            message=letter.message,
+        )
+
+    @property
+    def letter(self) -> DeadLetter:
+        """The dead letter as it is stored."""
+        return DeadLetter(
+            self.message_id, self.instance_id, self.reason, self.created_at, self.message
+        )
+
+
+class ErrorBody(Struct, frozen=True):
+    """An error in an answer; there are further fields, for other readers.
+
+    Attributes:
+        code: ``TN-`` and four digits.
+        message: What happened, where, and what to do next.
+    """
+
+    code: str
+    message: str
+
+
+def raw_of(text: str | None) -> Raw | UnsetType:
+    """JSON text as part of a body."""
+    return UNSET if text is None else Raw(text.encode())
+
+
+def text_of(raw: Raw | UnsetType) -> str | None:
+    """JSON text as it stood in a body."""
+    return None if isinstance(raw, UnsetType) else bytes(raw).decode()

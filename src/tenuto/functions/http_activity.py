@@ -1,0 +1,293 @@
+"""The reserved activity behind ``ctx.call_http``: one request, from first byte to last.
+
+Owns the HTTP client of the host (made when it is first needed), redirects, token sources, and which
+headers may go to which server: what is secret goes only to the server that the caller meant. Never
+writes a token into history, and never lets a body grow past the limit of a payload.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from tenuto.engine.ports import Clock
+from tenuto.functions.activity_context import ActivityContext
+from tenuto.functions.outbound import OutboundPolicy, OutboundSettings
+from tenuto.functions.registry import TokenSource
+from tenuto.model.errors import HttpCallError, UnknownFunctionError
+from tenuto.model.http_call import (
+    MANAGED_IDENTITY,
+    HttpAnswer,
+    HttpRequest,
+    ManagedIdentity,
+    ManagedIdentityTokenSource,
+)
+from tenuto.model.limits import limit_error
+from tenuto.model.timing import MICROSECONDS
+
+if TYPE_CHECKING:
+    import httpx2
+
+T = TypeVar("T")
+
+MAX_REDIRECTS: Final = 10
+
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_KEEPING_THE_METHOD: Final = frozenset({307, 308})
+_FOR_THE_SERVER_THAT_WAS_MEANT: Final = frozenset(
+    {"authorization", "cookie", "host", "proxy-authorization", "x-functions-key"}
+)
+_BODY_HEADERS: Final = frozenset({"content-type", "content-length", "content-encoding"})
+_PORTS: Final = {"http": 80, "https": 443}
+
+
+class HttpActivity:
+    """Makes requests for the orchestrations of a host.
+
+    Args:
+        token_sources: The functions that give tokens, by name.
+        clock: Measures the time that a request takes.
+        settings: Where requests may go, and how long one may take.
+        payload_bytes: Longest body of an answer.
+    """
+
+    def __init__(
+        self,
+        token_sources: Mapping[str, TokenSource],
+        clock: Clock,
+        settings: OutboundSettings,
+        payload_bytes: int,
+    ) -> None:
+        self._token_sources = token_sources
+        self._clock = clock
+        self._timeout_seconds = settings.timeout_seconds
+        self._policy = OutboundPolicy(settings)
+        self._payload_bytes = payload_bytes
+        self._client: httpx2.AsyncClient | None = None
+
+    async def run(self, context: ActivityContext, request: HttpRequest) -> HttpAnswer:
+        """Make the request, redirects included.
+
+        Raises:
+            ConnectionError: there is no answer.
+            HttpCallError: the request cannot be made, its token source is not registered, or the
+                answer is not text.
+            LimitError: the answer is too long.
+            OutboundRefusedError: the address may not be called.
+            TimeoutError: it took too long.
+        """
+        what = f"{request.method} {request.url}"
+        work = asyncio.ensure_future(self._answered(request, what))
+        return await _within(
+            work, context, self._clock, self._timeout_seconds, f"no answer to {what}"
+        )
+
+    async def stop(self) -> None:
+        """Close the connections."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    # --- requests ---------------------------------------------------------------------------------
+
+    async def _answered(self, request: HttpRequest, what: str) -> HttpAnswer:
+        import httpx2  # noqa: PLC0415 - only apps that call over HTTP need it
+
+        try:
+            return await self._send(request)
+        except (httpx2.LocalProtocolError, httpx2.UnsupportedProtocol) as error:
+            raise HttpCallError(f"{what} cannot be sent: {error}") from error
+        except (httpx2.HTTPError, OSError) as error:
+            # What the client says does not name the address.
+            raise ConnectionError(f"{what}: {str(error) or type(error).__name__}") from error
+
+    async def _send(self, request: HttpRequest) -> HttpAnswer:
+        import httpx2  # noqa: PLC0415 - as above
+
+        try:
+            url = httpx2.URL(request.base or "").join(request.url)
+            origin = httpx2.URL(request.origin) if request.origin else url
+        except (httpx2.InvalidURL, ValueError) as error:
+            raise HttpCallError(f"{request.url!r} is not an address: {error}") from None
+        headers = [(name, value) for name, all_ in request.headers.items() for value in all_]
+        if request.token_source is not None:
+            token = await self._token(request)
+            headers = [one for one in headers if one[0].lower() != "authorization"]
+            headers.append(("Authorization", f"Bearer {token}"))
+        method, content = request.method, request.content
+        for _ in range(MAX_REDIRECTS + 1):
+            response = await self._exchange(method, url, content, _fit_for(url, origin, headers))
+            try:
+                location = response.headers.get("location")
+                if response.status_code not in _REDIRECTS or not location:
+                    return await self._answer(response, url)
+            finally:
+                await response.aclose()
+            if response.status_code not in _KEEPING_THE_METHOD and method not in {"GET", "HEAD"}:
+                method, content = "GET", None
+                headers = [one for one in headers if one[0].lower() not in _BODY_HEADERS]
+            try:
+                url = url.join(location)
+            except (httpx2.InvalidURL, ValueError) as error:
+                raise HttpCallError(f"{url} redirects to {location!r}: {error}") from None
+        raise HttpCallError(
+            f"{request.method} {request.url} was redirected more than {MAX_REDIRECTS} times"
+        )
+
+    async def _exchange(
+        self, method: str, url: "httpx2.URL", content: str | None, headers: list[tuple[str, str]]
+    ) -> "httpx2.Response":
+        """One request and the head of its answer, to an address that is allowed."""
+        import httpx2  # noqa: PLC0415 - as above
+
+        if url.scheme not in _PORTS or not url.host:
+            raise HttpCallError(f"{url} is no address of http or https")
+        client = self._open_client()
+        if not self._policy.is_checking:
+            request = client.build_request(method, url, content=content, headers=headers)
+            return await client.send(request, stream=True)
+        port = url.port or _PORTS[url.scheme]
+        # The name stands in the Host header and in the certificate; the connection goes to what
+        # was checked.
+        if not any(name.lower() == "host" for name, _ in headers):
+            headers = [*headers, ("Host", url.netloc.decode("ascii"))]
+        failure: httpx2.ConnectError | None = None
+        for address in await self._policy.addresses(url.host, port):
+            request = client.build_request(
+                method,
+                url.copy_with(host=address),
+                content=content,
+                headers=headers,
+                extensions={"sni_hostname": url.host},
+            )
+            try:
+                return await client.send(request, stream=True)
+            except httpx2.ConnectError as error:
+                failure = error
+        assert failure is not None
+        raise failure
+
+    async def _answer(self, response: "httpx2.Response", url: "httpx2.URL") -> HttpAnswer:
+        body = bytearray()
+        async for part in response.aiter_bytes():
+            body += part
+            if len(body) > self._payload_bytes:
+                raise limit_error(
+                    "payload_bytes", self._payload_bytes, f"the answer of {url} is longer"
+                )
+        headers: dict[str, list[str]] = {}
+        for name, value in response.headers.multi_items():
+            headers.setdefault(name.lower(), []).append(value)
+        return HttpAnswer(
+            response.status_code, headers, _text(bytes(body), response, url), str(url)
+        )
+
+    def _open_client(self) -> "httpx2.AsyncClient":
+        if self._client is None:
+            from importlib.metadata import version  # noqa: PLC0415 - as above
+
+            import httpx2  # noqa: PLC0415 - as above
+
+            checking = self._policy.is_checking
+            self._client = httpx2.AsyncClient(
+                headers={"User-Agent": f"tenuto/{version('tenuto')}"},
+                timeout=None,  # ours covers the whole request, by our clock
+                follow_redirects=False,
+                # A proxy would resolve names itself; a connection that was opened for one name must
+                # not serve another one at the same address.
+                trust_env=not checking,
+                limits=httpx2.Limits(max_keepalive_connections=0 if checking else 20),
+            )
+        return self._client
+
+    # --- tokens -----------------------------------------------------------------------------------
+
+    async def _token(self, request: HttpRequest) -> str:
+        wanted = request.token_source
+        arguments: tuple[ManagedIdentityTokenSource, ...] = ()
+        if isinstance(wanted, ManagedIdentity):
+            name = MANAGED_IDENTITY
+            options = wanted.options
+            arguments = (
+                ManagedIdentityTokenSource(
+                    wanted.resource,
+                    None if options is None else options.authorityhost,
+                    None if options is None else options.tenantid,
+                ),
+            )
+        else:
+            assert wanted is not None
+            name = wanted.name
+        source = self._token_sources.get(name)
+        if source is None:
+            error = UnknownFunctionError("token source", name, self._token_sources)
+            raise HttpCallError(f"{error}; register it with @app.token_source")
+        if inspect.iscoroutinefunction(source):
+            token: object = await source(*arguments)
+        else:
+            token = await asyncio.to_thread(source, *arguments)  # it may block
+        if not isinstance(token, str) or not token:
+            # Not shown: it may be a secret all the same.
+            raise HttpCallError(
+                f"token source {name!r} must return a non-empty str, got {type(token).__name__}"
+            )
+        return token
+
+
+async def _within(
+    work: "asyncio.Future[T]",
+    context: ActivityContext,
+    clock: Clock,
+    seconds: float,
+    what: str,
+) -> T:
+    """The result of some work, unless it takes too long or nobody wants it any more."""
+    expired: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    due = clock.now() + int(seconds * MICROSECONDS)
+    timer = clock.call_at(due, partial(expired.set_result, None))
+    unwanted = asyncio.ensure_future(context.cancellation.wait())
+    try:
+        ends: set[asyncio.Future[Any]] = {work, expired, unwanted}
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            return work.result()
+        context.cancellation.raise_if_requested()
+        raise TimeoutError(f"{what} within {seconds:g} s (setting outbound.timeout_seconds)")
+    finally:
+        timer.cancel()
+        work.cancel()
+        unwanted.cancel()
+        await asyncio.gather(work, unwanted, return_exceptions=True)
+
+
+def _fit_for(
+    url: "httpx2.URL", origin: "httpx2.URL", headers: list[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """The headers that may go to this address: secrets only to the server that was meant."""
+    if _is_meant(url, origin):
+        return headers
+    return [one for one in headers if one[0].lower() not in _FOR_THE_SERVER_THAT_WAS_MEANT]
+
+
+def _is_meant(url: "httpx2.URL", origin: "httpx2.URL") -> bool:
+    if url.host != origin.host:
+        return False
+    here, there = _way(url), _way(origin)
+    return here == there or (there == ("http", 80) and here == ("https", 443))
+
+
+def _way(url: "httpx2.URL") -> tuple[str, int | None]:
+    return url.scheme, url.port or _PORTS.get(url.scheme)
+
+
+def _text(body: bytes, response: "httpx2.Response", url: "httpx2.URL") -> str | None:
+    if not body:
+        return None
+    try:
+        return body.decode(response.charset_encoding or "utf-8")
+    except (UnicodeDecodeError, LookupError):
+        kind = response.headers.get("content-type", "no content type")
+        raise HttpCallError(
+            f"the answer of {url} ({kind}) is not text; fetch binary data in an activity of yours"
+        ) from None

@@ -1,0 +1,155 @@
+"""What host and worker process say to each other, and how it travels.
+
+Messages are msgpack, each behind its length (4 bytes, the highest first), over a socket pair.
+Nothing is pickled: a worker gets names and JSON text, and answers with JSON text or a failure.
+"""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable
+from typing import Final, Generic, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+
+from tenuto.engine.ports import ActivityWork
+from tenuto.functions.locating import Place
+from tenuto.model.events import TaskCompleted, TaskFailed
+
+_LENGTH_BYTES: Final = 4
+_READ_BYTES: Final = 65_536
+
+
+class Setup(Struct, frozen=True, array_like=True, tag=1):
+    """The first message: how the worker resembles the host.
+
+    Attributes:
+        argv: The host's command line.
+        log_levels: Levels of the loggers that have one of their own; the root's under ``""``.
+        log_disabled: What ``logging.disable`` was given.
+    """
+
+    argv: list[str]
+    log_levels: dict[str, int]
+    log_disabled: int
+
+
+class Run(Struct, frozen=True, array_like=True, tag=2):
+    """Run an attempt; the worker answers ``Began`` and ``Ended``."""
+
+    number: int
+    place: Place
+    work: ActivityWork
+    payload_bytes: int
+
+
+class Cancel(Struct, frozen=True, array_like=True, tag=3):
+    """Turn the token of that attempt on."""
+
+    number: int
+
+
+class Began(Struct, frozen=True, array_like=True, tag=1):
+    """The function is imported and is now called."""
+
+
+class Ended(Struct, frozen=True, array_like=True, tag=2):
+    """The attempt is over."""
+
+    event: TaskCompleted | TaskFailed
+
+
+class Log(Struct, frozen=True, array_like=True, tag=3):
+    """A log record, its text already formatted; ``extra`` are the attributes that were added."""
+
+    name: str
+    level: int
+    text: str
+    created: float
+    path: str
+    line: int
+    function: str | None
+    thread: str
+    exception: str | None
+    stack: str | None
+    extra: dict[str, Raw]
+
+
+ToWorker: TypeAlias = Setup | Run | Cancel
+ToHost: TypeAlias = Began | Ended | Log
+M = TypeVar("M")
+
+
+class Channel(Generic[M]):
+    """One end of the line.
+
+    Args:
+        end: A connected socket. With a timeout, ``while_waiting`` is called whenever it passes.
+        incoming: The type of the messages that come in.
+        while_waiting: May raise to give up.
+    """
+
+    def __init__(
+        self,
+        end: socket.socket,
+        incoming: type[M],
+        while_waiting: Callable[[], None] | None = None,
+    ) -> None:
+        self._end = end
+        self._decode: Callable[[bytes], M] = msgspec.msgpack.Decoder(incoming).decode
+        self._while_waiting = while_waiting
+        self._sending = threading.Lock()
+        self._received = bytearray()
+
+    def send(self, message: ToWorker | ToHost) -> None:
+        """Send a message; from any thread.
+
+        Raises:
+            OSError: the other end is gone.
+        """
+        body = msgspec.msgpack.encode(message)
+        left = memoryview(len(body).to_bytes(_LENGTH_BYTES, "big") + body)
+        with self._sending:
+            while left:
+                try:
+                    left = left[self._end.send(left) :]
+                except TimeoutError:
+                    self._wait()
+
+    def receive(self) -> M | None:
+        """The next message; None when the other end is gone."""
+        try:
+            if not self._fill(_LENGTH_BYTES):
+                return None
+            end = _LENGTH_BYTES + int.from_bytes(self._received[:_LENGTH_BYTES], "big")
+            if not self._fill(end):
+                return None
+        except OSError:
+            return None
+        body = bytes(self._received[_LENGTH_BYTES:end])
+        del self._received[:end]
+        return self._decode(body)
+
+    def close(self) -> None:
+        """Close this end; whoever waits at either end finds the other one gone."""
+        with contextlib.suppress(OSError):  # the other end went first
+            self._end.shutdown(socket.SHUT_RDWR)
+        self._end.close()
+
+    def _fill(self, size: int) -> bool:
+        """Receive until there are so many bytes; False when they do not come any more."""
+        while len(self._received) < size:
+            try:
+                part = self._end.recv(_READ_BYTES)
+            except TimeoutError:
+                self._wait()
+                continue
+            if not part:
+                return False
+            self._received += part
+        return True
+
+    def _wait(self) -> None:
+        if self._while_waiting is not None:
+            self._while_waiting()

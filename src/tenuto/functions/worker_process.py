@@ -1,0 +1,234 @@
+"""The program of a worker process: runs activities with ``cpu_bound=True``, one at a time.
+
+It starts fresh (no fork), imports functions by module and name, and ends when its host is gone,
+also in the middle of a computation. A signal that goes to the whole service does not end it: the
+host decides when its workers go. Standard output and standard error are the host's.
+"""
+
+import logging
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from typing import Final, NoReturn
+
+import msgspec
+from msgspec import Raw
+from msgspec.structs import replace
+
+from tenuto.engine.ports import ActivityWork, TimerHandle
+from tenuto.functions.attempt import Attempt, Lane
+from tenuto.functions.locating import Place, import_from
+from tenuto.functions.registry import FunctionRegistry
+from tenuto.functions.worker_messages import (
+    Began,
+    Cancel,
+    Channel,
+    Ended,
+    Log,
+    Run,
+    Setup,
+    ToWorker,
+)
+from tenuto.model.events import TaskCompleted, TaskFailed
+from tenuto.model.failure import failure_of, storable_text
+from tenuto.orchestration.references import ActivityFunction, AnyActivity
+
+_PATIENCE_SECONDS: Final = 5.0
+"""How long an idle worker without a host may take to end: threads of users may hold it up."""
+
+
+class Worker:
+    """Takes work from the host, one attempt after the other.
+
+    Args:
+        end: This end of the line to the host.
+    """
+
+    def __init__(self, end: socket.socket) -> None:
+        self._channel: Channel[ToWorker] = Channel(end, ToWorker)  # type: ignore[arg-type]  # a union
+        self._queue: queue.SimpleQueue[Setup | Run | None] = queue.SimpleQueue()
+        self._references: dict[Place, AnyActivity] = {}
+        self._work: ActivityWork | None = None
+        self._attempt: Attempt | None = None
+        self._number = 0
+        self._canceled = 0
+
+    def serve(self) -> None:
+        """Work until the host is gone."""
+        threading.Thread(target=self._listen, name="tenuto-worker", daemon=True).start()
+        while (message := self._queue.get()) is not None:
+            if isinstance(message, Setup):
+                self._set_up(message)
+            else:
+                self._run(message)
+
+    # --- in a thread of its own -------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        while (message := self._channel.receive()) is not None:
+            if isinstance(message, Cancel):
+                self._cancel(message.number)
+            else:
+                self._queue.put(message)
+        if self._work is not None:
+            os._exit(1)  # nobody wants the result any more
+        self._queue.put(None)
+        threading.Event().wait(_PATIENCE_SECONDS)
+        os._exit(1)
+
+    def _cancel(self, number: int) -> None:
+        # The attempt may be about to begin: that looks at the two in the other order.
+        self._canceled = number
+        attempt = self._attempt
+        if attempt is not None and self._number == number:
+            attempt.request_cancel()
+
+    # --- in the main thread -----------------------------------------------------------------------
+
+    def _set_up(self, message: Setup) -> None:
+        sys.argv[:] = message.argv
+        root = logging.getLogger()
+        root.addHandler(_HostHandler(self._channel.send, self._facts))
+        for name, level in message.log_levels.items():
+            logging.getLogger(name or None).setLevel(level)
+        logging.disable(message.log_disabled)
+
+    def _facts(self) -> dict[str, object]:
+        """What each log record of an attempt carries."""
+        work = self._work
+        if work is None:
+            return {}
+        return {
+            "instance_id": work.instance_id,
+            "activity": work.name,
+            "attempt": work.attempt,
+        }
+
+    def _run(self, message: Run) -> None:
+        self._work = message.work
+        event = self._outcome(message)
+        _flush()
+        self._attempt = None
+        self._work = None
+        self._channel.send(Ended(event))
+
+    def _outcome(self, message: Run) -> TaskCompleted | TaskFailed:
+        work = message.work
+        try:
+            reference = self._reference(message.place)
+        except BaseException as error:  # noqa: BLE001 - a module of users may raise anything
+            failure = replace(failure_of(error), is_non_retriable=True)
+            return TaskFailed(work.task_id, failure)
+        attempt = Attempt(Lane(reference, _NoClock(), message.payload_bytes), work)
+        self._number, self._attempt = message.number, attempt
+        if self._canceled == message.number:
+            attempt.request_cancel()
+        self._channel.send(Began())
+        attempt.run()
+        assert attempt.event is not None
+        return attempt.event
+
+    def _reference(self, place: Place) -> AnyActivity:
+        known = self._references.get(place)
+        if known is None:
+            found = import_from(place)
+            if not isinstance(found, ActivityFunction):
+                # Registered without a decorator; another process does not know under which name.
+                found = FunctionRegistry().activity(found)  # type: ignore[call-overload]
+            known = self._references[place] = found
+        return known
+
+
+class _NoClock:
+    """Time is measured by the host."""
+
+    def now(self) -> int:
+        return 0
+
+    def call_at(self, when: int, callback: Callable[[], None]) -> TimerHandle:
+        raise NotImplementedError
+
+
+class _HostHandler(logging.Handler):
+    """Sends log records to the host."""
+
+    def __init__(self, send: Callable[[Log], None], facts: Callable[[], dict[str, object]]) -> None:
+        super().__init__()
+        self._send = send
+        self._facts = facts
+        self._plain = logging.Formatter()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send it; whoever logs must not fail because of that."""
+        try:
+            self._send(self._message(record))
+        except OSError:  # the host is gone, and this process is about to be
+            pass
+        except Exception:  # noqa: BLE001 - what was logged may fail in any way
+            self.handleError(record)
+
+    def _message(self, record: logging.LogRecord) -> Log:
+        exception = record.exc_text
+        if record.exc_info and not exception:
+            exception = self._plain.formatException(record.exc_info)
+        extra = {**self._facts(), **vars(record)}
+        return Log(
+            name=record.name,
+            level=record.levelno,
+            text=storable_text(record.getMessage()),
+            created=record.created,
+            path=record.pathname,
+            line=record.lineno,
+            function=record.funcName,
+            thread=record.threadName or "",
+            exception=exception and storable_text(exception),
+            stack=record.stack_info and storable_text(record.stack_info),
+            extra={name: _raw(value) for name, value in extra.items() if name not in _STANDARD},
+        )
+
+
+_STANDARD: Final = {*vars(logging.LogRecord("", 0, "", 0, "", (), None)), "message", "asctime"}
+
+
+def _raw(value: object) -> Raw:
+    try:
+        return Raw(msgspec.msgpack.encode(value))
+    except Exception:  # noqa: BLE001 - values of users may fail in any way
+        return Raw(msgspec.msgpack.encode(storable_text(repr(value))))
+
+
+def _flush() -> None:
+    """Show what was printed, before the host tells of the result."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):  # none, or closed
+            continue
+
+
+def _no_breakpoint(*_args: object, **_options: object) -> NoReturn:
+    raise RuntimeError(
+        "breakpoint() in a worker process, which has no terminal; "
+        "leave cpu_bound=True out while you debug this activity"
+    )
+
+
+def _stay(_number: int, _frame: object) -> None:
+    """A signal to the whole service; unlike one that is ignored, processes started here get it."""
+
+
+def main(end: socket.socket | int) -> None:
+    """Be a worker process.
+
+    Args:
+        end: Its end of the line to the host, or the descriptor of that.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stay)
+    if sys.breakpointhook is sys.__breakpointhook__ and "PYTHONBREAKPOINT" not in os.environ:
+        sys.breakpointhook = _no_breakpoint
+    Worker(socket.socket(fileno=end) if isinstance(end, int) else end).serve()

@@ -1,0 +1,98 @@
+"""A host and the web application over it, without a socket: what servers and other apps pass on to."""
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Final
+
+import msgspec
+
+from tenuto.engine.ports import Clock, Observer
+from tenuto.host.app import App
+from tenuto.host.host import Host
+from tenuto.host.settings import Settings
+from tenuto.http.application import Application, Served
+from tenuto.http.observation import Metrics
+from tenuto.telemetry.log_observer import LogObserver
+from tenuto.telemetry.metrics import CONTENT_TYPE, MetricsObserver
+
+_VERSION: Final = version("tenuto")
+
+
+class ServedApp:
+    """An app's host with its web application.
+
+    Args:
+        app: The functions.
+        settings: Of the host, and of what the application lets in.
+        clock: Where time comes from; tests give a virtual one.
+        observer: Who is told what happens; by default Python's logging.
+        sources: Where each setting came from, for people who ask.
+        prefix: The path under which another app serves it.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        settings: Settings,
+        *,
+        clock: Clock | None,
+        observer: Observer | None,
+        sources: Mapping[str, str],
+        prefix: str = "",
+    ) -> None:
+        self._app = app
+        self._settings = settings
+        self._sources = sources
+        self._prefix = prefix
+        self._metrics = MetricsObserver(observer or LogObserver(), version=_VERSION)
+        self.host: Host = Host(app, settings=settings, clock=clock, observer=self._metrics)
+        self.application: Application | None = None
+
+    async def start(self) -> Application:
+        """Start the host, then what is mounted beside its functions.
+
+        Raises:
+            SettingsError: a key is for a function that the app has not.
+            AppLoadError: a mounted app refuses to start.
+            StorageOwnedError: another host runs on this store.
+            StorageError: the store cannot be used, with the reason.
+        """
+        await self.host.start()
+        try:
+            self._metrics.watch(self.host.engine)
+            application = Application(
+                Served(
+                    client=self.host.client,
+                    registry=self._app,
+                    engine=self.host.engine,
+                    settings=self._settings.http,
+                    version=_VERSION,
+                    triggers=self._app.http_triggers,
+                    mounts=self._app.mounts,
+                    prefix=self._prefix,
+                    metrics=Metrics(self._metrics.render, CONTENT_TYPE),
+                    storage=self._settings.storage,
+                    configuration=msgspec.to_builtins(self._settings),
+                    sources=self._sources,
+                )
+            )
+            await application.start()
+        except BaseException:
+            await self.host.stop()
+            raise
+        self.application = application
+        return application
+
+    def close(self) -> None:
+        """End what does not end by itself, so that nobody waits for it."""
+        if self.application is not None:
+            self.application.close()
+
+    async def stop(self) -> None:
+        """Stop what is mounted, then the host."""
+        application, self.application = self.application, None
+        try:
+            if application is not None:
+                await application.stop()
+        finally:
+            await self.host.stop()

@@ -1,0 +1,105 @@
+"""A host that also answers HTTP: what ``tenuto start`` runs."""
+
+from collections.abc import Mapping
+from typing import Self
+
+from tenuto.engine.ports import Clock, Observer
+from tenuto.host.app import App
+from tenuto.host.host import Host
+from tenuto.host.served_app import ServedApp
+from tenuto.host.settings import Settings
+from tenuto.http.routing import Route
+from tenuto.http.server import HttpServer, listen
+from tenuto.model.errors import SettingsError
+
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class Server:
+    """An app's host with its HTTP server, in this process.
+
+    Args:
+        app: The functions.
+        settings: Of the host; ``settings.http`` says where the server listens.
+        clock: Where time comes from; tests give a virtual one.
+        observer: Who is told what happens; by default Python's logging.
+        sources: Where each setting came from, for people who ask the server.
+
+    Example:
+        ::
+
+            async with Server(app) as server:
+                print(server.url)
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        settings: Settings | None = None,
+        clock: Clock | None = None,
+        observer: Observer | None = None,
+        sources: Mapping[str, str] | None = None,
+    ) -> None:
+        self.app = app
+        self.settings: Settings = settings or Settings()
+        self._served = ServedApp(
+            app, self.settings, clock=clock, observer=observer, sources=sources or {}
+        )
+        self.host: Host = self._served.host
+        self._http: HttpServer | None = None
+        self._port: int | None = None
+
+    @property
+    def routes(self) -> list[Route]:
+        """What is served besides the app's own functions; empty until the server has started."""
+        application = self._served.application
+        return [] if application is None else application.routes.all
+
+    @property
+    def url(self) -> str:
+        """Where the server listens."""
+        http = self.settings.http
+        port = http.port if self._port is None else self._port
+        name = f"[{http.host}]" if ":" in http.host else http.host
+        return f"http://{name}:{port}"
+
+    async def start(self) -> None:
+        """Start the host, then listen.
+
+        Raises:
+            SettingsError: the port is taken, or keys are missing where others can reach it.
+            StorageOwnedError: another host runs on this store.
+            StorageError: the store cannot be used, with the reason.
+        """
+        http = self.settings.http
+        if http.host not in _LOOPBACK and not http.keys:
+            raise SettingsError(
+                f"http.host {http.host} can be reached from other machines, so the server needs "
+                "keys: set http.keys, or listen on 127.0.0.1"
+            )
+        listening = listen(http)  # before anything is made
+        self._port = listening.getsockname()[1]
+        self.host.webhook_base = http.base_url or self.url
+        try:
+            self._http = HttpServer(await self._served.start(), listening, http)
+            await self._http.start()
+        except BaseException:
+            listening.close()
+            await self._served.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Take no more requests, then stop the host."""
+        server, self._http = self._http, None
+        self._served.close()
+        if server is not None:
+            await server.stop()
+        await self._served.stop()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.stop()

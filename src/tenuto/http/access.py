@@ -1,0 +1,118 @@
+"""Keys and links: who may do what.
+
+Compares in constant time and never says which part of a key was wrong.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from typing import Final
+
+from tenuto.http.errors import ForbiddenError, UnauthorizedError
+from tenuto.http.options import HttpSettings, Role
+from tenuto.http.routing import Call
+from tenuto.http.tokens import Opens, Token, Tokens
+
+_ROLES: Final = {Opens.READ: Role.READ, Opens.OPERATE: Role.OPERATE, Opens.PURGE: Role.ADMIN}
+_SECOND: Final = 1_000_000
+
+
+class Access:
+    """Checks the key of each request, and makes what opens the links in its answer.
+
+    Args:
+        settings: The keys, and how long links live.
+        now: The time, in microseconds since 1970 UTC.
+    """
+
+    def __init__(self, settings: HttpSettings, now: Callable[[], int]) -> None:
+        self._is_open = not settings.keys
+        # Keys for single functions open nothing else; see triggers.
+        self._keys = [
+            (_digest(key.key), key.role) for key in settings.keys.values() if not key.functions
+        ]
+        self._tokens = Tokens(settings.keys.values())
+        self._link_seconds = settings.link_seconds
+        self._now = now
+
+    def check(self, call: Call, needed: Role | None, *, opened_by_link: bool = False) -> Role:
+        """What the caller may do.
+
+        Args:
+            call: The request.
+            needed: The least role; None for everybody.
+            opened_by_link: Whether a link to parameter ``instanceId`` will do, too.
+
+        Raises:
+            UnauthorizedError: there are keys, and the caller sent none of them.
+            ForbiddenError: the key's role does not allow this.
+        """
+        if self._is_open:
+            return Role.ADMIN
+        if needed is None:
+            return Role.READ
+        sent = sent_key(call)
+        if sent is None:
+            raise UnauthorizedError(
+                "this needs a key: header x-functions-key, or Authorization: Bearer, or query code"
+            )
+        role = self._role_of(sent)
+        if role is None and opened_by_link:
+            role = self._role_by_link(call, needed, sent)
+        if role is None:
+            raise UnauthorizedError(
+                "the key is not one of this server's; if it came with a link, the link has "
+                "expired or opens something else"
+            )
+        if role.rank < needed.rank:
+            raise ForbiddenError(f"this needs a key with the role {needed.value}")
+        return role
+
+    def _role_of(self, sent: str) -> Role | None:
+        found = None
+        digest = _digest(sent)
+        for key, role in self._keys:
+            if hmac.compare_digest(key, digest):
+                found = role
+        return found
+
+    def _role_by_link(self, call: Call, needed: Role, sent: str) -> Role | None:
+        token = self._tokens.read(sent, call.parameters["instanceId"], self._now())
+        if token is None or (token.opens is Opens.PURGE) != (needed is Role.ADMIN):
+            return None
+        call.token = token
+        return _ROLES[token.opens]
+
+    def codes(self, call: Call, instance_id: str) -> tuple[str, str]:
+        """What opens the links to an instance in an answer, and what opens its purge.
+
+        Nobody gets more than they came with: links handed to the holder of a link end when that
+        one does, and only admins hand out the purge. Both are empty when there are no keys, the
+        second also when the caller may not purge.
+        """
+        if self._is_open:
+            return "", ""
+        opens = Opens.READ if call.role is Role.READ else Opens.OPERATE
+        token: Token | None = call.token
+        expires_at = (
+            self._now() // _SECOND + self._link_seconds if token is None else token.expires_at
+        )
+        code = self._tokens.make(instance_id, opens, expires_at)
+        if token is not None or call.role is not Role.ADMIN:
+            return code, ""
+        return code, self._tokens.make(instance_id, Opens.PURGE, expires_at)
+
+
+def _digest(text: str) -> bytes:
+    # Of one length, so that comparing takes the same time for every key.
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+
+
+def sent_key(call: Call) -> str | None:
+    """The key that a request carries, if any."""
+    header = call.header("x-functions-key")
+    if header is None:
+        scheme, _, token = (call.header("authorization") or "").partition(" ")
+        header = token.strip() if scheme.lower() == "bearer" else None
+    sent = call.one("code") if header is None else header
+    return sent or None

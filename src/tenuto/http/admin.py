@@ -1,0 +1,363 @@
+"""Tenuto's own API under ``/admin``: exact where that of Durable Functions is not.
+
+Times are microseconds, failures keep their chain, payloads stay to the letter. ``HttpGateway`` is
+its first reader; the shapes that both share stand in ``tenuto.client.wire``.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final, TypeVar
+
+import msgspec
+from starlette.responses import Response
+
+from tenuto.client.client import Client
+from tenuto.client.wire import (
+    ADMIN,
+    LONGEST_WAIT_SECONDS,
+    MOST_ROWS,
+    DeadLetterBody,
+    EventBody,
+    ReasonBody,
+    StartBody,
+    StartedBody,
+    text_of,
+)
+from tenuto.engine.ports import InstancePage, InstanceQuery
+from tenuto.engine.starts import StartRequest
+from tenuto.functions.registry import FunctionRegistry
+from tenuto.http.description import Answer, Operation, Parameter
+from tenuto.http.errors import HttpError
+from tenuto.http.management_filters import BOOLEAN, INSTANCE_ID, MOMENT, moment
+from tenuto.http.options import Role
+from tenuto.http.routing import Call, Route, json_answer
+from tenuto.http.waiting import Waiting
+from tenuto.model.errors import InstanceNotFoundError
+from tenuto.model.ids import check_instance_id, new_execution_id, new_instance_id
+from tenuto.model.limits import check_payload
+from tenuto.model.payload import encode
+from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.timing import LATEST
+
+B = TypeVar("B")
+
+_INSTANCES: Final = f"{ADMIN}/instances"
+_INSTANCE: Final = f"{_INSTANCES}/{{instanceId}}"
+_STATUSES: Final = {status.label.lower(): status for status in RuntimeStatus}
+_NAMES: Final = ", ".join(status.label for status in RuntimeStatus)
+_EXECUTION_ID_DIGITS: Final = 32
+
+_LIMIT: Final = Parameter(
+    name="limit",
+    text="The most rows wanted (100).",
+    schema={"type": "integer", "minimum": 1, "maximum": MOST_ROWS},
+)
+_LISTING: Final = (
+    Parameter(name="status", text=f"Statuses with commas between them, or repeated: {_NAMES}."),
+    Parameter(name="name", text="This orchestrator."),
+    Parameter(name="prefix", text="Ids that begin so."),
+    Parameter(name="createdFrom", text="Created at this moment or later.", schema=MOMENT),
+    Parameter(name="createdTo", text="Created before this moment.", schema=MOMENT),
+    Parameter(name="after", text="Where the page before ended: its `after`."),
+    _LIMIT,
+    Parameter(
+        name="payloads", text="Whether inputs and outputs are wanted (true).", schema=BOOLEAN
+    ),
+)
+_WAIT: Final = Parameter(
+    name="wait",
+    text="Answer when it has ended, or after so many seconds.",
+    schema={"type": "number", "minimum": 0, "maximum": LONGEST_WAIT_SECONDS},
+)
+_FORCE: Final = Parameter(
+    name="force", text="Also when it has not ended: it is terminated first.", schema=BOOLEAN
+)
+_DONE: Final = Answer(text="It is durable.")
+
+
+class AdminApi:
+    """The routes that start, ask and steer instances, for Tenuto's own clients.
+
+    Args:
+        client: Where requests go.
+        registry: The orchestrators that may be started.
+    """
+
+    def __init__(self, client: Client, registry: FunctionRegistry) -> None:
+        self._client = client
+        self._registry = registry
+        self._waiting = Waiting(client)
+
+    def close(self) -> None:
+        """Answer those who wait: the server stops."""
+        self._waiting.close()
+
+    def routes(self) -> Iterator[Route]:
+        """All of them."""
+        yield Route(
+            method="POST",
+            path=_INSTANCES,
+            role=Role.OPERATE,
+            handler=self._start,
+            summary="Start an orchestration; answers when the start is durable",
+            operation=_described(
+                Answer(text="The instance is durable.", kind=StartedBody),
+                status=201,
+                body=StartBody,
+                errors=(409, 413),
+            ),
+        )
+        yield Route(
+            method="GET",
+            path=_INSTANCES,
+            role=Role.READ,
+            handler=self._list,
+            summary="A page of instances, newest first",
+            operation=_described(Answer(text="A page.", kind=InstancePage), parameters=_LISTING),
+        )
+        yield Route(
+            method="GET",
+            path=_INSTANCE,
+            role=Role.READ,
+            handler=self._get,
+            summary="An instance as it is stored; waits until it has ended, if asked to",
+            operation=_described(
+                Answer(text="The instance.", kind=InstanceRecord),
+                parameters=(_WAIT,),
+                errors=(404,),
+            ),
+        )
+        yield Route(
+            method="GET",
+            path=f"{_INSTANCE}/history",
+            role=Role.READ,
+            handler=self._history,
+            summary="The turns of an instance's current execution, as they are stored",
+            operation=_described(
+                Answer(text="Turns, each an array of events.", kind=list[list[Any]]), errors=(404,)
+            ),
+        )
+        yield Route(
+            method="POST",
+            path=f"{_INSTANCE}/raise-event",
+            role=Role.OPERATE,
+            handler=self._raise_event,
+            summary="Raise an external event",
+            operation=_described(_DONE, status=204, body=EventBody, errors=(404, 410, 413)),
+        )
+        for name, handler, summary in (
+            ("terminate", self._terminate, "End an instance now"),
+            ("suspend", self._suspend, "Pause an instance"),
+            ("resume", self._resume, "Let a suspended instance go on"),
+        ):
+            yield Route(
+                method="POST",
+                path=f"{_INSTANCE}/{name}",
+                role=Role.OPERATE,
+                handler=handler,
+                summary=summary,
+                operation=_described(
+                    _DONE, status=204, body=ReasonBody, errors=(404, 409, 410, 413)
+                ),
+            )
+        yield Route(
+            method="DELETE",
+            path=_INSTANCE,
+            role=Role.ADMIN,
+            handler=self._purge,
+            summary="Delete an instance and its history",
+            operation=_described(_DONE, status=204, parameters=(_FORCE,), errors=(404, 409)),
+        )
+        yield Route(
+            method="GET",
+            path=f"{ADMIN}/dead-letters",
+            role=Role.READ,
+            handler=self._dead_letters,
+            summary="Messages that nobody could take, newest first",
+            operation=_described(
+                Answer(text="They are.", kind=list[DeadLetterBody]), parameters=(_LIMIT,)
+            ),
+        )
+
+    # --- starting ----------------------------------------------------------------------------
+
+    async def _start(self, call: Call) -> Response:
+        body = await _body(call, StartBody)
+        orchestrator = self._registry.get_orchestrator(body.name)
+        text = text_of(body.input)
+        check_payload(text, self._client.limits, f"the input of {body.name!r}")
+        orchestrator.signature.decode_arguments(text)
+        own_id = body.instance_id
+        tags = orchestrator.tags if body.tags is None else body.tags
+        request = StartRequest(
+            instance_id=new_instance_id() if own_id is None else check_instance_id(own_id),
+            execution_id=_execution_id(body.execution_id),
+            name=body.name,
+            input=text,
+            version=orchestrator.version if body.version is None else body.version,
+            tags=None if tags is None else dict(tags),
+            scheduled_at=_scheduled(body.scheduled_at),
+            reuse=body.reuse,
+            is_fresh=own_id is None,
+        )
+        await self._client.gateway.start(request)
+        return json_answer(StartedBody(instance_id=request.instance_id), 201)
+
+    # --- asking ------------------------------------------------------------------------------
+
+    async def _get(self, call: Call) -> Response:
+        instance_id = _instance_id(call)
+        seconds = call.number("wait", most=LONGEST_WAIT_SECONDS)
+        record = await self._client.gateway.get(instance_id)
+        if record is not None and seconds and not record.status.is_finished:
+            record = await self._waiting.until_ended(call, instance_id, seconds)
+        if record is None:
+            raise InstanceNotFoundError(instance_id)
+        return json_answer(record)
+
+    async def _list(self, call: Call) -> Response:
+        query = InstanceQuery(
+            statuses=_statuses(call),
+            name=call.one("name"),
+            id_prefix=call.one("prefix"),
+            created_from=moment(call, "createdFrom"),
+            created_to=moment(call, "createdTo"),
+            limit=_rows(call),
+            after=call.one("after"),
+            payloads=call.flag("payloads", default=True),
+        )
+        return json_answer(await self._client.gateway.query(query))
+
+    async def _history(self, call: Call) -> Response:
+        instance_id = _instance_id(call)
+        gateway = self._client.gateway
+        turns = await gateway.history(instance_id)
+        if not turns and await gateway.get(instance_id) is None:
+            raise InstanceNotFoundError(instance_id)
+        return Response(b"[" + b",".join(turns) + b"]", media_type="application/json")
+
+    async def _dead_letters(self, call: Call) -> Response:
+        letters = await self._client.gateway.dead_letters(_rows(call))
+        return json_answer([DeadLetterBody.of(letter) for letter in letters])
+
+    # --- steering ----------------------------------------------------------------------------
+
+    async def _raise_event(self, call: Call) -> Response:
+        instance_id = _instance_id(call)
+        body = await _body(call, EventBody)
+        if not body.name:
+            raise HttpError("an event needs a name, a non-empty string")
+        text = text_of(body.input)
+        check_payload(text, self._client.limits, f"event {body.name!r}")
+        await self._client.gateway.raise_event(instance_id, body.name, text)
+        return _done()
+
+    async def _terminate(self, call: Call) -> Response:
+        instance_id = _instance_id(call)
+        reason = await self._reason(call)
+        text = None if reason is None else encode(reason)
+        await self._client.gateway.terminate(instance_id, text)
+        return _done()
+
+    async def _suspend(self, call: Call) -> Response:
+        await self._client.gateway.suspend(_instance_id(call), await self._reason(call))
+        return _done()
+
+    async def _resume(self, call: Call) -> Response:
+        await self._client.gateway.resume(_instance_id(call), await self._reason(call))
+        return _done()
+
+    async def _reason(self, call: Call) -> str | None:
+        body = await _body(call, ReasonBody, otherwise=ReasonBody())
+        check_payload(body.reason, self._client.limits, "the reason")
+        return body.reason
+
+    async def _purge(self, call: Call) -> Response:
+        instance_id = _instance_id(call)
+        force = call.flag("force", default=False)
+        if not await self._client.gateway.purge(instance_id, force=force):
+            raise InstanceNotFoundError(instance_id)
+        return _done()
+
+
+def _described(
+    answer: Answer,
+    *,
+    status: int = 200,
+    parameters: tuple[Parameter, ...] = (),
+    body: type | None = None,
+    errors: tuple[int, ...] = (),
+) -> Operation:
+    return Operation(
+        tag="admin",
+        path_schemas={"instanceId": INSTANCE_ID},
+        parameters=parameters,
+        body=body,
+        body_required=body is not None and body is not ReasonBody,
+        answers={status: answer},
+        errors=errors,
+    )
+
+
+# --- what stands in requests ---------------------------------------------------------------------
+
+
+async def _body(call: Call, kind: type[B], *, otherwise: B | None = None) -> B:
+    """The body as what it must be.
+
+    Raises:
+        HttpError: it is no JSON, or not of this shape; naming the place.
+    """
+    text = await call.json_text()
+    if text is None:
+        if otherwise is not None:
+            return otherwise
+        raise HttpError("the request needs a body: a JSON object")
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except msgspec.ValidationError as error:
+        raise HttpError(f"the body does not fit: {error}") from None
+
+
+def _instance_id(call: Call) -> str:
+    return check_instance_id(call.parameters["instanceId"])
+
+
+def _execution_id(given: str | None) -> str:
+    if given is None:
+        return new_execution_id()
+    if len(given) != _EXECUTION_ID_DIGITS or set(given) - set("0123456789abcdef"):
+        raise HttpError(
+            f"executionId must be {_EXECUTION_ID_DIGITS} hexadecimal digits (lower case)"
+        )
+    return given
+
+
+def _scheduled(microseconds: int | None) -> int | None:
+    if microseconds is not None and not 0 <= microseconds <= LATEST:
+        raise HttpError("scheduledAt must be microseconds since 1970 UTC, before the year 10000")
+    return microseconds
+
+
+def _statuses(call: Call) -> tuple[RuntimeStatus, ...] | None:
+    """``status=Running,Pending``, or the parameter repeated, or both."""
+    if "status" not in call.query:
+        return None
+    names = call.many("status")
+    for name in names:
+        if name.lower() not in _STATUSES:
+            raise HttpError(f"query parameter status must be some of {_NAMES}, got {name!r}")
+    return tuple(_STATUSES[name.lower()] for name in names)
+
+
+def _rows(call: Call) -> int:
+    text = call.one("limit")
+    if text is None:
+        return 100
+    if not re.fullmatch("[0-9]{1,6}", text) or not 1 <= int(text) <= MOST_ROWS:
+        raise HttpError(f"query parameter limit must be a whole number from 1 to {MOST_ROWS:,}")
+    return int(text)
+
+
+def _done() -> Response:
+    return Response(status_code=204)

@@ -1,0 +1,154 @@
+"""The ASGI application: finds the route, checks the key, answers, whatever happens."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Final
+
+from msgspec import Struct, field
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from tenuto.client.client import Client
+from tenuto.engine.engine import Engine
+from tenuto.functions.registry import FunctionRegistry
+from tenuto.http.access import Access
+from tenuto.http.admin import AdminApi
+from tenuto.http.callbacks import Callbacks, without_token
+from tenuto.http.errors import error_answer
+from tenuto.http.facts import FactsApi, HostFacts
+from tenuto.http.links import Links
+from tenuto.http.live import LiveApi
+from tenuto.http.management import ManagementApi
+from tenuto.http.mounting import MountedApps, Mounts
+from tenuto.http.observation import Metrics, ObservationApi
+from tenuto.http.openapi import OpenApi
+from tenuto.http.options import HttpSettings
+from tenuto.http.origins import Origins
+from tenuto.http.responses import CLIENT_STATE, LINKS_STATE
+from tenuto.http.routing import Call, Routes
+from tenuto.http.triggers import HttpTriggers, TriggerApi, is_trigger
+from tenuto.model.errors import TenutoError
+
+_LOGGER: Final = logging.getLogger("tenuto.http")
+
+
+class Served(Struct, frozen=True, kw_only=True):
+    """What a server shows of its host.
+
+    Attributes:
+        client: Where requests go.
+        registry: The functions.
+        engine: For health, metrics and live updates.
+        settings: How it listens and what it lets in.
+        version: Tenuto's.
+        triggers: The functions behind HTTP.
+        mounts: Other apps that are served here.
+        prefix: The path under which an app around this one serves it.
+        metrics: Where figures come from; None when nobody counts.
+        storage: The store's URL, of which only the kind is shown.
+        configuration: The host's settings, nested as in a file; secrets are hidden when shown.
+        sources: Where each came from, by its key with dots.
+    """
+
+    client: Client
+    registry: FunctionRegistry
+    engine: Engine
+    settings: HttpSettings
+    version: str
+    triggers: HttpTriggers = field(default_factory=HttpTriggers)
+    mounts: Mounts = field(default_factory=Mounts)
+    prefix: str = ""
+    metrics: Metrics | None = None
+    storage: str = ""
+    configuration: Mapping[str, Any] = {}
+    sources: Mapping[str, str] = {}
+
+
+class Application:
+    """The whole server as one ASGI callable.
+
+    Args:
+        served: What is served.
+    """
+
+    def __init__(self, served: Served) -> None:
+        self._settings = served.settings
+        self._access = Access(served.settings, served.engine.clock.now)
+        links = Links(served.settings, self._access, served.prefix)
+        self.state = {CLIENT_STATE: served.client, LINKS_STATE: links}
+        self._triggers = TriggerApi(served.triggers, served.client, self._access, served.settings)
+        self._mounted = MountedApps(served.mounts, self.state)
+        self._management = ManagementApi(
+            served.client, served.registry, links, served.engine.clock.now
+        )
+        self._admin = AdminApi(served.client, served.registry)
+        facts = HostFacts(
+            version=served.version,
+            storage=served.storage,
+            configuration=served.configuration,
+            sources=served.sources,
+        )
+        self._live = LiveApi(served.client, served.engine.updates, served.settings.watchers)
+        self._origins = Origins(served.settings)
+        open_api = OpenApi(links, served.version, has_keys=bool(served.settings.keys))
+        self.routes: Routes = Routes(
+            [
+                *self._management.routes(),
+                *self._admin.routes(),
+                *FactsApi(facts, served.registry, served.triggers, served.engine.clock).routes(),
+                *self._live.routes(),
+                *ObservationApi(served.engine, served.metrics).routes(),
+                *Callbacks(served.client, served.engine).routes(),
+                *open_api.routes(),
+            ]
+        )
+        open_api.describe(self.routes.all)
+
+    async def start(self) -> None:
+        """Start the mounted apps.
+
+        Raises:
+            AppLoadError: one of them refuses to start.
+        """
+        await self._mounted.start()
+
+    async def stop(self) -> None:
+        """Stop the mounted apps, once nobody asks for anything any more."""
+        await self._mounted.stop()
+        self._triggers.close()
+
+    def close(self) -> None:
+        """End what does not end by itself: live streams, and those who wait for an end."""
+        self._management.close()
+        self._admin.close()
+        self._live.close()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if await self._mounted.serve(scope, receive, send):
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close"})  # there is nothing of the kind
+            return
+        scope["state"] = {**scope.get("state", {}), **self.state}
+        call = Call(scope, receive, self._settings.body_bytes)
+        try:
+            answer = self._origins.preflight(call) or await self._handled(call)
+        except TenutoError as error:
+            answer = error_answer(error)
+            if call.expects_more:
+                answer.headers["Connection"] = "close"  # the body it announced is not waited for
+        except Exception:  # a request must not end the server, whatever is wrong with it
+            _LOGGER.exception("%s %s failed", scope["method"], without_token(scope["path"]))
+            answer = error_answer(
+                TenutoError("something went wrong while processing the request; see the host's log")
+            )
+        await answer(scope, receive, self._origins.telling(call, send))
+
+    async def _handled(self, call: Call) -> Response:
+        scope = call.scope
+        self._origins.check(call)
+        table = self._triggers if is_trigger(scope["raw_path"]) else self.routes
+        route, call.parameters = table.find(scope["method"], scope["raw_path"])
+        call.role = self._access.check(call, route.role, opened_by_link=route.opened_by_link)
+        return await route.handler(call)

@@ -1,0 +1,204 @@
+"""The page behind a webhook's address, and its use.
+
+An address that stands in an e-mail is opened by scanners and previews, so a GET changes nothing: it
+shows a page with a button. A POST raises the event, once. Who knows the address may use it; there
+is no key. That it was used, has expired, or never existed looks the same from outside.
+"""
+
+import asyncio
+import base64
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from hashlib import sha256
+from html import escape
+from typing import Final
+from urllib.parse import parse_qs
+
+import msgspec
+from starlette.responses import Response
+
+from tenuto.client.client import Client
+from tenuto.engine.commands import Commands
+from tenuto.engine.engine import Engine
+from tenuto.engine.state import OpenWork
+from tenuto.http.errors import HttpError, error_answer
+from tenuto.http.routing import Call, Route, json_answer
+from tenuto.model.codec import decode_turn
+from tenuto.model.errors import InvalidInstanceIdError, TenutoError, WebhookClosedError
+from tenuto.model.ids import check_instance_id
+from tenuto.model.limits import check_payload
+from tenuto.model.webhook import OpenWebhook, digest_of
+
+_LOGGER: Final = logging.getLogger("tenuto.http")
+
+PATH: Final = "/callbacks/{instanceId}/{token}"
+
+_READS: Final = 4
+"""Most histories that are looked into at a time: nobody had to show a key for that."""
+
+_FORM: Final = "application/x-www-form-urlencoded"
+_MOST_FIELDS: Final = 1_000
+
+_STYLE: Final = """
+:root { color-scheme: light dark; font: 1.05rem/1.5 system-ui, sans-serif; }
+body { margin: 0; min-height: 100vh; display: grid; place-items: center; }
+main { max-width: 28rem; padding: 2rem; text-align: center; }
+h1 { font-size: 1.4rem; overflow-wrap: anywhere; }
+button { font: inherit; padding: .7rem 2.2rem; border: 0; border-radius: .5rem;
+  background: #1d4ed8; color: #fff; cursor: pointer; }
+button:focus-visible { outline: 3px solid #93c5fd; outline-offset: 2px; }
+"""
+
+_STYLE_HASH: Final = base64.b64encode(sha256(_STYLE.encode()).digest()).decode()
+_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; "
+        "frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Robots-Tag": "noindex, nofollow",
+}
+_GONE: Final = "This link is closed"
+_GONE_TEXT: Final = "It was used, has expired, or never existed. Ask whoever sent it for a new one."
+
+
+def without_token(path: str) -> str:
+    """A path as it may stand in a log."""
+    start, mark, rest = path.partition("/callbacks/")
+    return f"{start}{mark}{rest.partition('/')[0]}/..." if mark else path
+
+
+class Callbacks:
+    """The routes under ``/callbacks``.
+
+    Args:
+        client: Where requests go.
+        engine: Takes what is used; its clock tells what has expired.
+    """
+
+    def __init__(self, client: Client, engine: Engine) -> None:
+        self._client = client
+        self._engine = engine
+        self._commands = Commands(engine)
+        self._reads = asyncio.Semaphore(_READS)
+
+    def routes(self) -> Iterator[Route]:
+        """Both."""
+        yield Route(
+            method="GET", path=PATH, role=None, handler=self._show, summary="Look at a webhook"
+        )
+        yield Route(
+            method="POST", path=PATH, role=None, handler=self._use, summary="Use a webhook, once"
+        )
+
+    async def _show(self, call: Call) -> Response:
+        try:
+            webhook = await self._find(call)
+        except WebhookClosedError as error:
+            return _closed(call, error)
+        if not _wants_page(call):
+            expires = datetime.fromtimestamp(webhook.expires_at / 1_000_000, UTC)
+            value = {"event": webhook.name, "expiresAt": expires.isoformat(timespec="seconds")}
+            return json_answer(value, 200, _HEADERS)
+        return _page(
+            200,
+            webhook.name,
+            "<p>Press the button to confirm. It works once.</p>"
+            '<form method="post"><button type="submit">Confirm</button></form>',
+        )
+
+    async def _use(self, call: Call) -> Response:
+        text = await _data(call)
+        try:
+            instance_id, digest = _address(call)
+            check_payload(text, self._engine.options.limits, "the data of this webhook")
+            await self._commands.raise_webhook(instance_id, digest, text)
+        except WebhookClosedError as error:
+            return _closed(call, error)
+        if _wants_page(call):
+            return _page(202, "Thank you", "<p>Your answer has been recorded.</p>")
+        return json_answer({"accepted": True}, 202, _HEADERS)
+
+    async def _find(self, call: Call) -> OpenWebhook:
+        """The webhook, when it is open.
+
+        Raises:
+            WebhookClosedError: it is not.
+        """
+        instance_id, digest = _address(call)
+        async with self._reads:
+            record = await self._client.gateway.get(instance_id)
+            turns = await self._client.gateway.history(instance_id) if record else []
+        work = OpenWork()
+        for turn in turns:
+            # What opens or closes this webhook has its digest in it: few turns need reading.
+            if digest.encode() in turn:
+                work.apply(decode_turn(turn))
+        webhook = work.webhooks.get(digest)
+        if (
+            record is None
+            or webhook is None
+            or record.status.is_finished
+            or self._engine.clock.now() >= webhook.expires_at
+        ):
+            raise WebhookClosedError(instance_id)
+        return webhook
+
+
+def _address(call: Call) -> tuple[str, str]:
+    instance_id = call.parameters["instanceId"]
+    try:
+        check_instance_id(instance_id)
+    except InvalidInstanceIdError:
+        raise WebhookClosedError(instance_id) from None
+    return instance_id, digest_of(call.parameters["token"])
+
+
+async def _data(call: Call) -> str | None:
+    """The event's data as JSON text: a form's fields as an object, else the body."""
+    kind = (call.header("content-type") or "").partition(";")[0].strip().lower()
+    if kind.startswith("multipart/"):
+        raise HttpError("send the data as JSON or as a simple form", status=415)
+    if kind != _FORM:
+        return await call.json_text()
+    try:
+        fields = parse_qs(
+            (await call.body()).decode(),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=_MOST_FIELDS,
+        )
+    except ValueError:
+        raise HttpError(f"the form is not UTF-8, or has over {_MOST_FIELDS} fields") from None
+    if not fields:
+        return None
+    single = {name: texts[0] if len(texts) == 1 else texts for name, texts in fields.items()}
+    return msgspec.json.encode(single).decode()
+
+
+def _wants_page(call: Call) -> bool:
+    return "text/html" in (call.header("accept") or "").lower()
+
+
+def _closed(call: Call, error: TenutoError) -> Response:
+    if _wants_page(call):
+        return _page(410, _GONE, f"<p>{_GONE_TEXT}</p>")
+    answer = error_answer(error)
+    answer.status_code = 410
+    answer.headers.update(_HEADERS)
+    return answer
+
+
+def _page(status: int, title: str, body: str) -> Response:
+    title = escape(title)
+    text = (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="robots" content="noindex, nofollow">'
+        f"<title>{title}</title><style>{_STYLE}</style></head>"
+        f"<body><main><h1>{title}</h1>{body}</main></body></html>"
+    )
+    return Response(text, status, _HEADERS, media_type="text/html")

@@ -1,0 +1,98 @@
+"""What goes wrong, as answers: one JSON shape, a stable code, the right status.
+
+The SDKs of Durable Functions read ``ExceptionMessage`` of a refused start and parse every body as
+JSON (their names stand beside ours).
+"""
+
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+from starlette.responses import Response
+
+from tenuto.model.errors import (
+    ForbiddenError,
+    HttpError,
+    InputError,
+    InstanceError,
+    InstanceExistsError,
+    InstanceFinishedError,
+    InstanceNotFoundError,
+    InstanceStateError,
+    LimitError,
+    MethodNotAllowedError,
+    NotImplementedYetError,
+    RequestTimeoutError,
+    RequestTooLargeError,
+    RouteNotFoundError,
+    StorageError,
+    TenutoError,
+    TooManyWatchersError,
+    UnauthorizedError,
+)
+
+__all__ = [
+    "JSON",
+    "ErrorBody",
+    "ForbiddenError",
+    "HttpError",
+    "MethodNotAllowedError",
+    "NotImplementedYetError",
+    "RequestTimeoutError",
+    "RequestTooLargeError",
+    "RouteNotFoundError",
+    "TooManyWatchersError",
+    "UnauthorizedError",
+    "error_answer",
+    "error_body",
+    "status_for",
+]
+
+JSON: Final = "application/json"
+
+
+_STATUSES: Final[tuple[tuple[type[TenutoError], int], ...]] = (
+    (InstanceNotFoundError, 404),
+    (InstanceFinishedError, 410),
+    (InstanceExistsError, 409),
+    (InstanceStateError, 409),
+    (InstanceError, 409),
+    (LimitError, 413),
+    (InputError, 400),
+    (StorageError, 503),
+)
+
+
+def status_for(error: TenutoError) -> int:
+    """The HTTP status that says the same."""
+    if isinstance(error, HttpError):
+        return error.status
+    return next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
+
+
+class ErrorBody(Struct, frozen=True):
+    """The one shape of all errors."""
+
+    code: str
+    message: str
+    kind: str = msgspec.field(name="ExceptionType")
+    message_for_apps: str = msgspec.field(name="Message")
+    message_for_clients: str = msgspec.field(name="ExceptionMessage")
+    stack_trace: str = msgspec.field(name="StackTrace", default="")
+
+
+def error_body(code: str, message: str, kind: str) -> bytes:
+    """An error as JSON."""
+    return msgspec.json.encode(ErrorBody(code, message, kind, message, message))
+
+
+def error_answer(error: TenutoError) -> Response:
+    """An error as an answer."""
+    status = status_for(error)
+    headers = {"Retry-After": "1"} if status == 503 else {}  # noqa: PLR2004 - 503 Service Unavailable
+    if status == 401:  # noqa: PLR2004 - 401 Unauthorized
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, MethodNotAllowedError):
+        headers["Allow"] = ", ".join(error.allowed)
+    body = error_body(error.code, str(error), type(error).__name__)
+    return Response(body, status, headers, media_type=JSON)

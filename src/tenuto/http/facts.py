@@ -1,0 +1,245 @@
+"""What a server says of itself under ``/admin``: its functions, its version, its settings.
+
+Must never show a secret.
+"""
+
+import platform
+import typing
+from collections.abc import Iterator, Mapping
+from inspect import Parameter as Argument
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+from starlette.responses import Response
+
+from tenuto.client.wire import ADMIN
+from tenuto.engine.ports import Clock
+from tenuto.functions.registry import FunctionRegistry
+from tenuto.http.description import Answer, Operation
+from tenuto.http.options import Role
+from tenuto.http.routing import Call, Route, json_answer
+from tenuto.http.triggers import HttpTriggers
+from tenuto.model.signature import Signature
+from tenuto.model.timing import MICROSECONDS
+from tenuto.telemetry.host_log import shown
+
+
+class HostFacts(Struct, frozen=True, kw_only=True):
+    """What a host knows of how it was started.
+
+    Attributes:
+        version: Tenuto's.
+        storage: The store's URL.
+        configuration: The settings in force, nested as in a file.
+        sources: Where each came from, by its key with dots.
+    """
+
+    version: str
+    storage: str
+    configuration: Mapping[str, Any] = {}
+    sources: Mapping[str, str] = {}
+
+
+class ParameterInfo(Struct, frozen=True, rename="camel"):
+    """A parameter of a function.
+
+    Attributes:
+        name: Its name.
+        required: Whether an input must hold it.
+        schema: The JSON schema of its type; left out when it has none.
+    """
+
+    name: str
+    required: bool
+    schema: dict[str, Any] | UnsetType = UNSET
+
+
+class FunctionInfo(Struct, frozen=True, rename="camel"):
+    """An orchestrator or an activity.
+
+    Attributes:
+        name: Its name in history.
+        parameters: What its input fills. One takes the input as it is; of more, the input is an
+            object by name.
+        version: What new instances are marked with.
+    """
+
+    name: str
+    parameters: list[ParameterInfo]
+    version: str | None = None
+
+
+class RouteInfo(Struct, frozen=True, rename="camel"):
+    """A function behind HTTP.
+
+    Attributes:
+        name: Its name.
+        methods: What it answers.
+        path: Where it stands.
+        auth: Whose requests it takes.
+    """
+
+    name: str
+    methods: list[str]
+    path: str
+    auth: str
+
+
+class FunctionsBody(Struct, frozen=True, rename="camel"):
+    """The functions of a host's app.
+
+    Attributes:
+        orchestrators: In the order of registration.
+        activities: In the order of registration.
+        http_routes: In the order in which they are asked.
+    """
+
+    orchestrators: list[FunctionInfo]
+    activities: list[FunctionInfo]
+    http_routes: list[RouteInfo]
+
+
+class SettingInfo(Struct, frozen=True, rename="camel"):
+    """A setting in force.
+
+    Attributes:
+        key: Its name, with dots.
+        value: Its value; secrets are hidden.
+        source: Where it came from, in words; null when that is not known.
+    """
+
+    key: str
+    value: Any
+    source: str | None
+
+
+class InfoBody(Struct, frozen=True, rename="camel"):
+    """What a host is.
+
+    Attributes:
+        version: Tenuto's.
+        python: Python's.
+        storage: The kind of store: ``sqlite`` or ``postgresql``.
+        started_at: When it began to serve, in microseconds since 1970 UTC.
+        uptime_seconds: For how long it has served.
+        settings: Those in force.
+    """
+
+    version: str
+    python: str
+    storage: str
+    started_at: int
+    uptime_seconds: float
+    settings: list[SettingInfo]
+
+
+class FactsApi:
+    """The routes that describe a host.
+
+    Args:
+        facts: How it was started.
+        registry: Its functions.
+        triggers: Those behind HTTP.
+        clock: Its time.
+    """
+
+    def __init__(
+        self, facts: HostFacts, registry: FunctionRegistry, triggers: HttpTriggers, clock: Clock
+    ) -> None:
+        self._facts = facts
+        self._registry = registry
+        self._triggers = triggers
+        self._clock = clock
+        self._started_at = clock.now()
+
+    def routes(self) -> Iterator[Route]:
+        """Both of them."""
+        yield Route(
+            method="GET",
+            path=f"{ADMIN}/functions",
+            role=Role.READ,
+            handler=self._functions,
+            summary="The functions of the app",
+            operation=_operation(Answer(text="They are.", kind=FunctionsBody)),
+        )
+        yield Route(
+            method="GET",
+            path=f"{ADMIN}/info",
+            role=Role.ADMIN,
+            handler=self._info,
+            summary="Version, store and settings of the host",
+            operation=_operation(Answer(text="They are.", kind=InfoBody)),
+        )
+
+    async def _functions(self, call: Call) -> Response:
+        del call
+        body = FunctionsBody(
+            orchestrators=[
+                FunctionInfo(one.name, _parameters(one.signature), one.version)
+                for one in self._registry.orchestrators.values()
+            ],
+            activities=[
+                FunctionInfo(one.name, _parameters(one.signature))
+                for one in self._registry.activities.values()
+            ],
+            http_routes=[
+                RouteInfo(one.name, list(one.methods), one.path, one.auth) for one in self._triggers
+            ],
+        )
+        return json_answer(body)
+
+    async def _info(self, call: Call) -> Response:
+        del call
+        facts = self._facts
+        configuration = shown(dict(_flat(facts.configuration)))
+        body = InfoBody(
+            version=facts.version,
+            python=platform.python_version(),
+            storage=urlsplit(facts.storage).scheme,
+            started_at=self._started_at,
+            uptime_seconds=(self._clock.now() - self._started_at) / MICROSECONDS,
+            settings=[
+                SettingInfo(key, value, facts.sources.get(key))
+                for key, value in configuration.items()
+            ],
+        )
+        return json_answer(body)
+
+
+def _flat(configuration: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The settings by key, as settings files and variables call them."""
+    for name, value in configuration.items():
+        if isinstance(value, Mapping):
+            for inner, one in value.items():
+                yield f"{name}.{inner}", one
+        else:
+            yield name, value
+
+
+def _parameters(signature: Signature) -> list[ParameterInfo]:
+    try:
+        types = typing.get_type_hints(signature.function, include_extras=True)
+    except (NameError, TypeError, AttributeError):  # a type that exists for checkers only
+        types = {}
+    return [
+        ParameterInfo(
+            one.name, required=one.default is Argument.empty, schema=_schema(types.get(one.name))
+        )
+        for one in signature.parameters
+    ]
+
+
+def _schema(kind: object) -> dict[str, Any] | UnsetType:
+    """The JSON schema of a type; none when it has none, as classes of other libraries."""
+    if kind is None:
+        return UNSET
+    try:
+        return msgspec.json.schema(kind)
+    except (TypeError, NameError, AttributeError, RecursionError):
+        return UNSET
+
+
+def _operation(answer: Answer) -> Operation:
+    return Operation(tag="admin", answers={200: answer})

@@ -1,0 +1,240 @@
+"""What one connection may use up: time and bytes of a request, time of a reader.
+
+A request that trickles in is answered 408 and cut, a head that is too long 431, a peer that does
+not read what it asked for is dropped. What arrives whole in one piece costs no timer.
+"""
+
+import asyncio
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from tenuto.http.errors import (
+    HttpError,
+    RequestTimeoutError,
+    RequestTooLargeError,
+    error_body,
+)
+from tenuto.http.options import HttpSettings
+
+_PER_HEADER = 4
+"""Bytes of a header beside its name and value."""
+
+
+def bounded_protocol(settings: HttpSettings) -> Any:  # noqa: ANN401 - what uvicorn calls a protocol
+    """What serves one connection, within the limits of the settings."""
+    return partial(BoundedProtocol, settings)
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, with limits.
+
+    Args:
+        settings: The limits.
+        config: uvicorn's.
+        server_state: uvicorn's.
+        app_state: uvicorn's.
+        _loop: The running loop.
+    """
+
+    def __init__(
+        self,
+        settings: HttpSettings,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._settings = settings
+        self._is_refused = False
+        self._in_head = False
+        self._in_message = False
+        self._head_bytes = 0
+        self._fed_bytes = 0
+        self._chunk_bytes = 0
+        self._deadline: asyncio.TimerHandle | None = None
+        self._write_deadline: asyncio.TimerHandle | None = None
+
+    # --- the connection ----------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn
+        """Somebody is there; the first request is due."""
+        super().connection_made(transport)
+        self._arm()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nobody is there any more."""
+        self._disarm()
+        self._may_write()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of a request, or of several."""
+        if self._is_refused:
+            return
+        self._fed_bytes += len(data)
+        self._chunk_bytes = len(data)
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self.transport.get_protocol() is not self:  # it speaks WebSocket now
+            self._disarm()
+            return
+        if self._in_head and self._fed_bytes > self._settings.header_bytes:
+            self._refuse_head()
+        elif self._in_message or self._is_idle:
+            # Also when idle: line breaks between requests end the wait for the next, and begin
+            # no request.
+            self._arm()
+        else:
+            self._disarm()
+
+    @property
+    def _is_idle(self) -> bool:
+        current = self._current
+        return current is None or current.response_complete
+
+    @property
+    def _current(self) -> RequestResponseCycle | None:
+        """The newest request whose head has come; uvicorn's type forgets that there may be none."""
+        return self.cycle
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Nothing was asked for some time."""
+        if self.transport.get_write_buffer_size() > 0:
+            self.transport.abort()  # closing would wait for a reader that is gone
+        super().timeout_keep_alive_handler()
+
+    # --- the time of a request ---------------------------------------------------------------
+
+    def _arm(self) -> None:
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(self._settings.request_seconds, self._too_slow)
+
+    def _disarm(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_slow(self) -> None:
+        self._deadline = None
+        if self.transport.is_closing():
+            return
+        if self.pipeline or self.flow.read_paused:
+            self._arm()  # it is this side that does not read on
+            return
+        seconds = self._settings.request_seconds
+        self._refuse(
+            RequestTimeoutError(
+                f"the request did not arrive within {seconds:g} s (setting http.request_seconds)"
+            )
+        )
+
+    # --- the parser's callbacks --------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        super().on_message_begin()
+        self._disarm()
+        self._in_head = self._in_message = True
+        self._head_bytes = 0
+        self._fed_bytes = self._chunk_bytes
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the request's target."""
+        super().on_url(url)
+        self._head_bytes += len(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header."""
+        super().on_header(name, value)
+        self._head_bytes += len(name) + len(value) + _PER_HEADER
+
+    def on_headers_complete(self) -> None:
+        """The head is there."""
+        if self._head_bytes > self._settings.header_bytes:
+            self._refuse_head()
+        if not self._is_refused:
+            super().on_headers_complete()
+        self._in_head = False
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        if not self._is_refused:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is there."""
+        self._in_message = False
+        self._chunk_bytes = 0  # what follows in the same piece is the next request's
+        if not self._is_refused:
+            super().on_message_complete()
+
+    # --- the reader of the answer ------------------------------------------------------------
+
+    def pause_writing(self) -> None:
+        """The peer does not read as fast as it is written to."""
+        super().pause_writing()
+        self._write_deadline = self.loop.call_later(
+            self._settings.request_seconds, self.transport.abort
+        )
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        self._may_write()
+        super().resume_writing()
+
+    def _may_write(self) -> None:
+        if self._write_deadline is not None:
+            self._write_deadline.cancel()
+            self._write_deadline = None
+
+    # --- refusing ----------------------------------------------------------------------------
+
+    def send_400_response(self, msg: str) -> None:
+        """Not HTTP at all, in the shape of all errors."""
+        self._refuse(HttpError(msg))
+
+    def _refuse_head(self) -> None:
+        self._refuse(
+            RequestTooLargeError(
+                f"the head of the request is longer than {self._settings.header_bytes:,} bytes "
+                "(setting http.header_bytes)",
+                status=HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+            )
+        )
+
+    def _refuse(self, error: HttpError) -> None:
+        """Say why, unless an answer is under way, and close."""
+        if self._is_refused:
+            return
+        self._is_refused = True
+        self._disarm()
+        if self._may_answer:
+            body = error_body(error.code, str(error), type(error).__name__)
+            status = HTTPStatus(error.status)
+            head = (
+                f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\n"
+                f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+            )
+            self.transport.write(head.encode() + body)
+        if self._current is not None:
+            self._current.disconnected = True
+        self.transport.close()
+        # A peer that does not read would keep a closing connection for ever.
+        self.loop.call_later(self._settings.request_seconds, self.transport.abort)
+
+    @property
+    def _may_answer(self) -> bool:
+        """Whether the next bytes that the peer expects are those of this refusal."""
+        current = self._current
+        if current is None:
+            return True
+        if self._in_message and not self._in_head:  # the refused request is the current one
+            return not current.response_started
+        return current.response_complete

@@ -1,0 +1,139 @@
+"""Links in answers: the server's address as the caller sees it, and what a link carries.
+
+The address is the configured one, else what a trusted proxy says, else the request's own Host.
+Only a caller's own answer shows it, and only if it looks like an address.
+"""
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from tenuto.http.access import Access
+from tenuto.http.errors import HttpError
+from tenuto.http.options import HOST_HEADER, HttpSettings
+from tenuto.http.payloads import management_links
+from tenuto.http.routing import Call
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Network, IPv6Network
+
+_PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*/?")
+_ELEMENT: Final = re.compile(r'\s*([A-Za-z]+)\s*=\s*("[^"]*"|[^;,\s]*)\s*')
+
+
+class Links:
+    """Makes the links of a server.
+
+    Args:
+        settings: Its address, and the proxies it trusts.
+        access: Makes what opens them.
+        prefix: The path under which an app around this one serves it.
+    """
+
+    def __init__(self, settings: HttpSettings, access: Access, prefix: str = "") -> None:
+        self._prefix = prefix
+        self._settings = settings
+        self._access = access
+        self._proxies = _networks(settings.trusted_proxies)
+
+    def base(self, call: Call) -> str:
+        """Scheme, host and prefix, without a slash at the end.
+
+        Raises:
+            HttpError: what the request says of it is no address.
+        """
+        if self._settings.base_url is not None:
+            return self._settings.base_url.rstrip("/") + self._prefix
+        scheme: str = call.scope["scheme"]
+        prefix = ""
+        host = call.header("host") or self._own_host(call)
+        if self._proxies and self._is_trusted(_peer(call)):
+            said = self._forwarded(call)
+            host, scheme = said.get("host", host), said.get("proto", scheme).lower()
+            prefix = said.get("prefix", "").rstrip("/")
+        if not HOST_HEADER.fullmatch(host) or scheme not in {"http", "https"}:
+            raise HttpError("the Host of this request is no host name")
+        if not _PREFIX.fullmatch(prefix):
+            raise HttpError("the X-Forwarded-Prefix of this request is no path")
+        return f"{scheme}://{host}{prefix}{self._prefix}"
+
+    def query(self, call: Call, instance_id: str) -> str:
+        """What a link to an instance carries so that it opens; empty when there are no keys."""
+        return _code(self._access.codes(call, instance_id)[0])
+
+    def management(self, call: Call, instance_id: str) -> dict[str, str]:
+        """All links of an instance, each opening what the caller may do."""
+        code, purge_code = self._access.codes(call, instance_id)
+        return management_links(self.base(call), instance_id, _code(code), _code(purge_code))
+
+    def _own_host(self, call: Call) -> str:
+        server = call.scope.get("server") or (self._settings.host, self._settings.port)
+        name = f"[{server[0]}]" if ":" in server[0] else server[0]
+        return f"{name}:{server[1]}"
+
+    def _is_trusted(self, address: str) -> bool:
+        import ipaddress  # noqa: PLC0415 - for servers behind proxies only
+
+        try:
+            found = ipaddress.ip_address(address.strip('"[]'))
+        except ValueError:
+            return False
+        return any(found in network for network in self._proxies)
+
+    def _forwarded(self, call: Call) -> dict[str, str]:
+        """What the outermost trusted proxy says; those before it could be anybody."""
+        standard = _forwarded_elements(_all(call, "forwarded"))
+        if standard:
+            hops = self._hops([element.get("for", "") for element in standard])
+            return standard[-min(hops, len(standard))]
+        hops = self._hops(_listed(_all(call, "x-forwarded-for")))
+        said = {}
+        for name in ("host", "proto", "prefix"):
+            values = _listed(_all(call, f"x-forwarded-{name}"))
+            if values:
+                said[name] = values[-min(hops, len(values))]
+        return said
+
+    def _hops(self, senders: list[str]) -> int:
+        """How many proxies in a row, seen from here, are trusted."""
+        hops = 1
+        for sender in reversed(senders):
+            if not self._is_trusted(sender):
+                break
+            hops += 1
+        return hops
+
+
+def _code(token: str) -> str:
+    return f"code={token}" if token else ""
+
+
+def _networks(texts: tuple[str, ...]) -> "list[IPv4Network | IPv6Network]":
+    if not texts:
+        return []
+    import ipaddress  # noqa: PLC0415 - for servers behind proxies only
+
+    return [ipaddress.ip_network(text, strict=False) for text in texts]
+
+
+def _peer(call: Call) -> str:
+    client = call.scope.get("client")
+    return "" if client is None else str(client[0])
+
+
+def _all(call: Call, name: str) -> str:
+    wanted = name.encode()
+    return ",".join(
+        value.decode("latin-1") for key, value in call.scope["headers"] if key == wanted
+    )
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _forwarded_elements(text: str) -> list[dict[str, str]]:
+    """The elements of ``Forwarded`` (RFC 7239), names in lower case."""
+    return [
+        {name.lower(): value.strip('"') for name, value in _ELEMENT.findall(element)}
+        for element in _listed(text)
+    ]

@@ -1,0 +1,222 @@
+"""Live updates as server-sent events: one instance, or the list of all.
+
+The form is that of the HTML standard (https://html.spec.whatwg.org/multipage/server-sent-events.html):
+each event carries an id, and a client that comes back sends the last one it has seen in
+``Last-Event-ID``. ``event: update`` tells a step, ``event: reset`` that steps are missing and the
+state must be read anew (for one instance it is in the event). Comments keep the connection alive.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from tenuto.client.client import Client
+from tenuto.engine.updates import Subscription, Update, UpdateFeed
+from tenuto.http.errors import TooManyWatchersError
+from tenuto.http.options import Role
+from tenuto.http.payloads import raw
+from tenuto.http.routing import Call, Route
+from tenuto.model.errors import InstanceNotFoundError, StorageError
+from tenuto.model.ids import check_instance_id
+from tenuto.model.status import InstanceRecord
+from tenuto.model.timing import to_datetime
+
+HEARTBEAT_SECONDS = 15.0
+"""The longest silence."""
+
+_HEARTBEAT: Final = b": still here\n\n"
+_HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+class LiveApi:
+    """The streams under ``/admin``.
+
+    Args:
+        client: Where states are read.
+        feed: Where updates come from.
+        watchers: Most streams at a time.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        feed: UpdateFeed,
+        watchers: int,
+    ) -> None:
+        self._client = client
+        self._feed = feed
+        self._watchers = watchers
+        self._open: set[Subscription] = set()
+
+    def routes(self) -> Iterator[Route]:
+        """Both of them."""
+        yield Route(
+            method="GET",
+            path="/admin/events",
+            role=Role.READ,
+            handler=self._all,
+            summary="Updates of all instances, as server-sent events",
+        )
+        yield Route(
+            method="GET",
+            path="/admin/instances/{instanceId}/events",
+            role=Role.READ,
+            handler=self._one,
+            summary="Updates of one instance, as server-sent events",
+        )
+
+    def close(self) -> None:
+        """End all streams: the server stops."""
+        for subscription in list(self._open):
+            subscription.close()
+
+    async def _all(self, call: Call) -> Response:
+        self._check_room()
+        # Who is new has read nothing yet, and any position but a known one leads to a reset.
+        after = _last_seen(call) or "new"
+        return self._stream(self._feed.subscribe(after=after))
+
+    async def _one(self, call: Call) -> Response:
+        instance_id = check_instance_id(call.parameters["instanceId"])
+        self._check_room()
+        last_seen = _last_seen(call)
+        record = await self._client.gateway.get(instance_id)
+        if record is None:
+            raise InstanceNotFoundError(instance_id)
+        if (
+            record.status.is_finished
+            and last_seen is not None
+            and not await self._feed.missed_turns(instance_id, last_seen)
+        ):
+            return Response(status_code=204)  # tells browsers not to come back
+        return self._stream(self._feed.subscribe(instance_id, after=last_seen or "new"))
+
+    def _check_room(self) -> None:
+        if len(self._open) >= self._watchers:
+            raise TooManyWatchersError(
+                f"there are {self._watchers:,} live streams already (setting http.watchers); "
+                "try again later"
+            )
+
+    def _stream(self, subscription: Subscription) -> "EventStream":
+        self._open.add(subscription)
+        return EventStream(self, subscription)
+
+    async def run(self, subscription: Subscription, receive: Receive, send: Send) -> None:
+        """Send what comes until the end of the instance, of the caller or of the server."""
+        gone = asyncio.ensure_future(_disconnected(receive))
+        following: asyncio.Future[Update | None] | None = None
+        try:
+            while not gone.done():
+                if following is None:
+                    following = asyncio.ensure_future(_next(subscription))
+                watched: list[asyncio.Future[Any]] = [gone, following]
+                await asyncio.wait(
+                    watched,
+                    timeout=HEARTBEAT_SECONDS,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                if not following.done():
+                    await send(
+                        {"type": "http.response.body", "body": _HEARTBEAT, "more_body": True}
+                    )
+                    continue
+                update = await following
+                following = None
+                if update is None:
+                    break  # the server stops
+                body, is_last = await self._event(subscription, update)
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+                if is_last:
+                    break
+        except StorageError:
+            pass  # it cannot be read now: the caller comes back with its last id
+        finally:
+            gone.cancel()
+            if following is not None:
+                following.cancel()
+            await self.end(subscription, send)
+
+    async def end(self, subscription: Subscription, send: Send) -> None:
+        """End a stream."""
+        self._open.discard(subscription)
+        subscription.close()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _event(self, subscription: Subscription, update: Update) -> tuple[bytes, bool]:
+        is_last = subscription.instance_id is not None and (update.has_ended or update.is_purged)
+        record = update.record
+        name = "update"
+        if update.is_reset:
+            name = "reset"
+            if subscription.instance_id is not None:
+                record = await self._client.gateway.get(subscription.instance_id)
+                is_last = record is None or record.status.is_finished
+        data = msgspec.json.encode(_document(update, record))
+        return b"id: %s\nevent: %s\ndata: %s\n\n" % (
+            update.position.encode(),
+            name.encode(),
+            data,
+        ), is_last
+
+
+class EventStream(Response):
+    """An answer that goes on."""
+
+    def __init__(self, live: LiveApi, subscription: Subscription) -> None:
+        super().__init__(headers=_HEADERS, media_type="text/event-stream")
+        del self.headers["content-length"]
+        self._live = live
+        self._subscription = subscription
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the head, then what comes."""
+        await send(
+            {
+                "type": "http.response.start",
+                "status": self.status_code,
+                "headers": self.raw_headers,
+            }
+        )
+        if scope["method"] == "HEAD":
+            await self._live.end(self._subscription, send)
+        else:
+            await self._live.run(self._subscription, receive, send)
+
+
+async def _next(subscription: Subscription) -> Update | None:
+    return await anext(subscription, None)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _last_seen(call: Call) -> str | None:
+    return call.header("last-event-id") or call.one("lastEventId")
+
+
+def _document(update: Update, record: InstanceRecord | None) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "instanceId": update.instance_id or (None if record is None else record.instance_id),
+        "generation": update.generation,
+        "turn": update.turn,
+        "ended": update.has_ended or (record is not None and record.status.is_finished),
+        "purged": update.is_purged,
+    }
+    if record is not None:
+        document |= {
+            "name": record.name,
+            "runtimeStatus": record.status.label,
+            "customStatus": raw(record.custom_status),
+            "createdTime": to_datetime(record.created_at),
+            "lastUpdatedTime": to_datetime(record.updated_at or record.created_at),
+        }
+        if record.failure is not None:
+            document["failure"] = record.failure
+    return document

@@ -1,0 +1,82 @@
+"""The management API of Durable Functions: start, ask and steer instances.
+
+Paths, payloads and status codes follow the HTTP API reference of Durable Functions; where the
+original answers 500 for a state that does not fit, this answers 409.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from starlette.responses import Response
+
+from tenuto.client.client import Client
+from tenuto.functions.registry import FunctionRegistry
+from tenuto.http.description import Operation
+from tenuto.http.errors import NotImplementedYetError
+from tenuto.http.links import Links
+from tenuto.http.management_asking import Asking
+from tenuto.http.management_filters import INSTANCE_ID
+from tenuto.http.management_starting import Starting
+from tenuto.http.management_steering import Steering
+from tenuto.http.options import Role
+from tenuto.http.payloads import MOUNT
+from tenuto.http.routing import Call, Route
+from tenuto.http.waiting import Waiting
+
+_MISSING: Final = (
+    ("POST", "instances/{instanceId}/rewind", Role.OPERATE, "Rewind a failed instance"),
+    ("GET", "entities/{name?}", Role.READ, "A page of entities"),
+    ("GET", "entities/{name}/{key}", Role.READ, "The state of an entity"),
+    ("POST", "entities/{name}/{key}", Role.OPERATE, "Signal an entity"),
+    ("DELETE", "entities/{name}/{key}", Role.ADMIN, "Delete an entity"),
+    ("POST", "makeprimary", Role.ADMIN, "Make this app the primary one"),
+)
+
+
+class ManagementApi:
+    """The routes under ``/runtime/webhooks/durabletask``.
+
+    Args:
+        client: Where requests go.
+        registry: The orchestrators that may be started.
+        links: Makes the links in answers.
+        now: The time, in microseconds since 1970 UTC.
+    """
+
+    def __init__(
+        self, client: Client, registry: FunctionRegistry, links: Links, now: Callable[[], int]
+    ) -> None:
+        self._waiting = Waiting(client)
+        self._parts = (
+            Starting(client, registry, links, self._waiting),
+            Asking(client, links),
+            Steering(client, now),
+        )
+
+    def close(self) -> None:
+        """Answer those who wait: the server stops."""
+        self._waiting.close()
+
+    def routes(self) -> Iterator[Route]:
+        """All of them."""
+        for part in self._parts:
+            yield from part.routes()
+        for method, path, role, summary in _MISSING:
+            yield Route(
+                method=method,
+                path=f"{MOUNT}/{path}",
+                role=role,
+                handler=_missing,
+                summary=f"{summary} (does not exist yet)",
+                opened_by_link=path.startswith("instances"),
+                hides_methods=True,
+                operation=Operation(
+                    tag="not yet", path_schemas={"instanceId": INSTANCE_ID}, errors=(501,)
+                ),
+            )
+
+
+async def _missing(call: Call) -> Response:
+    raise NotImplementedYetError(
+        f"{call.scope['method']} {call.scope['path']} is not implemented yet"
+    )

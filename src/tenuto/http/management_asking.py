@@ -1,0 +1,184 @@
+"""Asking for instances over the management API: one with its history, or many."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Final
+
+from msgspec import structs
+from starlette.responses import Response
+
+from tenuto.client.client import Client
+from tenuto.engine.ports import InstancePage, InstanceQuery
+from tenuto.http.description import Answer, Operation, Parameter
+from tenuto.http.history import HistoryProjection, Shown
+from tenuto.http.links import Links
+from tenuto.http.management_answers import FINISHED, UNDER_WAY, ended_answer
+from tenuto.http.management_filters import (
+    BOOLEAN,
+    CREATED,
+    FAILURE,
+    INSTANCE_ID,
+    STATUSES,
+    moment,
+    page_size,
+    statuses,
+)
+from tenuto.http.options import Role
+from tenuto.http.payloads import MOUNT, StatusPayload, status_payload
+from tenuto.http.routing import Call, Route, json_answer
+from tenuto.model.codec import decode_turn
+from tenuto.model.errors import InstanceNotFoundError
+from tenuto.model.ids import check_instance_id
+from tenuto.model.status import InstanceRecord
+
+CONTINUATION: Final = "x-ms-continuation-token"
+
+_FIRST_ROWS: Final = 20
+_PAGE_BYTES: Final = 16 * 1024 * 1024
+"""A page ends early rather than grow far beyond this."""
+
+_TURNS_AT_ONCE: Final = 200
+_SHOW_INPUT: Final = Parameter(name="showInput", text="Show inputs (default true).", schema=BOOLEAN)
+
+
+class Asking:
+    """Status and listing.
+
+    Args:
+        client: Where requests go.
+        links: Makes the links in answers.
+    """
+
+    def __init__(self, client: Client, links: Links) -> None:
+        self._client = client
+        self._links = links
+
+    def routes(self) -> Iterator[Route]:
+        """Both of them."""
+        yield Route(
+            method="GET",
+            path=f"{MOUNT}/instances/{{instanceId}}",
+            role=Role.READ,
+            handler=self._status,
+            summary="The status of an instance",
+            opened_by_link=True,
+            hides_methods=True,
+            operation=Operation(
+                tag="instances",
+                path_schemas={"instanceId": INSTANCE_ID},
+                parameters=(
+                    _SHOW_INPUT,
+                    Parameter(name="showHistory", text="Show what happened.", schema=BOOLEAN),
+                    Parameter(
+                        name="showHistoryOutput",
+                        text="Show results in the history, too.",
+                        schema=BOOLEAN,
+                    ),
+                    FAILURE,
+                ),
+                answers={200: FINISHED, 202: UNDER_WAY},
+                errors=(404,),
+            ),
+        )
+        token = "Goes on where the page before ended; empty at the end."  # noqa: S105 - no secret
+        yield Route(
+            method="GET",
+            path=f"{MOUNT}/instances",
+            role=Role.READ,
+            handler=self._list,
+            summary="A page of instances, newest first",
+            hides_methods=True,
+            operation=Operation(
+                tag="instances",
+                parameters=(
+                    *CREATED,
+                    STATUSES,
+                    Parameter(name="instanceIdPrefix", text="How their ids begin."),
+                    Parameter(
+                        name="top",
+                        text="The longest page (default 100, at most 1000).",
+                        schema={"type": "integer", "minimum": 1},
+                    ),
+                    _SHOW_INPUT,
+                    Parameter(
+                        name=CONTINUATION,
+                        text=token,
+                        place="header",
+                        schema={
+                            "type": "string",
+                            "pattern": r"^(newest\.-?[0-9]{1,18}\.-?[0-9]{1,18})?$",
+                        },
+                    ),
+                ),
+                answers={
+                    200: Answer(
+                        text="The page; may be short although there are more.",
+                        kind=list[StatusPayload],
+                        headers={CONTINUATION: token},
+                    )
+                },
+            ),
+        )
+
+    # --- one ---------------------------------------------------------------------------------
+
+    async def _status(self, call: Call) -> Response:
+        instance_id = check_instance_id(call.parameters["instanceId"])
+        show_input = call.flag("showInput", default=True)
+        show_history = call.flag("showHistory", default=False)
+        show_output = call.flag("showHistoryOutput", default=False)
+        call.flag("returnInternalServerErrorOnFailure", default=False)
+        record = await self._client.gateway.get(instance_id)
+        if record is None:
+            raise InstanceNotFoundError(instance_id)
+        payload = status_payload(record, show_input=show_input)
+        if show_history:
+            projection = HistoryProjection(show_input=show_input, show_output=show_output)
+            events = await self._events(instance_id, projection)
+            payload = structs.replace(payload, history_events=events, history=events)
+        if record.status.is_finished:
+            return ended_answer(call, payload, record)
+        own = self._links.management(call, instance_id)["statusQueryGetUri"]
+        return json_answer(payload, 202, {"Location": own, "Retry-After": "5"})
+
+    async def _events(self, instance_id: str, projection: HistoryProjection) -> list[Shown]:
+        for number, turn in enumerate(await self._client.gateway.history(instance_id)):
+            projection.take(decode_turn(turn))
+            if number % _TURNS_AT_ONCE == _TURNS_AT_ONCE - 1:
+                await asyncio.sleep(0)  # a long history must not hold up everything else
+        return projection.events
+
+    # --- many --------------------------------------------------------------------------------
+
+    async def _list(self, call: Call) -> Response:
+        query = InstanceQuery(
+            statuses=statuses(call, strict=False),
+            id_prefix=call.one("instanceIdPrefix") or None,
+            created_from=moment(call, "createdTimeFrom"),
+            created_to=moment(call, "createdTimeTo"),
+            limit=page_size(call),
+            after=call.header(CONTINUATION) or None,
+        )
+        show_input = call.flag("showInput", default=True)
+        page = await self._page(query)
+        payloads = [status_payload(record, show_input=show_input) for record in page.records]
+        return json_answer(payloads, 200, {CONTINUATION: page.after or ""})
+
+    async def _page(self, query: InstanceQuery) -> InstancePage:
+        """A page in a few steps, so that large payloads do not come all at once."""
+        records: list[InstanceRecord] = []
+        after, rows, taken = query.after, _FIRST_ROWS, 0
+        while True:
+            rows = min(rows, query.limit - len(records))
+            page = await self._client.gateway.query(structs.replace(query, limit=rows, after=after))
+            records += page.records
+            after = page.after
+            taken += sum(_size(record) for record in page.records)
+            if after is None or len(records) >= query.limit or taken >= _PAGE_BYTES:
+                return InstancePage(records, after)
+            rows = rows * 2 if taken < _PAGE_BYTES // 4 else _FIRST_ROWS
+
+
+def _size(record: InstanceRecord) -> int:
+    payloads = (record.input, record.output, record.custom_status)
+    return sum(len(text) for text in payloads if text is not None)

@@ -1,0 +1,98 @@
+"""What the management API reads of a query: moments, statuses, page sizes, names of parameters."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from tenuto.http.description import Parameter
+from tenuto.http.errors import HttpError
+from tenuto.http.routing import Call
+from tenuto.http.waiting import LONGEST_SECONDS
+from tenuto.model.ids import MAX_INSTANCE_ID_LENGTH
+from tenuto.model.status import RuntimeStatus
+from tenuto.model.timing import to_microseconds
+
+MOST_ROWS: Final = 1_000
+"""The longest page; a larger ``top`` gets pages of this length."""
+
+_STATUSES: Final = {status.label.lower(): status for status in RuntimeStatus}
+_NAMES: Final = ", ".join(status.label for status in RuntimeStatus)
+_ANY: Final = "|".join(status.label for status in RuntimeStatus)
+_PAGE: Final = 100
+
+INSTANCE_ID: Final[Mapping[str, Any]] = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": MAX_INSTANCE_ID_LENGTH,
+    "pattern": r"^[^@/\\#?\u0000-\u001f\u007f-\u009f][^/\\#?\u0000-\u001f\u007f-\u009f]*$",
+}
+BOOLEAN: Final[Mapping[str, Any]] = {"type": "boolean"}
+MOMENT: Final[Mapping[str, Any]] = {"type": "string", "format": "date-time"}
+SECONDS: Final[Mapping[str, Any]] = {"type": "number", "minimum": 0, "maximum": LONGEST_SECONDS}
+
+CREATED: Final = (
+    Parameter(name="createdTimeFrom", text="Created at this moment or later.", schema=MOMENT),
+    Parameter(name="createdTimeTo", text="Created before this moment.", schema=MOMENT),
+)
+STATUSES: Final = Parameter(
+    name="runtimeStatus",
+    text="Statuses, with commas between them, or repeated.",
+    schema={"type": "string", "pattern": f"^({_ANY})(,({_ANY}))*$"},
+)
+WAITING: Final = (
+    Parameter(
+        name="timeout", text="Wait so many seconds for the end before answering.", schema=SECONDS
+    ),
+    Parameter(
+        name="pollingInterval",
+        text="Accepted for compatibility: the end is heard of at once.",
+        schema=SECONDS,
+    ),
+)
+FAILURE: Final = Parameter(
+    name="returnInternalServerErrorOnFailure",
+    text="Answer 500, not 200, when the instance has failed.",
+    schema=BOOLEAN,
+)
+
+
+def moment(call: Call, name: str) -> int | None:
+    """A moment in microseconds; ISO 8601, UTC unless it says otherwise."""
+    text = call.one(name)
+    if not text:
+        return None
+    try:
+        # In a query an unescaped + is a space.
+        found = datetime.fromisoformat(text.replace(" ", "+") if "T" in text.upper() else text)
+        return to_microseconds(found if found.tzinfo else found.replace(tzinfo=UTC))
+    except (ValueError, OverflowError):
+        raise HttpError(
+            f"query parameter {name} must be a time such as 2026-01-31T17:00:00Z, got {text!r}"
+        ) from None
+
+
+def statuses(call: Call, *, strict: bool) -> tuple[RuntimeStatus, ...] | None:
+    """The statuses asked for, None for any.
+
+    Args:
+        call: The request.
+        strict: Refuse what is no status, rather than pass over it as Durable Functions does; a
+            list of nothing else is refused always, as it would stand for all.
+    """
+    names = call.many("runtimeStatus")
+    unknown = [name for name in names if name.lower() not in _STATUSES]
+    if unknown and (strict or len(unknown) == len(names)):
+        raise HttpError(
+            f"query parameter runtimeStatus must be some of {_NAMES}, got {unknown[0]!r}"
+        )
+    return tuple(_STATUSES[name.lower()] for name in names if name.lower() in _STATUSES) or None
+
+
+def page_size(call: Call) -> int:
+    """How many rows are asked for."""
+    text = call.one("top")
+    if not text:
+        return _PAGE
+    if not (text.isascii() and text.isdigit() and int(text[:10]) > 0):
+        raise HttpError(f"query parameter top must be a whole number from 1, got {text!r}")
+    return min(int(text[:10]), MOST_ROWS)

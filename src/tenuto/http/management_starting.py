@@ -1,0 +1,135 @@
+"""Starting instances over the management API, and starting them again."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from tenuto.client.client import Client
+from tenuto.engine.starts import StartRequest
+from tenuto.functions.registry import FunctionRegistry
+from tenuto.http.description import Operation, Parameter
+from tenuto.http.errors import HttpError
+from tenuto.http.links import Links
+from tenuto.http.management_answers import LINKS, RESULT, begun_answer
+from tenuto.http.management_filters import BOOLEAN, FAILURE, INSTANCE_ID, WAITING
+from tenuto.http.options import Role
+from tenuto.http.payloads import MOUNT
+from tenuto.http.routing import Call, Route
+from tenuto.http.waiting import LONGEST_SECONDS, Waiting
+from tenuto.model.ids import check_instance_id, new_execution_id, new_instance_id
+from tenuto.model.limits import check_payload
+
+_ANSWERS: Final = {200: RESULT, 202: LINKS}
+
+
+class Starting:
+    """Start and restart.
+
+    Args:
+        client: Where requests go.
+        registry: The orchestrators that may be started.
+        links: Makes the links in answers.
+        waiting: For callers that wait for the end.
+    """
+
+    def __init__(
+        self, client: Client, registry: FunctionRegistry, links: Links, waiting: Waiting
+    ) -> None:
+        self._client = client
+        self._registry = registry
+        self._links = links
+        self._waiting = waiting
+
+    def routes(self) -> Iterator[Route]:
+        """Both of them."""
+        yield Route(
+            method="POST",
+            path=f"{MOUNT}/orchestrators/{{functionName}}/{{instanceId?}}",
+            role=Role.OPERATE,
+            handler=self._start,
+            summary="Start an orchestration",
+            hides_methods=True,
+            operation=Operation(
+                tag="instances",
+                path_schemas={"functionName": self._names(), "instanceId": INSTANCE_ID},
+                parameters=(
+                    *WAITING,
+                    FAILURE,
+                    Parameter(name="version", text="Marks the instance with a version."),
+                ),
+                body=object,
+                answers=_ANSWERS,
+                errors=(409, 413),
+            ),
+        )
+        yield Route(
+            method="POST",
+            path=f"{MOUNT}/instances/{{instanceId}}/restart",
+            role=Role.OPERATE,
+            handler=self._restart,
+            summary="Run an instance again with the same name and input",
+            opened_by_link=True,
+            hides_methods=True,
+            operation=Operation(
+                tag="instances",
+                path_schemas={"instanceId": INSTANCE_ID},
+                parameters=(
+                    Parameter(
+                        name="restartWithNewInstanceId",
+                        text="Under a fresh id (default), or under its own once it has ended.",
+                        schema=BOOLEAN,
+                    ),
+                    *WAITING,
+                    FAILURE,
+                ),
+                answers=_ANSWERS,
+                errors=(409,),
+            ),
+        )
+
+    def _names(self) -> dict[str, Any]:
+        names = sorted(self._registry.orchestrators)
+        return {"type": "string", "enum": names} if names else {}
+
+    async def _start(self, call: Call) -> Response:
+        orchestrator = self._registry.get_orchestrator(call.parameters["functionName"])
+        given_id = call.parameters.get("instanceId")
+        instance_id = new_instance_id() if given_id is None else check_instance_id(given_id)
+        seconds = _seconds(call)
+        self._links.base(call)  # a request without an address is refused before anything is done
+        text = await call.json_text()
+        check_payload(text, self._client.limits, f"the input of {orchestrator.name!r}")
+        orchestrator.signature.decode_arguments(text)
+        request = StartRequest(
+            instance_id=instance_id,
+            execution_id=new_execution_id(),
+            name=orchestrator.name,
+            input=text,
+            version=call.one("version") or orchestrator.version,
+            tags=None if orchestrator.tags is None else dict(orchestrator.tags),
+            is_fresh=given_id is None,
+        )
+        await self._client.gateway.start(request)
+        return await begun_answer(call, self._links, self._waiting, instance_id, seconds)
+
+    async def _restart(self, call: Call) -> Response:
+        instance_id = check_instance_id(call.parameters["instanceId"])
+        is_new = call.flag("restartWithNewInstanceId", default=True)
+        seconds = _seconds(call)
+        self._links.base(call)
+        await call.body()
+        record = await self._client.gateway.get(instance_id)
+        if record is None:
+            # Not 404: as Durable Functions has it, of this operation alone.
+            raise HttpError(f"instance {instance_id!r} does not exist, so it cannot be restarted")
+        self._registry.get_orchestrator(record.name)
+        handle = await self._client.restart(instance_id, new_instance_id=is_new)
+        return await begun_answer(call, self._links, self._waiting, handle.instance_id, seconds)
+
+
+def _seconds(call: Call) -> float | None:
+    """How long the caller wants to wait for the end."""
+    call.number("pollingInterval", most=LONGEST_SECONDS)
+    call.flag("returnInternalServerErrorOnFailure", default=False)
+    return call.number("timeout", most=LONGEST_SECONDS)

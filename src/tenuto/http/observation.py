@@ -1,0 +1,74 @@
+"""What machines ask of a server: whether it is well, and its figures."""
+
+from collections.abc import Callable, Iterator
+
+from msgspec import Struct
+from starlette.responses import Response
+
+from tenuto.engine.engine import Engine
+from tenuto.http.options import Role
+from tenuto.http.routing import Call, Route, json_answer
+from tenuto.telemetry.health import check_health
+
+
+class Metrics(Struct, frozen=True):
+    """Where figures come from.
+
+    Attributes:
+        render: Gives all of them as text.
+        media_type: Of that text.
+    """
+
+    render: Callable[[], bytes]
+    media_type: str
+
+
+class ObservationApi:
+    """``/healthz`` and ``/metrics``.
+
+    Args:
+        engine: Whose health.
+        metrics: Where figures come from; None when nobody counts.
+    """
+
+    def __init__(self, engine: Engine, metrics: Metrics | None) -> None:
+        self._engine = engine
+        self._metrics = metrics
+
+    def routes(self) -> Iterator[Route]:
+        """All of them. Health needs no key: it tells nothing of instances."""
+        yield Route(
+            method="GET",
+            path="/healthz",
+            role=None,
+            handler=self._ready,
+            summary="Whether the host can be given work: 200 or 503, with reasons",
+        )
+        yield Route(
+            method="GET",
+            path="/healthz/live",
+            role=None,
+            handler=self._live,
+            summary="Whether the process may go on: 503 when only a restart can help",
+        )
+        if self._metrics is not None:
+            yield Route(
+                method="GET",
+                path="/metrics",
+                role=Role.READ,
+                handler=self._render,
+                summary="Figures for Prometheus",
+            )
+
+    async def _ready(self, _call: Call) -> Response:
+        health = await check_health(self._engine)
+        return json_answer(health, 200 if health.ready else 503, {"Cache-Control": "no-store"})
+
+    async def _live(self, _call: Call) -> Response:
+        health = await check_health(self._engine)
+        return json_answer(health, 200 if health.live else 503, {"Cache-Control": "no-store"})
+
+    async def _render(self, _call: Call) -> Response:
+        assert self._metrics is not None, "without it there is no route"
+        headers = {"Cache-Control": "no-store"}
+        return Response(self._metrics.render(), 200, headers, media_type=self._metrics.media_type)

@@ -1,0 +1,114 @@
+"""The settings of the HTTP server."""
+
+import re
+from enum import StrEnum
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct
+
+from tenuto.model.errors import SettingsError
+
+
+class Role(StrEnum):
+    """What a key allows; each role includes those before it."""
+
+    READ = "read"
+    OPERATE = "operate"
+    ADMIN = "admin"
+
+    @property
+    def rank(self) -> int:
+        """Higher ones may do more."""
+        return _RANKS[self]
+
+
+_RANKS: Final = {Role.READ: 1, Role.OPERATE: 2, Role.ADMIN: 3}
+
+
+class AccessKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A key that callers send as header or as query parameter ``code``.
+
+    Attributes:
+        key: The secret, at least 16 characters.
+        role: What it allows.
+        functions: The only HTTP functions that it opens (``@app.http``), by name; the role does
+            not matter then. None of them for a key with a role.
+    """
+
+    key: Annotated[str, Meta(min_length=16)]
+    role: Role = Role.READ
+    functions: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        if self.functions:
+            return f"AccessKey(functions={self.functions!r})"
+        return f"AccessKey(role={self.role.value!r})"
+
+
+class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the server listens, and what it lets in.
+
+    Attributes:
+        host: Address to listen on. Others than loopback need keys.
+        port: Port to listen on; 0 for any that is free.
+        base_url: The server's own address as others see it, for links; by default that of each
+            request.
+        trusted_proxies: Addresses or networks whose ``X-Forwarded-*`` headers are believed.
+        keys: Keys by name; without any, only loopback is listened to and everything is allowed.
+        cors_origins: Web origins whose scripts may call; none by default.
+        body_bytes: Longest body of a request.
+        header_bytes: Longest head of a request.
+        request_seconds: The longest time in which head and body of a request must have come.
+        link_seconds: How long the links in answers open what they point to.
+        watchers: Most live streams at a time.
+
+    Raises:
+        SettingsError: for an address, a network or an origin that is none.
+    """
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 7071
+    base_url: str | None = None
+    trusted_proxies: tuple[str, ...] = ()
+    keys: dict[str, AccessKey] = {}
+    cors_origins: tuple[str, ...] = ()
+    body_bytes: Annotated[int, Meta(ge=1)] = 5 * 1024 * 1024
+    header_bytes: Annotated[int, Meta(ge=1024)] = 64 * 1024
+    request_seconds: Annotated[float, Meta(gt=0)] = 30.0
+    link_seconds: Annotated[int, Meta(ge=1)] = 7 * 24 * 3600
+    watchers: Annotated[int, Meta(ge=0)] = 2_000
+
+    def __post_init__(self) -> None:
+        for proxy in self.trusted_proxies:
+            _check_network(proxy)
+        if self.base_url is not None and not _BASE_URL.fullmatch(self.base_url):
+            raise SettingsError(
+                f"setting http.base_url cannot be {self.base_url!r}: expected the server's own "
+                "address, such as https://flows.example.com"
+            )
+        for origin in self.cors_origins:
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise SettingsError(
+                    f"setting http.cors_origins cannot hold {origin!r}: expected an origin, such "
+                    "as https://app.example.com, without a path, or *"
+                )
+
+
+_HOST: Final = r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+_ORIGIN: Final = re.compile(rf"https?://{_HOST}")
+_BASE_URL: Final = re.compile(rf"https?://{_HOST}(?:/[A-Za-z0-9._~/-]*)?")
+HOST_HEADER: Final = re.compile(_HOST)
+"""What a Host header may look like."""
+
+
+def _check_network(text: str) -> None:
+    # Few settings name proxies, and the module takes its time to load.
+    import ipaddress  # noqa: PLC0415
+
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise SettingsError(
+            f"setting http.trusted_proxies cannot hold {text!r}: expected an address or a network, "
+            "such as 10.0.0.7 or 10.0.0.0/8"
+        ) from None

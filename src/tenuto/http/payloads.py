@@ -1,0 +1,105 @@
+"""The payloads of Durable Functions: status, links, history. Pure.
+
+Fields and spelling follow the HTTP API of the Durable Functions extension, which its SDKs parse.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import quote
+
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from tenuto.model.status import InstanceRecord, RuntimeStatus
+
+MOUNT: Final = "/runtime/webhooks/durabletask"
+
+_NULL: Final = Raw(b"null")
+
+
+class StatusPayload(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a GET of an instance answers. The SDKs look for ``history``, tools for the other."""
+
+    name: str
+    instance_id: str
+    runtime_status: str
+    input: Raw
+    custom_status: Raw
+    output: Raw | str
+    created_time: str
+    last_updated_time: str
+    history_events: list[Any] | UnsetType = UNSET
+    history: list[Any] | UnsetType = UNSET
+
+
+class PurgedPayload(Struct, frozen=True, rename="camel"):
+    """How many instances were deleted."""
+
+    instances_deleted: int
+
+
+def status_payload(
+    record: InstanceRecord, *, show_input: bool = True, history: list[Any] | UnsetType = UNSET
+) -> StatusPayload:
+    """What a GET of an instance answers."""
+    return StatusPayload(
+        name=record.name,
+        instance_id=record.instance_id,
+        runtime_status=record.status.label,
+        input=raw(record.input) if show_input else _NULL,
+        custom_status=raw(record.custom_status),
+        output=output_of(record),
+        created_time=seconds_text(record.created_at),
+        last_updated_time=seconds_text(record.updated_at or record.created_at),
+        history_events=history,
+        history=history,
+    )
+
+
+def output_of(record: InstanceRecord) -> Raw | str:
+    """The result; of a failed instance, the failure in words, as Durable Functions has it."""
+    if record.status is RuntimeStatus.FAILED and record.failure is not None:
+        return (
+            f"Orchestrator function '{record.name}' failed: "
+            f"{record.failure.error_type}: {record.failure.error_message}"
+        )
+    return raw(record.output)
+
+
+def raw(text: str | None) -> Raw:
+    """JSON text as it is stored."""
+    return _NULL if text is None else Raw(text.encode())
+
+
+def seconds_text(microseconds: int) -> str:
+    """A time as Durable Functions shows it: whole seconds, UTC."""
+    moment = datetime.fromtimestamp(microseconds // 1_000_000, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def management_links(
+    base: str, instance_id: str, query: str, purge_query: str | None = None
+) -> dict[str, str]:
+    """The links of an instance.
+
+    Args:
+        base: Scheme and host of the server.
+        instance_id: Whose.
+        query: What each link carries, such as ``code=...``; may be empty.
+        purge_query: What the link that purges carries; by default the same.
+    """
+    root = f"{base}{MOUNT}/instances/{quote(instance_id, safe='')}"
+
+    def link(path: str, first: str = "", carried: str = query) -> str:
+        parts = "&".join(part for part in (first, carried) if part)
+        return f"{root}{path}?{parts}" if parts else f"{root}{path}"
+
+    return {
+        "id": instance_id,
+        "statusQueryGetUri": link(""),
+        "sendEventPostUri": link("/raiseEvent/{eventName}"),
+        "terminatePostUri": link("/terminate", "reason={text}"),
+        "purgeHistoryDeleteUri": link("", carried=query if purge_query is None else purge_query),
+        "restartPostUri": link("/restart"),
+        "suspendPostUri": link("/suspend", "reason={text}"),
+        "resumePostUri": link("/resume", "reason={text}"),
+    }

@@ -1,0 +1,270 @@
+"""Routes and calls: which handler a request belongs to, and what it may read of the request.
+
+Paths match without regard to case, segment by segment, as Durable Functions does; what stands in
+for a parameter keeps its spelling.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote_to_bytes
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope
+
+from tenuto.http.description import Operation
+from tenuto.http.errors import (
+    HttpError,
+    MethodNotAllowedError,
+    RequestTooLargeError,
+    RouteNotFoundError,
+)
+from tenuto.http.options import Role
+from tenuto.http.tokens import Token
+
+Handler = Callable[["Call"], Awaitable[Response]]
+
+_TRUE: Final = {"true", "1"}
+_FALSE: Final = {"false", "0"}
+
+
+class Call:
+    """One request on its way through the server.
+
+    Attributes:
+        scope: As ASGI hands it in.
+        parameters: What the path's parameters stand for.
+        role: What the caller may do.
+        token: What the caller came with when that was a link.
+    """
+
+    __slots__ = (
+        "_body_bytes",
+        "_is_body_asked",
+        "_query",
+        "_receive",
+        "parameters",
+        "role",
+        "scope",
+        "token",
+    )
+
+    def __init__(self, scope: Scope, receive: Receive, body_bytes: int) -> None:
+        self.scope = scope
+        self.parameters: Mapping[str, str] = {}
+        self.role: Role = Role.READ
+        self.token: Token | None = None
+        self._receive = receive
+        self._body_bytes = body_bytes
+        self._is_body_asked = False
+        self._query: dict[str, list[str]] | None = None
+
+    @property
+    def request(self) -> Request:
+        """The request as Starlette knows it."""
+        return Request(self.scope, self._receive)
+
+    def header(self, name: str) -> str | None:
+        """The first header of that name."""
+        wanted = name.lower().encode("latin-1")
+        for key, value in self.scope["headers"]:
+            if key == wanted:
+                return str(value.decode("latin-1"))
+        return None
+
+    @property
+    def query(self) -> dict[str, list[str]]:
+        """The query's values by name; names ignore case."""
+        if self._query is None:
+            self._query = {}
+            text = self.scope["query_string"].decode("latin-1")
+            try:
+                pairs = parse_qsl(text, keep_blank_values=True, errors="strict")
+            except UnicodeDecodeError:
+                raise HttpError("the query is not UTF-8 once its %XX are decoded") from None
+            for name, value in pairs:
+                self._query.setdefault(name.lower(), []).append(value)
+        return self._query
+
+    def many(self, name: str) -> list[str]:
+        """The values of a query parameter that may be repeated or hold a list with commas."""
+        parts = [
+            part.strip() for text in self.query.get(name.lower(), ()) for part in text.split(",")
+        ]
+        return [part for part in parts if part]
+
+    def one(self, name: str) -> str | None:
+        """A query value that may be given once."""
+        found = self.query.get(name.lower())
+        if found is None:
+            return None
+        if len(found) > 1:
+            raise HttpError(f"query parameter {name} is given {len(found)} times; give it once")
+        return found[0]
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        """A query value that is true or false."""
+        text = self.one(name)
+        if text is None or not text:
+            return default
+        if text.lower() in _TRUE:
+            return True
+        if text.lower() in _FALSE:
+            return False
+        raise HttpError(f"query parameter {name} must be true or false, got {text!r}")
+
+    def number(self, name: str, *, most: float) -> float | None:
+        """A query value that is a number from 0 up to ``most``."""
+        text = self.one(name)
+        if text is None:
+            return None
+        try:
+            value = float(text)
+        except ValueError:
+            value = -1.0
+        if not 0 <= value <= most:
+            raise HttpError(f"query parameter {name} must be a number from 0 to {most:g}")
+        return value
+
+    async def body(self) -> bytes:
+        """The whole body.
+
+        Raises:
+            RequestTooLargeError: it is longer than allowed.
+        """
+        length = self.header("content-length")
+        if length is not None and length.isdigit() and int(length) > self._body_bytes:
+            raise self._too_large()
+        self._is_body_asked = True
+        parts = bytearray()
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise HttpError("the caller went away before its request was complete")
+            parts += message.get("body", b"")
+            if len(parts) > self._body_bytes:
+                raise self._too_large()
+            if not message.get("more_body", False):
+                return bytes(parts)
+
+    @property
+    def expects_more(self) -> bool:
+        """Whether the caller waits for a word before it sends the body, and has had none."""
+        return not self._is_body_asked and self.header("expect") is not None
+
+    async def until_gone(self) -> None:
+        """Wait until nobody waits for the answer any more; the body must have been read."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    def _too_large(self) -> RequestTooLargeError:
+        return RequestTooLargeError(
+            f"the body is longer than {self._body_bytes:,} bytes (setting http.body_bytes)"
+        )
+
+    async def json_text(self) -> str | None:
+        """The body as JSON text to the letter; None when there is none."""
+        body = await self.body()
+        if not body.strip():
+            return None
+        try:
+            msgspec.json.decode(body)
+            return body.decode()
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            reason = str(error).removeprefix("JSON is malformed: ")
+            raise HttpError(f"Invalid JSON content: {reason}") from None
+
+
+class Route(Struct, frozen=True, kw_only=True):
+    """A handler and where it stands.
+
+    Attributes:
+        method: The one it answers; GET answers HEAD too.
+        path: Segments, those in braces being parameters; the last may end in ``?`` (optional).
+        role: What a caller must be allowed to do; None for everybody.
+        handler: What answers.
+        summary: For the OpenAPI document.
+        operation: The rest of what stands there.
+        opened_by_link: Whether a link to the instance in parameter ``instanceId`` opens it, too.
+        hides_methods: Whether a wrong method is "nothing there" (404), as Durable Functions has
+            it, rather than 405 with the right ones.
+    """
+
+    method: str
+    path: str
+    role: Role | None
+    handler: Handler
+    summary: str
+    operation: Operation = Operation()
+    opened_by_link: bool = False
+    hides_methods: bool = False
+
+
+class Routes:
+    """Finds the route of a request."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self.all: list[Route] = list(routes)
+        self._by_length: dict[int, list[tuple[list[str], Route]]] = {}
+        for route in self.all:
+            segments = route.path.strip("/").split("/")
+            if segments[-1].endswith("?}"):
+                self._add(segments[:-1], route)
+                segments[-1] = segments[-1].replace("?}", "}")
+            self._add(segments, route)
+
+    def _add(self, segments: list[str], route: Route) -> None:
+        self._by_length.setdefault(len(segments), []).append((segments, route))
+
+    def find(self, method: str, raw_path: bytes) -> tuple[Route, dict[str, str]]:
+        """The route, and what its parameters stand for.
+
+        Raises:
+            RouteNotFoundError: no route has this path.
+            MethodNotAllowedError: one has, but answers other methods.
+            HttpError: the path is not UTF-8.
+        """
+        try:
+            given = [unquote_to_bytes(part).decode() for part in raw_path.strip(b"/").split(b"/")]
+        except UnicodeDecodeError:
+            raise HttpError("the path is not UTF-8 once its %XX are decoded") from None
+        lower = [part.lower() for part in given]
+        wanted = "GET" if method == "HEAD" else method
+        others: list[Route] = []
+        for segments, route in self._by_length.get(len(given), ()):
+            if _fits(segments, lower):
+                if route.method == wanted:
+                    return route, {
+                        segment[1:-1]: value
+                        for segment, value in zip(segments, given, strict=True)
+                        if segment.startswith("{")
+                    }
+                others.append(route)
+        path = "/" + "/".join(given)
+        if not others:
+            raise RouteNotFoundError(f"there is nothing at {path}")
+        methods = sorted({route.method for route in others})
+        reason = f"{path} answers {', '.join(methods)}, not {method}"
+        if any(route.hides_methods for route in others):
+            raise RouteNotFoundError(reason)
+        if "GET" in methods:
+            methods.append("HEAD")
+        raise MethodNotAllowedError(reason, methods)
+
+
+def _fits(segments: list[str], given: list[str]) -> bool:
+    return all(
+        bool(value) if segment.startswith("{") else segment.lower() == value
+        for segment, value in zip(segments, given, strict=True)
+    )
+
+
+def json_answer(
+    value: Any,  # noqa: ANN401 - any JSON
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """A value as JSON."""
+    return Response(msgspec.json.encode(value), status, headers, media_type="application/json")

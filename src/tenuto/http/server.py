@@ -1,0 +1,94 @@
+"""The socket: uvicorn inside the host's own loop."""
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Generator
+from typing import Final
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from tenuto.http.limits import bounded_protocol
+from tenuto.http.options import HttpSettings
+from tenuto.model.errors import SettingsError
+
+_BACKLOG: Final = 2048
+
+
+class _Quiet(uvicorn.Server):
+    """Leaves signals to the host."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Nothing: the host handles them."""
+        yield
+
+
+class HttpServer:
+    """Listens and serves until it is stopped.
+
+    Args:
+        application: What answers.
+        listening: The socket, from ``listen``.
+        settings: What one connection may use up.
+    """
+
+    def __init__(
+        self, application: ASGIApp, listening: socket.socket, settings: HttpSettings
+    ) -> None:
+        self._listening = listening
+        config = uvicorn.Config(
+            application,
+            http=bounded_protocol(settings),
+            loop="none",
+            lifespan="off",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=5,
+        )
+        self._server = _Quiet(config)
+        self._task: asyncio.Task[None] | None = None
+        self.port: int = listening.getsockname()[1]
+
+    async def start(self) -> None:
+        """Begin to answer."""
+        serving = self._server.serve(sockets=[self._listening])
+        self._task = asyncio.get_running_loop().create_task(serving, name="tenuto-http")
+        while not self._server.started and not self._task.done():  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.001)
+
+    async def stop(self) -> None:
+        """Take no more requests, answer those that are under way."""
+        if self._task is not None:
+            self._server.should_exit = True
+            await self._task
+
+
+def listen(settings: HttpSettings) -> socket.socket:
+    """Take the port, before anything else is begun; who calls is answered once a server runs.
+
+    Raises:
+        SettingsError: the port is taken, or the address cannot be listened on.
+    """
+    host, port = settings.host, settings.port
+    listening: socket.socket | None = None
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind)
+        if os.name == "posix":  # elsewhere it would let two servers share the port
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(_BACKLOG)
+    except OSError as error:
+        if listening is not None:
+            listening.close()
+        raise SettingsError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; another program may "
+            "use this port: stop it, or choose another with --port"
+        ) from error
+    return listening

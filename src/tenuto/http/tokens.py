@@ -1,0 +1,94 @@
+"""Tokens in links: each opens one instance, for a while, with one role. Pure.
+
+A token is signed with a secret made from the configured keys, so that it outlives restarts and
+dies when a key changes. Nothing is stored. Tokens never stand for the admin role as such: the one
+kind that purges opens nothing but the purge of its instance.
+"""
+
+import hashlib
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+
+from tenuto.http.options import AccessKey
+
+_PREFIX: Final = "l1"
+_PARTS: Final = 4
+_SECOND: Final = 1_000_000
+
+
+class Opens(StrEnum):
+    """What a token is good for."""
+
+    READ = "r"
+    OPERATE = "o"
+    PURGE = "p"
+
+
+class Token(Struct, frozen=True):
+    """A token that was found to be genuine and in time.
+
+    Attributes:
+        opens: What it is good for.
+        expires_at: In seconds since 1970 UTC.
+        text: As it was sent.
+    """
+
+    opens: Opens
+    expires_at: int
+    text: str
+
+
+class Tokens:
+    """Makes and checks tokens.
+
+    Args:
+        keys: The configured keys.
+    """
+
+    def __init__(self, keys: Iterable[AccessKey]) -> None:
+        digest = hashlib.sha256(b"tenuto links")
+        for key, role in sorted((key.key, key.role.value) for key in keys):
+            digest.update(hashlib.sha256(f"{role}:{key}".encode()).digest())
+        self._secret = digest.digest()
+
+    def make(self, instance_id: str, opens: Opens, expires_at: int) -> str:
+        """A token for an instance.
+
+        Args:
+            instance_id: What it opens.
+            opens: What it is good for there.
+            expires_at: In seconds since 1970 UTC.
+        """
+        signature = self._sign(instance_id, opens, expires_at)
+        return f"{_PREFIX}.{opens.value}.{expires_at:x}.{signature}"
+
+    def read(self, text: str, instance_id: str, now: int) -> Token | None:
+        """The token, None unless it is genuine, for this instance and in time.
+
+        Args:
+            text: As it was sent.
+            instance_id: What it should open.
+            now: Microseconds since 1970 UTC.
+        """
+        parts = text.split(".")
+        if len(parts) != _PARTS or parts[0] != _PREFIX:
+            return None
+        try:
+            opens, expires_at = Opens(parts[1]), int(parts[2], 16)
+            sent = urlsafe_b64decode(f"{parts[3]}=")
+        except ValueError:
+            return None
+        genuine = urlsafe_b64decode(f"{self._sign(instance_id, opens, expires_at)}=")
+        if not hmac.compare_digest(genuine, sent) or expires_at * _SECOND <= now:
+            return None
+        return Token(opens, expires_at, text)
+
+    def _sign(self, instance_id: str, opens: Opens, expires_at: int) -> str:
+        signed = f"{opens.value}\n{expires_at:x}\n{instance_id}".encode()
+        digest = hmac.digest(self._secret, signed, "sha256")
+        return urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -1,0 +1,366 @@
+"""Functions behind HTTP: ``@app.http``, how they are found, and how they are run.
+
+They are served under ``/api``. Which function answers does not depend on the order of registration.
+``async def`` runs on the host's loop, ``def`` in a thread of a bounded pool.
+"""
+
+import asyncio
+import hmac
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from difflib import get_close_matches
+from functools import partial
+from typing import Any, Final, Literal, TypeAlias, get_args
+from urllib.parse import unquote_to_bytes
+
+from msgspec import Struct
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Message, Receive
+
+from tenuto.client.client import Client
+from tenuto.client.sync_client import SyncClient
+from tenuto.http.access import Access, sent_key
+from tenuto.http.errors import error_answer
+from tenuto.http.options import HttpSettings, Role
+from tenuto.http.parameters import Binding, Given, Source
+from tenuto.http.responses import response_of
+from tenuto.http.routing import Call, Route
+from tenuto.http.templates import PathTemplate
+from tenuto.model.errors import (
+    ForbiddenError,
+    HttpError,
+    InputError,
+    MethodNotAllowedError,
+    PayloadError,
+    RegistrationError,
+    RequestTooLargeError,
+    RouteNotFoundError,
+    SettingsError,
+)
+
+PREFIX: Final = "/api"
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+THREADS: Final = 32
+"""Most ``def`` functions that run at the same time; further requests queue up."""
+
+Auth: TypeAlias = Literal["anonymous", "function", "admin"]
+
+_WITHOUT_BODY: Final = {"GET", "HEAD"}
+_MAX_NAME: Final = 256
+
+
+def is_trigger(raw_path: bytes) -> bool:
+    """Whether a path is one of these functions'."""
+    start = raw_path[: len(PREFIX) + 1].lower()
+    return start in {b"/api", b"/api/"}
+
+
+class HttpTrigger(Struct, frozen=True, kw_only=True):
+    """A function behind HTTP.
+
+    Attributes:
+        name: Its name, for keys and logs.
+        methods: The methods it answers.
+        template: Its path below ``/api``.
+        auth: Whose requests it takes.
+        function: What runs.
+        binding: How its arguments are found.
+        place: File and line.
+    """
+
+    name: str
+    methods: tuple[str, ...]
+    template: PathTemplate
+    auth: Auth
+    function: Callable[..., Any]
+    binding: Binding
+    place: str
+
+    @property
+    def is_async(self) -> bool:
+        """Whether it runs on the loop."""
+        return inspect.iscoroutinefunction(inspect.unwrap(self.function))
+
+    @property
+    def path(self) -> str:
+        """The whole path."""
+        return PREFIX + self.template.path.rstrip("/")
+
+
+class HttpTriggers:
+    """The functions of an app that answer HTTP, in the order in which they are asked."""
+
+    def __init__(self) -> None:
+        self._all: list[HttpTrigger] = []
+
+    def __iter__(self) -> Iterator[HttpTrigger]:
+        return iter(self._all)
+
+    def add(
+        self,
+        function: Callable[..., Any],
+        methods: str | Sequence[str],
+        path: str,
+        auth: Auth,
+        name: str | None,
+    ) -> None:
+        """Register a function.
+
+        Raises:
+            RegistrationError: naming function, file and line.
+        """
+        try:
+            trigger = _trigger(function, methods, path, auth, name)
+            for other in self._all:
+                _check_apart(trigger, other)
+        except InputError as error:
+            shown = name or getattr(function, "__name__", repr(function))
+            raise RegistrationError(
+                f"HTTP function {shown!r} ({_place(function)}) cannot be registered: {error}"
+            ) from None
+        self._all.append(trigger)
+        self._all.sort(key=lambda one: one.template.order)
+
+    def find(self, method: str, parts: Sequence[str]) -> tuple[HttpTrigger, dict[str, str]]:
+        """The function for a path below ``/api``, and what the path's parameters stand for.
+
+        Raises:
+            RouteNotFoundError: no function has this path.
+            MethodNotAllowedError: none has this method.
+        """
+        others: list[str] = []
+        fallback = None
+        for trigger in self._all:
+            values = trigger.template.match(parts)
+            if values is None:
+                continue
+            if method in trigger.methods:
+                return trigger, values
+            if method == "HEAD" and fallback is None and "GET" in trigger.methods:
+                fallback = trigger, values
+            others += trigger.methods
+        if fallback is not None:
+            return fallback
+        path = "/".join([PREFIX, *parts])
+        if others:
+            if "GET" in others:
+                others.append("HEAD")
+            others = sorted(set(others))
+            raise MethodNotAllowedError(f"{path} answers {', '.join(others)}, not {method}", others)
+        raise RouteNotFoundError(f"there is nothing at {path}")
+
+
+class TriggerApi:
+    """Runs functions for requests.
+
+    Args:
+        triggers: The functions.
+        client: What they get as client.
+        access: Checks keys with roles.
+        settings: The keys, and how long a body may be.
+
+    Raises:
+        SettingsError: a key is for a function that is not there.
+    """
+
+    def __init__(
+        self, triggers: HttpTriggers, client: Client, access: Access, settings: HttpSettings
+    ) -> None:
+        self._triggers = triggers
+        self._client = client
+        self._sync_client = SyncClient(client)
+        self._access = access
+        self._settings = settings
+        _check_key_names(settings, triggers)
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="tenuto-http")
+
+    def close(self) -> None:
+        """Let the threads end."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def find(self, method: str, raw_path: bytes) -> tuple[Route, dict[str, str]]:
+        """The function for a request, as a route.
+
+        Raises:
+            RouteNotFoundError: there is none.
+            MethodNotAllowedError: there is none with this method.
+            HttpError: the path is not UTF-8.
+        """
+        try:
+            parts = [unquote_to_bytes(part).decode() for part in raw_path.strip(b"/").split(b"/")]
+        except UnicodeDecodeError:
+            raise HttpError("the path is not UTF-8 once its %XX are decoded") from None
+        trigger, values = self._triggers.find(method, parts[1:])
+        route = Route(
+            method=method,
+            path=trigger.path,
+            role=None,
+            handler=partial(self._serve, trigger),
+            summary=trigger.name,
+        )
+        return route, values
+
+    async def _serve(self, trigger: HttpTrigger, call: Call) -> Response:
+        self._check_key(trigger, call)
+        limit = self._settings.body_bytes
+        request = Request(call.scope, _limited(call.request.receive, limit))
+        given = Given(call.parameters, call.query, request, self._client, self._sync_client)
+        try:
+            arguments, keywords = await trigger.binding.arguments(given)
+            result = await self._run(trigger, partial(trigger.function, *arguments, **keywords))
+        except HTTPException as error:
+            answer = error_answer(HttpError(str(error.detail), status=error.status_code))
+            answer.headers.update(error.headers or {})
+            return answer
+        try:
+            return response_of(result)
+        except (PayloadError, TypeError) as error:
+            # Not what the caller sent is wrong, but what the function returned.
+            raise RuntimeError(f"result of {trigger.name} ({trigger.place}): {error}") from error
+
+    async def _run(self, trigger: HttpTrigger, run: Callable[[], Any]) -> object:
+        if trigger.is_async:
+            return await run()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, copy_context().run, run)
+
+    def _check_key(self, trigger: HttpTrigger, call: Call) -> None:
+        match trigger.auth:
+            case "anonymous":
+                return
+            case "admin":
+                call.role = self._access.check(call, Role.ADMIN)
+            case "function":
+                if not self._has_function_key(trigger, call):
+                    call.role = self._access.check(call, Role.OPERATE)
+
+    def _has_function_key(self, trigger: HttpTrigger, call: Call) -> bool:
+        sent = (sent_key(call) or "").encode()
+        found = None
+        for key in self._settings.keys.values():
+            if key.functions and hmac.compare_digest(key.key.encode(), sent):
+                found = key
+        if found is None:
+            return False
+        if trigger.name not in found.functions:
+            raise ForbiddenError(f"this key does not open the function {trigger.name}")
+        return True
+
+
+def _limited(receive: Receive, most: int) -> Receive:
+    """Receive at most so many bytes of body."""
+    taken = 0
+
+    async def limited() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > most:
+            raise RequestTooLargeError(
+                f"the body is longer than {most:,} bytes (setting http.body_bytes)"
+            )
+        return message
+
+    return limited
+
+
+def _check_key_names(settings: HttpSettings, triggers: HttpTriggers) -> None:
+    known = [trigger.name for trigger in triggers]
+    for key_name, key in settings.keys.items():
+        for name in key.functions:
+            if name not in known:
+                close = get_close_matches(name, known, n=1)
+                hint = f"did you mean {close[0]!r}? " if close else ""
+                raise SettingsError(
+                    f"setting http.keys: key {key_name!r} is for the HTTP function {name!r}, which "
+                    f"is not there; {hint}there are: {', '.join(known) or 'none'}"
+                )
+
+
+# --- registration ---------------------------------------------------------------------------------
+
+
+def _trigger(
+    function: Callable[..., Any],
+    methods: str | Sequence[str],
+    path: str,
+    auth: Auth,
+    name: str | None,
+) -> HttpTrigger:
+    if not inspect.isroutine(function):
+        raise InputError(f"only functions can be decorated, this is {function!r}")
+    plain = inspect.unwrap(function)
+    if inspect.isasyncgenfunction(plain) or inspect.isgeneratorfunction(plain):
+        raise InputError("it is a generator; return a StreamingResponse that runs one")
+    if name is None:
+        name = function.__name__
+    if not 1 <= len(name) <= _MAX_NAME or not name.isprintable():
+        raise InputError(f"its name must be a str of 1 to {_MAX_NAME} characters, got {name!r}")
+    if name == "<lambda>":
+        raise InputError("it is a lambda, which has no name; use def, or give name=")
+    if auth not in get_args(Auth):
+        raise InputError(f"auth must be one of {', '.join(get_args(Auth))}, got {auth!r}")
+    template = PathTemplate(path)
+    trigger = HttpTrigger(
+        name=name,
+        methods=_checked_methods(methods),
+        template=template,
+        auth=auth,
+        function=function,
+        binding=Binding(function, template.kinds),
+        place=_place(function),
+    )
+    _check_parameters(trigger)
+    return trigger
+
+
+def _checked_methods(methods: object) -> tuple[str, ...]:
+    given = [methods] if isinstance(methods, str) else methods
+    if not isinstance(given, Iterable) or not (listed := list(given)):
+        raise InputError(f"it needs a method such as 'GET', got {methods!r}")
+    for one in listed:
+        if not isinstance(one, str) or one.upper() not in METHODS:
+            raise InputError(f"{one!r} is no method; there are {', '.join(METHODS)}")
+    return tuple(dict.fromkeys(one.upper() for one in listed))
+
+
+def _check_parameters(trigger: HttpTrigger) -> None:
+    body = trigger.binding.body
+    if body is not None and _WITHOUT_BODY.issuperset(trigger.methods):
+        raise InputError(
+            f"parameter {body.name!r} would be the body, which {trigger.methods[0]} has not"
+        )
+    for one in trigger.binding.parameters:
+        if one.source is Source.CLIENT and not trigger.is_async:
+            raise InputError(
+                f"parameter {one.name!r} is the client, which must be awaited; take a SyncClient, "
+                "or use async def"
+            )
+        if one.source is Source.SYNC_CLIENT and trigger.is_async:
+            raise InputError(f"parameter {one.name!r} would block the host's loop; take a Client")
+        if one.source is Source.QUERY and one.name == "code" and trigger.auth != "anonymous":
+            raise InputError(
+                "query parameter 'code' carries the key; choose another name, or auth=\"anonymous\""
+            )
+
+
+def _check_apart(new: HttpTrigger, known: HttpTrigger) -> None:
+    if new.name == known.name:
+        raise InputError(
+            f"the name {new.name!r} is taken by the one from {known.place}; give name="
+        )
+    both = [method for method in new.methods if method in known.methods]
+    if both and new.template.shape == known.template.shape:
+        raise InputError(
+            f"{both[0]} {new.path} is answered by {known.name!r} ({known.place}) already, as "
+            f"{known.path}"
+        )
+
+
+def _place(function: object) -> str:
+    code = getattr(inspect.unwrap(function) if callable(function) else None, "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else "place unknown"

@@ -1,0 +1,55 @@
+"""Waiting for an instance's end on behalf of a caller, who may go away, as may the server."""
+
+import asyncio
+
+from tenuto.client.client import Client
+from tenuto.http.routing import Call
+from tenuto.model.status import InstanceRecord
+
+LONGEST_SECONDS = 600
+"""The longest wait of one request."""
+
+
+class Waiting:
+    """Those who wait on this server.
+
+    Args:
+        client: Where ends are heard of.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._closing = asyncio.Event()
+
+    def close(self) -> None:
+        """Answer all of them: the server stops."""
+        self._closing.set()
+
+    async def until_ended(
+        self, call: Call, instance_id: str, seconds: float
+    ) -> InstanceRecord | None:
+        """The instance's row once it has ended, the time is up, or nobody waits any more.
+
+        Args:
+            call: The request, its body read.
+            instance_id: Whose end.
+            seconds: The longest wait.
+
+        Raises:
+            InstanceNotFoundError: there is no such instance.
+        """
+        ended = asyncio.ensure_future(self._client.gateway.wait(instance_id))
+        others = [
+            asyncio.ensure_future(call.until_gone()),
+            asyncio.ensure_future(self._closing.wait()),
+        ]
+        try:
+            await asyncio.wait(
+                [ended, *others], timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+            if ended.done():
+                return ended.result()
+        finally:
+            for one in (ended, *others):
+                one.cancel()
+        return await self._client.gateway.get(instance_id)

@@ -1,0 +1,69 @@
+"""What people do with dead letters: send one again, or delete them (promise ``no_silent_drop``).
+
+Works beside the host that owns the store: to its engine a letter sent again is a message from
+outside, and dead letters it never reads. Must never touch anything else of the store.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from tenuto.model.codec import decode_message
+from tenuto.model.errors import InputError, InstanceFinishedError, InstanceNotFoundError
+from tenuto.model.ids import partition_of
+from tenuto.model.messages import RaiseEvent
+from tenuto.storage.sqlite import reader
+from tenuto.storage.sqlite.database import open_writer, transaction, value
+from tenuto.storage.sqlite.errors import translated
+from tenuto.storage.sqlite.queries import SQL
+
+
+def redrive(path: str, message_id: str) -> str:
+    """Send a dead letter to its instance again; the instance's id.
+
+    Raises:
+        InputError: there is no such letter, or it is no event.
+        InstanceNotFoundError, InstanceFinishedError: still nobody can take it.
+    """
+    connection, partitions = open_writer(path, 1, create=False)
+    try:
+        # Crash points: before COMMIT the letter is dead as before; after it, it waits in the inbox
+        # and is a dead letter no more.
+        with translated(path, "write to"), transaction(connection):
+            number = value(connection, "dead_letter_number", {"message_id": message_id})
+            if number is None:
+                raise InputError(f"there is no dead letter {message_id!r}")
+            letter = reader.dead_letter(connection, number)
+            if not isinstance(decode_message(letter.message), RaiseEvent):
+                raise InputError(f"dead letter {message_id!r} is no event; it can only be purged")
+            standing = reader.find(connection, [letter.instance_id])
+            if not standing:
+                raise InstanceNotFoundError(letter.instance_id)
+            if standing[0].status.is_finished:
+                raise InstanceFinishedError(
+                    letter.instance_id, f"has already ended ({standing[0].status.label})"
+                )
+            partition = partition_of(letter.instance_id, partitions)
+            connection.execute(SQL["redrive"], {"number": number, "partition": partition})
+            connection.execute(SQL["drop_dead_letter"], {"number": number})
+            return letter.instance_id
+    finally:
+        connection.close()
+
+
+def purge(path: str, message_ids: Sequence[str] | None) -> int:
+    """Delete dead letters; how many there were.
+
+    Args:
+        path: The store's file.
+        message_ids: Which ones; None for all.
+    """
+    ids = None if message_ids is None else msgspec.json.encode(message_ids).decode()
+    connection, _ = open_writer(path, 1, create=False)
+    try:
+        # Crash points: one statement, a transaction of its own.
+        with translated(path, "write to"):
+            connection.execute(SQL["drop_dead_letters"], {"ids": ids})
+            return connection.changes()
+    finally:
+        connection.close()

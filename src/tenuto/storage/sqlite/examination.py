@@ -1,0 +1,157 @@
+"""Looks a store over without touching it, for the doctor: what it holds and whether it is sound.
+
+Opens the file for reading only, so nothing is brought up to date or repaired here.
+"""
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+import msgspec
+from msgspec import Struct
+
+from tenuto.model.errors import SettingsError, StorageError
+from tenuto.model.status import RuntimeStatus
+from tenuto.storage.sqlite import reader
+from tenuto.storage.sqlite.database import APPLICATION_ID, transaction, value
+from tenuto.storage.sqlite.errors import translated
+from tenuto.storage.sqlite.lock import holder
+from tenuto.storage.sqlite.queries import MIGRATIONS
+
+_FEW = 1_000
+_BUSY_MILLISECONDS = 5_000
+_decode_numbers = msgspec.json.Decoder(dict[int, int]).decode
+_decode_pair = msgspec.json.Decoder(tuple[int, int | None]).decode
+_decode_waiting = msgspec.json.Decoder(list[tuple[int, str]]).decode
+
+
+class Examination(Struct, frozen=True, kw_only=True):
+    """A store as it was found. Times are microseconds since 1970 UTC, sizes bytes.
+
+    Attributes:
+        path: The file.
+        schema: Its schema.
+        known_schema: The newest that this Tenuto knows.
+        faults: What its own check found; empty when it is sound.
+        size: Of the file.
+        log_size: Of the write-ahead log beside it.
+        free_bytes: Room on its disk.
+        owner: The host that owns it now, in words.
+        was_left: A host has owned it and not given it back: it was killed, or still runs.
+        counts: Instances by status.
+        messages: Messages that wait to be taken in.
+        waiting: The oldest of them: arrival number and instance.
+        oldest_pending: When the oldest instance that should have begun was started.
+        dead_letters: How many there are.
+        newest_dead_letter: When the newest was given up.
+    """
+
+    path: str
+    schema: int
+    known_schema: int
+    faults: list[str]
+    size: int
+    log_size: int
+    free_bytes: int
+    owner: str | None
+    was_left: bool = False
+    counts: dict[RuntimeStatus, int] = {}
+    messages: int = 0
+    waiting: list[tuple[int, str]] = []
+    oldest_pending: int | None = None
+    dead_letters: int = 0
+    newest_dead_letter: int | None = None
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether its tables are those of this Tenuto."""
+        return self.schema == self.known_schema and not self.faults
+
+
+def examine(path: str, now: int, *, full: bool = False) -> Examination:
+    """Look a store over.
+
+    Args:
+        path: The file.
+        now: The present.
+        full: Read every page and every index, which takes long for a large store.
+
+    Raises:
+        SettingsError: there is no such file.
+        StorageCorruptError: it is no SQLite database.
+        StorageError: it cannot be read.
+    """
+    if not Path(path).is_file():
+        raise SettingsError(f"there is no store at {path!r}")
+    with translated(path, "read"), _reading(path) as connection:
+        schema = _number(connection, "user_version")
+        if _number(connection, "application_id") != APPLICATION_ID:
+            schema = 0
+        check = "integrity_check" if full else "quick_check"
+        faults = [str(row[0]) for row in connection.execute(f"PRAGMA {check}(20)")]
+        found = Examination(
+            path=path,
+            schema=schema,
+            known_schema=len(MIGRATIONS),
+            faults=[] if faults == ["ok"] else faults,
+            size=_size(path),
+            log_size=_size(f"{path}-wal"),
+            free_bytes=shutil.disk_usage(Path(path).parent).free,
+            owner=holder(path),
+        )
+        if not found.is_readable:
+            return found
+        with transaction(connection, "DEFERRED"):
+            return _with_contents(found, connection, now)
+
+
+def _with_contents(found: Examination, connection: apsw.Connection, now: int) -> Examination:
+    counts = _decode_numbers(value(connection, "status_counts"))
+    messages, _ = _decode_pair(value(connection, "inbox_counts"))
+    letters, newest = _decode_pair(value(connection, "dead_letter_count"))
+    return msgspec.structs.replace(
+        found,
+        was_left=any(state.owner is not None for state in reader.states(connection)),
+        counts={RuntimeStatus(status): count for status, count in counts.items()},
+        messages=messages,
+        waiting=_decode_waiting(value(connection, "inbox_waiting", {"rows": _FEW})),
+        oldest_pending=value(connection, "oldest_pending", {"now": now}),
+        dead_letters=letters,
+        newest_dead_letter=newest,
+    )
+
+
+def waiting_messages(path: str) -> list[tuple[int, str]]:
+    """The oldest messages that nobody has taken in: arrival number and instance.
+
+    Raises:
+        StorageError: the store cannot be read.
+    """
+    with translated(path, "read"), _reading(path) as connection:
+        return _decode_waiting(value(connection, "inbox_waiting", {"rows": _FEW}))
+
+
+@contextlib.contextmanager
+def _reading(path: str) -> Iterator[apsw.Connection]:
+    connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        connection.set_busy_timeout(_BUSY_MILLISECONDS)
+        yield connection
+    finally:
+        connection.close()
+
+
+def _number(connection: apsw.Connection, name: str) -> int:
+    found = connection.pragma(name)
+    if not isinstance(found, int):
+        raise StorageError(f"SQLite answered {found!r} to PRAGMA {name}, which is no number")
+    return found
+
+
+def _size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,33 @@
+"""Gauges of an engine: looked up when somebody asks, so that turns pay nothing for them."""
+
+from collections.abc import Iterator
+
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+
+from tenuto.engine.engine import Engine
+from tenuto.model.timing import MICROSECONDS
+
+
+def engine_gauges(engine: Engine) -> Iterator[Metric]:
+    """How an engine stands at this moment."""
+    runner = engine.runner
+    now = engine.clock.now()
+    since = engine.waiting_since
+    waited = 0.0 if since is None else max(now - since, 0) / MICROSECONDS
+    values: list[tuple[str, str, float]] = [
+        ("activities_running", "Attempts of activities whose function runs.", runner.running),
+        ("activities_queued", "Attempts of activities that wait for room.", runner.queued),
+        ("ready_instances", "Instances that are queued for a turn.", engine.ready),
+        (
+            "oldest_waiting_seconds",
+            "How long the oldest queued instance, or the commit in flight, has waited.",
+            waited,
+        ),
+        ("timers_due", "Timers that are late.", engine.timers.due(now)),
+        ("timers_armed", "Timers that fire soon, in memory.", len(engine.timers)),
+        ("resident_instances", "Instances in memory.", len(engine.residents)),
+        ("live_sessions", "Orchestrators that are live in memory.", engine.retention.sessions),
+        ("update_listeners", "Who listens to live updates.", engine.updates.listeners),
+    ]
+    for name, meaning, value in values:
+        yield GaugeMetricFamily(f"tenuto_{name}", meaning, value)

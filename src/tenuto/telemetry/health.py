@@ -1,0 +1,92 @@
+"""Health as data: whether a host lives, whether it can be given work, and if not, why.
+
+Live means that the process need not be restarted, ready that it may be given requests. Reads what
+the engine knows; asks neither store nor network.
+"""
+
+import asyncio
+import time
+from datetime import datetime
+from typing import Final
+
+from msgspec import Struct
+
+from tenuto.engine.engine import Engine
+from tenuto.model.timing import MICROSECONDS, to_datetime
+
+SLOW_COMMIT_SECONDS: Final = 10.0
+"""A commit that takes longer than this makes the host unready."""
+SLOW_LOOP_SECONDS: Final = 1.0
+"""One round of the host's loop that takes longer than this makes the host unready."""
+
+
+class Health(Struct, frozen=True, kw_only=True):
+    """How a host is.
+
+    Attributes:
+        live: False when only a restart of the process can help.
+        ready: Whether it can be given work.
+        reasons: Why it is not; sentences for people.
+    """
+
+    live: bool
+    ready: bool
+    reasons: tuple[str, ...] = ()
+
+
+async def check_health(engine: Engine | None) -> Health:
+    """How a host is, its loop included: waits for one round of it.
+
+    Args:
+        engine: The host's engine; None before it has one.
+
+    Example:
+        ``(await check_health(host.engine)).ready``
+    """
+    began = time.perf_counter()
+    await asyncio.sleep(0)
+    return health_of(engine, time.perf_counter() - began)
+
+
+def health_of(engine: Engine | None, loop_seconds: float = 0.0) -> Health:
+    """How a host is.
+
+    Args:
+        engine: The host's engine; None before it has one.
+        loop_seconds: How long one round of its loop took.
+    """
+    if engine is None:
+        return _unready("the host is starting")
+    if engine.is_draining:
+        return _unready("the host is stopping: it takes nothing new and lets running work end")
+    if engine.gone is not None:
+        return Health(live=False, ready=False, reasons=(f"the host has ended: {engine.gone}",))
+    reasons = [*_about_store(engine)]
+    if loop_seconds > SLOW_LOOP_SECONDS:
+        reasons.append(
+            f"the host's loop was blocked: one round took {loop_seconds:.1f} s; "
+            "the log names what blocks it"
+        )
+    return _unready(*reasons) if reasons else Health(live=True, ready=True)
+
+
+def _about_store(engine: Engine) -> list[str]:
+    pipeline = engine.pipeline
+    if pipeline.unavailable is not None:
+        since = pipeline.unavailable_since
+        moment = "" if since is None else f" since {_shown(to_datetime(since))}"
+        return [f"the store does not take commits{moment}: {pipeline.unavailable}"]
+    began = pipeline.committing_since
+    if began is not None:
+        seconds = (engine.clock.now() - began) / MICROSECONDS
+        if seconds > SLOW_COMMIT_SECONDS:
+            return [f"the store has not answered a commit for {seconds:.0f} s"]
+    return []
+
+
+def _unready(*reasons: str) -> Health:
+    return Health(live=True, ready=False, reasons=reasons)
+
+
+def _shown(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,92 @@
+"""The four lines of a host's life: starting, started, stopping, stopped; each exactly once."""
+
+import logging
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+_LOGGER: Final = logging.getLogger("tenuto.host")
+_PASSWORD: Final = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
+_SECRET_NAMES: Final = ("key", "password", "secret", "token")
+_HIDDEN: Final = "***"
+
+
+class HostLog:
+    """Says where a host is in its life. What was said is not said again before the next start.
+
+    Args:
+        store: The store, for people.
+    """
+
+    def __init__(self, store: str) -> None:
+        self._store = _PASSWORD.sub(rf"\1:{_HIDDEN}@", store)
+        self._said: set[str] = set()
+
+    def starting(self) -> None:
+        """The host is about to open its store."""
+        self._said.clear()
+        self._say("starting", "host starting on %s", self._store)
+
+    def started(self, seconds: float, settings: Struct) -> None:
+        """The host serves. People see which settings are not the default, machines see all.
+
+        Args:
+            seconds: How long it took to get there.
+            settings: What is in force; keys and passwords are not shown.
+        """
+        if not _LOGGER.isEnabledFor(logging.INFO):
+            return
+        in_force = shown({**msgspec.to_builtins(settings), "storage": self._store})
+        chosen = _changes(in_force, msgspec.to_builtins(type(settings)()))
+        text = msgspec.json.encode(chosen, enc_hook=repr).decode()
+        self._say(
+            "started",
+            "host started in %.0f ms; not the default: %s",
+            seconds * 1000,
+            text if chosen else "nothing",
+            settings=in_force,
+        )
+
+    def stopping(self) -> None:
+        """The host takes nothing new and lets running work end."""
+        self._say("stopping", "host stopping")
+
+    def stopped(self) -> None:
+        """The host is gone."""
+        self._say("stopped", "host stopped")
+
+    def _say(self, what: str, text: str, *values: object, **more: object) -> None:
+        if what not in self._said:
+            self._said.add(what)
+            _LOGGER.info(text, *values, extra=more)
+
+
+def _changes(values: Mapping[str, object], usual: Mapping[str, object]) -> dict[str, object]:
+    """What is not as usual, in sections too."""
+    found: dict[str, object] = {}
+    for name, value in values.items():
+        before = usual.get(name)
+        if isinstance(value, Mapping) and isinstance(before, Mapping):
+            value = _changes(value, before)  # noqa: PLW2901 - only what differs
+            if not value:
+                continue
+        elif value == before:
+            continue
+        found[name] = value
+    return found
+
+
+def shown(configuration: Mapping[str, object]) -> dict[str, object]:
+    """Settings without what must stay secret."""
+    return {name: _shown(name, value) for name, value in configuration.items()}
+
+
+def _shown(name: str, value: object) -> object:
+    if value and any(word in name.lower() for word in _SECRET_NAMES):
+        return _HIDDEN  # with all that is below it
+    if isinstance(value, Mapping):
+        return {str(key): _shown(str(key), one) for key, one in value.items()}
+    return _PASSWORD.sub(rf"\1:{_HIDDEN}@", value) if isinstance(value, str) else value

@@ -1,0 +1,254 @@
+"""Metrics for Prometheus: an Observer that counts, and gauges that are read when asked for.
+
+Owns what is counted on the way of every turn, in plain integers; all else, such as queues and
+memory, is looked up when somebody scrapes. Must never cost a turn more than a few additions.
+This module loads prometheus_client: import it late.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from typing import Final, TypeAlias
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from tenuto.engine.engine import Engine
+from tenuto.engine.ports import ActivityOutcome, Observer
+from tenuto.model.events import TaskCompleted
+from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
+from tenuto.model.timing import MICROSECONDS
+from tenuto.telemetry.distribution import Distribution
+from tenuto.telemetry.gauges import engine_gauges
+
+CONTENT_TYPE: Final[str] = CONTENT_TYPE_PLAIN_0_0_4
+"""The media type of what ``MetricsObserver.render`` gives."""
+
+MOST_ACTIVITIES: Final = 500
+"""Different activity names that get metrics of their own; the others share the name ``other``."""
+
+_MICROSECOND: Final = 1 / MICROSECONDS
+_COMMIT_BOUNDS: Final = (500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 250_000,
+                         500_000, 1_000_000, 5_000_000)  # fmt: skip
+_TURN_BOUNDS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000)
+_ACTIVITY_BOUNDS: Final = (1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000, 5_000_000,
+                           15_000_000, 60_000_000, 300_000_000, 3_600_000_000)  # fmt: skip
+
+_Labels: TypeAlias = Sequence[str]
+
+
+class _Activity:
+    """What is counted of one activity."""
+
+    __slots__ = ("canceled", "failed", "never_begun", "seconds")
+
+    def __init__(self) -> None:
+        self.seconds = Distribution(_ACTIVITY_BOUNDS)
+        self.never_begun = 0
+        self.failed = 0
+        self.canceled = 0
+
+    @property
+    def completed(self) -> int:
+        """Those that neither failed nor were cancelled."""
+        return sum(self.seconds.counts) + self.never_begun - self.failed - self.canceled
+
+
+class MetricsObserver(Collector):
+    """Counts what happens on a host and passes it on.
+
+    Each host has its own, with a registry of its own. Times are those of the host's clock.
+
+    Args:
+        inner: Who else is told.
+        version: Tenuto's, shown as a label of ``tenuto_build_info``.
+
+    Example:
+        ::
+
+            metrics = MetricsObserver(LogObserver(), version="0.1.0")
+            async with Host(app, observer=metrics) as host:
+                metrics.watch(host.engine)
+                print(metrics.render().decode())
+    """
+
+    def __init__(self, inner: Observer, *, version: str) -> None:
+        self._inner = inner
+        self._version = version
+        self._engine: Engine | None = None
+        self._turns = 0
+        self._batch_turns = Distribution(_TURN_BOUNDS)
+        self._commit_seconds = Distribution(_COMMIT_BOUNDS)
+        # By number: an enum member is hashed in Python.
+        self._ended = [0] * len(RuntimeStatus)
+        self._activities: dict[str, _Activity] = {}
+        self._others: _Activity | None = None
+        self._storage_failures = 0
+        self._dead_letters = 0
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
+
+    def watch(self, engine: Engine) -> None:
+        """Read gauges from this engine from now on; counters go on."""
+        self._engine = engine
+
+    def render(self) -> bytes:
+        """Everything, in Prometheus' text format; of the type ``CONTENT_TYPE``."""
+        return generate_latest(self._registry)
+
+    # --- the Observer port -----------------------------------------------------------------------
+
+    def committed(self, turns: int, seconds: float) -> None:
+        """Count the commit and its turns."""
+        self._turns += turns
+        self._batch_turns.add(turns)
+        self._commit_seconds.add(round(seconds * MICROSECONDS))
+        self._inner.committed(turns, seconds)
+
+    def storage_failed(self, error: Exception, attempt: int) -> None:
+        """Count it."""
+        self._storage_failures += 1
+        self._inner.storage_failed(error, attempt)
+
+    def storage_recovered(self, attempts: int) -> None:
+        """Pass it on."""
+        self._inner.storage_recovered(attempts)
+
+    def instance_ended(self, record: InstanceRecord) -> None:
+        """Count it by status."""
+        self._ended[record.status] += 1
+        self._inner.instance_ended(record)
+
+    def activities_ended(self, outcomes: Sequence[ActivityOutcome], now: int) -> None:
+        """Count each, and how long it took: the hottest loop of all metrics."""
+        activities = self._activities
+        for outcome in outcomes:
+            activity = activities.get(outcome.work.name) or self._activity(outcome.work.name)
+            begun_at = outcome.begun_at
+            if begun_at is None:
+                activity.never_begun += 1
+            else:
+                # Distribution.add, without the call.
+                taken = now - begun_at
+                seconds = activity.seconds
+                seconds.counts[bisect_left(_ACTIVITY_BOUNDS, taken)] += 1
+                seconds.total += taken
+            if type(outcome.event) is not TaskCompleted:
+                if outcome.work.canceled:
+                    activity.canceled += 1
+                else:
+                    activity.failed += 1
+        self._inner.activities_ended(outcomes, now)
+
+    def dead_letter(self, instance_id: str, reason: str) -> None:
+        """Count it."""
+        self._dead_letters += 1
+        self._inner.dead_letter(instance_id, reason)
+
+    def problem(self, instance_id: str | None, text: str) -> None:
+        """Pass it on."""
+        self._inner.problem(instance_id, text)
+
+    def crash_point(self, name: str) -> None:
+        """Pass it on."""
+        self._inner.crash_point(name)
+
+    def _activity(self, name: str) -> _Activity:
+        if len(self._activities) < MOST_ACTIVITIES:
+            self._activities[name] = activity = _Activity()
+            return activity
+        if self._others is None:
+            self._others = _Activity()
+        return self._others
+
+    # --- the Collector ---------------------------------------------------------------------------
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics as they stand now."""
+        build = GaugeMetricFamily("tenuto_build_info", "Always 1.", labels=["version"])
+        build.add_metric([self._version], 1)
+        yield build
+        yield _counter("tenuto_turns", "Turns committed.", self._turns)
+        yield _counter("tenuto_commits", "Batches committed.", sum(self._batch_turns.counts))
+        yield _histogram(
+            "tenuto_commit_seconds",
+            "Time from a batch being sent to the store to its being durable.",
+            [((), self._commit_seconds)],
+        )
+        yield _histogram(
+            "tenuto_batch_turns", "Turns in one commit.", [((), self._batch_turns)], unit=1
+        )
+        yield _counters(
+            "tenuto_instances_ended",
+            "Instances that ended, by how.",
+            ["status"],
+            [((status.label,), self._ended[status]) for status in sorted(FINISHED)],
+        )
+        yield from self._collect_activities()
+        yield _counter(
+            "tenuto_storage_failures", "Commits that the store refused.", self._storage_failures
+        )
+        yield _counter(
+            "tenuto_dead_letters", "Messages that nobody could take.", self._dead_letters
+        )
+        if self._engine is not None:
+            yield from engine_gauges(self._engine)
+
+    def _collect_activities(self) -> Iterator[Metric]:
+        activities = list(self._activities.items())
+        if self._others is not None:
+            activities.append(("other", self._others))
+        yield _histogram(
+            "tenuto_activity_seconds",
+            "Time that attempts of activities took.",
+            [((name,), activity.seconds) for name, activity in activities],
+            labels=["activity"],
+        )
+        yield _counters(
+            "tenuto_activities",
+            "Attempts of activities that ended, by outcome.",
+            ["activity", "outcome"],
+            [
+                ((name, outcome), count)
+                for name, activity in activities
+                for outcome, count in (
+                    ("completed", activity.completed),
+                    ("failed", activity.failed),
+                    ("canceled", activity.canceled),
+                )
+            ],
+        )
+
+
+def _counter(name: str, meaning: str, value: int) -> Metric:
+    return CounterMetricFamily(name, meaning, value)
+
+
+def _counters(
+    name: str, meaning: str, labels: _Labels, values: Sequence[tuple[_Labels, int]]
+) -> Metric:
+    family = CounterMetricFamily(name, meaning, labels=labels)
+    for labelled, value in values:
+        family.add_metric(labelled, value)
+    return family
+
+
+def _histogram(
+    name: str,
+    meaning: str,
+    values: Sequence[tuple[_Labels, Distribution]],
+    *,
+    labels: _Labels = (),
+    unit: float = _MICROSECOND,
+) -> Metric:
+    family = HistogramMetricFamily(name, meaning, labels=labels)
+    for labelled, value in values:
+        family.add_metric(labelled, value.cumulative(unit), value.total * unit)
+    return family

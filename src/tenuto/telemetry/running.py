@@ -1,0 +1,25 @@
+"""Which activity runs in this thread or task, for whoever writes a log line in it."""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Protocol
+
+
+class RunningActivity(Protocol):
+    """What a log line says of the attempt that wrote it."""
+
+    @property
+    def name(self) -> str:
+        """The activity."""
+
+    @property
+    def instance_id(self) -> str:
+        """The orchestration that called it."""
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first."""
+
+
+running_activity: ContextVar[Callable[[], RunningActivity]] = ContextVar("tenuto_running_activity")
+"""Gives the attempt that this thread or task runs. A call, as most attempts are never asked."""

@@ -1,0 +1,425 @@
+"""What every client keeps, whichever way its requests go. A way's own test is only a fixture."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tenuto import (
+    App,
+    Client,
+    Context,
+    Host,
+    IdReuse,
+    InputError,
+    InstanceExistsError,
+    InstanceFilter,
+    InstanceFinishedError,
+    InstanceNotFoundError,
+    InstanceStateError,
+    InvalidInstanceIdError,
+    LimitError,
+    OrchestrationFailedError,
+    OrchestrationTerminatedError,
+    PayloadError,
+    RuntimeStatus,
+    TenutoError,
+    UnknownFunctionError,
+)
+from tenuto.model.events import EventRaised, ExecutionStarted
+
+PAYLOAD_BYTES = 20_000
+NOBODY: dict[str, int] = {}
+PAYLOADS: tuple[Any, ...] = (
+    *(None, True, 0, 1.5, 2**70, ""),
+    'ü€😀\n\x00"\\',
+    *([], {"a": [1, {"b": None}]}),
+)
+ALLOWED_IDS = ("a b", "ü😀", "%2F", "a%", "a+b&c=d", ".", "..", "a;b,c:d", "'\"<>", "x" * 256)
+FORBIDDEN_IDS = ("", "a/b", "a\\b", "a#b", "a?b", "@x", "a\nb", "x" * 257)
+
+
+@dataclass
+class Trip:
+    city: str
+    day: datetime
+
+
+app = App()
+
+
+@app.activity
+def book(trip: Trip, nights: int) -> Trip:
+    return Trip(f"{trip.city} ({nights})", trip.day)
+
+
+@app.orchestrator
+async def book_trip(ctx: Context, trip: Trip, nights: int) -> Trip:
+    return await ctx.call_activity(book, trip, nights)
+
+
+@app.orchestrator(version="1.2")
+async def collect(ctx: Context, count: int) -> list[int]:
+    ctx.set_custom_status({"wanted": count})
+    return [await ctx.wait_for_external_event("item", int) for _ in range(count)]
+
+
+@app.orchestrator
+async def fails(ctx: Context) -> None:
+    try:
+        _ = NOBODY["inner"]
+    except KeyError as error:
+        raise ValueError("outer") from error
+
+
+@app.orchestrator
+async def nothing(ctx: Context) -> None:
+    pass
+
+
+@app.orchestrator
+async def echo(ctx: Context, value: Any) -> Any:  # noqa: ANN401 - any JSON
+    return value
+
+
+@app.orchestrator
+async def tells(ctx: Context, whom: str) -> None:
+    ctx.send_event(whom, "hello", {"from": ctx.instance_id})
+
+
+@dataclass
+class Side:
+    """A client under test, and the host that it reaches."""
+
+    client: Client
+    host: Host
+
+    async def until(self, instance_id: str, status: RuntimeStatus) -> None:
+        """Wait until the client sees this status."""
+        async with asyncio.timeout(20):
+            while True:
+                found = await self.client.get_status(instance_id)
+                if found is not None and found.runtime_status is status:
+                    return
+                await asyncio.sleep(0.01)
+
+
+async def all_of(client: Client, which: InstanceFilter | None = None) -> list[str]:
+    return [status.instance_id async for status in client.query(which)]
+
+
+class ClientSuite:
+    """Subclasses bring the fixture ``side``."""
+
+    # --- starting ----------------------------------------------------------------------------
+
+    async def test_a_function_is_started_and_its_result_has_its_type(self, side: Side) -> None:
+        trip = Trip("Oslo", datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC))
+        handle = await side.client.start(book_trip, trip, 3, instance_id="trip-1")
+        assert handle.instance_id == "trip-1"
+        assert await handle.result() == Trip("Oslo (3)", trip.day)
+        found = side.client.handle_of("trip-1", book_trip)
+        assert await found.result() == Trip("Oslo (3)", trip.day)
+        plain = await side.client.handle("trip-1").result()
+        assert plain["city"] == "Oslo (3)"
+
+    async def test_a_name_is_started_too(self, side: Side) -> None:
+        handle = await side.client.start("collect", 0)
+        assert await handle.result() == []
+        assert len(handle.instance_id) == 32
+
+    async def test_options_of_a_start_are_kept(self, side: Side) -> None:
+        later = datetime.now(UTC).replace(microsecond=123_456) + timedelta(days=400)
+        await side.client.start(
+            collect, 1, instance_id="c", version="2", tags={"team": "ü"}, start_at=later
+        )
+        status = await side.client.get_status("c")
+        assert status is not None
+        assert status.runtime_status is RuntimeStatus.PENDING
+        assert (status.version, status.tags, status.scheduled_time) == ("2", {"team": "ü"}, later)
+
+    async def test_version_and_tags_are_those_of_the_function_by_default(self, side: Side) -> None:
+        await side.client.start(collect.options(tags={"a": "b"}), 0, instance_id="c")
+        status = await side.client.wait("c")
+        assert (status.version, status.tags) == ("1.2", {"a": "b"})
+
+    async def test_payloads_pass_unchanged(self, side: Side) -> None:
+        for value in PAYLOADS:
+            handle = await side.client.start(echo, value)
+            assert await handle.result() == value
+            status = await handle.status()
+            assert (status.input, status.output) == (value, value)
+
+    async def test_an_unknown_function_is_refused_with_what_there_is(self, side: Side) -> None:
+        with pytest.raises(UnknownFunctionError, match=r"'colect'.*did you mean 'collect'") as e:
+            await side.client.start("colect", 1, instance_id="u")
+        assert e.value.name == "colect"
+        assert await side.client.get_status("u") is None
+
+    async def test_input_that_does_not_fit_is_refused(self, side: Side) -> None:
+        with pytest.raises(PayloadError, match="count"):
+            await side.client.start("collect", "many", instance_id="p")
+        with pytest.raises(PayloadError, match="cannot be stored"):
+            await side.client.start(echo, object(), instance_id="p")
+        assert await side.client.get_status("p") is None
+
+    async def test_an_id_that_is_taken_is_refused(self, side: Side) -> None:
+        await side.client.start(collect, 1, instance_id="x")
+        with pytest.raises(InstanceExistsError, match="'x' already exists") as caught:
+            await side.client.start(collect, 1, instance_id="x")
+        assert caught.value.instance_id == "x"
+        assert caught.value.code == "TN-1201"
+
+    async def test_reuse_says_who_gives_way(self, side: Side) -> None:
+        first = await side.client.start(nothing, instance_id="x")
+        await first.result()
+        with pytest.raises(InstanceExistsError):
+            await side.client.start(collect, 1, instance_id="x", reuse=IdReuse.NEVER)
+        await side.client.start(collect, 1, instance_id="x")
+        await side.until("x", RuntimeStatus.RUNNING)
+        again = await side.client.start(collect, 0, instance_id="x", reuse=IdReuse.ALWAYS)
+        assert await again.result() == []
+
+    async def test_ids_may_be_any_allowed_text(self, side: Side) -> None:
+        for instance_id in ALLOWED_IDS:
+            handle = await side.client.start(collect, 1, instance_id=instance_id)
+            await handle.raise_event("item", 7)
+            assert await handle.result() == [7]
+            assert (await handle.status()).instance_id == instance_id
+            assert await side.client.history(instance_id)
+            assert await side.client.purge(instance_id) is True
+
+    async def test_ids_that_break_the_rules_are_refused(self, side: Side) -> None:
+        client = side.client
+        asked: list[Callable[[str], Awaitable[object]]] = [
+            lambda name: client.start(collect, 1, instance_id=name),
+            client.get_status,
+            client.wait,
+            lambda name: client.raise_event(name, "item"),
+            client.terminate,
+            client.suspend,
+            client.resume,
+            client.restart,
+            client.purge,
+            client.history,
+        ]
+        for instance_id in FORBIDDEN_IDS:
+            for ask in asked:
+                with pytest.raises(InvalidInstanceIdError):
+                    await ask(instance_id)
+        assert await all_of(client) == []
+
+    # --- asking ------------------------------------------------------------------------------
+
+    async def test_a_status_is_exactly_that_of_the_host(self, side: Side) -> None:
+        await side.client.start(collect, 0, instance_id="done", tags={"a": "b"})
+        await side.client.wait("done")
+        with pytest.raises(OrchestrationFailedError):
+            await (await side.client.start(fails, instance_id="failed")).result()
+        for instance_id in ("done", "failed"):
+            seen = await side.client.get_status(instance_id)
+            assert seen is not None
+            assert seen == await side.host.client.get_status(instance_id)
+            assert seen == await side.client.wait(instance_id)
+        assert (await side.client.handle("done").status()).custom_status == {"wanted": 0}
+
+    async def test_a_failure_comes_with_its_causes(self, side: Side) -> None:
+        handle = await side.client.start(fails, instance_id="f")
+        with pytest.raises(OrchestrationFailedError, match="ValueError: outer") as caught:
+            await handle.result()
+        failure = caught.value.failure
+        assert failure.is_caused_by(KeyError)
+        assert failure.stack_trace is not None
+        assert (await side.client.wait("f")).failure == failure
+
+    async def test_waiting_ends_with_the_instance(self, side: Side) -> None:
+        handle = await side.client.start(collect, 1)
+        waiting = asyncio.ensure_future(handle.result())
+        await side.until(handle.instance_id, RuntimeStatus.RUNNING)
+        assert not waiting.done()
+        await handle.raise_event("item", 5)
+        assert await waiting == [5]
+
+    async def test_what_is_not_there_is_none_or_an_error(self, side: Side) -> None:
+        client = side.client
+        assert await client.get_status("nobody") is None
+        assert await client.history("nobody") == []
+        assert await client.purge("nobody") is False
+        asked: list[Callable[[], Awaitable[object]]] = [
+            lambda: client.wait("nobody"),
+            lambda: client.handle("nobody").status(),
+            lambda: client.handle("nobody").result(),
+            lambda: client.raise_event("nobody", "item"),
+            lambda: client.terminate("nobody"),
+            lambda: client.suspend("nobody"),
+            lambda: client.resume("nobody"),
+            lambda: client.restart("nobody"),
+        ]
+        for ask in asked:
+            with pytest.raises(InstanceNotFoundError, match="'nobody'") as caught:
+                await ask()
+            assert caught.value.instance_id == "nobody"
+
+    async def test_a_history_is_that_of_the_host(self, side: Side) -> None:
+        handle = await side.client.start(collect, 1, instance_id="h")
+        await handle.raise_event("item", {"b": 1, "a": [2.50]})
+        with pytest.raises(OrchestrationFailedError):
+            await handle.result()
+        events = await side.client.history("h")
+        assert events == await side.host.client.history("h")
+        started = next(event for event in events if isinstance(event, ExecutionStarted))
+        raised = next(event for event in events if isinstance(event, EventRaised))
+        assert (started.name, raised.name) == ("collect", "item")
+
+    async def test_a_listing_is_filtered(self, side: Side) -> None:
+        client = side.client
+        before = datetime.now(UTC) - timedelta(microseconds=1)
+        await (await client.start(nothing, instance_id="n-1")).result()
+        await (await client.start(collect, 0, instance_id="c-1")).result()
+        await client.start(collect, 1, instance_id="c-2")
+        await side.until("c-2", RuntimeStatus.RUNNING)
+        c_1 = await client.handle("c-1").status()
+
+        assert await all_of(client) == ["c-2", "c-1", "n-1"]
+        assert await all_of(client, InstanceFilter(name="nothing")) == ["n-1"]
+        assert await all_of(client, InstanceFilter(id_prefix="c-")) == ["c-2", "c-1"]
+        running = InstanceFilter(statuses=[RuntimeStatus.RUNNING, RuntimeStatus.FAILED])
+        assert await all_of(client, running) == ["c-2"]
+        assert await all_of(client, InstanceFilter(statuses=[])) == []
+        assert await all_of(client, InstanceFilter(created_to=before)) == []
+        assert await all_of(client, InstanceFilter(created_from=c_1.created_time)) == [
+            "c-2",
+            "c-1",
+        ]
+        assert await all_of(client, InstanceFilter(created_to=c_1.created_time)) == ["n-1"]
+        bare = [s async for s in client.query(InstanceFilter(name="collect", payloads=False))]
+        assert [(s.input, s.output) for s in bare] == [(None, None)] * 2
+        with pytest.raises(InputError, match="aware"):
+            await all_of(client, InstanceFilter(created_to=datetime(2026, 1, 1)))  # noqa: DTZ001
+
+    async def test_a_listing_is_read_page_by_page_to_its_end(self, side: Side) -> None:
+        names = [f"i-{number}" for number in range(205)]
+        for name in names:
+            await side.host.client.start(nothing, instance_id=name)
+        assert sorted(await all_of(side.client)) == sorted(names)
+        first = [status async for status in _first(side.client, 3)]
+        assert len(first) == 3
+
+    async def test_what_nobody_could_take_is_listed(self, side: Side) -> None:
+        await (await side.client.start(tells, "nobody", instance_id="t")).result()
+        async with asyncio.timeout(20):
+            while not (letters := await side.client.dead_letters()):  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.01)
+        assert letters == await side.host.client.dead_letters()
+        (letter,) = letters
+        assert (letter.instance_id, letter.name, letter.data) == ("nobody", "hello", {"from": "t"})
+
+    # --- steering ----------------------------------------------------------------------------
+
+    async def test_terminate_ends_with_the_reason(self, side: Side) -> None:
+        handle = await side.client.start(collect, 1)
+        await handle.terminate('enough "now"')
+        with pytest.raises(OrchestrationTerminatedError, match="enough"):
+            await handle.result()
+        assert (await handle.status()).output == 'enough "now"'
+        other = await side.client.start(collect, 1)
+        await other.terminate()
+        with pytest.raises(OrchestrationTerminatedError):
+            await other.result()
+
+    async def test_suspend_holds_back_and_resume_lets_go(self, side: Side) -> None:
+        handle = await side.client.start(collect, 1, instance_id="s")
+        await side.until("s", RuntimeStatus.RUNNING)
+        with pytest.raises(InstanceStateError, match="cannot resume"):
+            await handle.resume()
+        await handle.suspend("lunch")
+        await side.until("s", RuntimeStatus.SUSPENDED)
+        with pytest.raises(InstanceStateError, match="cannot suspend"):
+            await handle.suspend()
+        await handle.raise_event("item", 1)
+        await handle.resume("back")
+        assert await handle.result() == [1]
+
+    async def test_what_has_ended_takes_nothing_more(self, side: Side) -> None:
+        await (await side.client.start(nothing, instance_id="e")).result()
+        client = side.client
+        asked: list[Callable[[], Awaitable[object]]] = [
+            lambda: client.raise_event("e", "item"),
+            lambda: client.terminate("e"),
+            lambda: client.suspend("e"),
+            lambda: client.resume("e"),
+        ]
+        for ask in asked:
+            with pytest.raises(InstanceFinishedError, match="'e' has already ended") as caught:
+                await ask()
+            assert caught.value.instance_id == "e"
+
+    async def test_restart_repeats_name_and_input(self, side: Side) -> None:
+        await (await side.client.start(echo, {"a": 1}, instance_id="r", version="7")).result()
+        fresh = await side.client.restart("r")
+        assert fresh.instance_id != "r"
+        assert await fresh.result() == {"a": 1}
+        assert (await fresh.status()).version == "7"
+        own = await side.client.restart("r", new_instance_id=False)
+        assert own.instance_id == "r"
+        assert await own.result() == {"a": 1}
+        await side.client.start(collect, 1, instance_id="going")
+        with pytest.raises(InstanceExistsError):
+            await side.client.restart("going", new_instance_id=False)
+
+    async def test_purge_deletes_what_has_ended_and_by_force_what_has_not(self, side: Side) -> None:
+        await (await side.client.start(nothing, instance_id="p")).result()
+        assert await side.client.purge("p") is True
+        assert await side.client.get_status("p") is None
+        assert await side.client.purge("p") is False
+        await side.client.start(collect, 1, instance_id="p")
+        with pytest.raises(InstanceStateError, match="still going"):
+            await side.client.purge("p")
+        assert await side.client.purge("p", force=True) is True
+        assert await side.client.get_status("p") is None
+
+    # --- limits ------------------------------------------------------------------------------
+
+    async def test_too_long_payloads_are_refused_whole_and_name_the_setting(
+        self, side: Side
+    ) -> None:
+        long = "x" * PAYLOAD_BYTES
+        client = side.client
+        await client.start(collect, 1, instance_id="c")
+        await side.until("c", RuntimeStatus.RUNNING)
+        asked: list[Callable[[], Awaitable[object]]] = [
+            lambda: client.start(echo, long, instance_id="l"),
+            lambda: client.raise_event("c", "item", long),
+            lambda: client.suspend("c", long + "x"),
+            lambda: client.terminate("c", long + "x"),
+        ]
+        for ask in asked:
+            with pytest.raises(LimitError, match=r"limits\.payload_bytes"):
+                await ask()
+        assert await client.get_status("l") is None
+        assert (await client.handle("c").status()).runtime_status is RuntimeStatus.RUNNING
+
+    async def test_an_event_needs_a_name(self, side: Side) -> None:
+        await side.client.start(collect, 1, instance_id="c")
+        with pytest.raises(InputError, match="needs a name"):
+            await side.client.raise_event("c", "")
+
+    async def test_many_may_ask_at_the_same_time(self, side: Side) -> None:
+        handles = await asyncio.gather(*(side.client.start(echo, n) for n in range(40)))
+        assert await asyncio.gather(*(one.result() for one in handles)) == list(range(40))
+
+    async def test_errors_are_of_one_tree(self, side: Side) -> None:
+        with pytest.raises(TenutoError) as caught:
+            await side.client.wait("nobody")
+        assert caught.value.code == "TN-1202"
+
+
+async def _first(client: Client, count: int) -> Any:  # noqa: ANN401 - an async generator of statuses
+    async for status in client.query():
+        yield status
+        count -= 1
+        if not count:
+            return

@@ -1,0 +1,111 @@
+"""The four ways to reach instances: in process, through the store, over HTTP, and blocking."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from tenuto import (
+    Client,
+    Host,
+    Limits,
+    OrchestrationHandle,
+    Settings,
+    SyncClient,
+    SyncOrchestrationHandle,
+)
+from tenuto.host.server import Server
+from tenuto.http.options import AccessKey, HttpSettings, Role
+from tests.conformance.client_suite import PAYLOAD_BYTES, ClientSuite, Side, app
+
+KEY = "0123456789abcdef"
+LIMITS = Limits(payload_bytes=PAYLOAD_BYTES)
+
+
+def settings(folder: Path) -> Settings:
+    return Settings(
+        storage=f"sqlite:///{folder}/hub.db",
+        limits=LIMITS,
+        http=HttpSettings(port=0, keys={"ops": AccessKey(key=KEY, role=Role.ADMIN)}),
+    )
+
+
+class InThreads:
+    """A synchronous client as an asynchronous one: each call in a thread of its own."""
+
+    def __init__(self, inner: SyncClient | SyncOrchestrationHandle[Any]) -> None:
+        self._inner = inner
+        self.instance_id = getattr(inner, "instance_id", None)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the client has
+        method = getattr(self._inner, name)
+
+        async def call(*args: object, **named: object) -> object:
+            return wrapped(await asyncio.to_thread(method, *args, **named))
+
+        return call
+
+    def handle(self, *args: Any) -> OrchestrationHandle[Any]:
+        return cast("OrchestrationHandle[Any]", wrapped(cast("Client", self._inner).handle(*args)))
+
+    def handle_of(self, *args: Any) -> OrchestrationHandle[Any]:
+        found = cast("Client", self._inner).handle_of(*args)
+        return cast("OrchestrationHandle[Any]", wrapped(found))
+
+    async def query(self, *args: Any) -> AsyncIterator[object]:
+        items = cast("SyncClient", self._inner).query(*args)
+        while (item := await asyncio.to_thread(next, items, None)) is not None:
+            yield item
+
+
+def wrapped(found: object) -> object:
+    return InThreads(found) if isinstance(found, SyncOrchestrationHandle) else found
+
+
+class TestClientInProcess(ClientSuite):
+    @pytest.fixture
+    async def side(self, tmp_path: Path) -> AsyncIterator[Side]:
+        async with Host(app, settings=settings(tmp_path)) as host:
+            yield Side(host.client, host)
+
+
+class TestClientOfAStore(ClientSuite):
+    @pytest.fixture
+    async def side(self, tmp_path: Path) -> AsyncIterator[Side]:
+        chosen = settings(tmp_path)
+        async with (
+            Host(app, settings=chosen) as host,
+            Client.open(chosen.storage, app, LIMITS) as client,
+        ):
+            yield Side(client, host)
+
+
+class TestClientOverHttp(ClientSuite):
+    @pytest.fixture
+    async def side(self, tmp_path: Path) -> AsyncIterator[Side]:
+        async with (
+            Server(app, settings=settings(tmp_path)) as server,
+            Client(server.url, key=KEY) as client,
+        ):
+            yield Side(client, server.host)
+
+
+class TestSyncClientOverHttp(ClientSuite):
+    @pytest.fixture
+    async def side(self, tmp_path: Path) -> AsyncIterator[Side]:
+        async with Server(app, settings=settings(tmp_path)) as server:
+            client = SyncClient(server.url, key=KEY)
+            yield Side(cast("Client", InThreads(client)), server.host)
+            await asyncio.to_thread(client.close)
+
+
+class TestSyncClientOfAStore(ClientSuite):
+    @pytest.fixture
+    async def side(self, tmp_path: Path) -> AsyncIterator[Side]:
+        chosen = settings(tmp_path)
+        async with Host(app, settings=chosen) as host:
+            client = await asyncio.to_thread(SyncClient, chosen.storage, app, LIMITS)
+            yield Side(cast("Client", InThreads(client)), host)
+            await asyncio.to_thread(client.close)

@@ -1,0 +1,453 @@
+"""``tenuto instances``: starts, steers, deletes and watches, on a store and on a running host."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tenuto.cli.command import run_command_line
+from tests.support.terminal import TENUTO, Command, environment, tenuto
+
+if sys.platform == "win32":
+    pytest.skip("signals and terminals of POSIX", allow_module_level=True)
+
+KEY = "0123456789abcdef-admin"
+APP = """
+from datetime import timedelta
+from tenuto import App, Context
+
+app = App()
+
+
+@app.activity
+def book(city: str) -> str:
+    return f"booked {city}"
+
+
+@app.orchestrator
+async def quick(ctx: Context, city: str) -> str:
+    return await ctx.call_activity(book, city)
+
+
+@app.orchestrator
+async def trip(ctx: Context, city: str) -> str:
+    booked = await ctx.call_activity(book, city)
+    ctx.set_custom_status({"step": "waits"})
+    return f"{booked}, {await ctx.wait_for_external_event('Approved', str)}"
+
+
+@app.orchestrator
+async def parent(ctx: Context, city: str) -> str:
+    return await ctx.call_sub_orchestrator(trip.options(instance_id="child"), city)
+
+
+@app.orchestrator
+async def fails(ctx: Context) -> None:
+    raise LookupError("no seat")
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "travel.py").write_text(APP)
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("TENUTO_")]:
+        monkeypatch.delenv(name)
+    return tmp_path
+
+
+class Served:
+    """A running host: the options that lead to it, by its store or by HTTP."""
+
+    def __init__(self, command: Command, url: str) -> None:
+        self.command = command
+        self.url = url
+
+
+@pytest.fixture
+def served(folder: Path) -> Iterator[Served]:
+    with Command(folder, "start", "travel.py", "--port", "0") as command:
+        yield Served(command, _url_of(command))
+        command.send(signal.SIGTERM)
+        assert command.end() in {0, 128 + signal.SIGTERM}
+
+
+def _url_of(command: Command) -> str:
+    command.until("listening")
+    found = re.search(r"http://127\.0\.0\.1:\d+(?= )", command.out.partition("listening")[2])
+    assert found
+    return found[0]
+
+
+@pytest.fixture(params=["store", "host"])
+def place(request: pytest.FixtureRequest, served: Served) -> list[str]:
+    return [] if request.param == "store" else ["--url", served.url]
+
+
+def instances(
+    capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0
+) -> tuple[str, str]:
+    found = run_command_line(["instances", *arguments])
+    captured = capsys.readouterr()
+    assert found == code, captured.err
+    return captured.out, captured.err
+
+
+def status(capsys: pytest.CaptureFixture[str], instance_id: str, *place: str) -> dict[str, Any]:
+    out, _ = instances(capsys, "show", instance_id, "--json", *place)
+    document: dict[str, Any] = json.loads(out)
+    return document
+
+
+def watched(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return tenuto(folder, "instances", "watch", *arguments)
+
+
+# --- with a host -------------------------------------------------------------------------------
+
+
+def test_an_instance_is_started_told_and_watched_to_its_end(
+    capsys: pytest.CaptureFixture[str], folder: Path, place: list[str]
+) -> None:
+    out, err = instances(
+        capsys, "start", "trip", "--input", '"Oslo"', "--id", "t-1", "--tag", "of=Ada", *place
+    )
+    assert (out, err) == ("t-1\n", "")
+    out, _ = instances(capsys, "raise-event", "t-1", "approved", "--data", '"yes"', *place)
+    assert out.startswith("event 'approved' was handed to ")
+    done = watched(folder, "t-1", *place)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == '"booked Oslo, yes"'
+    assert status(capsys, "t-1", *place)["tags"] == {"of": "Ada"}
+    out, _ = instances(capsys, "list", *place)
+    assert "t-1" in out
+    out, _ = instances(capsys, "history", "t-1", "--json", *place)
+    assert json.loads(out)[1]["name"] == "trip"
+
+
+def test_a_started_instance_can_be_waited_for(
+    capsys: pytest.CaptureFixture[str], place: list[str]
+) -> None:
+    out, _ = instances(capsys, "start", "quick", "--input", '"Oslo"', "--wait", *place)
+    assert out.splitlines()[-1] == '"booked Oslo"'
+    out, _ = instances(capsys, "start", "fails", "--wait", *place, code=1)
+    assert "LookupError: no seat" in out
+    out, _ = instances(capsys, "start", "quick", "--input", '"Oslo"', "--wait", "--json", *place)
+    assert json.loads(out)["output"] == "booked Oslo"
+
+
+def test_an_instance_is_suspended_resumed_terminated_and_run_again(
+    capsys: pytest.CaptureFixture[str], folder: Path, place: list[str]
+) -> None:
+    instances(capsys, "start", "trip", "--input", '"Oslo"', "--id", "t-1", *place)
+    out, _ = instances(capsys, "suspend", "t-1", "--reason", "audit", "--json", *place)
+    assert json.loads(out)["hostRuns"] is True
+    until_status(capsys, "t-1", "Suspended", place)
+    _, err = instances(capsys, "suspend", "t-1", *place, code=2)
+    assert err == "error TN-1204: instance 't-1' is Suspended, so it cannot suspend\n"
+    instances(capsys, "resume", "t-1", *place)
+    until_status(capsys, "t-1", "Running", place)
+    instances(capsys, "terminate", "t-1", "--reason", "too late", *place)
+    done = watched(folder, "t-1", *place)
+    assert done.returncode == 1
+    assert re.fullmatch(r"terminated after .*: too late", done.stdout.splitlines()[-1])
+    _, err = instances(capsys, "raise-event", "t-1", "approved", *place, code=2)
+    assert err.startswith("error TN-1203: ")
+    out, _ = instances(capsys, "restart", "t-1", "--same-id", *place)
+    assert out == "t-1\n"
+    out, _ = instances(capsys, "restart", "t-1", *place)
+    assert re.fullmatch(r"[0-9a-f]{32}\n", out)
+    assert status(capsys, out.strip(), *place)["input"] == "Oslo"
+
+
+def until_status(
+    capsys: pytest.CaptureFixture[str], instance_id: str, wanted: str, place: list[str]
+) -> None:
+    """Wait until it is so; the test's own timeout ends a wait in vain."""
+    while status(capsys, instance_id, *place)["runtimeStatus"] != wanted:
+        pass
+
+
+def test_what_has_ended_is_purged_by_id_or_by_filter(
+    capsys: pytest.CaptureFixture[str], place: list[str]
+) -> None:
+    for number in range(3):
+        instances(
+            capsys, "start", "quick", "--input", '"Oslo"', "--id", f"q-{number}", "--wait", *place
+        )
+    instances(capsys, "start", "trip", "--input", '"Oslo"', "--id", "t-1", *place)
+    assert instances(capsys, "purge", "q-0", *place)[0] == "purged 1 instance\n"
+    _, err = instances(capsys, "purge", "q-1", "t-1", *place, code=2)
+    assert "has not ended" in err
+    out, _ = instances(capsys, "purge", "--older-than", "1d", "--yes", *place)
+    assert out == "purged 0 instances\n"
+    _, err = instances(capsys, "purge", "--status", "completed", *place, code=2)
+    assert "2 instances would be deleted" in err
+    out, _ = instances(capsys, "purge", "--older-than", "0s", "--yes", "--json", *place)
+    assert json.loads(out) == {"purged": 2}
+    out, _ = instances(capsys, "purge", "t-1", "--force", *place)
+    assert out == "purged 1 instance\n"
+    assert json.loads(instances(capsys, "list", "--json", *place)[0]) == []
+
+
+def test_a_child_is_drawn_below_its_parent_and_watched_with_it(
+    capsys: pytest.CaptureFixture[str], folder: Path, place: list[str]
+) -> None:
+    instances(capsys, "start", "parent", "--input", '"Oslo"', "--id", "p-1", *place)
+    with Command(folder, "instances", "watch", "p-1", *place) as watching:
+        watching.until("an event from outside")
+        out, _ = instances(capsys, "show", "p-1", "--app", "travel.py", *place)
+        assert "event 'Approved'" in out
+        instances(capsys, "raise-event", "child", "Approved", "--data", '"yes"', *place)
+        assert watching.end() == 0, watching.err
+        assert watching.out.splitlines()[-1] == '"booked Oslo, yes"'
+
+
+def test_a_watch_ends_quietly_at_ctrl_c_and_with_an_error_at_a_purge(
+    capsys: pytest.CaptureFixture[str], folder: Path, place: list[str]
+) -> None:
+    instances(capsys, "start", "trip", "--input", '"Oslo"', "--id", "t-1", *place)
+    with Command(folder, "instances", "watch", "t-1", *place) as watching:
+        watching.until("waiting")
+        watching.send(signal.SIGINT)
+        assert watching.end() == 130
+        assert watching.err == ""
+    with Command(folder, "instances", "watch", "t-1", "--json", *place) as watching:
+        watching.until('"Running"')
+        instances(capsys, "purge", "t-1", "--force", *place)
+        assert watching.end() == 2
+        assert watching.err.startswith("error TN-1202: instance 't-1' does not exist")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_the_whole_list_is_watched_line_by_line(
+    capsys: pytest.CaptureFixture[str], folder: Path, place: list[str], as_json: bool
+) -> None:
+    instances(capsys, "start", "quick", "--input", '"Oslo"', "--id", "before", "--wait", *place)
+    options = ["--json"] if as_json else []
+    with Command(folder, "instances", "watch", *options, *place) as watching:
+        watching.until("watching ")
+        with Command(
+            folder, "instances", "start", "trip", "--input", '"Rome"', "--id", "r-1", *place
+        ) as starting:
+            assert starting.end() == 0
+        watching.until('"waits"')
+        instances(capsys, "terminate", "r-1", *place)
+        watching.until("Terminated")
+        watching.send(signal.SIGINT)
+        assert watching.end() == 130
+        lines = watching.out.splitlines()
+    assert all("before" not in line for line in lines)
+    if as_json:
+        last = json.loads(lines[-1])
+        assert (last["instanceId"], last["runtimeStatus"]) == ("r-1", "Terminated")
+    else:
+        assert re.search(r"\d\d:\d\d:\d\d  Terminated   r-1  trip", lines[-1])
+
+
+def test_a_watch_goes_on_when_its_host_comes_back(
+    capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    with Command(folder, "start", "travel.py", "--port", "0") as first:
+        url = _url_of(first)
+        place = ["--url", url]
+        instances(capsys, "start", "trip", "--input", '"Oslo"', "--id", "t-1", *place)
+        watching = Command(folder, "instances", "watch", "t-1", *place)
+        listing = Command(folder, "instances", "watch", *place)
+        with watching, listing:
+            watching.until("waiting")
+            listing.until("watching ")
+            first.send(signal.SIGTERM)
+            first.end()
+            watching.until("waiting for it to come back")
+            with Command(folder, "start", "travel.py", "--port", url.rpartition(":")[2]) as second:
+                second.until("listening")
+                instances(capsys, "raise-event", "t-1", "Approved", "--data", '"yes"', *place)
+                assert watching.end() == 0, watching.err
+                listing.until("Completed")
+                second.send(signal.SIGTERM)
+                second.end()
+
+
+def test_a_run_of_an_instance_that_another_host_has_looks_on(
+    capsys: pytest.CaptureFixture[str], folder: Path, served: Served
+) -> None:
+    instances(capsys, "start", "trip", "--input", '"Oslo"', "--id", "t-1")
+    with Command(folder, "run", "travel.py:trip", "--id", "t-1") as run:
+        run.until("waiting")
+        assert "another host runs on this store" in run.err
+        instances(capsys, "raise-event", "t-1", "Approved", "--data", '"yes"')
+        assert run.end() == 0
+        assert run.out.splitlines()[-1] == '"booked Oslo, yes"'
+    done = tenuto(folder, "run", "travel.py:trip", "--id", "t-2")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error TN-1604: ")
+    done = tenuto(folder, "run", "travel.py:quick", "--id", "t-1")
+    assert done.returncode == 2
+    assert "runs 'trip', not 'quick'" in done.stderr
+
+
+# --- keys and addresses ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def locked(folder: Path) -> Iterator[str]:
+    (folder / "tenuto.toml").write_text(
+        f'[http.keys.all]\nkey = "{KEY}"\nrole = "admin"\n'
+        '[http.keys.look]\nkey = "look-look-look-look"\nrole = "read"\n'
+    )
+    with Command(folder, "start", "travel.py", "--port", "0") as command:
+        yield _url_of(command)
+        command.send(signal.SIGTERM)
+        command.end()
+
+
+def test_a_key_opens_a_host_by_option_or_by_variable(
+    capsys: pytest.CaptureFixture[str], locked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for arguments in (["list"], ["watch"], ["watch", "t-1"], ["purge", "t-1"]):
+        _, err = instances(capsys, *arguments, "--url", locked, code=2)
+        assert "error TN-1701: " in err
+    _, err = instances(capsys, "list", "--url", locked, "--key", "nope-nope-nope-nope", code=2)
+    assert "error TN-1701: " in err
+    assert "nope" not in err
+    _, err = instances(
+        capsys, "start", "quick", "--url", locked, "--key", "look-look-look-look", code=2
+    )
+    assert "error TN-1702: " in err
+    instances(capsys, "list", "--url", locked, "--key", KEY)
+    monkeypatch.setenv("TENUTO_HTTP_KEY", KEY)
+    instances(capsys, "list", "--url", locked)
+    instances(capsys, "list")  # the variable is no unknown setting
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["list", "--url", "http://127.0.0.1:9"], "error TN-1706: cannot reach http://127.0.0.1:9"),
+        (["watch", "x", "--url", "http://127.0.0.1:9"], "error TN-1706: cannot reach"),
+        (["watch", "--url", "http://127.0.0.1:9"], "error TN-1706: cannot reach"),
+        (["list", "--url", "127.0.0.1"], "error TN-1104: "),
+        (["list", "--url", "http://x", "--storage", "sqlite://"], "--storage or --url, not both"),
+        (["list", "--key", "x"], "--key opens a host"),
+        (["list", "--storage", "sqlite:///gone.db"], "error TN-1104: there is no store"),
+        (["start", " "], "error TN-1100: an orchestrator needs a name"),
+        (["start", "x", "--id", "a/b"], "error TN-1101: "),
+        (["start", "x", "--input", "{"], "is not JSON"),
+        (["start", "x", "--tag", "a"], "is no label; write key=value"),
+        (["start", "x", "--tag", "a=1", "--tag", "a=2"], "label 'a' is given twice"),
+        (["raise-event", "x", ""], "error TN-1100: an event needs a name"),
+        (["terminate", "a/b"], "error TN-1101: "),
+        (["purge"], "name instances by id, or by --status"),
+        (["purge", "x", "--older-than", "1d"], "name instances by id, or by --status"),
+        (["purge", "--older-than", "soon"], "is no length of time"),
+        (["purge", "--older-than", "999999999999w"], "is no length of time"),
+        (["purge", "--status", "Running"], "--force ends and deletes them"),
+    ],
+)
+def test_bad_input_is_refused_whole(
+    capsys: pytest.CaptureFixture[str], folder: Path, arguments: list[str], message: str
+) -> None:
+    _, err = instances(capsys, *arguments, code=2)
+    assert message in err
+    assert "Traceback" not in err
+    assert sorted(one.name for one in folder.iterdir()) == ["travel.py"], "nothing was made"
+
+
+def test_another_program_behind_the_port_is_named_as_such(
+    capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    server = subprocess.Popen(
+        [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert server.stdout is not None
+        found = re.search(r"http://127\.0\.0\.1:\d+", server.stdout.readline())
+        assert found
+        for arguments in (["list"], ["watch"], ["watch", "x"], ["start", "x"]):
+            _, err = instances(capsys, *arguments, "--url", found[0], code=2)
+            assert "error TN-1710: " in err
+    finally:
+        server.kill()
+        server.communicate()
+
+
+# --- without a host ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def store(folder: Path) -> Path:
+    """With one instance that has ended and one that has not."""
+    assert tenuto(folder, "run", "travel.py:quick", "--input", '"x"', "--id", "q-1").returncode == 0
+    return folder
+
+
+def test_without_a_host_requests_are_kept_and_carried_out_by_the_next(
+    capsys: pytest.CaptureFixture[str], store: Path
+) -> None:
+    out, err = instances(capsys, "start", "trip", "--input", '"Oslo"', "--id", "t-1")
+    assert out == "t-1\n"
+    assert err == "the start is kept in the store; it happens when a host runs on it\n"
+    _, err = instances(capsys, "raise-event", "t-1", "Approved", "--data", '"yes"')
+    assert err == "it is kept in the store; it happens when a host runs on it\n"
+    out, _ = instances(capsys, "suspend", "t-1", "--json")
+    assert json.loads(out)["hostRuns"] is False
+    instances(capsys, "raise-event", "t-1", "Ignored")
+    done = tenuto(store, "run", "travel.py:quick", "--input", '"x"')
+    assert done.returncode == 0
+    assert status(capsys, "t-1")["runtimeStatus"] == "Suspended"
+
+
+def test_an_id_that_must_give_way_is_refused_at_once_without_a_host(
+    capsys: pytest.CaptureFixture[str], store: Path
+) -> None:
+    for arguments in (["start", "quick", "--id", "q-1"], ["restart", "q-1", "--same-id"]):
+        _, err = instances(capsys, *arguments, code=2)
+        assert err.startswith("error TN-1204: instance 'q-1' has ended (Completed)")
+    _, err = instances(capsys, "restart", "nobody", code=2)
+    assert err.startswith("error TN-1202: ")
+
+
+def test_without_a_host_the_store_is_purged_all_the_same(
+    capsys: pytest.CaptureFixture[str], store: Path
+) -> None:
+    instances(capsys, "start", "trip", "--id", "t-1")
+    _, err = instances(capsys, "purge", "t-1", "--force", code=2)
+    assert "only a host can end it" in err
+    assert instances(capsys, "purge", "--older-than", "0s", "--yes")[0] == "purged 1 instance\n"
+    found = json.loads(instances(capsys, "list", "--json")[0])
+    assert [one["instanceId"] for one in found] == ["t-1"]
+    done = tenuto(store, "run", "travel.py:quick", "--input", '"x"', "--id", "q-1")
+    assert done.returncode == 0, "the store is as good as before"
+
+
+def test_a_purge_asks_on_a_terminal(store: Path) -> None:
+    for answer, code, said in (("n", 1, "nothing was deleted"), ("y", 0, "purged 1 instance")):
+        master, slave = os.openpty()
+        process = subprocess.Popen(
+            [*TENUTO, "instances", "purge", "--status", "Completed"],
+            cwd=store,
+            env=environment(),
+            stdin=slave,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        os.write(master, f"{answer}\n".encode())
+        out, err = process.communicate()
+        os.close(slave)
+        os.close(master)
+        assert process.returncode == code
+        assert "Delete 1 instance from store sqlite:///tenuto.db?" in err
+        assert said in out + err

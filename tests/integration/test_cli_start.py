@@ -1,0 +1,162 @@
+"""``tenuto start`` in a process of its own: ready, reloaded, stopped, refused."""
+
+import json
+import re
+import signal
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.terminal import Command, tenuto
+
+if sys.platform == "win32":
+    pytest.skip("signals of POSIX", allow_module_level=True)
+
+APP = """
+from tenuto import App, Context
+
+app = App()
+
+
+@app.activity
+def hello(name: str) -> str:
+    return f"Hello {name}!"
+
+
+@app.orchestrator
+async def greeting(ctx: Context, name: str) -> str:
+    word = await ctx.wait_for_external_event("word", str)
+    return await ctx.call_activity(hello, name) + word
+"""
+MOUNT = "/runtime/webhooks/durabletask"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "travel.py").write_text(APP)
+    return tmp_path
+
+
+@contextmanager
+def serving(folder: Path, *options: str) -> Iterator[tuple[Command, str]]:
+    """A server on a port that is free, and its URL."""
+    with Command(folder, "start", "travel.py", "--port", "0", *options) as command:
+        yield command, url_of(command)
+
+
+def url_of(command: Command) -> str:
+    command.until("listening ")
+    found = re.findall(r"listening +(\S+) ", command.out)
+    return str(found[-1])
+
+
+def ask(method: str, url: str, body: object = None) -> tuple[int, Any]:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            text = answer.read()
+            return answer.status, json.loads(text) if text else None
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read())
+
+
+def test_a_server_says_what_it_serves_answers_and_stops_gracefully(folder: Path) -> None:
+    with serving(folder) as (command, url):
+        assert "orchestrators  greeting" in command.out
+        assert "store          sqlite:///tenuto.db (the default" in command.out
+        assert f"curl -X POST {url}{MOUNT}/orchestrators/greeting" in command.out
+        status, links = ask("POST", f"{url}{MOUNT}/orchestrators/greeting/g-1", "Ada")
+        assert (status, links["id"]) == (202, "g-1")
+        assert links["statusQueryGetUri"].startswith(url)
+        command.send(signal.SIGTERM)
+        assert command.end() == 0
+        assert "stopped" in command.err
+        assert "Traceback" not in command.err
+
+
+def test_what_was_accepted_goes_on_after_a_kill(folder: Path) -> None:
+    """durable_before_visible."""
+    with serving(folder) as (command, url):
+        ask("POST", f"{url}{MOUNT}/orchestrators/greeting/g-1", "Ada")
+        command.send(signal.SIGKILL)
+        command.end()
+    with serving(folder) as (_, url):
+        assert ask("GET", f"{url}{MOUNT}/instances/g-1")[1]["runtimeStatus"] == "Running"
+
+
+def test_reload_starts_anew_with_the_new_code_and_loses_no_instance(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    with Command(folder, "start", "travel.py", "--port", port, "--reload") as command:
+        url = url_of(command)
+        ask("POST", f"{url}{MOUNT}/orchestrators/greeting/g-1", "Ada")
+        (folder / "travel.py").write_text(APP.replace("Hello", "Welcome"))
+        command.until("travel.py changed; starting anew")
+        while command.out.count("listening ") < 2:
+            command.until("listening ")
+        (folder / "travel.py").write_text("not python")
+        command.until("the server has ended; it starts anew when a file changes")
+        assert "TN-1105" in command.err
+        (folder / "travel.py").write_text(APP.replace("Hello", "Good morning"))
+        while command.out.count("listening ") < 3:
+            command.until("listening ")
+        (folder / "notes.txt").write_text("of no interest")
+        ask("POST", f"{url}{MOUNT}/instances/g-1/raiseEvent/word", " Welcome back.")
+        answer: dict[str, Any] = {}
+        while answer.get("runtimeStatus") != "Completed":
+            _, answer = ask("GET", f"{url}{MOUNT}/instances/g-1")
+            time.sleep(0.01)
+        assert answer["output"] == "Good morning Ada! Welcome back."
+        command.send(signal.SIGINT)
+        assert command.end() == 0
+        assert command.err.count("starting anew") == 3
+
+
+def test_a_taken_port_is_said_clearly(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = tenuto(folder, "start", "travel.py", "--port", port)
+    assert done.returncode == 2
+    assert f"error TN-1104: cannot listen on 127.0.0.1:{port}" in done.stderr
+    assert "--port" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_store_of_another_host_is_said_clearly(folder: Path) -> None:
+    with serving(folder):
+        done = tenuto(folder, "start", "travel.py", "--port", "0")
+    assert done.returncode == 1
+    assert "error TN-1604" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["gone.py"], "TN-1105: there is no file 'gone.py'"),
+        (["empty.py"], "TN-1105: empty.py holds no app"),
+        (["travel.py", "--host", "0.0.0.0"], "TN-1104: http.host 0.0.0.0 can be reached"),
+        (["travel.py", "--port", "70000"], "70000 is not in the range"),
+        (["travel.py", "--storage", "mysql://x"], "TN-1104: the store's URL 'mysql://x'"),
+        (["travel.py", "--log-format", "xml"], "'xml' is not one of"),
+        (["travel.py", "--portt", "1"], "--port"),
+    ],
+)
+def test_bad_input_is_refused_whole_and_nothing_is_made(
+    folder: Path, arguments: list[str], message: str
+) -> None:
+    (folder / "empty.py").write_text("")
+    done = tenuto(folder, "start", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(folder.glob("*.db*")), "nothing was made"

@@ -1,0 +1,187 @@
+"""Server-sent events over real HTTP: baseline, updates, coming back, ends, limits."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from msgspec import structs
+
+from tenuto import App, Context, Settings
+from tenuto.host.server import Server
+from tenuto.http.options import HttpSettings
+from tests.support.waiting import until
+
+app = App()
+
+
+@app.orchestrator
+async def collect(ctx: Context, count: int) -> list[int]:
+    found = []
+    for _ in range(count):
+        found.append(await ctx.wait_for_external_event("item", int))
+        ctx.set_custom_status(found)
+    return found
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(storage=f"sqlite:///{tmp_path / 'hub.db'}", http=HttpSettings(port=0))
+
+
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[tuple[Server, httpx2.AsyncClient]]:
+    async with (
+        Server(app, settings=settings) as server,
+        httpx2.AsyncClient(base_url=server.url, timeout=20) as http,
+    ):
+        yield server, http
+
+
+class Stream:
+    """The events of one connection."""
+
+    def __init__(self, lines: AsyncIterator[str]) -> None:
+        self._lines = lines
+        self.comments = 0
+
+    async def next(self) -> tuple[str, str, Any]:
+        """Id, name and data of the next event."""
+        fields: dict[str, str] = {}
+        async for line in self._lines:
+            name, _, value = line.partition(": ")
+            if line.startswith(":"):
+                self.comments += 1
+            elif line:
+                fields[name] = value
+            elif fields:
+                return fields["id"], fields["event"], json.loads(fields["data"])
+        raise EOFError
+
+    async def is_over(self) -> bool:
+        try:
+            await self.next()
+        except EOFError:
+            return True
+        return False
+
+
+@asynccontextmanager
+async def stream(http: httpx2.AsyncClient, path: str, last: str = "") -> AsyncIterator[Stream]:
+    headers = {"Last-Event-ID": last} if last else {}
+    async with http.stream("GET", path, headers=headers) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        yield Stream(answer.aiter_lines())
+
+
+async def test_an_instance_is_shown_as_it_stands_then_step_by_step_to_its_end(
+    settings: Settings,
+) -> None:
+    async with serving(settings) as (server, http):
+        handle = await server.host.client.start(collect, 2, instance_id="c-1")
+        async with stream(http, "/admin/instances/c-1/events") as events:
+            place, name, data = await events.next()
+            assert (place, name) == ("0.0", "reset")
+            assert (data["instanceId"], data["runtimeStatus"]) == ("c-1", "Running")
+            await handle.raise_event("item", 5)
+            place, name, data = await events.next()
+            assert (place, name, data["customStatus"]) == ("0.1", "update", [5])
+            assert not data["ended"]
+            await handle.raise_event("item", 6)
+            _, _, data = await events.next()
+            assert (data["runtimeStatus"], data["ended"]) == ("Completed", True)
+            assert await events.is_over()
+
+
+async def test_who_comes_back_misses_nothing_also_after_a_restart_of_the_host(
+    settings: Settings,
+) -> None:
+    async with serving(settings) as (server, http):
+        handle = await server.host.client.start(collect, 3, instance_id="c-1")
+        async with stream(http, "/admin/instances/c-1/events") as events:
+            place, _, _ = await events.next()
+        await handle.raise_event("item", 5)
+        await handle.raise_event("item", 6)
+        await until_turns(server, "c-1", 3)
+    async with serving(settings) as (server, http):
+        async with stream(http, "/admin/instances/c-1/events", last=place) as events:
+            assert [(await events.next())[0] for _ in range(2)] == ["0.1", "0.2"]
+            await server.host.client.raise_event("c-1", "item", 7)
+            place, _, data = await events.next()
+            assert data["ended"]
+        answer = await http.get("/admin/instances/c-1/events", headers={"Last-Event-ID": place})
+        assert answer.status_code == 204, "nothing will come: do not come back"
+
+
+async def until_turns(server: Server, instance_id: str, turns: int) -> None:
+    while len(await server.host.client.gateway.history(instance_id)) < turns:
+        await asyncio.sleep(0.001)
+
+
+async def test_the_list_tells_of_all_instances_and_goes_on_after_a_break(
+    settings: Settings,
+) -> None:
+    async with serving(settings) as (server, http):
+        client = server.host.client
+        async with stream(http, "/admin/events") as events:
+            assert (await events.next())[1] == "reset"
+            await client.start(collect, 1, instance_id="a")
+            place, name, data = await events.next()
+            assert (name, data["instanceId"], data["name"]) == ("update", "a", "collect")
+        await client.start(collect, 1, instance_id="b")
+        async with stream(http, "/admin/events", last=place) as events:
+            seen = {(await events.next())[2]["instanceId"] for _ in range(2)}
+            assert seen == {"a", "b"}
+            await client.terminate("b")
+            while not data["ended"]:
+                _, _, data = await events.next()
+            assert data["runtimeStatus"] == "Terminated"
+            await client.purge("b")
+            assert (await events.next())[2]["purged"]
+        async with stream(http, "/admin/events", last="another-host-5") as events:
+            assert (await events.next())[1] == "reset", "what was missed cannot be told"
+
+
+async def test_silence_is_broken_by_comments_and_a_stopping_server_ends_streams(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tenuto.http.live.HEARTBEAT_SECONDS", 0.01)
+    async with serving(settings) as (server, http):
+        await server.host.client.start(collect, 1, instance_id="c-1")
+        async with stream(http, "/admin/instances/c-1/events") as events:
+            await events.next()
+            over = asyncio.ensure_future(events.is_over())
+            await until(lambda: events.comments > 2)
+            began = asyncio.get_running_loop().time()
+            await server.stop()
+            assert await over
+            assert asyncio.get_running_loop().time() - began < 4, "it did not wait for the stream"
+
+
+async def test_streams_are_limited_and_a_closed_one_makes_room(settings: Settings) -> None:
+    narrow = structs.replace(settings, http=HttpSettings(port=0, watchers=1))
+    async with serving(narrow) as (server, http):
+        async with stream(http, "/admin/events") as events:
+            await events.next()
+            refused = await http.get("/admin/events")
+            assert (refused.status_code, refused.json()["code"]) == (503, "TN-1707")
+            assert refused.headers["retry-after"]
+            assert server.host.engine.updates.listeners == 1
+        await until(lambda: not server.host.engine.updates.listeners)
+        async with stream(http, "/admin/events") as events:
+            assert (await events.next())[1] == "reset"
+
+
+async def test_unknown_instances_and_wrong_ids_get_one_clear_answer(settings: Settings) -> None:
+    async with serving(settings) as (server, http):
+        unknown = await http.get("/admin/instances/nobody/events")
+        assert (unknown.status_code, unknown.json()["code"]) == (404, "TN-1202")
+        wrong = await http.get(f"/admin/instances/{'x' * 300}/events")
+        assert (wrong.status_code, wrong.json()["code"]) == (400, "TN-1101")
+        assert (await http.head("/admin/events")).status_code == 200
+        assert not server.host.engine.updates.listeners
