@@ -1,39 +1,37 @@
 """Everything that people can set, call, read or run into stands in the docs."""
 
 import inspect
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
-import pytest
+import msgspec
 
-import tenuto.http.errors
 import tenuto.model.errors
 from tenuto import App
 from tenuto.cli.command import tenuto as command_line
 from tenuto.cli.group import LazyCommand
+from tenuto.host.host import Host
 from tenuto.host.server import Server
 from tenuto.host.settings import DEFAULT, load_settings
 from tenuto.host.settings import Settings as HostSettings
 from tenuto.model.errors import SessionDiscarded, TenutoError
+from tenuto.telemetry.log_observer import LogObserver
+from tenuto.telemetry.metrics import MetricsObserver
 
 DOCS = Path(__file__).parents[2] / "docs"
+MEBIBYTE = 1024 * 1024
 
 
 def page(name: str) -> str:
     return (DOCS / name).read_text(encoding="utf-8")
 
 
-def everything() -> str:
-    pages = [path for path in sorted(DOCS.rglob("*.md")) if "decisions" not in path.parts]
-    return "\n".join(path.read_text(encoding="utf-8") for path in pages)
-
-
 def errors() -> Iterator[type[TenutoError]]:
-    for module in (tenuto.model.errors, tenuto.http.errors):
-        for _, kind in inspect.getmembers(module, inspect.isclass):
-            if issubclass(kind, TenutoError) and kind.__module__ == module.__name__:
-                yield kind
+    for _, kind in inspect.getmembers(tenuto.model.errors, inspect.isclass):
+        if issubclass(kind, TenutoError):
+            yield kind
 
 
 def commands(command: click.Command, path: str = "tenuto") -> Iterator[tuple[str, click.Command]]:
@@ -79,7 +77,6 @@ def test_every_command_and_flag_stands_in_the_docs() -> None:
                     assert flag in text, f"{path} {flag}"
 
 
-@pytest.mark.asyncio
 async def test_every_route_stands_in_the_docs() -> None:
     text = page("http-api.md")
     settings = load_settings(environment={}, folder=DOCS, storage="sqlite://", http_port=0).values
@@ -88,25 +85,91 @@ async def test_every_route_stands_in_the_docs() -> None:
             assert f"`{route.method} {route.path}`" in text, (route.method, route.path)
 
 
-def test_every_metric_stands_in_the_docs() -> None:
-    from tenuto.telemetry.metrics import METRICS
-
+async def test_every_metric_stands_in_the_docs() -> None:
     text = page("operations.md")
-    for name in METRICS:
+    metrics = MetricsObserver(LogObserver(), version="0")
+    async with Host(App(), "sqlite://", observer=metrics) as host:
+        metrics.watch(host.engine)
+        names = re.findall(r"^# TYPE (\S+) ", metrics.render().decode(), re.MULTILINE)
+    assert len(names) > 15
+    for name in names:
         assert f"`{name}`" in text, name
 
 
+def links(path: Path) -> Iterator[Path]:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
+        yield (path.parent / target).resolve()
+
+
 def test_every_page_is_reached_from_the_first() -> None:
-    text = page("README.md")
-    for path in sorted(DOCS.rglob("*.md")):
-        relative = path.relative_to(DOCS).as_posix()
-        if relative != "README.md" and not relative.startswith("decisions/"):
-            assert f"({relative})" in text, relative
+    reached, waiting = set[Path](), [DOCS / "README.md"]
+    while waiting:
+        path = waiting.pop()
+        if path not in reached and path.suffix == ".md" and path.is_relative_to(DOCS):
+            reached.add(path)
+            waiting += links(path)
+    assert set(DOCS.rglob("*.md")) - reached == set()
 
 
 def test_links_between_pages_lead_somewhere() -> None:
-    import re
+    for path in [*sorted(DOCS.rglob("*.md")), *sorted(DOCS.parent.glob("*.md"))]:
+        for target in links(path):
+            assert target.exists(), f"{path.name}: {target}"
 
+
+def test_links_into_a_page_lead_to_a_heading() -> None:
     for path in sorted(DOCS.rglob("*.md")):
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
-            assert (path.parent / target).exists(), f"{path.name}: {target}"
+        found = re.findall(r"\]\(([^)#:]*)#([^)]+)\)", path.read_text(encoding="utf-8"))
+        for name, heading in found:
+            target = path.parent / name if name else path
+            assert heading in headings(target), f"{path.name}: {name}#{heading}"
+
+
+def headings(path: Path) -> set[str]:
+    """The names under which a page's headings can be linked to."""
+    lines = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^a-z0-9 _-]", "", line.lower()).replace(" ", "-") for line in lines}
+
+
+def test_the_readme_and_the_page_of_limits_give_the_defaults() -> None:
+    limits = HostSettings().limits
+    readme = " ".join((DOCS.parent / "README.md").read_text(encoding="utf-8").split())
+    for text in (
+        f"payload {limits.payload_bytes // MEBIBYTE} MiB",
+        f"history {limits.history_events:,} events",
+        f"{limits.actions_per_turn:,} actions per turn",
+        f"nesting {limits.nesting_depth} deep",
+        f"{limits.open_descendants:,} unfinished descendants",
+        f"{limits.generations_per_minute} continue-as-new generations",
+    ):
+        assert text in readme, text
+    rows = page("limits.md").splitlines()
+    for field in msgspec.structs.fields(limits):
+        value = getattr(limits, field.name)
+        shown = f"{value // MEBIBYTE} MiB" if field.name == "payload_bytes" else f"{value:,}"
+        assert any(f"| {shown} | `limits.{field.name}` |" in row for row in rows), field.name
+
+
+def test_the_page_of_settings_gives_the_defaults() -> None:
+    rows = {
+        row.split("`")[1]: row for row in page("settings.md").splitlines() if row.startswith("| `")
+    }
+    settings = msgspec.to_builtins(HostSettings())
+    for key in load_settings(environment={}, folder=DOCS).sources:
+        value = settings
+        for name in key.split("."):
+            value = value[name]
+        default = rows[key].split("|")[4]
+        assert any(text in default for text in written(value)), (key, value, default)
+
+
+def written(value: object) -> list[str]:
+    """How a default may stand on a page."""
+    if value is None or value in ([], (), {}):
+        return ["none"]
+    if isinstance(value, bool):
+        return [str(value).lower()]
+    if isinstance(value, int | float):
+        return [f"{value:,g}", f"{value:,.0f}", f"{value:g}", f"{value / MEBIBYTE:g} MiB",
+                f"{value / 1024:g} KiB"]  # fmt: skip
+    return [str(value)]

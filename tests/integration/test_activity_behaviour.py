@@ -234,7 +234,7 @@ async def test_a_timeout_really_ends_the_wait_and_turns_the_token_on(
 
     handle = await test.start(parent)
     await test.idle(with_activities=False)
-    await until(lambda: test.host.engine.runner.running == 1)  # type: ignore[attr-defined]
+    await until(lambda: test.host.engine.runner.running == 1)
     await test.advance(timedelta(minutes=5), with_activities=False)
     kind, text, at = await handle.result()
     assert kind == "TimeoutError"

@@ -168,7 +168,7 @@ def test_a_host_is_examined_over_http(capsys: pytest.CaptureFixture[str], folder
         assert found
         command(capsys, "instances", "start", "trip", "--id", "trip-1", "--url", found[1])
         out, _ = command(capsys, "doctor", "--url", found[1])
-        assert f"{found[1]} answers" in out
+        assert f"{found[1]} is well" in out
         assert "trip-1 (trip)" in out
         command(capsys, "dead-letters", "list", "--url", found[1])
         host.send(signal.SIGTERM)

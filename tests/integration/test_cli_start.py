@@ -91,7 +91,12 @@ def test_what_was_accepted_goes_on_after_a_kill(folder: Path) -> None:
         command.send(signal.SIGKILL)
         command.end()
     with serving(folder) as (_, url):
-        assert ask("GET", f"{url}{MOUNT}/instances/g-1")[1]["runtimeStatus"] == "Running"
+        ask("POST", f"{url}{MOUNT}/instances/g-1/raiseEvent/word", " Welcome.")
+        answer: dict[str, Any] = {}
+        while answer.get("runtimeStatus") != "Completed":
+            _, answer = ask("GET", f"{url}{MOUNT}/instances/g-1")
+            time.sleep(0.01)
+        assert answer["output"] == "Hello Ada! Welcome."
 
 
 def test_reload_starts_anew_with_the_new_code_and_loses_no_instance(folder: Path) -> None:
@@ -120,6 +125,19 @@ def test_reload_starts_anew_with_the_new_code_and_loses_no_instance(folder: Path
         command.send(signal.SIGINT)
         assert command.end() == 0
         assert command.err.count("starting anew") == 3
+
+
+def test_a_killed_reloader_leaves_no_server_behind(folder: Path) -> None:
+    with serving(folder, "--reload") as (command, url):
+        command.send(signal.SIGKILL)
+        command.end()
+        port = int(url.rpartition(":")[2])
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=5).close()
+            except OSError:
+                break
+            time.sleep(0.05)
 
 
 def test_a_taken_port_is_said_clearly(folder: Path) -> None:

@@ -116,7 +116,7 @@ async def test_two_hundred_slow_clients_do_not_hurt_a_normal_one(serve: Serving)
         for number in range(200):
             _reader, writer = await asyncio.open_connection("127.0.0.1", serve.port)
             stack.callback(writer.close)
-            slow = START + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n["
+            slow = START + b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n["
             writer.write(slow if number % 2 else GET[: number % 40])
         begun = time.monotonic()
         for number in range(20):
@@ -151,7 +151,7 @@ async def test_who_does_not_read_is_dropped(app: App) -> None:
 async def test_who_goes_away_while_waiting_leaves_nothing_behind(serve: Serving) -> None:
     _reader, writer = await asyncio.open_connection("127.0.0.1", serve.port)
     path = f"{MOUNT}/orchestrators/approval/gone?timeout=600&pollingInterval=1"
-    writer.write(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode())
+    writer.write(f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n".encode())
     engine = serve.server.host.engine
     async with asyncio.timeout(10):
         await until(lambda: "gone" in engine.waiters)
@@ -222,11 +222,10 @@ async def test_a_connection_serves_many_requests(serve: Serving) -> None:
 
 async def test_requests_sent_together_are_answered_in_order(serve: Serving) -> None:
     path = f"{MOUNT}/orchestrators/approval/first?timeout=0.2&pollingInterval=1"
-    slow = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode()
+    slow = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n".encode()
     last = GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
-    answer = await serve.raw(
-        slow + START + b"/second HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n1" + last
-    )
+    second = START + b"/second HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n1"
+    answer = await serve.raw(slow + second + last)
     assert answer.count(b"HTTP/1.1 202") == 2
     assert answer.index(b'"id":"first"') < answer.index(b'"id":"second"')
     assert b'"instanceId":"second"' in answer
@@ -234,7 +233,7 @@ async def test_requests_sent_together_are_answered_in_order(serve: Serving) -> N
 
 async def test_a_body_is_asked_for_when_the_caller_waits_for_that(serve: Serving) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", serve.port)
-    head = b" HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n"
+    head = b" HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n"
     writer.write(START + head)
     assert b"100 Continue" in await reader.readuntil(b"\r\n\r\n")
     writer.write(b"1")
@@ -244,12 +243,12 @@ async def test_a_body_is_asked_for_when_the_caller_waits_for_that(serve: Serving
 
 async def test_a_body_that_nobody_wants_is_not_asked_for(app: App) -> None:
     async with serving(app, keys=KEYS) as serve:
-        head = b" HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1000000\r\n\r\n"
+        head = b" HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n"
         status, headers, _body = _parts(await serve.raw(START + head))
         assert (status, headers["connection"]) == (401, "close")
 
 
 async def test_a_client_that_offers_http_2_is_served_as_it_came(serve: Serving) -> None:
-    upgrade = b" HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, close\r\nUpgrade: h2c\r\n"
+    upgrade = b" HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, close\r\nUpgrade: h2c\r\n"
     answer = await serve.raw(START + upgrade + b"Content-Length: 1\r\n\r\n1")
     assert _parts(answer)[0] == 202

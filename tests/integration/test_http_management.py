@@ -1,13 +1,15 @@
 """The management API over real HTTP: starting, asking, steering, as Durable Functions has it."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from tenuto import App, Context
+from tenuto import ActivityError, App, Context
 from tenuto.http.payloads import MOUNT
 from tenuto.model.limits import Limits
 from tests.support.http_server import Serving, serving
@@ -246,6 +248,61 @@ async def test_a_hello_history_has_three_events(serve: Serving) -> None:
     bare = (await serve.status("h", showHistory="true", showInput="false")).json()["history"]
     assert all("Result" not in event and "Input" not in event for event in bare)
     assert "history" not in (await serve.status("h")).json()
+
+
+async def test_a_history_shows_what_ended_once_and_what_is_open_as_it_was_scheduled(
+    app: App, serve: Serving
+) -> None:
+    @app.activity
+    def break_down(what: str) -> None:
+        raise ValueError(f"{what} is broken")
+
+    @app.orchestrator
+    async def busy(ctx: Context) -> str:
+        with contextlib.suppress(ActivityError):
+            await ctx.call_activity(break_down, "lift")
+        await ctx.call_sub_orchestrator("hello", "Bob")
+        await ctx.create_timer(timedelta(milliseconds=1))
+        ctx.send_event("listener", "News", 7)
+        given = await ctx.wait_for_external_event("Go", timeout=timedelta(days=1))
+        return str(given)
+
+    await serve.start("approval", instance_id="listener")
+    await serve.start("busy", instance_id="b")
+    path = f"{INSTANCES}/b"
+    await serve.http.post(f"{path}/suspend?reason=lunch")
+    await serve.http.post(f"{path}/resume")
+    wanted = ["TaskFailed", "SubOrchestrationInstanceCompleted", "TimerFired", "TimerCreated"]
+
+    async def events() -> dict[str, dict[str, Any]]:
+        shown = (await serve.status("b", showHistory="true", showHistoryOutput="true")).json()
+        return {event["EventType"]: event for event in shown["history"]}
+
+    async with asyncio.timeout(10):
+        while "EventSent" not in (found := await events()):
+            pass
+    assert set(wanted) <= set(found)
+    assert found["TaskFailed"]["Reason"] == "lift is broken"
+    assert found["TaskFailed"]["FailureDetails"]["ErrorType"] == "ValueError"
+    assert found["TaskFailed"]["Input"] == "lift"
+    child = found["SubOrchestrationInstanceCompleted"]
+    assert (child["FunctionName"], child["Result"]) == ("hello", "Hello Bob")
+    assert found["TimerFired"]["ScheduledTime"] <= found["TimerFired"]["FireAt"]
+    assert found["EventSent"]["InstanceId"] == "listener"
+    assert found["ExecutionSuspended"]["Reason"] == "lunch"
+    assert found["ExecutionResumed"]["Reason"] is None
+    await serve.http.post(f"{path}/raiseEvent/go", content="1", headers=JSON)
+    assert (await serve.ended("b"))["output"] == "1"
+    found = await events()
+    raised = found["EventRaised"]
+    assert (raised["Name"], raised["Input"]) == ("go", 1)
+    assert not {"TaskCanceled", "TimerCreated"} & set(found), "the timeout is no longer open"
+    await serve.start("approval", instance_id="t")
+    await serve.http.post(f"{INSTANCES}/t/terminate?reason=enough")
+    shown = (await serve.status("t", showHistory="true")).json()["history"]
+    ended = {event["EventType"]: event for event in shown}
+    assert ended["ExecutionTerminated"]["Reason"] == "enough"
+    assert ended["ExecutionCompleted"]["OrchestrationStatus"] == "Terminated"
 
 
 async def test_who_asks_for_what_is_not_there_gets_404(serve: Serving) -> None:

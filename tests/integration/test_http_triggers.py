@@ -19,7 +19,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from tenuto import App, Client, Context, HttpError, InputError
+from tenuto import App, Client, Context, HttpError, InputError, SettingsError
+from tenuto.client.sync_client import SyncClient
 from tenuto.http import check_status_response, wait_or_check_status_response
 from tenuto.http.options import AccessKey, Role
 from tests.support.http_server import serving
@@ -282,6 +283,40 @@ async def test_a_path_that_fits_nothing_is_404_and_a_wrong_method_405_with_the_r
     assert (await client.put("/api/things/1")).json() == 1
 
 
+async def test_the_openapi_document_names_functions_with_the_types_of_their_parameters(
+    app: App, serve: Serve
+) -> None:
+    @app.http("POST", "/orders/{number:int}", auth="anonymous")
+    async def order(
+        number: int, order: Order, limit: Annotated[int, msgspec.Meta(ge=1)], tag: str = ""
+    ) -> None:
+        """Take an order.
+
+        Not shown.
+        """
+
+    @app.http(["PUT", "DELETE"], "/persons/{rest:path}")
+    async def persons(
+        rest: str, person: Person | None = None, size: Size | None = None
+    ) -> None: ...
+
+    client = await serve(app)
+    document = (await client.get("/openapi.json")).json()
+    described = document["paths"]["/api/orders/{number}"]["post"]
+    assert described["summary"] == "Take an order."
+    number, limit, tag = described["parameters"]
+    assert (number["in"], number["schema"]) == ("path", {"type": "integer"})
+    assert (limit["required"], limit["schema"]) == (True, {"type": "integer", "minimum": 1})
+    assert tag["required"] is False
+    body = described["requestBody"]["content"]["application/json"]["schema"]
+    assert body["$ref"].endswith("Order")
+    assert "Order" in document["components"]["schemas"]
+    for method in ("put", "delete"):
+        described = document["paths"]["/api/persons/{rest}"][method]
+        assert described["summary"] == "persons"
+        assert described["requestBody"]["content"]["application/json"]["schema"] == {}
+
+
 # --- results and errors ---------------------------------------------------------------------------
 
 
@@ -432,6 +467,21 @@ async def test_waiting_answers_the_result_the_failure_or_after_the_timeout_the_l
     assert (await client.post("/api/wait/Ada")).status_code == 200, "a finished id can be reused"
 
 
+async def test_plain_functions_take_a_client_whose_methods_block(app: App, serve: Serve) -> None:
+    @app.http("POST", "/greet/{name}")
+    def start(name: str, request: Request, client: SyncClient) -> Response:
+        return check_status_response(request, client.start("greet", name))
+
+    @app.http("GET", "/greet/{name}")
+    def ask(name: str, client: SyncClient) -> object:
+        return client.start("greet", name).result()
+
+    client = await serve(app)
+    assert (await client.get("/api/greet/Ada")).json() == "Hello Ada!"
+    started = await client.post("/api/greet/Ada")
+    assert (await client.get(started.headers["location"])).status_code in {200, 202}
+
+
 async def test_a_terminated_instance_is_answered_with_its_status(app: App, serve: Serve) -> None:
     @app.http("POST", "/end")
     async def end(request: Request, client: Client) -> Response:
@@ -509,6 +559,16 @@ async def test_a_key_for_functions_alone_does_not_open_the_rest_to_everybody(
     client = await serve(app, keys={"web": AccessKey(key=SHOP, functions=("shop",))})
     assert (await client.get("/api/shop")).status_code == 401
     assert (await client.get("/runtime/webhooks/durabletask/instances/x")).status_code == 401
+
+
+async def test_a_key_for_a_function_that_is_not_there_is_refused_at_the_start(
+    app: App, serve: Serve
+) -> None:
+    @app.http("GET", "/shop")
+    async def shop() -> None: ...
+
+    with pytest.raises(SettingsError, match=r"key 'web' is for the HTTP function 'shopp'.*'shop'"):
+        await serve(app, keys={"web": AccessKey(key=SHOP, functions=("shopp",))})
 
 
 async def test_links_in_an_answer_open_that_instance_and_no_other(

@@ -84,6 +84,7 @@ async def test_an_instance_is_shown_as_it_stands_then_step_by_step_to_its_end(
 ) -> None:
     async with serving(settings) as (server, http):
         handle = await server.host.client.start(collect, 2, instance_id="c-1")
+        await until_turns(server, "c-1", 1)
         async with stream(http, "/admin/instances/c-1/events") as events:
             place, name, data = await events.next()
             assert (place, name) == ("0.0", "reset")
@@ -103,6 +104,7 @@ async def test_who_comes_back_misses_nothing_also_after_a_restart_of_the_host(
 ) -> None:
     async with serving(settings) as (server, http):
         handle = await server.host.client.start(collect, 3, instance_id="c-1")
+        await until_turns(server, "c-1", 1)
         async with stream(http, "/admin/instances/c-1/events") as events:
             place, _, _ = await events.next()
         await handle.raise_event("item", 5)
@@ -119,7 +121,7 @@ async def test_who_comes_back_misses_nothing_also_after_a_restart_of_the_host(
 
 
 async def until_turns(server: Server, instance_id: str, turns: int) -> None:
-    while len(await server.host.client.gateway.history(instance_id)) < turns:
+    while len(await server.host.client.gateway.history(instance_id)) < turns:  # noqa: ASYNC110 - asks the store
         await asyncio.sleep(0.001)
 
 

@@ -12,12 +12,13 @@ from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from tenuto import App, AppLoadError, Client, Context, InputError, Settings, TenutoError
 from tenuto.host.embedding import EmbeddedApp
 from tenuto.host.server import Server
 from tenuto.http import check_status_response, wait_or_check_status_response
+from tenuto.http.mounting import Lifespan
 from tenuto.http.options import AccessKey, HttpSettings
 from tests.support.http_in_process import with_state
 from tests.support.http_server import serving
@@ -131,6 +132,53 @@ async def test_a_mounted_app_that_fails_to_start_keeps_the_server_from_starting(
         _ = server.host.client
 
 
+async def test_a_mounted_app_that_fails_to_shut_down_is_in_the_log_and_the_server_stops(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    @asynccontextmanager
+    async def failing(_app: Starlette) -> AsyncIterator[None]:
+        yield
+        raise OSError("it will not close")
+
+    app.mount("/failing", Starlette(lifespan=failing))
+    async with serving(app):
+        pass
+    assert "failed to shut down" in caplog.text
+    assert "it will not close" in caplog.text
+
+
+async def test_a_websocket_for_nobody_is_closed_and_one_for_a_mounted_app_is_passed_on(
+    app: App,
+) -> None:
+    reached: list[str] = []
+
+    async def other(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            reached.append(scope["path"])
+
+    app.mount("/other", other)
+    durable = embedded(app)
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async with durable:
+        for path in ("/tenuto/nothing", "/tenuto/other/socket", "/tenuto/other"):
+            scope: Scope = {
+                "type": "websocket",
+                "path": path,
+                "root_path": "/tenuto",
+                "headers": [],
+            }
+            await durable(scope, receive, send)
+    assert sent == [{"type": "websocket.close"}, {"type": "websocket.close"}]
+    assert reached == ["/other/socket"]
+
+
 # --- ours in theirs -------------------------------------------------------------------------------
 
 
@@ -166,6 +214,23 @@ async def test_our_app_runs_inside_a_fastapi_app_in_the_same_loop(app: App) -> N
             assert (await http.get(link)).json()["output"] == "Hello Ada!"
         assert (await http.get("/tenuto/nothing")).status_code == 404
         assert (await http.get("/tenuto")).status_code in {307, 404}
+    with pytest.raises(TenutoError, match="not running"):
+        _ = durable.client
+
+
+async def test_a_server_of_ones_own_can_serve_the_app_alone(app: App, tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path / 'one.db'}"
+    durable, second = (app.asgi(settings=Settings(storage=storage)) for _ in range(2))
+    life = Lifespan(durable, {})
+    await life.start()
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(durable), base_url="http://x"
+    ) as http:
+        started = await http.post("/api/greet/Ada")
+        assert started.json()["statusQueryGetUri"].startswith("http://x/runtime/")
+    with pytest.raises(AppLoadError, match=r"owned by another host|is owned"):
+        await Lifespan(second, {}).start()
+    await life.stop()
     with pytest.raises(TenutoError, match="not running"):
         _ = durable.client
 
@@ -209,6 +274,6 @@ async def test_the_settings_of_an_embedded_app_are_those_of_the_program(
     monkeypatch.setenv("TENUTO_STORAGE", "sqlite:///mine.db")
     async with app.asgi("/tenuto"):
         assert (tmp_path / "mine.db").exists()
-    for path in ("", "tenuto", "/", "/tenuto/"):
+    for path in ("tenuto", "/", "/tenuto/"):
         with pytest.raises(InputError, match="such as '/tenuto'"):
             app.asgi(path)

@@ -35,6 +35,7 @@ async def http_to(
             registry=app,
             engine=test.host.engine,
             settings=settings or HttpSettings(),
+            secret=test.host.hub.secret,
             version="test",
             triggers=app.http_triggers,
             mounts=app.mounts,

@@ -9,7 +9,16 @@ from collections.abc import Generator
 from datetime import timedelta
 from typing import Any, assert_type
 
-from tenuto import ActivityContext, App, Client, Context, DurableTask, OrchestrationHandle
+from tenuto import (
+    ActivityContext,
+    App,
+    Client,
+    Context,
+    DurableTask,
+    OrchestrationHandle,
+    SyncClient,
+    SyncOrchestrationHandle,
+)
 
 app = App()
 
@@ -130,6 +139,19 @@ async def starts(client: Client) -> None:
     await client.start(child, "Ada", instance="x")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     await client.start(yields, 1)  # type: ignore[misc]  # pyright: ignore[reportArgumentType, reportCallIssue]
     await client.start(one, 1)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+def starts_and_blocks(client: SyncClient) -> None:
+    handle = client.start(child, "Ada", instance_id="x")
+    assert_type(handle, SyncOrchestrationHandle[int])
+    assert_type(handle.result(timeout=timedelta(seconds=1)), int)
+    assert_type(client.start(yields).result(), str)
+    assert_type(client.start("by name", 1), SyncOrchestrationHandle[Any])
+
+    client.start(child, 1)  # type: ignore[misc]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    client.start(child)  # type: ignore[call-arg, misc]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    handle.result(timeout=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    client.start(one, 1)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 assert_type(app.run(child, "Ada"), int)

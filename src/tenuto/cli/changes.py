@@ -6,20 +6,18 @@ A host is heard by server-sent events; a stream that breaks is taken up again wh
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote
 
 import msgspec
 
 from tenuto.cli.connection import Connection
-from tenuto.client.connection import is_loopback
 from tenuto.engine.ports import Storage
 from tenuto.model.errors import (
-    ConnectionFailedError,
     ForbiddenError,
     InstanceNotFoundError,
     TenutoError,
-    TooManyWatchersError,
     UnauthorizedError,
     UnexpectedAnswerError,
 )
@@ -28,22 +26,31 @@ if TYPE_CHECKING:
     import httpx2
 
 _PAUSE_SECONDS: Final = 0.5
-"""The least time between two looks."""
+"""The least time between two looks at a store."""
 _LONGEST_SECONDS: Final = 5.0
-"""A look is due after so long, heard or not: a change may have been missed."""
+"""A look is due after so long, whether anything was written or not."""
+_SHORTEST_SECONDS: Final = 0.1
+"""What a host tells in such a time is looked at together."""
+_NESTED_SECONDS: Final = 1.0
+"""How often the instances below are looked at."""
 _SILENCE_SECONDS: Final = 60.0
 """A host sends a sign of life far more often."""
 _RETRY_SECONDS: Final = 0.5
 _LONGEST_RETRY_SECONDS: Final = 10.0
 _OK: Final = 200
 _NOTHING_MORE: Final = 204
+_LATER: Final = frozenset({502, 503, 504})
+"""No room for another watcher, or a proxy before a host that is away."""
 
 
 class Changes(Protocol):
     """Says when something may have changed."""
 
-    async def next(self) -> None:
+    async def next(self, *, nested: bool) -> None:
         """Wait until it is time to look again.
+
+        Args:
+            nested: Whether instances below are looked at too, of which a host does not tell here.
 
         Raises:
             TenutoError: nothing will be heard any more, and why.
@@ -78,7 +85,7 @@ class StoreChanges:
         self._written = asyncio.Event()
         storage.on_change(self._written.set)
 
-    async def next(self) -> None:
+    async def next(self, *, nested: bool) -> None:  # noqa: ARG002 - every write is seen
         """See ``Changes``."""
         await asyncio.sleep(_PAUSE_SECONDS)
         try:
@@ -96,20 +103,20 @@ class HostChanges:
         self._told = asyncio.Event()
         self._task = asyncio.ensure_future(self._listen(stream))
 
-    async def next(self) -> None:
+    async def next(self, *, nested: bool) -> None:
         """See ``Changes``."""
         waiting = asyncio.ensure_future(self._told.wait())
         try:
             await asyncio.wait(
                 [waiting, self._task],
-                timeout=_PAUSE_SECONDS,
+                timeout=_NESTED_SECONDS if nested else _SILENCE_SECONDS,
                 return_when=asyncio.FIRST_COMPLETED,
             )
         finally:
             waiting.cancel()
         if self._task.done():
             self._task.result()  # or its error
-            await asyncio.sleep(_PAUSE_SECONDS)
+        await asyncio.sleep(_SHORTEST_SECONDS)
         self._told.clear()
 
     async def _listen(self, stream: "EventStream") -> None:
@@ -130,7 +137,7 @@ class ServerEvent(msgspec.Struct, frozen=True):
 
 
 class EventStream:
-    """A host's server-sent events, across breaks of the connection.
+    """The server-sent events of a host that has answered before, across breaks of the connection.
 
     Args:
         connection: An open host.
@@ -141,9 +148,9 @@ class EventStream:
         path = (
             "events" if instance_id is None else f"instances/{quote(instance_id, safe='')}/events"
         )
+        self._connection = connection
         self._url = f"{connection.where.rstrip('/')}/admin/{path}"
         self._host = connection.where
-        self._key = connection.key
         self._instance_id = instance_id
         self._last_id: str | None = None
 
@@ -151,70 +158,56 @@ class EventStream:
         """Each event; ends when the host says that nothing more will come.
 
         Raises:
-            ConnectionFailedError: the host was not there to begin with.
+            UnexpectedAnswerError: another program answers.
             UnauthorizedError, ForbiddenError: the key does not open it.
             InstanceNotFoundError: there is no such instance.
         """
         import httpx2
 
-        pause = 0.0
-        client = httpx2.AsyncClient(
-            timeout=httpx2.Timeout(10.0, read=_SILENCE_SECONDS),
-            # Reading the system's certificates takes long, and http has no use for them.
-            verify=self._url.lower().startswith("https:"),
-            trust_env=not is_loopback(self._url),
-        )
+        client = self._connection.http_client(reading=timedelta(seconds=_SILENCE_SECONDS))
+        pause = _RETRY_SECONDS
         async with client:
             while True:
                 try:
                     async with client.stream("GET", self._url, headers=self._headers()) as answer:
                         if answer.status_code == _NOTHING_MORE:
                             return
-                        self._check(answer)
-                        async for event in self._events(answer):
+                        if self._is_stream(answer):
                             pause = _RETRY_SECONDS
-                            yield event
-                            if self._instance_id is not None and _is_last(event):
-                                return
-                    pause = pause or _RETRY_SECONDS
-                except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-                    if not pause:  # it has never been there
-                        raise ConnectionFailedError(
-                            f"no host answers at {self._host}: {error}; is it running there?"
-                        ) from error
-                except TooManyWatchersError:
-                    pause = pause or _RETRY_SECONDS
+                            async for event in self._events(answer):
+                                yield event
+                                if self._instance_id is not None and _is_last(event):
+                                    return
+                except httpx2.TransportError:
+                    pass  # it is away; who asks for a stream has had an answer from it before
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_RETRY_SECONDS)
 
     def _headers(self) -> dict[str, str]:
         headers = {"Accept": "text/event-stream"}
-        if self._key is not None:
-            headers["x-functions-key"] = self._key
         if self._last_id is not None:
             headers["Last-Event-ID"] = self._last_id
         return headers
 
-    def _check(self, answer: "httpx2.Response") -> None:
+    def _is_stream(self, answer: "httpx2.Response") -> bool:
+        """False when there may be one later; an error when there never will."""
         kind = answer.headers.get("content-type", "")
         if answer.status_code == _OK and kind.startswith("text/event-stream"):
-            return
-        refusal = self._refusal(answer.status_code, is_ours=kind.startswith("application/json"))
-        if refusal is not None:
-            raise refusal
-        raise UnexpectedAnswerError(
+            return True
+        if answer.status_code in _LATER:
+            return False
+        is_ours = kind.startswith("application/json")
+        refusal = self._refusal(answer.status_code) if is_ours else None
+        raise refusal or UnexpectedAnswerError(
             f"{self._url} answers {answer.status_code} ({kind or 'no content type'}), which is no "
             "stream of a Tenuto host; is another program listening there?"
         )
 
-    def _refusal(self, status: int, *, is_ours: bool) -> TenutoError | None:
+    def _refusal(self, status: int) -> TenutoError | None:
         """What a host means by a status that it may answer with."""
-        if not is_ours:
-            return None
         refusals: dict[int, TenutoError] = {
             401: UnauthorizedError(f"{self._host} needs a key that it knows; give --key"),
             403: ForbiddenError(f"the key does not allow to watch {self._host}"),
-            503: TooManyWatchersError(f"{self._host} has no room for another watcher now"),
         }
         if self._instance_id is not None:
             refusals[404] = InstanceNotFoundError(

@@ -9,7 +9,7 @@ import functools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -17,16 +17,21 @@ from msgspec import Struct
 
 from tenuto.cli import terminal
 from tenuto.cli.reading import GatewayReader, RunReader, StoreReader
-from tenuto.client.connection import ConnectionOptions
+from tenuto.client.connection import ConnectionOptions, is_loopback
 from tenuto.client.gateway import Gateway, StoreGateway
 from tenuto.client.http_gateway import HttpGateway
 from tenuto.engine.ports import Storage
 from tenuto.host.settings import load_settings
 from tenuto.storage import open_storage, owner_of
 
+if TYPE_CHECKING:
+    import httpx2
+
 KEY_VARIABLE: Final = "TENUTO_HTTP_KEY"
 _PATIENCE: Final = timedelta(seconds=1)
 """A person who mistyped an address should not wait long; a host that restarts is soon back."""
+
+_CONNECT_SECONDS: Final = 10.0
 
 T = TypeVar("T")
 AnyFunction = Callable[..., Any]
@@ -74,6 +79,22 @@ class Connection(Struct, frozen=True, kw_only=True):
     def has_host(self) -> bool:
         """Whether somebody carries out now what is asked for here."""
         return self.storage is None or owner_of(self.where) is not None
+
+    def http_client(self, *, reading: timedelta) -> "httpx2.AsyncClient":
+        """A client for what the gateway does not ask of a host.
+
+        Args:
+            reading: The longest silence of the host.
+        """
+        import httpx2
+
+        return httpx2.AsyncClient(
+            headers={} if self.key is None else {"x-functions-key": self.key},
+            timeout=httpx2.Timeout(_CONNECT_SECONDS, read=reading.total_seconds()),
+            # Reading the system's certificates takes long, and http has no use for them.
+            verify=self.where.lower().startswith("https:"),
+            trust_env=not is_loopback(self.where),
+        )
 
     def say_kept(self, what: str) -> None:
         """Say that nothing happens before a host runs, if that is so."""

@@ -9,6 +9,7 @@ import shlex
 import time
 from collections import Counter
 from collections.abc import Sequence
+from datetime import timedelta
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -42,6 +43,7 @@ _LEAST_SQLITE: Final = (3, 51, 3)
 _MOST_LOOKED_AT: Final = 500
 _LOOK_SECONDS: Final = 1.5
 """A host takes a message in within milliseconds."""
+_HEALTH_PATIENCE: Final = timedelta(seconds=10)
 _MOST_LETTERS: Final = 1_000
 _GOING: Final = tuple(sorted(set(RuntimeStatus) - FINISHED))
 
@@ -77,6 +79,13 @@ def doctor(limit: int, target: str | None, *, full: bool, place: Place, as_json:
         if hidden:
             terminal.note(f"{hidden:,} more instances; --limit shows more than {limit}")
     return 0 if is_healthy else FAILED
+
+
+class _Health(Struct):
+    """The part of a host's answer that is told on."""
+
+    ready: bool
+    reasons: tuple[str, ...] = ()
 
 
 class _Visit:
@@ -164,7 +173,7 @@ class _Visit:
             async with connected(place) as connection:
                 records = await self._going(connection)
                 if connection.storage is None:
-                    self._add(Level.OK, "host", f"{connection.where} answers")
+                    await self._health(connection)
                 for record in records:
                     finding = await self._instance(connection, record, around)
                     if finding is not None:
@@ -173,6 +182,24 @@ class _Visit:
         except TenutoError as error:
             topic = "store" if place.url is None else "host"
             self._add(Level.WRONG, topic, f"{error.code}: {error}")
+
+    async def _health(self, connection: Connection) -> None:
+        """What a host says of itself."""
+        import httpx2
+
+        try:
+            async with connection.http_client(reading=_HEALTH_PATIENCE) as client:
+                answer = await client.get(f"{connection.where}/healthz")
+            health = msgspec.json.decode(answer.content, type=_Health)
+        except (httpx2.TransportError, msgspec.DecodeError) as error:
+            text = f"{connection.where} does not say whether it is well: {error}"
+            self._add(Level.WRONG, "host", text, "look at its log")
+            return
+        if health.ready:
+            self._add(Level.OK, "host", f"{connection.where} is well")
+        else:
+            text = f"{connection.where} is not well: {'; '.join(health.reasons)}"
+            self._add(Level.WRONG, "host", text, "look at its log")
 
     async def _going(self, connection: Connection) -> list[InstanceRecord]:
         query = InstanceQuery(

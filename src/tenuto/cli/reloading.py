@@ -5,6 +5,7 @@ where they were with the new code. Looks at the Python files below the current f
 settings files that stand in it.
 """
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -22,7 +23,7 @@ _SKIPPED: Final = {"__pycache__", "build", "dist", "node_modules", "site-package
 _OTHER_FILES: Final = {"tenuto.toml", "pyproject.toml"}
 
 RELOADED: Final = "_TENUTO_RELOADED"
-"""Set in the process that a reloading server runs in."""
+"""Holds the number of this process, in the one that the server runs in."""
 
 Stamps = dict[str, tuple[int, int]]
 
@@ -44,6 +45,18 @@ def serve_and_reload() -> int:
             signal.signal(number, handler)
 
 
+def orphaned() -> list["asyncio.Future[None]"]:
+    """What is done when the process that reloads this one was killed; nothing without one."""
+    if RELOADED not in os.environ or os.name != "posix":
+        return []
+    return [asyncio.ensure_future(_gone(int(os.environ[RELOADED])))]
+
+
+async def _gone(parent: int) -> None:
+    while os.getppid() == parent:  # noqa: ASYNC110 - the system tells nobody
+        await asyncio.sleep(_PAUSE_SECONDS)
+
+
 class _Process:
     """The server's process, as it is at the moment."""
 
@@ -56,7 +69,7 @@ class _Process:
         # A session of its own: Ctrl-C reaches this process alone, which passes it on once.
         return subprocess.Popen(  # noqa: S603 - this very program
             self._command,
-            env={**os.environ, RELOADED: "1"},
+            env={**os.environ, RELOADED: str(os.getpid())},
             start_new_session=os.name == "posix",
         )
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from tenuto.cli import terminal
-from tenuto.cli.reloading import RELOADED, serve_and_reload
+from tenuto.cli.reloading import RELOADED, orphaned, serve_and_reload
 from tenuto.cli.stopping import stop_requests
 from tenuto.host.app import App, run_on_fast_loop
 from tenuto.host.loading import load_app
@@ -71,7 +71,7 @@ async def _serve(app: App, target: str, settings: LoadedSettings, began: float) 
         try:
             _introduce(server, target, settings, time.perf_counter() - began)
             lost = asyncio.ensure_future(server.host.until_lost())
-            watched: list[asyncio.Future[Any]] = [stop, lost]
+            watched: list[asyncio.Future[Any]] = [stop, lost, *orphaned()]
             await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
             if lost.done():
                 raise lost.result()
@@ -95,6 +95,7 @@ def _introduce(server: Server, target: str, settings: LoadedSettings, seconds: f
         f"orchestrators  {', '.join(app.orchestrators) or 'none'}",
         f"activities     {', '.join(app.activities) or 'none'}",
     ]
+    lines += [f"{'/'.join(one.methods):<14} {server.url}{one.path}" for one in app.http_triggers]
     if RELOADED not in os.environ:
         example = next(iter(app.orchestrators), None)
         if example is not None:

@@ -21,7 +21,7 @@ from tenuto.cli.connection import Connection, Place, place_options, within
 from tenuto.cli.documents import instance_document
 from tenuto.cli.follow import Follower
 from tenuto.cli.instances import json_option
-from tenuto.cli.steps import Run
+from tenuto.cli.steps import Run, StepKind
 from tenuto.cli.stopping import stop_requests
 from tenuto.cli.view import WATCH_FOOT, Heading, View, view_for
 from tenuto.cli.wording import iso, local, one_line
@@ -33,6 +33,7 @@ from tenuto.model.timing import to_microseconds
 
 _MOST_INSTANCES: Final = 100
 _MOST_LISTED: Final = 500
+_RETRY_SECONDS: Final = 0.5
 
 
 @click.command()
@@ -96,7 +97,7 @@ async def _until_end(
     view: View,
     stop: "asyncio.Future[int]",
 ) -> Run:
-    moved: asyncio.Future[Run] = asyncio.ensure_future(_looked(changes, read))
+    moved: asyncio.Future[Run] = asyncio.ensure_future(_looked(run, changes, read))
     try:
         while not (run.record.status.is_finished or stop.done()):
             view.show(run, _now())
@@ -106,18 +107,19 @@ async def _until_end(
             )
             if moved.done():
                 run = moved.result()
-                moved = asyncio.ensure_future(_looked(changes, read))
+                moved = asyncio.ensure_future(_looked(run, changes, read))
         return run
     finally:
         moved.cancel()
         await asyncio.gather(moved, return_exceptions=True)
 
 
-async def _looked(changes: Changes, read: Callable[[], Awaitable[Run]]) -> Run:
+async def _looked(run: Run, changes: Changes, read: Callable[[], Awaitable[Run]]) -> Run:
     """The run after the next change; a host that is away is waited for."""
     was_told = False
+    nested = any(step.kind is StepKind.CHILD for step in run.open_steps())
     while True:
-        await changes.next()
+        await changes.next(nested=nested)
         try:
             return await read()
         except UnexpectedAnswerError:
@@ -164,7 +166,6 @@ async def _watch_all(connection: Connection, *, as_json: bool) -> int:
         if connection.storage is None
         else _see_all(connection, listing)
     )
-    terminal.note(f"watching {connection.where} (Ctrl-C to stop)")
     with stop_requests(lambda: None) as stop:
         watched: list[asyncio.Future[Any]] = [watching, stop]
         await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
@@ -182,7 +183,7 @@ async def _see_all(connection: Connection, listing: "_Listing") -> None:
     changes = StoreChanges(connection.storage)
     while True:
         await _read_list(connection, listing)
-        await changes.next()
+        await changes.next(nested=False)
 
 
 async def _hear_all(connection: Connection, listing: "_Listing") -> None:
@@ -190,15 +191,26 @@ async def _hear_all(connection: Connection, listing: "_Listing") -> None:
     await _read_list(connection, listing)
     async for event in EventStream(connection):
         if event.kind == "reset":
-            await _read_list(connection, listing)
+            await _read_again(connection, listing)
         elif event.data.get("purged"):
             listing.purged(event.data["instanceId"])
-        else:
+        elif "runtimeStatus" in event.data:
             listing.add([_row(event.data)])
+
+
+async def _read_again(connection: Connection, listing: "_Listing") -> None:
+    """The list after a gap, even if the host is away once more."""
+    while True:
+        try:
+            return await _read_list(connection, listing)
+        except ConnectionFailedError:
+            await asyncio.sleep(_RETRY_SECONDS)
 
 
 async def _read_list(connection: Connection, listing: "_Listing") -> None:
     page = await connection.gateway.query(InstanceQuery(limit=_MOST_LISTED, payloads=False))
+    if listing.is_first:
+        terminal.note(f"watching {connection.where} (Ctrl-C to stop)")
     listing.add([_Row.of(record) for record in reversed(page.records)])
 
 
@@ -250,7 +262,7 @@ class _Listing:
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
         self._known: dict[str, tuple[str, str]] = {}
-        self._is_first = True
+        self.is_first: bool = True
 
     def add(self, rows: Iterable[_Row]) -> None:
         """Take in some rows, the oldest first."""
@@ -258,9 +270,9 @@ class _Listing:
             stands = (row.status, row.custom_status)
             if self._known.get(row.instance_id) != stands:
                 self._known[row.instance_id] = stands
-                if not self._is_first:
+                if not self.is_first:
                     self._print(row)
-        self._is_first = False
+        self.is_first = False
 
     def purged(self, instance_id: str) -> None:
         """An instance is no more."""

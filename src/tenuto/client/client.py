@@ -365,10 +365,12 @@ class Client:
 
         Raises:
             InstanceNotFoundError: there is none; InstanceExistsError: it is still going.
+            UnknownFunctionError: its orchestrator is no longer registered.
         """
         record = await self.gateway.get(check_instance_id(instance_id))
         if record is None:
             raise InstanceNotFoundError(instance_id)
+        found = self._find(record.name)
         request = StartRequest(
             instance_id=_fresh() if new_instance_id else instance_id,
             execution_id=new_execution_id(),
@@ -379,7 +381,7 @@ class Client:
             is_fresh=new_instance_id,
         )
         await self.gateway.start(request)
-        return OrchestrationHandle(self, request.instance_id, self._find(record.name))
+        return OrchestrationHandle(self, request.instance_id, found)
 
     async def purge(self, instance_id: str, *, force: bool = False) -> bool:
         """Delete an instance and its history; False when there is none.

@@ -33,6 +33,7 @@ from tenuto.engine.ports import DeadLetter, InstancePage, InstanceQuery
 from tenuto.engine.starts import StartRequest
 from tenuto.model.errors import (
     ConnectionFailedError,
+    InstanceExistsError,
     InstanceNotFoundError,
     StorageUnavailableError,
     TenutoError,
@@ -141,7 +142,13 @@ class HttpGateway:
             name=request.name,
             is_safe=True,
         )
-        started = self._read(await self._ask(sent), StartedBody, sent)
+        try:
+            answer = await self._ask(sent)
+        except InstanceExistsError:
+            if request.is_fresh:  # nobody else can have that id: it has gone on meanwhile
+                return
+            raise
+        started = self._read(answer, StartedBody, sent)
         if started.instance_id != request.instance_id:
             raise self._strange(sent, "another instance id")
 

@@ -235,6 +235,7 @@ class SyncClient(BlockingClient):
 
         Raises:
             InstanceNotFoundError: there is none; InstanceExistsError: it is still going.
+            UnknownFunctionError: its orchestrator is no longer registered.
         """
         return SyncOrchestrationHandle(
             self._bridge,

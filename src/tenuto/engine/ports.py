@@ -39,10 +39,14 @@ class Clock(Protocol):
 
 
 class HubInfo(Struct, frozen=True, kw_only=True):
-    """Constant facts of an opened task hub."""
+    """Constant facts of an opened task hub; ``secret`` is random and known to its hosts alone."""
 
     url: str
     partitions: int
+    secret: str
+
+    def __repr__(self) -> str:
+        return f"HubInfo(url={self.url!r}, partitions={self.partitions})"
 
 
 class HostIdentity(Struct, frozen=True, kw_only=True):

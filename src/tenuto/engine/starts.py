@@ -151,14 +151,18 @@ class Starts:
 
     def _decide(self, request: StartRequest, answer: Answer, record: InstanceRecord | None) -> None:
         resident = self._engine.residents.named(request.instance_id)
+        stored = record
         if resident is not None:
             record = resident.state.record()
         if record is None:
             self._create(request, answer, None)
             self._decided(request)
-        elif record.execution_id == request.execution_id:
+        elif stored is not None and stored.execution_id == request.execution_id:
             self._consume(request.message_id)
             self._refuse(request, answer, None)  # the same request again: a safe retry
+        elif record.execution_id == request.execution_id:
+            # The same request again while the first is not durable yet: look until it is.
+            asyncio.get_running_loop().call_soon(self._look_up, request, answer)
         elif request.reuse is IdReuse.NEVER or (
             not record.status.is_finished and request.reuse is not IdReuse.ALWAYS
         ):

@@ -19,13 +19,26 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from tenuto.model.errors import InputError
+from tenuto.model.errors import AppLoadError, InputError
 
 MAIN: Final = "__main__"
 IMPORTED_MAIN: Final = "__mp_main__"
 
 loading: ContextVar[str | None] = ContextVar("tenuto_loading", default=None)
 """What is being imported for its functions; a run in the middle of that would not see all of it."""
+
+
+def check_not_importing() -> None:
+    """Refuse to run an app in the middle of the import that defines it.
+
+    Raises:
+        AppLoadError: naming what is being imported.
+    """
+    if (module := loading.get()) is not None:
+        raise AppLoadError(
+            f"{module} runs its app while it is imported; put what is to happen only when it "
+            'is started as a script under `if __name__ == "__main__":`'
+        )
 
 
 class Place(Struct, frozen=True, array_like=True):

@@ -9,7 +9,6 @@ idle for a while, and by themselves when the host is gone. Knows nothing of limi
 import asyncio
 import contextlib
 import itertools
-import logging
 import os
 import signal
 import socket
@@ -17,14 +16,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from time import monotonic  # how long a process has been idle, which decides nothing else
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from tenuto.functions.attempt import Attempt
 from tenuto.functions.threads import Pace, WorkerThreads
+from tenuto.functions.worker_logs import log_settings, relay
 from tenuto.functions.worker_messages import (
     Began,
     Cancel,
@@ -228,7 +225,7 @@ class _Process:
         self.is_gone = False
         self.idle_since = 0.0
         with contextlib.suppress(OSError):  # it is gone, which ``run`` will find
-            self._channel.send(Setup(sys.argv, *_log_settings()))
+            self._channel.send(Setup(sys.argv, *log_settings()))
 
     @property
     def is_alive(self) -> bool:
@@ -265,7 +262,7 @@ class _Process:
                 case Began():
                     attempt.begun_at = attempt.lane.clock.now()
                 case Log():
-                    _relay(message, self._process.pid)
+                    relay(message, self._process.pid)
                 case Ended(event):
                     attempt.event = event
                     return True
@@ -371,47 +368,3 @@ def _exit_words(pid: int, code: int) -> str:
         name = f"signal {-code}"
     hint = ", as when memory is short" if name == "SIGKILL" else ""
     return f"its worker process {pid} was ended by {name}{hint}"
-
-
-# --- logs --------------------------------------------------------------------------------------
-
-
-def _log_settings() -> tuple[dict[str, int], int]:
-    """Which records are worth sending: the levels that were set, and what is off altogether."""
-    root = logging.getLogger()
-    levels = {"": root.level}
-    for name, logger in list(root.manager.loggerDict.items()):
-        if isinstance(logger, logging.Logger) and logger.level:
-            levels[name] = logger.level
-    return levels, root.manager.disable
-
-
-def _relay(message: Log, pid: int) -> None:
-    """Hand a record of a worker to the logger of the same name here."""
-    logger = logging.getLogger(message.name)
-    if not logger.isEnabledFor(message.level):
-        return
-    facts: dict[str, Any] = {
-        name: msgspec.msgpack.decode(value) for name, value in message.extra.items()
-    }
-    record = logging.makeLogRecord(
-        {
-            **facts,
-            "name": message.name,
-            "levelno": message.level,
-            "levelname": logging.getLevelName(message.level),
-            "msg": message.text,
-            "created": message.created,
-            "msecs": message.created % 1 * 1000,
-            "pathname": message.path,
-            "filename": Path(message.path).name,
-            "lineno": message.line,
-            "funcName": message.function,
-            "threadName": message.thread,
-            "process": pid,
-            "processName": "tenuto-worker",
-            "exc_text": message.exception,
-            "stack_info": message.stack,
-        }
-    )
-    logger.handle(record)

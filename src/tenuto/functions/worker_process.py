@@ -15,26 +15,24 @@ import threading
 from collections.abc import Callable
 from typing import Final, NoReturn
 
-import msgspec
-from msgspec import Raw
 from msgspec.structs import replace
 
 from tenuto.engine.ports import ActivityWork, TimerHandle
 from tenuto.functions.attempt import Attempt, Lane
 from tenuto.functions.locating import Place, import_from
 from tenuto.functions.registry import FunctionRegistry
+from tenuto.functions.worker_logs import HostHandler
 from tenuto.functions.worker_messages import (
     Began,
     Cancel,
     Channel,
     Ended,
-    Log,
     Run,
     Setup,
     ToWorker,
 )
 from tenuto.model.events import TaskCompleted, TaskFailed
-from tenuto.model.failure import failure_of, storable_text
+from tenuto.model.failure import failure_of
 from tenuto.orchestration.references import ActivityFunction, AnyActivity
 
 _PATIENCE_SECONDS: Final = 5.0
@@ -92,7 +90,7 @@ class Worker:
     def _set_up(self, message: Setup) -> None:
         sys.argv[:] = message.argv
         root = logging.getLogger()
-        root.addHandler(_HostHandler(self._channel.send, self._facts))
+        root.addHandler(HostHandler(self._channel.send, self._facts))
         for name, level in message.log_levels.items():
             logging.getLogger(name or None).setLevel(level)
         logging.disable(message.log_disabled)
@@ -151,54 +149,6 @@ class _NoClock:
 
     def call_at(self, when: int, callback: Callable[[], None]) -> TimerHandle:
         raise NotImplementedError
-
-
-class _HostHandler(logging.Handler):
-    """Sends log records to the host."""
-
-    def __init__(self, send: Callable[[Log], None], facts: Callable[[], dict[str, object]]) -> None:
-        super().__init__()
-        self._send = send
-        self._facts = facts
-        self._plain = logging.Formatter()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Send it; whoever logs must not fail because of that."""
-        try:
-            self._send(self._message(record))
-        except OSError:  # the host is gone, and this process is about to be
-            pass
-        except Exception:  # noqa: BLE001 - what was logged may fail in any way
-            self.handleError(record)
-
-    def _message(self, record: logging.LogRecord) -> Log:
-        exception = record.exc_text
-        if record.exc_info and not exception:
-            exception = self._plain.formatException(record.exc_info)
-        extra = {**self._facts(), **vars(record)}
-        return Log(
-            name=record.name,
-            level=record.levelno,
-            text=storable_text(record.getMessage()),
-            created=record.created,
-            path=record.pathname,
-            line=record.lineno,
-            function=record.funcName,
-            thread=record.threadName or "",
-            exception=exception and storable_text(exception),
-            stack=record.stack_info and storable_text(record.stack_info),
-            extra={name: _raw(value) for name, value in extra.items() if name not in _STANDARD},
-        )
-
-
-_STANDARD: Final = {*vars(logging.LogRecord("", 0, "", 0, "", (), None)), "message", "asctime"}
-
-
-def _raw(value: object) -> Raw:
-    try:
-        return Raw(msgspec.msgpack.encode(value))
-    except Exception:  # noqa: BLE001 - values of users may fail in any way
-        return Raw(msgspec.msgpack.encode(storable_text(repr(value))))
 
 
 def _flush() -> None:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, TypeVarTuple, overload
 
 from tenuto.client.client import Client
 from tenuto.client.status import InstanceStatus
-from tenuto.functions.locating import loading
+from tenuto.functions.locating import check_not_importing
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.host.host import Host
 from tenuto.host.settings import DEFAULT, Settings, load_settings
-from tenuto.model.errors import AppLoadError, InputError
+from tenuto.model.errors import InputError
 from tenuto.orchestration.references import AnyOrchestrator, OrchestratorFunction
 
 if TYPE_CHECKING:
@@ -200,11 +200,7 @@ class App(FunctionRegistry):
             SettingsError: a setting is unknown or not allowed.
             StorageOwnedError: another host runs on this store.
         """
-        if (module := loading.get()) is not None:
-            raise AppLoadError(
-                f"{module} runs its app while it is imported; put what is to happen only when it "
-                'is started as a script under `if __name__ == "__main__":`'
-            )
+        check_not_importing()
         loaded = load_settings(storage=storage)
         if loaded.sources["storage"] == DEFAULT:
             sys.stderr.write(f"tenuto: the store is {loaded.values.storage} (the default)\n")

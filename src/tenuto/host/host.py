@@ -15,7 +15,8 @@ from tenuto.engine.commands import Commands
 from tenuto.engine.engine import Engine
 from tenuto.engine.lifecycle import Lifecycle
 from tenuto.engine.options import EngineOptions
-from tenuto.engine.ports import Clock, HostIdentity, Observer, Storage
+from tenuto.engine.ports import Clock, HostIdentity, HubInfo, Observer, Storage
+from tenuto.functions.locating import check_not_importing
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.functions.runner import NativeRunner, RunnerOptions
 from tenuto.host.clock import SystemClock
@@ -76,6 +77,7 @@ class Host:
         self._watchdog: Watchdog | None = None
         self._client: Client | None = None
         self._lost: asyncio.Future[StorageError] | None = None
+        self._hub: HubInfo | None = None
 
     @property
     def client(self) -> Client:
@@ -89,6 +91,13 @@ class Host:
         return self._client
 
     @property
+    def hub(self) -> HubInfo:
+        """Constant facts of the opened store, for Tenuto's own tools."""
+        if self._hub is None:
+            raise TenutoError("the host is not running; use `async with Host(app) as host:`")
+        return self._hub
+
+    @property
     def engine(self) -> Engine:
         """The running engine, for Tenuto's own tools."""
         if self._engine is None:
@@ -99,17 +108,19 @@ class Host:
         """Open the store, take it over, recover what was promised, begin to serve.
 
         Raises:
+            AppLoadError: it starts while a module is being imported.
             StorageOwnedError: another host runs on this store.
             StorageError: the store cannot be used, with the reason.
             RegistrationError: worker processes could not find an activity that is to run in them.
         """
+        check_not_importing()
         sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_SECONDS))
         _calm_collector()
         self._lost = asyncio.get_running_loop().create_future()
         began = time.perf_counter()
         self._log.starting()
         self.app.check_places()
-        await self._storage.open()
+        self._hub = await self._storage.open()
         settings = self.settings
         runner = NativeRunner(
             self.app,

@@ -1,4 +1,4 @@
-"""A host and the web application over it, without a socket: what servers and other apps pass on to."""
+"""A host and the web application over it, without a socket of its own."""
 
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -66,6 +66,7 @@ class ServedApp:
                     registry=self._app,
                     engine=self.host.engine,
                     settings=self._settings.http,
+                    secret=self.host.hub.secret,
                     version=_VERSION,
                     triggers=self._app.http_triggers,
                     mounts=self._app.mounts,

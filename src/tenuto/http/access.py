@@ -23,15 +23,16 @@ class Access:
     Args:
         settings: The keys, and how long links live.
         now: The time, in microseconds since 1970 UTC.
+        secret: What links are signed with.
     """
 
-    def __init__(self, settings: HttpSettings, now: Callable[[], int]) -> None:
+    def __init__(self, settings: HttpSettings, now: Callable[[], int], secret: str) -> None:
         self._is_open = not settings.keys
         # Keys for single functions open nothing else; see triggers.
         self._keys = [
             (_digest(key.key), key.role) for key in settings.keys.values() if not key.functions
         ]
-        self._tokens = Tokens(settings.keys.values())
+        self._tokens = Tokens(settings.keys.values(), secret)
         self._link_seconds = settings.link_seconds
         self._now = now
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 from msgspec import Struct, field
@@ -26,6 +27,7 @@ from tenuto.http.options import HttpSettings
 from tenuto.http.origins import Origins
 from tenuto.http.responses import CLIENT_STATE, LINKS_STATE
 from tenuto.http.routing import Call, Routes
+from tenuto.http.trigger_description import described
 from tenuto.http.triggers import HttpTriggers, TriggerApi, is_trigger
 from tenuto.model.errors import TenutoError
 
@@ -40,6 +42,7 @@ class Served(Struct, frozen=True, kw_only=True):
         registry: The functions.
         engine: For health, metrics and live updates.
         settings: How it listens and what it lets in.
+        secret: What links are signed with; no caller knows it.
         version: Tenuto's.
         triggers: The functions behind HTTP.
         mounts: Other apps that are served here.
@@ -54,6 +57,7 @@ class Served(Struct, frozen=True, kw_only=True):
     registry: FunctionRegistry
     engine: Engine
     settings: HttpSettings
+    secret: str
     version: str
     triggers: HttpTriggers = field(default_factory=HttpTriggers)
     mounts: Mounts = field(default_factory=Mounts)
@@ -73,7 +77,7 @@ class Application:
 
     def __init__(self, served: Served) -> None:
         self._settings = served.settings
-        self._access = Access(served.settings, served.engine.clock.now)
+        self._access = Access(served.settings, served.engine.clock.now, served.secret)
         links = Links(served.settings, self._access, served.prefix)
         self.state = {CLIENT_STATE: served.client, LINKS_STATE: links}
         self._triggers = TriggerApi(served.triggers, served.client, self._access, served.settings)
@@ -97,12 +101,17 @@ class Application:
                 *self._admin.routes(),
                 *FactsApi(facts, served.registry, served.triggers, served.engine.clock).routes(),
                 *self._live.routes(),
-                *ObservationApi(served.engine, served.metrics).routes(),
+                *ObservationApi(served.engine, self._access, served.metrics).routes(),
                 *Callbacks(served.client, served.engine).routes(),
                 *open_api.routes(),
             ]
         )
-        open_api.describe(self.routes.all)
+        functions = [
+            route
+            for trigger in served.triggers
+            for route in described(trigger, partial(self._triggers.serve, trigger))
+        ]
+        open_api.describe([*self.routes.all, *functions])
 
     async def start(self) -> None:
         """Start the mounted apps.

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Iterator
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from starlette.responses import Response
 
 from tenuto.engine.engine import Engine
+from tenuto.http.access import Access
+from tenuto.http.errors import HttpError
 from tenuto.http.options import Role
 from tenuto.http.routing import Call, Route, json_answer
-from tenuto.telemetry.health import check_health
+from tenuto.telemetry.health import Health, check_health
 
 
 class Metrics(Struct, frozen=True):
@@ -28,11 +30,13 @@ class ObservationApi:
 
     Args:
         engine: Whose health.
+        access: Who may know why a host is not well.
         metrics: Where figures come from; None when nobody counts.
     """
 
-    def __init__(self, engine: Engine, metrics: Metrics | None) -> None:
+    def __init__(self, engine: Engine, access: Access, metrics: Metrics | None) -> None:
         self._engine = engine
+        self._access = access
         self._metrics = metrics
 
     def routes(self) -> Iterator[Route]:
@@ -60,13 +64,29 @@ class ObservationApi:
                 summary="Figures for Prometheus",
             )
 
-    async def _ready(self, _call: Call) -> Response:
-        health = await check_health(self._engine)
+    async def _ready(self, call: Call) -> Response:
+        health = await self._health(call)
         return json_answer(health, 200 if health.ready else 503, {"Cache-Control": "no-store"})
 
-    async def _live(self, _call: Call) -> Response:
-        health = await check_health(self._engine)
+    async def _live(self, call: Call) -> Response:
+        health = await self._health(call)
         return json_answer(health, 200 if health.live else 503, {"Cache-Control": "no-store"})
+
+    async def _health(self, call: Call) -> Health:
+        health = await check_health(self._engine)
+        if health.reasons and not self._may_know(call):
+            # They name files and hosts.
+            return structs.replace(
+                health, reasons=("the host's log, or a request with a key, tells why",)
+            )
+        return health
+
+    def _may_know(self, call: Call) -> bool:
+        try:
+            self._access.check(call, Role.READ)
+        except HttpError:
+            return False
+        return True
 
     async def _render(self, _call: Call) -> Response:
         assert self._metrics is not None, "without it there is no route"

@@ -1,10 +1,12 @@
 """Scripts of web pages: which origins may call, and how their browsers are told.
 
-Browsers ask before most calls of another origin's scripts (CORS), but not before a plain POST. A
-server without keys lets everybody on its machine in, so it refuses those itself: a page that
-somebody happens to look at must not start anything.
+Browsers ask before most calls of another origin's scripts (CORS), but not before a plain POST, nor
+when a foreign name is made to point to this machine (DNS rebinding). A server without keys lets
+everybody on its machine in, so it refuses both itself: a page that somebody happens to look at
+must not start or read anything.
 """
 
+import re
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
@@ -19,6 +21,7 @@ _METHODS: Final = "GET, HEAD, POST, PUT, PATCH, DELETE"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _SHOWN: Final = "Location, Retry-After, x-ms-continuation-token"
 _HOLDS_SECONDS: Final = "600"
+_LOOPBACK: Final = re.compile(r"127(\.[0-9]{1,3}){3}")
 
 
 class Origins:
@@ -31,6 +34,9 @@ class Origins:
     def __init__(self, settings: HttpSettings) -> None:
         self._allowed = {origin.lower() for origin in settings.cors_origins}
         self._has_keys = bool(settings.keys)
+        known = (settings.base_url or "").partition("://")[2].partition("/")[0]
+        self._own_names = {"localhost", settings.host.lower(), _name_of(known)}
+        self._is_behind_proxies = bool(settings.trusted_proxies)
 
     def preflight(self, call: Call) -> Response | None:
         """The answer to a browser that asks first, None for any other request.
@@ -54,21 +60,34 @@ class Origins:
         return Response(status_code=204, headers=headers)
 
     def check(self, call: Call) -> None:
-        """Refuse what a page of another origin sends unasked to a server without keys.
+        """Refuse what pages of other origins make browsers send to a server without keys.
 
         Raises:
             ForbiddenError: it is such a request.
         """
-        if self._has_keys or call.scope["method"] in _SAFE:
+        if self._has_keys:
             return
+        host = (call.header("host") or "").lower()
+        if not self._is_own_name(call, host):
+            raise ForbiddenError(
+                "a server without keys answers to the names of its own machine alone, such as "
+                "localhost; set http.keys, or http.base_url to the address it is known by"
+            )
         origin = call.header("origin")
-        if origin is None or self._allows(origin):
+        if call.scope["method"] in _SAFE or origin is None or self._allows(origin):
             return
-        if origin.partition("://")[2].lower() != (call.header("host") or "").lower():
+        if origin.partition("://")[2].lower() != host:
             raise ForbiddenError(
                 "a page of another origin may not call a server without keys; allow it with "
                 "setting http.cors_origins"
             )
+
+    def _is_own_name(self, call: Call, host: str) -> bool:
+        server = call.scope.get("server")
+        if not host or self._is_behind_proxies or not server or not _is_loopback(server[0]):
+            return True
+        name = _name_of(host)
+        return name in self._own_names or name.endswith(".localhost") or _is_loopback(name)
 
     def telling(self, call: Call, send: Send) -> Send:
         """``send``, telling the browser whether the script may read the answer."""
@@ -90,3 +109,14 @@ class Origins:
 
     def _allows(self, origin: str | None) -> bool:
         return origin is not None and ("*" in self._allowed or origin.lower() in self._allowed)
+
+
+def _name_of(host: str) -> str:
+    """Without port and brackets, in lower case."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.partition(":")[0].lower()
+
+
+def _is_loopback(address: str) -> bool:
+    return address == "::1" or _LOOPBACK.fullmatch(address) is not None

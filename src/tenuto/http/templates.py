@@ -106,6 +106,13 @@ class PathTemplate:
         self._takes_rest = bool(self._segments) and self._segments[-1].rank is _Rank.REST
 
     @property
+    def plain_path(self) -> str:
+        """The path without converters."""
+        return "/" + "/".join(
+            one.text if one.converter is None else f"{{{one.text}}}" for one in self._segments
+        )
+
+    @property
     def kinds(self) -> dict[str, type]:
         """What each parameter is by its converter."""
         return {one.text: one.converter.kind for one in self._segments if one.converter is not None}

@@ -1,8 +1,8 @@
 """Tokens in links: each opens one instance, for a while, with one role. Pure.
 
-A token is signed with a secret made from the configured keys, so that it outlives restarts and
-dies when a key changes. Nothing is stored. Tokens never stand for the admin role as such: the one
-kind that purges opens nothing but the purge of its instance.
+A token is signed with a secret of the store and the configured keys, so that it outlives restarts,
+dies when a key changes, and cannot be made by those who hold a key. Tokens never stand for the
+admin role as such: the one kind that purges opens nothing but the purge of its instance.
 """
 
 import hashlib
@@ -48,10 +48,11 @@ class Tokens:
 
     Args:
         keys: The configured keys.
+        secret: What nobody knows but the hosts of the store.
     """
 
-    def __init__(self, keys: Iterable[AccessKey]) -> None:
-        digest = hashlib.sha256(b"tenuto links")
+    def __init__(self, keys: Iterable[AccessKey], secret: str) -> None:
+        digest = hashlib.sha256(f"tenuto links {secret}".encode())
         for key, role in sorted((key.key, key.role.value) for key in keys):
             digest.update(hashlib.sha256(f"{role}:{key}".encode()).digest())
         self._secret = digest.digest()

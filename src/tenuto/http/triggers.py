@@ -90,6 +90,11 @@ class HttpTrigger(Struct, frozen=True, kw_only=True):
         """The whole path."""
         return PREFIX + self.template.path.rstrip("/")
 
+    @property
+    def plain_path(self) -> str:
+        """The whole path without converters."""
+        return PREFIX + self.template.plain_path.rstrip("/")
+
 
 class HttpTriggers:
     """The functions of an app that answer HTTP, in the order in which they are asked."""
@@ -199,12 +204,13 @@ class TriggerApi:
             method=method,
             path=trigger.path,
             role=None,
-            handler=partial(self._serve, trigger),
+            handler=partial(self.serve, trigger),
             summary=trigger.name,
         )
         return route, values
 
-    async def _serve(self, trigger: HttpTrigger, call: Call) -> Response:
+    async def serve(self, trigger: HttpTrigger, call: Call) -> Response:
+        """Run a function for a request."""
         self._check_key(trigger, call)
         limit = self._settings.body_bytes
         request = Request(call.scope, _limited(call.request.receive, limit))

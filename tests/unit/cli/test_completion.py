@@ -28,7 +28,7 @@ def test_commands_and_options_are_completed(
     assert completed(monkeypatch, capsys, "tenuto ins") == ["instances"]
     assert completed(monkeypatch, capsys, "tenuto instances te") == ["terminate"]
     assert "--older-than" in completed(monkeypatch, capsys, "tenuto instances purge --")
-    assert completed(monkeypatch, capsys, "tenuto instances list --status Comp") == ["Completed"]
+    assert completed(monkeypatch, capsys, "tenuto instances list --status Comp") == ["completed"]
     assert completed(monkeypatch, capsys, "tenuto completion z") == ["zsh"]
 
 

@@ -1,6 +1,7 @@
 """The routes under /admin as any program may call them: exact answers, one error for bad input."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,7 @@ def takes(thing: Strange) -> None: ...
 
 @app.orchestrator(version="3")
 async def book_trip(ctx: Context, trip: Trip) -> str:
-    return await ctx.call_activity(book, trip)
+    return await ctx.call_activity(book, trip, None)
 
 
 @app.orchestrator
@@ -104,7 +105,7 @@ async def test_waiting_ends_with_the_time_or_the_instance(http: httpx2.AsyncClie
     ended = await http.get("/instances/w", params={"wait": 20})
     assert ended.json()["output"] == "[1]"
     turns = (await http.get("/instances/w/history")).json()
-    assert [event["type"] for event in turns[-1]][0] == "OrchestratorStarted"
+    assert turns[-1][0]["type"] == "OrchestratorStarted"
 
 
 async def test_steering_takes_a_reason_or_nothing(http: httpx2.AsyncClient) -> None:
@@ -123,12 +124,14 @@ async def test_steering_takes_a_reason_or_nothing(http: httpx2.AsyncClient) -> N
 async def test_a_page_goes_on_where_the_last_ended(http: httpx2.AsyncClient) -> None:
     for name in ("a", "b", "c"):
         await started(http, name="waits", instanceId=name)
-    seen, after = [], ""
-    while after is not None:
-        query = {"limit": 2, "payloads": "false"} | ({"after": after} if after else {})
+    seen: list[list[str]] = []
+    query: dict[str, str | None] = {"limit": "2", "payloads": "false"}
+    while len(seen) < 9:
         page = (await http.get("/instances", params=query)).json()
         seen.append([record["instanceId"] for record in page["records"]])
-        after = page["after"]
+        query["after"] = page["after"]
+        if query["after"] is None:
+            break
     assert seen == [["c", "b"], ["a"]]
     query = {"status": "running, PENDING", "createdTo": "2999-01-01T00:00:00 02:00"}
     assert len((await http.get("/instances", params=query)).json()["records"]) == 3
@@ -186,8 +189,7 @@ async def test_bad_input_is_refused_whole_with_one_error(
     error = answer.json()
     assert answer.status_code == status
     assert error["code"].startswith("TN-")
-    with pytest.raises(AssertionError, match=said):
-        raise AssertionError(error["message"])
+    assert re.search(said, error["message"])
     assert (await http.get("/instances")).json()["records"] == []
 
 

@@ -124,19 +124,17 @@ def test_every_method_has_its_twin(blocking: type, awaited: type) -> None:
 
 
 async def test_a_result_is_waited_for_as_long_as_is_said(server: Server) -> None:
-    def use() -> None:
-        with SyncClient(server.url) as client:
-            handle = client.start(collect, 1)
-            with pytest.raises(TimeoutError, match="no answer within"):
-                handle.result(timeout=SHORT)
-            with pytest.raises(TimeoutError):
-                client.wait(handle.instance_id, timeout=SHORT)
-            handle.raise_event("item", 4)
-            assert handle.result(timeout=timedelta(seconds=20)) == [4]
-            assert repr(handle) == f"<orchestration {handle.instance_id!r}>"
-
-    await in_thread(use)
-    await until(lambda: not server.host.engine.waiters)
+    client = SyncClient(server.url)
+    handle = await asyncio.to_thread(client.start, collect, 1)
+    assert repr(handle) == f"<orchestration {handle.instance_id!r}>"
+    with pytest.raises(TimeoutError, match="no answer within"):
+        await asyncio.to_thread(handle.result, timeout=SHORT)
+    with pytest.raises(TimeoutError):
+        await asyncio.to_thread(client.wait, handle.instance_id, timeout=SHORT)
+    await until(lambda: not server.host.engine.waiters)  # nobody waits for nobody
+    await asyncio.to_thread(handle.raise_event, "item", 4)
+    assert await asyncio.to_thread(handle.result, timeout=timedelta(seconds=20)) == [4]
+    await asyncio.to_thread(client.close)
 
 
 @pytest.mark.parametrize("timeout", [1, -SHORT, "1s"])

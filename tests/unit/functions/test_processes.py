@@ -273,7 +273,7 @@ async def test_whatever_goes_wrong_on_the_hosts_side_is_a_failed_attempt_too(
     def refuse(*_args: object) -> None:
         raise LookupError("no such logger")
 
-    monkeypatch.setattr(processes, "_relay", refuse)
+    monkeypatch.setattr(processes, "relay", refuse)
     executor.start([work("log", task_id=1)])
     (outcome,) = await outcomes.wait(1)
     assert failure(outcome).error_message == "no such logger"

@@ -215,8 +215,15 @@ def test_a_file_that_ends_the_program_is_refused(write: Write) -> None:
     assert "script.py ends the program while it is imported (SystemExit(3))" in refusal("script.py")
 
 
-def test_a_file_that_runs_its_app_while_it_is_imported_is_refused(write: Write) -> None:
-    write("script.py", TRAVEL + "\napp.run(book_trip, 'Oslo')\n")
+@pytest.mark.parametrize(
+    "line",
+    [
+        "app.run(book_trip, 'Oslo')",
+        "import asyncio, tenuto; asyncio.run(tenuto.Host(app, 'sqlite://').start())",
+    ],
+)
+def test_a_file_that_runs_its_app_while_it_is_imported_is_refused(write: Write, line: str) -> None:
+    write("script.py", f"{TRAVEL}\n{line}\n")
     assert 'under `if __name__ == "__main__":`' in refusal("script.py:book_trip")
 
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from enum import Enum
 from typing import Annotated, Any, NewType
 
 import pytest
@@ -11,6 +12,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.types import Receive, Scope, Send
 
 from tenuto import App, Client, Context, InputError, RegistrationError
+from tenuto.client.sync_client import SyncClient
 from tenuto.http.parameters import Binding, Source
 
 Handler = Callable[..., Any]
@@ -26,6 +28,10 @@ class Strange:
     pass
 
 
+class Fraction(Enum):
+    HALF = 0.5
+
+
 class OwnRequest(Request):
     pass
 
@@ -36,6 +42,7 @@ async def two_bodies(first: Body, second: Body) -> None: ...
 async def with_body(body: dict[str, Any]) -> None: ...
 async def with_code(code: str) -> None: ...
 async def strange(x: Strange) -> None: ...
+async def fractions(x: Fraction) -> None: ...
 async def many(*values: int) -> None: ...
 async def keywords(**values: int) -> None: ...
 async def path_default(number: int = 3) -> None: ...
@@ -43,6 +50,9 @@ async def path_text(number: str) -> None: ...
 async def unresolved(x: "Missing") -> None: ...  # type: ignore[name-defined]  # noqa: F821
 async def own_request(request: OwnRequest) -> None: ...
 async def mixed_keys(x: dict[Strange, int]) -> None: ...
+async def blocking_client(client: SyncClient) -> None: ...
+
+
 def plain_client(client: Client) -> None: ...
 def generator() -> Generator[int]:
     yield 1
@@ -64,6 +74,8 @@ def generator() -> Generator[int]:
         (["GET", "HEAD"], "/", with_body, {}, "would be the body, which GET has not"),
         ("GET", "/", with_code, {}, "query parameter 'code' carries the key"),
         ("POST", "/", strange, {}, "parameter 'x' cannot be read from a body"),
+        ("POST", "/", mixed_keys, {}, "parameter 'x' cannot be read from a body"),
+        ("GET", "/", fractions, {}, "parameter 'x' cannot be read from text: Enums must"),
         ("GET", "/", many, {}, "it takes *values, which no request can fill"),
         ("GET", "/", keywords, {}, "it takes *values, which no request can fill"),
         (
@@ -83,6 +95,7 @@ def generator() -> Generator[int]:
         ("GET", "/", unresolved, {}, "an annotation cannot be resolved: name 'Missing'"),
         ("GET", "/", own_request, {}, "'request' must be starlette.requests.Request itself"),
         ("GET", "/", plain_client, {}, "'client' is the client, which must be awaited"),
+        ("GET", "/", blocking_client, {}, "'client' would block the host's loop; take a Client"),
         ("GET", "/", generator, {}, "it is a generator; return a StreamingResponse"),
         ("GET", "/", lambda: 1, {}, "it is a lambda"),
         ("GET", "/", Body, {}, "only functions can be decorated"),

@@ -574,6 +574,12 @@ def test_fields_that_were_never_set_are_left_out() -> None:
     assert encode(Tagged(Hotel("A", 1))) == '{"what":"tagged","leg":{"name":"A","stars":1}}'
 
 
+def test_a_default_is_written_also_when_it_stands_in_the_class_alone() -> None:
+    rebuilt = decoder(list[Guest])('[{"name": "Ada"}]')
+    assert rebuilt == [Guest("Ada")]
+    assert encode(rebuilt) == encode([Guest("Ada")]) == '[{"name":"Ada","age":0,"tags":[]}]'
+
+
 def test_pydantic_default_is_to_write_field_names_and_read_both() -> None:
     assert encode(Aliased(theNumber=4)) == '{"number":4}'
     assert decoder(Aliased)('{"theNumber":4}') == Aliased(theNumber=4)

@@ -1,6 +1,7 @@
 """Store URLs, and files that are no store, no longer one, or not ours yet."""
 
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -136,7 +137,7 @@ async def test_a_newer_schema_is_refused(path: Path) -> None:
     set_version(path, 7)
     text = await refused(path, StorageVersionError)
     assert "schema 7" in text
-    assert "up to 1" in text
+    assert f"up to {len(MIGRATIONS)}" in text
 
 
 async def test_missing_tables_are_named(path: Path) -> None:
@@ -221,9 +222,33 @@ async def test_an_older_schema_is_migrated(path: Path, request: pytest.FixtureRe
     assert await everything(storage) == before
     await storage.close()
     connection = apsw.Connection(str(path))
-    assert connection.pragma("user_version") == 2
+    assert connection.pragma("user_version") == len(MIGRATIONS) + 1
     assert connection.execute("SELECT x FROM added").fetchall() == [(42,)]
     connection.close()
+
+
+async def test_a_store_of_the_first_release_gets_a_secret_that_stays(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(database, "MIGRATIONS", MIGRATIONS[:1])
+        connection = apsw.Connection(str(path))
+        connection.execute(MIGRATIONS[0])
+        connection.execute("INSERT INTO hub (id, partitions) VALUES (1, 1)")
+        connection.execute("INSERT INTO partition (partition) VALUES (0)")
+        connection.pragma("application_id", database.APPLICATION_ID)
+        connection.pragma("user_version", 1)
+        connection.close()
+    secrets = []
+    for _ in range(2):
+        storage = SqliteStorage(path)
+        secrets.append((await storage.open()).secret)
+        await storage.close()
+    assert re.fullmatch("[0-9a-f]{64}", secrets[0])
+    assert secrets[0] == secrets[1]
+    other = await SqliteStorage(path.with_name("other.db")).open()
+    assert other.secret != secrets[0]
+    assert other.secret not in repr(other)
 
 
 async def test_a_failed_migration_changes_nothing(

@@ -48,9 +48,9 @@ def encode(value: object) -> str:
     try:
         if type(value) in _ATOMS or _is_native(value, MAX_DEPTH):
             return _to_json(value).decode()
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        # A lone surrogate, an integer too long to print, an unset field: the slow way finds the
-        # place, or copes.
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        # A lone surrogate, an integer too long to print, an unset field, a default that stands in
+        # the class alone: the slow way finds the place, or copes.
         pass
     return _to_json(plain(value)).decode()
 
@@ -95,8 +95,12 @@ def _parts_getter(cls: Any) -> Callable[[Any], Iterable[Any]] | None:
         names = [field.name for field in cls.__attrs_attrs__]
         # msgspec leaves out the private fields of attrs classes.
         return None if any(name.startswith("_") for name in names) else _attributes(names)
+    has_dict = cls.__dictoffset__ != 0
     if dataclasses.is_dataclass(cls):
-        return _attributes([field.name for field in dataclasses.fields(cls)])
+        fields = dataclasses.fields(cls)
+        in_class = any(field.default is not dataclasses.MISSING for field in fields)
+        names = [field.name for field in fields]
+        return _held(names) if in_class and has_dict else _attributes(names)
     if issubclass(cls, enum.Enum):
         return _nothing if {type(one.value) for one in cls} in ({str}, {int}) else None
     return iter if issubclass(cls, tuple) and hasattr(cls, "_fields") else None
@@ -110,6 +114,15 @@ def _attributes(names: Iterable[str]) -> Callable[[Any], Iterable[Any]]:
             return lambda value: (getattr(value, name),)
         case several:
             return operator.attrgetter(*several)
+
+
+def _held(names: list[str]) -> Callable[[Any], Iterable[Any]]:
+    # msgspec writes what an object itself holds, yet leaves defaults to the class when it reads.
+    def parts(value: Any) -> Iterable[Any]:
+        held = vars(value)
+        return [held[name] for name in names]
+
+    return parts
 
 
 def _nothing(_value: object) -> Iterable[Any]:

@@ -7,7 +7,7 @@ name. Never touches a file before it is known to be a Tenuto store.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import apsw
 
@@ -55,7 +55,16 @@ def transaction(connection: apsw.Connection, kind: str = "IMMEDIATE") -> Iterato
         raise
 
 
-def open_writer(path: str, partitions: int, *, create: bool = True) -> tuple[apsw.Connection, int]:
+class HubFacts(NamedTuple):
+    """What is constant in a hub."""
+
+    partitions: int
+    secret: str
+
+
+def open_writer(
+    path: str, partitions: int, *, create: bool = True
+) -> tuple[apsw.Connection, HubFacts]:
     """Open or create the hub; return the writing connection and the number of partitions."""
     _check_place(path, create=create)
     with translated(path, "open"):
@@ -64,7 +73,7 @@ def open_writer(path: str, partitions: int, *, create: bool = True) -> tuple[aps
             connection.set_busy_timeout(_BUSY_MILLISECONDS)
             _bring_up_to_date(connection, path, partitions)
             _configure(connection, path)
-            return connection, _partitions(connection, path)
+            return connection, _facts(connection, path)
         except BaseException:
             connection.close()
             raise
@@ -177,12 +186,12 @@ def _configure(connection: apsw.Connection, path: str) -> None:
     connection.pragma("journal_size_limit", _JOURNAL_BYTES)
 
 
-def _partitions(connection: apsw.Connection, path: str) -> int:
+def _facts(connection: apsw.Connection, path: str) -> HubFacts:
     try:
         partitions = value(connection, "hub_partitions")
+        secret = value(connection, "hub_secret")
     except apsw.SQLError as error:
         raise StorageCorruptError(
             f"the store {path!r} lacks tables that belong to it ({error}); restore it from a backup"
         ) from error
-    assert isinstance(partitions, int)
-    return partitions
+    return HubFacts(partitions, secret)

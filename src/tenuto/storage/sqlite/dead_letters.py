@@ -25,7 +25,7 @@ def redrive(path: str, message_id: str) -> str:
         InputError: there is no such letter, or it is no event.
         InstanceNotFoundError, InstanceFinishedError: still nobody can take it.
     """
-    connection, partitions = open_writer(path, 1, create=False)
+    connection, facts = open_writer(path, 1, create=False)
     try:
         # Crash points: before COMMIT the letter is dead as before; after it, it waits in the inbox
         # and is a dead letter no more.
@@ -43,7 +43,7 @@ def redrive(path: str, message_id: str) -> str:
                 raise InstanceFinishedError(
                     letter.instance_id, f"has already ended ({standing[0].status.label})"
                 )
-            partition = partition_of(letter.instance_id, partitions)
+            partition = partition_of(letter.instance_id, facts.partitions)
             connection.execute(SQL["redrive"], {"number": number, "partition": partition})
             connection.execute(SQL["drop_dead_letter"], {"number": number})
             return letter.instance_id

@@ -3,13 +3,17 @@
 -- row fetched would cost a wait for the interpreter lock (ENGINE rule 23).
 
 -- create_hub: the constant facts of a new hub
-INSERT INTO hub (id, partitions) VALUES (1, :partitions);
+INSERT INTO hub (id, partitions, secret)
+    VALUES (1, :partitions, lower(hex(randomblob(32))));
 
 -- create_partition: one partition of a new hub
 INSERT INTO partition (partition) VALUES (:partition);
 
 -- hub_partitions: how many partitions the hub has
 SELECT partitions FROM hub;
+
+-- hub_secret: what the server signs its links with
+SELECT secret FROM hub;
 
 -- is_empty: whether the file holds no table at all
 SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema);

@@ -33,7 +33,7 @@ from tenuto.model.status import InstanceRecord
 from tenuto.storage.sqlite import listing, reader
 from tenuto.storage.sqlite.batch import pack
 from tenuto.storage.sqlite.changes import ChangeWatcher
-from tenuto.storage.sqlite.database import MEMORY, open_reader, open_writer
+from tenuto.storage.sqlite.database import MEMORY, HubFacts, open_reader, open_writer
 from tenuto.storage.sqlite.errors import translated
 from tenuto.storage.sqlite.worker import Worker
 from tenuto.storage.sqlite.writer import Writer
@@ -56,18 +56,18 @@ class _Hub:
     def _upkeep(self) -> float | None:
         return self.writer.upkeep() if self.writer else None
 
-    async def open(self, partitions: int) -> int:
-        """Open both connections, each on its thread; return the number of partitions."""
-        partitions = await self.writing.submit(partial(self._open_writer, partitions))
+    async def open(self, partitions: int) -> HubFacts:
+        """Open both connections, each on its thread."""
+        facts = await self.writing.submit(partial(self._open_writer, partitions))
         await self.reading.submit(self._open_reader)
         if self.path != MEMORY:
             self.watcher = ChangeWatcher(f"{self.path}-wal", self._data_version)
-        return partitions
+        return facts
 
-    def _open_writer(self, partitions: int) -> int:
-        connection, partitions = open_writer(self.path, partitions, create=self.create)
+    def _open_writer(self, partitions: int) -> HubFacts:
+        connection, facts = open_writer(self.path, partitions, create=self.create)
         self.writer = Writer(self.path, connection)
-        return partitions
+        return facts
 
     def _open_reader(self) -> None:
         assert self.writer is not None
@@ -131,12 +131,12 @@ class SqliteStorage:
             return self._info
         hub = _Hub(self._path, create=self._create)
         try:
-            partitions = await hub.open(self._partitions)
+            facts = await hub.open(self._partitions)
         except BaseException:
             await hub.close()
             raise
         self._hub = hub
-        self._info = HubInfo(url=_url(self._path), partitions=partitions)
+        self._info = HubInfo(url=_url(self._path), partitions=facts.partitions, secret=facts.secret)
         for callback in self._callbacks:
             self._watch(hub, callback)
         return self._info

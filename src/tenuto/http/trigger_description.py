@@ -1,0 +1,75 @@
+"""What functions behind HTTP say of themselves in the OpenAPI document: their parameters' types.
+
+What they answer is their own business: nothing is promised of it.
+"""
+
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from tenuto.http.description import Operation
+from tenuto.http.description import Parameter as DescribedParameter
+from tenuto.http.options import Role
+from tenuto.http.parameters import Parameter, Source
+from tenuto.http.routing import Handler, Route
+from tenuto.http.triggers import HttpTrigger
+
+_ROLES: Final = {"anonymous": None, "function": Role.OPERATE, "admin": Role.ADMIN}
+
+
+def described(trigger: HttpTrigger, handler: Handler) -> Iterator[Route]:
+    """A route per method, for the document alone: requests are matched by templates."""
+    operation = Operation(
+        parameters=tuple(
+            DescribedParameter(
+                name=one.name,
+                text=f"Of the function {trigger.name}.",
+                schema=_schema(one.annotation),
+                required=one.is_required and not one.is_optional_type,
+            )
+            for one in trigger.binding.parameters
+            if one.source is Source.QUERY
+        ),
+        path_schemas={
+            one.name: _schema(one.annotation)
+            for one in trigger.binding.parameters
+            if one.source is Source.PATH
+        },
+        body=_body(trigger.binding.body),
+        errors=(404,),
+        tag="functions",
+    )
+    for method in trigger.methods:
+        yield Route(
+            method=method,
+            path=trigger.plain_path,
+            role=_ROLES[trigger.auth],
+            handler=handler,
+            summary=_summary(trigger),
+            operation=operation,
+        )
+
+
+def _summary(trigger: HttpTrigger) -> str:
+    text = inspect.getdoc(trigger.function)
+    return text.partition("\n")[0] if text else trigger.name
+
+
+def _schema(annotation: object) -> Mapping[str, Any]:
+    """The schema of a value that is sent as text; empty (any text) when it names other types."""
+    schema = msgspec.json.schema(annotation)
+    return {} if "$defs" in schema else schema
+
+
+def _body(body: Parameter | None) -> object:
+    """The type of the body; ``object`` (any JSON) for one that only other libraries understand."""
+    if body is None:
+        return None
+    try:
+        hash(body.annotation)
+        msgspec.json.schema(body.annotation)
+    except TypeError:
+        return object
+    return object if body.annotation is Any else body.annotation

@@ -1,0 +1,38 @@
+"""The history as Durable Functions shows it: what a store can hold and a test rarely makes."""
+
+from tenuto.http.history import HistoryProjection, moment_text
+from tenuto.model.events import (
+    ContinueAsNew,
+    HistoryEvent,
+    OrchestratorStarted,
+    TaskCanceled,
+    TaskCompleted,
+    TimerCreated,
+)
+
+START = OrchestratorStarted(timestamp=1_000_000)
+
+
+def _shown(*events: HistoryEvent) -> list[dict[str, object]]:
+    projection = HistoryProjection(show_input=False, show_output=False)
+    projection.take([START, *events])
+    return projection.events
+
+
+def test_a_result_without_its_schedule_is_shown_all_the_same() -> None:
+    shown = _shown(TaskCompleted(task_scheduled_id=7, result="1"))
+    assert shown == [{"EventType": "TaskCompleted", "Timestamp": "1970-01-01T00:00:01.000000Z"}]
+
+
+def test_what_was_given_up_is_hidden_with_what_it_gave_up() -> None:
+    assert _shown(TimerCreated(event_id=1, fire_at=5), TaskCanceled(task_id=1)) == []
+
+
+def test_a_generation_that_ended_says_so() -> None:
+    shown = _shown(ContinueAsNew(execution_id="x", input="1"))
+    assert shown[0]["OrchestrationStatus"] == "ContinuedAsNew"
+    assert "Input" not in shown[0]
+
+
+def test_moments_keep_their_microseconds() -> None:
+    assert moment_text(1_700_000_000_123_456) == "2023-11-14T22:13:20.123456Z"
