@@ -99,7 +99,7 @@ test: $(DEV) pythons ## all tests in parallel, with branch coverage
 	$(PYTHON) tools/coverage_gate.py build/coverage/coverage.json
 
 # The lower bounds that pyproject.toml declares, as exact versions.
-LOWEST = $(shell sed -n 's/^ *"\([a-z]*\)>=\([0-9.]*\).*/\1==\2/p' pyproject.toml)
+LOWEST = $(shell sed -n 's/^ *"\([a-z0-9-]*\)>=\([0-9.]*\).*/\1==\2/p' pyproject.toml)
 
 .PHONY: lowest
 lowest: $(DEV) pythons ## all tests on the oldest versions of the dependencies that we allow

@@ -54,7 +54,7 @@ def start(
         http_port=port,
         log_format=log_format,
         log_level=log_level,
-        given_as="option --{}",
+        given_as="option --{option}",
     )
     if reload:
         return serve_and_reload()

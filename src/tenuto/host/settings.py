@@ -125,7 +125,8 @@ def load_settings(
     Args:
         folder: Where the files are looked for; the current folder by default.
         environment: Variables; those of the process by default.
-        given_as: How errors and sources call what the caller gives.
+        given_as: How errors and sources call what the caller gives; ``{}`` is the name,
+            ``{option}`` that of an option of ``tenuto start``.
         **given: Values that win over all others; None means not given. Those of a section are
             written ``limits_payload_bytes``.
 
@@ -145,7 +146,8 @@ def load_settings(
         chosen[key] = source, _convert(key, _KINDS[key], given_text, source, strict=False)
     for name, value in given.items():
         if value is not None:
-            source = given_as.format(name)
+            option = name.removeprefix("http_").replace("_", "-")
+            source = given_as.format(name, option=option)
             key = _BY_FLAT_NAME.get(name, name)
             chosen[key] = source, _convert(key, _kind(key, source), value, source)
     return LoadedSettings(

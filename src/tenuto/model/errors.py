@@ -362,7 +362,7 @@ class HttpError(TenutoError):
     """A request that cannot be served. ``status`` is that of the answer."""
 
     code = "TN-1700"
-    status = 400
+    status: int = 400
 
     def __init__(self, message: str, *, status: int | None = None) -> None:
         super().__init__(message)

@@ -31,8 +31,17 @@ class LogObserver:
     def instance_ended(self, record: InstanceRecord) -> None:
         """Failures are worth a line."""
         if record.status is RuntimeStatus.FAILED:
+            facts = {
+                "instance_id": record.instance_id,
+                "execution_id": record.execution_id,
+                "orchestrator": record.name,
+            }
             _LOGGER.warning(
-                "instance %r (%s) failed: %s", record.instance_id, record.name, record.failure
+                "instance %r (%s) failed: %s",
+                record.instance_id,
+                record.name,
+                record.failure,
+                extra=facts,
             )
 
     def activities_ended(self, outcomes: Sequence[ActivityOutcome], now: int) -> None:
@@ -47,7 +56,8 @@ class LogObserver:
         if instance_id is None:
             _LOGGER.warning("%s", text)
         else:
-            _LOGGER.warning("instance %r: %s", instance_id, text)
+            facts = {"instance_id": instance_id}
+            _LOGGER.warning("instance %r: %s", instance_id, text, extra=facts)
 
     def crash_point(self, name: str) -> None:
         """Nothing: only tests crash here."""

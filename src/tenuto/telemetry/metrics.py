@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from typing import Final, TypeAlias
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.metrics_core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -27,7 +26,7 @@ from tenuto.model.timing import MICROSECONDS
 from tenuto.telemetry.distribution import Distribution
 from tenuto.telemetry.gauges import engine_gauges
 
-CONTENT_TYPE: Final[str] = CONTENT_TYPE_PLAIN_0_0_4
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """The media type of what ``MetricsObserver.render`` gives."""
 
 MOST_ACTIVITIES: Final = 500

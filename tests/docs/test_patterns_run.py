@@ -1,0 +1,199 @@
+"""The pages of patterns run as they stand; what they leave out is written here."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import tenuto
+from tenuto import App, Context, Settings, current_activity
+from tenuto.http.options import HttpSettings
+from tenuto.testing import TestHost
+
+PATTERNS = Path(__file__).parents[2] / "docs" / "patterns"
+
+
+@dataclass
+class Cart:
+    item: str
+
+
+@dataclass
+class Payment:
+    number: int
+
+
+@dataclass
+class Report:
+    manager: str
+
+
+@dataclass
+class Quote:
+    provider: str
+    is_good: bool
+
+
+def app_of(page: str, *activities: Callable[..., object], **names: object) -> App:
+    """The app of a page, with the activities and classes that it takes for granted."""
+    app = App()
+    run_page(page, app, **{one.__name__: app.activity(one) for one in activities}, **names)
+    return app
+
+
+def run_page(page: str, app: App, **names: object) -> None:
+    """All Python blocks of a page, one after the other."""
+    scope: dict[str, Any] = {name: getattr(tenuto, name) for name in tenuto.__all__}
+    scope |= {"app": app, "asyncio": asyncio, "timedelta": timedelta, "Callable": Callable, **names}
+    text = (PATTERNS / page).read_text(encoding="utf-8")
+    code = "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
+    # A body for what the page only names.
+    code = code.replace("-> bool: ...", "-> bool: return True")
+    code = code.replace("-> Payment: ...", "-> Payment: return Payment(7)")
+    exec(compile(code, page, "exec"), scope)
+
+
+async def test_sequence() -> None:
+    def pack(cart: Cart) -> str:
+        return cart.item
+
+    def send(parcel: str, payment: Payment) -> str:
+        return f"{parcel}, paid by {payment.number}"
+
+    app = app_of("sequence.md", pack, send, Cart=Cart, Payment=Payment, Receipt=str)
+    async with TestHost(app) as host:
+        assert await host.run("order", Cart("pen")) == "pen, paid by 7"
+        assert await host.run("pay", Cart("pen")) == Payment(7)
+
+
+async def test_fan_out() -> None:
+    async with TestHost(app_of("fan-out.md")) as host:
+        assert await host.run("mailing", ["a", "b", "c"]) == 3
+
+
+async def test_waiting() -> None:
+    done: list[str] = []
+
+    def remind(customer: str) -> None:
+        done.append(f"remind {customer}")
+
+    def escalate(customer: str) -> None:
+        done.append(f"escalate {customer}")
+
+    async with TestHost(app_of("waiting.md", remind, escalate)) as host:
+        assert await host.run("bill", "Ada") == "escalated"
+        assert done == ["remind Ada", "escalate Ada"]
+        assert (
+            host.clock.current_time.astimezone(ZoneInfo("Europe/Berlin")).strftime("%a %H")
+            == "Fri 17"
+        )
+
+
+async def test_approval() -> None:
+    links: list[str] = []
+
+    def mail(manager: str, link: str) -> None:
+        links.append(link)
+
+    def escalate(report: Report) -> None:
+        links.append(f"escalated to the boss of {report.manager}")
+
+    app = app_of("approval.md", mail, escalate, Report=Report)
+    settings = Settings(http=HttpSettings(base_url="https://flows.example.com"))
+    async with TestHost(app, settings=settings) as host:
+        handle = await host.start("expense", Report("Ada"))
+        await host.advance(timedelta(days=4))
+        await handle.raise_event("decision", {"approved": True})
+        assert await handle.result() == "approved"
+    assert links[0].startswith("https://flows.example.com/callbacks/")
+    assert links[1:] == ["escalated to the boss of Ada"]
+
+
+async def test_monitor() -> None:
+    looks: list[str] = []
+
+    def is_done(job: str) -> bool:
+        looks.append(job)
+        return len(looks) == 4
+
+    async with TestHost(app_of("monitor.md", is_done)) as host:
+        began = host.clock.current_time
+        assert await host.run("watch", "job-1") == "done"
+        assert host.clock.current_time - began >= timedelta(seconds=5 + 10 + 20)
+
+
+async def test_eternal() -> None:
+    rounds: list[str] = []
+
+    def remove_old_files(folder: str) -> None:
+        rounds.append(folder)
+
+    async with TestHost(app_of("eternal.md", remove_old_files)) as host:
+        handle = await host.start("clean_up", "/exports")
+        await host.advance(timedelta(hours=3, minutes=1))
+        assert len(rounds) == 4
+        assert len(await host.client.history(handle.instance_id)) < 10
+
+
+async def test_race() -> None:
+    async def ask(provider: str, request: str) -> Quote:
+        if provider == "slow":
+            await current_activity().cancellation.wait()
+        return Quote(provider, is_good=provider == "good")
+
+    names = {"Quote": Quote, "Request": str, "PROVIDERS": ["slow", "quick", "good"]}
+    async with TestHost(app_of("race.md", ask, **names)) as host:
+        assert await host.run("quote", "a bike") == Quote("good", is_good=True)
+
+
+async def test_saga() -> None:
+    done: list[str] = []
+
+    def reserve(cart: Cart) -> str:
+        return cart.item
+
+    def charge(cart: Cart) -> Payment:
+        return Payment(7)
+
+    def ship(cart: Cart) -> None:
+        raise LookupError("no lorry")
+
+    def refund(payment: Payment) -> None:
+        done.append(f"refund {payment.number}")
+
+    def release(stock: str) -> None:
+        done.append(f"release {stock}")
+
+    app = app_of("saga.md", reserve, charge, ship, refund, release, Cart=Cart)
+    async with TestHost(app) as host:
+        assert await host.run("order", Cart("pen")) == "cancelled"
+    assert done == ["refund 7", "release pen"]
+
+
+async def test_pipeline() -> None:
+    def recognise(image: str) -> str:
+        return image.removesuffix(".png")
+
+    def publish(plate: str) -> None: ...
+
+    def store(plate: str) -> str:
+        return f"{plate} stored"
+
+    async with TestHost(app_of("pipeline.md", recognise, publish, store)) as host:
+        assert await host.run("gate", "B-AR 7.png") == "B-AR 7 stored"
+
+
+async def test_sub_orchestrations() -> None:
+    app = App()
+
+    @app.orchestrator
+    async def book_trip(ctx: Context, trip: str) -> str:
+        return f"to {trip}"
+
+    run_page("sub-orchestrations.md", app, book_trip=book_trip, Trip=str, Itinerary=str)
+    async with TestHost(app) as host:
+        assert await host.run("conference_season", ["Oslo", "Lima"]) == ["to Oslo", "to Lima"]
