@@ -100,6 +100,18 @@ async def test_the_functions_of_the_trigger_page_answer_as_it_says(elsewhere: Pa
         assert (waited.status_code, waited.json()) == (200, "order 3: 0 items")
 
 
+async def test_the_app_of_the_trigger_page_runs_inside_another_one(elsewhere: Path) -> None:
+    scope = run_page("http-triggers.md")
+    durable = scope["durable"]
+    async with durable.lifespan():
+        inside = httpx2.ASGITransport(app=scope["web"])
+        async with httpx2.AsyncClient(transport=inside, base_url="http://localhost") as http:
+            assert (await http.get("/tenuto/healthz")).json()["ready"] is True
+            begun = await http.post("/tenuto/api/orders/9", json=[])
+            assert begun.json() == {"instance": "order-9"}
+        assert await durable.client.handle("order-9").result() == "order 9: 0 items"
+
+
 @pytest.mark.parametrize("page", ["settings.md", "security.md"])
 def test_the_python_blocks_of_a_page_run(page: str, elsewhere: Path) -> None:
     run_page(page)

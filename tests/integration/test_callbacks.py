@@ -92,6 +92,18 @@ async def test_pages_carry_no_script_and_leak_their_address_nowhere(
             assert token not in page.text
 
 
+async def test_the_button_works_in_a_browser_which_hides_where_the_page_came_from(
+    test: TestHost, app: App
+) -> None:
+    """Under ``Referrer-Policy: no-referrer`` a form is sent with ``Origin: null``."""
+    async with http_to(test, app) as http:
+        url = await address(test)
+        page = await http.get(url, headers=PAGE)
+        assert page.headers["referrer-policy"] == "no-referrer"
+        pressed = await http.post(url, headers={**PAGE, "origin": "null"})
+        assert pressed.status_code == 202
+
+
 @pytest.mark.parametrize(
     ("body", "kind", "data"),
     [
@@ -125,6 +137,7 @@ async def test_what_is_posted_becomes_the_data_of_the_event(
     [
         (b"{", "application/json", 400),
         (b"\xff", "application/json", 400),
+        (b"[" * 5_000 + b"]" * 5_000, "application/json", 400),
         (b"a=%ff", "application/x-www-form-urlencoded", 400),
         (b"&".join(b"a=1" for _ in range(1001)), "application/x-www-form-urlencoded", 400),
         (b"x", "multipart/form-data; boundary=x", 415),

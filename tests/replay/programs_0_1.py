@@ -8,11 +8,23 @@ import asyncio
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import suppress
 from datetime import timedelta
+from email.utils import format_datetime
 from typing import Any, Final
 
-from tenuto import ActivityContext, App, Context, RetryPolicy, SubOrchestrationError
+from tenuto import (
+    ActivityContext,
+    App,
+    Context,
+    HttpCallOptions,
+    HttpRetry,
+    RetryPolicy,
+    SubOrchestrationError,
+)
+from tenuto.client.gateway import EngineGateway
 from tenuto.model.events import TaskScheduled
+from tenuto.model.webhook import digest_of
 from tenuto.testing import TestHost
+from tests.support.answering_server import Asked, Reply, answering_server
 
 app = App()
 
@@ -193,6 +205,30 @@ async def failing(ctx: Context) -> None:
         await cleanup()
 
 
+@app.orchestrator
+async def http_calls(ctx: Context, server: str) -> list[Any]:
+    """Polls by seconds, by date and by default; retries; a timeout; an error as a value."""
+    job = await ctx.call_http("POST", f"{server}/jobs", content={"size": 3})
+    again = HttpRetry(max_attempts=3, first_interval=timedelta(seconds=2), statuses=(503,))
+    busy = await ctx.call_http("GET", f"{server}/busy", options=HttpCallOptions(retry=again))
+    once = await ctx.call_http("POST", f"{server}/jobs", options=HttpCallOptions(poll=False))
+    impatient = HttpCallOptions(timeout=timedelta(minutes=1))
+    with suppress(TimeoutError):
+        await ctx.call_http("GET", f"{server}/endless", options=impatient)
+    missing = await ctx.call_http("GET", f"{server}/missing")
+    return [job.json(), busy.content, once.status_code, missing.status_code, missing.ok]
+
+
+@app.orchestrator
+async def by_webhook(ctx: Context) -> list[Any]:
+    """One webhook is used, one expires unused."""
+    ctx.set_custom_status(await ctx.create_webhook("answer", expires_in=timedelta(days=2)))
+    unused = await ctx.create_webhook("answer", expires_in=timedelta(hours=1))
+    answer = await ctx.wait_for_external_event("answer", timeout=timedelta(days=3))
+    await ctx.create_timer(timedelta(days=3))
+    return [answer, "/callbacks/by_webhook/" in unused]
+
+
 # --- the world ------------------------------------------------------------------------------------
 
 
@@ -265,6 +301,39 @@ async def _paused(test: TestHost) -> None:
     await test.idle()
 
 
+async def _http_calls(test: TestHost) -> None:
+    asked: list[str] = []
+
+    def answer(request: Asked) -> Reply:
+        asked.append(request.target)
+        date = format_datetime(test.clock.current_time + timedelta(minutes=2), usegmt=True)
+        answers = {
+            "/jobs": [Reply(202, headers=[("Location", "jobs/1"), ("Retry-After", "5")])],
+            "/jobs/1": [
+                Reply(202, headers=[("Retry-After", date)]),
+                Reply(202, headers=[("Location", "../jobs/2?part=1")]),
+            ],
+            "/jobs/2?part=1": [Reply(200, b'{"done": 3}')],
+            "/busy": [Reply(503), Reply(503), Reply(200, b"at last")],
+            "/endless": [Reply(202, headers=[("Location", "/endless"), ("Retry-After", "25")])],
+        }.get(request.target, [Reply(404)])
+        return answers[min(asked.count(request.target), len(answers)) - 1]
+
+    async with answering_server(answer) as server:
+        await _plain(test, "http_calls", server.url)
+
+
+async def _by_webhook(test: TestHost) -> None:
+    handle = await test.start(by_webhook, instance_id="by_webhook")
+    await test.idle()
+    status = await handle.status()
+    gateway = test.host.client.gateway
+    assert isinstance(gateway, EngineGateway)
+    digest = digest_of(str(status.custom_status).rpartition("/")[2])
+    await gateway.raise_webhook("by_webhook", digest, '{"yes": true}')
+    await handle.result()
+
+
 SCENARIOS: Final[dict[str, Callable[[TestHost], Awaitable[None]]]] = {
     "hello_sequence": lambda test: _plain(test, "hello_sequence", ["Tokyo", "Seattle", "London"]),
     "fan_out": lambda test: _plain(test, "fan_out", 20),
@@ -277,4 +346,6 @@ SCENARIOS: Final[dict[str, Callable[[TestHost], Awaitable[None]]]] = {
     "facts": _facts,
     "failing": _failing,
     "paused": _paused,
+    "http_calls": _http_calls,
+    "by_webhook": _by_webhook,
 }

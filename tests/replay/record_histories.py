@@ -15,11 +15,14 @@ from typing import Any
 
 import msgspec
 
+from tenuto import Settings
 from tenuto.engine.ports import InstanceQuery
+from tenuto.http.options import HttpSettings
 from tenuto.testing import TestHost
 from tests.replay import programs_0_1 as programs
 
 FOLDER = Path(__file__).parent / "histories" / "0.1"
+SETTINGS = Settings(http=HttpSettings(base_url="https://flows.example.org"))
 
 
 def main(arguments: list[str]) -> None:
@@ -34,7 +37,7 @@ def main(arguments: list[str]) -> None:
 
 
 async def _record(name: str) -> list[dict[str, Any]]:
-    async with TestHost(programs.app) as test:
+    async with TestHost(programs.app, settings=SETTINGS) as test:
         await programs.SCENARIOS[name](test)
         await test.idle(with_activities=False)
         storage = test.host.engine.storage

@@ -55,6 +55,7 @@ def test_the_histories_of_a_release_show_every_function_and_every_kind_of_event(
         "ExecutionResumed",
         "ExecutionTerminated",
         "ExecutionCompleted",
+        "WebhookOpened",
     }
 
 

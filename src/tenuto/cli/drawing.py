@@ -7,6 +7,7 @@ character set has a counterpart in ASCII.
 from typing import Final
 
 from msgspec import Struct
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
@@ -18,6 +19,14 @@ BAR: Final = 24
 """Width of the bars of time."""
 
 _GAP: Final = "  "
+_NARROW: Final = 70
+"""Columns below which there are no bars of time."""
+
+_LEAST_BAR: Final = 8
+_WHOLE: Final = 60
+"""A detail up to this long, such as a child's id, is shown whole beside a shorter bar; a failure's
+message is cut: it stands below the picture too.
+"""
 
 
 class Glyphs(Struct, frozen=True):
@@ -120,6 +129,20 @@ def draw_items(root: Item, now: int, sheet: Sheet) -> Table:
     return table
 
 
+def bar_for(root: Item, now: int, width: int, glyphs: Glyphs) -> int:
+    """How wide the bars of time may be in so many columns; 0 where there is no room for any."""
+    if width < _NARROW:
+        return 0
+    lines = _lines(root, "", "", glyphs)
+    labels = max(
+        cell_len(f"{guides}* {_words(item, glyphs)}{_detail(item, most=_WHOLE)}")
+        for guides, item in lines
+    )
+    times = max(cell_len(_time(item, now)) for _, item in lines)
+    room = width - labels - times - 2 * len(_GAP)
+    return min(room, BAR) if room >= _LEAST_BAR else 0
+
+
 def _lines(item: Item, guides: str, below: str, glyphs: Glyphs) -> list[tuple[str, Item]]:
     lines = [(guides, item)]
     for child in item.children:
@@ -135,13 +158,17 @@ def _label(guides: str, item: Item, sheet: Sheet) -> Text:
     symbol = glyphs.states[item.state]
     if item.state is StepState.RUNNING and sheet.frame is not None:
         symbol = glyphs.spinner[sheet.frame % len(glyphs.spinner)]
-    detail = f"  {item.detail}" if item.detail else ""
     return Text.assemble(
         (guides, "dim"),
         (symbol, style),
         (f" {_words(item, glyphs)}", "bold" if item.state.is_open else ""),
-        (detail, style if item.state is StepState.FAILED else "dim"),
+        (_detail(item), style if item.state is StepState.FAILED else "dim"),
     )
+
+
+def _detail(item: Item, most: int | None = None) -> str:
+    is_shown = item.detail and (most is None or len(item.detail) <= most)
+    return f"{_GAP}{item.detail}" if is_shown else ""
 
 
 def _words(item: Item, glyphs: Glyphs) -> str:

@@ -137,7 +137,8 @@ def recall_for(target: str | None) -> "Recall | None":
 def _draw(run: Run) -> None:
     from rich.text import Text
 
-    from tenuto.cli.drawing import Sheet, draw
+    from tenuto.cli.drawing import Sheet, bar_for, draw_items
+    from tenuto.cli.items import folded, item_of_run
     from tenuto.cli.report import fact_table
 
     output = terminal.console()
@@ -145,8 +146,10 @@ def _draw(run: Run) -> None:
     terminal.show(output, fact_table(run))
     terminal.say("")
     picture = terminal.console(width=_WIDTH)
-    sheet = Sheet(glyphs=terminal.glyphs_for(picture), rows=_MOST_ROWS)
-    terminal.show(picture, draw(run, _now(), sheet))
+    glyphs, now = terminal.glyphs_for(picture), _now()
+    items = folded(item_of_run(run), _MOST_ROWS)
+    sheet = Sheet(glyphs=glyphs, rows=_MOST_ROWS, bar=bar_for(items, now, picture.width, glyphs))
+    terminal.show(picture, draw_items(items, now, sheet))
     if run.record.failure is not None:
         terminal.say("")
         for line in failure_lines(run.record.failure):

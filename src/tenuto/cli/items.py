@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Struct, field, structs
 
 from tenuto.cli.steps import Run, Step, StepKind, StepState
-from tenuto.cli.wording import duration, failure_text, instance_name, local, one_line
+from tenuto.cli.wording import duration, failure_text, local, one_line
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import MICROSECONDS
 
@@ -120,7 +120,7 @@ def step_label(step: Step) -> str:
         case StepKind.EVENT:
             return f"event {name!r}" if name else "an event from outside"
         case StepKind.MESSAGE:
-            return f"event {name!r} to {instance_name(step.instance_id or '')}"
+            return f"event {name!r} to {one_line(step.instance_id or '')}"
         case StepKind.ACTIVITY | StepKind.CHILD:
             return name
 
@@ -136,10 +136,16 @@ def _timer(step: Step) -> str:
 
 
 def step_detail(step: Step) -> str:
+    """The facts, and what the symbol of a step that was given up says."""
+    canceled = ["canceled"] if step.state is StepState.CANCELED else []
+    return ", ".join([*step_facts(step), *canceled])
+
+
+def step_facts(step: Step) -> list[str]:
     """What else there is to say of a step: who does it, which attempt, what went wrong."""
     parts = []
     if step.kind is StepKind.CHILD:
-        parts.append(instance_name(step.instance_id or ""))
+        parts.append(one_line(step.instance_id or ""))  # whole: people copy it
         if step.is_detached:
             parts.append("not waited for")
         standing = "" if step.run is None else _standing(step.run.record)
@@ -150,9 +156,7 @@ def step_detail(step: Step) -> str:
     if step.failure is not None and step.state is not StepState.COMPLETED:
         past = "after " if step.state is StepState.RUNNING else ""
         parts.append(past + failure_text(step.failure))
-    if step.state is StepState.CANCELED:
-        parts.append("canceled")
-    return ", ".join(parts)
+    return parts
 
 
 # --- folding -----------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tenuto.cli.items import step_detail, step_label
+from tenuto.cli.items import step_facts, step_label
 from tenuto.cli.steps import Run, Step, StepKind, StepState
 from tenuto.cli.wording import duration
 
@@ -41,7 +41,7 @@ class Progress:
                 self._seen[key] = stands
                 news.append((step.changed_at, _line(step, path)))
             if step.run is not None:
-                news += self._news(step.run, f"{path}{step_label(step)}#{step.number} > ")
+                news += self._news(step.run, f"{path}{_called(step)} > ")
         return news
 
 
@@ -49,11 +49,20 @@ def _line(step: Step, path: str) -> str:
     word = _WORDS[step.state]
     if step.state is StepState.COMPLETED:
         word = _ARRIVALS.get(step.kind, word)
-    parts = [f"{word:<9}  {path}{step_label(step)}"]
-    if detail := step_detail(step):
-        parts.append(detail)
+    parts = [f"{word:<9}  {path}{_called(step)}"]
+    if facts := step_facts(step):
+        parts.append(", ".join(facts))
     if step.due_at is not None and step.state is StepState.RETRYING:
         parts.append(f"(again in {duration(step.due_at - step.changed_at)})")
     if step.ended_at is not None and step.ended_at > step.begun_at:
         parts.append(f"({duration(step.ended_at - step.begun_at)})")
     return "  ".join(parts)
+
+
+def _called(step: Step) -> str:
+    """Calls carry the number that they have in the history: one function may be called often."""
+    label = step_label(step)
+    return f"{label}#{step.number}" if step.kind in _CALLS else label
+
+
+_CALLS: Final = {StepKind.ACTIVITY, StepKind.CHILD}

@@ -10,7 +10,7 @@ from rich.text import Text
 from tenuto.cli.drawing import STYLES, Glyphs
 from tenuto.cli.items import state_of, step_label
 from tenuto.cli.steps import Run, StepKind
-from tenuto.cli.wording import duration, failure_text, instance_name, local, moment, one_line
+from tenuto.cli.wording import duration, failure_text, local, moment, one_line
 from tenuto.model.events import HistoryEvent, OrchestratorStarted
 from tenuto.model.failure import FailureDetails
 from tenuto.model.status import InstanceRecord, RuntimeStatus
@@ -83,13 +83,15 @@ def waits_for(run: Run) -> str:
         what = step_label(step)
         if step.kind in {StepKind.ACTIVITY, StepKind.CHILD}:
             what = f"{step.kind} {what}"
+        elif step.kind is StepKind.EVENT and not step.name:
+            what = f"{what} (--app APP tells its name)"
         if step.instance_id:
-            what = f"{what} ({instance_name(step.instance_id)})"
+            what = f"{what} ({one_line(step.instance_id)})"
         parts.append(what)
     if len(parts) > _FEW:
         parts = [*parts[:_FEW], f"{len(parts) - _FEW} more"]
-    elif waiting and all(step.kind is StepKind.TIMER for step in waiting):
-        parts.append("perhaps an event, whose name is not in history")
+    elif not run.is_told and waiting and all(step.kind is StepKind.TIMER for step in waiting):
+        parts.append("perhaps an event (--app APP tells its name)")
     return ", ".join(parts)
 
 

@@ -92,10 +92,17 @@ class Step(Struct, kw_only=True):
 
 
 class Run(Struct, kw_only=True):
-    """An instance and the steps of its current execution, in the order of their beginning."""
+    """An instance and the steps of its current execution, in the order of their beginning.
+
+    Attributes:
+        record: Its row.
+        steps: What it did and waits for.
+        is_told: Whether its session was asked too: there is no wait beside these.
+    """
 
     record: InstanceRecord
     steps: list[Step]
+    is_told: bool = False
 
     def open_steps(self) -> list[Step]:
         """What it waits for, without what its children wait for."""
@@ -128,7 +135,8 @@ def run_of(
     reader = _Reader()
     for turn in turns:
         reader.read(turn)
-    run = Run(record=record, steps=reader.finish(waits or Waits()))
+    steps = reader.finish(waits or Waits())
+    run = Run(record=record, steps=steps, is_told=waits is not None)
     if record.status.is_finished:
         _give_up(run)
     elif waits is None and record.status is RuntimeStatus.RUNNING and not run.open_steps():

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from tenuto.cli import terminal
 from tenuto.cli.documents import encoded, instance_document
-from tenuto.cli.drawing import BAR, STYLES, Sheet, draw, draw_items
+from tenuto.cli.drawing import STYLES, Sheet, bar_for, draw_items
 from tenuto.cli.items import Item, folded, item_of_run, state_of
 from tenuto.cli.progress import Progress
 from tenuto.cli.steps import Run
@@ -22,9 +22,6 @@ from tenuto.model.status import InstanceRecord, RuntimeStatus
 _FRAME_SECONDS: Final = 0.125
 RUN_FOOT: Final = "Ctrl-C stops it; it can go on later"
 WATCH_FOOT: Final = "Ctrl-C stops watching; it goes on"
-
-_NARROW: Final = 70
-"""Columns below which there are no bars of time."""
 
 _LAST_ROWS: Final = 100
 """Lines of the picture that stays."""
@@ -120,7 +117,7 @@ class LiveView:
             # Thousands of steps are folded once for each change, not for each frame.
             self._run, self._items = run, folded(item_of_run(run), rows)
         foot = Text(self._foot, "dim italic")
-        sheet = self._sheet(rows=rows, frame=self._frame)
+        sheet = self._sheet(self._items, now, rows=rows, frame=self._frame)
         live.update(Group(draw_items(self._items, now, sheet), foot), refresh=True)
 
     def pause(self) -> None:
@@ -133,12 +130,13 @@ class LiveView:
     def end(self, run: Run, now: int) -> None:
         """Leave a still picture and the result."""
         self.pause()
-        self._output.print(draw(run, now, self._sheet(rows=_LAST_ROWS)))
+        items = folded(item_of_run(run), _LAST_ROWS)
+        self._output.print(draw_items(items, now, self._sheet(items, now, rows=_LAST_ROWS)))
         self._output.print()
         print_ending(self._output, run.record)
 
-    def _sheet(self, *, rows: int, frame: int | None = None) -> Sheet:
-        bar = BAR if self._output.width >= _NARROW else 0
+    def _sheet(self, items: Item, now: int, *, rows: int, frame: int | None = None) -> Sheet:
+        bar = bar_for(items, now, self._output.width, self._glyphs)
         return Sheet(glyphs=self._glyphs, rows=rows, bar=bar, frame=frame)
 
 

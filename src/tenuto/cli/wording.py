@@ -1,7 +1,6 @@
 """How times, durations and foreign text are written for people. Pure."""
 
 import os
-import re
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal
@@ -12,7 +11,6 @@ from tenuto.model.timing import MICROSECONDS, to_datetime
 _MINUTE: Final = 60
 _HOUR: Final = 60 * _MINUTE
 _DAY: Final = 24 * _HOUR
-_MADE_UP: Final = re.compile(r"^([0-9a-f]{8})[0-9a-f]{24}(:[0-9a-f]+)$")
 
 
 def duration(microseconds: int, *, least_unit: Literal["ms", "s"] = "ms") -> str:
@@ -43,12 +41,6 @@ def local(microseconds: int) -> datetime:
 def iso(microseconds: int) -> str:
     """A time for machines: ISO 8601 in UTC."""
     return f"{to_datetime(microseconds):%Y-%m-%dT%H:%M:%S.%fZ}"
-
-
-def instance_name(instance_id: str) -> str:
-    """An id for people: one that was made up is shortened, still good as a prefix to search for."""
-    shown = one_line(instance_id)
-    return _MADE_UP.sub(r"\1...\2", shown)
 
 
 def one_line(text: str, most: int = 500) -> str:

@@ -3,8 +3,8 @@
 Counters and open work are never stored: they are recomputed from history (ENGINE rules 16, 25).
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
 
 from msgspec import Struct, field
 
@@ -28,12 +28,8 @@ from tenuto.model.failure import FailureDetails
 from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
 from tenuto.model.webhook import OpenWebhook
 
-_TASK_ANSWERS: Final = (TaskCompleted, TaskFailed)
-_CHILD_ANSWERS: Final = (SubOrchestrationInstanceCompleted, SubOrchestrationInstanceFailed)
-_ABOUT_WEBHOOKS: Final = (ExecutionStarted, WebhookOpened, EventRaised)
-
-# Plain integers: an enum member is hashed in Python, and this is asked several times a turn.
-_FINISHED = tuple(status.value for status in RuntimeStatus if status.is_finished)
+# By number: an enum member is hashed in Python, and this is asked several times a turn.
+_IS_FINISHED: Final = tuple(RuntimeStatus(number).is_finished for number in range(8))
 
 
 class OpenActivity(Struct, frozen=True):
@@ -55,37 +51,9 @@ class OpenWork(Struct):
     def apply(self, events: Iterable[HistoryEvent]) -> None:
         """Follow history forward."""
         for event in events:
-            if isinstance(event, TaskScheduled):
-                self.scheduled += 1
-                self.activities[event.event_id] = OpenActivity(self.scheduled, event)
-            elif isinstance(event, _TASK_ANSWERS):
-                self.activities.pop(event.task_scheduled_id, None)
-            elif isinstance(event, TimerCreated):
-                self.timers[event.event_id] = event.fire_at
-            elif isinstance(event, TimerFired):
-                self.timers.pop(event.timer_id, None)
-            elif isinstance(event, SubOrchestrationInstanceCreated):
-                if not event.detached:
-                    self.children[event.event_id] = event
-            elif isinstance(event, _CHILD_ANSWERS):
-                self.children.pop(event.task_scheduled_id, None)
-            elif isinstance(event, TaskCanceled):
-                self._cancel(event.task_id)
-            elif isinstance(event, _ABOUT_WEBHOOKS):
-                self._follow_webhooks(event)
-
-    def _follow_webhooks(self, event: ExecutionStarted | WebhookOpened | EventRaised) -> None:
-        if isinstance(event, ExecutionStarted):
-            self.webhooks = {one.digest: one for one in event.webhooks}
-        elif isinstance(event, WebhookOpened):
-            self.webhooks[event.digest] = OpenWebhook(event.name, event.digest, event.expires_at)
-        elif event.webhook is not None:
-            self.webhooks.pop(event.webhook, None)
-
-    def _cancel(self, task_id: int) -> None:
-        self.activities.pop(task_id, None)
-        self.timers.pop(task_id, None)
-        self.children.pop(task_id, None)
+            follow = _FOLLOW.get(type(event))
+            if follow is not None:
+                follow(self, event)
 
     def wake_at(self) -> int | None:
         """When the instance must be in memory: 0 now, a time, or None until a message comes."""
@@ -94,6 +62,71 @@ class OpenWork(Struct):
         if self.timers:
             return min(self.timers.values())
         return None
+
+
+def _scheduled(work: OpenWork, event: TaskScheduled) -> None:
+    work.scheduled += 1
+    work.activities[event.event_id] = OpenActivity(work.scheduled, event)
+
+
+def _answered(work: OpenWork, event: TaskCompleted | TaskFailed) -> None:
+    work.activities.pop(event.task_scheduled_id, None)
+
+
+def _timer_set(work: OpenWork, event: TimerCreated) -> None:
+    work.timers[event.event_id] = event.fire_at
+
+
+def _timer_fired(work: OpenWork, event: TimerFired) -> None:
+    work.timers.pop(event.timer_id, None)
+
+
+def _child_called(work: OpenWork, event: SubOrchestrationInstanceCreated) -> None:
+    if not event.detached:
+        work.children[event.event_id] = event
+
+
+def _child_ended(
+    work: OpenWork, event: SubOrchestrationInstanceCompleted | SubOrchestrationInstanceFailed
+) -> None:
+    work.children.pop(event.task_scheduled_id, None)
+
+
+def _canceled(work: OpenWork, event: TaskCanceled) -> None:
+    work.activities.pop(event.task_id, None)
+    work.timers.pop(event.task_id, None)
+    work.children.pop(event.task_id, None)
+
+
+def _begun(work: OpenWork, event: ExecutionStarted) -> None:
+    if event.webhooks:
+        work.webhooks = {one.digest: one for one in event.webhooks}
+
+
+def _webhook_opened(work: OpenWork, event: WebhookOpened) -> None:
+    work.webhooks[event.digest] = OpenWebhook(event.name, event.digest, event.expires_at)
+
+
+def _raised(work: OpenWork, event: EventRaised) -> None:
+    if event.webhook is not None:
+        work.webhooks.pop(event.webhook, None)
+
+
+# One look-up for each event: this runs for every event of every turn.
+_FOLLOW: Final[dict[type, Callable[[OpenWork, Any], None]]] = {
+    TaskScheduled: _scheduled,
+    TaskCompleted: _answered,
+    TaskFailed: _answered,
+    TimerCreated: _timer_set,
+    TimerFired: _timer_fired,
+    SubOrchestrationInstanceCreated: _child_called,
+    SubOrchestrationInstanceCompleted: _child_ended,
+    SubOrchestrationInstanceFailed: _child_ended,
+    TaskCanceled: _canceled,
+    ExecutionStarted: _begun,
+    WebhookOpened: _webhook_opened,
+    EventRaised: _raised,
+}
 
 
 class InstanceState(Struct):
@@ -135,7 +168,7 @@ class InstanceState(Struct):
     @property
     def is_finished(self) -> bool:
         """Whether the instance has ended."""
-        return self.status in _FINISHED
+        return _IS_FINISHED[self.status]
 
     def record(self) -> InstanceRecord:
         """The store's row for this state."""

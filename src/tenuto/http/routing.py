@@ -174,7 +174,9 @@ class Call:
             return body.decode()
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             reason = str(error).removeprefix("JSON is malformed: ")
-            raise HttpError(f"Invalid JSON content: {reason}") from None
+        except RecursionError:
+            reason = "it is nested too deep"
+        raise HttpError(f"Invalid JSON content: {reason}")
 
 
 class Route(Struct, frozen=True, kw_only=True):

@@ -8,7 +8,6 @@ runs user code only while its session takes a turn. Keeps the promise ``replay_i
 import asyncio
 import gc
 import inspect
-import sys
 from asyncio import events as asyncio_events
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
@@ -22,11 +21,14 @@ from tenuto.model.errors import GuardError, SessionDiscarded
 from tenuto.model.execution import ExecutionInfo
 from tenuto.model.timing import MICROSECONDS
 from tenuto.orchestration.futures import SessionFuture, SessionTask
+from tenuto.orchestration.generator_hooks import forget, watch_generators
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 _END_ATTEMPTS: Final = 5
+_ENDED_KEPT: Final = 64
+"""Generators that have ended, before they are looked for."""
 
 # Documented for event loops, private to others.
 running_loop: Final = asyncio_events._get_running_loop  # noqa: SLF001
@@ -115,6 +117,7 @@ class SessionLoop(asyncio.AbstractEventLoop):
         self._ready: deque[Callback] = deque()
         self._origin: int | None = None
         self._generators: WeakSet[AsyncGenerator[Any, Any]] | None = None
+        self._adopted: set[int] | None = None
         self._abandoned: list[AsyncGenerator[Any, Any]] = []
 
     @property
@@ -131,20 +134,18 @@ class SessionLoop(asyncio.AbstractEventLoop):
         self.now = now
 
     def run(self, context: Context, work: Callable[..., None], *args: object) -> None:
-        """Do some work as the running loop of this thread; installs and restores what that takes.
+        """Do some work as the running loop of this thread, and restore the one before.
 
         While it lasts the loop is open to user code, unless it is dead (ENGINE rule 5).
         """
         outer = running_loop()
-        hooks = sys.get_asyncgen_hooks()
+        watch_generators()
         _set_running_loop(self)
-        sys.set_asyncgen_hooks(self._adopt_generator, self._finalize_generator)
         self.is_open = not self.dead
         try:
             context.run(work, *args)
         finally:
             self.is_open = False
-            sys.set_asyncgen_hooks(*hooks)
             _set_running_loop(outer)
 
     def run_ready(self) -> None:
@@ -191,6 +192,8 @@ class SessionLoop(asyncio.AbstractEventLoop):
         self.tasks.clear()
         self.root = None
         self._owner = None
+        if self._adopted:
+            self._forget_ended(self._adopted)
         return refused
 
     def _end_all(self, refused: list[object]) -> None:
@@ -202,12 +205,20 @@ class SessionLoop(asyncio.AbstractEventLoop):
 
     # --- async generators -----------------------------------------------------------------------
 
-    def _adopt_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
-        if self._generators is None:
-            self._generators = WeakSet()
+    def adopt(self, generator: AsyncGenerator[Any, Any]) -> None:
+        """An async generator makes its first step here."""
+        if self._generators is None or self._adopted is None:
+            self._generators, self._adopted = WeakSet(), set()
         self._generators.add(generator)
+        self._adopted.add(id(generator))
+        if len(self._adopted) > _ENDED_KEPT + 2 * len(self._generators):
+            self._forget_ended(self._adopted)
 
-    def _finalize_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
+    def _forget_ended(self, adopted: set[int]) -> None:
+        self._adopted = {id(generator) for generator in self._generators or ()}
+        forget(self, adopted - self._adopted)
+
+    def finalize(self, generator: AsyncGenerator[Any, Any]) -> None:
         """An async generator was dropped before its end.
 
         As in asyncio a task of its own loop runs its ``finally``, but only when the same happens in

@@ -107,6 +107,18 @@ def test_the_caller_says_how_its_values_are_called(tmp_path: Path) -> None:
     assert loaded.sources["storage"] == "option --storage"
 
 
+def test_values_of_a_section_are_called_as_the_option_that_gives_them(tmp_path: Path) -> None:
+    loaded = load_settings(
+        folder=tmp_path,
+        environment={},
+        given_as="option --{option}",
+        http_port=1,
+        log_level="error",
+    )
+    assert loaded.sources["http.port"] == "option --port"
+    assert loaded.sources["log_level"] == "option --log-level"
+
+
 def test_every_limit_error_names_a_variable_that_is_read(tmp_path: Path) -> None:
     for name in Limits.__struct_fields__:
         variable = re.search(r"TENUTO_\w+", str(limit_error(name, 1, "something")))
