@@ -83,6 +83,8 @@ async def test_every_route_stands_in_the_docs() -> None:
     async with Server(App(), settings=settings) as server:
         for route in server.routes:
             assert f"`{route.method} {route.path}`" in text, (route.method, route.path)
+            for parameter in route.operation.parameters:
+                assert f"{parameter.name}`" in text, (route.path, parameter.name)
 
 
 async def test_every_metric_stands_in_the_docs() -> None:

@@ -84,6 +84,15 @@ def test_a_server_says_what_it_serves_answers_and_stops_gracefully(folder: Path)
         assert "Traceback" not in command.err
 
 
+def test_a_request_to_stop_that_comes_twice_at_once_is_one_request(folder: Path) -> None:
+    """As ``timeout`` and others send it: to the process, and to its group."""
+    with serving(folder) as (command, _):
+        command.send(signal.SIGTERM)
+        command.send(signal.SIGINT)
+        assert command.end() == 0
+        assert "host stopped" in command.err
+
+
 def test_what_was_accepted_goes_on_after_a_kill(folder: Path) -> None:
     """durable_before_visible."""
     with serving(folder) as (command, url):

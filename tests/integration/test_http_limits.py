@@ -196,6 +196,47 @@ async def test_a_head_beyond_the_limit_is_431(app: App, sent: bytes) -> None:
         assert (await serve.start("echo", 1)).status_code == 202
 
 
+@pytest.mark.parametrize(
+    "endless",
+    [
+        b"0\r\n" + b"X-Trailer: " + b"x" * 3_000,
+        b"0\r\n" + b"X-Trailer: 1\r\n" * 300,
+        b"0\r\n" + b"X-Trailer: 1\r\n" * 300 + b"\r\n",
+        b"1;extension=" + b"x" * 3_000,
+    ],
+)
+async def test_what_follows_a_body_in_pieces_is_bounded_like_a_head(
+    app: App, endless: bytes
+) -> None:
+    async with serving(app, header_bytes=2048) as serve:
+        head = START + b" HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+        status, headers, body = _parts(await serve.raw(head + b"1\r\n1\r\n" + endless))
+        assert status == 431
+        assert headers["connection"] == "close"
+        assert "http.header_bytes" in json.loads(body)["message"]
+        assert (await serve.http.get(INSTANCES)).json() == []
+
+
+async def test_headers_that_come_after_the_body_change_nothing(serve: Serving) -> None:
+    """Trailers: a proxy in front may have let them through unchecked."""
+    sent = (
+        START + b" HTTP/1.1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+        b"1\r\n1\r\n0\r\nHost: evil.example\r\n\r\n"
+    )
+    status, _headers, body = _parts(await serve.raw(sent))
+    assert status == 202
+    assert "evil.example" not in body.decode()
+
+
+async def test_pieces_of_one_byte_do_not_count_as_a_head(app: App) -> None:
+    async with serving(app, header_bytes=2048) as serve:
+        pieces = b"".join(b"1\r\n%c\r\n" % byte for byte in b"1" * 2_000)
+        head = START + b" HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+        sent = head + b"Connection: close\r\n\r\n" + pieces + b"0\r\n\r\n"
+        status, _headers, body = _parts(await serve.raw(sent))
+        assert (status, json.loads(body)["code"]) != (431, "TN-1704")
+
+
 async def test_a_head_of_the_size_allowed_passes_with_a_long_body(app: App) -> None:
     async with serving(app, header_bytes=2048) as serve:
         answer = await serve.start("echo", "x" * 100_000, headers={"x-long": "x" * 1500})

@@ -107,6 +107,22 @@ def test_no_answer_is_undeclared_whatever_is_sent(url: str) -> None:
     assert len([one for one in told if one.path.startswith(MOUNT)]) == OPERATIONS
 
 
+async def test_every_answer_of_the_server_itself_is_declared_one_by_one() -> None:
+    async with serving(make_app()) as serve:
+        found = (await serve.http.get("/openapi.json")).json()["paths"]
+    told = {
+        f"{method} {path}": one
+        for path, methods in found.items()
+        for method, one in methods.items()
+    }
+    assert {name for name, one in told.items() if "default" in one["responses"]} == set()
+    assert {name for name, one in told.items() if not one.get("tags")} == set()
+    # Callers by a foreign name, and pages of other origins.
+    assert {name for name, one in told.items() if "403" not in one["responses"]} == set()
+    restart = told[f"post {MOUNT}/instances/{{instanceId}}/restart"]
+    assert "413" in restart["responses"]
+
+
 def _streams(operation: Any) -> bool:  # noqa: ANN401 - the tool's own type
     return "text/event-stream" in str(operation.definition.raw.get("responses"))
 

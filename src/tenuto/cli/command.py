@@ -3,10 +3,14 @@
 0: done; 1: failed, or the store refused; 2: the input is wrong and nothing was done; 130: Ctrl-C.
 """
 
+import errno
+import re
+import sys
+
 import click
 
 from tenuto.cli.group import GuessingGroup, LazyCommand
-from tenuto.cli.terminal import complain, note, prepare_streams
+from tenuto.cli.terminal import complain, note, nowhere, prepare_streams
 from tenuto.model.errors import (
     ConnectionFailedError,
     HttpError,
@@ -85,16 +89,31 @@ def run_command_line(arguments: list[str] | None = None) -> int:
     try:
         result = tenuto.main(arguments, standalone_mode=False)
     except click.UsageError as error:
-        complain(error.format_message())
+        complain(_on_one_line(error.format_message()))
         if error.ctx is not None:
             note(f"see `{error.ctx.command_path} --help`")
         return WRONG_INPUT
     except click.ClickException as error:
-        complain(error.format_message())
+        complain(_on_one_line(error.format_message()))
         return error.exit_code
     except TenutoError as error:
         complain(str(error), error.code)
         return WRONG_INPUT if isinstance(error, _NOTHING_DONE) else FAILED
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
+    except OSError as error:
+        if error.errno not in _CANNOT_BE_WRITTEN:
+            raise
+        sys.stdout = nowhere()  # what is left is not tried again at exit
+        where = "" if error.filename is None else f" {error.filename!r}"
+        complain(f"cannot write{where}: {error.strerror}")
+        return FAILED
     return result if isinstance(result, int) else 0
+
+
+_CANNOT_BE_WRITTEN: frozenset[int] = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
+"""Output goes to a file on a full disk, or to a terminal that is gone."""
+
+
+def _on_one_line(message: str) -> str:
+    return re.sub(r"\s*\n\s*", " ", message)

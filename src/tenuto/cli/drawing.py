@@ -11,8 +11,8 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
-from tenuto.cli.items import Item, folded, item_of_run
-from tenuto.cli.steps import Run, StepState
+from tenuto.cli.items import Item
+from tenuto.cli.steps import StepState
 from tenuto.cli.wording import duration
 
 BAR: Final = 24
@@ -105,13 +105,8 @@ class Sheet(Struct, frozen=True, kw_only=True):
     frame: int | None = None
 
 
-def draw(run: Run, now: int, sheet: Sheet) -> Table:
+def draw(root: Item, now: int, sheet: Sheet) -> Table:
     """The tree of a run; what is open lasts until ``now`` (microseconds since 1970 UTC)."""
-    return draw_items(folded(item_of_run(run), sheet.rows), now, sheet)
-
-
-def draw_items(root: Item, now: int, sheet: Sheet) -> Table:
-    """The same of items that are folded already: many pictures may be drawn of one state."""
     lines = _lines(root, "", "", sheet.glyphs)
     shown = lines if len(lines) <= sheet.rows else lines[: max(sheet.rows - 1, 1)]
     table = Table.grid(expand=True)

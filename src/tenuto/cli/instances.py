@@ -137,7 +137,7 @@ def recall_for(target: str | None) -> "Recall | None":
 def _draw(run: Run) -> None:
     from rich.text import Text
 
-    from tenuto.cli.drawing import Sheet, bar_for, draw_items
+    from tenuto.cli.drawing import Sheet, bar_for, draw
     from tenuto.cli.items import folded, item_of_run
     from tenuto.cli.report import fact_table
 
@@ -149,7 +149,7 @@ def _draw(run: Run) -> None:
     glyphs, now = terminal.glyphs_for(picture), _now()
     items = folded(item_of_run(run), _MOST_ROWS)
     sheet = Sheet(glyphs=glyphs, rows=_MOST_ROWS, bar=bar_for(items, now, picture.width, glyphs))
-    terminal.show(picture, draw_items(items, now, sheet))
+    terminal.show(picture, draw(items, now, sheet))
     if run.record.failure is not None:
         terminal.say("")
         for line in failure_lines(run.record.failure):

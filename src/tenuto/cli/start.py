@@ -100,7 +100,8 @@ def _introduce(server: Server, target: str, settings: LoadedSettings, seconds: f
         example = next(iter(app.orchestrators), None)
         if example is not None:
             path = f"/runtime/webhooks/durabletask/orchestrators/{example}"
-            lines.append(f"start one      curl -X POST {server.url}{path} -d INPUT")
+            key = " -H 'x-functions-key: KEY'" if settings.values.http.keys else ""
+            lines.append(f"start one      curl -X POST {server.url}{path}{key} -d INPUT")
     lines.append(
         f"listening      {server.url} (ready after {seconds * 1000:.0f} ms; Ctrl-C stops it)"
     )

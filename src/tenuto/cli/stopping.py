@@ -4,12 +4,16 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_ECHO_SECONDS: Final = 0.2
+"""Programs around this one, such as ``timeout``, pass a signal on that came by itself too: what
+follows so soon is the same request."""
 
 
 @contextmanager
@@ -26,16 +30,18 @@ def stop_requests(at_once: Callable[[], None]) -> Generator["asyncio.Future[int]
         if not requested.done():
             requested.set_result(number)
 
-    seen: list[int] = []
+    first: list[float] = []
 
     def handle(number: int, _frame: FrameType | None) -> None:
         # A plain handler runs even while a coroutine keeps the loop busy.
-        seen.append(number)
-        if len(seen) > 1:
+        now = time.monotonic()
+        if not first:
+            first.append(now)
+            loop.call_soon_threadsafe(request, number)
+        elif now - first[0] >= _ECHO_SECONDS:
             at_once()
             sys.stdout.flush()
             os._exit(128 + number)
-        loop.call_soon_threadsafe(request, number)
 
     before = {number: signal.signal(number, handle) for number in _SIGNALS}
     try:

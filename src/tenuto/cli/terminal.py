@@ -6,6 +6,7 @@ live picture appear only on a terminal; ``NO_COLOR`` is respected.
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import click
@@ -20,11 +21,20 @@ _WIDE = 10_000
 
 
 def prepare_streams() -> None:
-    """Text that the terminal's character set lacks is spelled out instead of failing."""
+    """Text that the terminal's character set lacks is spelled out instead of failing; a stream that
+    the caller closed takes everything and keeps nothing.
+    """
+    sys.stdout = sys.stdout or nowhere()
+    sys.stderr = sys.stderr or nowhere()
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
+
+
+def nowhere() -> TextIO:
+    """A stream that keeps nothing."""
+    return Path(os.devnull).open("w")
 
 
 def is_live() -> bool:

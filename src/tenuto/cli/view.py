@@ -12,7 +12,7 @@ from rich.text import Text
 
 from tenuto.cli import terminal
 from tenuto.cli.documents import encoded, instance_document
-from tenuto.cli.drawing import STYLES, Sheet, bar_for, draw_items
+from tenuto.cli.drawing import STYLES, Sheet, bar_for, draw
 from tenuto.cli.items import Item, folded, item_of_run, state_of
 from tenuto.cli.progress import Progress
 from tenuto.cli.steps import Run
@@ -118,7 +118,7 @@ class LiveView:
             self._run, self._items = run, folded(item_of_run(run), rows)
         foot = Text(self._foot, "dim italic")
         sheet = self._sheet(self._items, now, rows=rows, frame=self._frame)
-        live.update(Group(draw_items(self._items, now, sheet), foot), refresh=True)
+        live.update(Group(draw(self._items, now, sheet), foot), refresh=True)
 
     def pause(self) -> None:
         """Take the moving picture away."""
@@ -131,7 +131,7 @@ class LiveView:
         """Leave a still picture and the result."""
         self.pause()
         items = folded(item_of_run(run), _LAST_ROWS)
-        self._output.print(draw_items(items, now, self._sheet(items, now, rows=_LAST_ROWS)))
+        self._output.print(draw(items, now, self._sheet(items, now, rows=_LAST_ROWS)))
         self._output.print()
         print_ending(self._output, run.record)
 

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, get_origin
+from typing import Annotated, Any, Final, Literal, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct
@@ -239,6 +239,8 @@ def _convert(
     except msgspec.ValidationError as error:
         # "Expected `int`, got `str` - at `$`": what was got is said better by its value.
         expected = str(error).partition(" - at ")[0].partition(", got ")[0].replace("`", "")
+        if get_origin(kind) is Literal:
+            expected = f"expected {' or '.join(get_args(kind))}"
         shown = "what is given" if key in SECRET else repr(value)
         raise SettingsError(
             f"setting {key}{where} cannot be {shown}: {expected[0].lower()}{expected[1:]}"

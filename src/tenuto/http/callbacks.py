@@ -16,13 +16,15 @@ from typing import Final
 from urllib.parse import parse_qs
 
 import msgspec
+from msgspec import Struct
 from starlette.responses import Response
 
 from tenuto.client.client import Client
 from tenuto.engine.commands import Commands
 from tenuto.engine.engine import Engine
 from tenuto.engine.state import OpenWork
-from tenuto.http.errors import HttpError, error_answer
+from tenuto.http.description import Answer, Operation
+from tenuto.http.errors import ErrorBody, HttpError, error_answer
 from tenuto.http.routing import Call, Route, json_answer
 from tenuto.model.codec import decode_turn
 from tenuto.model.errors import InvalidInstanceIdError, TenutoError, WebhookClosedError
@@ -65,6 +67,29 @@ _GONE: Final = "This link is closed"
 _GONE_TEXT: Final = "It was used, has expired, or never existed. Ask whoever sent it for a new one."
 
 
+class OpenBody(Struct, frozen=True, rename="camel"):
+    """A webhook that may be used.
+
+    Attributes:
+        event: The event that it raises.
+        expires_at: Until when.
+    """
+
+    event: str
+    expires_at: str
+
+
+class UsedBody(Struct, frozen=True):
+    """A webhook has been used."""
+
+    accepted: bool = True
+
+
+_CLOSED: Final = Answer(
+    text="It was used, has expired, or never existed.", kind=ErrorBody, pages=True
+)
+
+
 def without_token(path: str) -> str:
     """A path as it may stand in a log."""
     start, mark, rest = path.partition("/callbacks/")
@@ -88,10 +113,34 @@ class Callbacks:
     def routes(self) -> Iterator[Route]:
         """Both."""
         yield Route(
-            method="GET", path=PATH, role=None, handler=self._show, summary="Look at a webhook"
+            method="GET",
+            path=PATH,
+            role=None,
+            handler=self._show,
+            summary="Look at a webhook",
+            operation=Operation(
+                tag="webhooks",
+                answers={
+                    200: Answer(text="It is open.", kind=OpenBody, pages=True),
+                    410: _CLOSED,
+                },
+            ),
         )
         yield Route(
-            method="POST", path=PATH, role=None, handler=self._use, summary="Use a webhook, once"
+            method="POST",
+            path=PATH,
+            role=None,
+            handler=self._use,
+            summary="Use a webhook, once",
+            operation=Operation(
+                tag="webhooks",
+                body=object,
+                answers={
+                    202: Answer(text="The event is durable.", kind=UsedBody, pages=True),
+                    410: _CLOSED,
+                },
+                errors=(415,),
+            ),
         )
 
     async def _show(self, call: Call) -> Response:
@@ -101,8 +150,8 @@ class Callbacks:
             return _closed(call, error)
         if not _wants_page(call):
             expires = datetime.fromtimestamp(webhook.expires_at / 1_000_000, UTC)
-            value = {"event": webhook.name, "expiresAt": expires.isoformat(timespec="seconds")}
-            return json_answer(value, 200, _HEADERS)
+            body = OpenBody(webhook.name, expires.isoformat(timespec="seconds"))
+            return json_answer(body, 200, _HEADERS)
         return _page(
             200,
             webhook.name,
@@ -120,7 +169,7 @@ class Callbacks:
             return _closed(call, error)
         if _wants_page(call):
             return _page(202, "Thank you", "<p>Your answer has been recorded.</p>")
-        return json_answer({"accepted": True}, 202, _HEADERS)
+        return json_answer(UsedBody(), 202, _HEADERS)
 
     async def _find(self, call: Call) -> OpenWebhook:
         """The webhook, when it is open.

@@ -32,12 +32,14 @@ class Answer(Struct, frozen=True, kw_only=True):
         kind: The type of its JSON body; None for no body.
         headers: Names of its headers, with what they hold.
         media_type: Of the body.
+        pages: Whether it comes as a page of HTML to browsers.
     """
 
     text: str
     kind: Any = None
     headers: Mapping[str, str] = {}
     media_type: str = "application/json"
+    pages: bool = False
 
 
 class Operation(Struct, frozen=True, kw_only=True):

@@ -16,7 +16,9 @@ from starlette.types import Receive, Scope, Send
 
 from tenuto.client.client import Client
 from tenuto.engine.updates import Subscription, Update, UpdateFeed
+from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.errors import TooManyWatchersError
+from tenuto.http.management_filters import INSTANCE_ID
 from tenuto.http.options import Role
 from tenuto.http.payloads import raw
 from tenuto.http.routing import Call, Route
@@ -28,6 +30,15 @@ from tenuto.model.timing import to_datetime
 HEARTBEAT_SECONDS = 15.0
 """The longest silence."""
 
+_LAST_SEEN: Final = (
+    Parameter(name="Last-Event-ID", text="Goes on after this event, if it can.", place="header"),
+    Parameter(name="lastEventId", text="The same, for callers that cannot set headers."),
+)
+_STREAM: Final = Answer(
+    text="Events `update` and `reset`, each with an id and data in JSON.",
+    kind=str,
+    media_type="text/event-stream",
+)
 _HEARTBEAT: Final = b": still here\n\n"
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
@@ -60,6 +71,7 @@ class LiveApi:
             role=Role.READ,
             handler=self._all,
             summary="Updates of all instances, as server-sent events",
+            operation=Operation(tag="live", parameters=_LAST_SEEN, answers={200: _STREAM}),
         )
         yield Route(
             method="GET",
@@ -67,6 +79,16 @@ class LiveApi:
             role=Role.READ,
             handler=self._one,
             summary="Updates of one instance, as server-sent events",
+            operation=Operation(
+                tag="live",
+                path_schemas={"instanceId": INSTANCE_ID},
+                parameters=_LAST_SEEN,
+                answers={
+                    200: _STREAM,
+                    204: Answer(text="It has ended, and the caller has seen that: do not return."),
+                },
+                errors=(404,),
+            ),
         )
 
     def close(self) -> None:

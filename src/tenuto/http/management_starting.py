@@ -84,7 +84,7 @@ class Starting:
                     FAILURE,
                 ),
                 answers=_ANSWERS,
-                errors=(409,),
+                errors=(409, 413),
             ),
         )
 

@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from tenuto.engine.engine import Engine
 from tenuto.http.access import Access
+from tenuto.http.description import Answer, Operation
 from tenuto.http.errors import HttpError
 from tenuto.http.options import Role
 from tenuto.http.routing import Call, Route, json_answer
@@ -47,6 +48,7 @@ class ObservationApi:
             role=None,
             handler=self._ready,
             summary="Whether the host can be given work: 200 or 503, with reasons",
+            operation=_health_operation("It can.", "It cannot, and why."),
         )
         yield Route(
             method="GET",
@@ -54,6 +56,7 @@ class ObservationApi:
             role=None,
             handler=self._live,
             summary="Whether the process may go on: 503 when only a restart can help",
+            operation=_health_operation("It may.", "It must be started again, and why."),
         )
         if self._metrics is not None:
             yield Route(
@@ -62,6 +65,10 @@ class ObservationApi:
                 role=Role.READ,
                 handler=self._render,
                 summary="Figures for Prometheus",
+                operation=Operation(
+                    tag="server",
+                    answers={200: Answer(text="They are.", kind=str, media_type="text/plain")},
+                ),
             )
 
     async def _ready(self, call: Call) -> Response:
@@ -92,3 +99,10 @@ class ObservationApi:
         assert self._metrics is not None, "without it there is no route"
         headers = {"Cache-Control": "no-store"}
         return Response(self._metrics.render(), 200, headers, media_type=self._metrics.media_type)
+
+
+def _health_operation(well: str, unwell: str) -> Operation:
+    return Operation(
+        tag="server",
+        answers={200: Answer(text=well, kind=Health), 503: Answer(text=unwell, kind=Health)},
+    )

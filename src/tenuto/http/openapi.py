@@ -21,6 +21,9 @@ from tenuto.http.routing import Call, Route, json_answer
 _PATH_PARAMETER: Final = re.compile(r"\{(\w+)\??\}")
 _ALWAYS: Final = (400, 408, 431, 500, 503)
 _WITH_KEYS: Final = (401, 403)
+_WITHOUT_KEYS: Final = (403,)
+"""For web pages of other origins, and for callers by a foreign name."""
+
 _WITH_BODY: Final = (413,)
 _REFERENCE: Final = "#/components/schemas/{name}"
 _ERROR: Final[dict[str, Any]] = {
@@ -168,7 +171,9 @@ def _responses(route: Route, schemas: _Schemas, *, has_keys: bool) -> dict[str, 
         str(status): _answer(answer, schemas) for status, answer in operation.answers.items()
     }
     statuses = {*_ALWAYS, *operation.errors}
-    if has_keys and route.role is not None:
+    if not has_keys:
+        statuses.update(_WITHOUT_KEYS)
+    elif route.role is not None:
         statuses.update(_WITH_KEYS)
     if operation.body is not None:
         statuses.update(_WITH_BODY)
@@ -184,6 +189,8 @@ def _answer(answer: Answer, schemas: _Schemas) -> dict[str, Any]:
     made: dict[str, Any] = {"description": answer.text}
     if answer.kind is not None:
         made["content"] = {answer.media_type: {"schema": schemas.of(answer.kind)}}
+        if answer.pages:
+            made["content"]["text/html"] = {"schema": _TEXT}
     if answer.headers:
         made["headers"] = {
             name: {"description": text, "schema": _TEXT} for name, text in answer.headers.items()

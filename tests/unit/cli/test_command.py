@@ -1,7 +1,9 @@
 """The command line as a whole: help, misspellings, exit codes, one clear error each."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -87,6 +89,7 @@ def test_without_arguments_the_help_is_shown(capsys: pytest.CaptureFixture[str])
         (["instances", "list", "--status", "gone"], "'gone' is not one of"),
         (["instances", "list", "--limit", "0"], "--limit"),
         (["instances", "list", "--since", "gone"], "is no moment"),
+        (["completion"], "Choose from: bash, zsh, fish"),
     ],
 )
 def test_bad_input_is_refused_whole_by_one_clear_error(
@@ -147,6 +150,35 @@ def test_a_defect_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(tenuto, "main", fail)
     with pytest.raises(ZeroDivisionError):
         run_command_line([])
+
+
+def closed_standard_output() -> None:
+    os.close(1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX streams")
+def test_a_closed_standard_output_is_no_defect() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tenuto", "config"],
+        stderr=subprocess.PIPE,
+        preexec_fn=closed_standard_output,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+@pytest.mark.parametrize("arguments", [["--help"], ["config"], ["config", "--json"]])
+def test_a_full_disk_is_one_clear_error(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "tenuto", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert done.stderr == b"error: cannot write: No space left on device\n"
+    assert done.returncode == 1
 
 
 def test_a_reader_that_goes_away_is_no_defect() -> None:

@@ -7,8 +7,8 @@ import pytest
 from msgspec import structs
 from rich.console import Console
 
-from tenuto.cli.drawing import ASCII, STYLES, UNICODE, Glyphs, Sheet, draw
-from tenuto.cli.items import folded, item_of_run
+from tenuto.cli.drawing import ASCII, BAR, STYLES, UNICODE, Glyphs, Sheet, bar_for, draw
+from tenuto.cli.items import Item, folded, item_of_run
 from tenuto.cli.steps import Run, StepState, Waits, run_of
 from tenuto.model.events import (
     EventRaised,
@@ -42,7 +42,8 @@ TIMES = UNICODE.times
 def lines(run: Run, *, now: float = 4, width: int = 60, sheet: Sheet | None = None) -> list[str]:
     output = Console(file=StringIO(), width=width, color_system=None, force_terminal=False)
     with output.capture() as captured:
-        output.print(draw(run, at(now), sheet or Sheet(bar=8)))
+        drawn_on = sheet or Sheet(bar=8)
+        output.print(draw(folded(item_of_run(run), drawn_on.rows), at(now), drawn_on))
     return [line.rstrip() for line in captured.get().splitlines()]
 
 
@@ -156,7 +157,7 @@ def test_each_kind_of_step_says_what_it_is() -> None:
     )
     assert labels(run)[1:] == [
         "├─ ✔ event 'hello' to other-1",
-        "├─ ● pay  64fdfdb2...:0001",
+        f"├─ ● pay  {made_up}",
         "├─ ● pay  log-1, not waited for",
         "├─ ⊘ timer 1 min 00 s  canceled",
         "├─ ✔ event 'paid'",
@@ -283,3 +284,23 @@ def test_a_fold_lasts_from_the_first_beginning_to_the_last_end() -> None:
     assert (fold.count, fold.begun_at, fold.ended_at) == (5, at(0), at(5))
     open_fold = folded(item_of_run(activities(5, done=0)), 2).children[0]
     assert open_fold.ended_at is None
+
+
+def test_bars_make_room_for_the_ids_of_children_which_people_copy() -> None:
+    made_up = "64fdfdb250c6eba1fb97851a7cb34640:0001"
+    run = running(opening(child_call(1, made_up)))
+    item = item_of_run(run)
+    assert bar_for(item, at(4), 120, UNICODE) == BAR
+    beside = bar_for(item, at(4), 70, UNICODE)
+    assert 0 < beside < BAR
+    assert made_up in lines(run, width=70, sheet=Sheet(bar=beside))[1]
+    nested = Item(state=item.state, label="root", begun_at=at(0), children=[item, *item.children])
+    nested.children[0].children[0].detail = made_up + "x" * 10
+    assert bar_for(nested, at(4), 70, UNICODE) == 0, "too little is left for a bar"
+
+
+def test_a_long_failure_and_a_narrow_terminal_do_not_push_the_labels_out() -> None:
+    failed = FailureDetails("SoldOut", "no seat " * 30)
+    run = running(opening(TaskScheduled(1, "book")), turn(1, TaskFailed(1, failed)))
+    assert bar_for(item_of_run(run), at(4), 80, UNICODE) == BAR, "a failure is cut"
+    assert bar_for(item_of_run(run), at(4), 40, UNICODE) == 0

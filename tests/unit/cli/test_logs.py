@@ -4,10 +4,12 @@ import io
 import logging
 import sys
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
 from tenuto.cli.logs import route_logs
+from tenuto.telemetry.running import running_activity
 
 
 @pytest.fixture
@@ -48,6 +50,23 @@ def test_what_user_code_says_is_shown_from_info_on(
         logging.getLogger(name).debug("hm")
     assert written.getvalue() == (
         "INFO tenuto.orchestration: booked\nINFO tenuto.activity: booked\n"
+    )
+
+
+def test_lines_say_which_instance_and_activity_they_come_from(
+    root: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(root, "handlers", [])
+    route_logs()
+    written = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", written)
+    running = SimpleNamespace(instance_id="trip-1", name="book", attempt=1)
+    token = running_activity.set(lambda: running)
+    logging.getLogger("some.library").warning("careful")
+    running_activity.reset(token)
+    logging.getLogger("app").warning("paid", extra={"instance_id": "a\x1b[2J"})
+    assert written.getvalue() == (
+        "WARNING [trip-1 book] some.library: careful\nWARNING [a\\x1b[2J] app: paid\n"
     )
 
 

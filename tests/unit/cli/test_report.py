@@ -84,8 +84,13 @@ def test_what_it_waits_for_is_named() -> None:
 
 
 def test_only_timers_may_hide_an_event() -> None:
-    run = running(opening(TimerCreated(1, at(60))))
-    assert waits_for(run) == "timer 1 min 00 s, perhaps an event, whose name is not in history"
+    run = running(opening(TimerCreated(1, at(60))), waits=None)
+    assert waits_for(run) == "timer 1 min 00 s, perhaps an event (--app APP tells its name)"
+    told = running(opening(TimerCreated(1, at(60))))
+    assert waits_for(told) == "timer 1 min 00 s", "the app was asked"
+    assert waits_for(running(opening(), waits=None)) == (
+        "an event from outside (--app APP tells its name)"
+    )
     assert waits_for(completed(opening())) == ""
 
 

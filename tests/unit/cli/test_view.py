@@ -137,8 +137,8 @@ def test_plain_lines_end_with_the_result_on_one_line() -> None:
     view.pause()
     view.end(DONE, at(4))
     assert said[2:] == [
-        "        0 ms  started    book",
-        "       2.0 s  completed  book  (2.0 s)",
+        "        0 ms  started    book#1",
+        "       2.0 s  completed  book#1  (2.0 s)",
         "completed in 4.0 s",
         '"done"',
     ]

@@ -7,7 +7,6 @@ from tenuto.cli.wording import (
     duration,
     failure_lines,
     failure_text,
-    instance_name,
     iso,
     moment,
     one_line,
@@ -49,13 +48,6 @@ def test_a_duration_that_grows_begins_with_tenths_of_a_second() -> None:
 def test_times_are_local_for_people_and_utc_for_machines() -> None:
     assert iso(at(0.25)) == "2026-01-01T00:00:00.250000Z"
     assert len(moment(BEGAN)) == len("2026-01-01 00:00:00")
-
-
-def test_an_id_that_was_made_up_is_shortened_to_a_prefix_that_can_be_searched() -> None:
-    made_up = "64fdfdb250c6eba1fb97851a7cb34640"
-    assert instance_name(f"{made_up}:0001") == "64fdfdb2...:0001"
-    assert instance_name(made_up) == made_up
-    assert instance_name("trip-1:0001") == "trip-1:0001"
 
 
 def test_foreign_text_stays_on_one_line_and_is_cut() -> None:

@@ -119,6 +119,12 @@ def test_values_of_a_section_are_called_as_the_option_that_gives_them(tmp_path: 
     assert loaded.sources["log_level"] == "option --log-level"
 
 
+def test_a_word_that_is_none_of_a_few_is_refused_with_those(tmp_path: Path) -> None:
+    message = "environment TENUTO_LOG_FORMAT.*'xml': expected text or json"
+    with pytest.raises(SettingsError, match=message):
+        load_settings(folder=tmp_path, environment={"TENUTO_LOG_FORMAT": "xml"})
+
+
 def test_every_limit_error_names_a_variable_that_is_read(tmp_path: Path) -> None:
     for name in Limits.__struct_fields__:
         variable = re.search(r"TENUTO_\w+", str(limit_error(name, 1, "something")))
