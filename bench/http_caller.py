@@ -14,7 +14,7 @@ from tenuto.host.app import run_on_fast_loop
 
 
 async def call(port: int, method: str, path: str, count: int) -> dict[str, float]:
-    request = f"{method} {path} HTTP/1.1\r\nHost: bench\r\nContent-Length: 0\r\n\r\n".encode()
+    request = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n".encode()
     milliseconds: list[float] = []
     began = time.perf_counter()
     await asyncio.gather(

@@ -98,7 +98,7 @@ async def _watched(server: Server, port: str, watchers: int) -> Values:
 async def _watch(port: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     # The callers' ends count too, so their buffers are kept small.
     reader, writer = await asyncio.open_connection("127.0.0.1", int(port), limit=4096)
-    writer.write(b"GET /admin/events HTTP/1.1\r\nHost: bench\r\n\r\n")
+    writer.write(b"GET /admin/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
     await reader.readuntil(b"event: reset")
     return reader, writer
 

@@ -387,6 +387,7 @@ def test_a_run_that_loses_its_store_says_how_to_go_on(folder: Path) -> None:
         (["notes.py"], "TN-1105: there is no file 'notes.py'"),
         (["notes.txt"], "TN-1105: notes.txt is not a Python file"),
         (["empty.py"], "TN-1105: empty.py holds no app"),
+        (["bare.py"], "TN-1105: bare.py has no orchestrator to run"),
         (["travel.py:book_trip"], "TN-1102: book_trip: the input lacks 'trip'"),
         (["travel.py:book_trip", "--input", '{"city":7}'], "TN-1102: argument 'trip' of book_trip"),
         (["travel.py:book_trip", "--input", '"Oslo"'], "TN-1102: argument 'trip' of book_trip"),
@@ -404,6 +405,7 @@ def test_bad_input_is_refused_whole_by_one_clear_error(
 ) -> None:
     (folder / "notes.txt").write_text("hello")
     (folder / "empty.py").write_text("")
+    (folder / "bare.py").write_text("from tenuto import App\n\napp = App()\n")
     done = tenuto(folder, "run", *arguments)
     assert done.returncode == 2
     assert message in done.stderr
@@ -479,10 +481,14 @@ def test_one_owner_a_second_run_on_the_same_store_is_refused_naming_the_first(
 ) -> None:
     with Command(folder, "run", "travel.py:approval", "--input", '"Oslo"') as command:
         command.until("event 'Approved'")
-        done = tenuto(folder, "run", "travel.py:nothing")
+        done = tenuto(folder, "run", "travel.py:nothing", "--storage", "sqlite:///tenuto.db")
         assert done.returncode == 1
         assert "TN-1604" in done.stderr
         assert f"pid {command.process.pid}" in done.stderr
+        _, _, advice = done.stderr.rstrip().partition("To let it run this: ")
+        words = shlex.split(advice)
+        assert words[-5:-2] == ["instances", "start", "nothing"]
+        assert tenuto(folder, *words[-5:]).returncode == 0
 
 
 # --- instances ---------------------------------------------------------------------------------

@@ -84,6 +84,14 @@ def test_a_server_says_what_it_serves_answers_and_stops_gracefully(folder: Path)
         assert "Traceback" not in command.err
 
 
+def test_the_command_that_it_shows_has_the_key_that_the_server_asks_for(folder: Path) -> None:
+    keys = '[http.keys.ops]\nkey = "0123456789abcdef"\nrole = "operate"\n'
+    (folder / "tenuto.toml").write_text(keys)
+    with serving(folder) as (command, _):
+        assert "/orchestrators/greeting -H 'x-functions-key: KEY' -d INPUT" in command.out
+        assert "0123456789abcdef" not in command.out + command.err
+
+
 def test_a_request_to_stop_that_comes_twice_at_once_is_one_request(folder: Path) -> None:
     """As ``timeout`` and others send it: to the process, and to its group."""
     with serving(folder) as (command, _):
@@ -91,6 +99,16 @@ def test_a_request_to_stop_that_comes_twice_at_once_is_one_request(folder: Path)
         command.send(signal.SIGINT)
         assert command.end() == 0
         assert "host stopped" in command.err
+
+
+def test_machines_are_told_what_is_served_and_where(folder: Path) -> None:
+    with Command(folder, "start", "travel.py", "--port", "0", "--log-format", "json") as command:
+        command.until("listening on")
+        lines = [json.loads(line) for line in command.err.splitlines()]
+        (told,) = [line["extra"] for line in lines if line["message"].startswith("listening on")]
+        assert told["orchestrators"] == ["greeting"]
+        assert ask("GET", f"{told['url']}/healthz")[0] == 200
+        assert command.out == ""
 
 
 def test_what_was_accepted_goes_on_after_a_kill(folder: Path) -> None:

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import pytest
+from starlette.requests import Request
 
 from tenuto import App, Context
 from tenuto.http.payloads import MOUNT
@@ -148,6 +149,26 @@ async def test_who_does_not_read_is_dropped(app: App) -> None:
             assert received < 4_000_000
 
 
+async def test_who_goes_away_in_the_middle_of_a_body_leaves_no_error_in_the_log(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = asyncio.Event()
+
+    @app.http("POST", "/count", auth="anonymous")
+    async def count(request: Request) -> int:
+        asked.set()
+        return len(await request.body())
+
+    async with serving(app) as serve:
+        _reader, writer = await asyncio.open_connection("127.0.0.1", serve.port)
+        writer.write(b"POST /api/count HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n1")
+        await asyncio.wait_for(asked.wait(), 10)
+        writer.transport.abort()
+        await serve.raw(b"no HTTP\r\n\r\n")
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+    assert [record for record in caplog.records if record.name.startswith("uvicorn")] == []
+
+
 async def test_who_goes_away_while_waiting_leaves_nothing_behind(serve: Serving) -> None:
     _reader, writer = await asyncio.open_connection("127.0.0.1", serve.port)
     path = f"{MOUNT}/orchestrators/approval/gone?timeout=600&pollingInterval=1"
@@ -201,16 +222,15 @@ async def test_a_head_beyond_the_limit_is_431(app: App, sent: bytes) -> None:
     [
         b"0\r\n" + b"X-Trailer: " + b"x" * 3_000,
         b"0\r\n" + b"X-Trailer: 1\r\n" * 300,
-        b"0\r\n" + b"X-Trailer: 1\r\n" * 300 + b"\r\n",
         b"1;extension=" + b"x" * 3_000,
     ],
 )
-async def test_what_follows_a_body_in_pieces_is_bounded_like_a_head(
+async def test_what_is_no_body_in_a_body_in_pieces_is_bounded_like_a_head(
     app: App, endless: bytes
 ) -> None:
     async with serving(app, header_bytes=2048) as serve:
         head = START + b" HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
-        status, headers, body = _parts(await serve.raw(head + b"1\r\n1\r\n" + endless))
+        status, headers, body = _parts(await serve.raw(head + endless))
         assert status == 431
         assert headers["connection"] == "close"
         assert "http.header_bytes" in json.loads(body)["message"]
@@ -230,11 +250,10 @@ async def test_headers_that_come_after_the_body_change_nothing(serve: Serving) -
 
 async def test_pieces_of_one_byte_do_not_count_as_a_head(app: App) -> None:
     async with serving(app, header_bytes=2048) as serve:
-        pieces = b"".join(b"1\r\n%c\r\n" % byte for byte in b"1" * 2_000)
+        pieces = b"".join(b"1\r\n%c\r\n" % byte for byte in b'"' + b"x" * 2_000 + b'"')
         head = START + b" HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
         sent = head + b"Connection: close\r\n\r\n" + pieces + b"0\r\n\r\n"
-        status, _headers, body = _parts(await serve.raw(sent))
-        assert (status, json.loads(body)["code"]) != (431, "TN-1704")
+        assert _parts(await serve.raw(sent))[0] == 202
 
 
 async def test_a_head_of_the_size_allowed_passes_with_a_long_body(app: App) -> None:

@@ -155,6 +155,7 @@ async def test_silence_is_broken_by_comments_and_a_stopping_server_ends_streams(
     monkeypatch.setattr("tenuto.http.live.HEARTBEAT_SECONDS", 0.01)
     async with serving(settings) as (server, http):
         await server.host.client.start(collect, 1, instance_id="c-1")
+        await until_turns(server, "c-1", 1)
         async with stream(http, "/admin/instances/c-1/events") as events:
             await events.next()
             over = asyncio.ensure_future(events.is_over())

@@ -8,6 +8,7 @@ from typing import Final
 
 import click
 import msgspec
+from click.shell_completion import CompletionItem
 
 from tenuto.cli.wording import one_line
 
@@ -29,6 +30,13 @@ def json_text(_context: click.Context, _option: click.Parameter, value: str | No
         reason = str(error).removeprefix("JSON is malformed: ")
         raise click.BadParameter(f"{what} is not JSON: {reason}{hint}") from None
     return text
+
+
+def target_completion(
+    _context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """A shell offers the names of files where an app is to be named."""
+    return [CompletionItem(incomplete, type="file")]
 
 
 def _read(name: str) -> str:

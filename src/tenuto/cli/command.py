@@ -44,6 +44,7 @@ instances: GuessingGroup = GuessingGroup(
         LazyCommand("purge", "tenuto.cli.purging:purge", "Delete instances with their histories."),
     ],
     help="Look at instances and steer them, in a store or on a running host.",
+    short_help="Look at instances and steer them.",
     context_settings=_HELP,
 )
 dead_letters: GuessingGroup = GuessingGroup(
@@ -54,6 +55,7 @@ dead_letters: GuessingGroup = GuessingGroup(
         LazyCommand("purge", "tenuto.cli.dead_letters:purge", "Delete them."),
     ],
     help="Events that nobody could take: read them, send them again, delete them.",
+    short_help="Events that nobody could take.",
     context_settings=_HELP,
 )
 tenuto: GuessingGroup = GuessingGroup(

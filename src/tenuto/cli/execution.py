@@ -33,6 +33,8 @@ from tenuto.orchestration.references import AnyOrchestrator
 
 _MOST_INSTANCES: Final = 100
 _MEMORY: Final = "sqlite://"
+_LONG_INPUT: Final = 200
+"""Characters of an input that are not repeated in an error."""
 
 
 class Order(Struct, frozen=True, kw_only=True):
@@ -56,8 +58,25 @@ class Order(Struct, frozen=True, kw_only=True):
 
     def resume_with(self, instance_id: str) -> str:
         """The command that goes on, as one types it."""
-        words = [*self.resume, "--id", instance_id]
-        return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
+        return _typed([*self.resume, "--id", instance_id])
+
+    def handed_over(self) -> str:
+        """The command that lets another host on this store run it."""
+        words = [*self.resume[: self.resume.index("run")], "instances", "start"]
+        words.append(self.orchestrator.name)
+        is_chosen = self.settings.sources["storage"].startswith("option")
+        storage = self.settings.values.storage if is_chosen else None
+        is_long = self.input is not None and len(self.input) > _LONG_INPUT
+        text = "@FILE" if is_long else self.input
+        given = {"--id": self.instance_id, "--input": text, "--storage": storage}
+        words += [
+            word for key, value in given.items() if value is not None for word in (key, value)
+        ]
+        return _typed(words)
+
+
+def _typed(words: list[str]) -> str:
+    return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
 
 
 async def execute(order: Order, view: View) -> int:
@@ -112,7 +131,7 @@ async def _look_on(order: Order, view: View, owned: StorageOwnedError) -> int:
         if order.instance_id is not None:
             known = await connection.gateway.get(order.instance_id)
         if known is None:
-            raise owned
+            raise StorageOwnedError(f"{owned}. To let it run this: {order.handed_over()}")
         _check_same(order, known)
         terminal.note("another host runs on this store, and this instance with it; watching")
         return await watch_instance(connection, known.instance_id, view)

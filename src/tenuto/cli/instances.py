@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import click
 
 from tenuto.cli import terminal
-from tenuto.cli.arguments import since
+from tenuto.cli.arguments import since, target_completion
 from tenuto.cli.connection import Connection, Place, place_options, within
 from tenuto.cli.documents import encoded, history_document, instance_document, run_document
 from tenuto.cli.follow import Follower
@@ -98,6 +98,7 @@ app_option = click.option(
     "--app",
     "target",
     metavar="TARGET",
+    shell_complete=target_completion,
     help="The app, such as travel.py: its code tells the names of events that are waited for.",
 )
 

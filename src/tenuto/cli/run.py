@@ -10,7 +10,7 @@ import sys
 import click
 from msgspec import structs
 
-from tenuto.cli.arguments import json_text
+from tenuto.cli.arguments import json_text, target_completion
 from tenuto.cli.execution import Order, execute
 from tenuto.cli.logs import route_logs
 from tenuto.cli.view import view_for
@@ -23,7 +23,7 @@ from tenuto.orchestration.references import AnyOrchestrator
 
 
 @click.command(short_help="Run an orchestration and watch it.")
-@click.argument("target")
+@click.argument("target", shell_complete=target_completion)
 @click.option(
     "--input",
     "text",
@@ -94,5 +94,7 @@ def _only_one(loaded: LoadedApp, target: str) -> AnyOrchestrator:
     orchestrators = list(loaded.app.orchestrators.values())
     if len(orchestrators) == 1:
         return orchestrators[0]
-    names = ", ".join(loaded.app.orchestrators) or "none"
+    if not orchestrators:
+        raise AppLoadError(f"{target} has no orchestrator to run; one is made by @app.orchestrator")
+    names = ", ".join(loaded.app.orchestrators)
     raise AppLoadError(f"which orchestrator of {target}? name it behind a colon; it has: {names}")

@@ -1,14 +1,16 @@
 """``tenuto start``: an app as a server, until it is told to stop."""
 
 import asyncio
+import logging
 import os
 import sys
 import time
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from tenuto.cli import terminal
+from tenuto.cli.arguments import target_completion
 from tenuto.cli.reloading import RELOADED, orphaned, serve_and_reload
 from tenuto.cli.stopping import stop_requests
 from tenuto.host.app import App, run_on_fast_loop
@@ -17,9 +19,11 @@ from tenuto.host.server import Server
 from tenuto.host.settings import DEFAULT, LoadedSettings, load_settings
 from tenuto.telemetry.log_setup import configure_logging
 
+_LOGGER: Final = logging.getLogger("tenuto.host")
+
 
 @click.command(short_help="Serve an app: HTTP API, triggers, orchestrations.")
-@click.argument("target")
+@click.argument("target", shell_complete=target_completion)
 @click.option("--storage", help="Storage URL, such as sqlite:///travel.db.")
 @click.option("--host", "address", help="Address to listen on; others than loopback need keys.")
 @click.option("--port", type=click.IntRange(0, 65_535), help="Port to listen on (7071); 0: any.")
@@ -83,12 +87,20 @@ async def _serve(app: App, target: str, settings: LoadedSettings, began: float) 
 
 
 def _introduce(server: Server, target: str, settings: LoadedSettings, seconds: float) -> None:
-    """What is served, and where; on standard error when the lines on it are for machines."""
+    """What is served, and where; a line of the log when that is for machines."""
+    app = server.app
     if settings.values.log_format == "json":
+        facts = {
+            "url": server.url,
+            "target": target,
+            "orchestrators": list(app.orchestrators),
+            "activities": list(app.activities),
+            "functions": [f"{server.url}{one.path}" for one in app.http_triggers],
+        }
+        _LOGGER.info("listening on %s", server.url, extra=facts)
         return
     is_default = settings.sources["storage"] == DEFAULT
     hint = " (the default; --storage chooses another)" if is_default else ""
-    app = server.app
     lines = [
         f"app            {target}",
         f"store          {settings.values.storage}{hint}",

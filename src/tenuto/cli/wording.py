@@ -76,19 +76,24 @@ def failure_lines(failure: FailureDetails) -> list[str]:
         lines.append(prefix + failure_text(link))
         stack = link.stack_trace or stack
         link = link.inner_failure
-    return lines + _frames(visible(stack or ""))
+    users, ours = _frames(visible(stack or ""))
+    # An error that we raise ourselves says what is wrong; where we found it out says nothing.
+    is_refusal = failure.error_type.startswith("tenuto.")
+    return lines + (users or ([] if is_refusal else ours))
 
 
-def _frames(stack: str) -> list[str]:
-    """The lines of a traceback that show code; of ours only when there are no others."""
+def _frames(stack: str) -> tuple[list[str], list[str]]:
+    """The lines of a traceback that show code: those of users, and those of ours."""
     frames: list[list[str]] = []
     for line in stack.splitlines():
         if line.startswith('  File "'):
             frames.append([line])
         elif line.startswith("    ") and frames:
             frames[-1].append(line)
-    users = [frame for frame in frames if not frame[0].startswith(f'  File "{_OURS}')]
-    return [line for frame in users or frames for line in frame]
+    sides: tuple[list[str], list[str]] = ([], [])
+    for frame in frames:
+        sides[frame[0].startswith(f'  File "{_OURS}')].extend(frame)
+    return sides
 
 
 _OURS: Final = f"{Path(__file__).parent.parent}{os.sep}"

@@ -319,6 +319,8 @@ class HttpGateway:
             failure: TenutoError | None
             try:
                 answer = await self._send(sent)
+            except httpx2.DecodingError:  # compressed, but not as it says
+                raise self._strange(sent, "an answer that cannot be unpacked") from None
             except httpx2.TransportError as error:
                 may_repeat = sent.is_safe or isinstance(error, unsent)
                 failure = self._broken(sent, error, was_sent=not isinstance(error, unsent))
@@ -392,7 +394,7 @@ class HttpGateway:
     def _read(self, answer: "Response", kind: type[T], sent: _Request) -> T:
         try:
             return msgspec.json.decode(answer.content, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise self._strange(sent, f"{answer.status_code} {_kind(answer)}") from None
 
     def _refusal(self, sent: _Request, answer: "Response") -> TenutoError | None:
@@ -401,7 +403,7 @@ class HttpGateway:
             return None
         try:
             body = msgspec.json.decode(answer.content, type=ErrorBody)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return self._strange(sent, f"{answer.status_code} {_kind(answer)}")
         return error_of(body, instance_id=sent.instance_id, name=sent.name)
 

@@ -22,6 +22,11 @@ from tenuto.model.errors import OutboundRefusedError, SettingsError
 
 _Address = IPv4Address | IPv6Address
 
+_GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
+"""All of IPv6 that is routed in the internet. What lies outside is local, or stands for an IPv4
+address in one of many ways.
+"""
+
 _TRANSLATED: Final = IPv6Network("64:ff9b::/96")
 """Addresses behind which a gateway (NAT64) reaches the IPv4 address in the last 32 bits."""
 
@@ -69,7 +74,10 @@ class OutboundPolicy:
             OSError: the name cannot be resolved.
         """
         loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        try:
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except UnicodeError as error:  # a part of it is longer than in any name
+            raise OSError(f"{host!r} cannot be resolved: {error}") from None
         # An IPv6 address may come with a zone (fe80::1%eth0), which only local ones have.
         texts = dict.fromkeys(str(entry[4][0]) for entry in found)
         if host.lower().rstrip(".") in self._names:
@@ -92,6 +100,8 @@ class OutboundPolicy:
 def is_public(address: _Address) -> bool:
     """Whether an address is one of the public internet, whichever way it is written."""
     meant = _meant(address)
+    if isinstance(meant, IPv6Address) and meant not in _GLOBAL_UNICAST:
+        return False
     return meant.is_global and not meant.is_multicast
 
 

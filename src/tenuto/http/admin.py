@@ -94,6 +94,10 @@ class AdminApi:
 
     def routes(self) -> Iterator[Route]:
         """All of them."""
+        yield from self._starting_and_asking()
+        yield from self._steering()
+
+    def _starting_and_asking(self) -> Iterator[Route]:
         yield Route(
             method="POST",
             path=_INSTANCES,
@@ -138,6 +142,18 @@ class AdminApi:
             ),
         )
         yield Route(
+            method="GET",
+            path=f"{ADMIN}/dead-letters",
+            role=Role.READ,
+            handler=self._dead_letters,
+            summary="Messages that nobody could take, newest first",
+            operation=_described(
+                Answer(text="They are.", kind=list[DeadLetterBody]), parameters=(_LIMIT,)
+            ),
+        )
+
+    def _steering(self) -> Iterator[Route]:
+        yield Route(
             method="POST",
             path=f"{_INSTANCE}/raise-event",
             role=Role.OPERATE,
@@ -167,16 +183,6 @@ class AdminApi:
             handler=self._purge,
             summary="Delete an instance and its history",
             operation=_described(_DONE, status=204, parameters=(_FORCE,), errors=(404, 409)),
-        )
-        yield Route(
-            method="GET",
-            path=f"{ADMIN}/dead-letters",
-            role=Role.READ,
-            handler=self._dead_letters,
-            summary="Messages that nobody could take, newest first",
-            operation=_described(
-                Answer(text="They are.", kind=list[DeadLetterBody]), parameters=(_LIMIT,)
-            ),
         )
 
     # --- starting ----------------------------------------------------------------------------

@@ -54,9 +54,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_refused = False
         self._in_head = False
         self._in_message = False
-        self._head_bytes = 0
-        self._fed_bytes = 0
-        self._chunk_bytes = 0
+        self._head_bytes = 0  # of the parsed head
+        self._fed_bytes = 0  # since the head began, or since the last part of the body
+        self._chunk_bytes = 0  # of what is being parsed
         self._deadline: asyncio.TimerHandle | None = None
         self._write_deadline: asyncio.TimerHandle | None = None
 
@@ -85,7 +85,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.get_protocol() is not self:  # it speaks WebSocket now
             self._disarm()
             return
-        if self._in_head and self._fed_bytes > self._settings.header_bytes:
+        if self._in_message and self._fed_bytes > self._settings.header_bytes:
             self._refuse_head()
         elif self._in_message or self._is_idle:
             # Also when idle: line breaks between requests end the wait for the next, and begin
@@ -152,6 +152,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header."""
+        if not self._in_head:
+            # After the body (a trailer): what the request is was decided before, and nobody keeps
+            # what a peer may send without end.
+            return
         super().on_header(name, value)
         self._head_bytes += len(name) + len(value) + _PER_HEADER
 
@@ -165,6 +169,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
+        self._fed_bytes = 0  # counted is what comes beside it: sizes of pieces, trailers
         if not self._is_refused:
             super().on_body(body)
 

@@ -230,5 +230,5 @@ def _check_content_type(call: Call) -> None:
     if given not in {"application/json", "text/json"} and not given.endswith("+json"):
         raise HttpError(
             "the data of an event must be JSON with header Content-Type: application/json, got "
-            f"{given or 'none'!r}"
+            f"{given or 'none'!r} (curl sends it with --json instead of -d)"
         )

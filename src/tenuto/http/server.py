@@ -45,7 +45,7 @@ class HttpServer:
             loop="none",
             lifespan="off",
             log_config=None,
-            log_level="warning",
+            log_level="error",  # below are the faults of callers, who are told themselves
             access_log=False,
             proxy_headers=False,
             server_header=False,

@@ -17,7 +17,7 @@ from urllib.parse import unquote_to_bytes
 
 from msgspec import Struct
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive
 
@@ -222,6 +222,8 @@ class TriggerApi:
             answer = error_answer(HttpError(str(error.detail), status=error.status_code))
             answer.headers.update(error.headers or {})
             return answer
+        except ClientDisconnect:
+            raise HttpError("the caller went away before its request was complete") from None
         try:
             return response_of(result)
         except (PayloadError, TypeError) as error:

@@ -39,8 +39,9 @@ class TextFormatter(logging.Formatter):
         level = f"{record.levelname:<7}"
         if self._color and record.levelno in _COLORS:
             level = f"{_COLORS[record.levelno]}{level}{_PLAIN}"
-        instance_id = getattr(record, "instance_id", None)
-        whose = "" if instance_id is None else f"[{_clean(instance_id)}] "
+        facts = (getattr(record, name, None) for name in ("instance_id", "activity"))
+        told = " ".join(_clean(fact) for fact in facts if fact is not None)
+        whose = f"[{told}] " if told else ""
         parts = [message_of(record)]
         if record.exc_info and record.exc_info[1] is not None:
             parts.append(self.formatException(record.exc_info))

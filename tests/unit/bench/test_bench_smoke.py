@@ -50,6 +50,17 @@ def test_a_smoke_run_prints_a_table_and_writes_one_json_line_per_figure(tmp_path
     assert list(store.iterdir()) == []
 
 
+def test_the_server_is_measured_over_http(tmp_path: Path) -> None:
+    """Its callers are processes that the server lets in, like any other."""
+    lines = tmp_path / "lines.json"
+    done = _bench("--quick", "--only", "http", "--dir", str(tmp_path), "--json", str(lines))
+    assert done.returncode == 0, done.stderr
+    values = from_file(lines)[1][0].values
+    assert values["rate"].median > 0
+    assert values["reads_rate"].median > 0
+    assert values["watchers_mib"].median > 0
+
+
 def test_an_earlier_run_stands_beside_the_new_one(tmp_path: Path) -> None:
     lines = tmp_path / "lines.json"
     arguments = ("--quick", "--only", "latency", "--dir", str(tmp_path))

@@ -31,6 +31,7 @@ def test_help_lists_every_command_without_importing_it(capsys: pytest.CaptureFix
     assert (code, err) == (0, "")
     for name in ("start", "run", "instances", "dead-letters", "doctor", "config", "new"):
         assert f"\n  {name} " in out
+    assert "..." not in out.partition("Commands:")[2], "no line is cut"
     code, out, _ = run(capsys, "instances", "-h")
     assert code == 0
     for name in ("list", "show", "history", "watch", "start", "raise-event", "purge"):

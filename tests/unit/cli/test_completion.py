@@ -32,6 +32,18 @@ def test_commands_and_options_are_completed(
     assert completed(monkeypatch, capsys, "tenuto completion z") == ["zsh"]
 
 
+@pytest.mark.parametrize("words", ["run tra", "start tra", "instances show x --app tra"])
+def test_where_an_app_is_named_the_shell_offers_files(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str
+) -> None:
+    monkeypatch.setenv("_TENUTO_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", f"tenuto {words}")
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split(" "))))
+    with pytest.raises(SystemExit):
+        tenuto.main([], prog_name="tenuto", standalone_mode=False)
+    assert capsys.readouterr().out == "file,tra\n"
+
+
 def test_a_misspelled_command_in_front_does_not_disturb_the_shell(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -93,3 +93,5 @@ def test_our_own_lines_of_a_traceback_are_left_out_unless_there_are_no_others() 
     both = failure_lines(FailureDetails("A", "b", f"Traceback:\n{ours}{theirs}{ours}A: b\n"))
     assert both[1:] == theirs.splitlines()
     assert failure_lines(FailureDetails("A", "b", ours))[1:] == ours.splitlines()
+    refusal = FailureDetails("tenuto.model.errors.PayloadError", "no JSON form", ours)
+    assert failure_lines(refusal) == ["PayloadError: no JSON form"]

@@ -316,6 +316,10 @@ NOT_OURS = (
             b"HTTP/1.1 301 Moved\r\nLocation: https://there/\r\nContent-Length: 0\r\n\r\n",
             "redirection to https://there/",
         ),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n[]",
+            "cannot be unpacked",
+        ),
     ],
 )
 async def test_a_server_of_another_kind_is_called_that(answer: bytes, said: str) -> None:
@@ -325,6 +329,17 @@ async def test_a_server_of_another_kind_is_called_that(answer: bytes, said: str)
                 await ask("c")
             assert caught.value.code == "TN-1710"
             assert url in str(caught.value)
+
+
+@pytest.mark.parametrize(("status", "before"), [(b"200 OK", b""), (b"400 Bad", b'{"more":')])
+async def test_an_answer_without_a_bottom_is_no_answer_of_ours(
+    status: bytes, before: bytes
+) -> None:
+    body = before + b"[" * 50_000
+    answer = b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body)
+    async with answering(answer) as url, Client(url, connection=HASTY) as client:
+        with pytest.raises(UnexpectedAnswerError):
+            await client.history("c")
 
 
 async def test_an_answer_about_another_instance_is_not_believed() -> None:

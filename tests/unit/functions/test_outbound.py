@@ -69,6 +69,11 @@ class Names:
         ("::ffff:127.0.0.1", False),
         ("::ffff:169.254.169.254", False),
         ("64:ff9b::a00:1", False),
+        ("64:ff9b:1::a00:1", False),
+        ("::127.0.0.1", False),
+        ("::93.184.215.14", False),
+        ("::ffff:0:7f00:1", False),
+        ("5f00::1", False),
         ("2002:7f00:1::", False),
     ],
 )
@@ -219,3 +224,9 @@ async def test_text_in_another_encoding_is_read_by_what_the_answer_says() -> Non
     latin = Reply(200, "grüß".encode("latin-1"), [("Content-Type", "text/plain; charset=latin-1")])
     async with answering_server(lambda _asked: latin) as server:
         assert (await ask(OutboundSettings(), server.url)).content == "grüß"
+
+
+async def test_a_name_that_none_can_have_is_a_name_that_cannot_be_resolved() -> None:
+    policy = OutboundPolicy(OutboundSettings(block_private=True))
+    with pytest.raises(OSError, match=r"x\.example' cannot be resolved"):
+        await policy.addresses(f"{'x' * 64}.example", 80)

@@ -104,6 +104,17 @@ async def test_a_folder_is_no_store(tmp_path: Path) -> None:
         await SqliteStorage(tmp_path).open()
 
 
+async def test_a_client_makes_no_store_out_of_an_empty_file(path: Path) -> None:
+    path.touch()
+    with pytest.raises(SettingsError, match="is empty: there is no store in it yet"):
+        await SqliteStorage(path, create=False).open()
+    assert path.stat().st_size == 0
+    await created(path)
+    client = SqliteStorage(path, create=False)
+    await client.open()
+    await client.close()
+
+
 async def test_a_client_does_not_create_what_it_looks_for(path: Path) -> None:
     with pytest.raises(SettingsError, match="there is no store at"):
         await open_storage(f"sqlite:///{path}", create=False).open()

@@ -136,6 +136,8 @@ def test_a_text_line_has_local_time_level_and_instance() -> None:
     text = TextFormatter().format(made)
     assert text == "2026-11-22 14:03:22.123 INFO    [trip-1] app: booked it"
     assert "[" not in TextFormatter().format(record("plain"))
+    inside = record("sent", instance_id="b-1", activity="send_mail")
+    assert "[b-1 send_mail] " in TextFormatter().format(inside)
 
 
 def test_a_logged_text_can_neither_forge_a_line_nor_move_the_cursor() -> None:

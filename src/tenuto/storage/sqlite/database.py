@@ -93,6 +93,11 @@ def _check_place(path: str, *, create: bool) -> None:
         raise SettingsError(
             f"there is no store at {path!r}; correct its URL, or start a host, which makes it"
         )
+    if not create and path != MEMORY and Path(path).is_file() and not Path(path).stat().st_size:
+        raise SettingsError(
+            f"the file {path!r} is empty: there is no store in it yet; correct its URL, or start a "
+            "host, which makes it"
+        )
     if path == MEMORY:
         return
     folder = Path(path).parent
