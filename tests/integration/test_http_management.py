@@ -53,6 +53,16 @@ async def serve(app: App) -> AsyncIterator[Serving]:
 # --- starting -------------------------------------------------------------------------------------
 
 
+async def test_the_empty_text_that_javascript_sends_is_no_input_where_none_is_taken(
+    serve: Serving,
+) -> None:
+    assert (await serve.start("approval", "", instance_id="a")).status_code == 202
+    assert (await serve.status("a")).json()["input"] is None
+    assert (await serve.start("hello", "", instance_id="h")).status_code == 202
+    assert (await serve.ended("h"))["output"] == "Hello "
+    assert (await serve.start("approval", "x")).status_code == 400
+
+
 async def test_a_start_answers_with_links_that_work(serve: Serving) -> None:
     answer = await serve.start("hello", "Ada", instance_id="trip-1")
     assert answer.status_code == 202

@@ -23,6 +23,10 @@ from tenuto.model.limits import check_payload
 _ANSWERS: Final = {200: RESULT, 202: LINKS}
 
 
+_NO_INPUT: Final = '""'
+"""What Durable Functions' client for JavaScript sends when it was given no input."""
+
+
 class Starting:
     """Start and restart.
 
@@ -99,6 +103,8 @@ class Starting:
         seconds = _seconds(call)
         self._links.base(call)  # a request without an address is refused before anything is done
         text = await call.json_text()
+        if text == _NO_INPUT and not orchestrator.signature.parameters:
+            text = None
         check_payload(text, self._client.limits, f"the input of {orchestrator.name!r}")
         orchestrator.signature.decode_arguments(text)
         request = StartRequest(
