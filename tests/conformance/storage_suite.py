@@ -29,7 +29,7 @@ from tenuto.engine.ports import (
     Wake,
 )
 from tenuto.model.codec import decode_message, encode
-from tenuto.model.errors import FencedError, InputError, StorageError
+from tenuto.model.errors import FencedError, InputError, LimitError, StorageError
 from tenuto.model.events import EventRaised, ExecutionStarted
 from tenuto.model.failure import FailureDetails
 from tenuto.model.messages import RaiseEvent, Start
@@ -517,6 +517,27 @@ class StorageSuite:
         loaded = await owner.loaded(1)
         assert (loaded.turns, loaded.previous_turn) == ([b"[2]"], None)
         assert await owner.storage.history("instance-1") == [b"[2]"]
+
+    async def test_where_an_instance_stands_is_told_without_its_payloads(
+        self, owner: Owner
+    ) -> None:
+        assert await owner.storage.standing("instance-1") is None
+        await owner.commit(
+            instances=[record(1, generation=1, input='"long"')],
+            history=[turn(1, 0, 0), turn(1, 1, 0), turn(1, 0, 1)],
+        )
+        standing = await owner.storage.standing("instance-1")
+        assert standing is not None
+        assert (standing.record.generation, standing.record.input) == (1, None)
+        assert standing.turns == 1
+
+    async def test_a_history_that_is_too_long_is_not_read(self, owner: Owner) -> None:
+        events = b'["' + "é".encode() * 50 + b'"]'
+        await owner.commit(instances=[record(1)], history=[turn(1, 0, events=events)])
+        size = len(events)
+        assert await owner.storage.history("instance-1", size) == [events]
+        with pytest.raises(LimitError, match=f"takes {size} bytes"):
+            await owner.storage.history("instance-1", size - 1)
 
     async def test_history_of_the_unknown_and_the_unrun_is_empty(self, owner: Owner) -> None:
         await owner.commit(instances=[record(1, generation=2)])

@@ -330,6 +330,33 @@ async def test_scripts_of_allowed_origins_may_call(app: App) -> None:
             assert read.headers["vary"] == "Origin"
 
 
+@pytest.mark.parametrize(
+    ("site", "mode", "status"),
+    [
+        ("cross-site", "cors", 403),
+        ("cross-site", "no-cors", 403),
+        ("cross-site", "navigate", 200),
+        ("same-origin", "cors", 200),
+        ("none", "navigate", 200),
+    ],
+)
+async def test_a_page_of_another_site_calls_no_function_by_get_on_a_server_without_keys(
+    site: str, mode: str, status: int
+) -> None:
+    app = App()
+
+    @app.http("GET", "/begin")
+    async def begin() -> str:
+        return "begun"
+
+    async with serving(app) as serve:
+        sent = {"sec-fetch-site": site, "sec-fetch-mode": mode}
+        assert (await serve.http.get("/api/begin", headers=sent)).status_code == status
+    async with serving(app, cors_origins=(PAGE,)) as serve:
+        answer = await serve.http.get("/api/begin", headers={**sent, "origin": PAGE})
+        assert answer.status_code == 200
+
+
 async def test_a_page_of_another_origin_starts_nothing_on_a_server_without_keys(app: App) -> None:
     async with serving(app) as serve:
         for origin in ("https://evil.example", "null"):

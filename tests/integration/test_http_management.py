@@ -53,6 +53,20 @@ async def serve(app: App) -> AsyncIterator[Serving]:
 # --- starting -------------------------------------------------------------------------------------
 
 
+async def test_a_history_that_is_too_long_is_refused_without_being_read(app: App) -> None:
+    async with serving(app, history_bytes=2_000) as serve:
+        await serve.start("echo", "x" * 3_000, instance_id="long")
+        await serve.start("echo", "x", instance_id="short")
+        for instance_id, status in (("long", 413), ("short", 200)):
+            await serve.ended(instance_id)
+            shown = await serve.status(instance_id, showHistory="true")
+            raw = await serve.http.get(f"/admin/instances/{instance_id}/history")
+            assert (shown.status_code, raw.status_code) == (status, status)
+        refused = (await serve.http.get("/admin/instances/long/history")).json()
+        assert refused["code"] == "TN-1502"
+        assert "setting http.history_bytes" in refused["message"]
+
+
 async def test_the_empty_text_that_javascript_sends_is_no_input_where_none_is_taken(
     serve: Serving,
 ) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -207,22 +208,22 @@ async def test_a_listener_of_one_instance_goes_on_where_it_was_on_the_next_host(
         await reading
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
 async def test_what_is_committed_while_the_missed_turns_are_read_comes_once(
-    open_host: OpenHost,
+    open_host: OpenHost, when: Literal["before", "after"]
 ) -> None:
+    """Committed and told before the store is read, or once it has been."""
     test = await open_host(app)
     handle = await test.start(counts_events, 3, instance_id="one")
     await test.idle()
     await handle.raise_event("go")
     storage = test.host.engine.storage
     listening = test.host.engine.updates.subscribe("one", after="0.0")
-    async with holding(storage, "find", "before") as held:
+    async with holding(storage, "standing", when) as held:
         reading = asyncio.ensure_future(until_end(listening))
         await held.arrived.wait()
-        await handle.raise_event("go")  # committed, told, and then read too
-    async with holding(storage, "load_instances", "after", only_first=True) as held:
-        await held.arrived.wait()
-        await handle.raise_event("go")  # committed after the read
+        await handle.raise_event("go")
+    await handle.raise_event("go")
     positions = [one.position for one in await reading]
     assert positions == ["0.1", "0.2", "0.3"]
 

@@ -72,7 +72,7 @@ class Gateway(Protocol):
     async def query(self, query: InstanceQuery) -> InstancePage:
         """A page of rows."""
 
-    async def history(self, instance_id: str) -> list[bytes]:
+    async def history(self, instance_id: str, most_bytes: int | None = None) -> list[bytes]:
         """The turns of the current execution, as JSON arrays."""
 
     async def close(self) -> None:

@@ -233,8 +233,9 @@ class HttpGateway:
         sent = _Request(method="GET", path="/instances", query=given, is_safe=True)
         return self._read(await self._ask(sent), InstancePage, sent)
 
-    async def history(self, instance_id: str) -> list[bytes]:
-        """The turns of the current execution."""
+    async def history(self, instance_id: str, most_bytes: int | None = None) -> list[bytes]:
+        """The turns of the current execution; the server has a limit of its own."""
+        del most_bytes
         sent = _Request(
             method="GET",
             path=f"{_path(instance_id)}/history",

@@ -216,6 +216,13 @@ class InstancePage(Struct, frozen=True):
     after: str | None
 
 
+class Standing(Struct, frozen=True):
+    """How far an instance is: its row without input and output, and its number of turns."""
+
+    record: InstanceRecord
+    turns: int
+
+
 class StorageReader(Protocol):
     """Reading, open to every process."""
 
@@ -225,8 +232,15 @@ class StorageReader(Protocol):
     async def query(self, query: InstanceQuery) -> InstancePage:
         """A page of instances."""
 
-    async def history(self, instance_id: str) -> list[bytes]:
-        """The turns of the current execution, each a JSON array of events; empty when unknown."""
+    async def standing(self, instance_id: str) -> Standing | None:
+        """How far an instance is; costs the same however long its history and payloads are."""
+
+    async def history(self, instance_id: str, most_bytes: int | None = None) -> list[bytes]:
+        """The turns of the current execution, each a JSON array of events; empty when unknown.
+
+        Raises:
+            LimitError: they are longer than ``most_bytes`` together.
+        """
 
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """The newest dead letters."""

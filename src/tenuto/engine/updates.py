@@ -194,12 +194,10 @@ class UpdateFeed:
         Raises:
             StorageError: the store cannot be read.
         """
-        records = await self._storage.find([instance_id])
-        loaded = await self._storage.load_instances([record.iid for record in records])
-        if not loaded:
+        standing = await self._storage.standing(instance_id)
+        if standing is None:
             return [Update(position=after, instance_id=instance_id, is_purged=True)]
-        record = loaded[0].record
-        last = len(loaded[0].turns) - 1
+        record, last = standing.record, standing.turns - 1
         seen = _turn_in(after, record.generation)
         if seen is None or seen > last or last - seen > self._queued:
             here = place(record.generation, last)

@@ -36,4 +36,7 @@ class WebhookActivity:
             )
         token = secrets.token_urlsafe(_TOKEN_BYTES)
         instance = quote(context.instance_id, safe="")
-        return WebhookSecret(token, f"{base.rstrip('/')}/callbacks/{instance}/{token}")
+        # The name is for the page alone, so that it need not look into the instance's history.
+        name = quote(event_name, safe="")
+        url = f"{base.rstrip('/')}/callbacks/{instance}/{token}?event={name}"
+        return WebhookSecret(token, url)

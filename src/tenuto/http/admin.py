@@ -81,10 +81,12 @@ class AdminApi:
     Args:
         client: Where requests go.
         registry: The orchestrators that may be started.
+        history_bytes: Longest history that is shown.
     """
 
-    def __init__(self, client: Client, registry: FunctionRegistry) -> None:
+    def __init__(self, client: Client, registry: FunctionRegistry, history_bytes: int) -> None:
         self._client = client
+        self._history_bytes = history_bytes
         self._registry = registry
         self._waiting = Waiting(client)
 
@@ -237,7 +239,7 @@ class AdminApi:
     async def _history(self, call: Call) -> Response:
         instance_id = _instance_id(call)
         gateway = self._client.gateway
-        turns = await gateway.history(instance_id)
+        turns = await gateway.history(instance_id, self._history_bytes)
         if not turns and await gateway.get(instance_id) is None:
             raise InstanceNotFoundError(instance_id)
         return Response(b"[" + b",".join(turns) + b"]", media_type="application/json")

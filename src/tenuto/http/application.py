@@ -83,9 +83,13 @@ class Application:
         self._triggers = TriggerApi(served.triggers, served.client, self._access, served.settings)
         self._mounted = MountedApps(served.mounts, self.state)
         self._management = ManagementApi(
-            served.client, served.registry, links, served.engine.clock.now
+            served.client,
+            served.registry,
+            links,
+            served.engine.clock.now,
+            served.settings.history_bytes,
         )
-        self._admin = AdminApi(served.client, served.registry)
+        self._admin = AdminApi(served.client, served.registry, served.settings.history_bytes)
         facts = HostFacts(
             version=served.version,
             storage=served.storage,
@@ -102,7 +106,7 @@ class Application:
                 *FactsApi(facts, served.registry, served.triggers, served.engine.clock).routes(),
                 *self._live.routes(),
                 *ObservationApi(served.engine, self._access, served.metrics).routes(),
-                *Callbacks(served.client, served.engine).routes(),
+                *Callbacks(served.engine).routes(),
                 *open_api.routes(),
             ]
         )

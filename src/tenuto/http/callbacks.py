@@ -5,11 +5,9 @@ shows a page with a button. A POST raises the event, once. Who knows the address
 is no key. That it was used, has expired, or never existed looks the same from outside.
 """
 
-import asyncio
 import base64
 import logging
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from hashlib import sha256
 from html import escape
 from typing import Final
@@ -19,28 +17,24 @@ import msgspec
 from msgspec import Struct
 from starlette.responses import Response
 
-from tenuto.client.client import Client
 from tenuto.engine.commands import Commands
 from tenuto.engine.engine import Engine
-from tenuto.engine.state import OpenWork
 from tenuto.http.description import Answer, Operation
 from tenuto.http.errors import ErrorBody, HttpError, error_answer
 from tenuto.http.routing import Call, Route, json_answer
-from tenuto.model.codec import decode_turn
 from tenuto.model.errors import InvalidInstanceIdError, TenutoError, WebhookClosedError
 from tenuto.model.ids import check_instance_id
 from tenuto.model.limits import check_payload
-from tenuto.model.webhook import OpenWebhook, digest_of
+from tenuto.model.webhook import digest_of
 
 _LOGGER: Final = logging.getLogger("tenuto.http")
 
 PATH: Final = "/callbacks/{instanceId}/{token}"
 
-_READS: Final = 4
-"""Most histories that are looked into at a time: nobody had to show a key for that."""
-
 _FORM: Final = "application/x-www-form-urlencoded"
 _MOST_FIELDS: Final = 1_000
+
+_LONGEST_TITLE: Final = 256
 
 _STYLE: Final = """
 :root { color-scheme: light dark; font: 1.05rem/1.5 system-ui, sans-serif; }
@@ -67,16 +61,10 @@ _GONE: Final = "This link is closed"
 _GONE_TEXT: Final = "It was used, has expired, or never existed. Ask whoever sent it for a new one."
 
 
-class OpenBody(Struct, frozen=True, rename="camel"):
-    """A webhook that may be used.
+class UseBody(Struct, frozen=True):
+    """How a webhook is used. Whether it still works is told by using it."""
 
-    Attributes:
-        event: The event that it raises.
-        expires_at: Until when.
-    """
-
-    event: str
-    expires_at: str
+    use: str = "POST"
 
 
 class UsedBody(Struct, frozen=True):
@@ -100,15 +88,12 @@ class Callbacks:
     """The routes under ``/callbacks``.
 
     Args:
-        client: Where requests go.
-        engine: Takes what is used; its clock tells what has expired.
+        engine: Takes what is used.
     """
 
-    def __init__(self, client: Client, engine: Engine) -> None:
-        self._client = client
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._commands = Commands(engine)
-        self._reads = asyncio.Semaphore(_READS)
 
     def routes(self) -> Iterator[Route]:
         """Both."""
@@ -120,10 +105,7 @@ class Callbacks:
             summary="Look at a webhook",
             operation=Operation(
                 tag="webhooks",
-                answers={
-                    200: Answer(text="It is open.", kind=OpenBody, pages=True),
-                    410: _CLOSED,
-                },
+                answers={200: Answer(text="How to use it.", kind=UseBody, pages=True)},
             ),
         )
         yield Route(
@@ -144,18 +126,14 @@ class Callbacks:
         )
 
     async def _show(self, call: Call) -> Response:
-        try:
-            webhook = await self._find(call)
-        except WebhookClosedError as error:
-            return _closed(call, error)
+        # Whether it is open stands in the instance's history, which may be long, and nobody had to
+        # show a key: looking costs nothing and tells nothing. Using it does.
         if not _wants_page(call):
-            expires = datetime.fromtimestamp(webhook.expires_at / 1_000_000, UTC)
-            body = OpenBody(webhook.name, expires.isoformat(timespec="seconds"))
-            return json_answer(body, 200, _HEADERS)
+            return json_answer(UseBody(), 200, _HEADERS)
         return _page(
             200,
-            webhook.name,
-            "<p>Press the button to confirm. It works once.</p>"
+            (call.one("event") or "")[:_LONGEST_TITLE] or "Please confirm",
+            "<p>Press the button to send your answer. It works once.</p>"
             '<form method="post"><button type="submit">Confirm</button></form>',
         )
 
@@ -170,31 +148,6 @@ class Callbacks:
         if _wants_page(call):
             return _page(202, "Thank you", "<p>Your answer has been recorded.</p>")
         return json_answer(UsedBody(), 202, _HEADERS)
-
-    async def _find(self, call: Call) -> OpenWebhook:
-        """The webhook, when it is open.
-
-        Raises:
-            WebhookClosedError: it is not.
-        """
-        instance_id, digest = _address(call)
-        async with self._reads:
-            record = await self._client.gateway.get(instance_id)
-            turns = await self._client.gateway.history(instance_id) if record else []
-        work = OpenWork()
-        for turn in turns:
-            # What opens or closes this webhook has its digest in it: few turns need reading.
-            if digest.encode() in turn:
-                work.apply(decode_turn(turn))
-        webhook = work.webhooks.get(digest)
-        if (
-            record is None
-            or webhook is None
-            or record.status.is_finished
-            or self._engine.clock.now() >= webhook.expires_at
-        ):
-            raise WebhookClosedError(instance_id)
-        return webhook
 
 
 def _address(call: Call) -> tuple[str, str]:

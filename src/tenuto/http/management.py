@@ -41,15 +41,21 @@ class ManagementApi:
         registry: The orchestrators that may be started.
         links: Makes the links in answers.
         now: The time, in microseconds since 1970 UTC.
+        history_bytes: Longest history that is shown.
     """
 
     def __init__(
-        self, client: Client, registry: FunctionRegistry, links: Links, now: Callable[[], int]
+        self,
+        client: Client,
+        registry: FunctionRegistry,
+        links: Links,
+        now: Callable[[], int],
+        history_bytes: int,
     ) -> None:
         self._waiting = Waiting(client)
         self._parts = (
             Starting(client, registry, links, self._waiting),
-            Asking(client, links),
+            Asking(client, links, history_bytes),
             Steering(client, now),
         )
 

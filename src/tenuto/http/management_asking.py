@@ -47,10 +47,12 @@ class Asking:
     Args:
         client: Where requests go.
         links: Makes the links in answers.
+        history_bytes: Longest history that is shown.
     """
 
-    def __init__(self, client: Client, links: Links) -> None:
+    def __init__(self, client: Client, links: Links, history_bytes: int) -> None:
         self._client = client
+        self._history_bytes = history_bytes
         self._links = links
 
     def routes(self) -> Iterator[Route]:
@@ -142,7 +144,8 @@ class Asking:
         return json_answer(payload, 202, {"Location": own, "Retry-After": "5"})
 
     async def _events(self, instance_id: str, projection: HistoryProjection) -> list[Shown]:
-        for number, turn in enumerate(await self._client.gateway.history(instance_id)):
+        turns = await self._client.gateway.history(instance_id, self._history_bytes)
+        for number, turn in enumerate(turns):
             projection.take(decode_turn(turn))
             if number % _TURNS_AT_ONCE == _TURNS_AT_ONCE - 1:
                 await asyncio.sleep(0)  # a long history must not hold up everything else

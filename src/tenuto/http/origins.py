@@ -22,6 +22,11 @@ _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _SHOWN: Final = "Location, Retry-After, x-ms-continuation-token"
 _HOLDS_SECONDS: Final = "600"
 _LOOPBACK: Final = re.compile(r"127(\.[0-9]{1,3}){3}")
+_FUNCTIONS: Final = b"/api/"
+_FOREIGN: Final = (
+    "a page of another origin may not call a server without keys; allow it with setting "
+    "http.cors_origins"
+)
 _WEBHOOKS: Final = b"/callbacks/"
 """What stands here is opened by knowing its address, from anywhere. And the page's own button has
 no origin to show: its ``Referrer-Policy: no-referrer`` has browsers send ``null``.
@@ -78,15 +83,22 @@ class Origins:
                 "localhost; set http.keys, or http.base_url to the address it is known by"
             )
         origin = call.header("origin")
-        if call.scope["method"] in _SAFE or origin is None or self._allows(origin):
+        if self._allows(origin):
             return
-        if call.scope["raw_path"].lower().startswith(_WEBHOOKS):
+        path = call.scope["raw_path"].lower()
+        if (
+            path.startswith(_FUNCTIONS)
+            and call.header("sec-fetch-site") == "cross-site"
+            and call.header("sec-fetch-mode") != "navigate"
+        ):
+            # A function may start something at a GET, too. A link that a person follows may.
+            raise ForbiddenError(_FOREIGN)
+        if call.scope["method"] in _SAFE or origin is None:
+            return
+        if path.startswith(_WEBHOOKS):
             return
         if origin.partition("://")[2].lower() != host:
-            raise ForbiddenError(
-                "a page of another origin may not call a server without keys; allow it with "
-                "setting http.cors_origins"
-            )
+            raise ForbiddenError(_FOREIGN)
 
     def _is_own_name(self, call: Call, host: str) -> bool:
         server = call.scope.get("server")

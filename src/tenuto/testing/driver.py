@@ -175,10 +175,10 @@ class TimeSkippingGateway:
         async with self._request() as inner:
             return await inner.query(query)
 
-    async def history(self, instance_id: str) -> list[bytes]:
+    async def history(self, instance_id: str, most_bytes: int | None = None) -> list[bytes]:
         """The turns of the current execution, as JSON arrays."""
         async with self._request() as inner:
-            return await inner.history(instance_id)
+            return await inner.history(instance_id, most_bytes)
 
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """The newest messages that nobody could take."""

@@ -88,6 +88,6 @@ async def test_it_runs_tenutos_own_activities_beside_those_of_the_app(
     runner.start_activities([work(WEBHOOK_ACTIVITY, '"paid"')])
     (outcome,) = await outcomes.wait(1)
     made = outcomes.results()[outcome.work.task_id]
-    assert made["url"] == f"https://flows.example/callbacks/trip-1/{made['token']}"
+    assert made["url"] == f"https://flows.example/callbacks/trip-1/{made['token']}?event=paid"
     assert WEBHOOK_ACTIVITY not in runner.activity_limits
     await runner.stop()

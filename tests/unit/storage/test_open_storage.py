@@ -105,10 +105,10 @@ async def test_a_folder_is_no_store(tmp_path: Path) -> None:
 
 
 async def test_a_client_makes_no_store_out_of_an_empty_file(path: Path) -> None:
-    path.touch()
+    emptied(path)
     with pytest.raises(SettingsError, match="is empty: there is no store in it yet"):
         await SqliteStorage(path, create=False).open()
-    assert path.stat().st_size == 0
+    assert content(path) == b""
     await created(path)
     client = SqliteStorage(path, create=False)
     await client.open()
@@ -180,6 +180,10 @@ async def test_a_broken_page_is_corrupt_when_it_is_read(path: Path) -> None:
 
 def list_of(folder: Path) -> list[Path]:
     return list(folder.iterdir())
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
 
 
 def content(path: Path) -> bytes:

@@ -215,3 +215,10 @@ SELECT json_group_array(json_array(number, instance_id)) FROM (
 -- oldest_pending: when the oldest instance that has not begun was started
 SELECT min(created_at) FROM instance
 WHERE status = 6 AND coalesce(scheduled_at, 0) <= :now;
+
+-- turn_count: how many turns the current generation of an instance has; read from the index alone
+SELECT count(*) FROM history
+WHERE iid = :iid AND generation = (SELECT generation FROM instance WHERE iid = :iid);
+
+-- history_bytes: how long the history of an instance is; octet_length does not read the text
+SELECT coalesce(sum(octet_length(events)), 0) FROM history WHERE iid = :iid;

@@ -20,9 +20,11 @@ from tenuto.engine.ports import (
     InboxRow,
     LoadedInstance,
     PartitionState,
+    Standing,
     Wake,
 )
 from tenuto.model.codec import encode
+from tenuto.model.errors import LimitError
 from tenuto.model.events import ExecutionStarted
 from tenuto.model.messages import Start
 from tenuto.model.status import InstanceRecord
@@ -153,16 +155,42 @@ def _waiting(connection: apsw.Connection, iids: Sequence[int]) -> dict[str, list
     return inbox
 
 
-def history(connection: apsw.Connection, instance_id: str) -> list[bytes]:
-    """The turns of the current generation, else of the one before."""
+def standing(connection: apsw.Connection, instance_id: str) -> Standing | None:
+    """An instance's row without payloads, and how far its history goes."""
+    with transaction(connection, "DEFERRED"):
+        for record in records(connection, _iids(connection, [instance_id]), payloads=False):
+            return Standing(record, value(connection, "turn_count", {"iid": record.iid}))
+    return None
+
+
+def history(
+    connection: apsw.Connection, instance_id: str, most_bytes: int | None = None
+) -> list[bytes]:
+    """The turns of the current generation, else of the one before.
+
+    Raises:
+        LimitError: it is longer than ``most_bytes``; nothing was read.
+    """
     with transaction(connection, "DEFERRED"):
         for iid in _iids(connection, [instance_id]):
+            if most_bytes is not None:
+                _check_length(connection, iid, instance_id, most_bytes)
             found = _turns(connection, [iid])
             if found:
                 return found[iid]
             rows = connection.execute(SQL["previous_turns"], {"iid": iid})
             return [row[0] for row in rows]
     return []
+
+
+def _check_length(connection: apsw.Connection, iid: int, instance_id: str, most_bytes: int) -> None:
+    size = value(connection, "history_bytes", {"iid": iid})
+    if size > most_bytes:
+        raise LimitError(
+            f"the history of instance {instance_id!r} takes {size:,} bytes; the limit over HTTP is "
+            f"{most_bytes:,} (setting http.history_bytes). `tenuto instances history` shows it on "
+            "the store"
+        )
 
 
 # --- partitions --------------------------------------------------------------------------------

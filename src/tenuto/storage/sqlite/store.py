@@ -26,6 +26,7 @@ from tenuto.engine.ports import (
     Lease,
     LoadedInstance,
     PartitionState,
+    Standing,
     Wake,
 )
 from tenuto.model.errors import SettingsError, StorageError
@@ -244,9 +245,13 @@ class SqliteStorage:
         """A page of instances."""
         return await self._read(lambda reading: listing.query(reading, query))
 
-    async def history(self, instance_id: str) -> list[bytes]:
+    async def standing(self, instance_id: str) -> Standing | None:
+        """An instance without payloads, and how far its history goes."""
+        return await self._read(lambda reading: reader.standing(reading, instance_id))
+
+    async def history(self, instance_id: str, most_bytes: int | None = None) -> list[bytes]:
         """The turns of the current execution; empty when unknown."""
-        return await self._read(lambda reading: reader.history(reading, instance_id))
+        return await self._read(lambda reading: reader.history(reading, instance_id, most_bytes))
 
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """The newest dead letters, newest first."""
