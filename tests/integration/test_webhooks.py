@@ -151,7 +151,9 @@ async def test_a_wrong_token_a_wrong_instance_and_a_finished_one_look_alike(
     """Who tries addresses learns nothing but that they are not open."""
     handle = await test.start(approval, instance_id="mine")
     url = await address(test, "mine")
-    wrong = [url[:-1] + ("A" if url[-1] != "A" else "B"), url.replace("/mine/", "/yours/")]
+    first = url.partition("/mine/")[2][0]
+    other = url.replace(f"/mine/{first}", f"/mine/{'A' if first != 'A' else 'B'}")
+    wrong = [other, url.replace("/mine/", "/yours/")]
     errors = []
     for one in wrong:
         with pytest.raises(WebhookClosedError) as caught:
