@@ -267,6 +267,7 @@ def test_a_watch_goes_on_when_its_host_comes_back(
             first.send(signal.SIGTERM)
             first.end()
             watching.until("waiting for it to come back")
+            listing.until("has gone away; waiting for it to come back")
             with Command(folder, "start", "travel.py", "--port", url.rpartition(":")[2]) as second:
                 second.until("listening")
                 instances(capsys, "raise-event", "t-1", "Approved", "--data", '"yes"', *place)

@@ -37,6 +37,7 @@ _SILENCE_SECONDS: Final = 60.0
 """A host sends a sign of life far more often."""
 _RETRY_SECONDS: Final = 0.5
 _LONGEST_RETRY_SECONDS: Final = 10.0
+BREAK: Final = "break"
 _OK: Final = 200
 _NOTHING_MORE: Final = 204
 _LATER: Final = frozenset({502, 503, 504})
@@ -155,7 +156,9 @@ class EventStream:
         self._last_id: str | None = None
 
     async def __aiter__(self) -> AsyncIterator[ServerEvent]:
-        """Each event; ends when the host says that nothing more will come.
+        """Each event, and one of the kind ``break`` when the host has gone away.
+
+        Ends when the host says that nothing more will come.
 
         Raises:
             UnexpectedAnswerError: another program answers.
@@ -166,6 +169,7 @@ class EventStream:
 
         client = self._connection.http_client(reading=timedelta(seconds=_SILENCE_SECONDS))
         pause = _RETRY_SECONDS
+        was_open = True
         async with client:
             while True:
                 try:
@@ -174,12 +178,16 @@ class EventStream:
                             return
                         if self._is_stream(answer):
                             pause = _RETRY_SECONDS
+                            was_open = True
                             async for event in self._events(answer):
                                 yield event
                                 if self._instance_id is not None and _is_last(event):
                                     return
                 except httpx2.TransportError:
                     pass  # it is away; who asks for a stream has had an answer from it before
+                if was_open:
+                    was_open = False
+                    yield ServerEvent(BREAK, {})
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_RETRY_SECONDS)
 

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from tenuto.cli import terminal
-from tenuto.cli.changes import Changes, EventStream, StoreChanges, changes_of
+from tenuto.cli.changes import BREAK, Changes, EventStream, StoreChanges, changes_of
 from tenuto.cli.command import FAILED
 from tenuto.cli.connection import Connection, Place, place_options, within
 from tenuto.cli.documents import instance_document
@@ -190,7 +190,9 @@ async def _hear_all(connection: Connection, listing: "_Listing") -> None:
     """The list of a host, then what it tells; after a gap, the list again."""
     await _read_list(connection, listing)
     async for event in EventStream(connection):
-        if event.kind == "reset":
+        if event.kind == BREAK:
+            terminal.note(f"{connection.where} has gone away; waiting for it to come back")
+        elif event.kind == "reset":
             await _read_again(connection, listing)
         elif event.data.get("purged"):
             listing.purged(event.data["instanceId"])

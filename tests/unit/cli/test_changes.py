@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tenuto.cli import changes
-from tenuto.cli.changes import EventStream, HostChanges, ServerEvent
+from tenuto.cli.changes import BREAK, EventStream, HostChanges, ServerEvent
 from tenuto.cli.connection import Connection, Place, connected
 from tenuto.model.errors import (
     ForbiddenError,
@@ -61,6 +61,7 @@ async def test_events_are_read_across_a_break_from_where_it_broke() -> None:
         heard = [event async for event in EventStream(connection, "t-1")]
     assert heard == [
         ServerEvent("update", {"instanceId": "t-1", "ended": False}),
+        ServerEvent(BREAK, {}),
         ServerEvent("update", {"instanceId": "t-1", "ended": True}),
     ]
     first, second = requests
@@ -81,7 +82,8 @@ async def test_a_host_that_is_full_or_breaks_off_later_is_tried_again() -> None:
     answers = (full, full, STREAM, b"", away, STREAM + UPDATE, STREAM + LAST)
     async with serving(*answers) as (connection, requests):
         heard = [event async for event in EventStream(connection, "t-1")]
-    assert len(heard) == 2
+    kinds = [event.kind for event in heard]
+    assert kinds == [BREAK, BREAK, "update", BREAK, "update"], "each break is told once"
     assert len(requests) == len(answers)
 
 
