@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench import command_line, loads, raw_store, serving, sleepers
+from bench import command_line, loads, raw_store, sleepers
 from bench.app import app
 from bench.catalogue import Plan
 from bench.meter import CountingObserver, Meter
@@ -28,6 +28,8 @@ def main() -> None:
     if plan.load == "sleepers":
         values = run_on_fast_loop(sleepers.measure(plan, folder))
     elif plan.load == "serving":
+        from bench import serving  # noqa: PLC0415 - a web server's modules, in no other figure
+
         values = run_on_fast_loop(serving.measure(plan, folder))
     elif plan.load == "command_line":
         values = command_line.measure(plan, folder)
