@@ -440,7 +440,7 @@ class Client:
         return self._checked(_text(reason, "reason"), "the reason")
 
     def _checked(self, text: str | None, what: str) -> str | None:
-        check_payload(text, self._limits, what)
+        check_payload(text, self._limits.payload_bytes, what)
         return text
 
 

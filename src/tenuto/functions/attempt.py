@@ -21,7 +21,7 @@ from tenuto.functions.threads import Pace
 from tenuto.model.errors import PayloadError
 from tenuto.model.events import TaskCompleted, TaskFailed
 from tenuto.model.failure import FailureDetails, failure_of, type_name
-from tenuto.model.limits import limit_error
+from tenuto.model.limits import check_payload
 from tenuto.model.payload import encode
 from tenuto.orchestration.references import AnyActivity
 
@@ -183,19 +183,15 @@ class Attempt:
     def _complete(self, result: object) -> None:
         try:
             text = encode(result)
-            self._check_size(text)
+            limit = self.lane.payload_bytes
+            if len(text) * 4 > limit:  # else the words alone would cost something each time
+                check_payload(text, limit, f"the result of activity {self.work.name!r}")
         except Exception as error:  # noqa: BLE001 - objects of users may fail in any way
             if isinstance(error, PayloadError):
                 error = error.of(f"the result of activity {self.work.name!r}")
             self.fail(_about_coroutine(result, self.work.name) or error, is_final=True)
         else:
             self.event = TaskCompleted(self.work.task_id, text)
-
-    def _check_size(self, text: str) -> None:
-        limit = self.lane.payload_bytes
-        if len(text) * 4 > limit and (size := len(text.encode())) > limit:
-            what = f"the result of activity {self.work.name!r} takes {size:,} bytes"
-            raise limit_error("payload_bytes", limit, what)
 
     def fail(self, error: BaseException, *, is_final: bool = False) -> None:
         """End as failed; ``is_final`` when another attempt would fail in the same way."""

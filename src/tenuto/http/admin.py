@@ -28,7 +28,14 @@ from tenuto.engine.starts import StartRequest
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.errors import HttpError
-from tenuto.http.management_filters import BOOLEAN, INSTANCE_ID, MOMENT, moment
+from tenuto.http.management_filters import (
+    BOOLEAN,
+    INSTANCE_ID,
+    MOMENT,
+    STATUS_NAMES,
+    moment,
+    statuses,
+)
 from tenuto.http.options import Role
 from tenuto.http.routing import Call, Route, json_answer
 from tenuto.http.waiting import Waiting
@@ -43,8 +50,6 @@ B = TypeVar("B")
 
 _INSTANCES: Final = f"{ADMIN}/instances"
 _INSTANCE: Final = f"{_INSTANCES}/{{instanceId}}"
-_STATUSES: Final = {status.label.lower(): status for status in RuntimeStatus}
-_NAMES: Final = ", ".join(status.label for status in RuntimeStatus)
 _EXECUTION_ID_DIGITS: Final = 32
 
 _LIMIT: Final = Parameter(
@@ -53,7 +58,9 @@ _LIMIT: Final = Parameter(
     schema={"type": "integer", "minimum": 1, "maximum": MOST_ROWS},
 )
 _LISTING: Final = (
-    Parameter(name="status", text=f"Statuses with commas between them, or repeated: {_NAMES}."),
+    Parameter(
+        name="status", text=f"Statuses with commas between them, or repeated: {STATUS_NAMES}."
+    ),
     Parameter(name="name", text="This orchestrator."),
     Parameter(name="prefix", text="Ids that begin so."),
     Parameter(name="createdFrom", text="Created at this moment or later.", schema=MOMENT),
@@ -81,18 +88,17 @@ class AdminApi:
     Args:
         client: Where requests go.
         registry: The orchestrators that may be started.
+        waiting: For callers that wait for the end.
         history_bytes: Longest history that is shown.
     """
 
-    def __init__(self, client: Client, registry: FunctionRegistry, history_bytes: int) -> None:
+    def __init__(
+        self, client: Client, registry: FunctionRegistry, waiting: Waiting, history_bytes: int
+    ) -> None:
         self._client = client
         self._history_bytes = history_bytes
         self._registry = registry
-        self._waiting = Waiting(client)
-
-    def close(self) -> None:
-        """Answer those who wait: the server stops."""
-        self._waiting.close()
+        self._waiting = waiting
 
     def routes(self) -> Iterator[Route]:
         """All of them."""
@@ -193,7 +199,7 @@ class AdminApi:
         body = await _body(call, StartBody)
         orchestrator = self._registry.get_orchestrator(body.name)
         text = text_of(body.input)
-        check_payload(text, self._client.limits, f"the input of {body.name!r}")
+        check_payload(text, self._client.limits.payload_bytes, f"the input of {body.name!r}")
         orchestrator.signature.decode_arguments(text)
         own_id = body.instance_id
         tags = orchestrator.tags if body.tags is None else body.tags
@@ -256,7 +262,7 @@ class AdminApi:
         if not body.name:
             raise HttpError("an event needs a name, a non-empty string")
         text = text_of(body.input)
-        check_payload(text, self._client.limits, f"event {body.name!r}")
+        check_payload(text, self._client.limits.payload_bytes, f"event {body.name!r}")
         await self._client.gateway.raise_event(instance_id, body.name, text)
         return _done()
 
@@ -277,7 +283,7 @@ class AdminApi:
 
     async def _reason(self, call: Call) -> str | None:
         body = await _body(call, ReasonBody, otherwise=ReasonBody())
-        check_payload(body.reason, self._client.limits, "the reason")
+        check_payload(body.reason, self._client.limits.payload_bytes, "the reason")
         return body.reason
 
     async def _purge(self, call: Call) -> Response:
@@ -348,14 +354,8 @@ def _scheduled(microseconds: int | None) -> int | None:
 
 
 def _statuses(call: Call) -> tuple[RuntimeStatus, ...] | None:
-    """``status=Running,Pending``, or the parameter repeated, or both."""
-    if "status" not in call.query:
-        return None
-    names = call.many("status")
-    for name in names:
-        if name.lower() not in _STATUSES:
-            raise HttpError(f"query parameter status must be some of {_NAMES}, got {name!r}")
-    return tuple(_STATUSES[name.lower()] for name in names)
+    """Those asked for; an empty list, which a program may have made, asks for nothing."""
+    return (statuses(call, "status", strict=True) or ()) if "status" in call.query else None
 
 
 def _rows(call: Call) -> int:

@@ -29,6 +29,7 @@ from tenuto.http.responses import CLIENT_STATE, LINKS_STATE
 from tenuto.http.routing import Call, Routes
 from tenuto.http.trigger_description import described
 from tenuto.http.triggers import HttpTriggers, TriggerApi, is_trigger
+from tenuto.http.waiting import Waiting
 from tenuto.model.errors import TenutoError
 
 _LOGGER: Final = logging.getLogger("tenuto.http")
@@ -82,14 +83,17 @@ class Application:
         self.state = {CLIENT_STATE: served.client, LINKS_STATE: links}
         self._triggers = TriggerApi(served.triggers, served.client, self._access, served.settings)
         self._mounted = MountedApps(served.mounts, self.state)
-        self._management = ManagementApi(
+        self._waiting = Waiting(served.client)
+        longest = served.settings.history_bytes
+        management = ManagementApi(
             served.client,
             served.registry,
             links,
+            self._waiting,
             served.engine.clock.now,
-            served.settings.history_bytes,
+            longest,
         )
-        self._admin = AdminApi(served.client, served.registry, served.settings.history_bytes)
+        admin = AdminApi(served.client, served.registry, self._waiting, longest)
         facts = HostFacts(
             version=served.version,
             storage=served.storage,
@@ -101,8 +105,8 @@ class Application:
         open_api = OpenApi(links, served.version, has_keys=bool(served.settings.keys))
         self.routes: Routes = Routes(
             [
-                *self._management.routes(),
-                *self._admin.routes(),
+                *management.routes(),
+                *admin.routes(),
                 *FactsApi(facts, served.registry, served.triggers, served.engine.clock).routes(),
                 *self._live.routes(),
                 *ObservationApi(served.engine, self._access, served.metrics).routes(),
@@ -132,8 +136,7 @@ class Application:
 
     def close(self) -> None:
         """End what does not end by itself: live streams, and those who wait for an end."""
-        self._management.close()
-        self._admin.close()
+        self._waiting.close()
         self._live.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

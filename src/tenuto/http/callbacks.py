@@ -141,7 +141,9 @@ class Callbacks:
         text = await _data(call)
         try:
             instance_id, digest = _address(call)
-            check_payload(text, self._engine.options.limits, "the data of this webhook")
+            check_payload(
+                text, self._engine.options.limits.payload_bytes, "the data of this webhook"
+            )
             await self._commands.raise_webhook(instance_id, digest, text)
         except WebhookClosedError as error:
             return _closed(call, error)

@@ -40,6 +40,7 @@ class ManagementApi:
         client: Where requests go.
         registry: The orchestrators that may be started.
         links: Makes the links in answers.
+        waiting: For callers that wait for the end.
         now: The time, in microseconds since 1970 UTC.
         history_bytes: Longest history that is shown.
     """
@@ -49,19 +50,15 @@ class ManagementApi:
         client: Client,
         registry: FunctionRegistry,
         links: Links,
+        waiting: Waiting,
         now: Callable[[], int],
         history_bytes: int,
     ) -> None:
-        self._waiting = Waiting(client)
         self._parts = (
-            Starting(client, registry, links, self._waiting),
+            Starting(client, registry, links, waiting),
             Asking(client, links, history_bytes),
             Steering(client, now),
         )
-
-    def close(self) -> None:
-        """Answer those who wait: the server stops."""
-        self._waiting.close()
 
     def routes(self) -> Iterator[Route]:
         """All of them."""

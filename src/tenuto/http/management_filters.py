@@ -16,7 +16,7 @@ MOST_ROWS: Final = 1_000
 """The longest page; a larger ``top`` gets pages of this length."""
 
 _STATUSES: Final = {status.label.lower(): status for status in RuntimeStatus}
-_NAMES: Final = ", ".join(status.label for status in RuntimeStatus)
+STATUS_NAMES: Final = ", ".join(status.label for status in RuntimeStatus)
 _ANY: Final = "|".join(status.label for status in RuntimeStatus)
 _PAGE: Final = 100
 
@@ -71,19 +71,22 @@ def moment(call: Call, name: str) -> int | None:
         ) from None
 
 
-def statuses(call: Call, *, strict: bool) -> tuple[RuntimeStatus, ...] | None:
+def statuses(
+    call: Call, parameter: str = "runtimeStatus", *, strict: bool
+) -> tuple[RuntimeStatus, ...] | None:
     """The statuses asked for, None for any.
 
     Args:
         call: The request.
+        parameter: The one that holds them.
         strict: Refuse what is no status, rather than pass over it as Durable Functions does; a
             list of nothing else is refused always, as it would stand for all.
     """
-    names = call.many("runtimeStatus")
+    names = call.many(parameter)
     unknown = [name for name in names if name.lower() not in _STATUSES]
     if unknown and (strict or len(unknown) == len(names)):
         raise HttpError(
-            f"query parameter runtimeStatus must be some of {_NAMES}, got {unknown[0]!r}"
+            f"query parameter {parameter} must be some of {STATUS_NAMES}, got {unknown[0]!r}"
         )
     return tuple(_STATUSES[name.lower()] for name in names if name.lower() in _STATUSES) or None
 

@@ -105,7 +105,9 @@ class Starting:
         text = await call.json_text()
         if text == _NO_INPUT and not orchestrator.signature.parameters:
             text = None
-        check_payload(text, self._client.limits, f"the input of {orchestrator.name!r}")
+        check_payload(
+            text, self._client.limits.payload_bytes, f"the input of {orchestrator.name!r}"
+        )
         orchestrator.signature.decode_arguments(text)
         request = StartRequest(
             instance_id=instance_id,

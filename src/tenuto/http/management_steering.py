@@ -139,7 +139,7 @@ class Steering:
         text = await call.json_text()
         if text is not None:
             _check_content_type(call)
-        check_payload(text, self._client.limits, f"event {name!r}")
+        check_payload(text, self._client.limits.payload_bytes, f"event {name!r}")
         await self._client.gateway.raise_event(instance_id, name, text)
         return accepted()
 

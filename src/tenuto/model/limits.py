@@ -34,12 +34,16 @@ def limit_error(setting: str, limit: int, what: str) -> LimitError:
     )
 
 
-def check_payload(text: str | None, limits: Limits, what: str) -> None:
+def check_payload(text: str | None, limit: int, what: str) -> None:
     """Refuse JSON text that is longer than allowed.
 
+    Args:
+        text: A payload; None for none.
+        limit: ``Limits.payload_bytes``.
+        what: What it is, such as ``the input of 'book_trip'``.
+
     Raises:
-        LimitError: saying ``what`` it is, such as ``the input of 'book_trip'``.
+        LimitError: naming it, its length and the setting.
     """
-    limit = limits.payload_bytes
     if text is not None and len(text) * 4 > limit and (size := len(text.encode())) > limit:
         raise limit_error("payload_bytes", limit, f"{what} takes {size:,} bytes")

@@ -37,7 +37,7 @@ from tenuto.model.events import (
 )
 from tenuto.model.execution import ExecutionInfo
 from tenuto.model.failure import FailureDetails, failure_of
-from tenuto.model.limits import limit_error
+from tenuto.model.limits import check_payload, limit_error
 from tenuto.model.payload import encode
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import LATEST, to_datetime
@@ -302,13 +302,9 @@ class Session:
     def check_size(self, text: str, what: str) -> str:
         """Refuse a payload that is over the limit."""
         limit = self.info.limits.payload_bytes
-        if len(text) * 4 > limit and (size := len(text.encode())) > limit:
-            raise limit_error(
-                "payload_bytes",
-                limit,
-                f"orchestrator {self.info.name!r} (instance {self.info.instance_id!r}): "
-                f"{what} takes {size:,} bytes",
-            )
+        if len(text) * 4 > limit:  # else the words alone would cost something for each payload
+            whose = f"orchestrator {self.info.name!r} (instance {self.info.instance_id!r})"
+            check_payload(text, limit, f"{whose}: {what}")
         return text
 
     # --- for those who watch --------------------------------------------------------------------
