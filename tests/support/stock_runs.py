@@ -40,7 +40,8 @@ from tenuto.model.events import (
 )
 from tenuto.model.failure import FailureDetails
 from tenuto.model.timing import to_datetime
-from tenuto.orchestration.names import child_instance_id, random_uuid
+from tenuto.model.ids import child_instance_id
+from tenuto.orchestration.names import random_uuid
 from tests.support.program_interpreter import Notes, orchestrator_of
 from tests.support.program_runs import EXECUTION, SECOND, Record, incoming_of
 

@@ -61,11 +61,19 @@ class Arrivals:
             self._pass_on(instance_id, message)
 
     def _pass_on(self, instance_id: str, message: Message) -> None:
+        """Nobody of this id is in memory: it is being started, or may be in the store."""
         engine = self._engine
         if engine.starts.is_deciding(instance_id):
             engine.starts.when_decided(instance_id, lambda: self._go_on(instance_id, message))
         else:
             engine.loader.want_named(instance_id, message)
+
+    def _meet(self, instance_id: str, message: Message) -> None:
+        resident = self._engine.residents.named(instance_id)
+        if resident is not None:
+            self._arrive(resident, [message])
+        else:
+            self._pass_on(instance_id, message)
 
     def _go_on(self, instance_id: str, message: Message) -> None:
         """A message that had to wait for a decision or a read finds its instance now."""
@@ -73,7 +81,7 @@ class Arrivals:
         if resident is not None:
             self._arrive(resident, [message])
         else:
-            self._pass_on(instance_id, message)
+            self._engine.loader.want_named(instance_id, message)
 
     def _arrive(self, resident: "Resident", messages: Sequence[Message]) -> None:
         """The end of the way, unless the instance has found its copy in the store meanwhile."""
@@ -97,8 +105,8 @@ class Arrivals:
         if isinstance(key, str) and (
             engine.residents.named(key) is not None or engine.starts.is_deciding(key)
         ):
-            for message in messages:  # it was started while the store was read
-                self._go_on(key, message)
+            for message in messages:  # it was, or is being, started while the store was read
+                self._meet(key, message)
             return
         batch = engine.pipeline.batch
         for message in messages:

@@ -98,6 +98,18 @@ class Batch(Struct):
             )
         resident.row = None
 
+    def take_out(self, resident: Resident) -> list[Message]:
+        """Unwrite the turns of an instance that turned out not to be ours; what they took in."""
+        iid = resident.state.iid
+        messages = [m for one, turn in self.turns if one is resident for m in turn.inbox.taken]
+        resident.in_flight -= sum(one is resident for one, _ in self.turns)
+        self.turns = [(one, turn) for one, turn in self.turns if one is not resident]
+        self.history = [row for row in self.history if row.iid != iid]
+        for rows in (self.instances, self.replaced, self.updates, self.forget):
+            rows.pop(iid, None)
+        self.purged = [one for one in self.purged if one != iid]
+        return messages
+
     def consume(self, message_id: str) -> None:
         """A message with a row was used up; one made in this batch never gets a row."""
         if not message_id or message_id.startswith(VOLATILE):

@@ -27,6 +27,7 @@ from tenuto.model.events import (
     SubOrchestrationInstanceFailed,
 )
 from tenuto.model.failure import failure_of
+from tenuto.model.ids import child_instance_id
 from tenuto.model.messages import (
     ChildResult,
     Message,
@@ -61,14 +62,14 @@ class Booking:
             self._refuse(resident, turn, batch)
         if inbox.purge:
             batch.purged.append(resident.state.iid)
+        if turn.row_changed or resident.row is not None:
+            self._write_row(resident, turn, batch)
         if not turn.events:
             engine.settle_batch(batch)
             return
         engine.residents.used(resident)
         row_bytes = batch.add_turn(resident, turn)
         engine.retention.grow(resident, row_bytes)
-        if turn.row_changed or resident.row is not None:
-            batch.write_row(resident, whole=bool(turn.seed))
         if turn.actions:
             self._book_actions(resident, turn, batch)
         if turn.number == 0 and turn.generation:
@@ -76,6 +77,11 @@ class Booking:
         if turn.ending is not None:
             self._book_ending(resident, turn, batch)
         engine.halfway.look_at(resident.state, turn, row_bytes)
+
+    def _write_row(self, resident: Resident, turn: Turn, batch: Batch) -> None:
+        batch.write_row(resident, whole=bool(turn.seed))
+        # The store may refuse a new row, with this turn; then there must be no other one.
+        resident.is_undecided = resident.state.iid in batch.instances
 
     def _book_actions(self, resident: Resident, turn: Turn, batch: Batch) -> None:
         engine = self._engine
@@ -93,7 +99,8 @@ class Booking:
     ) -> None:
         engine = self._engine
         record = child_record(resident.state, event, engine.clock.now())
-        if not event.instance_id.startswith(resident.state.execution_id):
+        derived = child_instance_id(resident.state.execution_id, event.event_id)
+        if event.instance_id != derived:
             # An id that somebody chose may be taken: decided after the commit, as a start request.
             message = Start(
                 message_id=engine.next_message_id(),

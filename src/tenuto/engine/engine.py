@@ -208,8 +208,8 @@ class Engine:
                 self.late.add(key)
 
     def make_ready(self, resident: Resident) -> None:
-        """Let an instance take a turn soon."""
-        if resident.is_queued:
+        """Let an instance take a turn soon; an undecided one comes back here once it is ours."""
+        if resident.is_queued or resident.is_undecided:
             return
         state = resident.state
         is_cold = resident.session is None and resident.recorded is None and state.next_turn

@@ -51,6 +51,7 @@ class Release:
             if refused and resident.state.iid in refused:
                 self._drop_refused(resident, taken)
                 continue
+            resident.is_undecided = False
             if turn.logs:
                 _show(turn.logs)
             if turn.actions and not engine.is_draining:
@@ -76,10 +77,7 @@ class Release:
         engine = self._engine
         for resident, decide in batch.starts:
             resident.in_flight -= 1
-            is_free = resident.state.iid not in result.refused
-            if not is_free:
-                self._drop_refused(resident, ())
-            decide(is_free)
+            decide(resident.state.iid not in result.refused)
         for acknowledge in batch.acknowledge:
             acknowledge()
         for row in batch.to_route:
@@ -150,25 +148,26 @@ class Release:
             engine.arm(state, fire_at)
 
     def _drop_refused(self, resident: Resident, taken: Sequence[Message]) -> None:
-        """The id was taken by another process between our look and our commit.
+        """The fresh id of a child was taken before us: its first turn has not happened.
 
         What was sent to the id is for whoever stands under it; its rows are still in the store.
         """
         engine = self._engine
         state = resident.state
+        messages = [*taken, *engine.pipeline.batch.take_out(resident)]
+        messages += [*resident.held, *resident.inbox]
+        resident.held = []
+        resident.inbox = []
         if engine.residents.get(state.iid) is resident:
             engine.retention.close(resident)
             engine.residents.remove(resident)
             if state.depth:
                 engine.partition_for(state.instance_id).count_child(state.root_id, -1)
             engine.booking.fail_child(state, f"instance id {state.instance_id!r} is taken")
-        engine.forget(resident.held)
-        engine.forget(resident.inbox)
-        for message in (*taken, *resident.held, *resident.inbox):
+        engine.forget(messages)
+        for message in messages:
             if message.message_id and not isinstance(message, Start):
                 engine.arrivals.dispatch(state.instance_id, message)
-        resident.held = []
-        resident.inbox = []
 
 
 def _resumes(resident: Resident, turn: Turn) -> bool:

@@ -25,11 +25,13 @@ class Resident:
         in_flight: Turns that are not committed yet.
         size: Roughly the bytes that its live session takes: a fixed part and its history.
         row: ``new`` or ``replaced`` until the instance's row is in a batch.
+        is_undecided: Its new row is on its way to the store, which may refuse it: no turn before
+            the answer (ENGINE rule 14).
     """
 
     __slots__ = (
-        "failures", "held", "in_flight", "inbox", "is_queued", "recorded", "row", "session",
-        "size", "state", "works",
+        "failures", "held", "in_flight", "inbox", "is_queued", "is_undecided", "recorded", "row",
+        "session", "size", "state", "works",
     )  # fmt: skip
 
     def __init__(self, state: InstanceState) -> None:
@@ -41,6 +43,7 @@ class Resident:
         self.works: dict[int, ActivityWork] = {}
         self.in_flight: int = 0
         self.is_queued: bool = False
+        self.is_undecided: bool = False
         self.row: str | None = None
         self.size: int = SESSION_BYTES
         self.failures: int = 0

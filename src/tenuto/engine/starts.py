@@ -6,22 +6,27 @@ index decides row by row (ENGINE rule 14).
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from tenuto.engine.resident import Resident
 from tenuto.engine.state import InstanceState, start_event
-from tenuto.model.errors import InstanceExistsError, StorageError, TenutoError
+from tenuto.model.errors import (
+    InstanceExistsError,
+    InvalidInstanceIdError,
+    StorageError,
+    TenutoError,
+)
+from tenuto.model.ids import derived_from, new_execution_id
 from tenuto.model.messages import Start, Terminate
 from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
 from tenuto.orchestration.replay import PYTHON
 
 if TYPE_CHECKING:
     from tenuto.engine.engine import Engine
-    from tenuto.engine.resident import Resident
 
 Answer = Callable[[TenutoError | None], None]
 
@@ -56,14 +61,35 @@ class StartRequest(Struct, kw_only=True):
     message_id: str = ""
 
 
+class _Decision:
+    """A start with an id that somebody chose, until it is known who gets the id.
+
+    ``followers`` came for the id afterwards: they go on when this one is decided.
+    """
+
+    __slots__ = ("answer", "followers", "request")
+
+    def __init__(self, request: StartRequest, answer: Answer) -> None:
+        self.request = request
+        self.answer = answer
+        self.followers: list[Callable[[], None]] = []
+
+
 class Starts:
-    """Decides starts for an engine."""
+    """Decides starts for an engine.
+
+    A chosen id goes through three places: *looked up* (``_waiting``), then perhaps *claimed* (its
+    row is on its way to the store, whose unique index has the last word), then *decided*. While it
+    is claimed its instance is not among the residents: nothing is delivered to it, no turn runs,
+    and other starts of that id wait for the claim. A decision waits for a read, for a commit, for
+    the end of the instance that it replaces, or for an older claim; never for itself.
+    """
 
     def __init__(self, engine: "Engine") -> None:
         self._engine = engine
-        self._waiting: list[tuple[StartRequest, Answer]] = []
-        self._undecided: Counter[str] = Counter()
-        self._afterwards: dict[str, list[Callable[[], None]]] = {}
+        self._waiting: list[_Decision] = []
+        self._undecided: dict[str, list[_Decision]] = {}
+        self._claims: dict[str, list[_Decision]] = {}
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -76,19 +102,30 @@ class Starts:
         return instance_id in self._undecided
 
     def when_decided(self, instance_id: str, then: Callable[[], None]) -> None:
-        """Go on when it is decided: whoever stands under the id then is in memory or stored."""
-        self._afterwards.setdefault(instance_id, []).append(then)
+        """Go on when the newest of the open decisions about this id is made.
+
+        Not when the last one is: an id that is started again and again would never get anything.
+        """
+        self._undecided[instance_id][-1].followers.append(then)
 
     def request(self, request: StartRequest, answer: Answer) -> None:
         """Start an instance; ``answer`` gets None once it is durable, or the error."""
-        if request.is_fresh:
-            self._create(request, answer, None)
+        if not request.is_fresh:
+            self._look_up(self._opened(request, answer))
+            return
+        resident = self._new(request, None)
+        if _is_scheduled(resident.state, self._engine):
+            self._write_ahead(self._opened(request, answer), resident)
         else:
-            self._undecided[request.instance_id] += 1
-            self._look_up(request, answer)
+            self._admit(request, resident, answer)
 
-    def _look_up(self, request: StartRequest, answer: Answer) -> None:
-        self._waiting.append((request, answer))
+    def _opened(self, request: StartRequest, answer: Answer) -> _Decision:
+        decision = _Decision(request, answer)
+        self._undecided.setdefault(request.instance_id, []).append(decision)
+        return decision
+
+    def _look_up(self, decision: _Decision) -> None:
+        self._waiting.append(decision)
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._decide_all())
 
@@ -112,157 +149,210 @@ class Starts:
 
         def answer(error: TenutoError | None) -> None:
             if error is not None:
-                self._consume(message.message_id)
-                self._engine.booking.fail_child(_fresh_state(request, self._engine), str(error))
+                self._refuse_message(request, message, error)
 
         self.request(request, answer)
 
-    def _consume(self, message_id: str) -> None:
-        self._engine.pipeline.batch.consume(message_id)
-        self._engine.schedule_pump()
+    def _refuse_message(self, request: StartRequest, message: Start, error: TenutoError) -> None:
+        """Nobody gets lost: a parent is told; for what reports to nobody there is a dead letter."""
+        engine = self._engine
+        batch = engine.pipeline.batch
+        batch.consume(message.message_id)
+        if request.parent is not None:
+            engine.booking.fail_child(_fresh_state(request, engine), str(error))
+        elif message.root_id is not None:
+            engine.booking.bury(message, request.instance_id, str(error), batch)
+        engine.schedule_pump()
 
     async def _decide_all(self) -> None:
         engine = self._engine
         try:
             while self._waiting:
-                requests, self._waiting = self._waiting, []
-                names = {request.instance_id for request, _ in requests}
+                decisions, self._waiting = self._waiting, []
+                names = {decision.request.instance_id for decision in decisions}
                 try:
                     with engine.residents.departures() as departed:
                         records = await engine.storage.find(list(names))
                 except StorageError as error:
-                    for request, answer in requests:
-                        self._refuse(request, answer, error)
+                    for decision in decisions:
+                        self._answer(decision, error)
                     continue
                 if engine.gone is not None:  # meanwhile; what is made now would never be written
-                    for request, answer in requests:
-                        self._refuse(request, answer, engine.gone)
+                    for decision in decisions:
+                        self._answer(decision, engine.gone)
                     continue
                 found = {record.instance_id: record for record in records}
                 # Turns run outside tasks (ENGINE rule 3); creating only queues them.
-                for request, answer in requests:
-                    name = request.instance_id
+                for decision in decisions:
+                    name = decision.request.instance_id
                     if name in departed and engine.residents.named(name) is None:
-                        self._waiting.append((request, answer))
+                        self._waiting.append(decision)
                     else:
-                        self._decide(request, answer, found.get(name))
+                        self._decide(decision, found.get(name))
         finally:
             self._task = None
 
-    def _decide(self, request: StartRequest, answer: Answer, record: InstanceRecord | None) -> None:
-        resident = self._engine.residents.named(request.instance_id)
-        stored = record
-        if resident is not None:
-            record = resident.state.record()
+    def _decide(self, decision: _Decision, stored: InstanceRecord | None) -> None:
+        request = decision.request
+        name = request.instance_id
+        if name in self._claims:  # another's row is on its way: it is seen when that is decided
+            self._claims[name].append(decision)
+            return
+        resident = self._engine.residents.named(name)
+        record = stored if resident is None else resident.state.record()
         if record is None:
-            self._create(request, answer, None)
-            self._decided(request)
-        elif stored is not None and stored.execution_id == request.execution_id:
+            self._take_free_id(decision)
+        elif self._is_repeated(request, stored):
             self._consume(request.message_id)
-            self._refuse(request, answer, None)  # the same request again: a safe retry
-        elif record.execution_id == request.execution_id:
-            # The same request again while the first is not durable yet: look until it is.
-            asyncio.get_running_loop().call_soon(self._look_up, request, answer)
+            self._answer(decision, None)
+        elif self._is_repeated(request, record):  # and the first is not durable yet
+            asyncio.get_running_loop().call_soon(self._look_up, decision)
         elif request.reuse is IdReuse.NEVER or (
             not record.status.is_finished and request.reuse is not IdReuse.ALWAYS
         ):
-            self._refuse(request, answer, _taken(record))
+            self._answer(decision, _taken(record))
         elif not record.status.is_finished:
-            self._end_first(request, answer, resident)
+            self._end_first(decision, resident, record.iid)
         elif resident is not None and not resident.is_idle:
             # It is about to leave: its last messages must be answered by it, not by its successor.
-            asyncio.get_running_loop().call_soon(self._look_up, request, answer)
+            asyncio.get_running_loop().call_soon(self._look_up, decision)
         else:
             if resident is not None:
                 self._engine.residents.remove(resident)
-            self._create(request, answer, record)
-            self._decided(request)
+            self._replace(decision, record)
 
-    def _refuse(self, request: StartRequest, answer: Answer, error: TenutoError | None) -> None:
-        answer(error)
-        self._decided(request)
+    @staticmethod
+    def _is_repeated(request: StartRequest, record: InstanceRecord | None) -> bool:
+        """The same request once more: a safe retry.
 
-    def _decided(self, request: StartRequest) -> None:
-        name = request.instance_id
-        self._undecided[name] -= 1
-        if not self._undecided[name]:
+        Only of clients: the message of an orchestrator is used up in the commit that starts its
+        child, and some SDKs give the children of several attempts the same execution id.
+        """
+        is_same = record is not None and record.execution_id == request.execution_id
+        return is_same and request.parent is None
+
+    def _consume(self, message_id: str) -> None:
+        self._engine.pipeline.batch.consume(message_id)
+        self._engine.schedule_pump()
+
+    def _answer(self, decision: _Decision, error: TenutoError | None) -> None:
+        decision.answer(error)
+        self._decided(decision)
+
+    def _decided(self, decision: _Decision) -> None:
+        name = decision.request.instance_id
+        # By identity: it may be one of many for this id.
+        left = [one for one in self._undecided[name] if one is not decision]
+        if left:
+            self._undecided[name] = left
+        else:
             del self._undecided[name]
-            for then in self._afterwards.pop(name, ()):
-                then()
+        followers, decision.followers = decision.followers, []
+        for then in followers:
+            then()
 
-    def _end_first(
-        self, request: StartRequest, answer: Answer, resident: "Resident | None"
-    ) -> None:
-        """End the instance that stands under the id, and look again when that is durable."""
+    def _end_first(self, decision: _Decision, resident: Resident | None, iid: int) -> None:
+        """End the instance that stands under the id, and look again when that is durable.
+
+        Its request goes to that instance by number. By id it would have to wait for the decisions
+        about the id, this one among them.
+        """
         engine = self._engine
         loop = asyncio.get_running_loop()
 
         def ended(error: TenutoError | None) -> None:
             if isinstance(error, StorageError):
-                self._refuse(request, answer, error)
+                self._answer(decision, error)
             else:  # perhaps it has ended by itself: whatever it was, look again
-                loop.call_soon(self._look_up, request, answer)
+                loop.call_soon(self._look_up, decision)
 
         message = Terminate(message_id=engine.volatile_id(), reason='"replaced"')
         engine.answers[message.message_id] = ended
         if resident is not None:
             engine.deliver(resident, message)
         else:
-            engine.loader.want_named(request.instance_id, message)
+            engine.loader.want(iid, message)
 
-    def _create(
-        self, request: StartRequest, answer: Answer, replaces: InstanceRecord | None
-    ) -> None:
+    # --- making -----------------------------------------------------------------------------------
+
+    def _take_free_id(self, decision: _Decision) -> None:
+        request = decision.request
+        if _is_reserved(request):
+            reason = "ids of this form are those of sub-orchestrations, given out by Tenuto"
+            self._answer(decision, InvalidInstanceIdError(request.instance_id, reason))
+            return
+        resident = self._new(request, None)
+        self._write_ahead(decision, resident)
+
+    def _replace(self, decision: _Decision, replaced: InstanceRecord) -> None:
+        request = decision.request
+        if replaced.execution_id == request.execution_id:
+            # Answers to the old execution must not count for the new one (ENGINE rule 17).
+            request = structs.replace(request, execution_id=new_execution_id())
+        resident = self._new(request, replaced)
+        if _is_scheduled(resident.state, self._engine):
+            self._write_ahead(decision, resident)
+        else:
+            self._admit(request, resident, decision.answer)
+            self._decided(decision)
+
+    def _new(self, request: StartRequest, replaces: InstanceRecord | None) -> Resident:
+        """An instance that is not among the residents yet, with a row to be written."""
         engine = self._engine
         state = _fresh_state(request, engine)
+        resident = Resident(state)
         if replaces is None:
             state.iid = engine.take_iid()
-            row = "new"
+            resident.row = "new"
         else:
             state.iid = replaces.iid
             state.generation = replaces.generation + 1
-            row = "replaced"
+            resident.row = "replaced"
+        if _is_scheduled(state, engine):
+            state.wake_at = state.scheduled_at
+        return resident
+
+    def _count(self, state: InstanceState) -> None:
         if state.depth:
+            engine = self._engine
             partition = engine.partition_for(state.instance_id)
             partition.count_child(state.root_id, 1)
             engine.halfway.look_at_child(state, partition.open_by_root[state.root_id])
-        resident = engine.admit(state, row)
-        engine.arrivals.gather(resident)
-        if state.scheduled_at is not None and state.scheduled_at > engine.clock.now():
-            state.wake_at = state.scheduled_at
-            self._write_ahead(request, resident, answer)
-        elif request.is_fresh or replaces is not None:
-            # A message is used up in the commit of the turn that it leads to.
-            message_id = request.message_id or engine.volatile_id()
-            engine.answers[message_id] = answer
-            engine.deliver(resident, Start(message_id=message_id, event=start_event(state, PYTHON)))
-        else:
-            self._write_ahead(request, resident, answer)
 
-    def _write_ahead(self, request: StartRequest, resident: "Resident", answer: Answer) -> None:
+    def _admit(self, request: StartRequest, resident: Resident, answer: Answer) -> None:
+        """Into memory: row and first turn go in one commit, which uses up the message."""
+        engine = self._engine
+        self._count(resident.state)
+        engine.residents.add(resident)
+        engine.arrivals.gather(resident)
+        message_id = request.message_id or engine.volatile_id()
+        engine.answers[message_id] = answer
+        event = start_event(resident.state, PYTHON)
+        engine.deliver(resident, Start(message_id=message_id, event=event))
+
+    def _write_ahead(self, decision: _Decision, resident: Resident) -> None:
         """Write the row alone: another process may have taken the id since we looked.
 
         The unique index decides, and no turn runs before it has (ENGINE rule 14).
         """
         engine = self._engine
-        state = resident.state
-
+        request = decision.request
+        name = request.instance_id
+        self._claims[name] = []
         # Where ``Engine.abandon`` finds it, should this batch never be written.
         key = engine.volatile_id()
-        engine.answers[key] = answer
+        engine.answers[key] = decision.answer
 
         def decided(is_free: bool) -> None:  # noqa: FBT001 - the form of ``Batch.starts``
             engine.answers.pop(key, None)
-            if not is_free:
-                answer(_taken(state.record()))
-                return
-            answer(None)
-            if state.scheduled_at is not None and state.scheduled_at > engine.clock.now():
-                engine.arm(state, state.scheduled_at)
-                if resident.is_idle:
-                    engine.retention.settle(resident)
-            elif state.next_turn == 0:
-                engine.deliver(resident, Start(event=start_event(state, PYTHON)))
+            waiting = self._claims.pop(name)
+            if is_free:
+                self._begin(resident)
+                self._answer(decision, None)
+            else:  # whoever has it now: the rules of reuse say what becomes of this start
+                self._look_up(decision)
+            for one in waiting:
+                self._look_up(one)
 
         resident.in_flight += 1
         batch = engine.pipeline.batch
@@ -270,6 +360,40 @@ class Starts:
         batch.write_row(resident, whole=True)
         batch.starts.append((resident, decided))
         engine.schedule_pump()
+
+    def _begin(self, resident: Resident) -> None:
+        """The row is stored and ours: the instance comes into memory, and runs when it is time."""
+        engine = self._engine
+        state = resident.state
+        self._count(state)
+        engine.residents.add(resident)
+        engine.arrivals.gather(resident)
+        if _is_scheduled(state, engine):
+            assert state.scheduled_at is not None
+            engine.arm(state, state.scheduled_at)
+            if resident.is_idle:
+                engine.retention.settle(resident)
+        else:
+            event = start_event(state, PYTHON)
+            engine.deliver(resident, Start(event=event))
+
+
+def _is_scheduled(state: InstanceState, engine: "Engine") -> bool:
+    return state.scheduled_at is not None and state.scheduled_at > engine.clock.now()
+
+
+def _is_reserved(request: StartRequest) -> bool:
+    """Whether a free id is one that a sub-orchestration may yet get.
+
+    Those of its own execution up to its own number are used up; some SDKs choose them once more.
+    """
+    derived = derived_from(request.instance_id)
+    if derived is None:
+        return False
+    parent = request.parent
+    execution_id, event_id = derived
+    is_past = parent is not None and event_id <= parent.task_scheduled_id
+    return not (parent is not None and parent.execution_id == execution_id and is_past)
 
 
 def _taken(record: InstanceRecord) -> InstanceExistsError:

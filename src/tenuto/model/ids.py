@@ -5,8 +5,9 @@ ids are made by Tenuto. Keeps the promise ``bad_input_is_refused_whole``.
 """
 
 import os
+import re
 from collections.abc import Callable
-from typing import NewType
+from typing import Final, NewType
 
 from tenuto.model.errors import InvalidInstanceIdError
 
@@ -15,6 +16,7 @@ ExecutionId = NewType("ExecutionId", str)
 MessageId = NewType("MessageId", str)
 
 MAX_INSTANCE_ID_LENGTH = 256
+_CHILD_ID: Final = re.compile("([0-9a-f]{32}):([0-9a-f]{4,8})")
 _FORBIDDEN = frozenset("/\\#?") | {chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))}
 
 
@@ -78,6 +80,17 @@ def new_instance_id() -> InstanceId:
 def new_execution_id() -> ExecutionId:
     """A fresh execution id: 32 random hexadecimal digits."""
     return ExecutionId(_FRESH.take())
+
+
+def child_instance_id(execution_id: str, event_id: int) -> str:
+    """The id of a sub-orchestration that was given none: Durable Functions' form."""
+    return f"{execution_id}:{event_id:04x}"
+
+
+def derived_from(instance_id: str) -> tuple[str, int] | None:
+    """The execution and the event whose ``child_instance_id`` this is; None for any other id."""
+    match = _CHILD_ID.fullmatch(instance_id)
+    return None if match is None else (match[1], int(match[2], 16))
 
 
 def partition_of(instance_id: str, partitions: int) -> int:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, overload
 from tenuto.model.errors import InputError, PayloadError
 from tenuto.model.events import EventSent, SubOrchestrationInstanceCreated
 from tenuto.model.http_call import HttpCallOptions, HttpResponse, http_request
-from tenuto.model.ids import check_instance_id
+from tenuto.model.ids import check_instance_id, child_instance_id
 from tenuto.model.limits import limit_error
 from tenuto.model.payload import decoder, encode
 from tenuto.model.retry import RetryPolicy
@@ -22,7 +22,7 @@ from tenuto.model.timing import span, to_microseconds
 from tenuto.orchestration.asyncio_functions import gather_in_session
 from tenuto.orchestration.http_call import HttpCallTask, request_text
 from tenuto.orchestration.logger import SessionLogger
-from tenuto.orchestration.names import child_execution_id, child_instance_id, random_uuid
+from tenuto.orchestration.names import child_execution_id, random_uuid
 from tenuto.orchestration.references import (
     ActivityFunction,
     AnyOrchestrator,

@@ -11,11 +11,6 @@ def child_execution_id(execution_id: str, task_id: int) -> str:
     return uuid.uuid5(_NAMESPACE, f"{execution_id}/{task_id}").hex
 
 
-def child_instance_id(execution_id: str, task_id: int) -> str:
-    """The instance id of a child that was given none: Durable Functions' form."""
-    return f"{execution_id}:{task_id:04x}"
-
-
 def random_uuid(execution_id: str, counter: int) -> uuid.UUID:
     """The n-th UUID of an execution (version 5)."""
     return uuid.uuid5(_NAMESPACE, f"{execution_id}#{counter}")
