@@ -39,8 +39,8 @@ from tenuto.model.events import (
     TimerFired,
 )
 from tenuto.model.failure import FailureDetails
-from tenuto.model.timing import to_datetime
 from tenuto.model.ids import child_instance_id
+from tenuto.model.timing import to_datetime
 from tenuto.orchestration.names import random_uuid
 from tests.support.program_interpreter import Notes, orchestrator_of
 from tests.support.program_runs import EXECUTION, SECOND, Record, incoming_of
