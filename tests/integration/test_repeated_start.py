@@ -21,7 +21,7 @@ async def waits(ctx: Context) -> None:
 
 async def test_durable_before_visible_the_same_start_again_waits_for_the_first() -> None:
     async with TestHost(app) as test:
-        request = StartRequest(instance_id="x", execution_id=new_execution_id(), name="waits")
+        request = StartRequest(instance_id="x", execution_id=new_execution_id(0), name="waits")
         gateway = test.host.client.gateway
         async with holding(test.host.engine.storage, "commit", "before") as held:
             first = asyncio.ensure_future(gateway.start(structs.replace(request)))
@@ -46,7 +46,7 @@ async def test_durable_before_visible_the_same_start_again_waits_for_the_first()
 
 async def test_the_same_start_again_after_its_commit_is_a_success_at_once() -> None:
     async with TestHost(app) as test:
-        request = StartRequest(instance_id="x", execution_id=new_execution_id(), name="waits")
+        request = StartRequest(instance_id="x", execution_id=new_execution_id(0), name="waits")
         for _ in range(3):
             await test.host.client.gateway.start(structs.replace(request))
         assert len([one async for one in test.host.client.query()]) == 1

@@ -90,7 +90,7 @@ async def execute(order: Order, view: View) -> int:
 async def _run(order: Order, view: View) -> int:
     bell = CommitBell()
     host = Host(order.app, settings=order.settings.values, observer=bell)
-    instance_id = order.instance_id or new_instance_id()
+    instance_id = order.instance_id or new_instance_id(host.clock.now())
 
     def at_once() -> None:
         view.pause()
@@ -149,7 +149,7 @@ async def _begin(host: Host, order: Order, instance_id: str, view: View) -> None
         since=None if known is None else known.created_at,
     )
     if known is None:
-        request = _request(order, instance_id, host.settings.limits)
+        request = _request(order, instance_id, host.settings.limits, host.clock.now())
         view.begin(heading)  # before anything of the app can print
         await host.client.gateway.start(request)
     else:
@@ -168,7 +168,7 @@ def _check_same(order: Order, known: InstanceRecord) -> None:
         terminal.note(f"instance {known.instance_id!r} keeps the input it was started with")
 
 
-def _request(order: Order, instance_id: str, limits: Limits) -> StartRequest:
+def _request(order: Order, instance_id: str, limits: Limits, now: int) -> StartRequest:
     orchestrator, text = order.orchestrator, order.input
     orchestrator.signature.decode_arguments(text)
     if text is not None and (size := len(text.encode())) > limits.payload_bytes:
@@ -176,7 +176,7 @@ def _request(order: Order, instance_id: str, limits: Limits) -> StartRequest:
         raise limit_error("payload_bytes", limits.payload_bytes, what)
     return StartRequest(
         instance_id=instance_id,
-        execution_id=new_execution_id(),
+        execution_id=new_execution_id(now),
         name=orchestrator.name,
         input=text,
         version=orchestrator.version,

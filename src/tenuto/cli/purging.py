@@ -22,6 +22,7 @@ from tenuto.cli.command import FAILED
 from tenuto.cli.connection import Connection, Place, place_options, within
 from tenuto.cli.documents import encoded
 from tenuto.cli.instances import STATUSES, json_option
+from tenuto.client.gateway import present
 from tenuto.engine.ports import (
     CommitBatch,
     HostIdentity,
@@ -32,7 +33,7 @@ from tenuto.engine.ports import (
 )
 from tenuto.model.codec import encode
 from tenuto.model.errors import InstanceNotFoundError, InstanceStateError, StorageUnavailableError
-from tenuto.model.ids import check_instance_id
+from tenuto.model.ids import check_instance_id, new_message_id
 from tenuto.model.messages import Purge
 from tenuto.model.status import FINISHED, InstanceRecord
 from tenuto.model.timing import to_microseconds
@@ -235,7 +236,7 @@ async def _through_store(
 
 
 def _request(record: InstanceRecord, *, force: bool) -> InboxRow:
-    name = f"client-{uuid.uuid4().hex}"
+    name = new_message_id(present())
     message = Raw(encode(Purge(message_id=name, force=force)))
     return InboxRow(name, record.partition, record.instance_id, message)
 

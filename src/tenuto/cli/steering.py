@@ -17,6 +17,7 @@ from tenuto.cli.connection import Connection, Place, place_options, within
 from tenuto.cli.documents import encoded
 from tenuto.cli.instances import json_option
 from tenuto.client.client import Client
+from tenuto.client.gateway import present
 from tenuto.engine.starts import StartRequest
 from tenuto.model.errors import InputError, InstanceStateError
 from tenuto.model.ids import check_instance_id, new_execution_id, new_instance_id
@@ -59,9 +60,10 @@ def start(
 
     With --wait the exit code is 0 when it completed, 1 when it failed or was terminated.
     """
+    now = present()
     request = StartRequest(
-        instance_id=new_instance_id() if instance_id is None else check_instance_id(instance_id),
-        execution_id=new_execution_id(),
+        instance_id=new_instance_id(now) if instance_id is None else check_instance_id(instance_id),
+        execution_id=new_execution_id(now),
         name=_named(name, "an orchestrator"),
         input=text,
         tags=tags,

@@ -279,11 +279,12 @@ class Client:
             instance_id = found.instance_id if instance_id is None else instance_id
             version = found.version if version is None else version
             tags = found.tags if tags is None else tags
+        now = self.gateway.now()
         request = StartRequest(
-            instance_id=new_instance_id()
+            instance_id=new_instance_id(now)
             if instance_id is None
             else check_instance_id(instance_id),
-            execution_id=new_execution_id(),
+            execution_id=new_execution_id(now),
             name=name,
             input=self._checked(text, f"the input of {name!r}"),
             version=_text(version, "version"),
@@ -371,9 +372,10 @@ class Client:
         if record is None:
             raise InstanceNotFoundError(instance_id)
         found = self._find(record.name)
+        now = self.gateway.now()
         request = StartRequest(
-            instance_id=_fresh() if new_instance_id else instance_id,
-            execution_id=new_execution_id(),
+            instance_id=_fresh(now) if new_instance_id else instance_id,
+            execution_id=new_execution_id(now),
             name=record.name,
             input=record.input,
             version=record.version,
@@ -485,8 +487,8 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def _fresh() -> str:
-    return new_instance_id()
+def _fresh(now: int) -> str:
+    return new_instance_id(now)  # the name that ``restart`` has for an argument
 
 
 def _moment(value: datetime, what: str) -> int:

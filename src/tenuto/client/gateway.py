@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-import uuid
 from collections.abc import Callable
 from typing import Protocol
 
@@ -26,7 +25,7 @@ from tenuto.model.errors import (
     InstanceStateError,
 )
 from tenuto.model.events import EventRaised, ExecutionStarted
-from tenuto.model.ids import partition_of
+from tenuto.model.ids import new_message_id, partition_of
 from tenuto.model.messages import (
     Message,
     Purge,
@@ -44,6 +43,9 @@ _OWNER_SECONDS = 30.0
 
 class Gateway(Protocol):
     """What a client asks for, in JSON text and rows."""
+
+    def now(self) -> int:
+        """The present, in microseconds since 1970: the ids that a client makes begin with it."""
 
     async def start(self, request: StartRequest) -> None:
         """Start an instance; returns when it is durable."""
@@ -87,6 +89,7 @@ class EngineGateway:
 
     def __init__(self, commands: Commands, storage: StorageReader) -> None:
         self._storage = storage
+        self.now = commands.now
         self.start = commands.start
         self.raise_event = commands.raise_event
         self.raise_webhook = commands.raise_webhook
@@ -114,6 +117,7 @@ class StoreGateway:
     def __init__(self, storage: Storage, partitions: int) -> None:
         self._storage = storage
         self._partitions = partitions
+        self.now = present
         self.get = storage.get
         self.query = storage.query
         self.history = storage.history
@@ -132,7 +136,7 @@ class StoreGateway:
             partition=partition_of(request.instance_id, self._partitions),
             name=request.name,
             execution_id=request.execution_id,
-            created_at=time.time_ns() // 1000,  # for people; no decision hangs on it
+            created_at=present(),  # for people; no decision hangs on it
             root_id=request.instance_id,
             version=request.version,
             wake_at=request.scheduled_at or 0,
@@ -162,7 +166,7 @@ class StoreGateway:
         ends_running = request.reuse is IdReuse.ALWAYS
         await self._append(
             request.instance_id,
-            Start(message_id=_new_id(), event=event, ends_running=ends_running),
+            Start(message_id=new_message_id(self.now()), event=event, ends_running=ends_running),
         )
         found = await self._answered(
             request.instance_id,
@@ -178,27 +182,34 @@ class StoreGateway:
         """Append the event."""
         await self._unfinished(instance_id)
         await self._append(
-            instance_id, RaiseEvent(message_id=_new_id(), event=EventRaised(name, text))
+            instance_id,
+            RaiseEvent(message_id=new_message_id(self.now()), event=EventRaised(name, text)),
         )
 
     async def terminate(self, instance_id: str, reason: str | None) -> None:
         """Append the request."""
         await self._unfinished(instance_id)
-        await self._append(instance_id, Terminate(message_id=_new_id(), reason=reason))
+        await self._append(
+            instance_id, Terminate(message_id=new_message_id(self.now()), reason=reason)
+        )
 
     async def suspend(self, instance_id: str, reason: str | None) -> None:
         """Append the request."""
         record = await self._unfinished(instance_id)
         if record.status is RuntimeStatus.SUSPENDED:
             raise InstanceStateError(instance_id, "is Suspended, so it cannot suspend")
-        await self._append(instance_id, Suspend(message_id=_new_id(), reason=reason))
+        await self._append(
+            instance_id, Suspend(message_id=new_message_id(self.now()), reason=reason)
+        )
 
     async def resume(self, instance_id: str, reason: str | None) -> None:
         """Append the request."""
         record = await self._unfinished(instance_id)
         if record.status is not RuntimeStatus.SUSPENDED:
             raise InstanceStateError(instance_id, f"is {record.status.label}, so it cannot resume")
-        await self._append(instance_id, Resume(message_id=_new_id(), reason=reason))
+        await self._append(
+            instance_id, Resume(message_id=new_message_id(self.now()), reason=reason)
+        )
 
     async def purge(self, instance_id: str, *, force: bool) -> bool:
         """Append the request and wait until the owner has carried it out.
@@ -213,7 +224,7 @@ class StoreGateway:
             raise InstanceStateError(
                 instance_id, "is still going; terminate it first, or purge it with force"
             )
-        await self._append(instance_id, Purge(message_id=_new_id(), force=force))
+        await self._append(instance_id, Purge(message_id=new_message_id(self.now()), force=force))
         await self._answered(instance_id, lambda found: found is None, "was not purged")
         return True
 
@@ -267,5 +278,6 @@ def _taken(record: InstanceRecord) -> InstanceExistsError:
     return InstanceExistsError(record.instance_id, f"already exists ({record.status.label})")
 
 
-def _new_id() -> str:
-    return f"client-{uuid.uuid4().hex}"
+def present() -> int:
+    """The machine's clock, for a client that has no host's; no decision hangs on it."""
+    return time.time_ns() // 1000

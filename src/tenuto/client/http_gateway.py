@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from tenuto.client.connection import ConnectionOptions, checked_key, checked_url, is_loopback
+from tenuto.client.gateway import present
 from tenuto.client.remote_errors import error_of
 from tenuto.client.wire import (
     ADMIN,
@@ -119,6 +120,7 @@ class HttpGateway:
         self._has_answered = False
         self._is_missed = False
         self._is_closed = False
+        self.now = present
 
     # --- the gateway -------------------------------------------------------------------------
 

@@ -34,6 +34,7 @@ class Commands:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.now: Callable[[], int] = engine.clock.now
 
     async def start(self, request: StartRequest) -> None:
         """Start an instance; returns when it is durable.

@@ -203,9 +203,10 @@ class AdminApi:
         orchestrator.signature.decode_arguments(text)
         own_id = body.instance_id
         tags = orchestrator.tags if body.tags is None else body.tags
+        now = self._client.gateway.now()
         request = StartRequest(
-            instance_id=new_instance_id() if own_id is None else check_instance_id(own_id),
-            execution_id=_execution_id(body.execution_id),
+            instance_id=new_instance_id(now) if own_id is None else check_instance_id(own_id),
+            execution_id=_execution_id(body.execution_id, now),
             name=body.name,
             input=text,
             version=orchestrator.version if body.version is None else body.version,
@@ -337,9 +338,9 @@ def _instance_id(call: Call) -> str:
     return check_instance_id(call.parameters["instanceId"])
 
 
-def _execution_id(given: str | None) -> str:
+def _execution_id(given: str | None, now: int) -> str:
     if given is None:
-        return new_execution_id()
+        return new_execution_id(now)
     if len(given) != _EXECUTION_ID_DIGITS or set(given) - set("0123456789abcdef"):
         raise HttpError(
             f"executionId must be {_EXECUTION_ID_DIGITS} hexadecimal digits (lower case)"

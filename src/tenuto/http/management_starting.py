@@ -99,7 +99,8 @@ class Starting:
     async def _start(self, call: Call) -> Response:
         orchestrator = self._registry.get_orchestrator(call.parameters["functionName"])
         given_id = call.parameters.get("instanceId")
-        instance_id = new_instance_id() if given_id is None else check_instance_id(given_id)
+        now = self._client.gateway.now()
+        instance_id = new_instance_id(now) if given_id is None else check_instance_id(given_id)
         seconds = _seconds(call)
         self._links.base(call)  # a request without an address is refused before anything is done
         text = await call.json_text()
@@ -111,7 +112,7 @@ class Starting:
         orchestrator.signature.decode_arguments(text)
         request = StartRequest(
             instance_id=instance_id,
-            execution_id=new_execution_id(),
+            execution_id=new_execution_id(now),
             name=orchestrator.name,
             input=text,
             version=call.one("version") or orchestrator.version,

@@ -51,8 +51,18 @@ def _ignore(**_callbacks: Callable[[], None]) -> None:
     pass
 
 
+_DIGITS = 20
+"""Random ones of a fresh id: 80 bits."""
+
+
 class _FreshIds:
-    """128 random bits each, asked of the system many at a time: a call for each costs 3 µs."""
+    """Ids ordered by time: 48 bits of milliseconds since 1970, then 80 random bits.
+
+    An index of ids that come in order is written at its end; random ones touch a page each, which
+    costs 17 times the bytes in a store of a million instances. The random bits keep ids unique
+    across processes and impossible to guess. They are asked of the system for many ids at a time,
+    because a call for each costs 3 µs.
+    """
 
     def __init__(self) -> None:
         self._pool: list[str] = []
@@ -60,26 +70,33 @@ class _FreshIds:
         at_fork = getattr(os, "register_at_fork", _ignore)
         at_fork(after_in_child=self._pool.clear)
 
-    def take(self) -> str:
+    def take(self, now: int) -> str:
         while True:
             try:
-                return self._pool.pop()
+                return f"{now // 1000:012x}{self._pool.pop()}"
             except IndexError:
-                digits = os.urandom(16 * 256).hex()
-                self._pool.extend(digits[at : at + 32] for at in range(0, len(digits), 32))
+                digits = os.urandom(_DIGITS // 2 * 512).hex()
+                self._pool.extend(
+                    digits[at : at + _DIGITS] for at in range(0, len(digits), _DIGITS)
+                )
 
 
 _FRESH = _FreshIds()
 
 
-def new_instance_id() -> InstanceId:
-    """A fresh instance id: 32 random hexadecimal digits."""
-    return InstanceId(_FRESH.take())
+def new_instance_id(now: int) -> InstanceId:
+    """A fresh instance id, 32 hexadecimal digits, ordered by ``now`` (microseconds since 1970)."""
+    return InstanceId(_FRESH.take(now))
 
 
-def new_execution_id() -> ExecutionId:
-    """A fresh execution id: 32 random hexadecimal digits."""
-    return ExecutionId(_FRESH.take())
+def new_execution_id(now: int) -> ExecutionId:
+    """A fresh execution id, as an instance id: children without an id are named after it."""
+    return ExecutionId(_FRESH.take(now))
+
+
+def new_message_id(now: int) -> MessageId:
+    """A fresh id for a message of a client: ``client-`` and the same 32 digits."""
+    return MessageId(f"client-{_FRESH.take(now)}")
 
 
 def child_instance_id(execution_id: str, event_id: int) -> str:

@@ -472,7 +472,7 @@ class Context:
             task_id,
             call.name,
             call.instance_id or child_instance_id(self.execution_id, task_id),
-            child_execution_id(self.execution_id, task_id),
+            child_execution_id(self.execution_id, task_id, self._session.loop.now),
             call.text,
             call.version,
             call.tags,

@@ -428,7 +428,7 @@ class Session:
                 one for one in self.webhooks.values() if one.expires_at > self.loop.now
             )
             self._trace_ending(None)
-            execution_id = child_execution_id(self.info.execution_id, 0)
+            execution_id = child_execution_id(self.info.execution_id, 0, self.loop.now)
             return ContinueAsNew(execution_id, text, carried, webhooks)
         try:
             result = self.encode(root.result(), "the result")

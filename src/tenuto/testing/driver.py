@@ -110,6 +110,10 @@ class TimeSkippingGateway:
         self._turn = asyncio.Lock()
         self.is_open = False
 
+    def now(self) -> int:
+        """The present of virtual time."""
+        return self._clock.now()
+
     def connect(self, inner: Gateway, driver: EngineDriver) -> None:
         """Go to this host from now on."""
         self._inner = inner

@@ -92,11 +92,11 @@ async def test_a_start_whose_answer_is_lost_is_sent_again_and_starts_once(server
 async def test_the_same_start_again_is_a_success_and_another_is_refused(server: Server) -> None:
     async with Client(server.url) as client:
         request = StartRequest(
-            instance_id="c", execution_id=new_execution_id(), name="collect", input="1"
+            instance_id="c", execution_id=new_execution_id(0), name="collect", input="1"
         )
         await client.gateway.start(request)
         await client.gateway.start(request)
-        request.execution_id = new_execution_id()
+        request.execution_id = new_execution_id(0)
         with pytest.raises(InstanceExistsError):
             await client.gateway.start(request)
 

@@ -11,34 +11,56 @@ from tenuto.model.ids import (
     check_instance_id,
     new_execution_id,
     new_instance_id,
+    new_message_id,
     partition_of,
 )
 
+NOW = 1_764_288_000_123_456
+
 
 def test_fresh_ids_are_32_hexadecimal_digits_and_never_the_same() -> None:
-    made = [*(new_instance_id() for _ in range(600)), *(new_execution_id() for _ in range(600))]
+    made = [*(new_instance_id(NOW) for _ in range(600)), *(new_execution_id(0) for _ in range(600))]
     assert len(set(made)) == 1200
     assert all(re.fullmatch("[0-9a-f]{32}", one) for one in made)
+    assert re.fullmatch("client-[0-9a-f]{32}", new_message_id(NOW))
+
+
+def test_fresh_ids_are_ordered_by_time() -> None:
+    """ENGINE rule 35: whichever millisecond comes later, on whichever machine."""
+    moments = range(NOW, NOW + 300_000, 1_000)
+    for make in (new_instance_id, new_execution_id, new_message_id):
+        made = [make(moment) for moment in moments]
+        assert made == sorted(made)
+    assert int(new_instance_id(NOW)[:12], 16) == NOW // 1000
+    assert len(new_instance_id(253_402_300_799_999_999)) == 32, "the last moment of the year 9999"
+
+
+def test_what_a_fresh_id_adds_to_the_time_cannot_be_guessed() -> None:
+    """80 bits, other ones for each id of one moment; every digit takes every value."""
+    tails = {new_instance_id(NOW)[12:] for _ in range(2_000)}
+    assert len(tails) == 2_000
+    for position in range(20):
+        assert {tail[position] for tail in tails} == set("0123456789abcdef")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_child_gives_out_other_ids() -> None:
-    new_instance_id()
+    new_instance_id(NOW)
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        os.write(writing, new_instance_id().encode())
+        os.write(writing, new_instance_id(NOW).encode())
         os._exit(0)
     os.waitpid(child, 0)
     told = os.read(reading, 32).decode()
     os.close(reading)
     os.close(writing)
-    assert told not in {new_instance_id() for _ in range(600)}
+    assert told not in {new_instance_id(NOW) for _ in range(600)}
 
 
 def test_a_system_without_fork_makes_ids_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "register_at_fork", raising=False)
-    assert len(ids._FreshIds().take()) == 32
+    assert len(ids._FreshIds().take(NOW)) == 32
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -35,6 +36,7 @@ from tenuto.orchestration.names import child_execution_id
 from tests.support.sessions import (
     EXECUTION,
     SECOND,
+    START,
     Driven,
     answered,
     child_answered,
@@ -351,13 +353,13 @@ def test_a_child_gets_ids_that_come_out_the_same_in_every_replay() -> None:
     driven = Driven(calls, directory=app)
     assert driven.start().actions == [
         SubOrchestrationInstanceCreated(
-            1, "child", f"{EXECUTION}:0001", child_execution_id(EXECUTION, 1), "1", "7"
+            1, "child", f"{EXECUTION}:0001", child_execution_id(EXECUTION, 1, START), "1", "7"
         ),
         SubOrchestrationInstanceCreated(
-            2, "child", "chosen", child_execution_id(EXECUTION, 2), "2", "8", {"a": "b"}
+            2, "child", "chosen", child_execution_id(EXECUTION, 2, START), "2", "8", {"a": "b"}
         ),
         SubOrchestrationInstanceCreated(
-            3, "child", "by-name", child_execution_id(EXECUTION, 3), "3", "7"
+            3, "child", "by-name", child_execution_id(EXECUTION, 3, START), "3", "7"
         ),
     ]
     driven.turn(child_answered(3, 30), child_answered(1, 10), child_answered(2, 20))
@@ -503,3 +505,12 @@ def test_task_any_of_what_is_done_gives_the_first_of_its_arguments() -> None:
     is_one, message = run(instant)
     assert is_one
     assert "wait for ever" in message
+
+
+def test_ids_of_children_and_of_their_children_are_ordered_by_time() -> None:
+    """ENGINE rule 35: an index of instance ids is written at its end, not all over."""
+    moments = [START + number * 1_000 for number in range(200)]
+    children = [child_execution_id(EXECUTION, 1, moment) for moment in moments]
+    assert children == sorted(children)
+    assert all(re.fullmatch("[0-9a-f]{32}", one) for one in children)
+    assert len({child_execution_id(EXECUTION, task, START) for task in range(200)}) == 200

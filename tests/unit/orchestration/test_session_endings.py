@@ -199,7 +199,7 @@ def test_continue_as_new_takes_effect_when_the_orchestrator_returns() -> None:
     assert names(driven.start(1, "").actions) == ["TaskScheduled"]
     driven.turn(answered(1))
     assert driven.ending == ContinueAsNew(
-        child_execution_id(EXECUTION, 0), '{"number":3,"text":"last"}'
+        child_execution_id(EXECUTION, 0, driven.now), '{"number":3,"text":"last"}'
     )
     driven.close()
 
