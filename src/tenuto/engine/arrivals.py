@@ -18,7 +18,6 @@ from tenuto.model.errors import InstanceNotFoundError, StorageCorruptError
 from tenuto.model.events import ContinueAsNew, TimerFired
 from tenuto.model.messages import Message, RaiseEvent, Start, TimerDue
 from tenuto.model.status import RuntimeStatus
-from tenuto.orchestration.replay import PYTHON
 
 if TYPE_CHECKING:
     from tenuto.engine.engine import Engine
@@ -146,7 +145,7 @@ class Arrivals:
                 continue
             due = due_timers(resident.state, now)
             if _is_to_start(resident.state, now):
-                due.append(Start(event=start_event(resident.state, PYTHON)))
+                due.append(Start(event=start_event(resident.state, engine.runtime)))
             resident.inbox.extend(due)
             if due:
                 engine.make_ready(resident)
@@ -201,11 +200,11 @@ class Arrivals:
         if state.generation and loaded.previous_turn is not None:
             last = decode_turn(loaded.previous_turn)[-1]
             if isinstance(last, ContinueAsNew):
-                return seed(state, last, PYTHON)
+                return seed(state, last, self._engine.runtime)
         if state.scheduled_at is not None and state.scheduled_at > now:
             self._engine.arm(state, state.scheduled_at)
             return []
-        return [Start(event=start_event(state, PYTHON))]
+        return [Start(event=start_event(state, self._engine.runtime))]
 
 
 def due_timers(state: InstanceState, now: int) -> list[Message]:

@@ -34,7 +34,6 @@ from tenuto.model.messages import (
     RaiseEvent,
     Start,
 )
-from tenuto.orchestration.replay import PYTHON
 
 if TYPE_CHECKING:
     from tenuto.engine.engine import Engine
@@ -104,7 +103,7 @@ class Booking:
             # An id that somebody chose may be taken: decided after the commit, as a start request.
             message = Start(
                 message_id=engine.next_message_id(),
-                event=start_event(state_of(record), PYTHON),
+                event=start_event(state_of(record), engine.runtime),
                 root_id=record.root_id,
                 depth=record.depth,
             )
@@ -118,7 +117,7 @@ class Booking:
         engine.halfway.look_at_child(child, partition.open_by_root[child.root_id])
         admitted = engine.admit(child, "new")
         batch.write_row(admitted, whole=True)
-        engine.deliver(admitted, Start(event=start_event(child, PYTHON)))
+        engine.deliver(admitted, Start(event=start_event(child, engine.runtime)))
 
     def _book_ending(self, resident: Resident, turn: Turn, batch: Batch) -> None:
         engine = self._engine

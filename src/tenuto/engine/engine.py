@@ -52,7 +52,6 @@ from tenuto.model.messages import (
     TaskResult,
 )
 from tenuto.model.status import InstanceRecord, RuntimeStatus
-from tenuto.orchestration.replay import PYTHON
 
 _TURNS_PER_PUMP = 256
 _CONGESTED = 1_000
@@ -72,6 +71,7 @@ class Engine:
     ) -> None:
         self.clock = clock
         self.runner = runner
+        self.runtime: str = runner.runtime
         self.storage = storage
         self.observer = observer
         self.options = options
@@ -103,7 +103,7 @@ class Engine:
         self.busy_with: Resident | None = None  # whose code runs now, for the host's watchdog
         self.running: int = 0
         self.reads = 0
-        self._rules = TurnRules(options.limits, PYTHON, self._descendants_left)
+        self._rules = TurnRules(options.limits, self.runtime, self._descendants_left)
         self._ready: deque[Resident] = deque()
         self._ready_age = QueueAge()
         self._stranded: set[int] = set()

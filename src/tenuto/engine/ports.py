@@ -354,6 +354,10 @@ class Runner(Protocol):
     """Executes the functions of one kind of program."""
 
     @property
+    def runtime(self) -> str:
+        """What it runs orchestrators on, such as ``python 3.11``: history records it."""
+
+    @property
     def orchestrators(self) -> Sequence[str]:
         """Names of the orchestrators it can run."""
 

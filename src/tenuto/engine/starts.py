@@ -23,7 +23,6 @@ from tenuto.model.errors import (
 from tenuto.model.ids import derived_from, new_execution_id
 from tenuto.model.messages import Start, Terminate
 from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
-from tenuto.orchestration.replay import PYTHON
 
 if TYPE_CHECKING:
     from tenuto.engine.engine import Engine
@@ -288,7 +287,7 @@ class Starts:
         request = decision.request
         if replaced.execution_id == request.execution_id:
             # Answers to the old execution must not count for the new one (ENGINE rule 17).
-            request = structs.replace(request, execution_id=new_execution_id())
+            request = structs.replace(request, execution_id=new_execution_id(self._engine.clock.now()))
         resident = self._new(request, replaced)
         if _is_scheduled(resident.state, self._engine):
             self._write_ahead(decision, resident)
@@ -327,7 +326,7 @@ class Starts:
         engine.arrivals.gather(resident)
         message_id = request.message_id or engine.volatile_id()
         engine.answers[message_id] = answer
-        event = start_event(resident.state, PYTHON)
+        event = start_event(resident.state, engine.runtime)
         engine.deliver(resident, Start(message_id=message_id, event=event))
 
     def _write_ahead(self, decision: _Decision, resident: Resident) -> None:
@@ -374,7 +373,7 @@ class Starts:
             if resident.is_idle:
                 engine.retention.settle(resident)
         else:
-            event = start_event(state, PYTHON)
+            event = start_event(state, engine.runtime)
             engine.deliver(resident, Start(event=event))
 
 

@@ -17,6 +17,7 @@ from tenuto.model.events import HistoryEvent
 from tenuto.model.execution import ExecutionInfo
 from tenuto.model.limits import Limits
 from tenuto.orchestration.guard_calls import CallWatch
+from tenuto.orchestration.runtime import RUNTIME
 
 
 class RunnerOptions(Struct, frozen=True, kw_only=True):
@@ -58,6 +59,8 @@ class NativeRunner:
         options: RunnerOptions | None = None,
         webhook_base: Callable[[], str | None] = lambda: None,
     ) -> None:
+        if registry.orchestrators:
+            _prepare_process()
         self._registry = registry
         options = options or RunnerOptions()
         self._watch = CallWatch(options.guard_every) if options.guard_every else None
@@ -77,6 +80,11 @@ class NativeRunner:
             max_async=options.max_async,
             cpu_workers=options.cpu_workers,
         )
+
+    @property
+    def runtime(self) -> str:
+        """This Python, to the minor version: where its order matters, histories differ by it."""
+        return RUNTIME
 
     @property
     def orchestrators(self) -> Sequence[str]:
@@ -104,8 +112,7 @@ class NativeRunner:
         Raises:
             UnknownFunctionError: no orchestrator of that name.
         """
-        # Sessions install their versions of asyncio's functions, which only hosts need.
-        from tenuto.orchestration.session import Session as NativeSession  # noqa: PLC0415
+        from tenuto.orchestration.session import Session as NativeSession  # noqa: PLC0415 - loaded by hosts alone
 
         orchestrator = self._registry.get_orchestrator(info.name)
         return NativeSession(info, orchestrator, self._registry, watch=self._watch)
@@ -151,3 +158,10 @@ class NativeRunner:
         """Stop; attempts that still run are abandoned without an outcome."""
         await self._executor.stop()
         await self._activities.stop()
+
+
+def _prepare_process() -> None:
+    """What sessions need of asyncio, before the host's loop is at work; never by an import."""
+    from tenuto.orchestration.preparation import prepare_process  # noqa: PLC0415 - hosts alone
+
+    prepare_process()

@@ -16,8 +16,9 @@ from contextvars import Context
 from types import TracebackType
 from typing import Any, Literal, TypeAlias
 
-from tenuto.orchestration.asyncio_functions import refusing, take_over
+from tenuto.orchestration.asyncio_functions import refusing
 from tenuto.orchestration.futures import SessionTask
+from tenuto.orchestration.takeover import take_over
 
 # What these functions touch is private to asyncio: untyped, but named alike on all versions.
 # ruff: noqa: SLF001

@@ -3,10 +3,7 @@
 Some stock functions order things by address (``as_completed`` iterates a set of coroutines), some
 differ from one Python version to the next (``gather``, ``wait_for``), some can never work inside an
 orchestrator. Inside a session ours take their place (ENGINE rules 2, 3 and 7), everywhere else the
-stock ones stay. The classes are in ``asyncio_classes``.
-
-``from asyncio import gather`` binds the function early, so it is not enough to put another one
-under the name: the stock function object itself is made to ask which loop is running.
+stock ones stay. ``takeover`` puts ours in their place, the classes are in ``asyncio_classes``.
 """
 
 import asyncio
@@ -14,61 +11,19 @@ import inspect
 from asyncio import events as asyncio_events
 from asyncio import futures as asyncio_futures
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
-from functools import partial
-from types import FunctionType
 from typing import Any, NoReturn, TypeVar
 
 from tenuto.orchestration.futures import SessionFuture, foreign_future
 from tenuto.orchestration.loop import SessionLoop, drop, refusal
+from tenuto.orchestration.takeover import take_over
 
 T = TypeVar("T")
 
 
-def session_loop() -> SessionLoop | None:
-    """The running loop when it is a session's."""
-    loop = asyncio_events._get_running_loop()  # noqa: SLF001 - must not raise
-    return loop if isinstance(loop, SessionLoop) else None
-
-
 def _running() -> SessionLoop:
-    loop = session_loop()
-    assert loop is not None, "our functions are called only inside a session"
+    loop = asyncio_events._get_running_loop()  # noqa: SLF001 - must not raise
+    assert isinstance(loop, SessionLoop), "our functions are called only inside a session"
     return loop
-
-
-# --- taking the place of stock functions --------------------------------------------------------
-
-
-def take_over(stock: Any, ours: Callable[..., Any]) -> Callable[..., Any]:  # noqa: ANN401 - has __code__
-    """Make a stock function call ours when a session runs; returns what it was before.
-
-    Only its code is exchanged, so whoever holds the function, by whatever name, has the new one.
-    Done twice, the last one counts: tools that reload modules leave two of ours behind.
-    """
-    before = getattr(stock, "__wrapped__", None)
-    if before is None:
-        before = FunctionType(
-            stock.__code__, stock.__globals__, stock.__name__, stock.__defaults__, stock.__closure__
-        )
-        before.__kwdefaults__ = stock.__kwdefaults__
-        dispatch = _dispatch_coroutine if inspect.iscoroutinefunction(stock) else _dispatch
-        stock.__wrapped__ = before  # for inspect: signature and source are the stock ones
-        stock.__defaults__ = None
-        stock.__code__ = dispatch.__code__
-    stock.__kwdefaults__ = {"_choose": partial(_choose, before, ours)}
-    return before
-
-
-def _choose(before: Callable[..., Any], ours: Callable[..., Any]) -> Callable[..., Any]:
-    return before if session_loop() is None else ours
-
-
-def _dispatch(*args: Any, _choose: Any, **named: Any) -> Any:  # noqa: ANN401 - of any function
-    return _choose()(*args, **named)
-
-
-async def _dispatch_coroutine(*args: Any, _choose: Any, **named: Any) -> Any:  # noqa: ANN401 - the same
-    return await _choose()(*args, **named)
 
 
 # --- gather -------------------------------------------------------------------------------------

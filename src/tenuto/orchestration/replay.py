@@ -5,7 +5,6 @@ time: a code change that only alters an input must not strand running instances.
 ``replay_is_pure``.
 """
 
-import sys
 from collections.abc import Callable, Sequence
 from typing import get_args
 
@@ -25,12 +24,10 @@ from tenuto.model.events import (
     TaskCanceled,
     TaskScheduled,
 )
+from tenuto.orchestration.runtime import RUNTIME
 from tenuto.orchestration.session import Session
 
 _ACTIONS = frozenset(get_args(Decision) + get_args(Ending))
-
-PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-"""The minor version of this Python, as ExecutionStarted records it."""
 
 
 class RecordedTurn(msgspec.Struct, frozen=True):
@@ -168,9 +165,9 @@ def _at(actions: Sequence[Action], index: int) -> Action | None:
 
 def _advice(turns: Sequence[Sequence[HistoryEvent]]) -> str:
     started = next((event for event in turns[0] if isinstance(event, ExecutionStarted)), None)
-    if started is not None and started.python not in {"", PYTHON}:
+    if started is not None and started.python not in {"", RUNTIME}:
         return (
-            f"The history was recorded on Python {started.python}, this is Python {PYTHON}: run "
+            f"The history was recorded on {started.python}, this is {RUNTIME}: run "
             "the instance on the version that recorded it, or restart it."
         )
     return (

@@ -42,7 +42,6 @@ from tenuto.model.payload import encode
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import LATEST, to_datetime
 from tenuto.model.webhook import OpenWebhook
-from tenuto.orchestration import asyncio_classes, asyncio_functions, guard
 from tenuto.orchestration.context import Context
 from tenuto.orchestration.futures import SessionTask
 from tenuto.orchestration.generators import as_coroutine
@@ -56,11 +55,9 @@ from tenuto.orchestration.positions import (
     trim_traceback,
     waiting_position,
 )
+from tenuto.orchestration.preparation import prepare_process
 from tenuto.orchestration.references import AnyActivity, AnyOrchestrator
 from tenuto.orchestration.tasks import CallTask, EventTask, LoopTimerEntry
-
-asyncio_functions.install()
-asyncio_classes.install()
 
 _LIVE: Final[set["Session"]] = set()
 """Sessions that have begun and are not closed. Were one dropped, the garbage collector would run
@@ -92,7 +89,7 @@ class Session:
         trace: bool = False,
         watch: CallWatch | None = None,
     ) -> None:
-        guard.install()
+        prepare_process()
         self.info = info
         self.directory = directory
         self.loop: SessionLoop = SessionLoop(self)  # type: ignore[abstract]  # the rest is refused by name

@@ -12,7 +12,10 @@ import pytest
 
 from tenuto import Context, GuardError
 from tenuto.orchestration import asyncio_classes, asyncio_functions
+from tenuto.orchestration.preparation import prepare_process
 from tests.support.sessions import run, work
+
+prepare_process()
 
 TAKEN_OVER: list[Any] = [
     asyncio.gather, asyncio.wait, asyncio.wait_for, asyncio.as_completed, asyncio.all_tasks,

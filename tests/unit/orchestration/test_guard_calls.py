@@ -28,7 +28,8 @@ from tenuto.model.events import (
 from tenuto.orchestration import guard
 from tenuto.orchestration.context import Context
 from tenuto.orchestration.guard_calls import CallWatch, end_watch, look
-from tenuto.orchestration.replay import PYTHON, replay
+from tenuto.orchestration.replay import replay
+from tenuto.orchestration.runtime import RUNTIME
 from tests.support.guarded import START, allowed, first_turn, open_session, refusal_of, run_inside
 
 if TYPE_CHECKING:
@@ -213,7 +214,7 @@ def test_replayed_turns_are_looked_at() -> None:
     app = FunctionRegistry()
     guarded = _clock_after_two_answers(app)
     events: list[list[Incoming]] = [
-        [ExecutionStarted("guarded", "exec", None, python=PYTHON)],
+        [ExecutionStarted("guarded", "exec", None, python=RUNTIME)],
         [TaskCompleted(1, '"hello"')],
         [TaskCompleted(2, '"hello"')],
     ]
@@ -235,7 +236,7 @@ def test_replay_is_pure_a_replay_that_goes_wrong_because_of_a_clock_says_so() ->
     turns: list[list[HistoryEvent]] = [
         [
             OrchestratorStarted(START),
-            ExecutionStarted("guarded", "exec", None, python=PYTHON),
+            ExecutionStarted("guarded", "exec", None, python=RUNTIME),
             TaskScheduled(1, "greet", None),
         ]
     ]
