@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 SEEN = """
-import asyncio, gc, logging, sys, warnings, time, random, uuid, secrets, os, click, httpx
+import asyncio, gc, logging, sys, warnings, time, random, uuid, secrets, os
 def seen():
     functions = [asyncio.gather, asyncio.wait, asyncio.wait_for, asyncio.as_completed,
         asyncio.run, asyncio.Semaphore.acquire, asyncio.TaskGroup.create_task,
