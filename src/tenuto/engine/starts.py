@@ -287,7 +287,9 @@ class Starts:
         request = decision.request
         if replaced.execution_id == request.execution_id:
             # Answers to the old execution must not count for the new one (ENGINE rule 17).
-            request = structs.replace(request, execution_id=new_execution_id(self._engine.clock.now()))
+            request = structs.replace(
+                request, execution_id=new_execution_id(self._engine.clock.now())
+            )
         resident = self._new(request, replaced)
         if _is_scheduled(resident.state, self._engine):
             self._write_ahead(decision, resident)
