@@ -15,14 +15,12 @@ from contextvars import ContextVar
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Any
 
 from msgspec import Struct
 
 from tenuto.model.errors import AppLoadError, InputError
-
-MAIN: Final = "__main__"
-IMPORTED_MAIN: Final = "__mp_main__"
+from tenuto.model.module_names import IMPORTED_MAIN, MAIN
 
 loading: ContextVar[str | None] = ContextVar("tenuto_loading", default=None)
 """What is being imported for its functions; a run in the middle of that would not see all of it."""

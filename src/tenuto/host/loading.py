@@ -21,6 +21,7 @@ from types import ModuleType
 from tenuto.functions.locating import loading
 from tenuto.host.app import App
 from tenuto.model.errors import AppLoadError, TenutoError
+from tenuto.model.module_names import APART, module_name_of, record_as_its_file
 from tenuto.orchestration.references import ActivityFunction, AnyOrchestrator, OrchestratorFunction
 
 _MISSING = object()
@@ -168,11 +169,14 @@ def _import(place: str) -> ModuleType:
     _put_first(Path.cwd())
     with _blaming(place):
         try:
-            return importlib.import_module(place)
+            module = importlib.import_module(place)
         except ModuleNotFoundError as error:
             if f"{place}.".startswith(f"{error.name}."):
                 raise nothing from None
             raise
+    if (file := getattr(module, "__file__", None)) is not None:
+        record_as_its_file(place, file)
+    return module
 
 
 def _import_file(place: str, path: Path) -> ModuleType:
@@ -183,20 +187,10 @@ def _import_file(place: str, path: Path) -> ModuleType:
         raise AppLoadError(f"there is no file {place!r}{_did_you_mean(place, here)}")
     if path.suffix != ".py":
         raise AppLoadError(f"{place} is not a Python file: its name does not end with .py")
-    root, name = _module_name(path.absolute())
-    _put_first(root)
+    root, name = module_name_of(str(path.absolute()))
+    _put_first(Path(root))
     with _blaming(place):
         return _import_as(name, path.absolute())
-
-
-def _module_name(path: Path) -> tuple[Path, str]:
-    """Where the import of a file starts, and under which name it stands there."""
-    parts = [] if path.stem == "__init__" else [path.stem]
-    folder = path.parent
-    while (folder / "__init__.py").is_file():
-        parts.insert(0, folder.name)
-        folder = folder.parent
-    return folder, ".".join(parts)
 
 
 def _import_as(name: str, path: Path) -> ModuleType:
@@ -204,7 +198,7 @@ def _import_as(name: str, path: Path) -> ModuleType:
     if known is not None:
         if getattr(known, "__file__", None) and path.samefile(str(known.__file__)):
             return known
-        name = f"tenuto_app_{name}"  # such as json.py: others rely on the module of that name
+        name = APART + name  # such as json.py: others rely on the module of that name
     parent, _dot, own_name = name.rpartition(".")
     if parent:
         importlib.import_module(parent)

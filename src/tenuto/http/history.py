@@ -166,4 +166,5 @@ def _details(failure: FailureDetails) -> Shown:
         "StackTrace": failure.stack_trace,
         "InnerFailure": None if inner is None else _details(inner),
         "IsNonRetriable": failure.is_non_retriable,
+        **({"Bases": list(failure.bases)} if failure.bases else {}),
     }

@@ -413,8 +413,13 @@ class Session:
         if self._failure is not None or root is None:
             return self._failed(self._failure or FailureDetails("RuntimeError", "never started"))
         if root.cancelled():
-            failure = FailureDetails("asyncio.CancelledError", "the orchestrator was cancelled")
-            return self._failed(failure)
+            return self._failed(
+                FailureDetails(
+                    "asyncio.CancelledError",
+                    "the orchestrator was cancelled",
+                    bases=("BaseException",),
+                )
+            )
         error = root.exception()
         if error is not None:
             return self._failed(failure_of(trim_traceback(error)), error)

@@ -1,9 +1,20 @@
 """Failures as recorded data: type, message, traceback and causes outlive the process."""
 
+import asyncio
+from contextlib import suppress
+from typing import NoReturn
+
+import msgspec
 import pytest
 
 from tenuto.model.errors import ActivityError, SubOrchestrationError
-from tenuto.model.failure import FailureDetails, failure_of, storable_text, type_name
+from tenuto.model.failure import (
+    FailureDetails,
+    failure_of,
+    failure_of_type,
+    storable_text,
+    type_name,
+)
 
 
 class SoldOutError(Exception):
@@ -119,3 +130,119 @@ def test_an_error_may_say_that_no_retry_helps(*, is_final: bool) -> None:
     if is_final:
         error.is_non_retriable = True  # type: ignore[attr-defined]  # any exception may carry it
     assert failure_of(error).is_non_retriable is is_final
+
+
+# --- classes -------------------------------------------------------------------------------------
+
+
+class PaymentError(Exception):
+    pass
+
+
+class CardDeclinedError(PaymentError, ConnectionResetError):
+    pass
+
+
+def test_a_base_class_matches_as_except_would_by_class_and_by_name() -> None:
+    declined = raised(RuntimeError("top"), CardDeclinedError("51"))
+    failure = failure_of(declined)
+    for kind in (CardDeclinedError, PaymentError, ConnectionResetError, ConnectionError, OSError):
+        assert failure.is_caused_by(kind)
+        assert failure.is_caused_by(type_name(kind))
+        assert failure.is_caused_by(kind.__qualname__)
+    for caught in (RuntimeError, Exception, BaseException):
+        assert failure.is_caused_by(caught)
+    for other in (SoldOutError, ValueError, BrokenPipeError, KeyboardInterrupt):
+        assert not failure.is_caused_by(other)
+    assert not failure.is_caused_by("declinedError")
+    assert not failure.is_caused_by("shop.CardDeclinedError")
+
+
+def test_what_except_exception_would_not_catch_is_none() -> None:
+    for error in (asyncio.CancelledError(), SystemExit(), KeyboardInterrupt(), GeneratorExit()):
+        failure = failure_of(error)
+        assert failure.is_caused_by(type(error))
+        assert failure.is_caused_by(BaseException)
+        assert not failure.is_caused_by(Exception)
+    assert failure_of_type(asyncio.CancelledError, "no").error_type == "asyncio.CancelledError"
+    assert failure_of_type(TimeoutError, "late").is_caused_by(OSError)
+
+
+def test_the_most_common_failures_have_no_bases_to_be_stored() -> None:
+    for kind in (ValueError, RuntimeError, TypeError, OSError, SoldOutError):
+        assert failure_of(kind("no")).bases == ()
+    assert b"bases" not in msgspec.json.encode(failure_of(ValueError("no")))
+    long: type = PaymentError
+    for number in range(50):
+        long = type(f"E{number}", (long,), {})
+    assert len(failure_of(long()).bases) == 20
+
+
+def test_recorded_failures_of_users_are_made_storable() -> None:
+    recorded = FailureDetails(5, "\udc80", b"", bases=(OSError,))  # type: ignore[arg-type]
+    failure = failure_of(ActivityError("book", recorded))
+    kept = msgspec.json.decode(msgspec.json.encode(failure), type=FailureDetails)
+    assert kept == failure
+    assert kept.inner_failure is not None
+    assert kept.inner_failure.error_message == "\\udc80"
+
+
+# --- exceptions that are hostile -----------------------------------------------------------------
+
+
+def refuse(*_args: object) -> NoReturn:
+    raise SystemExit(9)
+
+
+METHODS = ["__str__", "__repr__", "__eq__", "__bool__", "__len__", "__hash__", "__getattribute__"]
+PROPERTIES = [
+    "failure", "is_non_retriable", "__cause__", "__context__", "__suppress_context__",
+    "__traceback__", "__notes__", "__class__", "__dict__", "args",
+]  # fmt: skip
+OTHERS: dict[str, dict[str, object]] = {
+    "text": {"__str__": lambda _: type("T", (str,), {"encode": refuse, "__len__": refuse})("x")},
+    "no module": {"__module__": None},
+    "odd module": {"__module__": "\udc80"},
+    "odd failure": {"failure": object()},
+    "odd traceback": {"__traceback__": "nothing"},
+}
+
+
+# Made in the test alone: pytest itself falls over them.
+def hostile_error(what: str) -> BaseException:
+    if what == "metaclass":
+        meta = type("Meta", (type,), {"__getattribute__": refuse})
+        made: BaseException = meta("HostileError", (Exception,), {})()
+        return made
+    if what in METHODS:
+        members: dict[str, object] = {what: refuse}
+    else:
+        members = OTHERS.get(what, {what: property(refuse)})
+    error: BaseException = type("HostileError", (Exception,), members)("no")
+    return error
+
+
+@pytest.mark.parametrize("what", [*METHODS, *PROPERTIES, *OTHERS, "metaclass"])
+def test_whatever_an_exception_does_its_failure_can_be_stored(what: str) -> None:
+    around = ValueError("around")
+    hostile = hostile_error(what)
+    with suppress(BaseException):
+        around.__context__ = hostile
+    for error in (hostile, around):
+        failure = failure_of(error)
+        kept = msgspec.json.decode(msgspec.json.encode(failure), type=FailureDetails)
+        assert kept == failure
+        assert isinstance(kept.error_type, str)
+
+
+def test_groups_that_share_their_members_cost_what_they_show() -> None:
+    group: BaseException = raised(ValueError("innermost"))
+    for _ in range(9):
+        group = raised(BaseExceptionGroup("both", [group, group]))
+    stack = failure_of(group).stack_trace
+    assert stack is not None
+    assert "raise error from cause" in stack
+    assert len(stack) < 1_000
+    small = failure_of(raised(ExceptionGroup("both", [ValueError("one")]))).stack_trace
+    assert small is not None
+    assert "ValueError: one" in small

@@ -1,0 +1,76 @@
+"""Names of modules in records: the same whatever launched the program."""
+
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tenuto.model import module_names
+from tenuto.model.failure import type_name
+from tenuto.model.module_names import (
+    IMPORTED_MAIN,
+    MAIN,
+    module_name_of,
+    record_as_its_file,
+    recorded_module_name,
+)
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    folder = tmp_path / "pkg" / "inner"
+    folder.mkdir(parents=True)
+    (tmp_path / "pkg" / "__init__.py").touch()
+    (folder / "__init__.py").touch()
+    return folder
+
+
+def main_from(file: object) -> ModuleType:
+    module = ModuleType(MAIN)
+    if file is not None:
+        module.__file__ = str(file)
+    return module
+
+
+@pytest.mark.parametrize("name", [MAIN, IMPORTED_MAIN])
+def test_a_main_program_is_called_as_if_its_file_had_been_imported(
+    name: str, tmp_path: Path, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {}
+    for file in (tmp_path / "shop.py", package / "shop.py", package / "__main__.py"):
+        monkeypatch.setitem(sys.modules, name, main_from(file))
+        found[file.relative_to(tmp_path).as_posix()] = recorded_module_name(name)
+    assert found == {
+        "shop.py": "shop",
+        "pkg/inner/shop.py": "pkg.inner.shop",
+        "pkg/inner/__main__.py": "pkg.inner.__main__",
+    }
+    declined = type("CardDeclined", (Exception,), {"__module__": name})
+    assert type_name(declined) == "pkg.inner.__main__.CardDeclined"
+
+
+@pytest.mark.parametrize("file", [None, "<stdin>", "/nowhere/__main__.py"])
+def test_a_program_without_a_file_to_import_has_bare_names(
+    file: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, MAIN, main_from(file))
+    assert recorded_module_name(MAIN) is None
+    declined = type("CardDeclined", (Exception,), {"__module__": MAIN})
+    assert type_name(declined) == "CardDeclined"
+
+
+def test_modules_under_another_name_for_once_are_called_as_ever(
+    tmp_path: Path, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module_names, "NAMES", {})
+    assert recorded_module_name("tenuto_app_json") == "json"
+    assert recorded_module_name("<run_path>") is None
+    record_as_its_file("space.shop", str(tmp_path / "space" / "shop.py"))
+    assert recorded_module_name("space.shop") == "shop"
+    record_as_its_file("pkg.inner.shop", str(package / "shop.py"))
+    assert recorded_module_name("pkg.inner.shop") == "pkg.inner.shop"
+
+
+def test_a_package_is_found_from_its_own_file(package: Path, tmp_path: Path) -> None:
+    assert module_name_of(str(package / "__init__.py")) == (str(tmp_path), "pkg.inner")
