@@ -55,7 +55,7 @@ async def squares(ctx: Context) -> list[int]:
     try:
         await ctx.call_activity(square, -1)
     except Exception as error:
-        assert error.failure.error_type == "SoldOutError", error.failure
+        assert error.failure.error_type == "shop.SoldOutError", error.failure
         found.append(len(str(error.failure.stack_trace)))
     return found
 
@@ -237,3 +237,21 @@ def _run(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
         timeout=50,
         check=False,
     )
+
+
+@pytest.mark.parametrize("kind", ["SystemExit(3)", "KeyboardInterrupt", "GeneratorExit"])
+def test_a_module_that_ends_programs_when_a_worker_imports_it_fails_its_activity_alone(
+    tmp_path: Path, kind: str
+) -> None:
+    unwilling = f'\nif __name__ != "__main__":\n    raise {kind}\n'
+    asked = """
+if __name__ == "__main__":
+    try:
+        app.run(slowly, storage="sqlite://")
+    except Exception as error:
+        print(error)
+"""
+    (tmp_path / "shop.py").write_text(SCRIPT + unwilling + asked)
+    done = _run(tmp_path, "shop.py")
+    assert done.returncode == 0, done.stderr
+    assert f"activity 'slow' failed: {kind.partition('(')[0]}" in done.stdout

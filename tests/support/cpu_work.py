@@ -4,9 +4,11 @@ What they do to the world stands in files: their memory is not the test's.
 """
 
 import asyncio
+import ctypes
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +16,8 @@ import time
 from pathlib import Path
 
 from tenuto import ActivityContext, App, current_activity
+from tenuto.functions.worker_messages import Began, Channel, Ended, ToHost
+from tenuto.model.events import TaskCompleted
 
 app = App()
 
@@ -163,3 +167,119 @@ def _tell(path: str, text: str) -> None:
     """Write it so that nobody sees half of it."""
     Path(f"{path}.new").write_text(text, encoding="utf-8")
     Path(f"{path}.new").rename(path)
+
+
+# --- what is left behind -------------------------------------------------------------------------
+
+
+def line_to_the_host() -> int:
+    """The descriptor of this worker's line: the one socket that it has."""
+    return min(int(one.name) for one in open_files(os.getpid()) if is_socket(one))
+
+
+def open_files(pid: int) -> list[Path]:
+    return list(Path(f"/proc/{pid}/fd").iterdir())
+
+
+def is_socket(descriptor: Path) -> bool:
+    try:
+        return str(descriptor.readlink()).startswith("socket:")
+    except FileNotFoundError:  # that by which the others were listed
+        return False
+
+
+@app.activity(cpu_bound=True)
+def return_twice(pid_file: str) -> str:
+    """Forks, and returns in both processes; in the copy after a while."""
+    original = os.getpid()
+    child = os.fork()
+    if child == 0:
+        while not Path(f"{pid_file}.go").exists():
+            time.sleep(0.001)
+        _LOGGER.warning("of the copy")
+        return "copy"
+    _tell(pid_file, f"{original} {child}")
+    return "original"
+
+
+@app.activity(cpu_bound=True)
+def return_twice_unseen(pid_file: str) -> str:
+    """The same with a fork that Python is not told of, as libraries in C make it."""
+    original = os.getpid()
+    child = int(ctypes.PyDLL(None).fork())
+    if child == 0:
+        while not Path(f"{pid_file}.go").exists():
+            time.sleep(0.001)
+        return "copy"
+    _tell(pid_file, f"{original} {child}")
+    return "original"
+
+
+@app.activity(cpu_bound=True)
+def answer_for_the_next() -> str:
+    """Says what an earlier attempt would say, before it answers itself."""
+    line = socket.socket(fileno=os.dup(line_to_the_host()))
+    channel: Channel[ToHost] = Channel(line, ToHost)  # type: ignore[arg-type]  # a union
+    channel.send(Began(0))
+    channel.send(Ended(0, TaskCompleted(1, '"wrong"')))
+    line.detach()
+    return "right"
+
+
+@app.activity(cpu_bound=True)
+def write_to_the_line(text: str) -> None:
+    """Writes to the wrong place, and goes on for ever."""
+    os.write(line_to_the_host(), text.encode("latin-1"))
+    time.sleep(600)
+
+
+@app.activity(cpu_bound=True)
+def close_everything() -> str:
+    """As programs do that become daemons."""
+    threading.Thread(target=time.sleep, args=(600,)).start()
+    os.closerange(3, 256)
+    return "done"
+
+
+@app.activity(cpu_bound=True)
+def leave_a_command(pid_file: str) -> None:
+    """Starts a command that gets every descriptor that may be inherited."""
+    pid = os.posix_spawn("/bin/sleep", ["sleep", "600"], os.environ)
+    inherited = [one for one in open_files(pid) if int(one.name) > 2]
+    held = [str(one.readlink()) for one in inherited]
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    _tell(pid_file, " ".join(held))
+
+
+@app.activity(cpu_bound=True)
+def log_later(gate: str) -> None:
+    """Leaves a thread that logs during the next attempt."""
+
+    def log_at_the_gate() -> None:
+        while not Path(gate).exists():
+            time.sleep(0.001)
+        _LOGGER.warning("late")
+        Path(f"{gate}.passed").touch()
+
+    threading.Thread(target=log_at_the_gate, daemon=True).start()
+
+
+@app.activity(cpu_bound=True)
+def pass_the_gate(gate: str) -> str:
+    Path(gate).touch()
+    while not Path(f"{gate}.passed").exists():
+        time.sleep(0.001)
+    _LOGGER.warning("in time")
+    return "passed"
+
+
+class UnspeakableError(Exception):
+    def __str__(self) -> str:
+        raise SystemExit(9)
+
+
+@app.activity(cpu_bound=True)
+def raise_the_unspeakable() -> None:
+    sys.stdout = None
+    raise UnspeakableError

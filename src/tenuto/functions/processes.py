@@ -9,6 +9,7 @@ idle for a while, and by themselves when the host is gone. Knows nothing of limi
 import asyncio
 import contextlib
 import itertools
+import logging
 import os
 import signal
 import socket
@@ -18,6 +19,8 @@ import threading
 from collections.abc import Callable, Iterable
 from time import monotonic  # how long a process has been idle, which decides nothing else
 from typing import Final
+
+import msgspec
 
 from tenuto.functions.attempt import Attempt
 from tenuto.functions.threads import Pace, WorkerThreads
@@ -33,6 +36,9 @@ from tenuto.functions.worker_messages import (
     ToHost,
 )
 from tenuto.model.errors import WorkerCrashedError
+from tenuto.model.module_names import NAMES
+
+_LOGGER = logging.getLogger(__name__)
 
 _IDLE_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 1.0
@@ -141,7 +147,7 @@ class WorkerProcesses:
                 is_idle_death = was_used and attempt.begun_at is None
                 if exit_words and not is_idle_death:
                     attempt.fail(WorkerCrashedError(repr(attempt), exit_words))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the thread must not end
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the thread must not end
             if (process := self._busy.pop(attempt, None)) is not None:
                 process.kill_now()
                 process.end()
@@ -221,11 +227,12 @@ class _Process:
         self._running: Attempt | None = None
         self._numbers = itertools.count(1)
         self._number = 0
+        self._is_out_of_step = False
         self.is_used = False
         self.is_gone = False
         self.idle_since = 0.0
         with contextlib.suppress(OSError):  # it is gone, which ``run`` will find
-            self._channel.send(Setup(sys.argv, *log_settings()))
+            self._channel.send(Setup(sys.argv, *log_settings(), NAMES))
 
     @property
     def is_alive(self) -> bool:
@@ -247,11 +254,17 @@ class _Process:
             is_ended = self._follow(attempt)
         except OSError:
             is_ended = False
+        except msgspec.DecodeError as error:
+            _LOGGER.warning("%r: its worker process said what is no message: %s", attempt, error)
+            is_ended = False
+            self.kill_now()
         with self._lock:
             self._running = None
-            if is_ended and not self.is_gone:
+            if is_ended and not self.is_gone and not self._is_out_of_step:
                 return None
             self.is_gone = True
+        if self._is_out_of_step:
+            self.kill_now()  # with its copies
         exit_words = self.end()
         return None if is_ended else exit_words
 
@@ -259,11 +272,15 @@ class _Process:
         """Take in what the process says; False when it is gone before it says how it went."""
         while (message := self._channel.receive()) is not None:
             match message:
-                case Began():
-                    attempt.begun_at = attempt.lane.clock.now()
                 case Log():
                     relay(message, self._process.pid)
-                case Ended(event):
+                case Began(number) | Ended(number) if number != self._number:
+                    # It, or a copy of it, speaks about another attempt. Who is once out of step is
+                    # not trusted with a further one.
+                    self._is_out_of_step = True
+                case Began():
+                    attempt.begun_at = attempt.lane.clock.now()
+                case Ended(_, event):
                     attempt.event = event
                     return True
         return False
@@ -295,11 +312,17 @@ class _Process:
         """Wait until it has ended; its exit code."""
         return self._process.wait()
 
-    def end(self) -> str:
-        """Let it end, wait for that, and say how it did."""
+    def hang_up(self) -> None:
+        """Let it end."""
         self._channel.close()
+
+    def end(self, patience_seconds: float | None = None) -> str:
+        """Let it end, wait for that, and say how it did."""
+        self.hang_up()
         try:
-            code = self._process.wait(_PATIENCE_SECONDS)
+            code = self._process.wait(
+                _PATIENCE_SECONDS if patience_seconds is None else patience_seconds
+            )
         except subprocess.TimeoutExpired:
             self.kill_now()
             code = self.wait()
@@ -313,9 +336,13 @@ class _Process:
 def _end_all(idle: list[_Process], busy: list[_Process]) -> None:
     for process in busy:
         process.kill_now()
-        process.wait()  # its line is closed by the thread that listens
     for process in idle:
-        process.end()
+        process.hang_up()  # all of them, before one is waited for
+    for process in busy:
+        process.wait()  # its line is closed by the thread that listens
+    last = monotonic() + _PATIENCE_SECONDS
+    for process in idle:
+        process.end(last - monotonic())
 
 
 # --- starting ----------------------------------------------------------------------------------

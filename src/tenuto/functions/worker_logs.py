@@ -19,9 +19,16 @@ from tenuto.model.failure import storable_text
 
 
 class HostHandler(logging.Handler):
-    """Sends log records to the host."""
+    """Sends log records to the host.
 
-    def __init__(self, send: Callable[[Log], None], facts: Callable[[], dict[str, object]]) -> None:
+    Args:
+        send: How.
+        facts: The number of the attempt that runs, and what each of its records carries.
+    """
+
+    def __init__(
+        self, send: Callable[[Log], None], facts: Callable[[], tuple[int, dict[str, object]]]
+    ) -> None:
         super().__init__()
         self._send = send
         self._facts = facts
@@ -40,8 +47,10 @@ class HostHandler(logging.Handler):
         exception = record.exc_text
         if record.exc_info and not exception:
             exception = self._plain.formatException(record.exc_info)
-        extra = {**self._facts(), **vars(record)}
+        number, facts = self._facts()
+        extra = {**facts, **vars(record)}
         return Log(
+            number=number,
             name=record.name,
             level=record.levelno,
             text=storable_text(record.getMessage()),
@@ -62,8 +71,15 @@ _STANDARD: Final = {*vars(logging.LogRecord("", 0, "", 0, "", (), None)), "messa
 def _raw(value: object) -> Raw:
     try:
         return Raw(msgspec.msgpack.encode(value))
-    except Exception:  # noqa: BLE001 - values of users may fail in any way
-        return Raw(msgspec.msgpack.encode(storable_text(repr(value))))
+    except BaseException:  # noqa: BLE001 - values of users may fail in any way
+        return Raw(msgspec.msgpack.encode(_shown(value)))
+
+
+def _shown(value: object) -> str:
+    try:
+        return storable_text(repr(value))
+    except BaseException:  # noqa: BLE001 - as above
+        return "<not available>"
 
 
 # --- in the host -------------------------------------------------------------------------------

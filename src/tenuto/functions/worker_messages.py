@@ -1,7 +1,9 @@
 """What host and worker process say to each other, and how it travels.
 
-Messages are msgpack, each behind its length (4 bytes, the highest first), over a socket pair.
-Nothing is pickled: a worker gets names and JSON text, and answers with JSON text or a failure.
+Messages are msgpack, each behind a mark and its length (4 bytes each, the highest first), over a
+socket pair. Nothing is pickled: a worker gets names and JSON text, and answers with JSON text or a
+failure. Whatever a worker says carries the number of the attempt that it says it about: a process
+can be copied, and what an earlier attempt left behind must not speak for a later one.
 """
 
 import contextlib
@@ -17,7 +19,15 @@ from tenuto.engine.ports import ActivityWork
 from tenuto.functions.locating import Place
 from tenuto.model.events import TaskCompleted, TaskFailed
 
-_LENGTH_BYTES: Final = 4
+_MARK: Final = b"\xc1tnt"
+"""Begins each message; no msgpack begins so, and hardly what user code writes to a wrong place."""
+
+_HEAD_BYTES: Final = len(_MARK) + 4
+_MOST_PAUSES: Final = 30
+"""So often in a row ``while_waiting`` may be called in the middle of a message that does not go on:
+who wrote half of one will never write the rest.
+"""
+
 _READ_BYTES: Final = 65_536
 
 
@@ -28,11 +38,13 @@ class Setup(Struct, frozen=True, array_like=True, tag=1):
         argv: The host's command line.
         log_levels: Levels of the loggers that have one of their own; the root's under ``""``.
         log_disabled: What ``logging.disable`` was given.
+        module_names: What records call modules otherwise.
     """
 
     argv: list[str]
     log_levels: dict[str, int]
     log_disabled: int
+    module_names: dict[str, str]
 
 
 class Run(Struct, frozen=True, array_like=True, tag=2):
@@ -53,16 +65,23 @@ class Cancel(Struct, frozen=True, array_like=True, tag=3):
 class Began(Struct, frozen=True, array_like=True, tag=1):
     """The function is imported and is now called."""
 
+    number: int
+
 
 class Ended(Struct, frozen=True, array_like=True, tag=2):
     """The attempt is over."""
 
+    number: int
     event: TaskCompleted | TaskFailed
 
 
 class Log(Struct, frozen=True, array_like=True, tag=3):
-    """A log record, its text already formatted; ``extra`` are the attributes that were added."""
+    """A log record, its text already formatted; ``extra`` are the attributes that were added.
 
+    ``number`` is that of the attempt during which it was written; 0 when there was none.
+    """
+
+    number: int
     name: str
     level: int
     text: str
@@ -109,7 +128,7 @@ class Channel(Generic[M]):
             OSError: the other end is gone.
         """
         body = msgspec.msgpack.encode(message)
-        left = memoryview(len(body).to_bytes(_LENGTH_BYTES, "big") + body)
+        left = memoryview(_MARK + len(body).to_bytes(4, "big") + body)
         with self._sending:
             while left:
                 try:
@@ -118,18 +137,29 @@ class Channel(Generic[M]):
                     self._wait()
 
     def receive(self) -> M | None:
-        """The next message; None when the other end is gone."""
+        """The next message; None when the other end is gone.
+
+        Raises:
+            msgspec.DecodeError: what came is no message; nothing more can be read from this line.
+        """
         try:
-            if not self._fill(_LENGTH_BYTES):
+            if not self._fill(_HEAD_BYTES):
                 return None
-            end = _LENGTH_BYTES + int.from_bytes(self._received[:_LENGTH_BYTES], "big")
+            if not self._received.startswith(_MARK):
+                raise msgspec.DecodeError("what came does not begin like a message")
+            end = _HEAD_BYTES + int.from_bytes(self._received[len(_MARK) : _HEAD_BYTES], "big")
             if not self._fill(end):
                 return None
         except OSError:
             return None
-        body = bytes(self._received[_LENGTH_BYTES:end])
+        body = bytes(self._received[_HEAD_BYTES:end])
         del self._received[:end]
         return self._decode(body)
+
+    def leave(self) -> None:
+        """Close this end in a copy of its process; that of the original stays as it is."""
+        self._sending = threading.Lock()  # a thread that was not copied may have held it
+        self._end.close()
 
     def close(self) -> None:
         """Close this end; whoever waits at either end finds the other one gone."""
@@ -139,15 +169,20 @@ class Channel(Generic[M]):
 
     def _fill(self, size: int) -> bool:
         """Receive until there are so many bytes; False when they do not come any more."""
+        pauses = 0
         while len(self._received) < size:
             try:
                 part = self._end.recv(_READ_BYTES)
             except TimeoutError:
                 self._wait()
+                pauses += bool(self._received)
+                if pauses > _MOST_PAUSES:
+                    raise msgspec.DecodeError("a message does not go on") from None
                 continue
             if not part:
                 return False
             self._received += part
+            pauses = 0
         return True
 
     def _wait(self) -> None:

@@ -1,8 +1,10 @@
 """The program of a worker process: runs activities with ``cpu_bound=True``, one at a time.
 
 It starts fresh (no fork), imports functions by module and name, and ends when its host is gone,
-also in the middle of a computation. A signal that goes to the whole service does not end it: the
-host decides when its workers go. Standard output and standard error are the host's.
+also in the middle of a computation. A copy of it that an activity makes (``os.fork``,
+multiprocessing) has no line to the host, and ends where the function returns. A signal that goes to
+the whole service does not end it: the host decides when its workers go. Standard output and
+standard error are the host's.
 """
 
 import logging
@@ -12,7 +14,9 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, NoReturn
 
 from msgspec.structs import replace
@@ -29,10 +33,12 @@ from tenuto.functions.worker_messages import (
     Ended,
     Run,
     Setup,
+    ToHost,
     ToWorker,
 )
 from tenuto.model.events import TaskCompleted, TaskFailed
 from tenuto.model.failure import failure_of
+from tenuto.model.module_names import NAMES
 from tenuto.orchestration.references import ActivityFunction, AnyActivity
 
 _PATIENCE_SECONDS: Final = 5.0
@@ -54,6 +60,13 @@ class Worker:
         self._attempt: Attempt | None = None
         self._number = 0
         self._canceled = 0
+        self._older: set[threading.Thread] = set()
+        self._process = os.getpid()
+        self._handler = HostHandler(self._send, self._facts)
+        if sys.platform != "win32":
+            # Commands that are started here have no use for it.
+            os.set_inheritable(end.fileno(), False)
+            os.register_at_fork(after_in_child=self._leave)
 
     def serve(self) -> None:
         """Work until the host is gone."""
@@ -64,9 +77,29 @@ class Worker:
             else:
                 self._run(message)
 
+    # --- in copies of this process ----------------------------------------------------------------
+
+    def _leave(self) -> None:
+        """Right after a fork: what the copy says is not for the host."""
+        self._channel.leave()
+        logging.getLogger().removeHandler(self._handler)
+
+    def _send(self, message: ToHost) -> None:
+        # A fork that Python was not told of, as a library in C makes it, is a copy all the same.
+        if os.getpid() != self._process:
+            raise BrokenPipeError("this is a copy of the worker process")
+        self._channel.send(message)
+
     # --- in a thread of its own -------------------------------------------------------------------
 
     def _listen(self) -> None:
+        try:
+            self._take_in()
+        except BaseException:  # noqa: BLE001 - a line that cannot be read is a host that is gone
+            _show_error()
+            os._exit(1)
+
+    def _take_in(self) -> None:
         while (message := self._channel.receive()) is not None:
             if isinstance(message, Cancel):
                 self._cancel(message.number)
@@ -89,30 +122,32 @@ class Worker:
 
     def _set_up(self, message: Setup) -> None:
         sys.argv[:] = message.argv
+        NAMES.update(message.module_names)
         root = logging.getLogger()
-        root.addHandler(HostHandler(self._channel.send, self._facts))
+        root.addHandler(self._handler)
         for name, level in message.log_levels.items():
             logging.getLogger(name or None).setLevel(level)
         logging.disable(message.log_disabled)
 
-    def _facts(self) -> dict[str, object]:
-        """What each log record of an attempt carries."""
+    def _facts(self) -> tuple[int, dict[str, object]]:
+        """The number of the attempt that runs, and what each of its log records carries."""
         work = self._work
-        if work is None:
-            return {}
-        return {
-            "instance_id": work.instance_id,
-            "activity": work.name,
-            "attempt": work.attempt,
-        }
+        # A thread from before this attempt speaks for itself.
+        if work is None or threading.current_thread() in self._older:
+            return 0, {}
+        facts = {"instance_id": work.instance_id, "activity": work.name, "attempt": work.attempt}
+        return self._number, facts
 
     def _run(self, message: Run) -> None:
-        self._work = message.work
+        self._older = {*threading.enumerate()} - {threading.current_thread()}
+        self._number, self._work = message.number, message.work
         event = self._outcome(message)
         _flush()
+        if os.getpid() != self._process:
+            os._exit(0 if isinstance(event, TaskCompleted) else 1)  # its original answers
         self._attempt = None
         self._work = None
-        self._channel.send(Ended(event))
+        self._send(Ended(message.number, event))
 
     def _outcome(self, message: Run) -> TaskCompleted | TaskFailed:
         work = message.work
@@ -122,10 +157,10 @@ class Worker:
             failure = replace(failure_of(error), is_non_retriable=True)
             return TaskFailed(work.task_id, failure)
         attempt = Attempt(Lane(reference, _NoClock(), message.payload_bytes), work)
-        self._number, self._attempt = message.number, attempt
+        self._attempt = attempt
         if self._canceled == message.number:
             attempt.request_cancel()
-        self._channel.send(Began())
+        self._send(Began(message.number))
         attempt.run()
         assert attempt.event is not None
         return attempt.event
@@ -154,10 +189,13 @@ class _NoClock:
 def _flush() -> None:
     """Show what was printed, before the host tells of the result."""
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with suppress(BaseException):  # none, closed, or one of users, which may raise anything
             stream.flush()
-        except (AttributeError, OSError, ValueError):  # none, or closed
-            continue
+
+
+def _show_error() -> None:
+    with suppress(BaseException):  # as above
+        traceback.print_exc()
 
 
 def _no_breakpoint(*_args: object, **_options: object) -> NoReturn:
@@ -181,4 +219,10 @@ def main(end: socket.socket | int) -> None:
         signal.signal(number, _stay)
     if sys.breakpointhook is sys.__breakpointhook__ and "PYTHONBREAKPOINT" not in os.environ:
         sys.breakpointhook = _no_breakpoint
-    Worker(socket.socket(fileno=end) if isinstance(end, int) else end).serve()
+    worker = Worker(socket.socket(fileno=end) if isinstance(end, int) else end)
+    try:
+        worker.serve()
+    except BaseException:  # noqa: BLE001 - it cannot answer any more; threads must not keep it
+        _show_error()
+        _flush()
+        os._exit(1)

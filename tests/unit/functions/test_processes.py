@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from tenuto.functions import locating, processes
+from tenuto.functions import locating, processes, worker_messages
 from tenuto.functions.activities import ActivityExecutor
 from tenuto.functions.locating import Place, import_from, place_of, standing_at
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.functions.worker_messages import Channel, ToHost
-from tenuto.model.errors import InputError, RegistrationError
+from tenuto.model.errors import InputError, RegistrationError, WorkerCrashedError
 from tests.support.cpu_work import app as cpu_app
 from tests.support.cpu_work import plain
 from tests.unit.functions.conftest import FakeClock, Outcomes, failure, until, work
@@ -281,6 +281,116 @@ async def test_whatever_goes_wrong_on_the_hosts_side_is_a_failed_attempt_too(
     executor.start([work("add", '{"left":1}', task_id=2)])
     await outcomes.wait(2)
     assert outcomes.results()[2] == 11
+
+
+# --- what an earlier attempt left behind ---------------------------------------------------------
+
+
+def waiting(folder: Path) -> str:
+    return f'{{"begun":"{folder}/begun","gate":"{folder}/gate"}}'
+
+
+@pytest.mark.parametrize("name", ["return_twice", "return_twice_unseen"])
+async def test_a_copy_of_a_worker_does_not_answer_for_the_next_attempt(
+    executor: ActivityExecutor,
+    outcomes: Outcomes,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+) -> None:
+    executor._cpu_workers = 1
+    executor.start([work(name, f'"{tmp_path}/pids"', task_id=1)])
+    await outcomes.wait(1)
+    assert outcomes.results()[1] == "original"
+    original, copy = numbers(tmp_path / "pids")
+    executor.start([work("wait_for", waiting(tmp_path), task_id=2)])
+    await until((tmp_path / "begun").exists)
+    (tmp_path / "pids.go").touch()  # now the copy returns as well
+    await until(lambda: not is_running(copy))
+    assert len(outcomes.all) == 1
+    (tmp_path / "gate").touch()
+    await outcomes.wait(2)
+    assert outcomes.results()[2] == original  # the worker itself was in step all the time
+    assert "of the copy" not in [record.message for record in caplog.records]
+
+
+async def test_answers_with_another_number_are_dropped_and_their_process_is_not_used_again(
+    executor: ActivityExecutor, outcomes: Outcomes
+) -> None:
+    executor.start([work("answer_for_the_next", task_id=1)])
+    await outcomes.wait(1)
+    assert outcomes.results()[1] == "right"
+    await until(lambda: not pool(executor).count)
+    executor.start([work("add", '{"left":1}', task_id=2)])
+    await outcomes.wait(2)
+    assert outcomes.results()[2] == 11
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("hello, world", "does not begin like a message"),
+        ("\xc1tnt\x00\x00\x00\x02\xc1\xc1", "MessagePack data is malformed"),
+        ("\xc1tnt\x00\x01\x00\x00half of", "a message does not go on"),
+    ],
+)
+async def test_what_is_no_message_ends_the_process_and_hangs_nobody(
+    executor: ActivityExecutor,
+    outcomes: Outcomes,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    text: str,
+    said: str,
+) -> None:
+    monkeypatch.setattr(processes, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(worker_messages, "_MOST_PAUSES", 10)
+    escaped = "".join(f"\\u{ord(one):04x}" for one in text)
+    executor.start([work("write_to_the_line", f'"{escaped}"', task_id=1)])
+    (outcome,) = await outcomes.wait(1)
+    assert failure(outcome).is_caused_by(WorkerCrashedError)
+    assert said in caplog.text
+    executor.start([work("add", '{"left":1}', task_id=2)])
+    await outcomes.wait(2)
+    assert outcomes.results()[2] == 11
+
+
+async def test_a_worker_that_has_closed_its_line_is_a_crash_and_hangs_nobody(
+    executor: ActivityExecutor, outcomes: Outcomes
+) -> None:
+    executor.start([work("close_everything", task_id=1)])
+    (outcome,) = await outcomes.wait(1)
+    assert "ended with exit code 1" in failure(outcome).error_message
+    await until(lambda: not pool(executor).count)
+
+
+async def test_commands_that_an_activity_starts_do_not_get_the_line(
+    executor: ActivityExecutor, outcomes: Outcomes, tmp_path: Path
+) -> None:
+    executor.start([work("leave_a_command", f'"{tmp_path}/held"', task_id=1)])
+    await outcomes.wait(1)
+    assert "socket:" not in (tmp_path / "held").read_text(encoding="utf-8")
+
+
+async def test_a_thread_that_logs_later_does_not_speak_for_the_next_attempt(
+    executor: ActivityExecutor, outcomes: Outcomes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    executor._cpu_workers = 1
+    executor.start([work("log_later", f'"{tmp_path}/gate"', task_id=1)])
+    await outcomes.wait(1)
+    executor.start([work("pass_the_gate", f'"{tmp_path}/gate"', task_id=2)])
+    await outcomes.wait(2)
+    late, in_time = caplog.records
+    assert (late.message, hasattr(late, "instance_id")) == ("late", False)
+    assert (in_time.message, vars(in_time)["activity"]) == ("in time", "pass_the_gate")
+
+
+async def test_an_exception_that_cannot_be_shown_is_a_failure_of_its_activity(
+    executor: ActivityExecutor, outcomes: Outcomes
+) -> None:
+    executor._cpu_workers = 1
+    executor.start([work("raise_the_unspeakable", task_id=1), work("where", task_id=2)])
+    await outcomes.wait(2)
+    assert outcomes.results()[1].error_type == "tests.support.cpu_work.UnspeakableError"
 
 
 # --- timeouts, cancelling, ends ------------------------------------------------------------------
@@ -565,12 +675,12 @@ def test_messages_longer_than_the_line_holds_arrive_whole() -> None:
     from tenuto.functions.worker_messages import Began, Ended
     from tenuto.model.events import TaskCompleted
 
-    message = Ended(TaskCompleted(1, "x" * 4_000_000))
+    message = Ended(1, TaskCompleted(1, "x" * 4_000_000))
     sender.send(message)
-    sender.send(Began())
+    sender.send(Began(1))
     sender.close()
     reading.join(20)
-    assert got == [message, Began(), None]
+    assert got == [message, Began(1), None]
     assert waits >= 3
     receiver.close()
     receiver.close()
