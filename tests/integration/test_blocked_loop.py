@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from tenuto import App, Context, Host, Settings
-from tenuto.host.app import fast_loop_factory
 from tenuto.host.loop_watch import LoopWatch
+from tenuto.host.own_loop import fast_loop_factory
 from tests.support.waiting import until
 
 SOON = Settings(blocked_turn_seconds=0.1, blocked_loop_seconds=0.1)

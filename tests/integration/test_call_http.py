@@ -441,6 +441,33 @@ async def test_token_sources_that_are_missing_or_broken_fail_the_call_by_name(
     assert server.asked == []
 
 
+@pytest.mark.parametrize(
+    "kind", [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, StopIteration]
+)
+async def test_token_sources_that_end_programs_fail_the_call_alone(
+    app: App, test: TestHost, serve: Serve, kind: type[BaseException]
+) -> None:
+    server = await serve(lambda _asked: Reply())
+
+    @app.token_source
+    def sync() -> str:
+        raise kind
+
+    @app.token_source
+    async def on_loop() -> str:
+        await asyncio.sleep(0)
+        raise kind
+
+    @app.orchestrator
+    async def calls(ctx: Context, source: str) -> None:
+        await ctx.call_http("GET", server.url, options=HttpCallOptions(token_source=source))
+
+    for name in ("sync", "on_loop"):
+        with pytest.raises(OrchestrationFailedError, match=kind.__name__):
+            await test.run(calls, name)
+    assert server.asked == []
+
+
 async def test_connections_are_closed_when_the_host_stops(
     app: App, test: TestHost, serve: Serve
 ) -> None:

@@ -28,7 +28,7 @@ from tenuto import (
     Settings,
     SubOrchestrationError,
 )
-from tenuto.host.app import run_on_fast_loop
+from tenuto.host.own_loop import run_on_fast_loop
 from tenuto.model.events import OrchestratorStarted, TaskScheduled
 from tenuto.testing import TestHost
 from tests.integration.conftest import OpenHost

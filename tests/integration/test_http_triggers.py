@@ -582,3 +582,43 @@ async def test_links_in_an_answer_open_that_instance_and_no_other(
     other = links["statusQueryGetUri"].replace(links["id"], "other")
     assert (await client.get(other)).status_code == 401
     assert (await client.delete(links["purgeHistoryDeleteUri"])).status_code in {401, 403}
+
+
+# --- what ends programs ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, StopIteration],
+)
+async def test_a_function_that_ends_programs_is_500_and_the_server_goes_on(
+    app: App, serve: Serve, caplog: pytest.LogCaptureFixture, kind: type[BaseException]
+) -> None:
+    class Picky:
+        def __iter__(self) -> object:
+            raise kind
+
+    @app.http("GET", "/sync")
+    def sync() -> None:
+        raise kind
+
+    @app.http("GET", "/loop")
+    async def on_loop() -> None:
+        await asyncio.sleep(0)
+        raise kind
+
+    @app.http("GET", "/result")
+    async def result() -> object:
+        return Picky()
+
+    @app.http("GET", "/fine")
+    def fine() -> str:
+        return "fine"
+
+    http = await serve(app)
+    for path in ("sync", "loop", "result"):
+        response = await http.get(f"/api/{path}")
+        assert response.status_code == 500, path
+        assert "see the host's log" in message(response)
+        assert (await http.get("/api/fine")).json() == "fine"
+    assert kind.__name__ in caplog.text

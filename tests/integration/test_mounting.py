@@ -1,5 +1,6 @@
 """Other ASGI apps in our server, and our app in somebody else's."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -106,6 +107,22 @@ async def test_the_longest_path_wins_and_apps_without_lifespan_need_none(app: Ap
         assert (await served.http.get("/a/x")).json() == ["outer", "/a"]
         assert (await served.http.get("/a/b/x")).json() == ["inner", "/a/b"]
         assert (await served.http.get("/a/bx")).json() == ["outer", "/a"]
+
+
+async def test_a_mounted_app_that_does_not_shut_down_is_named_and_left(
+    app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("tenuto.http.mounting._SHUTDOWN_SECONDS", 0.01)
+
+    @asynccontextmanager
+    async def stubborn(_app: Starlette) -> AsyncIterator[None]:
+        yield
+        await asyncio.Event().wait()
+
+    app.mount("/stubborn", Starlette(lifespan=stubborn))
+    async with serving(app) as served:
+        await served.http.get("/healthz")
+    assert "does not shut down in time and is left: " in caplog.text
 
 
 async def test_a_mounted_app_that_fails_to_start_keeps_the_server_from_starting(app: App) -> None:

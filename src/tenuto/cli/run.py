@@ -14,8 +14,8 @@ from tenuto.cli.arguments import json_text, target_completion
 from tenuto.cli.execution import Order, execute
 from tenuto.cli.logs import route_logs
 from tenuto.cli.view import view_for
-from tenuto.host.app import run_on_fast_loop
 from tenuto.host.loading import LoadedApp, load_app
+from tenuto.host.own_loop import run_on_fast_loop
 from tenuto.host.settings import DEFAULT, LoadedSettings, load_settings
 from tenuto.model.errors import AppLoadError
 from tenuto.model.ids import check_instance_id

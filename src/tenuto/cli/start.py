@@ -13,8 +13,9 @@ from tenuto.cli import terminal
 from tenuto.cli.arguments import target_completion
 from tenuto.cli.reloading import RELOADED, orphaned, serve_and_reload
 from tenuto.cli.stopping import stop_requests
-from tenuto.host.app import App, run_on_fast_loop
+from tenuto.host.app import App
 from tenuto.host.loading import load_app
+from tenuto.host.own_loop import run_on_fast_loop
 from tenuto.host.server import Server
 from tenuto.host.settings import DEFAULT, LoadedSettings, load_settings
 from tenuto.telemetry.log_setup import configure_logging

@@ -16,13 +16,16 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from msgspec.structs import replace
+
 from tenuto.engine.ports import ActivityOutcome, ActivityWork, Clock
 from tenuto.functions.attempt import Attempt, Lane
 from tenuto.functions.locating import place_of
 from tenuto.functions.threads import WorkerThreads
+from tenuto.functions.whereabouts import task_place, thread_of, thread_place
 from tenuto.model.errors import UnknownFunctionError
 from tenuto.model.events import TaskCompleted, TaskFailed
-from tenuto.model.failure import FailureDetails
+from tenuto.model.failure import failure_of_type
 from tenuto.model.timing import MICROSECONDS
 from tenuto.orchestration.references import AnyActivity
 
@@ -103,7 +106,7 @@ class ActivityExecutor:
             return
         for work in works:
             if work.canceled:
-                failure = FailureDetails("asyncio.CancelledError", "cancelled before it began")
+                failure = failure_of_type(asyncio.CancelledError, "cancelled before it began")
                 self._answer(work, TaskFailed(work.task_id, failure))
                 continue
             lane = self._lanes.get(work.name) or self._open_lane(work)
@@ -180,6 +183,9 @@ class ActivityExecutor:
                 tasks.append(attempt.task)
         if tasks:
             await asyncio.wait(tasks, timeout=_STOP_SECONDS)
+        for attempt in self._attempts.values():
+            if attempt.begun_at is not None and attempt.event is None:
+                _LOGGER.warning("%r does not end in time and is left: %s", attempt, _place(attempt))
         self._attempts.clear()
         if self._processes is not None:
             await self._processes.stop()
@@ -190,11 +196,8 @@ class ActivityExecutor:
         try:
             reference = self._directory.get_activity(work.name)
         except UnknownFunctionError as error:
-            failure = FailureDetails(
-                type(error).__name__,
-                f"{error} (work for {work.name!r} came to a host whose app does not have it)",
-                is_non_retriable=True,
-            )
+            text = f"{error} (work for {work.name!r} came to a host whose app does not have it)"
+            failure = replace(failure_of_type(type(error), text), is_non_retriable=True)
             self._answer(work, TaskFailed(work.task_id, failure))
             return None
         lane = self._lanes[work.name] = Lane(reference, self._clock, self._payload_bytes)
@@ -297,7 +300,7 @@ class ActivityExecutor:
         limit = timedelta(microseconds=timeout)
         message = f"{attempt!r} ran longer than its timeout of {limit}"
         _LOGGER.warning("%s; %s", message, _end_of_timed_out(attempt))
-        failure = FailureDetails(TimeoutError.__name__, message)
+        failure = failure_of_type(TimeoutError, message)
         event = TaskFailed(attempt.work.task_id, failure)
         self._answer(attempt.work, event, attempt.begun_at)
         attempt.is_answered = True
@@ -360,6 +363,15 @@ def _end_of_timed_out(attempt: Attempt) -> str:
     if attempt.lane.place is not None:
         return "its worker process is ended"
     return "it keeps its thread until it returns"
+
+
+def _place(attempt: Attempt) -> str:
+    """Where it is, for those who have to find out why it does not end."""
+    if attempt.task is not None:
+        return task_place(attempt.task)
+    if attempt.lane.place is not None:
+        return "its worker process is ended"
+    return thread_place(thread_of(Attempt.run.__code__, attempt))
 
 
 def _nowhere(_outcomes: list[ActivityOutcome]) -> None:

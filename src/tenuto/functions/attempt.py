@@ -7,8 +7,8 @@ lets an exception out, so that user code cannot end a worker.
 
 import asyncio
 import inspect
-import logging
 from collections import deque
+from contextlib import suppress
 from contextvars import Context, copy_context
 from typing import Any
 
@@ -20,12 +20,10 @@ from tenuto.functions.locating import Place
 from tenuto.functions.threads import Pace
 from tenuto.model.errors import PayloadError
 from tenuto.model.events import TaskCompleted, TaskFailed
-from tenuto.model.failure import FailureDetails, failure_of, type_name
+from tenuto.model.failure import failure_of
 from tenuto.model.limits import check_payload
 from tenuto.model.payload import encode
 from tenuto.orchestration.references import AnyActivity
-
-_LOGGER = logging.getLogger(__name__)
 
 
 class Lane:
@@ -100,10 +98,14 @@ class Attempt:
         )
 
     def run(self) -> None:
-        """Run a sync activity, in the thread that calls this."""
-        if self.decide():
+        """Run a sync activity, in the thread that calls this. Never raises."""
+        if not self.decide():
+            return
+        try:
             self.begun_at = self.lane.clock.now()
             self.new_context().run(self._run)
+        except BaseException as error:  # noqa: BLE001 - such as one that was thrown into the thread
+            self.fail(error)
 
     def _run(self) -> None:
         running_activity.set(self.context)
@@ -118,7 +120,7 @@ class Attempt:
             self._complete(result)
 
     async def run_async(self) -> None:
-        """Run an async activity, in the current task."""
+        """Run an async activity, in the current task. Never raises."""
         if not self.decide():
             return
         self.begun_at = self.lane.clock.now()
@@ -175,8 +177,8 @@ class Attempt:
         reference = self.lane.reference
         try:
             arguments = reference.signature.decode_arguments(self.work.input)
-        except Exception as error:  # noqa: BLE001 - types of users may refuse data in any way
-            self.fail(error, is_final=True)
+        except BaseException as error:  # noqa: BLE001 - types of users may refuse data in any way
+            self.fail(error, is_final=type(error) is not MemoryError)
             return None
         return arguments if reference.make_context is None else (self.context(), *arguments)
 
@@ -186,21 +188,30 @@ class Attempt:
             limit = self.lane.payload_bytes
             if len(text) * 4 > limit:  # else the words alone would cost something each time
                 check_payload(text, limit, f"the result of activity {self.work.name!r}")
-        except Exception as error:  # noqa: BLE001 - objects of users may fail in any way
-            if isinstance(error, PayloadError):
-                error = error.of(f"the result of activity {self.work.name!r}")
-            self.fail(_about_coroutine(result, self.work.name) or error, is_final=True)
+        except BaseException as error:  # noqa: BLE001 - objects of users may fail in any way
+            self._refuse(result, error)
         else:
             self.event = TaskCompleted(self.work.task_id, text)
 
-    def fail(self, error: BaseException, *, is_final: bool = False) -> None:
-        """End as failed; ``is_final`` when another attempt would fail in the same way."""
-        _trim_traceback(error)
+    def _refuse(self, result: object, error: BaseException) -> None:
+        """End as failed by a result that cannot be stored."""
         try:
-            failure = failure_of(error)
-        except Exception:
-            _LOGGER.exception("the failure of %r cannot be recorded", self)
-            failure = FailureDetails(type_name(type(error)), "<not available>")
+            if isinstance(error, PayloadError):
+                error = error.of(f"the result of activity {self.work.name!r}")
+            error = _about_coroutine(result, self.work.name) or error
+        except BaseException as worse:  # noqa: BLE001 - even asking what it is runs code of users
+            error = worse
+        # Memory may suffice another time.
+        self.fail(error, is_final=type(error) is not MemoryError)
+
+    def fail(self, error: BaseException, *, is_final: bool = False) -> None:
+        """End as failed; ``is_final`` when another attempt would fail in the same way.
+
+        Never raises.
+        """
+        with suppress(BaseException):  # an exception may refuse to have its traceback set
+            _trim_traceback(error)
+        failure = failure_of(error)
         if is_final:
             failure = replace(failure, is_non_retriable=True)
         self.event = TaskFailed(self.work.task_id, failure)

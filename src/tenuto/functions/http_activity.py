@@ -7,7 +7,7 @@ writes a token into history, and never lets a body grow past the limit of a payl
 
 import asyncio
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -223,16 +223,41 @@ class HttpActivity:
         if source is None:
             error = UnknownFunctionError("token source", name, self._token_sources)
             raise HttpCallError(f"{error}; register it with @app.token_source")
-        if inspect.iscoroutinefunction(source):
-            token: object = await source(*arguments)
-        else:
-            token = await asyncio.to_thread(source, *arguments)  # it may block
+        token = await _token_of(name, partial(source, *arguments))
         if not isinstance(token, str) or not token:
             # Not shown: it may be a secret all the same.
             raise HttpCallError(
                 f"token source {name!r} must return a non-empty str, got {type(token).__name__}"
             )
         return token
+
+
+async def _token_of(name: str, source: Callable[[], Any]) -> object:
+    """What a token source gives.
+
+    Raises:
+        HttpCallError: it tried to end the program, or what it raised cannot be handed on.
+        Exception: what else it raises.
+    """
+    try:
+        if inspect.iscoroutinefunction(source):
+            return await source()
+        return await asyncio.to_thread(_without_stop, source)  # it may block
+    except Exception:
+        raise
+    except BaseException as error:
+        task = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+            raise  # nobody waits for the request any more
+        # On its way through the task of the request it would end the host's loop.
+        raise HttpCallError(f"token source {name!r} raised {type(error).__name__}") from error
+
+
+def _without_stop(source: Callable[[], Any]) -> object:
+    try:
+        return source()
+    except StopIteration as error:  # which no future can hold
+        raise RuntimeError("the token source raised StopIteration") from error
 
 
 async def _within(

@@ -189,7 +189,7 @@ class WorkerThreads(Generic[J]):
         thread = _Thread()
         self._draining.add(thread)
         try:
-            threading.Thread(target=self._run, args=(thread,), name=name, daemon=True).start()
+            threading.Thread(target=self._live, args=(thread,), name=name, daemon=True).start()
         except RuntimeError as error:
             # The system gives no more threads now; the supervisor will ask again.
             _LOGGER.warning("cannot start a thread for activities: %s", error)
@@ -203,6 +203,17 @@ class WorkerThreads(Generic[J]):
             self._count -= 1
 
     # --- in the threads --------------------------------------------------------------------------
+
+    def _live(self, thread: _Thread) -> None:
+        try:
+            self._run(thread)
+        except BaseException:
+            # Something was thrown into this thread between two jobs: it is no longer one of ours.
+            _LOGGER.exception("a thread for activities was ended from outside")
+            self._take_off_idle(thread)
+            self._leave(thread)
+            if self._queue and not self._draining:
+                self._wake_one()
 
     def _run(self, thread: _Thread) -> None:
         queue, done, draining = self._queue, self._done, self._draining
@@ -224,7 +235,10 @@ class WorkerThreads(Generic[J]):
                 if queue and not draining:
                     self._wake_one()
             began = perf_counter()
-            job.run()
+            try:
+                job.run()
+            except BaseException:  # thrown into this thread when the job was done: the job counts
+                _LOGGER.exception("a thread for activities was interrupted")
             pace.add(perf_counter() - began)
             done.append(job)
             draining.add(thread)

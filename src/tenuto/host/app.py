@@ -1,8 +1,7 @@
 """The app: the functions of one program."""
 
-import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, TypeVarTuple, overload
 
 from tenuto.client.client import Client
@@ -10,6 +9,7 @@ from tenuto.client.status import InstanceStatus
 from tenuto.functions.locating import check_not_importing
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.host.host import Host
+from tenuto.host.own_loop import run_on_fast_loop
 from tenuto.host.settings import DEFAULT, Settings, load_settings
 from tenuto.model.errors import InputError
 from tenuto.orchestration.references import AnyOrchestrator, OrchestratorFunction
@@ -244,18 +244,3 @@ class App(FunctionRegistry):
             f"{standing.created_time:%Y-%m-%d %H:%M:%S} UTC; it keeps its input\n"
         )
         return await client.handle_of(standing.instance_id, orchestrator).result()
-
-
-def run_on_fast_loop(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on a fresh loop: uvloop when it is installed, else asyncio's."""
-    with asyncio.Runner(loop_factory=fast_loop_factory()) as runner:
-        return runner.run(coroutine)
-
-
-def fast_loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """What makes uvloop's loop when that is installed, None (asyncio's) otherwise."""
-    try:
-        import uvloop  # noqa: PLC0415 - not on every platform, and slow to import
-    except ImportError:
-        return None
-    return uvloop.new_event_loop

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tenuto.functions.whereabouts import task_place
 from tenuto.model.errors import AppLoadError, InputError
 
 _LOGGER: Final = logging.getLogger("tenuto.http")
@@ -21,6 +22,7 @@ RESERVED: Final = frozenset(
 """First segments of paths that are the server's own."""
 
 _PATH: Final = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+_SHUTDOWN_SECONDS: Final = 5.0
 _SERVED: Final = frozenset({"http", "websocket"})
 
 
@@ -142,15 +144,25 @@ class Lifespan:
             self._is_up = True
 
     async def stop(self) -> None:
-        """Shut the app down."""
-        if self._task is not None:
-            await self._tell("lifespan.shutdown")
-            await self._task
+        """Shut the app down; one that takes too long is left."""
+        if self._task is None:
+            return
+        ending = asyncio.ensure_future(self._shut_down(self._task))
+        _, late = await asyncio.wait([ending], timeout=_SHUTDOWN_SECONDS)
+        if late:
+            place = task_place(self._task)
+            _LOGGER.warning("a mounted app does not shut down in time and is left: %s", place)
+            ending.cancel()
+            self._task.cancel()
+
+    async def _shut_down(self, task: "asyncio.Task[None]") -> None:
+        await self._tell("lifespan.shutdown")
+        await asyncio.wait([task])
 
     async def _run(self, scope: Scope) -> None:
         try:
             await self._app(scope, self._to_app.get, self._from_app.put)
-        except Exception as error:
+        except BaseException as error:
             # Boundary: an app that does not know the protocol says so by any error; one that fails
             # to start has said so by a message before.
             if self._is_up:

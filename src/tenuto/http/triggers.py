@@ -8,7 +8,6 @@ import asyncio
 import hmac
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from difflib import get_close_matches
 from functools import partial
@@ -23,6 +22,7 @@ from starlette.types import Message, Receive
 
 from tenuto.client.client import Client
 from tenuto.client.sync_client import SyncClient
+from tenuto.functions.detached_threads import DetachedThreads
 from tenuto.http.access import Access, sent_key
 from tenuto.http.errors import error_answer
 from tenuto.http.options import HttpSettings, Role
@@ -181,7 +181,7 @@ class TriggerApi:
         self._access = access
         self._settings = settings
         _check_key_names(settings, triggers)
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="tenuto-http")
+        self._threads = DetachedThreads(THREADS, "tenuto-http")
 
     def close(self) -> None:
         """Let the threads end."""
@@ -224,17 +224,26 @@ class TriggerApi:
             return answer
         except ClientDisconnect:
             raise HttpError("the caller went away before its request was complete") from None
+        except Exception:
+            raise
+        except BaseException as error:
+            raise _failed(trigger, error) from error
         try:
             return response_of(result)
         except (PayloadError, TypeError) as error:
             # Not what the caller sent is wrong, but what the function returned.
             raise RuntimeError(f"result of {trigger.name} ({trigger.place}): {error}") from error
+        except Exception:
+            raise
+        except BaseException as error:
+            raise _failed(trigger, error) from error
 
     async def _run(self, trigger: HttpTrigger, run: Callable[[], Any]) -> object:
         if trigger.is_async:
             return await run()
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, copy_context().run, run)
+        answer = await loop.run_in_executor(self._threads, copy_context().run, _answer_of, run)
+        return answer()
 
     def _check_key(self, trigger: HttpTrigger, call: Call) -> None:
         match trigger.auth:
@@ -257,6 +266,31 @@ class TriggerApi:
         if trigger.name not in found.functions:
             raise ForbiddenError(f"this key does not open the function {trigger.name}")
         return True
+
+
+def _answer_of(run: Callable[[], Any]) -> Callable[[], object]:
+    """Call a function; what it returns or raises comes when the answer is called.
+
+    A future cannot hold every exception: with StopIteration the request would never be answered.
+    """
+    try:
+        result = run()
+    except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
+        raised = error
+
+        def fail() -> object:
+            raise raised
+
+        return fail
+    return lambda: result
+
+
+def _failed(trigger: HttpTrigger, error: BaseException) -> BaseException:
+    """What an exit, an interrupt or a cancellation out of a function is for the host."""
+    task = asyncio.current_task()
+    if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+        return error  # the request itself is given up
+    return RuntimeError(f"{trigger.name} ({trigger.place}) raised {type(error).__name__}")
 
 
 def _limited(receive: Receive, most: int) -> Receive:

@@ -1,0 +1,250 @@
+"""``drain_seconds`` is a promise: a process that is told to stop names what is left, and ends."""
+
+import asyncio
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tenuto import App, Context, Host, Settings
+from tests.support.terminal import Command, environment, tenuto
+from tests.support.waiting import until
+
+if sys.platform == "win32":
+    pytest.skip("signals of POSIX", allow_module_level=True)
+
+APP = """
+import asyncio, atexit, threading, time
+from pathlib import Path
+from tenuto import App, Context
+
+app = App()
+stopped = threading.Event()
+
+
+def begun(name):
+    Path(f"{name}.begun").touch()
+
+
+@app.activity
+async def stubborn() -> None:
+    begun("stubborn")
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            pass
+
+
+@app.activity
+async def in_a_thread() -> None:
+    begun("in_a_thread")
+    await asyncio.to_thread(time.sleep, 3600)
+
+
+@app.activity
+def asleep() -> None:
+    begun("asleep")
+    time.sleep(3600)
+
+
+@app.activity
+def leaves_a_thread() -> None:
+    threading.Thread(target=time.sleep, args=(3600,), name="left-over", daemon=False).start()
+    begun("leaves_a_thread")
+
+
+@app.activity(cpu_bound=True)
+def computes() -> None:
+    threading.Thread(target=time.sleep, args=(3600,), daemon=False).start()
+    begun("computes")
+
+
+@app.activity
+async def exits_beside() -> str:
+    async def leave() -> None:
+        raise SystemExit(7)
+
+    asyncio.get_running_loop().call_soon(exit, 8)
+    begun("exits_beside")
+    try:
+        await asyncio.create_task(leave())
+    except SystemExit:
+        await asyncio.sleep(0.01)
+        return "goes on"
+
+
+@app.activity
+async def spawns() -> None:
+    async def stay() -> None:
+        while True:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                pass
+
+    app.kept = asyncio.create_task(stay(), name="forgotten")
+    await asyncio.sleep(0)
+    begun("spawns")
+
+
+def orchestrate(activity):
+    @app.orchestrator(name="call_" + activity.name)
+    async def call(ctx: Context) -> object:
+        return await ctx.call_activity(activity)
+
+
+for one in list(app.activities.values()):
+    orchestrate(one)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "travel.py").write_text(APP)
+    (tmp_path / "tenuto.toml").write_text('drain_seconds = 0.2\nstorage = "sqlite:///s.db"\n')
+    return tmp_path
+
+
+def begin(folder: Path, command: Command, *names: str) -> None:
+    command.until("listening ")
+    for name in names:
+        started = tenuto(folder, "instances", "start", f"call_{name}", "--id", name)
+        assert started.returncode == 0, started.stderr
+        deadline = time.monotonic() + 30
+        while not (folder / f"{name}.begun").exists():
+            assert time.monotonic() < deadline, command.err
+            time.sleep(0.01)
+
+
+def stop_in_time(command: Command) -> None:
+    began = time.monotonic()
+    command.send(signal.SIGTERM)
+    assert command.process.wait(30) == 0
+    assert time.monotonic() - began < 12  # generous: other programs may have the processors
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("stubborn", r"activity 'stubborn' of instance 'stubborn', .*travel.py:\d+ in stubborn"),
+        ("asleep", r"activity 'asleep' of instance 'asleep', .*travel.py:\d+ in asleep"),
+        ("in_a_thread", r"thread 'tenuto-blocking-1' does not end and is left"),
+        ("leaves_a_thread", r"thread 'left-over' does not end and is left: .*threading.py"),
+        ("computes", r"host stopped"),
+        ("spawns", r"task 'forgotten' does not end .*travel.py:\d+ in stay"),
+    ],
+)
+def test_after_a_signal_the_process_ends_and_says_what_it_has_left(
+    folder: Path, name: str, said: str
+) -> None:
+    with Command(folder, "start", "travel.py", "--port", "0") as command:
+        begin(folder, command, name)
+        stop_in_time(command)
+        assert re.search(said, command.err), command.err
+
+
+def test_an_exit_beside_an_activity_does_not_end_the_host(folder: Path) -> None:
+    with Command(folder, "start", "travel.py", "--port", "0") as command:
+        begin(folder, command, "exits_beside")
+        command.until("raised SystemExit")
+        waited = tenuto(folder, "instances", "watch", "exits_beside")
+        assert "goes on" in waited.stdout + waited.stderr
+        stop_in_time(command)
+
+
+SCRIPT = """
+import asyncio, signal, sys, time
+from tenuto import App, Context
+
+app = App()
+
+
+@app.activity
+async def waits() -> None:
+    asyncio.get_running_loop().run_in_executor(None, time.sleep, 3600)
+    await asyncio.sleep(0)
+
+
+@app.activity
+def asks_to_stop() -> None:
+    signal.raise_signal(signal.SIGTERM)
+    time.sleep(0.1)
+
+
+@app.orchestrator
+async def trip(ctx: Context) -> str:
+    await ctx.call_activity(waits)
+    if len(sys.argv) > 1:
+        await ctx.call_activity(asks_to_stop)
+        await ctx.create_timer(__import__("datetime").timedelta(hours=1))
+    return "done"
+
+
+if len(sys.argv) > 1:
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(5))
+if __name__ == "__main__":
+    print(app.run(trip, storage="sqlite://"))
+"""
+
+
+@pytest.mark.parametrize(("argument", "code", "out"), [((), 0, "done\n"), (("stop",), 5, "")])
+def test_a_script_ends_too_and_obeys_handlers_of_its_own(
+    tmp_path: Path, argument: tuple[str, ...], code: int, out: str
+) -> None:
+    (tmp_path / "trip.py").write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, "trip.py", *argument],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert (done.returncode, done.stdout) == (code, out), done.stderr
+    assert "thread 'tenuto-blocking-1' does not end and is left" in done.stderr
+
+
+async def test_a_host_in_somebody_elses_program_stops_and_names_what_it_leaves(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tenuto.functions.activities._STOP_SECONDS", 0.01)
+    app = App()
+    gate = asyncio.Event()
+    sync_gate = threading.Event()
+    running: list[Callable[[], None]] = []
+
+    @app.activity
+    async def stubborn() -> None:
+        running.append(gate.set)
+        while not gate.is_set():
+            with suppress(asyncio.CancelledError):
+                await gate.wait()
+
+    @app.activity
+    def asleep() -> None:
+        running.append(sync_gate.set)
+        sync_gate.wait()
+
+    @app.orchestrator
+    async def both(ctx: Context) -> None:
+        await asyncio.gather(ctx.call_activity(stubborn), ctx.call_activity(asleep))
+
+    async with Host(app, "sqlite://", settings=Settings(drain_seconds=0.01)) as host:
+        await host.client.start(both)
+        await until(lambda: len(running) == 2)
+    named = [one.getMessage() for one in caplog.records if "is left" in one.getMessage()]
+    assert len(named) == 2
+    for name in ("stubborn", "asleep"):
+        (message,) = [one for one in named if f"activity {name!r} of instance" in one]
+        assert f"{__file__}:" in message
+    for let_go in running:
+        let_go()
