@@ -304,9 +304,13 @@ async def test_a_copy_of_a_worker_does_not_answer_for_the_next_attempt(
     assert outcomes.results()[1] == "original"
     original, copy = numbers(tmp_path / "pids")
     executor.start([work("wait_for", waiting(tmp_path), task_id=2)])
-    await until((tmp_path / "begun").exists)
-    (tmp_path / "pids.go").touch()  # now the copy returns as well
-    await until(lambda: not is_running(copy))
+    try:
+        await until((tmp_path / "begun").exists)
+        (tmp_path / "pids.go").touch()  # now the copy returns as well
+        await until(lambda: not is_running(copy))
+    finally:
+        if is_running(copy):
+            os.kill(copy, signal.SIGKILL)
     assert len(outcomes.all) == 1
     (tmp_path / "gate").touch()
     await outcomes.wait(2)
