@@ -14,6 +14,8 @@ import pytest
 from msgspec import Raw
 
 from tenuto.engine.ports import (
+    ASKED,
+    Answer,
     CommitBatch,
     CommitResult,
     DeadLetter,
@@ -29,7 +31,14 @@ from tenuto.engine.ports import (
     Wake,
 )
 from tenuto.model.codec import decode_message, encode
-from tenuto.model.errors import FencedError, InputError, LimitError, StorageError
+from tenuto.model.errors import (
+    FencedError,
+    InputError,
+    InstanceNotFoundError,
+    LimitError,
+    RowsRefusedError,
+    StorageError,
+)
 from tenuto.model.events import EventRaised, ExecutionStarted
 from tenuto.model.failure import FailureDetails
 from tenuto.model.messages import RaiseEvent, Start
@@ -483,6 +492,171 @@ class StorageSuite:
         state = await owner.storage.load_partition(0)
         assert [row.message_id for row in state.inbox] == ["m2", "m3"]
         assert len(await owner.storage.dead_letters()) == 1
+
+    # --- what cannot be stored -----------------------------------------------------------------
+
+    @pytest.mark.parametrize(
+        ("lists", "instances", "messages", "letters"),
+        [
+            ({"history": [turn(7, 0, events=b"[{")]}, {7}, set(), set()),
+            ({"history": [turn(7, 0, events=b"[1}"), turn(7, 1)]}, {7}, set(), set()),
+            ({"history": [turn(7, 0), turn(7, 0)]}, {7}, set(), set()),
+            ({"history": [turn(1, 0)]}, {1}, set(), set()),
+            ({"history": [turn(7, 2**70)]}, {7}, set(), set()),
+            ({"updates": [update(1, output='"\ud800"')]}, {1}, set(), set()),
+            ({"updates": [update(1, wake_at=2**64)]}, {1}, set(), set()),
+            ({"instances": [record(8, input="\udfff")]}, {8}, set(), set()),
+            ({"instances": [record(8, "\ud800")]}, {8}, set(), set()),
+            ({"instances": [record(1, "other id")]}, {1}, set(), set()),
+            ({"instances": [record(8, created_at=2**63)]}, {8}, set(), set()),
+            ({"replaced": [record(1, tags={"k": "\ud800"})]}, {1}, set(), set()),
+            ({"inbox": [InboxRow("bad", 0, "x", Raw(b'{"a":'))]}, set(), {"bad"}, set()),
+            ({"inbox": [InboxRow("bad", 2**70, "x", Raw(b"{}"))]}, set(), {"bad"}, set()),
+            ({"consumed": ["m\ud800"]}, set(), {"m\ud800"}, set()),
+            ({"answers": [Answer("bad", None, "\ud800")]}, set(), {"bad"}, set()),
+            ({"dead_letters": [letter(1), letter(2, body=b"{]")]}, set(), set(), {1}),
+            (
+                {
+                    "instances": [record(8, input="\udfff"), record(9)],
+                    "history": [turn(8, 0), turn(9, 0, events=b"nonsense"), turn(10, 0)],
+                    "inbox": [InboxRow("bad", 0, "x", Raw(b"{")), message("good")],
+                },
+                {8, 9},
+                {"bad"},
+                set(),
+            ),
+        ],
+    )
+    async def test_what_cannot_be_stored_is_named_and_the_rest_is_taken_without_it(
+        self,
+        owner: Owner,
+        lists: dict[str, list[Any]],
+        instances: set[int],
+        messages: set[str],
+        letters: set[int],
+    ) -> None:
+        """And whose it is: one instance must not take the others of its batch with it."""
+        await owner.commit(
+            instances=[record(1), record(2, "purged"), record(3, "taken")], history=[turn(1, 0)]
+        )
+        before = await everything(owner.storage)
+        innocent: dict[str, list[Any]] = {
+            "purged": [2],
+            "instances": [record(number) for number in range(20, 30)]
+            + [record(30, "purged"), record(31, "taken")],
+            "history": [turn(number, 0) for number in range(20, 32)],
+            "inbox": [message(f"m{number}") for number in range(20, 30)],
+            "dead_letters": [],
+        }
+        whole = {name: [*rows] for name, rows in innocent.items()}
+        for name, rows in lists.items():
+            whole[name] = [*whole.get(name, []), *rows] if name != "dead_letters" else rows
+        with pytest.raises(RowsRefusedError) as caught:
+            await owner.storage.commit(owner.batch(**whole))
+        refused = caught.value
+        assert set(refused.instances) == instances
+        assert set(refused.messages) == messages
+        assert set(refused.letters) == letters
+        assert all([*refused.instances.values(), *refused.messages.values()])
+        assert await everything(owner.storage) == before
+
+        # The fences have not moved: the same commit goes, without what was named.
+        left = {
+            name: [
+                row
+                for place, row in enumerate(rows)
+                if getattr(row, "iid", None) not in instances
+                and getattr(row, "message_id", row) not in [*messages]
+                and not (name == "dead_letters" and place in letters)
+            ]
+            for name, rows in whole.items()
+        }
+        assert (await owner.commit(**left)).refused == {31}
+        found = await owner.storage.find(["instance-20", "purged", "taken"])
+        assert [row.iid for row in found] == [20, 30, 3]
+
+    async def test_a_refusal_for_content_does_not_get_past_the_fence(self, owner: Owner) -> None:
+        stale = owner.batch(fences=owner.leases, history=[turn(1, 0, events=b"[")])
+        with pytest.raises(FencedError):
+            await owner.storage.commit(stale)
+
+    async def test_what_comes_from_outside_is_refused_by_name_too(self, owner: Owner) -> None:
+        with pytest.raises(RowsRefusedError, match="cannot hold this"):
+            await owner.storage.start_instance(record(0, "x", input="\ud800"))
+        with pytest.raises(RowsRefusedError, match="malformed JSON") as caught:
+            await owner.storage.append([message("m"), InboxRow("bad", 0, "x", Raw(b"{"))])
+        assert "bad" in caught.value.messages
+        assert (await owner.storage.load_partition(0)).inbox == []
+        assert await owner.storage.get("x") is None
+
+    # --- answers -------------------------------------------------------------------------------
+
+    async def test_an_answer_is_found_by_the_id_of_its_message(self, owner: Owner) -> None:
+        storage = owner.storage
+        await storage.append([message(f"{ASKED}1"), message(f"{ASKED}2")])
+        assert await storage.is_waiting(f"{ASKED}1")
+        assert await storage.answer(f"{ASKED}1") is None
+        answers = [Answer(f"{ASKED}1"), Answer(f"{ASKED}2", "TN-1204", "it's \x00 not so")]
+        await owner.commit(consumed=[f"{ASKED}1", f"{ASKED}2"], answers=answers)
+        assert [await storage.answer(answer.message_id) for answer in answers] == answers
+        assert not await storage.is_waiting(f"{ASKED}1")
+        await owner.commit(answers=[Answer(f"{ASKED}1", "TN-1203", "again")])
+        assert await storage.answer(f"{ASKED}1") == Answer(f"{ASKED}1", "TN-1203", "again")
+
+    async def test_the_newest_10_000_answers_are_kept(self, owner: Owner) -> None:
+        await owner.commit(answers=[Answer(f"{ASKED}{number}") for number in range(10_005)])
+        await owner.commit(answers=[Answer(f"{ASKED}last")])
+        kept = [await owner.storage.answer(f"{ASKED}{name}") for name in (5, 6, "last")]
+        assert [answer is not None for answer in kept] == [False, True, True]
+
+    async def test_a_message_that_goes_with_its_instance_is_answered(self, owner: Owner) -> None:
+        """Purged by one client while another's request waits: that one hears of it."""
+        storage = owner.storage
+        await owner.commit(instances=[record(1), record(2)])
+        mine, others, unheard = f"{ASKED}mine", f"{ASKED}others", "client-unheard"
+        await storage.append([message(mine), message(others), message(unheard)])
+        await owner.commit(purged=[1], consumed=[mine], answers=[Answer(mine)])
+        assert await storage.answer(mine) == Answer(mine)
+        answer = await storage.answer(others)
+        assert answer is not None
+        assert answer.code == InstanceNotFoundError.code
+        assert await storage.answer(unheard) is None
+        assert not await storage.is_waiting(others)
+
+    async def test_a_refused_instance_answers_nothing(self, owner: Owner) -> None:
+        await owner.commit(instances=[record(1, "taken")], inbox=[message(f"{ASKED}1", "taken")])
+        await owner.commit(
+            instances=[record(2, "taken")],
+            history=[turn(2, 0)],
+            consumed=[f"{ASKED}1"],
+            answers=[Answer(f"{ASKED}1")],
+        )
+        assert await owner.storage.answer(f"{ASKED}1") is None
+        assert await owner.storage.is_waiting(f"{ASKED}1")
+
+    # --- iids ----------------------------------------------------------------------------------
+
+    async def test_no_iid_is_given_out_twice(self, owner: Owner) -> None:
+        async def next_iid() -> int:
+            return (await owner.storage.load_partition(0)).next_iid
+
+        assert await next_iid() == 1
+        await owner.commit(instances=[record(1), record(5)], history=[turn(5, 0)])
+        assert await next_iid() == 6
+        await owner.commit(purged=[5])
+        assert await next_iid() == 6
+        await owner.commit(instances=[record(8)], purged=[8])
+        assert await next_iid() == 9
+        await owner.commit(purged=[1, 77, -4])
+        assert await next_iid() == 78
+        # A history without its instance, as a defect leaves it behind.
+        await owner.commit(history=[turn(90, 0)])
+        assert await next_iid() == 91
+        await owner.commit(instances=[record(100, "taken")])
+        assert (await owner.commit(instances=[record(101, "taken")])).refused == {101}
+        assert await next_iid() == 101
+        await owner.commit(instances=[record(100)], replaced=[record(102, "taken")], purged=[102])
+        assert await next_iid() == 103
 
     async def test_commits_made_at_once_keep_their_order(self, owner: Owner) -> None:
         batches = []

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 from msgspec import Raw, Struct
 
 from tenuto.model.actions import TurnActions
+from tenuto.model.errors import StorageError
 from tenuto.model.events import HistoryEvent, Incoming, TaskCompleted, TaskFailed
 from tenuto.model.execution import ExecutionInfo
 from tenuto.model.failure import FailureDetails
@@ -123,6 +124,24 @@ class DeadLetter(Struct, frozen=True, array_like=True, gc=False):
     message: Raw
 
 
+ASKED = "asked-"
+"""Begins the id of a message from another process whose sender waits for an ``Answer``."""
+
+
+class Answer(Struct, frozen=True, array_like=True, gc=False):
+    """What became of a message from another process: for the client that waits for it.
+
+    Attributes:
+        message_id: Of the message; it begins with ``ASKED``.
+        code: Of the error with which it was refused; None when it was carried out.
+        text: The error's message.
+    """
+
+    message_id: str
+    code: str | None = None
+    text: str = ""
+
+
 class CommitBatch(Struct, kw_only=True):
     """What is written in one transaction, all or nothing.
 
@@ -130,6 +149,10 @@ class CommitBatch(Struct, kw_only=True):
     commit number one more than the last. Only fences and the storage itself may refuse a batch
     (ENGINE rule 14). A row of ``instances`` whose instance id is taken by another iid is left out
     together with every other row of that iid, and reported in ``CommitResult.refused``.
+
+    Answers are kept for a while for those who ask with ``StorageClient.answer``. A message whose
+    id begins with ``ASKED`` and that goes because its instance is purged is answered by the store:
+    no such instance.
     """
 
     batch_id: str
@@ -143,6 +166,7 @@ class CommitBatch(Struct, kw_only=True):
     consumed: list[str]
     purged: list[int]
     dead_letters: list[DeadLetter]
+    answers: list[Answer] = []
 
 
 class CommitResult(Struct, frozen=True):
@@ -169,7 +193,8 @@ class PartitionState(Struct, frozen=True):
     """What an owner must know of a partition before it serves it.
 
     Attributes:
-        next_iid: The first free positive iid; owners give out positive ones, outsiders negative.
+        next_iid: The first positive iid that nobody has ever had in this hub, purged instances
+            included; owners give out positive ones, outsiders negative.
         open_by_root: Unfinished instances below each root (roots without children left out).
         inbox: Every waiting message, oldest first.
         cursor: Where ``fetch_inbox`` goes on.
@@ -258,6 +283,12 @@ class StorageClient(StorageReader, Protocol):
     async def append(self, rows: Sequence[InboxRow]) -> None:
         """Add messages; a message id that is already there is left alone."""
 
+    async def answer(self, message_id: str) -> Answer | None:
+        """What became of a message whose id begins with ``ASKED``; None as long as it is open."""
+
+    async def is_waiting(self, message_id: str) -> bool:
+        """Whether a message is in the inbox still."""
+
 
 class Storage(StorageClient, Protocol):
     """The whole port. Errors are those of ``tenuto.model.errors.StorageError``."""
@@ -279,6 +310,11 @@ class Storage(StorageClient, Protocol):
 
         Raises:
             FencedError: a fence does not hold; nothing was written.
+            RowsRefusedError: the store can never hold some rows for what is in them (too long,
+                no JSON, numbers out of range, a turn that is there already); nothing was written,
+                the fences have not moved, and without those rows it would have been.
+            StorageLostError: the store's files are gone or no longer whole; nothing that follows
+                will be taken.
             StorageUnavailableError: perhaps written, perhaps not; ask ``commit_states``.
         """
 
@@ -304,6 +340,12 @@ class Storage(StorageClient, Protocol):
 
     def on_change(self, callback: Callable[[], None]) -> None:
         """Call back on the host's loop when another process has written."""
+
+    def on_lost(self, callback: Callable[[StorageError], None]) -> None:
+        """Call back once on the host's loop when the store's files are seen to be lost.
+
+        Commits that follow raise the same ``StorageLostError``; this tells an idle host.
+        """
 
 
 # --- Runner ------------------------------------------------------------------------------------

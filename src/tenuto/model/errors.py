@@ -35,7 +35,9 @@
     │   ├── StorageVersionError            TN-1603
     │   ├── StorageOwnedError              TN-1604  another host owns the store
     │   ├── FencedError                    TN-1605  this host lost its lease
-    │   └── StorageReadOnlyError           TN-1606
+    │   ├── StorageReadOnlyError           TN-1606
+    │   ├── StorageLostError               TN-1607  its files were deleted, replaced or cut short
+    │   └── RowsRefusedError               TN-1608  it cannot hold certain rows; the others it can
     ├── HttpError                          TN-1700  a request that a server refuses
     │   ├── UnauthorizedError              TN-1701
     │   ├── ForbiddenError                 TN-1702
@@ -53,7 +55,7 @@
 Each message says what happened, where, and what to do next. A code never changes its meaning.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -356,6 +358,40 @@ class StorageReadOnlyError(StorageUnavailableError):
     """The store's file or folder cannot be written."""
 
     code = "TN-1606"
+
+
+class StorageLostError(StorageError):
+    """The store's files were deleted, replaced or cut short while they were in use."""
+
+    code = "TN-1607"
+
+
+class RowsRefusedError(StorageError):
+    """A store cannot hold certain rows for what is in them; nothing of the commit was written.
+
+    Without those rows the same commit would be taken.
+
+    Args:
+        text: What happened.
+        instances: Reason by iid: no row of such an instance may be in the batch.
+        messages: Reason by message id, of rows of the inbox, consumed ids and answers.
+        letters: Reason by place in the list of dead letters.
+    """
+
+    code = "TN-1608"
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        instances: Mapping[int, str] | None = None,
+        messages: Mapping[str, str] | None = None,
+        letters: Mapping[int, str] | None = None,
+    ) -> None:
+        super().__init__(text)
+        self.instances = dict(instances or {})
+        self.messages = dict(messages or {})
+        self.letters = dict(letters or {})
 
 
 class HttpError(TenutoError):

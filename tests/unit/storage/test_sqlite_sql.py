@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tenuto.engine.ports import InstanceQuery
 from tenuto.model.errors import StorageError
-from tenuto.storage.sqlite import SqliteStorage, batch, listing, reader, writer
+from tenuto.storage.sqlite import SqliteStorage, batch, listing, narrowing, reader, writer
 from tenuto.storage.sqlite.errors import translate
 from tenuto.storage.sqlite.queries import MIGRATIONS, SQL
 from tests.conformance.storage_suite import Owner, letter, message, record, turn, update
@@ -85,6 +85,7 @@ async def test_a_batch_too_long_for_one_statement_is_cut_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "ONE_STATEMENT_BYTES", 300)
+    monkeypatch.setattr(narrowing, "ONE_STATEMENT_BYTES", 300)
     storage = SqliteStorage(tmp_path / "hub.db")
     owner = await Owner.of(storage)
     numbers = range(1, 30)

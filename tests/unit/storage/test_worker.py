@@ -273,7 +273,11 @@ async def test_the_watcher_asks_again_when_the_store_could_not_answer(
             (tmp_path / "log").write_bytes(b"x" * (len(answers) + 1))
         return future
 
-    watcher = ChangeWatcher(str(tmp_path / "log"), data_version)
+    def signature() -> object:
+        log = tmp_path / "log"
+        return log.exists() and (log.stat().st_size, log.stat().st_mtime_ns)
+
+    watcher = ChangeWatcher(signature, data_version)
     watcher.stop()
     watcher.add(called.set)
     while not called.is_set():

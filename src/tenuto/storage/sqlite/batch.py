@@ -13,6 +13,10 @@ from tenuto.engine.ports import CommitBatch
 from tenuto.storage.sqlite.database import Arguments
 
 _encode: Final = msgspec.json.Encoder().encode
+_encode_into: Final = msgspec.json.Encoder().encode_into
+
+ONE_STATEMENT_BYTES: Final = 128 * 1024 * 1024
+"""What is longer is cut up: SQLite's values end at 1 GB and it copies them."""
 
 LISTS: Final = (
     "fences",
@@ -25,6 +29,7 @@ LISTS: Final = (
     "inbox",
     "consumed",
     "dead_letters",
+    "answers",
 )
 """The lists of a batch in the order in which they are written."""
 
@@ -50,6 +55,7 @@ def pack(batch: CommitBatch) -> Arguments:
         "inbox": text(batch.inbox),
         "consumed": text(batch.consumed),
         "dead_letters": text(batch.dead_letters),
+        "answers": text(batch.answers),
     }
 
 
@@ -74,16 +80,31 @@ def only(**parts: str | None) -> Arguments:
 
 
 def cut(rows: Sequence[Any], longest: int) -> Iterator[str]:
-    """A list as JSON texts, each of at most ``longest`` characters or of one row; none if empty."""
-    encoded = text(rows)
-    if encoded is None:
-        return
-    if len(encoded) <= longest or len(rows) == 1:
-        yield encoded
-        return
-    middle = len(rows) // 2
-    yield from cut(rows[:middle], longest)
-    yield from cut(rows[middle:], longest)
+    """A list as JSON texts, each of at most ``longest`` bytes or of one row; none if empty.
+
+    Row by row, so that no more than one of these texts is in memory.
+    """
+    part = bytearray(b"[")
+    for row in rows:
+        begins = len(part)
+        _encode_into(row, part, begins)
+        if begins > 1 and len(part) >= longest:
+            ahead = part[begins:]
+            del part[begins:]
+            yield _closed(part)
+            part += b"["
+            part += ahead
+        part += b","
+    if len(part) > 1:
+        yield _closed(part)
+
+
+def _closed(part: bytearray) -> str:
+    """A list that ends with a comma as a whole text; its bytes are let go."""
+    part[-1:] = b"]"
+    whole = part.decode()
+    part.clear()
+    return whole
 
 
 def without(
@@ -93,7 +114,7 @@ def without(
 
     Inbox rows name no iid. They stay: a message to the id of a refused instance is for whoever
     stands under that id. Likewise the ``kept`` messages, which only refused instances could have
-    consumed, stay in the inbox. So nothing is lost.
+    consumed, stay in the inbox, unanswered. So nothing is lost.
     """
     return msgspec.structs.replace(
         batch,
@@ -104,4 +125,5 @@ def without(
         forget=[row for row in batch.forget if row.iid not in refused],
         purged=[iid for iid in batch.purged if iid not in refused],
         consumed=[message_id for message_id in batch.consumed if message_id not in kept],
+        answers=[answer for answer in batch.answers if answer.message_id not in kept],
     )

@@ -1,28 +1,35 @@
 """Notices that another process has written, without asking the database while nothing happens.
 
-Looks at the write-ahead log's size and time, which costs no query; only after a change it asks
-SQLite whether it was another connection. Keeps the promise ``waiting_costs_nothing``.
+Looks at the files' sizes and times, which costs no query; only after a change it asks SQLite
+whether it was another connection, and whether the files are still the store's. Keeps the promise
+``waiting_costs_nothing``.
 """
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 
-from tenuto.model.errors import StorageError
+from tenuto.model.errors import StorageError, StorageLostError
 
 _SECONDS = 0.05
-_Signature = tuple[int, int] | None
 
 
 class ChangeWatcher:
-    """Calls back on the running loop when ``data_version`` has changed."""
+    """Calls back on the running loop when ``data_version`` has changed.
 
-    def __init__(self, log: str, data_version: Callable[[], asyncio.Future[int]]) -> None:
-        self._log = Path(log)
+    Args:
+        signature: What changes when something has happened to the files.
+        data_version: SQLite's number; fails with StorageLostError when the files are lost.
+    """
+
+    def __init__(
+        self, signature: Callable[[], object], data_version: Callable[[], asyncio.Future[int]]
+    ) -> None:
+        self._files = signature
         self._data_version = data_version
         self._callbacks: list[Callable[[], None]] = []
         self._loop = asyncio.get_running_loop()
-        self._signature: _Signature = None
+        self._on_lost: list[Callable[[StorageError], None]] = []
+        self._signature: object = None
         self._version: int | None = None
         # Also after the last change: file times are coarse, so two writes can share one.
         self._ask = True
@@ -35,15 +42,22 @@ class ChangeWatcher:
         if self._timer is None:
             self._look()
 
+    def add_lost(self, callback: Callable[[StorageError], None]) -> None:
+        """Call this one once, when the files are lost."""
+        self._on_lost.append(callback)
+        if self._timer is None:
+            self._look()
+
     def stop(self) -> None:
         """Look no more."""
         if self._timer is not None:
             self._timer.cancel()
         self._callbacks.clear()
+        self._on_lost.clear()
 
     def _look(self) -> None:
         self._timer = self._loop.call_later(_SECONDS, self._look)
-        signature = _signature(self._log)
+        signature = self._files()
         changed = signature != self._signature
         if (changed or self._ask) and self._asking is None:
             self._signature = signature
@@ -56,6 +70,12 @@ class ChangeWatcher:
         if future.cancelled():
             return
         error = future.exception()
+        if isinstance(error, StorageLostError):
+            lost, self._on_lost = self._on_lost, []
+            self.stop()
+            for tell in lost:
+                tell(error)
+            return
         if isinstance(error, StorageError):
             self._ask = True  # the commits report it; look again
             return
@@ -64,11 +84,3 @@ class ChangeWatcher:
         if known is not None and version != known:
             for callback in list(self._callbacks):
                 callback()
-
-
-def _signature(log: Path) -> _Signature:
-    try:
-        status = log.stat()
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns

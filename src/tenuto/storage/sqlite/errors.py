@@ -39,8 +39,8 @@ def translated(path: str, doing: str) -> Iterator[None]:
         raise translate(error, path, doing) from error
 
 
-def translate(error: apsw.Error, path: str, doing: str) -> StorageError:
-    """The error of ours that stands for one of SQLite's."""
+def translate(error: Exception, path: str, doing: str) -> StorageError:
+    """The error of ours that stands for one of SQLite's, or of the encoder before it."""
     what = f"cannot {doing} the store {path!r}"
     told = f"(SQLite: {error})"
     if isinstance(error, apsw.ConstraintError) and str(error) == "fenced":
@@ -57,6 +57,8 @@ def translate(error: apsw.Error, path: str, doing: str) -> StorageError:
             f"{what}: the file is damaged or not a Tenuto store; restore it from a backup or "
             f"choose another file {told}"
         )
+    if isinstance(error, MemoryError):
+        return StorageUnavailableError(f"{what}: memory ran out {told}")
     for classes, reason in _UNAVAILABLE:
         if isinstance(error, classes):
             return StorageUnavailableError(f"{what}: {reason} {told}")

@@ -21,10 +21,10 @@ SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema);
 -- commit: a whole transaction (the trigger of the view is its body)
 INSERT INTO commit_batch (
     batch_id, fences, purged, instances, replaced, updates, history, forget, inbox, consumed,
-    dead_letters)
+    dead_letters, answers)
 VALUES (
     :batch_id, :fences, :purged, :instances, :replaced, :updates, :history, :forget, :inbox,
-    :consumed, :dead_letters);
+    :consumed, :dead_letters, :answers);
 
 -- taken_ids: which of these instance ids exist, with their iids
 SELECT json_group_object(instance_id, iid) FROM instance
@@ -48,8 +48,15 @@ WHERE partition = :partition AND owner = :owner AND epoch = :epoch;
 SELECT json_group_array(json_array(partition, owner, epoch, commit_number, batch_id))
 FROM (SELECT * FROM partition ORDER BY partition);
 
--- next_iid: the first free positive iid
-SELECT max(0, coalesce((SELECT max(iid) FROM instance), 0)) + 1;
+-- next_iid: the first positive iid that was never given out; history may be left of a lost instance
+SELECT 1 + max(last_iid, coalesce((SELECT max(iid) FROM instance), 0),
+    coalesce((SELECT max(iid) FROM history), 0)) FROM hub;
+
+-- answer: what became of a message from outside
+SELECT json_array(message_id, code, text) FROM answer WHERE message_id = :message_id;
+
+-- is_waiting: whether a message waits in the inbox
+SELECT EXISTS (SELECT 1 FROM inbox WHERE message_id = :message_id);
 
 -- open_by_root: unfinished instances below each root
 SELECT json_group_object(root_id, open) FROM (

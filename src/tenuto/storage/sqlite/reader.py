@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Raw
 
 from tenuto.engine.ports import (
+    Answer,
     CommitState,
     DeadLetter,
     InboxPage,
@@ -45,6 +46,7 @@ _decode_counts: Final = msgspec.json.Decoder(dict[str, int]).decode
 _decode_messages: Final = msgspec.json.Decoder(list[tuple[int, InboxRow]]).decode
 _decode_turns: Final = msgspec.json.Decoder(list[tuple[int, list[Raw]]]).decode
 _decode_last_turns: Final = msgspec.json.Decoder(list[tuple[int, Raw]]).decode
+_decode_answer: Final = msgspec.json.Decoder(Answer).decode
 _decode_letters: Final = msgspec.json.Decoder(list[DeadLetter]).decode
 
 
@@ -258,6 +260,17 @@ def _start(record: InstanceRecord) -> InboxRow:
     )
     message = Raw(encode(Start(event=started)))
     return InboxRow("", record.partition, record.instance_id, message)
+
+
+def answer(connection: apsw.Connection, message_id: str) -> Answer | None:
+    """What became of a message from another process."""
+    found = value(connection, "answer", {"message_id": message_id})
+    return None if found is None else _decode_answer(found)
+
+
+def is_waiting(connection: apsw.Connection, message_id: str) -> bool:
+    """Whether a message is in the inbox."""
+    return bool(value(connection, "is_waiting", {"message_id": message_id}))
 
 
 def dead_letters(connection: apsw.Connection, limit: int) -> list[DeadLetter]:

@@ -13,6 +13,7 @@ from typing import TypeVar
 import apsw
 
 from tenuto.engine.ports import (
+    Answer,
     CommitBatch,
     CommitResult,
     CommitState,
@@ -32,10 +33,11 @@ from tenuto.engine.ports import (
 from tenuto.model.errors import SettingsError, StorageError
 from tenuto.model.status import InstanceRecord
 from tenuto.storage.sqlite import listing, reader
-from tenuto.storage.sqlite.batch import pack
 from tenuto.storage.sqlite.changes import ChangeWatcher
 from tenuto.storage.sqlite.database import MEMORY, HubFacts, open_reader, open_writer
 from tenuto.storage.sqlite.errors import translated
+from tenuto.storage.sqlite.files import StoreFiles
+from tenuto.storage.sqlite.narrowing import packed
 from tenuto.storage.sqlite.worker import Worker
 from tenuto.storage.sqlite.writer import Writer
 
@@ -62,7 +64,9 @@ class _Hub:
         facts = await self.writing.submit(partial(self._open_writer, partitions))
         await self.reading.submit(self._open_reader)
         if self.path != MEMORY:
-            self.watcher = ChangeWatcher(f"{self.path}-wal", self._data_version)
+            assert self.writer is not None
+            assert isinstance(self.writer.files, StoreFiles)
+            self.watcher = ChangeWatcher(self.writer.files.signature, self._data_version)
         return facts
 
     def _open_writer(self, partitions: int) -> HubFacts:
@@ -123,6 +127,7 @@ class SqliteStorage:
         self._hub: _Hub | None = None
         self._info: HubInfo | None = None
         self._callbacks: list[Callable[[], None]] = []
+        self._on_lost: list[Callable[[StorageError], None]] = []
 
     # --- life ----------------------------------------------------------------------------------
 
@@ -138,8 +143,11 @@ class SqliteStorage:
             raise
         self._hub = hub
         self._info = HubInfo(url=_url(self._path), partitions=facts.partitions, secret=facts.secret)
-        for callback in self._callbacks:
-            self._watch(hub, callback)
+        if hub.watcher is not None:
+            for callback in self._callbacks:
+                hub.watcher.add(callback)
+            for on_lost in self._on_lost:
+                hub.watcher.add_lost(on_lost)
         return self._info
 
     async def close(self) -> None:
@@ -151,13 +159,14 @@ class SqliteStorage:
     def on_change(self, callback: Callable[[], None]) -> None:
         """Call back on the loop when another process has written."""
         self._callbacks.append(callback)
-        if self._hub is not None:
-            self._watch(self._hub, callback)
+        if self._hub is not None and self._hub.watcher is not None:
+            self._hub.watcher.add(callback)
 
-    @staticmethod
-    def _watch(hub: _Hub, callback: Callable[[], None]) -> None:
-        if hub.watcher is not None:
-            hub.watcher.add(callback)
+    def on_lost(self, callback: Callable[[StorageError], None]) -> None:
+        """Call back once on the loop when the files are seen to be gone or not whole."""
+        self._on_lost.append(callback)
+        if self._hub is not None and self._hub.watcher is not None:
+            self._hub.watcher.add_lost(callback)
 
     def _opened(self) -> _Hub:
         if self._hub is None:
@@ -171,6 +180,8 @@ class SqliteStorage:
 
     def _read(self, job: Callable[[apsw.Connection], T]) -> asyncio.Future[T]:
         hub = self._opened()
+        assert hub.writer is not None
+        hub.writer.files.glance()
 
         def read() -> T:
             assert hub.reader is not None
@@ -191,11 +202,11 @@ class SqliteStorage:
 
     async def commit(self, batch: CommitBatch) -> CommitResult:
         """Write one batch durably."""
-        arguments = pack(batch)
+        arguments = packed(batch)
         hub = self._opened()
         assert hub.writer is not None
         commit = partial(hub.writer.commit, batch, arguments)
-        if hub.writer.is_quick(arguments):
+        if arguments is not None and hub.writer.is_quick(arguments):
             done = hub.writing.try_here(commit)
             if done is not None:
                 return done[0]
@@ -235,6 +246,14 @@ class SqliteStorage:
     async def append(self, rows: Sequence[InboxRow]) -> None:
         """Add messages; a message id that is already there is left alone."""
         await self._write(lambda writer: writer.append(rows))
+
+    async def answer(self, message_id: str) -> Answer | None:
+        """What became of a message from another process; None as long as it is open."""
+        return await self._read(lambda reading: reader.answer(reading, message_id))
+
+    async def is_waiting(self, message_id: str) -> bool:
+        """Whether a message is in the inbox still."""
+        return await self._read(lambda reading: reader.is_waiting(reading, message_id))
 
     async def get(self, instance_id: str) -> InstanceRecord | None:
         """One instance as last committed."""

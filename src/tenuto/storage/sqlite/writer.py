@@ -5,8 +5,10 @@ write-ahead log. Keeps the promises ``durable_before_visible`` (synchronous=FULL
 after its fsync) and, with the fences, ``one_owner``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from time import monotonic
+from typing import Any
 
 import apsw
 import msgspec
@@ -19,16 +21,24 @@ from tenuto.engine.ports import (
     InboxRow,
     Lease,
 )
+from tenuto.model.errors import RowsRefusedError, StorageError
 from tenuto.model.status import InstanceRecord
 from tenuto.storage.sqlite import reader
-from tenuto.storage.sqlite.batch import cut, only, pieces, text, weight, without
+from tenuto.storage.sqlite.batch import (
+    ONE_STATEMENT_BYTES,
+    cut,
+    only,
+    pieces,
+    text,
+    weight,
+    without,
+)
 from tenuto.storage.sqlite.database import MEMORY, Arguments, transaction, value
-from tenuto.storage.sqlite.errors import translated
+from tenuto.storage.sqlite.errors import translate, translated
+from tenuto.storage.sqlite.files import NoFiles, StoreFiles
 from tenuto.storage.sqlite.lock import OwnerLock
+from tenuto.storage.sqlite.narrowing import CONTENT_ERRORS, is_about_content, refused_rows
 from tenuto.storage.sqlite.queries import SQL
-
-ONE_STATEMENT_BYTES = 128 * 1024 * 1024
-"""What is longer is cut up: SQLite's values end at 1 GB and it copies them."""
 
 _SMALL_BYTES = 8 * 1024
 _QUICK_SECONDS = 0.0005
@@ -47,10 +57,14 @@ class Writer:
     """The writing connection of one process. Used by one thread only."""
 
     def __init__(self, path: str, connection: apsw.Connection) -> None:
+        has_log = path != MEMORY and not connection.readonly("main")
         self.connection = connection
+        self.files: StoreFiles | NoFiles = (
+            NoFiles() if path == MEMORY else StoreFiles(path, connection, has_log=has_log)
+        )
         self._path = path
         self._lock = OwnerLock(path)
-        self._has_log = path != MEMORY and not connection.readonly("main")
+        self._has_log = has_log
         self._unsaved_since: float | None = None
         self._log_since: float | None = None
         self._pages_saved = 0
@@ -65,13 +79,12 @@ class Writer:
         try:
             # Crash points: before COMMIT the old epoch stands and the system drops our lock;
             # after it the epoch is counted up without an owner at work, which is harmless.
-            with translated(self._path, "own"), transaction(self.connection):
+            with self._writing("own"), transaction(self.connection):
                 self.connection.execute(SQL["acquire"], {"owner": host.owner})
                 states = reader.states(self.connection)
         except BaseException:
             self._lock.drop()
             raise
-        self._wrote()
         return [
             Lease(state.partition, host.owner, state.epoch, state.commit_number) for state in states
         ]
@@ -79,59 +92,91 @@ class Writer:
     def release(self, leases: Sequence[Lease]) -> None:
         """Give partitions back; the lock goes with the last."""
         # Crash points: none that matter; a dead owner's lease is taken over by the next epoch.
-        with translated(self._path, "release"), transaction(self.connection):
+        with self._writing("release"), transaction(self.connection):
             for lease in leases:
                 self.connection.execute(
                     SQL["release"],
                     {"partition": lease.partition, "owner": lease.owner, "epoch": lease.epoch},
                 )
             owned = any(state.owner is not None for state in reader.states(self.connection))
-        self._wrote()
         if not owned:
             self._lock.drop()
 
-    def commit(self, batch: CommitBatch, arguments: Arguments) -> CommitResult:
-        """Write one batch; ``arguments`` is its packed form."""
+    def commit(self, batch: CommitBatch, arguments: Arguments | None) -> CommitResult:
+        """Write one batch; ``arguments`` is its packed form, None for one that is to be cut up.
+
+        Raises:
+            RowsRefusedError: it holds rows that this store can never hold.
+        """
         began = monotonic()
-        with translated(self._path, "write to"):
+        try:
+            self.files.before_write()
             result = self._commit(batch, arguments)
-        if weight(arguments) <= _SMALL_BYTES:
-            self._commit_seconds += (monotonic() - began - self._commit_seconds) / 8
+            self.files.after_write()
+        except CONTENT_ERRORS as error:
+            raise self._told(error) from error
+        except apsw.Error as error:
+            raise self._told(error) from error
         self._wrote()
+        if arguments is not None and weight(arguments) <= _SMALL_BYTES:
+            self._commit_seconds += (monotonic() - began - self._commit_seconds) / 8
         return result
 
     def is_quick(self, arguments: Arguments) -> bool:
         """Whether a commit takes so short that switching to another thread would cost as much."""
         return self._commit_seconds < _QUICK_SECONDS and weight(arguments) <= _SMALL_BYTES
 
-    def _commit(self, batch: CommitBatch, arguments: Arguments) -> CommitResult:
+    def _commit(self, batch: CommitBatch, arguments: Arguments | None) -> CommitResult:
         # Crash points: the statement is a transaction of its own. Before its fsync has returned,
         # all of it or nothing is found after the restart, and nobody has been told; after it,
         # all of it is found. ``commit_states`` tells which.
-        if weight(arguments) <= ONE_STATEMENT_BYTES:
+        if arguments is not None:
             try:
                 self.connection.execute(_COMMIT, arguments)
-            except apsw.ConstraintError as error:
-                # A new instance collided; anything else is no question of single rows.
-                if " instance." not in str(error):
+            except CONTENT_ERRORS as error:
+                if not is_about_content(error):
                     raise
             else:
                 return _NONE_REFUSED
-        return self._commit_in_pieces(batch)
+        try:
+            return self._commit_in_pieces(batch)
+        except CONTENT_ERRORS as error:
+            if is_about_content(error):
+                self._narrow_down(batch, error)
+            raise
 
     def _commit_in_pieces(self, batch: CommitBatch) -> CommitResult:
         """The slow way: leave out what is refused, and cut up what is too long."""
         with transaction(self.connection):  # all or nothing, as its crash points say
-            refused, standing = self._collisions(batch)
-            if refused or standing:
-                batch = without(batch, refused, standing, self._kept(batch, refused))
+            batch, refused = self._without_taken(batch)
             for arguments in pieces(batch, ONE_STATEMENT_BYTES):
                 self.connection.execute(_COMMIT, arguments)
         return CommitResult(refused)
 
+    def _narrow_down(self, batch: CommitBatch, error: Exception) -> None:
+        """Raise which rows of the batch the store refuses, if it is about single rows."""
+        # Crash points: none; it is rolled back whatever comes of it.
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            batch, _ = self._without_taken(batch)
+            found = refused_rows(self.connection, batch, self._path, ONE_STATEMENT_BYTES)
+        finally:
+            # SQLite rolls back by itself after a full disk or an I/O error.
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+        if found is not None:
+            raise found from error
+
+    def _without_taken(self, batch: CommitBatch) -> tuple[CommitBatch, frozenset[int]]:
+        """The batch without the instances whose ids are taken, and which these are."""
+        refused, standing = self._collisions(batch)
+        if refused or standing:
+            batch = without(batch, refused, standing, self._kept(batch, refused))
+        return batch, refused
+
     def _collisions(self, batch: CommitBatch) -> tuple[frozenset[int], frozenset[int]]:
         """New iids whose instance id is another's, and those that are in the store already."""
-        ids = [record.instance_id for record in batch.instances]
+        ids = [_storable(record.instance_id) for record in batch.instances]
         taken = _decode_ids(value(self.connection, "taken_ids", {"ids": text(ids)}))
         purged = frozenset(batch.purged)
         owners = {name: iid for name, iid in taken.items() if iid not in purged}
@@ -145,7 +190,8 @@ class Writer:
         return frozenset(refused), frozenset(standing)
 
     def _kept(self, batch: CommitBatch, refused: frozenset[int]) -> frozenset[str]:
-        ids = [record.instance_id for record in batch.instances if record.iid in refused]
+        refused_ids = [one.instance_id for one in batch.instances if one.iid in refused]
+        ids = [_storable(instance_id) for instance_id in refused_ids]
         return _decode_message_ids(value(self.connection, "messages_to", {"ids": text(ids)}))
 
     # --- everybody -----------------------------------------------------------------------------
@@ -154,23 +200,28 @@ class Writer:
         """Insert an instance from outside, unless its id exists; return the row that stands."""
         # Crash points: before COMMIT the id is free, after it the instance waits to be fetched;
         # a client that was not told asks again and finds its own execution id.
-        with translated(self._path, "write to"), transaction(self.connection):
+        with self._writing("write to"), transaction(self.connection):
             standing = reader.find(self.connection, [record.instance_id])
             if standing:
                 return standing[0]
             number = value(self.connection, "next_arrival")
             record = msgspec.structs.replace(record, iid=-number)
-            self.connection.execute(_COMMIT, only(instances=text([record])))
-        self._wrote()
+            try:
+                self.connection.execute(_COMMIT, only(instances=text([record])))
+            except CONTENT_ERRORS as error:
+                raise self._refusal(error, {"instances": {record.iid: str(error)}}) from error
         return record
 
     def append(self, rows: Sequence[InboxRow]) -> None:
         """Add messages from outside."""
         # Crash points: as for a commit; a client that was not told sends the same ids again.
-        with translated(self._path, "write to"), transaction(self.connection):
-            for part in cut(rows, ONE_STATEMENT_BYTES):
-                self.connection.execute(_COMMIT, only(inbox=part))
-        self._wrote()
+        with self._writing("write to"), transaction(self.connection):
+            try:
+                for part in cut(rows, ONE_STATEMENT_BYTES):
+                    self.connection.execute(_COMMIT, only(inbox=part))
+            except CONTENT_ERRORS as error:
+                ids = {row.message_id: str(error) for row in rows}
+                raise self._refusal(error, {"messages": ids}) from error
 
     def states(self) -> list[CommitState]:
         """Owner and last commit of every partition; here, so that commits before it are over."""
@@ -178,8 +229,13 @@ class Writer:
             return reader.states(self.connection)
 
     def data_version(self) -> int:
-        """A number that changes when another connection has written."""
+        """A number that changes when another connection has written.
+
+        Raises:
+            StorageLostError: it may be that nobody can write to the store any more.
+        """
         with translated(self._path, "read"):
+            self.files.look()
             version = self.connection.pragma("data_version")
         assert isinstance(version, int)
         return version
@@ -187,10 +243,42 @@ class Writer:
     def close(self) -> None:
         """Close the connection (the last one folds the log into the file) and drop the lock."""
         try:
+            with suppress(StorageError):
+                self.files.look()
             with translated(self._path, "close"):
+                if self.files.lost is not None:
+                    # The log as it is may be all that can be rescued: it is not folded in.
+                    self.connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
                 self.connection.close()
         finally:
             self._lock.drop()
+
+    @contextmanager
+    def _writing(self, doing: str) -> Iterator[None]:
+        """Around a transaction other than a commit: its errors in our words, and its log."""
+        try:
+            self.files.before_write()
+            yield
+            self.files.after_write()
+        except apsw.Error as error:
+            raise self._told(error, doing) from error
+        self._wrote()
+
+    def _told(self, error: Exception, doing: str = "write to") -> StorageError:
+        """The error of ours for one of SQLite's: whatever it says of files that are lost."""
+        try:
+            self.files.look()
+        except StorageError as lost:
+            return lost
+        return translate(error, self._path, doing)
+
+    def _refusal(self, error: Exception, reasons: dict[str, dict[Any, str]]) -> Exception:
+        """What was refused for its content from outside; other errors stay as they are."""
+        if isinstance(error, apsw.NoMemError) or not is_about_content(error):
+            return error
+        return RowsRefusedError(
+            f"the store {self._path!r} cannot hold this: {error}; nothing was written", **reasons
+        )
 
     # --- the write-ahead log -------------------------------------------------------------------
 
@@ -209,14 +297,23 @@ class Writer:
             waiting = self._unsaved_since + _CHECKPOINT_SECONDS - now
             if waiting > 0 and self._pages_unsaved() < _PAGES_PER_CHECKPOINT:
                 return waiting
+            if not self._is_whole():
+                return None
             self._save(now)
             return _CHECKPOINT_SECONDS
         if self._log_since is not None:
             waiting = self._log_since + _TRUNCATE_SECONDS - now
             if waiting > 0:
                 return waiting
-            self._truncate()
+            if self._is_whole():
+                self._truncate()
         return None
+
+    def _is_whole(self) -> bool:
+        """Whether the log may be moved: not into a file that was cut short, nor half a log."""
+        with suppress(StorageError):
+            self.files.look()
+        return self.files.lost is None
 
     def _pages_unsaved(self) -> int:
         return self._pages_written() - self._pages_saved
@@ -246,3 +343,8 @@ class Writer:
             pass  # it is a kindness, not a need
         finally:
             self.connection.set_busy_timeout(_BUSY_MILLISECONDS)
+
+
+def _storable(text: str) -> str:
+    """The same, unless it is no Unicode: then a text that is no instance's id."""
+    return text.encode(errors="replace").decode()

@@ -4,7 +4,9 @@
 
 CREATE TABLE hub (
     id         INTEGER PRIMARY KEY CHECK (id = 1),
-    partitions INTEGER NOT NULL
+    partitions INTEGER NOT NULL,
+    -- No iid up to this one is given out again: kept when the newest instances are purged.
+    last_iid   INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- The fence: owner, epoch and commit number must match in every commit (ENGINE rules 12 to 15).
@@ -81,6 +83,15 @@ CREATE TABLE dead_letter (
     message     TEXT NOT NULL
 ) STRICT;
 
+-- What became of messages whose senders, in other processes, wait for an answer. The newest 10,000
+-- are kept: each is read within milliseconds.
+CREATE TABLE answer (
+    number     INTEGER PRIMARY KEY AUTOINCREMENT,
+    message_id TEXT NOT NULL UNIQUE,
+    code       TEXT,
+    text       TEXT NOT NULL
+) STRICT;
+
 -- An instance as the JSON form of InstanceRecord. A whole result leaves SQLite as one value,
 -- because each row fetched costs a wait for the interpreter lock (ENGINE rule 23).
 CREATE VIEW instance_summary AS
@@ -103,9 +114,28 @@ FROM instance JOIN instance_summary AS summary ON summary.iid = instance.iid;
 -- interpreter lock. Arguments are JSON arrays, NULL when empty. CROSS JOIN keeps the array as the
 -- outer loop.
 
+CREATE VIEW add_answers AS SELECT NULL AS answers;
+
+CREATE TRIGGER add_answers_run INSTEAD OF INSERT ON add_answers BEGIN
+    INSERT OR REPLACE INTO answer (message_id, code, text)
+        SELECT value ->> 0, value ->> 1, value ->> 2 FROM jsonb_each(new.answers);
+    DELETE FROM answer WHERE number <= (SELECT max(number) FROM answer) - 10000;
+END;
+
+-- A message that goes with its instance is answered when somebody waits for that: its instance is
+-- not there any more. Numbers that go are remembered (only positive ones can be given out again).
 CREATE VIEW purge_instances AS SELECT NULL AS iids;
 
 CREATE TRIGGER purge_instances_run INSTEAD OF INSERT ON purge_instances BEGIN
+    UPDATE hub SET last_iid = (SELECT max(value) FROM json_each(new.iids))
+        WHERE last_iid < (SELECT max(value) FROM json_each(new.iids));
+    INSERT OR IGNORE INTO answer (message_id, code, text)
+        SELECT inbox.message_id, 'TN-1202',
+            'instance ' || json_quote(inbox.instance_id) || ' was purged meanwhile'
+        FROM json_each(new.iids) AS purged
+        CROSS JOIN instance ON instance.iid = purged.value
+        CROSS JOIN inbox ON inbox.instance_id = instance.instance_id
+        WHERE inbox.message_id GLOB 'asked-*';
     DELETE FROM inbox WHERE number IN (
         SELECT inbox.number FROM json_each(new.iids) AS purged
         CROSS JOIN instance ON instance.iid = purged.value
@@ -117,7 +147,7 @@ CREATE TRIGGER purge_instances_run INSTEAD OF INSERT ON purge_instances BEGIN
 END;
 
 -- Makes room for rows that are written anew; when the id stood under another iid, that one's
--- history goes too.
+-- history goes too (the new iid is the higher one: owners count upwards).
 CREATE VIEW replace_instances AS SELECT NULL AS records;
 
 CREATE TRIGGER replace_instances_run INSTEAD OF INSERT ON replace_instances BEGIN
@@ -145,7 +175,7 @@ END;
 CREATE VIEW commit_batch AS
 SELECT NULL AS batch_id, NULL AS fences, NULL AS purged, NULL AS instances, NULL AS replaced,
     NULL AS updates, NULL AS history, NULL AS forget, NULL AS inbox, NULL AS consumed,
-    NULL AS dead_letters;
+    NULL AS dead_letters, NULL AS answers;
 
 CREATE TRIGGER commit_batch_run INSTEAD OF INSERT ON commit_batch BEGIN
     UPDATE partition SET commit_number = fence.value ->> 3, batch_id = new.batch_id
@@ -196,4 +226,5 @@ CREATE TRIGGER commit_batch_run INSTEAD OF INSERT ON commit_batch BEGIN
     -- ... and after them, because one may be started and purged in one batch.
     INSERT INTO purge_instances SELECT new.purged WHERE new.purged IS NOT NULL;
     INSERT INTO add_dead_letters SELECT new.dead_letters WHERE new.dead_letters IS NOT NULL;
+    INSERT INTO add_answers SELECT new.answers WHERE new.answers IS NOT NULL;
 END;

@@ -1,0 +1,216 @@
+"""Whether the files that are open are still those at the store's path, and whole.
+
+SQLite goes on without a word when its files are deleted, replaced or cut short under it: what is
+committed then is in no file that anybody will find. So each commit is followed by a look, and
+only then acknowledged (``durable_before_visible``). What others may do is no alarm: checkpoints of
+any process make the log shorter, VACUUM the file.
+
+Must never open a file itself: closing it again would drop the locks that SQLite holds on it.
+"""
+
+import os
+import struct
+from pathlib import Path
+from time import monotonic
+from typing import Final, NoReturn
+
+import apsw
+
+from tenuto.model.errors import StorageLostError, StorageUnavailableError
+
+_GLANCE_SECONDS: Final = 0.05
+_TRIES: Final = 3
+_LOG_HEADER: Final = 32
+_FRAME_HEADER: Final = 24
+_IN_FILE, _IN_LOG = 0, 1
+_PAGE_COUNT: Final = struct.Struct(">28xI")  # in the file's first page
+
+_stat: Final = os.stat  # half the time of a Path's, after every commit
+
+Identity = tuple[int, int]
+
+
+class StoreFiles:
+    """The files of one open store: itself, its write-ahead log and the log's index.
+
+    All but ``glance`` and ``signature`` belong on the thread that writes.
+
+    Args:
+        path: The store's file.
+        connection: The writing connection, which has been used.
+        has_log: Whether there is a write-ahead log.
+    """
+
+    def __init__(self, path: str, connection: apsw.Connection, *, has_log: bool) -> None:
+        self.lost: StorageLostError | None = None
+        self._path = path
+        self._log = f"{path}-wal"
+        self._index = f"{path}-shm"
+        self._connection = connection
+        self._has_log = has_log
+        page_bytes = connection.pragma("page_size")
+        assert isinstance(page_bytes, int)
+        self._frame_bytes = page_bytes + _FRAME_HEADER
+        self._page_bytes = page_bytes
+        self._glanced_at = 0.0
+        status = _stat(path)
+        self._file = (status.st_ino, status.st_dev)
+        self._size = status.st_size
+        names = (self._log, self._index) if has_log else ()
+        self._beside: dict[str, Identity] = {
+            name: found for name in names if (found := _identity(name)) is not None
+        }
+
+    def before_write(self) -> None:
+        """Refuse to write to a store that is lost, or behind a log that was cut short.
+
+        A write would make the log as long as it should be, with a hole that nobody sees later.
+        """
+        if self.lost is not None:
+            raise self.lost
+        if self._has_log:
+            end = self._log_end()
+            # Read through SQLite's own handle: cheaper than to ask for the size, and of the file
+            # that is written to.
+            if end and not self._connection.read("main", _IN_LOG, end - 1, 1)[0]:
+                self._check_log_length()
+
+    def after_write(self) -> None:
+        """What was written just now is where it will be found, or StorageLostError."""
+        if self.lost is not None:
+            raise self.lost
+        self._check_file()
+        if self._has_log:
+            self._check_beside(self._log)
+            self._check_log_length()
+
+    def look(self) -> None:
+        """Look at everything.
+
+        Raises:
+            StorageLostError: something is gone, another file or too short.
+        """
+        self.after_write()
+        if self._has_log:
+            self._check_beside(self._index)
+
+    def glance(self) -> None:
+        """Look whether the files are there, at most every 50 ms; on any thread."""
+        if self.lost is not None:
+            raise self.lost
+        now = monotonic()
+        if now - self._glanced_at < _GLANCE_SECONDS:
+            return
+        self._glanced_at = now
+        self._check_identity(self._path, self._file)
+        for name in list(self._beside):
+            self._check_beside(name)
+
+    def signature(self) -> object:
+        """Changes when something may have happened to the files; on any thread."""
+        return _signature(self._path), _signature(self._log), _identity(self._index)
+
+    # --- the checks ----------------------------------------------------------------------------
+
+    def _check_file(self) -> None:
+        size = self._check_identity(self._path, self._file)
+        if size < self._size:
+            self._check_file_length(size)
+        self._size = size
+
+    def _check_file_length(self, size: int) -> None:
+        """A file that has become shorter holds all its pages still: then it was a VACUUM.
+
+        A checkpoint writes the first page, which counts them, and the others in one go.
+        """
+        is_whole, head = self._connection.read("main", _IN_FILE, 0, _PAGE_COUNT.size)
+        if not is_whole or _PAGE_COUNT.unpack(head)[0] * self._page_bytes > size:
+            self._lose(f"the file was cut short to {size:,} bytes, from {self._size:,}")
+
+    def _check_beside(self, name: str) -> None:
+        known = self._beside.get(name)
+        if known is None:
+            found = _identity(name)
+            if found is not None:
+                self._beside[name] = found
+        else:
+            self._check_identity(name, known)
+
+    def _check_identity(self, name: str, known: Identity) -> int:
+        """The size of a file that is still the one that was opened."""
+        try:
+            status = _stat(name)
+        except (FileNotFoundError, NotADirectoryError):
+            self._lose(_missing(name))
+        except OSError as error:
+            raise StorageUnavailableError(
+                f"cannot see whether {name!r} is still there: {error}; look at the rights on its "
+                "folder and at the disk"
+            ) from error
+        if (status.st_ino, status.st_dev) != known or not status.st_nlink:
+            self._lose(f"{name!r} is not the file any more that was opened: it was replaced")
+        return status.st_size
+
+    def _log_end(self) -> int:
+        """Where the last page of the log ends, by what SQLite knows; 0 for an empty log."""
+        pages, _ = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
+        return _LOG_HEADER + pages * self._frame_bytes if pages > 0 else 0
+
+    def _check_log_length(self) -> None:
+        # In this order: another process may write (the log is longer then) or start the log anew
+        # (then the next try sees that nothing is missing).
+        size = end = 0
+        for _ in range(_TRIES):
+            end = self._log_end()
+            size = _size(self._log)
+            if size >= end:
+                return
+        self._lose(f"the log {self._log!r} was cut short to {size:,} bytes, of {end:,}")
+
+    def _lose(self, what: str) -> NoReturn:
+        self.lost = StorageLostError(
+            f"the store {self._path!r} is lost to this process: {what}. Nothing is acknowledged "
+            "any more; put the files back or restore a backup, then start again"
+        )
+        raise self.lost
+
+
+class NoFiles:
+    """A store in memory has none, and cannot lose them."""
+
+    lost: StorageLostError | None = None
+
+    def before_write(self) -> None:
+        """There is nothing to look at."""
+
+    after_write = look = glance = before_write
+
+
+def _missing(name: str) -> str:
+    folder = Path(name).parent
+    if not folder.is_dir():
+        return f"its folder {str(folder)!r} was deleted or moved away"
+    return f"{name!r} was deleted or moved away"
+
+
+def _identity(name: str) -> Identity | None:
+    try:
+        status = _stat(name)
+    except OSError:
+        return None
+    return status.st_ino, status.st_dev
+
+
+def _signature(name: str) -> tuple[int, int, int] | None:
+    try:
+        status = _stat(name)
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _size(name: str) -> int:
+    try:
+        return _stat(name).st_size
+    except OSError:
+        return 0
