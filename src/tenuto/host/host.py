@@ -154,6 +154,7 @@ class Host:
         watchdog.start()
         try:
             await lifecycle.start(_identity())
+            self._storage.on_lost(self._on_lost)
         except BaseException:
             watchdog.stop()
             await self._storage.close()
@@ -196,7 +197,7 @@ class Host:
     def _on_lost(self, error: StorageError) -> None:
         if self._lost is not None and not self._lost.done():
             self._lost.set_result(error)
-        self._observer.problem(None, f"this host cannot go on: {error}")
+            self._observer.problem(None, f"this host cannot go on: {error}")
         if self._engine is not None:
             self._engine.abandon(error)
 
