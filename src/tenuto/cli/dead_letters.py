@@ -6,7 +6,6 @@ Read from a store or a host; sent again and deleted in a store, also beside its 
 import sys
 
 import click
-from msgspec import Raw
 
 from tenuto.cli import terminal
 from tenuto.cli.command import FAILED
@@ -18,6 +17,7 @@ from tenuto.engine.ports import DeadLetter
 from tenuto.host.settings import load_settings
 from tenuto.model.codec import decode_message
 from tenuto.model.messages import RaiseEvent
+from tenuto.model.payload.opaque import as_json
 from tenuto.storage import owner_of, path_of
 
 _storage_option = click.option("--storage", help="Storage URL; by default that of the settings.")
@@ -120,7 +120,7 @@ def _document(letter: DeadLetter) -> Document:
         "instanceId": letter.instance_id,
         "kind": type(message).__name__,
         "name": None if event is None else event.name,
-        "data": Raw(b"null" if data is None else data.encode()),
+        "data": as_json(data),
         "reason": letter.reason,
         "givenUpTime": iso(letter.created_at),
     }

@@ -8,11 +8,11 @@ from msgspec import Raw
 
 from tenuto.cli.steps import Run, Step
 from tenuto.cli.wording import iso
+from tenuto.model.payload.opaque import as_json
 from tenuto.model.status import InstanceRecord
 
 Document = dict[str, Any]
 
-_NULL: Final = Raw(b"null")
 _events: Final = msgspec.json.Decoder(list[Raw]).decode
 
 
@@ -28,12 +28,12 @@ def instance_document(record: InstanceRecord, *, payloads: bool = True) -> Docum
         "parentInstanceId": None if record.parent is None else record.parent.instance_id,
         "version": record.version,
         "tags": record.tags or {},
-        "customStatus": _raw(record.custom_status),
+        "customStatus": as_json(record.custom_status),
         "failure": record.failure,
     }
     if payloads:
-        document["input"] = _raw(record.input)
-        document["output"] = _raw(record.output)
+        document["input"] = as_json(record.input)
+        document["output"] = as_json(record.output)
     return document
 
 
@@ -68,10 +68,6 @@ def _step(step: Step) -> Document:
 def encoded(document: object) -> str:
     """A document as text that people can read too."""
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
-
-
-def _raw(text: str | None) -> Raw:
-    return _NULL if text is None else Raw(text.encode())
 
 
 def _time(microseconds: int | None) -> str | None:

@@ -17,6 +17,7 @@ from tenuto.cli.items import Item, folded, item_of_run, state_of
 from tenuto.cli.progress import Progress
 from tenuto.cli.steps import Run
 from tenuto.cli.wording import duration, failure_lines, moment, visible
+from tenuto.model.payload.opaque import json_text, shown
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 
 _FRAME_SECONDS: Final = 0.125
@@ -212,7 +213,7 @@ def _reason(output: str | None) -> str:
     """The reason that somebody gave, without the quotes that a text has in JSON."""
     if output is None:
         return ""
-    reason = msgspec.json.decode(output)
+    reason = shown(output)
     return f": {visible(reason if isinstance(reason, str) else output)}"
 
 
@@ -223,5 +224,5 @@ def print_ending(output: Console, record: InstanceRecord) -> None:
         is_frame = line.startswith("    ")
         output.print(Text(line, "dim" if is_frame else f"bold {style}" if index == 0 else style))
     if record.status is RuntimeStatus.COMPLETED:
-        result = msgspec.json.format(record.output or "null", indent=2)
+        result = msgspec.json.format(json_text(record.output), indent=2)
         output.print(JSONHighlighter()(Text(visible(result))), soft_wrap=True)

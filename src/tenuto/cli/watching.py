@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import click
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from tenuto.cli import terminal
 from tenuto.cli.changes import BREAK, Changes, EventStream, StoreChanges, changes_of
@@ -28,6 +28,7 @@ from tenuto.cli.wording import iso, local, one_line
 from tenuto.engine.ports import InstanceQuery
 from tenuto.model.errors import ConnectionFailedError, UnexpectedAnswerError
 from tenuto.model.ids import check_instance_id
+from tenuto.model.payload.opaque import as_json
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import to_microseconds
 
@@ -242,7 +243,7 @@ class _Row(Struct, frozen=True, kw_only=True):
             "instanceId": self.instance_id,
             "name": self.name,
             "runtimeStatus": self.status,
-            "customStatus": Raw(self.custom_status.encode()),
+            "customStatus": as_json(self.custom_status),
             "lastUpdatedTime": iso(self.updated_at),
         }
 

@@ -26,7 +26,8 @@ from tenuto.model.events import HistoryEvent
 from tenuto.model.failure import FailureDetails
 from tenuto.model.ids import check_instance_id, new_execution_id, new_instance_id
 from tenuto.model.limits import Limits, check_payload
-from tenuto.model.payload import decoder, encode
+from tenuto.model.payload import encode
+from tenuto.model.payload.opaque import shown
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import to_microseconds
 from tenuto.orchestration.references import (
@@ -452,7 +453,7 @@ def result_of(record: InstanceRecord, orchestrator: object = None) -> Any:  # no
         signature = getattr(orchestrator, "signature", None)
         if signature is not None:
             return signature.decode_result(record.output)
-        return None if record.output is None else decoder(Any)(record.output)
+        return shown(record.output)
     if record.status is RuntimeStatus.TERMINATED:
         failure = FailureDetails("OrchestrationTerminated", record.output or "no reason was given")
         raise OrchestrationTerminatedError(record.instance_id, record.name, failure)

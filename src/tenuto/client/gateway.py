@@ -2,13 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 from typing import Protocol
 
 from msgspec import Raw
 
+from tenuto.client.remote_errors import error_of
+from tenuto.client.wire import ErrorBody
 from tenuto.engine.commands import Commands
 from tenuto.engine.ports import (
+    ASKED,
+    Answer,
     DeadLetter,
     InboxRow,
     InstancePage,
@@ -23,9 +26,10 @@ from tenuto.model.errors import (
     InstanceFinishedError,
     InstanceNotFoundError,
     InstanceStateError,
+    TenutoError,
 )
 from tenuto.model.events import EventRaised, ExecutionStarted
-from tenuto.model.ids import new_message_id, partition_of
+from tenuto.model.ids import new_execution_id, new_message_id, partition_of
 from tenuto.model.messages import (
     Message,
     Purge,
@@ -38,7 +42,9 @@ from tenuto.model.messages import (
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 
 _POLL_SECONDS = 0.05
+_FIRST_PAUSE_SECONDS = 0.002
 _OWNER_SECONDS = 30.0
+_MOST_TRIES = 10
 
 
 class Gateway(Protocol):
@@ -144,17 +150,6 @@ class StoreGateway:
             input=request.input,
             tags=request.tags,
         )
-        standing = await self._storage.start_instance(record)
-        if standing.execution_id == request.execution_id:
-            return
-        can_give_way = request.reuse is IdReuse.ALWAYS or (
-            request.reuse is IdReuse.WHEN_FINISHED and standing.status.is_finished
-        )
-        if not can_give_way:
-            raise _taken(standing)
-        await self._replace(request, standing)
-
-    async def _replace(self, request: StartRequest, standing: InstanceRecord) -> None:
         event = ExecutionStarted(
             name=request.name,
             execution_id=request.execution_id,
@@ -164,19 +159,28 @@ class StoreGateway:
             scheduled_start=request.scheduled_at,
         )
         ends_running = request.reuse is IdReuse.ALWAYS
-        await self._append(
-            request.instance_id,
-            Start(message_id=new_message_id(self.now()), event=event, ends_running=ends_running),
+        for _ in range(_MOST_TRIES):
+            standing = await self._storage.start_instance(record)
+            if standing.execution_id == request.execution_id:
+                return
+            can_give_way = ends_running or (
+                request.reuse is IdReuse.WHEN_FINISHED and standing.status.is_finished
+            )
+            if not can_give_way:
+                raise _taken(standing)
+            error = await self._ask(
+                request.instance_id,
+                Start(message_id=_asking_id(self.now()), event=event, ends_running=ends_running),
+                "was not replaced",
+            )
+            if error is None:
+                return
+            if not isinstance(error, InstanceNotFoundError):
+                raise error
+            # It was purged meanwhile, and our request with it: the id is free.
+        raise InstanceStateError(
+            request.instance_id, "was started and purged by others each time; try again"
         )
-        found = await self._answered(
-            request.instance_id,
-            lambda record: record is not None and record.execution_id != standing.execution_id,
-            "was not replaced",
-        )
-        # One generation further it is the next one; more, and that has continued as new already.
-        is_next = found is not None and found.generation == standing.generation + 1
-        if found is not None and is_next and found.execution_id != request.execution_id:
-            raise _taken(found)
 
     async def raise_event(self, instance_id: str, name: str, text: str | None) -> None:
         """Append the event."""
@@ -224,8 +228,13 @@ class StoreGateway:
             raise InstanceStateError(
                 instance_id, "is still going; terminate it first, or purge it with force"
             )
-        await self._append(instance_id, Purge(message_id=new_message_id(self.now()), force=force))
-        await self._answered(instance_id, lambda found: found is None, "was not purged")
+        error = await self._ask(
+            instance_id, Purge(message_id=_asking_id(self.now()), force=force), "was not purged"
+        )
+        if isinstance(error, InstanceNotFoundError):
+            return False
+        if error is not None:
+            raise error
         return True
 
     async def wait(self, instance_id: str) -> InstanceRecord:
@@ -250,23 +259,31 @@ class StoreGateway:
             raise InstanceFinishedError(instance_id, f"has already ended ({record.status.label})")
         return record
 
-    async def _answered(
-        self,
-        instance_id: str,
-        is_done: Callable[[InstanceRecord | None], bool],
-        what: str,
-    ) -> InstanceRecord | None:
-        """Wait until the owner has done what was asked for."""
-        for _ in range(round(_OWNER_SECONDS / _POLL_SECONDS)):
-            record = await self._storage.get(instance_id)
-            if is_done(record):
-                return record
-            await asyncio.sleep(_POLL_SECONDS)
-        raise InstanceStateError(
-            instance_id,
-            f"{what} within {_OWNER_SECONDS:.0f} s; is a host running on this store? "
-            "The request stays in the store and is carried out when one starts",
-        )
+    async def _ask(self, instance_id: str, message: Message, undone: str) -> TenutoError | None:
+        """Append a request and wait for the owner's answer to it: None, or why it refused.
+
+        Not for a state of the instance: another request may have changed that again already.
+        """
+        await self._append(instance_id, message)
+        began = time.monotonic()
+        pause = _FIRST_PAUSE_SECONDS
+        while time.monotonic() - began < _OWNER_SECONDS:
+            answer = await self._storage.answer(message.message_id)
+            if answer is not None:
+                return _error_of(answer, instance_id)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _POLL_SECONDS)
+        if await self._storage.is_waiting(message.message_id):
+            reason = (
+                f"{undone} within {_OWNER_SECONDS:.0f} s: no host has taken the request in. It "
+                "stays in the store and is carried out when a host runs on it"
+            )
+        else:
+            reason = (
+                f"was asked, and a host has taken the request in, but has not answered within "
+                f"{_OWNER_SECONDS:.0f} s; look at the instance and at the host's log"
+            )
+        raise InstanceStateError(instance_id, reason)
 
     async def _append(self, instance_id: str, message: Message) -> None:
         partition = partition_of(instance_id, self._partitions)
@@ -276,6 +293,16 @@ class StoreGateway:
 
 def _taken(record: InstanceRecord) -> InstanceExistsError:
     return InstanceExistsError(record.instance_id, f"already exists ({record.status.label})")
+
+
+def _error_of(answer: Answer, instance_id: str) -> TenutoError | None:
+    if answer.code is None:
+        return None
+    return error_of(ErrorBody(answer.code, answer.text), instance_id=instance_id)
+
+
+def _asking_id(now: int) -> str:
+    return f"{ASKED}{new_execution_id(now)}"
 
 
 def present() -> int:

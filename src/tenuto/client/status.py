@@ -9,7 +9,7 @@ from tenuto.engine.ports import DeadLetter
 from tenuto.model.codec import decode_message
 from tenuto.model.failure import FailureDetails
 from tenuto.model.messages import RaiseEvent
-from tenuto.model.payload import decoder
+from tenuto.model.payload.opaque import shown
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import to_datetime
 
@@ -22,7 +22,8 @@ class InstanceStatus:
         instance_id: Its id.
         name: The orchestrator's registered name.
         runtime_status: Where it stands.
-        input: Decoded JSON; None when there was none or it was not asked for.
+        input: Decoded JSON, the text itself when it is no JSON; None when there was none or it
+            was not asked for.
         output: Decoded JSON of the result; the reason when it was terminated.
         custom_status: What the orchestrator last set, decoded.
         failure: Why it failed.
@@ -81,7 +82,7 @@ def letter_of(letter: DeadLetter) -> DeadLetterStatus:
         reason=letter.reason,
         created_time=to_datetime(letter.created_at),
         name=None if event is None else event.name,
-        data=None if event is None else _plain(event.input),
+        data=None if event is None else shown(event.input),
     )
 
 
@@ -94,9 +95,9 @@ def status_of(record: InstanceRecord) -> InstanceStatus:
         created_time=to_datetime(record.created_at),
         last_updated_time=to_datetime(record.updated_at or record.created_at),
         execution_id=record.execution_id,
-        input=_plain(record.input),
-        output=_plain(record.output),
-        custom_status=_plain(record.custom_status),
+        input=shown(record.input),
+        output=shown(record.output),
+        custom_status=shown(record.custom_status),
         failure=record.failure,
         completed_time=_time(record.completed_at),
         scheduled_time=_time(record.scheduled_at),
@@ -104,10 +105,6 @@ def status_of(record: InstanceRecord) -> InstanceStatus:
         tags=record.tags or {},
         version=record.version,
     )
-
-
-def _plain(text: str | None) -> Any:  # noqa: ANN401 - any JSON
-    return None if text is None else decoder(Any)(text)
 
 
 def _time(microseconds: int | None) -> datetime | None:

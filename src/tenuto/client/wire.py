@@ -10,6 +10,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from tenuto.engine.ports import DeadLetter
 from tenuto.engine.starts import IdReuse
+from tenuto.model.payload.opaque import as_json
 
 ADMIN: Final = "/admin"
 LONGEST_WAIT_SECONDS: Final = 60
@@ -135,8 +136,8 @@ class ErrorBody(Struct, frozen=True):
 
 
 def raw_of(text: str | None) -> Raw | UnsetType:
-    """JSON text as part of a body."""
-    return UNSET if text is None else Raw(text.encode())
+    """A stored payload as part of a body; what is no JSON, as a text."""
+    return UNSET if text is None else as_json(text)
 
 
 def text_of(raw: Raw | UnsetType) -> str | None:

@@ -9,11 +9,10 @@ from urllib.parse import quote
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from tenuto.model.payload.opaque import as_json
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 
 MOUNT: Final = "/runtime/webhooks/durabletask"
-
-_NULL: Final = Raw(b"null")
 
 
 class StatusPayload(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -45,7 +44,7 @@ def status_payload(
         name=record.name,
         instance_id=record.instance_id,
         runtime_status=record.status.label,
-        input=raw(record.input) if show_input else _NULL,
+        input=raw(record.input) if show_input else raw(None),
         custom_status=raw(record.custom_status),
         output=output_of(record),
         created_time=seconds_text(record.created_at),
@@ -66,8 +65,8 @@ def output_of(record: InstanceRecord) -> Raw | str:
 
 
 def raw(text: str | None) -> Raw:
-    """JSON text as it is stored."""
-    return _NULL if text is None else Raw(text.encode())
+    """A payload as it is stored; what is no JSON, as a text."""
+    return as_json(text)
 
 
 def seconds_text(microseconds: int) -> str:
