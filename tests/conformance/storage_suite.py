@@ -552,7 +552,7 @@ class StorageSuite:
         for name, rows in lists.items():
             whole[name] = [*whole.get(name, []), *rows] if name != "dead_letters" else rows
         with pytest.raises(RowsRefusedError) as caught:
-            await owner.storage.commit(owner.batch(**whole))
+            await owner.storage.commit(owner.batch("b", **whole))
         refused = caught.value
         assert set(refused.instances) == instances
         assert set(refused.messages) == messages
@@ -571,7 +571,7 @@ class StorageSuite:
             ]
             for name, rows in whole.items()
         }
-        assert (await owner.commit(**left)).refused == {31}
+        assert (await owner.commit("b", **left)).refused == {31}
         found = await owner.storage.find(["instance-20", "purged", "taken"])
         assert [row.iid for row in found] == [20, 30, 3]
 

@@ -115,6 +115,7 @@ class Arrivals:
             elif is_durable(message) and message.message_id in self._on_the_way:
                 self._on_the_way.remove(message.message_id)
                 batch.consume(message.message_id)
+                batch.refuse(message.message_id, InstanceNotFoundError(str(key)))
                 if isinstance(message, RaiseEvent):
                     engine.booking.bury(
                         message, str(key), f"instance {key!r} does not exist", batch

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from msgspec import Raw, Struct, field
 
 from tenuto.engine.ports import (
+    ASKED,
+    Answer,
     CommitBatch,
     DeadLetter,
     ForgetBelow,
@@ -16,6 +18,7 @@ from tenuto.engine.ports import (
 from tenuto.engine.resident import Resident
 from tenuto.engine.turn import Turn
 from tenuto.model.codec import encode
+from tenuto.model.errors import TenutoError
 from tenuto.model.messages import Message
 from tenuto.model.status import InstanceRecord
 
@@ -46,6 +49,7 @@ class Batch(Struct):
     consumed: list[str] = field(default_factory=list)
     purged: list[int] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
+    answers: dict[str, Answer] = field(default_factory=dict)
     turns: list[tuple[Resident, Turn]] = field(default_factory=list)
     to_route: list[InboxRow] = field(default_factory=list)
     acknowledge: list[Callable[[], None]] = field(default_factory=list)
@@ -116,6 +120,13 @@ class Batch(Struct):
             return
         if self.produced.pop(message_id, None) is None:
             self.consumed.append(message_id)
+            if message_id.startswith(ASKED):
+                self.answers[message_id] = Answer(message_id)
+
+    def refuse(self, message_id: str, error: TenutoError) -> None:
+        """A message that was consumed was refused: its sender in another process hears why."""
+        if message_id.startswith(ASKED):
+            self.answers[message_id] = Answer(message_id, error.code, str(error))
 
     def produce(self, message: Message, partition: int, instance_id: str) -> InboxRow:
         """A message for another instance, durable with this batch."""
@@ -137,4 +148,5 @@ class Batch(Struct):
             consumed=self.consumed,
             purged=self.purged,
             dead_letters=self.dead_letters,
+            answers=list(self.answers.values()),
         )

@@ -170,6 +170,7 @@ class Booking:
             error = refused.get(message.message_id)
             if error is None:
                 continue
+            batch.refuse(message.message_id, error)
             answer = engine.answers.pop(message.message_id, None)
             if answer is not None:
                 batch.acknowledge.append(partial(answer, error))

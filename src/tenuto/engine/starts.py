@@ -157,6 +157,7 @@ class Starts:
         engine = self._engine
         batch = engine.pipeline.batch
         batch.consume(message.message_id)
+        batch.refuse(message.message_id, error)
         if request.parent is not None:
             engine.booking.fail_child(_fresh_state(request, engine), str(error))
         elif message.root_id is not None:
