@@ -61,7 +61,7 @@ def store_findings(found: Examination, now: int, *, full: bool) -> list[Finding]
     findings = [_schema(found), _soundness(found, full=full), _room(found)]
     if not found.is_readable:
         return findings
-    findings += [_owner(found), _counts(found, now)]
+    findings += [_owner(found), _counts(found, now), *_orphans(found)]
     return findings
 
 
@@ -137,6 +137,44 @@ def _counts(found: Examination, now: int) -> Finding:
     if found.oldest_pending is not None:
         parts.append(f"the oldest pending one for {duration(now - found.oldest_pending)}")
     return _store(Level.OK, "; ".join(parts))
+
+
+def _orphans(found: Examination) -> list[Finding]:
+    """Rows that belong to nothing: only a defect or a foreign hand leaves them."""
+    findings = []
+    if found.lost_histories:
+        numbers = _few([f"number {iid}" for iid in found.lost_histories])
+        findings.append(
+            _store(
+                Level.WRONG,
+                f"history without its instance: {numbers}",
+                "report it, please; nothing runs because of it, and its number is not used again",
+            )
+        )
+    if found.without_history:
+        names = _few([repr(name) for name in found.without_history])
+        findings.append(
+            _store(
+                Level.WRONG,
+                f"instances that have begun and have no history: {names}",
+                "restore a backup, or purge them with force and start them again",
+            )
+        )
+    if found.lost_messages:
+        names = _few([repr(name) for name in found.lost_messages])
+        findings.append(
+            _store(
+                Level.NOTE,
+                f"messages for instances that do not exist: {names}",
+                "a host puts them aside as dead letters",
+            )
+        )
+    return findings
+
+
+def _few(names: list[str]) -> str:
+    more = len(names) - 5
+    return f"{', '.join(names[:5])}{f' and {more:,} more' if more > 0 else ''}"
 
 
 def _store(level: Level, text: str, advice: str = "") -> Finding:

@@ -40,6 +40,9 @@ def test_no_query_reads_a_whole_table(name: str) -> None:
         "acquire": "SCAN partition",
         # The doctor's: a person asks, and not often.
         "status_counts": "SCAN instance",
+        "lost_histories": "SCAN history",
+        "without_history": "SCAN instance",
+        "lost_messages": "SCAN inbox",
         "inbox_counts": "SCAN inbox",
         "inbox_waiting": "SCAN inbox",  # in the order of its key, the first rows only
     }

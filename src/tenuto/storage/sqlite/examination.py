@@ -24,6 +24,8 @@ _FEW = 1_000
 _BUSY_MILLISECONDS = 5_000
 _decode_numbers = msgspec.json.Decoder(dict[int, int]).decode
 _decode_pair = msgspec.json.Decoder(tuple[int, int | None]).decode
+_decode_iids = msgspec.json.Decoder(list[int]).decode
+_decode_ids = msgspec.json.Decoder(list[str]).decode
 _decode_waiting = msgspec.json.Decoder(list[tuple[int, str]]).decode
 
 
@@ -46,6 +48,10 @@ class Examination(Struct, frozen=True, kw_only=True):
         oldest_pending: When the oldest instance that should have begun was started.
         dead_letters: How many there are.
         newest_dead_letter: When the newest was given up.
+        lost_histories: Numbers of instances that have a history and no row.
+        without_history: Instances that have begun and have no history.
+        lost_messages: Ids that messages wait for and no instance has. A host clears these within
+            moments.
     """
 
     path: str
@@ -63,6 +69,9 @@ class Examination(Struct, frozen=True, kw_only=True):
     oldest_pending: int | None = None
     dead_letters: int = 0
     newest_dead_letter: int | None = None
+    lost_histories: list[int] = []
+    without_history: list[str] = []
+    lost_messages: list[str] = []
 
     @property
     def is_readable(self) -> bool:
@@ -120,6 +129,9 @@ def _with_contents(found: Examination, connection: apsw.Connection, now: int) ->
         oldest_pending=value(connection, "oldest_pending", {"now": now}),
         dead_letters=letters,
         newest_dead_letter=newest,
+        lost_histories=_decode_iids(value(connection, "lost_histories", {"rows": _FEW})),
+        without_history=_decode_ids(value(connection, "without_history", {"rows": _FEW})),
+        lost_messages=_decode_ids(value(connection, "lost_messages", {"rows": _FEW})),
     )
 
 

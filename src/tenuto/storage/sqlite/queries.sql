@@ -229,3 +229,24 @@ WHERE iid = :iid AND generation = (SELECT generation FROM instance WHERE iid = :
 
 -- history_bytes: how long the history of an instance is; octet_length does not read the text
 SELECT coalesce(sum(octet_length(events)), 0) FROM history WHERE iid = :iid;
+
+-- lost_histories: numbers of histories without an instance
+SELECT json_group_array(iid) FROM (
+    SELECT DISTINCT iid FROM history
+    WHERE NOT EXISTS (SELECT 1 FROM instance WHERE instance.iid = history.iid)
+    ORDER BY iid LIMIT :rows);
+
+-- without_history: instances that have begun, of which no turn is left (a pending one has none yet;
+-- a seed of the next generation stands in the one before)
+SELECT json_group_array(instance_id) FROM (
+    SELECT instance_id FROM instance
+    WHERE status <> 6
+        AND NOT EXISTS (SELECT 1 FROM history WHERE history.iid = instance.iid)
+    ORDER BY iid LIMIT :rows);
+
+-- lost_messages: messages that answer the work of an instance that is not there
+SELECT json_group_array(instance_id) FROM (
+    SELECT DISTINCT instance_id FROM inbox
+    WHERE NOT EXISTS (SELECT 1 FROM instance WHERE instance.instance_id = inbox.instance_id)
+        AND message ->> '$.type' <> 'Start'
+    ORDER BY instance_id LIMIT :rows);
