@@ -107,8 +107,12 @@ class StoreFiles:
             self._check_beside(name)
 
     def signature(self) -> object:
-        """Changes when something may have happened to the files; on any thread."""
-        return _signature(self._path), _signature(self._log), _identity(self._index)
+        """Changes when something may have happened to the files; on any thread.
+
+        Not when a checkpoint has made the file longer: that is no news, and happens while idle.
+        """
+        is_shorter = _size(self._path) < self._size
+        return _identity(self._path), is_shorter, _signature(self._log), _identity(self._index)
 
     # --- the checks ----------------------------------------------------------------------------
 
