@@ -12,6 +12,8 @@ from tenuto.engine.timers import HORIZON, RELOAD
 from tenuto.model.errors import StorageError, StorageUnavailableError
 
 _HOT = -1
+_LOOK = 1_000_000
+_LEAP = 10_000_000
 
 
 class Lifecycle:
@@ -20,7 +22,8 @@ class Lifecycle:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._leases: list[Lease] = []
-        self._reloaded_until = 0
+        self._reload_due = 0
+        self._looked_at = 0
         self._polling: asyncio.Task[None] | None = None
         self._reloading: asyncio.Task[None] | None = None
         self._poll_again = False
@@ -49,6 +52,9 @@ class Lifecycle:
         for row in inbox:
             engine.arrivals.route(row)
         await self._reload(_HOT)
+        self._looked_at = engine.clock.now()
+        engine.clock.call_later(_LOOK, self._look_at_clock)
+        # Calls back once at the beginning: what came since the inbox was read is not lost.
         engine.storage.on_change(self._outside_change)
 
     async def stop(self, drain_seconds: float) -> None:
@@ -121,11 +127,24 @@ class Lifecycle:
             if resident.state.work.activities:
                 for fire_at in resident.state.work.timers.values():
                     engine.arm(resident.state, fire_at)
-        self._reloaded_until = until
-        engine.clock.call_at(now + RELOAD, self._reload_soon)
+        self._reload_due = now + RELOAD
+
+    # The wall clock says what is due, and may be set at any time. So it is looked at once a second
+    # of the monotonic clock: what was armed by it is read again when its time has come, and at
+    # once when the clock has gone back, or so far ahead that it must have been set (rule 42).
+
+    def _look_at_clock(self) -> None:
+        if self._stopped:
+            return
+        clock = self._engine.clock
+        now = clock.now()
+        passed, self._looked_at = now - self._looked_at, now
+        if now >= self._reload_due or not 0 <= passed <= _LEAP:
+            self._reload_soon()
+        clock.call_later(_LOOK, self._look_at_clock)
 
     def _reload_soon(self) -> None:
-        if not self._stopped:
+        if not self._stopped and self._reloading is None:
             self._reloading = self._read_in_background(self._reload_again())
 
     async def _reload_again(self) -> None:
@@ -133,8 +152,9 @@ class Lifecycle:
             await self._reload(0)
         except StorageUnavailableError as error:
             self._engine.observer.problem(None, f"timers could not be read, tried again: {error}")
-            clock = self._engine.clock
-            clock.call_at(clock.now() + 1_000_000, self._reload_soon)
+            self._reload_due = 0
+        finally:
+            self._reloading = None
 
     def _outside_change(self) -> None:
         """Another process has written: read what it sent."""
@@ -178,8 +198,7 @@ class Lifecycle:
                     break
         except StorageUnavailableError as error:
             engine.observer.problem(None, f"messages from outside could not be read: {error}")
-            clock = engine.clock
-            clock.call_at(clock.now() + 1_000_000, self._outside_change)
+            engine.clock.call_later(_LOOK, self._outside_change)
         finally:
             engine.late = None
             self._polling = None

@@ -191,7 +191,7 @@ class CommitPipeline:
     async def _pause(self, seconds: float) -> None:
         self.is_pausing = True
         over = asyncio.Event()
-        handle = self._clock.call_at(self._clock.now() + round(seconds * 1_000_000), over.set)
+        handle = self._clock.call_later(round(seconds * 1_000_000), over.set)
         try:
             await over.wait()
         finally:

@@ -35,6 +35,11 @@ class Clock(Protocol):
     def call_at(self, when: int, callback: Callable[[], None]) -> TimerHandle:
         """Call back on the host's loop when ``when`` has come, never before."""
 
+    def call_later(self, delay: int, callback: Callable[[], None]) -> TimerHandle:
+        """Call back on the host's loop after so many microseconds, however the clock is set
+        meanwhile (ENGINE rule 42). For durations of this host: pauses, limits, looks.
+        """
+
 
 # --- Storage -----------------------------------------------------------------------------------
 
@@ -339,7 +344,10 @@ class Storage(StorageClient, Protocol):
         """
 
     def on_change(self, callback: Callable[[], None]) -> None:
-        """Call back on the host's loop when another process has written."""
+        """Call back on the host's loop when another process has written.
+
+        Also once soon after the registration: what others wrote shortly before it is not missed.
+        """
 
     def on_lost(self, callback: Callable[[StorageError], None]) -> None:
         """Call back once on the host's loop when the store's files are seen to be lost.

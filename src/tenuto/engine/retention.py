@@ -91,7 +91,7 @@ class Retention:
         engine = self._engine
         if not self._sweep_scheduled:
             self._sweep_scheduled = True
-            engine.clock.call_at(engine.clock.now() + _SOON, self._sweep)
+            engine.clock.call_later(_SOON, self._sweep)
 
     def _sweep(self) -> None:
         """Unload instances that have been waiting for a message for a second or more."""

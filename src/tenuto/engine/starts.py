@@ -8,7 +8,7 @@ index decides row by row (ENGINE rule 14).
 import asyncio
 from collections.abc import Callable
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct, structs
 
@@ -18,6 +18,7 @@ from tenuto.model.errors import (
     InstanceExistsError,
     InvalidInstanceIdError,
     StorageError,
+    StorageUnavailableError,
     TenutoError,
 )
 from tenuto.model.ids import derived_from, new_execution_id
@@ -26,6 +27,9 @@ from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
 
 if TYPE_CHECKING:
     from tenuto.engine.engine import Engine
+
+_LOOK_AGAIN: Final = 200_000
+"""Microseconds until what the store could not answer is asked again."""
 
 Answer = Callable[[TenutoError | None], None]
 
@@ -175,11 +179,11 @@ class Starts:
                         records = await engine.storage.find(list(names))
                 except StorageError as error:
                     for decision in decisions:
-                        self._answer(decision, error)
+                        self._could_not_look(decision, error)
                     continue
                 if engine.gone is not None:  # meanwhile; what is made now would never be written
                     for decision in decisions:
-                        self._answer(decision, engine.gone)
+                        self._could_not_look(decision, engine.gone)
                     continue
                 found = {record.instance_id: record for record in records}
                 # Turns run outside tasks (ENGINE rule 3); creating only queues them.
@@ -191,6 +195,16 @@ class Starts:
                         self._decide(decision, found.get(name))
         finally:
             self._task = None
+
+    def _could_not_look(self, decision: _Decision, error: TenutoError) -> None:
+        """A client hears of it. What is in the inbox stays there, and is looked at again."""
+        engine = self._engine
+        if not decision.request.message_id:
+            self._answer(decision, error)
+        elif isinstance(error, StorageUnavailableError) and engine.gone is None:
+            engine.clock.call_later(_LOOK_AGAIN, lambda: self._look_up(decision))
+        else:
+            self._decided(decision)
 
     def _decide(self, decision: _Decision, stored: InstanceRecord | None) -> None:
         request = decision.request

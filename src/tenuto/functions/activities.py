@@ -159,8 +159,7 @@ class ActivityExecutor:
         self._attempts = {work: one for work, one in self._attempts.items() if not one.is_withdrawn}
         if self._attempts:
             self._emptied = asyncio.get_running_loop().create_future()
-            deadline = self._clock.now() + int(seconds * MICROSECONDS)
-            timer = self._clock.call_at(deadline, self._wake_drain)
+            timer = self._clock.call_later(int(seconds * MICROSECONDS), self._wake_drain)
             await self._emptied
             timer.cancel()
         self._flush()
@@ -263,7 +262,7 @@ class ActivityExecutor:
         attempt.task = eager_task(self._run_on_loop(attempt), attempt.new_context())
         timeout = attempt.work.timeout
         if timeout is not None and attempt.event is None:
-            self._set_timer(attempt, self._clock.now() + timeout)
+            self._set_timer(attempt, timeout)
 
     async def _run_on_loop(self, attempt: Attempt) -> None:
         await attempt.run_async()
@@ -276,10 +275,10 @@ class ActivityExecutor:
     def _time_queued(self, attempts: list[Attempt]) -> None:
         for attempt in attempts:
             if attempt.work.timeout is not None:
-                self._set_timer(attempt, self._clock.now() + attempt.work.timeout)
+                self._set_timer(attempt, attempt.work.timeout)
 
-    def _set_timer(self, attempt: Attempt, when: int) -> None:
-        attempt.timer = self._clock.call_at(when, partial(self._on_timer, attempt))
+    def _set_timer(self, attempt: Attempt, delay: int) -> None:
+        attempt.timer = self._clock.call_later(delay, partial(self._on_timer, attempt))
 
     def _on_timer(self, attempt: Attempt) -> None:
         """Time an attempt out, unless it began later than the timer supposed.
@@ -293,9 +292,10 @@ class ActivityExecutor:
         timeout = attempt.work.timeout
         assert timeout is not None
         now = self._clock.now()
-        deadline = (now if attempt.begun_at is None else attempt.begun_at) + timeout
-        if deadline > now:
-            self._set_timer(attempt, deadline)
+        left = (now if attempt.begun_at is None else attempt.begun_at) + timeout - now
+        if left > 0:
+            # No more than the whole of it, should the clock have been set back.
+            self._set_timer(attempt, min(left, timeout))
             return
         limit = timedelta(microseconds=timeout)
         message = f"{attempt!r} ran longer than its timeout of {limit}"

@@ -269,8 +269,7 @@ async def _within(
 ) -> T:
     """The result of some work, unless it takes too long or nobody wants it any more."""
     expired: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    due = clock.now() + int(seconds * MICROSECONDS)
-    timer = clock.call_at(due, partial(expired.set_result, None))
+    timer = clock.call_later(int(seconds * MICROSECONDS), partial(expired.set_result, None))
     unwanted = asyncio.ensure_future(context.cancellation.wait())
     try:
         ends: set[asyncio.Future[Any]] = {work, expired, unwanted}

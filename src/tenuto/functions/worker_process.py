@@ -185,6 +185,9 @@ class _NoClock:
     def call_at(self, when: int, callback: Callable[[], None]) -> TimerHandle:
         raise NotImplementedError
 
+    def call_later(self, delay: int, callback: Callable[[], None]) -> TimerHandle:
+        raise NotImplementedError
+
 
 def _flush() -> None:
     """Show what was printed, before the host tells of the result."""

@@ -50,3 +50,7 @@ class SystemClock:
     def call_at(self, when: int, callback: Callable[[], None]) -> _Alarm:
         """Call back on the running loop when ``when`` has come, never before."""
         return _Alarm(self, when, callback)
+
+    def call_later(self, delay: int, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        """Call back on the running loop after so many microseconds of its monotonic clock."""
+        return asyncio.get_running_loop().call_later(delay / 1_000_000, callback)

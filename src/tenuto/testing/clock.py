@@ -96,6 +96,10 @@ class VirtualClock:
             self._fire_soon()
         return call
 
+    def call_later(self, delay: int, callback: Callable[[], None]) -> VirtualCall:
+        """Call back on the running loop after so many microseconds."""
+        return self.call_at(self._now + delay, callback)
+
     # --- for tests -----------------------------------------------------------------------------
 
     @property
@@ -197,6 +201,10 @@ class ClockWire:
         if self._is_cut:
             return VirtualCall(when, callback, is_upkeep=True)
         return self._clock.call_at(when, callback)
+
+    def call_later(self, delay: int, callback: Callable[[], None]) -> VirtualCall:
+        """Call back after so many microseconds; never, once the wire is cut."""
+        return self.call_at(self.now() + delay, callback)
 
     def cut(self) -> None:
         """Drop all pending calls and take no more."""

@@ -39,6 +39,9 @@ class FakeClock:
         self.timers.append(timer)
         return timer
 
+    def call_later(self, delay: int, callback: Callable[[], None]) -> FakeTimer:
+        return self.call_at(self.time + delay, callback)
+
     @property
     def pending(self) -> list[FakeTimer]:
         return [timer for timer in self.timers if not timer.is_cancelled]

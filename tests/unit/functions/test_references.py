@@ -106,6 +106,7 @@ class _NoClock:
         raise NotImplementedError
 
     call_at: Any = now
+    call_later: Any = now
 
 
 def _run(orchestrator: OrchestratorFunction[Any]) -> ExecutionCompleted:

@@ -27,6 +27,7 @@ class ChangeWatcher:
         self._files = signature
         self._data_version = data_version
         self._callbacks: list[Callable[[], None]] = []
+        self._new: list[Callable[[], None]] = []
         self._loop = asyncio.get_running_loop()
         self._on_lost: list[Callable[[StorageError], None]] = []
         self._signature: object = None
@@ -37,8 +38,13 @@ class ChangeWatcher:
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, callback: Callable[[], None]) -> None:
-        """Call this one too."""
+        """Call this one too; once in any case, when it is known from where changes count.
+
+        Whoever reads the store and registers then would miss what is written in between.
+        """
         self._callbacks.append(callback)
+        self._new.append(callback)
+        self._ask = True
         if self._timer is None:
             self._look()
 
@@ -53,6 +59,7 @@ class ChangeWatcher:
         if self._timer is not None:
             self._timer.cancel()
         self._callbacks.clear()
+        self._new.clear()
         self._on_lost.clear()
 
     def _look(self) -> None:
@@ -80,7 +87,9 @@ class ChangeWatcher:
             self._ask = True  # the commits report it; look again
             return
         version = future.result()
-        known, self._version = self._version, version
-        if known is not None and version != known:
-            for callback in list(self._callbacks):
-                callback()
+        is_changed = self._version is not None and version != self._version
+        self._version = version
+        told = list(self._callbacks) if is_changed else self._new
+        self._new = []
+        for callback in told:
+            callback()
