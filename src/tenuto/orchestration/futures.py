@@ -12,6 +12,7 @@ from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from tenuto.model.errors import GuardError, SessionDiscarded
+from tenuto.orchestration.interrupts import is_from_keyboard
 
 if TYPE_CHECKING:
     from tenuto.orchestration.loop import SessionLoop
@@ -78,6 +79,11 @@ class SessionTask(SessionFuture[T]):
         return f"<{type(self).__name__} {self.get_name()!r} {_state(self)}>"
 
     # --- what asyncio.Task offers ---------------------------------------------------------------
+
+    @property
+    def _fut_waiter(self) -> asyncio.Future[Any] | None:
+        """What the task waits for: private to asyncio, but anyio reads it, and ``_must_cancel``."""
+        return self._waiting_for
 
     def get_coro(self) -> Coroutine[Any, Any, T]:
         """The coroutine."""
@@ -155,19 +161,18 @@ class SessionTask(SessionFuture[T]):
 
     # --- steps ----------------------------------------------------------------------------------
 
-    def end_coroutine(self, attempts: int) -> bool:
-        """Throw SessionDiscarded into the coroutine, in its context; False when it always went on.
+    def end_coroutine(self) -> bool:
+        """Throw SessionDiscarded into the coroutine, in its context; False when it went on.
 
         ``close()`` will not do. When a ``finally`` block awaits something it breaks the chain of
         coroutines in the middle, and before Python 3.13 it stops short of async generators. What is
         cut off so is left to the garbage collector. An exception gets to the innermost one.
         """
         self._waiting_for = None
-        for _ in range(attempts):
-            try:
-                self._context.run(self.coroutine.throw, SessionDiscarded())
-            except BaseException:  # noqa: BLE001 - whatever user code raises while it is thrown away
-                return True
+        try:
+            self._context.run(self.coroutine.throw, SessionDiscarded())
+        except BaseException:  # noqa: BLE001 - whatever user code raises while it is thrown away
+            return True
         return False
 
     def _step(self, error: BaseException | None = None) -> None:
@@ -192,9 +197,12 @@ class SessionTask(SessionFuture[T]):
             self._cancelled_error = _without_this_frame(cancelled)
             super().cancel()
             loop.task_ended(self)
-        except (KeyboardInterrupt, SessionDiscarded):
+        except SessionDiscarded:
             raise  # not the coroutine's own ending: the session is over, or about to be
-        except BaseException as failure:  # noqa: BLE001 - a task holds whatever its coroutine raised; SystemExit ends its orchestration, not the host
+        except BaseException as failure:
+            # SystemExit and KeyboardInterrupt too: they end their orchestration, not the host.
+            if failure is not error and is_from_keyboard(failure):
+                raise
             super().set_exception(_without_this_frame(failure))
             loop.task_ended(self)
         else:

@@ -22,11 +22,14 @@ from tenuto.model.execution import ExecutionInfo
 from tenuto.model.timing import MICROSECONDS
 from tenuto.orchestration.futures import SessionFuture, SessionTask
 from tenuto.orchestration.generator_hooks import forget, watch_generators
+from tenuto.orchestration.interrupts import is_from_keyboard
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 _END_ATTEMPTS: Final = 5
+_REFUSALS: Final = 100
+"""How often one attempt to end a coroutine is met with an error, before calls do nothing instead."""
 _ENDED_KEPT: Final = 64
 """Generators that have ended, before they are looked for."""
 
@@ -64,6 +67,9 @@ class LoopOwner(Protocol):
 
     def report(self, context: dict[str, Any]) -> None:
         """Log an error that nobody can catch any more."""
+
+    def fail(self, error: BaseException) -> None:
+        """End the orchestration with an error of a callback, which nobody could catch."""
 
 
 class Callback:
@@ -119,6 +125,7 @@ class SessionLoop(asyncio.AbstractEventLoop):
         self._generators: WeakSet[AsyncGenerator[Any, Any]] | None = None
         self._adopted: set[int] | None = None
         self._abandoned: list[AsyncGenerator[Any, Any]] = []
+        self._refusals = 0
 
     @property
     def owner(self) -> LoopOwner | None:
@@ -136,17 +143,23 @@ class SessionLoop(asyncio.AbstractEventLoop):
     def run(self, context: Context, work: Callable[..., None], *args: object) -> None:
         """Do some work as the running loop of this thread, and restore the one before.
 
-        While it lasts the loop is open to user code, unless it is dead (ENGINE rule 5).
+        While it lasts the loop is open to user code, unless it is dead (ENGINE rule 5), and the
+        garbage collector waits: a stranger's ``finally`` or ``__del__`` would find this loop
+        running and decide things here, in this run and in no replay (rule 40).
         """
         outer = running_loop()
+        collecting = gc.isenabled()
         watch_generators()
-        _set_running_loop(self)
-        self.is_open = not self.dead
         try:
+            gc.disable()
+            _set_running_loop(self)
+            self.is_open = not self.dead
             context.run(work, *args)
         finally:
             self.is_open = False
             _set_running_loop(outer)
+            if collecting:
+                gc.enable()
 
     def run_ready(self) -> None:
         """Run what is ready, and what that makes ready, until nothing is. Only inside ``run``."""
@@ -161,12 +174,14 @@ class SessionLoop(asyncio.AbstractEventLoop):
                     callback.function(*callback.args)
                 else:
                     callback.context.run(callback.function, *callback.args)
-            except (KeyboardInterrupt, SessionDiscarded):
+            except SessionDiscarded:
                 raise
-            except BaseException as error:  # noqa: BLE001 - as asyncio: a callback's error is reported, the loop goes on
-                self.call_exception_handler(
-                    {"message": f"exception in callback {callback.function!r}", "exception": error}
-                )
+            except BaseException as error:
+                # asyncio logs it and goes on; but whoever waits for what the callback should have
+                # done would wait for ever, so it ends the turn (ENGINE rule 40).
+                if self._owner is None or is_from_keyboard(error):
+                    raise
+                self._owner.fail(error)
 
     def end(self) -> None:
         """From here on no user code runs, and none can have an effect (ENGINE rules 5 and 11)."""
@@ -198,10 +213,28 @@ class SessionLoop(asyncio.AbstractEventLoop):
 
     def _end_all(self, refused: list[object]) -> None:
         tasks = reversed(list(self.tasks.values()))
-        refused += [one.coroutine for one in tasks if not one.end_coroutine(_END_ATTEMPTS)]
+        refused += [one.coroutine for one in tasks if not self._end_task(one)]
         generators = [*(self._generators or ()), *self._abandoned]
         refused += [one for one in generators if not self.context.run(_end_generator, one)]
         self._abandoned.clear()
+
+    def _end_task(self, task: SessionTask[Any]) -> bool:
+        for _ in range(_END_ATTEMPTS):
+            self._refusals = 0
+            if task.end_coroutine():
+                return True
+        return False
+
+    def refuse(self) -> None:
+        """A call of user code in a dead session: an error, but not for ever (ENGINE rules 5, 40).
+
+        A loop that catches everything and tries again would spin here and take the host along.
+        After some refusals this returns: the call then does nothing, and what it gives never ends.
+        So the code goes on to its next await, is seen to refuse its end there, and is parked.
+        """
+        self._refusals += 1
+        if self._refusals <= _REFUSALS or running_loop() is not self:
+            raise SessionDiscarded
 
     # --- async generators -----------------------------------------------------------------------
 
@@ -258,11 +291,12 @@ class SessionLoop(asyncio.AbstractEventLoop):
         self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> Any:  # noqa: ANN401 - a Callback stands in for asyncio.Handle
         """Put a call at the end of the ready queue."""
+        entry = Callback(callback, args, copy_context() if context is None else context)
         if not self.is_open:
-            raise self._closed()
+            self._refuse_closed()
+            return entry
         if type(callback) is not MethodType:
             _refuse_stock_task(callback)
-        entry = Callback(callback, args, copy_context() if context is None else context)
         self._ready.append(entry)
         return entry
 
@@ -290,7 +324,8 @@ class SessionLoop(asyncio.AbstractEventLoop):
 
     def _call_when(self, when: int, entry: Callback) -> object:
         if not self.is_open or self._owner is None:
-            raise self._closed()
+            self._refuse_closed()
+            return entry
         if when <= self.now:
             self._ready.append(entry)
             return entry
@@ -315,7 +350,7 @@ class SessionLoop(asyncio.AbstractEventLoop):
         """Run a coroutine beside the others; a durable task is wrapped."""
         if not self.is_open:
             drop(coro)
-            raise self._closed()
+            self._refuse_closed()
         if eager_start:
             drop(coro)
             raise GuardError(
@@ -341,10 +376,11 @@ class SessionLoop(asyncio.AbstractEventLoop):
     def get_task_factory(self) -> None:
         """None: tasks are always the session's."""
 
-    def _closed(self) -> BaseException:
+    def _refuse_closed(self) -> None:
         if self.dead:
-            return SessionDiscarded()
-        return GuardError(
+            self.refuse()
+            return
+        raise GuardError(
             "something of an orchestration was used while it was not running: by a thread, a "
             "callback of another loop, or a lock or queue that several orchestrations share. Send "
             "it an event instead"

@@ -1,10 +1,11 @@
 """External events of one execution: those that came early, and the waits for those to come.
 
 Waits and events of one name meet first in, first out; names ignore case. A wait that was cancelled
-or timed out consumes nothing.
+or timed out consumes nothing. Nothing here is looked for by going through all names: an instance
+may hold twenty thousand unread events.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from typing import Any
 
 from tenuto.model.events import EventRaised
@@ -12,41 +13,62 @@ from tenuto.orchestration.tasks import EventTask
 
 
 class Mailbox:
-    """Brings events and waits together.
+    """Brings events and waits together."""
 
-    Attributes:
-        unread: Events that nobody has waited for yet, oldest first.
-    """
-
-    __slots__ = ("_waiters", "unread")
+    __slots__ = ("_kept", "_unread", "_waiters")
 
     def __init__(self) -> None:
-        self.unread: list[EventRaised] = []
-        self._waiters: dict[str, deque[EventTask[Any]]] = {}
+        self._kept = 0
+        self._unread: dict[str, deque[tuple[int, EventRaised]]] = {}
+        self._waiters: dict[str, OrderedDict[EventTask[Any], None]] = {}
+
+    @property
+    def unread(self) -> list[EventRaised]:
+        """Events that nobody has waited for yet, oldest first."""
+        numbered = [entry for entries in self._unread.values() for entry in entries]
+        numbered.sort(key=lambda entry: entry[0])
+        return [event for _, event in numbered]
 
     def wait(self, waiter: EventTask[Any]) -> None:
         """Give the waiter the oldest unread event of its name, or the next that arrives."""
         key = waiter.name.casefold()
-        for index, event in enumerate(self.unread):
-            if event.name.casefold() == key:
-                del self.unread[index]
-                waiter.completed(event.input)
-                return
-        self._waiters.setdefault(key, deque()).append(waiter)
+        unread = self._unread.get(key)
+        if unread is None:
+            self._waiters.setdefault(key, OrderedDict())[waiter] = None
+            return
+        _, event = unread.popleft()
+        if not unread:
+            del self._unread[key]
+        waiter.completed(event.input)
 
     def leave(self, waiter: EventTask[Any]) -> None:
         """The waiter wants no event any more."""
-        self._waiters[waiter.name.casefold()].remove(waiter)
+        key = waiter.name.casefold()
+        waiters = self._waiters[key]
+        del waiters[waiter]
+        if not waiters:
+            del self._waiters[key]
 
     def arrived(self, event: EventRaised) -> None:
         """Give the event to whoever has waited longest, or keep it."""
-        waiters = self._waiters.get(event.name.casefold(), ())
+        key = event.name.casefold()
+        waiters = self._waiters.get(key)
         while waiters:
-            waiter = waiters.popleft()
+            waiter, _ = waiters.popitem(last=False)
+            if not waiters:
+                del self._waiters[key]
             if not waiter.done():  # user code may have set it
                 waiter.completed(event.input)
                 return
-        self.unread.append(event)
+        self._keep(key, event)
+
+    def keep(self, event: EventRaised) -> None:
+        """Keep the event unread: the orchestrator has ended and waits for nothing."""
+        self._keep(event.name.casefold(), event)
+
+    def _keep(self, key: str, event: EventRaised) -> None:
+        self._kept += 1
+        self._unread.setdefault(key, deque()).append((self._kept, event))
 
     def awaited(self) -> list[str]:
         """Names of the events that are waited for, which history does not record."""

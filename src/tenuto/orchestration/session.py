@@ -46,9 +46,11 @@ from tenuto.orchestration.context import Context
 from tenuto.orchestration.futures import SessionTask
 from tenuto.orchestration.generators import as_coroutine
 from tenuto.orchestration.guard_calls import CallWatch, end_watch
+from tenuto.orchestration.interrupts import is_from_keyboard
 from tenuto.orchestration.loop import Callback, LoopTimer, SessionLoop, running_loop
 from tenuto.orchestration.mailbox import Mailbox
 from tenuto.orchestration.names import child_execution_id
+from tenuto.orchestration.parking import park
 from tenuto.orchestration.positions import (
     deciding_position,
     ending_position,
@@ -62,9 +64,6 @@ from tenuto.orchestration.tasks import CallTask, EventTask, LoopTimerEntry
 _LIVE: Final[set["Session"]] = set()
 """Sessions that have begun and are not closed. Were one dropped, the garbage collector would run
 its ``finally`` blocks in the middle of somebody else's turn (ENGINE rule 5)."""
-
-_KEPT: Final[list[object]] = []
-"""Coroutines that refused to end; never given to the garbage collector either."""
 
 
 class Directory(Protocol):
@@ -151,7 +150,8 @@ class Session:
         """Discard the session; the number of coroutines that refused to end."""
         self._is_closed = True
         refused = self.loop.discard()
-        _KEPT.extend(refused)
+        for one in refused:
+            park(one)
         _LIVE.discard(self)
         # Without these circles the session is freed here and now, not by a pass of the collector.
         self._calls.clear()
@@ -167,7 +167,7 @@ class Session:
                     # Ended: what nobody has read goes along to the next generation.
                     if type(event) is EventRaised:
                         self._close_webhook(event)
-                        self._mailbox.unread.append(event)
+                        self._mailbox.keep(event)
                     continue
                 handler = self._HANDLERS.get(type(event))
                 if handler is not None:
@@ -193,7 +193,8 @@ class Session:
     def record(self, action: Action) -> None:
         """Note an action; stops an orchestrator that decides too much in one turn."""
         if not self.loop.is_open or self.loop is not running_loop():
-            raise self._refusal()
+            self._refuse()
+            return
         if self.trace is not None:
             self.trace.append(deciding_position(sys._getframe(1)))  # noqa: SLF001 - error reports only
         self._actions.append(action)
@@ -207,14 +208,18 @@ class Session:
             self._break_off(error, with_traceback=False)
             raise SessionDiscarded
 
-    def _check_running(self) -> None:
-        if not self.loop.is_open or self.loop is not running_loop():
-            raise self._refusal()
+    def _is_running(self) -> bool:
+        """Whether a call may do something; False, or an error, when it may not."""
+        if self.loop.is_open and self.loop is running_loop():
+            return True
+        self._refuse()
+        return False
 
-    def _refusal(self) -> BaseException:
+    def _refuse(self) -> None:
         if self.loop.dead:
-            return SessionDiscarded()
-        return GuardError(
+            self.loop.refuse()
+            return
+        raise GuardError(
             f"the context of instance {self.info.instance_id!r} was used outside its "
             "orchestrator; call it only while the orchestrator runs"
         )
@@ -240,7 +245,8 @@ class Session:
 
     def cancel_work(self, task_id: int) -> None:
         """Give up open work. Made and given up in one turn, it leaves no trace but its id."""
-        self._check_running()
+        if not self._is_running():
+            return
         self._calls.pop(task_id, None)
         self._timers.pop(task_id, None)
         if task_id >= self._first_id:
@@ -250,22 +256,23 @@ class Session:
 
     def wait_for_event(self, waiter: EventTask[Any]) -> None:
         """Give the waiter the oldest unread event of its name, or the next that arrives."""
-        self._check_running()
-        self._mailbox.wait(waiter)
+        if self._is_running():
+            self._mailbox.wait(waiter)
 
     def stop_waiting(self, waiter: EventTask[Any]) -> None:
         """The waiter wants no event any more."""
-        self._mailbox.leave(waiter)
+        if not self.loop.dead:
+            self._mailbox.leave(waiter)
 
     def set_custom_status(self, status: str | None) -> None:
         """The custom status as JSON text; None clears it."""
-        self._check_running()
-        self._custom_status = status
+        if self._is_running():
+            self._custom_status = status
 
     def continue_as_new(self, text: str | None, *, keep_events: bool) -> None:
         """Start over with a new input once the orchestrator returns."""
-        self._check_running()
-        self._next_generation = (text, keep_events)
+        if self._is_running():
+            self._next_generation = (text, keep_events)
 
     def log(self, record: logging.LogRecord) -> None:
         """Hold a log record until the turn is committed; silent in replay."""
@@ -276,6 +283,11 @@ class Session:
         if self._logs is None:
             self._logs = []
         self._logs.append(record)
+
+    def fail(self, error: BaseException) -> None:
+        """End the orchestration with an error that nobody of its own code could catch."""
+        self._failure = failure_of(trim_traceback(error))
+        self.loop.end()
 
     def report(self, context: dict[str, Any]) -> None:
         """Log an error that nobody can catch any more."""
@@ -332,9 +344,13 @@ class Session:
         try:
             arguments = self.orchestrator.signature.decode_arguments(event.input)
             coroutine = as_coroutine(self.orchestrator.function(Context(self), *arguments))
-        except Exception as error:  # noqa: BLE001 - input that does not fit fails the orchestration
-            self._failure = failure_of(trim_traceback(error))
-            self.loop.end()
+        except SessionDiscarded:
+            raise
+        except BaseException as error:
+            # Input that does not fit, or whatever a plain function raises.
+            if is_from_keyboard(error):
+                raise
+            self.fail(error)
             return
         self.loop.root = SessionTask(
             coroutine, self.loop, name=self.info.name, context=self.loop.context
@@ -434,7 +450,10 @@ class Session:
             return ContinueAsNew(execution_id, text, carried, webhooks)
         try:
             result = self.encode(root.result(), "the result")
-        except Exception as refused:  # noqa: BLE001 - a result that cannot be stored fails the orchestration
+        except BaseException as refused:
+            # A result that cannot be stored, in whatever way its class refuses.
+            if is_from_keyboard(refused):
+                raise
             return self._failed(failure_of(refused))
         self._trace_ending(None)
         return ExecutionCompleted(RuntimeStatus.COMPLETED, result)

@@ -14,6 +14,7 @@ from tenuto.model.actions import Action
 from tenuto.model.errors import (
     ActivityError,
     ActivityTimeoutError,
+    SessionDiscarded,
     SubOrchestrationError,
     WorkError,
 )
@@ -22,6 +23,7 @@ from tenuto.model.failure import FailureDetails
 from tenuto.model.retry import RetryPolicy
 from tenuto.model.timing import MICROSECONDS, span
 from tenuto.orchestration.futures import SessionFuture
+from tenuto.orchestration.interrupts import is_from_keyboard
 from tenuto.orchestration.loop import Callback, SessionLoop
 
 T = TypeVar("T")
@@ -97,10 +99,21 @@ class DurableTask(_TaskType[T]):
             return  # by user code, which may set any future
         try:
             value = decode(text)
-        except Exception as error:  # noqa: BLE001 - the caller's own type may refuse the data in any way
-            self.set_exception(error)
+        except BaseException as error:
+            # The caller's own type may refuse the data in any way.
+            self._broken(error)
         else:
             self.set_result(value)
+
+    def _broken(self, error: BaseException) -> None:
+        """User code that we called raised: whoever waits for the task gets the error."""
+        if isinstance(error, SessionDiscarded) or is_from_keyboard(error):
+            raise error
+        if isinstance(error, StopIteration):  # no future takes one, it would end who waits silently
+            stopped = error
+            error = RuntimeError(f"{type(stopped).__name__} was raised: {stopped!r}")
+            error.__cause__ = stopped
+        self.set_exception(error)
 
 
 # --- calls --------------------------------------------------------------------------------------
@@ -156,8 +169,8 @@ class CallTask(DurableTask[T]):
         elapsed = timedelta(microseconds=now - self._begun_at)
         try:
             delay = self._retry.next_delay(self.attempt, failure, elapsed)
-        except Exception as error:  # noqa: BLE001 - the user's retry predicate
-            self.set_exception(error)
+        except BaseException as error:  # the user's retry predicate
+            self._broken(error)
             return
         if delay is None:
             self.set_exception(self._error(failure))

@@ -15,6 +15,7 @@ from tenuto import Context
 from tenuto.model.errors import SessionDiscarded
 from tenuto.model.events import ExecutionStarted
 from tenuto.orchestration import session as session_module
+from tenuto.orchestration.parking import PARKED
 from tests.support.sessions import EXECUTION, START, Driven, answered, names, raised, run, work
 
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE", default="unset")
@@ -171,17 +172,17 @@ def test_a_coroutine_that_refuses_to_end_is_kept_and_counted() -> None:
                 if len(attempts) > 5:
                     raise
 
-    kept = len(session_module._KEPT)
+    kept = len(PARKED)
     driven = Driven(stubborn)
     driven.start()
     assert driven.close() == 1
     assert attempts == ["SessionDiscarded"] * 5
-    assert len(session_module._KEPT) == kept + 1
+    assert len(PARKED) == kept + 1
     del driven
     gc.collect()
     assert len(attempts) == 5, "the garbage collector got it"
     with pytest.raises(SessionDiscarded):
-        session_module._KEPT.pop().throw(SessionDiscarded())  # type: ignore[attr-defined]
+        PARKED.pop().throw(SessionDiscarded())  # type: ignore[attr-defined]
 
 
 def test_a_generator_that_refuses_to_end_is_kept_and_counted() -> None:
@@ -201,7 +202,7 @@ def test_a_generator_that_refuses_to_end_is_kept_and_counted() -> None:
     assert driven.close() == 1
     assert attempts == ["SessionDiscarded"] * 5
     with pytest.raises(SessionDiscarded):
-        session_module._KEPT.pop().throw(SessionDiscarded())  # type: ignore[attr-defined]
+        PARKED.pop().throw(SessionDiscarded())  # type: ignore[attr-defined]
 
 
 def test_a_closed_session_takes_no_turn() -> None:
@@ -432,7 +433,7 @@ def test_an_async_generator_that_refuses_to_end_is_kept_and_counted() -> None:
     assert driven.close() == 1
     assert len(attempts) == 5
     with pytest.raises(SessionDiscarded):
-        session_module._KEPT.pop().athrow(SessionDiscarded()).send(None)  # type: ignore[attr-defined]
+        PARKED.pop().athrow(SessionDiscarded()).send(None)  # type: ignore[attr-defined]
 
 
 def test_an_async_generator_that_goes_on_waiting_is_kept_and_counted() -> None:
@@ -456,7 +457,7 @@ def test_an_async_generator_that_goes_on_waiting_is_kept_and_counted() -> None:
     driven.start()
     assert driven.close() == 1
     assert len(attempts) < 99
-    session_module._KEPT.pop()
+    PARKED.pop()
     attempts.extend([1] * 99)
 
 
