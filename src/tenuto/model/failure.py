@@ -1,8 +1,8 @@
 """Failures as recorded data: what is kept of an exception after its process is gone."""
 
 import traceback
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
@@ -14,8 +14,10 @@ T = TypeVar("T")
 _COMMON = (Exception, BaseException, object)
 _MAX_BASES = 20
 _MAX_CAUSES = 20
-_MOST_MEMBERS = 100
 _MAX_TEXT = 32_768
+_MAX_FORMATTED = 200
+"""Errors and notes that Python's own formatting is trusted with."""
+_EXCEPTIONS: Any = BaseExceptionGroup.__dict__["exceptions"]
 
 
 class FailureDetails(Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -165,7 +167,7 @@ def _cause(error: BaseException) -> BaseException | None:
 
 
 def _is_non_retriable(error: BaseException) -> bool:
-    return bool(getattr(error, "is_non_retriable", False))
+    return getattr(error, "is_non_retriable", False) is True
 
 
 def _first_links(failure: FailureDetails | None, count: int) -> FailureDetails | None:
@@ -183,37 +185,83 @@ def _first_links(failure: FailureDetails | None, count: int) -> FailureDetails |
     )
 
 
-def _message(error: BaseException) -> str:
+def _attribute(error: BaseException, name: str) -> object:
+    """An attribute of a user's exception, or None: a property of theirs may raise anything."""
     try:
-        text = str(error)
-    except Exception as broken:  # noqa: BLE001 - a user's __str__ may raise anything
-        text = f"<message not available: {type(broken).__name__}>"
-    if isinstance(error, BaseExceptionGroup):
-        inside = "; ".join(f"{type_name(type(one))}: {_message(one)}" for one in error.exceptions)
-        text = f"{text}: {inside}"
-    return storable_text(text)
+        return getattr(error, name, None)
+    except BaseException:  # noqa: BLE001 - see above
+        return None
+
+
+def _message(error: BaseException) -> str:
+    """What the error says; a group also what its members say, as far as it is shown.
+
+    Groups that share members have many more paths than members, so this stops with the text.
+    """
+    parts = [_own_message(error)]
+    length = len(parts[0])
+    waiting = list(reversed(_members(error)))
+    separator = ": "
+    while waiting:
+        if length > _MAX_TEXT:
+            parts.append("; ...")
+            break
+        one = waiting.pop()
+        part = f"{separator}{type_name(type(one))}: {_own_message(one)}"
+        parts.append(part)
+        length += len(part)
+        inside = _members(one)
+        # Not more than can still be shown: a group may have a million members.
+        waiting.extend(reversed(inside[: _MAX_TEXT - length] if length < _MAX_TEXT else ()))
+        separator = ": " if inside else "; "
+    return storable_text("".join(parts))
+
+
+def _members(error: BaseException) -> Sequence[BaseException]:
+    if not isinstance(error, BaseExceptionGroup):
+        return ()
+    members: Sequence[BaseException] = _EXCEPTIONS.__get__(error)  # a class may override it
+    return members
+
+
+def _own_message(error: BaseException) -> str:
+    try:
+        return storable_text(str(error))
+    except BaseException as broken:  # noqa: BLE001 - a user's __str__ may raise anything
+        return f"<message not available: {type(broken).__name__}>"
 
 
 def _stack(error: BaseException) -> str | None:
-    trace = error.__traceback__
-    if trace is None:
+    if error.__traceback__ is None:
         return None
-    if _members(error, _MOST_MEMBERS) >= _MOST_MEMBERS:
-        # Groups within groups, perhaps shared: written out they may be longer than any memory.
-        return storable_text("".join(traceback.format_tb(trace)))
-    lines = traceback.format_exception(type(error), error, trace, chain=False)
-    return storable_text("".join(lines))
+    try:
+        if _is_small(error):
+            lines = traceback.format_exception(error, chain=False)
+        else:
+            lines = ["Traceback (most recent call last):\n"]
+            lines += traceback.format_tb(error.__traceback__)
+            lines.append(f"{type_name(type(error))}: {_own_message(error)}\n")
+        return storable_text("".join(lines))
+    except BaseException as broken:  # noqa: BLE001 - notes may be anything, and raise anything
+        return f"<traceback not available: {type(broken).__name__}>"
 
 
-def _members(error: BaseException, most: int) -> int:
-    """How many exceptions a group shows, counted up to ``most``; 1 when it is none."""
-    count, left = 0, [error]
-    while left and count < most:
-        one = left.pop()
-        count += 1
-        if isinstance(one, BaseExceptionGroup):
-            left += one.exceptions[:most]
-    return count
+def _is_small(error: BaseException) -> bool:
+    """Whether Python's own formatting is affordable.
+
+    It looks at causes that it does not show, and at each member as often as there are ways to it.
+    """
+    waiting = [error]
+    for _ in range(_MAX_FORMATTED):
+        if not waiting:
+            return True
+        one = waiting.pop()
+        notes = _attribute(one, "__notes__")
+        if isinstance(notes, list) and len(notes) > _MAX_FORMATTED:
+            return False
+        waiting += (link for link in (one.__cause__, one.__context__) if link is not None)
+        waiting += _members(one)[:_MAX_FORMATTED]
+    return False
 
 
 def storable_text(text: str) -> str:

@@ -1,10 +1,11 @@
 """The guard: what cannot be replayed is refused inside orchestrators (ENGINE rule 8).
 
-Four parts, each blind where another one sees::
+Five parts, each blind where another one sees::
 
     guard_modules   time.time, random.random, uuid4, ...     always, by the running loop
     guard_audit     files, sockets, processes, threads       always, by the running loop
     guard_calls     datetime.now, names imported by name     each turn or a sample of them
+    guard_collector what the garbage collector runs          always, by the running loop
     replay_hints    names imported by name                   at registration, in functions/
 
 Only the thread and the loop of a running session are concerned; activities, clients, other threads
@@ -15,6 +16,7 @@ The guard catches mistakes; it is no sandbox. Keeps the promise ``replay_is_pure
 import functools
 
 from tenuto.orchestration.guard_audit import guard_effects
+from tenuto.orchestration.guard_collector import guard_collector
 from tenuto.orchestration.guard_modules import guard_modules
 
 
@@ -23,3 +25,4 @@ def install() -> None:
     """Guard this process from now on; done once, however often it is called."""
     guard_modules()
     guard_effects()
+    guard_collector()

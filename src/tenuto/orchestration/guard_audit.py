@@ -5,6 +5,7 @@ whichever library asked. A hook cannot be removed and hears of everything in the
 one first asks what costs least: whether the event is one of ours.
 """
 
+import os
 import sys
 import zoneinfo
 from asyncio.events import _get_running_loop as running_loop
@@ -70,6 +71,8 @@ def audit(event: str, args: tuple[object, ...]) -> None:
     """The hook: called for every audit event of the process."""
     if event in REFUSED_EVENTS and type(running_loop()) is SessionLoop:
         _refuse_event(event, args)
+    elif event == "sys.unraisablehook" and type(running_loop()) is SessionLoop:
+        _expect_to_be_shown(args)
 
 
 def _refuse_event(event: str, args: tuple[object, ...]) -> None:
@@ -77,11 +80,32 @@ def _refuse_event(event: str, args: tuple[object, ...]) -> None:
     assert isinstance(loop, SessionLoop)
     what = event
     if event == "open":
-        if _is_time_zone(args[0]):
+        if _is_time_zone(args[0]) or _is_being_shown(args[0]):
             return
         what = f"open({args[0]!r})"
     # Two callers away: the hook, then whoever caused the event.
     refuse(loop, what, REFUSED_EVENTS[event], sys._getframe(2))  # noqa: SLF001 - names the line
+
+
+_shown: Final[set[str]] = set()
+"""Source files of the last error that nobody could catch, such as one in a ``__del__``."""
+
+
+def _expect_to_be_shown(args: tuple[object, ...]) -> None:
+    """The interpreter is about to print an error, and reads the lines of its traceback for that.
+
+    It does so in C, in the name of whoever dropped the last reference to the object.
+    """
+    _shown.clear()
+    link = getattr(args[1], "exc_traceback", None)
+    while link is not None:
+        _shown.add(os.path.basename(link.tb_frame.f_code.co_filename))
+        link = link.tb_next
+
+
+def _is_being_shown(path: object) -> bool:
+    # By its last part: where a file is not found, the interpreter looks for it on sys.path.
+    return bool(_shown) and isinstance(path, str) and os.path.basename(path) in _shown
 
 
 def _is_time_zone(path: object) -> bool:

@@ -8,6 +8,7 @@ the error names the line to change.
 
 import gc
 import os
+import sys
 import weakref
 from types import FrameType
 from typing import Final
@@ -93,7 +94,10 @@ def _is_interruption(frame: FrameType) -> bool:
     code = frame.f_code
     if code.co_name == "__del__":
         return True
-    if any(getattr(callback, "__code__", None) is code for callback in gc.callbacks):
+    if any(
+        getattr(callback, "__code__", None) is code
+        for callback in (*gc.callbacks, sys.unraisablehook)
+    ):
         return True
     names = code.co_varnames[: min(code.co_argcount, 3)]
     arguments = [frame.f_locals.get(name) for name in names]

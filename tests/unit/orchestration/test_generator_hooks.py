@@ -94,9 +94,9 @@ async def test_an_address_belongs_to_who_came_last() -> None:
 
     first, second = Driven(orchestrator), Driven(orchestrator)
     first.start()
-    second.start()
     owners = generator_hooks._owners
     (address,) = [one for one, owner in owners.items() if owner is first.session.loop]
+    second.start()
     owners[address] = second.session.loop  # as when a generator is made where that one stood
     first.close()
     assert owners[address] is second.session.loop, "it is not the first one's any more"

@@ -4,6 +4,7 @@ import logging
 import os
 import random
 import secrets
+import signal
 import sys
 import time
 import uuid
@@ -151,7 +152,7 @@ def test_it_looks_only_while_a_turn_runs_and_outside_of_sessions_at_nothing() ->
 
 def test_the_hook_goes_when_a_turn_breaks() -> None:
     async def guarded(_ctx: Context) -> None:
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
         first_turn(guarded, watch=CallWatch(1))

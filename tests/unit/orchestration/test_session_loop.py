@@ -2,7 +2,9 @@
 
 import asyncio
 import contextvars
+import functools
 import inspect
+import signal
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 
 from tenuto import Context, GuardError
 from tenuto.model.errors import SessionDiscarded
-from tenuto.model.events import TaskCanceled, TimerCreated
+from tenuto.model.events import EventSent, TaskCanceled, TimerCreated
 from tenuto.orchestration.loop import SessionLoop
 from tests.support.sessions import SECOND, START, Driven, answered, names, raised, run, work
 
@@ -33,55 +35,110 @@ def test_calls_run_in_the_order_in_which_they_were_made_ready() -> None:
     assert run(calls) == [1, 2, 3, True]
 
 
-def test_an_error_in_a_callback_is_logged_and_the_loop_goes_on(
-    caplog: pytest.LogCaptureFixture,
+@pytest.mark.parametrize(
+    "kind", [ValueError, SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError]
+)
+@pytest.mark.parametrize("how", ["soon", "done", "later"])
+def test_an_error_in_a_callback_ends_the_turn_and_fails_the_instance(
+    kind: type[BaseException], how: str
 ) -> None:
+    """asyncio logs it; then whoever waits for what the callback should have done waits for ever."""
+    seen: list[str] = []
+
     async def callbacks(ctx: Context) -> str:
-        def broken(kind: type[BaseException]) -> None:
+        def broken(*_: object) -> None:
             raise kind("broken callback")
 
         loop = asyncio.get_running_loop()
-        # In asyncio SystemExit ends the loop. Here it must not end the host.
-        for kind in (ValueError, SystemExit, asyncio.CancelledError):
-            loop.call_soon(broken, kind)
-        loop.call_exception_handler({"message": "nobody's fault"})
-        loop.default_exception_handler({"message": "nobody's either"})
-        await asyncio.sleep(0)
+        ctx.send_event("other", "before")
+        if how == "soon":
+            loop.call_soon(broken)
+        elif how == "done":
+            asyncio.create_task(asyncio.sleep(0)).add_done_callback(broken)
+        else:
+            loop.call_later(5, broken)
+        loop.call_soon(seen.append, "beside")
+        await ctx.call_activity(work)
         return "went on"
 
     driven = Driven(callbacks)
+    driven.start()
+    if how == "later":
+        driven.fire(*driven.of_type(TimerCreated))
+    failure = driven.failure
+    assert failure.error_type.rpartition(".")[2] == kind.__name__
+    assert failure.error_message == "broken callback"
+    assert failure.stack_trace is not None
+    assert "in broken" in failure.stack_trace
+    assert "/tenuto/" not in failure.stack_trace
+    assert len(driven.of_type(EventSent)) == 1, "what was sent before is sent"
+    driven.replayed().close()
+    assert driven.close() == 0
+
+
+def test_what_others_report_to_the_loop_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def reports(ctx: Context) -> str:
+        loop = asyncio.get_running_loop()
+        loop.call_exception_handler({"message": "nobody's fault"})
+        loop.default_exception_handler({"message": "nobody's either", "exception": ValueError()})
+        return "went on"
+
+    driven = Driven(reports)
     logs = driven.start().logs
     assert driven.result == "went on"
     assert logs is not None
-    assert [(record.getMessage().partition(" <")[0], bool(record.exc_info)) for record in logs] == [
+    assert [(record.getMessage(), bool(record.exc_info)) for record in logs] == [
         ("instance instance: nobody's fault", False),
-        ("instance instance: nobody's either", False),
-        *[("instance instance: exception in callback", True)] * 3,
+        ("instance instance: nobody's either", True),
     ]
     driven.close()
     driven.session.report({"message": "after the end"})
     assert caplog.records == []
 
 
-def test_an_interrupt_from_the_keyboard_stops_the_turn() -> None:
-    async def in_task(ctx: Context) -> None:
-        await ctx.call_activity(work)
+@pytest.mark.parametrize("where", ["task", "callback", "plain", "result"])
+@pytest.mark.parametrize("handler", ["default", "python"])
+def test_a_signal_from_the_keyboard_stops_the_turn(where: str, handler: str) -> None:
+    """Whatever code it falls into, and also when the handler is written in Python."""
+
+    def handle(*_: object) -> None:
         raise KeyboardInterrupt
 
-    async def in_callback(ctx: Context) -> None:
-        def interrupt() -> None:
-            raise KeyboardInterrupt
+    def interrupt() -> None:
+        signal.raise_signal(signal.SIGINT)
 
+    class Interrupted(dict[str, int]):
+        def __iter__(self) -> Any:  # noqa: ANN401 - never gives anything
+            interrupt()
+
+        items = keys = __iter__
+
+    async def in_task(ctx: Context) -> object:
         await ctx.call_activity(work)
-        asyncio.get_running_loop().call_soon(interrupt)
-        await asyncio.sleep(0)
+        if where == "callback":
+            asyncio.get_running_loop().call_soon(interrupt)
+            await asyncio.sleep(0)
+        if where == "result":
+            return Interrupted(a=1)
+        interrupt()
+        return None
 
-    for function in (in_task, in_callback):
-        driven = Driven(function)
-        driven.start()
+    def plain(ctx: Context) -> None:
+        interrupt()
+
+    before = signal.getsignal(signal.SIGINT)
+    if handler == "python":
+        signal.signal(signal.SIGINT, functools.partial(handle))
+    else:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    driven = Driven(plain if where == "plain" else in_task)
+    try:
         with pytest.raises(KeyboardInterrupt):
+            driven.start()
             driven.turn(answered(1))
-        assert driven.close() == 0
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert driven.close() == 0
 
 
 def test_a_system_exit_in_a_task_of_a_group_ends_the_group_not_the_host() -> None:
