@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import suppress
 from contextvars import Context, copy_context
+from math import inf
 from types import CoroutineType, MethodType
 from typing import Any, Final, NoReturn, Protocol, TypeVar, TypeVarTuple
 from weakref import WeakSet
@@ -92,6 +93,19 @@ class Callback:
     def cancelled(self) -> bool:
         """Whether the call was taken back."""
         return self.is_cancelled
+
+
+class Never(Callback):
+    """A timer that never rings; stands in for ``asyncio.TimerHandle``."""
+
+    __slots__ = ()
+
+    def __init__(self, entry: Callback) -> None:
+        super().__init__(entry.function, entry.args, entry.context)
+
+    def when(self) -> float:
+        """Never."""
+        return inf
 
 
 class SessionLoop(asyncio.AbstractEventLoop):
@@ -309,6 +323,8 @@ class SessionLoop(asyncio.AbstractEventLoop):
     ) -> Any:  # noqa: ANN401 - a LoopTimer stands in for asyncio.TimerHandle
         """Call after a durable timer of ``delay`` seconds; at once when it is not positive."""
         entry = Callback(callback, args, copy_context() if context is None else context)
+        if delay == inf:  # as anyio.sleep_forever() does: there is nothing to set
+            return Never(entry)
         return self._call_when(self.now + _microseconds(delay), entry)
 
     def call_at(

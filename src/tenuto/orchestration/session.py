@@ -42,6 +42,7 @@ from tenuto.model.payload import encode
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import LATEST, to_datetime
 from tenuto.model.webhook import OpenWebhook
+from tenuto.orchestration.anyio_scopes import install_if_loaded
 from tenuto.orchestration.context import Context
 from tenuto.orchestration.futures import SessionTask
 from tenuto.orchestration.generators import as_coroutine
@@ -89,6 +90,7 @@ class Session:
         watch: CallWatch | None = None,
     ) -> None:
         prepare_process()
+        install_if_loaded()
         self.info = info
         self.directory = directory
         self.loop: SessionLoop = SessionLoop(self)  # type: ignore[abstract]  # the rest is refused by name
