@@ -10,7 +10,8 @@ import importlib
 import sys
 from typing import Any, Generic, TypeVar
 
-from tenuto.orchestration.asyncio_functions import refusing, take_over
+from tenuto.orchestration.asyncio_functions import refusing
+from tenuto.orchestration.takeover import take_over
 
 T = TypeVar("T")
 _BACKEND = "anyio._backends._asyncio"

@@ -246,3 +246,60 @@ def test_groups_that_share_their_members_cost_what_they_show() -> None:
     small = failure_of(raised(ExceptionGroup("both", [ValueError("one")]))).stack_trace
     assert small is not None
     assert "ValueError: one" in small
+
+
+# --- hostile exceptions ---------------------------------------------------------------------------
+
+
+def test_groups_that_share_members_cost_what_they_show() -> None:
+    """There are 2 ** 200 ways to the innermost one."""
+    error: Exception = ValueError("inside")
+    for depth in range(200):
+        error = ExceptionGroup(str(depth), [error, error])
+    failure = failure_of(raised(error))
+    assert failure.error_message.startswith("199 (2 sub-exceptions): ExceptionGroup: 198 ")
+    assert len(failure.error_message) < 33_000
+    assert failure.stack_trace is not None
+    assert len(failure.stack_trace) < 33_000
+
+
+def test_a_group_of_very_many_a_long_chain_and_many_notes_are_cut() -> None:
+    many = ExceptionGroup("many", [ValueError("x")] * 1_000_000)
+    assert failure_of(raised(many)).error_message.startswith("many (1000000 sub-exceptions): Val")
+    deep: BaseException = ValueError("first")
+    for number in range(5_000):
+        error = ValueError(str(number))
+        error.__context__ = deep
+        deep = error
+    assert len(chain(failure_of(deep))) == 20
+    noted = ValueError("noted")
+    noted.__notes__ = ["note"] * 1_000_000
+    failure = failure_of(raised(noted))
+    assert failure.stack_trace is not None
+    assert failure.stack_trace.endswith("ValueError: noted\n")
+
+
+def test_members_of_groups_are_told_in_order() -> None:
+    inner = ExceptionGroup("inner", [KeyError("k")])
+    failure = failure_of(ExceptionGroup("outer", [ValueError("a"), inner, ValueError("b")]))
+    assert failure.error_message == (
+        "outer (3 sub-exceptions): ValueError: a; "
+        "ExceptionGroup: inner (1 sub-exception): KeyError: 'k'; ValueError: b"
+    )
+
+
+@pytest.mark.parametrize("kind", [ValueError, SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_whatever_an_exception_does_when_it_is_looked_at_it_can_be_recorded(
+    kind: type[BaseException],
+) -> None:
+    def broken(*_: object) -> object:
+        raise kind
+
+    methods = {name: broken for name in ("__str__", "__repr__", "__eq__")}
+    properties = {name: property(broken) for name in ("failure", "is_non_retriable", "__notes__")}
+    hostile = type("Hostile", (Exception,), {**methods, **properties, "__hash__": None})
+    cause = hostile()
+    failure = failure_of(raised(hostile(), cause))
+    assert failure.error_message == f"<message not available: {kind.__name__}>"
+    assert failure.inner_failure is not None
+    assert not failure.is_non_retriable

@@ -4,9 +4,14 @@ import asyncio
 import contextlib
 import contextvars
 import gc
+import signal
+import subprocess
+import sys
 import logging
 import weakref
 from collections.abc import AsyncIterator, Generator
+from datetime import timedelta
+from gc import collect
 from typing import Any
 
 import pytest
@@ -16,7 +21,18 @@ from tenuto.model.errors import SessionDiscarded
 from tenuto.model.events import ExecutionStarted
 from tenuto.orchestration import session as session_module
 from tenuto.orchestration.parking import PARKED
-from tests.support.sessions import EXECUTION, START, Driven, answered, names, raised, run, work
+from tenuto.model.limits import Limits
+from tests.support.sessions import (
+    EXECUTION,
+    START,
+    Driven,
+    answered,
+    execution,
+    names,
+    raised,
+    run,
+    work,
+)
 
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE", default="unset")
 
@@ -579,3 +595,270 @@ def test_errors_that_nobody_looked_at_are_not_reported_after_the_end(
         assert run(careless) is None
         gc.collect()
     assert caplog.records == []
+
+
+# --- code that catches everything -----------------------------------------------------------------
+
+
+async def _swallow_sleep(ctx: Context) -> None:
+    while True:
+        with contextlib.suppress(BaseException):
+            await asyncio.sleep(3)
+            await ctx.call_activity(work)
+
+
+async def _swallow_status(ctx: Context) -> None:
+    """The refused call stands before the await, and the loop never gets past it."""
+    while True:
+        with contextlib.suppress(BaseException):
+            ctx.set_custom_status("polling")
+            ctx.send_event("other", "polling")
+            ctx.start_orchestrator("other")
+            ctx.continue_as_new()
+            await ctx.wait_for_external_event("done", timeout=timedelta(days=1))
+
+
+async def _swallow_all_kinds(ctx: Context) -> None:
+    async def child() -> None:
+        await ctx.create_timer(timedelta(seconds=5))
+
+    calls: list[Any] = [
+        lambda: ctx.call_activity(work),
+        lambda: asyncio.sleep(0),
+        lambda: asyncio.gather(child(), ctx.call_activity(work)),
+        lambda: asyncio.wait_for(child(), 5),
+        lambda: asyncio.create_task(child()),
+        lambda: ctx.task_any([ctx.call_activity(work)]),
+        lambda: ctx.call_sub_orchestrator("other"),
+        lambda: asyncio.Event().wait(),
+    ]
+    number = 0
+    while True:
+        try:
+            waiting = ctx.wait_for_external_event("name")
+            waiting.cancel()
+            asyncio.get_running_loop().call_later(5, print).cancel()
+            await calls[number % len(calls)]()
+        except BaseException:
+            ctx.logger.warning("poll failed, next try at %s", ctx.current_time)
+            number += 1
+
+
+async def _swallow_in_timeout(ctx: Context) -> None:
+    while True:
+        with contextlib.suppress(BaseException):
+            async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+                group.create_task(asyncio.sleep(3))
+                await ctx.call_activity(work)
+
+
+async def _swallow_in_task(ctx: Context) -> None:
+    await asyncio.gather(*(_swallow_sleep(ctx) for _ in range(3)), ctx.call_activity(work))
+
+
+async def _clean_up_for_ever(ctx: Context) -> None:
+    try:
+        await ctx.call_activity(work)
+    finally:
+        while True:
+            try:
+                ctx.send_event("other", "clean up")
+                break
+            except BaseException:
+                continue
+        while True:
+            with contextlib.suppress(BaseException):
+                await ctx.call_activity(work)
+
+
+def _swallow_as_generator(ctx: Context) -> Generator[Any, Any, None]:
+    while True:
+        with contextlib.suppress(BaseException):
+            yield ctx.call_activity(work)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("function", "refused"),
+    [
+        (_swallow_sleep, 1),
+        (_swallow_status, 1),
+        (_swallow_all_kinds, 1),
+        (_swallow_in_timeout, 1),
+        (_swallow_in_task, 3),
+        (_clean_up_for_ever, 1),
+        (_swallow_as_generator, 1),
+    ],
+)
+def test_code_that_catches_everything_is_parked(function: Any, refused: int) -> None:  # noqa: ANN401 - of both styles
+    """ENGINE rule 40: it would spin, and take the host along each time its session is discarded."""
+    driven = Driven(function)
+    driven.start()
+    turns = len(driven.turns)
+    assert driven.close() == refused
+    assert len(driven.turns) == turns
+    fresh = Driven(function)
+    fresh.start()
+    fresh.replayed().close()
+    assert fresh.close() == refused
+
+
+@pytest.mark.timeout(20)
+def test_an_async_generator_that_catches_everything_is_parked() -> None:
+    async def pages(ctx: Context) -> AsyncIterator[int]:
+        while True:
+            with contextlib.suppress(BaseException):
+                await ctx.call_activity(work)
+                yield 1
+
+    async def use(ctx: Context) -> None:
+        generator = pages(ctx)
+        _task = asyncio.create_task(anext(generator))  # type: ignore[arg-type]
+        await ctx.call_activity(work)
+
+    driven = Driven(use)
+    driven.start()
+    assert driven.close() >= 1
+
+
+@pytest.mark.timeout(20)
+def test_code_that_swallows_a_crossed_limit_does_not_spin() -> None:
+    async def greedy(ctx: Context) -> None:
+        while True:
+            with contextlib.suppress(BaseException):
+                for _ in range(9):
+                    _task = ctx.call_activity(work)
+                await ctx.call_activity(work)
+
+    driven = Driven(greedy, info=execution("greedy", limits=Limits(actions_per_turn=5)))
+    assert names(driven.start().actions) == ["ExecutionCompleted"]
+    assert "limits.actions_per_turn" in driven.failure.error_message
+    assert driven.close() == 1
+
+
+_EXIT = """
+import asyncio, sys
+from tests.support.sessions import Driven
+from tests.unit.orchestration.test_session_discard import _swallow_sleep
+driven = Driven(_swallow_sleep)
+driven.start()
+assert driven.close() == 1
+"""
+
+
+def test_what_is_parked_does_not_hold_up_the_end_of_the_process() -> None:
+    """The interpreter ends coroutines that it frees: one that catches everything would spin."""
+    subprocess.run([sys.executable, "-c", _EXIT], check=True, timeout=20)
+
+
+# --- strangers (ENGINE rule 40) -------------------------------------------------------------------
+
+
+class Strange:
+    """Somebody's garbage, as of a library whose ``__init__`` failed half way."""
+
+    def __init__(self, seen: list[object]) -> None:
+        self.me = self
+        self.seen = seen
+
+    def __del__(self) -> None:
+        self.seen.append(asyncio._get_running_loop())
+        raise AttributeError("half made")
+
+
+async def _strange_coroutine(seen: list[object]) -> None:
+    try:
+        await asyncio.Future(loop=_elsewhere)
+    finally:
+        seen.append(asyncio._get_running_loop())
+        await asyncio.sleep(5)
+
+
+_elsewhere = asyncio.new_event_loop()
+_elsewhere.close()
+
+
+def _litter(seen: list[object]) -> None:
+    Strange(seen)
+    coroutine = _strange_coroutine(seen)
+    coroutine.send(None)
+    circle: list[object] = [coroutine]
+    circle.append(circle)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("how", ["threshold", "explicit", "turned on"])
+def test_garbage_of_strangers_decides_nothing_and_fails_nobody(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
+    seen: list[object] = []
+
+    async def innocent(ctx: Context) -> int:
+        for _ in range(2):
+            _litter(seen)  # as the process around it does
+            if how == "explicit":
+                collect()
+            elif how == "turned on":
+                gc.enable()
+            rows = [{"a": [number]} for number in range(50)]
+            await ctx.call_activity(work)
+        return len(rows)
+
+    threshold = gc.get_threshold()
+    gc.set_threshold(10, 2, 2)
+    try:
+        for _ in range(20):
+            _litter(seen)
+            driven = Driven(innocent)
+            assert names(driven.start().actions) == ["TaskScheduled"]
+            assert names(driven.turn(answered(1)).actions) == ["TaskScheduled"]
+            driven.turn(answered(2))
+            assert driven.result == 50
+            driven.replayed().close()
+            assert driven.close() == 0
+    finally:
+        gc.set_threshold(*threshold)
+        gc.enable()
+    gc.collect()
+    assert seen
+    assert set(seen) == {None}, "no session was running for them"
+
+
+def test_the_collector_is_left_as_it_was_found() -> None:
+    async def look(ctx: Context) -> bool:
+        return gc.isenabled()
+
+    async def fails(ctx: Context) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    for wanted in (False, True):
+        (gc.enable if wanted else gc.disable)()
+        try:
+            assert run(look) is False
+            assert gc.isenabled() is wanted
+            with pytest.raises(KeyboardInterrupt):
+                run(fails)
+            assert gc.isenabled() is wanted
+        finally:
+            gc.enable()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_error_in_a_finalizer_is_not_the_orchestrators_fault(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The interpreter opens the source file to print it, in the name of who dropped the object."""
+    monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
+
+    class Half:
+        def __del__(self) -> None:
+            raise SystemExit(3)
+
+    async def drops(ctx: Context) -> str:
+        half = Half()
+        del half
+        return "went on"
+
+    assert run(drops) == "went on"
+    assert "SystemExit: 3" in capfd.readouterr().err
