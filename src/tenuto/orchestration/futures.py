@@ -169,10 +169,14 @@ class SessionTask(SessionFuture[T]):
         cut off so is left to the garbage collector. An exception gets to the innermost one.
         """
         self._waiting_for = None
+        # Without a current task timeouts and groups would fail at once, in loops for ever.
+        _enter_task(self.session_loop, self)
         try:
             self._context.run(self.coroutine.throw, SessionDiscarded())
         except BaseException:  # noqa: BLE001 - whatever user code raises while it is thrown away
             return True
+        finally:
+            _leave_task(self.session_loop, self)
         return False
 
     def _step(self, error: BaseException | None = None) -> None:
