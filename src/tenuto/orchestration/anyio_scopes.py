@@ -51,7 +51,7 @@ def _install() -> None:
 
     def begin(self: Any, *args: Any, **named: Any) -> None:  # noqa: ANN401 - of a class that is not ours
         before(self, *args, **named)
-        self._child_scopes = _InOrder()  # noqa: SLF001 - anyio has no other way
+        self._child_scopes = _InOrder()
 
     before = take_over(scope.__init__, begin)
     for module, name, instead in _REFUSED:

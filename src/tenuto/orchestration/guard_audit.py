@@ -5,7 +5,6 @@ whichever library asked. A hook cannot be removed and hears of everything in the
 one first asks what costs least: whether the event is one of ours.
 """
 
-import os
 import sys
 import zoneinfo
 from asyncio.events import _get_running_loop as running_loop
@@ -99,13 +98,17 @@ def _expect_to_be_shown(args: tuple[object, ...]) -> None:
     _shown.clear()
     link = getattr(args[1], "exc_traceback", None)
     while link is not None:
-        _shown.add(os.path.basename(link.tb_frame.f_code.co_filename))
+        _shown.add(_last_part(link.tb_frame.f_code.co_filename))
         link = link.tb_next
 
 
 def _is_being_shown(path: object) -> bool:
     # By its last part: where a file is not found, the interpreter looks for it on sys.path.
-    return bool(_shown) and isinstance(path, str) and os.path.basename(path) in _shown
+    return bool(_shown) and isinstance(path, str) and _last_part(path) in _shown
+
+
+def _last_part(path: str) -> str:
+    return path.replace("\\", "/").rpartition("/")[2]
 
 
 def _is_time_zone(path: object) -> bool:

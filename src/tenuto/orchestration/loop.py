@@ -30,7 +30,7 @@ Ts = TypeVarTuple("Ts")
 
 _END_ATTEMPTS: Final = 5
 _REFUSALS: Final = 100
-"""How often one attempt to end a coroutine is met with an error, before calls do nothing instead."""
+"""Errors that one attempt to end a coroutine meets, before calls do nothing instead."""
 _ENDED_KEPT: Final = 64
 """Generators that have ended, before they are looked for."""
 

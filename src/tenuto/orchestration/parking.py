@@ -1,4 +1,4 @@
-"""Where coroutines stay that refused to end: referenced for ever, never run again (ENGINE rule 40)."""
+"""Where coroutines stay that refused to end: never freed, never run again (ENGINE rule 40)."""
 
 import ctypes
 from typing import Final
@@ -11,7 +11,7 @@ def park(coroutine: object) -> None:
     """Keep a coroutine, also at the end of the process.
 
     There the interpreter frees what modules hold, and a coroutine that is freed is told to end: one
-    that catches everything would spin in front of the exit. A reference that nobody counts holds it.
+    that catches everything would spin there. A reference that nobody gives back holds it.
     """
     PARKED.append(coroutine)
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(coroutine))

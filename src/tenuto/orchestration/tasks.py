@@ -99,7 +99,7 @@ class DurableTask(_TaskType[T]):
             return  # by user code, which may set any future
         try:
             value = decode(text)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - handed on
             # The caller's own type may refuse the data in any way.
             self._broken(error)
         else:
@@ -169,7 +169,7 @@ class CallTask(DurableTask[T]):
         elapsed = timedelta(microseconds=now - self._begun_at)
         try:
             delay = self._retry.next_delay(self.attempt, failure, elapsed)
-        except BaseException as error:  # the user's retry predicate
+        except BaseException as error:  # noqa: BLE001 - the user's retry predicate
             self._broken(error)
             return
         if delay is None:

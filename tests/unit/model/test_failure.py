@@ -295,7 +295,7 @@ def test_whatever_an_exception_does_when_it_is_looked_at_it_can_be_recorded(
     def broken(*_: object) -> object:
         raise kind
 
-    methods = {name: broken for name in ("__str__", "__repr__", "__eq__")}
+    methods = dict.fromkeys(("__str__", "__repr__", "__eq__"), broken)
     properties = {name: property(broken) for name in ("failure", "is_non_retriable", "__notes__")}
     hostile = type("Hostile", (Exception,), {**methods, **properties, "__hash__": None})
     cause = hostile()

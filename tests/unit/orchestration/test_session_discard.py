@@ -4,10 +4,10 @@ import asyncio
 import contextlib
 import contextvars
 import gc
+import logging
 import signal
 import subprocess
 import sys
-import logging
 import weakref
 from collections.abc import AsyncIterator, Generator
 from datetime import timedelta
@@ -19,9 +19,9 @@ import pytest
 from tenuto import Context
 from tenuto.model.errors import SessionDiscarded
 from tenuto.model.events import ExecutionStarted
+from tenuto.model.limits import Limits
 from tenuto.orchestration import session as session_module
 from tenuto.orchestration.parking import PARKED
-from tenuto.model.limits import Limits
 from tests.support.sessions import (
     EXECUTION,
     START,

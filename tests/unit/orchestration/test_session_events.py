@@ -189,3 +189,35 @@ def test_events_nobody_has_read_go_along_to_the_next_generation() -> None:
         assert driven.ending.carryover_events == carried
         assert driven.of_type(TaskCanceled) == []
         driven.close()
+
+
+def test_unread_events_are_found_by_name_not_one_after_the_other() -> None:
+    """Twenty thousand events of different names, read newest first (ENGINE rule 41)."""
+    looked: list[str] = []
+
+    class Counted(str):
+        __slots__ = ()
+
+        def casefold(self) -> str:
+            looked.append(self)
+            return super().casefold()
+
+    count = 2_000
+
+    async def newest_first(ctx: Context) -> int:
+        await ctx.wait_for_external_event("go")
+        for number in reversed(range(0, count, 2)):
+            await ctx.wait_for_external_event(Counted(f"N{number}"))
+        ctx.continue_as_new()
+        return 1
+
+    driven = Driven(newest_first)
+    driven.start()
+    driven.turn(*(raised(Counted(f"n{number}")) for number in range(count)))
+    driven.turn(raised("go"))
+    assert len(looked) <= 2 * count
+    ending = driven.ending
+    assert isinstance(ending, ContinueAsNew)
+    names_left = [event.name for event in ending.carryover_events]
+    assert names_left == [f"n{number}" for number in range(1, count, 2)]
+    driven.close()
