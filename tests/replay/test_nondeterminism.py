@@ -24,7 +24,7 @@ from tenuto.model.events import (
     OrchestratorStarted,
     TaskCompleted,
 )
-from tenuto.orchestration.parking import PARKED
+from tenuto.orchestration import session as session_module
 from tenuto.orchestration.positions import waiting_position
 from tenuto.orchestration.replay import describe, replay
 from tenuto.orchestration.runtime import RUNTIME
