@@ -84,7 +84,7 @@ async def streams(ctx: Context) -> list[int]:
     async with anyio.create_task_group() as group, receiver:
         group.start_soon(send)
         async for number in receiver:
-            seen.append(await ctx.call_activity(double, number))
+            seen.append(await ctx.call_activity(double, number))  # noqa: PERF401 - one after another
     return seen
 
 
@@ -93,7 +93,7 @@ async def locks(ctx: Context) -> list[str]:
     lock, semaphore, limiter = anyio.Lock(), anyio.Semaphore(1), anyio.CapacityLimiter(1)
     event, condition = anyio.Event(), anyio.Condition()
 
-    async def one(name: str, holder: Any) -> None:
+    async def one(name: str, holder: Any) -> None:  # noqa: ANN401 - several kinds of lock
         async with holder:
             await ctx.call_activity(double, 1)
             seen.append(name)
@@ -117,7 +117,7 @@ async def locks(ctx: Context) -> list[str]:
 
 
 async def started_task(ctx: Context) -> int:
-    async def serve(*, task_status: Any) -> None:
+    async def serve(*, task_status: anyio.abc.TaskStatus[int]) -> None:
         task_status.started(await ctx.call_activity(double, 21))
         await anyio.sleep_forever()
 

@@ -96,6 +96,11 @@ def test_what_others_report_to_the_loop_is_logged(caplog: pytest.LogCaptureFixtu
     assert caplog.records == []
 
 
+def started_and_answered(driven: Driven) -> None:
+    driven.start()
+    driven.turn(answered(1))
+
+
 @pytest.mark.parametrize("where", ["task", "callback", "plain", "result"])
 @pytest.mark.parametrize("handler", ["default", "python"])
 def test_a_signal_from_the_keyboard_stops_the_turn(where: str, handler: str) -> None:
@@ -134,8 +139,7 @@ def test_a_signal_from_the_keyboard_stops_the_turn(where: str, handler: str) -> 
     driven = Driven(plain if where == "plain" else in_task)
     try:
         with pytest.raises(KeyboardInterrupt):
-            driven.start()
-            driven.turn(answered(1))
+            started_and_answered(driven)
     finally:
         signal.signal(signal.SIGINT, before)
     assert driven.close() == 0
