@@ -16,7 +16,15 @@ from pathlib import Path
 import pytest
 
 from tenuto import Client
-from tests.support.terminal import TENUTO, Command, environment, on_terminal, tenuto
+from tests.support.terminal import (
+    TENUTO,
+    Command,
+    Program,
+    environment,
+    in_background,
+    on_terminal,
+    tenuto,
+)
 
 if sys.platform == "win32":
     pytest.skip("signals and terminals of POSIX", allow_module_level=True)
@@ -589,30 +597,69 @@ def test_a_script_that_runs_its_app_says_its_default_store_once(folder: Path) ->
     assert done.stdout == ""
 
 
-def test_ctrl_c_in_a_script_says_what_becomes_of_the_instance(folder: Path) -> None:
-    script = folder / "script.py"
-    script.write_text(
-        "from travel import app, patient\n"
-        "if __name__ == '__main__':\n"
-        "    app.run(patient, 'go', instance_id='p')\n"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "script.py"],
-        cwd=folder,
-        env=environment(TENUTO_DRAIN_SECONDS="0"),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+SCRIPT = """
+from travel import app, patient
+if __name__ == "__main__":
+    app.run(patient, "go", instance_id="p")
+"""
+
+
+def until_it_waits(folder: Path) -> None:
+    """Until the second line of the ledger: that of ``wait_for_file``."""
     while not (folder / "ledger.txt").exists() or len(ledger(folder)) < 2:
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _, written = process.communicate(timeout=30)
-    assert process.returncode == -signal.SIGINT
-    assert "tenuto: stopped; what had begun stays in the store" in written
-    assert len(re.findall("^  File", written, re.MULTILINE)) == 2, "the caller's line and ours"
+
+
+def test_ctrl_c_in_a_script_says_what_becomes_of_the_instance(folder: Path) -> None:
+    (folder / "script.py").write_text(SCRIPT)
+    with Program(folder, sys.executable, "script.py", env={"TENUTO_DRAIN_SECONDS": "0"}) as running:
+        until_it_waits(folder)
+        running.send(signal.SIGINT)
+        assert running.end() == -signal.SIGINT
+        assert "tenuto: stopped; what had begun stays in the store" in running.err
+        shown = re.findall("^  File", running.err, re.MULTILINE)
+        assert len(shown) == 2, "the caller's line and ours"
     (folder / "go").touch()
     subprocess.run([sys.executable, "script.py"], cwd=folder, env=environment(), check=True)
     assert ledger(folder).count("Oslo") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_script_in_the_background_is_not_interrupted_and_is_stopped_all_the_same(
+    folder: Path, number: signal.Signals
+) -> None:
+    (folder / "script.py").write_text(SCRIPT)
+    with (
+        in_background(),
+        Program(folder, sys.executable, "script.py", env={"TENUTO_DRAIN_SECONDS": "0"}) as running,
+    ):
+        until_it_waits(folder)
+        running.send(signal.SIGINT)
+        running.send(number)
+        assert running.end() == -number
+    (folder / "go").touch()
+    subprocess.run([sys.executable, "script.py"], cwd=folder, env=environment(), check=True)
+    assert ledger(folder).count("Oslo") == 1
+
+
+def test_a_run_in_the_background_is_not_interrupted(folder: Path) -> None:
+    arguments = ("run", "travel.py:patient", "--input", '"go"', "--id", "p")
+    with in_background(), Command(folder, *arguments) as command:
+        until_it_waits(folder)
+        command.send(signal.SIGINT)
+        (folder / "go").touch()
+        assert command.end() == 0
+        assert "stopping" not in command.err
+
+
+def test_a_run_in_the_background_is_stopped_by_sigterm(folder: Path) -> None:
+    arguments = ("run", "travel.py:approval", "--input", '"Oslo"', "--id", "a")
+    with in_background(), Command(folder, *arguments) as command:
+        command.until("event 'Approved'")
+        command.send(signal.SIGINT)
+        command.send(signal.SIGTERM)
+        assert command.end() == 143
+        assert "stopped; to go on:" in command.err
 
 
 def test_help_is_quick(folder: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.terminal import Command, tenuto
+from tests.support.terminal import Command, in_background, tenuto
 
 if sys.platform == "win32":
     pytest.skip("signals of POSIX", allow_module_level=True)
@@ -152,6 +152,18 @@ def test_reload_starts_anew_with_the_new_code_and_loses_no_instance(folder: Path
         command.send(signal.SIGINT)
         assert command.end() == 0
         assert command.err.count("starting anew") == 3
+
+
+@pytest.mark.parametrize("options", [[], ["--reload"]])
+def test_a_server_in_the_background_is_not_interrupted_and_stops_at_sigterm(
+    folder: Path, options: list[str]
+) -> None:
+    with in_background(), serving(folder, *options) as (command, url):
+        assert "SIGTERM stops it)" in command.out
+        command.send(signal.SIGINT)
+        assert ask("GET", f"{url}/healthz")[0] == 200
+        command.send(signal.SIGTERM)
+        assert command.end() == 0
 
 
 def test_a_killed_reloader_leaves_no_server_behind(folder: Path) -> None:

@@ -21,6 +21,7 @@ from tenuto import (
 )
 from tenuto.testing import TestHost
 from tests.support import cpu_work
+from tests.support.leftovers import is_running
 from tests.support.terminal import Terminal, environment
 from tests.support.waiting import until
 
@@ -78,15 +79,6 @@ def app() -> App:
     app = App()
     app._activities.update(cpu_work.app.activities)
     return app
-
-
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    stat = Path(f"/proc/{pid}/stat")
-    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 async def test_a_crash_of_a_worker_is_a_failed_attempt_that_is_retried(

@@ -101,9 +101,13 @@ async def outside(url: str) -> AsyncIterator[Outside]:
     )
     try:
         yield Outside(process)
-    finally:
         assert process.stdin is not None
         process.stdin.close()
+        async with asyncio.timeout(20):
+            await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
         await process.communicate()
 
 

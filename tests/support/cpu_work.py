@@ -150,6 +150,15 @@ def ignore_signals() -> str:
 
 
 @app.activity(cpu_bound=True)
+def start_one_that_interrupts_itself() -> int:
+    """The exit code of a process that sends itself what Ctrl-C sends."""
+    program = "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
+    return subprocess.run(
+        [sys.executable, "-c", program], stderr=subprocess.DEVNULL, check=False
+    ).returncode
+
+
+@app.activity(cpu_bound=True)
 def leave_a_thread() -> int:
     """Leaves a thread that Python waits for at its end."""
     threading.Thread(target=time.sleep, args=(600,)).start()

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -42,17 +43,29 @@ def tenuto(
     )
 
 
-class Command:
-    """A command that is running; its output goes to files, so that it never blocks."""
+@contextmanager
+def in_background() -> Iterator[None]:
+    """What is started here has interrupts ignored, as a shell does it for ``program &``."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+
+class Program:
+    """A program that is running; its output goes to files, so that it never blocks."""
+
+    def __init__(
+        self, folder: Path, *command: str | Path, env: Mapping[str, str] | None = None
+    ) -> None:
         self._out = folder / f"{time.monotonic_ns()}.out"
         self._err = self._out.with_suffix(".err")
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
-                [*TENUTO, *arguments],
+                command,
                 cwd=folder,
-                env=environment(),
+                env=environment(**(env or {})),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
@@ -93,38 +106,28 @@ class Command:
         self.process.send_signal(number)
 
     def end(self) -> int:
-        """Wait for its end; the exit code."""
-        return self.process.wait()
+        """Wait for its end; the exit code. After a wait in vain, fail with its stacks."""
+        try:
+            return self.process.wait(_SILENT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.send(signal.SIGABRT)
+            self.process.wait()
+            raise AssertionError(f"it did not end: {self.out}\n{self.err}") from None
+
+
+class Command(Program):
+    """The command ``tenuto`` in such a program."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        super().__init__(folder, *TENUTO, *arguments)
 
 
 def on_terminal(
     folder: Path, *arguments: str, env: Mapping[str, str] | None = None
 ) -> tuple[int, str]:
     """Run a command on a terminal of 100 x 30; exit code and everything it wrote."""
-    master, slave = pty.openpty()
-    process = subprocess.Popen(
-        [*TENUTO, *arguments],
-        cwd=folder,
-        env=environment(
-            **{"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30", **(env or {})}
-        ),
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-    )
-    os.close(slave)
-    written = bytearray()
-    while True:
-        try:
-            part = os.read(master, 65_536)
-        except OSError as error:  # Linux says so at the end, others with an empty read
-            assert error.errno == errno.EIO  # noqa: PT017 - an end, not a failure under test
-            part = b""
-        if not part:
-            break
-        written += part
-    os.close(master)
-    return process.wait(), written.decode()
+    with Terminal(folder, *arguments, env=env) as terminal:
+        return terminal.end(), terminal.written
 
 
 class Terminal:
@@ -181,7 +184,7 @@ class Terminal:
         """Read to the end; the exit code."""
         while self._receive():
             pass
-        return self.process.wait()
+        return self.process.wait(_SILENT_SECONDS)
 
     def _receive(self) -> bool:
         ready, _, _ = select.select([self._master], [], [], _SILENT_SECONDS)

@@ -32,7 +32,7 @@ _LONGEST_SECONDS: Final = 5.0
 _SHORTEST_SECONDS: Final = 0.1
 """What a host tells in such a time is looked at together."""
 _NESTED_SECONDS: Final = 1.0
-"""How often the instances below are looked at."""
+"""How often is looked at what nothing is told of: instances below, a host that has gone away."""
 _SILENCE_SECONDS: Final = 60.0
 """A host sends a sign of life far more often."""
 _RETRY_SECONDS: Final = 0.5
@@ -101,16 +101,20 @@ class HostChanges:
     """What a host tells of an instance. Its children are looked at now and then."""
 
     def __init__(self, stream: "EventStream") -> None:
+        self._stream = stream
         self._told = asyncio.Event()
         self._task = asyncio.ensure_future(self._listen(stream))
 
     async def next(self, *, nested: bool) -> None:
         """See ``Changes``."""
         waiting = asyncio.ensure_future(self._told.wait())
+        # A host that stops answers questions still when it has ended its streams: a look right
+        # after the break may find nothing wrong, and nothing is told any more.
+        is_soon = nested or self._stream.is_broken
         try:
             await asyncio.wait(
                 [waiting, self._task],
-                timeout=_NESTED_SECONDS if nested else _SILENCE_SECONDS,
+                timeout=_NESTED_SECONDS if is_soon else _SILENCE_SECONDS,
                 return_when=asyncio.FIRST_COMPLETED,
             )
         finally:
@@ -143,6 +147,9 @@ class EventStream:
     Args:
         connection: An open host.
         instance_id: The instance; None for all.
+
+    Attributes:
+        is_broken: Whether the host has gone away and has not come back yet.
     """
 
     def __init__(self, connection: Connection, instance_id: str | None = None) -> None:
@@ -154,6 +161,7 @@ class EventStream:
         self._host = connection.where
         self._instance_id = instance_id
         self._last_id: str | None = None
+        self.is_broken: bool = False
 
     async def __aiter__(self) -> AsyncIterator[ServerEvent]:
         """Each event, and one of the kind ``break`` when the host has gone away.
@@ -169,7 +177,6 @@ class EventStream:
 
         client = self._connection.http_client(reading=timedelta(seconds=_SILENCE_SECONDS))
         pause = _RETRY_SECONDS
-        was_open = True
         async with client:
             while True:
                 try:
@@ -178,15 +185,15 @@ class EventStream:
                             return
                         if self._is_stream(answer):
                             pause = _RETRY_SECONDS
-                            was_open = True
+                            self.is_broken = False
                             async for event in self._events(answer):
                                 yield event
                                 if self._instance_id is not None and _is_last(event):
                                     return
                 except httpx2.TransportError:
                     pass  # it is away; who asks for a stream has had an answer from it before
-                if was_open:
-                    was_open = False
+                if not self.is_broken:
+                    self.is_broken = True
                     yield ServerEvent(BREAK, {})
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_RETRY_SECONDS)

@@ -17,7 +17,7 @@ from tenuto.cli.breakpoints import making_room_at_breakpoints
 from tenuto.cli.command import FAILED
 from tenuto.cli.connection import Place, connected
 from tenuto.cli.steps import Run, StepKind
-from tenuto.cli.stopping import stop_requests
+from tenuto.cli.stopping import stop_key, stop_requests
 from tenuto.cli.view import Heading, View
 from tenuto.cli.watch import CommitBell, Watcher
 from tenuto.cli.watching import watch_instance
@@ -228,7 +228,7 @@ def _say_stopping(host: Host) -> None:
         what = "activity" if running == 1 else "activities"
         terminal.note(
             f"stopping; up to {host.settings.drain_seconds:g} s for {running} running {what} "
-            "(Ctrl-C again: at once)"
+            f"({stop_key()} again: at once)"
         )
 
 

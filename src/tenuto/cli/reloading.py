@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Final
 
 from tenuto.cli import terminal
+from tenuto.cli.stopping import stop_signals
 
 _PAUSE_SECONDS: Final = 0.3
 _SKIPPED: Final = {"__pycache__", "build", "dist", "node_modules", "site-packages"}
@@ -37,7 +38,7 @@ def serve_and_reload() -> int:
     def stop(number: int, _frame: FrameType | None) -> None:
         stopping.append(number)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, stop) for number in stop_signals()}
     try:
         return _watch(_Process([sys.executable, "-m", "tenuto", *words]), stopping)
     finally:

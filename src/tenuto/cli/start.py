@@ -12,7 +12,7 @@ import click
 from tenuto.cli import terminal
 from tenuto.cli.arguments import target_completion
 from tenuto.cli.reloading import RELOADED, orphaned, serve_and_reload
-from tenuto.cli.stopping import stop_requests
+from tenuto.cli.stopping import stop_key, stop_requests
 from tenuto.host.app import App
 from tenuto.host.loading import load_app
 from tenuto.host.own_loop import run_on_fast_loop
@@ -116,7 +116,7 @@ def _introduce(server: Server, target: str, settings: LoadedSettings, seconds: f
             key = " -H 'x-functions-key: KEY'" if settings.values.http.keys else ""
             lines.append(f"start one      curl -X POST {server.url}{path}{key} -d INPUT")
     lines.append(
-        f"listening      {server.url} (ready after {seconds * 1000:.0f} ms; Ctrl-C stops it)"
+        f"listening      {server.url} (ready after {seconds * 1000:.0f} ms; {stop_key()} stops it)"
     )
     for line in lines:
         terminal.say(line)
@@ -128,5 +128,5 @@ def _say_stopping(server: Server) -> None:
         what = "activity" if running == 1 else "activities"
         terminal.note(
             f"stopping; up to {server.settings.drain_seconds:g} s for {running} running {what} "
-            "(Ctrl-C again: at once)"
+            f"({stop_key()} again: at once)"
         )

@@ -1,4 +1,8 @@
-"""Ctrl-C: the first one asks to stop, the second one stops at once, whatever the loop is doing."""
+"""Ctrl-C: the first one asks to stop, the second one stops at once, whatever the loop is doing.
+
+A program that was started with interrupts ignored, as a shell does it for ``program &``, goes on
+ignoring them: a Ctrl-C at that terminal is meant for others. SIGTERM stops it all the same.
+"""
 
 import asyncio
 import os
@@ -10,10 +14,26 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _ECHO_SECONDS: Final = 0.2
 """Programs around this one, such as ``timeout``, pass a signal on that came by itself too: what
 follows so soon is the same request."""
+
+
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """The signals that stop this program."""
+    if is_interruptible():
+        return (signal.SIGINT, signal.SIGTERM)
+    return (signal.SIGTERM,)
+
+
+def stop_key() -> str:
+    """What stops this program, as people say it."""
+    return "Ctrl-C" if is_interruptible() else "SIGTERM"
+
+
+def is_interruptible() -> bool:
+    """Whether Ctrl-C is for this program; not in the background."""
+    return signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
 
 
 @contextmanager
@@ -43,7 +63,7 @@ def stop_requests(at_once: Callable[[], None]) -> Generator["asyncio.Future[int]
             sys.stdout.flush()
             os._exit(128 + number)
 
-    before = {number: signal.signal(number, handle) for number in _SIGNALS}
+    before = {number: signal.signal(number, handle) for number in stop_signals()}
     try:
         yield requested
     finally:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final, Protocol, TextIO
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 from rich.console import Console, Group
 from rich.highlighter import JSONHighlighter
 from rich.live import Live
@@ -16,16 +16,24 @@ from tenuto.cli.drawing import STYLES, Sheet, bar_for, draw
 from tenuto.cli.items import Item, folded, item_of_run, state_of
 from tenuto.cli.progress import Progress
 from tenuto.cli.steps import Run
+from tenuto.cli.stopping import stop_key
 from tenuto.cli.wording import duration, failure_lines, moment, visible
 from tenuto.model.payload.opaque import json_text, shown
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 
 _FRAME_SECONDS: Final = 0.125
-RUN_FOOT: Final = "Ctrl-C stops it; it can go on later"
-WATCH_FOOT: Final = "Ctrl-C stops watching; it goes on"
-
 _LAST_ROWS: Final = 100
 """Lines of the picture that stays."""
+
+
+def run_foot() -> str:
+    """The line below a run."""
+    return f"{stop_key()} stops it; it can go on later"
+
+
+def watch_foot() -> str:
+    """The line below a run of somebody else."""
+    return f"{stop_key()} stops watching; it goes on"
 
 
 class Heading(Struct, frozen=True, kw_only=True):
@@ -47,7 +55,7 @@ class Heading(Struct, frozen=True, kw_only=True):
     since: int | None
     is_host: bool = False
     known: str = "; not started anew"
-    foot: str = RUN_FOOT
+    foot: str = field(default_factory=run_foot)
 
     def lines(self) -> list[str]:
         """As text."""
@@ -91,7 +99,7 @@ class LiveView:
 
     def __init__(self, output: Console) -> None:
         self._output = output
-        self._foot = RUN_FOOT
+        self._foot = ""
         self._glyphs = terminal.glyphs_for(output)
         self._live: Live | None = None
         self._frame = 0

@@ -22,8 +22,8 @@ from tenuto.cli.documents import instance_document
 from tenuto.cli.follow import Follower
 from tenuto.cli.instances import json_option
 from tenuto.cli.steps import Run, StepKind
-from tenuto.cli.stopping import stop_requests
-from tenuto.cli.view import WATCH_FOOT, Heading, View, view_for
+from tenuto.cli.stopping import stop_key, stop_requests
+from tenuto.cli.view import Heading, View, view_for, watch_foot
 from tenuto.cli.wording import iso, local, one_line
 from tenuto.engine.ports import InstanceQuery
 from tenuto.model.errors import ConnectionFailedError, UnexpectedAnswerError
@@ -76,7 +76,7 @@ async def watch_instance(connection: Connection, instance_id: str, view: View) -
             since=run.record.created_at,
             is_host=connection.storage is None,
             known="",
-            foot=WATCH_FOOT,
+            foot=watch_foot(),
         )
     )
     try:
@@ -120,7 +120,8 @@ async def _looked(run: Run, changes: Changes, read: Callable[[], Awaitable[Run]]
     was_told = False
     nested = any(step.kind is StepKind.CHILD for step in run.open_steps())
     while True:
-        await changes.next(nested=nested)
+        # What could not be looked at is looked at again soon, even if nothing more is told of it.
+        await changes.next(nested=nested or was_told)
         try:
             return await read()
         except UnexpectedAnswerError:
@@ -213,7 +214,7 @@ async def _read_again(connection: Connection, listing: "_Listing") -> None:
 async def _read_list(connection: Connection, listing: "_Listing") -> None:
     page = await connection.gateway.query(InstanceQuery(limit=_MOST_LISTED, payloads=False))
     if listing.is_first:
-        terminal.note(f"watching {connection.where} (Ctrl-C to stop)")
+        terminal.note(f"watching {connection.where} ({stop_key()} to stop)")
     listing.add([_Row.of(record) for record in reversed(page.records)])
 
 

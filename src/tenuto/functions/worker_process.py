@@ -218,8 +218,10 @@ def main(end: socket.socket | int) -> None:
     Args:
         end: Its end of the line to the host, or the descriptor of that.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stay)
+    signal.signal(signal.SIGTERM, _stay)
+    # Where the host was started with interrupts ignored, they stay so in what is started here.
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _stay)
     if sys.breakpointhook is sys.__breakpointhook__ and "PYTHONBREAKPOINT" not in os.environ:
         sys.breakpointhook = _no_breakpoint
     worker = Worker(socket.socket(fileno=end) if isinstance(end, int) else end)

@@ -114,6 +114,21 @@ async def test_a_watcher_is_told_why_nothing_more_is_heard() -> None:
         await heard.close()
 
 
+async def test_a_host_that_has_gone_away_is_looked_for_though_nothing_more_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its last answers come after the end of its streams: one look is not enough."""
+    monkeypatch.setattr(changes, "_NESTED_SECONDS", 0.02)
+    away = refusal("502 Bad Gateway", "text/html")
+    async with serving(STREAM, *[away] * 1000) as (connection, requests):
+        heard = HostChanges(EventStream(connection, "t-1"))
+        async with asyncio.timeout(10):
+            for _look in range(3):
+                await heard.next(nested=False)
+        await heard.close()
+    assert len(requests) > 1
+
+
 async def _hear(heard: HostChanges) -> None:
     while True:
         await heard.next(nested=True)

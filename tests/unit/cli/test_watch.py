@@ -11,7 +11,8 @@ from tenuto.cli.follow import Follower
 from tenuto.cli.reading import StoreReader
 from tenuto.cli.steps import Run, StepKind, StepState
 from tenuto.cli.watch import CommitBell, Watcher
-from tenuto.model.errors import ActivityError, InstanceNotFoundError
+from tenuto.cli.watching import _looked as looked
+from tenuto.model.errors import ActivityError, ConnectionFailedError, InstanceNotFoundError
 from tenuto.model.status import RuntimeStatus
 from tenuto.testing import TestHost
 
@@ -285,3 +286,26 @@ async def test_an_instance_that_belongs_to_somebody_else_is_not_shown_as_a_child
     run = await Follower(StoreReader(test.host.engine.storage), "j-1", most=10).read()
     assert run.steps[0].state is StepState.FAILED
     assert run.steps[0].run is None
+
+
+async def test_what_could_not_be_read_is_looked_at_again_soon(
+    test: TestHost, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The host may be back before anything is told: only a look finds that."""
+    follower = Follower(StoreReader(test.host.engine.storage), "a", most=10)
+    await test.start(approval, "Oslo", instance_id="a")
+    run = await follower.read()
+    asked: list[bool] = []
+
+    class Heard:
+        async def next(self, *, nested: bool) -> None:
+            asked.append(nested)
+
+    async def read() -> Run:
+        if len(asked) < 3:
+            raise ConnectionFailedError("cannot reach http://127.0.0.1:9")
+        return await follower.read()
+
+    assert (await looked(run, Heard(), read)).record.instance_id == "a"
+    assert asked == [False, True, True]
+    assert capsys.readouterr().err.count("waiting for it to come back") == 1

@@ -23,6 +23,8 @@ from tenuto.functions.worker_messages import Channel, ToHost
 from tenuto.model.errors import InputError, RegistrationError, WorkerCrashedError
 from tests.support.cpu_work import app as cpu_app
 from tests.support.cpu_work import plain
+from tests.support.leftovers import is_running
+from tests.support.terminal import in_background
 from tests.unit.functions.conftest import FakeClock, Outcomes, failure, until, work
 
 SECOND = 1_000_000
@@ -39,16 +41,6 @@ async def executor(clock: FakeClock, outcomes: Outcomes) -> AsyncIterator[Activi
 def pool(executor: ActivityExecutor) -> processes.WorkerProcesses:
     assert executor._processes is not None
     return executor._processes
-
-
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    stat = Path(f"/proc/{pid}/stat")
-    # Who was adopted by a process that does not look after it stays as a zombie.
-    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def imported(place: Place) -> Any:  # noqa: ANN401 - whatever stands there
@@ -484,6 +476,23 @@ async def test_signals_to_the_whole_service_leave_workers_to_the_host(
     executor.start([work("ignore_signals")])
     await outcomes.wait(1)
     assert outcomes.results()[1] == "still here"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+async def test_what_an_activity_starts_is_interrupted_unless_the_host_is_in_the_background(
+    executor: ActivityExecutor, outcomes: Outcomes
+) -> None:
+    executor.start([work("start_one_that_interrupts_itself", task_id=1)])
+    await outcomes.wait(1)
+    assert outcomes.results()[1] == -signal.SIGINT
+    await executor.stop()
+    later = ActivityExecutor(cpu_app, FakeClock(), payload_bytes=1_000_000, cpu_workers=1)
+    later.bind(outcomes)
+    with in_background():
+        later.start([work("start_one_that_interrupts_itself", task_id=2)])
+        await outcomes.wait(2)
+    await later.stop()
+    assert outcomes.results()[2] == 0
 
 
 async def test_idle_processes_end_after_a_while(
