@@ -87,29 +87,54 @@ check: lint type ## everything that looks at the code without running it
 
 # ---------------------------------------------------------------------------------------- tests
 
+.PHONY: system
+system: ## install the Debian packages that tests need and that are missing (requirements/system.txt)
+	@tools/system.sh
+
+# Says what is missing, before anything takes its time.
+.PHONY: system-check
+system-check:
+	@tools/system.sh --check
+
 # Tests of replay on other versions of Python read this list.
 .PHONY: pythons
 pythons: $(RUNTIME) ## make .venvs for every other CPython 3.11 to 3.14 on this machine
 	$(PYTHON) tools/pythons.py
 
 .PHONY: test
-test: $(DEV) pythons ## all tests in parallel, with branch coverage
+test: system-check $(DEV) pythons ## all tests in parallel, with branch coverage
 	@rm -rf build/coverage && mkdir -p build/coverage
 	$(BIN)/pytest -n 2 --cov --cov-report=term --cov-report=json
 	$(PYTHON) tools/coverage_gate.py build/coverage/coverage.json
 
+.PHONY: quick
+quick: $(DEV) ## unit and conformance tests, in under 90 seconds
+	$(BIN)/pytest -n 2 tests/unit tests/conformance
+
 # The lower bounds that pyproject.toml declares, as exact versions.
 LOWEST = $(shell sed -n 's/^ *"\([a-z0-9-]*\)>=\([0-9.]*\).*/\1==\2/p' pyproject.toml)
 
-.PHONY: lowest
-lowest: $(DEV) pythons ## all tests on the oldest versions of the dependencies that we allow
-	[ -x .venvs/lowest/bin/python ] || $(PYTHON) -m venv .venvs/lowest
-	.venvs/lowest/bin/python -m pip -qq --disable-pip-version-check install \
+LOWEST_PYTHON := .venvs/lowest/bin/python
+LOWEST_READY := .venvs/lowest/.ready
+
+$(LOWEST_READY): pyproject.toml requirements/test.txt | $(PYTHON)
+	[ -x $(LOWEST_PYTHON) ] || $(PYTHON) -m venv .venvs/lowest
+	$(LOWEST_PYTHON) -m pip -qq --disable-pip-version-check install \
 		--editable . --requirement requirements/test.txt $(LOWEST)
-	.venvs/lowest/bin/pytest -n 2
+	@touch $@
+
+.PHONY: lowest
+lowest: system-check $(LOWEST_READY) pythons ## all tests on the oldest versions of the dependencies that we allow
+	$(LOWEST_PYTHON) -m pytest -n 2
+
+# What .ci/run leaves out: it takes as long as `make test` for each environment.
+.PHONY: matrix
+matrix: system-check $(LOWEST_READY) $(RUNTIME) ## all tests on every other CPython 3.11 to 3.14 of this machine, and `lowest`
+	$(PYTHON) tools/pythons.py --tests
+	$(PYTHON) tools/matrix.py lowest=$(LOWEST_PYTHON)
 
 .PHONY: faults
-faults: $(DEV) ## kill processes and break disks, for minutes
+faults: system-check $(DEV) ## kill processes and break disks, for minutes
 	$(BIN)/pytest tests/faults -m faults --timeout 1800
 
 .PHONY: soak

@@ -7,6 +7,8 @@ The version that runs this script is left out: the tests run on it anyway.
 
 An environment is made again only when its interpreter or the dependencies changed. With CI=true
 it is an error when no other version can be prepared; elsewhere the list is then empty.
+
+With `--tests` the environments also get what the tests themselves need (`make matrix`).
 """
 
 import json
@@ -23,6 +25,7 @@ SUPPORTED = ("3.11", "3.12", "3.13", "3.14")
 ROOT = Path(__file__).resolve().parent.parent
 VENVS = ROOT / ".venvs"
 LIST = VENVS / "pythons.json"
+TEST_PACKAGES = ROOT / "requirements" / "test.txt"
 USUAL_FOLDERS = ("/usr/bin", "/usr/local/bin", "/opt/homebrew/bin")
 PROBE_TIMEOUT_SECONDS = 20
 
@@ -55,10 +58,13 @@ class Interpreter:
 def main() -> int:
     """Prepare what can be found, write the list, and say what it holds."""
     dependencies = runtime_dependencies()
+    for_tests = "--tests" in sys.argv[1:]
     prepared: dict[str, str] = {}
     for interpreter in find_interpreters():
         try:
             python = prepare(interpreter, dependencies)
+            if for_tests:
+                prepare_for_tests(python)
         except subprocess.CalledProcessError as error:
             print(f"pythons: {interpreter.executable} is left out:\n{error.stderr}")
         else:
@@ -165,6 +171,18 @@ def prepare(interpreter: Interpreter, dependencies: list[str]) -> Path:
     (Path(site_packages.strip()) / "tenuto-source.pth").write_text(f"{ROOT / 'src'}\n")
     stamp.write_text(wanted)
     return python
+
+
+def prepare_for_tests(python: Path) -> None:
+    """Install what the tests need beside what Tenuto does, and Tenuto as a package."""
+    stamp = python.parent.parent / "tests-from.txt"
+    wanted = TEST_PACKAGES.read_text() + (ROOT / "pyproject.toml").read_text()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    print(f"pythons: packages for tests into {python.parent.parent.relative_to(ROOT)}", flush=True)
+    pip = [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    run([*pip, "install", "--editable", str(ROOT), "--requirement", str(TEST_PACKAGES)])
+    stamp.write_text(wanted)
 
 
 def run(command: list[str]) -> str:

@@ -175,3 +175,19 @@ def written(value: object) -> list[str]:
         return [f"{value:,g}", f"{value:,.0f}", f"{value:g}", f"{value / MEBIBYTE:g} MiB",
                 f"{value / 1024:g} KiB"]  # fmt: skip
     return [str(value)]
+
+
+def test_every_target_of_make_says_what_it_does_and_the_gates_stand_in_the_docs() -> None:
+    makefile = (DOCS.parent / "Makefile").read_text(encoding="utf-8")
+    text = (DOCS.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^\.PHONY: (\S+)$", makefile, re.MULTILINE))
+    said = set(re.findall(r"^([a-z-]+):.* ## \S", makefile, re.MULTILINE))
+    assert targets - said == {"system-check"}, "which only others call"
+    gates = {"system", "quick", "check", "test", "matrix", "lowest", "pythons", "faults", "soak"}
+    named = set(re.findall(r"\bmake ([a-z-]+)", text))
+    assert gates <= named
+    for file in ("CONTRIBUTING.md", "README.md", ".ci/run", "requirements/system.txt"):
+        called = re.findall(
+            r"^ *make ([a-z]+)|`make ([a-z-]+)`", (DOCS.parent / file).read_text(), re.MULTILINE
+        )
+        assert {one or other for one, other in called} <= targets, file

@@ -24,8 +24,12 @@ def other_pythons() -> dict[tuple[int, int], str]:
     listed: dict[str, str] = json.loads(LIST.read_text()) if LIST.exists() else {}
     if os.environ.get("CI") == "true":
         assert listed, f"CI needs a second Python to replay on: run `make pythons` ({LIST})"
-    versions = {version: tuple(map(int, version.split("."))) for version in listed}
-    return {(version[0], version[1]): listed[name] for name, version in versions.items()}
+    found = {}
+    for name, python in listed.items():
+        major, minor = map(int, name.split("."))
+        found[major, minor] = python
+    found.pop(this_python(), None)  # `make matrix` runs the tests on those of the list
+    return found
 
 
 def ask(
