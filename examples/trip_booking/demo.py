@@ -23,7 +23,7 @@ from travel import INSTANCE_ID
 from verdict import examine
 from view import View
 
-from tenuto import Client, TenutoError
+from tenuto import Client, SettingsError, StorageError, TenutoError
 
 TRAVEL = Path(__file__).with_name("travel.py")
 POLL_SECONDS = 0.1
@@ -48,7 +48,7 @@ class Demo:
         """Run, kill, run again; returns what the host printed at the end."""
         host = self._start_host()
         try:
-            async with Client.open(await self._wait_for_store()) as client:
+            async with Client.open(await self._wait_for_store(host)) as client:
                 while not self._is_in_the_middle():
                     await self._look(client)
                     if host.poll() is not None:
@@ -83,13 +83,18 @@ class Demo:
         self.view.say(f"the host runs as process {host.pid}", "bold green")
         return host
 
-    async def _wait_for_store(self) -> str:
-        """The URL of the store, as soon as the host has made it."""
-        file = self.folder / "tenuto.db"
-        while not file.exists():
+    async def _wait_for_store(self, host: subprocess.Popen[str]) -> str:
+        """The URL of the store, once the host has made it; its file is there a bit earlier."""
+        url = f"sqlite:///{self.folder / 'tenuto.db'}"
+        while True:
             self._check_patience()
-            await asyncio.sleep(POLL_SECONDS)
-        return f"sqlite:///{file}"
+            try:
+                async with Client.open(url):
+                    return url
+            except (SettingsError, StorageError):
+                if host.poll() is not None:
+                    raise
+                await asyncio.sleep(POLL_SECONDS)
 
     async def _look(self, client: Client) -> None:
         """Read the store and draw what it says."""
