@@ -49,8 +49,10 @@ def test_a_forked_child_gives_out_other_ids() -> None:
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        os.write(writing, new_instance_id(NOW).encode())
-        os._exit(0)
+        try:
+            os.write(writing, new_instance_id(NOW).encode())
+        finally:
+            os._exit(0)  # whatever happens: no second run of the tests goes on here
     os.waitpid(child, 0)
     told = os.read(reading, 32).decode()
     os.close(reading)

@@ -104,10 +104,12 @@ def test_a_forked_child_does_not_keep_the_lock(tmp_path: Path) -> None:
     asks, answers = os.pipe()
     child = os.fork()
     if child == 0:
-        os.close(answers)
-        os.write(tells, b"forked")
-        os.read(asks, 1)  # lives until the parent's end is closed
-        os._exit(0 if not first.held else 1)
+        try:
+            os.close(answers)
+            os.write(tells, b"forked")
+            os.read(asks, 1)  # lives until the parent's end is closed
+        finally:
+            os._exit(0 if not first.held else 1)
     os.read(ready, 6)
     first.forget()  # as when this process dies
     second.take("second")
