@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -17,6 +16,7 @@ from examples.fastapi_report import report_service
 from examples.fastapi_report.report_service import api, make_report
 from tests.integration.conftest import OpenHost
 from tests.support.http_in_process import with_state
+from tests.support.ports import held_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -95,10 +95,12 @@ async def reached(http: httpx2.AsyncClient, process: subprocess.Popen[bytes]) ->
 async def test_durable_before_visible_a_report_goes_on_after_the_web_app_was_killed(
     folder: Path,
 ) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     order = {"customer": "ada", "months": 3, "seconds_per_month": 0.3}
+    with held_port() as port:
+        await _order_kill_and_fetch(port, folder, order)
+
+
+async def _order_kill_and_fetch(port: int, folder: Path, order: dict[str, object]) -> None:
     async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
         async with running(port, folder) as process:
             await reached(http, process)

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.ports import held_port
 from tests.support.terminal import Command, in_background, tenuto
 
 if sys.platform == "win32":
@@ -127,9 +128,10 @@ def test_what_was_accepted_goes_on_after_a_kill(folder: Path) -> None:
 
 
 def test_reload_starts_anew_with_the_new_code_and_loses_no_instance(folder: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
-    with Command(folder, "start", "travel.py", "--port", port, "--reload") as command:
+    with (
+        held_port() as port,
+        Command(folder, "start", "travel.py", "--port", str(port), "--reload") as command,
+    ):
         url = url_of(command)
         ask("POST", f"{url}{MOUNT}/orchestrators/greeting/g-1", "Ada")
         (folder / "travel.py").write_text(APP.replace("Hello", "Welcome"))
