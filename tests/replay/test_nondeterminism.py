@@ -283,11 +283,11 @@ def test_lines_stay_with_their_actions_when_a_turn_takes_some_back() -> None:
 
 def test_a_change_of_the_python_version_is_named() -> None:
     turns = history()
-    turns[0][1] = ExecutionStarted("recorded", EXECUTION, python="python 3.99")
+    turns[0][1] = ExecutionStarted("recorded", EXECUTION, runtime="python 3.99")
     message = refusal(other_name, turns)
     assert f"The history was recorded on python 3.99, this is {RUNTIME}" in message
     assert "was changed while this instance ran" not in message
-    turns[0][1] = ExecutionStarted("recorded", EXECUTION, python=RUNTIME)
+    turns[0][1] = ExecutionStarted("recorded", EXECUTION, runtime=RUNTIME)
     assert "was changed while this instance ran" in refusal(other_name, turns)
 
 

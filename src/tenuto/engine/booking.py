@@ -22,6 +22,7 @@ from tenuto.engine.turn import Turn
 from tenuto.model.codec import encode
 from tenuto.model.events import (
     EventRaised,
+    EventRefused,
     EventSent,
     SubOrchestrationInstanceCreated,
     SubOrchestrationInstanceFailed,
@@ -92,6 +93,11 @@ class Booking:
                     message_id=engine.next_message_id(), event=action_event(action)
                 )
                 self.send(message, action.instance_id, batch)
+            elif isinstance(action, EventRefused) and turn.put_aside:
+                put_aside = RaiseEvent(
+                    message_id=action.message, event=turn.put_aside[action.message]
+                )
+                self.bury(put_aside, resident.state.instance_id, action.reason, batch)
 
     def _book_child(
         self, resident: Resident, event: SubOrchestrationInstanceCreated, batch: Batch

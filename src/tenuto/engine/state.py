@@ -9,7 +9,9 @@ from typing import Any, Final
 from msgspec import Struct, field
 
 from tenuto.model.events import (
+    EventAwaited,
     EventRaised,
+    EventTaken,
     ExecutionStarted,
     HistoryEvent,
     OrchestratorStarted,
@@ -39,13 +41,25 @@ class OpenActivity(Struct, frozen=True):
     event: TaskScheduled
 
 
+class OpenWait(Struct):
+    """A wait for an external event, and the timer that bounds it."""
+
+    name: str
+    timer_id: int | None = None
+
+
 class OpenWork(Struct):
-    """What an execution has asked for and not got an answer to, by event id; webhooks by digest."""
+    """What an execution has asked for and not got an answer to, by event id; webhooks by digest.
+
+    ``deadlines`` are the timers that bound waits: the wait's id by the timer's.
+    """
 
     activities: dict[int, OpenActivity] = field(default_factory=dict)
     timers: dict[int, int] = field(default_factory=dict)
     children: dict[int, SubOrchestrationInstanceCreated] = field(default_factory=dict)
     webhooks: dict[str, OpenWebhook] = field(default_factory=dict)
+    awaits: dict[int, OpenWait] = field(default_factory=dict)
+    deadlines: dict[int, int] = field(default_factory=dict)
     scheduled: int = 0
 
     def apply(self, events: Iterable[HistoryEvent]) -> None:
@@ -75,10 +89,16 @@ def _answered(work: OpenWork, event: TaskCompleted | TaskFailed) -> None:
 
 def _timer_set(work: OpenWork, event: TimerCreated) -> None:
     work.timers[event.event_id] = event.fire_at
+    if event.of is not None and event.of in work.awaits:
+        work.awaits[event.of].timer_id = event.event_id
+        work.deadlines[event.event_id] = event.of
 
 
 def _timer_fired(work: OpenWork, event: TimerFired) -> None:
     work.timers.pop(event.timer_id, None)
+    wait_id = work.deadlines.pop(event.timer_id, None)
+    if wait_id is not None:
+        del work.awaits[wait_id]
 
 
 def _child_called(work: OpenWork, event: SubOrchestrationInstanceCreated) -> None:
@@ -96,6 +116,18 @@ def _canceled(work: OpenWork, event: TaskCanceled) -> None:
     work.activities.pop(event.task_id, None)
     work.timers.pop(event.task_id, None)
     work.children.pop(event.task_id, None)
+    _wait_ended(work, event)
+
+
+def _awaited(work: OpenWork, event: EventAwaited) -> None:
+    work.awaits[event.event_id] = OpenWait(event.name)
+
+
+def _wait_ended(work: OpenWork, event: EventTaken | TaskCanceled) -> None:
+    wait = work.awaits.pop(event.task_id, None)
+    if wait is not None and wait.timer_id is not None:
+        del work.timers[wait.timer_id]
+        del work.deadlines[wait.timer_id]
 
 
 def _begun(work: OpenWork, event: ExecutionStarted) -> None:
@@ -123,6 +155,8 @@ _FOLLOW: Final[dict[type, Callable[[OpenWork, Any], None]]] = {
     SubOrchestrationInstanceCompleted: _child_ended,
     SubOrchestrationInstanceFailed: _child_ended,
     TaskCanceled: _canceled,
+    EventAwaited: _awaited,
+    EventTaken: _wait_ended,
     ExecutionStarted: _begun,
     WebhookOpened: _webhook_opened,
     EventRaised: _raised,
@@ -244,7 +278,7 @@ def state_of(record: InstanceRecord) -> InstanceState:
     )
 
 
-def start_event(state: InstanceState, python: str) -> ExecutionStarted:
+def start_event(state: InstanceState, runtime: str) -> ExecutionStarted:
     """The event that opens the state's current execution."""
     return ExecutionStarted(
         state.name,
@@ -255,5 +289,5 @@ def start_event(state: InstanceState, python: str) -> ExecutionStarted:
         state.tags,
         state.scheduled_at,
         state.generation,
-        python,
+        runtime,
     )

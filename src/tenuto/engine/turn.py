@@ -19,6 +19,7 @@ from tenuto.model.actions import Action, TurnActions
 from tenuto.model.errors import LimitError
 from tenuto.model.events import (
     ContinueAsNew,
+    EventRaised,
     ExecutionCompleted,
     ExecutionTerminated,
     HistoryEvent,
@@ -51,6 +52,7 @@ class Turn(Struct):
         ending: The event that closed the execution, if it did.
         seed: The messages that open the next generation.
         logs: Log lines to show once the turn is committed.
+        put_aside: Events that did not fit what their waiters asked for, by message id.
         row_changed: Whether the instance's row must be written.
     """
 
@@ -62,6 +64,7 @@ class Turn(Struct):
     ending: ExecutionCompleted | ContinueAsNew | None = None
     seed: Sequence[Message] = ()
     logs: list[logging.LogRecord] | None = None
+    put_aside: dict[str, EventRaised] | None = None
     row_changed: bool = False
 
 
@@ -69,7 +72,7 @@ class TurnRules(Struct, frozen=True):
     """What bounds a turn: the limits, and how many more descendants the root may have."""
 
     limits: Limits
-    python: str
+    runtime: str
     descendants_left: Callable[[str], int]
 
 
@@ -105,6 +108,7 @@ def take_turn(
     turn.events = [OrchestratorStarted(timestamp), *incoming, *answer.actions]
     turn.actions = answer.actions
     turn.logs = answer.logs
+    turn.put_aside = answer.put_aside
     _advance(state, turn, answer, timestamp, rules)
     return turn
 
@@ -258,12 +262,12 @@ def _continue(
     state.begin_generation(ending.execution_id, ending.input)
     state.wake_at = 0
     state.updated_at = timestamp
-    turn.seed = seed(state, ending, rules.python)
+    turn.seed = seed(state, ending, rules.runtime)
 
 
-def seed(state: InstanceState, ending: ContinueAsNew, python: str) -> list[Message]:
+def seed(state: InstanceState, ending: ContinueAsNew, runtime: str) -> list[Message]:
     """The messages that open the generation after a continue-as-new."""
-    start = structs.replace(start_event(state, python), webhooks=ending.webhooks)
+    start = structs.replace(start_event(state, runtime), webhooks=ending.webhooks)
     return [
         Start(event=start),
         *(RaiseEvent(event=event) for event in ending.carryover_events),

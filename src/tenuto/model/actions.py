@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 
-from tenuto.model.events import Decision, Ending
+from tenuto.model.events import Decision, Ending, EventRaised
 
 Action: TypeAlias = Decision | Ending
 
@@ -22,8 +22,10 @@ class TurnActions(Struct):
         actions: In the order decided; an Ending, if any, stands last.
         custom_status: JSON text, None to clear it, UNSET when the turn did not touch it.
         logs: Records to hand to their loggers once the turn is committed.
+        put_aside: The events that ``EventRefused`` tells of, by the message id in it.
     """
 
     actions: list[Action]
     custom_status: str | UnsetType | None = UNSET
     logs: list[logging.LogRecord] | None = None
+    put_aside: dict[str, EventRaised] | None = None

@@ -3,13 +3,13 @@
 A history is a list of turns, a turn a list of events: OrchestratorStarted with the turn's exact
 time, the messages taken in, then the events of the actions decided. Names and fields are those
 of the framework; its numbers belong to the adapters. The closing OrchestratorCompleted is
-implied by the end of the turn and not stored. ``TaskCanceled`` (ENGINE rule 9) and
-``WebhookOpened`` are Tenuto's own and hidden from foreign SDKs.
+implied by the end of the turn and not stored. ``TaskCanceled`` (ENGINE rule 9), ``WebhookOpened``,
+``EventAwaited``, ``EventTaken`` and ``EventRefused`` are Tenuto's own and hidden from foreign SDKs.
 
 Payloads are JSON text, kept to the letter. Times are integers of microseconds since 1970 UTC.
 """
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -31,8 +31,8 @@ class OrchestratorStarted(_Event, frozen=True):
 
 
 class ExecutionStarted(_Event, frozen=True):
-    """Opens an execution. ``python`` is the minor version that recorded it (ENGINE rule 3);
-    ``webhooks`` are those that the generation before has left open.
+    """Opens an execution. ``runtime`` is what recorded it, such as ``"python 3.11"`` (ENGINE rule
+    3); ``webhooks`` are those that the generation before has left open.
     """
 
     name: str
@@ -43,7 +43,7 @@ class ExecutionStarted(_Event, frozen=True):
     tags: dict[str, str] | None = None
     scheduled_start: int | None = None
     generation: int = 0
-    python: str = ""
+    runtime: str = ""
     webhooks: tuple[OpenWebhook, ...] = ()
 
 
@@ -77,7 +77,10 @@ class TaskFailed(_Event, frozen=True):
 
 
 class SubOrchestrationInstanceCreated(_Event, frozen=True):
-    """A child was started. ``detached`` children (fire and forget) report to nobody."""
+    """A child was started. ``detached`` children (fire and forget) report to nobody.
+
+    ``attempt`` and ``call_id`` are as in ``TaskScheduled``.
+    """
 
     event_id: int
     name: str
@@ -87,6 +90,8 @@ class SubOrchestrationInstanceCreated(_Event, frozen=True):
     version: str | None = None
     tags: dict[str, str] | None = None
     detached: bool = False
+    attempt: int = 1
+    call_id: int | None = None
 
 
 class SubOrchestrationInstanceCompleted(_Event, frozen=True):
@@ -103,11 +108,22 @@ class SubOrchestrationInstanceFailed(_Event, frozen=True):
     failure_details: FailureDetails
 
 
+TimerPurpose: TypeAlias = Literal["timer", "retry", "poll", "timeout"]
+"""Why a timer was set: the orchestrator asked for a pause, a failed call is tried again after it,
+an HTTP call asks again after it, or it bounds how long something may take."""
+
+
 class TimerCreated(_Event, frozen=True):
-    """A durable timer was set."""
+    """A durable timer was set.
+
+    ``of`` is the event id of what it belongs to: the first attempt of the call that is tried again,
+    or the wait that it bounds. None for a time limit around any code, ``asyncio.timeout``.
+    """
 
     event_id: int
     fire_at: int
+    purpose: TimerPurpose = "timer"
+    of: int | None = None
 
 
 class TimerFired(_Event, frozen=True):
@@ -118,9 +134,39 @@ class TimerFired(_Event, frozen=True):
 
 
 class TaskCanceled(_Event, frozen=True):
-    """Open work was given up: a timer is dropped, an activity gets its cancellation token."""
+    """Open work was given up: a timer is dropped, an activity gets its cancellation token, a wait
+    for an event consumes none. The timer that bounds the wait goes with it.
+    """
 
     task_id: int
+
+
+class EventAwaited(_Event, frozen=True):
+    """A wait for the external event ``name`` began, and stood open when its turn ended.
+
+    It ends with ``EventTaken``, with ``TaskCanceled``, or with the timer that bounds it.
+    """
+
+    event_id: int
+    name: str
+
+
+class EventTaken(_Event, frozen=True):
+    """The wait of an earlier turn got the event that it waited for; its timer goes with it."""
+
+    task_id: int
+
+
+class EventRefused(_Event, frozen=True):
+    """An external event did not fit what its waiter asked for; the wait stays open.
+
+    ``message`` is the id of the dead letter that the event has become.
+    """
+
+    event_id: int
+    name: str
+    message: str
+    reason: str
 
 
 class EventSent(_Event, frozen=True):
@@ -193,6 +239,9 @@ Decision: TypeAlias = (
     | EventSent
     | TaskCanceled
     | WebhookOpened
+    | EventAwaited
+    | EventTaken
+    | EventRefused
 )
 """Events that record what an orchestrator decided while it goes on."""
 

@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, overload
 
 from tenuto.model.errors import InputError, PayloadError
-from tenuto.model.events import EventSent, SubOrchestrationInstanceCreated
+from tenuto.model.events import EventSent
+from tenuto.model.events import SubOrchestrationInstanceCreated as ChildCreated
 from tenuto.model.http_call import HttpCallOptions, HttpResponse, http_request
 from tenuto.model.ids import check_instance_id, child_instance_id
 from tenuto.model.limits import limit_error
@@ -201,8 +202,8 @@ class Context:
         """
         call = self._child_call(orchestrator, args, instance_id)
 
-        def event(task_id: int) -> SubOrchestrationInstanceCreated:
-            return self._child_event(call, task_id, detached=False)
+        def event(task_id: int, attempt: int, call_id: int | None) -> ChildCreated:
+            return self._child_event(call, task_id, False, attempt, call_id)
 
         return ChildTask(self._session, call.name, event, call.decode, call.retry)
 
@@ -217,7 +218,7 @@ class Context:
     ) -> str:
         """Start another instance and forget it: nothing comes back. Returns its instance id."""
         call = self._child_call(orchestrator, args, instance_id)
-        event = self._child_event(call, self._session.next_id(), detached=True)
+        event = self._child_event(call, self._session.next_id(), True)
         self._session.record(event)
         return event.instance_id
 
@@ -297,7 +298,8 @@ class Context:
         Args:
             name: Upper and lower case are the same. Events that came before the wait count;
                 waits and events of one name meet first in, first out.
-            event_type: Rebuild the event's data as this type.
+            event_type: Rebuild the event's data as this type. An event that does not fit it is put
+                aside, a dead letter with the reason, and the wait goes on.
             timeout: Give up after this long; the task then raises ``TimeoutError`` and consumes
                 no event.
         """
@@ -466,9 +468,14 @@ class Context:
         return call
 
     def _child_event(
-        self, call: "_ChildCall", task_id: int, *, detached: bool
-    ) -> SubOrchestrationInstanceCreated:
-        return SubOrchestrationInstanceCreated(
+        self,
+        call: "_ChildCall",
+        task_id: int,
+        detached: bool,  # noqa: FBT001 - as in the event
+        attempt: int = 1,
+        call_id: int | None = None,
+    ) -> ChildCreated:
+        return ChildCreated(
             task_id,
             call.name,
             call.instance_id or child_instance_id(self.execution_id, task_id),
@@ -477,6 +484,8 @@ class Context:
             call.version,
             call.tags,
             detached,
+            attempt,
+            call_id,
         )
 
 

@@ -70,7 +70,7 @@ class HttpCallTask(ActivityTask[HttpResponse]):
         if options.timeout is not None:
             # Before the request: a due time that is refused must not leave it behind.
             due = scheduler.loop.now + span(options.timeout)
-            self._deadline_id = scheduler.set_timer(due, self._expired)
+            self._deadline_id = scheduler.set_timer(due, self._expired, "timeout")
         super().__init__(
             scheduler, HTTP_ACTIVITY, request_text(request), _response, options.retry, None
         )
@@ -90,7 +90,7 @@ class HttpCallTask(ActivityTask[HttpResponse]):
             self.set_exception(error)
             return
         if pause is not None:
-            self._open_id = self._scheduler.set_timer(self._now + pause, self.begin_attempt)
+            self._pause(self._now + pause)
         elif self._is_to_be_polled(answer):
             self._poll_later(answer)
         else:
@@ -139,9 +139,9 @@ class HttpCallTask(ActivityTask[HttpResponse]):
                 self._origin,
             )
             self._input = request_text(self._request)
-        self.first_id = None  # the poll is a call of its own, with attempts of its own
         due = self._now + self._pause_before_poll(answer)
-        self._open_id = self._scheduler.set_timer(due, self._poll)
+        self._open_id = self._scheduler.set_timer(due, self._poll, "poll", self.first_id)
+        self.first_id = None  # the poll is a call of its own, with attempts of its own
 
     def _poll(self) -> None:
         self.attempt = 0

@@ -1,8 +1,9 @@
 """External events of one execution: those that came early, and the waits for those to come.
 
 Waits and events of one name meet first in, first out; names ignore case. A wait that was cancelled
-or timed out consumes nothing. Nothing here is looked for by going through all names: an instance
-may hold twenty thousand unread events.
+or timed out consumes nothing. An event that does not fit what its waiter asks for is refused by the
+waiter, which goes on waiting in its place. Nothing here is looked for by going through all names:
+an instance may hold twenty thousand unread events.
 """
 
 from collections import OrderedDict, deque
@@ -32,14 +33,11 @@ class Mailbox:
     def wait(self, waiter: EventTask[Any]) -> None:
         """Give the waiter the oldest unread event of its name, or the next that arrives."""
         key = waiter.name.casefold()
-        unread = self._unread.get(key)
-        if unread is None:
-            self._waiters.setdefault(key, OrderedDict())[waiter] = None
-            return
-        _, event = unread.popleft()
-        if not unread:
-            del self._unread[key]
-        waiter.completed(event.input)
+        while (event := self._oldest(key)) is not None:
+            if waiter.accepts(event):
+                return
+        waiter.opened()
+        self._waiters.setdefault(key, OrderedDict())[waiter] = None
 
     def leave(self, waiter: EventTask[Any]) -> None:
         """The waiter wants no event any more."""
@@ -54,11 +52,13 @@ class Mailbox:
         key = event.name.casefold()
         waiters = self._waiters.get(key)
         while waiters:
-            waiter, _ = waiters.popitem(last=False)
-            if not waiters:
-                del self._waiters[key]
-            if not waiter.done():  # user code may have set it
-                waiter.completed(event.input)
+            waiter = next(iter(waiters))
+            is_set = waiter.done()  # user code may set any future
+            if is_set or waiter.accepts(event):
+                del waiters[waiter]
+                if not waiters:
+                    del self._waiters[key]
+            if not is_set:
                 return
         self._keep(key, event)
 
@@ -70,6 +70,12 @@ class Mailbox:
         self._kept += 1
         self._unread.setdefault(key, deque()).append((self._kept, event))
 
-    def awaited(self) -> list[str]:
-        """Names of the events that are waited for, which history does not record."""
-        return [waiter.name for waiters in self._waiters.values() for waiter in waiters]
+    def _oldest(self, key: str) -> EventRaised | None:
+        """Take the oldest unread event of that name out."""
+        unread = self._unread.get(key)
+        if unread is None:
+            return None
+        _, event = unread.popleft()
+        if not unread:
+            del self._unread[key]
+        return event

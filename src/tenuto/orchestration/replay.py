@@ -15,7 +15,10 @@ from tenuto.model.errors import NonDeterminismError
 from tenuto.model.events import (
     Decision,
     Ending,
+    EventAwaited,
+    EventRefused,
     EventSent,
+    EventTaken,
     ExecutionStarted,
     HistoryEvent,
     Incoming,
@@ -102,7 +105,9 @@ def identity(action: Action) -> tuple[object, ...]:
         return (kind, action.event_id, action.name, action.instance_id)
     if isinstance(action, EventSent):
         return (kind, action.event_id, action.instance_id, action.name)
-    if isinstance(action, TaskCanceled):
+    if isinstance(action, EventAwaited | EventRefused):
+        return (kind, action.event_id, action.name)
+    if isinstance(action, TaskCanceled | EventTaken):
         return (kind, action.task_id)
     return (kind, getattr(action, "event_id", None), getattr(action, "orchestration_status", None))
 
@@ -165,7 +170,7 @@ def _at(actions: Sequence[Action], index: int) -> Action | None:
 
 def _advice(turns: Sequence[Sequence[HistoryEvent]]) -> str:
     started = next((event for event in turns[0] if isinstance(event, ExecutionStarted)), None)
-    if started is not None and started.python not in {"", RUNTIME}:
+    if started is not None and started.runtime not in {"", RUNTIME}:
         return (
             f"The history was recorded on {started.python}, this is {RUNTIME}: run "
             "the instance on the version that recorded it, or restart it."

@@ -22,7 +22,10 @@ from tenuto.model.errors import (
 )
 from tenuto.model.events import (
     ContinueAsNew,
+    EventAwaited,
     EventRaised,
+    EventRefused,
+    EventTaken,
     ExecutionCompleted,
     ExecutionStarted,
     Incoming,
@@ -34,6 +37,7 @@ from tenuto.model.events import (
     TaskScheduled,
     TimerCreated,
     TimerFired,
+    TimerPurpose,
 )
 from tenuto.model.execution import ExecutionInfo
 from tenuto.model.failure import FailureDetails, failure_of
@@ -107,6 +111,7 @@ class Session:
         self._next_generation: tuple[str | None, bool] | None = None
         self._failure: FailureDetails | None = None
         self._actions: list[Action] = []
+        self._put_aside: dict[str, EventRaised] | None = None
         self._withdrawn: set[int] = set()
         self._custom_status: str | UnsetType | None = UNSET
         self._logs: list[logging.LogRecord] | None = None
@@ -146,7 +151,8 @@ class Session:
                 self._withdraw_work()
             self._actions.append(self._ending())
         logs, self._logs = self._logs, None
-        return TurnActions(self._actions, self._custom_status, logs)
+        put_aside, self._put_aside = self._put_aside, None
+        return TurnActions(self._actions, self._custom_status, logs, put_aside)
 
     def close(self) -> int:
         """Discard the session; the number of coroutines that refused to end."""
@@ -232,12 +238,18 @@ class Session:
         self._calls[self._ids] = call
         return self._ids
 
-    def set_timer(self, fire_at: int, on_fired: Callable[[], None]) -> int:
-        """Create a durable timer."""
+    def set_timer(
+        self,
+        fire_at: int,
+        on_fired: Callable[[], None],
+        purpose: TimerPurpose = "timer",
+        of: int | None = None,
+    ) -> int:
+        """Create a durable timer; ``of`` is the event id of what it belongs to."""
         if fire_at > LATEST:
             raise InputError("a durable timer cannot be set past the year 9999")
         task_id = self.next_id()
-        self.record(TimerCreated(task_id, fire_at))
+        self.record(TimerCreated(task_id, fire_at, purpose, of))
         self._timers[task_id] = on_fired
         return task_id
 
@@ -265,6 +277,29 @@ class Session:
         """The waiter wants no event any more."""
         if not self.loop.dead:
             self._mailbox.leave(waiter)
+
+    def end_wait(self, action: EventTaken | TaskCanceled, timer_id: int | None) -> None:
+        """A wait for an event is over, and so is the timer that bounds it. Begun and ended in one
+        turn, it leaves no trace but its ids.
+        """
+        self._check_running()
+        if timer_id is not None:
+            self._timers.pop(timer_id, None)
+        if action.task_id < self._first_id:
+            self.record(action)
+            return
+        self._withdrawn.add(action.task_id)
+        if timer_id is not None:
+            self._withdrawn.add(timer_id)
+
+    def refuse_event(self, event: EventRaised, reason: str) -> None:
+        """Put an event aside that does not fit what its waiter asked for."""
+        number = self.next_id()
+        message = f"{self.info.execution_id}:refused:{number}"
+        self.record(EventRefused(number, event.name, message, reason))
+        if self._put_aside is None:
+            self._put_aside = {}
+        self._put_aside[message] = event
 
     def set_custom_status(self, status: str | None) -> None:
         """The custom status as JSON text; None clears it."""
@@ -319,19 +354,6 @@ class Session:
         return text
 
     # --- for those who watch --------------------------------------------------------------------
-
-    def awaited_events(self) -> list[str]:
-        """Names of the events that are waited for, which history does not record."""
-        return self._mailbox.awaited()
-
-    def retry_pauses(self) -> dict[int, int]:
-        """Timers that are pauses before another attempt, each with the id of the first attempt."""
-        calls = {task_id: getattr(ring, "__self__", None) for task_id, ring in self._timers.items()}
-        return {
-            task_id: call.first_id
-            for task_id, call in calls.items()
-            if isinstance(call, CallTask) and call.first_id is not None
-        }
 
     def positions(self) -> list[str]:
         """Where the orchestrator's coroutines wait now, as ``file:line in function``."""
@@ -412,7 +434,7 @@ class Session:
         self._withdrawn = {
             action.event_id
             for action in self._actions
-            if isinstance(action, TaskScheduled | TimerCreated)
+            if isinstance(action, TaskScheduled | TimerCreated | EventAwaited)
         }
         self._drop_withdrawn()
 

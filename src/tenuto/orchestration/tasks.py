@@ -6,20 +6,30 @@ A durable task is scheduled when it is made and completes only by an event of hi
 
 import asyncio
 from abc import abstractmethod
+from asyncio import futures as asyncio_futures
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from tenuto.model.actions import Action
 from tenuto.model.errors import (
     ActivityError,
     ActivityTimeoutError,
+    PayloadError,
     SessionDiscarded,
     SubOrchestrationError,
     WorkError,
 )
-from tenuto.model.events import SubOrchestrationInstanceCreated, TaskScheduled
-from tenuto.model.failure import FailureDetails
+from tenuto.model.events import (
+    EventAwaited,
+    EventRaised,
+    EventTaken,
+    SubOrchestrationInstanceCreated,
+    TaskCanceled,
+    TaskScheduled,
+    TimerPurpose,
+)
+from tenuto.model.failure import FailureDetails, failure_of
 from tenuto.model.retry import RetryPolicy
 from tenuto.model.timing import MICROSECONDS, span
 from tenuto.orchestration.futures import SessionFuture
@@ -27,6 +37,9 @@ from tenuto.orchestration.interrupts import is_from_keyboard
 from tenuto.orchestration.loop import Callback, SessionLoop
 
 T = TypeVar("T")
+
+_END_OF_SLEEP: Final = asyncio_futures._set_result_unless_cancelled  # type: ignore[attr-defined]  # noqa: SLF001 - tells a sleep from a time limit
+_REASON_LENGTH: Final = 1000
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -49,10 +62,19 @@ class Scheduler(Protocol):
     def open_call(self, call: "CallTask[Any]") -> int:
         """The next event id of the execution; answers to it go to this call."""
 
+    def next_id(self) -> int:
+        """The next event id of the execution."""
+
     def record(self, action: Action) -> None:
         """Note what was decided."""
 
-    def set_timer(self, fire_at: int, on_fired: Callable[[], None]) -> int:
+    def set_timer(
+        self,
+        fire_at: int,
+        on_fired: Callable[[], None],
+        purpose: TimerPurpose = "timer",
+        of: int | None = None,
+    ) -> int:
         """Create a durable timer and return its id."""
 
     def cancel_work(self, task_id: int) -> None:
@@ -60,6 +82,12 @@ class Scheduler(Protocol):
 
     def stop_waiting(self, waiter: "EventTask[Any]") -> None:
         """The waiter wants no event any more."""
+
+    def end_wait(self, action: EventTaken | TaskCanceled, timer_id: int | None) -> None:
+        """A wait for an event is over, and so is the timer that bounds it."""
+
+    def refuse_event(self, event: EventRaised, reason: str) -> None:
+        """Put an event aside that does not fit: recorded as EventRefused."""
 
 
 class DurableTask(_TaskType[T]):
@@ -175,7 +203,11 @@ class CallTask(DurableTask[T]):
         if delay is None:
             self.set_exception(self._error(failure))
             return
-        self._open_id = self._scheduler.set_timer(now + span(delay), self.begin_attempt)
+        self._pause(now + span(delay))
+
+    def _pause(self, until: int) -> None:
+        """Let the next attempt begin then."""
+        self._open_id = self._scheduler.set_timer(until, self.begin_attempt, "retry", self.first_id)
 
     @abstractmethod
     def _event(self, task_id: int) -> Action:
@@ -217,7 +249,9 @@ class ActivityTask(CallTask[T]):
 
 
 class ChildTask(CallTask[T]):
-    """A call of a sub-orchestration; ``event`` makes the record of an attempt from its id."""
+    """A call of a sub-orchestration; ``event`` makes the record of an attempt from its event id,
+    its number and the event id of the first.
+    """
 
     __slots__ = ("_make_event",)
 
@@ -225,7 +259,7 @@ class ChildTask(CallTask[T]):
         self,
         scheduler: Scheduler,
         function: str,
-        event: Callable[[int], SubOrchestrationInstanceCreated],
+        event: Callable[[int, int, int | None], SubOrchestrationInstanceCreated],
         decode: Callable[[str | None], Any],
         retry: RetryPolicy | None,
     ) -> None:
@@ -234,7 +268,7 @@ class ChildTask(CallTask[T]):
         self.begin_attempt()
 
     def _event(self, task_id: int) -> SubOrchestrationInstanceCreated:
-        return self._make_event(task_id)
+        return self._make_event(task_id, self.attempt, self.first_id)
 
     def _error(self, failure: FailureDetails) -> SubOrchestrationError:
         return SubOrchestrationError(self.function, failure)
@@ -268,7 +302,11 @@ class LoopTimerEntry:
         self._callback = callback
         self._when = scheduler.loop.time() + (fire_at - scheduler.loop.now) / MICROSECONDS
         self._cancelled = False
-        self._task_id: int | None = scheduler.set_timer(fire_at, self._fired)
+        # What asyncio.sleep calls; whatever else asks asyncio to call later bounds something.
+        is_sleep = callback.function is _END_OF_SLEEP
+        self._task_id: int | None = scheduler.set_timer(
+            fire_at, self._fired, "timer" if is_sleep else "timeout"
+        )
 
     def _fired(self) -> None:
         self._task_id = None
@@ -302,7 +340,7 @@ class EventTask(DurableTask[T]):
         name: The event's name, as the orchestrator spelled it.
     """
 
-    __slots__ = ("_decode", "name")
+    __slots__ = ("_decode", "_timer_id", "name")
 
     def __init__(
         self, scheduler: Scheduler, name: str, decode: Callable[[str | None], Any]
@@ -310,6 +348,12 @@ class EventTask(DurableTask[T]):
         super().__init__(scheduler)
         self.name: str = name
         self._decode = decode
+        self._timer_id: int | None = None
+
+    def opened(self) -> None:
+        """Nothing that has come answers the wait: history is told of it."""
+        self._open_id = self._scheduler.next_id()
+        self._scheduler.record(EventAwaited(self._open_id, self.name))
 
     def cancel(self, msg: object = None) -> bool:
         """Stop waiting."""
@@ -327,12 +371,34 @@ class EventTask(DurableTask[T]):
                 self._scheduler.stop_waiting(self)
                 self.set_exception(TimeoutError(description))
 
-        self._open_id = self._scheduler.set_timer(fire_at, expired)
+        self._timer_id = self._scheduler.set_timer(fire_at, expired, "timeout", self._open_id)
 
-    def completed(self, result: str | None) -> None:
-        """The event is here; ``result`` is its JSON text."""
-        self._give_up()
-        self._decoded(self._decode, result)
+    def accepts(self, event: EventRaised) -> bool:
+        """Take an event, or refuse it when its data are not what was asked for."""
+        try:
+            value = self._decode(event.input)
+        except Exception as error:  # noqa: BLE001 - the caller's own type may refuse the data in any way
+            self._scheduler.refuse_event(event, _reason(error))
+            return False
+        if self._open_id is not None:
+            self._scheduler.end_wait(EventTaken(self._open_id), self._timer_id)
+            self._open_id = None
+        self.set_result(value)
+        return True
+
+    def _give_up(self) -> None:
+        if self._open_id is not None:
+            self._scheduler.end_wait(TaskCanceled(self._open_id), self._timer_id)
+            self._open_id = None
+
+
+def _reason(error: Exception) -> str:
+    """Why an event does not fit, for whoever sent it."""
+    failure = failure_of(error, with_traceback=False)
+    text = failure.error_message
+    if not isinstance(error, PayloadError):
+        text = f"{failure.error_type}: {text}"
+    return text if len(text) <= _REASON_LENGTH else f"{text[:_REASON_LENGTH]}..."
 
 
 # --- composition --------------------------------------------------------------------------------

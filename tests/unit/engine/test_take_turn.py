@@ -6,14 +6,24 @@ from tenuto.engine.state import InstanceState, OpenWork
 from tenuto.engine.turn import Turn, TurnRules, take_turn, waiting_turn
 from tenuto.model.actions import TurnActions
 from tenuto.model.errors import WebhookClosedError
-from tenuto.model.events import EventRaised, Incoming, OrchestratorStarted, TimerFired
+from tenuto.model.events import (
+    EventAwaited,
+    EventRaised,
+    EventRefused,
+    EventTaken,
+    Incoming,
+    OrchestratorStarted,
+    TaskCanceled,
+    TimerCreated,
+    TimerFired,
+)
 from tenuto.model.limits import Limits
 from tenuto.model.messages import RaiseEvent, RedeemWebhook, Suspend, TimerDue
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.webhook import OpenWebhook
 
 NOW = 1_000_000
-RULES = TurnRules(Limits(), "3.11", lambda _root: 10)
+RULES = TurnRules(Limits(), "python 3.11", lambda _root: 10)
 
 
 class Recorder:
@@ -114,3 +124,31 @@ def test_a_webhook_is_decided_also_for_an_instance_that_must_wait_for_another_ap
     assert isinstance(refusal.error, WebhookClosedError)
     assert turn.inbox.taken == [due(1, NOW + 500), requests[1]]
     assert not turn.events
+
+
+def test_history_tells_which_events_are_awaited_and_until_when() -> None:
+    work = OpenWork()
+    work.apply(
+        [
+            EventAwaited(1, "paid"),
+            TimerCreated(2, NOW, "timeout", 1),
+            EventAwaited(3, "sent"),
+            TimerCreated(4, NOW + 5, "timeout", 3),
+            EventAwaited(5, "lost"),
+            TimerCreated(6, NOW + 9, "timeout", 5),
+            EventAwaited(7, "open"),
+            TimerCreated(8, NOW + 7, "retry", 9),
+        ]
+    )
+    assert [(wait.name, wait.timer_id) for wait in work.awaits.values()] == [
+        ("paid", 2),
+        ("sent", 4),
+        ("lost", 6),
+        ("open", None),
+    ]
+    work.apply([EventRaised("paid"), EventRaised("sent")])
+    work.apply([EventTaken(1), EventRefused(10, "sent", "m", "why"), TaskCanceled(5)])
+    assert list(work.awaits) == [3, 7]
+    assert work.timers == {4: NOW + 5, 8: NOW + 7}
+    work.apply([TimerFired(4, NOW + 5), EventTaken(7), TaskCanceled(8)])
+    assert (work.awaits, work.timers, work.deadlines) == ({}, {}, {})

@@ -22,8 +22,11 @@ from tenuto.model.errors import (
 )
 from tenuto.model.events import (
     ContinueAsNew,
+    EventAwaited,
     EventRaised,
+    EventRefused,
     EventSent,
+    EventTaken,
     ExecutionCompleted,
     ExecutionResumed,
     ExecutionStarted,
@@ -82,7 +85,7 @@ EVENTS: list[tuple[HistoryEvent, dict[str, Any]]] = [
     (OrchestratorStarted(1), {"timestamp": 1}),
     (ExecutionStarted("trip", "e1"), {"name": "trip", "executionId": "e1"}),
     (
-        ExecutionStarted("trip", "e1", "{}", "2", PARENT, {"a": "b"}, 7, 3, "3.11"),
+        ExecutionStarted("trip", "e1", "{}", "2", PARENT, {"a": "b"}, 7, 3, "python 3.11"),
         {
             "name": "trip",
             "executionId": "e1",
@@ -92,7 +95,7 @@ EVENTS: list[tuple[HistoryEvent, dict[str, Any]]] = [
             "tags": {"a": "b"},
             "scheduledStart": 7,
             "generation": 3,
-            "python": "3.11",
+            "runtime": "python 3.11",
         },
     ),
     (TaskScheduled(3, "book"), {"eventId": 3, "name": "book"}),
@@ -127,14 +130,35 @@ EVENTS: list[tuple[HistoryEvent, dict[str, Any]]] = [
             "detached": True,
         },
     ),
+    (
+        SubOrchestrationInstanceCreated(7, "trip", "i7", "e7", attempt=2, call_id=4),
+        {
+            "eventId": 7,
+            "name": "trip",
+            "instanceId": "i7",
+            "executionId": "e7",
+            "attempt": 2,
+            "callId": 4,
+        },
+    ),
     (SubOrchestrationInstanceCompleted(4, "1"), {"taskScheduledId": 4, "result": "1"}),
     (
         SubOrchestrationInstanceFailed(4, FAILURE),
         {"taskScheduledId": 4, "failureDetails": FAILURE_JSON},
     ),
     (TimerCreated(5, 99), {"eventId": 5, "fireAt": 99}),
+    (
+        TimerCreated(5, 99, "retry", 3),
+        {"eventId": 5, "fireAt": 99, "purpose": "retry", "of": 3},
+    ),
     (TimerFired(5, 99), {"timerId": 5, "fireAt": 99}),
     (TaskCanceled(5), {"taskId": 5}),
+    (EventAwaited(6, "paid"), {"eventId": 6, "name": "paid"}),
+    (EventTaken(6), {"taskId": 6}),
+    (
+        EventRefused(7, "paid", "e1:refused:7", "why"),
+        {"eventId": 7, "name": "paid", "message": "e1:refused:7", "reason": "why"},
+    ),
     (
         EventSent(6, "other", "paid", "1"),
         {"eventId": 6, "instanceId": "other", "name": "paid", "input": "1"},

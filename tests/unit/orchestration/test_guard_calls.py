@@ -215,7 +215,7 @@ def test_replayed_turns_are_looked_at() -> None:
     app = FunctionRegistry()
     guarded = _clock_after_two_answers(app)
     events: list[list[Incoming]] = [
-        [ExecutionStarted("guarded", "exec", None, python=RUNTIME)],
+        [ExecutionStarted("guarded", "exec", None, runtime=RUNTIME)],
         [TaskCompleted(1, '"hello"')],
         [TaskCompleted(2, '"hello"')],
     ]
@@ -237,7 +237,7 @@ def test_replay_is_pure_a_replay_that_goes_wrong_because_of_a_clock_says_so() ->
     turns: list[list[HistoryEvent]] = [
         [
             OrchestratorStarted(START),
-            ExecutionStarted("guarded", "exec", None, python=RUNTIME),
+            ExecutionStarted("guarded", "exec", None, runtime=RUNTIME),
             TaskScheduled(1, "greet", None),
         ]
     ]

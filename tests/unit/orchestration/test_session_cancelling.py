@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from tenuto import Context
-from tenuto.model.events import TaskCanceled, TaskScheduled, TimerCreated
+from tenuto.model.events import EventAwaited, TaskCanceled, TaskScheduled, TimerCreated
 from tenuto.model.limits import Limits
 from tests.support.sessions import Driven, answered, execution, names, raised, work
 
@@ -33,9 +33,8 @@ def test_cancelling_open_work_is_recorded(make: Callable[[Context], Awaitable[ob
         return "not cancelled"
 
     driven = Driven(cancel)
-    (opened,) = driven.start().actions
-    answer = driven.turn(raised("go on"))
-    assert answer.actions[0] == TaskCanceled(opened.event_id)  # type: ignore[union-attr]
+    opened, *_ = [one for one in driven.start().actions if one != EventAwaited(1, "go on")]
+    assert TaskCanceled(opened.event_id) in driven.turn(raised("go on")).actions  # type: ignore[union-attr]
     assert driven.result == "cancelled"
     assert driven.replayed().close() == 0
     driven.close()
@@ -52,8 +51,10 @@ def test_work_made_and_cancelled_in_one_turn_consumes_ids_and_schedules_nothing(
         await ctx.call_activity(work)
 
     driven = Driven(cancel)
-    assert driven.start().actions == [TaskScheduled(2, "work")]
-    driven.turn(answered(2))
+    (last,) = driven.start().actions
+    assert isinstance(last, TaskScheduled)
+    assert last.event_id > 1
+    driven.turn(answered(last.event_id))
     assert driven.replayed().close() == 0
     driven.close()
 

@@ -558,7 +558,7 @@ def test_nothing_runs_any_more_once_the_orchestrator_has_returned() -> None:
     driven = Driven(parent)
     driven.start()
     answer = driven.turn(raised("go on"), answered(1), raised("late"))
-    assert names(answer.actions) == ["ExecutionCompleted"]
+    assert names(answer.actions) == ["EventTaken", "ExecutionCompleted"]
     assert seen == ["first begins"]
     assert driven.turn(answered(1)).actions == []
     assert driven.close() == 0

@@ -176,9 +176,8 @@ def test_deciding_too_much_in_a_turn_fails_the_instance_and_nothing_of_it_happen
 
 def test_the_limit_itself_is_allowed() -> None:
     async def modest(ctx: Context) -> None:
-        for _ in range(5):
-            _task = ctx.call_activity(work)
-        await ctx.wait_for_external_event("never")
+        tasks = [ctx.call_activity(work) for _ in range(5)]
+        await tasks[0]
 
     driven = Driven(modest, info=execution("modest", limits=Limits(actions_per_turn=5)))
     assert names(driven.start().actions) == ["TaskScheduled"] * 5

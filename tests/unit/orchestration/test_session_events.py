@@ -2,21 +2,26 @@
 
 import asyncio
 from datetime import timedelta
+from enum import Enum
 from typing import Any
 
 import pytest
 
-from tenuto import Context, InputError, PayloadError
+from tenuto import Context, InputError
 from tenuto.model.events import (
     ContinueAsNew,
+    EventAwaited,
     EventRaised,
+    EventRefused,
     EventSent,
+    EventTaken,
     ExecutionResumed,
+    ExecutionStarted,
     ExecutionSuspended,
     TaskCanceled,
     TimerCreated,
 )
-from tests.support.sessions import SECOND, Driven, answered, names, raised, run, work
+from tests.support.sessions import EXECUTION, SECOND, Driven, answered, names, raised, run, work
 
 
 def test_waits_and_events_of_one_name_meet_first_in_first_out() -> None:
@@ -28,10 +33,11 @@ def test_waits_and_events_of_one_name_meet_first_in_first_out() -> None:
 
     driven = Driven(wait)
     driven.start()
-    assert driven.session.awaited_events() == ["a", "A", "b", "Straße"]
+    assert [one.name for one in driven.of_type(EventAwaited)] == ["a", "A", "b", "Straße"]
     driven.turn(raised("B", 1), raised("a", 2), raised("A", 3), raised("a", 4))
     driven.turn(raised("STRASSE", 5))
-    driven.turn(answered(1))
+    assert [one.task_id for one in driven.of_type(EventTaken)] == [3, 1, 2, 4]
+    driven.turn(answered(5))
     assert driven.result == [2, 3, 1, 5, 4]
     driven.close()
 
@@ -67,10 +73,11 @@ def test_a_wait_that_timed_out_or_was_cancelled_consumes_nothing() -> None:
 
     driven = Driven(wait)
     driven.start()
-    assert driven.session.awaited_events() == ["a", "a"]
-    driven.turn(answered(2))
-    assert driven.session.awaited_events() == ["a"]
-    driven.fire(*driven.of_type(TimerCreated))
+    assert driven.of_type(EventAwaited) == [EventAwaited(1, "a"), EventAwaited(3, "a")]
+    (timer,) = driven.of_type(TimerCreated)
+    assert (timer.purpose, timer.of) == ("timeout", 1)
+    assert driven.turn(answered(4)).actions == [TaskCanceled(3)]
+    driven.fire(timer)
     driven.turn(raised("a", 1))
     assert driven.result == ["no event 'a' within 0:00:05", 1]
     driven.close()
@@ -84,7 +91,7 @@ def test_an_event_in_time_drops_the_timer_of_its_wait() -> None:
     driven = Driven(wait)
     driven.start()
     assert driven.of_type(TimerCreated)[0].fire_at == driven.now + 5 * SECOND
-    assert names(driven.turn(raised("a", 3)).actions) == ["TaskCanceled", "ExecutionCompleted"]
+    assert names(driven.turn(raised("a", 3)).actions) == ["EventTaken", "ExecutionCompleted"]
     assert driven.result == 3
     driven.close()
 
@@ -101,27 +108,110 @@ def test_a_timeout_that_comes_when_user_code_has_set_the_wait_changes_nothing() 
     driven.start()
     driven.fire(*driven.of_type(TimerCreated))
     driven.turn(raised("a", "theirs"))
-    driven.turn(answered(2))
+    driven.turn(answered(4))
     assert driven.result == ["mine", "theirs"]
     driven.close()
 
 
-def test_data_that_does_not_fit_the_type_fails_the_wait_and_is_consumed() -> None:
+def test_data_that_does_not_fit_the_type_is_put_aside_and_the_wait_goes_on() -> None:
+    """ENGINE rule 29: wrong data from outside never ends an instance."""
+
     async def wait(ctx: Context) -> list[Any]:
-        seen: list[Any] = []
-        for _ in range(2):
-            try:
-                seen.append(await ctx.wait_for_external_event("a", int))
-            except PayloadError as error:
-                seen.append(str(error))
-        return [*seen, await ctx.wait_for_external_event("a", type(None))]
+        first = await ctx.wait_for_external_event("a", int)
+        return [first, await ctx.wait_for_external_event("a", type(None))]
 
     driven = Driven(wait)
     driven.start()
-    driven.turn(raised("a", "text"), raised("a", 2), EventRaised("a"))
-    message, *rest = driven.result
-    assert "does not fit" in message
-    assert rest == [2, None]
+    wrong = raised("A", "text")
+    answer = driven.turn(wrong)
+    (refused,) = answer.actions
+    assert isinstance(refused, EventRefused)
+    assert (refused.event_id, refused.name) == (2, "A")
+    assert refused.message == f"{EXECUTION}:refused:2"
+    assert refused.reason.startswith("event 'a': value at $ does not fit")
+    assert answer.put_aside == {refused.message: wrong}
+    answer = driven.turn(raised("a", 2), EventRaised("a"))
+    assert names(answer.actions) == ["EventTaken", "ExecutionCompleted"]
+    assert answer.put_aside is None
+    assert driven.result == [2, None]
+    assert driven.replayed().close() == 0
+    driven.close()
+
+
+def test_the_oldest_wait_keeps_its_place_when_it_refuses() -> None:
+    async def wait(ctx: Context) -> list[Any]:
+        first = ctx.wait_for_external_event("a", int)
+        second = ctx.wait_for_external_event("a")
+        return [await first, await second]
+
+    driven = Driven(wait)
+    driven.start()
+    driven.turn(raised("a", "text"), raised("a", 1), raised("a", "two"))
+    assert driven.result == [1, "two"]
+    assert driven.replayed().close() == 0
+    driven.close()
+
+
+def test_unread_events_that_do_not_fit_a_later_wait_are_put_aside_too() -> None:
+    async def late(ctx: Context) -> list[Any]:
+        await ctx.call_activity(work)
+        seen = [await ctx.wait_for_external_event("a", int)]
+        return [*seen, await ctx.wait_for_external_event("a", int, timedelta(days=1))]
+
+    driven = Driven(late)
+    driven.start()
+    driven.turn(raised("a", "one"), raised("a", [2]), raised("a", 3), raised("a", "four"))
+    answer = driven.turn(answered(1))
+    assert names(answer.actions) == [*["EventRefused"] * 3, "EventAwaited", "TimerCreated"]
+    assert [event.input for event in (answer.put_aside or {}).values()] == [
+        '"one"',
+        "[2]",
+        '"four"',
+    ]
+    driven.turn(raised("a", 4))
+    assert driven.result == [3, 4]
+    assert driven.replayed().close() == 0
+    driven.close()
+
+
+class Fussy(Enum):
+    """Refuses in words of its own."""
+
+    ONLY = "only"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Fussy":
+        raise KeyError("x" * 3000)
+
+
+def test_the_reason_names_a_foreign_error_and_is_bounded() -> None:
+    async def wait(ctx: Context) -> str:
+        return (await ctx.wait_for_external_event("a", Fussy)).value
+
+    driven = Driven(wait)
+    driven.start()
+    (refused,) = driven.turn(raised("a", "other")).actions
+    assert isinstance(refused, EventRefused)
+    assert len(refused.reason) < 1100
+    driven.turn(raised("a", "only"))
+    assert driven.result == "only"
+    driven.close()
+
+
+def test_a_wait_begun_and_over_in_one_turn_leaves_no_trace() -> None:
+    async def wait(ctx: Context) -> object:
+        timed = ctx.wait_for_external_event("a", timeout=timedelta(seconds=5))
+        ctx.wait_for_external_event("b", timeout=timedelta(seconds=5)).cancel()
+        return await timed
+
+    driven = Driven(wait)
+    driven.turn(ExecutionStarted("wait", EXECUTION), raised("a", 1))
+    assert [type(event).__name__ for event in driven.turns[-1]] == [
+        "OrchestratorStarted",
+        "ExecutionStarted",
+        "EventRaised",
+        "ExecutionCompleted",
+    ]
     driven.close()
 
 

@@ -92,7 +92,7 @@ def test_positions_look_into_generators() -> None:
     driven = Driven(steps)
     driven.start()
     assert driven.session.positions()[0].endswith("<locals>.steps")
-    assert names(driven.turn(answered(1)).actions) == []
+    assert names(driven.turn(answered(1)).actions) == ["EventAwaited"]
     assert driven.session.positions()[0].endswith("<locals>.inner")
     driven.turn(raised("go on", 1))
     assert driven.result == 1

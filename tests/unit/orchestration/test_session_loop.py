@@ -7,6 +7,7 @@ import inspect
 import signal
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -202,7 +203,11 @@ def test_call_later_and_call_at_are_durable_timers() -> None:
     later, at = driven.of_type(TimerCreated)
     assert [one.fire_at - START for one in (later, at)] == [1.5 * SECOND, 2.25 * SECOND]
     driven.fire(later)
-    assert names(driven.turn(raised("go on")).actions) == ["TaskCanceled", "ExecutionCompleted"]
+    assert names(driven.turn(raised("go on")).actions) == [
+        "EventTaken",
+        "TaskCanceled",
+        "ExecutionCompleted",
+    ]
     assert driven.result == [["later"], 1.5, 2.25, [False, True]]
     driven.close()
 
@@ -507,3 +512,25 @@ def test_a_turn_leaves_the_thread_as_it_found_it() -> None:
         assert asyncio._get_running_loop() is outer
     finally:
         asyncio._set_running_loop(None)
+
+
+def test_a_timer_says_what_it_was_set_for() -> None:
+    async def pauses(ctx: Context) -> None:
+        timer = ctx.create_timer(timedelta(seconds=1))
+        sleeping = asyncio.create_task(asyncio.sleep(2))
+        asyncio.get_running_loop().call_later(3, print)
+        async with asyncio.timeout(4):
+            await asyncio.wait([timer, sleeping], timeout=5)
+            await asyncio.wait_for(sleeping, 6)
+
+    driven = Driven(pauses)
+    driven.start()
+    timers = driven.of_type(TimerCreated)
+    assert [(one.purpose, (one.fire_at - START) // SECOND) for one in timers] == [
+        ("timer", 1),
+        ("timeout", 3),
+        ("timeout", 4),
+        ("timeout", 5),
+        ("timer", 2),
+    ]
+    driven.close()
