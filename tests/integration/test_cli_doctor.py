@@ -147,14 +147,12 @@ def test_each_instance_that_waits_says_what_for(
     assert "no host runs" in out
 
 
-def test_the_name_of_an_awaited_event_is_told_by_the_app(
+def test_the_name_of_an_awaited_event_is_told_without_the_app(
     capsys: pytest.CaptureFixture[str], folder: Path
 ) -> None:
     with Command(folder, "run", "travel.py:trip", "--id", "trip-1") as run:
         run.until("waiting")
         out, _ = command(capsys, "doctor")
-        assert "waits for an event from outside since" in out
-        out, _ = command(capsys, "doctor", "--app", "travel.py")
         assert "waits for event 'Approved' since" in out
         assert "-> tenuto instances raise-event trip-1 Approved --data JSON" in out
         run.send(signal.SIGINT)

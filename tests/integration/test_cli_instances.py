@@ -202,8 +202,8 @@ def test_a_child_is_drawn_below_its_parent_and_watched_with_it(
 ) -> None:
     instances(capsys, "start", "parent", "--input", '"Oslo"', "--id", "p-1", *place)
     with Command(folder, "instances", "watch", "p-1", *place) as watching:
-        watching.until("an event from outside")
-        out, _ = instances(capsys, "show", "p-1", "--app", "travel.py", *place)
+        watching.until("event 'Approved'")
+        out, _ = instances(capsys, "show", "p-1", *place)
         assert "event 'Approved'" in out
         instances(capsys, "raise-event", "child", "Approved", "--data", '"yes"', *place)
         assert watching.end() == 0, watching.err

@@ -2,7 +2,7 @@
 
 from msgspec import structs
 
-from tenuto.cli.steps import Run, Waits, run_of
+from tenuto.client.steps import Run, run_of
 from tenuto.model.events import (
     ExecutionStarted,
     HistoryEvent,
@@ -54,12 +54,9 @@ def record(
     )
 
 
-TOLD_NOTHING = Waits()
-
-
-def running(*turns: list[HistoryEvent], waits: Waits | None = TOLD_NOTHING) -> Run:
-    """A run that goes on; by default one whose session was asked."""
-    return run_of(record(), turns, waits)
+def running(*turns: list[HistoryEvent]) -> Run:
+    """A run that goes on."""
+    return run_of(record(), turns)
 
 
 def completed(*turns: list[HistoryEvent], ended: float = 4.0) -> Run:

@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from tenuto.cli import terminal
+from tenuto.cli.arguments import target_completion
 from tenuto.cli.command import FAILED
 from tenuto.cli.connection import Connection, Place, connected, place_options
 from tenuto.cli.documents import encoded
@@ -29,8 +30,7 @@ from tenuto.cli.findings import (
     version_finding,
 )
 from tenuto.cli.follow import Follower
-from tenuto.cli.instances import app_option, json_option, recall_for
-from tenuto.cli.recall import Recall
+from tenuto.cli.instances import json_option
 from tenuto.cli.standstill import Surroundings, standstill
 from tenuto.engine.ports import InstanceQuery
 from tenuto.host.settings import DEFAULT, LoadedSettings, load_settings
@@ -57,7 +57,13 @@ _GOING: Final = tuple(sorted(set(RuntimeStatus) - FINISHED))
     show_default=True,
     help="Most instances to tell of; what is wrong comes first.",
 )
-@app_option
+@click.option(
+    "--app",
+    "target",
+    metavar="TARGET",
+    shell_complete=target_completion,
+    help="The app, such as travel.py: tells of instances whose orchestrator it does not have.",
+)
 @place_options
 @json_option
 def doctor(limit: int, target: str | None, *, full: bool, place: Place, as_json: bool) -> int:
@@ -66,8 +72,7 @@ def doctor(limit: int, target: str | None, *, full: bool, place: Place, as_json:
     Looks at versions, settings, the store or host, and at the instances that do not move: what
     each waits for, and since when. Changes nothing. The exit code is 1 when something is wrong.
     """
-    recall = recall_for(target)
-    visit = _Visit(place=place, full=full, recall=recall)
+    visit = _Visit(place=place, full=full, orchestrators=_orchestrators_of(target))
     asyncio.run(visit.look())
     findings = _fewer(visit.findings, limit)
     is_healthy = all(one.level is not Level.WRONG for one in visit.findings)
@@ -81,6 +86,15 @@ def doctor(limit: int, target: str | None, *, full: bool, place: Place, as_json:
     return 0 if is_healthy else FAILED
 
 
+def _orchestrators_of(target: str | None) -> frozenset[str] | None:
+    """Those of an app; None when no app was named."""
+    if target is None:
+        return None
+    from tenuto.host.loading import load_app
+
+    return frozenset(load_app(target).app.orchestrators)
+
+
 class _Health(Struct):
     """The part of a host's answer that is told on."""
 
@@ -91,12 +105,12 @@ class _Health(Struct):
 class _Visit:
     """Looks at one thing after the other; what cannot be looked at is a finding too."""
 
-    def __init__(self, *, place: Place, full: bool, recall: Recall | None) -> None:
+    def __init__(self, *, place: Place, full: bool, orchestrators: frozenset[str] | None) -> None:
         self.findings: list[Finding] = []
         self.store: Examination | None = None
         self._place = place
         self._full = full
-        self._recall = recall
+        self._orchestrators = orchestrators
         self._now = time.time_ns() // 1000
 
     async def look(self) -> None:
@@ -145,7 +159,7 @@ class _Visit:
         return Surroundings(
             now=self._now,
             has_host=True,
-            orchestrators=self._orchestrators(),
+            orchestrators=self._orchestrators,
             place=f" --url {self._place.url}",
         )
 
@@ -161,12 +175,9 @@ class _Visit:
             now=self._now,
             has_host=self.store.owner is not None,
             untaken=untaken,
-            orchestrators=self._orchestrators(),
+            orchestrators=self._orchestrators,
             place="" if storage is None else f" --storage {shlex.quote(storage)}",
         )
-
-    def _orchestrators(self) -> frozenset[str] | None:
-        return None if self._recall is None else frozenset(self._recall.orchestrators)
 
     async def _look_through(self, place: Place, around: Surroundings) -> None:
         try:
@@ -223,8 +234,6 @@ class _Visit:
         follower = Follower(connection.reader, record.instance_id, most=1)
         try:
             run = await follower.read()
-            if self._recall is not None:
-                run = await self._recall.tell(follower, connection.reader)
         except TenutoError:  # purged meanwhile, or a history that cannot be read: looked at above
             return None
         return None if run.record.status.is_finished else standstill(run, around)

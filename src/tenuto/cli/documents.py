@@ -6,8 +6,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-from tenuto.cli.steps import Run, Step
 from tenuto.cli.wording import iso
+from tenuto.client.steps import Run, Step, StepKind
 from tenuto.model.payload.opaque import as_json
 from tenuto.model.status import InstanceRecord
 
@@ -53,6 +53,7 @@ def _step(step: Step) -> Document:
         "kind": step.kind,
         "name": step.name,
         "state": step.state,
+        "purpose": step.purpose if step.kind is StepKind.TIMER else None,
         "beganTime": iso(step.begun_at),
         "endedTime": _time(step.ended_at),
         "dueTime": _time(step.due_at),

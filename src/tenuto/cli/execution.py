@@ -16,11 +16,11 @@ from tenuto.cli import terminal
 from tenuto.cli.breakpoints import making_room_at_breakpoints
 from tenuto.cli.command import FAILED
 from tenuto.cli.connection import Place, connected
-from tenuto.cli.steps import Run, StepKind
 from tenuto.cli.stopping import stop_key, stop_requests
 from tenuto.cli.view import Heading, View
 from tenuto.cli.watch import CommitBell, Watcher
 from tenuto.cli.watching import watch_instance
+from tenuto.client.steps import Run, StepKind
 from tenuto.engine.starts import StartRequest
 from tenuto.host.app import App
 from tenuto.host.host import Host

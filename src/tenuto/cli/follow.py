@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import Struct, structs
 
 from tenuto.cli.reading import RunReader
-from tenuto.cli.steps import Run, Step, StepKind, Waits, nested, run_of
+from tenuto.client.steps import Run, Step, StepKind, nested, run_of
 from tenuto.engine.ports import LoadedInstance
 from tenuto.model.codec import decode_turn
 from tenuto.model.errors import InstanceNotFoundError
@@ -26,16 +26,12 @@ class Followed(Struct):
         record: Its row; None while it is not there yet.
         turns: How many turns its current execution had.
         run: Its steps.
-        told: What its live session told when somebody asked last.
-        told_of: Execution and number of turns at that time.
     """
 
     instance_id: str
     record: InstanceRecord | None = None
     turns: int = 0
     run: Run | None = None
-    told: Waits | None = None
-    told_of: tuple[str, int] = ("", 0)
 
     @property
     def stands(self) -> tuple[str, int]:
@@ -46,18 +42,6 @@ class Followed(Struct):
     def is_finished(self) -> bool:
         """Whether nothing more will come."""
         return self.record is not None and self.record.status.is_finished
-
-    def waits(self) -> Waits | None:
-        """What the session told of the execution that was read.
-
-        It may be ahead of what is committed, and so of what may be shown. What a timer is for
-        never changes; the events that it waited for do.
-        """
-        if self.told is None or self.told_of[0] != self.stands[0]:
-            return None
-        if self.told_of == self.stands:
-            return self.told
-        return structs.replace(self.told, events=())
 
 
 class Follower:
@@ -123,7 +107,7 @@ class Follower:
         one = self._known[record.instance_id]
         one.record = record
         one.turns = len(loaded.turns)
-        one.run = run_of(record, [decode_turn(turn) for turn in loaded.turns], one.waits())
+        one.run = run_of(record, [decode_turn(turn) for turn in loaded.turns])
         children = {
             step.instance_id: None for step in one.run.steps if _is_child(step) and step.instance_id
         }

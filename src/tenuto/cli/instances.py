@@ -2,26 +2,23 @@
 
 import time
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
 import click
 
 from tenuto.cli import terminal
-from tenuto.cli.arguments import since, target_completion
+from tenuto.cli.arguments import since
 from tenuto.cli.connection import Connection, Place, place_options, within
 from tenuto.cli.documents import encoded, history_document, instance_document, run_document
 from tenuto.cli.follow import Follower
-from tenuto.cli.steps import Run
 from tenuto.cli.wording import failure_lines, one_line
+from tenuto.client.steps import Run
 from tenuto.engine.ports import InstancePage, InstanceQuery
 from tenuto.model.codec import decode_turn
 from tenuto.model.errors import InstanceNotFoundError
 from tenuto.model.ids import check_instance_id
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import to_microseconds
-
-if TYPE_CHECKING:
-    from tenuto.cli.recall import Recall
 
 T = TypeVar("T")
 
@@ -94,45 +91,22 @@ def list_(
         terminal.note(f"there are more; --limit shows more than {limit}")
 
 
-app_option = click.option(
-    "--app",
-    "target",
-    metavar="TARGET",
-    shell_complete=target_completion,
-    help="The app, such as travel.py: its code tells the names of events that are waited for.",
-)
-
-
 @click.command()
 @click.argument("instance_id")
-@app_option
 @place_options
 @json_option
-def show(instance_id: str, target: str | None, *, place: Place, as_json: bool) -> None:
+def show(instance_id: str, *, place: Place, as_json: bool) -> None:
     """Draw an instance: what it did when, what it waits for, why it failed."""
     check_instance_id(instance_id)
-    recall = recall_for(target)
 
     async def read(opened: Connection) -> Run:
-        follower = Follower(opened.reader, instance_id, most=_MOST_INSTANCES)
-        run = await follower.read()
-        return run if recall is None else await recall.tell(follower, opened.reader)
+        return await Follower(opened.reader, instance_id, most=_MOST_INSTANCES).read()
 
     run = within(place, read)
     if as_json:
         terminal.say(encoded(run_document(run)))
     else:
         _draw(run)
-
-
-def recall_for(target: str | None) -> "Recall | None":
-    """What asks the code of an app; None when no app was named."""
-    if target is None:
-        return None
-    from tenuto.cli.recall import Recall
-    from tenuto.host.loading import load_app
-
-    return Recall(load_app(target).app)
 
 
 def _draw(run: Run) -> None:

@@ -10,8 +10,9 @@ from typing import Final
 
 from msgspec import Struct, field, structs
 
-from tenuto.cli.steps import Run, Step, StepKind, StepState
 from tenuto.cli.wording import duration, failure_text, local, one_line
+from tenuto.client.steps import Run, Step, StepKind, StepState
+from tenuto.model.events import TimerPurpose
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import MICROSECONDS
 
@@ -116,13 +117,22 @@ def step_label(step: Step) -> str:
     name = one_line(step.name)
     match step.kind:
         case StepKind.TIMER:
-            return f"timer {_timer(step)}"
+            return f"{TIMERS[step.purpose]} {_timer(step)}"
         case StepKind.EVENT:
-            return f"event {name!r}" if name else "an event from outside"
+            return f"event {name!r}"
         case StepKind.MESSAGE:
             return f"event {name!r} to {one_line(step.instance_id or '')}"
         case StepKind.ACTIVITY | StepKind.CHILD:
             return name
+
+
+TIMERS: Final[dict[TimerPurpose, str]] = {
+    "timer": "timer",
+    "timeout": "timeout",
+    "poll": "pause before a poll",
+    "retry": "pause before a retry",
+}
+"""What a timer is called, by its purpose."""
 
 
 def _timer(step: Step) -> str:
@@ -137,7 +147,9 @@ def _timer(step: Step) -> str:
 
 def step_detail(step: Step) -> str:
     """The facts, and what the symbol of a step that was given up says."""
-    canceled = ["canceled"] if step.state is StepState.CANCELED else []
+    canceled = []
+    if step.state is StepState.CANCELED:
+        canceled = ["timed out" if step.is_expired else "canceled"]
     return ", ".join([*step_facts(step), *canceled])
 
 

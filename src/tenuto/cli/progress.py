@@ -3,8 +3,8 @@
 from typing import Final
 
 from tenuto.cli.items import step_facts, step_label
-from tenuto.cli.steps import Run, Step, StepKind, StepState
 from tenuto.cli.wording import duration
+from tenuto.client.steps import Run, Step, StepKind, StepState
 
 _WORDS: Final = {
     StepState.RUNNING: "started",

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from tenuto.cli.drawing import STYLES, Glyphs
 from tenuto.cli.items import state_of, step_label
-from tenuto.cli.steps import Run, StepKind
 from tenuto.cli.wording import duration, failure_text, local, moment, one_line
+from tenuto.client.steps import Run, StepKind, StepState
 from tenuto.model.events import HistoryEvent, OrchestratorStarted
 from tenuto.model.failure import FailureDetails
 from tenuto.model.status import InstanceRecord, RuntimeStatus
@@ -78,20 +78,19 @@ def facts(run: Run) -> list[tuple[str, str]]:
 def waits_for(run: Run) -> str:
     """What must happen before the instance goes on."""
     parts = []
-    waiting = run.open_steps()
-    for step in waiting:
+    for step in run.open_steps():
         what = step_label(step)
-        if step.kind in {StepKind.ACTIVITY, StepKind.CHILD}:
+        if step.state is StepState.RETRYING and step.due_at is not None:
+            what = f"attempt {step.attempt + 1} of {what} at {moment(step.due_at)}"
+        elif step.kind in {StepKind.ACTIVITY, StepKind.CHILD}:
             what = f"{step.kind} {what}"
-        elif step.kind is StepKind.EVENT and not step.name:
-            what = f"{what} (--app APP tells its name)"
+        elif step.kind is StepKind.EVENT and step.due_at is not None:
+            what = f"{what} until {moment(step.due_at)}"
         if step.instance_id:
             what = f"{what} ({one_line(step.instance_id)})"
         parts.append(what)
     if len(parts) > _FEW:
         parts = [*parts[:_FEW], f"{len(parts) - _FEW} more"]
-    elif not run.is_told and waiting and all(step.kind is StepKind.TIMER for step in waiting):
-        parts.append("perhaps an event (--app APP tells its name)")
     return ", ".join(parts)
 
 

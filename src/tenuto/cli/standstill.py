@@ -6,9 +6,9 @@ from typing import Final
 from msgspec import Struct
 
 from tenuto.cli.findings import LATE, Finding, Level
-from tenuto.cli.items import step_label
-from tenuto.cli.steps import Run, Step, StepKind, StepState
+from tenuto.cli.items import TIMERS, step_label
 from tenuto.cli.wording import duration, failure_text, moment, one_line
+from tenuto.client.steps import Run, Step, StepKind, StepState
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 
 _FEW: Final = 3
@@ -122,21 +122,23 @@ def _is_at_work(step: Step) -> bool:
 
 
 def _what(step: Step, now: int) -> str:
+    if step.state is StepState.RETRYING and step.due_at is not None:
+        failed = "" if step.failure is None else f", after {failure_text(step.failure)}"
+        again = f"attempt {step.attempt + 1} of {step.kind} {one_line(step.name)}"
+        return f"{again} at {moment(step.due_at)}{failed}"
     since = f"since {moment(step.changed_at)} ({duration(now - step.changed_at)})"
     match step.kind:
         case StepKind.TIMER:
             due = "" if step.due_at is None else f" due at {moment(step.due_at)}"
-            return f"a timer{due}"
+            return f"a {TIMERS[step.purpose]}{due}"
         case StepKind.EVENT:
-            return f"{step_label(step)} {since}"
+            until = "" if step.due_at is None else f", until {moment(step.due_at)}"
+            return f"{step_label(step)} {since}{until}"
         case StepKind.CHILD:
             return f"sub-orchestration {one_line(step.name)} ({step.instance_id}) {since}"
         case StepKind.ACTIVITY | StepKind.MESSAGE:
             attempt = f", attempt {step.attempt}" if step.attempt > 1 else ""
             failed = "" if step.failure is None else f", after {failure_text(step.failure)}"
-            if step.state is StepState.RETRYING and step.due_at is not None:
-                again = f", again at {moment(step.due_at)}"
-                return f"activity {one_line(step.name)}{attempt}{failed}{again}"
             return f"activity {one_line(step.name)}{attempt}{failed}, running {since}"
 
 
@@ -144,8 +146,6 @@ def _advice(record: InstanceRecord, steps: list[Step], around: Surroundings) -> 
     events = [step for step in steps if step.kind is StepKind.EVENT]
     if not events:
         return ""
-    if not events[0].name:
-        return "--app APP tells the event's name"
     named = f"{record.instance_id} {events[0].name}"
     return f"tenuto instances raise-event {named} --data JSON{around.place}"
 

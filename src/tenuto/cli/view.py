@@ -15,9 +15,9 @@ from tenuto.cli.documents import encoded, instance_document
 from tenuto.cli.drawing import STYLES, Sheet, bar_for, draw
 from tenuto.cli.items import Item, folded, item_of_run, state_of
 from tenuto.cli.progress import Progress
-from tenuto.cli.steps import Run
 from tenuto.cli.stopping import stop_key
 from tenuto.cli.wording import duration, failure_lines, moment, visible
+from tenuto.client.steps import Run
 from tenuto.model.payload.opaque import json_text, shown
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 

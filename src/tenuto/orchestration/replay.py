@@ -172,7 +172,7 @@ def _advice(turns: Sequence[Sequence[HistoryEvent]]) -> str:
     started = next((event for event in turns[0] if isinstance(event, ExecutionStarted)), None)
     if started is not None and started.runtime not in {"", RUNTIME}:
         return (
-            f"The history was recorded on {started.python}, this is {RUNTIME}: run "
+            f"The history was recorded on {started.runtime}, this is {RUNTIME}: run "
             "the instance on the version that recorded it, or restart it."
         )
     return (

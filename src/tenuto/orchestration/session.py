@@ -282,7 +282,8 @@ class Session:
         """A wait for an event is over, and so is the timer that bounds it. Begun and ended in one
         turn, it leaves no trace but its ids.
         """
-        self._check_running()
+        if not self._is_running():
+            return
         if timer_id is not None:
             self._timers.pop(timer_id, None)
         if action.task_id < self._first_id:

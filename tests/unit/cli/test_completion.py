@@ -32,7 +32,7 @@ def test_commands_and_options_are_completed(
     assert completed(monkeypatch, capsys, "tenuto completion z") == ["zsh"]
 
 
-@pytest.mark.parametrize("words", ["run tra", "start tra", "instances show x --app tra"])
+@pytest.mark.parametrize("words", ["run tra", "start tra", "doctor --app tra"])
 def test_where_an_app_is_named_the_shell_offers_files(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str
 ) -> None:

@@ -9,9 +9,11 @@ from rich.console import Console
 
 from tenuto.cli.drawing import ASCII, BAR, STYLES, UNICODE, Glyphs, Sheet, bar_for, draw
 from tenuto.cli.items import Item, folded, item_of_run
-from tenuto.cli.steps import Run, StepState, Waits, run_of
+from tenuto.client.steps import Run, StepState, run_of
 from tenuto.model.events import (
+    EventAwaited,
     EventRaised,
+    EventRefused,
     EventSent,
     SubOrchestrationInstanceCompleted,
     TaskCanceled,
@@ -130,9 +132,9 @@ def test_a_timer_tells_how_long_or_until_when_and_what_is_left() -> None:
 def test_a_step_between_attempts_tells_why_and_when_it_goes_on() -> None:
     history = (
         opening(TaskScheduled(1, "book")),
-        turn(1, TaskFailed(1, SOLD_OUT), TimerCreated(2, at(9))),
+        turn(1, TaskFailed(1, SOLD_OUT), TimerCreated(2, at(9), "retry", 1)),
     )
-    pausing = running(*history, waits=Waits(retry_pauses={2: 1}))
+    pausing = running(*history)
     assert "↻ book  SoldOut: no seat" in lines(pausing)[1]
     assert "5.0 s left" in lines(pausing)[1]
     again = turn(9, TimerFired(2, at(9)), TaskScheduled(3, "book", None, 2, 1))
@@ -151,18 +153,29 @@ def test_each_kind_of_step_says_what_it_is() -> None:
             child_call(2, made_up),
             child_call(3, "log-1", detached=True),
             TimerCreated(4, at(60)),
+            TimerCreated(5, at(60), "timeout"),
+            TimerCreated(6, at(60), "poll", 2),
         ),
-        turn(1, EventRaised("paid"), TaskCanceled(4)),
-        waits=Waits(events=(("sent", at(1)), ("", at(1)))),
+        turn(1, EventRaised("paid"), EventRaised("bad"), TaskCanceled(4)),
+        turn(
+            2,
+            EventAwaited(7, "sent"),
+            EventAwaited(8, "late"),
+            TimerCreated(9, at(3), "timeout", 8),
+        ),
+        turn(3, TimerFired(9, at(3)), EventRefused(10, "bad", "m", "event 'bad': no number")),
     )
     assert labels(run)[1:] == [
         "├─ ✔ event 'hello' to other-1",
         f"├─ ● pay  {made_up}",
         "├─ ● pay  log-1, not waited for",
         "├─ ⊘ timer 1 min 00 s  canceled",
+        "├─ ◌ timeout 1 min 00 s",
+        "├─ ◌ pause before a poll 1 min 00 s",
         "├─ ✔ event 'paid'",
+        "├─ ✖ event 'bad'  refused: event 'bad': no number",
         "├─ ◌ event 'sent'",
-        "└─ ◌ an event from outside",
+        "└─ ⊘ event 'late'  timed out",
     ]
 
 
@@ -178,11 +191,11 @@ def test_each_kind_of_step_says_what_it_is() -> None:
     ],
 )
 def test_an_instance_shows_its_status(status: RuntimeStatus, line: str) -> None:
-    assert labels(run_of(record(status), [], Waits())) == [line]
+    assert labels(run_of(record(status), [])) == [line]
 
 
 def test_a_later_generation_is_counted() -> None:
-    assert labels(run_of(record(generation=2), [], Waits())) == ["● book_trip  generation 3"]
+    assert labels(run_of(record(generation=2), [])) == ["● book_trip  generation 3"]
 
 
 def test_a_child_that_does_not_run_shows_why() -> None:

@@ -3,10 +3,11 @@
 from msgspec import structs
 
 from tenuto.cli.progress import Progress
-from tenuto.cli.steps import Waits
 from tenuto.model.events import (
+    EventAwaited,
     EventRaised,
     EventSent,
+    EventTaken,
     TaskCanceled,
     TaskCompleted,
     TaskFailed,
@@ -39,8 +40,8 @@ def test_attempts_are_told_one_by_one() -> None:
     history = [opening(TaskScheduled(1, "book"))]
     progress = Progress()
     told = progress.lines(running(*history))
-    history.append(turn(1, TaskFailed(1, SOLD_OUT), TimerCreated(2, at(3))))
-    told += progress.lines(running(*history, waits=Waits(retry_pauses={2: 1})))
+    history.append(turn(1, TaskFailed(1, SOLD_OUT), TimerCreated(2, at(3), "retry", 1)))
+    told += progress.lines(running(*history))
     history.append(turn(3, TimerFired(2, at(3)), TaskScheduled(3, "book", None, 2, 1)))
     told += progress.lines(running(*history))
     assert told == [
@@ -52,13 +53,17 @@ def test_attempts_are_told_one_by_one() -> None:
 
 def test_waits_and_arrivals_have_words_of_their_own() -> None:
     progress = Progress()
-    waiting = running(opening(EventSent(1, "b", "hello")), waits=Waits(events=(("paid", at(0)),)))
-    assert progress.lines(waiting) == [
+    begun = opening(EventSent(1, "b", "hello"), EventAwaited(2, "paid"))
+    assert progress.lines(running(begun)) == [
         "        0 ms  sent       event 'hello' to b",
         "        0 ms  waiting    event 'paid'",
     ]
-    arrived = running(opening(EventSent(1, "b", "hello")), turn(5, EventRaised("paid")))
-    assert progress.lines(arrived) == ["       5.0 s  received   event 'paid'"]
+    begun = turn(5, EventRaised("Paid"), EventRaised("paid"), EventTaken(2))
+    arrived = running(opening(EventSent(1, "b", "hello"), EventAwaited(2, "paid")), begun)
+    assert progress.lines(arrived) == [
+        "       5.0 s  received   event 'paid'  (5.0 s)",
+        "       5.0 s  received   event 'Paid'",
+    ]
 
 
 def test_the_steps_of_children_say_whose_they_are() -> None:

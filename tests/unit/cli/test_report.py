@@ -7,8 +7,10 @@ from rich.console import Console, RenderableType
 
 from tenuto.cli.drawing import ASCII, UNICODE
 from tenuto.cli.report import event_table, fact_table, facts, instance_table, waits_for
-from tenuto.cli.steps import Waits, run_of
+from tenuto.cli.wording import moment
+from tenuto.client.steps import run_of
 from tenuto.model.events import (
+    EventAwaited,
     ExecutionCompleted,
     SubOrchestrationInstanceCompleted,
     TaskFailed,
@@ -65,7 +67,7 @@ def test_the_facts_are_those_that_there_are() -> None:
 
 def test_a_long_fact_stays_in_its_column() -> None:
     long = structs.replace(record(), input='"' + "x" * 100 + '"')
-    lines = text_of(fact_table(run_of(long, [], Waits())), width=60)
+    lines = text_of(fact_table(run_of(long, [])), width=60)
     assert lines[0].split() == ["status", "Running"]
     assert sum(line.count("x") for line in lines) == 100
     assert {line[:11].strip() for line in lines if "x" in line} == {"input", ""}
@@ -73,8 +75,12 @@ def test_a_long_fact_stays_in_its_column() -> None:
 
 def test_what_it_waits_for_is_named() -> None:
     run = running(
-        opening(TaskScheduled(1, "book"), child_call(2, "pay-1"), TimerCreated(3, at(60))),
-        waits=Waits(events=(("paid", at(0)),)),
+        opening(
+            TaskScheduled(1, "book"),
+            child_call(2, "pay-1"),
+            TimerCreated(3, at(60)),
+            EventAwaited(4, "paid"),
+        )
     )
     assert waits_for(run) == (
         "activity book, orchestration pay (pay-1), timer 1 min 00 s, event 'paid'"
@@ -83,13 +89,15 @@ def test_what_it_waits_for_is_named() -> None:
     assert waits_for(many).endswith("activity a, 3 more")
 
 
-def test_only_timers_may_hide_an_event() -> None:
-    run = running(opening(TimerCreated(1, at(60))), waits=None)
-    assert waits_for(run) == "timer 1 min 00 s, perhaps an event (--app APP tells its name)"
-    told = running(opening(TimerCreated(1, at(60))))
-    assert waits_for(told) == "timer 1 min 00 s", "the app was asked"
-    assert waits_for(running(opening(), waits=None)) == (
-        "an event from outside (--app APP tells its name)"
+def test_until_when_it_waits_and_what_is_tried_again_is_said() -> None:
+    run = running(
+        opening(
+            TaskScheduled(1, "book"), EventAwaited(2, "paid"), TimerCreated(3, at(60), "timeout", 2)
+        ),
+        turn(1, TaskFailed(1, FailureDetails("E", "no")), TimerCreated(4, at(9), "retry", 1)),
+    )
+    assert waits_for(run) == (
+        f"attempt 2 of book at {moment(at(9))}, event 'paid' until {moment(at(60))}"
     )
     assert waits_for(completed(opening())) == ""
 

@@ -6,7 +6,7 @@ import pytest
 
 from tenuto.cli.findings import Level
 from tenuto.cli.standstill import Surroundings, standstill
-from tenuto.cli.steps import Run, Step, StepKind, StepState
+from tenuto.client.steps import Run, Step, StepKind, StepState
 from tenuto.model.failure import FailureDetails
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 
@@ -124,7 +124,7 @@ OVERDUE = run_in(
             ),
             around(has_host=False),
             Level.NOTE,
-            "activity book, after E: no, again at",
+            "waits for attempt 2 of activity book at",
             "",
         ),
         (
@@ -135,11 +135,14 @@ OVERDUE = run_in(
             "tenuto instances raise-event t-1 Approved --data JSON",
         ),
         (
-            run_in(RuntimeStatus.RUNNING, step(StepKind.EVENT, StepState.WAITING)),
+            run_in(
+                RuntimeStatus.RUNNING,
+                step(StepKind.EVENT, StepState.WAITING, "Paid", due_at=NOW + MINUTE),
+            ),
             around(),
             Level.NOTE,
-            "waits for an event from outside since",
-            "--app APP tells the event's name",
+            "), until ",
+            "tenuto instances raise-event t-1 Paid --data JSON",
         ),
         (
             run_in(

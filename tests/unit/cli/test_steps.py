@@ -1,14 +1,19 @@
-"""From histories to steps: what began and ended when, and what the history alone does not say."""
+"""From histories to steps: what began and ended when, and what is waited for."""
 
 import pytest
 
-from tenuto.cli.steps import Run, Step, StepKind, StepState, Waits, nested, run_of
+from tenuto.client.steps import Run, Step, StepKind, StepState, nested, run_of
 from tenuto.model.events import (
+    EventAwaited,
     EventRaised,
+    EventRefused,
     EventSent,
+    EventTaken,
     ExecutionResumed,
     ExecutionSuspended,
+    HistoryEvent,
     SubOrchestrationInstanceCompleted,
+    SubOrchestrationInstanceCreated,
     SubOrchestrationInstanceFailed,
     TaskCanceled,
     TaskCompleted,
@@ -116,7 +121,7 @@ def test_answers_to_unknown_calls_and_other_events_are_no_steps() -> None:
 # --- attempts ----------------------------------------------------------------------------------
 
 FIRST = opening(TaskScheduled(1, "book"))
-PAUSE = turn(1, TaskFailed(1, SOLD_OUT), TimerCreated(2, at(3)))
+PAUSE = turn(1, TaskFailed(1, SOLD_OUT), TimerCreated(2, at(3), "retry", 1))
 SECOND = turn(3, TimerFired(2, at(3)), TaskScheduled(3, "book", None, 2, 1))
 
 
@@ -128,15 +133,27 @@ def test_attempts_are_one_step_and_the_timer_between_them_is_none() -> None:
     assert (done.state, done.attempt, done.ended_at) == (StepState.COMPLETED, 2, at(4))
 
 
-def test_a_pause_that_the_session_told_of_belongs_to_the_step() -> None:
-    step = only(running(FIRST, PAUSE, waits=Waits(retry_pauses={2: 1})))
+def test_a_pause_between_attempts_belongs_to_the_step() -> None:
+    step = only(running(FIRST, PAUSE))
     assert (step.state, step.due_at, step.ended_at) == (StepState.RETRYING, at(3), None)
     assert step.failure == SOLD_OUT
+    given_up = only(running(FIRST, PAUSE, turn(2, TaskCanceled(2))))
+    assert (given_up.state, given_up.ended_at) == (StepState.CANCELED, at(2))
 
 
-def test_a_pause_that_nobody_told_of_is_a_timer() -> None:
-    failed, timer = running(FIRST, PAUSE).steps
-    assert (failed.state, timer.state) == (StepState.FAILED, StepState.WAITING)
+def test_attempts_of_a_child_are_one_step_too() -> None:
+    run = running(
+        opening(child_call(1, "pay-1")),
+        turn(1, SubOrchestrationInstanceFailed(1, SOLD_OUT), TimerCreated(2, at(3), "retry", 1)),
+        turn(
+            3,
+            TimerFired(2, at(3)),
+            SubOrchestrationInstanceCreated(3, "pay", "pay-2", "e", attempt=2, call_id=1),
+        ),
+    )
+    step = only(run)
+    assert (step.kind, step.attempt, step.instance_id) == (StepKind.CHILD, 2, "pay-2")
+    assert (step.state, step.failure) == (StepState.RUNNING, SOLD_OUT)
 
 
 def test_a_timer_of_the_orchestrators_own_stays_beside_the_attempts() -> None:
@@ -148,28 +165,44 @@ def test_a_timer_of_the_orchestrators_own_stays_beside_the_attempts() -> None:
     ]
 
 
-def test_what_was_told_of_steps_that_are_not_committed_yet_is_ignored() -> None:
-    assert only(running(FIRST, waits=Waits(retry_pauses={2: 1, 3: 8}))).state is StepState.RUNNING
-
-
 # --- waiting for events ------------------------------------------------------------------------
 
-
-def test_events_that_the_session_waits_for_are_steps() -> None:
-    waits = Waits(events=(("paid", at(1)), ("sent", at(2))))
-    run = running(opening(TaskScheduled(1, "book")), turn(1, TaskCompleted(1)), waits=waits)
-    assert [(step.name, step.state, step.begun_at) for step in run.steps[1:]] == [
-        ("paid", StepState.WAITING, at(1)),
-        ("sent", StepState.WAITING, at(2)),
-    ]
+AWAITED = opening(EventAwaited(1, "paid"), TimerCreated(2, at(9), "timeout", 1))
 
 
-def test_a_run_without_open_work_waits_for_an_event_whose_name_nobody_knows() -> None:
-    history = opening(TaskScheduled(1, "book"))
-    assert only(running(history, waits=None)).kind is StepKind.ACTIVITY
-    unknown = running(history, turn(1, TaskCompleted(1)), waits=None).steps[-1]
-    assert (unknown.kind, unknown.name, unknown.state) == (StepKind.EVENT, "", StepState.WAITING)
-    assert unknown.begun_at == at(1)
+def test_a_wait_and_its_time_limit_are_one_step() -> None:
+    step = only(running(AWAITED))
+    assert (step.kind, step.name, step.state) == (StepKind.EVENT, "paid", StepState.WAITING)
+    assert (step.begun_at, step.due_at, step.ended_at) == (at(0), at(9), None)
+
+
+@pytest.mark.parametrize(
+    ("end", "state", "is_expired"),
+    [
+        (turn(5, EventRaised("PAID"), EventTaken(1)), StepState.COMPLETED, False),
+        (turn(5, TimerFired(2, at(9))), StepState.CANCELED, True),
+        (turn(5, TaskCanceled(1)), StepState.CANCELED, False),
+    ],
+)
+def test_a_wait_ends_as_one_step(
+    end: list[HistoryEvent], state: StepState, is_expired: bool
+) -> None:
+    step = only(running(AWAITED, end))
+    assert (step.state, step.is_expired, step.ended_at) == (state, is_expired, at(5))
+
+
+def test_an_event_that_was_refused_is_a_step_and_the_wait_goes_on() -> None:
+    refused = EventRefused(3, "paid", "m", "does not fit")
+    wait, event = running(AWAITED, turn(5, EventRaised("paid", "1"), refused)).steps
+    assert (wait.number, wait.state) == (1, StepState.WAITING)
+    assert (event.state, event.ended_at) == (StepState.FAILED, at(5))
+    assert event.failure is not None
+    assert event.failure.error_message == "does not fit"
+
+
+def test_events_of_which_history_lacks_the_arrival_are_told_as_far_as_they_go() -> None:
+    """Those that came a generation ago."""
+    assert running(opening(EventRefused(1, "paid", "m", "why"), EventTaken(9))).steps == []
 
 
 @pytest.mark.parametrize("status", [RuntimeStatus.PENDING, RuntimeStatus.SUSPENDED])

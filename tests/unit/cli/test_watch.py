@@ -9,9 +9,9 @@ import pytest
 from tenuto import App, Context, RetryPolicy
 from tenuto.cli.follow import Follower
 from tenuto.cli.reading import StoreReader
-from tenuto.cli.steps import Run, StepKind, StepState
 from tenuto.cli.watch import CommitBell, Watcher
 from tenuto.cli.watching import _looked as looked
+from tenuto.client.steps import Run, StepState
 from tenuto.model.errors import ActivityError, ConnectionFailedError, InstanceNotFoundError
 from tenuto.model.status import RuntimeStatus
 from tenuto.testing import TestHost
@@ -89,7 +89,7 @@ async def watch(test: TestHost, bell: CommitBell, instance_id: str, *, most: int
 
 
 def described(run: Run) -> list[tuple[str, StepState]]:
-    return [(step.name or step.kind, step.state) for step in run.steps]
+    return [(step.name, step.state) for step in run.steps]
 
 
 # --- while it runs -----------------------------------------------------------------------------
@@ -104,36 +104,13 @@ async def test_a_watched_run_is_read_anew_when_it_has_moved_on(
     run = await watcher.next()
     assert described(run) == [
         ("book", StepState.COMPLETED),
-        (StepKind.TIMER, StepState.WAITING),
         ("Approved", StepState.WAITING),
     ]
     await handle.raise_event("approved", "yes")
     await test.idle()
     run = await watcher.next()
     assert run.record.status is RuntimeStatus.COMPLETED
-    assert described(run)[1:] == [
-        (StepKind.TIMER, StepState.CANCELED),
-        ("approved", StepState.COMPLETED),
-    ]
-
-
-async def test_what_was_read_before_its_commit_was_heard_of_is_asked_about_all_the_same(
-    test: TestHost, bell: CommitBell
-) -> None:
-    """The store answers a reader sooner than the committing thread reaches the loop."""
-    await test.start(approval, "Oslo", instance_id="a-1")
-    watcher = await watch(test, bell, "a-1")
-    hear, bell.ring = bell.ring, None
-    assert hear is not None
-    await test.idle()
-    read = await watcher.follower.read()
-    assert read.steps[-1].kind is StepKind.TIMER, "the name of the event is not in history"
-    hear()
-    run = await asyncio.wait_for(watcher.next(), 10)
-    assert described(run)[-1] == ("Approved", StepState.WAITING)
-    hear()
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(watcher.next(), 0.2)
+    assert described(run)[1:] == [("Approved", StepState.COMPLETED)]
 
 
 async def test_waiting_costs_nothing_nobody_looks_while_nothing_happens(
@@ -149,7 +126,7 @@ async def test_waiting_costs_nothing_nobody_looks_while_nothing_happens(
         await asyncio.wait_for(watcher.next(), 0.05)
 
 
-async def test_an_instance_that_was_waiting_before_is_asked_what_for(
+async def test_of_an_instance_that_was_waiting_before_it_is_known_what_for(
     test: TestHost, bell: CommitBell
 ) -> None:
     await test.start(approval, "Oslo", instance_id="a-1")
@@ -158,24 +135,8 @@ async def test_an_instance_that_was_waiting_before_is_asked_what_for(
     run = await Watcher(test.host, bell, "a-1", most=10).read()
     waiting = run.steps[-1]
     assert (waiting.name, waiting.state) == ("Approved", StepState.WAITING)
-    assert waiting.begun_at == run.steps[1].begun_at, "since the turn that began to wait"
-
-
-async def test_an_instance_whose_code_was_changed_can_be_watched_all_the_same(
-    bell: CommitBell,
-) -> None:
-    async with TestHost(app, observer=bell) as test:
-        await test.start(approval, "Oslo", instance_id="a-1")
-        await test.idle()
-        test.app = changed = App()
-
-        @changed.orchestrator(name="approval")
-        async def other(ctx: Context, city: str) -> str:
-            return await ctx.wait_for_external_event(city, str)
-
-        await test.restart()
-        run = await Watcher(test.host, bell, "a-1", most=10).read()
-    assert [step.kind for step in run.steps] == [StepKind.ACTIVITY, StepKind.TIMER]
+    assert waiting.begun_at == run.steps[0].ended_at, "since the turn that began to wait"
+    assert waiting.due_at == waiting.begun_at + 3 * 86_400_000_000
 
 
 async def test_a_pause_between_attempts_belongs_to_the_activity(
@@ -218,21 +179,6 @@ async def test_only_so_many_instances_are_read(test: TestHost, bell: CommitBell)
     assert len([step for step in run.steps if step.run is not None]) == 2
 
 
-async def test_the_events_of_a_turn_that_is_not_committed_are_not_shown(
-    test: TestHost, bell: CommitBell
-) -> None:
-    """durable_before_visible: the session may be ahead of the store."""
-    await test.start(approval, "Oslo", instance_id="a-1")
-    watcher = await watch(test, bell, "a-1")
-    await test.idle()
-    await watcher.next()
-    (followed,) = watcher.follower.unfinished()
-    execution, turns = followed.told_of
-    followed.told_of = (execution, turns + 1)
-    run = await watcher.follower.read()
-    assert described(run) == [("book", StepState.COMPLETED), (StepKind.TIMER, StepState.WAITING)]
-
-
 async def test_what_a_former_execution_waited_for_is_forgotten(
     test: TestHost, bell: CommitBell
 ) -> None:
@@ -252,11 +198,11 @@ async def test_what_a_former_execution_waited_for_is_forgotten(
 # --- from the store alone ----------------------------------------------------------------------
 
 
-async def test_without_a_session_the_store_tells_what_it_knows(test: TestHost) -> None:
+async def test_the_store_alone_tells_what_is_awaited(test: TestHost) -> None:
     await test.start(approval, "Oslo", instance_id="a-1")
     await test.idle()
     run = await Follower(StoreReader(test.host.engine.storage), "a-1", most=10).read()
-    assert described(run) == [("book", StepState.COMPLETED), (StepKind.TIMER, StepState.WAITING)]
+    assert described(run) == [("book", StepState.COMPLETED), ("Approved", StepState.WAITING)]
 
 
 async def test_an_unknown_instance_is_not_found(test: TestHost) -> None:

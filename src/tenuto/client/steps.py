@@ -1,19 +1,20 @@
 """A run as people see it: steps with a beginning, an end and a state, read off its history.
 
-Pure: histories and rows go in, values come out. History knows neither the names of events that are
-waited for nor which timers are pauses between attempts; who has the live session adds that as
-``Waits``.
+Pure: histories and rows go in, values come out.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
-from msgspec import Struct, field, structs
+from msgspec import Struct, structs
 
 from tenuto.model.events import (
+    EventAwaited,
     EventRaised,
+    EventRefused,
     EventSent,
+    EventTaken,
     HistoryEvent,
     OrchestratorStarted,
     SubOrchestrationInstanceCompleted,
@@ -25,6 +26,7 @@ from tenuto.model.events import (
     TaskScheduled,
     TimerCreated,
     TimerFired,
+    TimerPurpose,
 )
 from tenuto.model.failure import FailureDetails
 from tenuto.model.status import InstanceRecord, RuntimeStatus
@@ -63,13 +65,16 @@ class Step(Struct, kw_only=True):
     """One thing that an orchestrator did or waits for. Times are microseconds since 1970 UTC.
 
     Attributes:
-        number: The event id of the call; below zero for events that arrived.
-        name: Of the function or event; empty for timers, and for events of unknown name.
+        number: The event id of the call or wait; below zero for events that nobody awaited when
+            they arrived.
+        name: Of the function or event; empty for timers.
         begun_at: The time of the turn that decided it.
         changed_at: The time of the turn that brought it to its state and attempt.
         ended_at: The time of the turn that learned of its end.
         attempt: Which attempt is or was the last, from 1.
-        due_at: When a timer fires, or the next attempt begins.
+        due_at: When a timer fires, the next attempt begins, or a wait for an event is given up.
+        purpose: Of a timer.
+        is_expired: A wait for an event that ended because its time was over.
         failure: Of the last attempt that failed.
         instance_id: The child, or the receiver of a message.
         is_detached: A child whose result nobody waits for.
@@ -85,6 +90,8 @@ class Step(Struct, kw_only=True):
     ended_at: int | None = None
     attempt: int = 1
     due_at: int | None = None
+    purpose: TimerPurpose = "timer"
+    is_expired: bool = False
     failure: FailureDetails | None = None
     instance_id: str | None = None
     is_detached: bool = False
@@ -97,51 +104,29 @@ class Run(Struct, kw_only=True):
     Attributes:
         record: Its row.
         steps: What it did and waits for.
-        is_told: Whether its session was asked too: there is no wait beside these.
     """
 
     record: InstanceRecord
     steps: list[Step]
-    is_told: bool = False
 
     def open_steps(self) -> list[Step]:
         """What it waits for, without what its children wait for."""
         return [step for step in self.steps if step.state.is_open and not step.is_detached]
 
 
-class Waits(Struct, frozen=True):
-    """What a live session knows beyond history.
-
-    Attributes:
-        events: Name of each event that is waited for, and since when.
-        retry_pauses: Timers that are pauses before another attempt: the first attempt's id by
-            timer id.
-    """
-
-    events: tuple[tuple[str, int], ...] = ()
-    retry_pauses: dict[int, int] = field(default_factory=dict)
-
-
-def run_of(
-    record: InstanceRecord, turns: Sequence[Sequence[HistoryEvent]], waits: Waits | None = None
-) -> Run:
+def run_of(record: InstanceRecord, turns: Iterable[Sequence[HistoryEvent]]) -> Run:
     """The steps of an instance.
 
     Args:
         record: Its row.
         turns: The history of its current execution.
-        waits: What its live session tells; None when there is none to ask.
     """
     reader = _Reader()
     for turn in turns:
         reader.read(turn)
-    steps = reader.finish(waits or Waits())
-    run = Run(record=record, steps=steps, is_told=waits is not None)
+    run = Run(record=record, steps=reader.steps)
     if record.status.is_finished:
         _give_up(run)
-    elif waits is None and record.status is RuntimeStatus.RUNNING and not run.open_steps():
-        # Without open work it can only wait for an event.
-        run.steps.append(reader.add_event("", StepState.WAITING))
     return run
 
 
@@ -178,35 +163,21 @@ class _Reader:
     def __init__(self) -> None:
         self.now = 0
         self._steps: dict[int, Step] = {}
-        self._turn = 0
         self._events = 0
-        self._calls: dict[int, int] = {}
-        self._failed_in: dict[int, int] = {}
-        self._set_in: dict[int, int] = {}
-        self._fired: list[int] = []
+        self._of: dict[int, int] = {}
+        self._unclaimed: dict[str, list[int]] = {}
+
+    @property
+    def steps(self) -> list[Step]:
+        """All that was read, in the order of their beginning."""
+        return list(self._steps.values())
 
     def read(self, turn: Sequence[HistoryEvent]) -> None:
         """Take in the next turn."""
-        self._turn += 1
-        self._fired = []
         for event in turn:
             handler = _HANDLERS.get(type(event))
             if handler is not None:
                 handler(self, event)
-
-    def finish(self, waits: Waits) -> list[Step]:
-        """All steps, together with what the session told."""
-        for timer_id, first_id in waits.retry_pauses.items():
-            pause = self._steps.get(timer_id)
-            if pause is not None and first_id in self._steps:
-                call = self._steps[first_id]
-                call.state = StepState.RETRYING
-                call.due_at, call.ended_at = pause.due_at, None
-                del self._steps[timer_id]
-        for name, since in waits.events:
-            step = self.add_event(name, StepState.WAITING)
-            step.begun_at = step.changed_at = since
-        return list(self._steps.values())
 
     # --- events: one method for each kind that says something of steps --------------------------
 
@@ -214,39 +185,45 @@ class _Reader:
         self.now = event.timestamp
 
     def on_scheduled(self, event: TaskScheduled) -> None:
-        first = event.event_id if event.call_id is None else event.call_id
-        self._calls[event.event_id] = first
-        step = self._steps.get(first)
+        self._attempt(event, StepKind.ACTIVITY)
+
+    def on_created(self, event: SubOrchestrationInstanceCreated) -> None:
+        step = self._attempt(event, StepKind.CHILD)
+        step.instance_id = event.instance_id
+        step.is_detached = event.detached
+
+    def _attempt(
+        self, event: TaskScheduled | SubOrchestrationInstanceCreated, kind: StepKind
+    ) -> Step:
+        """The first attempt makes the step of the call, the others go on with it."""
+        step = None if event.call_id is None else self._steps.get(event.call_id)
         if step is None:
-            self._add(event.event_id, StepKind.ACTIVITY, event.name)
-            return
-        self._drop_pause(first)
+            return self._add(event.event_id, kind, event.name)
+        self._of[event.event_id] = step.number
         step.state = StepState.RUNNING
         step.attempt = event.attempt
         step.changed_at = self.now
         step.ended_at = step.due_at = None
-
-    def _drop_pause(self, first: int) -> None:
-        """The timer between two attempts was set when the first failed and has fired just now."""
-        for timer_id in self._fired:
-            if self._set_in.get(timer_id) == self._failed_in.get(first):
-                self._fired.remove(timer_id)
-                del self._steps[timer_id]
-                return
-
-    def on_created(self, event: SubOrchestrationInstanceCreated) -> None:
-        step = self._add(event.event_id, StepKind.CHILD, event.name)
-        step.instance_id = event.instance_id
-        step.is_detached = event.detached
+        return step
 
     def on_timer(self, event: TimerCreated) -> None:
+        whose = None if event.of is None else self._steps.get(event.of)
+        if whose is not None and event.purpose in {"retry", "timeout"}:
+            self._of[event.event_id] = whose.number
+            whose.due_at = event.fire_at
+            if event.purpose == "retry":
+                whose.state, whose.ended_at = StepState.RETRYING, None
+            return
         step = self._add(event.event_id, StepKind.TIMER, "", StepState.WAITING)
         step.due_at = event.fire_at
-        self._set_in[event.event_id] = self._turn
+        step.purpose = event.purpose
 
     def on_fired(self, event: TimerFired) -> None:
-        self._end(event.timer_id, StepState.COMPLETED)
-        self._fired.append(event.timer_id)
+        step = self._steps.get(self._of.get(event.timer_id, event.timer_id))
+        if step is None or step.state is not StepState.WAITING:
+            return  # a pause is over, and the next attempt begins
+        step.is_expired = step.kind is StepKind.EVENT
+        self._end(step.number, StepState.CANCELED if step.is_expired else StepState.COMPLETED)
 
     def on_completed(self, event: TaskCompleted | SubOrchestrationInstanceCompleted) -> None:
         self._end(event.task_scheduled_id, StepState.COMPLETED)
@@ -255,23 +232,40 @@ class _Reader:
         step = self._end(event.task_scheduled_id, StepState.FAILED)
         if step is not None:
             step.failure = event.failure_details
-            self._failed_in[step.number] = self._turn
 
     def on_canceled(self, event: TaskCanceled) -> None:
         self._end(event.task_id, StepState.CANCELED)
 
+    def on_awaited(self, event: EventAwaited) -> None:
+        self._add(event.event_id, StepKind.EVENT, event.name, StepState.WAITING)
+
+    def on_taken(self, event: EventTaken) -> None:
+        step = self._end(event.task_id, StepState.COMPLETED)
+        arrived = None if step is None else self._claim(step.name)
+        if arrived is not None:
+            del self._steps[arrived.number]
+
     def on_raised(self, event: EventRaised) -> None:
-        self.add_event(event.name, StepState.COMPLETED).ended_at = self.now
+        self._events += 1
+        step = self._add(-self._events, StepKind.EVENT, event.name, StepState.COMPLETED)
+        step.ended_at = self.now
+        self._unclaimed.setdefault(event.name.casefold(), []).append(step.number)
+
+    def on_refused(self, event: EventRefused) -> None:
+        step = self._claim(event.name)
+        if step is not None:
+            step.state = StepState.FAILED
+            step.failure = FailureDetails("refused", event.reason)
+
+    def _claim(self, name: str) -> Step | None:
+        """The event of that name that arrived last; those of one turn look alike."""
+        numbers = self._unclaimed.get(name.casefold())
+        return self._steps[numbers.pop()] if numbers else None
 
     def on_sent(self, event: EventSent) -> None:
         step = self._add(event.event_id, StepKind.MESSAGE, event.name, StepState.COMPLETED)
         step.instance_id = event.instance_id
         step.ended_at = self.now
-
-    def add_event(self, name: str, state: StepState) -> Step:
-        """An event that arrived or is waited for; it has no id of its own."""
-        self._events += 1
-        return self._add(-self._events, StepKind.EVENT, name, state)
 
     def _add(
         self, number: int, kind: StepKind, name: str, state: StepState = StepState.RUNNING
@@ -282,7 +276,7 @@ class _Reader:
         return step
 
     def _end(self, task_id: int, state: StepState) -> Step | None:
-        step = self._steps.get(self._calls.get(task_id, task_id))
+        step = self._steps.get(self._of.get(task_id, task_id))
         if step is not None:
             step.state = state
             step.changed_at = step.ended_at = self.now
@@ -300,6 +294,9 @@ _HANDLERS: Final[dict[type, Callable[[_Reader, Any], None]]] = {
     TimerCreated: _Reader.on_timer,
     TimerFired: _Reader.on_fired,
     TaskCanceled: _Reader.on_canceled,
+    EventAwaited: _Reader.on_awaited,
+    EventTaken: _Reader.on_taken,
     EventRaised: _Reader.on_raised,
+    EventRefused: _Reader.on_refused,
     EventSent: _Reader.on_sent,
 }
