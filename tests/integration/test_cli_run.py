@@ -514,8 +514,7 @@ def test_instances_can_be_looked_at_while_a_host_owns_the_store(folder: Path) ->
         assert ["status", "Running"] in facts
         assert ["input", '"Oslo"'] in facts
         assert any(
-            "waits for" in line and "an event from outside" in line
-            for line in shown.stdout.splitlines()
+            "waits for" in line and "event 'Approved'" in line for line in shown.stdout.splitlines()
         )
         assert "├─ ✔ book" in shown.stdout
         history = tenuto(folder, "instances", "history", "a")
@@ -524,6 +523,7 @@ def test_instances_can_be_looked_at_while_a_host_owns_the_store(folder: Path) ->
             "ExecutionStarted",
             "TaskScheduled",
             "TaskCompleted",
+            "EventAwaited",
         ]
         ask(folder, approve("a"))
         assert command.end() == 0, "nobody has disturbed it"

@@ -276,7 +276,7 @@ class HttpGateway:
         sent = _Request(
             method="GET",
             path=_path(instance_id),
-            query={"wait": str(seconds)} if seconds else {},
+            query={"waitingFor": "false", **({"wait": str(seconds)} if seconds else {})},
             instance_id=instance_id,
             is_safe=True,
             wait_seconds=seconds,

@@ -4,13 +4,16 @@ Owned by both ends: the server reads and writes these shapes, ``HttpGateway`` wr
 them. Payloads are JSON inside JSON, kept to the letter.
 """
 
-from typing import Final
+from typing import Final, Literal
 
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType, structs
 
+from tenuto.client.steps import Step, StepState
 from tenuto.engine.ports import DeadLetter
 from tenuto.engine.starts import IdReuse
+from tenuto.model.events import TimerPurpose
 from tenuto.model.payload.opaque import as_json
+from tenuto.model.status import InstanceRecord
 
 ADMIN: Final = "/admin"
 LONGEST_WAIT_SECONDS: Final = 60
@@ -85,6 +88,57 @@ class ReasonBody(_Body, frozen=True, kw_only=True):
     """
 
     reason: str | None = None
+
+
+class WaitBody(_Body, frozen=True, kw_only=True):
+    """Something that an instance waits for. Times are microseconds since 1970 UTC.
+
+    Attributes:
+        kind: What it is.
+        name: Of the event, activity or orchestrator; none of a timer.
+        since: When the instance came to wait for it: the time of that turn.
+        until: When a timer fires, a wait for an event is given up, or the next attempt begins.
+        attempt: Which attempt runs, or the one that begins then; left out when it is the first.
+        instance_id: The child.
+        purpose: Of a timer: what it bounds or puts off; left out when the orchestrator just asked
+            for it.
+    """
+
+    kind: Literal["event", "timer", "activity", "orchestration"]
+    name: str | None = None
+    since: int
+    until: int | None = None
+    attempt: int = 1
+    instance_id: str | None = None
+    purpose: TimerPurpose = "timer"
+
+    @classmethod
+    def of(cls, step: Step) -> "WaitBody":
+        """The body for an open step of a run."""
+        return cls(
+            kind=step.kind.value,  # type: ignore[arg-type]  # messages are never open
+            name=step.name or None,
+            since=step.changed_at,
+            until=step.due_at,
+            attempt=step.attempt + (step.state is StepState.RETRYING),
+            instance_id=step.instance_id,
+            purpose=step.purpose,
+        )
+
+
+class InstanceBody(InstanceRecord, frozen=True, kw_only=True):
+    """An instance as it is stored, and what it waits for.
+
+    Attributes:
+        waiting_for: What must happen before it goes on.
+    """
+
+    waiting_for: tuple[WaitBody, ...] = ()
+
+    @classmethod
+    def of(cls, record: InstanceRecord, waiting_for: tuple[WaitBody, ...]) -> "InstanceBody":
+        """The body for a row."""
+        return cls(**structs.asdict(record), waiting_for=waiting_for)
 
 
 class DeadLetterBody(_Body, frozen=True, kw_only=True):

@@ -12,15 +12,18 @@ import msgspec
 from starlette.responses import Response
 
 from tenuto.client.client import Client
+from tenuto.client.steps import run_of
 from tenuto.client.wire import (
     ADMIN,
     LONGEST_WAIT_SECONDS,
     MOST_ROWS,
     DeadLetterBody,
     EventBody,
+    InstanceBody,
     ReasonBody,
     StartBody,
     StartedBody,
+    WaitBody,
     text_of,
 )
 from tenuto.engine.ports import InstancePage, InstanceQuery
@@ -39,7 +42,8 @@ from tenuto.http.management_filters import (
 from tenuto.http.options import Role
 from tenuto.http.routing import Call, Route, json_answer
 from tenuto.http.waiting import Waiting
-from tenuto.model.errors import InstanceNotFoundError
+from tenuto.model.codec import decode_turn
+from tenuto.model.errors import InstanceNotFoundError, LimitError
 from tenuto.model.ids import check_instance_id, new_execution_id, new_instance_id
 from tenuto.model.limits import check_payload
 from tenuto.model.payload import encode
@@ -70,6 +74,11 @@ _LISTING: Final = (
     Parameter(
         name="payloads", text="Whether inputs and outputs are wanted (true).", schema=BOOLEAN
     ),
+)
+_WAITING_FOR: Final = Parameter(
+    name="waitingFor",
+    text="Whether it is wanted what the instance waits for (true).",
+    schema=BOOLEAN,
 )
 _WAIT: Final = Parameter(
     name="wait",
@@ -134,8 +143,8 @@ class AdminApi:
             handler=self._get,
             summary="An instance as it is stored; waits until it has ended, if asked to",
             operation=_described(
-                Answer(text="The instance.", kind=InstanceRecord),
-                parameters=(_WAIT,),
+                Answer(text="The instance.", kind=InstanceBody),
+                parameters=(_WAIT, _WAITING_FOR),
                 errors=(404,),
             ),
         )
@@ -228,7 +237,19 @@ class AdminApi:
             record = await self._waiting.until_ended(call, instance_id, seconds)
         if record is None:
             raise InstanceNotFoundError(instance_id)
+        if not record.status.is_finished and call.flag("waitingFor", default=True):
+            return json_answer(InstanceBody.of(record, await self._waits(record)))
         return json_answer(record)
+
+    async def _waits(self, record: InstanceRecord) -> tuple[WaitBody, ...]:
+        """What an instance waits for; nothing when its history is too long to be looked at."""
+        gateway = self._client.gateway
+        try:
+            turns = await gateway.history(record.instance_id, self._history_bytes)
+        except LimitError:
+            return ()
+        run = run_of(record, [decode_turn(turn) for turn in turns])
+        return tuple(WaitBody.of(step) for step in run.open_steps())
 
     async def _list(self, call: Call) -> Response:
         query = InstanceQuery(

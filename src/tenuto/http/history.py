@@ -11,8 +11,11 @@ from typing import Any, Final
 from tenuto.http.payloads import raw
 from tenuto.model.events import (
     ContinueAsNew,
+    EventAwaited,
     EventRaised,
+    EventRefused,
     EventSent,
+    EventTaken,
     ExecutionCompleted,
     ExecutionResumed,
     ExecutionStarted,
@@ -44,6 +47,8 @@ _OUTCOMES: Final = (
     SubOrchestrationInstanceFailed,
     TimerFired,
 )
+_OURS: Final = (WebhookOpened, EventAwaited, EventRefused)
+"""No program for Durable Functions knows them."""
 
 _KEPT: Final = ("FunctionName", "Input")
 
@@ -63,6 +68,7 @@ class HistoryProjection:
         self._count = 0
         self._shown: dict[int, Shown] = {}
         self._open: dict[int, int] = {}
+        self._deadlines: dict[int, int] = {}
 
     @property
     def events(self) -> list[Shown]:
@@ -74,9 +80,9 @@ class HistoryProjection:
         for event in events:
             if isinstance(event, OrchestratorStarted):
                 self._timestamp = moment_text(event.timestamp)
-            elif isinstance(event, TaskCanceled):
-                self._fold(event.task_id)
-            elif not isinstance(event, WebhookOpened):
+            elif isinstance(event, TaskCanceled | EventTaken):
+                self._fold(self._deadlines.pop(event.task_id, event.task_id))
+            elif not isinstance(event, _OURS):
                 self._add(event)
 
     def _add(self, event: HistoryEvent) -> None:
@@ -88,6 +94,8 @@ class HistoryProjection:
         shown["Timestamp"] = self._timestamp
         self._count += 1
         self._shown[self._count] = shown
+        if isinstance(event, TimerCreated) and event.purpose == "timeout" and event.of is not None:
+            self._deadlines[event.of] = event.event_id
         if isinstance(event, _SCHEDULED):
             self._open[event.event_id] = self._count
 

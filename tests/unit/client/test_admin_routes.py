@@ -1,9 +1,11 @@
 """The routes under /admin as any program may call them: exact answers, one error for bad input."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import httpx2
 import msgspec
 import pytest
 
-from tenuto import App, Context, Limits, Settings
+from tenuto import App, Context, Limits, RetryPolicy, Settings
 from tenuto.host.server import Server
 from tenuto.http.options import AccessKey, HttpSettings, Role
 from tenuto.model.status import InstanceRecord, RuntimeStatus
@@ -41,6 +43,11 @@ def book(trip: Trip, hotel: str | None = None) -> str:
 def takes(thing: Strange) -> None: ...
 
 
+@app.activity(retry=RetryPolicy(max_attempts=2, first_interval=timedelta(hours=1)))
+def fails() -> None:
+    raise ValueError
+
+
 @app.orchestrator(version="3")
 async def book_trip(ctx: Context, trip: Trip) -> str:
     return await ctx.call_activity(book, trip, None)
@@ -49,6 +56,16 @@ async def book_trip(ctx: Context, trip: Trip) -> str:
 @app.orchestrator
 async def waits(ctx: Context) -> Any:  # noqa: ANN401 - any JSON
     return await ctx.wait_for_external_event("item")
+
+
+@app.orchestrator
+async def busy(ctx: Context) -> None:
+    item = ctx.wait_for_external_event("item", timeout=timedelta(days=2))
+    other = ctx.wait_for_external_event("other")
+    async with asyncio.timeout(3600):
+        call = ctx.call_activity(fails)
+        child = ctx.call_sub_orchestrator(waits.options(instance_id="child"))
+        await asyncio.gather(item, other, call, child)
 
 
 @app.http("GET", "/hello/{name}")
@@ -106,6 +123,25 @@ async def test_waiting_ends_with_the_time_or_the_instance(http: httpx2.AsyncClie
     assert ended.json()["output"] == "[1]"
     turns = (await http.get("/instances/w/history")).json()
     assert turns[-1][0]["type"] == "OrchestratorStarted"
+
+
+async def test_an_instance_says_what_it_waits_for(http: httpx2.AsyncClient) -> None:
+    await started(http, name="busy", instanceId="b")
+    found = (await http.get("/instances/b", params={"wait": "0.5"})).json()
+    waiting = found["waitingFor"]
+    since = found["updatedAt"]
+    day = 86_400_000_000
+    assert waiting[0]["until"] - waiting[0]["since"] == 2 * day
+    assert [one.pop("since") <= since for one in waiting] == [True] * 5
+    assert [one.pop("until", 0) > since for one in waiting] == [True, False, True, True, False]
+    assert waiting == [
+        {"kind": "event", "name": "item"},
+        {"kind": "event", "name": "other"},
+        {"kind": "timer", "purpose": "timeout"},
+        {"kind": "activity", "name": "fails", "attempt": 2},
+        {"kind": "orchestration", "name": "waits", "instanceId": "child"},
+    ]
+    assert "waitingFor" not in (await http.get("/instances/b?waitingFor=false")).json()
 
 
 async def test_steering_takes_a_reason_or_nothing(http: httpx2.AsyncClient) -> None:

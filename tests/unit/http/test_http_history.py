@@ -3,6 +3,10 @@
 from tenuto.http.history import HistoryProjection, moment_text
 from tenuto.model.events import (
     ContinueAsNew,
+    EventAwaited,
+    EventRaised,
+    EventRefused,
+    EventTaken,
     HistoryEvent,
     OrchestratorStarted,
     TaskCanceled,
@@ -26,6 +30,13 @@ def test_a_result_without_its_schedule_is_shown_all_the_same() -> None:
 
 def test_what_was_given_up_is_hidden_with_what_it_gave_up() -> None:
     assert _shown(TimerCreated(event_id=1, fire_at=5), TaskCanceled(task_id=1)) == []
+
+
+def test_what_is_ours_alone_is_hidden_with_the_timer_of_a_wait_that_is_over() -> None:
+    for end in (EventTaken(1), TaskCanceled(1)):
+        wait = (EventAwaited(1, "paid"), TimerCreated(2, 5, "timeout", 1))
+        shown = _shown(*wait, EventRaised("paid"), EventRefused(3, "paid", "m", "why"), end)
+        assert [one["EventType"] for one in shown] == ["EventRaised"]
 
 
 def test_a_generation_that_ended_says_so() -> None:
