@@ -184,6 +184,7 @@ class StockContext:
         if self.unread.get(key):
             future.set_result(self.unread[key].popleft())
         else:
+            self.loop.next_id()
             self.waits.setdefault(key, deque()).append(future)
         return future
 
