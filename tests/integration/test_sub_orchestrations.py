@@ -23,6 +23,7 @@ from tenuto.model.events import (
     SubOrchestrationInstanceFailed,
     TaskCanceled,
 )
+from tenuto.orchestration.references import OnCancel
 from tenuto.testing import TestHost
 from tests.integration.conftest import OpenHost
 from tests.support.histories import kinds, of_type
@@ -359,29 +360,56 @@ async def test_children_keep_running_when_their_parent_has_ended(app: App, test:
     assert await test.client.handle("the-child").result() == "child is done"
 
 
-async def test_canceling_the_call_of_a_child_ignores_its_late_answer(
-    app: App, test: TestHost
+@pytest.mark.parametrize("given_id", ["the-child", None])
+@pytest.mark.parametrize("on_cancel", ["terminate", "abandon"])
+async def test_cancelling_the_call_of_a_child_ends_the_child_unless_it_is_left_alone(
+    app: App, test: TestHost, given_id: str | None, on_cancel: OnCancel
 ) -> None:
+    """By a time limit, and by a sibling that fails."""
+
     @app.orchestrator
     async def child(ctx: Context) -> str:
         await ctx.create_timer(timedelta(hours=1))
         return "late"
 
+    async def failing() -> None:
+        await asyncio.sleep(1)
+        raise ValueError
+
     @app.orchestrator
-    async def parent(ctx: Context) -> str:
+    async def parent(ctx: Context) -> list[str]:
+        ended: list[str] = []
+        own = child.options(instance_id=given_id, on_cancel=on_cancel)
         try:
             async with asyncio.timeout(60):
-                return await ctx.call_sub_orchestrator(child.options(instance_id="the-child"))
+                await ctx.call_sub_orchestrator(own)
         except TimeoutError:
-            await ctx.create_timer(timedelta(hours=2))
-            return "did not wait"
+            ended.append("did not wait")
+        await ctx.create_timer(timedelta(hours=2))
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(ctx.call_sub_orchestrator(own))
+                group.create_task(failing())
+        except* ValueError:
+            ended.append("gave up")
+        return ended
 
     handle = await test.start(parent)
-    assert await handle.result() == "did not wait"
+    assert await handle.result() == ["did not wait", "gave up"]
     history = await test.client.history(handle.instance_id)
-    assert len(of_type(history, TaskCanceled)) == 1
     assert of_type(history, SubOrchestrationInstanceCompleted) == []
-    assert await test.client.handle("the-child").result() == "late"
+    children = [one.instance_id for one in of_type(history, SubOrchestrationInstanceCreated)]
+    asked = [one.child for one in of_type(history, TaskCanceled) if one.child]
+    assert asked == (children if on_cancel == "terminate" else [])
+    await test.advance(timedelta(hours=2))
+    for instance_id in children:
+        status = await test.client.get_status(instance_id)
+        assert status is not None
+        if on_cancel == "terminate":
+            assert status.runtime_status is RuntimeStatus.TERMINATED
+            assert status.output == "its parent gave it up"
+        else:
+            assert status.output == "late"
 
 
 async def test_a_child_of_an_unknown_name_fails_the_call_and_can_be_caught(

@@ -26,6 +26,7 @@ from tenuto.model.events import (
     EventSent,
     SubOrchestrationInstanceCreated,
     SubOrchestrationInstanceFailed,
+    TaskCanceled,
 )
 from tenuto.model.failure import failure_of
 from tenuto.model.ids import child_instance_id
@@ -34,6 +35,7 @@ from tenuto.model.messages import (
     Message,
     RaiseEvent,
     Start,
+    Terminate,
 )
 
 if TYPE_CHECKING:
@@ -93,11 +95,24 @@ class Booking:
                     message_id=engine.next_message_id(), event=action_event(action)
                 )
                 self.send(message, action.instance_id, batch)
+            elif isinstance(action, TaskCanceled) and action.child is not None:
+                self._give_up_child(resident.state, action, action.child, batch)
             elif isinstance(action, EventRefused) and turn.put_aside:
                 put_aside = RaiseEvent(
                     message_id=action.message, event=turn.put_aside[action.message]
                 )
                 self.bury(put_aside, resident.state.instance_id, action.reason, batch)
+
+    def _give_up_child(
+        self, parent: InstanceState, action: TaskCanceled, child: str, batch: Batch
+    ) -> None:
+        ending = Terminate(
+            message_id=self._engine.next_message_id(),
+            reason='"its parent gave it up"',
+            child_of=parent.execution_id,
+            task_id=action.task_id,
+        )
+        self.send(ending, child, batch)
 
     def _book_child(
         self, resident: Resident, event: SubOrchestrationInstanceCreated, batch: Batch

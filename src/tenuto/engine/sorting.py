@@ -224,6 +224,8 @@ def _sort_control(
 ) -> None:
     result.taken.append(message)
     match message:
+        case Terminate(child_of=parent) if parent is not None and not _is_child(state, message):
+            pass
         case Terminate(reason=reason):
             result.incoming.append(ExecutionTerminated(reason))
             result.is_terminated = True
@@ -250,6 +252,14 @@ def _sort_control(
             result.refused.append(Refusal(message.message_id, error))
         case _:
             assert_never(message)
+
+
+def _is_child(state: InstanceState, message: Terminate) -> bool:
+    parent = state.parent
+    return parent is not None and (parent.execution_id, parent.task_scheduled_id) == (
+        message.child_of,
+        message.task_id,
+    )
 
 
 def _refuse_state(

@@ -135,10 +135,12 @@ class TimerFired(_Event, frozen=True):
 
 class TaskCanceled(_Event, frozen=True):
     """Open work was given up: a timer is dropped, an activity gets its cancellation token, a wait
-    for an event consumes none. The timer that bounds the wait goes with it.
+    for an event consumes none. The timer that bounds the wait goes with it. ``child`` is the
+    instance id of the sub-orchestration that is asked to end too, unless it was to be left alone.
     """
 
     task_id: int
+    child: str | None = None
 
 
 class EventAwaited(_Event, frozen=True):

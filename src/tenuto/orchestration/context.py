@@ -27,6 +27,7 @@ from tenuto.orchestration.names import child_execution_id, random_uuid
 from tenuto.orchestration.references import (
     ActivityFunction,
     AnyOrchestrator,
+    OnCancel,
     OrchestratorFunction,
     checked_activity,
     checked_orchestrator,
@@ -198,14 +199,17 @@ class Context:
             instance_id: The child's id; by default derived from this execution. A finished
                 instance of that id is replaced, a running one fails the call.
 
-        The task raises ``SubOrchestrationError`` when the child failed or was terminated.
+        The task raises ``SubOrchestrationError`` when the child failed or was terminated. When
+        the task is cancelled, as by ``asyncio.timeout`` or a failed sibling in a ``TaskGroup``, the
+        child is terminated too; ``fn.options(on_cancel="abandon")`` lets it go on by itself.
+        Children that nobody has cancelled go on when their parent ends.
         """
         call = self._child_call(orchestrator, args, instance_id)
 
         def event(task_id: int, attempt: int, call_id: int | None) -> ChildCreated:
             return self._child_event(call, task_id, False, attempt, call_id)
 
-        return ChildTask(self._session, call.name, event, call.decode, call.retry)
+        return ChildTask(self._session, call.name, event, call.decode, call.retry, call.on_cancel)
 
     @overload
     def start_orchestrator(self, orchestrator: OrchestratorFunction[*Ts, T], *args: *Ts) -> str: ...
@@ -451,6 +455,7 @@ class Context:
             call.version = orchestrator.version
             call.tags = None if orchestrator.tags is None else dict(orchestrator.tags)
             call.instance_id = orchestrator.instance_id
+            call.on_cancel = orchestrator.on_cancel
         if instance_id is not None:
             call.instance_id = instance_id
         if call.instance_id is not None and check_instance_id(call.instance_id) == self.instance_id:
@@ -492,7 +497,7 @@ class Context:
 class _ChildCall:
     """A call of an orchestrator, checked and encoded."""
 
-    __slots__ = ("decode", "instance_id", "name", "retry", "tags", "text", "version")
+    __slots__ = ("decode", "instance_id", "name", "on_cancel", "retry", "tags", "text", "version")
 
     def __init__(self, name: str, text: str | None, decode: Callable[[str | None], Any]) -> None:
         self.name = name
@@ -502,6 +507,7 @@ class _ChildCall:
         self.version: str | None = None
         self.tags: dict[str, str] | None = None
         self.instance_id: str | None = None
+        self.on_cancel: OnCancel = "terminate"
 
 
 def _plain(text: str | None) -> Any:  # noqa: ANN401 - of user code

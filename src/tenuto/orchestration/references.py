@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import WRAPPER_ASSIGNMENTS
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, TypeVar, TypeVarTuple
 
 from msgspec import UNSET, UnsetType
 
@@ -34,6 +34,9 @@ from tenuto.model.retry import RetryPolicy
 if TYPE_CHECKING:
     from tenuto.model.signature import Signature
     from tenuto.orchestration.context import Context
+
+OnCancel: TypeAlias = Literal["terminate", "abandon"]
+"""What becomes of a sub-orchestration whose call is cancelled."""
 
 Ts = TypeVarTuple("Ts")
 T_co = TypeVar("T_co", covariant=True)
@@ -139,16 +142,19 @@ class OrchestratorFunction(_Reference, Generic[*Ts, T_co]):
         retry: When a failed sub-orchestration is tried again; None for never.
         instance_id: The id of the instance that a call starts; None for a fresh one.
         tags: Labels of the instance that a call starts.
+        on_cancel: What becomes of a sub-orchestration when its parent cancels the call.
     """
 
     version: str | None = None
     retry: RetryPolicy | None = None
     instance_id: str | None = None
     tags: Mapping[str, str] | None = None
+    on_cancel: OnCancel = "terminate"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_version(self.version)
+        _check_on_cancel(self.on_cancel)
         _check_retry(self.retry)
         if self.instance_id is not None:
             check_instance_id(self.instance_id)
@@ -178,6 +184,7 @@ class OrchestratorFunction(_Reference, Generic[*Ts, T_co]):
         retry: RetryPolicy | UnsetType | None = UNSET,
         version: str | UnsetType | None = UNSET,
         tags: Mapping[str, str] | UnsetType | None = UNSET,
+        on_cancel: OnCancel | UnsetType = UNSET,
     ) -> Self:
         """The same orchestrator with other options; what is not given stays as it is.
 
@@ -186,6 +193,8 @@ class OrchestratorFunction(_Reference, Generic[*Ts, T_co]):
             retry: When a failed sub-orchestration is tried again; None for never.
             version: What new instances are marked with.
             tags: Labels of the instance that a call starts.
+            on_cancel: What becomes of a sub-orchestration when its parent cancels the call, as
+                ``asyncio.timeout`` does: ``"terminate"`` ends it, ``"abandon"`` lets it go on.
 
         Raises:
             InputError: for a value that is not allowed.
@@ -194,7 +203,14 @@ class OrchestratorFunction(_Reference, Generic[*Ts, T_co]):
             ``await ctx.call_sub_orchestrator(book_trip.options(instance_id="trip-1"), trip)``
         """
         return replace(
-            self, **_given(instance_id=instance_id, retry=retry, version=version, tags=tags)
+            self,
+            **_given(
+                instance_id=instance_id,
+                retry=retry,
+                version=version,
+                tags=tags,
+                on_cancel=on_cancel,
+            ),
         )
 
 
@@ -285,6 +301,11 @@ def _check_cpu_bound(cpu_bound: object) -> None:
 def _check_version(version: object) -> None:
     if version is not None and not isinstance(version, str):
         raise InputError(f"version must be a str or None, got {version!r}")
+
+
+def _check_on_cancel(on_cancel: object) -> None:
+    if on_cancel not in {"terminate", "abandon"}:
+        raise InputError(f'on_cancel must be "terminate" or "abandon", got {on_cancel!r}')
 
 
 def checked_tags(tags: object) -> dict[str, str] | None:

@@ -257,8 +257,10 @@ class Session:
         """Create the durable timer behind ``loop.call_at``."""
         return LoopTimerEntry(self, when, callback)
 
-    def cancel_work(self, task_id: int) -> None:
-        """Give up open work. Made and given up in one turn, it leaves no trace but its id."""
+    def cancel_work(self, task_id: int, child: str | None = None) -> None:
+        """Give up open work, and have a child end. Made and given up in one turn, it leaves no
+        trace but its id.
+        """
         if not self._is_running():
             return
         self._calls.pop(task_id, None)
@@ -266,7 +268,7 @@ class Session:
         if task_id >= self._first_id:
             self._withdrawn.add(task_id)
         else:
-            self.record(TaskCanceled(task_id))
+            self.record(TaskCanceled(task_id, child))
 
     def wait_for_event(self, waiter: EventTask[Any]) -> None:
         """Give the waiter the oldest unread event of its name, or the next that arrives."""

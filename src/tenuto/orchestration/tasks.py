@@ -35,6 +35,7 @@ from tenuto.model.timing import MICROSECONDS, span
 from tenuto.orchestration.futures import SessionFuture
 from tenuto.orchestration.interrupts import is_from_keyboard
 from tenuto.orchestration.loop import Callback, SessionLoop
+from tenuto.orchestration.references import OnCancel
 
 T = TypeVar("T")
 
@@ -77,8 +78,8 @@ class Scheduler(Protocol):
     ) -> int:
         """Create a durable timer and return its id."""
 
-    def cancel_work(self, task_id: int) -> None:
-        """Give up open work: recorded as TaskCanceled (ENGINE rule 9)."""
+    def cancel_work(self, task_id: int, child: str | None = None) -> None:
+        """Give up open work, and have a child end: recorded as TaskCanceled (ENGINE rule 9)."""
 
     def stop_waiting(self, waiter: "EventTask[Any]") -> None:
         """The waiter wants no event any more."""
@@ -93,8 +94,8 @@ class Scheduler(Protocol):
 class DurableTask(_TaskType[T]):
     """The result of a context call, to be awaited, yielded, gathered or cancelled.
 
-    Cancelling is recorded: a timer is dropped, an activity gets its cancellation token, a late
-    result is ignored.
+    Cancelling is recorded: a timer is dropped, an activity gets its cancellation token, a
+    sub-orchestration is ended unless its ``on_cancel`` is ``"abandon"``, a late result is ignored.
     """
 
     __slots__ = ("_open_id", "_scheduler")
@@ -253,7 +254,7 @@ class ChildTask(CallTask[T]):
     its number and the event id of the first.
     """
 
-    __slots__ = ("_make_event",)
+    __slots__ = ("_child", "_is_left_alone", "_make_event")
 
     def __init__(
         self,
@@ -262,13 +263,29 @@ class ChildTask(CallTask[T]):
         event: Callable[[int, int, int | None], SubOrchestrationInstanceCreated],
         decode: Callable[[str | None], Any],
         retry: RetryPolicy | None,
+        on_cancel: OnCancel = "terminate",
     ) -> None:
         super().__init__(scheduler, function, decode, retry)
         self._make_event = event
+        self._is_left_alone = on_cancel == "abandon"
+        self._child: str | None = None
         self.begin_attempt()
 
     def _event(self, task_id: int) -> SubOrchestrationInstanceCreated:
-        return self._make_event(task_id, self.attempt, self.first_id)
+        event = self._make_event(task_id, self.attempt, self.first_id)
+        if not self._is_left_alone:
+            self._child = event.instance_id
+        return event
+
+    def failed(self, failure: FailureDetails) -> None:
+        """The child has ended: what may be open next is a pause."""
+        self._child = None
+        super().failed(failure)
+
+    def _give_up(self) -> None:
+        if self._open_id is not None:
+            self._scheduler.cancel_work(self._open_id, self._child)
+            self._open_id = None
 
     def _error(self, failure: FailureDetails) -> SubOrchestrationError:
         return SubOrchestrationError(self.function, failure)

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import pytest
+
 from tenuto.engine.state import InstanceState, OpenWork
 from tenuto.engine.turn import Turn, TurnRules, take_turn, waiting_turn
 from tenuto.model.actions import TurnActions
@@ -18,8 +20,8 @@ from tenuto.model.events import (
     TimerFired,
 )
 from tenuto.model.limits import Limits
-from tenuto.model.messages import RaiseEvent, RedeemWebhook, Suspend, TimerDue
-from tenuto.model.status import RuntimeStatus
+from tenuto.model.messages import RaiseEvent, RedeemWebhook, Suspend, Terminate, TimerDue
+from tenuto.model.status import ParentInstance, RuntimeStatus
 from tenuto.model.webhook import OpenWebhook
 
 NOW = 1_000_000
@@ -152,3 +154,24 @@ def test_history_tells_which_events_are_awaited_and_until_when() -> None:
     assert work.timers == {4: NOW + 5, 8: NOW + 7}
     work.apply([TimerFired(4, NOW + 5), EventTaken(7), TaskCanceled(8)])
     assert (work.awaits, work.timers, work.deadlines) == ({}, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("parent", "is_ended"),
+    [
+        (ParentInstance("p", "e0", "parent", 4), True),
+        (ParentInstance("p", "e0", "parent", 5), False),
+        (ParentInstance("p", "e1", "parent", 4), False),
+        (None, False),
+    ],
+)
+def test_a_parent_ends_its_own_child_and_nobody_who_has_taken_its_id(
+    parent: ParentInstance | None, is_ended: bool
+) -> None:
+    state = waiting((1, NOW))
+    state.parent = parent
+    word = Terminate(message_id="m", reason='"why"', child_of="e0", task_id=4)
+    turn = take_turn(state, [word], Recorder, NOW, RULES)
+    assert state.is_finished is is_ended
+    assert turn.inbox.taken == [word]
+    assert turn.inbox.refused == []

@@ -153,6 +153,7 @@ EVENTS: list[tuple[HistoryEvent, dict[str, Any]]] = [
     ),
     (TimerFired(5, 99), {"timerId": 5, "fireAt": 99}),
     (TaskCanceled(5), {"taskId": 5}),
+    (TaskCanceled(4, "i4"), {"taskId": 4, "child": "i4"}),
     (EventAwaited(6, "paid"), {"eventId": 6, "name": "paid"}),
     (EventTaken(6), {"taskId": 6}),
     (
@@ -250,6 +251,10 @@ MESSAGES: list[tuple[Message, dict[str, Any]]] = [
         {"messageId": "m8", "digest": "a1", "requestedAt": 5, "input": "1"},
     ),
     (Terminate(message_id="m4", reason='"no"'), {"messageId": "m4", "reason": '"no"'}),
+    (
+        Terminate(message_id="m9", child_of="e0", task_id=4),
+        {"messageId": "m9", "childOf": "e0", "taskId": 4},
+    ),
     (Suspend(message_id="m5"), {"messageId": "m5"}),
     (Resume(message_id="m6", reason="why"), {"messageId": "m6", "reason": "why"}),
     (Purge(message_id="m7", force=True), {"messageId": "m7", "force": True}),

@@ -6,10 +6,17 @@ from datetime import timedelta
 
 import pytest
 
-from tenuto import Context
-from tenuto.model.events import EventAwaited, TaskCanceled, TaskScheduled, TimerCreated
+from tenuto import Context, RetryPolicy
+from tenuto.model.events import (
+    EventAwaited,
+    SubOrchestrationInstanceFailed,
+    TaskCanceled,
+    TaskScheduled,
+    TimerCreated,
+)
+from tenuto.model.failure import FailureDetails
 from tenuto.model.limits import Limits
-from tests.support.sessions import Driven, answered, execution, names, raised, work
+from tests.support.sessions import Driven, answered, execution, functions, names, raised, work
 
 OPEN: list[Callable[[Context], Awaitable[object]]] = [
     lambda ctx: ctx.call_activity(work),
@@ -34,8 +41,33 @@ def test_cancelling_open_work_is_recorded(make: Callable[[Context], Awaitable[ob
 
     driven = Driven(cancel)
     opened, *_ = [one for one in driven.start().actions if one != EventAwaited(1, "go on")]
-    assert TaskCanceled(opened.event_id) in driven.turn(raised("go on")).actions  # type: ignore[union-attr]
+    answer = driven.turn(raised("go on"))
+    (canceled,) = [one for one in answer.actions if isinstance(one, TaskCanceled)]
+    assert canceled.task_id == opened.event_id  # type: ignore[union-attr]
+    assert canceled.child == getattr(opened, "instance_id", None)
     assert driven.result == "cancelled"
+    assert driven.replayed().close() == 0
+    driven.close()
+
+
+def test_a_child_that_may_go_on_or_has_failed_is_not_asked_to_end() -> None:
+    @functions.orchestrator
+    async def child(ctx: Context) -> None: ...
+
+    retry = RetryPolicy(max_attempts=2, first_interval=timedelta(seconds=5))
+
+    async def parent(ctx: Context) -> None:
+        left = ctx.call_sub_orchestrator(child.options(on_cancel="abandon"))
+        pausing = ctx.call_sub_orchestrator(child.options(retry=retry))
+        await ctx.wait_for_external_event("go on")
+        assert left.cancel()
+        assert pausing.cancel()
+
+    driven = Driven(parent)
+    driven.start()
+    driven.turn(SubOrchestrationInstanceFailed(2, FailureDetails("E", "no")))
+    driven.turn(raised("go on"))
+    assert driven.of_type(TaskCanceled) == [TaskCanceled(1), TaskCanceled(4)]
     assert driven.replayed().close() == 0
     driven.close()
 
