@@ -1031,6 +1031,32 @@ class StorageSuite:
         assert await owner.storage.get(instance_id) == record(iid, instance_id)
         assert [row.message_id for row in (await owner.loaded(iid)).inbox] == [f"m-{instance_id}"]
 
+    async def test_children_are_found_by_their_parent(self, owner: Owner) -> None:
+        def called_by(parent: str, iid: int, status: RuntimeStatus) -> InstanceRecord:
+            link = ParentInstance(parent, "e", "caller", iid)
+            return record(iid, parent=link, depth=1, created_at=iid, status=status)
+
+        running, completed = RuntimeStatus.RUNNING, RuntimeStatus.COMPLETED
+        rows = [
+            record(1, created_at=1),
+            called_by("instance-1", 2, completed),
+            called_by("instance-1", 3, running),
+            called_by("instance-2", 4, running),
+            called_by("instance-1", 5, running),
+        ]
+        await owner.commit(instances=rows)
+
+        async def found(**wanted: Any) -> list[int]:
+            page = await owner.storage.query(InstanceQuery(**wanted))
+            return [row.iid for row in page.records]
+
+        assert await found(parent="instance-1") == [5, 3, 2]
+        assert await found(parent="instance-1", order="oldest", created_from=3) == [3, 5]
+        assert await found(parent="instance-1", statuses=(running,), limit=1) == [5]
+        page = await owner.storage.query(InstanceQuery(parent="instance-1", limit=2))
+        assert await found(parent="instance-1", after=page.after) == [2]
+        assert await found(parent="instance-3") == []
+
     async def test_listing_without_payloads(self, owner: Owner) -> None:
         await owner.commit(instances=[record(1, input="1", output="2", custom_status="3")])
         page = await owner.storage.query(InstanceQuery(payloads=False))

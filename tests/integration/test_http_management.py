@@ -551,7 +551,6 @@ async def test_purging_many_takes_what_fits_and_leaves_what_runs(serve: Serving)
     ("method", "path"),
     [
         ("POST", "instances/a/rewind"),
-        ("POST", "instances/a/terminate?cascade=true"),
         ("GET", "entities"),
         ("GET", "entities/counter/"),
         ("GET", "entities/counter/$"),

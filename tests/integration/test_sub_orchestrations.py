@@ -17,7 +17,9 @@ from tenuto import (
     Settings,
     SubOrchestrationError,
 )
+from tenuto.engine.ports import InstanceQuery
 from tenuto.model.events import (
+    ExecutionTerminated,
     SubOrchestrationInstanceCompleted,
     SubOrchestrationInstanceCreated,
     SubOrchestrationInstanceFailed,
@@ -476,3 +478,84 @@ async def test_tags_and_version_given_at_the_call_stand_on_the_child(
     status = await test.client.get_status("the-child")
     assert status is not None
     assert (status.version, dict(status.tags)) == ("2.1", {"team": "sea"})
+
+
+# --- ending a whole tree --------------------------------------------------------------------------
+
+
+def tree(app: App) -> None:
+    """Instances that have called each other; all but ``leaves`` wait for ever."""
+
+    @app.orchestrator
+    async def waits(ctx: Context) -> None:
+        await ctx.wait_for_external_event("never")
+
+    @app.orchestrator
+    async def leaves(ctx: Context) -> str:
+        """Ends and leaves its own child running."""
+        _left = ctx.call_sub_orchestrator(waits.options(instance_id="below-finished"))
+        return "done"
+
+    @app.orchestrator
+    async def middle(ctx: Context) -> None:
+        await ctx.call_sub_orchestrator(waits)
+
+    @app.orchestrator
+    async def root(ctx: Context, generation: int = 0) -> None:
+        if generation == 0:
+            _left = ctx.call_sub_orchestrator(middle.options(instance_id="generation-0"))
+            ctx.continue_as_new(1)
+            return
+        ctx.start_orchestrator(waits.options(instance_id="forgotten"))
+        await ctx.call_sub_orchestrator(leaves.options(instance_id="finished"))
+        calls = [ctx.call_sub_orchestrator(one) for one in (waits, middle)]
+        calls.append(ctx.call_sub_orchestrator(waits.options(instance_id="chosen")))
+        await asyncio.gather(*calls)
+
+
+async def running(test: TestHost) -> list[str]:
+    page = await test.host.engine.storage.query(InstanceQuery(statuses=(RuntimeStatus.RUNNING,)))
+    return sorted(one.instance_id for one in page.records)
+
+
+async def test_termination_reaches_a_whole_tree_through_those_that_have_ended(
+    app: App, test: TestHost
+) -> None:
+    tree(app)
+    handle = await test.start("root", instance_id="the-root")
+    await test.idle()
+    assert len(await running(test)) == 9
+    await handle.terminate("enough", recurse=True)
+    await test.idle()
+    assert await running(test) == ["forgotten"], "nobody's child"
+    assert (await handle.status()).output == "enough"
+    below = await test.client.get_status("below-finished")
+    assert below is not None
+    assert (below.runtime_status, below.output) == (
+        RuntimeStatus.TERMINATED,
+        "its parent was terminated",
+    )
+    history = await test.client.history("the-root")
+    assert [one.recurse for one in of_type(history, ExecutionTerminated)] == [True]
+
+
+async def test_termination_without_recurse_leaves_the_children_alone(
+    app: App, test: TestHost
+) -> None:
+    tree(app)
+    handle = await test.start("root", instance_id="the-root")
+    await test.idle()
+    before = await running(test)
+    await handle.terminate("enough")
+    await test.idle()
+    assert await running(test) == [one for one in before if one != "the-root"]
+
+
+async def test_the_end_of_a_tree_survives_a_crash_at_any_commit(app: App, test: TestHost) -> None:
+    tree(app)
+    handle = await test.start("root", instance_id="the-root")
+    await test.idle()
+    await handle.terminate("enough", recurse=True)
+    await test.crash()
+    await test.idle()
+    assert await running(test) == ["forgotten"]

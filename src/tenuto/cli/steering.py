@@ -116,16 +116,19 @@ def raise_event(
 @click.command()
 @click.argument("instance_id")
 @reason_option
+@click.option("--recurse", is_flag=True, help="Also what it has called, and what that has called.")
 @place_options
 @json_option
-def terminate(instance_id: str, reason: str | None, *, place: Place, as_json: bool) -> None:
-    """End an instance now; what it called goes on."""
+def terminate(
+    instance_id: str, reason: str | None, *, recurse: bool, place: Place, as_json: bool
+) -> None:
+    """End an instance now; what it has called goes on unless --recurse is given."""
     check_instance_id(instance_id)
     text = None if reason is None else msgspec.json.encode(reason).decode()
     _ask(
         place,
         instance_id,
-        lambda connection: connection.gateway.terminate(instance_id, text),
+        lambda connection: connection.gateway.terminate(instance_id, text, recurse=recurse),
         "the request to terminate",
         as_json=as_json,
     )

@@ -111,9 +111,9 @@ class OrchestrationHandle(Generic[T_co]):
         """See ``Client.raise_event``."""
         await self._client.raise_event(self.instance_id, name, data)
 
-    async def terminate(self, reason: str | None = None) -> None:
+    async def terminate(self, reason: str | None = None, *, recurse: bool = False) -> None:
         """See ``Client.terminate``."""
-        await self._client.terminate(self.instance_id, reason)
+        await self._client.terminate(self.instance_id, reason, recurse=recurse)
 
     async def suspend(self, reason: str | None = None) -> None:
         """See ``Client.suspend``."""
@@ -331,14 +331,22 @@ class Client:
         text = None if data is None else self._checked(encode(data), f"event {name!r}")
         await self.gateway.raise_event(check_instance_id(instance_id), name, text)
 
-    async def terminate(self, instance_id: str, reason: str | None = None) -> None:
+    async def terminate(
+        self, instance_id: str, reason: str | None = None, *, recurse: bool = False
+    ) -> None:
         """End an instance now; activities that run get their cancellation token.
+
+        Args:
+            instance_id: Which one.
+            reason: Why; it becomes the instance's output.
+            recurse: Also what it has called, and what that has called, soon after. Instances that
+                were started and forgotten (``ctx.start_orchestrator``) go on.
 
         Raises:
             InstanceNotFoundError, InstanceFinishedError: there is nothing to end.
         """
         text = None if self._reason(reason) is None else encode(reason)
-        await self.gateway.terminate(check_instance_id(instance_id), text)
+        await self.gateway.terminate(check_instance_id(instance_id), text, recurse=recurse)
 
     async def suspend(self, instance_id: str, reason: str | None = None) -> None:
         """Pause an instance: what arrives is kept until it is resumed.

@@ -59,8 +59,10 @@ class Gateway(Protocol):
     async def raise_event(self, instance_id: str, name: str, text: str | None) -> None:
         """Raise an external event."""
 
-    async def terminate(self, instance_id: str, reason: str | None) -> None:
-        """End an instance."""
+    async def terminate(
+        self, instance_id: str, reason: str | None, *, recurse: bool = False
+    ) -> None:
+        """End an instance, with ``recurse`` together with what it has called."""
 
     async def suspend(self, instance_id: str, reason: str | None) -> None:
         """Pause an instance."""
@@ -190,11 +192,14 @@ class StoreGateway:
             RaiseEvent(message_id=new_message_id(self.now()), event=EventRaised(name, text)),
         )
 
-    async def terminate(self, instance_id: str, reason: str | None) -> None:
+    async def terminate(
+        self, instance_id: str, reason: str | None, *, recurse: bool = False
+    ) -> None:
         """Append the request."""
         await self._unfinished(instance_id)
         await self._append(
-            instance_id, Terminate(message_id=new_message_id(self.now()), reason=reason)
+            instance_id,
+            Terminate(message_id=new_message_id(self.now()), reason=reason, recurse=recurse),
         )
 
     async def suspend(self, instance_id: str, reason: str | None) -> None:

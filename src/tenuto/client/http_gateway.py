@@ -28,6 +28,7 @@ from tenuto.client.wire import (
     ReasonBody,
     StartBody,
     StartedBody,
+    TerminateBody,
     raw_of,
 )
 from tenuto.engine.ports import DeadLetter, InstancePage, InstanceQuery
@@ -158,10 +159,12 @@ class HttpGateway:
         """Raise an external event."""
         await self._tell(instance_id, "raise-event", EventBody(name=name, input=raw_of(text)))
 
-    async def terminate(self, instance_id: str, reason: str | None) -> None:
+    async def terminate(
+        self, instance_id: str, reason: str | None, *, recurse: bool = False
+    ) -> None:
         """End an instance."""
         words = None if reason is None else msgspec.json.decode(reason, type=str)
-        await self._tell(instance_id, "terminate", ReasonBody(reason=words))
+        await self._tell(instance_id, "terminate", TerminateBody(reason=words, recurse=recurse))
 
     async def suspend(self, instance_id: str, reason: str | None) -> None:
         """Pause an instance."""

@@ -56,9 +56,9 @@ class SyncOrchestrationHandle(Generic[T_co]):
         """See ``SyncClient.raise_event``."""
         return self._bridge.run(self._handle.raise_event(name, data))
 
-    def terminate(self, reason: str | None = None) -> None:
+    def terminate(self, reason: str | None = None, *, recurse: bool = False) -> None:
         """See ``SyncClient.terminate``."""
-        return self._bridge.run(self._handle.terminate(reason))
+        return self._bridge.run(self._handle.terminate(reason, recurse=recurse))
 
     def suspend(self, reason: str | None = None) -> None:
         """See ``SyncClient.suspend``."""
@@ -200,13 +200,21 @@ class SyncClient(BlockingClient):
         """
         return self._bridge.run(self._client.raise_event(instance_id, name, data))
 
-    def terminate(self, instance_id: str, reason: str | None = None) -> None:
+    def terminate(
+        self, instance_id: str, reason: str | None = None, *, recurse: bool = False
+    ) -> None:
         """End an instance now; activities that run get their cancellation token.
+
+        Args:
+            instance_id: Which one.
+            reason: Why; it becomes the instance's output.
+            recurse: Also what it has called, and what that has called, soon after. Instances that
+                were started and forgotten (``ctx.start_orchestrator``) go on.
 
         Raises:
             InstanceNotFoundError, InstanceFinishedError: there is nothing to end.
         """
-        return self._bridge.run(self._client.terminate(instance_id, reason))
+        return self._bridge.run(self._client.terminate(instance_id, reason, recurse=recurse))
 
     def suspend(self, instance_id: str, reason: str | None = None) -> None:
         """Pause an instance: what arrives is kept until it is resumed.

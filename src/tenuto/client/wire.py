@@ -90,6 +90,18 @@ class ReasonBody(_Body, frozen=True, kw_only=True):
     reason: str | None = None
 
 
+class TerminateBody(_Body, frozen=True, kw_only=True):
+    """Why an instance is ended, and how far.
+
+    Attributes:
+        reason: For people; kept in history.
+        recurse: Whether what it has called ends too, and what that has called.
+    """
+
+    reason: str | None = None
+    recurse: bool = False
+
+
 class WaitBody(_Body, frozen=True, kw_only=True):
     """Something that an instance waits for. Times are microseconds since 1970 UTC.
 

@@ -5,6 +5,7 @@ must wait or that nobody can take (``no_silent_drop``).
 Nothing here leaves the host; that is for ``release``.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ from tenuto.model.events import (
     EventRaised,
     EventRefused,
     EventSent,
+    ExecutionTerminated,
+    Incoming,
     SubOrchestrationInstanceCreated,
     SubOrchestrationInstanceFailed,
     TaskCanceled,
@@ -62,6 +65,8 @@ class Booking:
             self._hold(resident, inbox.held, batch)
         if inbox.refused:
             self._refuse(resident, turn, batch)
+        if inbox.passed_on:
+            engine.cascade.begin(resident.state, inbox.passed_on)
         if inbox.purge:
             batch.purged.append(resident.state.iid)
         if turn.row_changed or resident.row is not None:
@@ -109,10 +114,21 @@ class Booking:
         ending = Terminate(
             message_id=self._engine.next_message_id(),
             reason='"its parent gave it up"',
+            recurse=True,
             child_of=parent.execution_id,
             task_id=action.task_id,
         )
         self.send(ending, child, batch)
+
+    def _end_children(
+        self, state: InstanceState, incoming: Sequence[Incoming], batch: Batch
+    ) -> None:
+        """Its end is to reach what it has called: said to itself, so that a crash loses nothing."""
+        if any(isinstance(event, ExecutionTerminated) and event.recurse for event in incoming):
+            word = Terminate(
+                message_id=self._engine.next_message_id(), recurse=True, child_of=state.execution_id
+            )
+            batch.to_route.append(batch.produce(word, state.partition, state.instance_id))
 
     def _book_child(
         self, resident: Resident, event: SubOrchestrationInstanceCreated, batch: Batch
@@ -152,6 +168,8 @@ class Booking:
         state = resident.state
         if state.depth:
             engine.partition_for(state.instance_id).count_child(state.root_id, -1)
+        if turn.inbox.is_terminated:
+            self._end_children(state, turn.inbox.incoming, batch)
         reply = reply_to_parent(state, engine.next_message_id)
         if reply is not None and state.parent is not None:
             self.send(reply, state.parent.instance_id, batch)

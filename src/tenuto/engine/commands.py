@@ -76,9 +76,13 @@ class Commands:
         except InstanceNotFoundError:
             raise WebhookClosedError(instance_id) from None
 
-    async def terminate(self, instance_id: str, reason: str | None) -> None:
+    async def terminate(
+        self, instance_id: str, reason: str | None, *, recurse: bool = False
+    ) -> None:
         """End an instance; ``reason`` (JSON text) becomes its output."""
-        await self._tell(instance_id, lambda key: Terminate(message_id=key, reason=reason))
+        await self._tell(
+            instance_id, lambda key: Terminate(message_id=key, reason=reason, recurse=recurse)
+        )
 
     async def suspend(self, instance_id: str, reason: str | None) -> None:
         """Pause an instance."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from tenuto.engine.arrivals import Arrivals, due_timers
 from tenuto.engine.batch import VOLATILE, Batch, is_durable
 from tenuto.engine.booking import Booking
+from tenuto.engine.cascade import Cascade
 from tenuto.engine.halfway import HalfwayMarks
 from tenuto.engine.loader import Loader
 from tenuto.engine.options import EngineOptions
@@ -80,6 +81,7 @@ class Engine:
         self.arrivals: Arrivals = Arrivals(self)
         self.timers: TimerQueue = TimerQueue(clock, self.arrivals.look_at)
         self.booking: Booking = Booking(self)
+        self.cascade: Cascade = Cascade(self)
         self.release: Release = Release(self)
         self.retention: Retention = Retention(self)
         self.updates: UpdateFeed = UpdateFeed(storage, clock)

@@ -226,11 +226,15 @@ class Wake(Struct, frozen=True, array_like=True, gc=False):
 
 
 class InstanceQuery(Struct, frozen=True, kw_only=True):
-    """Filters of a listing; None means any. Times are half-open: from <= created < to."""
+    """Filters of a listing; None means any. Times are half-open: from <= created < to.
+
+    ``parent`` is the instance that has called; a prefix of ids is not looked at beside it.
+    """
 
     statuses: tuple[RuntimeStatus, ...] | None = None
     name: str | None = None
     id_prefix: str | None = None
+    parent: str | None = None
     created_from: int | None = None
     created_to: int | None = None
     limit: int = 100

@@ -59,6 +59,8 @@ class SortedInbox(Struct):
         taken: Messages that are used up, duplicates and dropped ones included.
         held: Messages that must wait until the instance can take them.
         refused: Requests of clients that do not fit.
+        passed_on: Words to end the children of an instance that has ended; used up once they are
+            handed on.
         status: Where the instance stands once the messages have had their say.
         is_terminated: Whether it ends here.
         purge: Whether it is to be deleted.
@@ -68,6 +70,7 @@ class SortedInbox(Struct):
     taken: list[Message] = field(default_factory=list)
     held: list[Message] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
+    passed_on: list[Terminate] = field(default_factory=list)
     status: RuntimeStatus = _RUNNING
     is_terminated: bool = False
     purge: bool = False
@@ -104,6 +107,9 @@ def refuse_finished(
     state: InstanceState, message: Message, status: RuntimeStatus, result: SortedInbox
 ) -> None:
     """A message for an instance that has ended: requests are refused, answers are late."""
+    if isinstance(message, Terminate) and message.recurse and _is_handed_on(state, message):
+        result.passed_on.append(message)
+        return
     result.taken.append(message)
     if isinstance(message, Purge):
         result.purge = True
@@ -226,8 +232,8 @@ def _sort_control(
     match message:
         case Terminate(child_of=parent) if parent is not None and not _is_child(state, message):
             pass
-        case Terminate(reason=reason):
-            result.incoming.append(ExecutionTerminated(reason))
+        case Terminate(reason=reason, recurse=recurse):
+            result.incoming.append(ExecutionTerminated(reason, recurse))
             result.is_terminated = True
         case Suspend(reason=reason):
             if result.status is RuntimeStatus.RUNNING:
@@ -252,6 +258,11 @@ def _sort_control(
             result.refused.append(Refusal(message.message_id, error))
         case _:
             assert_never(message)
+
+
+def _is_handed_on(state: InstanceState, message: Terminate) -> bool:
+    """Whether it comes from the parent, or from the instance's own end."""
+    return message.child_of == state.execution_id or _is_child(state, message)
 
 
 def _is_child(state: InstanceState, message: Terminate) -> bool:

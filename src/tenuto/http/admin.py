@@ -23,6 +23,7 @@ from tenuto.client.wire import (
     ReasonBody,
     StartBody,
     StartedBody,
+    TerminateBody,
     WaitBody,
     text_of,
 )
@@ -290,9 +291,10 @@ class AdminApi:
 
     async def _terminate(self, call: Call) -> Response:
         instance_id = _instance_id(call)
-        reason = await self._reason(call)
-        text = None if reason is None else encode(reason)
-        await self._client.gateway.terminate(instance_id, text)
+        body = await _body(call, TerminateBody, otherwise=TerminateBody())
+        check_payload(body.reason, self._client.limits.payload_bytes, "the reason")
+        text = None if body.reason is None else encode(body.reason)
+        await self._client.gateway.terminate(instance_id, text, recurse=body.recurse)
         return _done()
 
     async def _suspend(self, call: Call) -> Response:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from tenuto.client.client import Client
 from tenuto.engine.ports import InstanceQuery
 from tenuto.http.description import Answer, Operation, Parameter
-from tenuto.http.errors import HttpError, NotImplementedYetError, RouteNotFoundError
+from tenuto.http.errors import HttpError, RouteNotFoundError
 from tenuto.http.management_answers import ACCEPTED, accepted
 from tenuto.http.management_filters import (
     BOOLEAN,
@@ -73,9 +73,13 @@ class Steering:
                 errors=(404, 410, 413),
             ),
         )
-        cascade = Parameter(name="cascade", text="With its children; not yet.", schema=BOOLEAN)
+        recurse = Parameter(
+            name="recurse",
+            text="Whether what it has called ends too, and what that has called (false).",
+            schema=BOOLEAN,
+        )
         for name, handler, summary, own, errors in (
-            ("terminate", self._terminate, "End an instance now", (_REASON, cascade), (501,)),
+            ("terminate", self._terminate, "End an instance now", (_REASON, recurse), ()),
             ("suspend", self._suspend, "Pause an instance", (_REASON,), (409,)),
             ("resume", self._resume, "Let a suspended instance go on", (_REASON,), (409,)),
         ):
@@ -145,14 +149,10 @@ class Steering:
 
     async def _terminate(self, call: Call) -> Response:
         instance_id = _instance_id(call)
-        if call.flag("cascade", default=False):
-            raise NotImplementedYetError(
-                "terminating an instance together with its children does not exist yet; leave "
-                "cascade out and terminate each"
-            )
         reason = call.one("reason")
         text = None if reason is None else encode(reason)
-        await self._client.gateway.terminate(instance_id, text)
+        recurse = call.flag("recurse", default=False)
+        await self._client.gateway.terminate(instance_id, text, recurse=recurse)
         return accepted()
 
     async def _suspend(self, call: Call) -> Response:

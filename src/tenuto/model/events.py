@@ -210,9 +210,12 @@ class ExecutionResumed(_Event, frozen=True):
 
 
 class ExecutionTerminated(_Event, frozen=True):
-    """The instance was ended from outside; ``input`` is the reason, as JSON text."""
+    """The instance was ended from outside, with ``recurse`` together with what it had called;
+    ``input`` is the reason, as JSON text.
+    """
 
     input: str | None = None
+    recurse: bool = False
 
 
 class ExecutionCompleted(_Event, frozen=True):

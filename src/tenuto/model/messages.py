@@ -81,13 +81,15 @@ class RedeemWebhook(_Message, frozen=True, kw_only=True):
 
 
 class Terminate(_Message, frozen=True, kw_only=True):
-    """End the instance now; ``reason`` becomes its output.
+    """End the instance now; ``reason`` becomes its output. With ``recurse`` what it has called ends
+    too, and what that has called.
 
     ``child_of`` and ``task_id`` are the execution and the call of a parent that has given the
     instance up: whoever stands under the id by then and is not that child is left alone.
     """
 
     reason: str | None = None
+    recurse: bool = False
     child_of: str | None = None
     task_id: int = 0
 

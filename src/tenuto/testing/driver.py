@@ -149,10 +149,12 @@ class TimeSkippingGateway:
         async with self._request() as inner:
             await inner.raise_event(instance_id, name, text)
 
-    async def terminate(self, instance_id: str, reason: str | None) -> None:
-        """End an instance."""
+    async def terminate(
+        self, instance_id: str, reason: str | None, *, recurse: bool = False
+    ) -> None:
+        """End an instance, with ``recurse`` together with what it has called."""
         async with self._request() as inner:
-            await inner.terminate(instance_id, reason)
+            await inner.terminate(instance_id, reason, recurse=recurse)
 
     async def suspend(self, instance_id: str, reason: str | None) -> None:
         """Pause an instance."""

@@ -31,7 +31,8 @@ def query(connection: apsw.Connection, wanted: InstanceQuery) -> InstancePage:
         InputError: for a limit below 1, a token that is none, or text that is not storable.
     """
     arguments = _arguments(wanted)
-    name = f"list_{'prefix_' if wanted.id_prefix else ''}{wanted.order}"
+    by = "children_" if wanted.parent is not None else "prefix_" if wanted.id_prefix else ""
+    name = f"list_{by}{wanted.order}"
     with transaction(connection, "DEFERRED"):
         keys = _decode_keys(value(connection, name, arguments))
         more = len(keys) > wanted.limit
@@ -55,7 +56,9 @@ def _arguments(wanted: InstanceQuery) -> Arguments:
         "statuses": None if statuses is None else msgspec.json.encode(statuses).decode(),
         "rows": min(wanted.limit + 1, _MOST_ROWS),
     }
-    if wanted.id_prefix:
+    if wanted.parent is not None:
+        arguments["parent"] = _storable(wanted.parent)
+    elif wanted.id_prefix:
         arguments["id_from"] = _storable(wanted.id_prefix)
         arguments["id_to"] = _behind(wanted.id_prefix)
     return arguments

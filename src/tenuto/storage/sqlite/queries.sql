@@ -179,6 +179,26 @@ SELECT json_group_array(json_array(created_at, iid)) FROM (
         AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
     ORDER BY +created_at, iid LIMIT :rows);
 
+-- list_children_newest: a page of an instance's children, newest first; the plus keeps it on their index
+SELECT json_group_array(json_array(created_at, iid)) FROM (
+    SELECT created_at, iid FROM instance
+    WHERE parent IS NOT NULL AND json_extract(parent, '$.instanceId') = :parent
+        AND +created_at >= :created_from AND +created_at < :created_to
+        AND (+created_at, iid) < (:after_created, :after_iid)
+        AND (:name IS NULL OR name = :name)
+        AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
+    ORDER BY +created_at DESC, iid DESC LIMIT :rows);
+
+-- list_children_oldest: the same, oldest first
+SELECT json_group_array(json_array(created_at, iid)) FROM (
+    SELECT created_at, iid FROM instance
+    WHERE parent IS NOT NULL AND json_extract(parent, '$.instanceId') = :parent
+        AND +created_at >= :created_from AND +created_at < :created_to
+        AND (+created_at, iid) > (:after_created, :after_iid)
+        AND (:name IS NULL OR name = :name)
+        AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
+    ORDER BY +created_at, iid LIMIT :rows);
+
 -- dead_letter_numbers: numbers of the newest dead letters
 SELECT json_group_array(number) FROM (
     SELECT number FROM dead_letter ORDER BY number DESC LIMIT :rows);

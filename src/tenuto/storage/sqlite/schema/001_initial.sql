@@ -48,6 +48,9 @@ CREATE INDEX instance_wake ON instance (partition, wake_at)
 CREATE INDEX instance_open_child ON instance (partition, root_id)
     WHERE depth > 0 AND status NOT IN (1, 3, 4, 5);
 CREATE INDEX instance_created ON instance (created_at);
+-- Instances that nobody has called cost nothing here.
+CREATE INDEX instance_parent ON instance (json_extract(parent, '$.instanceId'))
+    WHERE parent IS NOT NULL;
 
 -- One row per turn. Rows are appended and found through an index: three to five times faster than
 -- rows kept together by instance.

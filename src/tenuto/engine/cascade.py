@@ -1,0 +1,97 @@
+"""Ending what an instance has called, once it was terminated with ``recurse``.
+
+Owns the way down the tree. The word that goes on is a durable message to the instance that has
+ended, used up in the batch that hands it on to the children: a crash in between repeats it. An
+instance that had ended before hands it on all the same, since what it called may still run.
+Must never end whoever has taken the id of a child meanwhile: each word names the call.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from tenuto.engine.ports import InstanceQuery
+from tenuto.engine.state import InstanceState
+from tenuto.model.errors import StorageUnavailableError
+from tenuto.model.messages import Terminate
+from tenuto.model.status import ParentInstance
+
+if TYPE_CHECKING:
+    from tenuto.engine.engine import Engine
+
+_PAGE: Final = 1_000
+_REASON: Final = '"its parent was terminated"'
+
+
+class Cascade:
+    """Hands the end of an instance on to its children."""
+
+    def __init__(self, engine: "Engine") -> None:
+        self._engine = engine
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def begin(self, state: InstanceState, messages: Sequence[Terminate]) -> None:
+        """An instance that has ended was told to end its children."""
+        self._engine.reads += 1
+        called = [one.instance_id for one in state.work.children.values()]
+        handing = self._hand_on(state.instance_id, state.created_at, called, messages)
+        task = asyncio.get_running_loop().create_task(handing)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        self._engine.reads -= 1
+        if not task.cancelled() and task.exception() is not None:
+            self._engine.observer.problem(None, f"children were not ended: {task.exception()!r}")
+
+    async def _hand_on(
+        self, instance_id: str, since: int, called: list[str], messages: Sequence[Terminate]
+    ) -> None:
+        engine = self._engine
+        while any(map(engine.starts.is_deciding, called)):  # noqa: ASYNC110 - decided within milliseconds
+            await asyncio.sleep(0.001)
+        try:
+            children = await self._stored(instance_id, since)
+        except StorageUnavailableError as error:
+            text = f"its children could not be read, and are ended after the next start: {error}"
+            engine.observer.problem(instance_id, text)
+            return
+        for resident in engine.residents:  # whose rows may not be durable yet
+            parent = resident.state.parent
+            if parent is not None and parent.instance_id == instance_id:
+                children[resident.state.instance_id] = parent
+        batch = engine.pipeline.batch
+        for child, link in children.items():
+            word = Terminate(
+                message_id=engine.next_message_id(),
+                reason=_REASON,
+                recurse=True,
+                child_of=link.execution_id,
+                task_id=link.task_scheduled_id,
+            )
+            engine.booking.send(word, child, batch)
+        for message in messages:
+            batch.consume(message.message_id)
+        batch.acknowledge.append(partial(engine.forget, messages))
+        engine.schedule_pump()
+
+    async def _stored(self, instance_id: str, since: int) -> dict[str, ParentInstance]:
+        """The children with their calls, not those of an earlier instance of that id."""
+        found: dict[str, ParentInstance] = {}
+        after: str | None = None
+        while True:
+            query = InstanceQuery(
+                parent=instance_id,
+                created_from=since,
+                limit=_PAGE,
+                after=after,
+                order="oldest",
+                payloads=False,
+            )
+            page = await self._engine.storage.query(query)
+            found |= {one.instance_id: one.parent for one in page.records if one.parent is not None}
+            after = page.after
+            if after is None:
+                return found
