@@ -68,6 +68,11 @@ async def collect(ctx: Context, count: int) -> list[int]:
 
 
 @app.orchestrator
+async def calls(ctx: Context, child: str) -> None:
+    await ctx.call_sub_orchestrator(collect.options(instance_id=child), 1)
+
+
+@app.orchestrator
 async def fails(ctx: Context) -> None:
     try:
         _ = NOBODY["inner"]
@@ -329,6 +334,13 @@ class ClientSuite:
         await other.terminate()
         with pytest.raises(OrchestrationTerminatedError):
             await other.result()
+
+    async def test_terminate_with_recurse_ends_what_was_called(self, side: Side) -> None:
+        handle = await side.client.start(calls, "below")
+        await side.until("below", RuntimeStatus.RUNNING)
+        await handle.terminate("enough", recurse=True)
+        with pytest.raises(OrchestrationTerminatedError, match="its parent was terminated"):
+            await side.client.handle("below").result()
 
     async def test_suspend_holds_back_and_resume_lets_go(self, side: Side) -> None:
         handle = await side.client.start(collect, 1, instance_id="s")

@@ -330,6 +330,19 @@ async def test_a_history_shows_what_ended_once_and_what_is_open_as_it_was_schedu
     assert ended["ExecutionCompleted"]["OrchestrationStatus"] == "Terminated"
 
 
+async def test_terminate_with_recurse_ends_children_too(app: App, serve: Serving) -> None:
+    @app.orchestrator
+    async def caller(ctx: Context) -> None:
+        await ctx.call_sub_orchestrator("approval", instance_id="below")
+
+    await serve.start("caller", instance_id="c")
+    while (await serve.status("below")).json().get("runtimeStatus") != "Running":  # noqa: ASYNC110 - the host tells nobody
+        await asyncio.sleep(0.01)
+    answer = await serve.http.post(f"{INSTANCES}/c/terminate?recurse=true&reason=enough")
+    assert answer.status_code == 202
+    assert (await serve.ended("below"))["runtimeStatus"] == "Terminated"
+
+
 async def test_who_asks_for_what_is_not_there_gets_404(serve: Serving) -> None:
     answer = await serve.status("nobody")
     assert answer.status_code == 404

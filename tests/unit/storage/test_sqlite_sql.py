@@ -59,6 +59,8 @@ def test_no_query_reads_a_whole_table(name: str) -> None:
         ("list_oldest", "instance_created (created_at>? AND created_at<?)"),
         ("list_prefix_newest", "(instance_id>? AND instance_id<?)"),
         ("list_prefix_oldest", "(instance_id>? AND instance_id<?)"),
+        ("list_children_newest", "instance_parent (<expr>=?)"),
+        ("list_children_oldest", "instance_parent (<expr>=?)"),
         ("turns", "history_turn (iid=? AND generation=?)"),
         ("arrived_instances", "PRIMARY KEY (rowid<?)"),
     ],
@@ -77,7 +79,9 @@ def test_every_query_has_a_purpose_and_a_use() -> None:
     unused = {name for name in SQL if f'"{name}"' not in code} - listings
     assert unused == set()
     assert listings == {
-        f"list_{kind}{order}" for kind in ("", "prefix_") for order in ("newest", "oldest")
+        f"list_{kind}{order}"
+        for kind in ("", "prefix_", "children_")
+        for order in ("newest", "oldest")
     }
 
 
