@@ -87,6 +87,7 @@ async def test_a_running_instance_is_terminated_with_its_reason_as_output(test: 
         await handle.result()
     assert kinds(await test.client.history(handle.instance_id)) == [
         "ExecutionStarted",
+        "EventAwaited",
         "ExecutionTerminated",
         "ExecutionCompleted",
     ]

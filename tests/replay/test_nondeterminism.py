@@ -342,6 +342,31 @@ def test_what_waits_nowhere_in_user_code_is_said_to_be_unknown() -> None:
     assert "the code produced nothing at an unknown place" in refusal(silent)
 
 
+def test_another_event_or_a_type_that_an_old_event_does_not_fit_is_another_way() -> None:
+    """History tells what was awaited and what was taken."""
+
+    async def approval(ctx: Context) -> None:
+        await ctx.wait_for_external_event("paid")
+        await ctx.wait_for_external_event("sent")
+
+    async def renamed(ctx: Context) -> None:
+        await ctx.wait_for_external_event("payment")
+
+    async def stricter(ctx: Context) -> None:
+        await ctx.wait_for_external_event("paid", int)
+
+    driven = Driven(approval)
+    driven.start()
+    driven.turn(raised("paid", "text"))
+    driven.close()
+    assert "recorded EventAwaited #1 'paid', the code produced EventAwaited #1 'payment'" in (
+        refusal(renamed, driven.turns)
+    )
+    assert "recorded EventTaken #1, the code produced EventRefused #2 'paid'" in (
+        refusal(stricter, driven.turns)
+    )
+
+
 def test_something_that_cannot_be_replayed_is_the_better_explanation() -> None:
     async def looks_at_the_clock(ctx: Context) -> None:
         try:

@@ -439,7 +439,25 @@ class Session:
             for action in self._actions
             if isinstance(action, TaskScheduled | TimerCreated | EventAwaited)
         }
+        calls = [action.name for action in self._actions if isinstance(action, TaskScheduled)]
+        if calls and not self.replaying:
+            self._warn_of(calls)
         self._drop_withdrawn()
+
+    def _warn_of(self, calls: Sequence[str]) -> None:
+        """Calls of the turn that ends do not run: that must not pass in silence."""
+        names = ", ".join(map(repr, dict.fromkeys(calls)))
+        text = (
+            "instance %s: %d calls do not run, since the orchestrator %r ended in the turn that "
+            "made them: await %s"
+        )
+        values = (self.info.instance_id, len(calls), self.info.name, names)
+        record = logging.LogRecord(
+            "tenuto.orchestration", logging.WARNING, __file__, 0, text, values, None
+        )
+        record.execution_id = self.info.execution_id
+        record.orchestrator = self.info.name
+        self._logs = [*(self._logs or ()), record]
 
     def _drop_withdrawn(self) -> None:
         kept = [

@@ -16,7 +16,7 @@ from tenuto.model.events import (
 )
 from tenuto.model.failure import FailureDetails
 from tenuto.model.limits import Limits
-from tests.support.sessions import Driven, answered, execution, functions, names, raised, work
+from tests.support.sessions import Driven, answered, execution, names, orchestrator, raised, work
 
 OPEN: list[Callable[[Context], Awaitable[object]]] = [
     lambda ctx: ctx.call_activity(work),
@@ -51,9 +51,9 @@ def test_cancelling_open_work_is_recorded(make: Callable[[Context], Awaitable[ob
 
 
 def test_a_child_that_may_go_on_or_has_failed_is_not_asked_to_end() -> None:
-    @functions.orchestrator
-    async def child(ctx: Context) -> None: ...
+    async def nothing(ctx: Context) -> None: ...
 
+    child = orchestrator(nothing)
     retry = RetryPolicy(max_attempts=2, first_interval=timedelta(seconds=5))
 
     async def parent(ctx: Context) -> None:

@@ -307,3 +307,24 @@ def test_positions_tell_where_every_coroutine_waits() -> None:
     driven.turn(raised("nothing"))
     driven.close()
     assert driven.session.positions() == []
+
+
+def test_calls_that_do_not_run_any_more_are_told_once() -> None:
+    async def forgetful(ctx: Context) -> str:
+        await ctx.call_activity(work)
+        for _ in range(2):
+            _left = ctx.call_activity(work)
+        ctx.create_timer(timedelta(seconds=1))
+        return "done"
+
+    driven = Driven(forgetful)
+    assert driven.start().logs is None
+    answer = driven.turn(answered(1))
+    (line,) = answer.logs or ()
+    assert line.levelname == "WARNING"
+    assert line.getMessage() == (
+        "instance instance: 2 calls do not run, since the orchestrator 'forgetful' ended in the "
+        "turn that made them: await 'work'"
+    )
+    assert driven.replayed().close() == 0
+    driven.close()
