@@ -312,15 +312,15 @@ def test_positions_tell_where_every_coroutine_waits() -> None:
 def test_calls_that_do_not_run_any_more_are_told_once() -> None:
     async def forgetful(ctx: Context) -> str:
         await ctx.call_activity(work)
-        for _ in range(2):
-            _left = ctx.call_activity(work)
-        ctx.create_timer(timedelta(seconds=1))
+        _left = [ctx.call_activity(work) for _ in range(2)]
+        _timer = ctx.create_timer(timedelta(seconds=1))
         return "done"
 
     driven = Driven(forgetful)
     assert driven.start().logs is None
     answer = driven.turn(answered(1))
-    (line,) = answer.logs or ()
+    assert answer.logs is not None
+    (line,) = answer.logs
     assert line.levelname == "WARNING"
     assert line.getMessage() == (
         "instance instance: 2 calls do not run, since the orchestrator 'forgetful' ended in the "
