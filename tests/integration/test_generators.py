@@ -145,8 +145,9 @@ async def test_task_all_and_task_any_are_yielded_like_tasks(
     await test.idle()
     await approved.raise_event("approval", "yes")
     assert await approved.result() == ["A", "B", "C", "yes"]
-    assert kinds(await test.client.history(approved.instance_id))[-3:] == [
+    assert kinds(await test.client.history(approved.instance_id))[-4:] == [
         "EventRaised",
+        "EventTaken",
         "TaskCanceled",
         "ExecutionCompleted",
     ]

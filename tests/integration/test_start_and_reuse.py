@@ -96,8 +96,7 @@ async def test_the_id_of_an_ended_instance_is_used_again(
     assert status.failure is None
     assert kinds(await test.client.history("again")) == [
         "ExecutionStarted",
-        "EventRaised",
-        "EventRaised",
+        *(["EventAwaited", "EventRaised", "EventTaken"] * 2),
         "ExecutionCompleted",
     ]
 
@@ -161,7 +160,7 @@ async def test_exactly_once_turns_of_many_starts_of_one_id_at_once_one_wins(
     status = await test.client.handle("one").status()
     winner = next(n for n, one in enumerate(outcomes, 1) if not isinstance(one, Exception))
     assert status.input == winner
-    assert kinds(await test.client.history("one")) == ["ExecutionStarted"]
+    assert kinds(await test.client.history("one")) == ["ExecutionStarted", "EventAwaited"]
 
 
 async def test_many_replacing_starts_of_one_id_at_once_leave_one_instance(test: TestHost) -> None:
