@@ -38,6 +38,7 @@ from tenuto.model.errors import (
     OrchestrationTerminatedError,
     OutboundRefusedError,
     PayloadError,
+    PayloadMisfitError,
     RegistrationError,
     RowsRefusedError,
     SettingsError,
@@ -58,6 +59,7 @@ from tenuto.model.errors import (
     WorkError,
 )
 from tenuto.model.failure import FailureDetails
+from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.http_call import (
     HttpCallOptions,
     HttpResponse,
@@ -91,6 +93,8 @@ __all__ = [
     "FencedError",
     "ForbiddenError",
     "GuardError",
+    "Hold",
+    "HoldReason",
     "Host",
     "HttpCallError",
     "HttpCallOptions",
@@ -118,6 +122,7 @@ __all__ = [
     "OutboundRefusedError",
     "OutboundSettings",
     "PayloadError",
+    "PayloadMisfitError",
     "RegistrationError",
     "RetryPolicy",
     "RowsRefusedError",

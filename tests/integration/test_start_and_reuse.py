@@ -346,14 +346,34 @@ async def test_events_wait_for_a_scheduled_start(test: TestHost) -> None:
     assert test.clock.current_time == at
 
 
-async def test_a_pending_instance_is_not_paused(test: TestHost) -> None:
+async def test_a_pending_instance_is_paused_and_goes_on_when_it_is_time(test: TestHost) -> None:
     at = test.clock.current_time + timedelta(hours=1)
     handle = await test.client.start("double", 1, start_at=at)
-    with pytest.raises(InstanceStateError, match="is Pending, so it cannot suspend"):
-        await handle.suspend()
     with pytest.raises(InstanceStateError, match="is Pending, so it cannot resume"):
         await handle.resume()
+    await handle.suspend("not yet")
+    with pytest.raises(InstanceStateError, match="is Suspended, so it cannot suspend"):
+        await handle.suspend()
+    await test.advance(timedelta(minutes=30))
+    await handle.resume()
+    assert (await handle.status()).runtime_status is RuntimeStatus.PENDING
     assert await handle.result() == 2
+    assert test.clock.current_time == at
+
+
+async def test_one_that_was_paused_when_its_time_came_begins_when_it_is_resumed(
+    test: TestHost,
+) -> None:
+    at = test.clock.current_time + timedelta(hours=1)
+    handle = await test.client.start("collect", 1, start_at=at)
+    await handle.suspend()
+    await handle.raise_event("item", 7)
+    await test.advance(timedelta(hours=2))
+    await test.restart()
+    assert (await handle.status()).runtime_status is RuntimeStatus.SUSPENDED
+    await handle.resume()
+    assert await handle.result() == [7]
+    assert kinds(await test.client.history(handle.instance_id))[0] == "ExecutionStarted"
 
 
 async def test_an_ended_instance_is_replaced_by_a_scheduled_one(test: TestHost) -> None:
@@ -415,7 +435,7 @@ async def test_no_silent_drop_an_instance_of_another_app_waits_for_a_host_that_k
         assert not standing.runtime_status.is_finished
         with pytest.raises(UnknownFunctionError, match="order"):
             await host.client.start(order)
-    assert [text for _, text in observer.problems if "an orchestrator 'order'" in text]
+    assert [text for _, text in observer.problems if "no orchestrator named 'order'" in text]
     async with Host(shop, url) as host:
         assert await host.client.handle("order-1").result() == 5
 
@@ -442,7 +462,7 @@ async def test_an_instance_that_no_app_knows_can_be_terminated(
     assert standing.runtime_status is RuntimeStatus.PENDING
     await test.client.terminate("stranger", "nobody knows it")
     assert (await test.client.wait("stranger")).output == "nobody knows it"
-    assert "an orchestrator 'doubel'" in test.problems.pop()[1]
+    assert "no orchestrator named 'doubel'" in test.problems.pop()[1]
     assert not test.problems
 
 

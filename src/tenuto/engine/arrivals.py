@@ -165,7 +165,7 @@ class Arrivals:
         elif _is_up_to_date(resident.state, loaded):
             # Only the history is news: rows of the inbox find their own way to who is in memory.
             resident.recorded = loaded.turns
-        self._arrive(resident, messages)
+        self._arrive(resident, engine.holding.worth_trying(resident.state, messages))
         self.gather(resident)
         if not resident.inbox and resident.is_idle:
             engine.retention.settle(resident)
@@ -176,7 +176,8 @@ class Arrivals:
         state.follow([decode_turn(turn) for turn in loaded.turns])
         inbox = [decode_message(row.message) for row in loaded.inbox]
         resident = engine.admit(state, None)
-        resident.size += sum(map(len, loaded.turns))
+        state.history_bytes = sum(map(len, loaded.turns))
+        resident.size += state.history_bytes
         for message in inbox:
             # The rows are in the order of their arrival; copies on the way come too late.
             self._on_the_way.discard(message.message_id)
@@ -191,9 +192,14 @@ class Arrivals:
         """Derive again what was promised: the start, running activities, due timers."""
         state = resident.state
         now = self._engine.clock.now()
+        openings: list[Message] = []
         if state.next_turn == 0 and not any(isinstance(one, Start) for one in resident.inbox):
-            resident.inbox[:0] = self._openings(state, loaded, now)
-        if not state.is_suspended:
+            openings = self._openings(state, loaded, now)
+        resident.openings = openings
+        if state.is_stopped:
+            return
+        resident.inbox[:0] = openings
+        if not self._engine.holding.hold_unserved(resident):
             resident.inbox.extend(due_timers(state, now))
             self._engine.release.take_work_up(resident)
 

@@ -76,11 +76,10 @@ class Batch(Struct):
 
     def add_turn(self, resident: Resident, turn: Turn) -> int:
         """A turn's history row; returns its size in bytes."""
-        events = encode(turn.events)
         self.history.append(
-            HistoryRow(resident.state.iid, turn.generation, turn.number, Raw(events))
+            HistoryRow(resident.state.iid, turn.generation, turn.number, Raw(turn.row))
         )
-        return len(events)
+        return len(turn.row)
 
     def write_row(self, resident: Resident, *, whole: bool) -> None:
         """The instance's row: all of it when new or begun anew, else its changing part."""
@@ -99,6 +98,7 @@ class Batch(Struct):
                 state.output,
                 state.failure,
                 state.custom_status,
+                state.hold,
             )
         resident.row = None
 

@@ -160,6 +160,9 @@ class Booking:
         engine = self._engine
         engine.retention.close(resident)
         resident.size = SESSION_BYTES
+        if turn.seed and resident.state.is_stopped:
+            resident.openings = turn.seed
+            return
         if turn.seed:
             resident.inbox = [*turn.seed, *resident.held, *resident.inbox]
             resident.held = []

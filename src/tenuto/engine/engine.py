@@ -10,11 +10,12 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from tenuto.engine.arrivals import Arrivals, due_timers
-from tenuto.engine.batch import VOLATILE, Batch, is_durable
+from tenuto.engine.arrivals import Arrivals
+from tenuto.engine.batch import VOLATILE, Batch
 from tenuto.engine.booking import Booking
 from tenuto.engine.cascade import Cascade
 from tenuto.engine.halfway import HalfwayMarks
+from tenuto.engine.holding import MISFITS, Holding
 from tenuto.engine.loader import Loader
 from tenuto.engine.options import EngineOptions
 from tenuto.engine.partition import Partition
@@ -31,31 +32,28 @@ from tenuto.engine.ports import (
 from tenuto.engine.release import Release
 from tenuto.engine.resident import Resident, Residents
 from tenuto.engine.retention import Retention
+from tenuto.engine.sorting import cut_inbox
 from tenuto.engine.starts import Starts
 from tenuto.engine.state import InstanceState
 from tenuto.engine.timers import HORIZON, TimerQueue
-from tenuto.engine.turn import Turn, TurnRules, failed_turn, take_turn, waiting_turn
+from tenuto.engine.turn import TurnRules, take_turn
 from tenuto.engine.updates import UpdateFeed
 from tenuto.engine.waiting import QueueAge
 from tenuto.model.errors import (
-    GuardError,
-    NonDeterminismError,
     StorageError,
     TenutoError,
-    UnknownFunctionError,
 )
-from tenuto.model.failure import failure_of
 from tenuto.model.ids import partition_of
 from tenuto.model.messages import (
     Message,
-    RaiseEvent,
-    Resume,
     TaskResult,
 )
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 
 _TURNS_PER_PUMP = 256
 _CONGESTED = 1_000
+_FEW = 4
+"""So many payloads are never too many bytes for a turn."""
 
 
 class Engine:
@@ -105,10 +103,11 @@ class Engine:
         self.busy_with: Resident | None = None  # whose code runs now, for the host's watchdog
         self.running: int = 0
         self.reads = 0
-        self._rules = TurnRules(options.limits, self.runtime, self._descendants_left)
+        self.rules: TurnRules = TurnRules(options.limits, self.runtime, self._descendants_left)
+        self.holding: Holding = Holding(self)
+        self._known_activities: set[str] = set()
         self._ready: deque[Resident] = deque()
         self._ready_age = QueueAge()
-        self._stranded: set[int] = set()
         self._pump_scheduled = False
         self.delivered: set[str] = set()
         self.late: set[str] | None = None
@@ -263,21 +262,16 @@ class Engine:
         if resident.held:
             inbox = resident.held + inbox
             resident.held = []
-        if state.status is RuntimeStatus.SUSPENDED and any(
-            type(message) is Resume for message in inbox
-        ):
-            inbox.extend(due_timers(state, now))
+        if state.hold is not None or state.status is RuntimeStatus.SUSPENDED:
+            inbox = self.holding.with_derived(resident, inbox, now)
+        if len(inbox) > _FEW:
+            inbox, resident.inbox = cut_inbox(state, inbox)
         try:
             turn = take_turn(
-                state, inbox, lambda: self.retention.session(resident), now, self._rules
+                state, inbox, lambda: self.retention.session(resident), now, self.rules
             )
-        except (NonDeterminismError, GuardError) as error:
-            turn = self._fail(resident, inbox, error, now)
-        except UnknownFunctionError as error:
-            if self.is_for_another_app(state):
-                turn = waiting_turn(state, inbox)
-            else:
-                turn = self._fail(resident, inbox, error, now)
+        except MISFITS as error:
+            turn = self.holding.misfit(resident, inbox, error, now)
         except Exception as error:  # noqa: BLE001 - ENGINE rule 6: whatever went wrong, discard and retry
             self.retention.close(resident)
             resident.failures += 1
@@ -286,41 +280,13 @@ class Engine:
                 resident.inbox = inbox
                 self.make_ready(resident)
                 return
-            self.observer.problem(state.instance_id, f"poison, given up: {error!r}")
-            turn = self._fail(resident, inbox, error, now)
+            self.observer.problem(state.instance_id, f"its turn failed again: {error!r}")
+            turn = self.holding.misfit(resident, inbox, error, now)
         else:
             resident.failures = 0
         self.booking.book(resident, turn)
-
-    def _fail(self, resident: Resident, inbox: list[Message], error: Exception, now: int) -> Turn:
-        self.retention.close(resident)
-        for message in inbox:
-            if isinstance(message, RaiseEvent) and is_durable(message):
-                reason = f"its turn failed: {error}"
-                name = resident.state.instance_id
-                self.booking.bury(message, name, reason, self.pipeline.batch)
-        # Where the engine noticed it helps nobody; the message names the user's own line.
-        is_ours = isinstance(error, NonDeterminismError | UnknownFunctionError)
-        failure = failure_of(error, with_traceback=not is_ours)
-        return failed_turn(resident.state, inbox, failure, now)
-
-    def is_for_another_app(self, state: InstanceState) -> bool:
-        """Whether this host's app lacks the orchestrator: then the instance waits for one that
-        has it (another program on the same store, a deployment that is not complete).
-
-        A child that an orchestrator of this very app has called is not waited for: its caller is
-        told that the function does not exist.
-        """
-        known = self.runner.orchestrators
-        if state.name in known or (state.parent is not None and state.parent.name in known):
-            return False
-        if state.iid not in self._stranded:
-            self._stranded.add(state.iid)
-            self.observer.problem(
-                state.instance_id,
-                f"waits for a host whose app has an orchestrator {state.name!r}; this one has not",
-            )
-        return True
+        if resident.inbox:  # what was cut off
+            self.make_ready(resident)
 
     def _descendants_left(self, root_id: str) -> int:
         partition = self.partition_for(root_id)
@@ -339,9 +305,20 @@ class Engine:
 
     def start_works(self, works: list[ActivityWork]) -> None:
         """Hand attempts to the runner."""
-        wanted = [work for work in works if not work.canceled]
+        known = self._known_activities
+        wanted = [
+            work
+            for work in works
+            if not work.canceled and (work.name in known or self._is_served(work))
+        ]
         self.running += len(wanted)
         self.runner.start_activities(wanted)
+
+    def _is_served(self, work: ActivityWork) -> bool:
+        if self.runner.serves_activity(work.name):
+            self._known_activities.add(work.name)
+            return True
+        return not self.holding.hold_for_activity(work)
 
     def cancel_work(self, work: ActivityWork) -> None:
         """Nobody waits for this attempt any more: turn its token on."""

@@ -10,6 +10,7 @@ from tenuto.engine.partition import Partition
 from tenuto.engine.ports import HostIdentity, Lease
 from tenuto.engine.timers import HORIZON, RELOAD
 from tenuto.model.errors import StorageError, StorageUnavailableError
+from tenuto.model.messages import ChangeHold
 
 _HOT = -1
 _LOOK = 1_000_000
@@ -52,6 +53,7 @@ class Lifecycle:
         for row in inbox:
             engine.arrivals.route(row)
         await self._reload(_HOT)
+        await self._try_misfits()
         self._looked_at = engine.clock.now()
         engine.clock.call_later(_LOOK, self._look_at_clock)
         # Calls back once at the beginning: what came since the inbox was read is not lost.
@@ -110,6 +112,13 @@ class Lifecycle:
                     while not engine.is_settled:
                         await engine.pipeline.flush()
                         await asyncio.sleep(0)
+
+    async def _try_misfits(self) -> None:
+        """What the code of the hosts before did not fit may fit ours (ENGINE rule 29)."""
+        engine = self._engine
+        for lease in self._leases:
+            for iid in await engine.storage.misfits(lease.partition):
+                engine.loader.want(iid, ChangeHold())
 
     async def _reload(self, after: int) -> None:
         """Arm what comes due within the horizon; again before that has passed."""

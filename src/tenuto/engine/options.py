@@ -1,5 +1,7 @@
 """What the engine is told at its start."""
 
+from typing import Literal
+
 from msgspec import Struct
 
 from tenuto.model.limits import Limits
@@ -12,8 +14,11 @@ class EngineOptions(Struct, frozen=True, kw_only=True):
         limits: What one orchestration may use up.
         hot_sessions: Live sessions kept in memory at most.
         hot_session_bytes: Memory of live sessions at most, as far as it can be told.
+        on_mismatch: What becomes of an instance that the code does not fit: it is held, or, as
+            tests like it, it fails at once.
     """
 
     limits: Limits = Limits()
     hot_sessions: int = 10_000
     hot_session_bytes: int = 64 * 1024 * 1024
+    on_mismatch: Literal["hold", "fail"] = "hold"

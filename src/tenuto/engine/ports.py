@@ -14,6 +14,7 @@ from tenuto.model.errors import StorageError
 from tenuto.model.events import HistoryEvent, Incoming, TaskCompleted, TaskFailed
 from tenuto.model.execution import ExecutionInfo
 from tenuto.model.failure import FailureDetails
+from tenuto.model.hold import Hold
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 
 # --- Clock -------------------------------------------------------------------------------------
@@ -101,6 +102,7 @@ class InstanceUpdate(Struct, frozen=True, array_like=True, gc=False):
     output: str | None
     failure: FailureDetails | None
     custom_status: str | None
+    hold: Hold | None = None
 
 
 class InboxRow(Struct, frozen=True, array_like=True, gc=False):
@@ -203,12 +205,14 @@ class PartitionState(Struct, frozen=True):
         open_by_root: Unfinished instances below each root (roots without children left out).
         inbox: Every waiting message, oldest first.
         cursor: Where ``fetch_inbox`` goes on.
+        deaths: How many owners in a row have died, the last ones before ``mark_served``.
     """
 
     next_iid: int
     open_by_root: dict[str, int]
     inbox: list[InboxRow]
     cursor: int
+    deaths: int = 0
 
 
 class InboxPage(Struct, frozen=True):
@@ -342,6 +346,15 @@ class Storage(StorageClient, Protocol):
     async def due(self, partition: int, after: int, until: int) -> list[Wake]:
         """Unfinished instances with after < wake_at <= until; ``after=-1`` includes hot ones."""
 
+    async def mark_served(self, leases: Sequence[Lease]) -> None:
+        """The owner of these partitions has served for a while: it did not die young."""
+
+    async def set_deliveries(self, iid: int, deliveries: int) -> None:
+        """Durably note how often an instance was tried alone (ENGINE rule 32)."""
+
+    async def misfits(self, partition: int) -> list[int]:
+        """Held instances that a host tries again at its start: those that are not harmful."""
+
     async def fetch_inbox(self, partition: int, cursor: int) -> InboxPage:
         """Messages appended after the cursor. A new instance made by a client comes as a row
         with an empty message id and a ``Start`` message.
@@ -419,6 +432,12 @@ class Runner(Protocol):
     def activity_limits(self) -> Mapping[str, int | None]:
         """Names of the activities it can run, each with its concurrency limit (None: no own)."""
 
+    def serves(self, name: str) -> bool:
+        """Whether it can run the orchestrator of that name."""
+
+    def serves_activity(self, name: str) -> bool:
+        """Whether it can run the activity of that name."""
+
     def open_session(self, info: ExecutionInfo) -> Session:
         """A fresh session for an execution.
 
@@ -480,6 +499,9 @@ class Observer(Protocol):
 
     def storage_recovered(self, attempts: int) -> None:
         """The store works again."""
+
+    def instance_held(self, instance_id: str, hold: Hold) -> None:
+        """An instance cannot go on; committed soon after."""
 
     def instance_ended(self, record: InstanceRecord) -> None:
         """An instance finished, whichever way; committed."""

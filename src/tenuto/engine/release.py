@@ -17,7 +17,6 @@ from tenuto.engine.ports import (
 from tenuto.engine.resident import Resident
 from tenuto.engine.turn import Turn
 from tenuto.model.events import (
-    ExecutionResumed,
     TaskCanceled,
     TaskScheduled,
     TimerCreated,
@@ -27,7 +26,6 @@ from tenuto.model.messages import (
     Start,
     TaskResult,
 )
-from tenuto.model.status import RuntimeStatus
 
 if TYPE_CHECKING:
     from tenuto.engine.engine import Engine
@@ -60,7 +58,7 @@ class Release:
                 self._acknowledge_all(taken)
             if turn.ending is not None:
                 self._release_ending(resident, turn)
-            elif turn.row_changed and _resumes(resident, turn):
+            elif turn.resumes:
                 self.take_work_up(resident)
             if resident.is_idle:
                 engine.retention.settle(resident)
@@ -132,8 +130,6 @@ class Release:
         """Start open activities that are not running, and arm open timers."""
         engine = self._engine
         state = resident.state
-        if engine.is_for_another_app(state):
-            return
         missing = [
             work_of(state, open_activity)
             for task_id, open_activity in state.work.activities.items()
@@ -168,12 +164,6 @@ class Release:
         for message in messages:
             if message.message_id and not isinstance(message, Start):
                 engine.arrivals.dispatch(state.instance_id, message)
-
-
-def _resumes(resident: Resident, turn: Turn) -> bool:
-    return resident.state.status is RuntimeStatus.RUNNING and any(
-        isinstance(event, ExecutionResumed) for event in turn.inbox.incoming
-    )
 
 
 def _is_answered(resident: Resident, sequence: int) -> bool:

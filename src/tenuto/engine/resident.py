@@ -1,7 +1,7 @@
 """Instances in memory: the live session, the inbox, the running work, and who may leave."""
 
 from collections import OrderedDict
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 
 from tenuto.engine.ports import ActivityWork, Session
@@ -21,6 +21,7 @@ class Resident:
         recorded: Stored turns to replay when a session is needed; None when they must be read.
         inbox: Messages for the next turn.
         held: Messages that wait for a resume or a scheduled start; each has its row in the store.
+        openings: What opens its execution, while it is paused or held before its first turn.
         works: Running activity attempts, by task id.
         in_flight: Turns that are not committed yet.
         size: Roughly the bytes that its live session takes: a fixed part and its history.
@@ -30,8 +31,8 @@ class Resident:
     """
 
     __slots__ = (
-        "failures", "held", "in_flight", "inbox", "is_queued", "is_undecided", "recorded", "row",
-        "session", "size", "state", "works",
+        "failures", "held", "in_flight", "inbox", "is_queued", "is_undecided", "openings",
+        "recorded", "row", "session", "size", "state", "works",
     )  # fmt: skip
 
     def __init__(self, state: InstanceState) -> None:
@@ -40,6 +41,7 @@ class Resident:
         self.recorded: list[bytes] | None = None
         self.inbox: list[Message] = []
         self.held: list[Message] = []
+        self.openings: Sequence[Message] = ()
         self.works: dict[int, ActivityWork] = {}
         self.in_flight: int = 0
         self.is_queued: bool = False

@@ -68,7 +68,7 @@ class Retention:
         """Unload what only waits (ENGINE rule 26)."""
         engine = self._engine
         state = resident.state
-        if state.is_finished or state.is_suspended:
+        if state.is_finished or state.is_stopped:
             self.unload(resident)
             return
         wake_at = state.work.wake_at()

@@ -18,14 +18,20 @@ from tenuto.model.errors import (
 )
 from tenuto.model.events import (
     EventRaised,
+    ExecutionFailed,
     ExecutionResumed,
     ExecutionStarted,
     ExecutionSuspended,
     ExecutionTerminated,
     Incoming,
+    SubOrchestrationInstanceCompleted,
+    TaskCompleted,
 )
+from tenuto.model.hold import Hold
 from tenuto.model.messages import (
+    ChangeHold,
     ChildResult,
+    Fail,
     Message,
     Purge,
     RaiseEvent,
@@ -41,6 +47,9 @@ from tenuto.model.status import RuntimeStatus
 from tenuto.model.webhook import OpenWebhook
 
 _RUNNING: Final = RuntimeStatus.RUNNING
+_MOST_CHARACTERS: Final = 16 * 1024 * 1024
+_FAILURE_CHARACTERS: Final = 1_000
+_COMPLETED: Final = (TaskCompleted, SubOrchestrationInstanceCompleted)
 _ANSWERS: Final = (TaskResult, ChildResult, TimerDue)
 
 
@@ -62,6 +71,8 @@ class SortedInbox(Struct):
         passed_on: Words to end the children of an instance that has ended; used up once they are
             handed on.
         status: Where the instance stands once the messages have had their say.
+        hold: Why it is held then; None when it is not.
+        is_open: Whether it takes messages in: it runs, and is not held.
         is_terminated: Whether it ends here.
         purge: Whether it is to be deleted.
     """
@@ -72,15 +83,30 @@ class SortedInbox(Struct):
     refused: list[Refusal] = field(default_factory=list)
     passed_on: list[Terminate] = field(default_factory=list)
     status: RuntimeStatus = _RUNNING
+    hold: Hold | None = None
+    is_open: bool = True
     is_terminated: bool = False
     purge: bool = False
 
 
-def sort_inbox(state: InstanceState, inbox: Sequence[Message]) -> SortedInbox:
-    """Sort the messages of an instance that has not ended, oldest first."""
-    result = SortedInbox(status=state.status)
-    if state.status is RuntimeStatus.PENDING:
-        inbox = sorted(inbox, key=lambda message: not isinstance(message, Start))
+def sort_inbox(
+    state: InstanceState, inbox: Sequence[Message], misfit: Hold | None = None
+) -> SortedInbox:
+    """Sort the messages of an instance that has not ended, oldest first.
+
+    Args:
+        state: The instance.
+        inbox: Its messages.
+        misfit: Why it cannot take a turn now, as was found out with these very messages: it is
+            held, and what asks to try it again is used up.
+    """
+    status = state.status
+    hold = misfit or state.hold
+    result = SortedInbox(status=status, hold=hold, is_open=status is _RUNNING and hold is None)
+    if misfit is not None:
+        inbox = [message for message in inbox if not _tries_again(state, message, result)]
+    if status is RuntimeStatus.PENDING:
+        inbox = sorted(inbox, key=lambda message: not isinstance(message, Start | ChangeHold))
     answered: set[tuple[type, int]] = set()
     _sort(state, inbox, result, answered)
     if result.held:
@@ -88,19 +114,40 @@ def sort_inbox(state: InstanceState, inbox: Sequence[Message]) -> SortedInbox:
     return result
 
 
-def hold_all(state: InstanceState, inbox: Sequence[Message]) -> SortedInbox:
-    """Sort the messages of an instance that can take no turn here: what can wait does."""
-    result = SortedInbox(status=state.status)
-    for message in inbox:
-        if isinstance(message, Start | TimerDue):  # derived again anyway
-            result.taken.append(message)
-        elif isinstance(message, RedeemWebhook):
-            accepted = _accept(state, message, result)
-            if accepted is not None:
-                result.held.append(accepted)
-        else:
-            result.held.append(message)
-    return result
+def cut_inbox(state: InstanceState, inbox: list[Message]) -> tuple[list[Message], list[Message]]:
+    """What one turn may take in of an inbox, by its bytes, and what is for the turns after it.
+
+    What an instance that is not open only keeps need not be cut. What a generation brings along is
+    not counted: until its first turn it stands in the last turn of the generation before.
+    """
+    if state.is_stopped or state.status is RuntimeStatus.PENDING:
+        keys = [message for message in inbox if _opens(message)]
+        if not keys:
+            return inbox, []
+        inbox = keys + [message for message in inbox if not _opens(message)]
+    size = 0
+    for index, message in enumerate(inbox):
+        size += _payload_length(message)
+        if size > _MOST_CHARACTERS and index:
+            return inbox[:index], inbox[index:]
+    return inbox, []
+
+
+def _opens(message: Message) -> bool:
+    """Whether the instance may take messages in after it; with what belongs to it."""
+    is_retry = isinstance(message, ChangeHold) and message.hold is None
+    return is_retry or isinstance(message, Start | Resume) or _is_derived(message)
+
+
+def _payload_length(message: Message) -> int:
+    """Roughly, in characters; failures and names are small beside what matters here."""
+    if isinstance(message, TaskResult | ChildResult):
+        event = message.event
+        text = event.result if isinstance(event, _COMPLETED) else None
+        return len(text) if text else _FAILURE_CHARACTERS
+    if isinstance(message, RaiseEvent):
+        return len(message.event.input or "") if message.message_id else 0
+    return 0
 
 
 def refuse_finished(
@@ -115,17 +162,35 @@ def refuse_finished(
         result.purge = True
     elif isinstance(message, RedeemWebhook):
         result.refused.append(Refusal(message.message_id, WebhookClosedError(state.instance_id)))
-    elif isinstance(message, RaiseEvent | Terminate | Suspend | Resume):
+    elif isinstance(message, RaiseEvent | Terminate | Suspend | Resume | Fail):
         error = InstanceFinishedError(state.instance_id, f"has already ended ({status.label})")
         result.refused.append(Refusal(message.message_id, error))
 
 
 def _drop_derived(result: SortedInbox) -> None:
-    """Due timers need not be kept: they are derived again from history."""
-    due = [message for message in result.held if isinstance(message, TimerDue)]
-    if due:
-        result.taken.extend(due)
-        result.held = [message for message in result.held if not isinstance(message, TimerDue)]
+    """What opens a generation, and due timers, are derived again from the row and from history."""
+    derived = [message for message in result.held if _is_derived(message)]
+    if derived:
+        result.taken.extend(derived)
+        result.held = [message for message in result.held if not _is_derived(message)]
+
+
+def _is_derived(message: Message) -> bool:
+    # Only events that a generation brings along have no id.
+    is_carried = isinstance(message, RaiseEvent) and not message.message_id
+    return is_carried or isinstance(message, Start | TimerDue)
+
+
+def _tries_again(state: InstanceState, message: Message, result: SortedInbox) -> bool:
+    """Whether the message has brought about the try that has just failed; a pause it ends."""
+    if isinstance(message, Resume):
+        _end_pause(state, message, result)
+        result.taken.append(message)
+        return True
+    if isinstance(message, ChangeHold) and message.hold is None:
+        result.taken.append(message)
+        return True
+    return False
 
 
 def _sort(
@@ -141,7 +206,7 @@ def _sort(
             key = _wanted(state, message)
             if key is None or key in answered:
                 result.taken.append(message)
-            elif result.status is _RUNNING:
+            elif result.is_open:
                 answered.add(key)
                 result.taken.append(message)
                 result.incoming.append(message.event)
@@ -152,22 +217,31 @@ def _sort(
         elif isinstance(message, RedeemWebhook):
             _sort_event(_accept(state, message, result), result)
         elif isinstance(message, Start):
-            result.taken.append(message)
-            if state.next_turn == 0 and not result.incoming:
-                result.incoming.append(message.event)
-                result.status = _RUNNING
+            _sort_start(state, message, result)
         else:
             _sort_control(state, message, result)
-            if isinstance(message, Resume) and result.status is _RUNNING:
+            if result.held and (result.is_open or result.status is RuntimeStatus.PENDING):
                 # What has waited comes before what came after.
                 held, result.held = result.held, []
                 _sort(state, held, result, answered)
 
 
+def _sort_start(state: InstanceState, message: Start, result: SortedInbox) -> None:
+    if state.next_turn or result.incoming:
+        result.taken.append(message)
+    elif result.hold is None and result.status is not RuntimeStatus.SUSPENDED:
+        result.taken.append(message)
+        result.incoming.append(message.event)
+        result.status = _RUNNING
+        result.is_open = True
+    else:
+        result.held.append(message)
+
+
 def _sort_event(message: RaiseEvent | None, result: SortedInbox) -> None:
     if message is None:  # a webhook's that is closed
         return
-    if result.status is _RUNNING:
+    if result.is_open:
         result.taken.append(message)
         result.incoming.append(message.event)
     else:
@@ -226,7 +300,9 @@ def _wanted(
 
 
 def _sort_control(
-    state: InstanceState, message: Terminate | Suspend | Resume | Purge, result: SortedInbox
+    state: InstanceState,
+    message: Terminate | Suspend | Resume | Fail | ChangeHold | Purge,
+    result: SortedInbox,
 ) -> None:
     result.taken.append(message)
     match message:
@@ -235,18 +311,18 @@ def _sort_control(
         case Terminate(reason=reason, recurse=recurse):
             result.incoming.append(ExecutionTerminated(reason, recurse))
             result.is_terminated = True
-        case Suspend(reason=reason):
-            if result.status is RuntimeStatus.RUNNING:
-                result.incoming.append(ExecutionSuspended(reason))
-                result.status = RuntimeStatus.SUSPENDED
-            else:
-                _refuse_state(state, message, result, "suspend")
-        case Resume(reason=reason):
-            if result.status is RuntimeStatus.SUSPENDED:
-                result.incoming.append(ExecutionResumed(reason))
-                result.status = RuntimeStatus.RUNNING
-            else:
-                _refuse_state(state, message, result, "resume")
+        case Suspend():
+            _suspend(state, message, result)
+        case Resume():
+            _resume(state, message, result)
+        case Fail(reason=reason):
+            result.incoming.append(ExecutionFailed(reason))
+            result.is_terminated = True
+        case ChangeHold(hold=None):
+            if result.hold is not None and not result.hold.reason.is_harmful:
+                result.hold = None
+        case ChangeHold(hold=hold):
+            result.hold = hold
         case Purge(force=True):
             result.incoming.append(ExecutionTerminated('"purged"'))
             result.is_terminated = True
@@ -258,6 +334,34 @@ def _sort_control(
             result.refused.append(Refusal(message.message_id, error))
         case _:
             assert_never(message)
+    result.is_open = result.status is _RUNNING and result.hold is None
+
+
+def _suspend(state: InstanceState, message: Suspend, result: SortedInbox) -> None:
+    """Pause it. One that has not begun has no history yet that could record it."""
+    if result.status is RuntimeStatus.SUSPENDED:
+        _refuse_state(state, message, result, "suspend")
+        return
+    if result.status is _RUNNING:
+        result.incoming.append(ExecutionSuspended(message.reason))
+    result.status = RuntimeStatus.SUSPENDED
+
+
+def _resume(state: InstanceState, message: Resume, result: SortedInbox) -> None:
+    """End the pause, and try again what is held."""
+    if result.status is not RuntimeStatus.SUSPENDED and result.hold is None:
+        _refuse_state(state, message, result, "resume")
+        return
+    result.hold = None
+    _end_pause(state, message, result)
+
+
+def _end_pause(state: InstanceState, message: Resume, result: SortedInbox) -> None:
+    if result.status is RuntimeStatus.SUSPENDED:
+        has_begun = state.next_turn or result.incoming
+        result.status = _RUNNING if has_begun else RuntimeStatus.PENDING
+        if has_begun:
+            result.incoming.append(ExecutionResumed(message.reason))
 
 
 def _is_handed_on(state: InstanceState, message: Terminate) -> bool:

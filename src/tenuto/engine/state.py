@@ -27,6 +27,7 @@ from tenuto.model.events import (
     WebhookOpened,
 )
 from tenuto.model.failure import FailureDetails
+from tenuto.model.hold import Hold
 from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
 from tenuto.model.webhook import OpenWebhook
 
@@ -187,8 +188,11 @@ class InstanceState(Struct):
     output: str | None = None
     failure: FailureDetails | None = None
     custom_status: str | None = None
+    hold: Hold | None = None
+    deliveries: int = 0
     next_turn: int = 0
     event_count: int = 0
+    history_bytes: int = 0
     last_time: int = 0
     work: OpenWork = field(default_factory=OpenWork)
     quick_generations: int = 0
@@ -203,6 +207,19 @@ class InstanceState(Struct):
     def is_finished(self) -> bool:
         """Whether the instance has ended."""
         return _IS_FINISHED[self.status]
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it takes nothing in now: it is paused or held."""
+        return self.status is RuntimeStatus.SUSPENDED or self.hold is not None
+
+    def due_at(self) -> int | None:
+        """When it must be in memory, as its row says (``wake_at``)."""
+        if self.is_stopped or self.is_finished:
+            return None
+        if self.next_turn == 0:
+            return self.scheduled_at or 0
+        return self.work.wake_at()
 
     def record(self) -> InstanceRecord:
         """The store's row for this state."""
@@ -228,6 +245,8 @@ class InstanceState(Struct):
             failure=self.failure,
             custom_status=self.custom_status,
             tags=self.tags,
+            hold=self.hold,
+            deliveries=self.deliveries,
         )
 
     def begin_generation(self, execution_id: str, text: str | None) -> None:
@@ -237,6 +256,7 @@ class InstanceState(Struct):
         self.input = text
         self.next_turn = 0
         self.event_count = 0
+        self.history_bytes = 0
         self.work = OpenWork()
 
     def follow(self, turns: Sequence[Sequence[HistoryEvent]]) -> None:
@@ -274,6 +294,8 @@ def state_of(record: InstanceRecord) -> InstanceState:
         output=record.output,
         failure=record.failure,
         custom_status=record.custom_status,
+        hold=record.hold,
+        deliveries=record.deliveries,
         last_time=record.updated_at,
     )
 

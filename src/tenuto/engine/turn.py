@@ -13,14 +13,18 @@ from collections.abc import Callable, Sequence
 from msgspec import UNSET, Struct, structs
 
 from tenuto.engine.ports import Session
-from tenuto.engine.sorting import SortedInbox, hold_all, refuse_finished, sort_inbox
+from tenuto.engine.sorting import SortedInbox, refuse_finished, sort_inbox
 from tenuto.engine.state import InstanceState, start_event
 from tenuto.model.actions import Action, TurnActions
+from tenuto.model.codec import encode
 from tenuto.model.errors import LimitError
 from tenuto.model.events import (
     ContinueAsNew,
     EventRaised,
     ExecutionCompleted,
+    ExecutionFailed,
+    ExecutionResumed,
+    ExecutionSuspended,
     ExecutionTerminated,
     HistoryEvent,
     Incoming,
@@ -29,6 +33,7 @@ from tenuto.model.events import (
     TimerFired,
 )
 from tenuto.model.failure import FailureDetails, failure_of
+from tenuto.model.hold import Hold
 from tenuto.model.limits import Limits, limit_error
 from tenuto.model.messages import (
     Message,
@@ -38,6 +43,8 @@ from tenuto.model.messages import (
 from tenuto.model.status import RuntimeStatus
 
 _MINUTE = 60_000_000
+_FOR_THE_ENGINE = (ExecutionSuspended, ExecutionResumed)
+"""Events that no orchestrator sees: a turn of one alone needs no session."""
 
 
 class Turn(Struct):
@@ -54,6 +61,8 @@ class Turn(Struct):
         logs: Log lines to show once the turn is committed.
         put_aside: Events that did not fit what their waiters asked for, by message id.
         row_changed: Whether the instance's row must be written.
+        resumes: Whether it was paused or held, and goes on now.
+        row: The events as JSON, as history keeps them.
     """
 
     events: list[HistoryEvent]
@@ -66,6 +75,8 @@ class Turn(Struct):
     logs: list[logging.LogRecord] | None = None
     put_aside: dict[str, EventRaised] | None = None
     row_changed: bool = False
+    resumes: bool = False
+    row: bytes = b""
 
 
 class TurnRules(Struct, frozen=True):
@@ -82,6 +93,7 @@ def take_turn(
     session: Callable[[], Session],
     now: int,
     rules: TurnRules,
+    misfit: Hold | None = None,
 ) -> Turn:
     """Take the whole inbox of an instance in as one turn.
 
@@ -91,21 +103,28 @@ def take_turn(
         session: Gives the live session; asked only when user code has to run.
         now: The host's clock in microseconds.
         rules: Limits.
+        misfit: Why the session could not take just this inbox in: the instance is held for it.
     """
     if state.is_finished:
         return _refuse_all(state, inbox)
-    inbox_sorted = sort_inbox(state, inbox)
+    inbox_sorted = sort_inbox(state, inbox, misfit)
     turn = Turn([], state.generation, state.next_turn, inbox_sorted)
     incoming = inbox_sorted.incoming
+    if state.hold is not None and inbox_sorted.hold is None and state.next_turn:
+        session()  # only what fits goes on
     if not incoming:
+        if inbox_sorted.status is not state.status or inbox_sorted.hold is not state.hold:
+            _change_standing(state, turn, now)
         return turn
     timestamp = _timestamp(state, incoming, now)
     if inbox_sorted.is_terminated:
-        answer = TurnActions([_terminated(incoming)])
+        answer = TurnActions([_ended_from_outside(incoming)])
+    elif len(incoming) == 1 and type(incoming[0]) in _FOR_THE_ENGINE:
+        answer = TurnActions([])
     else:
         answer = session().run_turn(timestamp, incoming)
         _keep_within_limits(state, answer, len(incoming), rules)
-    turn.events = [OrchestratorStarted(timestamp), *incoming, *answer.actions]
+    _record(state, turn, answer, timestamp, rules)
     turn.actions = answer.actions
     turn.logs = answer.logs
     turn.put_aside = answer.put_aside
@@ -113,9 +132,51 @@ def take_turn(
     return turn
 
 
-def waiting_turn(state: InstanceState, inbox: Sequence[Message]) -> Turn:
-    """No turn at all: the messages are kept, but for those that are derived again anyway."""
-    return Turn([], state.generation, state.next_turn, hold_all(state, inbox))
+def _record(
+    state: InstanceState, turn: Turn, answer: TurnActions, timestamp: int, rules: TurnRules
+) -> None:
+    """The turn as history keeps it, within what the store can be given."""
+    incoming = turn.inbox.incoming
+    turn.events = [OrchestratorStarted(timestamp), *incoming, *answer.actions]
+    turn.row = encode(turn.events)
+    size = len(turn.row)
+    limits = rules.limits
+    if size > limits.turn_bytes or state.history_bytes + size > limits.history_bytes:
+        error = _too_long(state, answer.actions, size, limits)
+        if error is not None:
+            answer.actions = [_failed_by(error)]
+            answer.put_aside = None
+            turn.events = [OrchestratorStarted(timestamp), *incoming, *answer.actions]
+            turn.row = encode(turn.events)
+
+
+def _too_long(
+    state: InstanceState, actions: Sequence[Action], size: int, limits: Limits
+) -> LimitError | None:
+    decided = len(encode(actions))
+    if decided > limits.turn_bytes:  # what came in is no fault of the orchestrator
+        return limit_error(
+            "turn_bytes", limits.turn_bytes, f"{_who(state)} decided {decided:,} bytes in one turn"
+        )
+    if state.history_bytes + size <= limits.history_bytes:
+        return None
+    return limit_error(
+        "history_bytes",
+        limits.history_bytes,
+        f"the history of {_who(state)} would take {state.history_bytes + size:,} bytes; "
+        "use continue_as_new in long loops",
+    )
+
+
+def _change_standing(state: InstanceState, turn: Turn, now: int) -> None:
+    """It is paused or held, or no longer, and nothing of it is for history."""
+    was_stopped = state.is_stopped
+    state.status = turn.inbox.status
+    state.hold = turn.inbox.hold
+    state.wake_at = state.due_at()
+    state.updated_at = max(now, state.updated_at)
+    turn.row_changed = True
+    turn.resumes = was_stopped and not state.is_stopped
 
 
 def failed_turn(
@@ -132,6 +193,7 @@ def failed_turn(
         [ending],
         ending=ending,
     )
+    turn.row = encode(turn.events)
     _end(state, ending, timestamp)
     state.next_turn += 1
     turn.row_changed = True
@@ -158,11 +220,21 @@ def _timestamp(state: InstanceState, incoming: Sequence[Incoming], now: int) -> 
     return timestamp
 
 
-def _terminated(incoming: Sequence[Incoming]) -> ExecutionCompleted:
-    reason = next(
-        (event.input for event in incoming if isinstance(event, ExecutionTerminated)), None
-    )
-    return ExecutionCompleted(RuntimeStatus.TERMINATED, reason)
+def _ended_from_outside(incoming: Sequence[Incoming]) -> ExecutionCompleted:
+    last = incoming[-1]
+    if isinstance(last, ExecutionFailed):
+        words = "ended as failed by an operator"
+        text = words if last.reason is None else f"{words}: {last.reason}"
+        return ExecutionCompleted(
+            RuntimeStatus.FAILED, None, FailureDetails("OrchestrationFailed", text)
+        )
+    assert isinstance(last, ExecutionTerminated)
+    return ExecutionCompleted(RuntimeStatus.TERMINATED, last.input)
+
+
+def _failed_by(error: LimitError) -> ExecutionCompleted:
+    failure = failure_of(error, with_traceback=False)
+    return ExecutionCompleted(RuntimeStatus.FAILED, None, failure)
 
 
 def _keep_within_limits(
@@ -171,8 +243,7 @@ def _keep_within_limits(
     """A crossed limit ends the instance instead of what it decided."""
     error = _crossed_limit(state, answer.actions, incoming, rules)
     if error is not None:
-        failure = failure_of(error, with_traceback=False)
-        answer.actions = [ExecutionCompleted(RuntimeStatus.FAILED, None, failure)]
+        answer.actions = [_failed_by(error)]
 
 
 def _crossed_limit(
@@ -211,13 +282,16 @@ def _advance(
     timestamp: int,
     rules: TurnRules,
 ) -> None:
-    before = (state.status, state.wake_at, state.custom_status)
+    before = (state.status, state.wake_at, state.custom_status, state.hold)
+    inbox = turn.inbox
     state.last_time = timestamp
     state.next_turn += 1
     state.event_count += len(turn.events)
-    state.work.apply(turn.inbox.incoming)
+    state.history_bytes += len(turn.row)
+    state.work.apply(inbox.incoming)
     state.work.apply(turn.actions)
-    state.status = turn.inbox.status
+    state.status = inbox.status
+    state.hold = inbox.hold
     if answer.custom_status is not UNSET:
         state.custom_status = answer.custom_status
     last = turn.actions[-1] if turn.actions else None
@@ -230,10 +304,12 @@ def _advance(
         turn.row_changed = True
         return
     else:
-        state.wake_at = None if state.is_suspended else state.work.wake_at()
-    if before != (state.status, state.wake_at, state.custom_status):
+        state.wake_at = state.work.wake_at() if inbox.is_open else None
+    if before != (state.status, state.wake_at, state.custom_status, state.hold):
         state.updated_at = timestamp
         turn.row_changed = True
+        was_stopped = before[0] is RuntimeStatus.SUSPENDED or before[3] is not None
+        turn.resumes = was_stopped and inbox.is_open
 
 
 def _end(state: InstanceState, ending: ExecutionCompleted, timestamp: int) -> None:
@@ -242,6 +318,7 @@ def _end(state: InstanceState, ending: ExecutionCompleted, timestamp: int) -> No
     state.failure = ending.failure_details
     state.completed_at = state.updated_at = timestamp
     state.wake_at = None
+    state.hold = None
 
 
 def _continue(
@@ -253,14 +330,14 @@ def _continue(
 ) -> None:
     error = _too_quick(state, turn.inbox.incoming, timestamp, rules.limits)
     if error is not None:
-        failure = failure_of(error, with_traceback=False)
-        turn.ending = ExecutionCompleted(RuntimeStatus.FAILED, None, failure)
+        turn.ending = _failed_by(error)
         turn.events[-1] = turn.ending
+        turn.row = encode(turn.events)
         turn.actions = [*turn.actions[:-1], turn.ending]
         _end(state, turn.ending, timestamp)
         return
     state.begin_generation(ending.execution_id, ending.input)
-    state.wake_at = 0
+    state.wake_at = 0 if turn.inbox.is_open else None
     state.updated_at = timestamp
     turn.seed = seed(state, ending, rules.runtime)
 

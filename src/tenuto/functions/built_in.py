@@ -53,6 +53,10 @@ class AllActivities:
         """
         return self._built_in.get(name) or self._registry.get_activity(name)
 
+    def has(self, name: str) -> bool:
+        """Whether there is an activity of that name."""
+        return name in self._built_in or name in self._registry.activities
+
     async def stop(self) -> None:
         """Close the connections."""
         await self._http.stop()

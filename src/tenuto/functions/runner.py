@@ -96,6 +96,14 @@ class NativeRunner:
         """Names of the activities, each with its own limit."""
         return {name: one.max_concurrent for name, one in self._registry.activities.items()}
 
+    def serves(self, name: str) -> bool:
+        """Whether the app has an orchestrator of that name."""
+        return name in self._registry.orchestrators
+
+    def serves_activity(self, name: str) -> bool:
+        """Whether the app, or Tenuto itself, has an activity of that name."""
+        return self._activities.has(name)
+
     @property
     def running(self) -> int:
         """Attempts whose function runs, timed-out ones included."""

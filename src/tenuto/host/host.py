@@ -144,6 +144,7 @@ class Host:
                 limits=settings.limits,
                 hot_sessions=settings.hot_sessions,
                 hot_session_bytes=settings.hot_session_bytes,
+                on_mismatch=settings.on_mismatch or "hold",
             ),
             self._on_lost,
         )

@@ -49,6 +49,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Attributes:
         storage: Storage URL.
         limits: What one orchestration may use up.
+        on_mismatch: What becomes of an instance that the code does not fit any more: ``hold`` it
+            until code that fits is there, or ``fail`` it at once. None for ``hold``; for a
+            ``TestHost``, ``fail``.
         hot_sessions: Live sessions kept in memory at most.
         hot_session_bytes: Memory of live sessions at most, as far as it can be told.
         activity_threads: Threads for sync activities; None for four per processor (8 to 32).
@@ -71,6 +74,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     storage: Annotated[str, Meta(min_length=1)] = DEFAULT_STORAGE
     limits: Limits = Limits()
+    on_mismatch: Literal["hold", "fail"] | None = None
     hot_sessions: _Count = 10_000
     hot_session_bytes: _Count = 64 * 1024 * 1024
     activity_threads: _Count | None = None

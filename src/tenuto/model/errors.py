@@ -29,6 +29,7 @@
     ├── GuardError                         TN-1501
     ├── LimitError                         TN-1502
     ├── WorkerCrashedError                 TN-1503  the process that ran an activity is gone
+    ├── PayloadMisfitError                 TN-1504  what is stored does not fit the code any more
     ├── StorageError                       TN-1600
     │   ├── StorageUnavailableError        TN-1601  passing: disk full, locked; retried by the host
     │   ├── StorageCorruptError            TN-1602
@@ -285,9 +286,25 @@ class ActivityTimeoutError(ActivityError, TimeoutError):
 
 
 class NonDeterminismError(TenutoError):
-    """Replay produced other actions than history recorded."""
+    """Replay produced other actions than history recorded.
+
+    ``recorded`` and ``produced`` are the two sides, in words, where there are two.
+    """
 
     code = "TN-1500"
+
+    def __init__(
+        self, message: str, recorded: str | None = None, produced: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.recorded = recorded
+        self.produced = produced
+
+
+class PayloadMisfitError(TenutoError):
+    """Stored data do not fit the type that the code asks for now; the instance is held."""
+
+    code = "TN-1504"
 
 
 class GuardError(TenutoError):

@@ -218,6 +218,12 @@ class ExecutionTerminated(_Event, frozen=True):
     recurse: bool = False
 
 
+class ExecutionFailed(_Event, frozen=True):
+    """An operator has ended the instance as failed."""
+
+    reason: str | None = None
+
+
 class ExecutionCompleted(_Event, frozen=True):
     """Closes an execution, whichever way it ended."""
 
@@ -264,6 +270,7 @@ Incoming: TypeAlias = (
     | ExecutionSuspended
     | ExecutionResumed
     | ExecutionTerminated
+    | ExecutionFailed
 )
 """Events that come from outside the orchestrator."""
 

@@ -11,7 +11,10 @@ class Limits(Struct, frozen=True, kw_only=True):
     Attributes:
         payload_bytes: Longest payload (input, output, event, custom status) in bytes of JSON.
         history_events: Events in the history of one execution.
+        history_bytes: Bytes of JSON in the history of one execution.
         actions_per_turn: Actions decided in one turn.
+        turn_bytes: Bytes of JSON decided in one turn. What comes in is never a limit: it is cut
+            over several turns.
         nesting_depth: Levels of sub-orchestrations below the root.
         open_descendants: Unfinished instances below one root at the same time.
         generations_per_minute: Continue-as-new generations in a minute without a timer, an event
@@ -20,7 +23,9 @@ class Limits(Struct, frozen=True, kw_only=True):
 
     payload_bytes: int = 4 * 1024 * 1024
     history_events: int = 1_000_000
+    history_bytes: int = 1024 * 1024 * 1024
     actions_per_turn: int = 250_000
+    turn_bytes: int = 256 * 1024 * 1024
     nesting_depth: int = 50
     open_descendants: int = 100_000
     generations_per_minute: int = 600

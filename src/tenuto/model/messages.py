@@ -18,6 +18,7 @@ from tenuto.model.events import (
     TaskFailed,
     TimerFired,
 )
+from tenuto.model.hold import Hold
 
 
 class _Message(
@@ -106,6 +107,21 @@ class Resume(_Message, frozen=True, kw_only=True):
     reason: str | None = None
 
 
+class Fail(_Message, frozen=True, kw_only=True):
+    """End the instance as failed; ``reason`` is what an operator says about it."""
+
+    reason: str | None = None
+
+
+class ChangeHold(_Message, frozen=True, kw_only=True):
+    """The host holds the instance, or with None tries it again if it was a misfit.
+
+    Never leaves memory.
+    """
+
+    hold: Hold | None = None
+
+
 class Purge(_Message, frozen=True, kw_only=True):
     """Delete the instance and its history; a running one only when ``force`` is set."""
 
@@ -122,5 +138,7 @@ Message: TypeAlias = (
     | Terminate
     | Suspend
     | Resume
+    | Fail
+    | ChangeHold
     | Purge
 )

@@ -5,6 +5,7 @@ from enum import IntEnum
 from msgspec import Struct
 
 from tenuto.model.failure import FailureDetails
+from tenuto.model.hold import Hold
 
 
 class RuntimeStatus(IntEnum):
@@ -63,6 +64,8 @@ class InstanceRecord(Struct, frozen=True, rename="camel", omit_defaults=True):
     Times are microseconds since 1970 UTC. ``wake_at`` is 0 while work is open (the instance must
     be loaded at recovery), the next timer's time while it only waits, None when only a message
     can wake it. ``root_id`` is the top of its tree (its own id at the top), ``depth`` is 0 there.
+    ``hold`` says why an unfinished instance cannot go on now, None while it can; ``deliveries``
+    how often it was tried alone because hosts had died (ENGINE rule 32).
     """
 
     iid: int
@@ -86,3 +89,5 @@ class InstanceRecord(Struct, frozen=True, rename="camel", omit_defaults=True):
     failure: FailureDetails | None = None
     custom_status: str | None = None
     tags: dict[str, str] | None = None
+    hold: Hold | None = None
+    deliveries: int = 0

@@ -150,11 +150,13 @@ def _explain(
         where = trace[index]
     else:
         where = "; ".join(waiting) or "an unknown place"
-    return NonDeterminismError(
+    recorded_words, produced_words = describe(old), describe(new)
+    message = (
         f"replay of instance {session.info.instance_id!r} ({session.info.name!r}) went another "
-        f"way in turn {number + 1}, action {index + 1}: history recorded {describe(old)}, the "
-        f"code produced {describe(new)} at {where}. {_advice(turns)}"
+        f"way in turn {number + 1}, action {index + 1}: history recorded {recorded_words}, the "
+        f"code produced {produced_words} at {where}. {_advice(turns)}"
     )
+    return NonDeterminismError(message, recorded_words, f"{produced_words} at {where}")
 
 
 def _first_difference(recorded: Sequence[Action], produced: Sequence[Action]) -> int:

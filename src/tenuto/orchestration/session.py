@@ -18,6 +18,7 @@ from tenuto.model.errors import (
     InputError,
     LimitError,
     PayloadError,
+    PayloadMisfitError,
     SessionDiscarded,
 )
 from tenuto.model.events import (
@@ -113,6 +114,7 @@ class Session:
         self._actions: list[Action] = []
         self._put_aside: dict[str, EventRaised] | None = None
         self._withdrawn: set[int] = set()
+        self._turn_characters = 0
         self._custom_status: str | UnsetType | None = UNSET
         self._logs: list[logging.LogRecord] | None = None
         self._is_ended = False
@@ -130,6 +132,7 @@ class Session:
         self.replaying = replaying
         self._actions = []
         self._withdrawn.clear()
+        self._turn_characters = 0
         self._first_id = self._ids + 1
         self._custom_status = UNSET
         if self.trace is not None:
@@ -348,8 +351,17 @@ class Session:
             raise error.of(f"{what} of orchestrator {self.info.name!r}") from None
         return self.check_size(text, what)
 
+    def _stop_too_long(self) -> None:
+        limit = self.info.limits.turn_bytes
+        words = f"orchestrator {self.info.name!r} decided more bytes in one turn than allowed"
+        self._break_off(limit_error("turn_bytes", limit, words), with_traceback=False)
+        raise SessionDiscarded
+
     def check_size(self, text: str, what: str) -> str:
-        """Refuse a payload that is over the limit."""
+        """Refuse a payload that is over the limit, and stop a turn that decides too many bytes."""
+        self._turn_characters += len(text)
+        if self._turn_characters > self.info.limits.turn_bytes:
+            self._stop_too_long()
         limit = self.info.limits.payload_bytes
         if len(text) * 4 > limit:  # else the words alone would cost something for each payload
             whose = f"orchestrator {self.info.name!r} (instance {self.info.instance_id!r})"
@@ -369,12 +381,15 @@ class Session:
         _LIVE.add(self)
         self.webhooks = {one.digest: one for one in event.webhooks}
         try:
-            arguments = self.orchestrator.signature.decode_arguments(event.input)
+            try:
+                arguments = self.orchestrator.signature.decode_arguments(event.input)
+            except PayloadError as error:
+                raise PayloadMisfitError(f"the input does not fit: {error}") from error
             coroutine = as_coroutine(self.orchestrator.function(Context(self), *arguments))
-        except SessionDiscarded:
+        except (SessionDiscarded, PayloadMisfitError):
             raise
         except BaseException as error:
-            # Input that does not fit, or whatever a plain function raises.
+            # Whatever a plain function raises, or a type of users that builds its input.
             if is_from_keyboard(error):
                 raise
             self.fail(error)

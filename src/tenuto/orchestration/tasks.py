@@ -16,6 +16,7 @@ from tenuto.model.errors import (
     ActivityError,
     ActivityTimeoutError,
     PayloadError,
+    PayloadMisfitError,
     SessionDiscarded,
     SubOrchestrationError,
     WorkError,
@@ -186,6 +187,13 @@ class CallTask(DurableTask[T]):
         """The work is done; ``result`` is JSON text."""
         self._decoded(self._decode, result)
 
+    def _broken(self, error: BaseException) -> None:
+        """What was stored does not fit what is asked for now: no fault of who waits for it."""
+        if isinstance(error, PayloadError):
+            text = f"the result of {self.function!r} does not fit: {error}"
+            raise PayloadMisfitError(text) from error
+        super()._broken(error)
+
     def failed(self, failure: FailureDetails) -> None:
         """The attempt failed: try again later, or give the error to whoever waits."""
         self._open_id = None
@@ -199,7 +207,7 @@ class CallTask(DurableTask[T]):
         try:
             delay = self._retry.next_delay(self.attempt, failure, elapsed)
         except BaseException as error:  # noqa: BLE001 - the user's retry predicate
-            self._broken(error)
+            super()._broken(error)
             return
         if delay is None:
             self.set_exception(self._error(failure))

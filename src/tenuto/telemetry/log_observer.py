@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 
 from tenuto.engine.ports import ActivityOutcome
+from tenuto.model.hold import Hold
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 
 _LOGGER = logging.getLogger("tenuto.host")
@@ -27,6 +28,10 @@ class LogObserver:
     def storage_recovered(self, attempts: int) -> None:
         """The store works again."""
         _LOGGER.warning("the store works again after %d failed tries", attempts)
+
+    def instance_held(self, instance_id: str, hold: Hold) -> None:
+        """A problem that waits for somebody."""
+        self.problem(instance_id, f"is held ({hold.reason}): {hold.message}")
 
     def instance_ended(self, record: InstanceRecord) -> None:
         """Failures are worth a line."""

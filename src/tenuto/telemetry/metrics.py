@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 from tenuto.engine.engine import Engine
 from tenuto.engine.ports import ActivityOutcome, Observer
 from tenuto.model.events import TaskCompleted
+from tenuto.model.hold import Hold
 from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
 from tenuto.model.timing import MICROSECONDS
 from tenuto.telemetry.distribution import Distribution
@@ -119,6 +120,10 @@ class MetricsObserver(Collector):
     def storage_recovered(self, attempts: int) -> None:
         """Pass it on."""
         self._inner.storage_recovered(attempts)
+
+    def instance_held(self, instance_id: str, hold: Hold) -> None:
+        """Pass it on."""
+        self._inner.instance_held(instance_id, hold)
 
     def instance_ended(self, record: InstanceRecord) -> None:
         """Count it by status."""

@@ -64,8 +64,12 @@ class TestHost:
     ) -> None:
         self.app = app
         self.clock: VirtualClock = VirtualClock(start)
-        # A test is where mistakes should show: the guard looks at every turn (ENGINE rule 8).
-        self.settings: Settings = structs.replace(settings or Settings(), guard_every=1)
+        # A test is where mistakes should show: the guard looks at every turn (ENGINE rule 8), and
+        # an instance that the code does not fit fails at once (rule 29).
+        settings = settings or Settings()
+        self.settings: Settings = structs.replace(
+            settings, guard_every=1, on_mismatch=settings.on_mismatch or "fail"
+        )
         self.observer: Observer = observer or RecordingObserver()
         self._kept: _KeptStorage | None = None
         if storage == MEMORY:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from tenuto.engine.ports import Session
 from tenuto.engine.state import InstanceState, OpenWork
-from tenuto.engine.turn import Turn, TurnRules, take_turn, waiting_turn
+from tenuto.engine.turn import Turn, TurnRules, take_turn
 from tenuto.model.actions import TurnActions
 from tenuto.model.errors import WebhookClosedError
 from tenuto.model.events import (
@@ -19,6 +20,7 @@ from tenuto.model.events import (
     TimerCreated,
     TimerFired,
 )
+from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.limits import Limits
 from tenuto.model.messages import RaiseEvent, RedeemWebhook, Suspend, Terminate, TimerDue
 from tenuto.model.status import ParentInstance, RuntimeStatus
@@ -42,6 +44,10 @@ class Recorder:
 
     def close(self) -> int:
         return 0
+
+
+def never() -> Session:
+    raise AssertionError("no user code is to run")
 
 
 def waiting(*timers: tuple[int, int]) -> InstanceState:
@@ -119,13 +125,16 @@ def test_a_webhook_is_decided_also_for_an_instance_that_must_wait_for_another_ap
     requests = [
         RedeemWebhook(message_id=name, digest="d", requested_at=NOW, input="1") for name in "ab"
     ]
-    turn = waiting_turn(state, [due(1, NOW + 500), *requests])
+    hold = Hold(HoldReason.NOT_SERVED, "not here", NOW)
+    turn = take_turn(state, [due(1, NOW + 500), *requests], never, NOW, RULES, hold)
     assert turn.inbox.held == [RaiseEvent(message_id="a", event=EventRaised("paid", "1", "d"))]
     (refusal,) = turn.inbox.refused
     assert refusal.message_id == "b"
     assert isinstance(refusal.error, WebhookClosedError)
-    assert turn.inbox.taken == [due(1, NOW + 500), requests[1]]
+    assert turn.inbox.taken == [requests[1], due(1, NOW + 500)]
     assert not turn.events
+    assert state.hold is hold
+    assert state.wake_at is None
 
 
 def test_history_tells_which_events_are_awaited_and_until_when() -> None:

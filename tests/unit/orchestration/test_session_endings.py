@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tenuto import Context
+from tenuto.model.errors import PayloadMisfitError
 from tenuto.model.events import ContinueAsNew, ExecutionCompleted, ExecutionStarted
 from tenuto.model.limits import Limits
 from tenuto.model.status import RuntimeStatus
@@ -123,13 +124,13 @@ def test_whatever_an_orchestrator_raises_fails_its_instance_and_nothing_else(
     assert driven.close() == 0
 
 
-def test_an_input_or_a_result_that_does_not_fit_fails_the_instance() -> None:
+def test_an_input_does_not_fit_the_code_a_result_that_cannot_be_stored_fails_the_instance() -> None:
     async def typed(ctx: Context, number: int) -> object:
         return object() if number else lambda: number
 
     driven = Driven(typed)
-    driven.turn(ExecutionStarted("typed", EXECUTION, '"text"'))
-    assert "argument 'number'" in driven.failure.error_message
+    with pytest.raises(PayloadMisfitError, match="argument 'number'"):
+        driven.turn(ExecutionStarted("typed", EXECUTION, '"text"'))
     driven.close()
     driven = Driven(typed)
     driven.start(1)

@@ -38,7 +38,26 @@ WHERE instance_id IN (SELECT value FROM json_each(:ids));
 UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'inbox' RETURNING seq;
 
 -- acquire: own every partition, in a new epoch
-UPDATE partition SET owner = :owner, epoch = epoch + 1;
+UPDATE partition SET
+    deaths = CASE WHEN owner IS NULL THEN 0 WHEN served THEN 1 ELSE deaths + 1 END,
+    served = 0, owner = :owner, epoch = epoch + 1;
+
+-- served: the owner of a partition has served for a while: it did not die young
+UPDATE partition SET served = 1, deaths = 0
+WHERE partition = :partition AND owner = :owner AND epoch = :epoch;
+
+-- set_deliveries: how often an instance was tried alone, after hosts had died
+UPDATE instance SET deliveries = :deliveries WHERE iid = :iid;
+
+-- deaths: owners of a partition in a row that died young
+SELECT deaths FROM partition WHERE partition = :partition;
+
+-- misfits: held instances that are tried again when a host starts
+SELECT json_group_array(iid) FROM (
+    SELECT iid FROM instance
+    WHERE held IS NOT NULL AND partition = :partition
+        AND held ->> 'reason' NOT IN ('crashed', 'memory', 'storage')
+    ORDER BY iid);
 
 -- release: give a partition back, if it is still ours
 UPDATE partition SET owner = NULL

@@ -213,7 +213,13 @@ def load_partition(connection: apsw.Connection, partition: int) -> PartitionStat
             open_by_root=_decode_counts(opened),
             inbox=[row for _, row in _messages(connection, numbers)],
             cursor=value(connection, "cursor"),
+            deaths=value(connection, "deaths", {"partition": partition}) or 0,
         )
+
+
+def misfits(connection: apsw.Connection, partition: int) -> list[int]:
+    """Held instances that a host tries again at its start."""
+    return _decode_numbers(value(connection, "misfits", {"partition": partition}))
 
 
 def due(connection: apsw.Connection, partition: int, after: int, until: int) -> list[Wake]:

@@ -233,6 +233,18 @@ class SqliteStorage:
         """Unfinished instances with after < wake_at <= until, soonest first."""
         return await self._read(lambda reading: reader.due(reading, partition, after, until))
 
+    async def mark_served(self, leases: Sequence[Lease]) -> None:
+        """The owner of these partitions has served for a while."""
+        await self._write(lambda writer: writer.mark_served(leases))
+
+    async def set_deliveries(self, iid: int, deliveries: int) -> None:
+        """Durably note how often an instance was tried alone."""
+        await self._write(lambda writer: writer.set_deliveries(iid, deliveries))
+
+    async def misfits(self, partition: int) -> list[int]:
+        """Held instances that a host tries again at its start."""
+        return await self._read(lambda reading: reader.misfits(reading, partition))
+
     async def fetch_inbox(self, partition: int, cursor: int) -> InboxPage:
         """Messages appended and instances started by clients after the cursor."""
         return await self._read(lambda reading: reader.fetch_inbox(reading, partition, cursor))

@@ -102,6 +102,22 @@ class Writer:
         if not owned:
             self._lock.drop()
 
+    def mark_served(self, leases: Sequence[Lease]) -> None:
+        """Their owner did not die young."""
+        # Crash points: before COMMIT this owner counts as one that died young, after it not.
+        with self._writing("write to"), transaction(self.connection):
+            for lease in leases:
+                self.connection.execute(
+                    SQL["served"],
+                    {"partition": lease.partition, "owner": lease.owner, "epoch": lease.epoch},
+                )
+
+    def set_deliveries(self, iid: int, deliveries: int) -> None:
+        """Note how often an instance was tried alone."""
+        # Crash points: before COMMIT the try has not begun, after it, it counts.
+        with self._writing("write to"), transaction(self.connection):
+            self.connection.execute(SQL["set_deliveries"], {"iid": iid, "deliveries": deliveries})
+
     def commit(self, batch: CommitBatch, arguments: Arguments | None) -> CommitResult:
         """Write one batch; ``arguments`` is its packed form, None for one that is to be cut up.
 

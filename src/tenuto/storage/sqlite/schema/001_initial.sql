@@ -15,7 +15,9 @@ CREATE TABLE partition (
     owner         TEXT,
     epoch         INTEGER NOT NULL DEFAULT 0,
     commit_number INTEGER NOT NULL DEFAULT 0,
-    batch_id      TEXT
+    batch_id      TEXT,
+    served        INTEGER NOT NULL DEFAULT 0, -- whether its owner has served for a while
+    deaths        INTEGER NOT NULL DEFAULT 0  -- owners in a row that died before they had
 ) STRICT;
 
 -- Owners give out positive iids; an instance from outside has iid = -(its arrival number).
@@ -38,6 +40,8 @@ CREATE TABLE instance (
     parent        TEXT,
     tags          TEXT,
     custom_status TEXT,
+    held          TEXT,
+    deliveries    INTEGER NOT NULL,
     failure       TEXT,
     output        TEXT,
     input         TEXT
@@ -47,6 +51,7 @@ CREATE INDEX instance_wake ON instance (partition, wake_at)
     WHERE wake_at IS NOT NULL AND status NOT IN (1, 3, 4, 5);
 CREATE INDEX instance_open_child ON instance (partition, root_id)
     WHERE depth > 0 AND status NOT IN (1, 3, 4, 5);
+CREATE INDEX instance_held ON instance (created_at) WHERE held IS NOT NULL;
 CREATE INDEX instance_created ON instance (created_at);
 -- Instances that nobody has called cost nothing here.
 CREATE INDEX instance_parent ON instance (json_extract(parent, '$.instanceId'))
@@ -103,7 +108,8 @@ SELECT iid, instance_id, json_object(
     'executionId', execution_id, 'createdAt', created_at, 'rootId', root_id, 'version', version,
     'generation', generation, 'status', status, 'wakeAt', wake_at, 'updatedAt', updated_at,
     'completedAt', completed_at, 'scheduledAt', scheduled_at, 'parent', json(parent),
-    'depth', depth, 'failure', json(failure), 'customStatus', custom_status, 'tags', json(tags)
+    'depth', depth, 'failure', json(failure), 'customStatus', custom_status, 'tags', json(tags),
+    'hold', json(held), 'deliveries', deliveries
 ) AS record
 FROM instance;
 
@@ -195,7 +201,7 @@ CREATE TRIGGER commit_batch_run INSTEAD OF INSERT ON commit_batch BEGIN
     INSERT INTO instance (
         iid, partition, status, wake_at, created_at, updated_at, completed_at, scheduled_at,
         generation, depth, instance_id, name, version, execution_id, root_id, parent, tags,
-        custom_status, failure, output, input)
+        custom_status, held, deliveries, failure, output, input)
     SELECT
         value ->> 'iid', value ->> 'partition', coalesce(value ->> 'status', 6),
         iif(value -> 'wakeAt' IS NULL, 0, value ->> 'wakeAt'),
@@ -203,7 +209,8 @@ CREATE TRIGGER commit_batch_run INSTEAD OF INSERT ON commit_batch BEGIN
         value ->> 'scheduledAt', coalesce(value ->> 'generation', 0),
         coalesce(value ->> 'depth', 0), value ->> 'instanceId', value ->> 'name',
         value ->> 'version', value ->> 'executionId', value ->> 'rootId', value ->> 'parent',
-        value ->> 'tags', value ->> 'customStatus', value ->> 'failure', value ->> 'output',
+        value ->> 'tags', value ->> 'customStatus', value ->> 'hold',
+        coalesce(value ->> 'deliveries', 0), value ->> 'failure', value ->> 'output',
         value ->> 'input'
     FROM (
         SELECT value FROM jsonb_each(new.instances)
@@ -213,7 +220,7 @@ CREATE TRIGGER commit_batch_run INSTEAD OF INSERT ON commit_batch BEGIN
         status = changed.value ->> 1, wake_at = changed.value ->> 2,
         updated_at = changed.value ->> 3, completed_at = changed.value ->> 4,
         output = changed.value ->> 5, failure = changed.value ->> 6,
-        custom_status = changed.value ->> 7
+        custom_status = changed.value ->> 7, held = changed.value ->> 8
         FROM jsonb_each(new.updates) AS changed WHERE iid = changed.value ->> 0;
 
     INSERT INTO history (iid, generation, turn, events)

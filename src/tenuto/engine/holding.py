@@ -1,0 +1,171 @@
+"""Holding: what cannot go on now waits with all that it was sent, instead of failing.
+
+Owns who is held, why, and when it is tried again (ENGINE rules 29 and 36): a misfit whenever a host
+starts and on ``resume``, what is harmful only on ``resume``. The turn itself keeps the messages; a
+held instance leaves memory like a paused one. Keeps the promise ``a_deploy_loses_nothing``.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from tenuto.engine.arrivals import due_timers
+from tenuto.engine.batch import is_durable
+from tenuto.engine.ports import ActivityWork
+from tenuto.engine.resident import Resident
+from tenuto.engine.state import InstanceState, start_event
+from tenuto.engine.turn import Turn, failed_turn, take_turn
+from tenuto.model.errors import (
+    GuardError,
+    NonDeterminismError,
+    PayloadMisfitError,
+    UnknownFunctionError,
+)
+from tenuto.model.failure import failure_of
+from tenuto.model.hold import Hold, HoldReason
+from tenuto.model.messages import ChangeHold, Message, RaiseEvent, Resume, Start
+
+if TYPE_CHECKING:
+    from tenuto.engine.engine import Engine
+
+MISFITS: Final = (
+    NonDeterminismError,
+    GuardError,
+    PayloadMisfitError,
+    UnknownFunctionError,
+    MemoryError,
+)
+"""What a session raises when it does not fit its instance, or cannot be had."""
+
+_REASONS: Final = {
+    NonDeterminismError: HoldReason.DECISIONS,
+    GuardError: HoldReason.GUARD,
+    PayloadMisfitError: HoldReason.PAYLOAD,
+    UnknownFunctionError: HoldReason.NOT_SERVED,
+    MemoryError: HoldReason.MEMORY,
+}
+
+
+class Holding:
+    """Holds instances of an engine."""
+
+    def __init__(self, engine: "Engine") -> None:
+        self._engine = engine
+
+    # --- holding ----------------------------------------------------------------------------------
+
+    def misfit(self, resident: Resident, inbox: list[Message], error: Exception, now: int) -> Turn:
+        """The turn of an instance whose session could not take this inbox in."""
+        engine = self._engine
+        state = resident.state
+        engine.retention.close(resident)
+        resident.failures = 0
+        if engine.options.on_mismatch == "fail" and not self._is_for_another_app(state, error):
+            return self._fail(resident, inbox, error, now)
+        hold = _hold_of(error, now).after(state.hold)
+        if hold != state.hold:
+            engine.observer.instance_held(state.instance_id, hold)
+        return take_turn(state, inbox, _no_session, now, engine.rules, hold)
+
+    def _is_for_another_app(self, state: InstanceState, error: Exception) -> bool:
+        """Whether nobody here has called it: then it waits for another program on the store."""
+        serves = self._engine.runner.serves
+        is_called = state.parent is not None and serves(state.parent.name)
+        return isinstance(error, UnknownFunctionError) and not is_called
+
+    def _fail(self, resident: Resident, inbox: list[Message], error: Exception, now: int) -> Turn:
+        engine = self._engine
+        for message in inbox:
+            if isinstance(message, RaiseEvent) and is_durable(message):
+                reason = f"its turn failed: {error}"
+                name = resident.state.instance_id
+                engine.booking.bury(message, name, reason, engine.pipeline.batch)
+        # Where the engine noticed it helps nobody; the message names the user's own line.
+        is_ours = isinstance(error, NonDeterminismError | UnknownFunctionError)
+        failure = failure_of(error, with_traceback=not is_ours)
+        return failed_turn(resident.state, inbox, failure, now)
+
+    def hold_unserved(self, resident: Resident) -> bool:
+        """Hold an instance that was loaded if its orchestrator is not here: it is another app's,
+        or that of a deployment that is not complete. Nothing of it may run here.
+        """
+        engine = self._engine
+        state = resident.state
+        if engine.runner.serves(state.name):
+            return False
+        error = UnknownFunctionError("orchestrator", state.name, engine.runner.orchestrators)
+        if engine.options.on_mismatch == "fail" and not self._is_for_another_app(state, error):
+            return False
+        self.hold(resident, _hold_of(error, engine.clock.now()))
+        return True
+
+    def hold_for_activity(self, work: ActivityWork) -> bool:
+        """Hold the instance of an attempt whose activity is not here; False where it is to fail."""
+        engine = self._engine
+        resident = engine.residents.get(work.iid)
+        if engine.options.on_mismatch == "fail" or resident is None:
+            return False
+        resident.works.pop(work.task_id, None)
+        error = UnknownFunctionError("activity", work.name, list(engine.runner.activity_limits))
+        self.hold(resident, _hold_of(error, engine.clock.now()))
+        return True
+
+    def hold(self, resident: Resident, hold: Hold) -> None:
+        """Hold an instance from its next turn on."""
+        engine = self._engine
+        engine.observer.instance_held(resident.state.instance_id, hold)
+        resident.inbox.insert(0, ChangeHold(hold=hold))
+        engine.make_ready(resident)
+
+    # --- trying again -----------------------------------------------------------------------------
+
+    def worth_trying(self, state: InstanceState, messages: list[Message]) -> list[Message]:
+        """The messages for an instance that was loaded, without the word to try it again when
+        what it waits for is still not here.
+        """
+        if state.hold is None or state.hold.reason is not HoldReason.NOT_SERVED:
+            return messages
+        runner = self._engine.runner
+        names = [one.event.name for one in state.work.activities.values()]
+        if runner.serves(state.name) and all(map(runner.serves_activity, names)):
+            return messages
+        return [one for one in messages if not _tries_again(one)]
+
+    def with_derived(self, resident: Resident, inbox: list[Message], now: int) -> list[Message]:
+        """The inbox of a stopped instance, with what it must know when it goes on."""
+        if not any(isinstance(message, Resume) or _tries_again(message) for message in inbox):
+            return inbox
+        return [*self._openings(resident, now), *inbox, *due_timers(resident.state, now)]
+
+    def _openings(self, resident: Resident, now: int) -> Sequence[Message]:
+        state = resident.state
+        if state.next_turn:
+            return ()
+        if resident.openings or state.generation:
+            return resident.openings
+        if state.scheduled_at is not None and state.scheduled_at > now:
+            self._engine.arm(state, state.scheduled_at)
+            return ()
+        return [Start(event=start_event(state, self._engine.runtime))]
+
+
+def _tries_again(message: Message) -> bool:
+    return isinstance(message, ChangeHold) and message.hold is None
+
+
+def _hold_of(error: Exception, now: int) -> Hold:
+    reason = next(
+        (reason for kind, reason in _REASONS.items() if isinstance(error, kind)), HoldReason.POISON
+    )
+    recorded = produced = None
+    text = str(error)
+    if isinstance(error, NonDeterminismError):
+        recorded, produced = error.recorded, error.produced
+    elif reason in {HoldReason.POISON, HoldReason.MEMORY}:
+        text = f"its turn cannot be taken: {error!r}"
+    elif reason is HoldReason.NOT_SERVED:
+        text = f"{text}; it goes on when a host starts that has it"
+    return Hold(reason, text, now, recorded, produced)
+
+
+def _no_session() -> NoReturn:
+    raise AssertionError("nothing runs of an instance that is held")
