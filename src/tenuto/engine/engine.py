@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from tenuto.engine.arrivals import Arrivals
 from tenuto.engine.batch import VOLATILE, Batch
 from tenuto.engine.booking import Booking
+from tenuto.engine.careful import Careful
 from tenuto.engine.cascade import Cascade
 from tenuto.engine.halfway import HalfwayMarks
 from tenuto.engine.holding import MISFITS, Holding
@@ -105,6 +106,7 @@ class Engine:
         self.reads = 0
         self.rules: TurnRules = TurnRules(options.limits, self.runtime, self._descendants_left)
         self.holding: Holding = Holding(self)
+        self.careful: Careful | None = None
         self._known_activities: set[str] = set()
         self._ready: deque[Resident] = deque()
         self._ready_age = QueueAge()
@@ -145,6 +147,7 @@ class Engine:
             and self.loader.is_idle
             and self.starts.is_idle
             and self.pipeline.is_idle
+            and (self.careful is None or self.careful.is_idle)
         )
 
     @property
@@ -211,6 +214,8 @@ class Engine:
     def make_ready(self, resident: Resident) -> None:
         """Let an instance take a turn soon; an undecided one comes back here once it is ours."""
         if resident.is_queued or resident.is_undecided:
+            return
+        if self.careful is not None and not self.careful.admits(resident):
             return
         state = resident.state
         is_cold = resident.session is None and resident.recorded is None and state.next_turn
@@ -352,7 +357,8 @@ class Engine:
             self._pump()
 
     def _is_congested(self) -> bool:
-        return len(self._ready) > _CONGESTED
+        waiting = 0 if self.careful is None else self.careful.waiting
+        return len(self._ready) + waiting > _CONGESTED
 
     # --- the end ----------------------------------------------------------------------------------
 

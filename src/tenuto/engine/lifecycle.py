@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Coroutine
 from typing import Any
 
+from tenuto.engine.careful import MANY_DEATHS, SERVED, Careful
 from tenuto.engine.engine import Engine
 from tenuto.engine.partition import Partition
 from tenuto.engine.ports import HostIdentity, Lease
@@ -27,11 +28,17 @@ class Lifecycle:
         self._looked_at = 0
         self._polling: asyncio.Task[None] | None = None
         self._reloading: asyncio.Task[None] | None = None
+        self._running_in: asyncio.Task[None] | None = None
+        self._noting: asyncio.Task[None] | None = None
         self._poll_again = False
         self._stopped = False
 
-    async def start(self, host: HostIdentity) -> None:
+    async def start(self, host: HostIdentity, *, has_word: bool = False) -> None:
         """Take the partitions, recover everything that was promised, begin to serve.
+
+        Args:
+            host: Who it is.
+            has_word: Whether the owner before has left word that a fatal signal ended it.
 
         Raises:
             StorageOwnedError: another host owns the store.
@@ -40,15 +47,25 @@ class Lifecycle:
         self._leases = await engine.storage.acquire(host)
         partitions: dict[int, Partition] = {}
         next_iid = 1
+        deaths = 0
         inbox = []
         for lease in self._leases:
             state = await engine.storage.load_partition(lease.partition)
             partitions[lease.partition] = Partition(lease, state.open_by_root, state.cursor)
             next_iid = max(next_iid, state.next_iid)
+            deaths = max(deaths, state.deaths)
             inbox.extend(state.inbox)
         epoch = self._leases[0].epoch if self._leases else 0
         engine.begin(f"{host.owner}.{epoch}", partitions, next_iid)
         engine.pipeline.start(self._leases)
+        if deaths >= MANY_DEATHS:
+            words = "one after another, those that were busy first" if has_word else "in groups"
+            engine.observer.problem(
+                None,
+                f"{deaths} hosts in a row have died young on this store: instances are let run "
+                f"{words}, to find out which of them is the cause",
+            )
+            engine.careful = Careful(engine, deaths, has_word=has_word)
         # Before anything is loaded: a message must not be found in the inbox a second time.
         for row in inbox:
             engine.arrivals.route(row)
@@ -58,6 +75,24 @@ class Lifecycle:
         engine.clock.call_later(_LOOK, self._look_at_clock)
         # Calls back once at the beginning: what came since the inbox was read is not lost.
         engine.storage.on_change(self._outside_change)
+        self._running_in = asyncio.get_running_loop().create_task(self._run_in())
+
+    async def _run_in(self) -> None:
+        """Be careful as long as there is reason to, and then have served for a while."""
+        engine = self._engine
+        if engine.careful is not None:
+            await engine.careful.run()
+            engine.careful = None
+            engine.observer.problem(None, "everything runs again, as ever")
+        engine.clock.call_later(SERVED, self._served)
+
+    def _served(self) -> None:
+        if not self._stopped:
+            self._noting = self._read_in_background(self._note_served())
+
+    async def _note_served(self) -> None:
+        with contextlib.suppress(StorageError):  # then a death of this host counts as an early one
+            await self._engine.storage.mark_served(self._leases)
 
     async def stop(self, drain_seconds: float) -> None:
         """Stop starting work, let what runs end (at most this long), commit it, let go."""
@@ -85,6 +120,9 @@ class Lifecycle:
 
     async def _let_go(self, reason: str) -> None:
         engine = self._engine
+        if self._running_in is not None:
+            self._running_in.cancel()
+            await asyncio.wait([self._running_in])
         await engine.loader.stop()
         await engine.pipeline.stop()
         if self._polling is not None:

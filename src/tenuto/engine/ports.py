@@ -349,8 +349,8 @@ class Storage(StorageClient, Protocol):
     async def mark_served(self, leases: Sequence[Lease]) -> None:
         """The owner of these partitions has served for a while: it did not die young."""
 
-    async def set_deliveries(self, iid: int, deliveries: int) -> None:
-        """Durably note how often an instance was tried alone (ENGINE rule 32)."""
+    async def set_deliveries(self, deliveries: dict[int, int]) -> None:
+        """Durably note, by iid, how often instances were tried (``engine.careful``)."""
 
     async def misfits(self, partition: int) -> list[int]:
         """Held instances that a host tries again at its start: those that are not harmful."""

@@ -130,6 +130,8 @@ class Release:
         """Start open activities that are not running, and arm open timers."""
         engine = self._engine
         state = resident.state
+        if engine.careful is not None and not engine.careful.admits(resident):
+            return
         missing = [
             work_of(state, open_activity)
             for task_id, open_activity in state.work.activities.items()

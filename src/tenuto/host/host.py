@@ -20,6 +20,7 @@ from tenuto.functions.locating import check_not_importing
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.functions.runner import NativeRunner, RunnerOptions
 from tenuto.host.clock import SystemClock
+from tenuto.host.last_word import LastWord
 from tenuto.host.settings import Settings
 from tenuto.host.watchdog import Watchdog
 from tenuto.model.errors import StorageError, TenutoError
@@ -78,6 +79,7 @@ class Host:
         self._client: Client | None = None
         self._lost: asyncio.Future[StorageError] | None = None
         self._hub: HubInfo | None = None
+        self._last_word: LastWord | None = None
 
     @property
     def client(self) -> Client:
@@ -144,6 +146,7 @@ class Host:
                 limits=settings.limits,
                 hot_sessions=settings.hot_sessions,
                 hot_session_bytes=settings.hot_session_bytes,
+                max_deliveries=settings.max_deliveries,
                 on_mismatch=settings.on_mismatch or "hold",
             ),
             self._on_lost,
@@ -154,7 +157,14 @@ class Host:
         watchdog = Watchdog(engine, settings.blocked_turn_seconds, settings.blocked_loop_seconds)
         watchdog.start()
         try:
-            await lifecycle.start(_identity())
+            last_word = LastWord(self._hub.url)
+            found = last_word.read()
+            await lifecycle.start(_identity(), has_word=found is not None)
+            if found is not None:
+                text = f"the host before was ended by a fatal signal; its last word:\n{found}"
+                self._observer.problem(None, text)
+            last_word.keep()
+            self._last_word = last_word
             self._storage.on_lost(self._on_lost)
         except BaseException:
             watchdog.stop()
@@ -179,6 +189,8 @@ class Host:
         finally:
             if self._watchdog is not None:
                 self._watchdog.stop()
+            if self._last_word is not None:
+                self._last_word.drop()
 
     async def abandon(self) -> None:
         """Go without a farewell, as a process that dies; for tests of what is recovered then."""
@@ -186,6 +198,8 @@ class Host:
         self._client = None
         if self._watchdog is not None:
             self._watchdog.stop()
+        if self._last_word is not None:
+            self._last_word.drop()
         if lifecycle is not None:
             await lifecycle.abandon()
 

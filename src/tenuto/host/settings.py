@@ -49,6 +49,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Attributes:
         storage: Storage URL.
         limits: What one orchestration may use up.
+        max_deliveries: After so many deaths of the host's process while it ran alone, an instance
+            is held.
         on_mismatch: What becomes of an instance that the code does not fit any more: ``hold`` it
             until code that fits is there, or ``fail`` it at once. None for ``hold``; for a
             ``TestHost``, ``fail``.
@@ -75,6 +77,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     storage: Annotated[str, Meta(min_length=1)] = DEFAULT_STORAGE
     limits: Limits = Limits()
     on_mismatch: Literal["hold", "fail"] | None = None
+    max_deliveries: _Count = 3
     hot_sessions: _Count = 10_000
     hot_session_bytes: _Count = 64 * 1024 * 1024
     activity_threads: _Count | None = None

@@ -46,8 +46,9 @@ UPDATE partition SET
 UPDATE partition SET served = 1, deaths = 0
 WHERE partition = :partition AND owner = :owner AND epoch = :epoch;
 
--- set_deliveries: how often an instance was tried alone, after hosts had died
-UPDATE instance SET deliveries = :deliveries WHERE iid = :iid;
+-- set_deliveries: how often instances were tried, after hosts had died
+UPDATE instance SET deliveries = changed.value ->> 1
+    FROM json_each(:rows) AS changed WHERE iid = changed.value ->> 0;
 
 -- deaths: owners of a partition in a row that died young
 SELECT deaths FROM partition WHERE partition = :partition;

@@ -237,9 +237,9 @@ class SqliteStorage:
         """The owner of these partitions has served for a while."""
         await self._write(lambda writer: writer.mark_served(leases))
 
-    async def set_deliveries(self, iid: int, deliveries: int) -> None:
-        """Durably note how often an instance was tried alone."""
-        await self._write(lambda writer: writer.set_deliveries(iid, deliveries))
+    async def set_deliveries(self, deliveries: dict[int, int]) -> None:
+        """Durably note, by iid, how often instances were tried."""
+        await self._write(lambda writer: writer.set_deliveries(deliveries))
 
     async def misfits(self, partition: int) -> list[int]:
         """Held instances that a host tries again at its start."""

@@ -112,11 +112,12 @@ class Writer:
                     {"partition": lease.partition, "owner": lease.owner, "epoch": lease.epoch},
                 )
 
-    def set_deliveries(self, iid: int, deliveries: int) -> None:
-        """Note how often an instance was tried alone."""
+    def set_deliveries(self, deliveries: dict[int, int]) -> None:
+        """Note how often instances were tried."""
         # Crash points: before COMMIT the try has not begun, after it, it counts.
+        rows = text(list(deliveries.items()))
         with self._writing("write to"), transaction(self.connection):
-            self.connection.execute(SQL["set_deliveries"], {"iid": iid, "deliveries": deliveries})
+            self.connection.execute(SQL["set_deliveries"], {"rows": rows})
 
     def commit(self, batch: CommitBatch, arguments: Arguments | None) -> CommitResult:
         """Write one batch; ``arguments`` is its packed form, None for one that is to be cut up.

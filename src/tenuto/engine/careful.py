@@ -1,0 +1,174 @@
+"""A careful start: after hosts have died young, who did it is found out without hurting others.
+
+Owns the question who may run while a host is *careful*. Two owners in a row that died before they
+had served for a while make the next one careful (one death changes nothing: ``kill -9`` is common).
+What is to run then runs in groups, and the groups are noted in the store before they begin, since
+nothing in memory outlives them (``deliveries``, ENGINE rules 29 and 32)::
+
+    waiting ──▶ in the group ──▶ quiet, or slow ──▶ passed: runs as ever, deliveries 0
+                    │ the process dies
+                    ▼ in the next life
+    waiting with its mark, behind those without ──▶ in a smaller group ──▶ ... ──▶ alone
+                                                                                    │ N times
+                                                                                    ▼
+                                                                                  held
+
+When the process left word of a fatal signal, each runs alone at once. Without it (``os._exit``, the
+system's memory killer, somebody's ``kill -9``) groups become smaller from death to death, and one
+that is tried alone once more gets the host to itself only after a while in which nothing runs: a
+process that somebody else ends dies in that while as well, and nobody is blamed. ``deliveries`` is
+then how often it was tried alone, or, below zero, how small its groups have become.
+
+Keeps the promise ``one_never_takes_all``.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from tenuto.engine.resident import Resident
+from tenuto.model.errors import StorageError
+from tenuto.model.hold import Hold, HoldReason
+
+if TYPE_CHECKING:
+    from tenuto.engine.engine import Engine
+
+MANY_DEATHS: Final = 2
+"""So many owners in a row have died young: it is no coincidence."""
+
+SERVED: Final = 60_000_000
+"""Microseconds after which a host that dies did not die young."""
+
+_LARGEST_GROUP: Final = 256
+_SMALLER: Final = 2
+"""Each death makes a group four times smaller."""
+
+# Real time: it is about processes, and a clock of tests may stand still.
+_LOOK_SECONDS: Final = 0.001
+_PATIENCE_SECONDS: Final = 0.2
+_LONGEST_PATIENCE_SECONDS: Final = 5.0
+_NOTHING_RUNS_SECONDS: Final = 0.5
+
+
+class Careful:
+    """Lets instances run in groups, until everything that was out has run.
+
+    Args:
+        engine: Whose instances they are.
+        deaths: How many owners in a row have died young.
+        has_word: Whether the last one left word of a fatal signal.
+    """
+
+    def __init__(self, engine: "Engine", deaths: int, *, has_word: bool) -> None:
+        self._engine = engine
+        self._has_word = has_word
+        self._waiting: dict[int, Resident] = {}
+        self._group: list[Resident] = []
+        self._admitted: set[int] = set()
+        self._patience = _PATIENCE_SECONDS
+        if has_word:  # and yet it is not found: it takes its time
+            longer = _PATIENCE_SECONDS * 2 ** min(deaths - MANY_DEATHS, 10)
+            self._patience = min(longer, _LONGEST_PATIENCE_SECONDS)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody waits for a turn here."""
+        return not self._waiting and not self._group
+
+    @property
+    def waiting(self) -> int:
+        """How many instances wait."""
+        return len(self._waiting)
+
+    def admits(self, resident: Resident) -> bool:
+        """Whether an instance may run now; one that may not comes back by itself."""
+        iid = resident.state.iid
+        if iid in self._admitted:
+            return True
+        self._waiting[iid] = resident
+        return False
+
+    async def run(self) -> None:
+        """Let everybody run; returns when nothing of what was out is left."""
+        engine = self._engine
+        while self._waiting or not engine.loader.is_idle:
+            self._group = self._next_group()
+            if not self._group:
+                await asyncio.sleep(_LOOK_SECONDS)
+                continue
+            if not self._has_word and self._is_alone(self._group[0]):
+                await asyncio.sleep(_NOTHING_RUNS_SECONDS)
+            await self._note({one: self._tried_once_more(one) for one in self._group})
+            for resident in self._group:
+                self._let_go(resident)
+            await self._until_quiet()
+            await self._note(dict.fromkeys(self._group, 0))
+            self._group = []
+
+    # --- groups -----------------------------------------------------------------------------------
+
+    def _next_group(self) -> list[Resident]:
+        """The least suspected of those who wait, with others like them."""
+        waiting = self._waiting
+        for iid, resident in list(waiting.items()):
+            if self._engine.residents.get(iid) is not resident:
+                del waiting[iid]
+        if not waiting:
+            return []
+        least = min((one.state.deliveries for one in waiting.values()), key=_suspicion)
+        alike = [one for one in waiting.values() if one.state.deliveries == least]
+        group = alike[: self._size(least)]
+        for resident in group:
+            del waiting[resident.state.iid]
+        return group
+
+    def _size(self, deliveries: int) -> int:
+        if self._has_word or deliveries > 0:
+            return 1
+        return max(_LARGEST_GROUP >> (_SMALLER * -deliveries), 1)
+
+    def _is_alone(self, resident: Resident) -> bool:
+        return self._size(resident.state.deliveries) == 1
+
+    def _tried_once_more(self, resident: Resident) -> int:
+        before = resident.state.deliveries
+        return max(before, 0) + 1 if self._is_alone(resident) else before - 1
+
+    async def _note(self, deliveries: dict[Resident, int]) -> None:
+        for resident, number in deliveries.items():
+            resident.state.deliveries = number
+        counts = {one.state.iid: number for one, number in deliveries.items()}
+        try:
+            await self._engine.storage.set_deliveries(counts)
+        except StorageError as error:
+            self._engine.observer.problem(None, f"tries could not be noted: {error}")
+
+    def _let_go(self, resident: Resident) -> None:
+        engine = self._engine
+        state = resident.state
+        self._admitted.add(state.iid)
+        most = engine.options.max_deliveries
+        if state.deliveries > most and state.hold is None and not state.is_finished:
+            text = (
+                f"the process of its host died {most} times while it ran alone; look at what it "
+                "does, then resume it, or end it"
+            )
+            engine.holding.hold(resident, Hold(HoldReason.CRASHED, text, engine.clock.now()))
+            return
+        if not state.is_stopped and not state.is_finished:
+            engine.release.take_work_up(resident)
+        if resident.inbox:
+            engine.make_ready(resident)
+
+    async def _until_quiet(self) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._patience
+        while loop.time() < end and not all(map(self._is_quiet, self._group)):  # noqa: ASYNC110 - many may end it
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    def _is_quiet(self, resident: Resident) -> bool:
+        is_here = self._engine.residents.get(resident.state.iid) is resident
+        return not is_here or resident.is_idle
+
+
+def _suspicion(deliveries: int) -> tuple[bool, int]:
+    return (deliveries > 0, abs(deliveries))
