@@ -31,6 +31,10 @@ class Arrivals:
         self._engine = engine
         self._on_the_way: set[str] = set()
 
+    def forget_all(self) -> None:
+        """What is on the way is read again from the store."""
+        self._on_the_way.clear()
+
     # --- messages ---------------------------------------------------------------------------------
 
     def route(self, row: InboxRow) -> None:
@@ -176,13 +180,15 @@ class Arrivals:
         state.follow([decode_turn(turn) for turn in loaded.turns])
         inbox = [decode_message(row.message) for row in loaded.inbox]
         resident = engine.admit(state, None)
+        if engine.takeback.left:
+            engine.takeback.adopt(resident)
         state.history_bytes = sum(map(len, loaded.turns))
         resident.size += state.history_bytes
         for message in inbox:
             # The rows are in the order of their arrival; copies on the way come too late.
             self._on_the_way.discard(message.message_id)
             engine.delivered.add(message.message_id)
-        resident.inbox = inbox
+        resident.inbox = inbox + resident.inbox
         if not state.is_finished:
             resident.recorded = loaded.turns
             self._resume(resident, loaded)

@@ -19,8 +19,12 @@ from tenuto.engine.resident import Resident
 from tenuto.engine.turn import Turn
 from tenuto.model.codec import encode
 from tenuto.model.errors import TenutoError
+from tenuto.model.failure import storable_text
 from tenuto.model.messages import Message
 from tenuto.model.status import InstanceRecord
+
+Answered = Callable[[TenutoError | None], None]
+Decided = Callable[[bool, TenutoError | None], None]
 
 VOLATILE = "~"
 """Message ids with this prefix never have a row in the store."""
@@ -38,6 +42,8 @@ class Batch(Struct):
     ``produced`` are messages between instances of this host whose consumer has not taken them
     yet; one that is taken in the same batch never becomes a row (storage.md 5.4). ``starts`` are
     instances whose row goes ahead of their first turn; each is told whether its id was free.
+    ``answered`` are clients' requests that get their answer with this batch, by message id;
+    ``producers`` says which instance's turn has made a message.
     """
 
     instances: dict[int, InstanceRecord] = field(default_factory=dict)
@@ -52,8 +58,11 @@ class Batch(Struct):
     answers: dict[str, Answer] = field(default_factory=dict)
     turns: list[tuple[Resident, Turn]] = field(default_factory=list)
     to_route: list[InboxRow] = field(default_factory=list)
+    answered: dict[str, tuple[Answered, TenutoError | None]] = field(default_factory=dict)
     acknowledge: list[Callable[[], None]] = field(default_factory=list)
-    starts: list[tuple[Resident, Callable[[bool], None]]] = field(default_factory=list)
+    starts: list[tuple[Resident, Decided]] = field(default_factory=list)
+    producer: int | None = None
+    producers: dict[str, int] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
@@ -126,12 +135,14 @@ class Batch(Struct):
     def refuse(self, message_id: str, error: TenutoError) -> None:
         """A message that was consumed was refused: its sender in another process hears why."""
         if message_id.startswith(ASKED):
-            self.answers[message_id] = Answer(message_id, error.code, str(error))
+            self.answers[message_id] = Answer(message_id, error.code, storable_text(str(error)))
 
     def produce(self, message: Message, partition: int, instance_id: str) -> InboxRow:
         """A message for another instance, durable with this batch."""
         row = InboxRow(message.message_id, partition, instance_id, Raw(encode(message)))
         self.produced[message.message_id] = row
+        if self.producer is not None:
+            self.producers[message.message_id] = self.producer
         return row
 
     def to_commit(self, batch_id: str, fences: list[Lease]) -> CommitBatch:

@@ -6,7 +6,6 @@ Nothing here leaves the host; that is for ``release``.
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec import Raw, structs
@@ -56,6 +55,7 @@ class Booking:
         engine = self._engine
         batch = engine.pipeline.batch
         batch.turns.append((resident, turn))
+        batch.producer = resident.state.iid
         resident.in_flight += 1
         inbox = turn.inbox
         for message in inbox.taken:
@@ -215,7 +215,7 @@ class Booking:
             batch.refuse(message.message_id, error)
             answer = engine.answers.pop(message.message_id, None)
             if answer is not None:
-                batch.acknowledge.append(partial(answer, error))
+                batch.answered[message.message_id] = answer, error
             elif isinstance(message, RaiseEvent):
                 self.bury(message, resident.state.instance_id, str(error), batch)
 
@@ -232,7 +232,7 @@ class Booking:
         engine = self._engine
         answer = engine.answers.pop(message_id, None)
         if answer is not None:
-            batch.acknowledge.append(lambda: answer(None))
+            batch.answered[message_id] = answer, None
 
     def fail_child(self, child: InstanceState, text: str) -> None:
         """Tell a parent that its child could not be started."""

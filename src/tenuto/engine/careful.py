@@ -45,6 +45,7 @@ _SMALLER: Final = 2
 # Real time: it is about processes, and a clock of tests may stand still.
 _LOOK_SECONDS: Final = 0.001
 _PATIENCE_SECONDS: Final = 0.2
+_PATIENCE_WITH_WORD_SECONDS: Final = 0.5
 _LONGEST_PATIENCE_SECONDS: Final = 5.0
 _NOTHING_RUNS_SECONDS: Final = 0.5
 
@@ -66,7 +67,7 @@ class Careful:
         self._admitted: set[int] = set()
         self._patience = _PATIENCE_SECONDS
         if has_word:  # and yet it is not found: it takes its time
-            longer = _PATIENCE_SECONDS * 2 ** min(deaths - MANY_DEATHS, 10)
+            longer = _PATIENCE_WITH_WORD_SECONDS * 2 ** min(deaths - MANY_DEATHS, 10)
             self._patience = min(longer, _LONGEST_PATIENCE_SECONDS)
 
     @property

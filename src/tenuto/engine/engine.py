@@ -36,6 +36,7 @@ from tenuto.engine.retention import Retention
 from tenuto.engine.sorting import cut_inbox
 from tenuto.engine.starts import Starts
 from tenuto.engine.state import InstanceState
+from tenuto.engine.takeback import TakeBack
 from tenuto.engine.timers import HORIZON, TimerQueue
 from tenuto.engine.turn import TurnRules, take_turn
 from tenuto.engine.updates import UpdateFeed
@@ -84,8 +85,14 @@ class Engine:
         self.release: Release = Release(self)
         self.retention: Retention = Retention(self)
         self.updates: UpdateFeed = UpdateFeed(storage, clock)
+        self.takeback: TakeBack = TakeBack(self)
         self.pipeline: CommitPipeline = CommitPipeline(
-            storage, clock, observer, self.release.committed, on_lost
+            storage,
+            clock,
+            observer,
+            self.release.committed,
+            self.takeback.refused,
+            on_lost,
         )
         self.loader: Loader = Loader(
             storage,
@@ -344,14 +351,17 @@ class Engine:
             work = outcome.work
             self.running -= 1
             resident = self.residents.get(work.iid)
-            if resident is None or resident.works.get(work.task_id) is not work:
+            result = TaskResult(
+                execution_id=work.execution_id, sequence=work.sequence, event=outcome.event
+            )
+            if resident is None:
+                if work.iid in self.takeback.left:
+                    self.takeback.left[work.iid].arrived(work, result)
+                continue
+            if resident.works.get(work.task_id) is not work:
                 continue
             del resident.works[work.task_id]
-            resident.inbox.append(
-                TaskResult(
-                    execution_id=work.execution_id, sequence=work.sequence, event=outcome.event
-                )
-            )
+            resident.inbox.append(result)
             self.make_ready(resident)
         if takes_turns:
             self._pump()
@@ -373,6 +383,17 @@ class Engine:
         for waiting in waiters.values():
             for waiter in waiting:
                 waiter(error)
+
+    def forget_everyone(self) -> None:
+        """Drop who is in memory, and all that is known of messages: it is read again."""
+        self.timers.clear()
+        self._ready.clear()
+        self._ready_age = QueueAge()
+        for resident in self.residents.clear():
+            resident.is_queued = False
+            self.retention.close(resident)
+        self.delivered.clear()
+        self.arrivals.forget_all()
 
     def discard_all(self) -> None:
         """Drop everything in memory; what counts is in the store."""

@@ -66,6 +66,7 @@ class Lifecycle:
                 f"{words}, to find out which of them is the cause",
             )
             engine.careful = Careful(engine, deaths, has_word=has_word)
+        engine.takeback.reload = self._recover
         # Before anything is loaded: a message must not be found in the inbox a second time.
         for row in inbox:
             engine.arrivals.route(row)
@@ -150,6 +151,16 @@ class Lifecycle:
                     while not engine.is_settled:
                         await engine.pipeline.flush()
                         await asyncio.sleep(0)
+
+    async def _recover(self) -> None:
+        """Read what the store has to be done, as at the start; of partitions that are ours."""
+        engine = self._engine
+        for partition in engine.partitions.values():
+            state = await engine.storage.load_partition(partition.lease.partition)
+            partition.open_by_root = state.open_by_root
+            for row in state.inbox:
+                engine.arrivals.route(row)
+        await self._reload(_HOT)
 
     async def _try_misfits(self) -> None:
         """What the code of the hosts before did not fit may fit ours (ENGINE rule 29)."""

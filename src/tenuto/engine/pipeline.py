@@ -7,7 +7,7 @@ could not take is sent again, to the letter, until the store takes it or says th
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from tenuto.engine.batch import Batch
 from tenuto.engine.ports import (
@@ -18,7 +18,14 @@ from tenuto.engine.ports import (
     Observer,
     Storage,
 )
-from tenuto.model.errors import FencedError, StorageError, StorageUnavailableError
+from tenuto.model.errors import (
+    FencedError,
+    RowsRefusedError,
+    StorageError,
+    StorageUnavailableError,
+)
+
+Write = Callable[[Batch], Awaitable[None]]
 
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 2.0
@@ -32,6 +39,8 @@ class CommitPipeline:
         clock: Times the pauses between tries.
         observer: Told of commits and failures.
         on_committed: Called with each batch once it is durable, in order.
+        on_refused: Called with a batch of which the store can never hold some rows, and with what
+            writes another one before any other.
         on_lost: Called once when this host turns out not to be the owner any more.
     """
 
@@ -41,6 +50,7 @@ class CommitPipeline:
         clock: Clock,
         observer: Observer,
         on_committed: Callable[[Batch, CommitResult], None],
+        on_refused: Callable[[Batch, RowsRefusedError, Write], Awaitable[None]],
         on_lost: Callable[[StorageError], None],
     ) -> None:
         self.batch: Batch = Batch()
@@ -52,6 +62,7 @@ class CommitPipeline:
         self._clock = clock
         self._observer = observer
         self._on_committed = on_committed
+        self._on_refused = on_refused
         self._on_lost = on_lost
         self._leases: dict[int, Lease] = {}
         self._wake: asyncio.Event = asyncio.Event()
@@ -127,7 +138,12 @@ class CommitPipeline:
         request = batch.to_commit(uuid.uuid4().hex, fences)
         self._observer.crash_point("before_commit")
         began = self.committing_since = self._clock.now()
-        result = await self._commit(request)
+        try:
+            result = await self._commit(request)
+        except RowsRefusedError as error:
+            self.committing_since = None
+            await self._on_refused(batch, error, self._write)
+            return
         self.committing_since = None
         self._leases = {lease.partition: lease for lease in fences}
         self._observer.committed(len(batch.turns), (self._clock.now() - began) / 1_000_000)

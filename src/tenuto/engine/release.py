@@ -75,7 +75,9 @@ class Release:
         engine = self._engine
         for resident, decide in batch.starts:
             resident.in_flight -= 1
-            decide(resident.state.iid not in result.refused)
+            decide(resident.state.iid not in result.refused, None)
+        for answer, error in batch.answered.values():
+            answer(error)
         for acknowledge in batch.acknowledge:
             acknowledge()
         for row in batch.to_route:

@@ -359,10 +359,12 @@ class Starts:
         key = engine.volatile_id()
         engine.answers[key] = decision.answer
 
-        def decided(is_free: bool) -> None:  # noqa: FBT001 - the form of ``Batch.starts``
+        def decided(is_free: bool, error: TenutoError | None) -> None:  # noqa: FBT001 - see Batch
             engine.answers.pop(key, None)
             waiting = self._claims.pop(name)
-            if is_free:
+            if error is not None:
+                self._answer(decision, error)
+            elif is_free:
                 self._begin(resident)
                 self._answer(decision, None)
             else:  # whoever has it now: the rules of reuse say what becomes of this start

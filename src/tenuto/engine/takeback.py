@@ -1,0 +1,250 @@
+"""Taking back: when the store refuses a batch for its content, the host goes on without the cause.
+
+Nothing of the batch is written, so nothing of it has happened (``durable_before_visible``), and
+what is in memory is ahead of the store. All of it is dropped and recovered, as by a host that
+starts, but for what only memory knows: attempts that are running, results that have come, requests
+that wait for an answer. The instances whose rows were refused are held first (ENGINE rule 41).
+Must never lose a request or run an attempt twice that is still running. Keeps
+``one_never_takes_all``.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING
+
+from tenuto.engine.batch import VOLATILE, Batch
+from tenuto.engine.ports import ActivityWork, InstanceUpdate
+from tenuto.engine.resident import Resident
+from tenuto.engine.starts import StartRequest
+from tenuto.model.errors import InputError, RowsRefusedError, TenutoError
+from tenuto.model.hold import Hold, HoldReason
+from tenuto.model.messages import Message, Resume, Start, TaskResult
+from tenuto.model.status import InstanceRecord
+
+if TYPE_CHECKING:
+    from tenuto.engine.engine import Engine
+
+Commit = Callable[[Batch], Awaitable[None]]
+
+
+class LeftWork:
+    """What an instance that was dropped has running, and what has come of it meanwhile."""
+
+    __slots__ = ("results", "works")
+
+    def __init__(self) -> None:
+        self.works: dict[int, ActivityWork] = {}
+        self.results: list[TaskResult] = []
+
+    def arrived(self, work: ActivityWork, result: TaskResult) -> None:
+        """An attempt has ended while its instance is not in memory."""
+        if self.works.get(work.task_id) is work:
+            del self.works[work.task_id]
+            self.results.append(result)
+
+
+class TakeBack:
+    """Takes refused batches of an engine back.
+
+    Attributes:
+        left: By iid, of instances that were dropped and are not in memory again.
+    """
+
+    def __init__(self, engine: "Engine") -> None:
+        self._engine = engine
+        self.left: dict[int, LeftWork] = {}
+        self.reload: Callable[[], Awaitable[None]] | None = None
+
+    async def refused(self, batch: Batch, error: RowsRefusedError, commit: Commit) -> None:
+        """The store refuses some rows of a batch: hold who made them, and go on.
+
+        Args:
+            batch: What was to be written; nothing of it is.
+            error: Which rows, and why.
+            commit: Writes a batch, before any other.
+        """
+        engine = self._engine
+        for number in error.letters:
+            letter = batch.dead_letters[number]
+            text = f"a dead letter cannot be stored and is lost: {error.letters[number]}"
+            engine.observer.problem(letter.instance_id, text)
+        if not error.instances and not error.messages:
+            batch.dead_letters = [
+                one for number, one in enumerate(batch.dead_letters) if number not in error.letters
+            ]
+            await commit(batch)
+            return
+        guilty = await self._with_parents(batch, self._guilty(batch, error))
+        making, engine.pipeline.batch = engine.pipeline.batch, Batch()
+        requests = list(self._requests([batch, making], guilty))
+        self._drop_everyone([batch, making])
+        await self._hold(guilty, commit)
+        for each in (batch, making):
+            for resident, decide in each.starts:
+                decide(False, _refusal(resident, guilty))
+        assert self.reload is not None
+        await self.reload()
+        for instance_id, message in requests:
+            self._ask_again(instance_id, message)
+
+    def adopt(self, resident: Resident) -> None:
+        """An instance is in memory again: what was left of it is its own."""
+        left = self.left.pop(resident.state.iid, None)
+        if left is None:
+            return
+        execution_id = resident.state.execution_id
+        for task_id, work in left.works.items():
+            if work.execution_id == execution_id:
+                resident.works[task_id] = work
+            else:
+                self._engine.cancel_work(work)
+        resident.inbox += left.results
+
+    # --- who it was -------------------------------------------------------------------------------
+
+    def _guilty(self, batch: Batch, error: RowsRefusedError) -> dict[int, str]:
+        """Reasons by iid; of messages their producers."""
+        guilty = dict(error.instances)
+        for message_id, reason in error.messages.items():
+            producer = batch.producers.get(message_id)
+            if producer is None:
+                text = f"message {message_id!r} cannot be stored and is lost: {reason}"
+                self._engine.observer.problem(None, text)
+            else:
+                guilty.setdefault(producer, f"a message that it sends: {reason}")
+        return guilty
+
+    async def _with_parents(self, batch: Batch, guilty: dict[int, str]) -> dict[int, str]:
+        """Also who has called a new instance that is refused: it would call it again."""
+        reasons = dict(guilty)
+        for iid, reason in guilty.items():
+            if iid in batch.instances:
+                parent = await self._stored_parent(batch, batch.instances[iid])
+                if parent is not None:
+                    child = batch.instances[iid].instance_id
+                    reasons.setdefault(parent.iid, f"its child {child!r}: {reason}")
+        return reasons
+
+    async def _hold(self, guilty: dict[int, str], commit: Commit) -> None:
+        """Hold those that are in the store, before anybody runs again."""
+        engine = self._engine
+        holds = Batch()
+        now = engine.clock.now()
+        for loaded in await engine.storage.load_instances(list(guilty)):
+            record = loaded.record
+            if record.status.is_finished:
+                continue
+            text = f"the store cannot hold what it decided: {guilty[record.iid]}"
+            hold = Hold(HoldReason.STORAGE, text, now)
+            holds.updates[record.iid] = _held(record, hold)
+            engine.observer.instance_held(record.instance_id, hold)
+        if holds.updates:
+            await commit(holds)
+
+    async def _stored_parent(self, batch: Batch, child: InstanceRecord) -> InstanceRecord | None:
+        """The nearest instance above a new child that is in the store."""
+        fresh = {one.instance_id: one for one in batch.instances.values()}
+        link = child.parent
+        while link is not None:
+            for record in await self._engine.storage.find([link.instance_id]):
+                return record
+            above = fresh.get(link.instance_id)
+            link = None if above is None else above.parent
+        return None
+
+    # --- what only memory knows -------------------------------------------------------------------
+
+    def _requests(
+        self, batches: list[Batch], guilty: dict[int, str]
+    ) -> Iterator[tuple[str, Message]]:
+        """Requests of clients, in their order; those that made a guilty instance are answered."""
+        engine = self._engine
+        everything = [
+            (resident, message)
+            for batch in batches
+            for resident, turn in batch.turns
+            for message in (*turn.inbox.taken, *turn.inbox.held, *turn.inbox.passed_on)
+        ]
+        for resident in engine.residents:
+            everything += [(resident, message) for message in resident.inbox]
+        for batch in batches:
+            engine.answers.update({key: answer for key, (answer, _error) in batch.answered.items()})
+        for resident, message in everything:
+            if isinstance(message, TaskResult) and not message.message_id:
+                self._left(resident).results.append(message)
+            elif message.message_id.startswith(VOLATILE):
+                error = _refusal(resident, guilty) if isinstance(message, Start) else None
+                # What has let a guilty one try again has done so, and would again, without end.
+                is_done = isinstance(message, Resume) and resident.state.iid in guilty
+                if error is None and not is_done:
+                    yield resident.state.instance_id, _with_place(message, resident)
+                elif (answer := engine.answers.pop(message.message_id, None)) is not None:
+                    answer(error)
+
+    def _left(self, resident: Resident) -> LeftWork:
+        return self.left.setdefault(resident.state.iid, LeftWork())
+
+    def _drop_everyone(self, batches: list[Batch]) -> None:
+        engine = self._engine
+        everyone = {one for batch in batches for one, _ in batch.turns}
+        for resident in {*everyone, *engine.residents}:
+            if resident.works:
+                self._left(resident).works.update(resident.works)
+        engine.forget_everyone()
+
+    def _ask_again(self, instance_id: str, message: Message) -> None:
+        engine = self._engine
+        answer = engine.answers.get(message.message_id)
+        if not isinstance(message, Start):
+            engine.arrivals.dispatch(instance_id, message)
+        elif answer is not None:
+            del engine.answers[message.message_id]
+            event = message.event
+            request = StartRequest(
+                instance_id=instance_id,
+                execution_id=event.execution_id,
+                name=event.name,
+                input=event.input,
+                version=event.version,
+                tags=event.tags,
+                scheduled_at=event.scheduled_start,
+                root_id=message.root_id,
+                depth=message.depth,
+            )
+            engine.starts.request(request, answer)
+
+
+def _with_place(message: Message, resident: Resident) -> Message:
+    if not isinstance(message, Start):
+        return message
+    state = resident.state
+    return Start(
+        message_id=message.message_id,
+        event=message.event,
+        root_id=state.root_id,
+        depth=state.depth,
+    )
+
+
+def _refusal(resident: Resident, guilty: dict[int, str]) -> TenutoError | None:
+    """What whoever asked for this new instance is told; None when it is not its fault."""
+    reason = guilty.get(resident.state.iid)
+    if reason is None:
+        return None
+    return InputError(
+        f"instance {resident.state.instance_id!r} cannot be started: the store cannot hold it "
+        f"({reason})"
+    )
+
+
+def _held(record: InstanceRecord, hold: Hold) -> InstanceUpdate:
+    return InstanceUpdate(
+        record.iid,
+        record.status,
+        None,
+        record.updated_at,
+        record.completed_at,
+        record.output,
+        record.failure,
+        record.custom_status,
+        hold,
+    )
