@@ -159,3 +159,51 @@ def test_a_line_of_a_hosts_life_is_said_once_in_each_life(lines: Lines) -> None:
     assert [line["message"].split()[1] for line in lines.all] == [
         "starting", "stopping", "stopped", "starting", "stopping", "stopped",
     ]  # fmt: skip
+
+
+class _Broken(logging.Filter):
+    """An operator's filter that breaks on some lines."""
+
+    def __init__(self, error: type[BaseException]) -> None:
+        super().__init__()
+        self.error = error
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.getMessage() == "breaks":
+            raise self.error
+        return True
+
+
+@pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt, GeneratorExit])
+async def test_lines_that_cannot_be_shown_take_nobody_with_them(
+    error: type[BaseException], caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = App()
+
+    class Bad:
+        def __str__(self) -> str:
+            raise error
+
+    @app.activity
+    def nothing() -> None: ...
+
+    @app.orchestrator
+    async def chatty(ctx: Context) -> str:
+        ctx.logger.warning("it is %s", Bad())
+        ctx.logger.warning("breaks")
+        ctx.logger.warning("goes on", extra={"more": Bad()})
+        await ctx.call_activity(nothing)
+        return "done"
+
+    broken = _Broken(error)
+    logger = logging.getLogger("tenuto.orchestration")
+    logger.addFilter(broken)
+    try:
+        async with TestHost(app) as test:
+            assert await test.run(chatty) == "done"
+            assert await test.run(chatty) == "done"
+    finally:
+        logger.removeFilter(broken)
+    told = [record.getMessage() for record in caplog.records if record.name == logger.name]
+    assert told == [f"it is %s (its arguments cannot be shown: {error.__name__})", "goes on"] * 2
+    assert capsys.readouterr().err.count("Message: 'breaks'") == 2

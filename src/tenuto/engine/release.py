@@ -21,11 +21,15 @@ from tenuto.model.events import (
     TaskScheduled,
     TimerCreated,
 )
+from tenuto.model.interrupts import is_from_keyboard
 from tenuto.model.messages import (
     Message,
     Start,
     TaskResult,
 )
+
+_SAYS_SO = logging.Handler()
+"""Tells of a line that could not be shown as logging does: on the standard error stream."""
 
 if TYPE_CHECKING:
     from tenuto.engine.engine import Engine
@@ -178,5 +182,11 @@ def _is_answered(resident: Resident, sequence: int) -> bool:
 
 
 def _show(records: Sequence[logging.LogRecord]) -> None:
+    """Write the lines. Filters, handlers and what lines carry (``extra``) may raise anything."""
     for record in records:
-        logging.getLogger(record.name).handle(record)
+        try:
+            logging.getLogger(record.name).handle(record)
+        except BaseException as error:  # the turn is durable: its effects must come out
+            if is_from_keyboard(error):
+                raise
+            _SAYS_SO.handleError(record)

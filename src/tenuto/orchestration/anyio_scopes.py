@@ -1,5 +1,7 @@
 """anyio inside a session: cancel scopes in the order of their making, threads refused by name.
 
+An agent's library (``guard_libraries``) gets no thread either: what it hands over is called here.
+
 anyio keeps the scopes within a scope in a set, which iterates by address: when one is cancelled,
 the tasks inside would wake in another order in each run (ENGINE rule 2). anyio is not a dependency;
 only a program that has loaded it gets this, at the first session after that.
@@ -8,16 +10,18 @@ only a program that has loaded it gets this, at the first session after that.
 import functools
 import importlib
 import sys
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from tenuto.orchestration.asyncio_functions import refusing
+from tenuto.orchestration.guard_libraries import is_stamping
+from tenuto.orchestration.loop import refusal
 from tenuto.orchestration.takeover import take_over
 
 T = TypeVar("T")
 _BACKEND = "anyio._backends._asyncio"
 _IN_ACTIVITY = "put the blocking call into an activity"
 _REFUSED = (
-    ("anyio.to_thread", "run_sync", _IN_ACTIVITY),
     ("anyio.to_process", "run_sync", _IN_ACTIVITY),
     ("anyio.to_interpreter", "run_sync", _IN_ACTIVITY),
     ("anyio.from_thread", "run", "await the coroutine"),
@@ -45,6 +49,13 @@ def install_if_loaded() -> None:
         _install()
 
 
+async def _run_here(function: Callable[..., T], *args: object, **_options: object) -> T:
+    """An agent's tools that are plain functions: they need no thread, the guard looks at them."""
+    if not is_stamping(sys._getframe(1)):  # noqa: SLF001 - who asks
+        raise refusal("anyio.to_thread.run_sync()", _IN_ACTIVITY)
+    return function(*args)
+
+
 @functools.cache
 def _install() -> None:
     scope: Any = importlib.import_module(_BACKEND).CancelScope
@@ -54,6 +65,9 @@ def _install() -> None:
         self._child_scopes = _InOrder()
 
     before = take_over(scope.__init__, begin)
+    to_thread: Any = sys.modules.get("anyio.to_thread")
+    if to_thread is not None:
+        take_over(to_thread.run_sync, _run_here)
     for module, name, instead in _REFUSED:
         function = getattr(sys.modules.get(module), name, None)
         if function is not None:

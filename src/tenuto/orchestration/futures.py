@@ -12,7 +12,7 @@ from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from tenuto.model.errors import GuardError, SessionDiscarded
-from tenuto.orchestration.interrupts import is_from_keyboard
+from tenuto.model.interrupts import is_from_keyboard
 
 if TYPE_CHECKING:
     from tenuto.orchestration.loop import SessionLoop
@@ -79,6 +79,11 @@ class SessionTask(SessionFuture[T]):
         return f"<{type(self).__name__} {self.get_name()!r} {_state(self)}>"
 
     # --- what asyncio.Task offers ---------------------------------------------------------------
+
+    @property  # type: ignore[misc]  # not its own type
+    def __class__(self) -> type[asyncio.Task[Any]]:  # type: ignore[override]  # the same
+        """Libraries ask ``isinstance(one, asyncio.Task)``, and that is what it is to them."""
+        return asyncio.Task
 
     @property
     def _fut_waiter(self) -> asyncio.Future[Any] | None:

@@ -16,6 +16,7 @@ from datetime import date
 from types import BuiltinFunctionType, FrameType
 from typing import Any, Final
 
+from tenuto.orchestration.guard_libraries import is_stamping
 from tenuto.orchestration.guard_names import GUARDED_NAMES, VALUE
 from tenuto.orchestration.guard_refusal import refusal, refuse
 from tenuto.orchestration.loop import SessionLoop
@@ -92,7 +93,7 @@ class CallWatch:
 
     def _tell(self, frame: FrameType, function: BuiltinFunctionType) -> None:
         found = _unreplayable(frame, function)
-        if found is None:
+        if found is None or is_stamping(frame):
             return
         text = str(refusal(*found, frame) or "")
         if text and text not in self._told:
@@ -110,7 +111,7 @@ def look(frame: FrameType, event: str, arg: Any) -> None:  # noqa: ANN401 - depe
     if event == "c_call" and arg.__name__ in _SUSPECTS:
         found = _unreplayable(frame, arg)
         loop = running_loop()
-        if found is not None and type(loop) is SessionLoop:
+        if found is not None and type(loop) is SessionLoop and not is_stamping(frame):
             refuse(loop, *found, frame)
 
 

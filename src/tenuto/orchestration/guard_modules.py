@@ -16,6 +16,7 @@ from itertools import groupby
 from types import ModuleType
 from typing import Any, Final
 
+from tenuto.orchestration.guard_libraries import answer_of
 from tenuto.orchestration.guard_names import GUARDED_NAMES, GuardedName
 from tenuto.orchestration.guard_refusal import refuse
 from tenuto.orchestration.loop import SessionLoop
@@ -71,7 +72,11 @@ def _refusing(find_stock: Callable[[], Callable[..., Any]], row: GuardedName) ->
     def refusing(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever the stock one takes
         loop = running_loop()
         if type(loop) is SessionLoop and not _is_harmless(row, args):
-            refuse(loop, f"{row}()", row.reason, sys._getframe(1))  # noqa: SLF001 - names the line
+            caller = sys._getframe(1)  # noqa: SLF001 - names the line
+            answer = answer_of(loop, str(row), caller)
+            if answer is not None:
+                return answer(*args, **kwargs)
+            refuse(loop, f"{row}()", row.reason, caller)
         return find_stock()(*args, **kwargs)
 
     return refusing

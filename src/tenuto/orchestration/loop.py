@@ -8,6 +8,7 @@ runs user code only while its session takes a turn. Keeps the promise ``replay_i
 import asyncio
 import gc
 import inspect
+import random
 from asyncio import events as asyncio_events
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
@@ -20,10 +21,10 @@ from weakref import WeakSet
 
 from tenuto.model.errors import GuardError, SessionDiscarded
 from tenuto.model.execution import ExecutionInfo
+from tenuto.model.interrupts import is_from_keyboard
 from tenuto.model.timing import MICROSECONDS
 from tenuto.orchestration.futures import SessionFuture, SessionTask
 from tenuto.orchestration.generator_hooks import forget, watch_generators
-from tenuto.orchestration.interrupts import is_from_keyboard
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -124,6 +125,8 @@ class SessionLoop(asyncio.AbstractEventLoop):
     is_tenuto_session = True
     violation: GuardError | None = None
     """The first thing that the guard refused here; it ends the orchestration."""
+    chance: random.Random | None = None
+    """For libraries that number what they do (``guard_libraries``)."""
 
     def __init__(self, owner: LoopOwner) -> None:
         self.now: int = 0

@@ -42,6 +42,7 @@ from tenuto.model.events import (
 )
 from tenuto.model.execution import ExecutionInfo
 from tenuto.model.failure import FailureDetails, failure_of
+from tenuto.model.interrupts import is_from_keyboard
 from tenuto.model.limits import check_payload, limit_error
 from tenuto.model.payload import encode
 from tenuto.model.status import RuntimeStatus
@@ -52,7 +53,7 @@ from tenuto.orchestration.context import Context
 from tenuto.orchestration.futures import SessionTask
 from tenuto.orchestration.generators import as_coroutine
 from tenuto.orchestration.guard_calls import CallWatch, end_watch
-from tenuto.orchestration.interrupts import is_from_keyboard
+from tenuto.orchestration.logger import is_plain, put_into_words
 from tenuto.orchestration.loop import Callback, LoopTimer, SessionLoop, running_loop
 from tenuto.orchestration.mailbox import Mailbox
 from tenuto.orchestration.names import child_execution_id
@@ -323,6 +324,10 @@ class Session:
             return
         record.execution_id = self.info.execution_id
         record.orchestrator = self.info.name
+        if not is_plain(record):
+            ids, numbers = self._ids, self.loop.numbers
+            put_into_words(record, self.loop)
+            self._ids, self.loop.numbers = ids, numbers  # calls that were refused had taken some
         if self._logs is None:
             self._logs = []
         self._logs.append(record)

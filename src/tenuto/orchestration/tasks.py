@@ -31,10 +31,10 @@ from tenuto.model.events import (
     TimerPurpose,
 )
 from tenuto.model.failure import FailureDetails, failure_of
+from tenuto.model.interrupts import is_from_keyboard
 from tenuto.model.retry import RetryPolicy
 from tenuto.model.timing import MICROSECONDS, span
 from tenuto.orchestration.futures import SessionFuture
-from tenuto.orchestration.interrupts import is_from_keyboard
 from tenuto.orchestration.loop import Callback, SessionLoop
 from tenuto.orchestration.references import OnCancel
 

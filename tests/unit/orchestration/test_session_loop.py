@@ -15,6 +15,7 @@ import pytest
 from tenuto import Context, GuardError
 from tenuto.model.errors import SessionDiscarded
 from tenuto.model.events import EventSent, TaskCanceled, TimerCreated
+from tenuto.orchestration.futures import SessionTask
 from tenuto.orchestration.loop import SessionLoop
 from tests.support.sessions import SECOND, START, Driven, answered, names, raised, run, work
 
@@ -534,3 +535,12 @@ def test_a_timer_says_what_it_was_set_for() -> None:
         ("timer", 2),
     ]
     driven.close()
+
+
+def test_libraries_that_ask_for_a_task_find_one() -> None:
+    async def asks(_ctx: Context) -> list[bool]:
+        task = asyncio.create_task(asyncio.sleep(0))
+        asked = [isinstance(one, asyncio.Task) for one in (task, asyncio.current_task())]
+        return [*asked, isinstance(task, SessionTask), asyncio.isfuture(task)]
+
+    assert run(asks) == [True] * 4

@@ -12,7 +12,7 @@ import sys
 from typing import Final
 
 _SIGNALS: Final = sys.modules["signal"]
-"""asyncio has loaded it. Not imported, because nothing in this room may handle signals."""
+"""asyncio has loaded it. Not imported, because no room down here may handle signals."""
 _RAISING: Final = frozenset(
     dis.opmap[name] for name in ("RAISE_VARARGS", "RERAISE") if name in dis.opmap
 )
