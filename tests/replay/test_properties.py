@@ -7,7 +7,7 @@ record must see the same: decisions to the letter, status, every step of user co
 
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,7 @@ from tests.support.program_runs import (
 )
 from tests.support.pythons import ask, other_pythons, this_python
 from tests.support.replay_worker import record_of_seed
+from tests.support.strangers import strangers
 
 _WORKER = "replay_worker.py"
 
@@ -103,6 +104,31 @@ def test_batching_never_changes_the_order_of_user_code(record: Record, data: st.
     assert repeat_in_batches(record, lambda: data.draw(st.integers(1, 4))) == one_by_one
 
 
+# --- with strangers in the process ----------------------------------------------------------------
+
+
+def _check_with_strangers(seeds: Iterable[int], chance: random.Random) -> None:
+    """What a program does is what it does alone, hot and replayed; and nobody enters its turns."""
+    for seed in seeds:
+        alone = record_of_seed(seed)
+        wanted = seen_in(alone)
+        cuts = {chance.randrange(1, 17) for _ in range(2)}
+        with strangers(chance) as around:
+            around.litter_outside()
+            assert record_of_seed(seed) == alone, f"seed {seed} with strangers is another program"
+            around.litter_outside()
+            assert repeat(alone) == wanted, f"seed {seed} is replayed otherwise with strangers"
+            around.litter_outside()
+            assert repeat_with_crashes(alone, cuts) == wanted, f"seed {seed}, crashed"
+        assert around.collected, "there was garbage"
+        assert around.loops == {None}, "no session was running for it"
+
+
+def test_garbage_of_strangers_decides_nothing_and_fails_nobody() -> None:
+    """ENGINE rule 40."""
+    _check_with_strangers(range(40), random.Random(_CHANCE))
+
+
 # --- in other processes, on other Pythons ---------------------------------------------------------
 
 
@@ -166,3 +192,11 @@ def test_replay_is_pure_for_twenty_thousand_programs_on_every_python() -> None:
             request = {"repeat": repeated, "stock": stock, "record": (0, 0)}
             answer = ask(python, _WORKER, request, timeout_seconds=600)
             assert answer["differences"] == []
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_garbage_of_strangers_decides_nothing_in_four_thousand_programs() -> None:
+    chance = random.Random()
+    start = chance.randrange(2**40)
+    _check_with_strangers(range(start, start + 4_000), chance)

@@ -29,6 +29,9 @@ def work(number: int) -> int:
     return number
 
 
+meanwhile: list[Callable[[], None]] = []
+"""What goes on in the process at each step of a program, and has no part in it."""
+
 VARIABLE: contextvars.ContextVar[int] = contextvars.ContextVar("VARIABLE", default=0)
 ERRORS = (ValueError, KeyError, LookupError)
 _MODES = (asyncio.FIRST_COMPLETED, asyncio.ALL_COMPLETED, asyncio.FIRST_EXCEPTION)
@@ -75,6 +78,8 @@ class _Notebook:
         self.is_over = False
 
     def note(self, node: Node, what: object) -> None:
+        for one in meanwhile:
+            one()
         if not self.is_over:
             self.notes.append(f"{node['at']} {node['op']} {what}")
 

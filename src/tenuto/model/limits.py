@@ -15,6 +15,7 @@ class Limits(Struct, frozen=True, kw_only=True):
         actions_per_turn: Actions decided in one turn.
         turn_bytes: Bytes of JSON decided in one turn. What comes in is never a limit: it is cut
             over several turns.
+        callbacks_per_event: Steps of tasks, and other callbacks, that one event sets off.
         nesting_depth: Levels of sub-orchestrations below the root.
         open_descendants: Unfinished instances below one root at the same time.
         generations_per_minute: Continue-as-new generations in a minute without a timer, an event
@@ -26,6 +27,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     history_bytes: int = 1024 * 1024 * 1024
     actions_per_turn: int = 250_000
     turn_bytes: int = 256 * 1024 * 1024
+    callbacks_per_event: int = 2_500_000
     nesting_depth: int = 50
     open_descendants: int = 100_000
     generations_per_minute: int = 600

@@ -11,9 +11,10 @@ import inspect
 import random
 from asyncio import events as asyncio_events
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from contextvars import Context, copy_context
+from itertools import repeat
 from math import inf
 from types import CoroutineType, MethodType
 from typing import Any, Final, NoReturn, Protocol, TypeVar, TypeVarTuple
@@ -72,6 +73,9 @@ class LoopOwner(Protocol):
 
     def fail(self, error: BaseException) -> None:
         """End the orchestration with an error of a callback, which nobody could catch."""
+
+    def spins(self, functions: Sequence[Callable[..., object]]) -> None:
+        """End the orchestration, because these callbacks follow too many others."""
 
 
 class Callback:
@@ -138,6 +142,7 @@ class SessionLoop(asyncio.AbstractEventLoop):
         self.context: Context = Context()
         self._owner: LoopOwner | None = owner
         self._ready: deque[Callback] = deque()
+        self._most = owner.info.limits.callbacks_per_event
         self._origin: int | None = None
         self._generators: WeakSet[AsyncGenerator[Any, Any]] | None = None
         self._adopted: set[int] | None = None
@@ -179,10 +184,15 @@ class SessionLoop(asyncio.AbstractEventLoop):
                 gc.enable()
 
     def run_ready(self) -> None:
-        """Run what is ready, and what that makes ready, until nothing is. Only inside ``run``."""
+        """Run what is ready, and what that makes ready, until nothing is. Only inside ``run``.
+
+        Not for ever: code that waits for nothing in a loop would take the host.
+        """
         ready = self._ready
         own_context = self.context  # entered already
-        while ready:
+        for _ in repeat(None, self._most):
+            if not ready:
+                return
             callback = ready.popleft()
             if callback.is_cancelled:
                 continue
@@ -199,6 +209,8 @@ class SessionLoop(asyncio.AbstractEventLoop):
                 if self._owner is None or is_from_keyboard(error):
                     raise
                 self._owner.fail(error)
+        if ready and self._owner is not None:
+            self._owner.spins([one.function for one in ready])
 
     def end(self) -> None:
         """From here on no user code runs, and none can have an effect (ENGINE rules 5 and 11)."""

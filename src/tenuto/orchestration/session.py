@@ -6,9 +6,10 @@ with actions. Never reads a clock, never touches the world; keeps the promise ``
 
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from datetime import datetime
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final, NoReturn, Protocol
 
 from msgspec import UNSET, UnsetType
 
@@ -120,6 +121,11 @@ class Session:
         self._logs: list[logging.LogRecord] | None = None
         self._is_ended = False
         self._is_closed = False
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether user code may do nothing more."""
+        return self.loop.dead
 
     # --- the Session port ----------------------------------------------------------------------
 
@@ -337,6 +343,27 @@ class Session:
         self._failure = failure_of(trim_traceback(error))
         self.loop.end()
 
+    def spins(self, functions: Sequence[Callable[..., object]]) -> None:
+        """End the orchestration, because these callbacks follow too many others of one event."""
+        tasks = [getattr(function, "__self__", None) for function in functions]
+        places = [waiting_position(one.coroutine) for one in tasks if isinstance(one, SessionTask)]
+        self._stop_spinning(next(filter(None, places), None) or f"{functions[0]!r}")
+
+    def spins_in_place(self, generator: Generator[Any, Any, Any]) -> NoReturn:
+        """The same for a generator that yields and yields and waits for nothing."""
+        self._stop_spinning(waiting_position(generator) or f"{generator!r}")
+        with suppress(BaseException):  # whatever user code raises while it is thrown away
+            generator.close()
+        if getattr(generator, "gi_frame", None) is not None:
+            park(generator)
+        raise SessionDiscarded
+
+    def _stop_spinning(self, place: str) -> None:
+        limit = self.info.limits.callbacks_per_event
+        what = f"orchestrator {self.info.name!r} goes on and on without waiting, at {place}"
+        error = limit_error("callbacks_per_event", limit, what)
+        self._break_off(error, with_traceback=False)
+
     def report(self, context: dict[str, Any]) -> None:
         """Log an error that nobody can catch any more."""
         values = (self.info.instance_id, context.get("message"))
@@ -390,7 +417,7 @@ class Session:
                 arguments = self.orchestrator.signature.decode_arguments(event.input)
             except PayloadError as error:
                 raise PayloadMisfitError(f"the input does not fit: {error}") from error
-            coroutine = as_coroutine(self.orchestrator.function(Context(self), *arguments))
+            coroutine = as_coroutine(self.orchestrator.function(Context(self), *arguments), self)
         except (SessionDiscarded, PayloadMisfitError):
             raise
         except BaseException as error:

@@ -677,6 +677,24 @@ def _swallow_as_generator(ctx: Context) -> Generator[Any, Any, None]:
             yield ctx.call_activity(work)
 
 
+def _swallow_and_yield_done(ctx: Context) -> Generator[Any, Any, None]:
+    done = ctx.create_timer(timedelta(0))
+    done.cancel()
+    wanted: Any = ctx.call_activity(work)
+    while True:
+        with contextlib.suppress(BaseException):
+            yield wanted
+        wanted = done
+
+
+def _swallow_and_yield_nonsense(ctx: Context) -> Generator[Any, Any, None]:
+    wanted: Any = ctx.call_activity(work)
+    while True:
+        with contextlib.suppress(BaseException):
+            yield wanted
+        wanted = 5
+
+
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize(
     ("function", "refused"),
@@ -688,6 +706,8 @@ def _swallow_as_generator(ctx: Context) -> Generator[Any, Any, None]:
         (_swallow_in_task, 3),
         (_clean_up_for_ever, 1),
         (_swallow_as_generator, 1),
+        (_swallow_and_yield_done, 1),
+        (_swallow_and_yield_nonsense, 1),
     ],
 )
 def test_code_that_catches_everything_is_parked(function: Any, refused: int) -> None:  # noqa: ANN401 - of both styles
