@@ -9,6 +9,7 @@ import asyncio
 import gc
 import inspect
 import random
+import sys
 from asyncio import events as asyncio_events
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
@@ -24,6 +25,7 @@ from tenuto.model.errors import GuardError, SessionDiscarded
 from tenuto.model.execution import ExecutionInfo
 from tenuto.model.interrupts import is_from_keyboard
 from tenuto.model.timing import MICROSECONDS
+from tenuto.orchestration.breaking import Breaker
 from tenuto.orchestration.futures import SessionFuture, SessionTask
 from tenuto.orchestration.generator_hooks import forget, watch_generators
 
@@ -33,6 +35,8 @@ Ts = TypeVarTuple("Ts")
 _END_ATTEMPTS: Final = 5
 _REFUSALS: Final = 100
 """Errors that one attempt to end a coroutine meets, before calls do nothing instead."""
+_SPINS: Final = 10_000
+"""As many again, and the code is in a loop that no call of ours will end."""
 _ENDED_KEPT: Final = 64
 """Generators that have ended, before they are looked for."""
 
@@ -148,6 +152,7 @@ class SessionLoop(asyncio.AbstractEventLoop):
         self._adopted: set[int] | None = None
         self._abandoned: list[AsyncGenerator[Any, Any]] = []
         self._refusals = 0
+        self._breaker: Breaker | None = None
 
     @property
     def owner(self) -> LoopOwner | None:
@@ -178,6 +183,8 @@ class SessionLoop(asyncio.AbstractEventLoop):
             self.is_open = not self.dead
             context.run(work, *args)
         finally:
+            if self._breaker is not None:
+                self._stop_breaking()
             self.is_open = False
             _set_running_loop(outer)
             if collecting:
@@ -244,15 +251,28 @@ class SessionLoop(asyncio.AbstractEventLoop):
         tasks = reversed(list(self.tasks.values()))
         refused += [one.coroutine for one in tasks if not self._end_task(one)]
         generators = [*(self._generators or ()), *self._abandoned]
-        refused += [one for one in generators if not self.context.run(_end_generator, one)]
+        refused += [one for one in generators if not self._end_generator(one)]
         self._abandoned.clear()
 
     def _end_task(self, task: SessionTask[Any]) -> bool:
         for _ in range(_END_ATTEMPTS):
             self._refusals = 0
-            if task.end_coroutine():
+            has_ended = task.end_coroutine()
+            self._stop_breaking()
+            if has_ended:
                 return True
         return False
+
+    def _end_generator(self, generator: object) -> bool:
+        self._refusals = 0
+        has_ended = self.context.run(_end_generator, generator)
+        self._stop_breaking()
+        return has_ended
+
+    def _stop_breaking(self) -> None:
+        if self._breaker is not None:
+            self._breaker.stop()
+            self._breaker = None
 
     def refuse(self) -> None:
         """A call of user code in a dead session: an error, but not for ever (ENGINE rules 5, 40).
@@ -260,10 +280,13 @@ class SessionLoop(asyncio.AbstractEventLoop):
         A loop that catches everything and tries again would spin here and take the host along.
         After some refusals this returns: the call then does nothing, and what it gives never ends.
         So the code goes on to its next await, is seen to refuse its end there, and is parked.
+        A loop without one is broken.
         """
         self._refusals += 1
         if self._refusals <= _REFUSALS or running_loop() is not self:
             raise SessionDiscarded
+        if self._refusals > _SPINS and self._breaker is None:
+            self._breaker = Breaker(sys._getframe(1))  # noqa: SLF001 - the code that spins
 
     # --- async generators -----------------------------------------------------------------------
 

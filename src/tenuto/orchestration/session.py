@@ -347,7 +347,11 @@ class Session:
         """End the orchestration, because these callbacks follow too many others of one event."""
         tasks = [getattr(function, "__self__", None) for function in functions]
         places = [waiting_position(one.coroutine) for one in tasks if isinstance(one, SessionTask)]
-        self._stop_spinning(next(filter(None, places), None) or f"{functions[0]!r}")
+        place = next(filter(None, places), None)
+        if place is None:
+            name = getattr(functions[0], "__qualname__", "a callback")
+            place = f"{name}, while it waits at {'; '.join(self.positions()[:3])}"
+        self._stop_spinning(place)
 
     def spins_in_place(self, generator: Generator[Any, Any, Any]) -> NoReturn:
         """The same for a generator that yields and yields and waits for nothing."""

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import weakref
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from datetime import timedelta
 from gc import collect
 from typing import Any
@@ -754,6 +754,148 @@ def test_code_that_swallows_a_crossed_limit_does_not_spin() -> None:
     assert names(driven.start().actions) == ["ExecutionCompleted"]
     assert "limits.actions_per_turn" in driven.failure.error_message
     assert driven.close() == 1
+
+
+# --- code that catches everything and never waits -------------------------------------------------
+
+
+def _once(ctx: Context) -> None:
+    ctx.set_custom_status("on and on")
+
+
+def _in_a_loop(ctx: Context) -> None:
+    while True:
+        try:
+            _once(ctx)
+        except BaseException:  # noqa: BLE001, SIM105 - the careless code that this is about
+            pass
+
+
+def _in_loops(ctx: Context) -> None:
+    while True:
+        try:
+            while True:
+                try:
+                    _in_a_loop(ctx)
+                except BaseException:  # noqa: BLE001 - as above
+                    continue
+                finally:
+                    _once(ctx)
+        except BaseException:  # noqa: BLE001 - as above
+            pass
+
+
+def _in_with_blocks(ctx: Context) -> None:
+    while True:
+        with contextlib.suppress(BaseException):
+            while True:
+                with contextlib.suppress(BaseException):
+                    ctx.send_event("other", "on and on")
+
+
+def _in_a_generator(ctx: Context) -> None:
+    def steps() -> Iterator[None]:
+        while True:
+            with contextlib.suppress(BaseException):
+                _once(ctx)
+                yield
+
+    for _step in steps():
+        pass
+
+
+def _in_a_finally_block(ctx: Context) -> None:
+    try:
+        _once(ctx)
+    finally:
+        while True:
+            try:
+                asyncio.get_running_loop().call_soon(print)
+            except BaseException:  # noqa: BLE001 - as above
+                continue
+
+
+SPINNING = [_in_a_loop, _in_loops, _in_with_blocks, _in_a_generator, _in_a_finally_block]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("spin", SPINNING)
+def test_a_loop_that_never_waits_is_broken(spin: Callable[[Context], None]) -> None:
+    """ENGINE rule 40: no call and no await would get it out."""
+    ended: list[str] = []
+
+    async def in_a_coroutine(ctx: Context) -> None:
+        try:
+            await ctx.call_activity(work)
+        except BaseException:  # noqa: BLE001 - as above
+            spin(ctx)
+
+    async def beside(ctx: Context) -> None:
+        async def other() -> None:
+            try:
+                await ctx.call_activity(work)
+            finally:
+                ended.append("other")
+
+        await asyncio.gather(other(), in_a_coroutine(ctx), other())
+
+    async def in_an_async_generator(ctx: Context) -> None:
+        async def pages() -> AsyncIterator[int]:
+            try:
+                yield 1
+            finally:
+                spin(ctx)
+
+        kept = pages()
+        await anext(kept)
+        await ctx.call_activity(work)
+
+    def in_a_generator(ctx: Context) -> Generator[Any, Any, None]:
+        try:
+            yield ctx.call_activity(work)
+        except BaseException:  # noqa: BLE001 - as above
+            spin(ctx)
+
+    tracer = sys.gettrace()
+    for function in (in_a_coroutine, beside, in_an_async_generator, in_a_generator):
+        driven = Driven(function)
+        driven.start()
+        assert driven.close() == 0
+        assert sys.gettrace() is tracer
+    assert ended == ["other"] * 2, "the others end as they do without it"
+
+
+@pytest.mark.timeout(20)
+def test_a_loop_that_crossed_a_limit_and_never_waits_is_broken_in_its_turn() -> None:
+    async def greedy(ctx: Context) -> None:
+        while True:
+            with contextlib.suppress(BaseException):
+                ctx.send_event("other", "on and on")
+
+    tracer = sys.gettrace()
+    driven = Driven(greedy, info=execution("greedy", limits=Limits(actions_per_turn=5)))
+    assert names(driven.start().actions) == ["ExecutionCompleted"]
+    assert "limits.actions_per_turn" in driven.failure.error_message
+    assert sys.gettrace() is tracer
+    assert driven.close() == 0
+
+
+def test_long_work_in_a_session_that_is_thrown_away_may_end_by_itself() -> None:
+    done: list[int] = []
+
+    async def thorough(ctx: Context) -> None:
+        try:
+            await ctx.call_activity(work)
+        finally:
+            for number in range(9_000):
+                with contextlib.suppress(BaseException):
+                    ctx.set_custom_status(number)
+            done.append(1)
+
+    driven = Driven(thorough)
+    driven.start()
+    assert driven.close() == 0
+    assert done == [1]
 
 
 _EXIT = """
