@@ -10,6 +10,7 @@ from anyio import to_thread
 
 from tenuto import App, Context, GuardError
 from tenuto.host.settings import Settings
+from tenuto.orchestration import anyio_scopes
 from tenuto.testing import TestHost
 
 app = App()
@@ -173,3 +174,15 @@ async def test_threads_of_anyio_are_refused_by_name() -> None:
         handle = await test.start(threads)
         await test.idle()
         assert "anyio.to_thread.run_sync()" in await handle.result()
+
+
+def test_the_scopes_of_a_session_are_what_anyio_wants_of_a_set() -> None:
+    scopes = anyio_scopes._InOrder[int]()
+    for number in (3, 1, 2, 1):
+        scopes.add(number)
+    scopes.discard(1)
+    scopes.discard(9)
+    scopes.remove(3)
+    assert list(scopes) == [2]
+    with pytest.raises(KeyError):
+        scopes.remove(9)

@@ -518,8 +518,8 @@ async def _threadsafe() -> None:
     asyncio.get_running_loop().call_soon_threadsafe(print)
 
 
-async def _endless_sleep() -> None:
-    await asyncio.sleep(float("inf"))
+async def _delay_of_no_length() -> None:
+    asyncio.get_running_loop().call_later(float("nan"), print)
 
 
 @pytest.mark.parametrize(
@@ -530,7 +530,7 @@ async def _endless_sleep() -> None:
         (_connection, "activity"),
         (_subprocess, "activity"),
         (_threadsafe, "external event"),
-        (_endless_sleep, "finite"),
+        (_delay_of_no_length, "finite"),
     ],
 )
 async def test_what_cannot_be_replayed_is_refused_by_name_with_the_alternative(

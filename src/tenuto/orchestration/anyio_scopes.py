@@ -65,9 +65,7 @@ def _install() -> None:
         self._child_scopes = _InOrder()
 
     before = take_over(scope.__init__, begin)
-    to_thread: Any = sys.modules.get("anyio.to_thread")
-    if to_thread is not None:
-        take_over(to_thread.run_sync, _run_here)
+    take_over(importlib.import_module("anyio.to_thread").run_sync, _run_here)
     for module, name, instead in _REFUSED:
         function = getattr(sys.modules.get(module), name, None)
         if function is not None:

@@ -28,11 +28,15 @@ class Breaker:
             frame = frame.f_back
         sys.settrace(self.enter)
 
-    def enter(self, frame: FrameType, _event: str, _arg: object) -> "_AtEachLine | None":
+    # From here on what measures the coverage of tests is switched off, as any tracer is.
+
+    def enter(  # pragma: no cover
+        self, frame: FrameType, _event: str, _arg: object
+    ) -> "_AtEachLine | None":
         """A function is called."""
         return None if _is_ours(frame) else _AtEachLine(self, frame)
 
-    def stop(self) -> None:
+    def stop(self) -> None:  # pragma: no cover
         """Whoever traced before goes on."""
         self.is_on = False
         sys.settrace(self._before)
@@ -45,13 +49,15 @@ class _AtEachLine:
         self._breaker = breaker
         self._frame = frame
 
-    def __call__(self, _frame: FrameType, _event: str, _arg: object) -> Any:  # noqa: ANN401 - or itself
+    def __call__(  # pragma: no cover
+        self, _frame: FrameType, _event: str, _arg: object
+    ) -> Any:  # noqa: ANN401 - or itself
         if self._breaker.is_on:
             raise SessionDiscarded
         return None
 
     def __del__(self) -> None:
-        if self._breaker.is_on:
+        if self._breaker.is_on:  # pragma: no cover
             self._frame.f_trace = _AtEachLine(self._breaker, self._frame)
             sys.settrace(self._breaker.enter)
 

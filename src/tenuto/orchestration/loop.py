@@ -183,7 +183,7 @@ class SessionLoop(asyncio.AbstractEventLoop):
             self.is_open = not self.dead
             context.run(work, *args)
         finally:
-            if self._breaker is not None:
+            if self._breaker is not None:  # pragma: no cover - as there
                 self._stop_breaking()
             self.is_open = False
             _set_running_loop(outer)
@@ -216,7 +216,8 @@ class SessionLoop(asyncio.AbstractEventLoop):
                 if self._owner is None or is_from_keyboard(error):
                     raise
                 self._owner.fail(error)
-        if ready and self._owner is not None:
+        if ready:
+            assert self._owner is not None, "it runs"
             self._owner.spins([one.function for one in ready])
 
     def end(self) -> None:
@@ -270,7 +271,7 @@ class SessionLoop(asyncio.AbstractEventLoop):
         return has_ended
 
     def _stop_breaking(self) -> None:
-        if self._breaker is not None:
+        if self._breaker is not None:  # pragma: no cover - it keeps what measures switched off
             self._breaker.stop()
             self._breaker = None
 

@@ -402,7 +402,10 @@ class EventTask(DurableTask[T]):
         """Take an event, or refuse it when its data are not what was asked for."""
         try:
             value = self._decode(event.input)
-        except Exception as error:  # noqa: BLE001 - the caller's own type may refuse the data in any way
+        except BaseException as error:
+            # The caller's own type may refuse the data in any way.
+            if isinstance(error, SessionDiscarded) or is_from_keyboard(error):
+                raise
             self._scheduler.refuse_event(event, _reason(error))
             return False
         if self._open_id is not None:
@@ -417,7 +420,7 @@ class EventTask(DurableTask[T]):
             self._open_id = None
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     """Why an event does not fit, for whoever sent it."""
     failure = failure_of(error, with_traceback=False)
     text = failure.error_message

@@ -164,3 +164,21 @@ def test_a_refused_effect_leaves_the_session_fit_to_be_closed() -> None:
     ending = run_inside(lambda _ctx: threading.Thread(target=int).start())
     assert "what a thread does cannot be replayed" in str(ending.failure_details)
     assert [one for one in threading.enumerate() if not one.is_alive()] == []
+
+
+def test_the_source_of_an_error_in_a_finalizer_may_be_read_and_nothing_else() -> None:
+    """As the interpreter does, in C and unseen by what measures coverage."""
+
+    class Unraisable:
+        try:
+            int("no number")
+        except ValueError as error:
+            exc_traceback = error.__traceback__
+
+    def shows(_ctx: Context, file: str) -> None:
+        audit("sys.unraisablehook", (None, Unraisable))
+        audit("open", (file, "rb", 0))
+
+    allowed(lambda ctx: shows(ctx, f"/elsewhere/{__file__.rpartition('/')[2]}"))
+    message = refusal_of(lambda ctx: shows(ctx, "/etc/passwd")).error_message
+    assert "open('/etc/passwd') inside an orchestrator" in message

@@ -767,8 +767,8 @@ def _in_a_loop(ctx: Context) -> None:
     while True:
         try:
             _once(ctx)
-        except BaseException:  # noqa: BLE001, SIM105 - the careless code that this is about
-            pass
+        except BaseException:  # noqa: BLE001 - the careless code that this is about
+            continue
 
 
 def _in_loops(ctx: Context) -> None:
@@ -877,6 +877,33 @@ def test_a_loop_that_crossed_a_limit_and_never_waits_is_broken_in_its_turn() -> 
     assert names(driven.start().actions) == ["ExecutionCompleted"]
     assert "limits.actions_per_turn" in driven.failure.error_message
     assert sys.gettrace() is tracer
+    assert driven.close() == 0
+
+
+def test_work_may_be_given_up_again_and_again_in_a_session_that_is_thrown_away() -> None:
+    async def thorough(ctx: Context) -> None:
+        tasks = [ctx.call_activity(work), ctx.create_timer(timedelta(days=1))]
+        event = ctx.wait_for_external_event("never", timeout=timedelta(days=1))
+        try:
+            await event
+        finally:
+            for task in [*tasks, event] * 200:
+                with contextlib.suppress(BaseException):
+                    task.cancel()
+
+    driven = Driven(thorough)
+    driven.start()
+    assert driven.close() == 0
+
+
+def test_a_plain_function_that_crosses_a_limit_is_stopped_where_it_stands() -> None:
+    def greedy(ctx: Context) -> None:
+        for _ in range(9):
+            _task = ctx.call_activity(work)
+
+    driven = Driven(greedy, info=execution("greedy", limits=Limits(actions_per_turn=5)))
+    assert names(driven.start().actions) == ["ExecutionCompleted"]
+    assert "limits.actions_per_turn" in driven.failure.error_message
     assert driven.close() == 0
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import functools
 import inspect
+import math
 import signal
 import threading
 from collections.abc import Callable
@@ -544,3 +545,23 @@ def test_libraries_that_ask_for_a_task_find_one() -> None:
         return [*asked, isinstance(task, SessionTask), asyncio.isfuture(task)]
 
     assert run(asks) == [True] * 4
+
+
+def test_an_endless_sleep_sets_no_timer_and_waits() -> None:
+    async def sleeps(_ctx: Context) -> list[bool]:
+        handle = asyncio.get_running_loop().call_later(math.inf, print)
+        seen = [handle.when() == math.inf, handle.cancelled()]
+        handle.cancel()
+        try:
+            async with asyncio.timeout(5):
+                await asyncio.sleep(math.inf)
+        except TimeoutError:
+            seen.append(handle.cancelled())
+        return seen
+
+    driven = Driven(sleeps)
+    driven.start()
+    (timer,) = driven.of_type(TimerCreated)
+    driven.fire(timer)
+    assert driven.result == [True, False, True]
+    driven.close()

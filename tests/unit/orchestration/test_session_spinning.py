@@ -151,3 +151,18 @@ def test_a_wide_gather_is_far_from_the_limit() -> None:
     driven.start()
     assert driven.result == 20_000
     driven.close()
+
+
+def test_the_last_callback_that_is_allowed_still_runs() -> None:
+    async def some(ctx: Context) -> None:
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    def ending(limit: int) -> ExecutionCompleted:
+        info = execution("some", limits=Limits(callbacks_per_event=limit))
+        (ended,) = Driven(some, info=info).start().actions
+        assert isinstance(ended, ExecutionCompleted)
+        return ended
+
+    failed = [ending(limit).failure_details is not None for limit in range(1, 9)]
+    assert failed == [True] * 5 + [False] * 3

@@ -183,6 +183,7 @@ def test_a_source_that_does_not_give_the_very_code_is_not_used(
         assert inside(lambda: plain("four")) == 4
 
 
+@pytest.mark.filterwarnings("ignore:Assigning a code object:DeprecationWarning")
 def test_a_generator_function_decides_when_it_is_called(stranger: ModuleType) -> None:
     take_over(stranger.yields, ours)
     assert list(stranger.yields(1)) == ["stock", 1]
