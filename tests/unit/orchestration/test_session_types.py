@@ -34,8 +34,9 @@ def picky() -> Picky:
     raise NotImplementedError
 
 
-ERRORS = [ValueError, StopIteration, StopAsyncIteration, SystemExit, KeyboardInterrupt]
+ERRORS = [StopIteration, StopAsyncIteration, SystemExit, KeyboardInterrupt]
 ERRORS += [GeneratorExit, asyncio.CancelledError]
+"""A ``ValueError`` would say that the data do not fit: that holds an instance."""
 
 
 def throwing(error: type[BaseException]) -> Callable[[], object]:
