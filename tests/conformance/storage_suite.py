@@ -882,12 +882,12 @@ class StorageSuite:
         assert await due(0, 30, 2**62) == []
 
     @pytest.mark.parametrize("status", list(RuntimeStatus))
-    async def test_only_unfinished_instances_are_due(
+    async def test_who_has_a_time_is_due_also_when_it_has_ended(
         self, owner: Owner, status: RuntimeStatus
     ) -> None:
-        await owner.commit(instances=[record(1, wake_at=5)])
-        await owner.commit(updates=[update(1, status, wake_at=5)])
-        assert len(await owner.storage.due(0, -1, 10)) == (not status.is_finished)
+        await owner.commit(instances=[record(1, wake_at=5), record(2)])
+        await owner.commit(updates=[update(1, status, wake_at=5), update(2, status)])
+        assert [wake.iid for wake in await owner.storage.due(0, -1, 10)] == [1]
 
     async def test_load_partition_tells_the_first_free_iid(self, owner: Owner) -> None:
         assert (await owner.storage.load_partition(0)).next_iid == 1

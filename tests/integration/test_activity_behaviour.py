@@ -5,6 +5,7 @@ import contextvars
 import threading
 import time
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from tenuto import (
     ActivityTimeoutError,
     App,
     Context,
+    Host,
     Limits,
     NonDeterminismError,
     OrchestrationFailedError,
@@ -582,27 +584,81 @@ async def test_no_exception_of_an_activity_ends_the_host(
     assert await test.run(parent) == kind.__name__
 
 
-async def test_an_activity_asked_for_in_the_turn_that_ends_is_not_scheduled(
-    app: App, test: TestHost
+@pytest.mark.parametrize("how", ["returns", "raises"])
+async def test_a_call_of_the_turn_that_ends_runs_once_and_nobody_gets_its_answer(
+    app: App, test: TestHost, how: str
 ) -> None:
-    """Nobody can wait for it any more (ENGINE rules 9 and 11): it leaves no trace but its id."""
     ran: list[str] = []
 
     @app.activity
     def note(text: str) -> None:
         ran.append(text)
+        if text == "fails":
+            raise ValueError(text)
 
     @app.orchestrator
     async def parent(ctx: Context) -> str:
         await ctx.call_activity(note, "awaited")
         _ = ctx.call_activity(note, "left behind")
+        _ = ctx.call_activity(note, "fails")
         _ = ctx.create_timer(timedelta(days=1))
+        if how == "raises":
+            raise RuntimeError(how)
         return "done"
 
     handle = await test.start(parent)
-    assert await handle.result() == "done"
+    ended = await test.client.wait(handle.instance_id)
+    assert ended.runtime_status.label == ("Completed" if how == "returns" else "Failed")
     await test.idle()
-    assert ran == ["awaited"]
+    assert sorted(ran) == ["awaited", "fails", "left behind"]
     events = await test.client.history(handle.instance_id)
-    assert [type(event).__name__ for event in events].count("TaskScheduled") == 1
-    assert "TimerCreated" not in [type(event).__name__ for event in events]
+    names = [type(event).__name__ for event in events]
+    assert names.count("TaskScheduled") == 3
+    assert "TimerCreated" not in names
+    assert names[-1] == "ExecutionCompleted"
+    record = await test.host.engine.storage.get(handle.instance_id)
+    assert record is not None
+    assert record.wake_at is None
+    assert not len(test.host.engine.residents)
+    await test.restart()
+    await test.idle()
+    assert len(ran) == 3
+
+
+async def test_at_least_once_activities_a_call_of_the_last_turn_survives_a_crash(
+    app: App, tmp_path: Path
+) -> None:
+    ran: list[int] = []
+    begun = asyncio.Event()
+
+    @app.activity
+    async def note(number: int) -> None:
+        ran.append(number)
+        begun.set()
+        if len(ran) == 1:
+            await asyncio.sleep(60)
+
+    @app.orchestrator
+    async def parent(ctx: Context) -> str:
+        _ = ctx.call_activity(note, 1)
+        return "done"
+
+    url = f"sqlite:///{tmp_path / 'hub.db'}"
+    host = Host(app, url)
+    await host.start()
+    handle = await host.client.start(parent, instance_id="parent")
+    assert await handle.result() == "done"
+    await begun.wait()
+    await host.abandon()
+    begun.clear()
+    async with Host(app, url) as host:
+        await begun.wait()
+        assert ran == [1, 1]
+        async with asyncio.timeout(5):
+            while (  # noqa: ASYNC110 - the store is asked
+                await host.engine.storage.due(0, -1, 1)
+            ) or len(host.engine.residents):
+                await asyncio.sleep(0.01)
+        # Another may have the id at once, whatever still runs.
+        again = await host.client.start(parent, instance_id="parent")
+        assert await again.result() == "done"

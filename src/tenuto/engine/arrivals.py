@@ -192,6 +192,9 @@ class Arrivals:
         if not state.is_finished:
             resident.recorded = loaded.turns
             self._resume(resident, loaded)
+        elif state.wake_at is not None:
+            state.keep_last_calls(decode_turn(loaded.turns[-1]))
+            engine.release.take_work_up(resident)
         return resident
 
     def _resume(self, resident: "Resident", loaded: LoadedInstance) -> None:

@@ -344,7 +344,9 @@ class Storage(StorageClient, Protocol):
         """The rows of these instance ids; unknown ones are left out."""
 
     async def due(self, partition: int, after: int, until: int) -> list[Wake]:
-        """Unfinished instances with after < wake_at <= until; ``after=-1`` includes hot ones."""
+        """Instances with after < wake_at <= until; ``after=-1`` includes hot ones. One that has
+        ended has a time as long as calls of its last turn are to be made.
+        """
 
     async def mark_served(self, leases: Sequence[Lease]) -> None:
         """The owner of these partitions has served for a while: it did not die young."""

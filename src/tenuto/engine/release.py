@@ -100,7 +100,7 @@ class Release:
     def _release_actions(self, resident: Resident, turn: Turn, works: list[ActivityWork]) -> None:
         engine = self._engine
         state = resident.state
-        is_current = turn.generation == state.generation and not state.is_finished
+        is_current = turn.generation == state.generation
         for action in turn.actions:
             if isinstance(action, TaskScheduled):
                 open_activity = state.work.activities.get(action.event_id)
@@ -108,7 +108,7 @@ class Release:
                     works.append(work_of(state, open_activity))
                     resident.works[action.event_id] = works[-1]
             elif isinstance(action, TimerCreated):
-                if is_current and action.event_id in state.work.timers:
+                if is_current and action.event_id in state.work.timers and not state.is_finished:
                     engine.arm(state, action.fire_at)
             elif isinstance(action, TaskCanceled):
                 work = resident.works.pop(action.task_id, None)
@@ -122,7 +122,8 @@ class Release:
         # With a next generation the state may be ahead, even finished, but not durable yet.
         is_end = not turn.seed
         for task_id, work in list(resident.works.items()):
-            if is_end or work.execution_id != state.execution_id:
+            is_last = task_id in state.work.activities and state.is_finished
+            if (is_end and not is_last) or work.execution_id != state.execution_id:
                 engine.cancel_work(work)
                 del resident.works[task_id]
         if not is_end:

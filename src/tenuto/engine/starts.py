@@ -228,6 +228,10 @@ class Starts:
         elif not record.status.is_finished:
             self._end_first(decision, resident, record.iid)
         elif resident is not None and not resident.is_idle:
+            # Calls of its last turn, that nobody waits for, end with it.
+            for work in resident.works.values():
+                self._engine.cancel_work(work)
+            resident.works.clear()
             # It is about to leave: its last messages must be answered by it, not by its successor.
             asyncio.get_running_loop().call_soon(self._look_up, decision)
         else:

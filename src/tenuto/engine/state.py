@@ -28,6 +28,7 @@ from tenuto.model.events import (
 )
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold
+from tenuto.model.messages import TaskResult
 from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
 from tenuto.model.webhook import OpenWebhook
 
@@ -248,6 +249,24 @@ class InstanceState(Struct):
             hold=self.hold,
             deliveries=self.deliveries,
         )
+
+    def keep_last_calls(self, last: Sequence[HistoryEvent]) -> None:
+        """It has ended, and of its activities those of its last turn still run, for nobody."""
+        ids = {event.event_id for event in last if isinstance(event, TaskScheduled)}
+        activities = self.work.activities
+        self.work.activities = {key: one for key, one in activities.items() if key in ids}
+        self.wake_at = 0 if self.work.activities else None
+
+    def ends_call(self, result: TaskResult) -> bool:
+        """An attempt of those has ended; whether it was one of them."""
+        task_id = result.event.task_scheduled_id
+        call = self.work.activities.get(task_id)
+        if call is None or call.sequence != result.sequence:
+            return False
+        del self.work.activities[task_id]
+        if not self.work.activities:
+            self.wake_at = None
+        return True
 
     def begin_generation(self, execution_id: str, text: str | None) -> None:
         """Continue as new: a fresh history under a new execution id."""

@@ -39,6 +39,7 @@ from tenuto.model.messages import (
     Message,
     RaiseEvent,
     Start,
+    TaskResult,
 )
 from tenuto.model.status import RuntimeStatus
 
@@ -195,6 +196,7 @@ def failed_turn(
     )
     turn.row = encode(turn.events)
     _end(state, ending, timestamp)
+    state.keep_last_calls(())
     state.next_turn += 1
     turn.row_changed = True
     return turn
@@ -202,9 +204,12 @@ def failed_turn(
 
 def _refuse_all(state: InstanceState, inbox: Sequence[Message]) -> Turn:
     result = SortedInbox()
+    turn = Turn([], state.generation, state.next_turn, result)
     for message in inbox:
+        if isinstance(message, TaskResult) and state.ends_call(message):
+            turn.row_changed = state.wake_at is None
         refuse_finished(state, message, state.status, result)
-    return Turn([], state.generation, state.next_turn, result)
+    return turn
 
 
 # --- moving on ----------------------------------------------------------------------------------
@@ -298,6 +303,8 @@ def _advance(
     if isinstance(last, ExecutionCompleted):
         turn.ending = last
         _end(state, last, timestamp)
+        if state.work.activities:
+            state.keep_last_calls(turn.actions)
     elif isinstance(last, ContinueAsNew):
         turn.ending = last
         _continue(state, turn, last, timestamp, rules)
@@ -335,6 +342,7 @@ def _continue(
         turn.row = encode(turn.events)
         turn.actions = [*turn.actions[:-1], turn.ending]
         _end(state, turn.ending, timestamp)
+        state.keep_last_calls(())
         return
     state.begin_generation(ending.execution_id, ending.input)
     state.wake_at = 0 if turn.inbox.is_open else None

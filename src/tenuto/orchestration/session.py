@@ -69,6 +69,8 @@ from tenuto.orchestration.preparation import prepare_process
 from tenuto.orchestration.references import AnyActivity, AnyOrchestrator
 from tenuto.orchestration.tasks import CallTask, EventTask, LoopTimerEntry
 
+_WAITS: Final = (TimerCreated, EventAwaited)
+
 _LIVE: Final[set["Session"]] = set()
 """Sessions that have begun and are not closed. Were one dropped, the garbage collector would run
 its ``finally`` blocks in the middle of somebody else's turn (ENGINE rule 5)."""
@@ -480,27 +482,32 @@ class Session:
         self.loop.end()
 
     def _withdraw_work(self) -> None:
-        """Work asked for in the very turn that ends is cancelled before it was scheduled.
+        """What was asked for in the very turn that ends, and what nobody waits for now.
 
-        Open work is cancelled when the orchestrator ends (ENGINE rule 11), and what is made and
-        cancelled in one turn leaves no trace (rule 9). Children and events do go out.
+        Waits and timers are cancelled before they were set, and leave no trace (ENGINE rules 9 and
+        11). Calls do go out, as children and events do: each runs, and nobody gets its answer. Not
+        so when the instance goes on as new: its next generation may well make them again.
         """
-        self._withdrawn = {
-            action.event_id
-            for action in self._actions
-            if isinstance(action, TaskScheduled | TimerCreated | EventAwaited)
-        }
+        is_over = not self._continues()
+        kinds = _WAITS if is_over else (*_WAITS, TaskScheduled)
+        self._withdrawn = {action.event_id for action in self._actions if isinstance(action, kinds)}
         calls = [action.name for action in self._actions if isinstance(action, TaskScheduled)]
-        if calls and not self.replaying:
+        if calls and not is_over and not self.replaying:
             self._warn_of(calls)
         self._drop_withdrawn()
 
+    def _continues(self) -> bool:
+        root = self.loop.root
+        if self._failure is not None or root is None or root.cancelled():
+            return False
+        return self._next_generation is not None and root.exception() is None
+
     def _warn_of(self, calls: Sequence[str]) -> None:
-        """Calls of the turn that ends do not run: that must not pass in silence."""
+        """Calls of the turn that continues as new do not run: that must not pass in silence."""
         names = ", ".join(map(repr, dict.fromkeys(calls)))
         text = (
-            "instance %s: %d calls do not run, since the orchestrator %r ended in the turn that "
-            "made them: await %s"
+            "instance %s: %d calls do not run, since the orchestrator %r continued as new in the "
+            "turn that made them: await %s"
         )
         values = (self.info.instance_id, len(calls), self.info.name, names)
         record = logging.LogRecord(

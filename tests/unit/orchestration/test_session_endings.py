@@ -315,6 +315,7 @@ def test_calls_that_do_not_run_any_more_are_told_once() -> None:
         await ctx.call_activity(work)
         _left = [ctx.call_activity(work) for _ in range(2)]
         _timer = ctx.create_timer(timedelta(seconds=1))
+        ctx.continue_as_new()
         return "done"
 
     driven = Driven(forgetful)
@@ -324,8 +325,8 @@ def test_calls_that_do_not_run_any_more_are_told_once() -> None:
     (line,) = answer.logs
     assert line.levelname == "WARNING"
     assert line.getMessage() == (
-        "instance instance: 2 calls do not run, since the orchestrator 'forgetful' ended in the "
-        "turn that made them: await 'work'"
+        "instance instance: 2 calls do not run, since the orchestrator 'forgetful' continued as "
+        "new in the turn that made them: await 'work'"
     )
     assert driven.replayed().close() == 0
     driven.close()

@@ -87,11 +87,11 @@ SELECT json_group_object(root_id, open) FROM (
 -- cursor: the last arrival number
 SELECT seq FROM sqlite_sequence WHERE name = 'inbox';
 
--- due: unfinished instances whose time comes
+-- due: instances whose time comes; of those that have ended, who still has a call to be made
 SELECT json_group_array(json_array(wake_at, iid)) FROM (
     SELECT wake_at, iid FROM instance
     WHERE partition = :partition AND wake_at > :after AND wake_at <= :until
-        AND wake_at IS NOT NULL AND status NOT IN (1, 3, 4, 5)
+        AND wake_at IS NOT NULL
     ORDER BY wake_at, iid);
 
 -- arrived_messages: numbers of the messages after a cursor
