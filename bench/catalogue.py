@@ -252,6 +252,27 @@ _RAW_STORE = Figure(
     ),
 )
 
+
+def _crowded(finished: int, label: str) -> Figure:
+    return Figure(
+        name=f"crowded-{label}",
+        title=f"hello sequences of 3 with {finished:,} finished instances in the file",
+        plan=Plan(load="crowded", count=20_000, concurrency=1_000, warm_up=2_000, width=finished),
+        quick={"count": 300, "concurrency": 100, "warm_up": 100, "width": 2_000},
+        values=(
+            Value(
+                key="written_kb",
+                label="written for each",
+                unit="kB",
+                target=Target(at_most=8),
+            ),
+            _rate("orchestrations"),
+        ),
+        full_only=finished > 100_000,
+        timeout=300.0,
+    )
+
+
 FIGURES = (
     _RAW_STORE,
     _hello(3, 10_000),
@@ -269,4 +290,6 @@ FIGURES = (
     _SERVING,
     _COMMAND_LINE,
     _SLEEPERS,
+    _crowded(100_000, "100k"),
+    _crowded(1_000_000, "1m"),
 )

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import msgspec
 
-from bench import command_line, loads, raw_store, sleepers
+from bench import command_line, crowded_store, loads, raw_store, sleepers
 from bench.app import app
 from bench.catalogue import Plan
 from bench.meter import CountingObserver, Meter
 from bench.slow_fsync import ADDED_SECONDS, VARIABLE
 from tenuto import Host
-from tenuto.host.app import run_on_fast_loop
+from tenuto.host.own_loop import run_on_fast_loop
 
 
 def main() -> None:
@@ -27,6 +27,8 @@ def main() -> None:
         check_slow_fsync(folder)
     if plan.load == "sleepers":
         values = run_on_fast_loop(sleepers.measure(plan, folder))
+    elif plan.load == "crowded":
+        values = run_on_fast_loop(crowded_store.measure(plan, folder))
     elif plan.load == "serving":
         from bench import serving  # noqa: PLC0415 - a web server's modules, in no other figure
 

@@ -10,7 +10,7 @@ import sys
 import time
 
 from bench.serving import CONNECTIONS
-from tenuto.host.app import run_on_fast_loop
+from tenuto.host.own_loop import run_on_fast_loop
 
 
 async def call(port: int, method: str, path: str, count: int) -> dict[str, float]:

@@ -29,6 +29,7 @@ from tenuto.model.events import (
     SubOrchestrationInstanceCreated,
     SubOrchestrationInstanceFailed,
     TaskCanceled,
+    TaskScheduled,
 )
 from tenuto.model.failure import failure_of
 from tenuto.model.ids import child_instance_id
@@ -70,7 +71,9 @@ class Booking:
         if inbox.purge:
             batch.purged.append(resident.state.iid)
         if turn.row_changed or resident.row is not None:
-            self._write_row(resident, turn, batch)
+            batch.write_row(resident, whole=bool(turn.seed))
+            # The store may refuse a new row, with this turn; then there must be no other one.
+            resident.is_undecided = resident.state.iid in batch.instances
         if not turn.events:
             engine.settle_batch(batch)
             return
@@ -85,14 +88,11 @@ class Booking:
             self._book_ending(resident, turn, batch)
         engine.halfway.look_at(resident.state, turn, row_bytes)
 
-    def _write_row(self, resident: Resident, turn: Turn, batch: Batch) -> None:
-        batch.write_row(resident, whole=bool(turn.seed))
-        # The store may refuse a new row, with this turn; then there must be no other one.
-        resident.is_undecided = resident.state.iid in batch.instances
-
     def _book_actions(self, resident: Resident, turn: Turn, batch: Batch) -> None:
         engine = self._engine
         for action in turn.actions:
+            if type(action) is TaskScheduled:
+                continue  # most are; ``release`` hands them out
             if isinstance(action, SubOrchestrationInstanceCreated):
                 self._book_child(resident, action, batch)
             elif isinstance(action, EventSent):

@@ -117,7 +117,7 @@ class Starts:
             self._look_up(self._opened(request, answer))
             return
         resident = self._new(request, None)
-        if _is_scheduled(resident.state, self._engine):
+        if request.scheduled_at is not None and _is_scheduled(resident.state, self._engine):
             self._write_ahead(self._opened(request, answer), resident)
         else:
             self._admit(request, resident, answer)
@@ -328,7 +328,7 @@ class Starts:
             state.iid = replaces.iid
             state.generation = replaces.generation + 1
             resident.row = "replaced"
-        if _is_scheduled(state, engine):
+        if request.scheduled_at is not None and _is_scheduled(state, engine):
             state.wake_at = state.scheduled_at
         return resident
 

@@ -66,14 +66,20 @@ class _FreshIds:
 
     def __init__(self) -> None:
         self._pool: list[str] = []
+        self._beginning = (-1, "")  # one value: threads of clients make ids too
         # A child made by fork must not give out its parent's ids again. Windows has no fork.
         at_fork = getattr(os, "register_at_fork", _ignore)
         at_fork(after_in_child=self._pool.clear)
 
     def take(self, now: int) -> str:
+        millisecond = now // 1000
+        known, beginning = self._beginning
+        if millisecond != known:
+            beginning = f"{millisecond:012x}"
+            self._beginning = millisecond, beginning
         while True:
             try:
-                return f"{now // 1000:012x}{self._pool.pop()}"
+                return beginning + self._pool.pop()
             except IndexError:
                 digits = os.urandom(_DIGITS // 2 * 512).hex()
                 self._pool.extend(

@@ -178,7 +178,8 @@ class SessionLoop(asyncio.AbstractEventLoop):
         collecting = gc.isenabled()
         watch_generators()
         try:
-            gc.disable()
+            if collecting:  # a host's is off for a whole round of turns
+                gc.disable()
             _set_running_loop(self)
             self.is_open = not self.dead
             context.run(work, *args)

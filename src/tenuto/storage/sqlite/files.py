@@ -81,8 +81,10 @@ class StoreFiles:
             raise self.lost
         self._check_file()
         if self._has_log:
-            self._check_beside(self._log)
-            self._check_log_length()
+            end = self._log_end()
+            # In this order, see there. Mostly it is right at once, with one look at the file.
+            if self._check_beside(self._log) < end:
+                self._check_log_length()
 
     def look(self) -> None:
         """Look at everything.
@@ -131,14 +133,15 @@ class StoreFiles:
         if not is_whole or _PAGE_COUNT.unpack(head)[0] * self._page_bytes > size:
             self._lose(f"the file was cut short to {size:,} bytes, from {self._size:,}")
 
-    def _check_beside(self, name: str) -> None:
+    def _check_beside(self, name: str) -> int:
+        """The size of a file beside the store's; 0 when it has never been there."""
         known = self._beside.get(name)
         if known is None:
             found = _identity(name)
-            if found is not None:
-                self._beside[name] = found
-        else:
-            self._check_identity(name, known)
+            if found is None:
+                return 0
+            self._beside[name] = known = found
+        return self._check_identity(name, known)
 
     def _check_identity(self, name: str, known: Identity) -> int:
         """The size of a file that is still the one that was opened."""
