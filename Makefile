@@ -29,7 +29,7 @@ FIND_PYTHON = \
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # ---------------------------------------------------------------------------------- environment
 
@@ -150,6 +150,15 @@ bench: $(RUNTIME) ## the figures, beside the raw store's, in at most 5 minutes
 .PHONY: bench-full
 bench-full: $(RUNTIME) ## all the figures
 	$(PYTHON) -m bench --full
+
+# `make bench-instructions OTHER=../checkout` compares with another version.
+.PHONY: bench-instructions
+bench-instructions: $(RUNTIME) ## instructions per hello sequence, under valgrind; OTHER=FOLDER compares
+	$(PYTHON) -m bench.instructions $(OTHER)
+
+.PHONY: bench-compare
+bench-compare: $(RUNTIME) ## processor time per hello sequence, in turn with the checkout OTHER=FOLDER
+	$(PYTHON) -m bench.compare $(OTHER)
 
 .PHONY: docs
 docs: $(DEV) ## run every example of the docs and check that they are complete

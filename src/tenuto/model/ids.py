@@ -59,7 +59,7 @@ class _FreshIds:
     """Ids ordered by time: 48 bits of milliseconds since 1970, then 80 random bits.
 
     An index of ids that come in order is written at its end; random ones touch a page each, which
-    costs 17 times the bytes in a store of a million instances. The random bits keep ids unique
+    costs 4 times the bytes in a store of a million instances. The random bits keep ids unique
     across processes and impossible to guess. They are asked of the system for many ids at a time,
     because a call for each costs 3 µs.
     """
