@@ -4,7 +4,6 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -118,12 +117,12 @@ async def three(client: Client) -> None:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[str]:
+async def store(tmp_path: Path) -> str:
     """A store with three instances; no host runs on it."""
     url = f"sqlite:///{tmp_path / 'tenuto.db'}"
     async with Host(app, storage=url) as host:
         await three(host.client)
-    yield url
+    return url
 
 
 async def test_commands_on_a_store_change_nothing_of_their_process(
