@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def root_of(text: str) -> Path:
     """The folder of a checkout, given on a command line."""
     path = Path(text).resolve()
     if not (path / "src" / "tenuto" / "__init__.py").is_file():
-        raise ValueError(f"{path} is not a checkout of Tenuto: it has no src/tenuto")
+        raise ArgumentTypeError(f"{path} is no checkout of Tenuto: it has no src/tenuto")
     return path
 
 

@@ -178,8 +178,7 @@ class SessionLoop(asyncio.AbstractEventLoop):
         collecting = gc.isenabled()
         watch_generators()
         try:
-            if collecting:  # a host's is off for a whole round of turns
-                gc.disable()
+            gc.disable()
             _set_running_loop(self)
             self.is_open = not self.dead
             context.run(work, *args)

@@ -50,6 +50,38 @@ def test_a_smoke_run_prints_a_table_and_writes_one_json_line_per_figure(tmp_path
     assert list(store.iterdir()) == []
 
 
+def test_bytes_are_counted_beside_finished_instances(tmp_path: Path) -> None:
+    """The copies are whole: a hello sequence writes its rows, and less than a page for each."""
+    lines = tmp_path / "lines.json"
+    done = _bench("--quick", "--only", "crowded-1m", "--dir", str(tmp_path), "--json", str(lines))
+    assert done.returncode == 0, done.stderr
+    assert 1 < from_file(lines)[1][0].values["written_kb"].median < 50
+
+
+def test_two_checkouts_are_held_against_each_other() -> None:
+    command = [sys.executable, "-m", "bench.compare", "--rounds", "2", "--count", "50"]
+    done = subprocess.run(
+        [*command, str(ROOT)], cwd=ROOT, capture_output=True, text=True, timeout=50, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "loop thread" in done.stdout
+    done = subprocess.run(
+        [*command, "--at-most", "0.01", str(ROOT)],
+        cwd=ROOT, capture_output=True, text=True, timeout=50, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+
+
+@pytest.mark.parametrize("tool", ["compare", "instructions"])
+def test_what_is_no_checkout_is_refused(tool: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", f"bench.{tool}", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, timeout=50, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "src/tenuto" in done.stderr
+
+
 def test_the_server_is_measured_over_http(tmp_path: Path) -> None:
     """Its callers are processes that the server lets in, like any other."""
     lines = tmp_path / "lines.json"
