@@ -38,6 +38,7 @@ instances: GuessingGroup = GuessingGroup(
         LazyCommand("start", "tenuto.cli.steering:start", "Start an orchestrator."),
         LazyCommand("raise-event", "tenuto.cli.steering:raise_event", "Raise an external event."),
         LazyCommand("terminate", "tenuto.cli.steering:terminate", "End an instance now."),
+        LazyCommand("fail", "tenuto.cli.steering:fail", "End an instance as failed."),
         LazyCommand("suspend", "tenuto.cli.steering:suspend", "Pause an instance."),
         LazyCommand("resume", "tenuto.cli.steering:resume", "Let a suspended instance go on."),
         LazyCommand("restart", "tenuto.cli.steering:restart", "Run an instance again."),

@@ -30,6 +30,7 @@ def instance_document(record: InstanceRecord, *, payloads: bool = True) -> Docum
         "tags": record.tags or {},
         "customStatus": as_json(record.custom_status),
         "failure": record.failure,
+        "hold": record.hold,
     }
     if payloads:
         document["input"] = as_json(record.input)

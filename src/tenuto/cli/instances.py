@@ -40,6 +40,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 )
 @click.option("--name", help="Only instances of this orchestrator.")
 @click.option("--prefix", help="Only ids that begin so.")
+@click.option("--held", is_flag=True, help="Only those that are held, with the reason.")
 @click.option(
     "--since",
     "created_from",
@@ -52,13 +53,14 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 )
 @place_options
 @json_option
-def list_(
+def list_(  # noqa: PLR0913 - one for each option
     statuses: tuple[str, ...],
     name: str | None,
     prefix: str | None,
     created_from: datetime | None,
     limit: int,
     *,
+    held: bool,
     place: Place,
     as_json: bool,
 ) -> None:
@@ -68,6 +70,7 @@ def list_(
         name=name,
         id_prefix=prefix,
         created_from=None if created_from is None else to_microseconds(created_from),
+        held=True if held else None,
         limit=limit,
         payloads=False,
     )

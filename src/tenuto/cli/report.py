@@ -35,13 +35,18 @@ def instance_table(records: Sequence[InstanceRecord], now: int, glyphs: Glyphs) 
     table.add_column("STATUS", min_width=max(map(len, statuses), default=0))
     table.add_column("STARTED", min_width=len(_MOMENT))
     table.add_column("TOOK", min_width=max(map(len, took), default=0), justify="right")
+    are_held = any(record.hold is not None for record in records)
+    if are_held:
+        table.add_column("HELD", overflow="fold")
     for record, state, status, length in zip(records, states, statuses, took, strict=True):
+        held = "" if record.hold is None else f"{record.hold.reason}: {record.hold.message}"
         table.add_row(
             Text(one_line(record.instance_id)),
             Text(one_line(record.name)),
             Text(status, STYLES[state]),
             Text(moment(record.created_at)),
             Text(length),
+            *([Text(one_line(held, _LONG))] if are_held else ()),
         )
     return table
 
@@ -71,8 +76,22 @@ def facts(run: Run) -> list[tuple[str, str]]:
         ("output", record.output or ""),
         ("custom status", record.custom_status or ""),
         ("waits for", "" if record.completed_at is not None else waits_for(run)),
+        *held_facts(record),
     ]
     return [(name, one_line(text, _LONG)) for name, text in found if text]
+
+
+def held_facts(record: InstanceRecord) -> list[tuple[str, str]]:
+    """Why an instance cannot go on now, and both sides where there are two."""
+    hold = record.hold
+    if hold is None:
+        return []
+    return [
+        ("held", f"since {moment(hold.since)} ({hold.reason}): {hold.message}"),
+        ("recorded", hold.recorded or ""),
+        ("produced", hold.produced or ""),
+        ("go on with", f"tenuto instances resume {record.instance_id}"),
+    ]
 
 
 def waits_for(run: Run) -> str:

@@ -9,6 +9,7 @@ from tenuto.cli.findings import LATE, Finding, Level
 from tenuto.cli.items import TIMERS, step_label
 from tenuto.cli.wording import duration, failure_text, moment, one_line
 from tenuto.client.steps import Run, Step, StepKind, StepState
+from tenuto.model.hold import Hold
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 
 _FEW: Final = 3
@@ -35,6 +36,8 @@ class Surroundings(Struct, frozen=True, kw_only=True):
 def standstill(run: Run, around: Surroundings) -> Finding:
     """What an unfinished instance waits for."""
     record = run.record
+    if record.hold is not None:
+        return _held(record, record.hold, around)
     if record.status is RuntimeStatus.SUSPENDED:
         return _suspended(record, around)
     if record.status is RuntimeStatus.PENDING:
@@ -47,6 +50,16 @@ def standstill(run: Run, around: Surroundings) -> Finding:
             "look at the host's log; a restart of the host reads the inbox anew",
         )
     return _running(run, around)
+
+
+def _held(record: InstanceRecord, hold: Hold, around: Surroundings) -> Finding:
+    since = f"held since {moment(hold.since)} ({hold.reason}): {hold.message}"
+    resume = f"tenuto instances resume {record.instance_id}{around.place}"
+    if hold.reason.is_harmful:
+        advice = f"mend what it does, then {resume}; or terminate it, or fail it"
+    else:
+        advice = f"start a host with code that fits, or {resume}; or terminate it, or fail it"
+    return _finding(record, Level.WRONG, since, advice)
 
 
 def _suspended(record: InstanceRecord, around: Surroundings) -> Finding:

@@ -156,8 +156,25 @@ def suspend(instance_id: str, reason: str | None, *, place: Place, as_json: bool
 @reason_option
 @place_options
 @json_option
+def fail(instance_id: str, reason: str | None, *, place: Place, as_json: bool) -> None:
+    """End an instance as failed, as its own code would; for one that no code will ever fit."""
+    check_instance_id(instance_id)
+    _ask(
+        place,
+        instance_id,
+        lambda connection: connection.gateway.fail(instance_id, reason),
+        "the request to fail",
+        as_json=as_json,
+    )
+
+
+@click.command()
+@click.argument("instance_id")
+@reason_option
+@place_options
+@json_option
 def resume(instance_id: str, reason: str | None, *, place: Place, as_json: bool) -> None:
-    """Let a suspended instance go on."""
+    """Let a suspended instance go on, and try a held one again."""
     check_instance_id(instance_id)
     _ask(
         place,

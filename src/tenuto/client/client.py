@@ -64,6 +64,7 @@ class InstanceFilter:
         id_prefix: Ids that begin so.
         created_from: Started at or after this moment (aware).
         created_to: Started before this moment (aware).
+        held: Only those that are held (True), or are not (False).
         payloads: Whether to read input and output.
     """
 
@@ -72,6 +73,7 @@ class InstanceFilter:
     id_prefix: str | None = None
     created_from: datetime | None = None
     created_to: datetime | None = None
+    held: bool | None = None
     payloads: bool = True
 
 
@@ -122,6 +124,10 @@ class OrchestrationHandle(Generic[T_co]):
     async def resume(self, reason: str | None = None) -> None:
         """See ``Client.resume``."""
         await self._client.resume(self.instance_id, reason)
+
+    async def fail(self, reason: str | None = None) -> None:
+        """See ``Client.fail``."""
+        await self._client.fail(self.instance_id, reason)
 
 
 class Client:
@@ -357,12 +363,26 @@ class Client:
         await self.gateway.suspend(check_instance_id(instance_id), self._reason(reason))
 
     async def resume(self, instance_id: str, reason: str | None = None) -> None:
-        """Let a suspended instance go on.
+        """Let a suspended instance go on, and try a held one again.
 
         Raises:
-            InstanceStateError: it is not suspended.
+            InstanceStateError: it is neither.
         """
         await self.gateway.resume(check_instance_id(instance_id), self._reason(reason))
+
+    async def fail(self, instance_id: str, reason: str | None = None) -> None:
+        """End an instance as failed, as its own code would: its parent gets the error.
+
+        For one that is held and that no code will ever fit. ``terminate`` ends it as terminated.
+
+        Args:
+            instance_id: Which one.
+            reason: Why, for people; part of the failure.
+
+        Raises:
+            InstanceNotFoundError, InstanceFinishedError: there is nothing to end.
+        """
+        await self.gateway.fail(check_instance_id(instance_id), self._reason(reason))
 
     async def restart(
         self, instance_id: str, *, new_instance_id: bool = True
@@ -516,5 +536,6 @@ def _to_query(which: InstanceFilter, after: str | None) -> InstanceQuery:
         else _moment(which.created_from, "created_from"),
         created_to=None if which.created_to is None else _moment(which.created_to, "created_to"),
         after=after,
+        held=which.held,
         payloads=which.payloads,
     )

@@ -31,6 +31,7 @@ from tenuto.model.errors import (
 from tenuto.model.events import EventRaised, ExecutionStarted
 from tenuto.model.ids import new_execution_id, new_message_id, partition_of
 from tenuto.model.messages import (
+    Fail,
     Message,
     Purge,
     RaiseEvent,
@@ -70,6 +71,9 @@ class Gateway(Protocol):
     async def resume(self, instance_id: str, reason: str | None) -> None:
         """Let an instance go on."""
 
+    async def fail(self, instance_id: str, reason: str | None) -> None:
+        """End an instance as failed."""
+
     async def purge(self, instance_id: str, *, force: bool) -> bool:
         """Delete an instance; False when there is none."""
 
@@ -104,6 +108,7 @@ class EngineGateway:
         self.terminate = commands.terminate
         self.suspend = commands.suspend
         self.resume = commands.resume
+        self.fail = commands.fail
         self.purge = commands.purge
         self.wait = commands.wait
         self.get = storage.get
@@ -214,11 +219,16 @@ class StoreGateway:
     async def resume(self, instance_id: str, reason: str | None) -> None:
         """Append the request."""
         record = await self._unfinished(instance_id)
-        if record.status is not RuntimeStatus.SUSPENDED:
+        if record.status is not RuntimeStatus.SUSPENDED and record.hold is None:
             raise InstanceStateError(instance_id, f"is {record.status.label}, so it cannot resume")
         await self._append(
             instance_id, Resume(message_id=new_message_id(self.now()), reason=reason)
         )
+
+    async def fail(self, instance_id: str, reason: str | None) -> None:
+        """Append the request."""
+        await self._unfinished(instance_id)
+        await self._append(instance_id, Fail(message_id=new_message_id(self.now()), reason=reason))
 
     async def purge(self, instance_id: str, *, force: bool) -> bool:
         """Append the request and wait until the owner has carried it out.

@@ -174,6 +174,10 @@ class HttpGateway:
         """Let an instance go on."""
         await self._tell(instance_id, "resume", ReasonBody(reason=reason))
 
+    async def fail(self, instance_id: str, reason: str | None) -> None:
+        """End an instance as failed."""
+        await self._tell(instance_id, "fail", ReasonBody(reason=reason))
+
     async def purge(self, instance_id: str, *, force: bool) -> bool:
         """Delete an instance; False when there is none."""
         query = {"force": "true"} if force else {}
@@ -230,6 +234,7 @@ class HttpGateway:
             "prefix": query.id_prefix,
             "createdFrom": _time(query.created_from),
             "createdTo": _time(query.created_to),
+            "held": None if query.held is None else str(query.held).lower(),
             "after": query.after,
             "limit": str(min(query.limit, MOST_ROWS)),
             "payloads": None if query.payloads else "false",

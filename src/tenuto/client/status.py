@@ -8,6 +8,7 @@ from typing import Any
 from tenuto.engine.ports import DeadLetter
 from tenuto.model.codec import decode_message
 from tenuto.model.failure import FailureDetails
+from tenuto.model.hold import Hold
 from tenuto.model.messages import RaiseEvent
 from tenuto.model.payload.opaque import shown
 from tenuto.model.status import InstanceRecord, RuntimeStatus
@@ -35,6 +36,7 @@ class InstanceStatus:
         execution_id: Its current execution.
         tags: Its labels.
         version: The version it was started with.
+        hold: Why it cannot go on now, and since when; None when it is not held.
     """
 
     instance_id: str
@@ -52,6 +54,7 @@ class InstanceStatus:
     parent_instance_id: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     version: str | None = None
+    hold: Hold | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +107,7 @@ def status_of(record: InstanceRecord) -> InstanceStatus:
         parent_instance_id=None if record.parent is None else record.parent.instance_id,
         tags=record.tags or {},
         version=record.version,
+        hold=record.hold,
     )
 
 

@@ -68,6 +68,10 @@ class SyncOrchestrationHandle(Generic[T_co]):
         """See ``SyncClient.resume``."""
         return self._bridge.run(self._handle.resume(reason))
 
+    def fail(self, reason: str | None = None) -> None:
+        """See ``SyncClient.fail``."""
+        return self._bridge.run(self._handle.fail(reason))
+
 
 class SyncClient(BlockingClient):
     """Starts, asks and steers instances from programs without an event loop; its methods block.
@@ -225,12 +229,26 @@ class SyncClient(BlockingClient):
         return self._bridge.run(self._client.suspend(instance_id, reason))
 
     def resume(self, instance_id: str, reason: str | None = None) -> None:
-        """Let a suspended instance go on.
+        """Let a suspended instance go on, and try a held one again.
 
         Raises:
-            InstanceStateError: it is not suspended.
+            InstanceStateError: it is neither.
         """
         return self._bridge.run(self._client.resume(instance_id, reason))
+
+    def fail(self, instance_id: str, reason: str | None = None) -> None:
+        """End an instance as failed, as its own code would: its parent gets the error.
+
+        For one that is held and that no code will ever fit. ``terminate`` ends it as terminated.
+
+        Args:
+            instance_id: Which one.
+            reason: Why, for people; part of the failure.
+
+        Raises:
+            InstanceNotFoundError, InstanceFinishedError: there is nothing to end.
+        """
+        return self._bridge.run(self._client.fail(instance_id, reason))
 
     def restart(
         self, instance_id: str, *, new_instance_id: bool = True

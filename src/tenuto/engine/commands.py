@@ -18,6 +18,7 @@ from tenuto.model.errors import (
 )
 from tenuto.model.events import EventRaised
 from tenuto.model.messages import (
+    Fail,
     Message,
     Purge,
     RaiseEvent,
@@ -91,6 +92,10 @@ class Commands:
     async def resume(self, instance_id: str, reason: str | None) -> None:
         """Let an instance go on."""
         await self._tell(instance_id, lambda key: Resume(message_id=key, reason=reason))
+
+    async def fail(self, instance_id: str, reason: str | None) -> None:
+        """End an instance as failed; ``reason`` is part of its failure."""
+        await self._tell(instance_id, lambda key: Fail(message_id=key, reason=reason))
 
     async def purge(self, instance_id: str, *, force: bool) -> bool:
         """Delete an instance and its history; False when there is none.

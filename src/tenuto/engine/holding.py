@@ -6,6 +6,7 @@ held instance leaves memory like a paused one. Keeps the promise ``a_deploy_lose
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from tenuto.engine.arrivals import due_timers
@@ -18,6 +19,7 @@ from tenuto.model.errors import (
     GuardError,
     NonDeterminismError,
     PayloadMisfitError,
+    StorageError,
     UnknownFunctionError,
 )
 from tenuto.model.failure import failure_of
@@ -50,6 +52,14 @@ class Holding:
 
     def __init__(self, engine: "Engine") -> None:
         self._engine = engine
+        self.counts: dict[str, int] = {}
+        """How many are held, by reason, as last counted."""
+
+    async def count(self) -> dict[str, int]:
+        """Count those that are held; as last counted while the store cannot be read."""
+        with suppress(StorageError):
+            self.counts = await self._engine.storage.held_counts()
+        return self.counts
 
     # --- holding ----------------------------------------------------------------------------------
 

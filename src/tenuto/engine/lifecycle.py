@@ -165,6 +165,14 @@ class Lifecycle:
     async def _try_misfits(self) -> None:
         """What the code of the hosts before did not fit may fit ours (ENGINE rule 29)."""
         engine = self._engine
+        held = await engine.holding.count()
+        if held:
+            words = ", ".join(f"{count:,} {reason}" for reason, count in sorted(held.items()))
+            engine.observer.problem(
+                None,
+                f"instances are held: {words}; those that are no harm to others are tried again "
+                "now. `tenuto instances list --held` lists them",
+            )
         for lease in self._leases:
             for iid in await engine.storage.misfits(lease.partition):
                 engine.loader.want(iid, ChangeHold())

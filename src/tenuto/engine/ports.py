@@ -241,6 +241,7 @@ class InstanceQuery(Struct, frozen=True, kw_only=True):
     parent: str | None = None
     created_from: int | None = None
     created_to: int | None = None
+    held: bool | None = None
     limit: int = 100
     after: str | None = None
     order: Literal["newest", "oldest"] = "newest"
@@ -353,6 +354,9 @@ class Storage(StorageClient, Protocol):
 
     async def set_deliveries(self, deliveries: dict[int, int]) -> None:
         """Durably note, by iid, how often instances were tried (``engine.careful``)."""
+
+    async def held_counts(self) -> dict[str, int]:
+        """How many instances are held, by reason."""
 
     async def misfits(self, partition: int) -> list[int]:
         """Held instances that a host tries again at its start: those that are not harmful."""

@@ -70,6 +70,7 @@ _LISTING: Final = (
     Parameter(name="prefix", text="Ids that begin so."),
     Parameter(name="createdFrom", text="Created at this moment or later.", schema=MOMENT),
     Parameter(name="createdTo", text="Created before this moment.", schema=MOMENT),
+    Parameter(name="held", text="Only instances that are held, or only others.", schema=BOOLEAN),
     Parameter(name="after", text="Where the page before ended: its `after`."),
     _LIMIT,
     Parameter(
@@ -182,7 +183,8 @@ class AdminApi:
         for name, handler, summary in (
             ("terminate", self._terminate, "End an instance now"),
             ("suspend", self._suspend, "Pause an instance"),
-            ("resume", self._resume, "Let a suspended instance go on"),
+            ("resume", self._resume, "Let a suspended instance go on, try a held one again"),
+            ("fail", self._fail, "End an instance as failed"),
         ):
             yield Route(
                 method="POST",
@@ -261,6 +263,7 @@ class AdminApi:
             created_to=moment(call, "createdTo"),
             limit=_rows(call),
             after=call.one("after"),
+            held=_held(call),
             payloads=call.flag("payloads", default=True),
         )
         return json_answer(await self._client.gateway.query(query))
@@ -303,6 +306,10 @@ class AdminApi:
 
     async def _resume(self, call: Call) -> Response:
         await self._client.gateway.resume(_instance_id(call), await self._reason(call))
+        return _done()
+
+    async def _fail(self, call: Call) -> Response:
+        await self._client.gateway.fail(_instance_id(call), await self._reason(call))
         return _done()
 
     async def _reason(self, call: Call) -> str | None:
@@ -380,6 +387,10 @@ def _scheduled(microseconds: int | None) -> int | None:
 def _statuses(call: Call) -> tuple[RuntimeStatus, ...] | None:
     """Those asked for; an empty list, which a program may have made, asks for nothing."""
     return (statuses(call, "status", strict=True) or ()) if "status" in call.query else None
+
+
+def _held(call: Call) -> bool | None:
+    return call.flag("held", default=False) if "held" in call.query else None
 
 
 def _rows(call: Call) -> int:

@@ -81,7 +81,14 @@ class Steering:
         for name, handler, summary, own, errors in (
             ("terminate", self._terminate, "End an instance now", (_REASON, recurse), ()),
             ("suspend", self._suspend, "Pause an instance", (_REASON,), (409,)),
-            ("resume", self._resume, "Let a suspended instance go on", (_REASON,), (409,)),
+            (
+                "resume",
+                self._resume,
+                "Let a suspended instance go on, try a held one again",
+                (_REASON,),
+                (409,),
+            ),
+            ("fail", self._fail, "End an instance as failed", (_REASON,), ()),
         ):
             yield Route(
                 method="POST",
@@ -161,6 +168,10 @@ class Steering:
 
     async def _resume(self, call: Call) -> Response:
         await self._client.gateway.resume(_instance_id(call), call.one("reason"))
+        return accepted()
+
+    async def _fail(self, call: Call) -> Response:
+        await self._client.gateway.fail(_instance_id(call), call.one("reason"))
         return accepted()
 
     # --- deletion ----------------------------------------------------------------------------

@@ -86,6 +86,8 @@ class ObservationApi:
             return structs.replace(
                 health, reasons=("the host's log, or a request with a key, tells why",)
             )
+        if self._may_know(call) and self._engine.gone is None:
+            return structs.replace(health, held=await self._engine.holding.count())
         return health
 
     def _may_know(self, call: Call) -> bool:
@@ -97,6 +99,7 @@ class ObservationApi:
 
     async def _render(self, _call: Call) -> Response:
         assert self._metrics is not None, "without it there is no route"
+        await self._engine.holding.count()
         headers = {"Cache-Control": "no-store"}
         return Response(self._metrics.render(), 200, headers, media_type=self._metrics.media_type)
 

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from tenuto.model.hold import Hold
 from tenuto.model.payload.opaque import as_json
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 
@@ -16,7 +17,10 @@ MOUNT: Final = "/runtime/webhooks/durabletask"
 
 
 class StatusPayload(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What a GET of an instance answers. The SDKs look for ``history``, tools for the other."""
+    """What a GET of an instance answers. The SDKs look for ``history``, tools for the other.
+
+    ``hold`` is Tenuto's own: why the instance cannot go on now, left out of those that can.
+    """
 
     name: str
     instance_id: str
@@ -28,6 +32,7 @@ class StatusPayload(Struct, frozen=True, kw_only=True, rename="camel"):
     last_updated_time: str
     history_events: list[Any] | UnsetType = UNSET
     history: list[Any] | UnsetType = UNSET
+    hold: Hold | UnsetType = UNSET
 
 
 class PurgedPayload(Struct, frozen=True, rename="camel"):
@@ -51,6 +56,7 @@ def status_payload(
         last_updated_time=seconds_text(record.updated_at or record.created_at),
         history_events=history,
         history=history,
+        hold=UNSET if record.hold is None else record.hold,
     )
 
 

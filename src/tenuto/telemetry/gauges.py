@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from tenuto.engine.engine import Engine
+from tenuto.model.hold import HoldReason
 from tenuto.model.timing import MICROSECONDS
 
 
@@ -29,5 +30,11 @@ def engine_gauges(engine: Engine) -> Iterator[Metric]:
         ("live_sessions", "Orchestrators that are live in memory.", engine.retention.sessions),
         ("update_listeners", "Who listens to live updates.", engine.updates.listeners),
     ]
+    held = GaugeMetricFamily(
+        "tenuto_held_instances", "Instances that cannot go on now, by reason.", labels=["reason"]
+    )
+    for reason in HoldReason:
+        held.add_metric([reason], engine.holding.counts.get(reason, 0))
+    yield held
     for name, meaning, value in values:
         yield GaugeMetricFamily(f"tenuto_{name}", meaning, value)

@@ -27,11 +27,13 @@ class Health(Struct, frozen=True, kw_only=True):
         live: False when only a restart of the process can help.
         ready: Whether it can be given work.
         reasons: Why it is not; sentences for people.
+        held: How many instances are held, by reason: they need somebody, the host does not.
     """
 
     live: bool
     ready: bool
     reasons: tuple[str, ...] = ()
+    held: dict[str, int] = {}
 
 
 async def check_health(engine: Engine | None) -> Health:

@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 from tenuto.engine.engine import Engine
 from tenuto.engine.ports import ActivityOutcome, Observer
 from tenuto.model.events import TaskCompleted
-from tenuto.model.hold import Hold
+from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
 from tenuto.model.timing import MICROSECONDS
 from tenuto.telemetry.distribution import Distribution
@@ -91,6 +91,7 @@ class MetricsObserver(Collector):
         self._others: _Activity | None = None
         self._storage_failures = 0
         self._dead_letters = 0
+        self._held: dict[HoldReason, int] = {}
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -122,7 +123,8 @@ class MetricsObserver(Collector):
         self._inner.storage_recovered(attempts)
 
     def instance_held(self, instance_id: str, hold: Hold) -> None:
-        """Pass it on."""
+        """Count it by reason."""
+        self._held[hold.reason] = self._held.get(hold.reason, 0) + 1
         self._inner.instance_held(instance_id, hold)
 
     def instance_ended(self, record: InstanceRecord) -> None:
@@ -194,6 +196,12 @@ class MetricsObserver(Collector):
             "Instances that ended, by how.",
             ["status"],
             [((status.label,), self._ended[status]) for status in sorted(FINISHED)],
+        )
+        yield _counters(
+            "tenuto_holds",
+            "Times that an instance was held, by reason.",
+            ["reason"],
+            [((reason,), self._held.get(reason, 0)) for reason in HoldReason],
         )
         yield from self._collect_activities()
         yield _counter(

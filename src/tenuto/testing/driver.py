@@ -166,6 +166,11 @@ class TimeSkippingGateway:
         async with self._request() as inner:
             await inner.resume(instance_id, reason)
 
+    async def fail(self, instance_id: str, reason: str | None) -> None:
+        """End an instance as failed."""
+        async with self._request() as inner:
+            await inner.fail(instance_id, reason)
+
     async def purge(self, instance_id: str, *, force: bool) -> bool:
         """Delete an instance; False when there is none."""
         async with self._request() as inner:

@@ -31,8 +31,7 @@ def query(connection: apsw.Connection, wanted: InstanceQuery) -> InstancePage:
         InputError: for a limit below 1, a token that is none, or text that is not storable.
     """
     arguments = _arguments(wanted)
-    by = "children_" if wanted.parent is not None else "prefix_" if wanted.id_prefix else ""
-    name = f"list_{by}{wanted.order}"
+    name = f"list_{_by(wanted)}{wanted.order}"
     with transaction(connection, "DEFERRED"):
         keys = _decode_keys(value(connection, name, arguments))
         more = len(keys) > wanted.limit
@@ -40,6 +39,14 @@ def query(connection: apsw.Connection, wanted: InstanceQuery) -> InstancePage:
         iids = [iid for _, iid in keys]
         records = reader.records(connection, iids, payloads=wanted.payloads)
     return InstancePage(records, _token(wanted.order, *keys[-1]) if more else None)
+
+
+def _by(wanted: InstanceQuery) -> str:
+    if wanted.parent is not None:
+        return "children_"
+    if wanted.id_prefix:
+        return "prefix_"
+    return "held_" if wanted.held else ""
 
 
 def _arguments(wanted: InstanceQuery) -> Arguments:
@@ -54,6 +61,7 @@ def _arguments(wanted: InstanceQuery) -> Arguments:
         "after_iid": iid,
         "name": _storable(wanted.name),
         "statuses": None if statuses is None else msgspec.json.encode(statuses).decode(),
+        "held": wanted.held,
         "rows": min(wanted.limit + 1, _MOST_ROWS),
     }
     if wanted.parent is not None:

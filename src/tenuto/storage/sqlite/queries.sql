@@ -161,12 +161,18 @@ WHERE iid = :iid AND generation = (
     WHERE old.iid = :iid)
 ORDER BY turn;
 
+-- held_counts: how many instances are held, by reason
+SELECT json_group_object(reason, total) FROM (
+    SELECT held ->> 'reason' AS reason, count(*) AS total FROM instance
+    WHERE held IS NOT NULL GROUP BY reason);
+
 -- list_newest: a page of iids with creation times, newest first
 SELECT json_group_array(json_array(created_at, iid)) FROM (
     SELECT created_at, iid FROM instance
     WHERE created_at >= :created_from AND created_at < :created_to
         AND (created_at, iid) < (:after_created, :after_iid)
         AND (:name IS NULL OR name = :name)
+        AND (:held IS NULL OR (held IS NOT NULL) = :held)
         AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
     ORDER BY created_at DESC, iid DESC LIMIT :rows);
 
@@ -176,6 +182,27 @@ SELECT json_group_array(json_array(created_at, iid)) FROM (
     WHERE created_at >= :created_from AND created_at < :created_to
         AND (created_at, iid) > (:after_created, :after_iid)
         AND (:name IS NULL OR name = :name)
+        AND (:held IS NULL OR (held IS NOT NULL) = :held)
+        AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
+    ORDER BY created_at, iid LIMIT :rows);
+
+-- list_held_newest: the same among those that are held
+SELECT json_group_array(json_array(created_at, iid)) FROM (
+    SELECT created_at, iid FROM instance
+    WHERE created_at >= :created_from AND created_at < :created_to
+        AND (created_at, iid) < (:after_created, :after_iid)
+        AND (:name IS NULL OR name = :name)
+        AND held IS NOT NULL
+        AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
+    ORDER BY created_at DESC, iid DESC LIMIT :rows);
+
+-- list_held_oldest: the same, oldest first
+SELECT json_group_array(json_array(created_at, iid)) FROM (
+    SELECT created_at, iid FROM instance
+    WHERE created_at >= :created_from AND created_at < :created_to
+        AND (created_at, iid) > (:after_created, :after_iid)
+        AND (:name IS NULL OR name = :name)
+        AND held IS NOT NULL
         AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
     ORDER BY created_at, iid LIMIT :rows);
 
@@ -186,6 +213,7 @@ SELECT json_group_array(json_array(created_at, iid)) FROM (
         AND +created_at >= :created_from AND +created_at < :created_to
         AND (+created_at, iid) < (:after_created, :after_iid)
         AND (:name IS NULL OR name = :name)
+        AND (:held IS NULL OR (held IS NOT NULL) = :held)
         AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
     ORDER BY +created_at DESC, iid DESC LIMIT :rows);
 
@@ -196,6 +224,7 @@ SELECT json_group_array(json_array(created_at, iid)) FROM (
         AND +created_at >= :created_from AND +created_at < :created_to
         AND (+created_at, iid) > (:after_created, :after_iid)
         AND (:name IS NULL OR name = :name)
+        AND (:held IS NULL OR (held IS NOT NULL) = :held)
         AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
     ORDER BY +created_at, iid LIMIT :rows);
 
@@ -206,6 +235,7 @@ SELECT json_group_array(json_array(created_at, iid)) FROM (
         AND +created_at >= :created_from AND +created_at < :created_to
         AND (+created_at, iid) < (:after_created, :after_iid)
         AND (:name IS NULL OR name = :name)
+        AND (:held IS NULL OR (held IS NOT NULL) = :held)
         AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
     ORDER BY +created_at DESC, iid DESC LIMIT :rows);
 
@@ -216,6 +246,7 @@ SELECT json_group_array(json_array(created_at, iid)) FROM (
         AND +created_at >= :created_from AND +created_at < :created_to
         AND (+created_at, iid) > (:after_created, :after_iid)
         AND (:name IS NULL OR name = :name)
+        AND (:held IS NULL OR (held IS NOT NULL) = :held)
         AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
     ORDER BY +created_at, iid LIMIT :rows);
 

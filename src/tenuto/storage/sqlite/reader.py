@@ -217,6 +217,11 @@ def load_partition(connection: apsw.Connection, partition: int) -> PartitionStat
         )
 
 
+def held_counts(connection: apsw.Connection) -> dict[str, int]:
+    """How many instances are held, by reason."""
+    return _decode_counts(value(connection, "held_counts"))
+
+
 def misfits(connection: apsw.Connection, partition: int) -> list[int]:
     """Held instances that a host tries again at its start."""
     return _decode_numbers(value(connection, "misfits", {"partition": partition}))

@@ -241,6 +241,10 @@ class SqliteStorage:
         """Durably note, by iid, how often instances were tried."""
         await self._write(lambda writer: writer.set_deliveries(deliveries))
 
+    async def held_counts(self) -> dict[str, int]:
+        """How many instances are held, by reason."""
+        return await self._read(reader.held_counts)
+
     async def misfits(self, partition: int) -> list[int]:
         """Held instances that a host tries again at its start."""
         return await self._read(lambda reading: reader.misfits(reading, partition))
