@@ -29,7 +29,13 @@ from tenuto.model.errors import (
     TenutoError,
 )
 from tenuto.model.events import EventRaised, ExecutionStarted
-from tenuto.model.ids import new_execution_id, new_message_id, partition_of
+from tenuto.model.ids import (
+    derived_from,
+    new_execution_id,
+    new_message_id,
+    partition_of,
+    reserved_id,
+)
 from tenuto.model.messages import (
     Fail,
     Message,
@@ -141,6 +147,7 @@ class StoreGateway:
 
         Raises:
             InstanceExistsError: the id is taken.
+            InvalidInstanceIdError: it is free, and one that a sub-orchestration may yet get.
             InstanceStateError: another instance must give way first, and no host answers.
         """
         record = InstanceRecord(
@@ -166,6 +173,8 @@ class StoreGateway:
             scheduled_start=request.scheduled_at,
         )
         ends_running = request.reuse is IdReuse.ALWAYS
+        if derived_from(request.instance_id) and await self.get(request.instance_id) is None:
+            raise reserved_id(request.instance_id)
         for _ in range(_MOST_TRIES):
             standing = await self._storage.start_instance(record)
             if standing.execution_id == request.execution_id:

@@ -77,6 +77,10 @@ class Release:
     def _release_rest(self, batch: Batch, result: CommitResult) -> None:
         """What a batch means besides its turns: starts, answers to clients, messages."""
         engine = self._engine
+        for iid in result.refused:
+            child = engine.residents.get(iid)
+            if child is not None:  # its first turn is not in the batch of its row, but in the next
+                self._drop_refused(child, ())
         for resident, decide in batch.starts:
             resident.in_flight -= 1
             decide(resident.state.iid not in result.refused, None)

@@ -16,12 +16,11 @@ from tenuto.engine.resident import Resident
 from tenuto.engine.state import InstanceState, start_event
 from tenuto.model.errors import (
     InstanceExistsError,
-    InvalidInstanceIdError,
     StorageError,
     StorageUnavailableError,
     TenutoError,
 )
-from tenuto.model.ids import derived_from, new_execution_id
+from tenuto.model.ids import derived_from, new_execution_id, reserved_id
 from tenuto.model.messages import Start, Terminate
 from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
 
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
 _LOOK_AGAIN: Final = 200_000
 """Microseconds until what the store could not answer is asked again."""
+_PAUSE_SECONDS: Final = 0.05
 
 Answer = Callable[[TenutoError | None], None]
 
@@ -132,6 +132,11 @@ class Starts:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._decide_all())
 
+    def _look_up_soon(self, decision: _Decision) -> None:
+        """What it waits for is being committed; not in a hurry while the store cannot write."""
+        pause = 0.0 if self._engine.pipeline.unavailable is None else _PAUSE_SECONDS
+        asyncio.get_running_loop().call_later(pause, self._look_up, decision)
+
     def from_message(self, instance_id: str, message: Start) -> None:
         """A start that an orchestrator or another process asked for, with an id of its choice."""
         event = message.event
@@ -220,11 +225,14 @@ class Starts:
             self._consume(request.message_id)
             self._answer(decision, None)
         elif self._is_repeated(request, record):  # and the first is not durable yet
-            asyncio.get_running_loop().call_soon(self._look_up, decision)
+            self._look_up_soon(decision)
         elif request.reuse is IdReuse.NEVER or (
             not record.status.is_finished and request.reuse is not IdReuse.ALWAYS
         ):
             self._answer(decision, _taken(record))
+        elif not record.status.is_finished and (stored is None or stored.iid != record.iid):
+            # A child whose row may yet be refused: a request to it would wait for ourselves then.
+            self._look_up_soon(decision)
         elif not record.status.is_finished:
             self._end_first(decision, resident, record.iid)
         elif resident is not None and not resident.is_idle:
@@ -233,7 +241,7 @@ class Starts:
                 self._engine.cancel_work(work)
             resident.works.clear()
             # It is about to leave: its last messages must be answered by it, not by its successor.
-            asyncio.get_running_loop().call_soon(self._look_up, decision)
+            self._look_up_soon(decision)
         else:
             if resident is not None:
                 self._engine.residents.remove(resident)
@@ -296,16 +304,16 @@ class Starts:
     def _take_free_id(self, decision: _Decision) -> None:
         request = decision.request
         if _is_reserved(request):
-            reason = "ids of this form are those of sub-orchestrations, given out by Tenuto"
-            self._answer(decision, InvalidInstanceIdError(request.instance_id, reason))
+            self._answer(decision, reserved_id(request.instance_id))
             return
         resident = self._new(request, None)
         self._write_ahead(decision, resident)
 
     def _replace(self, decision: _Decision, replaced: InstanceRecord) -> None:
         request = decision.request
-        if replaced.execution_id == request.execution_id:
-            # Answers to the old execution must not count for the new one (ENGINE rule 17).
+        if request.parent is not None or replaced.execution_id == request.execution_id:
+            # Answers to an old execution must not count for the new one (ENGINE rule 17); some SDKs
+            # give each attempt of a call the same one.
             request = structs.replace(
                 request, execution_id=new_execution_id(self._engine.clock.now())
             )
@@ -388,6 +396,8 @@ class Starts:
         engine = self._engine
         state = resident.state
         self._count(state)
+        if engine.residents.get(state.iid) is not None:
+            return  # its commit was long in doubt, and it was read from the store meanwhile
         engine.residents.add(resident)
         engine.arrivals.gather(resident)
         if _is_scheduled(state, engine):

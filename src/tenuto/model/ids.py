@@ -116,6 +116,12 @@ def derived_from(instance_id: str) -> tuple[str, int] | None:
     return None if match is None else (match[1], int(match[2], 16))
 
 
+def reserved_id(instance_id: str) -> InvalidInstanceIdError:
+    """The error of who chooses a free id that a sub-orchestration may yet get."""
+    reason = "ids of this form are those of sub-orchestrations, given out by Tenuto"
+    return InvalidInstanceIdError(instance_id, reason)
+
+
 def partition_of(instance_id: str, partitions: int) -> int:
     """The partition an instance lives in: 32-bit FNV-1a of the UTF-8 id, modulo ``partitions``.
 
