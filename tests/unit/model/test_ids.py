@@ -9,10 +9,13 @@ from tenuto.model import ids
 from tenuto.model.errors import InvalidInstanceIdError
 from tenuto.model.ids import (
     check_instance_id,
+    child_instance_id,
+    derived_from,
     new_execution_id,
     new_instance_id,
     new_message_id,
     partition_of,
+    reserved_id,
 )
 
 NOW = 1_764_288_000_123_456
@@ -105,3 +108,21 @@ def test_bad_input_is_refused_whole_instance_ids(given: object, reason: str) -> 
 def test_what_durable_functions_allows_is_allowed() -> None:
     for text in ("x", "x" * 256, "it's 100%_*", "naïve ☂", "a:0001"):
         assert check_instance_id(text) == text
+
+
+@pytest.mark.parametrize("number", [0, 1, 0xFFFF, 0x10000, 0xFFFFFFFF])
+def test_the_id_of_a_child_says_whose_it_is(number: int) -> None:
+    execution = new_execution_id(NOW)
+    assert derived_from(child_instance_id(execution, number)) == (execution, number)
+
+
+@pytest.mark.parametrize(
+    "end", ["", ":", ":001", ":000G", ":000A", ":123456789", ":0001\n", "x:0001"]
+)
+def test_other_ids_are_nobodys_child(end: str) -> None:
+    other = new_execution_id(NOW) + end
+    assert derived_from(other) is None
+
+
+def test_the_error_of_a_reserved_id_says_why() -> None:
+    assert "given out by Tenuto" in str(reserved_id("x"))
