@@ -79,7 +79,3 @@ async def deployments(
         observer.engine = lambda: test.host.engine
     async with test:
         yield Deployments(test)
-
-
-
-
