@@ -41,6 +41,7 @@ from tenuto.model.errors import (
 )
 from tenuto.model.events import EventRaised, ExecutionStarted
 from tenuto.model.failure import FailureDetails
+from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.messages import RaiseEvent, Start
 from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
 
@@ -492,6 +493,84 @@ class StorageSuite:
         state = await owner.storage.load_partition(0)
         assert [row.message_id for row in state.inbox] == ["m2", "m3"]
         assert len(await owner.storage.dead_letters()) == 1
+
+    # --- held ----------------------------------------------------------------------------------
+
+    async def test_why_an_instance_is_held_comes_back_as_it_was_written(self, owner: Owner) -> None:
+        hold = Hold(HoldReason.DECISIONS, "it's \U0001f3b5 \x00", 2**53 + 1, "a 'b'", '"c"')
+        bare = Hold(HoldReason.NOT_SERVED, "not here", 0)
+        new = record(1, hold=hold, status=RuntimeStatus.RUNNING, wake_at=None, deliveries=-2)
+        await owner.commit(instances=[new, record(2), record(3, hold=bare)])
+        assert await owner.storage.get("instance-1") == new
+        assert (await owner.loaded(1)).record == new
+        # An update says the whole truth: held, held otherwise, held no more.
+        for iid, expected in ((2, hold), (2, bare), (2, None), (1, None)):
+            await owner.commit(updates=[update(iid, hold=expected)])
+            assert (await owner.loaded(iid)).record.hold == expected
+        assert (await owner.loaded(1)).record.deliveries == -2
+        again = record(3, generation=1, hold=hold)
+        await owner.commit(replaced=[again])
+        assert (await owner.loaded(3)).record == again
+        await owner.commit(replaced=[record(3, generation=2)])
+        assert (await owner.loaded(3)).record.hold is None
+        found = await owner.storage.query(InstanceQuery(order="oldest", payloads=False))
+        assert [row.hold for row in found.records] == [None, None, None]
+
+    async def test_misfits_are_held_for_what_another_host_may_change(
+        self, backend: Backend
+    ) -> None:
+        storage = backend.handle(partitions=2)
+        owner = await Owner.of(storage)
+        rows = [
+            record(number, hold=Hold(reason, "why", 5), wake_at=None)
+            for number, reason in enumerate(HoldReason, 1)
+        ]
+        expected = [row.iid for row in rows if row.hold and not row.hold.reason.is_harmful]
+        other = record(20, partition=1, hold=Hold(HoldReason.GUARD, "why", 5))
+        assert await storage.misfits(0) == []
+        await owner.commit(instances=[*reversed(rows), record(10), other])
+        assert await storage.misfits(0) == expected
+        assert await storage.misfits(1) == [20]
+        await owner.commit(updates=[update(expected[0])])
+        assert await storage.misfits(0) == expected[1:]
+        assert await storage.misfits(7) == []
+        await storage.close()
+
+    async def test_how_often_instances_were_tried_is_kept(self, owner: Owner) -> None:
+        await owner.commit(instances=[record(1), record(2), record(3)])
+        await owner.storage.set_deliveries({1: 2, 3: -4, 99: 1})
+        assert [(await owner.loaded(iid)).record.deliveries for iid in (1, 2, 3)] == [2, 0, -4]
+        # What a turn writes leaves it alone; an instance that begins anew has its own.
+        await owner.commit(updates=[update(1)], replaced=[record(3, generation=1)])
+        assert [(await owner.loaded(iid)).record.deliveries for iid in (1, 2, 3)] == [2, 0, 0]
+        await owner.storage.set_deliveries({1: 0})
+        await owner.storage.set_deliveries({})
+        assert (await owner.loaded(1)).record.deliveries == 0
+
+    async def test_deaths_of_owners_in_a_row_that_had_not_served(self, storage: Storage) -> None:
+        async def deaths(name: str, end: Literal["dies", "serves", "stops"]) -> int:
+            owner = await Owner.of(storage, name)
+            found = (await storage.load_partition(0)).deaths
+            if end == "serves":
+                await storage.mark_served(owner.leases)
+                assert (await storage.load_partition(0)).deaths == 0
+            if end == "stops":
+                await storage.release(owner.leases)
+            return found
+
+        assert [await deaths(f"owner-{n}", "dies") for n in range(3)] == [0, 1, 2]
+        assert await deaths("old", "serves") == 3
+        assert [await deaths(f"second-{n}", "dies") for n in range(2)] == [1, 2]
+        assert await deaths("careful", "stops") == 3
+        assert [await deaths(f"third-{n}", "dies") for n in range(2)] == [0, 1]
+
+    async def test_only_the_owner_says_that_it_has_served(self, storage: Storage) -> None:
+        first = await Owner.of(storage, "first")
+        await Owner.of(storage, "second")
+        await storage.mark_served(first.leases)
+        assert (await storage.load_partition(0)).deaths == 1
+        await Owner.of(storage, "third")
+        assert (await storage.load_partition(0)).deaths == 2
 
     # --- what cannot be stored -----------------------------------------------------------------
 
