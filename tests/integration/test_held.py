@@ -525,7 +525,7 @@ def family_app(*, child_waits: int = 1, kind: type = int, parent_calls: str = "c
         return 8
 
     @app.orchestrator
-    async def parent(ctx: Context) -> Any:
+    async def parent(ctx: Context) -> object:
         return await ctx.call_sub_orchestrator(parent_calls, instance_id="child")
 
     return app
@@ -540,7 +540,7 @@ def other_child_app() -> App:
         return 7
 
     @app.orchestrator
-    async def parent(ctx: Context) -> Any:
+    async def parent(ctx: Context) -> object:
         return await ctx.call_sub_orchestrator("child", instance_id="child")
 
     return app
