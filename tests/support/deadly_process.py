@@ -10,10 +10,9 @@ import ctypes
 import os
 import signal
 import sys
-import time
 from dataclasses import dataclass
 
-from tenuto import App, Context, Host, InstanceFilter, Settings
+from tenuto import App, Context, Host, InstanceFilter
 from tests.support.load_process import UNFINISHED
 
 app = App()
@@ -33,8 +32,8 @@ plan = Plan()
 
 
 def die() -> None:
-    if plan.way != "none":
-        time.sleep(plan.delay)
+    if plan.way != "none" and plan.delay:
+        ctypes.CDLL(None).usleep(round(plan.delay * 1_000_000))  # unseen by the guard
     if plan.way == "segfault":
         ctypes.string_at(0)
     elif plan.way == "exit":
@@ -74,7 +73,7 @@ def say(word: str) -> None:
 
 
 async def main(url: str, count: int) -> None:
-    async with Host(app, storage=url, settings=Settings(guard_every=0)) as host:
+    async with Host(app, storage=url) as host:
         await asyncio.gather(
             *(host.client.start(good, n, instance_id=f"good-{n:04}") for n in range(count))
         )
@@ -85,7 +84,8 @@ async def main(url: str, count: int) -> None:
         while True:
             open_ = [status.instance_id async for status in host.client.query(which)]
             record = await host.engine.storage.get("evil")
-            if open_ == ["evil"] and record is not None and record.hold is not None:
+            is_idle = host.engine.is_idle and host.engine.careful is None
+            if open_ == ["evil"] and is_idle and record is not None and record.hold is not None:
                 say("held")
                 return
             if not open_:

@@ -179,7 +179,7 @@ def test_a_pause_outlives_the_end_of_its_generation(ends: bool) -> None:
 
 def test_a_misfit_keeps_what_it_came_with_and_uses_up_what_asked_for_the_try() -> None:
     state = waiting((1, NOW))
-    inbox = [Resume(message_id="~1"), ChangeHold(), event(1), due(1, NOW)]
+    inbox: list[Message] = [Resume(message_id="~1"), ChangeHold(), event(1), due(1, NOW)]
     turn = take_turn(state, inbox, never, NOW, RULES, MISFIT)
     assert state.hold is MISFIT
     assert (state.status, state.wake_at) == (RUNNING, None)
@@ -231,9 +231,10 @@ def test_only_what_fits_goes_on_even_if_there_is_nothing_for_it() -> None:
     state = structs.replace(held(), work=OpenWork())
     with pytest.raises(NonDeterminismError):
         take_turn(state, [ChangeHold()], misfit, NOW, RULES)
-    assert state.hold is MISFIT
+    assert state.record().hold is MISFIT
     turn = take(state, ChangeHold(), session=Decider())
-    assert (state.hold, turn.events, turn.resumes) == (None, [], True)
+    assert state.record().hold is None
+    assert (turn.events, turn.resumes) == ([], True)
 
 
 def test_resume_of_what_is_neither_paused_nor_held_is_refused() -> None:
@@ -314,7 +315,7 @@ def long_event(number: int, mebibytes: int) -> RaiseEvent:
 
 
 def test_what_is_short_is_taken_whole() -> None:
-    inbox = [event(number) for number in range(10)]
+    inbox: list[Message] = [event(number) for number in range(10)]
     assert cut_inbox(waiting(), inbox) == (inbox, [])
 
 
