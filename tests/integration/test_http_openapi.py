@@ -20,7 +20,7 @@ from tenuto import App, Context
 from tenuto.http.payloads import MOUNT
 from tests.support.http_server import KEYS, READ_KEY, serving
 
-OPERATIONS = 18
+OPERATIONS = 19
 """Those of the management API, with and without what may be left out."""
 
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import httpx2
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tenuto import App
+from tenuto import App, Host
 from tenuto.http.application import Application, Served
 from tenuto.http.options import HttpSettings
 from tenuto.testing import TestHost
@@ -28,14 +28,23 @@ async def http_to(
     test: TestHost, app: App, settings: HttpSettings | None = None
 ) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of what a server would answer on this host."""
-    test.host.webhook_base = BASE
+    async with http_to_host(test.host, app, settings) as client:
+        yield client
+
+
+@asynccontextmanager
+async def http_to_host(
+    host: Host, app: App, settings: HttpSettings | None = None
+) -> AsyncIterator[httpx2.AsyncClient]:
+    """The same of a host in real time."""
+    host.webhook_base = BASE
     application = Application(
         Served(
-            client=test.host.client,
+            client=host.client,
             registry=app,
-            engine=test.host.engine,
+            engine=host.engine,
             settings=settings or HttpSettings(),
-            secret=test.host.hub.secret,
+            secret=host.hub.secret,
             version="test",
             triggers=app.http_triggers,
             mounts=app.mounts,

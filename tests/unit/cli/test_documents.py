@@ -28,6 +28,7 @@ def test_an_instance_has_the_names_of_durable_functions() -> None:
         "tags": {"a": "b"},
         "customStatus": None,
         "failure": None,
+        "hold": None,
         "input": None,
         "output": None,
     }

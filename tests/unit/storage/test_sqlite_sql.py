@@ -44,6 +44,7 @@ def test_no_query_reads_a_whole_table(name: str) -> None:
         "without_history": "SCAN instance",
         "lost_messages": "SCAN inbox",
         "inbox_counts": "SCAN inbox",
+        "held_counts": "SCAN instance USING INDEX instance_held",  # only those that are held
         "inbox_waiting": "SCAN inbox",  # in the order of its key, the first rows only
     }
     scans = [line for line in scans if not line.startswith(allowed.get(name, "-"))]
@@ -80,7 +81,7 @@ def test_every_query_has_a_purpose_and_a_use() -> None:
     assert unused == set()
     assert listings == {
         f"list_{kind}{order}"
-        for kind in ("", "prefix_", "children_")
+        for kind in ("", "prefix_", "children_", "held_")
         for order in ("newest", "oldest")
     }
 
