@@ -10,6 +10,7 @@ from msgspec import Struct, structs
 
 from tenuto.cli.reading import RunReader
 from tenuto.client.steps import Run, Step, StepKind, nested, run_of
+from tenuto.engine.arrivals import unread_of
 from tenuto.engine.ports import LoadedInstance
 from tenuto.model.codec import decode_turn
 from tenuto.model.errors import InstanceNotFoundError
@@ -107,7 +108,8 @@ class Follower:
         one = self._known[record.instance_id]
         one.record = record
         one.turns = len(loaded.turns)
-        one.run = run_of(record, [decode_turn(turn) for turn in loaded.turns])
+        turns = [decode_turn(turn) for turn in loaded.turns]
+        one.run = run_of(record, turns, unread_of(loaded).events)
         children = {
             step.instance_id: None for step in one.run.steps if _is_child(step) and step.instance_id
         }

@@ -114,14 +114,22 @@ class Run(Struct, kw_only=True):
         return [step for step in self.steps if step.state.is_open and not step.is_detached]
 
 
-def run_of(record: InstanceRecord, turns: Iterable[Sequence[HistoryEvent]]) -> Run:
+def run_of(
+    record: InstanceRecord,
+    turns: Iterable[Sequence[HistoryEvent]],
+    unread: Iterable[EventRaised] = (),
+) -> Run:
     """The steps of an instance.
 
     Args:
         record: Its row.
         turns: The history of its current execution.
+        unread: Events that earlier generations have left.
     """
     reader = _Reader()
+    reader.now = record.created_at
+    for event in unread:
+        reader.on_raised(event)
     for turn in turns:
         reader.read(turn)
     run = Run(record=record, steps=reader.steps)

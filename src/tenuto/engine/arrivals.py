@@ -13,11 +13,12 @@ from tenuto.engine.batch import is_durable
 from tenuto.engine.ports import InboxRow, LoadedInstance
 from tenuto.engine.state import InstanceState, start_event, state_of
 from tenuto.engine.turn import seed
-from tenuto.model.codec import decode_message, decode_turn
+from tenuto.model.codec import decode_event, decode_message, decode_turn
 from tenuto.model.errors import InstanceNotFoundError, StorageCorruptError
 from tenuto.model.events import ContinueAsNew, TimerFired
 from tenuto.model.messages import Message, RaiseEvent, Start, TimerDue
 from tenuto.model.status import RuntimeStatus
+from tenuto.model.unread import UnreadEvent, UnreadEvents
 
 if TYPE_CHECKING:
     from tenuto.engine.engine import Engine
@@ -179,11 +180,15 @@ class Arrivals:
         state = state_of(loaded.record)
         state.follow([decode_turn(turn) for turn in loaded.turns])
         inbox = [decode_message(row.message) for row in loaded.inbox]
+        if loaded.unread:
+            state.unread = unread_of(loaded)
         resident = engine.admit(state, None)
         if engine.takeback.left:
             engine.takeback.adopt(resident)
         state.history_bytes = sum(map(len, loaded.turns))
         resident.size += state.history_bytes
+        if state.unread is not None:
+            resident.size += state.unread.size
         for message in inbox:
             # The rows are in the order of their arrival; copies on the way come too late.
             self._on_the_way.discard(message.message_id)
@@ -221,6 +226,11 @@ class Arrivals:
             self._engine.arm(state, state.scheduled_at)
             return []
         return [Start(event=start_event(state, self._engine.runtime))]
+
+
+def unread_of(loaded: LoadedInstance) -> UnreadEvents:
+    """The events that earlier generations have left."""
+    return UnreadEvents(UnreadEvent(number, decode_event(row)) for number, row in loaded.unread)
 
 
 def due_timers(state: InstanceState, now: int) -> list[Message]:

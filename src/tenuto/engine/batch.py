@@ -1,6 +1,6 @@
 """A batch in the making: rows of many turns, and what follows once they are durable."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from msgspec import Raw, Struct, field
 
@@ -14,6 +14,7 @@ from tenuto.engine.ports import (
     InboxRow,
     InstanceUpdate,
     Lease,
+    UnreadRow,
 )
 from tenuto.engine.resident import Resident
 from tenuto.engine.turn import Turn
@@ -22,6 +23,7 @@ from tenuto.model.errors import TenutoError
 from tenuto.model.failure import storable_text
 from tenuto.model.messages import Message
 from tenuto.model.status import InstanceRecord
+from tenuto.model.unread import UnreadEvent
 
 Answered = Callable[[TenutoError | None], None]
 Decided = Callable[[bool, TenutoError | None], None]
@@ -51,6 +53,7 @@ class Batch(Struct):
     updates: dict[int, InstanceUpdate] = field(default_factory=dict)
     history: list[HistoryRow] = field(default_factory=list)
     forget: dict[int, ForgetBelow] = field(default_factory=dict)
+    unread: dict[tuple[int, int], UnreadRow] = field(default_factory=dict)
     produced: dict[str, InboxRow] = field(default_factory=dict)
     consumed: list[str] = field(default_factory=list)
     purged: list[int] = field(default_factory=list)
@@ -111,6 +114,14 @@ class Batch(Struct):
             )
         resident.row = None
 
+    def change_unread(self, iid: int, taken: Iterable[int], kept: Iterable[UnreadEvent]) -> None:
+        """What a generation leaves unread, and what it has taken of that of earlier ones."""
+        for number in taken:
+            self.unread[iid, number] = UnreadRow(iid, number, None)
+        for one in kept:
+            row = UnreadRow(iid, one.number, Raw(encode(one.event)))
+            self.unread[iid, one.number] = row
+
     def take_out(self, resident: Resident) -> list[Message]:
         """Unwrite the turns of an instance that turned out not to be ours; what they took in."""
         iid = resident.state.iid
@@ -120,6 +131,7 @@ class Batch(Struct):
         self.history = [row for row in self.history if row.iid != iid]
         for rows in (self.instances, self.replaced, self.updates, self.forget):
             rows.pop(iid, None)
+        self.unread = {key: row for key, row in self.unread.items() if row.iid != iid}
         self.purged = [one for one in self.purged if one != iid]
         return messages
 
@@ -155,6 +167,7 @@ class Batch(Struct):
             updates=list(self.updates.values()),
             history=self.history,
             forget=list(self.forget.values()),
+            unread=list(self.unread.values()),
             inbox=list(self.produced.values()),
             consumed=self.consumed,
             purged=self.purged,

@@ -21,6 +21,7 @@ from tenuto.engine.state import InstanceState, start_event, state_of
 from tenuto.engine.turn import Turn
 from tenuto.model.codec import encode
 from tenuto.model.events import (
+    ContinueAsNew,
     EventRaised,
     EventRefused,
     EventSent,
@@ -160,6 +161,8 @@ class Booking:
         engine = self._engine
         engine.retention.close(resident)
         resident.size = SESSION_BYTES
+        if turn.seed and isinstance(turn.ending, ContinueAsNew):
+            self._book_unread(resident, turn, turn.ending, batch)
         if turn.seed and resident.state.is_stopped:
             resident.openings = turn.seed
             return
@@ -180,6 +183,15 @@ class Booking:
             resident.inbox = resident.held + resident.inbox
             resident.held = []
             engine.make_ready(resident)
+
+    def _book_unread(
+        self, resident: Resident, turn: Turn, ending: ContinueAsNew, batch: Batch
+    ) -> None:
+        """Only what has changed is written; what stays unread stays where it is."""
+        if turn.unread or ending.taken:
+            batch.change_unread(resident.state.iid, ending.taken, turn.unread)
+        if resident.state.unread is not None:
+            resident.size += resident.state.unread.size
 
     def send(self, message: Message, instance_id: str, batch: Batch) -> None:
         """A message to another instance: durable with this batch, delivered now if it is here."""

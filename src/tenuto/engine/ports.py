@@ -121,6 +121,16 @@ class ForgetBelow(Struct, frozen=True, array_like=True, gc=False):
     generation: int
 
 
+class UnreadRow(Struct, frozen=True, array_like=True, gc=False):
+    """An event that waits for a reader over generations: the JSON form of ``EventRaised``; None
+    when it was taken.
+    """
+
+    iid: int
+    number: int
+    event: Raw | None
+
+
 class DeadLetter(Struct, frozen=True, array_like=True, gc=False):
     """A message that nobody can take, with the reason, for people to read."""
 
@@ -174,6 +184,7 @@ class CommitBatch(Struct, kw_only=True):
     purged: list[int]
     dead_letters: list[DeadLetter]
     answers: list[Answer] = []
+    unread: list[UnreadRow] = []
 
 
 class CommitResult(Struct, frozen=True):
@@ -187,13 +198,15 @@ class LoadedInstance(Struct, frozen=True):
 
     ``turns`` are the history rows in order, each a JSON array of events. When the current
     generation has none yet, ``previous_turn`` is the last row of the one before (it ends with
-    ContinueAsNew and holds the seed of this one).
+    ContinueAsNew and holds the seed of this one). ``unread`` are the events that earlier
+    generations have left unread, with their numbers, oldest first.
     """
 
     record: InstanceRecord
     turns: list[bytes]
     inbox: list[InboxRow]
     previous_turn: bytes | None = None
+    unread: list[tuple[int, bytes]] = []
 
 
 class PartitionState(Struct, frozen=True):

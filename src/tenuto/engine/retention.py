@@ -37,8 +37,9 @@ class Retention:
         """The live session of an instance: as it is, fresh, or rebuilt from its history."""
         engine = self._engine
         if resident.session is None:
-            info = execution_info(resident.state, engine.options.limits)
-            if resident.state.next_turn == 0:
+            state = resident.state
+            info = execution_info(state, engine.options.limits, state.unread)
+            if state.next_turn == 0:
                 resident.session = engine.runner.open_session(info)
             else:
                 turns = [decode_turn(turn) for turn in resident.recorded or ()]

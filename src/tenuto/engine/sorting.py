@@ -117,8 +117,7 @@ def sort_inbox(
 def cut_inbox(state: InstanceState, inbox: list[Message]) -> tuple[list[Message], list[Message]]:
     """What one turn may take in of an inbox, by its bytes, and what is for the turns after it.
 
-    What an instance that is not open only keeps need not be cut. What a generation brings along is
-    not counted: until its first turn it stands in the last turn of the generation before.
+    What an instance that is not open only keeps need not be cut.
     """
     if state.is_stopped or state.status is RuntimeStatus.PENDING:
         keys = [message for message in inbox if _opens(message)]
@@ -146,7 +145,7 @@ def _payload_length(message: Message) -> int:
         text = event.result if isinstance(event, _COMPLETED) else None
         return len(text) if text else _FAILURE_CHARACTERS
     if isinstance(message, RaiseEvent):
-        return len(message.event.input or "") if message.message_id else 0
+        return len(message.event.input or "")
     return 0
 
 
@@ -176,9 +175,7 @@ def _drop_derived(result: SortedInbox) -> None:
 
 
 def _is_derived(message: Message) -> bool:
-    # Only events that a generation brings along have no id.
-    is_carried = isinstance(message, RaiseEvent) and not message.message_id
-    return is_carried or isinstance(message, Start | TimerDue)
+    return isinstance(message, Start | TimerDue)
 
 
 def _tries_again(state: InstanceState, message: Message, result: SortedInbox) -> bool:

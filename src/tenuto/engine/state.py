@@ -30,6 +30,7 @@ from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold
 from tenuto.model.messages import TaskResult
 from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
+from tenuto.model.unread import UnreadEvent, UnreadEvents
 from tenuto.model.webhook import OpenWebhook
 
 # By number: an enum member is hashed in Python, and this is asked several times a turn.
@@ -198,6 +199,7 @@ class InstanceState(Struct):
     work: OpenWork = field(default_factory=OpenWork)
     quick_generations: int = 0
     quick_since: int = 0
+    unread: UnreadEvents | None = None
 
     @property
     def is_suspended(self) -> bool:
@@ -277,6 +279,13 @@ class InstanceState(Struct):
         self.event_count = 0
         self.history_bytes = 0
         self.work = OpenWork()
+
+    def keep_unread(self, events: Iterable[UnreadEvent], taken: Iterable[int]) -> None:
+        """What a generation leaves unread, and what it has taken of that of earlier ones."""
+        unread = self.unread or UnreadEvents()
+        unread.remove(taken)
+        unread.add(events)
+        self.unread = unread if len(unread) else None
 
     def follow(self, turns: Sequence[Sequence[HistoryEvent]]) -> None:
         """Take over what recorded turns say."""

@@ -37,11 +37,11 @@ from tenuto.model.hold import Hold
 from tenuto.model.limits import Limits, limit_error
 from tenuto.model.messages import (
     Message,
-    RaiseEvent,
     Start,
     TaskResult,
 )
 from tenuto.model.status import RuntimeStatus
+from tenuto.model.unread import UnreadEvent
 
 _MINUTE = 60_000_000
 _FOR_THE_ENGINE = (ExecutionSuspended, ExecutionResumed)
@@ -60,6 +60,7 @@ class Turn(Struct):
         ending: The event that closed the execution, if it did.
         seed: The messages that open the next generation.
         logs: Log lines to show once the turn is committed.
+        unread: Events that it leaves to the next generation, if it ends this one.
         put_aside: Events that did not fit what their waiters asked for, by message id.
         row_changed: Whether the instance's row must be written.
         resumes: Whether it was paused or held, and goes on now.
@@ -75,6 +76,7 @@ class Turn(Struct):
     seed: Sequence[Message] = ()
     logs: list[logging.LogRecord] | None = None
     put_aside: dict[str, EventRaised] | None = None
+    unread: Sequence[UnreadEvent] = ()
     row_changed: bool = False
     resumes: bool = False
     row: bytes = b""
@@ -307,6 +309,7 @@ def _advance(
             state.keep_last_calls(turn.actions)
     elif isinstance(last, ContinueAsNew):
         turn.ending = last
+        turn.unread = answer.unread or ()
         _continue(state, turn, last, timestamp, rules)
         turn.row_changed = True
         return
@@ -335,7 +338,7 @@ def _continue(
     timestamp: int,
     rules: TurnRules,
 ) -> None:
-    error = _too_quick(state, turn.inbox.incoming, timestamp, rules.limits)
+    error = _too_quick(state, turn, ending, timestamp, rules.limits)
     if error is not None:
         turn.ending = _failed_by(error)
         turn.events[-1] = turn.ending
@@ -345,6 +348,8 @@ def _continue(
         state.keep_last_calls(())
         return
     state.begin_generation(ending.execution_id, ending.input)
+    if turn.unread or ending.taken:
+        state.keep_unread(turn.unread, ending.taken)
     state.wake_at = 0 if turn.inbox.is_open else None
     state.updated_at = timestamp
     turn.seed = seed(state, ending, rules.runtime)
@@ -353,17 +358,15 @@ def _continue(
 def seed(state: InstanceState, ending: ContinueAsNew, runtime: str) -> list[Message]:
     """The messages that open the generation after a continue-as-new."""
     start = structs.replace(start_event(state, runtime), webhooks=ending.webhooks)
-    return [
-        Start(event=start),
-        *(RaiseEvent(event=event) for event in ending.carryover_events),
-    ]
+    return [Start(event=start)]
 
 
 def _too_quick(
-    state: InstanceState, incoming: Sequence[Incoming], timestamp: int, limits: Limits
+    state: InstanceState, turn: Turn, ending: ContinueAsNew, timestamp: int, limits: Limits
 ) -> LimitError | None:
     """Generations that follow each other without waiting for anything are a runaway loop."""
-    if state.next_turn > 1 or len(incoming) > 1 or timestamp - state.quick_since > _MINUTE:
+    has_taken = len(turn.inbox.incoming) > 1 or ending.taken
+    if state.next_turn > 1 or has_taken or timestamp - state.quick_since > _MINUTE:
         state.quick_generations = 0
         state.quick_since = timestamp
     state.quick_generations += 1

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from msgspec import UNSET, Struct, UnsetType
 
 from tenuto.model.events import Decision, Ending, EventRaised
+from tenuto.model.unread import UnreadEvent
 
 Action: TypeAlias = Decision | Ending
 
@@ -23,9 +24,11 @@ class TurnActions(Struct):
         custom_status: JSON text, None to clear it, UNSET when the turn did not touch it.
         logs: Records to hand to their loggers once the turn is committed.
         put_aside: The events that ``EventRefused`` tells of, by the message id in it.
+        unread: The events that ``ContinueAsNew`` names as unread.
     """
 
     actions: list[Action]
     custom_status: str | UnsetType | None = UNSET
     logs: list[logging.LogRecord] | None = None
     put_aside: dict[str, EventRaised] | None = None
+    unread: list[UnreadEvent] | None = None

@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from tenuto.model.events import HistoryEvent
+from tenuto.model.events import EventRaised, HistoryEvent
 from tenuto.model.messages import Message
 
 encode: Final = msgspec.json.Encoder().encode
@@ -12,6 +12,9 @@ encode: Final = msgspec.json.Encoder().encode
 
 decode_turn: Final = msgspec.json.Decoder(list[HistoryEvent]).decode
 """Decode one turn of a history: a JSON array of events."""
+
+decode_event: Final = msgspec.json.Decoder(EventRaised).decode
+"""Decode one event that waits for a reader."""
 
 decode_message: Final = msgspec.json.Decoder(Message).decode
 """Decode one stored message."""

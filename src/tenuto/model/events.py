@@ -233,13 +233,18 @@ class ExecutionCompleted(_Event, frozen=True):
 
 
 class ContinueAsNew(_Event, frozen=True):
-    """Closes a generation; the next one starts with ``input``, the carried events and the
-    webhooks that are open.
+    """Closes a generation; the next one starts with ``input``, the webhooks that are open and the
+    unread events.
+
+    ``unread`` are the numbers of the events of this generation that nobody has read, ``taken``
+    those of older generations that are read now or dropped. The store keeps them by these numbers,
+    so that none is written twice.
     """
 
     execution_id: str
     input: str | None = None
-    carryover_events: tuple[EventRaised, ...] = ()
+    unread: tuple[int, ...] = ()
+    taken: tuple[int, ...] = ()
     webhooks: tuple[OpenWebhook, ...] = ()
 
 

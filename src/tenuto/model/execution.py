@@ -6,10 +6,14 @@ from msgspec import Struct
 
 from tenuto.model.limits import Limits
 from tenuto.model.status import ParentInstance
+from tenuto.model.unread import UnreadEvents
 
 
 class ExecutionInfo(Struct, frozen=True, kw_only=True):
-    """Constant facts of one execution, as the orchestrator's context shows them."""
+    """Constant facts of one execution, as the orchestrator's context shows them.
+
+    ``unread`` are the events that earlier generations have left.
+    """
 
     instance_id: str
     execution_id: str
@@ -19,6 +23,7 @@ class ExecutionInfo(Struct, frozen=True, kw_only=True):
     tags: dict[str, str] | None
     depth: int
     limits: Limits
+    unread: UnreadEvents | None = None
 
 
 class ExecutionFacts(Protocol):
@@ -40,7 +45,9 @@ class ExecutionFacts(Protocol):
     def depth(self) -> int: ...
 
 
-def execution_info(record: ExecutionFacts, limits: Limits) -> ExecutionInfo:
+def execution_info(
+    record: ExecutionFacts, limits: Limits, unread: UnreadEvents | None = None
+) -> ExecutionInfo:
     """The facts of an instance's current execution."""
     return ExecutionInfo(
         instance_id=record.instance_id,
@@ -51,4 +58,5 @@ def execution_info(record: ExecutionFacts, limits: Limits) -> ExecutionInfo:
         tags=record.tags,
         depth=record.depth,
         limits=limits,
+        unread=unread,
     )

@@ -7,28 +7,42 @@ an instance may hold twenty thousand unread events.
 """
 
 from collections import OrderedDict, deque
+from collections.abc import Iterator
 from typing import Any
 
 from tenuto.model.events import EventRaised
+from tenuto.model.unread import UnreadEvent, UnreadEvents
 from tenuto.orchestration.tasks import EventTask
 
 
 class Mailbox:
-    """Brings events and waits together."""
+    """Brings events and waits together.
 
-    __slots__ = ("_kept", "_unread", "_waiters")
+    Args:
+        carried: What earlier generations have left unread; read first, and never changed here.
+    """
 
-    def __init__(self) -> None:
-        self._kept = 0
+    __slots__ = ("_carried", "_kept", "_places", "_taken", "_unread", "_waiters")
+
+    def __init__(self, carried: UnreadEvents | None = None) -> None:
+        self._carried = carried
+        self._places: dict[str, Iterator[tuple[int, EventRaised]]] = {}
+        self._taken: list[int] = []
+        self._kept = 0 if carried is None else carried.last
         self._unread: dict[str, deque[tuple[int, EventRaised]]] = {}
         self._waiters: dict[str, OrderedDict[EventTask[Any], None]] = {}
 
     @property
-    def unread(self) -> list[EventRaised]:
-        """Events that nobody has waited for yet, oldest first."""
+    def unread(self) -> list[UnreadEvent]:
+        """Events of this generation that nobody has waited for yet, oldest first."""
         numbered = [entry for entries in self._unread.values() for entry in entries]
         numbered.sort(key=lambda entry: entry[0])
-        return [event for _, event in numbered]
+        return [UnreadEvent(number, event) for number, event in numbered]
+
+    @property
+    def taken(self) -> tuple[int, ...]:
+        """Numbers of the carried events that somebody has read."""
+        return tuple(self._taken)
 
     def wait(self, waiter: EventTask[Any]) -> None:
         """Give the waiter the oldest unread event of its name, or the next that arrives."""
@@ -72,6 +86,10 @@ class Mailbox:
 
     def _oldest(self, key: str) -> EventRaised | None:
         """Take the oldest unread event of that name out."""
+        if self._carried is not None:
+            event = self._oldest_carried(key, self._carried)
+            if event is not None:
+                return event
         unread = self._unread.get(key)
         if unread is None:
             return None
@@ -79,3 +97,12 @@ class Mailbox:
         if not unread:
             del self._unread[key]
         return event
+
+    def _oldest_carried(self, key: str, carried: UnreadEvents) -> EventRaised | None:
+        place = self._places.get(key)
+        if place is None:
+            place = self._places[key] = carried.named(key)
+        for number, event in place:
+            self._taken.append(number)
+            return event
+        return None

@@ -48,6 +48,7 @@ from tenuto.model.limits import check_payload, limit_error
 from tenuto.model.payload import encode
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import LATEST, to_datetime
+from tenuto.model.unread import UnreadEvent
 from tenuto.model.webhook import OpenWebhook
 from tenuto.orchestration.anyio_scopes import install_if_loaded
 from tenuto.orchestration.context import Context
@@ -111,12 +112,13 @@ class Session:
         self._first_id = 1
         self._calls: dict[int, CallTask[Any]] = {}
         self._timers: dict[int, Callable[[], None]] = {}
-        self._mailbox = Mailbox()
+        self._mailbox = Mailbox(info.unread)
         self.webhooks: dict[str, OpenWebhook] = {}
         self._next_generation: tuple[str | None, bool] | None = None
         self._failure: FailureDetails | None = None
         self._actions: list[Action] = []
         self._put_aside: dict[str, EventRaised] | None = None
+        self._unread: list[UnreadEvent] | None = None
         self._withdrawn: set[int] = set()
         self._turn_characters = 0
         self._custom_status: str | UnsetType | None = UNSET
@@ -164,7 +166,7 @@ class Session:
             self._actions.append(self._ending())
         logs, self._logs = self._logs, None
         put_aside, self._put_aside = self._put_aside, None
-        return TurnActions(self._actions, self._custom_status, logs, put_aside)
+        return TurnActions(self._actions, self._custom_status, logs, put_aside, self._unread)
 
     def close(self) -> int:
         """Discard the session; the number of coroutines that refused to end."""
@@ -543,14 +545,8 @@ class Session:
         if error is not None:
             return self._failed(failure_of(trim_traceback(error)), error)
         if self._next_generation is not None:
-            text, keep_events = self._next_generation
-            carried = tuple(self._mailbox.unread) if keep_events else ()
-            webhooks = tuple(
-                one for one in self.webhooks.values() if one.expires_at > self.loop.now
-            )
             self._trace_ending(None)
-            execution_id = child_execution_id(self.info.execution_id, 0, self.loop.now)
-            return ContinueAsNew(execution_id, text, carried, webhooks)
+            return self._continued(*self._next_generation)
         try:
             result = self.encode(root.result(), "the result")
         except BaseException as refused:
@@ -560,6 +556,20 @@ class Session:
             return self._failed(failure_of(refused))
         self._trace_ending(None)
         return ExecutionCompleted(RuntimeStatus.COMPLETED, result)
+
+    def _continued(self, text: str | None, keep_events: bool) -> ContinueAsNew:  # noqa: FBT001 - a pair's half
+        mailbox = self._mailbox
+        self._unread = mailbox.unread if keep_events else []
+        taken, carried = mailbox.taken, self.info.unread
+        if carried is not None and not keep_events:
+            taken = carried.numbers()
+        return ContinueAsNew(
+            child_execution_id(self.info.execution_id, 0, self.loop.now),
+            text,
+            unread=tuple(one.number for one in self._unread),
+            taken=taken,
+            webhooks=tuple(one for one in self.webhooks.values() if one.expires_at > self.loop.now),
+        )
 
     def _failed(
         self, failure: FailureDetails, error: BaseException | None = None

@@ -8,6 +8,7 @@ from typing import Any, Self, TypeVar, TypeVarTuple, overload
 from msgspec import structs
 
 from tenuto.client.client import Client, OrchestrationHandle
+from tenuto.engine.arrivals import unread_of
 from tenuto.engine.ports import Observer, Storage
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.host.host import Host
@@ -170,16 +171,19 @@ class TestHost:
             InstanceNotFoundError: there is no such instance.
         """
         storage = self.host.engine.storage
-        record = await storage.get(instance_id)
-        if record is None:
+        found = await storage.find([instance_id])
+        loaded = await storage.load_instances([record.iid for record in found])
+        if not loaded:
             raise InstanceNotFoundError(instance_id)
-        turns = [decode_turn(turn) for turn in await storage.history(instance_id)]
+        turns = [decode_turn(turn) for turn in loaded[0].turns]
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def check() -> None:
             # Sessions run outside of tasks (ENGINE rule 3).
             try:
-                check_history(self.app, record, turns, self.settings.limits)
+                check_history(
+                    self.app, loaded[0].record, turns, self.settings.limits, unread_of(loaded[0])
+                )
             except Exception as error:  # noqa: BLE001 - handed to whoever waits
                 done.set_exception(error)
             else:

@@ -14,6 +14,7 @@ from tenuto.model.events import ExecutionCompleted, ExecutionTerminated, History
 from tenuto.model.execution import execution_info
 from tenuto.model.limits import Limits
 from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.unread import UnreadEvents
 from tenuto.orchestration.guard_calls import CallWatch
 from tenuto.orchestration.replay import RecordedTurn, describe, replay, split_turn
 from tenuto.orchestration.session import Session
@@ -26,8 +27,9 @@ def check_history(
     record: InstanceRecord,
     turns: Sequence[Sequence[HistoryEvent]],
     limits: Limits,
+    unread: UnreadEvents,
 ) -> None:
-    """Run an execution's code over its history.
+    """Run an execution's code over its history, with what earlier generations left unread.
 
     Raises:
         NonDeterminismError: a decision differs from the recorded one.
@@ -37,7 +39,7 @@ def check_history(
     checked = turns[:-1] if turns and _is_ended_from_outside(turns[-1]) else turns
     if not checked:
         return  # no decision of the code is recorded
-    info = execution_info(state_of(record), limits)
+    info = execution_info(state_of(record), limits, unread)
     orchestrator = registry.get_orchestrator(record.name)
 
     def open_session(trace: bool) -> Session:  # noqa: FBT001 - the form that replay asks for

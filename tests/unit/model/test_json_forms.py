@@ -197,11 +197,12 @@ EVENTS: list[tuple[HistoryEvent, dict[str, Any]]] = [
         {"orchestrationStatus": 3, "failureDetails": FAILURE_JSON},
     ),
     (
-        ContinueAsNew("e2", "1", (EventRaised("paid"),)),
+        ContinueAsNew("e2", "1", unread=(4, 6), taken=(1,)),
         {
             "executionId": "e2",
             "input": "1",
-            "carryoverEvents": [{"type": "EventRaised", "name": "paid"}],
+            "unread": [4, 6],
+            "taken": [1],
         },
     ),
 ]

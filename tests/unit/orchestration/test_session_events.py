@@ -273,10 +273,12 @@ def test_events_nobody_has_read_go_along_to_the_next_generation() -> None:
     for keep in (True, False):
         driven = Driven(again)
         driven.start(keep)
-        driven.turn(raised("early", 1), raised("go on"), answered(7), raised("late", 2))
+        answer = driven.turn(raised("early", 1), raised("go on"), answered(7), raised("late", 2))
         assert isinstance(driven.ending, ContinueAsNew)
-        carried = (raised("early", 1), raised("late", 2)) if keep else ()
-        assert driven.ending.carryover_events == carried
+        left = [(1, raised("early", 1)), (2, raised("late", 2))] if keep else []
+        assert [(one.number, one.event) for one in answer.unread or ()] == left
+        assert driven.ending.unread == tuple(number for number, _ in left)
+        assert driven.ending.taken == ()
         assert driven.of_type(TaskCanceled) == []
         driven.close()
 
@@ -304,10 +306,10 @@ def test_unread_events_are_found_by_name_not_one_after_the_other() -> None:
     driven = Driven(newest_first)
     driven.start()
     driven.turn(*(raised(Counted(f"n{number}")) for number in range(count)))
-    driven.turn(raised("go"))
+    answer = driven.turn(raised("go"))
     assert len(looked) <= 2 * count
     ending = driven.ending
     assert isinstance(ending, ContinueAsNew)
-    names_left = [event.name for event in ending.carryover_events]
+    names_left = [one.event.name for one in answer.unread or ()]
     assert names_left == [f"n{number}" for number in range(1, count, 2)]
     driven.close()

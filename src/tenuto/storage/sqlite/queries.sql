@@ -20,11 +20,11 @@ SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema);
 
 -- commit: a whole transaction (the trigger of the view is its body)
 INSERT INTO commit_batch (
-    batch_id, fences, purged, instances, replaced, updates, history, forget, inbox, consumed,
-    dead_letters, answers)
+    batch_id, fences, purged, instances, replaced, updates, history, forget, unread, inbox,
+    consumed, dead_letters, answers)
 VALUES (
-    :batch_id, :fences, :purged, :instances, :replaced, :updates, :history, :forget, :inbox,
-    :consumed, :dead_letters, :answers);
+    :batch_id, :fences, :purged, :instances, :replaced, :updates, :history, :forget, :unread,
+    :inbox, :consumed, :dead_letters, :answers);
 
 -- taken_ids: which of these instance ids exist, with their iids
 SELECT json_group_object(instance_id, iid) FROM instance
@@ -165,6 +165,17 @@ ORDER BY turn;
 SELECT json_group_object(reason, total) FROM (
     SELECT held ->> 'reason' AS reason, count(*) AS total FROM instance
     WHERE held IS NOT NULL GROUP BY reason);
+
+-- unread: events that earlier generations of instances have left unread
+SELECT CAST('[' || coalesce(group_concat('[' || iid || ',' || number || ',' || event || ']'), '')
+    || ']' AS BLOB)
+FROM (
+    SELECT unread.iid, unread.number, unread.event
+    FROM json_each(:keys) AS wanted CROSS JOIN unread ON unread.iid = wanted.value
+    ORDER BY unread.iid, unread.number);
+
+-- unread_alone: the same for one instance, row by row, when it is too long for one value
+SELECT iid, number, CAST(event AS BLOB) FROM unread WHERE iid = :iid ORDER BY number;
 
 -- list_newest: a page of iids with creation times, newest first
 SELECT json_group_array(json_array(created_at, iid)) FROM (

@@ -45,6 +45,7 @@ _decode_numbers: Final = msgspec.json.Decoder(list[int]).decode
 _decode_counts: Final = msgspec.json.Decoder(dict[str, int]).decode
 _decode_messages: Final = msgspec.json.Decoder(list[tuple[int, InboxRow]]).decode
 _decode_turns: Final = msgspec.json.Decoder(list[tuple[int, list[Raw]]]).decode
+_decode_unread: Final = msgspec.json.Decoder(list[tuple[int, int, Raw]]).decode
 _decode_last_turns: Final = msgspec.json.Decoder(list[tuple[int, Raw]]).decode
 _decode_answer: Final = msgspec.json.Decoder(Answer).decode
 _decode_letters: Final = msgspec.json.Decoder(list[DeadLetter]).decode
@@ -127,12 +128,14 @@ def load_instances(connection: apsw.Connection, iids: Sequence[int]) -> list[Loa
         fresh = [record.iid for record in loaded if record.iid not in turns]
         previous = dict(_gather(connection, "last_turns", fresh, _decode_last_turns))
         inbox = _waiting(connection, [record.iid for record in loaded])
+        unread = _unread(connection, [record.iid for record in loaded if record.generation])
     return [
         LoadedInstance(
             record=record,
             turns=turns.get(record.iid, []),
             inbox=inbox.get(record.instance_id, []),
             previous_turn=bytes(previous[record.iid]) if record.iid in previous else None,
+            unread=unread.get(record.iid, []),
         )
         for record in loaded
     ]
@@ -144,6 +147,17 @@ def _turns(connection: apsw.Connection, iids: Sequence[int]) -> dict[int, list[b
 
     found = _gather(connection, "turns", iids, _decode_turns, alone)
     return {iid: [bytes(turn) for turn in turns] for iid, turns in found}
+
+
+def _unread(connection: apsw.Connection, iids: Sequence[int]) -> dict[int, list[tuple[int, bytes]]]:
+    def alone(iid: int) -> list[tuple[int, int, Raw]]:
+        rows = connection.execute(SQL["unread_alone"], [iid])
+        return [(row[0], row[1], Raw(row[2])) for row in rows]
+
+    found: dict[int, list[tuple[int, bytes]]] = {}
+    for iid, number, event in _gather(connection, "unread", iids, _decode_unread, alone):
+        found.setdefault(iid, []).append((number, bytes(event)))
+    return found
 
 
 def _waiting(connection: apsw.Connection, iids: Sequence[int]) -> dict[str, list[InboxRow]]:

@@ -69,6 +69,15 @@ CREATE TABLE history (
 
 CREATE UNIQUE INDEX history_turn ON history (iid, generation, turn);
 
+-- Events that nobody has read when an instance continues as new. They stay here, so that a
+-- generation costs no more for them; they belong to the beginning of the current generation.
+CREATE TABLE unread (
+    iid    INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    event  TEXT NOT NULL,
+    PRIMARY KEY (iid, number)
+) STRICT;
+
 -- ``number`` is the arrival number: AUTOINCREMENT never gives one twice, so a cursor over it never
 -- goes back. Instances from outside draw theirs from the same sequence.
 CREATE TABLE inbox (
@@ -152,6 +161,7 @@ CREATE TRIGGER purge_instances_run INSTEAD OF INSERT ON purge_instances BEGIN
     DELETE FROM history WHERE id IN (
         SELECT history.id FROM json_each(new.iids) AS purged
         CROSS JOIN history ON history.iid = purged.value);
+    DELETE FROM unread WHERE iid IN (SELECT value FROM json_each(new.iids));
     DELETE FROM instance WHERE iid IN (SELECT value FROM json_each(new.iids));
 END;
 
@@ -165,8 +175,25 @@ CREATE TRIGGER replace_instances_run INSTEAD OF INSERT ON replace_instances BEGI
         CROSS JOIN instance ON instance.instance_id = record.value ->> 'instanceId'
             AND instance.iid <> record.value ->> 'iid'
         CROSS JOIN history ON history.iid = instance.iid);
+    DELETE FROM unread WHERE iid IN (
+        SELECT instance.iid FROM jsonb_each(new.records) AS record
+        CROSS JOIN instance ON instance.instance_id = record.value ->> 'instanceId'
+            AND instance.iid <> record.value ->> 'iid');
     DELETE FROM instance
         WHERE instance_id IN (SELECT value ->> 'instanceId' FROM jsonb_each(new.records));
+END;
+
+-- A row whose event is null was taken.
+CREATE VIEW change_unread AS SELECT NULL AS changes;
+
+CREATE TRIGGER change_unread_run INSTEAD OF INSERT ON change_unread BEGIN
+    DELETE FROM unread WHERE rowid IN (
+        SELECT unread.rowid FROM jsonb_each(new.changes) AS taken CROSS JOIN unread
+            ON unread.iid = taken.value ->> 0 AND unread.number = taken.value ->> 1
+        WHERE json_type(taken.value, '$[2]') = 'null');
+    INSERT OR REPLACE INTO unread (iid, number, event)
+        SELECT value ->> 0, value ->> 1, value -> 2 FROM jsonb_each(new.changes)
+        WHERE json_type(value, '$[2]') <> 'null';
 END;
 
 -- The newest 10,000 dead letters are kept, for 30 days.
@@ -183,8 +210,8 @@ END;
 
 CREATE VIEW commit_batch AS
 SELECT NULL AS batch_id, NULL AS fences, NULL AS purged, NULL AS instances, NULL AS replaced,
-    NULL AS updates, NULL AS history, NULL AS forget, NULL AS inbox, NULL AS consumed,
-    NULL AS dead_letters, NULL AS answers;
+    NULL AS updates, NULL AS history, NULL AS forget, NULL AS unread, NULL AS inbox,
+    NULL AS consumed, NULL AS dead_letters, NULL AS answers;
 
 CREATE TRIGGER commit_batch_run INSTEAD OF INSERT ON commit_batch BEGIN
     UPDATE partition SET commit_number = fence.value ->> 3, batch_id = new.batch_id
@@ -228,6 +255,8 @@ CREATE TRIGGER commit_batch_run INSTEAD OF INSERT ON commit_batch BEGIN
     DELETE FROM history WHERE id IN (
         SELECT history.id FROM jsonb_each(new.forget) AS old CROSS JOIN history
             ON history.iid = old.value ->> 0 AND history.generation < old.value ->> 1);
+
+    INSERT INTO change_unread SELECT new.unread WHERE new.unread IS NOT NULL;
 
     INSERT OR IGNORE INTO inbox (message_id, partition, instance_id, message)
         SELECT value ->> 0, value ->> 1, value ->> 2, value -> 3 FROM jsonb_each(new.inbox);
