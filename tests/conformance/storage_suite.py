@@ -28,6 +28,7 @@ from tenuto.engine.ports import (
     Lease,
     LoadedInstance,
     Storage,
+    UnreadRow,
     Wake,
 )
 from tenuto.model.codec import decode_message, encode
@@ -451,6 +452,27 @@ class StorageSuite:
         # The iid's history is really gone, not only out of sight.
         await owner.commit(instances=[record(1)])
         assert (await owner.loaded(1)).turns == []
+
+    async def test_unread_events_stay_until_they_are_taken_or_their_instance_goes(
+        self, owner: Owner
+    ) -> None:
+        def kept(iid: int, *numbers: int) -> list[UnreadRow]:
+            return [UnreadRow(iid, number, Raw(b'{"n":%d}' % number)) for number in numbers]
+
+        ids = {1: "a", 2: "b", 3: "c"}
+        rows = [record(iid, name, generation=1) for iid, name in ids.items()]
+        await owner.commit(
+            instances=rows, unread=[*kept(1, 10, 9, 11), *kept(2, 1), *kept(3, 1, 2)]
+        )
+        await owner.commit(
+            replaced=[record(1, "a", generation=2)], unread=[UnreadRow(1, 10, None), *kept(1, 12)]
+        )
+        found = await owner.loaded(1)
+        assert found.unread == [(9, b'{"n":9}'), (11, b'{"n":11}'), (12, b'{"n":12}')]
+        await owner.commit(replaced=[record(7, "b", generation=1)], purged=[3])
+        await owner.commit(instances=[record(2, "x", generation=1), record(3, "y", generation=1)])
+        for iid in (2, 3, 7):
+            assert (await owner.loaded(iid)).unread == []
 
     async def test_an_id_is_purged_and_started_anew_in_one_batch(self, owner: Owner) -> None:
         await owner.commit(instances=[record(1, "id")], inbox=[message("old", "id")])

@@ -21,7 +21,18 @@ from tenuto.model.events import (
     TaskCanceled,
     TimerCreated,
 )
-from tests.support.sessions import EXECUTION, SECOND, Driven, answered, names, raised, run, work
+from tenuto.model.unread import UnreadEvent, UnreadEvents
+from tests.support.sessions import (
+    EXECUTION,
+    SECOND,
+    Driven,
+    answered,
+    execution,
+    names,
+    raised,
+    run,
+    work,
+)
 
 
 def test_waits_and_events_of_one_name_meet_first_in_first_out() -> None:
@@ -281,6 +292,31 @@ def test_events_nobody_has_read_go_along_to_the_next_generation() -> None:
         assert driven.ending.taken == ()
         assert driven.of_type(TaskCanceled) == []
         driven.close()
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_carried_events_are_read_first_and_only_what_changes_is_told(keep: bool) -> None:
+    async def reader(ctx: Context) -> None:
+        seen = [await ctx.wait_for_external_event("A", int) for _ in range(2)]
+        ctx.set_custom_status(seen)
+        await ctx.wait_for_external_event("go")
+        ctx.continue_as_new(keep_events=keep)
+
+    carried = UnreadEvents(
+        UnreadEvent(number, raised(name, number))
+        for number, name in ((3, "a"), (5, "b"), (6, "a"), (9, "A"))
+    )
+    driven = Driven(reader, info=execution("reader", unread=carried))
+    assert driven.start().custom_status == "[3,6]"
+    answer = driven.turn(raised("b", 0), raised("go"), raised("late"))
+    assert isinstance(driven.ending, ContinueAsNew)
+    assert driven.ending.taken == ((3, 6) if keep else (3, 5, 6, 9))
+    assert driven.ending.unread == ((10, 11) if keep else ())
+    left = [raised("b", 0), raised("late")] if keep else []
+    assert [one.event for one in answer.unread or ()] == left
+    assert len(carried) == 4
+    driven.close()
+    driven.replayed().close()
 
 
 def test_unread_events_are_found_by_name_not_one_after_the_other() -> None:
