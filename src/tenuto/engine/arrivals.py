@@ -178,7 +178,7 @@ class Arrivals:
     def _admit(self, loaded: LoadedInstance) -> "Resident":
         engine = self._engine
         state = state_of(loaded.record)
-        state.follow([decode_turn(turn) for turn in loaded.turns])
+        state.follow(map(decode_turn, loaded.turns))
         inbox = [decode_message(row.message) for row in loaded.inbox]
         if loaded.unread:
             state.unread = unread_of(loaded)

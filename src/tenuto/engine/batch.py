@@ -45,7 +45,7 @@ class Batch(Struct):
     yet; one that is taken in the same batch never becomes a row (storage.md 5.4). ``starts`` are
     instances whose row goes ahead of their first turn; each is told whether its id was free.
     ``answered`` are clients' requests that get their answer with this batch, by message id;
-    ``producers`` says which instance's turn has made a message.
+    ``producers`` says which instance's turn has made a message. ``bytes`` are those of the history.
     """
 
     instances: dict[int, InstanceRecord] = field(default_factory=dict)
@@ -64,6 +64,7 @@ class Batch(Struct):
     answered: dict[str, tuple[Answered, TenutoError | None]] = field(default_factory=dict)
     acknowledge: list[Callable[[], None]] = field(default_factory=list)
     starts: list[tuple[Resident, Decided]] = field(default_factory=list)
+    bytes: int = 0
     producer: int | None = None
     producers: dict[str, int] = field(default_factory=dict)
 
@@ -91,7 +92,9 @@ class Batch(Struct):
         self.history.append(
             HistoryRow(resident.state.iid, turn.generation, turn.number, Raw(turn.row))
         )
-        return len(turn.row)
+        size = len(turn.row)
+        self.bytes += size
+        return size
 
     def write_row(self, resident: Resident, *, whole: bool) -> None:
         """The instance's row: all of it when new or begun anew, else its changing part."""

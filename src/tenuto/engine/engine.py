@@ -54,6 +54,9 @@ from tenuto.model.status import InstanceRecord, RuntimeStatus
 
 _TURNS_PER_PUMP = 256
 _CONGESTED = 1_000
+_BATCH_BYTES = 24 * 1024 * 1024
+"""A batch with more history than this takes no further turn: the next one does."""
+_FULL_SECONDS = 0.001
 _FEW = 4
 """So many payloads are never too many bytes for a turn."""
 
@@ -255,7 +258,10 @@ class Engine:
         now = self.clock.now()
         ready = self._ready
         taken = min(len(ready), _TURNS_PER_PUMP)
-        for _ in range(taken):
+        for done in range(taken):
+            if self.pipeline.batch.bytes > _BATCH_BYTES:
+                taken = done
+                break
             resident = ready.popleft()
             resident.is_queued = False
             if resident.inbox:
@@ -263,7 +269,11 @@ class Engine:
         self.busy_with = None
         self.pipeline.kick()
         self._ready_age.round(taken, len(ready), now)
-        if ready:
+        if ready and self.pipeline.batch.bytes > _BATCH_BYTES:
+            # Not before the commit that is under way is over.
+            self._pump_scheduled = True
+            asyncio.get_running_loop().call_later(_FULL_SECONDS, self._pump)
+        elif ready:
             self.schedule_pump()
         self.retention.bound_sessions()
 

@@ -4,19 +4,44 @@ Owns the live sessions (opened, rebuilt by replay, closed), their bounds, and th
 only waits (``waiting_costs_nothing``, ENGINE rule 26).
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, overload
 
 from tenuto.engine.ports import (
     Session,
 )
 from tenuto.engine.resident import Resident
 from tenuto.model.codec import decode_turn
+from tenuto.model.events import HistoryEvent
 from tenuto.model.execution import execution_info
 
 if TYPE_CHECKING:
     from tenuto.engine.engine import Engine
 
 _SOON = 1_000_000
+
+
+class RecordedTurns(Sequence[Sequence[HistoryEvent]]):
+    """The turns of a history, each decoded when it is asked for: together they may be long."""
+
+    def __init__(self, rows: Sequence[bytes]) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Sequence[HistoryEvent]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Sequence[HistoryEvent]]: ...
+
+    def __getitem__(
+        self, index: int | slice
+    ) -> Sequence[HistoryEvent] | Sequence[Sequence[HistoryEvent]]:
+        if isinstance(index, slice):
+            return RecordedTurns(self._rows[index])
+        return decode_turn(self._rows[index])
 
 
 class Retention:
@@ -42,7 +67,7 @@ class Retention:
             if state.next_turn == 0:
                 resident.session = engine.runner.open_session(info)
             else:
-                turns = [decode_turn(turn) for turn in resident.recorded or ()]
+                turns = RecordedTurns(resident.recorded or ())
                 resident.session = engine.runner.replay_session(info, turns)
                 resident.recorded = None
             self._sessions += 1

@@ -287,15 +287,16 @@ class InstanceState(Struct):
         unread.add(events)
         self.unread = unread if len(unread) else None
 
-    def follow(self, turns: Sequence[Sequence[HistoryEvent]]) -> None:
-        """Take over what recorded turns say."""
+    def follow(self, turns: Iterable[Sequence[HistoryEvent]]) -> None:
+        """Take over what recorded turns say; one after the other, so that they may be long."""
+        self.next_turn = 0
         for turn in turns:
+            self.next_turn += 1
             first = turn[0]
             if isinstance(first, OrchestratorStarted):
                 self.last_time = first.timestamp
             self.work.apply(turn)
             self.event_count += len(turn)
-        self.next_turn = len(turns)
 
 
 def state_of(record: InstanceRecord) -> InstanceState:

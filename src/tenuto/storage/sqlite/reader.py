@@ -35,7 +35,7 @@ from tenuto.storage.sqlite.queries import SQL
 T = TypeVar("T")
 
 _KEYS_PER_QUERY = 500
-LONGEST_VALUE = 64 * 1024 * 1024
+LONGEST_VALUE = 16 * 1024 * 1024
 """Bytes of one value while results are gathered."""
 
 _decode_states: Final = msgspec.json.Decoder(list[CommitState]).decode
@@ -142,11 +142,13 @@ def load_instances(connection: apsw.Connection, iids: Sequence[int]) -> list[Loa
 
 
 def _turns(connection: apsw.Connection, iids: Sequence[int]) -> dict[int, list[bytes]]:
-    def alone(iid: int) -> list[tuple[int, list[Raw]]]:
-        return [(iid, [Raw(row[0]) for row in connection.execute(SQL["turns_alone"], [iid])])]
+    def decode(value: bytes) -> list[tuple[int, list[bytes]]]:
+        return [(iid, [bytes(turn) for turn in turns]) for iid, turns in _decode_turns(value)]
 
-    found = _gather(connection, "turns", iids, _decode_turns, alone)
-    return {iid: [bytes(turn) for turn in turns] for iid, turns in found}
+    def alone(iid: int) -> list[tuple[int, list[bytes]]]:
+        return [(iid, [row[0] for row in connection.execute(SQL["turns_alone"], [iid])])]
+
+    return dict(_gather(connection, "turns", iids, decode, alone))
 
 
 def _unread(connection: apsw.Connection, iids: Sequence[int]) -> dict[int, list[tuple[int, bytes]]]:
