@@ -54,7 +54,7 @@ from tenuto.model.status import InstanceRecord, RuntimeStatus
 
 _TURNS_PER_PUMP = 256
 _CONGESTED = 1_000
-_BATCH_BYTES = 24 * 1024 * 1024
+_BATCH_BYTES = 8 * 1024 * 1024
 """A batch with more history than this takes no further turn: the next one does."""
 _FULL_SECONDS = 0.001
 _FEW = 4

@@ -47,7 +47,7 @@ from tenuto.model.status import RuntimeStatus
 from tenuto.model.webhook import OpenWebhook
 
 _RUNNING: Final = RuntimeStatus.RUNNING
-_MOST_CHARACTERS: Final = 16 * 1024 * 1024
+_MOST_CHARACTERS: Final = 4 * 1024 * 1024
 _FAILURE_CHARACTERS: Final = 1_000
 _COMPLETED: Final = (TaskCompleted, SubOrchestrationInstanceCompleted)
 _ANSWERS: Final = (TaskResult, ChildResult, TimerDue)

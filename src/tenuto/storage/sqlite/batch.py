@@ -15,7 +15,7 @@ from tenuto.storage.sqlite.database import Arguments
 _encode: Final = msgspec.json.Encoder().encode
 _encode_into: Final = msgspec.json.Encoder().encode_into
 
-ONE_STATEMENT_BYTES: Final = 32 * 1024 * 1024
+ONE_STATEMENT_BYTES: Final = 16 * 1024 * 1024
 """What is longer is cut up: SQLite's values end at 1 GB and it copies them."""
 
 LISTS: Final = (
