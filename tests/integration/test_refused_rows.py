@@ -109,7 +109,7 @@ async def test_the_guilty_one_is_held_and_nobody_loses_anything(
     async with asyncio.timeout(5):
         while await hold_of(host, "evil") is None:  # noqa: ASYNC110 - the store is asked
             await asyncio.sleep(0.01)
-    assert not host.engine.takeback.left
+    await until(lambda: not host.engine.takeback.left)
     await guilty.terminate("enough")
     assert (await client.wait("evil")).runtime_status is RuntimeStatus.TERMINATED
 
