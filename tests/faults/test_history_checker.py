@@ -7,6 +7,8 @@ import pytest
 
 from tenuto import FailureDetails, RuntimeStatus
 from tenuto.model.events import (
+    EventAwaited,
+    EventTaken,
     ExecutionCompleted,
     ExecutionStarted,
     ExecutionSuspended,
@@ -52,12 +54,21 @@ GOOD = turns(
     [STARTED, ASKED, TimerCreated(2, 150)],
     [TaskCompleted(1, "1"), TimerFired(2, 150), DONE],
 )
+# A wait that is bounded by a timer ends by what comes, by the timer, or is given up.
+AWAITED = [STARTED, EventAwaited(1, "go"), TimerCreated(2, 150, "timeout", 1)]
 RUNNING = {"status": RuntimeStatus.RUNNING, "output": None, "completed_at": None}
 
 
 def test_a_right_history_has_no_faults() -> None:
     assert faults_of(instance(GOOD)) == []
     assert faults_of(instance(GOOD[:1], wake_at=0, **RUNNING)) == []
+
+
+@pytest.mark.parametrize("ended", [EventTaken(1), TaskCanceled(1), TimerFired(2, 150)])
+def test_a_wait_and_the_timer_that_bounds_it_end_together(ended: HistoryEvent) -> None:
+    assert faults_of(instance(turns(AWAITED, [ended, DONE]))) == []
+    assert faults_of(instance(turns(AWAITED), wake_at=150, **RUNNING)) == []
+    assert faults_of(instance(turns(AWAITED, [ended]), **RUNNING)) == []
 
 
 @pytest.mark.parametrize(
@@ -71,6 +82,11 @@ def test_a_right_history_has_no_faults() -> None:
         (turns([STARTED, ASKED, TimerCreated(1, 5)], [DONE]), "given twice"),
         (turns([STARTED, ASKED], [DONE]), "without answers to [1]"),
         (turns([STARTED, TaskCanceled(3), DONE]), "was not open"),
+        (turns(AWAITED, [EventTaken(1), EventTaken(1), DONE]), "no open wait"),
+        (turns(AWAITED, [TimerFired(2, 150), EventTaken(1), DONE]), "no open wait"),
+        (turns(AWAITED, [EventTaken(1), TimerFired(2, 150), DONE]), "2, which is not open"),
+        (turns([STARTED, ASKED], [EventTaken(1), DONE]), "no open wait"),
+        (turns(AWAITED, [DONE]), "without answers to [1, 2]"),
         (turns([STARTED, TimerCreated(1, 500)], [TimerFired(1, 500), DONE]), "before its time"),
         (turns([STARTED], [DONE, ASKED, TaskCompleted(1)]), "goes on after its end"),
         (turns([STARTED, DONE], [DONE]), "2 ends"),

@@ -15,7 +15,9 @@ import apsw
 from tenuto.model.codec import decode_turn
 from tenuto.model.events import (
     ContinueAsNew,
+    EventAwaited,
     EventSent,
+    EventTaken,
     ExecutionCompleted,
     ExecutionResumed,
     ExecutionStarted,
@@ -35,7 +37,13 @@ from tenuto.model.events import (
 )
 from tenuto.model.status import RuntimeStatus
 
-_SCHEDULED = (TaskScheduled, SubOrchestrationInstanceCreated, TimerCreated, EventSent)
+_SCHEDULED = (
+    TaskScheduled,
+    SubOrchestrationInstanceCreated,
+    TimerCreated,
+    EventSent,
+    EventAwaited,
+)
 _ANSWERS = (
     TaskCompleted,
     TaskFailed,
@@ -183,13 +191,29 @@ class _Work:
             self._ids.add(event.event_id)
             if not isinstance(event, EventSent) and not getattr(event, "detached", False):
                 self.open[event.event_id] = event
+        elif isinstance(event, EventTaken):
+            if not isinstance(self.open.get(event.task_id), EventAwaited):
+                self.faults.append(f"an event was taken by {event.task_id}, which is no open wait")
+            self._end(event.task_id)
         elif isinstance(event, TaskCanceled):
-            if self.open.pop(event.task_id, None) is None:
+            if self._end(event.task_id) is None:
                 self.faults.append(f"{event.task_id} was canceled but was not open")
         elif isinstance(event, _ANSWERS):
             event_id = event.timer_id if isinstance(event, TimerFired) else event.task_scheduled_id
-            if not _fits(self.open.pop(event_id, None), event):
+            question = self.open.pop(event_id, None)
+            if not _fits(question, event):
                 self.faults.append(f"{type(event).__name__} answers {event_id}, which is not open")
+            if isinstance(question, TimerCreated) and question.purpose == "timeout":
+                self.open.pop(question.of, None)  # the wait that it bounds
+
+    def _end(self, event_id: int) -> HistoryEvent | None:
+        """Close what was asked for; a wait takes the timer that bounds it along."""
+        ended = self.open.pop(event_id, None)
+        if isinstance(ended, EventAwaited):
+            for timer in list(self.open.values()):
+                if isinstance(timer, TimerCreated) and timer.of == event_id:
+                    del self.open[timer.event_id]
+        return ended
 
 
 def _fits(question: HistoryEvent | None, answer: HistoryEvent) -> bool:
