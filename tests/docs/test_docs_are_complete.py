@@ -22,6 +22,7 @@ from tenuto.telemetry.metrics import MetricsObserver
 
 DOCS = Path(__file__).parents[2] / "docs"
 MEBIBYTE = 1024 * 1024
+GIBIBYTE = 1024 * MEBIBYTE
 
 
 def page(name: str) -> str:
@@ -138,8 +139,9 @@ def test_the_readme_and_the_page_of_limits_give_the_defaults() -> None:
     readme = " ".join((DOCS.parent / "README.md").read_text(encoding="utf-8").split())
     for text in (
         f"payload {limits.payload_bytes // MEBIBYTE} MiB",
-        f"history {limits.history_events:,} events",
-        f"{limits.actions_per_turn:,} actions per turn",
+        f"history {limits.history_events:,} events and "
+        f"{limits.history_bytes // GIBIBYTE} GiB per execution",
+        f"{limits.actions_per_turn:,} actions and {limits.turn_bytes // MEBIBYTE} MiB per turn",
         f"nesting {limits.nesting_depth} deep",
         f"{limits.open_descendants:,} unfinished descendants",
         f"{limits.generations_per_minute} continue-as-new generations",
@@ -148,8 +150,15 @@ def test_the_readme_and_the_page_of_limits_give_the_defaults() -> None:
     rows = page("limits.md").splitlines()
     for field in msgspec.structs.fields(limits):
         value = getattr(limits, field.name)
-        shown = f"{value // MEBIBYTE} MiB" if field.name == "payload_bytes" else f"{value:,}"
+        shown = in_bytes(value) if field.name.endswith("_bytes") else f"{value:,}"
         assert any(f"| {shown} | `limits.{field.name}` |" in row for row in rows), field.name
+
+
+def in_bytes(value: int) -> str:
+    """A whole number of bytes in the largest unit that keeps it whole."""
+    units = ((GIBIBYTE, "GiB"), (MEBIBYTE, "MiB"), (1024, "KiB"))
+    size, unit = next((one for one in units if value % one[0] == 0), (1, "bytes"))
+    return f"{value // size:,} {unit}"
 
 
 def test_the_page_of_settings_gives_the_defaults() -> None:
@@ -173,7 +182,7 @@ def written(value: object) -> list[str]:
         return [str(value).lower()]
     if isinstance(value, int | float):
         return [f"{value:,g}", f"{value:,.0f}", f"{value:g}", f"{value / MEBIBYTE:g} MiB",
-                f"{value / 1024:g} KiB"]  # fmt: skip
+                f"{value / 1024:g} KiB", f"{value / GIBIBYTE:g} GiB"]  # fmt: skip
     return [str(value)]
 
 

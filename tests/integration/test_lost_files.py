@@ -232,3 +232,22 @@ async def test_what_others_may_do_is_no_alarm(path: Path) -> None:
     assert len(everybody(path)) == 4
     await owner.storage.close()
     assert not _log(path).exists()
+
+
+async def test_a_log_index_that_is_half_written_just_now_is_waited_for(path: Path) -> None:
+    """Its writer goes on in a moment, or was killed in the middle: then the index is set right."""
+    storage = SqliteStorage(path)
+    await storage.open()
+    await storage.append([message("before")])
+    other = apsw.Connection(str(path))
+    other.execute("BEGIN IMMEDIATE")
+    with path.with_name(f"{path.name}-shm").open("r+b") as index:
+        index.seek(8)  # the counter in the first of the two copies of its head
+        index.write(b"torn")
+    asyncio.get_running_loop().call_later(0.05, other.close)
+    await storage.append([message("meanwhile")])
+    assert [row.message_id for row in (await storage.fetch_inbox(0, 0)).rows] == [
+        "before",
+        "meanwhile",
+    ]
+    await storage.close()

@@ -353,7 +353,9 @@ def test_limits_are_those_of_the_design_and_name_their_setting() -> None:
     assert msgspec.structs.asdict(Limits()) == {
         "payload_bytes": 4 * 1024 * 1024,
         "history_events": 1_000_000,
+        "history_bytes": 1024 * 1024 * 1024,
         "actions_per_turn": 250_000,
+        "turn_bytes": 256 * 1024 * 1024,
         "callbacks_per_event": 2_500_000,
         "nesting_depth": 50,
         "open_descendants": 100_000,

@@ -160,8 +160,19 @@ class StoreFiles:
 
     def _log_end(self) -> int:
         """Where the last page of the log ends, by what SQLite knows; 0 for an empty log."""
-        pages, _ = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
-        return _LOG_HEADER + pages * self._frame_bytes if pages > 0 else 0
+        tries = _TRIES
+        while True:
+            try:
+                pages, _ = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
+            except apsw.BusyError:
+                tries -= 1
+                if not tries:
+                    raise
+                # Another process is writing the head of the log's index just now, or was killed
+                # while it did. This question never waits; a read does, and sets the index right.
+                self._connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
+            else:
+                return _LOG_HEADER + pages * self._frame_bytes if pages > 0 else 0
 
     def _check_log_length(self) -> None:
         # In this order: another process may write (the log is longer then) or start the log anew
