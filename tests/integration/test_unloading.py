@@ -1,12 +1,14 @@
 """Waiting costs nothing: instances leave memory and come back with what they had."""
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from tenuto import App, Context, RuntimeStatus, Settings
+from tenuto import App, Context, Host, RuntimeStatus, Settings
+from tenuto.engine import lifecycle
 from tenuto.engine.engine import Engine
 from tenuto.testing import RecordingObserver, TestHost
 from tests.integration.conftest import OpenHost
@@ -128,6 +130,45 @@ async def test_an_idle_host_asks_its_store_for_nothing_but_a_look_ahead(test: Te
     assert len(asked) <= 16
     assert len(test.host.engine.residents) == 0
     assert [await handle.result() for handle in handles] == [6] * 20
+
+
+@pytest.mark.parametrize("hours", [-1, 1], ids=["back", "ahead"])
+async def test_a_clock_that_is_set_has_what_is_due_looked_up_at_once(
+    app: App, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    """ENGINE rule 42; an hour later, as when the machine has slept, all that came due happens."""
+    ahead = 0
+    monkeypatch.setattr(lifecycle, "_LOOK", 1_000)
+    monkeypatch.setattr(
+        "tenuto.host.clock._TIME", {"time_ns": lambda: time.time_ns() + ahead * 1_000_000_000}
+    )
+
+    @app.orchestrator
+    async def sleeper(ctx: Context) -> None:
+        ctx.set_custom_status("asleep")
+        await ctx.create_timer(timedelta(minutes=30))
+
+    async with Host(app, "sqlite://") as host:
+        handle = await host.client.start(sleeper)
+        while (await handle.status()).custom_status is None:  # noqa: ASYNC110 - of the store
+            await asyncio.sleep(0.001)
+        storage = host.engine.storage
+        due = storage.due
+        asked = asyncio.Event()
+
+        async def told(partition: int, after: int, before: int) -> object:
+            asked.set()
+            return await due(partition, after, before)
+
+        storage.due = told  # type: ignore[method-assign, assignment]
+        await asyncio.sleep(0.02)  # twenty looks at a clock that nobody sets
+        assert not asked.is_set()
+        ahead = hours * 3600
+        async with asyncio.timeout(10):
+            await asked.wait()
+            if hours > 0:
+                await handle.result()
+        assert (await handle.status()).runtime_status.is_finished is (hours > 0)
 
 
 @pytest.mark.parametrize("hot_sessions", [1, 3])

@@ -25,7 +25,7 @@ class Lifecycle:
         self._engine = engine
         self._leases: list[Lease] = []
         self._reload_due = 0
-        self._looked_at = 0
+        self._looked_at = self._looked_then = 0
         self._polling: asyncio.Task[None] | None = None
         self._reloading: asyncio.Task[None] | None = None
         self._running_in: asyncio.Task[None] | None = None
@@ -72,7 +72,7 @@ class Lifecycle:
             engine.arrivals.route(row)
         await self._reload(_HOT)
         await self._try_misfits()
-        self._looked_at = engine.clock.now()
+        self._looked_at, self._looked_then = engine.clock.now(), engine.clock.monotonic()
         engine.clock.call_later(_LOOK, self._look_at_clock)
         # Calls back once at the beginning: what came since the inbox was read is not lost.
         engine.storage.on_change(self._outside_change)
@@ -197,15 +197,17 @@ class Lifecycle:
 
     # The wall clock says what is due, and may be set at any time. So it is looked at once a second
     # of the monotonic clock: what was armed by it is read again when its time has come, and at
-    # once when the clock has gone back, or so far ahead that it must have been set (rule 42).
+    # once when the clock has gone back, or so much further than time that it must have been set or
+    # the machine has slept (rule 42).
 
     def _look_at_clock(self) -> None:
         if self._stopped:
             return
         clock = self._engine.clock
-        now = clock.now()
+        now, then = clock.now(), clock.monotonic()
         passed, self._looked_at = now - self._looked_at, now
-        if now >= self._reload_due or not 0 <= passed <= _LEAP:
+        waited, self._looked_then = then - self._looked_then, then
+        if now >= self._reload_due or not 0 <= passed <= waited + _LEAP:
             self._reload_soon()
         clock.call_later(_LOOK, self._look_at_clock)
 

@@ -33,6 +33,9 @@ class Clock(Protocol):
     def now(self) -> int:
         """The present."""
 
+    def monotonic(self) -> int:
+        """Time that passes, from any beginning, however the clock is set meanwhile."""
+
     def call_at(self, when: int, callback: Callable[[], None]) -> TimerHandle:
         """Call back on the host's loop when ``when`` has come, never before."""
 

@@ -182,6 +182,9 @@ class _NoClock:
     def now(self) -> int:
         return 0
 
+    def monotonic(self) -> int:
+        return 0
+
     def call_at(self, when: int, callback: Callable[[], None]) -> TimerHandle:
         raise NotImplementedError
 

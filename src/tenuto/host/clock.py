@@ -52,6 +52,10 @@ class SystemClock:
         now: int = _TIME["time_ns"]() // 1000
         return now
 
+    def monotonic(self) -> int:
+        """Time of the running loop, which nobody sets."""
+        return int(asyncio.get_running_loop().time() * 1_000_000)
+
     def call_at(self, when: int, callback: Callable[[], None]) -> _Alarm:
         """Call back on the running loop when ``when`` has come, never before."""
         return _Alarm(self, when, callback)

@@ -84,6 +84,10 @@ class VirtualClock:
         """The present, in microseconds since 1970 UTC."""
         return self._now
 
+    def monotonic(self) -> int:
+        """The same: nobody sets a virtual clock, its time passes."""
+        return self._now
+
     def call_at(self, when: int, callback: Callable[[], None]) -> VirtualCall:
         """Call back on the running loop when ``when`` has come, never before."""
         # The lifecycle looks every few minutes for what is due soon; ``next_wake`` knows better,
@@ -195,6 +199,10 @@ class ClockWire:
     def now(self) -> int:
         """The present, in microseconds since 1970 UTC."""
         return self._clock.now()
+
+    def monotonic(self) -> int:
+        """Time that passes, in microseconds."""
+        return self._clock.monotonic()
 
     def call_at(self, when: int, callback: Callable[[], None]) -> VirtualCall:
         """Call back when ``when`` has come; never, once the wire is cut."""

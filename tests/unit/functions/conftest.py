@@ -34,6 +34,9 @@ class FakeClock:
     def now(self) -> int:
         return self.time
 
+    def monotonic(self) -> int:
+        return self.time
+
     def call_at(self, when: int, callback: Callable[[], None]) -> FakeTimer:
         timer = FakeTimer(when, callback)
         self.timers.append(timer)

@@ -105,6 +105,7 @@ class _NoClock:
     def now(self) -> int:
         raise NotImplementedError
 
+    monotonic = now
     call_at: Any = now
     call_later: Any = now
 

@@ -28,6 +28,7 @@ from tenuto.model.events import (
     EventSent,
     EventTaken,
     ExecutionCompleted,
+    ExecutionFailed,
     ExecutionResumed,
     ExecutionStarted,
     ExecutionSuspended,
@@ -187,6 +188,7 @@ EVENTS: list[tuple[HistoryEvent, dict[str, Any]]] = [
     ),
     (ExecutionSuspended("why"), {"reason": "why"}),
     (ExecutionResumed(), {}),
+    (ExecutionFailed("why"), {"reason": "why"}),
     (ExecutionTerminated('"why"'), {"input": '"why"'}),
     (
         ExecutionCompleted(RuntimeStatus.COMPLETED, "1"),
@@ -325,9 +327,12 @@ def test_an_instance_keeps_its_form() -> None:
         "failure": FAILURE_JSON,
         "customStatus": "3",
         "tags": {"a": "b"},
+        "hold": {"reason": "payload", "message": "does not fit", "since": 9},
+        "deliveries": 2,
     }
     full = msgspec.convert({**form, **more}, InstanceRecord)
     assert (full.status, full.parent, full.failure) == (RuntimeStatus.SUSPENDED, PARENT, FAILURE)
+    assert (full.hold, full.deliveries) == (Hold(HoldReason.PAYLOAD, "does not fit", 9), 2)
     assert json.loads(msgspec.json.encode(full)) == {**form, **more}
 
 
