@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
-from tenuto import ActivityContext, App, Context, PayloadError, RetryPolicy, schedule
+from tenuto import ActivityContext, App, Context, RetryPolicy, schedule
 
 app = App()
 
@@ -103,11 +103,8 @@ async def collect(ctx: Context, bill: Bill, patience: timedelta | Literal["frida
     try:
         async with asyncio.timeout(patience.total_seconds()):
             while owed > 0:  # some pay in parts
-                try:
-                    payment = await ctx.wait_for_external_event("paid", Payment)
-                    owed -= payment.amount
-                except PayloadError as error:
-                    ctx.logger.warning("this is no payment: %s", error)
+                payment = await ctx.wait_for_external_event("paid", Payment)
+                owed -= payment.amount
     except TimeoutError:
         await ctx.call_activity(escalate, Bill(bill.customer, owed))
         return False

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from tenuto import ActivityContext, ActivityError, App, Context, PayloadError, RetryPolicy
+from tenuto import ActivityContext, ActivityError, App, Context, RetryPolicy
 
 app = App()
 
@@ -59,9 +59,6 @@ async def watch_gate(ctx: Context, gate: Gate) -> Summary:
         names = [await ctx.wait_for_external_event("picture", str, timeout=gate.every)]
     except TimeoutError:
         names = await ctx.call_activity(find_pictures, gate.pictures)
-    except PayloadError as error:
-        ctx.logger.warning("an event that names no picture: %s", error)
-        names = []
 
     outcomes = await asyncio.gather(*(take_in(ctx, gate.pictures, name) for name in names))
     gate = replace(

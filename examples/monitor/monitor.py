@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from tenuto import ActivityError, App, Context, PayloadError
+from tenuto import ActivityError, App, Context
 
 app = App()
 
@@ -64,7 +64,5 @@ async def watch_machine(ctx: Context, watch: Watch) -> Finding:
         watch = replace(watch, every=max(every, SHORTEST_PAUSE))
     except TimeoutError:
         pass  # nobody wants anything: time for the next look
-    except PayloadError as error:
-        ctx.logger.warning("the interval stays %s: %s", watch.every, error)
     ctx.continue_as_new(watch)
     return finding  # nobody sees this one: another generation follows

@@ -10,6 +10,7 @@ from examples.bill_reminders.bill_reminders import Bill, BillRun, Payment, colle
 from tenuto import InstanceFinishedError
 from tenuto.testing import TestHost
 from tests.integration.conftest import OpenHost
+from tests.support.refused import refused_events
 
 BILL = Bill("Ada", 50)
 THREE_DAYS = timedelta(days=3)
@@ -68,7 +69,9 @@ async def test_two_parts_are_enough(test: TestHost, folder: Path) -> None:
 async def test_what_is_no_payment_counts_as_nothing(test: TestHost) -> None:
     handle = await test.start(collect, BILL, THREE_DAYS)
     await handle.raise_event("paid", "a lot")
-    await test.idle()
+    ((reason, data),) = await refused_events(test, handle.instance_id)
+    assert data == "a lot"
+    assert reason.startswith("event 'paid': value at $ does not fit: Expected `object`")
     await handle.raise_event("paid", Payment(50))
     assert await handle.result()
 

@@ -289,8 +289,8 @@ async def test_an_activity_may_be_scheduled_and_never_awaited(app: App, test: Te
     assert sorted(calls) == ["awaited", "not awaited"]
 
 
-async def test_input_that_does_not_fit_fails_the_instance_and_names_the_place(
-    app: App, test: TestHost
+async def test_input_that_does_not_fit_fails_the_instance_of_a_test_and_names_the_place(
+    app: App, test: TestHost, unreplayable: set[str]
 ) -> None:
     @app.orchestrator
     async def parent(ctx: Context, number: int) -> int:
@@ -303,8 +303,10 @@ async def test_input_that_does_not_fit_fails_the_instance_and_names_the_place(
         return text
 
     handle = await test.client.start(other_signature, "no number")
-    with pytest.raises(OrchestrationFailedError, match="int"):
+    unreplayable.add(handle.instance_id)
+    with pytest.raises(OrchestrationFailedError, match=r"input does not fit.*int") as caught:
         await handle.result()
+    assert caught.value.failure.error_type.endswith("PayloadMisfitError")
 
 
 async def test_a_hundred_orchestrations_at_once_wait_side_by_side(app: App, test: TestHost) -> None:

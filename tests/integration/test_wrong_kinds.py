@@ -7,6 +7,7 @@ import pytest
 
 from tenuto import App, Context, InputError, OrchestrationFailedError
 from tenuto.testing import TestHost
+from tests.support.refused import refused_events
 
 
 @pytest.fixture(autouse=True)
@@ -56,15 +57,20 @@ async def test_bad_input_is_refused_whole_a_start_of_an_activity(app: App, test:
         await test.client.start(given, 1)
 
 
-async def test_an_event_that_does_not_fit_is_named(app: App, test: TestHost) -> None:
+async def test_an_event_that_does_not_fit_is_named_and_waited_for_on(
+    app: App, test: TestHost
+) -> None:
     @app.orchestrator
     async def listen(ctx: Context) -> int:
         return await ctx.wait_for_external_event("Go", int)
 
     handle = await test.start(listen)
     await handle.raise_event("go", "five")
-    with pytest.raises(OrchestrationFailedError, match="event 'Go': value at "):
-        await handle.result()
+    assert await refused_events(test, handle.instance_id) == [
+        ("event 'Go': value at $ does not fit: Expected `int`, found `str`", "five")
+    ]
+    await handle.raise_event("go", 5)
+    assert await handle.result() == 5
 
 
 async def test_a_failed_group_says_what_failed_in_it(app: App, test: TestHost) -> None:

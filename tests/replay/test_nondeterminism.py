@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tenuto import Context, GuardError, Limits, NonDeterminismError, RetryPolicy
+from tenuto.model.errors import PayloadMisfitError
 from tenuto.model.events import (
     EventRaised,
     ExecutionStarted,
@@ -173,7 +174,6 @@ CHANGES: list[tuple[Callable[..., Any], int, int, str, str, str]] = [
     (ends_early, 2, 1, "TaskScheduled #2 'work'", "ExecutionCompleted", "def ends_early"),
     (fails_early, 2, 1, "TaskScheduled #2 'work'", "ExecutionCompleted", "raise ValueError"),
     (bad_input, 2, 1, "TaskScheduled #2 'work'", "ExecutionCompleted", "object()"),
-    (never_starts, 1, 1, "TaskScheduled #1 'work'", "ExecutionCompleted", "def never_starts"),
     (in_generator, 2, 1, "TaskScheduled #2 'work'", "TaskScheduled #2 'pay'", "it was work"),
     (other_event, 4, 1, "EventSent #5 'hello'", "EventSent #5 'goodbye'", "goodbye"),
     (
@@ -185,6 +185,13 @@ CHANGES: list[tuple[Callable[..., Any], int, int, str, str, str]] = [
         "two",
     ),
 ]
+
+
+def test_an_input_that_fits_no_more_is_no_other_decision_but_a_misfit() -> None:
+    live = len(session_module._LIVE)
+    with pytest.raises(PayloadMisfitError, match="the input lacks 'needed'"):
+        replay(history(), Driven(never_starts).open)
+    assert len(session_module._LIVE) == live, "a session was left open"
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change[0].__name__)

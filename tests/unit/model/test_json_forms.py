@@ -48,9 +48,12 @@ from tenuto.model.events import (
 )
 from tenuto.model.execution import ExecutionInfo, execution_info
 from tenuto.model.failure import FailureDetails
+from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.limits import Limits, limit_error
 from tenuto.model.messages import (
+    ChangeHold,
     ChildResult,
+    Fail,
     Message,
     Purge,
     RaiseEvent,
@@ -252,6 +255,12 @@ MESSAGES: list[tuple[Message, dict[str, Any]]] = [
     (
         RedeemWebhook(message_id="m8", digest="a1", requested_at=5, input="1"),
         {"messageId": "m8", "digest": "a1", "requestedAt": 5, "input": "1"},
+    ),
+    (Fail(message_id="m4", reason="no"), {"messageId": "m4", "reason": "no"}),
+    (ChangeHold(), {}),
+    (
+        ChangeHold(hold=Hold(HoldReason.GUARD, "why", 9)),
+        {"hold": {"reason": "guard", "message": "why", "since": 9}},
     ),
     (Terminate(message_id="m4", reason='"no"'), {"messageId": "m4", "reason": '"no"'}),
     (
