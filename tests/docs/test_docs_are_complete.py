@@ -138,10 +138,9 @@ def test_the_readme_and_the_page_of_limits_give_the_defaults() -> None:
     limits = HostSettings().limits
     readme = " ".join((DOCS.parent / "README.md").read_text(encoding="utf-8").split())
     for text in (
-        f"payload {limits.payload_bytes // MEBIBYTE} MiB",
-        f"history {limits.history_events:,} events and "
-        f"{limits.history_bytes // GIBIBYTE} GiB per execution",
-        f"{limits.actions_per_turn:,} actions and {limits.turn_bytes // MEBIBYTE} MiB per turn",
+        f"payload {in_bytes(limits.payload_bytes)}",
+        f"history {limits.history_events:,} events and {in_bytes(limits.history_bytes)} per",
+        f"{limits.actions_per_turn:,} actions and {in_bytes(limits.turn_bytes)} per turn",
         f"nesting {limits.nesting_depth} deep",
         f"{limits.open_descendants:,} unfinished descendants",
         f"{limits.generations_per_minute} continue-as-new generations",

@@ -55,7 +55,7 @@ GOOD = turns(
     [TaskCompleted(1, "1"), TimerFired(2, 150), DONE],
 )
 # A wait that is bounded by a timer ends by what comes, by the timer, or is given up.
-AWAITED = [STARTED, EventAwaited(1, "go"), TimerCreated(2, 150, "timeout", 1)]
+AWAITED: list[HistoryEvent] = [STARTED, EventAwaited(1, "go"), TimerCreated(2, 150, "timeout", 1)]
 RUNNING = {"status": RuntimeStatus.RUNNING, "output": None, "completed_at": None}
 
 

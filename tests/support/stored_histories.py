@@ -203,8 +203,9 @@ class _Work:
             question = self.open.pop(event_id, None)
             if not _fits(question, event):
                 self.faults.append(f"{type(event).__name__} answers {event_id}, which is not open")
-            if isinstance(question, TimerCreated) and question.purpose == "timeout":
-                self.open.pop(question.of, None)  # the wait that it bounds
+            bounded = question.of if isinstance(question, TimerCreated) else None
+            if bounded is not None and isinstance(self.open.get(bounded), EventAwaited):
+                del self.open[bounded]
 
     def _end(self, event_id: int) -> HistoryEvent | None:
         """Close what was asked for; a wait takes the timer that bounds it along."""
