@@ -329,7 +329,7 @@ async def _by_webhook(test: TestHost) -> None:
     status = await handle.status()
     gateway = test.host.client.gateway
     assert isinstance(gateway, EngineGateway)
-    digest = digest_of(str(status.custom_status).rpartition("/")[2])
+    digest = digest_of(str(status.custom_status).rpartition("/")[2].partition("?")[0])
     await gateway.raise_webhook("by_webhook", digest, '{"yes": true}')
     await handle.result()
 

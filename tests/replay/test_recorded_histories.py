@@ -49,6 +49,8 @@ def test_the_histories_of_a_release_show_every_function_and_every_kind_of_event(
         "TimerCreated",
         "TimerFired",
         "TaskCanceled",
+        "EventAwaited",
+        "EventTaken",
         "EventSent",
         "EventRaised",
         "ExecutionSuspended",

@@ -60,8 +60,7 @@ class Lifecycle:
         engine.pipeline.start(self._leases)
         if deaths >= MANY_DEATHS:
             words = "one after another, those that were busy first" if has_word else "in groups"
-            engine.observer.problem(
-                None,
+            engine.observer.notice(
                 f"{deaths} hosts in a row have died young on this store: instances are let run "
                 f"{words}, to find out which of them is the cause",
             )
@@ -84,7 +83,7 @@ class Lifecycle:
         if engine.careful is not None:
             await engine.careful.run()
             engine.careful = None
-            engine.observer.problem(None, "everything runs again, as ever")
+            engine.observer.notice("everything runs again, as ever")
         engine.clock.call_later(SERVED, self._served)
 
     def _served(self) -> None:
@@ -168,8 +167,7 @@ class Lifecycle:
         held = await engine.holding.count()
         if held:
             words = ", ".join(f"{count:,} {reason}" for reason, count in sorted(held.items()))
-            engine.observer.problem(
-                None,
+            engine.observer.notice(
                 f"instances are held: {words}; those that are no harm to others are tried again "
                 "now. `tenuto instances list --held` lists them",
             )

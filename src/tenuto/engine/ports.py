@@ -537,5 +537,8 @@ class Observer(Protocol):
     def problem(self, instance_id: str | None, text: str) -> None:
         """Something a person should know; the host goes on."""
 
+    def notice(self, text: str) -> None:
+        """Something of the host that a person may want to know, though it is as it should be."""
+
     def crash_point(self, name: str) -> None:
         """A place where tests kill the process."""

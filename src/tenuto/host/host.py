@@ -162,7 +162,7 @@ class Host:
             await lifecycle.start(_identity(), has_word=found is not None)
             if found is not None:
                 text = f"the host before was ended by a fatal signal; its last word:\n{found}"
-                self._observer.problem(None, text)
+                self._observer.notice(text)
             last_word.keep()
             self._last_word = last_word
             self._storage.on_lost(self._on_lost)

@@ -56,6 +56,10 @@ class LogObserver:
         """A problem like any other."""
         self.problem(instance_id, f"dead letter: {reason}")
 
+    def notice(self, text: str) -> None:
+        """A line about the host."""
+        _LOGGER.warning("%s", text)
+
     def problem(self, instance_id: str | None, text: str) -> None:
         """A line that names the instance."""
         if instance_id is None:

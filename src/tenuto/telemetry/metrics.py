@@ -162,6 +162,10 @@ class MetricsObserver(Collector):
         """Pass it on."""
         self._inner.problem(instance_id, text)
 
+    def notice(self, text: str) -> None:
+        """Pass it on."""
+        self._inner.notice(text)
+
     def crash_point(self, name: str) -> None:
         """Pass it on."""
         self._inner.crash_point(name)
