@@ -38,6 +38,8 @@ MAX_ASYNC: Final = 1_000
 """Most async activities in flight, if not set otherwise."""
 
 _STOP_SECONDS: Final = 1.0
+_TOLD: Final = TaskCompleted(0)
+"""In the place of an outcome that was handed on."""
 
 
 class ActivityDirectory(Protocol):
@@ -332,6 +334,9 @@ class ActivityExecutor:
             _LOGGER.warning("%r ended after it was given up; its result is dropped", attempt)
         elif attempt.event is not None and not attempt.is_answered:
             self._answer(attempt.work, attempt.event, attempt.begun_at)
+            # An attempt is part of a circle with its task: its result is not to wait for the
+            # collector of garbage.
+            attempt.event = _TOLD
         if not self._attempts:
             self._wake_drain()
 
