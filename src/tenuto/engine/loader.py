@@ -49,6 +49,7 @@ class Loader:
         self._on_failed = on_failed
         self._by_iid: dict[int, list[Message]] = {}
         self._by_id: dict[str, list[Message]] = {}
+        self._chunk = CHUNK
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -107,9 +108,22 @@ class Loader:
 
     async def _load_chunk(self) -> None:
         await self._resolve_names()
-        iids = list(self._by_iid)[:CHUNK]
+        iids = list(self._by_iid)[: self._chunk]
         if not iids:
             return
+        try:
+            await self._load(iids)
+        except MemoryError as error:
+            # Fewer fit; one that does not fit by itself must not stop the others.
+            if len(iids) == 1:
+                self._chunk = CHUNK
+                self._on_damaged(iids[0], self._by_iid.pop(iids[0], []), error)
+            else:
+                self._chunk = max(len(iids) // 8, 1)
+        else:
+            self._chunk = min(self._chunk * 2, CHUNK)
+
+    async def _load(self, iids: list[int]) -> None:
         with self._residents.departures() as departed:
             loaded = {one.record.iid: one for one in await self._storage.load_instances(iids)}
         for iid in iids:
