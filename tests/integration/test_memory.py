@@ -28,11 +28,14 @@ async def _peak(mode: str, path: Path) -> float:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("mode", ["async", "sync"])
+@pytest.mark.parametrize(("mode", "most"), [("async", 3.4), ("sync", 4.4)])
 async def test_a_fan_in_of_text_takes_a_few_times_its_bytes_hot_and_replayed(
-    tmp_path: Path, mode: str
+    tmp_path: Path, mode: str, most: float
 ) -> None:
-    """The results themselves, and what the orchestrator makes of them, are two of these times."""
+    """The results themselves, and what the orchestrator makes of them, are two of these times.
+
+    Memory that threads have freed stays with them: theirs take more.
+    """
     path = tmp_path / "store.db"
-    assert await _peak(mode, path) < 3.8
+    assert await _peak(mode, path) < most
     assert await _peak("load", path) < 3
