@@ -406,9 +406,9 @@ class RowsRefusedError(StorageError):
         letters: Mapping[int, str] | None = None,
     ) -> None:
         super().__init__(text)
-        self.instances = dict(instances or {})
-        self.messages = dict(messages or {})
-        self.letters = dict(letters or {})
+        self.instances: dict[int, str] = dict(instances or {})
+        self.messages: dict[str, str] = dict(messages or {})
+        self.letters: dict[int, str] = dict(letters or {})
 
 
 class HttpError(TenutoError):

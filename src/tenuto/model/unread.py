@@ -26,7 +26,7 @@ class UnreadEvents:
     def __init__(self, events: Iterable[UnreadEvent] = ()) -> None:
         self._by_number: dict[int, EventRaised] = {}
         self._by_name: dict[str, dict[int, EventRaised]] = {}
-        self.size = 0
+        self.size: int = 0
         self.add(events)
 
     def __len__(self) -> int:
