@@ -53,12 +53,12 @@ UPDATE instance SET deliveries = changed.value ->> 1
 -- deaths: owners of a partition in a row that died young
 SELECT deaths FROM partition WHERE partition = :partition;
 
--- misfits: held instances that are tried again when a host starts
+-- misfits: held instances that are tried again when a host starts, oldest first
 SELECT json_group_array(iid) FROM (
     SELECT iid FROM instance
     WHERE held IS NOT NULL AND partition = :partition
         AND held ->> 'reason' NOT IN ('crashed', 'memory', 'storage')
-    ORDER BY iid);
+    ORDER BY created_at, iid);
 
 -- release: give a partition back, if it is still ours
 UPDATE partition SET owner = NULL
