@@ -95,6 +95,11 @@ async def tells(ctx: Context, whom: str) -> None:
     ctx.send_event(whom, "hello", {"from": ctx.instance_id})
 
 
+@app.orchestrator
+async def asks_for_more(ctx: Context) -> None:
+    await ctx.call_activity("later")
+
+
 @dataclass
 class Side:
     """A client under test, and the host that it reaches."""
@@ -110,6 +115,27 @@ class Side:
                 if found is not None and found.runtime_status is status:
                     return
                 await asyncio.sleep(0.01)
+
+    async def until_held(self, instance_id: str) -> None:
+        """Wait until it is held, and whatever was asked of it before is done."""
+        async with asyncio.timeout(20):
+            while True:
+                found = await self.client.get_status(instance_id)
+                residents = self.host.engine.residents
+                if (
+                    found is not None
+                    and found.hold is not None
+                    and found.runtime_status is not RuntimeStatus.SUSPENDED
+                    and residents.named(instance_id) is None
+                ):
+                    return
+                await asyncio.sleep(0.01)
+
+
+async def held(side: Side, instance_id: str) -> None:
+    """Have an instance that is held: it asks for an activity that the host does not have."""
+    await side.client.start(asks_for_more, instance_id=instance_id)
+    await side.until_held(instance_id)
 
 
 async def all_of(client: Client, which: InstanceFilter | None = None) -> list[str]:
@@ -381,6 +407,70 @@ class ClientSuite:
         await side.client.start(collect, 1, instance_id="going")
         with pytest.raises(InstanceExistsError):
             await side.client.restart("going", new_instance_id=False)
+
+    # --- held instances ----------------------------------------------------------------------
+
+    async def test_what_holds_an_instance_is_told_and_listed(self, side: Side) -> None:
+        await held(side, "h")
+        await side.client.start(collect, 1, instance_id="free")
+        found = await side.client.get_status("h")
+        assert found is not None
+        assert found.runtime_status in {RuntimeStatus.PENDING, RuntimeStatus.RUNNING}
+        assert found.hold is not None
+        assert found.hold.reason == "not_served"
+        assert "later" in found.hold.message
+        assert await all_of(side.client, InstanceFilter(held=True)) == ["h"]
+        assert await all_of(side.client, InstanceFilter(held=True, id_prefix="x")) == []
+        assert await all_of(side.client, InstanceFilter(held=False)) == ["free"]
+
+    async def test_a_held_instance_is_failed_with_the_reason(self, side: Side) -> None:
+        await held(side, "h")
+        await side.client.fail("h", 'written "off"')
+        failed = await side.client.wait("h")
+        assert failed.runtime_status is RuntimeStatus.FAILED
+        assert failed.hold is None
+        assert failed.failure is not None
+        assert 'written "off"' in failed.failure.error_message
+        assert await all_of(side.client, InstanceFilter(held=True)) == []
+        with pytest.raises(InstanceFinishedError):
+            await side.client.fail("h")
+
+    async def test_fail_ends_what_is_not_held_too(self, side: Side) -> None:
+        handle = await side.client.start(collect, 1, instance_id="f")
+        await handle.fail()
+        with pytest.raises(OrchestrationFailedError):
+            await handle.result()
+        with pytest.raises(InstanceNotFoundError):
+            await side.client.fail("nobody")
+
+    async def test_a_held_instance_takes_what_others_take(self, side: Side) -> None:
+        await held(side, "h")
+        await side.client.raise_event("h", "item", 1)
+        await side.client.resume("h")
+        await side.until_held("h")
+        await side.client.suspend("h")
+        await side.until("h", RuntimeStatus.SUSPENDED)
+        await side.client.resume("h", "one word for both")
+        await side.until_held("h")
+        with pytest.raises(InstanceStateError):
+            await side.client.purge("h")
+        assert await side.client.purge("h", force=True) is True
+        await held(side, "t")
+        await side.client.terminate("t", "enough")
+        ended = await side.client.wait("t")
+        assert ended.runtime_status is RuntimeStatus.TERMINATED
+        assert ended.hold is None
+
+    async def test_restart_of_a_held_instance_ends_it(self, side: Side) -> None:
+        await held(side, "h")
+        before = await side.client.get_status("h")
+        assert before is not None
+        own = await side.client.restart("h", new_instance_id=False)
+        assert own.instance_id == "h"
+        await side.until_held("h")
+        after = await own.status()
+        assert after.execution_id != before.execution_id
+        assert (await side.client.restart("h")).instance_id != "h"
 
     async def test_purge_deletes_what_has_ended_and_by_force_what_has_not(self, side: Side) -> None:
         await (await side.client.start(nothing, instance_id="p")).result()

@@ -226,6 +226,7 @@ class _Row(Struct, frozen=True, kw_only=True):
     status: str
     custom_status: str
     updated_at: int
+    held: str = ""
 
     @classmethod
     def of(cls, record: InstanceRecord) -> "_Row":
@@ -236,28 +237,36 @@ class _Row(Struct, frozen=True, kw_only=True):
             status=record.status.label,
             custom_status=record.custom_status or "null",
             updated_at=record.updated_at or record.created_at,
+            held="" if record.hold is None else _held(record.hold.reason, record.hold.message),
         )
 
     def document(self) -> dict[str, object]:
         """For machines."""
-        return {
+        document: dict[str, object] = {
             "instanceId": self.instance_id,
             "name": self.name,
             "runtimeStatus": self.status,
             "customStatus": as_json(self.custom_status),
             "lastUpdatedTime": iso(self.updated_at),
         }
+        return document | {"held": self.held} if self.held else document
 
 
 def _row(data: dict[str, Any]) -> _Row:
     """The same of what a host tells."""
+    hold = data.get("hold")
     return _Row(
         instance_id=data["instanceId"],
         name=data["name"],
         status=data["runtimeStatus"],
         custom_status=msgspec.json.encode(data["customStatus"]).decode(),
         updated_at=to_microseconds(datetime.fromisoformat(data["lastUpdatedTime"])),
+        held=_held(hold["reason"], hold["message"]) if hold else "",
     )
+
+
+def _held(reason: str, message: str) -> str:
+    return f"{reason}: {message}"
 
 
 class _Listing:
@@ -265,13 +274,13 @@ class _Listing:
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
-        self._known: dict[str, tuple[str, str]] = {}
+        self._known: dict[str, tuple[str, str, str]] = {}
         self.is_first: bool = True
 
     def add(self, rows: Iterable[_Row]) -> None:
         """Take in some rows, the oldest first."""
         for row in rows:
-            stands = (row.status, row.custom_status)
+            stands = (row.status, row.custom_status, row.held)
             if self._known.get(row.instance_id) != stands:
                 self._known[row.instance_id] = stands
                 if not self.is_first:
@@ -299,6 +308,8 @@ class _Listing:
         ]
         if row.custom_status != "null":
             parts.append(one_line(row.custom_status, 100))
+        if row.held:
+            parts.append(one_line(f"held ({row.held})", 200))
         terminal.say("  ".join(parts))
 
 

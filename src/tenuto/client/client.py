@@ -391,7 +391,8 @@ class Client:
 
         Args:
             instance_id: The instance to repeat.
-            new_instance_id: Under a fresh id (default), or under its own, once it has ended.
+            new_instance_id: Under a fresh id (default), or under its own, once it has ended. One
+                that is held is ended for it.
 
         Raises:
             InstanceNotFoundError: there is none; InstanceExistsError: it is still going.
@@ -410,6 +411,7 @@ class Client:
             version=record.version,
             tags=record.tags,
             is_fresh=new_instance_id,
+            reuse=IdReuse.WHEN_FINISHED if record.hold is None else IdReuse.ALWAYS,
         )
         await self.gateway.start(request)
         return OrchestrationHandle(self, request.instance_id, found)

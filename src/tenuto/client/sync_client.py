@@ -257,7 +257,8 @@ class SyncClient(BlockingClient):
 
         Args:
             instance_id: The instance to repeat.
-            new_instance_id: Under a fresh id (default), or under its own, once it has ended.
+            new_instance_id: Under a fresh id (default), or under its own, once it has ended. One
+                that is held is ended for it.
 
         Raises:
             InstanceNotFoundError: there is none; InstanceExistsError: it is still going.

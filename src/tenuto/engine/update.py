@@ -95,6 +95,7 @@ def _row(batch: Batch, resident: Resident, generation: int) -> InstanceRecord | 
             completed_at=change.completed_at,
             failure=change.failure,
             custom_status=change.custom_status,
+            hold=change.hold,
         )
     )
 

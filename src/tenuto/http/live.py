@@ -241,4 +241,6 @@ def _document(update: Update, record: InstanceRecord | None) -> dict[str, Any]:
         }
         if record.failure is not None:
             document["failure"] = record.failure
+        if record.hold is not None:
+            document["hold"] = record.hold
     return document
