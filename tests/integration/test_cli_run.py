@@ -674,3 +674,43 @@ def test_help_is_quick(folder: Path) -> None:
     )
     assert "tenuto.cli.command" in done.stderr
     assert "rich" not in done.stderr
+
+
+# --- held --------------------------------------------------------------------------------------
+
+
+def test_a_run_whose_instance_is_held_ends_and_goes_on_with_code_that_fits(folder: Path) -> None:
+    run = ("run", "travel.py:approval", "--id", "a-1")
+    with Program(folder, *TENUTO, *run, "--input", '"Oslo"') as running:
+        while "waiting" not in running.out:
+            time.sleep(0.01)
+        running.send(signal.SIGINT)
+        running.end()
+    ask(folder, approve("a-1"))
+    (folder / "travel.py").write_text(
+        APP.replace("call_activity(book, city)", "call_activity(sold_out, city)")
+    )
+    for _ in range(2):  # when it is held, and when it was held before
+        done = tenuto(folder, *run)
+        assert done.returncode == 1
+        assert "TN-1204: instance 'a-1' is held (decisions)" in done.stderr
+    (folder / "script.py").write_text(
+        "from travel import app, approval\n"
+        "if __name__ == '__main__':\n"
+        "    app.run(approval, 'Oslo', instance_id='a-1')\n"
+    )
+    script = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert script.returncode == 1
+    assert "InstanceStateError: instance 'a-1' is held (decisions)" in script.stderr
+    (folder / "travel.py").write_text(APP)
+    done = tenuto(folder, *run)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith('"yes"\n')
+    assert ledger(folder) == ["Oslo"]

@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from tenuto import App, Client, Context, Host, InstanceExistsError
+from tenuto import App, Client, Context, Host, InstanceExistsError, Settings
 from tenuto.engine.updates import QUEUED, Subscription, Update
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import to_datetime
@@ -345,3 +345,31 @@ async def test_all_listeners_hear_the_end_of_the_host() -> None:
         listening = test.host.engine.updates.subscribe()
         await test.run(three_turns)
     assert [one.has_ended async for one in listening][-1]
+
+
+async def test_a_hold_is_told_and_so_is_its_end(tmp_path: Path) -> None:
+    good, bad = App(), App()
+    for one in (good, bad):
+
+        @one.orchestrator
+        async def asks(ctx: Context) -> str:
+            return await ctx.call_activity("answer")
+
+    @good.activity
+    def answer() -> str:
+        return "yes"
+
+    settings = Settings(storage=f"sqlite:///{tmp_path / 'hub.db'}")
+    async with Host(bad, settings=settings) as host:
+        listening = host.engine.updates.subscribe()
+        await host.client.start("asks", instance_id="h")
+        async for update in listening:
+            if update.record is not None and update.record.hold is not None:
+                assert update.record.hold.reason == "not_served"
+                assert update.record.status is RuntimeStatus.RUNNING
+                listening.close()
+    async with Host(good, settings=settings) as host:
+        assert await host.client.handle_of("h").result() == "yes"
+        status = await host.client.get_status("h")
+        assert status is not None
+        assert status.hold is None

@@ -23,9 +23,10 @@ from tenuto.cli.watching import watch_instance
 from tenuto.client.steps import Run, StepKind
 from tenuto.engine.starts import StartRequest
 from tenuto.host.app import App
+from tenuto.host.holdup import held_error, until_held
 from tenuto.host.host import Host
 from tenuto.host.settings import DEFAULT, LoadedSettings
-from tenuto.model.errors import InputError, StorageError, StorageOwnedError
+from tenuto.model.errors import InputError, InstanceStateError, StorageError, StorageOwnedError
 from tenuto.model.ids import new_execution_id, new_instance_id
 from tenuto.model.limits import Limits, limit_error
 from tenuto.model.status import InstanceRecord, RuntimeStatus
@@ -116,8 +117,11 @@ async def _run(order: Order, view: View) -> int:
     if run.record.status.is_finished:
         _say_unfinished(run)
         return 0 if run.record.status is RuntimeStatus.COMPLETED else FAILED
+    if run.record.hold is not None and not stop.done():
+        terminal.complain(str(held_error(instance_id, run.record.hold)), InstanceStateError.code)
+        return FAILED
     _say_resume(order, instance_id)
-    return 128 + stop.result()
+    return 128 + stop.result() if stop.done() else FAILED
 
 
 async def _look_on(order: Order, view: View, owned: StorageOwnedError) -> int:
@@ -192,15 +196,16 @@ async def _follow(
     instance_id: str,
     stop: "asyncio.Future[int]",
 ) -> Run:
-    """Show the run until it ends, somebody wants to stop, or the store is lost."""
+    """Show the run until it ends or is held, somebody wants to stop, or the store is lost."""
     ended = asyncio.ensure_future(host.client.gateway.wait(instance_id))
     lost = asyncio.ensure_future(host.until_lost())
+    held = asyncio.ensure_future(until_held(host, instance_id))
     run = await watcher.read()
     moved = asyncio.ensure_future(watcher.next())
     try:
-        while not (ended.done() or lost.done() or stop.done()):
+        while not any(one.done() for one in (ended, lost, stop, held)):
             view.show(run, host.clock.now())
-            watched: set[asyncio.Future[Any]] = {ended, lost, stop, moved}
+            watched: set[asyncio.Future[Any]] = {ended, lost, stop, held, moved}
             await asyncio.wait(
                 watched,
                 timeout=view.frame_seconds,
@@ -213,11 +218,13 @@ async def _follow(
             raise lost.result()
         if ended.done():
             ended.result()  # or its error
+        elif held.done():
+            held.result()  # or its error
         return await watcher.read()
     finally:
-        for waiting in (ended, lost, moved):
+        for waiting in (ended, lost, held, moved):
             waiting.cancel()
-        await asyncio.gather(ended, lost, moved, return_exceptions=True)
+        await asyncio.gather(ended, lost, held, moved, return_exceptions=True)
 
 
 # --- last words --------------------------------------------------------------------------------

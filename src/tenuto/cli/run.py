@@ -47,8 +47,8 @@ def run(
     """Run an orchestration and watch it until it ends.
 
     TARGET is a file or module with the orchestrator's name: travel.py:book_trip, or
-    pkg.module:book_trip. The exit code is 0 when it completed, 1 when it failed or was
-    terminated, 2 when the input is wrong, 130 after Ctrl-C.
+    pkg.module:book_trip. The exit code is 0 when it completed, 1 when it failed, was
+    terminated or is held, 2 when the input is wrong, 130 after Ctrl-C.
 
     An instance that was stopped, or whose process was killed, goes on where it was when run again
     with the same --id. When another host owns the store, an instance that is there is watched.

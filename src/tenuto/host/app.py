@@ -4,10 +4,11 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, TypeVarTuple, overload
 
-from tenuto.client.client import Client
+from tenuto.client.client import Client, OrchestrationHandle
 from tenuto.client.status import InstanceStatus
 from tenuto.functions.locating import check_not_importing
 from tenuto.functions.registry import FunctionRegistry
+from tenuto.host.holdup import result_unless_held
 from tenuto.host.host import Host
 from tenuto.host.own_loop import run_on_fast_loop
 from tenuto.host.settings import DEFAULT, Settings, load_settings
@@ -199,6 +200,7 @@ class App(FunctionRegistry):
             OrchestrationFailedError: the orchestration failed or was terminated.
             SettingsError: a setting is unknown or not allowed.
             StorageOwnedError: another host runs on this store.
+            InstanceStateError: the instance is held; nothing of it is lost.
         """
         check_not_importing()
         loaded = load_settings(storage=storage)
@@ -225,14 +227,15 @@ class App(FunctionRegistry):
             if instance_id is not None:
                 standing = await client.get_status(instance_id)
                 if standing is not None:
-                    return await self._attach(client, standing, orchestrator)
+                    found = self._attach(client, standing, orchestrator)
+                    return await result_unless_held(host, found)
             handle = await client.start(orchestrator, *args, instance_id=instance_id)
-            return await handle.result()
+            return await result_unless_held(host, handle)
 
     @staticmethod
-    async def _attach(
+    def _attach(
         client: Client, standing: InstanceStatus, orchestrator: AnyOrchestrator | str
-    ) -> Any:  # noqa: ANN401 - the user's result
+    ) -> OrchestrationHandle[Any]:
         asked = orchestrator if isinstance(orchestrator, str) else orchestrator.name
         if standing.name != asked:
             raise InputError(
@@ -243,4 +246,4 @@ class App(FunctionRegistry):
             f"tenuto: attached to instance {standing.instance_id!r}, started "
             f"{standing.created_time:%Y-%m-%d %H:%M:%S} UTC; it keeps its input\n"
         )
-        return await client.handle_of(standing.instance_id, orchestrator).result()
+        return client.handle_of(standing.instance_id, orchestrator)
