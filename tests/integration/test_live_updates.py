@@ -369,7 +369,7 @@ async def test_a_hold_is_told_and_so_is_its_end(tmp_path: Path) -> None:
                 assert update.record.status is RuntimeStatus.RUNNING
                 listening.close()
     async with Host(good, settings=settings) as host:
-        assert await host.client.handle_of("h").result() == "yes"
+        assert await host.client.handle_of("h", "asks").result() == "yes"
         status = await host.client.get_status("h")
         assert status is not None
         assert status.hold is None

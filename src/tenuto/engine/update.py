@@ -12,6 +12,7 @@ from msgspec import Struct, structs
 
 from tenuto.engine.batch import Batch
 from tenuto.engine.resident import Resident
+from tenuto.engine.turn import Turn
 from tenuto.model.failure import FailureDetails
 from tenuto.model.status import InstanceRecord
 
@@ -49,7 +50,7 @@ def updates_of(
     """One for each turn of a batch, in its order; ``wanted`` are instance ids, None for all."""
     last: dict[int, int] = {}
     for index, (resident, turn) in enumerate(batch.turns):
-        if turn.events or turn.inbox.purge:
+        if _tells(turn):
             last[resident.state.iid] = index
     for record in (*batch.instances.values(), *batch.replaced.values()):
         if (
@@ -60,7 +61,7 @@ def updates_of(
             yield new_row(record)
     for index, (resident, turn) in enumerate(batch.turns):
         state = resident.state
-        if not (turn.events or turn.inbox.purge) or state.iid in refused:
+        if not _tells(turn) or state.iid in refused:
             continue
         if wanted is not None and state.instance_id not in wanted:
             continue
@@ -75,6 +76,11 @@ def updates_of(
             has_ended=turn.ending is not None and not turn.seed,
             is_purged=turn.inbox.purge,
         )
+
+
+def _tells(turn: Turn) -> bool:
+    """Whether there is something to tell: a hold changes the row and is no event."""
+    return bool(turn.events or turn.row_changed or turn.inbox.purge)
 
 
 def _row(batch: Batch, resident: Resident, generation: int) -> InstanceRecord | None:

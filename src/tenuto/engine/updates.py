@@ -297,10 +297,7 @@ class Subscription:
         self._backlog.extend(missed)
         if missed:
             # What was committed while the store was read has been read.
-            place = (missed[-1].generation, missed[-1].turn)
-            self._queue = deque(
-                one for one in self._queue if one.is_purged or (one.generation, one.turn) > place
-            )
+            self._queue = deque(one for one in self._queue if _is_news(one, missed[-1]))
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -341,6 +338,15 @@ class _Recent:
 
 
 # --- positions ---------------------------------------------------------------------------------
+
+
+def _is_news(update: Update, read: Update) -> bool:
+    """Whether an update says more than the last one that was read. A hold is no turn of its own."""
+    place, seen = (update.generation, update.turn), (read.generation, read.turn)
+    if update.is_purged or place > seen:
+        return True
+    row, last = update.record, read.record
+    return place == seen and row is not None and last is not None and row.hold != last.hold
 
 
 def _turn_in(position: str, generation: int) -> int | None:
