@@ -404,6 +404,20 @@ async def test_one_resume_ends_a_pause_and_a_hold(open_store: Open) -> None:
     assert await one.test.client.handle("job").result() == [5, 0, 1, 2, 50]
 
 
+async def test_a_resume_and_a_pause_in_one_turn_of_what_does_not_fit(open_store: Open) -> None:
+    one = await held_job(open_store)
+    client = one.test.client
+    await client.suspend("job")
+    await asyncio.gather(client.resume("job"), client.suspend("job"))
+    await one.check_held("job", HoldReason.DECISIONS)
+    assert (await one.row("job")).status is SUSPENDED
+    await one.deploy(job_app())
+    for number in (1, 2):
+        await client.raise_event("job", "go", number)
+    await client.resume("job")
+    assert await client.handle("job").result() == [5, 0, 1, 2, 50]
+
+
 @pytest.mark.parametrize("end", ["terminate", "fail", "purge", "replace"])
 async def test_what_is_held_can_be_ended(open_store: Open, end: str) -> None:
     one = await held_job(open_store)

@@ -45,7 +45,7 @@ from tenuto.model.unread import UnreadEvent
 
 _MINUTE = 60_000_000
 _FOR_THE_ENGINE = (ExecutionSuspended, ExecutionResumed)
-"""Events that no orchestrator sees: a turn of one alone needs no session."""
+"""Events that no orchestrator sees: a turn of them alone needs no session."""
 
 
 class Turn(Struct):
@@ -122,7 +122,7 @@ def take_turn(
     timestamp = _timestamp(state, incoming, now)
     if inbox_sorted.is_terminated:
         answer = TurnActions([_ended_from_outside(incoming)])
-    elif len(incoming) == 1 and type(incoming[0]) in _FOR_THE_ENGINE:
+    elif type(incoming[0]) in _FOR_THE_ENGINE and _is_for_the_engine(incoming):
         answer = TurnActions([])
     else:
         answer = session().run_turn(timestamp, incoming)
@@ -133,6 +133,10 @@ def take_turn(
     turn.put_aside = answer.put_aside
     _advance(state, turn, answer, timestamp, rules)
     return turn
+
+
+def _is_for_the_engine(incoming: Sequence[Incoming]) -> bool:
+    return all(type(event) in _FOR_THE_ENGINE for event in incoming)
 
 
 def _record(

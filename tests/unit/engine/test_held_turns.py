@@ -196,6 +196,15 @@ def test_a_misfit_that_was_paused_is_paused_no_more_when_a_resume_asked_for_the_
     assert session.fed == []
 
 
+def test_pauses_that_come_and_go_in_one_turn_need_no_session() -> None:
+    """Whoever is held takes them in as well: there is no session then."""
+    state = structs.replace(held(), status=SUSPENDED)
+    inbox: list[Message] = [Resume(message_id="~1"), Suspend(message_id="~2")]
+    turn = take_turn(state, inbox, never, NOW, RULES, MISFIT)
+    assert turn.events[1:] == [ExecutionResumed(None), ExecutionSuspended(None)]
+    assert (state.status, state.hold) == (SUSPENDED, MISFIT)
+
+
 def test_one_that_has_not_begun_is_held_and_pending() -> None:
     state = pending()
     start = start_of(state, "s")
