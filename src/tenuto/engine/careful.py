@@ -25,6 +25,7 @@ Keeps the promise ``one_never_takes_all``.
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from tenuto.engine.holding import tries_again
 from tenuto.engine.resident import Resident
 from tenuto.model.errors import StorageError
 from tenuto.model.hold import Hold, HoldReason
@@ -148,12 +149,16 @@ class Careful:
         state = resident.state
         self._admitted.add(state.iid)
         most = engine.options.max_deliveries
-        if state.deliveries > most and state.hold is None and not state.is_finished:
+        # The process died before a resume of what is held had been committed: it is still there.
+        would_run = state.hold is None or any(map(tries_again, resident.inbox))
+        if state.deliveries > most and would_run and not state.is_finished:
             text = (
                 f"the process of its host died {most} times while it ran alone; look at what it "
                 "does, then resume it, or end it"
             )
-            engine.holding.hold(resident, Hold(HoldReason.CRASHED, text, engine.clock.now()))
+            engine.holding.hold_instead(
+                resident, Hold(HoldReason.CRASHED, text, engine.clock.now())
+            )
             return
         if not state.is_stopped and not state.is_finished:
             engine.release.take_work_up(resident)

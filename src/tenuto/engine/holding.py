@@ -126,6 +126,21 @@ class Holding:
         resident.inbox.insert(0, ChangeHold(hold=hold))
         engine.make_ready(resident)
 
+    def hold_instead(self, resident: Resident, hold: Hold) -> None:
+        """Hold an instance before it takes in what waits for it: nothing of it may run.
+
+        A word to try it again, which led to this, is used up; else it would be tried without end.
+        """
+        engine = self._engine
+        state = resident.state
+        engine.observer.instance_held(state.instance_id, hold)
+        inbox = [*resident.held, *resident.inbox]
+        resident.held, resident.inbox = [], []
+        hold = hold.after(state.hold)
+        turn = take_turn(state, inbox, _no_session, engine.clock.now(), engine.rules, hold)
+        engine.booking.book(resident, turn)
+        engine.schedule_pump()
+
     # --- trying again -----------------------------------------------------------------------------
 
     def worth_trying(self, state: InstanceState, messages: list[Message]) -> list[Message]:
@@ -138,11 +153,11 @@ class Holding:
         names = [one.event.name for one in state.work.activities.values()]
         if runner.serves(state.name) and all(map(runner.serves_activity, names)):
             return messages
-        return [one for one in messages if not _tries_again(one)]
+        return [one for one in messages if not _is_retry(one)]
 
     def with_derived(self, resident: Resident, inbox: list[Message], now: int) -> list[Message]:
         """The inbox of a stopped instance, with what it must know when it goes on."""
-        if not any(isinstance(message, Resume) or _tries_again(message) for message in inbox):
+        if not any(map(tries_again, inbox)):
             return inbox
         return [*self._openings(resident, now), *inbox, *due_timers(resident.state, now)]
 
@@ -158,7 +173,12 @@ class Holding:
         return [Start(event=start_event(state, self._engine.runtime))]
 
 
-def _tries_again(message: Message) -> bool:
+def tries_again(message: Message) -> bool:
+    """Whether a held instance may go on after it."""
+    return isinstance(message, Resume) or _is_retry(message)
+
+
+def _is_retry(message: Message) -> bool:
     return isinstance(message, ChangeHold) and message.hold is None
 
 
