@@ -19,6 +19,7 @@ from tenuto import (
     App,
     Context,
     InstanceFinishedError,
+    Limits,
     OrchestrationFailedError,
     RetryPolicy,
     RuntimeStatus,
@@ -520,6 +521,132 @@ async def test_a_good_host_starts_while_messages_arrive(open_store: Open) -> Non
     for number in (1, 2):
         await one.test.client.raise_event("job", "go", number)
     assert await one.test.client.handle("job").result() == [5, 0, 1, 2, 50]
+
+
+# --- what has not begun --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_due", [False, True])
+@pytest.mark.parametrize("way", ["held", "paused", "both"])
+async def test_a_scheduled_start_waits_for_its_time_and_for_the_hold(
+    open_store: Open, way: str, is_due: bool
+) -> None:
+    one = await open_store(job_app())
+    client = one.test.client
+    moment = one.test.clock.current_time + HOUR
+    await client.start("job", 4, instance_id="job", start_at=moment)
+    if way != "held":
+        await client.suspend("job")
+    if way != "paused":
+        await one.deploy(App())
+    await client.raise_event("job", "go", 0)
+    if way == "held":
+        await one.check_held("job", HoldReason.NOT_SERVED)
+    await one.test.restart()
+    if is_due:
+        await one.test.advance(3 * HOUR)
+    row = await one.row("job")
+    assert (row.status, row.wake_at) == (PENDING if way == "held" else SUSPENDED, None)
+    await one.deploy(job_app())
+    if way != "held":
+        await client.resume("job")
+    if not is_due:
+        assert (await one.row("job")).status is PENDING
+        assert (await one.row("job")).hold is None
+        await one.test.advance(timedelta(minutes=59))
+        assert (await one.row("job")).status is PENDING
+        await one.test.advance(timedelta(minutes=2))
+    for number in (1, 2):
+        await client.raise_event("job", "go", number)
+    assert (await one.row("job")).status is RUNNING
+    assert await client.handle("job").result() == [5, 0, 1, 2, 50]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("broken machinery"), MemoryError()])
+async def test_a_first_turn_that_cannot_be_taken(
+    open_store: Open, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    one = await open_store(job_app())
+    client = one.test.client
+
+    def broken(*_arguments: object) -> Session:
+        raise error
+
+    reason = HoldReason.MEMORY if isinstance(error, MemoryError) else HoldReason.POISON
+    with monkeypatch.context() as patch:
+        patch.setattr(NativeRunner, "open_session", broken)
+        await client.start("job", 4, instance_id="job")
+        await one.check_held("job", reason)
+        assert (await one.row("job")).status is PENDING
+        await client.raise_event("job", "go", 0)
+        await one.crash()
+        await one.check_held("job", reason)
+    await client.resume("job")
+    for number in (1, 2):
+        await client.raise_event("job", "go", number)
+    assert await client.handle("job").result() == [5, 0, 1, 2, 50]
+
+
+async def test_neighbours_of_what_is_held_go_on(
+    open_store: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = await open_store(job_app())
+    client = one.test.client
+    for name in ("job", "other"):
+        await client.start("job", 4, instance_id=name)
+    await one.test.idle()
+    whole = NativeRunner.replay_session
+
+    def broken(runner: NativeRunner, info: Any, turns: Any) -> Any:  # noqa: ANN401 - as it is
+        if info.instance_id == "job":
+            raise RuntimeError("broken machinery")
+        return whole(runner, info, turns)
+
+    monkeypatch.setattr(NativeRunner, "replay_session", broken)
+    await one.test.restart()
+    for number in range(3):
+        for name in ("job", "other"):
+            await client.raise_event(name, "go", number)
+    assert await client.handle("other").result() == [5, 0, 1, 2, 50]
+    await one.check_held("job", HoldReason.POISON)
+
+
+# --- limits in bytes -----------------------------------------------------------------------------
+
+
+async def test_who_decides_too_many_bytes_fails_and_its_neighbours_go_on() -> None:
+    app = job_app()
+    decided: list[int] = []
+
+    @app.activity
+    def big(text: str) -> str:
+        return text
+
+    @app.orchestrator
+    async def greedy(ctx: Context) -> None:
+        calls = []
+        for number in range(1_000):
+            calls.append(ctx.call_activity(big, "x" * 10_000))
+            decided.append(number)
+        await asyncio.gather(*calls)
+
+    @app.orchestrator
+    async def long_story(ctx: Context) -> None:
+        while True:
+            await ctx.call_activity(big, "x" * 10_000)
+
+    limits = Limits(turn_bytes=100_000, history_bytes=300_000)
+    async with deployments(app, limits=limits) as one:
+        await begun_job(one)
+        with pytest.raises(OrchestrationFailedError, match=r"limits\.turn_bytes"):
+            await one.test.run("greedy")
+        assert len(decided) < 12  # it is stopped where it crosses the limit, not after the turn
+        with pytest.raises(OrchestrationFailedError, match=r"limits\.history_bytes"):
+            await one.test.run("long_story")
+        # What comes in is cut, and never the fault of who gets it.
+        for number in range(3):
+            await one.test.client.raise_event("job", "go", number)
+        assert await one.test.client.handle("job").result() == [5, 0, 1, 2, 50]
 
 
 # --- relatives -----------------------------------------------------------------------------------
