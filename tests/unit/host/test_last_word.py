@@ -30,7 +30,7 @@ def no_handler_of_pytest() -> Iterator[None]:
     yield
     faulthandler.disable()
     if was_on:
-        faulthandler.enable(sys.__stderr__)
+        faulthandler.enable(sys.__stderr__ or sys.stderr)
 
 
 def url_of(folder: Path) -> str:
