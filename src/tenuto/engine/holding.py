@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from msgspec import structs
+
 from tenuto.engine.arrivals import due_timers
 from tenuto.engine.batch import is_durable
 from tenuto.engine.ports import ActivityWork
@@ -85,10 +87,13 @@ class Holding:
     def _fail(self, resident: Resident, inbox: list[Message], error: Exception, now: int) -> Turn:
         engine = self._engine
         for message in inbox:
-            if isinstance(message, RaiseEvent) and is_durable(message):
+            if isinstance(message, RaiseEvent):
+                letter = message
+                if not is_durable(message):
+                    letter = structs.replace(message, message_id=engine.next_message_id())
                 reason = f"its turn failed: {error}"
                 name = resident.state.instance_id
-                engine.booking.bury(message, name, reason, engine.pipeline.batch)
+                engine.booking.bury(letter, name, reason, engine.pipeline.batch)
         # Where the engine noticed it helps nobody; the message names the user's own line.
         is_ours = isinstance(error, NonDeterminismError | UnknownFunctionError)
         failure = failure_of(error, with_traceback=not is_ours)

@@ -72,6 +72,23 @@ def test_a_child_that_may_go_on_or_has_failed_is_not_asked_to_end() -> None:
     driven.close()
 
 
+def test_what_is_not_open_any_more_is_cancelled_and_nothing_is_recorded() -> None:
+    async def parent(ctx: Context) -> None:
+        tasks = [ctx.call_activity(work), ctx.call_sub_orchestrator("child")]
+        await ctx.wait_for_external_event("go on")
+        for task in tasks:
+            task._open_id = None
+            assert task.cancel()
+            assert task.cancelled()
+        await ctx.wait_for_external_event("never")
+
+    driven = Driven(parent)
+    driven.start()
+    driven.turn(raised("go on"))
+    assert driven.of_type(TaskCanceled) == []
+    driven.close()
+
+
 @pytest.mark.parametrize("make", OPEN)
 def test_work_made_and_cancelled_in_one_turn_consumes_ids_and_schedules_nothing(
     make: Callable[[Context], Awaitable[object]],
