@@ -65,7 +65,6 @@ class Batch(Struct):
     acknowledge: list[Callable[[], None]] = field(default_factory=list)
     starts: list[tuple[Resident, Decided]] = field(default_factory=list)
     bytes: int = 0
-    producer: int | None = None
     producers: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -156,8 +155,8 @@ class Batch(Struct):
         """A message for another instance, durable with this batch."""
         row = InboxRow(message.message_id, partition, instance_id, Raw(encode(message)))
         self.produced[message.message_id] = row
-        if self.producer is not None:
-            self.producers[message.message_id] = self.producer
+        if self.turns:  # the newest is the one that is being booked
+            self.producers[message.message_id] = self.turns[-1][0].state.iid
         return row
 
     def to_commit(self, batch_id: str, fences: list[Lease]) -> CommitBatch:

@@ -57,7 +57,7 @@ class Booking:
         engine = self._engine
         batch = engine.pipeline.batch
         batch.turns.append((resident, turn))
-        batch.producer = resident.state.iid
+        state = resident.state
         resident.in_flight += 1
         inbox = turn.inbox
         for message in inbox.taken:
@@ -68,13 +68,13 @@ class Booking:
         if inbox.refused:
             self._refuse(resident, turn, batch)
         if inbox.passed_on:
-            engine.cascade.begin(resident.state, inbox.passed_on)
+            engine.cascade.begin(state, inbox.passed_on)
         if inbox.purge:
-            batch.purged.append(resident.state.iid)
+            batch.purged.append(state.iid)
         if turn.row_changed or resident.row is not None:
             batch.write_row(resident, whole=bool(turn.seed))
             # The store may refuse a new row, with this turn; then there must be no other one.
-            resident.is_undecided = resident.state.iid in batch.instances
+            resident.is_undecided = state.iid in batch.instances
         if not turn.events:
             engine.settle_batch(batch)
             return
@@ -84,10 +84,10 @@ class Booking:
         if turn.actions:
             self._book_actions(resident, turn, batch)
         if turn.number == 0 and turn.generation:
-            batch.forget[resident.state.iid] = ForgetBelow(resident.state.iid, turn.generation)
+            batch.forget[state.iid] = ForgetBelow(state.iid, turn.generation)
         if turn.ending is not None:
             self._book_ending(resident, turn, batch)
-        engine.halfway.look_at(resident.state, turn, row_bytes)
+        engine.halfway.look_at(state, turn, row_bytes)
 
     def _book_actions(self, resident: Resident, turn: Turn, batch: Batch) -> None:
         engine = self._engine

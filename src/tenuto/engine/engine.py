@@ -52,6 +52,7 @@ from tenuto.model.messages import (
 )
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 
+_SUSPENDED = RuntimeStatus.SUSPENDED
 _TURNS_PER_PUMP = 256
 _CONGESTED = 1_000
 _BATCH_BYTES = 8 * 1024 * 1024
@@ -236,7 +237,8 @@ class Engine:
             return
         resident.is_queued = True
         self._ready.append(resident)
-        self.schedule_pump()
+        if not self._pump_scheduled:
+            self.schedule_pump()
 
     def schedule_pump(self) -> None:
         """Run turns, or commit what other callers put into the batch, in a callback of its own."""
@@ -284,7 +286,7 @@ class Engine:
         if resident.held:
             inbox = resident.held + inbox
             resident.held = []
-        if state.hold is not None or state.status is RuntimeStatus.SUSPENDED:
+        if state.hold is not None or state.status is _SUSPENDED:
             inbox = self.holding.with_derived(resident, inbox, now)
         if len(inbox) > _FEW:
             inbox, resident.inbox = cut_inbox(state, inbox)

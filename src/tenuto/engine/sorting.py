@@ -47,6 +47,9 @@ from tenuto.model.status import RuntimeStatus
 from tenuto.model.webhook import OpenWebhook
 
 _RUNNING: Final = RuntimeStatus.RUNNING
+_PENDING: Final = RuntimeStatus.PENDING
+_SUSPENDED: Final = RuntimeStatus.SUSPENDED
+_FIRST: Final = (Start, ChangeHold)
 _MOST_CHARACTERS: Final = 4 * 1024 * 1024
 _FAILURE_CHARACTERS: Final = 1_000
 _COMPLETED: Final = (TaskCompleted, SubOrchestrationInstanceCompleted)
@@ -81,7 +84,7 @@ class SortedInbox(Struct):
     taken: list[Message] = field(default_factory=list)
     held: list[Message] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
-    passed_on: list[Terminate] = field(default_factory=list)
+    passed_on: Sequence[Terminate] = ()
     status: RuntimeStatus = _RUNNING
     hold: Hold | None = None
     is_open: bool = True
@@ -102,11 +105,17 @@ def sort_inbox(
     """
     status = state.status
     hold = misfit or state.hold
-    result = SortedInbox(status=status, hold=hold, is_open=status is _RUNNING and hold is None)
+    is_open = status is _RUNNING and hold is None
+    if is_open and len(inbox) == 1 and type(inbox[0]) is TaskResult:
+        # Most inboxes by far: nothing to put in order, nothing that it could repeat.
+        answer = inbox[0]
+        is_news = _wanted(state, answer) is not None
+        return SortedInbox([answer.event] if is_news else [], [answer])
+    result = SortedInbox(status=status, hold=hold, is_open=is_open)
     if misfit is not None:
         inbox = [message for message in inbox if not _tries_again(state, message, result)]
-    if status is RuntimeStatus.PENDING:
-        inbox = sorted(inbox, key=lambda message: not isinstance(message, Start | ChangeHold))
+    if status is _PENDING and len(inbox) > 1:
+        inbox = sorted(inbox, key=lambda message: not isinstance(message, _FIRST))
     answered: set[tuple[type, int]] = set()
     _sort(state, inbox, result, answered)
     if result.held:
@@ -154,7 +163,7 @@ def refuse_finished(
 ) -> None:
     """A message for an instance that has ended: requests are refused, answers are late."""
     if isinstance(message, Terminate) and message.recurse and _is_handed_on(state, message):
-        result.passed_on.append(message)
+        result.passed_on = [*result.passed_on, message]
         return
     result.taken.append(message)
     if isinstance(message, Purge):
@@ -226,7 +235,7 @@ def _sort(
 def _sort_start(state: InstanceState, message: Start, result: SortedInbox) -> None:
     if state.next_turn or result.incoming:
         result.taken.append(message)
-    elif result.hold is None and result.status is not RuntimeStatus.SUSPENDED:
+    elif result.hold is None and result.status is not _SUSPENDED:
         result.taken.append(message)
         result.incoming.append(message.event)
         result.status = _RUNNING

@@ -34,6 +34,7 @@ from tenuto.model.unread import UnreadEvent, UnreadEvents
 from tenuto.model.webhook import OpenWebhook
 
 # By number: an enum member is hashed in Python, and this is asked several times a turn.
+_SUSPENDED: Final = RuntimeStatus.SUSPENDED
 _IS_FINISHED: Final = tuple(RuntimeStatus(number).is_finished for number in range(8))
 
 
@@ -204,7 +205,7 @@ class InstanceState(Struct):
     @property
     def is_suspended(self) -> bool:
         """Whether the instance is paused."""
-        return self.status is RuntimeStatus.SUSPENDED
+        return self.status is _SUSPENDED
 
     @property
     def is_finished(self) -> bool:
@@ -214,7 +215,7 @@ class InstanceState(Struct):
     @property
     def is_stopped(self) -> bool:
         """Whether it takes nothing in now: it is paused or held."""
-        return self.status is RuntimeStatus.SUSPENDED or self.hold is not None
+        return self.status is _SUSPENDED or self.hold is not None
 
     def due_at(self) -> int | None:
         """When it must be in memory, as its row says (``wake_at``)."""

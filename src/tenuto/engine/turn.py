@@ -44,7 +44,8 @@ from tenuto.model.status import RuntimeStatus
 from tenuto.model.unread import UnreadEvent
 
 _MINUTE = 60_000_000
-_FOR_THE_ENGINE = (ExecutionSuspended, ExecutionResumed)
+_SUSPENDED = RuntimeStatus.SUSPENDED
+_FOR_THE_ENGINE = frozenset((ExecutionSuspended, ExecutionResumed))
 """Events that no orchestrator sees: a turn of them alone needs no session."""
 
 
@@ -76,10 +77,10 @@ class Turn(Struct):
     seed: Sequence[Message] = ()
     logs: list[logging.LogRecord] | None = None
     put_aside: dict[str, EventRaised] | None = None
-    unread: Sequence[UnreadEvent] = ()
     row_changed: bool = False
     resumes: bool = False
     row: bytes = b""
+    unread: Sequence[UnreadEvent] = ()
 
 
 class TurnRules(Struct, frozen=True):
@@ -111,11 +112,11 @@ def take_turn(
     if state.is_finished:
         return _refuse_all(state, inbox)
     inbox_sorted = sort_inbox(state, inbox, misfit)
-    turn = Turn([], state.generation, state.next_turn, inbox_sorted)
     incoming = inbox_sorted.incoming
     if state.hold is not None and inbox_sorted.hold is None and state.next_turn:
         session()  # only what fits goes on
     if not incoming:
+        turn = Turn([], state.generation, state.next_turn, inbox_sorted)
         if inbox_sorted.status is not state.status or inbox_sorted.hold is not state.hold:
             _change_standing(state, turn, now)
         return turn
@@ -126,35 +127,40 @@ def take_turn(
         answer = TurnActions([])
     else:
         answer = session().run_turn(timestamp, incoming)
-        _keep_within_limits(state, answer, len(incoming), rules)
-    _record(state, turn, answer, timestamp, rules)
-    turn.actions = answer.actions
-    turn.logs = answer.logs
-    turn.put_aside = answer.put_aside
+        error = _crossed_limit(state, answer.actions, len(incoming), rules)
+        if error is not None:  # it ends the instance instead of what it decided
+            answer.actions = [_failed_by(error)]
+    events = [OrchestratorStarted(timestamp), *incoming, *answer.actions]
+    row = encode(events)
+    size, limits = len(row), rules.limits
+    if size > limits.turn_bytes or state.history_bytes + size > limits.history_bytes:
+        error = _too_long(state, answer.actions, size, limits)
+        if error is not None:
+            answer.actions = [_failed_by(error)]
+            answer.put_aside = None
+            events = [OrchestratorStarted(timestamp), *incoming, *answer.actions]
+            row = encode(events)
+    # All at once: a field set later costs as much as ten.
+    turn = Turn(
+        events,
+        state.generation,
+        state.next_turn,
+        inbox_sorted,
+        answer.actions,
+        None,
+        (),
+        answer.logs,
+        answer.put_aside,
+        False,
+        False,
+        row,
+    )
     _advance(state, turn, answer, timestamp, rules)
     return turn
 
 
 def _is_for_the_engine(incoming: Sequence[Incoming]) -> bool:
     return all(type(event) in _FOR_THE_ENGINE for event in incoming)
-
-
-def _record(
-    state: InstanceState, turn: Turn, answer: TurnActions, timestamp: int, rules: TurnRules
-) -> None:
-    """The turn as history keeps it, within what the store can be given."""
-    incoming = turn.inbox.incoming
-    turn.events = [OrchestratorStarted(timestamp), *incoming, *answer.actions]
-    turn.row = encode(turn.events)
-    size = len(turn.row)
-    limits = rules.limits
-    if size > limits.turn_bytes or state.history_bytes + size > limits.history_bytes:
-        error = _too_long(state, answer.actions, size, limits)
-        if error is not None:
-            answer.actions = [_failed_by(error)]
-            answer.put_aside = None
-            turn.events = [OrchestratorStarted(timestamp), *incoming, *answer.actions]
-            turn.row = encode(turn.events)
 
 
 def _too_long(
@@ -248,15 +254,6 @@ def _failed_by(error: LimitError) -> ExecutionCompleted:
     return ExecutionCompleted(RuntimeStatus.FAILED, None, failure)
 
 
-def _keep_within_limits(
-    state: InstanceState, answer: TurnActions, incoming: int, rules: TurnRules
-) -> None:
-    """A crossed limit ends the instance instead of what it decided."""
-    error = _crossed_limit(state, answer.actions, incoming, rules)
-    if error is not None:
-        answer.actions = [_failed_by(error)]
-
-
 def _crossed_limit(
     state: InstanceState, actions: Sequence[Action], incoming: int, rules: TurnRules
 ) -> LimitError | None:
@@ -293,24 +290,30 @@ def _advance(
     timestamp: int,
     rules: TurnRules,
 ) -> None:
-    before = (state.status, state.wake_at, state.custom_status, state.hold)
     inbox = turn.inbox
+    status, wake_at, hold = state.status, state.wake_at, state.hold
+    is_changed = False
     state.last_time = timestamp
     state.next_turn += 1
     state.event_count += len(turn.events)
     state.history_bytes += len(turn.row)
-    state.work.apply(inbox.incoming)
-    state.work.apply(turn.actions)
-    state.status = inbox.status
-    state.hold = inbox.hold
-    if answer.custom_status is not UNSET:
-        state.custom_status = answer.custom_status
+    state.work.apply(turn.events)
+    if inbox.status is not status:
+        state.status = inbox.status
+        is_changed = True
+    if inbox.hold is not hold:
+        state.hold = inbox.hold
+    custom_status = answer.custom_status
+    if custom_status is not UNSET and custom_status != state.custom_status:
+        state.custom_status = custom_status
+        is_changed = True
     last = turn.actions[-1] if turn.actions else None
     if isinstance(last, ExecutionCompleted):
         turn.ending = last
         _end(state, last, timestamp)
         if state.work.activities:
             state.keep_last_calls(turn.actions)
+        is_changed = True
     elif isinstance(last, ContinueAsNew):
         turn.ending = last
         turn.unread = answer.unread or ()
@@ -318,12 +321,14 @@ def _advance(
         turn.row_changed = True
         return
     else:
-        state.wake_at = state.work.wake_at() if inbox.is_open else None
-    if before != (state.status, state.wake_at, state.custom_status, state.hold):
+        due_at = state.work.wake_at() if inbox.is_open else None
+        if due_at != wake_at:
+            state.wake_at = due_at
+            is_changed = True
+    if is_changed or inbox.hold != hold:
         state.updated_at = timestamp
         turn.row_changed = True
-        was_stopped = before[0] is RuntimeStatus.SUSPENDED or before[3] is not None
-        turn.resumes = was_stopped and inbox.is_open
+        turn.resumes = (hold is not None or status is _SUSPENDED) and inbox.is_open
 
 
 def _end(state: InstanceState, ending: ExecutionCompleted, timestamp: int) -> None:

@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from contextvars import Context, copy_context
-from itertools import repeat
 from math import inf
 from types import CoroutineType, MethodType
 from typing import Any, Final, NoReturn, Protocol, TypeVar, TypeVarTuple
@@ -146,7 +145,7 @@ class SessionLoop(asyncio.AbstractEventLoop):
         self.context: Context = Context()
         self._owner: LoopOwner | None = owner
         self._ready: deque[Callback] = deque()
-        self._most = owner.info.limits.callbacks_per_event
+        self._rounds = range(owner.info.limits.callbacks_per_event)
         self._origin: int | None = None
         self._generators: WeakSet[AsyncGenerator[Any, Any]] | None = None
         self._adopted: set[int] | None = None
@@ -197,7 +196,7 @@ class SessionLoop(asyncio.AbstractEventLoop):
         """
         ready = self._ready
         own_context = self.context  # entered already
-        for _ in repeat(None, self._most):
+        for _ in self._rounds:
             if not ready:
                 return
             callback = ready.popleft()

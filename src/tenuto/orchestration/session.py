@@ -121,6 +121,8 @@ class Session:
         self._unread: list[UnreadEvent] | None = None
         self._withdrawn: set[int] = set()
         self._turn_characters = 0
+        self._most_characters = info.limits.turn_bytes
+        self._surely_short = info.limits.payload_bytes // 4
         self._custom_status: str | UnsetType | None = UNSET
         self._logs: list[logging.LogRecord] | None = None
         self._is_ended = False
@@ -399,11 +401,12 @@ class Session:
 
     def check_size(self, text: str, what: str) -> str:
         """Refuse a payload that is over the limit, and stop a turn that decides too many bytes."""
-        self._turn_characters += len(text)
-        if self._turn_characters > self.info.limits.turn_bytes:
+        length = len(text)
+        self._turn_characters += length
+        if self._turn_characters > self._most_characters:
             self._stop_too_long()
-        limit = self.info.limits.payload_bytes
-        if len(text) * 4 > limit:  # else the words alone would cost something for each payload
+        if length > self._surely_short:  # else the words alone would cost something for each
+            limit = self.info.limits.payload_bytes
             whose = f"orchestrator {self.info.name!r} (instance {self.info.instance_id!r})"
             check_payload(text, limit, f"{whose}: {what}")
         return text
