@@ -57,29 +57,29 @@ class Turn(Struct):
         generation: The generation that the events belong to.
         number: Their place in its history, from 0.
         inbox: What became of each message.
+        row: The events as JSON, as history keeps them.
         actions: The decisions among the events, in order.
-        ending: The event that closed the execution, if it did.
-        seed: The messages that open the next generation.
         logs: Log lines to show once the turn is committed.
         unread: Events that it leaves to the next generation, if it ends this one.
         put_aside: Events that did not fit what their waiters asked for, by message id.
+        ending: The event that closed the execution, if it did.
+        seed: The messages that open the next generation.
         row_changed: Whether the instance's row must be written.
         resumes: Whether it was paused or held, and goes on now.
-        row: The events as JSON, as history keeps them.
     """
 
     events: list[HistoryEvent]
     generation: int
     number: int
     inbox: SortedInbox
+    row: bytes = b""
     actions: Sequence[Action] = ()
-    ending: ExecutionCompleted | ContinueAsNew | None = None
-    seed: Sequence[Message] = ()
     logs: list[logging.LogRecord] | None = None
     put_aside: dict[str, EventRaised] | None = None
+    ending: ExecutionCompleted | ContinueAsNew | None = None
+    seed: Sequence[Message] = ()
     row_changed: bool = False
     resumes: bool = False
-    row: bytes = b""
     unread: Sequence[UnreadEvent] = ()
 
 
@@ -134,26 +134,17 @@ def take_turn(
     row = encode(events)
     size, limits = len(row), rules.limits
     if size > limits.turn_bytes or state.history_bytes + size > limits.history_bytes:
-        error = _too_long(state, answer.actions, size, limits)
-        if error is not None:
-            answer.actions = [_failed_by(error)]
-            answer.put_aside = None
-            events = [OrchestratorStarted(timestamp), *incoming, *answer.actions]
-            row = encode(events)
-    # All at once: a field set later costs as much as ten.
+        row = _keep_short(state, events, row, answer, limits)
+    # All at once: a field that is set later costs as much as ten.
     turn = Turn(
         events,
         state.generation,
         state.next_turn,
         inbox_sorted,
+        row,
         answer.actions,
-        None,
-        (),
         answer.logs,
         answer.put_aside,
-        False,
-        False,
-        row,
     )
     _advance(state, turn, answer, timestamp, rules)
     return turn
@@ -161,6 +152,24 @@ def take_turn(
 
 def _is_for_the_engine(incoming: Sequence[Incoming]) -> bool:
     return all(type(event) in _FOR_THE_ENGINE for event in incoming)
+
+
+def _keep_short(
+    state: InstanceState,
+    events: list[HistoryEvent],
+    row: bytes,
+    answer: TurnActions,
+    limits: Limits,
+) -> bytes:
+    """The row of a turn that the store can be given: too long a one ends the instance."""
+    error = _too_long(state, answer.actions, len(row), limits)
+    if error is None:
+        return row
+    del events[len(events) - len(answer.actions) :]
+    answer.actions = [_failed_by(error)]
+    answer.put_aside = None
+    events += answer.actions
+    return encode(events)
 
 
 def _too_long(
@@ -198,15 +207,16 @@ def failed_turn(
     """The turn that ends an instance whose session cannot go on (replay failed, poison)."""
     timestamp = max(now, state.last_time + 1)
     ending = ExecutionCompleted(RuntimeStatus.FAILED, None, failure)
+    events: list[HistoryEvent] = [OrchestratorStarted(timestamp), ending]
     turn = Turn(
-        [OrchestratorStarted(timestamp), ending],
+        events,
         state.generation,
         state.next_turn,
         SortedInbox(taken=list(inbox)),
+        encode(events),
         [ending],
         ending=ending,
     )
-    turn.row = encode(turn.events)
     _end(state, ending, timestamp)
     state.keep_last_calls(())
     state.next_turn += 1
@@ -328,7 +338,8 @@ def _advance(
     if is_changed or inbox.hold != hold:
         state.updated_at = timestamp
         turn.row_changed = True
-        turn.resumes = (hold is not None or status is _SUSPENDED) and inbox.is_open
+        if hold is not None or status is _SUSPENDED:
+            turn.resumes = inbox.is_open
 
 
 def _end(state: InstanceState, ending: ExecutionCompleted, timestamp: int) -> None:

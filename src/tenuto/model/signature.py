@@ -117,14 +117,13 @@ class Signature:
         """
         if not self._required <= len(args) <= len(self._names):
             raise self._miscounted(len(args))
-        index = 0
-        for value, cls in zip(args, self._classes):  # noqa: B905 - zip is slow with a keyword
+        pairs = zip(args, self._classes)  # noqa: B905 - zip is slow with a keyword
+        for index, (value, cls) in enumerate(pairs):
             if cls is not None and type(value) is not cls and not _is_instance(value, cls):
                 reason = (
                     f"is a {type(value).__qualname__}, but the annotation says {cls.__qualname__}"
                 )
                 raise PayloadError(reason, owner=self._owner(index))
-            index += 1
         if not args:
             return None
         try:
