@@ -81,6 +81,10 @@ class Careful:
         """How many instances wait."""
         return len(self._waiting)
 
+    def waits_for(self, resident: Resident) -> bool:
+        """Whether an instance that seems idle has something to do once it is let go."""
+        return self._waiting.get(resident.state.iid) is resident
+
     def admits(self, resident: Resident) -> bool:
         """Whether an instance may run now; one that may not comes back by itself."""
         iid = resident.state.iid
@@ -160,7 +164,7 @@ class Careful:
                 resident, Hold(HoldReason.CRASHED, text, engine.clock.now())
             )
             return
-        if not state.is_stopped and not state.is_finished:
+        if not state.is_stopped:  # of one that has ended, the calls of its last turn
             engine.release.take_work_up(resident)
         if resident.inbox:
             engine.make_ready(resident)

@@ -94,6 +94,8 @@ class Retention:
         """Unload what only waits (ENGINE rule 26)."""
         engine = self._engine
         state = resident.state
+        if engine.careful is not None and engine.careful.waits_for(resident):
+            return
         if state.is_finished or state.is_stopped:
             self.unload(resident)
             return

@@ -129,10 +129,10 @@ def cut_inbox(state: InstanceState, inbox: list[Message]) -> tuple[list[Message]
     What an instance that is not open only keeps need not be cut.
     """
     if state.is_stopped or state.status is RuntimeStatus.PENDING:
-        keys = [message for message in inbox if _opens(message)]
-        if not keys:
+        if not any(map(_opens, inbox)):
             return inbox, []
-        inbox = keys + [message for message in inbox if not _opens(message)]
+        keys = [message for message in inbox if _stands_first(message)]
+        inbox = keys + [message for message in inbox if not _stands_first(message)]
     size = 0
     for index, message in enumerate(inbox):
         size += _payload_length(message)
@@ -145,6 +145,11 @@ def _opens(message: Message) -> bool:
     """Whether the instance may take messages in after it; with what belongs to it."""
     is_retry = isinstance(message, ChangeHold) and message.hold is None
     return is_retry or isinstance(message, Start | Resume) or _is_derived(message)
+
+
+def _stands_first(message: Message) -> bool:
+    """What opens the instance, and what closes it again: these keep their order."""
+    return _opens(message) or isinstance(message, Suspend | ChangeHold)
 
 
 def _payload_length(message: Message) -> int:

@@ -1,0 +1,54 @@
+"""Requests that suspend and resume keep their order in an inbox that may have to be cut."""
+
+import pytest
+
+from tenuto import InstanceStateError, RuntimeStatus
+from tenuto.engine.sorting import cut_inbox, sort_inbox
+from tenuto.engine.state import InstanceState
+from tenuto.model.events import EventRaised
+from tenuto.model.messages import Message, RaiseEvent, Resume, Suspend
+
+
+@pytest.mark.parametrize(
+    ("requests", "status"),
+    [
+        ("SR", RuntimeStatus.RUNNING),
+        ("RSR", RuntimeStatus.RUNNING),
+        ("RS", RuntimeStatus.SUSPENDED),
+        ("RSRS", RuntimeStatus.SUSPENDED),
+    ],
+)
+def test_requests_to_a_suspended_instance_keep_their_order_among_many_messages(
+    requests: str, status: RuntimeStatus
+) -> None:
+    state = InstanceState(
+        iid=1,
+        instance_id="x",
+        partition=0,
+        name="x",
+        execution_id="e",
+        created_at=0,
+        updated_at=0,
+        root_id="x",
+        version=None,
+        parent=None,
+        depth=0,
+        tags=None,
+        scheduled_at=None,
+        input=None,
+        status=RuntimeStatus.SUSPENDED,
+        next_turn=1,
+    )
+    events: list[Message] = [
+        RaiseEvent(message_id=f"e{number}", event=EventRaised("other", "1")) for number in range(6)
+    ]
+    controls: list[Message] = [
+        Suspend(message_id=f"c{number}") if one == "S" else Resume(message_id=f"c{number}")
+        for number, one in enumerate(requests)
+    ]
+    now, later = cut_inbox(state, [*controls, *events])
+    result = sort_inbox(state, now)
+    assert not later
+    assert result.status is status
+    assert all(isinstance(one.error, InstanceStateError) for one in result.refused)
+    assert len(result.refused) == requests.startswith("S")
