@@ -16,6 +16,7 @@ import pytest
 from tenuto import App, Client, Context, Host, Settings, StorageLostError
 from tenuto.model.errors import StorageError
 from tenuto.storage.sqlite import SqliteStorage
+from tenuto.storage.sqlite.examination import examine
 from tenuto.telemetry.health import health_of
 from tests.conformance.storage_suite import Owner, message, record, turn
 
@@ -251,3 +252,16 @@ async def test_a_log_index_that_is_half_written_just_now_is_waited_for(path: Pat
         "meanwhile",
     ]
     await storage.close()
+
+
+async def test_no_host_begins_an_empty_store_beside_the_log_of_one_that_is_gone(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "hub.db"
+    _log(path).write_bytes(b"all that is newest")
+    with pytest.raises(StorageLostError, match="is gone, and its log"):
+        async with Host(app, settings=Settings(storage=f"sqlite:///{path}")):
+            pass
+    assert _log(path).read_bytes() == b"all that is newest"
+    with pytest.raises(StorageLostError, match="is gone, and its log"):
+        examine(str(path), 0)

@@ -86,7 +86,7 @@ def list_(  # noqa: PLR0913 - one for each option
         from tenuto.cli.report import instance_table
 
         output = terminal.console()
-        table = instance_table(page.records, _now(), terminal.glyphs_for(output))
+        table = instance_table(page.records, _now(), terminal.glyphs_for(output), output.width)
         terminal.show(output, table)
     else:
         terminal.note("no such instances")

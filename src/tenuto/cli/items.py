@@ -92,6 +92,8 @@ def _standing(record: InstanceRecord) -> str:
     parts = [f"generation {record.generation + 1}"] if record.generation else []
     if record.status not in _PLAIN:
         parts.append(record.status.label.lower())
+    if record.hold is not None:
+        parts.append(f"held: {record.hold.reason}")
     return ", ".join(parts)
 
 

@@ -5,6 +5,7 @@ from typing import Final
 from tenuto.cli.items import step_facts, step_label
 from tenuto.cli.wording import duration
 from tenuto.client.steps import Run, Step, StepKind, StepState
+from tenuto.model.hold import Hold
 
 _WORDS: Final = {
     StepState.RUNNING: "started",
@@ -24,6 +25,7 @@ class Progress:
 
     def __init__(self) -> None:
         self._seen: dict[_Key, tuple[StepState, int]] = {}
+        self._holds: dict[str, Hold | None] = {}
 
     def lines(self, run: Run) -> list[str]:
         """What has happened since the last call, in the order of time."""
@@ -34,6 +36,11 @@ class Progress:
 
     def _news(self, run: Run, path: str) -> list[tuple[int, str]]:
         news = []
+        hold = run.record.hold
+        if hold != self._holds.get(path):
+            self._holds[path] = hold
+            if hold is not None:
+                news.append((hold.since, f"{'held':<9}  {path}{hold.reason}: {hold.message}"))
         for step in run.steps:
             key = (path, step.number, step.name)
             stands = (step.state, step.attempt)

@@ -17,12 +17,16 @@ from tenuto.model.status import InstanceRecord, RuntimeStatus
 
 _SHORT: Final = 60
 _LONG: Final = 300
+_WIDE: Final = 1_000
+_LEAST_ROOM: Final = 20
 _FEW: Final = 5
 _MOMENT: Final = "2026-01-31 18:00:00"
 
 
-def instance_table(records: Sequence[InstanceRecord], now: int, glyphs: Glyphs) -> Table:
-    """One line for each instance."""
+def instance_table(
+    records: Sequence[InstanceRecord], now: int, glyphs: Glyphs, width: int = _WIDE
+) -> Table:
+    """One line for each instance; why it is held as far as there is room in ``width``."""
     states = [state_of(record.status) for record in records]
     statuses = [
         f"{glyphs.states[state]} {record.status.label}"
@@ -33,21 +37,34 @@ def instance_table(records: Sequence[InstanceRecord], now: int, glyphs: Glyphs) 
     table.add_column("INSTANCE", overflow="fold")  # an id is never cut: people copy it
     table.add_column("NAME", overflow="fold")
     table.add_column("STATUS", min_width=max(map(len, statuses), default=0))
+    holds = [str(record.hold.reason) if record.hold else "" for record in records]
+    longest = max(map(len, holds), default=0)
+    if longest:
+        table.add_column("HELD", min_width=longest)
     table.add_column("STARTED", min_width=len(_MOMENT))
     table.add_column("TOOK", min_width=max(map(len, took), default=0), justify="right")
-    are_held = any(record.hold is not None for record in records)
-    if are_held:
-        table.add_column("HELD", overflow="fold")
-    for record, state, status, length in zip(records, states, statuses, took, strict=True):
-        held = "" if record.hold is None else f"{record.hold.reason}: {record.hold.message}"
-        table.add_row(
+    rows = [
+        [
             Text(one_line(record.instance_id)),
             Text(one_line(record.name)),
             Text(status, STYLES[state]),
+            *([Text(hold)] if longest else ()),
             Text(moment(record.created_at)),
             Text(length),
-            *([Text(one_line(held, _LONG))] if are_held else ()),
+        ]
+        for record, state, status, hold, length in zip(
+            records, states, statuses, holds, took, strict=True
         )
+    ]
+    # Never on several lines: it would make a page of each instance; `show` has all of it.
+    taken = sum(max(cell.cell_len for cell in column) + 2 for column in zip(*rows, strict=True))
+    if longest and width - taken >= _LEAST_ROOM:
+        table.add_column("WHY", no_wrap=True)
+        for record, row in zip(records, rows, strict=True):
+            why = "" if record.hold is None else record.hold.message
+            row.append(Text(one_line(why, min(width - taken, _LONG))))
+    for row in rows:
+        table.add_row(*row)
     return table
 
 
@@ -77,8 +94,22 @@ def facts(run: Run) -> list[tuple[str, str]]:
         ("custom status", record.custom_status or ""),
         ("waits for", "" if record.completed_at is not None else waits_for(run)),
         *held_facts(record),
+        ("refused", _refused(run)),
     ]
     return [(name, one_line(text, _LONG)) for name, text in found if text]
+
+
+def _refused(run: Run) -> str:
+    """Why the newest event that did not fit its wait was put aside: the tree has no room for it."""
+    if run.record.completed_at is not None:
+        return ""
+    refused = [
+        step for step in run.steps if step.kind is StepKind.EVENT and step.state is StepState.FAILED
+    ]
+    newest = refused[-1] if refused else None
+    if newest is None or newest.failure is None:
+        return ""
+    return f"{newest.failure.error_message} (at {moment(newest.changed_at)})"
 
 
 def held_facts(record: InstanceRecord) -> list[tuple[str, str]]:

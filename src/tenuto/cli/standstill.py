@@ -76,14 +76,8 @@ def _pending(record: InstanceRecord, around: Surroundings) -> Finding:
     if record.scheduled_at is not None and record.scheduled_at > around.now:
         return _finding(record, Level.NOTE, f"begins at {moment(record.scheduled_at)}")
     age = around.now - max(record.created_at, record.scheduled_at or 0)
-    known = around.orchestrators
-    if known is not None and record.name not in known:
-        return _finding(
-            record,
-            Level.WRONG,
-            f"pending for {duration(age)}: the app has no orchestrator {record.name!r}",
-            "start a host whose app has it, or terminate the instance",
-        )
+    if _is_unknown(record, around):
+        return _unknown(record, f"pending for {duration(age)}")
     if not around.has_host:
         return _finding(
             record, Level.WRONG, f"pending for {duration(age)}: no host runs", _START_HOST
@@ -102,8 +96,25 @@ def _pending(record: InstanceRecord, around: Surroundings) -> Finding:
 _START_HOST: Final = "start a host: tenuto start APP"
 
 
+def _is_unknown(record: InstanceRecord, around: Surroundings) -> bool:
+    return around.orchestrators is not None and record.name not in around.orchestrators
+
+
+def _unknown(record: InstanceRecord, standing: str) -> Finding:
+    return _finding(
+        record,
+        Level.WRONG,
+        f"{standing}: the app has no orchestrator {record.name!r}",
+        "start a host whose app has it, or terminate the instance",
+    )
+
+
 def _running(run: Run, around: Surroundings) -> Finding:
     steps = run.open_steps()
+    # It would be held at its next turn, which may be in three months: said before that.
+    if _is_unknown(run.record, around):
+        waits = ", ".join(_what(step, around.now) for step in steps[:_FEW])
+        return _unknown(run.record, f"waits for {waits}" if waits else "is between two steps")
     if not steps:
         return _finding(run.record, Level.NOTE, "is between two steps")
     late = [step for step in steps if _is_late(step, around.now)]

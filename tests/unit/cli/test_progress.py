@@ -16,6 +16,7 @@ from tenuto.model.events import (
     TimerFired,
 )
 from tenuto.model.failure import FailureDetails
+from tenuto.model.hold import Hold, HoldReason
 from tests.support.runs import activities, at, opening, running, turn, with_child
 
 SOLD_OUT = FailureDetails("SoldOut", "no seat")
@@ -34,6 +35,17 @@ def test_each_change_is_told_once_with_the_time_since_the_beginning() -> None:
 def test_a_step_seen_only_at_its_end_has_one_line() -> None:
     run = running(opening(TaskScheduled(1, "book")), turn(1, TaskFailed(1, SOLD_OUT)))
     assert Progress().lines(run) == ["       1.0 s  failed     book#1  SoldOut: no seat  (1.0 s)"]
+
+
+def test_a_hold_is_told_when_it_comes() -> None:
+    progress = Progress()
+    run = running(opening(EventAwaited(1, "go")))
+    progress.lines(run)
+    hold = Hold(reason=HoldReason.NOT_SERVED, message="no orchestrator 'x'", since=at(2))
+    held = structs.replace(run, record=structs.replace(run.record, hold=hold))
+    assert progress.lines(held) == ["       2.0 s  held       not_served: no orchestrator 'x'"]
+    assert progress.lines(held) == []
+    assert progress.lines(run) == []
 
 
 def test_attempts_are_told_one_by_one() -> None:

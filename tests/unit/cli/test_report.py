@@ -11,6 +11,8 @@ from tenuto.cli.wording import moment
 from tenuto.client.steps import run_of
 from tenuto.model.events import (
     EventAwaited,
+    EventRaised,
+    EventRefused,
     ExecutionCompleted,
     SubOrchestrationInstanceCompleted,
     TaskFailed,
@@ -19,6 +21,7 @@ from tenuto.model.events import (
     TimerFired,
 )
 from tenuto.model.failure import FailureDetails
+from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.status import ParentInstance, RuntimeStatus
 from tests.support.runs import at, child_call, completed, opening, record, running, turn
 
@@ -45,6 +48,31 @@ def test_a_long_id_is_never_cut() -> None:
     long = record(instance_id="x" * 256)
     written = "".join(text_of(instance_table([long], at(1), UNICODE), width=80))
     assert written.count("x") == 256
+
+
+HELD = structs.replace(
+    record(), hold=Hold(reason=HoldReason.DECISIONS, message="went another way " * 40, since=at(2))
+)
+
+
+def test_a_held_instance_has_one_line_with_the_reason_however_narrow_the_terminal_is() -> None:
+    head, line = text_of(instance_table([HELD, record()], at(60), UNICODE, 120))[:2]
+    assert head.split() == ["INSTANCE", "NAME", "STATUS", "HELD", "STARTED", "TOOK", "WHY"]
+    assert " decisions " in line
+    assert "went another way" in line
+    for width in (50, 80):
+        narrow = text_of(instance_table([HELD, record()], at(60), UNICODE, width), width)
+        assert sum("decisions" in line for line in narrow) == 1
+        assert len(narrow) < 7
+
+
+def test_why_the_newest_event_was_refused_is_told_in_full() -> None:
+    reason = "event 'paid': value at $ does not fit: Expected `float`, found `str`"
+    run = running(
+        opening(EventAwaited(1, "paid")),
+        turn(2, EventRaised("paid", '"lots"'), EventRefused(2, "paid", "m-1", reason)),
+    )
+    assert dict(facts(run))["refused"].startswith(reason)
 
 
 def test_the_facts_are_those_that_there_are() -> None:

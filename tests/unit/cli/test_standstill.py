@@ -175,3 +175,12 @@ def test_each_reason_has_its_words_and_its_advice(
 def test_many_open_steps_are_counted() -> None:
     steps = [step(StepKind.ACTIVITY, StepState.RUNNING, "book") for _ in range(5)]
     assert standstill(run_in(RuntimeStatus.RUNNING, *steps), around()).text.endswith(", 2 more")
+
+
+def test_an_instance_whose_orchestrator_is_gone_is_wrong_before_its_event_comes() -> None:
+    run = run_in(RuntimeStatus.RUNNING, step(StepKind.EVENT, StepState.WAITING, "go"))
+    found = standstill(run, around(orchestrators=frozenset({"other"})))
+    assert found.level is Level.WRONG
+    assert "waits for event 'go'" in found.text
+    assert "the app has no orchestrator 'trip'" in found.text
+    assert standstill(run, around(orchestrators=frozenset({"trip"}))).level is Level.NOTE

@@ -14,6 +14,7 @@ import apsw
 from tenuto.model.errors import (
     SettingsError,
     StorageCorruptError,
+    StorageLostError,
     StorageOwnedError,
     StorageVersionError,
 )
@@ -100,6 +101,7 @@ def _check_place(path: str, *, create: bool) -> None:
         )
     if path == MEMORY:
         return
+    check_no_log_is_left(path)
     folder = Path(path).parent
     if not folder.is_dir():
         raise SettingsError(
@@ -110,6 +112,32 @@ def _check_place(path: str, *, create: bool) -> None:
         raise SettingsError(
             f"the store {path!r} cannot be opened: it is a folder; the store's URL names a file"
         )
+
+
+def check_no_log_is_left(path: str) -> None:
+    """Refuse a log whose store is gone: SQLite would delete it and begin an empty store.
+
+    Else the supervisor of a host that has lost its file starts it again at once, on nothing, and
+    the log, which may hold all that is newest, is no more.
+
+    Raises:
+        StorageLostError: there is a log with something in it, and no file, or an empty one.
+    """
+    log = Path(f"{path}-wal")
+    if path == MEMORY or _bytes_of(Path(path)) or not _bytes_of(log):
+        return
+    raise StorageLostError(
+        f"the store {path!r} is gone, and its log {str(log)!r} is still there: put the store's "
+        "file back or restore a backup; to begin with an empty store, move the log away first"
+    )
+
+
+def _bytes_of(file: Path) -> int:
+    """Its size; 0 when there is none to be seen."""
+    try:
+        return file.stat().st_size
+    except OSError:  # what cannot be looked at is told of by whoever opens it
+        return 0
 
 
 def _bring_up_to_date(connection: apsw.Connection, path: str, partitions: int) -> None:

@@ -15,7 +15,12 @@ from msgspec import Struct
 from tenuto.model.errors import SettingsError, StorageError
 from tenuto.model.status import RuntimeStatus
 from tenuto.storage.sqlite import reader
-from tenuto.storage.sqlite.database import APPLICATION_ID, transaction, value
+from tenuto.storage.sqlite.database import (
+    APPLICATION_ID,
+    check_no_log_is_left,
+    transaction,
+    value,
+)
 from tenuto.storage.sqlite.errors import translated
 from tenuto.storage.sqlite.lock import holder
 from tenuto.storage.sqlite.queries import MIGRATIONS
@@ -89,9 +94,11 @@ def examine(path: str, now: int, *, full: bool = False) -> Examination:
 
     Raises:
         SettingsError: there is no such file.
+        StorageLostError: there is none, but its log is there.
         StorageCorruptError: it is no SQLite database.
         StorageError: it cannot be read.
     """
+    check_no_log_is_left(path)
     if not Path(path).is_file():
         raise SettingsError(f"there is no store at {path!r}")
     with translated(path, "read"), _reading(path) as connection:
