@@ -25,7 +25,7 @@ async def test_calls_of_a_last_turn_run_after_hosts_have_died_young(tmp_path: Pa
 
     @app.orchestrator
     async def last(ctx: Context, key: str) -> str:
-        ctx.call_activity(note, key)
+        _ = ctx.call_activity(note, key)
         return key
 
     url = f"sqlite:///{tmp_path / 'store.db'}"

@@ -148,3 +148,20 @@ async def test_a_dead_letter_that_cannot_be_stored_is_told_of(
     async with asyncio.timeout(5):
         await until(lambda: "a dead letter cannot be stored and is lost" in caplog.text)
     assert await (await host.client.start(child, 4)).result() == 4
+
+
+async def test_an_event_that_cannot_be_kept_is_refused_and_nobody_is_held(
+    host: Host, tmp_path: Path
+) -> None:
+    refuse(tmp_path / "hub.db", "inbox")
+    paused = await host.client.start(good, 5, instance_id="paused")
+    await paused.suspend()
+    refused, taken = await asyncio.gather(
+        paused.raise_event("go", BAD), paused.raise_event("go", 6), return_exceptions=True
+    )
+    assert isinstance(refused, InputError)
+    assert "never this" in str(refused)
+    assert taken is None
+    assert await hold_of(host, "paused") is None
+    await paused.resume()
+    assert await paused.result() == [5, 6, 1_005]

@@ -255,3 +255,26 @@ async def test_they_count_for_the_memory_of_a_session(app: App, test: TestHost) 
         assert resident.size > 100_000
         await test.restart()
         await handle.raise_event("nobody waits for this")
+
+
+async def test_a_new_instance_of_an_id_reads_nothing_that_its_predecessor_has_left(
+    app: App, test: TestHost
+) -> None:
+    @app.orchestrator
+    async def order(ctx: Context, number: int) -> object:
+        if number == 0:
+            await ctx.wait_for_external_event("begin")
+            ctx.continue_as_new(1)
+            return None
+        if number == 1:
+            return "done"
+        return await ctx.wait_for_external_event("approval", str)
+
+    first = await test.start(order, 0, instance_id="order")
+    await first.raise_event("approval", "the old one")
+    await first.raise_event("begin")
+    assert await first.result() == "done"
+    second = await test.client.start(order, 2, instance_id="order")
+    await test.restart()
+    await second.raise_event("approval", "the new one")
+    assert await second.result() == "the new one"

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from msgspec import Raw, Struct, field
 
 from tenuto.engine.ports import (
+    ALL_UNREAD,
     ASKED,
     Answer,
     CommitBatch,
@@ -45,7 +46,8 @@ class Batch(Struct):
     yet; one that is taken in the same batch never becomes a row (storage.md 5.4). ``starts`` are
     instances whose row goes ahead of their first turn; each is told whether its id was free.
     ``answered`` are clients' requests that get their answer with this batch, by message id;
-    ``producers`` says which instance's turn has made a message. ``bytes`` are those of the history.
+    ``producers`` says which instance's turn has made a message, ``kept`` what a message was
+    before it was made a row to be kept. ``bytes`` are those of the history.
     """
 
     instances: dict[int, InstanceRecord] = field(default_factory=dict)
@@ -66,6 +68,7 @@ class Batch(Struct):
     starts: list[tuple[Resident, Decided]] = field(default_factory=list)
     bytes: int = 0
     producers: dict[str, int] = field(default_factory=dict)
+    kept: dict[str, Message] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
@@ -102,6 +105,8 @@ class Batch(Struct):
             self.instances[state.iid] = state.record()
         elif resident.row == "replaced" or whole or state.iid in self.replaced:
             self.replaced[state.iid] = state.record()
+            if resident.row == "replaced":  # what its predecessor has left unread is not for it
+                self.unread[state.iid, ALL_UNREAD] = UnreadRow(state.iid, ALL_UNREAD, None)
         else:
             self.updates[state.iid] = InstanceUpdate(
                 state.iid,

@@ -212,6 +212,7 @@ class Booking:
             if not message.message_id or message.message_id.startswith(VOLATILE):
                 kept = _renamed(message, engine.next_message_id())
                 engine.delivered.add(kept.message_id)
+                batch.kept[kept.message_id] = message
                 batch.produce(kept, resident.state.partition, resident.state.instance_id)
                 if message.message_id:
                     self._acknowledge(message.message_id, batch)

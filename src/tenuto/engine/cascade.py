@@ -54,6 +54,11 @@ class Cascade:
             await asyncio.sleep(0.001)
         try:
             children = await self._stored(instance_id, since)
+            # By id as well: by its creation time one may be older than its parent, when the clock
+            # was set back.
+            for record in await engine.storage.find(called):
+                if record.parent is not None and record.parent.instance_id == instance_id:
+                    children[record.instance_id] = record.parent
         except StorageUnavailableError as error:
             text = f"its children could not be read, and are ended after the next start: {error}"
             engine.observer.problem(instance_id, text)

@@ -44,7 +44,7 @@ def child_record(
         partition=0,
         name=event.name,
         execution_id=event.execution_id,
-        created_at=now,
+        created_at=max(now, parent.created_at),
         updated_at=now,
         root_id=parent.root_id,
         depth=parent.depth + 1,

@@ -5,7 +5,7 @@ functions of one kind of program, ``Observer`` is told what happens and owns the
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from msgspec import Raw, Struct
 
@@ -124,9 +124,13 @@ class ForgetBelow(Struct, frozen=True, array_like=True, gc=False):
     generation: int
 
 
+ALL_UNREAD: Final = -1
+"""The number that stands for all unread events of an instance."""
+
+
 class UnreadRow(Struct, frozen=True, array_like=True, gc=False):
     """An event that waits for a reader over generations: the JSON form of ``EventRaised``; None
-    when it was taken.
+    when it was taken. With ``ALL_UNREAD`` for the number all of them go.
     """
 
     iid: int

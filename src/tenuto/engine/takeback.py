@@ -11,11 +11,15 @@ Must never lose a request or run an attempt twice that is still running. Keeps
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from tenuto.engine.batch import VOLATILE, Batch
 from tenuto.engine.ports import ActivityWork, InstanceUpdate
 from tenuto.engine.resident import Resident
 from tenuto.engine.starts import StartRequest
 from tenuto.model.errors import InputError, RowsRefusedError, TenutoError
+from tenuto.model.events import TaskFailed
+from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.messages import Message, Resume, Start, TaskResult
 from tenuto.model.status import InstanceRecord
@@ -73,9 +77,10 @@ class TakeBack:
             ]
             await commit(batch)
             return
+        unkept = self._unkept(batch, error)
         guilty = await self._with_parents(batch, self._guilty(batch, error))
         making, engine.pipeline.batch = engine.pipeline.batch, Batch()
-        requests = list(self._requests([batch, making], guilty))
+        requests = list(self._requests([batch, making], guilty, unkept))
         self._drop_everyone([batch, making])
         await self._hold(guilty, commit)
         for each in (batch, making):
@@ -105,6 +110,8 @@ class TakeBack:
         """Reasons by iid; of messages their producers."""
         guilty = dict(error.instances)
         for message_id, reason in error.messages.items():
+            if message_id in batch.kept:
+                continue  # whoever keeps it for later is not to blame for what is in it
             producer = batch.producers.get(message_id)
             if producer is None:
                 text = f"message {message_id!r} cannot be stored and is lost: {reason}"
@@ -112,6 +119,12 @@ class TakeBack:
             else:
                 guilty.setdefault(producer, f"a message that it sends: {reason}")
         return guilty
+
+    @staticmethod
+    def _unkept(batch: Batch, error: RowsRefusedError) -> dict[int, str]:
+        """Messages that cannot be kept for later, by identity, with the reasons."""
+        kept = batch.kept
+        return {id(kept[key]): why for key, why in error.messages.items() if key in kept}
 
     async def _with_parents(self, batch: Batch, guilty: dict[int, str]) -> dict[int, str]:
         """Also who has called a new instance that is refused: it would call it again."""
@@ -154,7 +167,7 @@ class TakeBack:
     # --- what only memory knows -------------------------------------------------------------------
 
     def _requests(
-        self, batches: list[Batch], guilty: dict[int, str]
+        self, batches: list[Batch], guilty: dict[int, str], unkept: dict[int, str]
     ) -> Iterator[tuple[str, Message]]:
         """Requests of clients, in their order; those that made a guilty instance are answered."""
         engine = self._engine
@@ -169,8 +182,14 @@ class TakeBack:
         for batch in batches:
             engine.answers.update({key: answer for key, (answer, _error) in batch.answered.items()})
         for resident, message in everything:
+            reason = unkept.get(id(message))
             if isinstance(message, TaskResult) and not message.message_id:
-                self._left(resident).results.append(message)
+                kept = message if reason is None else _unstorable(message, reason)
+                self._left(resident).results.append(kept)
+            elif reason is not None:
+                text = f"the store cannot hold what was sent to {resident.state.instance_id!r}"
+                if (answer := engine.answers.pop(message.message_id, None)) is not None:
+                    answer(InputError(f"{text}: {reason}"))
             elif message.message_id.startswith(VOLATILE):
                 error = _refusal(resident, guilty) if isinstance(message, Start) else None
                 # What has let a guilty one try again has done so, and would again, without end.
@@ -211,6 +230,13 @@ class TakeBack:
                 depth=message.depth,
             )
             engine.starts.request(request, answer)
+
+
+def _unstorable(result: TaskResult, reason: str) -> TaskResult:
+    """The attempt has ended, and its result is one that no store can hold."""
+    failure = FailureDetails("PayloadError", f"its result cannot be stored: {reason}")
+    event = TaskFailed(result.event.task_scheduled_id, failure)
+    return structs.replace(result, event=event)
 
 
 def _with_place(message: Message, resident: Resident) -> Message:

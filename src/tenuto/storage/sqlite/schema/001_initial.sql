@@ -189,7 +189,8 @@ CREATE VIEW change_unread AS SELECT NULL AS changes;
 CREATE TRIGGER change_unread_run INSTEAD OF INSERT ON change_unread BEGIN
     DELETE FROM unread WHERE rowid IN (
         SELECT unread.rowid FROM jsonb_each(new.changes) AS taken CROSS JOIN unread
-            ON unread.iid = taken.value ->> 0 AND unread.number = taken.value ->> 1
+            ON unread.iid = taken.value ->> 0
+            AND (taken.value ->> 1 = -1 OR unread.number = taken.value ->> 1)
         WHERE json_type(taken.value, '$[2]') = 'null');
     INSERT OR REPLACE INTO unread (iid, number, event)
         SELECT value ->> 0, value ->> 1, value -> 2 FROM jsonb_each(new.changes)
