@@ -133,8 +133,8 @@ def test_each_instance_that_waits_says_what_for(
         assert "note   trip-1 (trip) suspended since" in out
         assert "-> tenuto instances resume trip-1" in out
         assert "note   sleeps-1 (sleeps) waits for a timer due at" in out
-        assert "WRONG  lost (elsewhere) pending for" in out
-        assert "the app has no orchestrator 'elsewhere'" in out
+        assert "WRONG  lost (elsewhere) held since" in out
+        assert "(not_served): no orchestrator named 'elsewhere' is registered" in out
         assert "1 wrong" in out
         out, err = command(capsys, "doctor", "--limit", "1", "--app", "travel.py", code=1)
         assert "2 more instances" in err
@@ -143,7 +143,7 @@ def test_each_instance_that_waits_says_what_for(
         host.end()
     out, _ = command(capsys, "doctor", code=1)
     assert "did not say goodbye" in out
-    assert "WRONG  lost (elsewhere) pending for" in out
+    assert "WRONG  lost (elsewhere) held since" in out
     assert "no host runs" in out
 
 

@@ -176,6 +176,9 @@ async def test_an_instance_that_was_fine_until_a_deployment_says_what_is_wrong_n
         await handle.result()
     assert "time.time_ns() inside an orchestrator, at " in failure_of(failed)
     assert len(of_type(await test.client.history("changed"), OrchestratorStarted)) > 1
+    ((instance_id, text),) = test.problems  # the event of the turn that failed is not lost
+    assert (instance_id, text.startswith("dead letter: its turn failed")) == ("changed", True)
+    test.problems.clear()
 
 
 async def test_imports_by_name_are_told_when_a_host_starts(app: App, open_host: OpenHost) -> None:

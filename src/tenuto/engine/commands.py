@@ -6,6 +6,7 @@ was refused. Keeps the promises ``durable_before_visible`` and ``bad_input_is_re
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tenuto.engine.engine import Engine
@@ -126,6 +127,10 @@ class Commands:
             else:
                 future.set_result(outcome)
 
+        while engine.starts.is_deciding(instance_id):  # its row is on its way
+            decided: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            engine.starts.when_decided(instance_id, partial(_settle, decided))
+            await decided
         waiters = engine.waiters.setdefault(instance_id, [])
         waiters.append(finished)
         try:
@@ -168,6 +173,11 @@ class Commands:
         problem = engine.pipeline.unavailable
         if problem is not None:
             raise StorageUnavailableError(f"nothing can be accepted now: {problem}") from problem
+
+
+def _settle(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 class _Answer:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from tenuto.engine.careful import MANY_DEATHS, SERVED, Careful
@@ -33,18 +33,26 @@ class Lifecycle:
         self._poll_again = False
         self._stopped = False
 
-    async def start(self, host: HostIdentity, *, has_word: bool = False) -> None:
+    async def start(
+        self,
+        host: HostIdentity,
+        *,
+        has_word: bool = False,
+        on_owned: Callable[[], None] = lambda: None,
+    ) -> None:
         """Take the partitions, recover everything that was promised, begin to serve.
 
         Args:
             host: Who it is.
             has_word: Whether the owner before has left word that a fatal signal ended it.
+            on_owned: Called once the store is ours, before anything of it runs.
 
         Raises:
             StorageOwnedError: another host owns the store.
         """
         engine = self._engine
         self._leases = await engine.storage.acquire(host)
+        on_owned()
         partitions: dict[int, Partition] = {}
         next_iid = 1
         deaths = 0

@@ -159,15 +159,16 @@ class Host:
         try:
             last_word = LastWord(self._hub.url)
             found = last_word.read()
-            await lifecycle.start(_identity(), has_word=found is not None)
+            self._last_word = last_word
+            await lifecycle.start(_identity(), has_word=found is not None, on_owned=last_word.keep)
             if found is not None:
                 text = f"the host before was ended by a fatal signal; its last word:\n{found}"
                 self._observer.notice(text)
-            last_word.keep()
-            self._last_word = last_word
             self._storage.on_lost(self._on_lost)
         except BaseException:
             watchdog.stop()
+            if self._last_word is not None:
+                self._last_word.drop()
             await self._storage.close()
             raise
         self._watchdog = watchdog

@@ -82,3 +82,7 @@ def test_the_data_of_a_dead_letter_too() -> None:
     event = RaiseEvent(message_id="m", event=EventRaised("e", "blob:v1:x"))
     letter = DeadLetter("m", "x", "gone", 1, msgspec.Raw(encode(event)))
     assert letter_of(letter).data == "blob:v1:x"
+
+
+def test_no_payload_is_null_in_json() -> None:
+    assert json_text(None) == "null"

@@ -227,6 +227,7 @@ def test_options_of_activities_are_checked(options: dict[str, Any], message: str
         ({"instance_id": 5}, InvalidInstanceIdError, "not a string"),
         ({"retry": 3}, InputError, "retry must be a RetryPolicy"),
         ({"version": 2}, InputError, "version must be a str or None, got 2"),
+        ({"on_cancel": "stop"}, InputError, 'on_cancel must be "terminate" or "abandon"'),
         ({"tags": ["x"]}, InputError, "tags must map str to str"),
         ({"tags": {"x": 1}}, InputError, "tags must map str to str"),
     ],
