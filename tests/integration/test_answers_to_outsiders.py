@@ -8,9 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tenuto import App, Client, Context, Host, Settings
+from tenuto import App, Client, Context, Host, RuntimeStatus, Settings
 from tenuto.engine.starts import IdReuse
-from tenuto.model.errors import InstanceExistsError, InstanceNotFoundError
+from tenuto.model.errors import (
+    InstanceExistsError,
+    InstanceNotFoundError,
+    InstanceStateError,
+)
+from tests.support.waiting import until
 
 app = App()
 
@@ -73,3 +78,23 @@ async def test_every_request_about_an_id_is_answered(host: Host, outside: Client
             load(outside, 0), load(outside, 1), load(outside, 2), load(host.client, 0)
         )
     assert [*counts] == [12] * 4
+
+
+async def test_requests_to_pause_and_go_on_are_taken_while_the_earlier_ones_wait(
+    tmp_path: Path,
+) -> None:
+    """No host runs: the row says Running all the time."""
+    url = f"sqlite:///{tmp_path}/hub.db"
+    async with Host(app, url) as host:
+        await host.client.start(nightly, instance_id="nightly")
+    async with Client.open(url, app) as outside:
+        with pytest.raises(InstanceStateError, match="cannot resume"):
+            await outside.resume("nightly")
+        await outside.suspend("nightly")
+        await outside.resume("nightly")
+        await outside.suspend("nightly")
+        await outside.resume("nightly")
+    async with Host(app, url) as host:
+        await until(lambda: host.engine.is_idle)
+        status = await host.client.handle("nightly").status()
+        assert status.runtime_status is RuntimeStatus.RUNNING

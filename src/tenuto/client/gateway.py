@@ -219,7 +219,9 @@ class StoreGateway:
     async def suspend(self, instance_id: str, reason: str | None) -> None:
         """Append the request."""
         record = await self._unfinished(instance_id)
-        if record.status is RuntimeStatus.SUSPENDED:
+        if record.status is RuntimeStatus.SUSPENDED and not await self._storage.is_steered(
+            instance_id
+        ):
             raise InstanceStateError(instance_id, "is Suspended, so it cannot suspend")
         await self._append(
             instance_id, Suspend(message_id=new_message_id(self.now()), reason=reason)
@@ -228,7 +230,9 @@ class StoreGateway:
     async def resume(self, instance_id: str, reason: str | None) -> None:
         """Append the request."""
         record = await self._unfinished(instance_id)
-        if record.status is not RuntimeStatus.SUSPENDED and record.hold is None:
+        # An earlier request may be on its way: then the row does not tell what it will be.
+        cannot = record.status is not RuntimeStatus.SUSPENDED and record.hold is None
+        if cannot and not await self._storage.is_steered(instance_id):
             raise InstanceStateError(instance_id, f"is {record.status.label}, so it cannot resume")
         await self._append(
             instance_id, Resume(message_id=new_message_id(self.now()), reason=reason)

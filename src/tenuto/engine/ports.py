@@ -320,6 +320,9 @@ class StorageClient(StorageReader, Protocol):
     async def answer(self, message_id: str) -> Answer | None:
         """What became of a message whose id begins with ``ASKED``; None as long as it is open."""
 
+    async def is_steered(self, instance_id: str) -> bool:
+        """Whether a request to suspend or resume waits for it: then its row is about to change."""
+
     async def is_waiting(self, message_id: str) -> bool:
         """Whether a message is in the inbox still."""
 

@@ -233,6 +233,11 @@ def load_partition(connection: apsw.Connection, partition: int) -> PartitionStat
         )
 
 
+def is_steered(connection: apsw.Connection, instance_id: str) -> bool:
+    """Whether a request to suspend or resume an instance waits to be taken in."""
+    return bool(value(connection, "is_steered", {"instance_id": instance_id}))
+
+
 def held_counts(connection: apsw.Connection) -> dict[str, int]:
     """How many instances are held, by reason."""
     return _decode_counts(value(connection, "held_counts"))

@@ -241,6 +241,10 @@ class SqliteStorage:
         """Durably note, by iid, how often instances were tried."""
         await self._write(lambda writer: writer.set_deliveries(deliveries))
 
+    async def is_steered(self, instance_id: str) -> bool:
+        """Whether a request to suspend or resume an instance waits to be taken in."""
+        return await self._read(lambda reading: reader.is_steered(reading, instance_id))
+
     async def held_counts(self) -> dict[str, int]:
         """How many instances are held, by reason."""
         return await self._read(reader.held_counts)
