@@ -127,16 +127,15 @@ class Commands:
             else:
                 future.set_result(outcome)
 
-        while engine.starts.is_deciding(instance_id):  # its row is on its way
-            decided: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            engine.starts.when_decided(instance_id, partial(_settle, decided))
-            await decided
         waiters = engine.waiters.setdefault(instance_id, [])
         waiters.append(finished)
         try:
             resident = engine.residents.named(instance_id)
             if resident is None or resident.state.is_finished:
                 record = await engine.storage.get(instance_id)
+                if record is None and engine.starts.is_deciding(instance_id):
+                    await self._decided(instance_id)  # its row is on its way
+                    record = await engine.storage.get(instance_id)
                 if record is None and engine.residents.named(instance_id) is None:
                     raise InstanceNotFoundError(instance_id)
                 if record is not None and record.status.is_finished:
@@ -144,6 +143,12 @@ class Commands:
             return await future
         finally:
             self._forget(instance_id, finished)
+
+    async def _decided(self, instance_id: str) -> None:
+        """Wait until it is known who gets an id that nobody has yet."""
+        decided: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._engine.starts.when_decided(instance_id, partial(_settle, decided))
+        await decided
 
     def _forget(
         self, instance_id: str, waiter: Callable[[InstanceRecord | TenutoError], None]
