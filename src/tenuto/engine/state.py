@@ -203,11 +203,6 @@ class InstanceState(Struct):
     unread: UnreadEvents | None = None
 
     @property
-    def is_suspended(self) -> bool:
-        """Whether the instance is paused."""
-        return self.status is _SUSPENDED
-
-    @property
     def is_finished(self) -> bool:
         """Whether the instance has ended."""
         return _IS_FINISHED[self.status]
