@@ -222,7 +222,11 @@ class Arrivals:
             last = decode_turn(loaded.previous_turn)[-1]
             if isinstance(last, ContinueAsNew):
                 return seed(state, last, self._engine.runtime)
-        if state.scheduled_at is not None and state.scheduled_at > now:
+        return self.opening(state, now)
+
+    def opening(self, state: InstanceState, now: int) -> list[Message]:
+        """What opens the first generation; nothing yet, and a timer, when that is put off."""
+        if state.scheduled_at is not None and state.begins_later(now):
             self._engine.arm(state, state.scheduled_at)
             return []
         return [Start(event=start_event(state, self._engine.runtime))]

@@ -25,8 +25,8 @@ Keeps the promise ``one_never_takes_all``.
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from tenuto.engine.holding import tries_again
 from tenuto.engine.resident import Resident
+from tenuto.engine.sorting import tries_again
 from tenuto.model.errors import StorageError
 from tenuto.model.hold import Hold, HoldReason
 

@@ -50,8 +50,8 @@ class Cascade:
         self, instance_id: str, since: int, called: list[str], messages: Sequence[Terminate]
     ) -> None:
         engine = self._engine
-        while any(map(engine.starts.is_deciding, called)):  # noqa: ASYNC110 - decided within milliseconds
-            await asyncio.sleep(0.001)
+        while (open_id := next(filter(engine.starts.is_deciding, called), None)) is not None:
+            await engine.starts.decided(open_id)
         try:
             children = await self._stored(instance_id, since)
             # By id as well: by its creation time one may be older than its parent, when the clock

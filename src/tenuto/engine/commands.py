@@ -6,7 +6,6 @@ was refused. Keeps the promises ``durable_before_visible`` and ``bad_input_is_re
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from tenuto.engine.engine import Engine
@@ -134,7 +133,7 @@ class Commands:
             if resident is None or resident.state.is_finished:
                 record = await engine.storage.get(instance_id)
                 if record is None and engine.starts.is_deciding(instance_id):
-                    await self._decided(instance_id)  # its row is on its way
+                    await engine.starts.decided(instance_id)  # its row is on its way
                     record = await engine.storage.get(instance_id)
                 if record is None and engine.residents.named(instance_id) is None:
                     raise InstanceNotFoundError(instance_id)
@@ -143,12 +142,6 @@ class Commands:
             return await future
         finally:
             self._forget(instance_id, finished)
-
-    async def _decided(self, instance_id: str) -> None:
-        """Wait until it is known who gets an id that nobody has yet."""
-        decided: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._engine.starts.when_decided(instance_id, partial(_settle, decided))
-        await decided
 
     def _forget(
         self, instance_id: str, waiter: Callable[[InstanceRecord | TenutoError], None]
@@ -178,11 +171,6 @@ class Commands:
         problem = engine.pipeline.unavailable
         if problem is not None:
             raise StorageUnavailableError(f"nothing can be accepted now: {problem}") from problem
-
-
-def _settle(future: "asyncio.Future[None]") -> None:
-    if not future.done():
-        future.set_result(None)
 
 
 class _Answer:

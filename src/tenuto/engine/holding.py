@@ -15,7 +15,8 @@ from tenuto.engine.arrivals import due_timers
 from tenuto.engine.batch import is_durable
 from tenuto.engine.ports import ActivityWork
 from tenuto.engine.resident import Resident
-from tenuto.engine.state import InstanceState, start_event
+from tenuto.engine.sorting import is_retry, tries_again
+from tenuto.engine.state import InstanceState
 from tenuto.engine.turn import Turn, failed_turn, take_turn
 from tenuto.model.errors import (
     GuardError,
@@ -26,7 +27,7 @@ from tenuto.model.errors import (
 )
 from tenuto.model.failure import failure_of
 from tenuto.model.hold import Hold, HoldReason
-from tenuto.model.messages import ChangeHold, Message, RaiseEvent, Resume, Start
+from tenuto.model.messages import ChangeHold, Message, RaiseEvent
 
 if TYPE_CHECKING:
     from tenuto.engine.engine import Engine
@@ -158,7 +159,7 @@ class Holding:
         names = [one.event.name for one in state.work.activities.values()]
         if runner.serves(state.name) and all(map(runner.serves_activity, names)):
             return messages
-        return [one for one in messages if not _is_retry(one)]
+        return [one for one in messages if not is_retry(one)]
 
     def with_derived(self, resident: Resident, inbox: list[Message], now: int) -> list[Message]:
         """The inbox of a stopped instance, with what it must know when it goes on."""
@@ -172,19 +173,7 @@ class Holding:
             return ()
         if resident.openings or state.generation:
             return resident.openings
-        if state.scheduled_at is not None and state.scheduled_at > now:
-            self._engine.arm(state, state.scheduled_at)
-            return ()
-        return [Start(event=start_event(state, self._engine.runtime))]
-
-
-def tries_again(message: Message) -> bool:
-    """Whether a held instance may go on after it."""
-    return isinstance(message, Resume) or _is_retry(message)
-
-
-def _is_retry(message: Message) -> bool:
-    return isinstance(message, ChangeHold) and message.hold is None
+        return self._engine.arrivals.opening(state, now)
 
 
 def _hold_of(error: Exception, now: int) -> Hold:

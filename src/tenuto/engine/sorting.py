@@ -113,7 +113,7 @@ def sort_inbox(
         return SortedInbox([answer.event] if is_news else [], [answer])
     result = SortedInbox(status=status, hold=hold, is_open=is_open)
     if misfit is not None:
-        inbox = [message for message in inbox if not _tries_again(state, message, result)]
+        inbox = [message for message in inbox if not _led_to_the_try(state, message, result)]
     if status is _PENDING and len(inbox) > 1:
         inbox = sorted(inbox, key=lambda message: not isinstance(message, _FIRST))
     answered: set[tuple[type, int]] = set()
@@ -141,10 +141,19 @@ def cut_inbox(state: InstanceState, inbox: list[Message]) -> tuple[list[Message]
     return inbox, []
 
 
+def tries_again(message: Message) -> bool:
+    """Whether a held instance may go on after it."""
+    return isinstance(message, Resume) or is_retry(message)
+
+
+def is_retry(message: Message) -> bool:
+    """Whether it is the host's word to try a held instance again."""
+    return isinstance(message, ChangeHold) and message.hold is None
+
+
 def _opens(message: Message) -> bool:
     """Whether the instance may take messages in after it; with what belongs to it."""
-    is_retry = isinstance(message, ChangeHold) and message.hold is None
-    return is_retry or isinstance(message, Start | Resume) or _is_derived(message)
+    return tries_again(message) or _is_derived(message)
 
 
 def _stands_first(message: Message) -> bool:
@@ -192,16 +201,14 @@ def _is_derived(message: Message) -> bool:
     return isinstance(message, Start | TimerDue)
 
 
-def _tries_again(state: InstanceState, message: Message, result: SortedInbox) -> bool:
+def _led_to_the_try(state: InstanceState, message: Message, result: SortedInbox) -> bool:
     """Whether the message has brought about the try that has just failed; a pause it ends."""
+    if not tries_again(message):
+        return False
     if isinstance(message, Resume):
         _end_pause(state, message, result)
-        result.taken.append(message)
-        return True
-    if isinstance(message, ChangeHold) and message.hold is None:
-        result.taken.append(message)
-        return True
-    return False
+    result.taken.append(message)
+    return True
 
 
 def _sort(

@@ -64,6 +64,31 @@ class StartRequest(Struct, kw_only=True):
     message_id: str = ""
 
 
+def request_of(
+    instance_id: str,
+    message: Start,
+    *,
+    reuse: IdReuse = IdReuse.WHEN_FINISHED,
+    message_id: str = "",
+) -> StartRequest:
+    """What a message to start an instance asks for."""
+    event = message.event
+    return StartRequest(
+        instance_id=instance_id,
+        execution_id=event.execution_id,
+        name=event.name,
+        input=event.input,
+        version=event.version,
+        tags=event.tags,
+        scheduled_at=event.scheduled_start,
+        parent=event.parent,
+        root_id=message.root_id,
+        depth=message.depth,
+        reuse=reuse,
+        message_id=message_id,
+    )
+
+
 class _Decision:
     """A start with an id that somebody chose, until it is known who gets the id.
 
@@ -111,13 +136,19 @@ class Starts:
         """
         self._undecided[instance_id][-1].followers.append(then)
 
+    async def decided(self, instance_id: str) -> None:
+        """Wait until then."""
+        decided = asyncio.Event()
+        self.when_decided(instance_id, decided.set)
+        await decided.wait()
+
     def request(self, request: StartRequest, answer: Answer) -> None:
         """Start an instance; ``answer`` gets None once it is durable, or the error."""
         if not request.is_fresh:
             self._look_up(self._opened(request, answer))
             return
         resident = self._new(request, None)
-        if request.scheduled_at is not None and _is_scheduled(resident.state, self._engine):
+        if resident.state.begins_later(self._engine.clock.now()):
             self._write_ahead(self._opened(request, answer), resident)
         else:
             self._admit(request, resident, answer)
@@ -139,18 +170,9 @@ class Starts:
 
     def from_message(self, instance_id: str, message: Start) -> None:
         """A start that an orchestrator or another process asked for, with an id of its choice."""
-        event = message.event
-        request = StartRequest(
-            instance_id=instance_id,
-            execution_id=event.execution_id,
-            name=event.name,
-            input=event.input,
-            version=event.version,
-            tags=event.tags,
-            parent=event.parent,
-            scheduled_at=event.scheduled_start,
-            root_id=message.root_id,
-            depth=message.depth,
+        request = request_of(
+            instance_id,
+            message,
             reuse=IdReuse.ALWAYS if message.ends_running else IdReuse.WHEN_FINISHED,
             message_id=message.message_id,
         )
@@ -318,7 +340,7 @@ class Starts:
                 request, execution_id=new_execution_id(self._engine.clock.now())
             )
         resident = self._new(request, replaced)
-        if _is_scheduled(resident.state, self._engine):
+        if resident.state.begins_later(self._engine.clock.now()):
             self._write_ahead(decision, resident)
         else:
             self._admit(request, resident, decision.answer)
@@ -336,7 +358,7 @@ class Starts:
             state.iid = replaces.iid
             state.generation = replaces.generation + 1
             resident.row = "replaced"
-        if request.scheduled_at is not None and _is_scheduled(state, engine):
+        if state.begins_later(engine.clock.now()):
             state.wake_at = state.scheduled_at
         return resident
 
@@ -400,18 +422,13 @@ class Starts:
             return  # its commit was long in doubt, and it was read from the store meanwhile
         engine.residents.add(resident)
         engine.arrivals.gather(resident)
-        if _is_scheduled(state, engine):
-            assert state.scheduled_at is not None
+        if state.scheduled_at is not None and state.begins_later(engine.clock.now()):
             engine.arm(state, state.scheduled_at)
             if resident.is_idle:
                 engine.retention.settle(resident)
         else:
             event = start_event(state, engine.runtime)
             engine.deliver(resident, Start(event=event))
-
-
-def _is_scheduled(state: InstanceState, engine: "Engine") -> bool:
-    return state.scheduled_at is not None and state.scheduled_at > engine.clock.now()
 
 
 def _is_reserved(request: StartRequest) -> bool:

@@ -212,6 +212,10 @@ class InstanceState(Struct):
         """Whether it takes nothing in now: it is paused or held."""
         return self.status is _SUSPENDED or self.hold is not None
 
+    def begins_later(self, now: int) -> bool:
+        """Whether its start was put off, and its time has not come yet."""
+        return self.scheduled_at is not None and self.scheduled_at > now
+
     def due_at(self) -> int | None:
         """When it must be in memory, as its row says (``wake_at``)."""
         if self.is_stopped or self.is_finished:

@@ -16,7 +16,7 @@ from msgspec import structs
 from tenuto.engine.batch import VOLATILE, Batch
 from tenuto.engine.ports import ActivityWork, InstanceUpdate
 from tenuto.engine.resident import Resident
-from tenuto.engine.starts import StartRequest
+from tenuto.engine.starts import request_of
 from tenuto.model.errors import InputError, RowsRefusedError, TenutoError
 from tenuto.model.events import TaskFailed
 from tenuto.model.failure import FailureDetails
@@ -217,19 +217,7 @@ class TakeBack:
             engine.arrivals.dispatch(instance_id, message)
         elif answer is not None:
             del engine.answers[message.message_id]
-            event = message.event
-            request = StartRequest(
-                instance_id=instance_id,
-                execution_id=event.execution_id,
-                name=event.name,
-                input=event.input,
-                version=event.version,
-                tags=event.tags,
-                scheduled_at=event.scheduled_start,
-                root_id=message.root_id,
-                depth=message.depth,
-            )
-            engine.starts.request(request, answer)
+            engine.starts.request(request_of(instance_id, message), answer)
 
 
 def _unstorable(result: TaskResult, reason: str) -> TaskResult:
