@@ -57,7 +57,7 @@ SELECT deaths FROM partition WHERE partition = :partition;
 SELECT json_group_array(iid) FROM (
     SELECT iid FROM instance
     WHERE held IS NOT NULL AND partition = :partition
-        AND held ->> 'reason' NOT IN ('crashed', 'memory', 'storage')
+        AND held ->> 'reason' NOT IN (SELECT value FROM json_each(:harmful))
     ORDER BY created_at, iid);
 
 -- release: give a partition back, if it is still ours

@@ -27,6 +27,7 @@ from tenuto.engine.ports import (
 from tenuto.model.codec import encode
 from tenuto.model.errors import LimitError
 from tenuto.model.events import ExecutionStarted
+from tenuto.model.hold import HoldReason
 from tenuto.model.messages import Start
 from tenuto.model.status import InstanceRecord
 from tenuto.storage.sqlite.database import transaction, value
@@ -35,6 +36,7 @@ from tenuto.storage.sqlite.queries import SQL
 T = TypeVar("T")
 
 _KEYS_PER_QUERY = 500
+_HARMFUL: Final = msgspec.json.encode([one for one in HoldReason if one.is_harmful]).decode()
 LONGEST_VALUE = 16 * 1024 * 1024
 """Bytes of one value while results are gathered."""
 
@@ -245,7 +247,8 @@ def held_counts(connection: apsw.Connection) -> dict[str, int]:
 
 def misfits(connection: apsw.Connection, partition: int) -> list[int]:
     """Held instances that a host tries again at its start."""
-    return _decode_numbers(value(connection, "misfits", {"partition": partition}))
+    arguments = {"partition": partition, "harmful": _HARMFUL}
+    return _decode_numbers(value(connection, "misfits", arguments))
 
 
 def due(connection: apsw.Connection, partition: int, after: int, until: int) -> list[Wake]:

@@ -93,11 +93,7 @@ class Writer:
         """Give partitions back; the lock goes with the last."""
         # Crash points: none that matter; a dead owner's lease is taken over by the next epoch.
         with self._writing("release"), transaction(self.connection):
-            for lease in leases:
-                self.connection.execute(
-                    SQL["release"],
-                    {"partition": lease.partition, "owner": lease.owner, "epoch": lease.epoch},
-                )
+            self._execute_for("release", leases)
             owned = any(state.owner is not None for state in reader.states(self.connection))
         if not owned:
             self._lock.drop()
@@ -106,11 +102,14 @@ class Writer:
         """Their owner did not die young."""
         # Crash points: before COMMIT this owner counts as one that died young, after it not.
         with self._writing("write to"), transaction(self.connection):
-            for lease in leases:
-                self.connection.execute(
-                    SQL["served"],
-                    {"partition": lease.partition, "owner": lease.owner, "epoch": lease.epoch},
-                )
+            self._execute_for("served", leases)
+
+    def _execute_for(self, statement: str, leases: Sequence[Lease]) -> None:
+        for lease in leases:
+            self.connection.execute(
+                SQL[statement],
+                {"partition": lease.partition, "owner": lease.owner, "epoch": lease.epoch},
+            )
 
     def set_deliveries(self, deliveries: dict[int, int]) -> None:
         """Note how often instances were tried."""
@@ -130,9 +129,7 @@ class Writer:
             self.files.before_write()
             result = self._commit(batch, arguments)
             self.files.after_write()
-        except CONTENT_ERRORS as error:
-            raise self._told(error) from error
-        except apsw.Error as error:
+        except (*CONTENT_ERRORS, apsw.Error) as error:
             raise self._told(error) from error
         self._wrote()
         if arguments is not None and weight(arguments) <= _SMALL_BYTES:
