@@ -15,6 +15,7 @@ from tenuto.engine.ports import Clock
 from tenuto.functions.activity_context import ActivityContext
 from tenuto.functions.outbound import OutboundPolicy, OutboundSettings
 from tenuto.functions.registry import TokenSource
+from tenuto.functions.user_calls import is_given_up
 from tenuto.model.errors import HttpCallError, UnknownFunctionError
 from tenuto.model.http_call import (
     MANAGED_IDENTITY,
@@ -246,8 +247,7 @@ async def _token_of(name: str, source: Callable[[], Any]) -> object:
     except Exception:
         raise
     except BaseException as error:
-        task = asyncio.current_task()
-        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+        if is_given_up(error):
             raise  # nobody waits for the request any more
         # On its way through the task of the request it would end the host's loop.
         raise HttpCallError(f"token source {name!r} raised {type(error).__name__}") from error

@@ -25,6 +25,7 @@ from tenuto.engine.ports import ActivityWork, TimerHandle
 from tenuto.functions.attempt import Attempt, Lane
 from tenuto.functions.locating import Place, import_from
 from tenuto.functions.registry import FunctionRegistry
+from tenuto.functions.user_calls import flush_output
 from tenuto.functions.worker_logs import HostHandler
 from tenuto.functions.worker_messages import (
     Began,
@@ -142,7 +143,7 @@ class Worker:
         self._older = {*threading.enumerate()} - {threading.current_thread()}
         self._number, self._work = message.number, message.work
         event = self._outcome(message)
-        _flush()
+        flush_output()  # before the host tells of the result
         if os.getpid() != self._process:
             os._exit(0 if isinstance(event, TaskCompleted) else 1)  # its original answers
         self._attempt = None
@@ -192,15 +193,8 @@ class _NoClock:
         raise NotImplementedError
 
 
-def _flush() -> None:
-    """Show what was printed, before the host tells of the result."""
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(BaseException):  # none, closed, or one of users, which may raise anything
-            stream.flush()
-
-
 def _show_error() -> None:
-    with suppress(BaseException):  # as above
+    with suppress(BaseException):  # the stream may be closed, or one of users
         traceback.print_exc()
 
 
@@ -232,5 +226,5 @@ def main(end: socket.socket | int) -> None:
         worker.serve()
     except BaseException:  # noqa: BLE001 - it cannot answer any more; threads must not keep it
         _show_error()
-        _flush()
+        flush_output()
         os._exit(1)

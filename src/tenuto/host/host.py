@@ -154,24 +154,22 @@ class Host:
         for warning in self.app.warnings:
             self._observer.problem(None, warning)
         lifecycle = Lifecycle(engine)
-        watchdog = Watchdog(engine, settings.blocked_turn_seconds, settings.blocked_loop_seconds)
-        watchdog.start()
+        self._watchdog = Watchdog(
+            engine, settings.blocked_turn_seconds, settings.blocked_loop_seconds
+        )
+        self._watchdog.start()
         try:
-            last_word = LastWord(self._hub.url)
+            last_word = self._last_word = LastWord(self._hub.url)
             found = last_word.read()
-            self._last_word = last_word
             await lifecycle.start(_identity(), has_word=found is not None, on_owned=last_word.keep)
             if found is not None:
                 text = f"the host before was ended by a fatal signal; its last word:\n{found}"
                 self._observer.notice(text)
             self._storage.on_lost(self._on_lost)
         except BaseException:
-            watchdog.stop()
-            if self._last_word is not None:
-                self._last_word.drop()
+            self._watch_no_more()
             await self._storage.close()
             raise
-        self._watchdog = watchdog
         self._engine = engine
         self._lifecycle = lifecycle
         gateway = EngineGateway(Commands(engine), self._storage)
@@ -188,21 +186,21 @@ class Host:
                 await lifecycle.stop(self.settings.drain_seconds)
                 self._log.stopped()
         finally:
-            if self._watchdog is not None:
-                self._watchdog.stop()
-            if self._last_word is not None:
-                self._last_word.drop()
+            self._watch_no_more()
 
     async def abandon(self) -> None:
         """Go without a farewell, as a process that dies; for tests of what is recovered then."""
         lifecycle, self._lifecycle = self._lifecycle, None
         self._client = None
+        self._watch_no_more()
+        if lifecycle is not None:
+            await lifecycle.abandon()
+
+    def _watch_no_more(self) -> None:
         if self._watchdog is not None:
             self._watchdog.stop()
         if self._last_word is not None:
             self._last_word.drop()
-        if lifecycle is not None:
-            await lifecycle.abandon()
 
     async def until_lost(self) -> StorageError:
         """Wait until this host is no longer the owner of its store; returns the reason."""

@@ -9,7 +9,6 @@ import asyncio
 import logging
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -17,6 +16,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from tenuto.functions.detached_threads import DetachedThreads
+from tenuto.functions.user_calls import flush_output
 from tenuto.functions.whereabouts import task_place, thread_place, threads_python_waits_for
 
 T = TypeVar("T")
@@ -77,11 +77,7 @@ def _end(code: int) -> None:
     for thread in threads:
         place = thread_place(thread.ident)
         _LOGGER.warning("thread %r does not end and is left: %s", thread.name, place)
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (AttributeError, OSError, ValueError):  # none, or closed
-            continue
+    flush_output()
     os._exit(code)
 
 

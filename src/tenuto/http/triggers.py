@@ -23,6 +23,7 @@ from starlette.types import Message, Receive
 from tenuto.client.client import Client
 from tenuto.client.sync_client import SyncClient
 from tenuto.functions.detached_threads import DetachedThreads
+from tenuto.functions.user_calls import is_given_up
 from tenuto.http.access import Access, sent_key
 from tenuto.http.errors import error_answer
 from tenuto.http.options import HttpSettings, Role
@@ -216,6 +217,14 @@ class TriggerApi:
         request = Request(call.scope, _limited(call.request.receive, limit))
         given = Given(call.parameters, call.query, request, self._client, self._sync_client)
         try:
+            return await self._answer(trigger, given)
+        except Exception:
+            raise
+        except BaseException as error:
+            raise _failed(trigger, error) from error
+
+    async def _answer(self, trigger: HttpTrigger, given: Given) -> Response:
+        try:
             arguments, keywords = await trigger.binding.arguments(given)
             result = await self._run(trigger, partial(trigger.function, *arguments, **keywords))
         except HTTPException as error:
@@ -224,19 +233,11 @@ class TriggerApi:
             return answer
         except ClientDisconnect:
             raise HttpError("the caller went away before its request was complete") from None
-        except Exception:
-            raise
-        except BaseException as error:
-            raise _failed(trigger, error) from error
         try:
             return response_of(result)
         except (PayloadError, TypeError) as error:
             # Not what the caller sent is wrong, but what the function returned.
             raise RuntimeError(f"result of {trigger.name} ({trigger.place}): {error}") from error
-        except Exception:
-            raise
-        except BaseException as error:
-            raise _failed(trigger, error) from error
 
     async def _run(self, trigger: HttpTrigger, run: Callable[[], Any]) -> object:
         if trigger.is_async:
@@ -287,8 +288,7 @@ def _answer_of(run: Callable[[], Any]) -> Callable[[], object]:
 
 def _failed(trigger: HttpTrigger, error: BaseException) -> BaseException:
     """What an exit, an interrupt or a cancellation out of a function is for the host."""
-    task = asyncio.current_task()
-    if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+    if is_given_up(error):
         return error  # the request itself is given up
     return RuntimeError(f"{trigger.name} ({trigger.place}) raised {type(error).__name__}")
 
