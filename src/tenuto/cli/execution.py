@@ -16,7 +16,7 @@ from tenuto.cli import terminal
 from tenuto.cli.breakpoints import making_room_at_breakpoints
 from tenuto.cli.command import FAILED
 from tenuto.cli.connection import Place, connected
-from tenuto.cli.stopping import stop_key, stop_requests
+from tenuto.cli.stopping import say_stopping, stop_requests
 from tenuto.cli.view import Heading, View
 from tenuto.cli.watch import CommitBell, Watcher
 from tenuto.cli.watching import watch_instance
@@ -105,7 +105,7 @@ async def _run(order: Order, view: View) -> int:
             run = await _follow(host, watcher, view, instance_id, stop)
             view.pause()
             if not run.record.status.is_finished:
-                _say_stopping(host)
+                say_stopping(host)
         except StorageError:
             view.pause()
             _say_resume(order, instance_id)
@@ -228,15 +228,6 @@ async def _follow(
 
 
 # --- last words --------------------------------------------------------------------------------
-
-
-def _say_stopping(host: Host) -> None:
-    if running := host.engine.running:
-        what = "activity" if running == 1 else "activities"
-        terminal.note(
-            f"stopping; up to {host.settings.drain_seconds:g} s for {running} running {what} "
-            f"({stop_key()} again: at once)"
-        )
 
 
 def _say_resume(order: Order, instance_id: str) -> None:

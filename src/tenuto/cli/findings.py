@@ -141,35 +141,31 @@ def _counts(found: Examination, now: int) -> Finding:
 
 def _orphans(found: Examination) -> list[Finding]:
     """Rows that belong to nothing: only a defect or a foreign hand leaves them."""
-    findings = []
-    if found.lost_histories:
-        numbers = _few([f"number {iid}" for iid in found.lost_histories])
-        findings.append(
-            _store(
-                Level.WRONG,
-                f"history without its instance: {numbers}",
-                "report it, please; nothing runs because of it, and its number is not used again",
-            )
-        )
-    if found.without_history:
-        names = _few([repr(name) for name in found.without_history])
-        findings.append(
-            _store(
-                Level.WRONG,
-                f"instances that have begun and have no history: {names}",
-                "restore a backup, or purge them with force and start them again",
-            )
-        )
-    if found.lost_messages:
-        names = _few([repr(name) for name in found.lost_messages])
-        findings.append(
-            _store(
-                Level.NOTE,
-                f"messages for instances that do not exist: {names}",
-                "a host puts them aside as dead letters",
-            )
-        )
-    return findings
+    kinds = (
+        (
+            Level.WRONG,
+            "history without its instance",
+            [f"number {iid}" for iid in found.lost_histories],
+            "report it, please; nothing runs because of it, and its number is not used again",
+        ),
+        (
+            Level.WRONG,
+            "instances that have begun and have no history",
+            [repr(name) for name in found.without_history],
+            "restore a backup, or purge them with force and start them again",
+        ),
+        (
+            Level.NOTE,
+            "messages for instances that do not exist",
+            [repr(name) for name in found.lost_messages],
+            "a host puts them aside as dead letters",
+        ),
+    )
+    return [
+        _store(level, f"{what}: {_few(names)}", advice)
+        for level, what, names, advice in kinds
+        if names
+    ]
 
 
 def _few(names: list[str]) -> str:

@@ -12,7 +12,7 @@ import click
 from tenuto.cli import terminal
 from tenuto.cli.arguments import target_completion
 from tenuto.cli.reloading import RELOADED, orphaned, serve_and_reload
-from tenuto.cli.stopping import stop_key, stop_requests
+from tenuto.cli.stopping import say_stopping, stop_key, stop_requests
 from tenuto.host.app import App
 from tenuto.host.loading import load_app
 from tenuto.host.own_loop import run_on_fast_loop
@@ -81,7 +81,7 @@ async def _serve(app: App, target: str, settings: LoadedSettings, began: float) 
             if lost.done():
                 raise lost.result()
             lost.cancel()
-            _say_stopping(server)
+            say_stopping(server.host)
         finally:
             await server.stop()
     return 0
@@ -121,12 +121,3 @@ def _introduce(server: Server, target: str, settings: LoadedSettings, seconds: f
     for line in lines:
         terminal.say(line)
     sys.stdout.flush()
-
-
-def _say_stopping(server: Server) -> None:
-    if running := server.host.engine.running:
-        what = "activity" if running == 1 else "activities"
-        terminal.note(
-            f"stopping; up to {server.settings.drain_seconds:g} s for {running} running {what} "
-            f"({stop_key()} again: at once)"
-        )

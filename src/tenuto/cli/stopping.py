@@ -12,7 +12,12 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from tenuto.cli import terminal
+
+if TYPE_CHECKING:
+    from tenuto.host.host import Host
 
 _ECHO_SECONDS: Final = 0.2
 """Programs around this one, such as ``timeout``, pass a signal on that came by itself too: what
@@ -34,6 +39,16 @@ def stop_key() -> str:
 def is_interruptible() -> bool:
     """Whether Ctrl-C is for this program; not in the background."""
     return signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+
+
+def say_stopping(host: "Host") -> None:
+    """How long the end may take, when there is anything to wait for."""
+    if running := host.engine.running:
+        what = "activity" if running == 1 else "activities"
+        terminal.note(
+            f"stopping; up to {host.settings.drain_seconds:g} s for {running} running {what} "
+            f"({stop_key()} again: at once)"
+        )
 
 
 @contextmanager

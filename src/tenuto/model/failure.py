@@ -185,12 +185,8 @@ def _first_links(failure: FailureDetails | None, count: int) -> FailureDetails |
     )
 
 
-def _attribute(error: BaseException, name: str) -> object:
-    """An attribute of a user's exception, or None: a property of theirs may raise anything."""
-    try:
-        return getattr(error, name, None)
-    except BaseException:  # noqa: BLE001 - see above
-        return None
+def _notes(error: BaseException) -> object:
+    return getattr(error, "__notes__", None)
 
 
 def _message(error: BaseException) -> str:
@@ -256,7 +252,7 @@ def _is_small(error: BaseException) -> bool:
         if not waiting:
             return True
         one = waiting.pop()
-        notes = _attribute(one, "__notes__")
+        notes = _asked(_notes, one, None)
         if isinstance(notes, list) and len(notes) > _MAX_FORMATTED:
             return False
         waiting += (link for link in (one.__cause__, one.__context__) if link is not None)

@@ -6,6 +6,7 @@ with actions. Never reads a clock, never touches the world; keeps the promise ``
 
 import logging
 import sys
+from asyncio import CancelledError
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -42,7 +43,7 @@ from tenuto.model.events import (
     TimerPurpose,
 )
 from tenuto.model.execution import ExecutionInfo
-from tenuto.model.failure import FailureDetails, failure_of
+from tenuto.model.failure import FailureDetails, failure_of, failure_of_type
 from tenuto.model.interrupts import is_from_keyboard
 from tenuto.model.limits import check_payload, limit_error
 from tenuto.model.payload import encode
@@ -334,12 +335,15 @@ class Session:
         """Hold a log record until the turn is committed; silent in replay."""
         if self.replaying or self.loop.dead:
             return
-        record.execution_id = self.info.execution_id
-        record.orchestrator = self.info.name
         if not is_plain(record):
             ids, numbers = self._ids, self.loop.numbers
             put_into_words(record, self.loop)
             self._ids, self.loop.numbers = ids, numbers  # calls that were refused had taken some
+        self._hold(record)
+
+    def _hold(self, record: logging.LogRecord) -> None:
+        record.execution_id = self.info.execution_id
+        record.orchestrator = self.info.name
         if self._logs is None:
             self._logs = []
         self._logs.append(record)
@@ -518,9 +522,7 @@ class Session:
         record = logging.LogRecord(
             "tenuto.orchestration", logging.WARNING, __file__, 0, text, values, None
         )
-        record.execution_id = self.info.execution_id
-        record.orchestrator = self.info.name
-        self._logs = [*(self._logs or ()), record]
+        self._hold(record)
 
     def _drop_withdrawn(self) -> None:
         kept = [
@@ -537,13 +539,7 @@ class Session:
         if self._failure is not None or root is None:
             return self._failed(self._failure or FailureDetails("RuntimeError", "never started"))
         if root.cancelled():
-            return self._failed(
-                FailureDetails(
-                    "asyncio.CancelledError",
-                    "the orchestrator was cancelled",
-                    bases=("BaseException",),
-                )
-            )
+            return self._failed(failure_of_type(CancelledError, "the orchestrator was cancelled"))
         error = root.exception()
         if error is not None:
             return self._failed(failure_of(trim_traceback(error)), error)
