@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from msgspec import Raw
 
 from tenuto import (
     App,
@@ -20,10 +21,15 @@ from tenuto import (
     IdReuse,
     InstanceExistsError,
     OrchestrationTerminatedError,
+    RuntimeStatus,
     SubOrchestrationError,
     TenutoError,
 )
-from tenuto.engine.ports import LoadedInstance
+from tenuto.engine.ports import InboxRow, LoadedInstance
+from tenuto.model.codec import encode
+from tenuto.model.events import ExecutionStarted
+from tenuto.model.messages import Start
+from tenuto.storage import open_storage
 from tests.support.few_ids import check_memory
 from tests.support.held import Held, holding
 from tests.support.held_commits import before_the_row_of
@@ -346,3 +352,93 @@ async def test_who_waits_for_a_replaced_instance_hears_of_its_end(host: Host) ->
         await waiting
     with pytest.raises(InstanceExistsError):
         await host.client.start(waits, "third", instance_id="p")
+
+
+# --- a start in the inbox is nobody's opening ----------------------------------------------------
+
+
+def waiting_starts(url: str) -> int:
+    connection = sqlite3.connect(f"file:{url.removeprefix('sqlite:///')}?mode=ro", uri=True)
+    found = connection.execute(
+        "SELECT count(*) FROM inbox WHERE message ->> '$.type' = 'Start'"
+    ).fetchone()[0]
+    connection.close()
+    assert isinstance(found, int)
+    return found
+
+
+async def asked_while_no_host_runs(url: str, client: Client) -> "asyncio.Task[str]":
+    """Somebody wants the id ``p``, whoever has it."""
+    request = client.start("calls", "below", instance_id="p", reuse=IdReuse.ALWAYS)
+    asking = asyncio.create_task(outcome(request))
+    await until(lambda: waiting_starts(url) == 1)
+    return asking
+
+
+@pytest.mark.parametrize("has_begun", [False, True])
+async def test_a_start_that_waits_when_a_host_starts_is_not_that_of_who_has_the_id(
+    url: str, *, has_begun: bool
+) -> None:
+    async with Host(app, url) as host:
+        if has_begun:
+            await host.client.start(waits, "first ", instance_id="p")
+    async with Client.open(url) as client:
+        if not has_begun:
+            await client.start("waits", "first ", instance_id="p")
+        asking = await asked_while_no_host_runs(url, client)
+        async with Host(app, url) as host:
+            assert await asking == "done"
+            await until(lambda: host.engine.residents.named("below") is not None)
+            status = await host.client.get_status("p")
+            assert status is not None
+            assert (status.name, status.input) == ("calls", "below")
+            assert status.runtime_status is RuntimeStatus.RUNNING
+            assert status.hold is None
+            await all_at_rest(host)
+    assert history_of_no_instance(url) == 0
+
+
+async def test_a_detached_start_that_its_host_left_undecided_does_not_open_somebody_else(
+    url: str,
+) -> None:
+    """Its row is committed, the host dies, and then another process takes the id."""
+    async with Host(app, url):
+        pass
+    left = Start(
+        message_id="left",
+        event=ExecutionStarted(name="calls", execution_id="e" * 32, input='["theirs"]'),
+        root_id="gone",
+    )
+    async with Client.open(url) as client:
+        await client.start("waits", "ours ", instance_id="p")
+        store = open_storage(url, create=False)
+        await store.open()
+        await store.append([InboxRow("left", 0, "p", Raw(encode(left)))])
+        await store.close()
+        async with Host(app, url) as host:
+            await until(lambda: host.engine.is_idle)
+            await host.client.raise_event("p", "go", "done")
+            assert await host.client.handle("p").result() == "ours done"
+            letters = await host.engine.storage.dead_letters(10)
+            assert [one.reason.partition(" (")[0] for one in letters] == [
+                "instance 'p' already exists"
+            ]
+            await all_at_rest(host)
+
+
+async def test_a_start_is_not_used_up_by_the_finished_instance_that_it_replaces(url: str) -> None:
+    async with Host(app, url) as host:
+        handle = await host.client.start(waits, "first ", instance_id="p")
+        await host.client.terminate("p")
+        with pytest.raises(OrchestrationTerminatedError):
+            await handle.result()
+    async with Client.open(url) as client:
+        asking = await asked_while_no_host_runs(url, client)
+        async with Host(app, url) as host:
+            # It brings the finished instance into memory.
+            assert await outcome(host.client.terminate("p")) in {"InstanceFinishedError", "done"}
+            assert await asking == "done"
+            status = await host.client.get_status("p")
+            assert status is not None
+            assert status.name == "calls"
+            await all_at_rest(host)

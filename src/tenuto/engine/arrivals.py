@@ -179,7 +179,10 @@ class Arrivals:
         engine = self._engine
         state = state_of(loaded.record)
         state.follow(map(decode_turn, loaded.turns))
-        inbox = [decode_message(row.message) for row in loaded.inbox]
+        rows = [decode_message(row.message) for row in loaded.inbox]
+        # A start in the inbox is somebody's request for the id, which ``starts`` decides; what
+        # opens this instance is in its row.
+        inbox = [message for message in rows if not isinstance(message, Start)]
         if loaded.unread:
             state.unread = unread_of(loaded)
         resident = engine.admit(state, None)
@@ -207,7 +210,7 @@ class Arrivals:
         state = resident.state
         now = self._engine.clock.now()
         openings: list[Message] = []
-        if state.next_turn == 0 and not any(isinstance(one, Start) for one in resident.inbox):
+        if state.next_turn == 0:
             openings = self._openings(state, loaded, now)
         resident.openings = openings
         if state.is_stopped:

@@ -87,6 +87,7 @@ async def test_attempts_run_side_by_side_in_as_many_processes_as_are_allowed(
     ]
     executor.start(works)
     await until(lambda: len(list(tmp_path.glob("[0-9]"))) == 2)
+    await until(lambda: executor.running == 2)  # what they say comes a moment later
     assert executor.running == 2
     assert executor.queued == 1
     gate.touch()
