@@ -120,7 +120,9 @@ LOWEST_READY := .venvs/lowest/.ready
 $(LOWEST_READY): pyproject.toml requirements/test.txt | $(PYTHON)
 	[ -x $(LOWEST_PYTHON) ] || $(PYTHON) -m venv .venvs/lowest
 	$(LOWEST_PYTHON) -m pip -qq --disable-pip-version-check install \
-		--editable . --requirement requirements/test.txt $(LOWEST)
+		--editable . --requirement requirements/test.txt
+	@# Afterwards, because what the tests need may itself ask for newer ones.
+	$(LOWEST_PYTHON) -m pip -qq --disable-pip-version-check install --no-deps $(LOWEST)
 	@touch $@
 
 .PHONY: lowest

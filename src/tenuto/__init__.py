@@ -6,7 +6,7 @@ One SQLite file; PostgreSQL when you grow.
 from tenuto import schedule
 from tenuto.client.client import Client, InstanceFilter, OrchestrationHandle
 from tenuto.client.connection import ConnectionOptions
-from tenuto.client.status import DeadLetterStatus, InstanceStatus
+from tenuto.client.status import DeadLetterStatus, HoldStatus, InstanceStatus
 from tenuto.client.sync_client import SyncClient, SyncOrchestrationHandle
 from tenuto.engine.starts import IdReuse
 from tenuto.functions.activity_context import ActivityContext, current_activity
@@ -59,7 +59,7 @@ from tenuto.model.errors import (
     WorkError,
 )
 from tenuto.model.failure import FailureDetails
-from tenuto.model.hold import Hold, HoldReason
+from tenuto.model.hold import HoldReason
 from tenuto.model.http_call import (
     HttpCallOptions,
     HttpResponse,
@@ -93,8 +93,8 @@ __all__ = [
     "FencedError",
     "ForbiddenError",
     "GuardError",
-    "Hold",
     "HoldReason",
+    "HoldStatus",
     "Host",
     "HttpCallError",
     "HttpCallOptions",

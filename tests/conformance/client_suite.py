@@ -381,6 +381,18 @@ class ClientSuite:
         await handle.resume("back")
         assert await handle.result() == [1]
 
+    async def test_a_request_follows_one_that_was_acknowledged_before_it(self, side: Side) -> None:
+        """The row may not tell yet what the first one has made of the instance."""
+        for number in range(20):
+            handle = await side.client.start(collect, 1, instance_id=f"s-{number}")
+            await handle.suspend()
+            await handle.resume()
+            await handle.suspend()
+            await handle.resume()
+            await handle.terminate()
+            assert await side.client.purge(handle.instance_id)
+            assert await side.client.get_status(handle.instance_id) is None
+
     async def test_what_has_ended_takes_nothing_more(self, side: Side) -> None:
         await (await side.client.start(nothing, instance_id="e")).result()
         client = side.client

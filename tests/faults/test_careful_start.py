@@ -115,6 +115,18 @@ async def test_one_never_takes_all_also_when_the_process_leaves_no_word(
     await check(store, count)
 
 
+@pytest.mark.faults
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kind", ["turn", "activity"])
+async def test_who_takes_its_time_before_it_ends_the_process_is_found_as_well(
+    tmp_path: Path, kind: str
+) -> None:
+    """Without a word, a second after it has begun."""
+    store = tmp_path / "hub.db"
+    await until_held(store, kind, "exit", count=40, lives=20, delay=1.0)
+    await check(store, 40)
+
+
 async def test_what_was_held_for_a_crash_is_tried_again_when_it_is_resumed(tmp_path: Path) -> None:
     store = tmp_path / "hub.db"
     await until_held(store, "turn", "segfault", count=3, lives=TRIES + 2)

@@ -12,8 +12,8 @@ from tenuto.engine.ports import InboxRow
 from tenuto.host.last_word import LastWord
 from tenuto.model.codec import encode
 from tenuto.model.hold import Hold, HoldReason
-from tenuto.model.messages import Resume
-from tests.support.deployments import Deployments, deployments
+from tenuto.model.messages import Resume, Terminate
+from tests.support.deployments import Deployments, deployments, untried
 from tests.support.waiting import until
 
 Noted = list[dict[int, int]]
@@ -24,10 +24,12 @@ class Gate:
 
     def __init__(self) -> None:
         self.is_open = False
+        self.begun = 0
         self.app = App()
 
         @self.app.activity
         async def wait() -> int:
+            self.begun += 1
             while not self.is_open:  # noqa: ASYNC110 - of several loops, one after another
                 await asyncio.sleep(0.001)
             return 1
@@ -159,7 +161,7 @@ async def test_who_was_tried_alone_often_enough_is_held_with_all_it_was_sent(
     assert (row.status, row.deliveries) == (RuntimeStatus.RUNNING, 0)
     # No start of a host tries it again.
     await one.test.restart()
-    assert await one.check_held("i0", HoldReason.CRASHED) == hold
+    assert untried(await one.check_held("i0", HoldReason.CRASHED)) == hold
     await one.test.client.resume("i0")
     assert await one.test.client.handle("i0").result() == 2
 
@@ -186,6 +188,21 @@ async def test_a_resume_that_died_with_its_host_is_not_tried_without_end(
     hold = await one.check_held("i0", HoldReason.CRASHED)
     assert hold.since == 5
     assert await one.inbox("i0") == []
+
+
+async def test_who_is_to_end_does_not_run_for_that(
+    one: Deployments, noted: Noted, gate: Gate
+) -> None:
+    """Who ends the process of its host can be terminated while no host lives long."""
+    await start(one, 2)
+    await one.test.crash()
+    event = encode(Terminate(message_id="stop-1", reason='"enough"'))
+    await one.storage.append([InboxRow("stop-1", 0, "i0", Raw(event))])
+    begun = gate.begun
+    await next_note(one, noted)
+    await until(lambda: one.test.host.engine.careful is None)
+    assert (await one.row("i0")).status is RuntimeStatus.TERMINATED
+    assert gate.begun == begun + 1  # the other's
 
 
 async def test_what_cannot_be_noted_is_said_and_stops_nobody(

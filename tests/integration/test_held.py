@@ -35,7 +35,7 @@ from tenuto.model.messages import ChildResult, Fail, Message, RaiseEvent
 from tenuto.model.webhook import digest_of
 from tenuto.orchestration.session import Session
 from tenuto.testing import CRASH_POINTS, CrashAt, TestHost
-from tests.support.deployments import Deployments, deployments
+from tests.support.deployments import Deployments, deployments, untried
 from tests.support.held import holding
 from tests.support.histories import check_invariants
 
@@ -175,13 +175,16 @@ async def test_a_deploy_loses_nothing_it_is_held_for_each_reason_and_goes_on(
         assert await one.check_held("job", reason) == hold
         # The next hosts do not fit either.
         await one.test.restart()
-        assert await one.check_held("job", reason) == hold
+        assert untried(await one.check_held("job", reason)) == hold
         await one.crash()
-        assert await one.check_held("job", reason) == hold
+        assert untried(await one.check_held("job", reason)) == hold
+        await one.test.advance(HOUR)
         await one.test.client.resume("job")
-        assert await one.check_held("job", reason) == hold
+        again = await one.check_held("job", reason)
+        assert again.tried == one.test.clock.now()
+        assert untried(again) == hold
         await one.test.client.raise_event("job", "go", 2)
-        assert await one.check_held("job", reason) == hold
+        assert untried(await one.check_held("job", reason)) == hold
         assert events_of(await one.inbox("job")) == ["0", "1", "2"]
         row = await one.row("job")
         assert row.status is RUNNING
@@ -189,7 +192,7 @@ async def test_a_deploy_loses_nothing_it_is_held_for_each_reason_and_goes_on(
 
     await one.deploy(job_app())
     if reason.is_harmful:
-        assert await one.check_held("job", reason) == hold
+        assert untried(await one.check_held("job", reason)) == hold
         await one.test.client.resume("job")
     assert await one.test.client.handle("job").result() == [5, 0, 1, 2, 50]
     assert await one.inbox("job") == []
@@ -353,7 +356,7 @@ async def test_the_next_step_of_a_sequence_is_not_here(open_store: Open) -> None
     await one.test.start("job", 4, instance_id="job")
     hold = await one.check_held("job", HoldReason.NOT_SERVED)
     await one.test.client.resume("job")
-    assert await one.check_held("job", HoldReason.NOT_SERVED) == hold
+    assert untried(await one.check_held("job", HoldReason.NOT_SERVED)) == hold
     await one.test.client.terminate("job", "enough")
     assert (await one.test.client.wait("job")).runtime_status is RuntimeStatus.TERMINATED
 
@@ -378,7 +381,7 @@ async def test_suspend_and_resume_while_it_is_held(open_store: Open) -> None:
     assert (await one.row("job")).status is SUSPENDED
     await one.test.client.raise_event("job", "go", 1)
     await one.test.restart()
-    assert await one.check_held("job", HoldReason.DECISIONS) == hold
+    assert untried(await one.check_held("job", HoldReason.DECISIONS)) == hold
     # Code that fits lets it go on, but for the pause.
     await one.deploy(job_app())
     await one.test.advance(2 * HOUR)
@@ -773,13 +776,13 @@ async def test_continue_as_new_into_code_that_does_not_fit(open_store: Open) -> 
     assert (row.generation, row.input) == (1, "2")
     await client.raise_event("loop", "go", 2)
     await one.test.restart()
-    assert await one.check_held("loop", HoldReason.PAYLOAD) == hold
+    assert untried(await one.check_held("loop", HoldReason.PAYLOAD)) == hold
     await client.resume("loop")
-    assert await one.check_held("loop", HoldReason.PAYLOAD) == hold
+    assert untried(await one.check_held("loop", HoldReason.PAYLOAD)) == hold
     await client.suspend("loop")
     await one.crash()
     await client.resume("loop")
-    assert await one.check_held("loop", HoldReason.PAYLOAD) == hold
+    assert untried(await one.check_held("loop", HoldReason.PAYLOAD)) == hold
     await one.deploy(next_loop_app(int))
     assert await client.handle("loop").result() == [2, 0, 1, 2]
     assert await client.dead_letters() == []

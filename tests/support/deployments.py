@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from msgspec import structs
+
 from tenuto import App, Limits, Settings
 from tenuto.engine.ports import LoadedInstance, Observer, Storage
 from tenuto.model.codec import decode_message
@@ -59,6 +61,11 @@ class Deployments:
         assert row.wake_at is None
         assert self.test.host.engine.residents.named(instance_id) is None
         return row.hold
+
+
+def untried(hold: Hold) -> Hold:
+    """The same as if it had not been tried again."""
+    return structs.replace(hold, tried=None)
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Raw
 
 from tenuto.cli.wording import iso
+from tenuto.client.status import hold_of
 from tenuto.client.steps import Run, Step, StepKind
 from tenuto.model.payload.opaque import as_json
 from tenuto.model.status import InstanceRecord
@@ -30,7 +31,7 @@ def instance_document(record: InstanceRecord, *, payloads: bool = True) -> Docum
         "tags": record.tags or {},
         "customStatus": as_json(record.custom_status),
         "failure": record.failure,
-        "hold": record.hold,
+        "hold": hold_of(record),
     }
     if payloads:
         document["input"] = as_json(record.input)

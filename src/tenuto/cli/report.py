@@ -117,8 +117,9 @@ def held_facts(record: InstanceRecord) -> list[tuple[str, str]]:
     hold = record.hold
     if hold is None:
         return []
+    tried = "" if hold.tried is None else f", tried again {moment(hold.tried)}"
     return [
-        ("held", f"since {moment(hold.since)} ({hold.reason}): {hold.message}"),
+        ("held", f"since {moment(hold.since)}{tried} ({hold.reason}): {hold.message}"),
         ("recorded", hold.recorded or ""),
         ("produced", hold.produced or ""),
         ("go on with", f"tenuto instances resume {record.instance_id}"),

@@ -53,7 +53,8 @@ def standstill(run: Run, around: Surroundings) -> Finding:
 
 
 def _held(record: InstanceRecord, hold: Hold, around: Surroundings) -> Finding:
-    since = f"held since {moment(hold.since)} ({hold.reason}): {hold.message}"
+    tried = "" if hold.tried is None else f", tried again {moment(hold.tried)}"
+    since = f"held since {moment(hold.since)}{tried} ({hold.reason}): {hold.message}"
     resume = f"tenuto instances resume {record.instance_id}{around.place}"
     if hold.reason.is_harmful:
         advice = f"mend what it does, then {resume}; or terminate it, or fail it"

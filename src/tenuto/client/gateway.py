@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from msgspec import Raw
@@ -52,6 +53,8 @@ _POLL_SECONDS = 0.05
 _FIRST_PAUSE_SECONDS = 0.002
 _OWNER_SECONDS = 30.0
 _MOST_TRIES = 10
+_STEERING = ("Suspend", "Resume")
+_ENDING = ("Terminate", "Fail")
 
 
 class Gateway(Protocol):
@@ -218,22 +221,20 @@ class StoreGateway:
 
     async def suspend(self, instance_id: str, reason: str | None) -> None:
         """Append the request."""
-        record = await self._unfinished(instance_id)
-        if record.status is RuntimeStatus.SUSPENDED and not await self._storage.is_steered(
-            instance_id
-        ):
-            raise InstanceStateError(instance_id, "is Suspended, so it cannot suspend")
+        await self._refuse_when(
+            instance_id, lambda record: record.status is RuntimeStatus.SUSPENDED, "suspend"
+        )
         await self._append(
             instance_id, Suspend(message_id=new_message_id(self.now()), reason=reason)
         )
 
     async def resume(self, instance_id: str, reason: str | None) -> None:
         """Append the request."""
-        record = await self._unfinished(instance_id)
-        # An earlier request may be on its way: then the row does not tell what it will be.
-        cannot = record.status is not RuntimeStatus.SUSPENDED and record.hold is None
-        if cannot and not await self._storage.is_steered(instance_id):
-            raise InstanceStateError(instance_id, f"is {record.status.label}, so it cannot resume")
+        await self._refuse_when(
+            instance_id,
+            lambda record: record.status is not RuntimeStatus.SUSPENDED and record.hold is None,
+            "resume",
+        )
         await self._append(
             instance_id, Resume(message_id=new_message_id(self.now()), reason=reason)
         )
@@ -249,10 +250,11 @@ class StoreGateway:
         Raises:
             InstanceStateError: it has not ended and ``force`` is not set, or no host answers.
         """
+        is_ending = await self._storage.is_asked(instance_id, _ENDING)
         record = await self._storage.get(instance_id)
         if record is None:
             return False
-        if not record.status.is_finished and not force:
+        if not (record.status.is_finished or is_ending or force):
             raise InstanceStateError(
                 instance_id, "is still going; terminate it first, or purge it with force"
             )
@@ -286,6 +288,20 @@ class StoreGateway:
         if record.status.is_finished:
             raise InstanceFinishedError(instance_id, f"has already ended ({record.status.label})")
         return record
+
+    async def _refuse_when(
+        self, instance_id: str, cannot: Callable[[InstanceRecord], bool], what: str
+    ) -> None:
+        """Refuse a request that does not fit the state of an instance.
+
+        Earlier requests may be on their way: then the row does not tell what it will be.
+        """
+        record = await self._unfinished(instance_id)
+        if not cannot(record) or await self._storage.is_asked(instance_id, _STEERING):
+            return
+        record = await self._unfinished(instance_id)  # they may have been carried out just now
+        if cannot(record):
+            raise InstanceStateError(instance_id, f"is {record.status.label}, so it cannot {what}")
 
     async def _ask(self, instance_id: str, message: Message, undone: str) -> TenutoError | None:
         """Append a request and wait for the owner's answer to it: None, or why it refused.

@@ -5,14 +5,36 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from msgspec import Struct
+
 from tenuto.engine.ports import DeadLetter
 from tenuto.model.codec import decode_message
 from tenuto.model.failure import FailureDetails
-from tenuto.model.hold import Hold
+from tenuto.model.hold import HoldReason
 from tenuto.model.messages import RaiseEvent
 from tenuto.model.payload.opaque import shown
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import to_datetime
+
+
+class HoldStatus(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """Why an instance cannot go on now, and since when.
+
+    Attributes:
+        reason: The kind.
+        message: What happened, where, and what to do.
+        since: When it was held first (aware UTC).
+        tried: When it was last tried again, without success (aware UTC).
+        recorded: What history says, where two sides differ.
+        produced: What the code says.
+    """
+
+    reason: HoldReason
+    message: str
+    since: datetime
+    tried: datetime | None = None
+    recorded: str | None = None
+    produced: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +76,7 @@ class InstanceStatus:
     parent_instance_id: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     version: str | None = None
-    hold: Hold | None = None
+    hold: HoldStatus | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +129,22 @@ def status_of(record: InstanceRecord) -> InstanceStatus:
         parent_instance_id=None if record.parent is None else record.parent.instance_id,
         tags=record.tags or {},
         version=record.version,
-        hold=record.hold,
+        hold=hold_of(record),
+    )
+
+
+def hold_of(record: InstanceRecord) -> HoldStatus | None:
+    """Why an instance cannot go on now; None when it is not held."""
+    hold = record.hold
+    if hold is None:
+        return None
+    return HoldStatus(
+        reason=hold.reason,
+        message=hold.message,
+        since=to_datetime(hold.since),
+        tried=_time(hold.tried),
+        recorded=hold.recorded,
+        produced=hold.produced,
     )
 
 

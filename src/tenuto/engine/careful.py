@@ -29,6 +29,7 @@ from tenuto.engine.resident import Resident
 from tenuto.engine.sorting import tries_again
 from tenuto.model.errors import StorageError
 from tenuto.model.hold import Hold, HoldReason
+from tenuto.model.messages import Terminate
 
 if TYPE_CHECKING:
     from tenuto.engine.engine import Engine
@@ -47,7 +48,9 @@ _SMALLER: Final = 2
 _LOOK_SECONDS: Final = 0.001
 _PATIENCE_SECONDS: Final = 0.2
 _PATIENCE_WITH_WORD_SECONDS: Final = 0.5
-_LONGEST_PATIENCE_SECONDS: Final = 5.0
+_LONGEST_PATIENCE_SECONDS: Final = 20.0
+_LONGEST_PATIENCE_WITH_WORD_SECONDS: Final = 5.0
+"""Shorter, as then each is alone."""
 _NOTHING_RUNS_SECONDS: Final = 0.5
 
 
@@ -66,10 +69,11 @@ class Careful:
         self._waiting: dict[int, Resident] = {}
         self._group: list[Resident] = []
         self._admitted: set[int] = set()
-        self._patience = _PATIENCE_SECONDS
-        if has_word:  # and yet it is not found: it takes its time
-            longer = _PATIENCE_WITH_WORD_SECONDS * 2 ** min(deaths - MANY_DEATHS, 10)
-            self._patience = min(longer, _LONGEST_PATIENCE_SECONDS)
+        shortest, longest = _PATIENCE_SECONDS, _LONGEST_PATIENCE_SECONDS
+        if has_word:
+            shortest, longest = _PATIENCE_WITH_WORD_SECONDS, _LONGEST_PATIENCE_WITH_WORD_SECONDS
+        # Whoever is not found after many deaths takes its time.
+        self._patience = min(shortest * 2 ** min(deaths - MANY_DEATHS, 10), longest)
 
     @property
     def is_idle(self) -> bool:
@@ -164,7 +168,9 @@ class Careful:
                 resident, Hold(HoldReason.CRASHED, text, engine.clock.now())
             )
             return
-        if not state.is_stopped:  # of one that has ended, the calls of its last turn
+        # Who is to end need not run for that. Of one that has ended, the calls of its last turn do.
+        is_ending = any(isinstance(one, Terminate) for one in resident.inbox)
+        if not state.is_stopped and not is_ending:
             engine.release.take_work_up(resident)
         if resident.inbox:
             engine.make_ready(resident)

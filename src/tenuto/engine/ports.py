@@ -4,7 +4,7 @@
 functions of one kind of program, ``Observer`` is told what happens and owns the crash points.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, Literal, Protocol
 
 from msgspec import Raw, Struct
@@ -320,8 +320,11 @@ class StorageClient(StorageReader, Protocol):
     async def answer(self, message_id: str) -> Answer | None:
         """What became of a message whose id begins with ``ASKED``; None as long as it is open."""
 
-    async def is_steered(self, instance_id: str) -> bool:
-        """Whether a request to suspend or resume waits for it: then its row is about to change."""
+    async def is_asked(self, instance_id: str, kinds: Collection[str]) -> bool:
+        """Whether a message of one of these kinds, such as ``Suspend``, waits to be taken in.
+
+        Then the row of the instance is about to change.
+        """
 
     async def is_waiting(self, message_id: str) -> bool:
         """Whether a message is in the inbox still."""

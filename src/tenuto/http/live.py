@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from tenuto.client.client import Client
+from tenuto.client.status import hold_of
 from tenuto.engine.updates import Subscription, Update, UpdateFeed
 from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.errors import TooManyWatchersError
@@ -242,5 +243,5 @@ def _document(update: Update, record: InstanceRecord | None) -> dict[str, Any]:
         if record.failure is not None:
             document["failure"] = record.failure
         if record.hold is not None:
-            document["hold"] = record.hold
+            document["hold"] = hold_of(record)
     return document

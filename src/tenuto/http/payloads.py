@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from tenuto.model.hold import Hold
+from tenuto.client.status import HoldStatus, hold_of
 from tenuto.model.payload.opaque import as_json
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 
@@ -32,7 +32,7 @@ class StatusPayload(Struct, frozen=True, kw_only=True, rename="camel"):
     last_updated_time: str
     history_events: list[Any] | UnsetType = UNSET
     history: list[Any] | UnsetType = UNSET
-    hold: Hold | UnsetType = UNSET
+    hold: HoldStatus | UnsetType = UNSET
 
 
 class PurgedPayload(Struct, frozen=True, rename="camel"):
@@ -56,7 +56,7 @@ def status_payload(
         last_updated_time=seconds_text(record.updated_at or record.created_at),
         history_events=history,
         history=history,
-        hold=UNSET if record.hold is None else record.hold,
+        hold=hold_of(record) or UNSET,
     )
 
 

@@ -57,6 +57,7 @@ class Hold(Struct, frozen=True, rename="camel", omit_defaults=True):
         reason: The kind.
         message: What happened, where, and what to do.
         since: When it was held first, in microseconds since 1970 UTC.
+        tried: When it was last tried again, without success.
         recorded: What history says, where two sides differ.
         produced: What the code says.
     """
@@ -66,9 +67,10 @@ class Hold(Struct, frozen=True, rename="camel", omit_defaults=True):
     since: int
     recorded: str | None = None
     produced: str | None = None
+    tried: int | None = None
 
     def after(self, before: "Hold | None") -> "Hold":
         """The same after another try: held since the first time."""
         if before is None or before.reason is not self.reason:
             return self
-        return structs.replace(self, since=before.since)
+        return structs.replace(self, since=before.since, tried=self.since)

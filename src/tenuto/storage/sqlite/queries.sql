@@ -161,10 +161,11 @@ WHERE iid = :iid AND generation = (
     WHERE old.iid = :iid)
 ORDER BY turn;
 
--- is_steered: whether a request to suspend or resume an instance waits to be taken in
+-- is_asked: whether a request of certain kinds to an instance waits to be taken in
 SELECT EXISTS (
     SELECT 1 FROM inbox
-    WHERE instance_id = :instance_id AND message ->> '$.type' IN ('Suspend', 'Resume'));
+    WHERE instance_id = :instance_id
+    AND message ->> '$.type' IN (SELECT value FROM json_each(:kinds)));
 
 -- held_counts: how many instances are held, by reason
 SELECT json_group_object(reason, total) FROM (

@@ -5,7 +5,7 @@ interpreter lock (ENGINE rules 23, 27). Results that would be too long for one v
 halves. Never writes.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
@@ -235,9 +235,10 @@ def load_partition(connection: apsw.Connection, partition: int) -> PartitionStat
         )
 
 
-def is_steered(connection: apsw.Connection, instance_id: str) -> bool:
-    """Whether a request to suspend or resume an instance waits to be taken in."""
-    return bool(value(connection, "is_steered", {"instance_id": instance_id}))
+def is_asked(connection: apsw.Connection, instance_id: str, kinds: Collection[str]) -> bool:
+    """Whether a request of one of these kinds to an instance waits to be taken in."""
+    arguments = {"instance_id": instance_id, "kinds": encode(list(kinds)).decode()}
+    return bool(value(connection, "is_asked", arguments))
 
 
 def held_counts(connection: apsw.Connection) -> dict[str, int]:

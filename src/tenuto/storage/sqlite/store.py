@@ -6,7 +6,7 @@ and the same for a store in memory). Decides nothing itself.
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -241,9 +241,9 @@ class SqliteStorage:
         """Durably note, by iid, how often instances were tried."""
         await self._write(lambda writer: writer.set_deliveries(deliveries))
 
-    async def is_steered(self, instance_id: str) -> bool:
-        """Whether a request to suspend or resume an instance waits to be taken in."""
-        return await self._read(lambda reading: reader.is_steered(reading, instance_id))
+    async def is_asked(self, instance_id: str, kinds: Collection[str]) -> bool:
+        """Whether a request of one of these kinds to an instance waits to be taken in."""
+        return await self._read(lambda reading: reader.is_asked(reading, instance_id, kinds))
 
     async def held_counts(self) -> dict[str, int]:
         """How many instances are held, by reason."""
