@@ -1,6 +1,8 @@
 """A batch in the making: rows of many turns, and what follows once they are durable."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from msgspec import Raw, Struct, field
 
@@ -20,11 +22,13 @@ from tenuto.engine.ports import (
 from tenuto.engine.resident import Resident
 from tenuto.engine.turn import Turn
 from tenuto.model.codec import encode
-from tenuto.model.errors import TenutoError
+from tenuto.model.errors import RowsRefusedError, TenutoError
 from tenuto.model.failure import storable_text
 from tenuto.model.messages import Message
 from tenuto.model.status import InstanceRecord
 from tenuto.model.unread import UnreadEvent
+
+_HEAVY_BYTES: Final = 16 * 1024 * 1024
 
 Answered = Callable[[TenutoError | None], None]
 Decided = Callable[[bool, TenutoError | None], None]
@@ -47,7 +51,8 @@ class Batch(Struct):
     instances whose row goes ahead of their first turn; each is told whether its id was free.
     ``answered`` are clients' requests that get their answer with this batch, by message id;
     ``producers`` says which instance's turn has made a message, ``kept`` what a message was
-    before it was made a row to be kept. ``bytes`` are those of the history.
+    before it was made a row to be kept. ``bytes`` are those of the history. ``refusal`` is why it
+    is not to be written at all.
     """
 
     instances: dict[int, InstanceRecord] = field(default_factory=dict)
@@ -69,6 +74,7 @@ class Batch(Struct):
     bytes: int = 0
     producers: dict[str, int] = field(default_factory=dict)
     kept: dict[str, Message] = field(default_factory=dict)
+    refusal: RowsRefusedError | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -88,6 +94,30 @@ class Batch(Struct):
             or self.replaced
             or self.updates
         )
+
+    def refuse_for_memory(self, iid: int) -> None:
+        """It is not to be written: there is not enough memory for what this instance adds."""
+        self.refusal = _out_of_memory(iid)
+
+    def too_heavy(self) -> RowsRefusedError | None:
+        """The refusal of the heaviest instance, where there is too little memory.
+
+        None when none is heavy: then the memory is not here.
+        """
+        weights: Counter[int] = Counter()
+        for row in self.history:
+            weights[row.iid] += memoryview(row.events).nbytes
+        for message_id, iid in self.producers.items():
+            if message_id in self.produced:
+                weights[iid] += memoryview(self.produced[message_id].message).nbytes
+        for record in (*self.instances.values(), *self.replaced.values()):
+            weights[record.iid] += len(record.input or "") + len(record.output or "")
+        for update in self.updates.values():
+            weights[update.iid] += len(update.output or "")
+        heaviest = weights.most_common(1)
+        if not heaviest or heaviest[0][1] < _HEAVY_BYTES:
+            return None
+        return _out_of_memory(heaviest[0][0])
 
     def add_turn(self, resident: Resident, turn: Turn) -> int:
         """A turn's history row; returns its size in bytes."""
@@ -142,6 +172,13 @@ class Batch(Struct):
         self.purged = [one for one in self.purged if one != iid]
         return messages
 
+    def let_go(self) -> None:
+        """Its rows and turns take memory that is needed."""
+        self.history = []
+        self.turns = []
+        self.produced = {}
+        self.kept = {}
+
     def consume(self, message_id: str) -> None:
         """A message with a row was used up; one made in this batch never gets a row."""
         if not message_id or message_id.startswith(VOLATILE):
@@ -181,3 +218,12 @@ class Batch(Struct):
             dead_letters=self.dead_letters,
             answers=list(self.answers.values()),
         )
+
+
+def _out_of_memory(iid: int) -> RowsRefusedError:
+    reason = (
+        "there was not enough memory to write what it has taken in and decided; give the host more "
+        "memory, or pass references instead of long payloads; then resume it. Activities whose "
+        "results were not written yet run again then"
+    )
+    return RowsRefusedError(reason, instances={iid: reason}, out_of_memory=True)

@@ -90,6 +90,7 @@ class Engine:
         self.retention: Retention = Retention(self)
         self.updates: UpdateFeed = UpdateFeed(storage, clock)
         self.takeback: TakeBack = TakeBack(self)
+        self.holding: Holding = Holding(self)
         self.pipeline: CommitPipeline = CommitPipeline(
             storage,
             clock,
@@ -104,6 +105,7 @@ class Engine:
             self.arrivals.loaded,
             self.arrivals.missing,
             self.arrivals.damaged,
+            self.holding.charge_heaviest,
             self._is_congested,
             on_lost,
         )
@@ -116,7 +118,6 @@ class Engine:
         self.running: int = 0
         self.reads = 0
         self.rules: TurnRules = TurnRules(options.limits, self.runtime, self._descendants_left)
-        self.holding: Holding = Holding(self)
         self.careful: Careful | None = None
         self._known_activities: set[str] = set()
         self._ready: deque[Resident] = deque()
@@ -261,7 +262,7 @@ class Engine:
         ready = self._ready
         taken = min(len(ready), _TURNS_PER_PUMP)
         for done in range(taken):
-            if self.pipeline.batch.bytes > _BATCH_BYTES:
+            if self.pipeline.batch.bytes > _BATCH_BYTES or not ready:
                 taken = done
                 break
             resident = ready.popleft()
@@ -294,6 +295,13 @@ class Engine:
             turn = take_turn(
                 state, inbox, lambda: self.retention.session(resident), now, self.rules
             )
+        except MemoryError as error:
+            self.retention.close(resident)
+            if self.holding.charge_another(resident, inbox):
+                resident.inbox = inbox + resident.inbox
+                self.make_ready(resident)
+                return
+            turn = self.holding.misfit(resident, inbox, error, now)
         except MISFITS as error:
             turn = self.holding.misfit(resident, inbox, error, now)
         except Exception as error:  # noqa: BLE001 - ENGINE rule 6: whatever went wrong, discard and retry
@@ -308,7 +316,11 @@ class Engine:
             turn = self.holding.misfit(resident, inbox, error, now)
         else:
             resident.failures = 0
-        self.booking.book(resident, turn)
+        try:
+            self.booking.book(resident, turn)
+        except MemoryError:
+            self.pipeline.batch.refuse_for_memory(state.iid)
+            return
         if resident.inbox:  # what was cut off
             self.make_ready(resident)
 

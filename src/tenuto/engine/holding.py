@@ -15,7 +15,7 @@ from tenuto.engine.arrivals import due_timers
 from tenuto.engine.batch import is_durable
 from tenuto.engine.ports import ActivityWork
 from tenuto.engine.resident import Resident
-from tenuto.engine.sorting import is_retry, tries_again
+from tenuto.engine.sorting import is_retry, payload_length, tries_again
 from tenuto.engine.state import InstanceState
 from tenuto.engine.turn import Turn, failed_turn, take_turn
 from tenuto.model.errors import (
@@ -48,6 +48,9 @@ _REASONS: Final = {
     UnknownFunctionError: HoldReason.NOT_SERVED,
     MemoryError: HoldReason.MEMORY,
 }
+
+
+_HEAVY_BYTES: Final = 16 * 1024 * 1024
 
 
 class Holding:
@@ -132,6 +135,41 @@ class Holding:
         resident.inbox.insert(0, ChangeHold(hold=hold))
         engine.make_ready(resident)
 
+    # --- memory -----------------------------------------------------------------------------------
+
+    def charge_another(self, resident: Resident, inbox: list[Message]) -> bool:
+        """Memory has run out in a turn: hold who takes most of it, if that is not this one."""
+        heaviest = self._heaviest()
+        if heaviest is None or heaviest is resident:
+            return False
+        if _weight(heaviest) < 2 * (resident.size + sum(map(payload_length, inbox))):
+            return False
+        self._hold_for_memory(heaviest)
+        return True
+
+    def charge_heaviest(self) -> bool:
+        """Memory has run out while nobody's turn ran: hold who takes most of it."""
+        heaviest = self._heaviest()
+        if heaviest is None:
+            return False
+        self._hold_for_memory(heaviest)
+        return True
+
+    def _heaviest(self) -> Resident | None:
+        """Who takes most memory here, if that is a lot."""
+        heaviest = max(self._engine.residents, key=_weight, default=None)
+        return None if heaviest is None or _weight(heaviest) < _HEAVY_BYTES else heaviest
+
+    def _hold_for_memory(self, resident: Resident) -> None:
+        text = (
+            f"memory ran out while it had some {_weight(resident):,} bytes of it; give the host "
+            "more memory, or pass references instead of long payloads; then resume it"
+        )
+        self.hold(resident, Hold(HoldReason.MEMORY, text, self._engine.clock.now()))
+        # It can be rebuilt. It is held before anybody needs its session again.
+        self._engine.retention.close(resident)
+        resident.size = 0
+
     def hold_instead(self, resident: Resident, hold: Hold) -> None:
         """Hold an instance before it takes in what waits for it: nothing of it may run.
 
@@ -174,6 +212,13 @@ class Holding:
         if resident.openings or state.generation:
             return resident.openings
         return self._engine.arrivals.opening(state, now)
+
+
+def _weight(resident: Resident) -> int:
+    """Roughly, in characters."""
+    if resident.state.hold is not None or resident.state.is_finished:
+        return 0
+    return resident.size + sum(map(payload_length, resident.inbox))
 
 
 def _hold_of(error: Exception, now: int) -> Hold:

@@ -15,6 +15,9 @@ from tenuto.model.messages import Message
 
 CHUNK = 500
 
+_PAUSE_SECONDS = 0.2
+_TRIES_WITHOUT_MEMORY = 25
+
 
 class Loader:
     """Loads instances by number or id.
@@ -26,17 +29,20 @@ class Loader:
         on_missing: Called with an instance id (or number) that is not in the store, and the
             messages that waited for it.
         on_damaged: Called with a number whose instance could be read but not understood.
+        on_no_memory: Called when there is too little memory to load a single instance; whether
+            somebody has let go of some.
         is_congested: While true, the next chunk waits: the host has enough to do.
         on_failed: Called when the store cannot be read for good.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - each a thing that may come of it
         self,
         storage: Storage,
         residents: Residents,
         on_loaded: Callable[[LoadedInstance, list[Message]], None],
         on_missing: Callable[[str | int, list[Message]], None],
         on_damaged: Callable[[int, list[Message], Exception], None],
+        on_no_memory: Callable[[], bool],
         is_congested: Callable[[], bool],
         on_failed: Callable[[StorageError], None],
     ) -> None:
@@ -45,11 +51,13 @@ class Loader:
         self._on_loaded = on_loaded
         self._on_missing = on_missing
         self._on_damaged = on_damaged
+        self._on_no_memory = on_no_memory
         self._is_congested = is_congested
         self._on_failed = on_failed
         self._by_iid: dict[int, list[Message]] = {}
         self._by_id: dict[str, list[Message]] = {}
         self._chunk = CHUNK
+        self._without_memory = 0
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -98,7 +106,7 @@ class Loader:
                 try:
                     await self._load_chunk()
                 except StorageUnavailableError:
-                    await asyncio.sleep(0.2)
+                    await asyncio.sleep(_PAUSE_SECONDS)
                 while self._is_congested():  # noqa: ASYNC110 - turns come and go by themselves
                     await asyncio.sleep(0.001)
         except StorageError as error:
@@ -113,14 +121,21 @@ class Loader:
             return
         try:
             await self._load(iids)
-        except MemoryError as error:
+        except (MemoryError, StorageUnavailableError) as error:
+            if isinstance(error, StorageUnavailableError) and not error.out_of_memory:
+                raise
             # Fewer fit; one that does not fit by itself must not stop the others.
-            if len(iids) == 1:
+            self._without_memory += len(iids) == 1
+            is_worth_it = self._without_memory < _TRIES_WITHOUT_MEMORY
+            if len(iids) == 1 and (self._on_no_memory() or is_worth_it):
+                await asyncio.sleep(_PAUSE_SECONDS)
+            elif len(iids) == 1:
                 self._chunk = CHUNK
                 self._on_damaged(iids[0], self._by_iid.pop(iids[0], []), error)
             else:
                 self._chunk = max(len(iids) // 8, 1)
         else:
+            self._without_memory = 0
             self._chunk = min(self._chunk * 2, CHUNK)
 
     async def _load(self, iids: list[int]) -> None:

@@ -8,6 +8,7 @@ could not take is sent again, to the letter, until the store takes it or says th
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from tenuto.engine.batch import Batch
 from tenuto.engine.ports import (
@@ -29,6 +30,13 @@ Write = Callable[[Batch], Awaitable[None]]
 
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 2.0
+_MEMORY_TRIES = 3
+"""So often memory may run out before the heaviest instance of the batch is taken for the cause."""
+
+_RESERVE_BYTES = 33 * 1024 * 1024
+"""Asked for and never touched, so that it costs no memory: let go when memory runs out, it leaves
+enough to ask the store and to take the batch back. So long that the C library gives it pages of its
+own (over 32 MiB)."""
 
 
 class CommitPipeline:
@@ -69,6 +77,7 @@ class CommitPipeline:
         self._task: asyncio.Task[None] | None = None
         self._is_committing = False
         self._idle: list[asyncio.Future[None]] = []
+        self._reserve: bytes | None = None
 
     @property
     def is_idle(self) -> bool:
@@ -78,6 +87,7 @@ class CommitPipeline:
     def start(self, leases: list[Lease]) -> None:
         """Begin to commit for these partitions."""
         self._leases = {lease.partition: lease for lease in leases}
+        self._keep_reserve()
         self._task = asyncio.get_running_loop().create_task(self._run(), name="tenuto-commits")
 
     def kick(self) -> None:
@@ -96,6 +106,7 @@ class CommitPipeline:
     async def stop(self) -> None:
         """Stop committing; what is in the making stays unwritten."""
         task, self._task = self._task, None
+        self._reserve = None
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
@@ -131,6 +142,12 @@ class CommitPipeline:
                 waiter.set_result(None)
 
     async def _write(self, batch: Batch) -> None:
+        refusal = batch.refusal or await self._written(batch)
+        if refusal is not None:
+            # What was to be written may be what there is too little memory for.
+            await self._on_refused(batch, refusal.with_traceback(None), self._write)
+
+    async def _written(self, batch: Batch) -> RowsRefusedError | None:
         fences = [
             Lease(lease.partition, lease.owner, lease.epoch, lease.commit_number + 1)
             for lease in self._leases.values()
@@ -139,28 +156,35 @@ class CommitPipeline:
         self._observer.crash_point("before_commit")
         began = self.committing_since = self._clock.now()
         try:
-            result = await self._commit(request)
+            result = await self._commit(request, batch)
         except RowsRefusedError as error:
+            return error
+        finally:
             self.committing_since = None
-            await self._on_refused(batch, error, self._write)
-            return
-        self.committing_since = None
         self._leases = {lease.partition: lease for lease in fences}
         self._observer.committed(len(batch.turns), (self._clock.now() - began) / 1_000_000)
         self._observer.crash_point("after_commit")
         self._on_committed(batch, result)
         self._observer.crash_point("after_release")
+        return None
 
-    async def _commit(self, request: CommitBatch) -> CommitResult:
+    async def _commit(self, request: CommitBatch, batch: Batch) -> CommitResult:
         attempt = 0
         pause = _FIRST_PAUSE
+        is_too_heavy = False
         while True:
             try:
                 if attempt and await self._has_landed(request):
                     result = await self._answers(request)
+                elif is_too_heavy and (refusal := self._too_heavy(batch)) is not None:
+                    raise refusal
                 else:
                     result = await self._storage.commit(request)
-            except StorageUnavailableError as error:
+            except (StorageUnavailableError, MemoryError) as caught:
+                error = caught if isinstance(caught, StorageUnavailableError) else _no_memory()
+                if error.out_of_memory and attempt >= _MEMORY_TRIES:
+                    is_too_heavy = True
+                    self._reserve = None
                 attempt += 1
                 if self.unavailable is None:
                     self.unavailable_since = self._clock.now()
@@ -174,9 +198,19 @@ class CommitPipeline:
                 return await self._answers(request)
             else:
                 if self.unavailable is not None:
+                    self._keep_reserve()
                     self.unavailable = self.unavailable_since = None
                     self._observer.storage_recovered(attempt)
                 return result
+
+    def _keep_reserve(self) -> None:
+        if self._reserve is None:
+            with suppress(MemoryError):
+                self._reserve = bytes(_RESERVE_BYTES)
+
+    def _too_heavy(self, batch: Batch) -> RowsRefusedError | None:
+        """Who takes the memory that there is too little of, also in the batch in the making."""
+        return batch.too_heavy() or self.batch.too_heavy()
 
     async def _has_landed(self, request: CommitBatch) -> bool:
         """Whether a batch whose commit is in doubt is in the store."""
@@ -213,3 +247,9 @@ class CommitPipeline:
         finally:
             handle.cancel()
             self.is_pausing = False
+
+
+def _no_memory() -> StorageUnavailableError:
+    error = StorageUnavailableError("memory ran out before a batch had reached the store")
+    error.out_of_memory = True
+    return error

@@ -135,7 +135,7 @@ def cut_inbox(state: InstanceState, inbox: list[Message]) -> tuple[list[Message]
         inbox = keys + [message for message in inbox if not _stands_first(message)]
     size = 0
     for index, message in enumerate(inbox):
-        size += _payload_length(message)
+        size += payload_length(message)
         if size > _MOST_CHARACTERS and index:
             return inbox[:index], inbox[index:]
     return inbox, []
@@ -161,7 +161,7 @@ def _stands_first(message: Message) -> bool:
     return _opens(message) or isinstance(message, Suspend | ChangeHold)
 
 
-def _payload_length(message: Message) -> int:
+def payload_length(message: Message) -> int:
     """Roughly, in characters; failures and names are small beside what matters here."""
     if isinstance(message, TaskResult | ChildResult):
         event = message.event

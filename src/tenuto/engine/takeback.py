@@ -8,8 +8,10 @@ Must never lose a request or run an attempt twice that is still running. Keeps
 ``one_never_takes_all``.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from msgspec import structs
 
@@ -17,7 +19,12 @@ from tenuto.engine.batch import VOLATILE, Batch
 from tenuto.engine.ports import ActivityWork, InstanceUpdate
 from tenuto.engine.resident import Resident
 from tenuto.engine.starts import request_of
-from tenuto.model.errors import InputError, RowsRefusedError, TenutoError
+from tenuto.model.errors import (
+    InputError,
+    RowsRefusedError,
+    StorageUnavailableError,
+    TenutoError,
+)
 from tenuto.model.events import TaskFailed
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
@@ -26,6 +33,10 @@ from tenuto.model.status import InstanceRecord
 
 if TYPE_CHECKING:
     from tenuto.engine.engine import Engine
+
+T = TypeVar("T")
+
+_PAUSE_SECONDS: Final = 0.2
 
 Commit = Callable[[Batch], Awaitable[None]]
 
@@ -82,12 +93,16 @@ class TakeBack:
         making, engine.pipeline.batch = engine.pipeline.batch, Batch()
         requests = list(self._requests([batch, making], guilty, unkept))
         self._drop_everyone([batch, making])
-        await self._hold(guilty, commit)
+        if error.out_of_memory:
+            for iid in guilty:  # their results are what there is no memory for: they run again
+                self._left_by(iid).results.clear()
+            batch.let_go()
+        await self._hold(guilty, commit, error)
         for each in (batch, making):
             for resident, decide in each.starts:
                 decide(False, _refusal(resident, guilty))
         assert self.reload is not None
-        await self.reload()
+        await self._patiently(self.reload)
         for instance_id, message in requests:
             self._ask_again(instance_id, message)
 
@@ -137,17 +152,20 @@ class TakeBack:
                     reasons.setdefault(parent.iid, f"its child {child!r}: {reason}")
         return reasons
 
-    async def _hold(self, guilty: dict[int, str], commit: Commit) -> None:
+    async def _hold(self, guilty: dict[int, str], commit: Commit, error: RowsRefusedError) -> None:
         """Hold those that are in the store, before anybody runs again."""
         engine = self._engine
         holds = Batch()
         now = engine.clock.now()
-        for loaded in await engine.storage.load_instances(list(guilty)):
+        for loaded in await self._patiently(partial(engine.storage.load_instances, list(guilty))):
             record = loaded.record
             if record.status.is_finished:
                 continue
-            text = f"the store cannot hold what it decided: {guilty[record.iid]}"
-            hold = Hold(HoldReason.STORAGE, text, now)
+            if error.out_of_memory:
+                hold = Hold(HoldReason.MEMORY, guilty[record.iid], now)
+            else:
+                text = f"the store cannot hold what it decided: {guilty[record.iid]}"
+                hold = Hold(HoldReason.STORAGE, text, now)
             holds.updates[record.iid] = _held(record, hold)
             engine.observer.instance_held(record.instance_id, hold)
         if holds.updates:
@@ -163,6 +181,17 @@ class TakeBack:
             above = fresh.get(link.instance_id)
             link = None if above is None else above.parent
         return None
+
+    async def _patiently(self, read: Callable[[], Awaitable[T]]) -> T:
+        """What is read once the store can be read."""
+        attempt = 0
+        while True:
+            try:
+                return await read()
+            except StorageUnavailableError as error:
+                attempt += 1
+                self._engine.observer.storage_failed(error, attempt)
+                await asyncio.sleep(_PAUSE_SECONDS)
 
     # --- what only memory knows -------------------------------------------------------------------
 
@@ -200,7 +229,10 @@ class TakeBack:
                     answer(error)
 
     def _left(self, resident: Resident) -> LeftWork:
-        return self.left.setdefault(resident.state.iid, LeftWork())
+        return self._left_by(resident.state.iid)
+
+    def _left_by(self, iid: int) -> LeftWork:
+        return self.left.setdefault(iid, LeftWork())
 
     def _drop_everyone(self, batches: list[Batch]) -> None:
         engine = self._engine

@@ -16,7 +16,7 @@ from tenuto.engine.ports import Session
 from tenuto.engine.sorting import SortedInbox, refuse_finished, sort_inbox
 from tenuto.engine.state import InstanceState, start_event
 from tenuto.model.actions import Action, TurnActions
-from tenuto.model.codec import encode
+from tenuto.model.codec import encode_turn
 from tenuto.model.errors import LimitError
 from tenuto.model.events import (
     ContinueAsNew,
@@ -72,7 +72,7 @@ class Turn(Struct):
     generation: int
     number: int
     inbox: SortedInbox
-    row: bytes = b""
+    row: bytes | bytearray = b""
     actions: Sequence[Action] = ()
     logs: list[logging.LogRecord] | None = None
     put_aside: dict[str, EventRaised] | None = None
@@ -131,7 +131,7 @@ def take_turn(
         if error is not None:  # it ends the instance instead of what it decided
             answer.actions = [_failed_by(error)]
     events = [OrchestratorStarted(timestamp), *incoming, *answer.actions]
-    row = encode(events)
+    row = encode_turn(events)
     size, limits = len(row), rules.limits
     if size > limits.turn_bytes or state.history_bytes + size > limits.history_bytes:
         row = _keep_short(state, events, row, answer, limits)
@@ -157,10 +157,10 @@ def _is_for_the_engine(incoming: Sequence[Incoming]) -> bool:
 def _keep_short(
     state: InstanceState,
     events: list[HistoryEvent],
-    row: bytes,
+    row: bytearray,
     answer: TurnActions,
     limits: Limits,
-) -> bytes:
+) -> bytearray:
     """The row of a turn that the store can be given: too long a one ends the instance."""
     error = _too_long(state, answer.actions, len(row), limits)
     if error is None:
@@ -169,13 +169,13 @@ def _keep_short(
     answer.actions = [_failed_by(error)]
     answer.put_aside = None
     events += answer.actions
-    return encode(events)
+    return encode_turn(events)
 
 
 def _too_long(
     state: InstanceState, actions: Sequence[Action], size: int, limits: Limits
 ) -> LimitError | None:
-    decided = len(encode(actions))
+    decided = len(encode_turn(actions))
     if decided > limits.turn_bytes:  # what came in is no fault of the orchestrator
         return limit_error(
             "turn_bytes", limits.turn_bytes, f"{_who(state)} decided {decided:,} bytes in one turn"
@@ -213,7 +213,7 @@ def failed_turn(
         state.generation,
         state.next_turn,
         SortedInbox(taken=list(inbox)),
-        encode(events),
+        encode_turn(events),
         [ending],
         ending=ending,
     )
@@ -362,7 +362,7 @@ def _continue(
     if error is not None:
         turn.ending = _failed_by(error)
         turn.events[-1] = turn.ending
-        turn.row = encode(turn.events)
+        turn.row = encode_turn(turn.events)
         turn.actions = [*turn.actions[:-1], turn.ending]
         _end(state, turn.ending, timestamp)
         state.keep_last_calls(())

@@ -6,15 +6,22 @@ import msgspec
 
 from tenuto.model.events import EventRaised, HistoryEvent
 from tenuto.model.messages import Message
+from tenuto.model.room import encoded, roomy
 
-encode: Final = msgspec.json.Encoder().encode
-"""Encode events, messages or lists of them to JSON bytes."""
+encode_turn: Final = encoded
+"""Encode the events of one turn."""
 
-decode_turn: Final = msgspec.json.Decoder(list[HistoryEvent]).decode
+
+decode_turn: Final = roomy(msgspec.json.Decoder(list[HistoryEvent]).decode)
 """Decode one turn of a history: a JSON array of events."""
 
-decode_event: Final = msgspec.json.Decoder(EventRaised).decode
+decode_event: Final = roomy(msgspec.json.Decoder(EventRaised).decode)
 """Decode one event that waits for a reader."""
 
-decode_message: Final = msgspec.json.Decoder(Message).decode
+decode_message: Final = roomy(msgspec.json.Decoder(Message).decode)
 """Decode one stored message."""
+
+
+def encode(value: object) -> bytes:
+    """Encode a message, or an event, to JSON bytes."""
+    return bytes(encoded(value))

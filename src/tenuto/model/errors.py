@@ -342,9 +342,14 @@ class StorageError(TenutoError):
 
 
 class StorageUnavailableError(StorageError):
-    """The store cannot write now (disk full, locked, gone). The host retries; nothing is lost."""
+    """The store cannot write now (disk full, locked, gone). The host retries; nothing is lost.
+
+    Attributes:
+        out_of_memory: It is for want of memory.
+    """
 
     code = "TN-1601"
+    out_of_memory: bool = False
 
 
 class StorageCorruptError(StorageError):
@@ -393,6 +398,7 @@ class RowsRefusedError(StorageError):
         instances: Reason by iid: no row of such an instance may be in the batch.
         messages: Reason by message id, of rows of the inbox, consumed ids and answers.
         letters: Reason by place in the list of dead letters.
+        out_of_memory: They are refused for want of memory, not for what is in them.
     """
 
     code = "TN-1608"
@@ -404,8 +410,10 @@ class RowsRefusedError(StorageError):
         instances: Mapping[int, str] | None = None,
         messages: Mapping[str, str] | None = None,
         letters: Mapping[int, str] | None = None,
+        out_of_memory: bool = False,
     ) -> None:
         super().__init__(text)
+        self.out_of_memory: bool = out_of_memory
         self.instances: dict[int, str] = dict(instances or {})
         self.messages: dict[str, str] = dict(messages or {})
         self.letters: dict[int, str] = dict(letters or {})

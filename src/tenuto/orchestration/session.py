@@ -541,6 +541,8 @@ class Session:
         if root.cancelled():
             return self._failed(failure_of_type(CancelledError, "the orchestrator was cancelled"))
         error = root.exception()
+        if self.replaying and isinstance(error, MemoryError):
+            raise error  # when it ran there was enough: what it decides otherwise is not known
         if error is not None:
             return self._failed(failure_of(trim_traceback(error)), error)
         if self._next_generation is not None:

@@ -310,7 +310,7 @@ def test_since_when_it_is_held_for_a_reason() -> None:
     later = structs.replace(MISFIT, since=NOW + 5, message="as before")
     assert later.after(None) is later
     assert later.after(CRASHED) is later
-    assert later.after(MISFIT) == structs.replace(later, since=NOW)
+    assert later.after(MISFIT) == structs.replace(later, since=NOW, tried=NOW + 5)
 
 
 # --- long inboxes --------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from tenuto.model.payload.error import ROOT, misfit
 from tenuto.model.payload.foreign import is_pydantic, is_self_contained, validate_json
 from tenuto.model.payload.native import MISFITS, is_native
 from tenuto.model.payload.rebuild import converter, rebuild_custom
+from tenuto.model.room import LONG, make_room
 
 Decode: TypeAlias = Callable[[str | bytes], Any]
 """Rebuilds a value from its JSON text; raises PayloadError."""
@@ -63,6 +64,8 @@ def _build(annotation: object) -> Decode:
 def _reader(decode: Callable[[str | bytes], Any]) -> Decode:
     def read(text: str | bytes) -> Any:
         try:
+            if len(text) > LONG:  # asked here, because most are short
+                make_room(len(text))
             return decode(text)
         except PayloadError:
             raise

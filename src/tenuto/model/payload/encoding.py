@@ -20,6 +20,7 @@ import msgspec
 
 from tenuto.model.payload.foreign import is_attrs, is_pydantic
 from tenuto.model.payload.plain import MAX_DEPTH, has_whole_minute_offset, plain
+from tenuto.model.room import LONG, encoded
 
 _ATOMS = frozenset(
     {type(None), bool, int, str, bytes, date, timedelta, UUID, Decimal, msgspec.UnsetType}
@@ -46,13 +47,17 @@ def encode(value: object) -> str:
         '{"guests":["Ada","Bob"],"nights":3}'
     """
     try:
-        if type(value) in _ATOMS or _is_native(value, MAX_DEPTH):
+        if type(value) in _ATOMS:
+            if isinstance(value, str | bytes) and len(value) > LONG:
+                return encoded(value).decode()
             return _to_json(value).decode()
+        if _is_native(value, MAX_DEPTH):
+            return encoded(value).decode()
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
         # A lone surrogate, an integer too long to print, an unset field, a default that stands in
         # the class alone: the slow way finds the place, or copes.
         pass
-    return _to_json(plain(value)).decode()
+    return encoded(plain(value)).decode()
 
 
 def _is_native(value: Any, levels: int) -> bool:

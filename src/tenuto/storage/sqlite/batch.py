@@ -10,9 +10,9 @@ from typing import Any, Final
 import msgspec
 
 from tenuto.engine.ports import CommitBatch
+from tenuto.model.room import encoded
 from tenuto.storage.sqlite.database import Arguments
 
-_encode: Final = msgspec.json.Encoder().encode
 _encode_into: Final = msgspec.json.Encoder().encode_into
 
 ONE_STATEMENT_BYTES: Final = 16 * 1024 * 1024
@@ -39,7 +39,7 @@ _NOTHING: Final[Arguments] = dict.fromkeys(("batch_id", *LISTS))
 
 def text(rows: Sequence[Any]) -> str | None:
     """A list as JSON text; None for an empty one, which costs SQLite nothing."""
-    return _encode(rows).decode() if rows else None
+    return encoded(rows).decode() if rows else None
 
 
 def pack(batch: CommitBatch) -> Arguments:

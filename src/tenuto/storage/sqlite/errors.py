@@ -24,7 +24,6 @@ _UNAVAILABLE = (
     (apsw.IOError, "reading or writing it failed; look at the disk"),
     (apsw.CantOpenError, "it cannot be opened; look at the path and the rights on its folder"),
     (apsw.ProtocolError, "its lock protocol failed; do not keep it on a network drive"),
-    (apsw.NoMemError, "memory ran out"),
 )
 _READ_ONLY = (apsw.ReadOnlyError, apsw.PermissionsError)
 _CORRUPT = (apsw.CorruptError, apsw.NotADBError)
@@ -35,7 +34,7 @@ def translated(path: str, doing: str) -> Iterator[None]:
     """Turn SQLite's errors into ours; ``doing`` says what was being done."""
     try:
         yield
-    except apsw.Error as error:
+    except (apsw.Error, MemoryError) as error:
         raise translate(error, path, doing) from error
 
 
@@ -57,8 +56,10 @@ def translate(error: Exception, path: str, doing: str) -> StorageError:
             f"{what}: the file is damaged or not a Tenuto store; restore it from a backup or "
             f"choose another file {told}"
         )
-    if isinstance(error, MemoryError):
-        return StorageUnavailableError(f"{what}: memory ran out {told}")
+    if isinstance(error, MemoryError | apsw.NoMemError):
+        unavailable = StorageUnavailableError(f"{what}: memory ran out {told}")
+        unavailable.out_of_memory = True
+        return unavailable
     for classes, reason in _UNAVAILABLE:
         if isinstance(error, classes):
             return StorageUnavailableError(f"{what}: {reason} {told}")

@@ -153,7 +153,9 @@ class _Search:
         return RowsRefusedError(
             f"the store {path!r} cannot hold rows of {unit.kind} {unit.key!r}{others}: {reason}; "
             "nothing was written",
-            **reasons,
+            instances=reasons["instances"],
+            messages=reasons["messages"],
+            letters=reasons["letters"],
         )
 
 

@@ -29,6 +29,7 @@ from tenuto.model.errors import LimitError
 from tenuto.model.events import ExecutionStarted
 from tenuto.model.hold import HoldReason
 from tenuto.model.messages import Start
+from tenuto.model.room import roomy
 from tenuto.model.status import InstanceRecord
 from tenuto.storage.sqlite.database import transaction, value
 from tenuto.storage.sqlite.queries import SQL
@@ -41,7 +42,7 @@ LONGEST_VALUE = 16 * 1024 * 1024
 """Bytes of one value while results are gathered."""
 
 _decode_states: Final = msgspec.json.Decoder(list[CommitState]).decode
-_decode_records: Final = msgspec.json.Decoder(list[InstanceRecord]).decode
+_decode_records: Final = roomy(msgspec.json.Decoder(list[InstanceRecord]).decode)
 _decode_wakes: Final = msgspec.json.Decoder(list[Wake]).decode
 _decode_numbers: Final = msgspec.json.Decoder(list[int]).decode
 _decode_counts: Final = msgspec.json.Decoder(dict[str, int]).decode
@@ -50,7 +51,7 @@ _decode_turns: Final = msgspec.json.Decoder(list[tuple[int, list[Raw]]]).decode
 _decode_unread: Final = msgspec.json.Decoder(list[tuple[int, int, Raw]]).decode
 _decode_last_turns: Final = msgspec.json.Decoder(list[tuple[int, Raw]]).decode
 _decode_answer: Final = msgspec.json.Decoder(Answer).decode
-_decode_letters: Final = msgspec.json.Decoder(list[DeadLetter]).decode
+_decode_letters: Final = roomy(msgspec.json.Decoder(list[DeadLetter]).decode)
 
 
 # --- many rows as one value --------------------------------------------------------------------

@@ -274,7 +274,7 @@ class Writer:
             self.files.before_write()
             yield
             self.files.after_write()
-        except apsw.Error as error:
+        except (apsw.Error, MemoryError) as error:
             raise self._told(error, doing) from error
         self._wrote()
 
@@ -288,10 +288,12 @@ class Writer:
 
     def _refusal(self, error: Exception, reasons: dict[str, dict[Any, str]]) -> Exception:
         """What was refused for its content from outside; other errors stay as they are."""
-        if isinstance(error, apsw.NoMemError) or not is_about_content(error):
+        if isinstance(error, MemoryError | apsw.NoMemError) or not is_about_content(error):
             return error
         return RowsRefusedError(
-            f"the store {self._path!r} cannot hold this: {error}; nothing was written", **reasons
+            f"the store {self._path!r} cannot hold this: {error}; nothing was written",
+            instances=reasons.get("instances"),
+            messages=reasons.get("messages"),
         )
 
     # --- the write-ahead log -------------------------------------------------------------------
