@@ -174,10 +174,11 @@ class SessionLoop(asyncio.AbstractEventLoop):
         running and decide things here, in this run and in no replay (rule 40).
         """
         outer = running_loop()
-        collecting = gc.isenabled()
+        collecting = gc.isenabled()  # not while an engine takes many turns after each other
         watch_generators()
         try:
-            gc.disable()
+            if collecting:
+                gc.disable()
             _set_running_loop(self)
             self.is_open = not self.dead
             context.run(work, *args)

@@ -47,11 +47,9 @@ def encode(value: object) -> str:
         '{"guests":["Ada","Bob"],"nights":3}'
     """
     try:
-        if type(value) in _ATOMS:
-            if isinstance(value, str | bytes) and len(value) > LONG:
-                return encoded(value).decode()
+        if type(value) is str and len(value) < LONG:  # as many are
             return _to_json(value).decode()
-        if _is_native(value, MAX_DEPTH):
+        if type(value) in _ATOMS or _is_native(value, MAX_DEPTH):
             return encoded(value).decode()
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
         # A lone surrogate, an integer too long to print, an unset field, a default that stands in
