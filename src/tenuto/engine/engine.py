@@ -231,8 +231,7 @@ class Engine:
         if self.careful is not None and not self.careful.admits(resident):
             return
         state = resident.state
-        is_cold = resident.session is None and resident.recorded is None and state.next_turn
-        if is_cold and not state.is_finished:
+        if resident.session is None and self._is_cold(resident):
             # What is still being committed cannot be read yet: then the commit comes back here.
             if not resident.in_flight:
                 self.loader.want(state.iid)
@@ -241,6 +240,12 @@ class Engine:
         self._ready.append(resident)
         if not self._pump_scheduled:
             self.schedule_pump()
+
+    @staticmethod
+    def _is_cold(resident: Resident) -> bool:
+        """Whether an instance without a session has to be loaded before it can have one."""
+        state = resident.state
+        return resident.recorded is None and state.next_turn > 0 and not state.is_finished
 
     def schedule_pump(self) -> None:
         """Run turns, or commit what other callers put into the batch, in a callback of its own."""
@@ -273,7 +278,10 @@ class Engine:
                 resident = ready.popleft()
                 resident.is_queued = False
                 if resident.inbox:
-                    self._run_turn(resident, now)
+                    if resident.session is None and self._is_cold(resident):
+                        self.make_ready(resident)  # its session was discarded while it waited
+                    else:
+                        self._run_turn(resident, now)
         finally:
             if collecting:
                 gc.enable()
@@ -305,7 +313,8 @@ class Engine:
             )
         except MemoryError as error:
             self.retention.close(resident)
-            if self.holding.charge_another(resident, inbox):
+            resident.failures += 1
+            if resident.failures <= 1 and self.holding.charge_another(resident, inbox):
                 resident.inbox = inbox + resident.inbox
                 self.make_ready(resident)
                 return

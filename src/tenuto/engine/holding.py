@@ -147,13 +147,11 @@ class Holding:
         self._hold_for_memory(heaviest)
         return True
 
-    def charge_heaviest(self) -> bool:
+    def charge_heaviest(self) -> None:
         """Memory has run out while nobody's turn ran: hold who takes most of it."""
         heaviest = self._heaviest()
-        if heaviest is None:
-            return False
-        self._hold_for_memory(heaviest)
-        return True
+        if heaviest is not None:
+            self._hold_for_memory(heaviest)
 
     def _heaviest(self) -> Resident | None:
         """Who takes most memory here, if that is a lot."""
@@ -165,10 +163,13 @@ class Holding:
             f"memory ran out while it had some {_weight(resident):,} bytes of it; give the host "
             "more memory, or pass references instead of long payloads; then resume it"
         )
-        self.hold(resident, Hold(HoldReason.MEMORY, text, self._engine.clock.now()))
-        # It can be rebuilt. It is held before anybody needs its session again.
-        self._engine.retention.close(resident)
-        resident.size = 0
+        engine = self._engine
+        engine.retention.close(resident)
+        try:
+            self.hold_instead(resident, Hold(HoldReason.MEMORY, text, engine.clock.now()))
+        except MemoryError:  # what it was sent cannot be kept
+            engine.pipeline.batch.refuse_for_memory(resident.state.iid)
+            engine.schedule_pump()
 
     def hold_instead(self, resident: Resident, hold: Hold) -> None:
         """Hold an instance before it takes in what waits for it: nothing of it may run.

@@ -17,6 +17,8 @@ CHUNK = 500
 
 _PAUSE_SECONDS = 0.2
 _TRIES_WITHOUT_MEMORY = 25
+_TRIES_OF_EACH = 5
+"""So often it is tried again before another one is asked to let go of memory."""
 
 
 class Loader:
@@ -29,8 +31,7 @@ class Loader:
         on_missing: Called with an instance id (or number) that is not in the store, and the
             messages that waited for it.
         on_damaged: Called with a number whose instance could be read but not understood.
-        on_no_memory: Called when there is too little memory to load a single instance; whether
-            somebody has let go of some.
+        on_no_memory: Called when there is too little memory to load a single instance.
         is_congested: While true, the next chunk waits: the host has enough to do.
         on_failed: Called when the store cannot be read for good.
     """
@@ -42,7 +43,7 @@ class Loader:
         on_loaded: Callable[[LoadedInstance, list[Message]], None],
         on_missing: Callable[[str | int, list[Message]], None],
         on_damaged: Callable[[int, list[Message], Exception], None],
-        on_no_memory: Callable[[], bool],
+        on_no_memory: Callable[[], None],
         is_congested: Callable[[], bool],
         on_failed: Callable[[StorageError], None],
     ) -> None:
@@ -125,11 +126,13 @@ class Loader:
             if isinstance(error, StorageUnavailableError) and not error.out_of_memory:
                 raise
             # Fewer fit; one that does not fit by itself must not stop the others.
-            self._without_memory += len(iids) == 1
-            is_worth_it = self._without_memory < _TRIES_WITHOUT_MEMORY
-            if len(iids) == 1 and (self._on_no_memory() or is_worth_it):
+            if len(iids) == 1 and self._without_memory < _TRIES_WITHOUT_MEMORY:
+                if self._without_memory % _TRIES_OF_EACH == 0:
+                    self._on_no_memory()
+                self._without_memory += 1
                 await asyncio.sleep(_PAUSE_SECONDS)
             elif len(iids) == 1:
+                self._without_memory = 0
                 self._chunk = CHUNK
                 self._on_damaged(iids[0], self._by_iid.pop(iids[0], []), error)
             else:

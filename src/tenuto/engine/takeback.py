@@ -89,14 +89,16 @@ class TakeBack:
             await commit(batch)
             return
         unkept = self._unkept(batch, error)
-        guilty = await self._with_parents(batch, self._guilty(batch, error))
+        new = {**batch.instances, **engine.pipeline.batch.instances}
+        guilty = await self._with_parents(new, self._guilty(batch, error))
         making, engine.pipeline.batch = engine.pipeline.batch, Batch()
         requests = list(self._requests([batch, making], guilty, unkept))
         self._drop_everyone([batch, making])
         if error.out_of_memory:
             for iid in guilty:  # their results are what there is no memory for: they run again
                 self._left_by(iid).results.clear()
-            batch.let_go()
+            for each in (batch, making):
+                each.let_go()
         await self._hold(guilty, commit, error)
         for each in (batch, making):
             for resident, decide in each.starts:
@@ -141,14 +143,16 @@ class TakeBack:
         kept = batch.kept
         return {id(kept[key]): why for key, why in error.messages.items() if key in kept}
 
-    async def _with_parents(self, batch: Batch, guilty: dict[int, str]) -> dict[int, str]:
+    async def _with_parents(
+        self, new: dict[int, InstanceRecord], guilty: dict[int, str]
+    ) -> dict[int, str]:
         """Also who has called a new instance that is refused: it would call it again."""
         reasons = dict(guilty)
         for iid, reason in guilty.items():
-            if iid in batch.instances:
-                parent = await self._stored_parent(batch, batch.instances[iid])
+            if iid in new:
+                parent = await self._stored_parent(new, new[iid])
                 if parent is not None:
-                    child = batch.instances[iid].instance_id
+                    child = new[iid].instance_id
                     reasons.setdefault(parent.iid, f"its child {child!r}: {reason}")
         return reasons
 
@@ -171,12 +175,15 @@ class TakeBack:
         if holds.updates:
             await commit(holds)
 
-    async def _stored_parent(self, batch: Batch, child: InstanceRecord) -> InstanceRecord | None:
+    async def _stored_parent(
+        self, new: dict[int, InstanceRecord], child: InstanceRecord
+    ) -> InstanceRecord | None:
         """The nearest instance above a new child that is in the store."""
-        fresh = {one.instance_id: one for one in batch.instances.values()}
+        fresh = {one.instance_id: one for one in new.values()}
         link = child.parent
         while link is not None:
-            for record in await self._engine.storage.find([link.instance_id]):
+            find = partial(self._engine.storage.find, [link.instance_id])
+            for record in await self._patiently(find):
                 return record
             above = fresh.get(link.instance_id)
             link = None if above is None else above.parent
