@@ -49,20 +49,19 @@ _ENDS = (["Running held memory", "Completed"], ["Completed"])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the memory of a process")
-@pytest.mark.parametrize("count", [200, 400])
 async def test_one_never_takes_all_for_want_of_memory_it_is_held_and_the_others_go_on(
-    tmp_path: Path, count: int
+    tmp_path: Path,
 ) -> None:
-    """The results alone are about as much as the process may take."""
-    said = await _said("short_of_memory", "async", count, tmp_path / "store.db")
-    assert said.splitlines() in _ENDS[: 3 - count // 200]
+    """The results alone are more than the process may take."""
+    said = await _said("short_of_memory", "async", 400, tmp_path / "store.db")
+    assert said.splitlines() == _ENDS[0]
 
 
 @pytest.mark.faults
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("kind", ["async", "sync"])
 async def test_one_never_takes_all_wherever_memory_runs_out(tmp_path: Path, kind: str) -> None:
-    for count in range(60, 420, 24):
+    for count in range(240, 600, 24):
         said = await _said("short_of_memory", kind, count, tmp_path / f"{count}.db")
         # An activity that finds no memory for its result has failed, as its orchestrator may see.
         assert said.splitlines() in (*_ENDS, ["Failed"], ["Running held memory", "Failed"])
