@@ -92,6 +92,11 @@ class TakeBack:
         new = {**batch.instances, **engine.pipeline.batch.instances}
         guilty = await self._with_parents(new, self._guilty(batch, error))
         making, engine.pipeline.batch = engine.pipeline.batch, Batch()
+        names = [
+            one.state.instance_id
+            for one in self._everyone([batch, making])
+            if one.state.iid in guilty
+        ]
         requests = list(self._requests([batch, making], guilty, unkept))
         self._drop_everyone([batch, making])
         if error.out_of_memory:
@@ -99,7 +104,7 @@ class TakeBack:
                 self._left_by(iid).results.clear()
             for each in (batch, making):
                 each.let_go()
-        await self._hold(guilty, commit, error)
+        await self._hold(names, guilty, commit, error)
         for each in (batch, making):
             for resident, decide in each.starts:
                 decide(False, _refusal(resident, guilty))
@@ -156,14 +161,22 @@ class TakeBack:
                     reasons.setdefault(parent.iid, f"its child {child!r}: {reason}")
         return reasons
 
-    async def _hold(self, guilty: dict[int, str], commit: Commit, error: RowsRefusedError) -> None:
-        """Hold those that are in the store, before anybody runs again."""
+    async def _hold(
+        self, names: list[str], guilty: dict[int, str], commit: Commit, error: RowsRefusedError
+    ) -> None:
+        """Hold those that are in the store, before anybody runs again.
+
+        Their rows are enough: for the histories of those in memory there may be too little of it.
+        """
         engine = self._engine
         holds = Batch()
         now = engine.clock.now()
-        for loaded in await self._patiently(partial(engine.storage.load_instances, list(guilty))):
-            record = loaded.record
-            if record.status.is_finished:
+        records = await self._patiently(partial(engine.storage.find, names))
+        others = list(guilty.keys() - {record.iid for record in records})
+        load = partial(engine.storage.load_instances, others)
+        records += [loaded.record for loaded in await self._patiently(load)]
+        for record in records:
+            if record.status.is_finished or record.iid not in guilty:
                 continue
             if error.out_of_memory:
                 hold = Hold(HoldReason.MEMORY, guilty[record.iid], now)
@@ -241,13 +254,16 @@ class TakeBack:
     def _left_by(self, iid: int) -> LeftWork:
         return self.left.setdefault(iid, LeftWork())
 
+    def _everyone(self, batches: list[Batch]) -> set[Resident]:
+        """Who is in memory, and who has left it with a turn that is not written."""
+        turned = {one for batch in batches for one, _ in batch.turns}
+        return turned.union(self._engine.residents)
+
     def _drop_everyone(self, batches: list[Batch]) -> None:
-        engine = self._engine
-        everyone = {one for batch in batches for one, _ in batch.turns}
-        for resident in {*everyone, *engine.residents}:
+        for resident in self._everyone(batches):
             if resident.works:
                 self._left(resident).works.update(resident.works)
-        engine.forget_everyone()
+        self._engine.forget_everyone()
 
     def _ask_again(self, instance_id: str, message: Message) -> None:
         engine = self._engine
