@@ -205,6 +205,20 @@ async def test_who_is_to_end_does_not_run_for_that(
     assert gate.begun == begun + 1  # the other's
 
 
+async def test_the_end_of_another_execution_keeps_nobody_from_running(
+    one: Deployments, noted: Noted, gate: Gate
+) -> None:
+    """Somebody gave up a child whose id is another's by now."""
+    await start(one, 1)
+    await one.test.crash()
+    stale = Terminate(message_id="stop-1", reason='"given up"', child_of="another", task_id=3)
+    await one.storage.append([InboxRow("stop-1", 0, "i0", Raw(encode(stale)))])
+    await next_note(one, noted)
+    await until(lambda: one.test.host.engine.careful is None)
+    gate.is_open = True
+    assert await one.test.client.handle("i0").result() == 2
+
+
 async def test_what_cannot_be_noted_is_said_and_stops_nobody(
     one: Deployments, monkeypatch: pytest.MonkeyPatch, gate: Gate
 ) -> None:

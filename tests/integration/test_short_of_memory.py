@@ -12,8 +12,22 @@ from typing import Any
 import pytest
 
 import tenuto.engine.batch
-from tenuto import App, Context, HoldReason, Host, StorageUnavailableError
+from tenuto import (
+    App,
+    Client,
+    Context,
+    HoldReason,
+    Host,
+    InputError,
+    InstanceStateError,
+    RowsRefusedError,
+    StorageUnavailableError,
+)
+from tenuto.engine import arrivals, loader, turn
+from tenuto.engine.batch import Batch
 from tenuto.engine.ports import CommitBatch, CommitResult, LoadedInstance
+from tenuto.engine.takeback import TakeBack
+from tenuto.model import codec
 from tenuto.model.hold import Hold
 from tenuto.orchestration.session import Session
 from tests.support.waiting import until
@@ -46,6 +60,16 @@ async def light(ctx: Context) -> int:
         raise MemoryError
     await ctx.wait_for_external_event("go")
     return first + len(await ctx.call_activity(text, 4))
+
+
+@app.orchestrator
+async def takes(ctx: Context, text: str) -> int:
+    return len(text)
+
+
+@app.orchestrator
+async def eats(ctx: Context) -> int:
+    return sum([len(await ctx.wait_for_external_event("bite", str)) for _ in range(8)])
 
 
 @pytest.fixture
@@ -246,3 +270,220 @@ async def test_a_replay_that_finds_no_memory_has_not_decided_otherwise(host: Hos
     short.clear()
     await host.client.resume("light")
     assert await host.client.handle("light").result() == 7
+
+
+# --- what follows a take-back --------------------------------------------------------------------
+
+
+@pytest.fixture
+def takebacks(monkeypatch: pytest.MonkeyPatch) -> list[RowsRefusedError]:
+    told: list[RowsRefusedError] = []
+    whole = TakeBack.refused
+
+    async def refused(self: TakeBack, batch: Batch, error: RowsRefusedError, commit: Any) -> None:  # noqa: ANN401 - passed on
+        told.append(error)
+        await whole(self, batch, error, commit)
+
+    monkeypatch.setattr(TakeBack, "refused", refused)
+    return told
+
+
+async def test_a_resume_from_another_process_is_used_up_when_it_is_in_vain(
+    takebacks: list[RowsRefusedError],
+    host: Host,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await both_wait(host)
+    whole = Batch.add_turn
+
+    def add_turn(self: Batch, resident: Any, new: Any) -> int:  # noqa: ANN401 - passed on
+        if resident.state.instance_id == "heavy":
+            raise MemoryError
+        return whole(self, resident, new)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Batch, "add_turn", add_turn)
+        await host.client.raise_event("heavy", "go")
+        await held(host, "heavy")
+        async with Client.open(f"sqlite:///{tmp_path / 'hub.db'}", app) as client:
+            await client.resume("heavy")
+            await until(lambda: len(takebacks) >= 2)
+            await until(lambda: host.engine.is_idle)
+            await goes_on(host, "light", 7)
+        assert len(takebacks) == 2
+    await host.client.resume("heavy")
+    assert await host.client.handle("heavy").result() == 20 * MEBI
+
+
+async def test_a_host_that_has_refused_a_start_takes_others(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = host.engine.storage
+    whole = storage.commit
+
+    async def commit(batch: CommitBatch) -> CommitResult:
+        if any(len(row.input or "") > MEBI for row in batch.instances):
+            raise no_memory()
+        return await whole(batch)
+
+    monkeypatch.setattr(tenuto.engine.batch, "_HEAVY_BYTES", MEBI)
+    monkeypatch.setattr(storage, "commit", commit)
+    with pytest.raises(InputError, match="not enough memory"):
+        await host.client.start(takes, "x" * (2 * MEBI))
+    assert host.engine.pipeline.unavailable is None
+    await host.client.start(light, instance_id="light")
+    await goes_on(host, "light", 7)
+
+
+@pytest.mark.parametrize("times", [1, 9])
+async def test_an_event_that_cannot_be_kept_is_answered_whatever_comes_beside_it(
+    takebacks: list[RowsRefusedError], host: Host, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    await both_wait(host)
+    await host.client.suspend("heavy")
+    whole = codec.encode
+    left = [times]
+
+    def encode(value: Any) -> bytes:  # noqa: ANN401 - passed on
+        if left[0] and "much" in str(getattr(getattr(value, "event", None), "input", "")):
+            left[0] -= 1
+            raise MemoryError
+        return whole(value)
+
+    monkeypatch.setattr("tenuto.engine.batch.encode", encode)
+    kept, refused = await asyncio.gather(
+        host.client.raise_event("heavy", "go", "much"),
+        host.client.resume("light"),  # a turn without a row, in the same batch
+        return_exceptions=True,
+    )
+    assert isinstance(refused, InstanceStateError)
+    assert isinstance(kept, StorageUnavailableError) == (times > 1)
+    assert len(takebacks) == min(times, 2)
+    await held(host, "heavy")
+    left[0] = 0
+    await host.client.resume("heavy")
+    if times > 1:
+        await host.client.raise_event("heavy", "go")
+    assert await host.client.handle("heavy").result() == 20 * MEBI
+
+
+async def test_there_is_no_memory_even_to_hold(
+    takebacks: list[RowsRefusedError], host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await host.client.start(light, instance_id="light")
+    await until(lambda: waiting(host) == {"light"})
+    failed: list[object] = []
+    whole = turn.take_turn
+
+    def take_turn(*arguments: Any) -> Any:  # noqa: ANN401 - passed on
+        if len(failed) < 2:
+            failed.append(arguments)
+            raise MemoryError
+        return whole(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tenuto.engine.engine.take_turn", take_turn)
+        patch.setattr("tenuto.engine.holding.take_turn", take_turn)
+        await host.client.raise_event("light", "go")
+        await held(host, "light")
+    assert len(takebacks) == 1
+    await host.client.resume("light")
+    assert await host.client.handle("light").result() == 7
+
+
+# --- decoding ------------------------------------------------------------------------------------
+
+
+def fail_once(patch: pytest.MonkeyPatch, name: str) -> list[int]:
+    """What reads the store in the engine finds no memory, once."""
+    whole = getattr(arrivals, name)
+    failed: list[int] = []
+
+    def decode(text: Any) -> object:  # noqa: ANN401 - passed on
+        if not failed:
+            failed.append(1)
+            raise MemoryError
+        return whole(text)
+
+    patch.setattr(arrivals, name, decode)
+    return failed
+
+
+async def test_a_message_from_another_process_for_which_there_is_no_memory_comes_later(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await host.client.start(light, instance_id="light")
+    await until(lambda: waiting(host) == {"light"})
+    failed = fail_once(monkeypatch, "decode_message")
+    async with Client.open(f"sqlite:///{tmp_path / 'hub.db'}", app) as client:
+        await client.raise_event("light", "go")
+    assert await host.client.handle("light").result() == 7
+    assert failed
+
+
+@pytest.mark.parametrize("name", ["decode_turn", "decode_message", "due_timers"])
+async def test_an_instance_for_which_there_is_no_memory_is_loaded_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Nothing of the first try is left, nor is anything lost."""
+    url = f"sqlite:///{tmp_path / 'hub.db'}"
+    async with Host(app, url) as host:
+        await host.client.start(light, instance_id="light")
+        await until(lambda: waiting(host) == {"light"})
+    async with Client.open(url, app) as client:
+        await client.raise_event("light", "go")
+    if name == "due_timers":
+        whole = arrivals.due_timers
+        failed: list[int] = []
+
+        def due_timers(state: Any, now: int) -> Any:  # noqa: ANN401 - passed on
+            if not failed:
+                failed.append(1)
+                raise MemoryError
+            return whole(state, now)
+
+        monkeypatch.setattr(arrivals, "due_timers", due_timers)
+    else:
+        failed = fail_once(monkeypatch, name)
+    async with Host(app, url) as host:
+        assert await host.client.handle("light").result() == 7
+    assert failed
+
+
+async def test_who_cannot_be_loaded_is_told_of_and_tried_again(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await host.client.start(light, instance_id="light")
+    await until(lambda: waiting(host) == {"light"})
+    resident = host.engine.residents.named("light")
+    assert resident is not None
+    host.engine.retention.unload(resident)
+    storage = host.engine.storage
+    monkeypatch.setattr(loader, "_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(arrivals, "_AGAIN_SECONDS", 0.1)
+    load = broken(loader._TRIES_WITHOUT_MEMORY + 1, no_memory, storage.load_instances)
+    monkeypatch.setattr(storage, "load_instances", load)
+    with pytest.raises(StorageUnavailableError, match="Give the host more memory"):
+        await host.client.raise_event("light", "go")
+    await goes_on(host, "light", 7)
+
+
+async def test_a_turn_that_fails_once_keeps_what_its_inbox_was_cut_off(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await host.client.start(eats, instance_id="eats")
+    await until(lambda: waiting(host) == {"eats"})
+    whole = Session.run_turn
+    failed: list[int] = []
+
+    def run_turn(self: Session, *arguments: Any, **more: Any) -> Any:  # noqa: ANN401 - passed on
+        if not failed:
+            failed.append(1)
+            raise ZeroDivisionError
+        return whole(self, *arguments, **more)
+
+    monkeypatch.setattr(Session, "run_turn", run_turn)
+    text = "y" * MEBI
+    await asyncio.gather(*(host.client.raise_event("eats", "bite", text) for _ in range(8)))
+    assert await host.client.handle("eats").result() == 8 * MEBI

@@ -6,15 +6,21 @@ came (``exactly_once_turns``), and one that finds nobody becomes a dead letter
 (``no_silent_drop``). Must never deliver from a read that is older than what memory knows.
 """
 
+import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tenuto.engine.batch import is_durable
 from tenuto.engine.ports import InboxRow, LoadedInstance
 from tenuto.engine.state import InstanceState, start_event, state_of
 from tenuto.engine.turn import seed
 from tenuto.model.codec import decode_event, decode_message, decode_turn
-from tenuto.model.errors import InstanceNotFoundError, StorageCorruptError
+from tenuto.model.errors import (
+    InstanceNotFoundError,
+    StorageCorruptError,
+    StorageUnavailableError,
+    TenutoError,
+)
 from tenuto.model.events import ContinueAsNew, TimerFired
 from tenuto.model.messages import Message, RaiseEvent, Start, TimerDue
 from tenuto.model.status import RuntimeStatus
@@ -23,6 +29,11 @@ from tenuto.model.unread import UnreadEvent, UnreadEvents
 if TYPE_CHECKING:
     from tenuto.engine.engine import Engine
     from tenuto.engine.resident import Resident
+
+
+# Real time: memory comes back when somebody lets go of it.
+_MEMORY_PAUSE_SECONDS: Final = 0.2
+_AGAIN_SECONDS: Final = 10.0
 
 
 class Arrivals:
@@ -40,7 +51,11 @@ class Arrivals:
 
     def route(self, row: InboxRow) -> None:
         """A durable message finds its instance."""
-        message = decode_message(row.message)
+        try:
+            message = decode_message(row.message)
+        except MemoryError:  # it is in the store, whatever becomes of this host
+            asyncio.get_running_loop().call_later(_MEMORY_PAUSE_SECONDS, self.route, row)
+            return
         if not isinstance(message, Start):
             self.dispatch(row.instance_id, message)
         elif message.message_id:
@@ -131,12 +146,17 @@ class Arrivals:
         """An instance was read that cannot be understood; the others go on."""
         engine = self._engine
         text = f"what is stored of instance number {key} cannot be read: {error!r}"
+        told: TenutoError = StorageCorruptError(f"{text}; restore the store from a backup")
+        if isinstance(error, MemoryError | StorageUnavailableError):
+            text += f"; it is tried again every {_AGAIN_SECONDS:.0f} s"
+            told = StorageUnavailableError(f"{text}. Give the host more memory")
+            asyncio.get_running_loop().call_later(_AGAIN_SECONDS, engine.loader.want, key)
         engine.observer.problem(None, text)
         for message in messages:
             self._on_the_way.discard(message.message_id)
             answer = engine.answers.pop(message.message_id, None)
             if answer is not None:
-                answer(StorageCorruptError(f"{text}; restore the store from a backup"))
+                answer(told)
 
     # --- times ------------------------------------------------------------------------------------
 
@@ -159,7 +179,21 @@ class Arrivals:
     # --- instances --------------------------------------------------------------------------------
 
     def loaded(self, loaded: LoadedInstance, messages: list[Message]) -> None:
-        """An instance was read, and these messages wait for it."""
+        """An instance was read, and these messages wait for it.
+
+        Raises:
+            MemoryError: there is not enough for it; nothing of it is in memory then.
+        """
+        known = self._engine.residents.get(loaded.record.iid)
+        try:
+            self._take_in(loaded, messages)
+        except MemoryError:
+            resident = self._engine.residents.get(loaded.record.iid)
+            if known is None and resident is not None:
+                self._engine.takeback.drop(resident)
+            raise
+
+    def _take_in(self, loaded: LoadedInstance, messages: list[Message]) -> None:
         engine = self._engine
         record = loaded.record
         resident = engine.residents.get(record.iid)

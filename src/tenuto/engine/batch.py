@@ -79,7 +79,7 @@ class Batch(Struct):
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to write and nothing to release."""
-        return not self.turns and self.writes_nothing
+        return not self.turns and self.writes_nothing and self.refusal is None
 
     @property
     def writes_nothing(self) -> bool:

@@ -26,7 +26,8 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from tenuto.engine.resident import Resident
-from tenuto.engine.sorting import tries_again
+from tenuto.engine.sorting import is_child, tries_again
+from tenuto.engine.state import InstanceState
 from tenuto.model.errors import StorageError
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.messages import Terminate
@@ -169,7 +170,7 @@ class Careful:
             )
             return
         # Who is to end need not run for that. Of one that has ended, the calls of its last turn do.
-        is_ending = any(isinstance(one, Terminate) for one in resident.inbox)
+        is_ending = any(isinstance(one, Terminate) and _ends(state, one) for one in resident.inbox)
         if not state.is_stopped and not is_ending:
             engine.release.take_work_up(resident)
         if resident.inbox:
@@ -184,6 +185,11 @@ class Careful:
     def _is_quiet(self, resident: Resident) -> bool:
         is_here = self._engine.residents.get(resident.state.iid) is resident
         return not is_here or resident.is_idle
+
+
+def _ends(state: InstanceState, message: Terminate) -> bool:
+    """Whether it is meant for this execution: not for another one that somebody has called."""
+    return message.child_of is None or is_child(state, message)
 
 
 def _suspicion(deliveries: int) -> tuple[bool, int]:

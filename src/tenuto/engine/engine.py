@@ -39,7 +39,7 @@ from tenuto.engine.starts import Starts
 from tenuto.engine.state import InstanceState
 from tenuto.engine.takeback import TakeBack
 from tenuto.engine.timers import HORIZON, TimerQueue
-from tenuto.engine.turn import TurnRules, take_turn
+from tenuto.engine.turn import Turn, TurnRules, take_turn
 from tenuto.engine.updates import UpdateFeed
 from tenuto.engine.waiting import QueueAge
 from tenuto.model.errors import (
@@ -312,13 +312,10 @@ class Engine:
                 state, inbox, lambda: self.retention.session(resident), now, self.rules
             )
         except MemoryError as error:
-            self.retention.close(resident)
-            resident.failures += 1
-            if resident.failures <= 1 and self.holding.charge_another(resident, inbox):
-                resident.inbox = inbox + resident.inbox
-                self.make_ready(resident)
+            held = self._without_memory(resident, inbox, error, now)
+            if held is None:
                 return
-            turn = self.holding.misfit(resident, inbox, error, now)
+            turn = held
         except MISFITS as error:
             turn = self.holding.misfit(resident, inbox, error, now)
         except Exception as error:  # noqa: BLE001 - ENGINE rule 6: whatever went wrong, discard and retry
@@ -326,7 +323,7 @@ class Engine:
             resident.failures += 1
             if resident.failures <= 1:
                 self.observer.problem(state.instance_id, f"turn failed, tried again: {error!r}")
-                resident.inbox = inbox
+                resident.inbox = inbox + resident.inbox
                 self.make_ready(resident)
                 return
             self.observer.problem(state.instance_id, f"its turn failed again: {error!r}")
@@ -341,13 +338,34 @@ class Engine:
         if resident.inbox:  # what was cut off
             self.make_ready(resident)
 
+    def _without_memory(
+        self, resident: Resident, inbox: list[Message], error: MemoryError, now: int
+    ) -> Turn | None:
+        """The turn that holds whoever found no memory; None when that is not to be, or not now."""
+        self.retention.close(resident)
+        resident.failures += 1
+        if resident.failures <= 1 and self.holding.charge_another(resident, inbox):
+            resident.inbox = inbox + resident.inbox
+            self.make_ready(resident)
+            return None
+        try:
+            return self.holding.misfit(resident, inbox, error, now)
+        except MemoryError:
+            resident.inbox = inbox + resident.inbox
+            self.pipeline.batch.refuse_for_memory(resident.state.iid)
+            return None
+
     def _descendants_left(self, root_id: str) -> int:
         partition = self.partition_for(root_id)
         return self.options.limits.open_descendants - partition.open_by_root.get(root_id, 0)
 
     def settle_batch(self, batch: Batch) -> None:
         """Only duplicates and refusals: nothing to wait for but the turns that led to them."""
-        if batch.writes_nothing and all(one.in_flight == 1 for one, _ in batch.turns):
+        if (
+            batch.refusal is None
+            and batch.writes_nothing
+            and all(one.in_flight == 1 for one, _ in batch.turns)
+        ):
             self.pipeline.batch = Batch()
             self.release.committed(batch, CommitResult())
 

@@ -180,9 +180,9 @@ class Holding:
         state = resident.state
         engine.observer.instance_held(state.instance_id, hold)
         inbox = [*resident.held, *resident.inbox]
-        resident.held, resident.inbox = [], []
         hold = hold.after(state.hold)
         turn = take_turn(state, inbox, _no_session, engine.clock.now(), engine.rules, hold)
+        resident.held, resident.inbox = [], []
         engine.booking.book(resident, turn)
         engine.schedule_pump()
 

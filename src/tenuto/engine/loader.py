@@ -17,8 +17,6 @@ CHUNK = 500
 
 _PAUSE_SECONDS = 0.2
 _TRIES_WITHOUT_MEMORY = 25
-_TRIES_OF_EACH = 5
-"""So often it is tried again before another one is asked to let go of memory."""
 
 
 class Loader:
@@ -31,7 +29,7 @@ class Loader:
         on_missing: Called with an instance id (or number) that is not in the store, and the
             messages that waited for it.
         on_damaged: Called with a number whose instance could be read but not understood.
-        on_no_memory: Called when there is too little memory to load a single instance.
+        on_no_memory: Called once when there is too little memory to load a single instance.
         is_congested: While true, the next chunk waits: the host has enough to do.
         on_failed: Called when the store cannot be read for good.
     """
@@ -59,6 +57,7 @@ class Loader:
         self._by_id: dict[str, list[Message]] = {}
         self._chunk = CHUNK
         self._without_memory = 0
+        self._charged_for: int | None = None
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -127,7 +126,8 @@ class Loader:
                 raise
             # Fewer fit; one that does not fit by itself must not stop the others.
             if len(iids) == 1 and self._without_memory < _TRIES_WITHOUT_MEMORY:
-                if self._without_memory % _TRIES_OF_EACH == 0:
+                if iids[0] != self._charged_for:
+                    self._charged_for = iids[0]
                     self._on_no_memory()
                 self._without_memory += 1
                 await asyncio.sleep(_PAUSE_SECONDS)
@@ -154,6 +154,9 @@ class Loader:
                 continue
             try:
                 self._on_loaded(loaded[iid], messages)
+            except MemoryError:
+                self._by_iid[iid] = messages
+                raise
             except Exception as error:  # noqa: BLE001 - one that is damaged must not stop the others
                 self._on_damaged(iid, messages, error)
 

@@ -64,6 +64,7 @@ class CommitPipeline:
         self.batch: Batch = Batch()
         self.unavailable: StorageError | None = None
         self.unavailable_since: int | None = None
+        self._failed_tries = 0
         self.committing_since: int | None = None
         self.is_pausing: bool = False
         self._storage = storage
@@ -158,6 +159,7 @@ class CommitPipeline:
         try:
             result = await self._commit(request, batch)
         except RowsRefusedError as error:
+            self.recovered()
             return error
         finally:
             self.committing_since = None
@@ -186,10 +188,7 @@ class CommitPipeline:
                     is_too_heavy = True
                     self._reserve = None
                 attempt += 1
-                if self.unavailable is None:
-                    self.unavailable_since = self._clock.now()
-                self.unavailable = error
-                self._observer.storage_failed(error, attempt)
+                self.failed(error, attempt)
                 await self._pause(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
             except FencedError:
@@ -197,11 +196,23 @@ class CommitPipeline:
                     raise
                 return await self._answers(request)
             else:
-                if self.unavailable is not None:
-                    self._keep_reserve()
-                    self.unavailable = self.unavailable_since = None
-                    self._observer.storage_recovered(attempt)
+                self.recovered()
                 return result
+
+    def failed(self, error: StorageUnavailableError, attempt: int) -> None:
+        """The store could not be used, for the so many-th time; it is tried again."""
+        if self.unavailable is None:
+            self.unavailable_since = self._clock.now()
+        self.unavailable = error
+        self._failed_tries = attempt
+        self._observer.storage_failed(error, attempt)
+
+    def recovered(self) -> None:
+        """The store answers again."""
+        if self.unavailable is not None:
+            self._keep_reserve()
+            self.unavailable = self.unavailable_since = None
+            self._observer.storage_recovered(self._failed_tries)
 
     def _keep_reserve(self) -> None:
         if self._reserve is None:

@@ -324,7 +324,7 @@ def _sort_control(
 ) -> None:
     result.taken.append(message)
     match message:
-        case Terminate(child_of=parent) if parent is not None and not _is_child(state, message):
+        case Terminate(child_of=parent) if parent is not None and not is_child(state, message):
             pass
         case Terminate(reason=reason, recurse=recurse):
             result.incoming.append(ExecutionTerminated(reason, recurse))
@@ -384,10 +384,10 @@ def _end_pause(state: InstanceState, message: Resume, result: SortedInbox) -> No
 
 def _is_handed_on(state: InstanceState, message: Terminate) -> bool:
     """Whether it comes from the parent, or from the instance's own end."""
-    return message.child_of == state.execution_id or _is_child(state, message)
+    return message.child_of == state.execution_id or is_child(state, message)
 
 
-def _is_child(state: InstanceState, message: Terminate) -> bool:
+def is_child(state: InstanceState, message: Terminate) -> bool:
     parent = state.parent
     return parent is not None and (parent.execution_id, parent.task_scheduled_id) == (
         message.child_of,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from msgspec import structs
 
-from tenuto.engine.batch import VOLATILE, Batch
+from tenuto.engine.batch import VOLATILE, Batch, is_durable
 from tenuto.engine.ports import ActivityWork, InstanceUpdate
 from tenuto.engine.resident import Resident
 from tenuto.engine.starts import request_of
@@ -28,7 +28,7 @@ from tenuto.model.errors import (
 from tenuto.model.events import TaskFailed
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
-from tenuto.model.messages import Message, Resume, Start, TaskResult
+from tenuto.model.messages import Message, RaiseEvent, Resume, Start, TaskResult
 from tenuto.model.status import InstanceRecord
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class TakeBack:
     def __init__(self, engine: "Engine") -> None:
         self._engine = engine
         self.left: dict[int, LeftWork] = {}
+        self._asked: set[str] = set()
         self.reload: Callable[[], Awaitable[None]] | None = None
 
     async def refused(self, batch: Batch, error: RowsRefusedError, commit: Commit) -> None:
@@ -97,14 +98,15 @@ class TakeBack:
             for one in self._everyone([batch, making])
             if one.state.iid in guilty
         ]
-        requests = list(self._requests([batch, making], guilty, unkept))
+        used = _resumes_of([batch, making], guilty)
+        requests = list(self._requests([batch, making], guilty, unkept, error))
         self._drop_everyone([batch, making])
         if error.out_of_memory:
             for iid in guilty:  # their results are what there is no memory for: they run again
                 self._left_by(iid).results.clear()
             for each in (batch, making):
                 each.let_go()
-        await self._hold(names, guilty, commit, error)
+        await self._hold(names, guilty, used, commit, error)
         for each in (batch, making):
             for resident, decide in each.starts:
                 decide(False, _refusal(resident, guilty))
@@ -125,6 +127,15 @@ class TakeBack:
             else:
                 self._engine.cancel_work(work)
         resident.inbox += left.results
+
+    def drop(self, resident: Resident) -> None:
+        """Take out an instance that is in memory only in part; it is read again."""
+        engine = self._engine
+        if resident.works:
+            self._left(resident).works.update(resident.works)
+        for message in resident.inbox:
+            engine.delivered.discard(message.message_id)
+        engine.retention.unload(resident)
 
     # --- who it was -------------------------------------------------------------------------------
 
@@ -162,7 +173,12 @@ class TakeBack:
         return reasons
 
     async def _hold(
-        self, names: list[str], guilty: dict[int, str], commit: Commit, error: RowsRefusedError
+        self,
+        names: list[str],
+        guilty: dict[int, str],
+        used: list[str],
+        commit: Commit,
+        error: RowsRefusedError,
     ) -> None:
         """Hold those that are in the store, before anybody runs again.
 
@@ -186,6 +202,8 @@ class TakeBack:
             holds.updates[record.iid] = _held(record, hold)
             engine.observer.instance_held(record.instance_id, hold)
         if holds.updates:
+            for message_id in used:
+                holds.consume(message_id)
             await commit(holds)
 
     async def _stored_parent(
@@ -205,18 +223,29 @@ class TakeBack:
     async def _patiently(self, read: Callable[[], Awaitable[T]]) -> T:
         """What is read once the store can be read."""
         attempt = 0
+        pipeline = self._engine.pipeline
         while True:
             try:
-                return await read()
-            except StorageUnavailableError as error:
+                found = await read()
+            except (StorageUnavailableError, MemoryError) as caught:
+                error = caught
+                if not isinstance(error, StorageUnavailableError):
+                    error = StorageUnavailableError("memory ran out while the store was read")
                 attempt += 1
-                self._engine.observer.storage_failed(error, attempt)
+                pipeline.failed(error, attempt)
                 await asyncio.sleep(_PAUSE_SECONDS)
+            else:
+                pipeline.recovered()
+                return found
 
     # --- what only memory knows -------------------------------------------------------------------
 
     def _requests(
-        self, batches: list[Batch], guilty: dict[int, str], unkept: dict[int, str]
+        self,
+        batches: list[Batch],
+        guilty: dict[int, str],
+        unkept: dict[int, str],
+        refusal: RowsRefusedError,
     ) -> Iterator[tuple[str, Message]]:
         """Requests of clients, in their order; those that made a guilty instance are answered."""
         engine = self._engine
@@ -239,6 +268,10 @@ class TakeBack:
                 text = f"the store cannot hold what was sent to {resident.state.instance_id!r}"
                 if (answer := engine.answers.pop(message.message_id, None)) is not None:
                     answer(InputError(f"{text}: {reason}"))
+            elif refusal.out_of_memory and self._is_asked_twice(message, resident, guilty):
+                if (answer := engine.answers.pop(message.message_id, None)) is not None:
+                    name = resident.state.instance_id
+                    answer(_no_memory_for(name))
             elif message.message_id.startswith(VOLATILE):
                 error = _refusal(resident, guilty) if isinstance(message, Start) else None
                 # What has let a guilty one try again has done so, and would again, without end.
@@ -247,6 +280,17 @@ class TakeBack:
                     yield resident.state.instance_id, _with_place(message, resident)
                 elif (answer := engine.answers.pop(message.message_id, None)) is not None:
                     answer(error)
+
+    def _is_asked_twice(self, message: Message, resident: Resident, guilty: dict[int, str]) -> bool:
+        """Whether there is no memory to keep an event of a client even by who is held already."""
+        key = message.message_id
+        if not (key.startswith(VOLATILE) and isinstance(message, RaiseEvent)):
+            return False
+        if resident.state.iid not in guilty:
+            return False
+        is_second = key in self._asked
+        self._asked ^= {key}
+        return is_second
 
     def _left(self, resident: Resident) -> LeftWork:
         return self._left_by(resident.state.iid)
@@ -273,6 +317,28 @@ class TakeBack:
         elif answer is not None:
             del engine.answers[message.message_id]
             engine.starts.request(request_of(instance_id, message), answer)
+
+
+def _resumes_of(batches: list[Batch], guilty: dict[int, str]) -> list[str]:
+    """Words from the store to try the guilty again, which led to this: else they would without end.
+
+    What only memory knows of them is answered and gone.
+    """
+    return [
+        message.message_id
+        for batch in batches
+        for resident, turn in batch.turns
+        if resident.state.iid in guilty
+        for message in turn.inbox.taken
+        if isinstance(message, Resume) and is_durable(message)
+    ]
+
+
+def _no_memory_for(instance_id: str) -> StorageUnavailableError:
+    return StorageUnavailableError(
+        f"there is not enough memory to keep an event for instance {instance_id!r}, which is held "
+        "now; give the host more memory, then send it again"
+    )
 
 
 def _unstorable(result: TaskResult, reason: str) -> TaskResult:
