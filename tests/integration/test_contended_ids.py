@@ -33,6 +33,7 @@ from tenuto.storage import open_storage
 from tests.support.few_ids import check_memory
 from tests.support.held import Held, holding
 from tests.support.held_commits import before_the_row_of
+from tests.support.store_numbers import HISTORY_OF_NOBODY, number_in
 from tests.support.waiting import until
 
 app = App()
@@ -94,22 +95,6 @@ async def all_at_rest(host: Host) -> None:
     check_memory(host)
 
 
-def number_in(url: str, query: str) -> int:
-    # By the same SQLite: another one in this process would drop the locks when it closes the file.
-    connection = apsw.Connection(url.removeprefix("sqlite:///"), flags=apsw.SQLITE_OPEN_READONLY)
-    connection.set_busy_timeout(5_000)
-    found = connection.execute(query).get
-    connection.close()
-    assert isinstance(found, int)
-    return found
-
-
-def history_of_no_instance(url: str) -> int:
-    return number_in(
-        url, "SELECT count(*) FROM history WHERE iid NOT IN (SELECT iid FROM instance)"
-    )
-
-
 # --- a row that another process forestalls -------------------------------------------------------
 
 Request = Callable[[Client], Awaitable[object]]
@@ -163,7 +148,7 @@ async def test_whatever_comes_for_an_id_whose_start_loses_the_race_is_answered(
     assert await host.client.handle("p").result() == "x!"
     await all_at_rest(host)
     await host.stop()
-    assert history_of_no_instance(url) == 0
+    assert number_in(url, HISTORY_OF_NOBODY) == 0
 
 
 async def test_a_start_that_replaces_finds_the_winner_when_its_look_up_was_slow(
@@ -219,14 +204,14 @@ async def test_no_number_is_given_out_twice_after_a_lost_race(
         await until(lambda: later)
         assert [await one for one in later] == ["done"]
     await host.stop()
-    assert history_of_no_instance(url) == 0
+    assert number_in(url, HISTORY_OF_NOBODY) == 0
     async with Host(app, url) as second:
         for number in range(3):
             handle = await second.client.start(waits, str(number), instance_id=f"new-{number}")
             await handle.raise_event("go", "!")
             assert await handle.result() == f"{number}!"
         await all_at_rest(second)
-    assert history_of_no_instance(url) == 0
+    assert number_in(url, HISTORY_OF_NOBODY) == 0
 
 
 async def test_a_number_stays_used_when_only_history_is_left_of_it(url: str) -> None:
@@ -394,7 +379,7 @@ async def test_a_start_that_waits_when_a_host_starts_is_not_that_of_who_has_the_
             assert status.runtime_status is RuntimeStatus.RUNNING
             assert status.hold is None
             await all_at_rest(host)
-    assert history_of_no_instance(url) == 0
+    assert number_in(url, HISTORY_OF_NOBODY) == 0
 
 
 async def test_a_detached_start_that_its_host_left_undecided_does_not_open_somebody_else(

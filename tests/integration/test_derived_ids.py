@@ -5,7 +5,6 @@ An id is never believed to be free because of how it begins (``no_silent_drop``,
 """
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from tenuto.model.ids import child_instance_id, new_execution_id
 from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
 from tests.support.few_ids import check_memory
 from tests.support.held_commits import before_the_row_of
+from tests.support.store_numbers import HISTORY_OF_NOBODY, number_in
 from tests.support.waiting import until
 
 app = App()
@@ -225,7 +225,7 @@ async def test_the_place_of_a_child_is_free_although_another_process_has_taken_i
     await _call_a_child_whose_id_is_taken(host, execution, child)
     await at_rest(host)
     await host.stop()
-    assert _history_of_no_instance(url) == 0
+    assert number_in(url, HISTORY_OF_NOBODY) == 0
 
 
 async def _call_a_child_whose_id_is_taken(host: Host, execution: str, child: str) -> None:
@@ -266,17 +266,7 @@ async def test_a_child_whose_first_turn_is_in_a_later_commit_than_its_row_may_be
     await _call_a_child_whose_id_is_taken(host, execution, child_instance_id(execution, 1))
     await at_rest(host)
     await host.stop()
-    assert _history_of_no_instance(url) == 0
-
-
-def _history_of_no_instance(url: str) -> int:
-    path = url.removeprefix("sqlite:///")
-    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    query = "SELECT count(*) FROM history WHERE iid NOT IN (SELECT iid FROM instance)"
-    found = connection.execute(query).fetchone()[0]
-    connection.close()
-    assert isinstance(found, int)
-    return found
+    assert number_in(url, HISTORY_OF_NOBODY) == 0
 
 
 # --- M8: execution ids that are used again -------------------------------------------------------

@@ -126,9 +126,7 @@ def broken(times: int, error: Callable[[], Exception], whole: Any) -> Any:  # no
 
 
 def no_memory() -> StorageUnavailableError:
-    error = StorageUnavailableError("memory ran out")
-    error.out_of_memory = True
-    return error
+    return StorageUnavailableError("memory ran out", out_of_memory=True)
 
 
 async def test_who_is_light_is_not_held_but_who_takes_it_all(
@@ -213,7 +211,7 @@ async def test_a_batch_for_which_there_is_no_memory_is_taken_back(
         return await whole(batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(tenuto.engine.batch, "_HEAVY_BYTES", MEBI)
+        patch.setattr(tenuto.engine.batch, "HEAVY_BYTES", MEBI)
         patch.setattr(storage, "commit", commit)
         await host.client.start(light, instance_id="light")
         await host.client.start(heavy, 20, instance_id="heavy")
@@ -327,7 +325,7 @@ async def test_a_host_that_has_refused_a_start_takes_others(
             raise no_memory()
         return await whole(batch)
 
-    monkeypatch.setattr(tenuto.engine.batch, "_HEAVY_BYTES", MEBI)
+    monkeypatch.setattr(tenuto.engine.batch, "HEAVY_BYTES", MEBI)
     monkeypatch.setattr(storage, "commit", commit)
     with pytest.raises(InputError, match="not enough memory"):
         await host.client.start(takes, "x" * (2 * MEBI))

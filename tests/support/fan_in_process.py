@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tenuto import App, Context, Host
 
-_LENGTH = 1 << 20
+LENGTH = 1 << 20
 _ID = "fan-in"
 
 app = App()
@@ -19,13 +19,13 @@ app = App()
 @app.activity
 async def text(number: int) -> str:
     """One MiB of text."""
-    return chr(97 + number % 26) * _LENGTH
+    return chr(97 + number % 26) * LENGTH
 
 
 @app.activity
 def text_of_thread(number: int) -> str:
     """The same, from a thread."""
-    return chr(97 + number % 26) * _LENGTH
+    return chr(97 + number % 26) * LENGTH
 
 
 @app.orchestrator
@@ -38,9 +38,10 @@ async def fan_in(ctx: Context, count: int, activity: str) -> int:
     return total
 
 
-def _highest() -> int:
+def memory_of_process(kind: str) -> int:
+    """Bytes, as Linux counts them: of ``VmHWM``, ``VmSize`` or another kind."""
     lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(kind))
 
 
 async def _all_taken_in(host: Host) -> bool:
@@ -51,17 +52,17 @@ async def _all_taken_in(host: Host) -> bool:
 async def main(mode: str, count: int, path: str) -> None:
     """Take them in, or replay them, and print the peak in units of the results."""
     async with Host(app, storage=f"sqlite:///{path}") as host:
-        before = _highest()
+        before = memory_of_process("VmHWM")
         if mode == "load":
             await host.client.raise_event(_ID, "go")
             instance = await host.client.wait(_ID)
-            assert instance.output == count * _LENGTH
+            assert instance.output == count * LENGTH
         else:
             name = "text" if mode == "async" else "text_of_thread"
             await host.client.start(fan_in, count, name, instance_id=_ID)
             while not await _all_taken_in(host):  # noqa: ASYNC110 - nothing tells of it
                 await asyncio.sleep(0.01)
-        sys.stdout.write(str((_highest() - before) / (count * _LENGTH)))
+        sys.stdout.write(str((memory_of_process("VmHWM") - before) / (count * LENGTH)))
 
 
 if __name__ == "__main__":

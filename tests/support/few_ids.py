@@ -6,7 +6,6 @@ host's memory, or when a row in the store belongs to nothing.
 
 import asyncio
 import random
-import sqlite3
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from tenuto import App, Client, Context, Host, IdReuse, SubOrchestrationError, TenutoError
 from tenuto.testing import RecordingObserver
+from tests.support.store_numbers import HISTORY_OF_NOBODY, number_in
 from tests.support.waiting import until
 
 SECONDS = 20.0
@@ -186,25 +186,19 @@ def check_memory(host: Host) -> None:
 
 def check_rows(path: Path) -> None:
     """Each row of history belongs to an instance, and the inbox is empty."""
-    connection = sqlite3.connect(path)
-    try:
-        counted = {
-            what: connection.execute(query).fetchone()[0]
-            for what, query in {
-                "history without instance": (
-                    "SELECT count(*) FROM history WHERE iid NOT IN (SELECT iid FROM instance)"
-                ),
-                "inbox": "SELECT count(*) FROM inbox",
-                "unfinished": "SELECT count(*) FROM instance WHERE status NOT IN (1, 3, 4, 5)",
-                "finished without history": (
-                    "SELECT count(*) FROM instance WHERE iid NOT IN (SELECT iid FROM history)"
-                ),
-                "generations left behind": (
-                    "SELECT count(*) FROM history JOIN instance USING (iid)"
-                    " WHERE history.generation > instance.generation"
-                ),
-            }.items()
-        }
-    finally:
-        connection.close()
+    counted = {
+        what: number_in(path, query)
+        for what, query in {
+            "history without instance": HISTORY_OF_NOBODY,
+            "inbox": "SELECT count(*) FROM inbox",
+            "unfinished": "SELECT count(*) FROM instance WHERE status NOT IN (1, 3, 4, 5)",
+            "finished without history": (
+                "SELECT count(*) FROM instance WHERE iid NOT IN (SELECT iid FROM history)"
+            ),
+            "generations left behind": (
+                "SELECT count(*) FROM history JOIN instance USING (iid)"
+                " WHERE history.generation > instance.generation"
+            ),
+        }.items()
+    }
     assert counted == dict.fromkeys(counted, 0)

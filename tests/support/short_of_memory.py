@@ -8,34 +8,19 @@ resumes it where it is held, and says what became of it then. Fails when a neigh
 import asyncio
 import resource
 import sys
-from pathlib import Path
 
-from tenuto import App, Context, Host, InstanceStatus
+from tenuto import Context, Host, InstanceStatus
+from tests.support.fan_in_process import LENGTH, app, memory_of_process
 
-_LENGTH = 1 << 20
 _MORE = 256 << 20
 _NEIGHBOURS = 20
 _ID = "greedy"
-
-app = App()
-
-
-@app.activity
-async def text(number: int) -> str:
-    """One MiB of text."""
-    return chr(97 + number % 26) * _LENGTH
 
 
 @app.activity
 async def double(number: int) -> int:
     """What a neighbour does."""
     return 2 * number
-
-
-@app.activity
-def text_of_thread(number: int) -> str:
-    """The same, from a thread."""
-    return chr(97 + number % 26) * _LENGTH
 
 
 @app.orchestrator
@@ -58,9 +43,8 @@ def _limit(more: int | None) -> None:
     if more is None:
         resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
         return
-    lines = Path("/proc/self/status").read_text().splitlines()
-    present = 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmSize"))
-    resource.setrlimit(resource.RLIMIT_AS, (present + more, hard))
+    limit = memory_of_process("VmSize") + more
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
 
 
 async def _standing(host: Host) -> InstanceStatus:
@@ -92,7 +76,7 @@ async def main(kind: str, count: int, path: str) -> None:
         if status.hold is not None:
             await host.client.resume(_ID)
             record = await host.client.wait(_ID)
-            assert record.output in (None, count * _LENGTH)
+            assert record.output in (None, count * LENGTH)
             _say(record)
 
 

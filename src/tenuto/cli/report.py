@@ -9,7 +9,7 @@ from rich.text import Text
 
 from tenuto.cli.drawing import STYLES, Glyphs
 from tenuto.cli.items import state_of, step_label
-from tenuto.cli.wording import duration, failure_text, local, moment, one_line
+from tenuto.cli.wording import duration, failure_text, held_since, local, moment, one_line
 from tenuto.client.steps import Run, StepKind, StepState
 from tenuto.model.events import HistoryEvent, OrchestratorStarted
 from tenuto.model.failure import FailureDetails
@@ -117,9 +117,8 @@ def held_facts(record: InstanceRecord) -> list[tuple[str, str]]:
     hold = record.hold
     if hold is None:
         return []
-    tried = "" if hold.tried is None else f", tried again {moment(hold.tried)}"
     return [
-        ("held", f"since {moment(hold.since)}{tried} ({hold.reason}): {hold.message}"),
+        ("held", held_since(hold)),
         ("recorded", hold.recorded or ""),
         ("produced", hold.produced or ""),
         ("go on with", f"tenuto instances resume {record.instance_id}"),

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from tenuto.cli.findings import LATE, Finding, Level
 from tenuto.cli.items import TIMERS, step_label
-from tenuto.cli.wording import duration, failure_text, moment, one_line
+from tenuto.cli.wording import duration, failure_text, held_since, moment, one_line
 from tenuto.client.steps import Run, Step, StepKind, StepState
 from tenuto.model.hold import Hold
 from tenuto.model.status import InstanceRecord, RuntimeStatus
@@ -53,8 +53,7 @@ def standstill(run: Run, around: Surroundings) -> Finding:
 
 
 def _held(record: InstanceRecord, hold: Hold, around: Surroundings) -> Finding:
-    tried = "" if hold.tried is None else f", tried again {moment(hold.tried)}"
-    since = f"held since {moment(hold.since)}{tried} ({hold.reason}): {hold.message}"
+    since = f"held {held_since(hold)}"
     resume = f"tenuto instances resume {record.instance_id}{around.place}"
     if hold.reason.is_harmful:
         advice = f"mend what it does, then {resume}; or terminate it, or fail it"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from tenuto.model.failure import FailureDetails
+from tenuto.model.hold import Hold
 from tenuto.model.timing import MICROSECONDS, to_datetime
 
 _MINUTE: Final = 60
@@ -31,6 +32,12 @@ def duration(microseconds: int, *, least_unit: Literal["ms", "s"] = "ms") -> str
 def moment(microseconds: int) -> str:
     """A time in the zone of this machine."""
     return f"{local(microseconds):%Y-%m-%d %H:%M:%S}"
+
+
+def held_since(hold: Hold) -> str:
+    """Since when an instance is held, and why."""
+    tried = "" if hold.tried is None else f", tried again {moment(hold.tried)}"
+    return f"since {moment(hold.since)}{tried} ({hold.reason}): {hold.message}"
 
 
 def local(microseconds: int) -> datetime:

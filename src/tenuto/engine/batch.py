@@ -28,7 +28,8 @@ from tenuto.model.messages import Message
 from tenuto.model.status import InstanceRecord
 from tenuto.model.unread import UnreadEvent
 
-_HEAVY_BYTES: Final = 16 * 1024 * 1024
+HEAVY_BYTES: Final = 16 * 1024 * 1024
+"""An instance that takes less is not why memory runs out."""
 
 Answered = Callable[[TenutoError | None], None]
 Decided = Callable[[bool, TenutoError | None], None]
@@ -115,7 +116,7 @@ class Batch(Struct):
         for update in self.updates.values():
             weights[update.iid] += len(update.output or "")
         heaviest = weights.most_common(1)
-        if not heaviest or heaviest[0][1] < _HEAVY_BYTES:
+        if not heaviest or heaviest[0][1] < HEAVY_BYTES:
             return None
         return _out_of_memory(heaviest[0][0])
 

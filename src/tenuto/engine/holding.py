@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from msgspec import structs
 
 from tenuto.engine.arrivals import due_timers
-from tenuto.engine.batch import is_durable
+from tenuto.engine.batch import HEAVY_BYTES, is_durable
 from tenuto.engine.ports import ActivityWork
 from tenuto.engine.resident import Resident
 from tenuto.engine.sorting import is_retry, payload_length, tries_again
@@ -48,9 +48,6 @@ _REASONS: Final = {
     UnknownFunctionError: HoldReason.NOT_SERVED,
     MemoryError: HoldReason.MEMORY,
 }
-
-
-_HEAVY_BYTES: Final = 16 * 1024 * 1024
 
 
 class Holding:
@@ -156,7 +153,7 @@ class Holding:
     def _heaviest(self) -> Resident | None:
         """Who takes most memory here, if that is a lot."""
         heaviest = max(self._engine.residents, key=_weight, default=None)
-        return None if heaviest is None or _weight(heaviest) < _HEAVY_BYTES else heaviest
+        return None if heaviest is None or _weight(heaviest) < HEAVY_BYTES else heaviest
 
     def _hold_for_memory(self, resident: Resident) -> None:
         text = (

@@ -182,13 +182,11 @@ class CommitPipeline:
                     raise refusal
                 else:
                     result = await self._storage.commit(request)
-            except (StorageUnavailableError, MemoryError) as caught:
-                error = caught if isinstance(caught, StorageUnavailableError) else _no_memory()
-                if error.out_of_memory and attempt >= _MEMORY_TRIES:
+            except (StorageUnavailableError, MemoryError) as error:
+                attempt += 1
+                if self.failed(error, attempt).out_of_memory and attempt > _MEMORY_TRIES:
                     is_too_heavy = True
                     self._reserve = None
-                attempt += 1
-                self.failed(error, attempt)
                 await self._pause(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
             except FencedError:
@@ -199,13 +197,20 @@ class CommitPipeline:
                 self.recovered()
                 return result
 
-    def failed(self, error: StorageUnavailableError, attempt: int) -> None:
+    def failed(
+        self, error: StorageUnavailableError | MemoryError, attempt: int
+    ) -> StorageUnavailableError:
         """The store could not be used, for the so many-th time; it is tried again."""
+        if isinstance(error, MemoryError):
+            error = StorageUnavailableError(
+                "memory ran out on the way to the store", out_of_memory=True
+            )
         if self.unavailable is None:
             self.unavailable_since = self._clock.now()
         self.unavailable = error
         self._failed_tries = attempt
         self._observer.storage_failed(error, attempt)
+        return error
 
     def recovered(self) -> None:
         """The store answers again."""
@@ -258,9 +263,3 @@ class CommitPipeline:
         finally:
             handle.cancel()
             self.is_pausing = False
-
-
-def _no_memory() -> StorageUnavailableError:
-    error = StorageUnavailableError("memory ran out before a batch had reached the store")
-    error.out_of_memory = True
-    return error

@@ -227,10 +227,7 @@ class TakeBack:
         while True:
             try:
                 found = await read()
-            except (StorageUnavailableError, MemoryError) as caught:
-                error = caught
-                if not isinstance(error, StorageUnavailableError):
-                    error = StorageUnavailableError("memory ran out while the store was read")
+            except (StorageUnavailableError, MemoryError) as error:
                 attempt += 1
                 pipeline.failed(error, attempt)
                 await asyncio.sleep(_PAUSE_SECONDS)

@@ -11,7 +11,6 @@ from tenuto.model.room import encoded, roomy
 encode_turn: Final = encoded
 """Encode the events of one turn."""
 
-
 decode_turn: Final = roomy(msgspec.json.Decoder(list[HistoryEvent]).decode)
 """Decode one turn of a history: a JSON array of events."""
 

@@ -344,12 +344,16 @@ class StorageError(TenutoError):
 class StorageUnavailableError(StorageError):
     """The store cannot write now (disk full, locked, gone). The host retries; nothing is lost.
 
-    Attributes:
+    Args:
+        text: What happened.
         out_of_memory: It is for want of memory.
     """
 
     code = "TN-1601"
-    out_of_memory: bool = False
+
+    def __init__(self, text: str, *, out_of_memory: bool = False) -> None:
+        super().__init__(text)
+        self.out_of_memory: bool = out_of_memory
 
 
 class StorageCorruptError(StorageError):

@@ -2,8 +2,8 @@
 
 msgspec (0.22) does not look whether there was memory for the copy of an ASCII text, nor for the
 bytes that its encoder writes: it ends the process there, instead of raising ``MemoryError``, and
-nobody could be held for it. So decoders ask for the memory first, and encoders write
-into a ``bytearray``, which they do look at.
+nobody could be held for it. So decoders ask for the memory first, and encoders write into a
+``bytearray``, which they do look at.
 """
 
 import sys
@@ -48,12 +48,12 @@ def encoded(value: object) -> bytearray:
 
 
 def make_room(length: int) -> None:
-    """See that so much text can be decoded, where memory is limited.
+    """See that so much text (more than ``LONG``) can be decoded, where memory is limited.
 
     Raises:
         MemoryError: there is not enough.
     """
-    if length > LONG and _is_limited():
+    if _is_limited():
         bytes(_TIMES * length)  # zeroed pages of the system: not touched
 
 

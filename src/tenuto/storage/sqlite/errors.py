@@ -57,9 +57,7 @@ def translate(error: Exception, path: str, doing: str) -> StorageError:
             f"choose another file {told}"
         )
     if isinstance(error, MemoryError | apsw.NoMemError):
-        unavailable = StorageUnavailableError(f"{what}: memory ran out {told}")
-        unavailable.out_of_memory = True
-        return unavailable
+        return StorageUnavailableError(f"{what}: memory ran out {told}", out_of_memory=True)
     for classes, reason in _UNAVAILABLE:
         if isinstance(error, classes):
             return StorageUnavailableError(f"{what}: {reason} {told}")
