@@ -120,6 +120,24 @@ async def test_a_busy_loop_that_goes_round_is_not_told(app: App, listener: Liste
     assert listener.told == []
 
 
+async def test_a_resting_loop_that_the_machine_gives_no_time_to_answer_is_not_told(
+    app: App, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[bool] = []
+    is_resting = LoopWatch.is_resting
+
+    def busy_at_first(self: LoopWatch, frame: object) -> bool:
+        looks.append(bool(looks) and is_resting(self, frame))  # type: ignore[arg-type]
+        return looks[-1]
+
+    monkeypatch.setattr(LoopWatch, "is_resting", busy_at_first)
+    monkeypatch.setattr(LoopWatch, "_answer", lambda _self: None)
+    async with Host(app, "sqlite://", settings=SOON):
+        await until(lambda: looks.count(True) > 20)
+    assert looks[0] is False
+    assert listener.told == []
+
+
 @pytest.mark.parametrize(
     "make_loop", [asyncio.new_event_loop, fast_loop_factory() or asyncio.new_event_loop]
 )

@@ -152,7 +152,7 @@ async def test_a_server_that_stops_answers_those_who_wait(app: App) -> None:
         ("orchestrators/hullo", b'"Ada"', "did you mean 'hello'"),
         ("orchestrators/hello", b"{not json", "Invalid JSON content"),
         ("orchestrators/hello", b"\xff\xfe", "Invalid JSON content"),
-        ("orchestrators/hello", b"[" * 5_000 + b"]" * 5_000, "Invalid JSON content: it is nested"),
+        ("orchestrators/hello", b"[" * 200_000, "Invalid JSON content: it is nested"),
         ("orchestrators/hello", b"[1]", "Expected `str`"),
         ("orchestrators/hello/@counter", b'"Ada"', "leading '@'"),
         ("orchestrators/hello/a%2Fb", b'"Ada"', "contains '/'"),

@@ -106,9 +106,12 @@ class Watchdog:
             self._look_at_turn()
         if watch is None:
             return
-        if watch.is_asked:
+        if is_resting:
+            # Asked, it would go round at once: only the machine is short of time for it.
+            watch.start_anew()
+        elif watch.is_asked:
             self._look_at_loop(watch)
-        elif not is_resting:
+        else:
             watch.ask()
 
     def _frame(self) -> FrameType | None:
@@ -169,8 +172,10 @@ class Watchdog:
         is_due = watch.seconds_blocked >= self._loop_seconds and self._incident is None
         if not is_due or self._current_turn() is not None or (frame := self._frame()) is None:
             return
-        incident = incident_at(frame)
+        is_resting, incident = watch.is_resting(frame), incident_at(frame)
         del frame
+        if is_resting:
+            return
         seconds = watch.seconds_blocked
         if not seconds:  # it has ended meanwhile
             return
