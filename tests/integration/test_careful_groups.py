@@ -247,5 +247,5 @@ async def test_who_has_served_for_a_minute_did_not_die_young(one: Deployments) -
         await one.test.crash()
         await until(lambda: one.test.host.engine.careful is None)
         await one.test.clock.advance(timedelta(minutes=2), with_activities=False)
-        assert (await one.storage.load_partition(0)).deaths == 0
+        assert (await one.storage.load_partition(0, None, 1)).deaths == 0
     assert one.test.problems == []

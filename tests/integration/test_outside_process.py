@@ -41,6 +41,7 @@ from tenuto.model.messages import RaiseEvent
 from tenuto.storage import open_storage
 from tenuto.testing import TestHost
 from tests.support.histories import check_invariants, kinds
+from tests.support.inboxes import waiting_in
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("outside_process.py")
@@ -325,7 +326,7 @@ async def test_no_silent_drop_an_event_that_is_overtaken_by_the_end(url: str) ->
         async with asyncio.timeout(20):
             while not (letters := await host.engine.storage.dead_letters()):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
-        assert (await host.engine.storage.load_partition(0)).inbox == []
+        assert await waiting_in(host.engine.storage) == []
     (letter,) = letters
     assert (letter.instance_id, letter.reason) == (
         "d",

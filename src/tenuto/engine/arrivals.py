@@ -49,6 +49,16 @@ class Arrivals:
 
     # --- messages ---------------------------------------------------------------------------------
 
+    def is_known(self, message_id: str) -> bool:
+        """Whether a durable message is on its way, with its instance, or being used up."""
+        engine = self._engine
+        return (
+            message_id in self._on_the_way
+            or message_id in engine.delivered
+            or engine.starts.is_asked(message_id)
+            or engine.pipeline.is_used_up(message_id)
+        )
+
     def route(self, row: InboxRow) -> None:
         """A durable message finds its instance."""
         try:
@@ -118,8 +128,8 @@ class Arrivals:
         """An instance is in memory now: what is on the way to it must not be overtaken."""
         self._arrive(resident, self._engine.loader.take(resident.state))
 
-    def missing(self, key: str | int, messages: list[Message]) -> None:
-        """Messages to an instance that does not exist (any more)."""
+    def missing(self, key: str | int, messages: list[Message], instance_id: str) -> None:
+        """Messages to an instance that does not exist (any more); durable ones know its id."""
         engine = self._engine
         if isinstance(key, str) and (
             engine.residents.named(key) is not None or engine.starts.is_deciding(key)
@@ -134,7 +144,8 @@ class Arrivals:
                 answer(InstanceNotFoundError(str(key)))
             elif is_durable(message) and message.message_id in self._on_the_way:
                 self._on_the_way.remove(message.message_id)
-                batch.consume(message.message_id)
+                partition = engine.partition_for(instance_id).lease.partition
+                batch.consume(message.message_id, partition)
                 batch.refuse(message.message_id, InstanceNotFoundError(str(key)))
                 if isinstance(message, RaiseEvent):
                     engine.booking.bury(

@@ -62,7 +62,7 @@ class Booking:
         inbox = turn.inbox
         for message in inbox.taken:
             if message.message_id:
-                batch.consume(message.message_id)
+                batch.consume(message.message_id, state.partition)
         if inbox.held:
             self._hold(resident, inbox.held, batch)
         if inbox.refused:
@@ -145,7 +145,9 @@ class Booking:
                 root_id=record.root_id,
                 depth=record.depth,
             )
-            batch.to_route.append(batch.produce(message, record.partition, event.instance_id))
+            partition = engine.partition_for(event.instance_id)
+            row = batch.produce(message, partition.lease.partition, event.instance_id)
+            batch.to_route.append(row)
             return
         partition = engine.partition_for(record.instance_id)
         child = state_of(record)

@@ -7,7 +7,6 @@ batch, commit, release. Turns run from plain callbacks of the host's loop, never
 
 import asyncio
 import gc
-import itertools
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -18,6 +17,7 @@ from tenuto.engine.careful import Careful
 from tenuto.engine.cascade import Cascade
 from tenuto.engine.halfway import HalfwayMarks
 from tenuto.engine.holding import MISFITS, Holding
+from tenuto.engine.iids import Iids
 from tenuto.engine.loader import Loader
 from tenuto.engine.options import EngineOptions
 from tenuto.engine.partition import Partition
@@ -125,24 +125,22 @@ class Engine:
         self._ready_age = QueueAge()
         self._pump_scheduled = False
         self.delivered: set[str] = set()
-        self.late: set[str] | None = None
         self._messages = 0
         self._origin = ""
-        self._iids = itertools.count(1)
+        self.iids: Iids = Iids()
         self.halfway: HalfwayMarks = HalfwayMarks(options.limits, observer)
         runner.bind(self._outcomes)
 
     # --- identity and order ---------------------------------------------------------------------
 
-    def begin(self, origin: str, partitions: dict[int, Partition], next_iid: int) -> None:
+    def begin(self, origin: str, partitions: dict[int, Partition]) -> None:
         """Own these partitions; ``origin`` names the messages that this host makes."""
         self._origin = origin
         self.partitions = partitions
-        self._iids = itertools.count(next_iid)
 
     def take_iid(self) -> int:
         """A number for a new instance; owners give out positive ones."""
-        return next(self._iids)
+        return self.iids.take()
 
     @property
     def origin(self) -> str:
@@ -218,11 +216,8 @@ class Engine:
         """These messages were used up, durably."""
         for message in messages:
             key = message.message_id
-            if not key:
-                continue
-            self.delivered.discard(key)
-            if self.late is not None:
-                self.late.add(key)
+            if key:
+                self.delivered.discard(key)
 
     def make_ready(self, resident: Resident) -> None:
         """Let an instance take a turn soon; an undecided one comes back here once it is ours."""

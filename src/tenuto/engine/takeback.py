@@ -176,7 +176,7 @@ class TakeBack:
         self,
         names: list[str],
         guilty: dict[int, str],
-        used: list[str],
+        used: list[tuple[str, int]],
         commit: Commit,
         error: RowsRefusedError,
     ) -> None:
@@ -200,10 +200,11 @@ class TakeBack:
                 text = f"the store cannot hold what it decided: {guilty[record.iid]}"
                 hold = Hold(HoldReason.STORAGE, text, now)
             holds.updates[record.iid] = _held(record, hold)
+            holds.held.add(record.partition)
             engine.observer.instance_held(record.instance_id, hold)
         if holds.updates:
-            for message_id in used:
-                holds.consume(message_id)
+            for message_id, partition in used:
+                holds.consume(message_id, partition)
             await commit(holds)
 
     async def _stored_parent(
@@ -316,13 +317,13 @@ class TakeBack:
             engine.starts.request(request_of(instance_id, message), answer)
 
 
-def _resumes_of(batches: list[Batch], guilty: dict[int, str]) -> list[str]:
+def _resumes_of(batches: list[Batch], guilty: dict[int, str]) -> list[tuple[str, int]]:
     """Words from the store to try the guilty again, which led to this: else they would without end.
 
     What only memory knows of them is answered and gone.
     """
     return [
-        message.message_id
+        (message.message_id, resident.state.partition)
         for batch in batches
         for resident, turn in batch.turns
         if resident.state.iid in guilty
