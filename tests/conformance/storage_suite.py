@@ -679,13 +679,14 @@ class StorageSuite:
         ]
         expected = [row.iid for row in rows if row.hold and not row.hold.reason.is_harmful]
         other = record(20, partition=1, hold=Hold(HoldReason.GUARD, "why", 5))
-        assert await storage.misfits(0) == []
+        assert await storage.misfits([0, 1]) == []
         await owner.commit(instances=[*reversed(rows), record(10, partition=0), other])
-        assert await storage.misfits(0) == expected
-        assert await storage.misfits(1) == [20]
+        assert await storage.misfits([0]) == expected
+        assert await storage.misfits([1]) == [20]
         await owner.commit(updates=[update(expected[0])])
-        assert await storage.misfits(0) == expected[1:]
-        assert await storage.misfits(7) == []
+        assert await storage.misfits([0]) == expected[1:]
+        assert sorted(await storage.misfits([1, 0])) == [*expected[1:], 20]
+        assert await storage.misfits([7]) == []
         await storage.close()
 
     async def test_how_often_instances_were_tried_is_kept(self, owner: Owner) -> None:

@@ -181,7 +181,8 @@ async def test_a_resume_that_died_with_its_host_is_not_tried_without_end(
     await one.test.crash()
     await one.storage.set_deliveries({iid: 3})
     event = encode(Resume(message_id="asked-1"))
-    await one.storage.append([InboxRow("asked-1", 0, "i0", Raw(event))])
+    partition = resident.state.partition
+    await one.storage.append([InboxRow("asked-1", partition, "i0", Raw(event))])
     noted.clear()
     assert await next_note(one, noted) == [4]
     await until(lambda: one.test.host.engine.careful is None)

@@ -37,6 +37,7 @@ from tenuto.client import gateway
 from tenuto.engine.ports import InboxRow
 from tenuto.model.codec import decode_message, encode
 from tenuto.model.events import EventRaised
+from tenuto.model.ids import partition_of
 from tenuto.model.messages import RaiseEvent
 from tenuto.storage import open_storage
 from tenuto.testing import TestHost
@@ -319,8 +320,8 @@ async def test_no_silent_drop_an_event_that_is_overtaken_by_the_end(url: str) ->
         await (await host.client.start(doubled, 1, instance_id="d")).result()
     late = RaiseEvent(message_id="late", event=EventRaised("item", "7"))
     storage = open_storage(url)
-    await storage.open()
-    await storage.append([InboxRow("late", 0, "d", Raw(encode(late)))])
+    partition = partition_of("d", (await storage.open()).partitions)
+    await storage.append([InboxRow("late", partition, "d", Raw(encode(late)))])
     await storage.close()
     async with Host(app, url) as host:
         async with asyncio.timeout(20):

@@ -192,9 +192,8 @@ class Lifecycle:
                 f"instances are held: {words}; those that are no harm to others are tried again "
                 "now. `tenuto instances list --held` lists them",
             )
-        for lease in self._leases:
-            for iid in await engine.storage.misfits(lease.partition):
-                engine.loader.want(iid, ChangeHold())
+        for iid in await engine.storage.misfits(engine.partitions.keys()):
+            engine.loader.want(iid, ChangeHold())
 
     async def _reload(self, after: int) -> None:
         """Arm what comes due within the horizon; again before that has passed."""

@@ -416,7 +416,7 @@ class Storage(StorageClient, Protocol):
     async def held_counts(self) -> dict[str, int]:
         """How many instances are held, by reason."""
 
-    async def misfits(self, partition: int) -> list[int]:
+    async def misfits(self, partitions: Collection[int]) -> list[int]:
         """Held instances that a host tries again at its start: those that are not harmful."""
 
     async def fetch_inbox(self, cursors: Mapping[int, int]) -> InboxPage:

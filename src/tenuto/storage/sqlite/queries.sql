@@ -79,7 +79,7 @@ SELECT deaths FROM partition WHERE partition = :partition;
 -- misfits: held instances that are tried again when a host starts, oldest first
 SELECT json_group_array(iid) FROM (
     SELECT iid FROM instance
-    WHERE held IS NOT NULL AND partition = :partition
+    WHERE held IS NOT NULL AND partition IN (SELECT value FROM json_each(:partitions))
         AND held ->> 'reason' NOT IN (SELECT value FROM json_each(:harmful))
     ORDER BY created_at, iid);
 

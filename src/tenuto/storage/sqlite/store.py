@@ -255,9 +255,9 @@ class SqliteStorage:
         """How many instances are held, by reason."""
         return await self._read(reader.held_counts)
 
-    async def misfits(self, partition: int) -> list[int]:
+    async def misfits(self, partitions: Collection[int]) -> list[int]:
         """Held instances that a host tries again at its start."""
-        return await self._read(lambda reading: reader.misfits(reading, partition))
+        return await self._read(lambda reading: reader.misfits(reading, partitions))
 
     async def fetch_inbox(self, cursors: Mapping[int, int]) -> InboxPage:
         """Messages and instances started by clients that have arrived after the cursors."""
