@@ -6,15 +6,16 @@ that it has seen before. ``exactly_once_turns``: whatever it finds, each message
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Self
 
 import pytest
 from msgspec import Raw
 
 from tenuto import App, Context, SubOrchestrationError
-from tenuto.engine.ports import InboxRow, Lease
+from tenuto.engine.ports import CommitBatch, CommitResult, InboxRow, Lease
 from tenuto.model.codec import encode
-from tenuto.model.errors import FencedError
+from tenuto.model.errors import FencedError, StorageUnavailableError
 from tenuto.model.events import EventRaised
 from tenuto.model.ids import partition_of
 from tenuto.model.messages import RaiseEvent
@@ -221,3 +222,62 @@ async def test_many_messages_are_read_in_pages_at_the_start(hub: SharedHub) -> N
         await test.restart()
         assert await handle.result() == list(range(2_500))
         await until(lambda: not hub.inbox)
+
+
+@pytest.mark.parametrize("has_landed", [True, False])
+async def test_a_batch_in_doubt_is_asked_for_until_the_store_answers(
+    hub: SharedHub, test: TestHost, *, has_landed: bool
+) -> None:
+    """ENGINE rule 15; what is asked about may be away as well."""
+    storage = test.host.engine.storage
+    calls: list[str] = []
+    batches: list[str] = []
+    commit, landed = storage.commit, storage.landed
+
+    async def commit_and_break(batch: CommitBatch) -> CommitResult:
+        calls.append("commit")
+        batches.append(batch.batch_id)
+        if len(calls) > 1:
+            return await commit(batch)
+        if has_landed:
+            await commit(batch)
+        raise StorageUnavailableError("it went away")
+
+    async def landed_at_last(batch: CommitBatch) -> CommitResult | None:
+        calls.append("landed")
+        if len(calls) < 4:
+            raise StorageUnavailableError("it is away still")
+        return await landed(batch)
+
+    storage.commit = commit_and_break  # type: ignore[method-assign]
+    storage.landed = landed_at_last  # type: ignore[method-assign]
+    starting = asyncio.ensure_future(test.start(collects, 0, instance_id="c"))
+    while not starting.done():
+        await test.advance(timedelta(seconds=1), with_activities=False)
+    assert await (await starting).result() == []
+    assert calls[:4] == ["commit", "landed", "landed", "landed"]
+    assert batches.count(batches[0]) == (1 if has_landed else 2)
+
+
+async def test_numbers_of_instances_do_not_run_out(
+    hub: SharedHub, test: TestHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next block comes in the background, also when the store is away for a while."""
+    monkeypatch.setattr("tenuto.engine.lifecycle.BLOCK", 8)
+    await test.restart()
+    storage = test.host.engine.storage
+    reserve = storage.reserve_iids
+    away = [StorageUnavailableError("it is away")]
+
+    async def sometimes(count: int) -> range:
+        if away:
+            raise away.pop()
+        return await reserve(count)
+
+    storage.reserve_iids = sometimes  # type: ignore[method-assign]
+    for _ in range(5):
+        for _ in range(3):
+            await test.run(collects, 0)
+        await test.advance(timedelta(seconds=2))
+    assert any("no numbers for instances" in text for _, text in test.problems)
+    assert len(hub.instances) == 15

@@ -34,24 +34,24 @@ class Iids:
 
     def take(self) -> int:
         """A positive number that no instance has ever had."""
-        iid = self._next
-        self._next += 1
         if self._next >= self._low:
             self._look()
+        iid = self._next
+        self._next += 1
         return iid
 
     def _begin(self, block: range) -> None:
         self._next, self._end = block.start, block.stop
-        self._low = block.start + (len(block) + 1) // 2
+        self._low = block.start + len(block) // 2
 
     def _look(self) -> None:
-        if self._low < self._end:
-            self._low = self._end
-            self.on_low()
-        if self._next == self._end and self._further is not None:
+        if self._next == self._end:
+            assert self._further is not None, "the next block has not come in all this time"
             block, self._further = self._further, None
             self._begin(block)
-        assert self._next < self._end, "the store has not given the next block in all this time"
+        if self._low <= self._next:
+            self._low = self._end
+            self.on_low()
 
 
 def _not_yet() -> None:
