@@ -281,3 +281,22 @@ async def test_numbers_of_instances_do_not_run_out(
         await test.advance(timedelta(seconds=2))
     assert any("no numbers for instances" in text for _, text in test.problems)
     assert len(hub.instances) == 15
+
+
+async def test_a_partition_is_given_back_by_the_commit_that_is_its_last(
+    hub: SharedHub, test: TestHost
+) -> None:
+    pipeline = test.host.engine.pipeline
+    await test.run(collects, 0, instance_id="c")
+    pipeline.batch.released.add(partition_of("c", PARTITIONS))
+    await pipeline.flush()
+    owners = {number: place.owner for number, place in enumerate(hub.places)}
+    assert [number for number, owner in owners.items() if owner is None] == [
+        partition_of("c", PARTITIONS)
+    ]
+    assert pipeline.leases.keys() == {number for number, owner in owners.items() if owner}
+    # What would be written for it now is not even sent.
+    await test.client.start(collects, 0, instance_id="other-than-c")
+    with pytest.raises(FencedError):
+        await test.client.start(collects, 0, instance_id="c")
+    assert isinstance(await test.host.until_lost(), FencedError)

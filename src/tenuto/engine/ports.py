@@ -387,7 +387,8 @@ class Storage(StorageClient, Protocol):
             by now; None when it is not: then it can be sent again.
 
         Raises:
-            FencedError: it is not, and never will be.
+            FencedError: it is not, and never will be. Of an owner that has given everything back,
+                or whose successor has one, the store may have forgotten that it is.
         """
 
     async def load_partition(self, partition: int, after: str | None, limit: int) -> PartitionPage:
