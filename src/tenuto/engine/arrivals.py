@@ -64,7 +64,11 @@ class Arrivals:
         try:
             message = decode_message(row.message)
         except MemoryError:  # it is in the store, whatever becomes of this host
-            asyncio.get_running_loop().call_later(_MEMORY_PAUSE_SECONDS, self.route, row)
+            again = self.route
+            if row.message_id:  # no copy may overtake it
+                self._on_the_way.add(row.message_id)
+                again = self._route_again
+            asyncio.get_running_loop().call_later(_MEMORY_PAUSE_SECONDS, again, row)
             return
         if not isinstance(message, Start):
             self.dispatch(row.instance_id, message)
@@ -73,6 +77,12 @@ class Arrivals:
         elif self._engine.residents.named(row.instance_id) is None:
             # Another process has inserted the instance itself.
             self._engine.loader.want_named(row.instance_id)
+
+    def _route_again(self, row: InboxRow) -> None:
+        """Unless its instance has found it in the store meanwhile, or everything is read anew."""
+        if row.message_id in self._on_the_way:
+            self._on_the_way.remove(row.message_id)
+            self.route(row)
 
     def dispatch(self, instance_id: str, message: Message) -> None:
         """Deliver a message, now or when its instance is there; a copy of a known one goes."""
