@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from tenuto.engine.batch import is_durable
 from tenuto.engine.ports import InboxRow, LoadedInstance
 from tenuto.engine.state import InstanceState, start_event, state_of
-from tenuto.engine.turn import seed
+from tenuto.engine.turns.orchestration import seed
 from tenuto.model.codec import decode_event, decode_message, decode_turn
 from tenuto.model.errors import (
     InstanceNotFoundError,

@@ -20,7 +20,7 @@ from tenuto.engine.ports import (
     UnreadRow,
 )
 from tenuto.engine.resident import Resident
-from tenuto.engine.turn import Turn
+from tenuto.engine.turns.orchestration import Turn
 from tenuto.model.codec import encode
 from tenuto.model.errors import FencedError, RowsRefusedError, TenutoError
 from tenuto.model.failure import storable_text
@@ -52,7 +52,8 @@ class Batch(Struct):
     instances whose row goes ahead of their first turn; each is told whether its id was free.
     ``answered`` are clients' requests that get their answer with this batch, by message id;
     ``producers`` says which instance's turn has made a message, ``kept`` what a message was
-    before it was made a row to be kept. ``consumed`` are messages with their partitions. ``held``
+    before it was made a row to be kept; ``put_by`` are those of them that no turn has looked at.
+    ``consumed`` are messages with their partitions. ``held``
     are partitions of instances that are changed without a turn. ``bytes`` are those of the history.
     ``refusal`` is why it is not to be written at all.
     """
@@ -78,6 +79,7 @@ class Batch(Struct):
     bytes: int = 0
     producers: dict[str, int] = field(default_factory=dict)
     kept: dict[str, Message] = field(default_factory=dict)
+    put_by: list[tuple[Resident, Message]] = field(default_factory=list)
     refusal: RowsRefusedError | None = None
 
     @property

@@ -60,15 +60,19 @@ class Lifecycle:
         engine.iids.add(await engine.storage.reserve_iids(BLOCK))
         engine.iids.on_low = self._want_iids
         partitions: dict[int, Partition] = {}
+        open_below: list[dict[str, int]] = []
         deaths = 0
         inbox: list[InboxRow] = []
         for lease in self._leases:
             first, rows = await self._read_partition(lease.partition)
-            partitions[lease.partition] = Partition(lease, first.open_by_root, first.cursor)
+            partitions[lease.partition] = Partition(lease, first.cursor)
+            open_below.append(first.open_by_root)
             deaths = max(deaths, first.deaths)
             inbox += rows
         epoch = self._leases[0].epoch if self._leases else 0
         engine.begin(f"{host.owner}.{epoch}", partitions)
+        for counts in open_below:
+            engine.count_below(counts)
         engine.pipeline.start(host.owner, self._leases)
         if deaths >= MANY_DEATHS:
             words = "one after another, those that were busy first" if has_word else "in groups"
@@ -158,17 +162,19 @@ class Lifecycle:
         if engine.pipeline.unavailable is None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(seconds, 5.0)):
-                    while not engine.is_settled:
+                    while engine.turning.out or not engine.is_settled:
                         await engine.pipeline.flush()
                         await asyncio.sleep(0)
 
     async def _recover(self) -> None:
         """Read what the store has to be done, as at the start; of partitions that are ours."""
         engine = self._engine
+        for partition in engine.partitions.values():
+            partition.open_by_root = {}
         with self._reading():
-            for partition in engine.partitions.values():
-                first, rows = await self._read_partition(partition.lease.partition)
-                partition.open_by_root = first.open_by_root
+            for number in engine.partitions:
+                first, rows = await self._read_partition(number)
+                engine.count_below(first.open_by_root)
                 self._route(rows)
         await self._reload(_HOT)
 

@@ -5,7 +5,7 @@ functions of one kind of program, ``Observer`` is told what happens and owns the
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, TypeAlias
 
 from msgspec import Raw, Struct
 
@@ -444,8 +444,12 @@ class Storage(StorageClient, Protocol):
 # --- Runner ------------------------------------------------------------------------------------
 
 
-class ActivityWork(Struct, kw_only=True, eq=False):
-    """One attempt of an activity. ``canceled`` is the cooperative token; it only ever turns on."""
+class ActivityWork(Struct, eq=False):
+    """One attempt of an activity, from the decision to its answer: one object for each.
+
+    ``sequence`` counts the attempts of the execution. ``canceled`` is the cooperative token; it
+    only ever turns on.
+    """
 
     iid: int
     instance_id: str
@@ -473,13 +477,71 @@ class ActivityOutcome(Struct, frozen=True):
     begun_at: int | None = None
 
 
+class GivenBack(Struct, frozen=True):
+    """Nobody could run a turn, for no fault of its instance: it is offered again (ENGINE rule 32).
+
+    Attributes:
+        reason: What happened, for people: the worker has gone, it has given the turn up.
+        has_killed: The process that had it has ended, and was running this turn and no other then.
+            This is counted durably, and holds the instance in the end. A runner whose worker runs
+            several turns at once finds out which by running them one at a time.
+    """
+
+    reason: str
+    has_killed: bool = False
+
+
+LateAnswer: TypeAlias = TurnActions | GivenBack | Exception
+"""How a turn that was out ended. An exception is what ``Session.run_turn`` may raise."""
+
+
+class LateTurn:
+    """A turn that is out: its runner answers later, once, on the host's loop.
+
+    Example:
+        ::
+
+            def run_turn(self, timestamp, events, *, replaying=False):
+                late = LateTurn()
+                self._worker.send(encode(events), then=lambda answer: late.answer(decode(answer)))
+                return late
+    """
+
+    __slots__ = ("_answer", "_deliver")
+
+    def __init__(self) -> None:
+        self._answer: LateAnswer | None = None
+        self._deliver: Callable[[LateAnswer], None] | None = None
+
+    def answer(self, answer: LateAnswer) -> None:
+        """Answer the turn; a second answer, or one after it was recalled, goes unheard."""
+        if self._answer is None:
+            self._answer = answer
+            if self._deliver is not None:
+                self._deliver(answer)
+
+    def bind(self, deliver: Callable[[LateAnswer], None]) -> None:
+        """Say where the answer goes, also one that has come already."""
+        self._deliver = deliver
+        if self._answer is not None:
+            deliver(self._answer)
+
+    def recall(self) -> None:
+        """Nobody waits for the answer any more."""
+        self._deliver = None
+
+
 class Session(Protocol):
     """A running orchestrator. Fed events, it answers with actions; it never touches the world."""
 
     def run_turn(
         self, timestamp: int, events: Sequence[Incoming], *, replaying: bool = False
-    ) -> TurnActions:
-        """Feed one turn's events, each to its end before the next (ENGINE rule 1)."""
+    ) -> TurnActions | LateTurn:
+        """Feed one turn's events, each to its end before the next (ENGINE rule 1).
+
+        Answered at once, or later (ENGINE rule 31). A session whose turn is out is fed nothing more
+        before the answer; it may be closed, which recalls the turn.
+        """
 
     def close(self) -> int:
         """Discard the session; the number of coroutines that refused to end (ENGINE rule 5)."""

@@ -381,9 +381,8 @@ class Starts:
     def _count(self, state: InstanceState) -> None:
         if state.depth:
             engine = self._engine
-            partition = engine.partition_for(state.instance_id)
-            partition.count_child(state.root_id, 1)
-            engine.halfway.look_at_child(state, partition.open_by_root[state.root_id])
+            engine.count_child_of(state, 1)
+            engine.halfway.look_at_child(state, engine.open_below(state.root_id))
 
     def _admit(self, request: StartRequest, resident: Resident, answer: Answer) -> None:
         """Into memory: row and first turn go in one commit, which uses up the message."""

@@ -247,14 +247,7 @@ class TakeBack:
     ) -> Iterator[tuple[str, Message]]:
         """Requests of clients, in their order; those that made a guilty instance are answered."""
         engine = self._engine
-        everything = [
-            (resident, message)
-            for batch in batches
-            for resident, turn in batch.turns
-            for message in (*turn.inbox.taken, *turn.inbox.held, *turn.inbox.passed_on)
-        ]
-        for resident in engine.residents:
-            everything += [(resident, message) for message in resident.inbox]
+        everything = self._everything(batches)
         for batch in batches:
             engine.answers.update({key: answer for key, (answer, _error) in batch.answered.items()})
         for resident, message in everything:
@@ -278,6 +271,21 @@ class TakeBack:
                     yield resident.state.instance_id, _with_place(message, resident)
                 elif (answer := engine.answers.pop(message.message_id, None)) is not None:
                     answer(error)
+
+    def _everything(self, batches: list[Batch]) -> list[tuple[Resident, Message]]:
+        """What instances were sent and is not known to be used up, in its order."""
+        found = [
+            (resident, message)
+            for batch in batches
+            for resident, turn in batch.turns
+            for message in (*turn.inbox.taken, *turn.inbox.held, *turn.inbox.passed_on)
+        ]
+        for batch in batches:
+            found += batch.put_by
+        for resident in self._engine.residents:
+            out = () if resident.out is None else resident.out.messages
+            found += [(resident, message) for message in (*out, *resident.inbox)]
+        return found
 
     def _is_asked_twice(self, message: Message, resident: Resident, guilty: dict[int, str]) -> bool:
         """Whether there is no memory to keep an event of a client even by who is held already."""
