@@ -5,7 +5,7 @@ functions of one kind of program, ``Observer`` is told what happens and owns the
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, TypeAlias
 
 from msgspec import Raw, Struct
 
@@ -449,12 +449,16 @@ class Session(Protocol):
         """Discard the session; the number of coroutines that refused to end (ENGINE rule 5)."""
 
 
+Runtime: TypeAlias = str | Callable[[str], str]
+"""What orchestrators run on, such as ``python 3.11``; where that differs, asked by their names."""
+
+
 class Runner(Protocol):
     """Executes the functions of one kind of program."""
 
     @property
-    def runtime(self) -> str:
-        """What it runs orchestrators on, such as ``python 3.11``: history records it."""
+    def runtime(self) -> Runtime:
+        """What it runs orchestrators on: history records it."""
 
     @property
     def orchestrators(self) -> Sequence[str]:

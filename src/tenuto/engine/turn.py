@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import UNSET, Struct, structs
 
-from tenuto.engine.ports import Session
+from tenuto.engine.ports import Runtime, Session
 from tenuto.engine.sorting import SortedInbox, refuse_finished, sort_inbox
 from tenuto.engine.state import InstanceState, start_event
 from tenuto.model.actions import Action, TurnActions
@@ -87,7 +87,7 @@ class TurnRules(Struct, frozen=True):
     """What bounds a turn: the limits, and how many more descendants the root may have."""
 
     limits: Limits
-    runtime: str
+    runtime: Runtime
     descendants_left: Callable[[str], int]
 
 
@@ -375,7 +375,7 @@ def _continue(
     turn.seed = seed(state, ending, rules.runtime)
 
 
-def seed(state: InstanceState, ending: ContinueAsNew, runtime: str) -> list[Message]:
+def seed(state: InstanceState, ending: ContinueAsNew, runtime: Runtime) -> list[Message]:
     """The messages that open the generation after a continue-as-new."""
     start = structs.replace(start_event(state, runtime), webhooks=ending.webhooks)
     return [Start(event=start)]
