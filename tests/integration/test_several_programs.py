@@ -20,6 +20,7 @@ from tenuto.model.errors import (
     OrchestrationFailedError,
     PayloadError,
     RegistrationError,
+    StorageOwnedError,
     UnknownFunctionError,
 )
 from tenuto.model.events import ExecutionStarted
@@ -200,6 +201,20 @@ async def test_the_same_orchestrator_twice_is_refused_at_the_start(tmp_path: Pat
     with pytest.raises(RegistrationError, match=said):
         await host.start()
     assert not store.exists()
+
+
+async def test_a_host_that_cannot_start_leaves_nothing_open(
+    foreign: ForeignProgram, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path / 'hub.db'}"
+    foreign.has_no_runner = True
+    with pytest.raises(OSError, match="the pipe is broken"):
+        await Host([native_app(), foreign], url).start()
+    foreign.has_no_runner = False
+    async with Host(native_app(), url):
+        with pytest.raises(StorageOwnedError):
+            await Host([native_app(), foreign], url).start()
+        assert [runner.is_stopped for runner in foreign.runners] == [True]
 
 
 async def test_two_apps_are_refused_at_the_start() -> None:

@@ -75,6 +75,7 @@ class ForeignProgram:
         self.activities: Mapping[str, Work] = activities or {}
         self.runners: list[ForeignRunner] = []
         self.warnings: Sequence[str] = [f"{kind} is but a fake"]
+        self.has_no_runner = False
         self._expected = expected
         self._elsewhere = elsewhere
         self._broken = broken
@@ -120,6 +121,8 @@ class ForeignProgram:
 
     def make_runner(self, means: RunnerMeans) -> ForeignRunner:
         assert means.clock.now() > 0
+        if self.has_no_runner:
+            raise OSError("the pipe is broken")
         runner = ForeignRunner(self.scripts, self.activities)
         self.runners.append(runner)
         return runner

@@ -15,7 +15,7 @@ from tenuto.engine.commands import Commands
 from tenuto.engine.engine import Engine
 from tenuto.engine.lifecycle import Lifecycle
 from tenuto.engine.options import EngineOptions
-from tenuto.engine.ports import Clock, HostIdentity, HubInfo, Observer, Storage
+from tenuto.engine.ports import Clock, HostIdentity, HubInfo, Observer, Runner, Storage
 from tenuto.engine.program import Program, RunnerMeans
 from tenuto.functions.locating import check_not_importing
 from tenuto.host.clock import SystemClock
@@ -126,15 +126,45 @@ class Host:
         self._log.starting()
         self.program.check()
         self._hub = await self._storage.open()
-        settings = self.settings
-        runner = self.program.make_runner(
-            RunnerMeans(
-                clock=self.clock,
-                limits=settings.limits,
-                webhook_base=lambda: self.webhook_base or self.settings.http.base_url,
-            )
+        runner: Runner | None = None
+        try:
+            runner = self.program.make_runner(self._means())
+            engine = self._engine_over(runner)
+            for warning in self.program.warnings:
+                self._observer.problem(None, warning)
+            lifecycle = Lifecycle(engine)
+            self._watch(engine)
+            last_word = self._last_word = LastWord(self._hub.url)
+            found = last_word.read()
+            await lifecycle.start(_identity(), has_word=found is not None, on_owned=last_word.keep)
+            if found is not None:
+                text = f"the host before was ended by a fatal signal; its last word:\n{found}"
+                self._observer.notice(text)
+            self._storage.on_lost(self._on_lost)
+        except BaseException:
+            self._watch_no_more()
+            try:
+                if runner is not None:
+                    await runner.stop()
+            finally:
+                await self._storage.close()
+            raise
+        self._engine = engine
+        self._lifecycle = lifecycle
+        gateway = EngineGateway(Commands(engine), self._storage)
+        self._client = Client(gateway, self.program, self.settings.limits)
+        self._log.started(time.perf_counter() - began, self.settings)
+
+    def _means(self) -> RunnerMeans:
+        return RunnerMeans(
+            clock=self.clock,
+            limits=self.settings.limits,
+            webhook_base=lambda: self.webhook_base or self.settings.http.base_url,
         )
-        engine = Engine(
+
+    def _engine_over(self, runner: Runner) -> Engine:
+        settings = self.settings
+        return Engine(
             self._storage,
             self.clock,
             runner,
@@ -148,30 +178,6 @@ class Host:
             ),
             self._on_lost,
         )
-        for warning in self.program.warnings:
-            self._observer.problem(None, warning)
-        lifecycle = Lifecycle(engine)
-        self._watchdog = Watchdog(
-            engine, settings.blocked_turn_seconds, settings.blocked_loop_seconds
-        )
-        self._watchdog.start()
-        try:
-            last_word = self._last_word = LastWord(self._hub.url)
-            found = last_word.read()
-            await lifecycle.start(_identity(), has_word=found is not None, on_owned=last_word.keep)
-            if found is not None:
-                text = f"the host before was ended by a fatal signal; its last word:\n{found}"
-                self._observer.notice(text)
-            self._storage.on_lost(self._on_lost)
-        except BaseException:
-            self._watch_no_more()
-            await self._storage.close()
-            raise
-        self._engine = engine
-        self._lifecycle = lifecycle
-        gateway = EngineGateway(Commands(engine), self._storage)
-        self._client = Client(gateway, self.program, settings.limits)
-        self._log.started(time.perf_counter() - began, settings)
 
     async def stop(self) -> None:
         """Stop: take nothing new in, let running activities end, commit, let the store go."""
@@ -192,6 +198,13 @@ class Host:
         self._watch_no_more()
         if lifecycle is not None:
             await lifecycle.abandon()
+
+    def _watch(self, engine: Engine) -> None:
+        settings = self.settings
+        self._watchdog = Watchdog(
+            engine, settings.blocked_turn_seconds, settings.blocked_loop_seconds
+        )
+        self._watchdog.start()
 
     def _watch_no_more(self) -> None:
         if self._watchdog is not None:
