@@ -36,7 +36,7 @@ from tenuto.model.ids import new_execution_id
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.webhook import digest_of
 from tenuto.testing import RecordingObserver, TestHost
-from tests.support.foreign_runner import HandRunner, Request, WorkerRunner, beside
+from tests.support.late_runner import HandRunner, Request, WorkerRunner, beside
 from tests.support.waiting import until
 
 COMPLETED, RUNNING = RuntimeStatus.COMPLETED, RuntimeStatus.RUNNING

@@ -1,313 +1,159 @@
-"""Runners that answer later, as those of foreign programs do.
+"""A runner of another kind: its sessions answer turn by turn with what a script says.
 
-``WorkerRunner`` asks a worker process over a pipe, which may die at any time. ``HandRunner``
-leaves the answers to the test. ``beside`` puts one of them into hosts, beside the app's own.
+Stands for an engine of another language behind a pipe or a wire. Nothing of it is native: no
+coroutine, no registry, no signature.
 """
 
 import asyncio
-import sys
-from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
-import msgspec
-import pytest
-
-from tenuto.engine.ports import (
-    ActivityOutcome,
-    ActivityWork,
-    GivenBack,
-    LateTurn,
-    Runner,
-    Session,
-)
-from tenuto.functions.runner import NativeRunner
+from tenuto.engine.ports import ActivityOutcome, ActivityWork
 from tenuto.model.actions import Action, TurnActions
-from tenuto.model.codec import encode
 from tenuto.model.errors import UnknownFunctionError
-from tenuto.model.events import HistoryEvent, Incoming, OrchestratorStarted, TaskCompleted
+from tenuto.model.events import (
+    ExecutionCompleted,
+    ExecutionStarted,
+    HistoryEvent,
+    Incoming,
+    TaskCompleted,
+    TaskFailed,
+    TaskScheduled,
+)
 from tenuto.model.execution import ExecutionInfo
+from tenuto.model.status import RuntimeStatus
+from tenuto.orchestration.replay import split_turn
 
-WORKER = Path(__file__).with_name("foreign_worker.py")
+Script = str | None
+"""The activity through which an orchestrator sends its input; None: it gives it back as it is."""
 
-
-class Request:
-    """A turn that is out."""
-
-    def __init__(
-        self, info: ExecutionInfo, history: list[HistoryEvent], incoming: Sequence[Incoming]
-    ) -> None:
-        self.instance_id = info.instance_id
-        self.events = list(history)
-        self.incoming: list[HistoryEvent] = list(incoming)
-        self.late = LateTurn()
-        self._history = history
-
-    def complete(self, *actions: Action) -> None:
-        self._history += actions
-        self.late.answer(TurnActions(list(actions)))
+Work = Callable[[str | None], str | None]
+"""An activity: JSON text to JSON text."""
 
 
-class LateSession:
-    """A session that is its history, and nothing else."""
+class ForeignSession:
+    """An orchestrator that has no code, only a state: what it was given, whom it has asked."""
 
-    def __init__(
-        self, info: ExecutionInfo, events: list[HistoryEvent], ask: Callable[[Request], None]
-    ) -> None:
-        self._info = info
-        self._events = events
-        self._ask = ask
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self.is_closed = False
 
     def run_turn(
         self, timestamp: int, events: Sequence[Incoming], *, replaying: bool = False
-    ) -> LateTurn:
-        self._events += [OrchestratorStarted(timestamp), *events]
-        request = Request(self._info, self._events, events)
-        self._ask(request)
-        return request.late
+    ) -> TurnActions:
+        del timestamp, replaying
+        actions: list[Action] = []
+        for event in events:
+            match event:
+                case ExecutionStarted() if self._script is None:
+                    actions.append(_completed(event.input))
+                case ExecutionStarted():
+                    actions.append(TaskScheduled(0, self._script or "", event.input))
+                case TaskCompleted():
+                    actions.append(_completed(event.result))
+                case TaskFailed():
+                    failed = RuntimeStatus.FAILED
+                    actions.append(ExecutionCompleted(failed, None, event.failure_details))
+                case _:
+                    pass
+        return TurnActions(actions)
 
     def close(self) -> int:
+        self.is_closed = True
         return 0
 
 
-class LateRunner:
-    """What all runners of this file share: names, and activities that answer in the next round.
+class ForeignRunner:
+    """Runs scripts and activities given by name.
 
-    Attributes:
-        asked: How often user code was asked, by instance.
-        rebuilt: How many sessions were rebuilt from history.
-        ran: Activities that ran.
+    Args:
+        scripts: Orchestrators; may change while it runs, as workers come and go.
+        activities: Activities.
+        runtime: What history says of its executions.
     """
 
-    runtime = "foreign 1"
-    running = 0
-    queued = 0
-
-    def __init__(self) -> None:
-        self.asked: Counter[str] = Counter()
-        self.rebuilt = 0
-        self.ran: list[ActivityWork] = []
-        self.names = ["chain"]
-        self._deliver: Callable[[list[ActivityOutcome]], None] = lambda _outcomes: None
+    def __init__(
+        self,
+        scripts: Mapping[str, Script],
+        activities: Mapping[str, Work] | None = None,
+        runtime: str = "foreign 1",
+    ) -> None:
+        self.runtime: str = runtime
+        self.scripts = scripts
+        self.activities = activities or {}
+        self.opened: list[str] = []
+        self.replayed: list[str] = []
+        self.started: list[list[str]] = []
+        self.canceled: list[str] = []
+        self.waiting: set[ActivityWork] = set()
+        self.running: int = 0
+        self.drains: list[float] = []
+        self.is_stopped = False
+        self.deliver: Callable[[list[ActivityOutcome]], None] | None = None
 
     @property
     def orchestrators(self) -> Sequence[str]:
-        return self.names
+        return list(self.scripts)
 
     @property
     def activity_limits(self) -> Mapping[str, int | None]:
-        return {"step": None}
-
-    def serves(self, name: str) -> bool:
-        return name in self.names
-
-    def serves_activity(self, name: str) -> bool:
-        return name == "step"
-
-    def open_session(self, info: ExecutionInfo) -> Session:
-        return self._session(info, [])
-
-    def replay_session(
-        self, info: ExecutionInfo, turns: Sequence[Sequence[HistoryEvent]]
-    ) -> Session:
-        self.rebuilt += 1
-        return self._session(info, [event for turn in turns for event in turn])
-
-    def _session(self, info: ExecutionInfo, events: list[HistoryEvent]) -> Session:
-        if info.name not in self.names:
-            raise UnknownFunctionError("orchestrator", info.name, self.names)
-        return LateSession(info, events, self._count)
-
-    def _count(self, request: Request) -> None:
-        self.asked[request.instance_id] += 1
-        self.ask(request)
-
-    def ask(self, request: Request) -> None:
-        raise NotImplementedError
-
-    def bind(self, deliver: Callable[[list[ActivityOutcome]], None]) -> None:
-        self._deliver = deliver
-
-    def start_activities(self, works: list[ActivityWork]) -> None:
-        self.ran += works
-        outcomes = [
-            ActivityOutcome(work, TaskCompleted(work.task_id, work.input)) for work in works
-        ]
-        asyncio.get_running_loop().call_soon(self._deliver, outcomes)
-
-    def cancel_activity(self, work: ActivityWork) -> bool:
-        return False
-
-    async def drain(self, seconds: float) -> bool:
-        return True
-
-    async def stop(self) -> None:
-        """Nothing runs by itself."""
-
-
-class HandRunner(LateRunner):
-    """Leaves the answers to the test.
-
-    Attributes:
-        requests: Turns that are out, or were recalled, oldest first.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.requests: list[Request] = []
-
-    def ask(self, request: Request) -> None:
-        self.requests.append(request)
-
-
-class WorkerRunner(LateRunner):
-    """Asks one worker process, which answers in the order of the requests."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.deaths = 0
-        self.answered: Counter[tuple[str, int]] = Counter()
-        self._out: deque[tuple[int, Request]] = deque()
-        self._process: asyncio.subprocess.Process | None = None
-        self._supervising: asyncio.Task[None] | None = None
-        self._number = 0
-
-    def ask(self, request: Request) -> None:
-        self._number += 1
-        self._out.append((self._number, request))
-        if self._supervising is None:
-            self._supervising = asyncio.get_running_loop().create_task(self._supervise())
-        elif self._process is not None:
-            self._send(self._number, request)
-
-    def _send(self, number: int, request: Request) -> None:
-        assert self._process is not None
-        assert self._process.stdin is not None
-        line = msgspec.json.encode({"id": number, "events": msgspec.Raw(encode(request.events))})
-        self._process.stdin.write(line + b"\n")
-
-    def kill(self) -> bool:
-        """End the worker's process; whether there was one."""
-        if self._process is None or self._process.returncode is not None:
-            return False
-        self._process.kill()
-        return True
-
-    async def _supervise(self) -> None:
-        while True:
-            process = self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                str(WORKER),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                limit=1 << 24,
-            )
-            for number, request in list(self._out):
-                self._send(number, request)
-            assert process.stdout is not None
-            while line := await process.stdout.readline():
-                if not line.endswith(b"\n"):
-                    break
-                self._take(msgspec.json.decode(line, type=_Answer))
-            await process.wait()
-            self._process = None
-            self.deaths += 1
-            lost, self._out = self._out, deque()
-            for index, (_number, request) in enumerate(lost):
-                request.late.answer(GivenBack("the worker has died", has_killed=index == 0))
-
-    def _take(self, answer: "_Answer") -> None:
-        number, request = self._out.popleft()
-        assert number == answer.id
-        self.answered[request.instance_id, len(request.events)] += 1
-        request.complete(*answer.actions)
-
-    async def stop(self) -> None:
-        if self._supervising is not None:
-            self._supervising.cancel()
-            await asyncio.wait([self._supervising])
-        if self._process is not None and self._process.returncode is None:
-            self._process.kill()
-            await self._process.wait()
-
-
-class _Answer(msgspec.Struct):
-    id: int
-    actions: list[Action]
-
-
-class Beside:
-    """The app's own runner, and one that answers later: each has its names."""
-
-    def __init__(self, native: Runner, late: LateRunner) -> None:
-        self._native = native
-        self._late = late
-        self._all: tuple[Runner, Runner] = (native, late)
-        self.runtime = native.runtime
-
-    def _of(self, name: str) -> Runner:
-        return self._late if self._late.serves(name) else self._native
-
-    @property
-    def orchestrators(self) -> Sequence[str]:
-        return [*self._native.orchestrators, *self._late.orchestrators]
-
-    @property
-    def activity_limits(self) -> Mapping[str, int | None]:
-        return {**self._native.activity_limits, **self._late.activity_limits}
-
-    def serves(self, name: str) -> bool:
-        return any(one.serves(name) for one in self._all)
-
-    def serves_activity(self, name: str) -> bool:
-        return any(one.serves_activity(name) for one in self._all)
-
-    def open_session(self, info: ExecutionInfo) -> Session:
-        return self._of(info.name).open_session(info)
-
-    def replay_session(
-        self, info: ExecutionInfo, turns: Sequence[Sequence[HistoryEvent]]
-    ) -> Session:
-        return self._of(info.name).replay_session(info, turns)
-
-    @property
-    def running(self) -> int:
-        return sum(one.running for one in self._all)
+        return dict.fromkeys(self.activities)
 
     @property
     def queued(self) -> int:
-        return sum(one.queued for one in self._all)
+        return len(self.waiting)
+
+    def serves(self, name: str) -> bool:
+        return name in self.scripts
+
+    def serves_activity(self, name: str) -> bool:
+        return name in self.activities
+
+    def open_session(self, info: ExecutionInfo) -> ForeignSession:
+        if info.name not in self.scripts:
+            raise UnknownFunctionError("orchestrator", info.name, self.scripts)
+        self.opened.append(info.instance_id)
+        return ForeignSession(self.scripts[info.name])
+
+    def replay_session(
+        self, info: ExecutionInfo, turns: Sequence[Sequence[HistoryEvent]]
+    ) -> ForeignSession:
+        self.replayed.append(info.instance_id)
+        session = ForeignSession(self.scripts[info.name])
+        for turn in turns:
+            recorded = split_turn(turn)
+            session.run_turn(recorded.timestamp, recorded.incoming, replaying=True)
+        return session
 
     def bind(self, deliver: Callable[[list[ActivityOutcome]], None]) -> None:
-        for one in self._all:
-            one.bind(deliver)
+        self.deliver = deliver
 
     def start_activities(self, works: list[ActivityWork]) -> None:
-        late = [work for work in works if self._late.serves_activity(work.name)]
-        own = [work for work in works if not self._late.serves_activity(work.name)]
-        if late:
-            self._late.start_activities(late)
-        if own:
-            self._native.start_activities(own)
+        """Each begins a moment later, so that it can be withdrawn before."""
+        self.started.append([work.name for work in works])
+        for work in works:
+            self.waiting.add(work)
+            asyncio.get_running_loop().call_soon(self._run, work)
+
+    def _run(self, work: ActivityWork) -> None:
+        if work in self.waiting and self.deliver is not None:
+            self.waiting.remove(work)
+            result = self.activities[work.name](work.input)
+            self.deliver([ActivityOutcome(work, TaskCompleted(work.task_id, result))])
 
     def cancel_activity(self, work: ActivityWork) -> bool:
-        if self._late.serves_activity(work.name):
-            return self._late.cancel_activity(work)
-        return self._native.cancel_activity(work)
+        self.canceled.append(work.name)
+        was_waiting = work in self.waiting
+        self.waiting.discard(work)
+        return was_waiting
 
     async def drain(self, seconds: float) -> bool:
-        return await self._native.drain(seconds)
+        self.drains.append(seconds)
+        self.waiting.clear()
+        return self.running == 0
 
     async def stop(self) -> None:
-        for one in self._all:
-            await one.stop()
+        self.is_stopped = True
 
 
-def beside(monkeypatch: pytest.MonkeyPatch, late: LateRunner) -> None:
-    """Hosts that start from now on have this runner beside their own."""
-
-    def make(*arguments: Any, **more: Any) -> Beside:
-        return Beside(NativeRunner(*arguments, **more), late)
-
-    monkeypatch.setattr("tenuto.host.host.NativeRunner", make)
+def _completed(result: str | None) -> ExecutionCompleted:
+    return ExecutionCompleted(RuntimeStatus.COMPLETED, result)

@@ -41,7 +41,7 @@ async def http_to_host(
     application = Application(
         Served(
             client=host.client,
-            registry=app,
+            program=host.program,
             engine=host.engine,
             settings=settings or HttpSettings(),
             secret=host.hub.secret,

@@ -91,8 +91,9 @@ def _orchestrators_of(target: str | None) -> frozenset[str] | None:
     if target is None:
         return None
     from tenuto.host.loading import load_app
+    from tenuto.host.programs import program_of
 
-    return frozenset(load_app(target).app.orchestrators)
+    return frozenset(program_of(load_app(target).app).orchestrators)
 
 
 class _Health(Struct):

@@ -89,14 +89,14 @@ async def _serve(app: App, target: str, settings: LoadedSettings, began: float) 
 
 def _introduce(server: Server, target: str, settings: LoadedSettings, seconds: float) -> None:
     """What is served, and where; a line of the log when that is for machines."""
-    app = server.app
+    program = server.host.program
     if settings.values.log_format == "json":
         facts = {
             "url": server.url,
             "target": target,
-            "orchestrators": list(app.orchestrators),
-            "activities": list(app.activities),
-            "functions": [f"{server.url}{one.path}" for one in app.http_triggers],
+            "orchestrators": list(program.orchestrators),
+            "activities": list(program.activities),
+            "functions": [f"{server.url}{one.path}" for one in server.triggers],
         }
         _LOGGER.info("listening on %s", server.url, extra=facts)
         return
@@ -105,12 +105,12 @@ def _introduce(server: Server, target: str, settings: LoadedSettings, seconds: f
     lines = [
         f"app            {target}",
         f"store          {settings.values.storage}{hint}",
-        f"orchestrators  {', '.join(app.orchestrators) or 'none'}",
-        f"activities     {', '.join(app.activities) or 'none'}",
+        f"orchestrators  {', '.join(program.orchestrators) or 'none'}",
+        f"activities     {', '.join(program.activities) or 'none'}",
     ]
-    lines += [f"{'/'.join(one.methods):<14} {server.url}{one.path}" for one in app.http_triggers]
+    lines += [f"{'/'.join(one.methods):<14} {server.url}{one.path}" for one in server.triggers]
     if RELOADED not in os.environ:
-        example = next(iter(app.orchestrators), None)
+        example = next(iter(program.orchestrators), None)
         if example is not None:
             path = f"/runtime/webhooks/durabletask/orchestrators/{example}"
             key = " -H 'x-functions-key: KEY'" if settings.values.http.keys else ""

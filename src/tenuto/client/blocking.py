@@ -15,8 +15,9 @@ from concurrent.futures import CancelledError
 from datetime import timedelta
 from typing import Any, Final, Self, TypeVar
 
-from tenuto.client.client import Client, OrchestratorDirectory
+from tenuto.client.client import Client
 from tenuto.client.connection import ConnectionOptions
+from tenuto.engine.program import OrchestratorDirectory
 from tenuto.model.errors import BlockingCallError, GuardError, InputError, TenutoError
 from tenuto.model.limits import Limits
 from tenuto.orchestration.references import is_inside_orchestrator

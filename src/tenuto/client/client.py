@@ -5,7 +5,7 @@ import sys
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Generic, Protocol, Self, TypeVar, TypeVarTuple, overload
+from typing import Any, Final, Generic, Self, TypeVar, TypeVarTuple, overload
 
 from tenuto.client.connection import ConnectionOptions
 from tenuto.client.gateway import Gateway
@@ -13,6 +13,7 @@ from tenuto.client.http_gateway import HttpGateway
 from tenuto.client.opening import Opening
 from tenuto.client.status import DeadLetterStatus, InstanceStatus, letter_of, status_of
 from tenuto.engine.ports import InstanceQuery
+from tenuto.engine.program import Orchestrator, OrchestratorDirectory
 from tenuto.engine.starts import IdReuse, StartRequest
 from tenuto.model.codec import decode_turn
 from tenuto.model.errors import (
@@ -20,7 +21,6 @@ from tenuto.model.errors import (
     InstanceNotFoundError,
     OrchestrationFailedError,
     OrchestrationTerminatedError,
-    UnknownFunctionError,
 )
 from tenuto.model.events import HistoryEvent
 from tenuto.model.failure import FailureDetails
@@ -44,14 +44,6 @@ Ts = TypeVarTuple("Ts")
 
 _THE_SERVERS: Final = Limits(payload_bytes=sys.maxsize)
 """A server's limits are not known here; it refuses what is too long."""
-
-
-class OrchestratorDirectory(Protocol):
-    """Finds orchestrators by name."""
-
-    @property
-    def orchestrators(self) -> Mapping[str, AnyOrchestrator]:
-        """By name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -456,18 +448,15 @@ class Client:
         turns = await self.gateway.history(check_instance_id(instance_id))
         return [event for turn in turns for event in decode_turn(turn)]
 
-    def _find(self, orchestrator: object) -> Any:  # noqa: ANN401 - a reference of any type, or a name
-        if not isinstance(orchestrator, str):
-            name = checked_orchestrator(orchestrator, "client.start").name
-            if self._directory is not None and name not in self._directory.orchestrators:
-                raise UnknownFunctionError("orchestrator", name, self._directory.orchestrators)
-            return orchestrator
-        if self._directory is None:
-            return orchestrator
-        found = self._directory.orchestrators.get(orchestrator)
-        if found is None:
-            raise UnknownFunctionError("orchestrator", orchestrator, self._directory.orchestrators)
-        return found
+    def _find(self, orchestrator: object) -> Orchestrator | str:
+        """The orchestrator that is meant; its name where nobody here knows what there is."""
+        directory = self._directory
+        if isinstance(orchestrator, str):
+            return orchestrator if directory is None else directory.get_orchestrator(orchestrator)
+        given = checked_orchestrator(orchestrator, "client.start")
+        if directory is not None:
+            directory.get_orchestrator(given.name)
+        return given
 
     def _reason(self, reason: object) -> str | None:
         return self._checked(_text(reason, "reason"), "the reason")

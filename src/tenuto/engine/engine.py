@@ -29,6 +29,7 @@ from tenuto.engine.ports import (
     CommitResult,
     Observer,
     Runner,
+    Runtime,
     Storage,
 )
 from tenuto.engine.release import Release
@@ -74,7 +75,7 @@ class Engine:
     ) -> None:
         self.clock = clock
         self.runner = runner
-        self.runtime: str = runner.runtime
+        self.runtime: Runtime = runner.runtime
         self.storage = storage
         self.observer = observer
         self.options = options

@@ -547,12 +547,16 @@ class Session(Protocol):
         """Discard the session; the number of coroutines that refused to end (ENGINE rule 5)."""
 
 
+Runtime: TypeAlias = str | Callable[[str], str]
+"""What orchestrators run on, such as ``python 3.11``; where that differs, asked by their names."""
+
+
 class Runner(Protocol):
     """Executes the functions of one kind of program."""
 
     @property
-    def runtime(self) -> str:
-        """What it runs orchestrators on, such as ``python 3.11``: history records it."""
+    def runtime(self) -> Runtime:
+        """What it runs orchestrators on: history records it."""
 
     @property
     def orchestrators(self) -> Sequence[str]:

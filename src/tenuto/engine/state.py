@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from msgspec import Struct, field
 
-from tenuto.engine.ports import ActivityWork
+from tenuto.engine.ports import ActivityWork, Runtime
 from tenuto.model.events import (
     EventAwaited,
     EventRaised,
@@ -341,7 +341,7 @@ def state_of(record: InstanceRecord) -> InstanceState:
     )
 
 
-def start_event(state: InstanceState, runtime: str) -> ExecutionStarted:
+def start_event(state: InstanceState, runtime: Runtime) -> ExecutionStarted:
     """The event that opens the state's current execution."""
     return ExecutionStarted(
         state.name,
@@ -352,5 +352,5 @@ def start_event(state: InstanceState, runtime: str) -> ExecutionStarted:
         state.tags,
         state.scheduled_at,
         state.generation,
-        runtime,
+        runtime if isinstance(runtime, str) else runtime(state.name),
     )

@@ -15,12 +15,12 @@ from tenuto.engine.commands import Commands
 from tenuto.engine.engine import Engine
 from tenuto.engine.lifecycle import Lifecycle
 from tenuto.engine.options import EngineOptions
-from tenuto.engine.ports import Clock, HostIdentity, HubInfo, Observer, Storage
+from tenuto.engine.ports import Clock, HostIdentity, HubInfo, Observer, Runner, Storage
+from tenuto.engine.program import Program, RunnerMeans
 from tenuto.functions.locating import check_not_importing
-from tenuto.functions.registry import FunctionRegistry
-from tenuto.functions.runner import NativeRunner, RunnerOptions
 from tenuto.host.clock import SystemClock
 from tenuto.host.last_word import LastWord
+from tenuto.host.programs import Hosted, program_of
 from tenuto.host.settings import Settings
 from tenuto.host.watchdog import Watchdog
 from tenuto.model.errors import StorageError, TenutoError
@@ -40,7 +40,7 @@ class Host:
     """Runs an app's orchestrations for as long as it is open.
 
     Args:
-        app: The functions.
+        app: The functions: an app, a program of another kind, or several of them.
         storage: Storage URL, or a store; by default that of the settings.
         settings: Storage, limits and sizes.
         clock: Where time comes from; tests give a virtual one.
@@ -56,7 +56,7 @@ class Host:
 
     def __init__(
         self,
-        app: FunctionRegistry,
+        app: Hosted,
         storage: str | Storage | None = None,
         *,
         settings: Settings | None = None,
@@ -65,6 +65,8 @@ class Host:
     ) -> None:
         self.app = app
         self.settings: Settings = settings or Settings()
+        self.program: Program = program_of(app, self.settings)
+        """All that it runs, whatever its kind."""
         self.clock: Clock = clock or SystemClock()
         self.webhook_base: str | None = None
         """Where webhooks point; a server says so. Without one it is ``http.base_url``."""
@@ -116,7 +118,8 @@ class Host:
             AppLoadError: it starts while a module is being imported.
             StorageOwnedError: another host runs on this store.
             StorageError: the store cannot be used, with the reason.
-            RegistrationError: worker processes could not find an activity that is to run in them.
+            RegistrationError: a program cannot be run, such as when worker processes could not find
+                an activity that is to run in them; or two programs have the same function.
         """
         check_not_importing()
         sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_SECONDS))
@@ -124,28 +127,52 @@ class Host:
         self._lost = asyncio.get_running_loop().create_future()
         began = time.perf_counter()
         self._log.starting()
-        self.app.check_places()
+        self.program.check()
         self._hub = await self._storage.open()
-        settings = self.settings
-        if settings.partitions not in {None, self._hub.partitions}:
+        if self.settings.partitions not in {None, self._hub.partitions}:
             self._observer.notice(
                 f"the store has {self._hub.partitions} partitions, as many as it was made with; "
-                f"the setting partitions={settings.partitions} changes nothing"
+                f"the setting partitions={self.settings.partitions} changes nothing"
             )
-        runner = NativeRunner(
-            self.app,
-            self.clock,
-            limits=settings.limits,
-            options=RunnerOptions(
-                max_threads=settings.activity_threads,
-                max_async=settings.async_activities,
-                guard_every=settings.guard_every,
-                cpu_workers=settings.cpu_workers,
-                outbound=settings.outbound,
-            ),
+        runner: Runner | None = None
+        try:
+            runner = self.program.make_runner(self._means())
+            engine = self._engine_over(runner)
+            for warning in self.program.warnings:
+                self._observer.problem(None, warning)
+            lifecycle = Lifecycle(engine)
+            self._watch(engine)
+            last_word = self._last_word = LastWord(self._hub.url)
+            found = last_word.read()
+            await lifecycle.start(_identity(), has_word=found is not None, on_owned=last_word.keep)
+            if found is not None:
+                text = f"the host before was ended by a fatal signal; its last word:\n{found}"
+                self._observer.notice(text)
+            self._storage.on_lost(self._on_lost)
+        except BaseException:
+            self._watch_no_more()
+            try:
+                if runner is not None:
+                    await runner.stop()
+            finally:
+                await self._storage.close()
+            raise
+        self._engine = engine
+        self._lifecycle = lifecycle
+        gateway = EngineGateway(Commands(engine), self._storage)
+        self._client = Client(gateway, self.program, self.settings.limits)
+        self._log.started(time.perf_counter() - began, self.settings)
+
+    def _means(self) -> RunnerMeans:
+        return RunnerMeans(
+            clock=self.clock,
+            limits=self.settings.limits,
             webhook_base=lambda: self.webhook_base or self.settings.http.base_url,
         )
-        engine = Engine(
+
+    def _engine_over(self, runner: Runner) -> Engine:
+        settings = self.settings
+        return Engine(
             self._storage,
             self.clock,
             runner,
@@ -159,30 +186,6 @@ class Host:
             ),
             self._on_lost,
         )
-        for warning in self.app.warnings:
-            self._observer.problem(None, warning)
-        lifecycle = Lifecycle(engine)
-        self._watchdog = Watchdog(
-            engine, settings.blocked_turn_seconds, settings.blocked_loop_seconds
-        )
-        self._watchdog.start()
-        try:
-            last_word = self._last_word = LastWord(self._hub.url)
-            found = last_word.read()
-            await lifecycle.start(_identity(), has_word=found is not None, on_owned=last_word.keep)
-            if found is not None:
-                text = f"the host before was ended by a fatal signal; its last word:\n{found}"
-                self._observer.notice(text)
-            self._storage.on_lost(self._on_lost)
-        except BaseException:
-            self._watch_no_more()
-            await self._storage.close()
-            raise
-        self._engine = engine
-        self._lifecycle = lifecycle
-        gateway = EngineGateway(Commands(engine), self._storage)
-        self._client = Client(gateway, self.app, settings.limits)
-        self._log.started(time.perf_counter() - began, settings)
 
     async def stop(self) -> None:
         """Stop: take nothing new in, let running activities end, commit, let the store go."""
@@ -203,6 +206,13 @@ class Host:
         self._watch_no_more()
         if lifecycle is not None:
             await lifecycle.abandon()
+
+    def _watch(self, engine: Engine) -> None:
+        settings = self.settings
+        self._watchdog = Watchdog(
+            engine, settings.blocked_turn_seconds, settings.blocked_loop_seconds
+        )
+        self._watchdog.start()
 
     def _watch_no_more(self) -> None:
         if self._watchdog is not None:

@@ -1,6 +1,6 @@
 """A host and the web application over it, without a socket of its own."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Final
 
@@ -9,6 +9,7 @@ import msgspec
 from tenuto.engine.ports import Clock, Observer
 from tenuto.host.app import App
 from tenuto.host.host import Host
+from tenuto.host.programs import Hosted
 from tenuto.host.settings import Settings
 from tenuto.http.application import Application, Served
 from tenuto.http.observation import Metrics
@@ -22,7 +23,7 @@ class ServedApp:
     """An app's host with its web application.
 
     Args:
-        app: The functions.
+        app: The functions: an app, a program of another kind, or several of them.
         settings: Of the host, and of what the application lets in.
         clock: Where time comes from; tests give a virtual one.
         observer: Who is told what happens; by default Python's logging.
@@ -32,7 +33,7 @@ class ServedApp:
 
     def __init__(
         self,
-        app: App,
+        app: Hosted,
         settings: Settings,
         *,
         clock: Clock | None,
@@ -40,7 +41,8 @@ class ServedApp:
         sources: Mapping[str, str],
         prefix: str = "",
     ) -> None:
-        self._app = app
+        self.front: App = _front_of(app)
+        """Whose functions answer HTTP, and which other apps are mounted."""
         self._settings = settings
         self._sources = sources
         self._prefix = prefix
@@ -63,13 +65,13 @@ class ServedApp:
             application = Application(
                 Served(
                     client=self.host.client,
-                    registry=self._app,
+                    program=self.host.program,
                     engine=self.host.engine,
                     settings=self._settings.http,
                     secret=self.host.hub.secret,
                     version=_VERSION,
-                    triggers=self._app.http_triggers,
-                    mounts=self._app.mounts,
+                    triggers=self.front.http_triggers,
+                    mounts=self.front.mounts,
                     prefix=self._prefix,
                     metrics=Metrics(self._metrics.render, CONTENT_TYPE),
                     storage=self._settings.storage,
@@ -97,3 +99,9 @@ class ServedApp:
                 await application.stop()
         finally:
             await self.host.stop()
+
+
+def _front_of(hosted: Hosted) -> App:
+    """The app among what is hosted; one with nothing in it where there is none."""
+    given = hosted if isinstance(hosted, Sequence) else [hosted]
+    return next((one for one in given if isinstance(one, App)), App())

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from typing import Self
 
 from tenuto.engine.ports import Clock, Observer
-from tenuto.host.app import App
 from tenuto.host.host import Host
+from tenuto.host.programs import Hosted
 from tenuto.host.served_app import ServedApp
 from tenuto.host.settings import Settings
 from tenuto.http.routing import Route
 from tenuto.http.server import HttpServer, listen
+from tenuto.http.triggers import HttpTriggers
 from tenuto.model.errors import SettingsError
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -19,7 +20,7 @@ class Server:
     """An app's host with its HTTP server, in this process.
 
     Args:
-        app: The functions.
+        app: The functions: an app, a program of another kind, or several of them.
         settings: Of the host; ``settings.http`` says where the server listens.
         clock: Where time comes from; tests give a virtual one.
         observer: Who is told what happens; by default Python's logging.
@@ -34,7 +35,7 @@ class Server:
 
     def __init__(
         self,
-        app: App,
+        app: Hosted,
         *,
         settings: Settings | None = None,
         clock: Clock | None = None,
@@ -55,6 +56,11 @@ class Server:
         """What is served besides the app's own functions; empty until the server has started."""
         application = self._served.application
         return [] if application is None else application.routes.all
+
+    @property
+    def triggers(self) -> HttpTriggers:
+        """The app's own functions behind HTTP."""
+        return self._served.front.http_triggers
 
     @property
     def url(self) -> str:

@@ -28,8 +28,8 @@ from tenuto.client.wire import (
     text_of,
 )
 from tenuto.engine.ports import InstancePage, InstanceQuery
+from tenuto.engine.program import Program
 from tenuto.engine.starts import StartRequest
-from tenuto.functions.registry import FunctionRegistry
 from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.errors import HttpError
 from tenuto.http.management_filters import (
@@ -98,17 +98,17 @@ class AdminApi:
 
     Args:
         client: Where requests go.
-        registry: The orchestrators that may be started.
+        program: The orchestrators that may be started.
         waiting: For callers that wait for the end.
         history_bytes: Longest history that is shown.
     """
 
     def __init__(
-        self, client: Client, registry: FunctionRegistry, waiting: Waiting, history_bytes: int
+        self, client: Client, program: Program, waiting: Waiting, history_bytes: int
     ) -> None:
         self._client = client
         self._history_bytes = history_bytes
-        self._registry = registry
+        self._program = program
         self._waiting = waiting
 
     def routes(self) -> Iterator[Route]:
@@ -209,17 +209,19 @@ class AdminApi:
 
     async def _start(self, call: Call) -> Response:
         body = await _body(call, StartBody)
-        orchestrator = self._registry.get_orchestrator(body.name)
+        orchestrator = self._program.get_orchestrator(body.name)
         text = text_of(body.input)
-        check_payload(text, self._client.limits.payload_bytes, f"the input of {body.name!r}")
-        orchestrator.signature.decode_arguments(text)
+        check_payload(
+            text, self._client.limits.payload_bytes, f"the input of {orchestrator.name!r}"
+        )
+        self._program.check_input(orchestrator.name, text)
         own_id = body.instance_id
         tags = orchestrator.tags if body.tags is None else body.tags
         now = self._client.gateway.now()
         request = StartRequest(
             instance_id=new_instance_id(now) if own_id is None else check_instance_id(own_id),
             execution_id=_execution_id(body.execution_id, now),
-            name=body.name,
+            name=orchestrator.name,
             input=text,
             version=orchestrator.version if body.version is None else body.version,
             tags=None if tags is None else dict(tags),

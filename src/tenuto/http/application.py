@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from tenuto.client.client import Client
 from tenuto.engine.engine import Engine
-from tenuto.functions.registry import FunctionRegistry
+from tenuto.engine.program import Program
 from tenuto.http.access import Access
 from tenuto.http.admin import AdminApi
 from tenuto.http.callbacks import Callbacks, without_token
@@ -40,7 +40,7 @@ class Served(Struct, frozen=True, kw_only=True):
 
     Attributes:
         client: Where requests go.
-        registry: The functions.
+        program: The functions.
         engine: For health, metrics and live updates.
         settings: How it listens and what it lets in.
         secret: What links are signed with; no caller knows it.
@@ -55,7 +55,7 @@ class Served(Struct, frozen=True, kw_only=True):
     """
 
     client: Client
-    registry: FunctionRegistry
+    program: Program
     engine: Engine
     settings: HttpSettings
     secret: str
@@ -87,13 +87,13 @@ class Application:
         longest = served.settings.history_bytes
         management = ManagementApi(
             served.client,
-            served.registry,
+            served.program,
             links,
             self._waiting,
             served.engine.clock.now,
             longest,
         )
-        admin = AdminApi(served.client, served.registry, self._waiting, longest)
+        admin = AdminApi(served.client, served.program, self._waiting, longest)
         facts = HostFacts(
             version=served.version,
             storage=served.storage,
@@ -107,7 +107,7 @@ class Application:
             [
                 *management.routes(),
                 *admin.routes(),
-                *FactsApi(facts, served.registry, served.triggers, served.engine.clock).routes(),
+                *FactsApi(facts, served.program, served.triggers, served.engine.clock).routes(),
                 *self._live.routes(),
                 *ObservationApi(served.engine, self._access, served.metrics).routes(),
                 *Callbacks(served.engine).routes(),

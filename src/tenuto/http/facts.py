@@ -4,24 +4,20 @@ Must never show a secret.
 """
 
 import platform
-import typing
 from collections.abc import Iterator, Mapping
-from inspect import Parameter as Argument
 from typing import Any
 from urllib.parse import urlsplit
 
-import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from starlette.responses import Response
 
 from tenuto.client.wire import ADMIN
 from tenuto.engine.ports import Clock
-from tenuto.functions.registry import FunctionRegistry
+from tenuto.engine.program import FunctionDescription, Program
 from tenuto.http.description import Answer, Operation
 from tenuto.http.options import Role
 from tenuto.http.routing import Call, Route, json_answer
 from tenuto.http.triggers import HttpTriggers
-from tenuto.model.signature import Signature
 from tenuto.model.timing import MICROSECONDS
 from tenuto.telemetry.host_log import shown
 
@@ -63,11 +59,13 @@ class FunctionInfo(Struct, frozen=True, rename="camel"):
         name: Its name in history.
         parameters: What its input fills. One takes the input as it is; of more, the input is an
             object by name.
+        program: The kind of program that it is of: ``native`` for the app's own.
         version: What new instances are marked with.
     """
 
     name: str
     parameters: list[ParameterInfo]
+    program: str
     version: str | None = None
 
 
@@ -88,11 +86,11 @@ class RouteInfo(Struct, frozen=True, rename="camel"):
 
 
 class FunctionsBody(Struct, frozen=True, rename="camel"):
-    """The functions of a host's app.
+    """The functions of a host.
 
     Attributes:
-        orchestrators: In the order of registration.
-        activities: In the order of registration.
+        orchestrators: Program by program, in the order of registration.
+        activities: The same.
         http_routes: In the order in which they are asked.
     """
 
@@ -140,16 +138,16 @@ class FactsApi:
 
     Args:
         facts: How it was started.
-        registry: Its functions.
+        program: Its functions.
         triggers: Those behind HTTP.
         clock: Its time.
     """
 
     def __init__(
-        self, facts: HostFacts, registry: FunctionRegistry, triggers: HttpTriggers, clock: Clock
+        self, facts: HostFacts, program: Program, triggers: HttpTriggers, clock: Clock
     ) -> None:
         self._facts = facts
-        self._registry = registry
+        self._program = program
         self._triggers = triggers
         self._clock = clock
         self._started_at = clock.now()
@@ -175,15 +173,12 @@ class FactsApi:
 
     async def _functions(self, call: Call) -> Response:
         del call
+        programs = self._program.descriptions
         body = FunctionsBody(
             orchestrators=[
-                FunctionInfo(one.name, _parameters(one.signature), one.version)
-                for one in self._registry.orchestrators.values()
+                _info(one, found.kind) for found in programs for one in found.orchestrators
             ],
-            activities=[
-                FunctionInfo(one.name, _parameters(one.signature))
-                for one in self._registry.activities.values()
-            ],
+            activities=[_info(one, found.kind) for found in programs for one in found.activities],
             http_routes=[
                 RouteInfo(one.name, list(one.methods), one.path, one.auth) for one in self._triggers
             ],
@@ -218,27 +213,12 @@ def _flat(configuration: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def _parameters(signature: Signature) -> list[ParameterInfo]:
-    try:
-        types = typing.get_type_hints(signature.function, include_extras=True)
-    except (NameError, TypeError, AttributeError):  # a type that exists for checkers only
-        types = {}
-    return [
-        ParameterInfo(
-            one.name, required=one.default is Argument.empty, schema=_schema(types.get(one.name))
-        )
-        for one in signature.parameters
+def _info(function: FunctionDescription, kind: str) -> FunctionInfo:
+    parameters = [
+        ParameterInfo(one.name, one.required, UNSET if one.schema is None else one.schema)
+        for one in function.parameters
     ]
-
-
-def _schema(kind: object) -> dict[str, Any] | UnsetType:
-    """The JSON schema of a type; none when it has none, as classes of other libraries."""
-    if kind is None:
-        return UNSET
-    try:
-        return msgspec.json.schema(kind)
-    except (TypeError, NameError, AttributeError, RecursionError):
-        return UNSET
+    return FunctionInfo(function.name, parameters, kind, function.version)
 
 
 def _operation(answer: Answer) -> Operation:

@@ -10,7 +10,7 @@ from typing import Final
 from starlette.responses import Response
 
 from tenuto.client.client import Client
-from tenuto.functions.registry import FunctionRegistry
+from tenuto.engine.program import Program
 from tenuto.http.description import Operation
 from tenuto.http.errors import NotImplementedYetError
 from tenuto.http.links import Links
@@ -38,7 +38,7 @@ class ManagementApi:
 
     Args:
         client: Where requests go.
-        registry: The orchestrators that may be started.
+        program: The orchestrators that may be started.
         links: Makes the links in answers.
         waiting: For callers that wait for the end.
         now: The time, in microseconds since 1970 UTC.
@@ -48,14 +48,14 @@ class ManagementApi:
     def __init__(
         self,
         client: Client,
-        registry: FunctionRegistry,
+        program: Program,
         links: Links,
         waiting: Waiting,
         now: Callable[[], int],
         history_bytes: int,
     ) -> None:
         self._parts = (
-            Starting(client, registry, links, waiting),
+            Starting(client, program, links, waiting),
             Asking(client, links, history_bytes),
             Steering(client, now),
         )

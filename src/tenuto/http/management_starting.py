@@ -6,8 +6,8 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from tenuto.client.client import Client
+from tenuto.engine.program import Program
 from tenuto.engine.starts import StartRequest
-from tenuto.functions.registry import FunctionRegistry
 from tenuto.http.description import Operation, Parameter
 from tenuto.http.errors import HttpError
 from tenuto.http.links import Links
@@ -32,16 +32,14 @@ class Starting:
 
     Args:
         client: Where requests go.
-        registry: The orchestrators that may be started.
+        program: The orchestrators that may be started.
         links: Makes the links in answers.
         waiting: For callers that wait for the end.
     """
 
-    def __init__(
-        self, client: Client, registry: FunctionRegistry, links: Links, waiting: Waiting
-    ) -> None:
+    def __init__(self, client: Client, program: Program, links: Links, waiting: Waiting) -> None:
         self._client = client
-        self._registry = registry
+        self._program = program
         self._links = links
         self._waiting = waiting
 
@@ -93,23 +91,23 @@ class Starting:
         )
 
     def _names(self) -> dict[str, Any]:
-        names = sorted(self._registry.orchestrators)
+        names = sorted(self._program.orchestrators)
         return {"type": "string", "enum": names} if names else {}
 
     async def _start(self, call: Call) -> Response:
-        orchestrator = self._registry.get_orchestrator(call.parameters["functionName"])
+        orchestrator = self._program.get_orchestrator(call.parameters["functionName"])
         given_id = call.parameters.get("instanceId")
         now = self._client.gateway.now()
         instance_id = new_instance_id(now) if given_id is None else check_instance_id(given_id)
         seconds = _seconds(call)
         self._links.base(call)  # a request without an address is refused before anything is done
         text = await call.json_text()
-        if text == _NO_INPUT and not orchestrator.signature.parameters:
+        if text == _NO_INPUT and not orchestrator.signature.takes_input:
             text = None
         check_payload(
             text, self._client.limits.payload_bytes, f"the input of {orchestrator.name!r}"
         )
-        orchestrator.signature.decode_arguments(text)
+        self._program.check_input(orchestrator.name, text)
         request = StartRequest(
             instance_id=instance_id,
             execution_id=new_execution_id(now),
@@ -132,7 +130,7 @@ class Starting:
         if record is None:
             # Not 404: as Durable Functions has it, of this operation alone.
             raise HttpError(f"instance {instance_id!r} does not exist, so it cannot be restarted")
-        self._registry.get_orchestrator(record.name)
+        self._program.get_orchestrator(record.name)
         handle = await self._client.restart(instance_id, new_instance_id=is_new)
         return await begun_answer(call, self._links, self._waiting, handle.instance_id, seconds)
 

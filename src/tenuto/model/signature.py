@@ -71,6 +71,11 @@ class Signature:
         self._name_set = frozenset(self._names)
         self._required = sum(one.default is _NO_DEFAULT for one in parameters)
 
+    @property
+    def takes_input(self) -> bool:
+        """Whether there is any input that it takes."""
+        return bool(self.parameters)
+
     @classmethod
     def of(cls, function: Callable[..., Any], skip: Skip = 0) -> "Signature":
         """Read the parameters of a function.

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from msgspec import Struct
 
-from tenuto.engine.ports import ActivityWork
+from tenuto.engine.ports import ActivityWork, Runtime
 from tenuto.engine.state import InstanceState, start_event, state_of
 from tenuto.model.actions import Action
 from tenuto.model.events import (
@@ -81,7 +81,7 @@ class _Deciding(Struct):
 
     state: InstanceState
     timestamp: int
-    runtime: str
+    runtime: Runtime
     put_aside: Mapping[str, EventRaised]
 
 
@@ -89,7 +89,7 @@ def effects_of(
     state: InstanceState,
     actions: Sequence[Action],
     timestamp: int,
-    runtime: str,
+    runtime: Runtime,
     put_aside: Mapping[str, EventRaised] | None,
 ) -> Effects:
     """What follows from the decisions of a turn.

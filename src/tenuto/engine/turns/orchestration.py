@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import UNSET, Struct, field, structs
 
-from tenuto.engine.ports import LateTurn, Session
+from tenuto.engine.ports import LateTurn, Runtime, Session
 from tenuto.engine.state import InstanceState, start_event
 from tenuto.engine.turns.effects import NOTHING, Effects, Send, effects_of, reply_to_parent
 from tenuto.engine.turns.sorting import SortedInbox, refuse_finished, sort_inbox
@@ -91,7 +91,7 @@ class TurnRules(Struct, frozen=True):
     """What bounds a turn: the limits, and how many more descendants the root may have."""
 
     limits: Limits
-    runtime: str
+    runtime: Runtime
     descendants_left: Callable[[str], int]
 
 
@@ -463,7 +463,7 @@ def _continue(
     turn.seed = seed(state, ending, rules.runtime)
 
 
-def seed(state: InstanceState, ending: ContinueAsNew, runtime: str) -> list[Message]:
+def seed(state: InstanceState, ending: ContinueAsNew, runtime: Runtime) -> list[Message]:
     """The messages that open the generation after a continue-as-new."""
     start = structs.replace(start_event(state, runtime), webhooks=ending.webhooks)
     return [Start(event=start)]

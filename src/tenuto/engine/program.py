@@ -1,0 +1,188 @@
+"""The Program port: what host, HTTP, client and command line must know of a program.
+
+A program is a set of functions with the means to run them: an app of this process, functions in
+another language behind a pipe, workers on a wire. Who starts an orchestrator asks the program
+whether it is there, what its input may be and what new instances are marked with; the host has it
+make the Runner. Nobody but the room of its kind knows what its functions are made of.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from enum import Enum
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from tenuto.engine.ports import Clock, Runner
+from tenuto.model.limits import Limits
+
+
+class Served(Enum):
+    """Whether, and where, an orchestrator of some name runs (ENGINE rule 36)."""
+
+    HERE = "here"
+    """On this host, now."""
+    ELSEWHERE = "elsewhere"
+    """On another host or worker that is there now."""
+    LATER = "later"
+    """Nowhere now, but it may come: starts are taken, and wait for it."""
+    NEVER = "never"
+    """Nowhere, and nobody is expected who has it: starts are refused."""
+
+
+class Convention(Protocol):
+    """How values of Python become an orchestrator's input, and its output a value again."""
+
+    @property
+    def takes_input(self) -> bool:
+        """Whether there is any input that it takes."""
+
+    def encode_arguments(self, args: tuple[Any, ...]) -> str | None:
+        """The arguments of a call as JSON text, None when there are none.
+
+        Raises:
+            InputError: they are not what the orchestrator takes.
+        """
+
+    def decode_result(self, text: str | None) -> object:
+        """A stored result as a value."""
+
+
+class Orchestrator(Protocol):
+    """What must be known of an orchestrator to start it; that of an app is one."""
+
+    @property
+    def name(self) -> str:
+        """Its name in history, which need not be to the letter the one that was asked for."""
+
+    @property
+    def version(self) -> str | None:
+        """What new instances are marked with; None for nothing."""
+
+    @property
+    def tags(self) -> Mapping[str, str] | None:
+        """Labels of new instances; None for none."""
+
+    @property
+    def instance_id(self) -> str | None:
+        """The id of a new instance; None for a fresh one."""
+
+    @property
+    def signature(self) -> Convention:
+        """What goes in and comes out."""
+
+
+class OrchestratorDirectory(Protocol):
+    """Finds orchestrators by name: an app, or any program."""
+
+    def get_orchestrator(self, name: str) -> Orchestrator:
+        """The orchestrator of that name, also when it runs elsewhere or later.
+
+        Raises:
+            UnknownFunctionError: it is never served; says which there are.
+        """
+
+
+class ParameterDescription(Struct, frozen=True, kw_only=True):
+    """A parameter of a function, for people.
+
+    Attributes:
+        name: Its name.
+        required: Whether an input must hold it.
+        schema: The JSON schema of its type; None when it has none.
+    """
+
+    name: str
+    required: bool
+    schema: dict[str, Any] | None = None
+
+
+class FunctionDescription(Struct, frozen=True, kw_only=True):
+    """An orchestrator or an activity, for people.
+
+    Attributes:
+        name: Its name in history.
+        parameters: What its input fills.
+        version: What new instances are marked with.
+    """
+
+    name: str
+    parameters: Sequence[ParameterDescription] = ()
+    version: str | None = None
+
+
+class ProgramDescription(Struct, frozen=True, kw_only=True):
+    """The functions of one program, for people.
+
+    Attributes:
+        kind: Of the program.
+        orchestrators: In the program's order.
+        activities: In the program's order.
+    """
+
+    kind: str
+    orchestrators: Sequence[FunctionDescription]
+    activities: Sequence[FunctionDescription]
+
+
+class RunnerMeans(Struct, frozen=True, kw_only=True):
+    """What a host gives to a runner.
+
+    Attributes:
+        clock: The host's time.
+        limits: What one orchestration may use up.
+        webhook_base: The address under which the host is reached from outside; None when it is not
+            known.
+    """
+
+    clock: Clock
+    limits: Limits
+    webhook_base: Callable[[], str | None]
+
+
+class Program(OrchestratorDirectory, Protocol):
+    """Functions with the means to run them. All answers are immediate: nothing waits for a worker.
+
+    A program that others write for their own engine needs no base class; it is handed to the host:
+    ``Host([app, program])``.
+    """
+
+    @property
+    def kind(self) -> str:
+        """What it is, in a word, such as ``native``; no other program of a host has the same."""
+
+    @property
+    def orchestrators(self) -> Collection[str]:
+        """Names of the orchestrators that are known now, to be shown and to be guessed from."""
+
+    @property
+    def activities(self) -> Collection[str]:
+        """Names of the activities that are known now."""
+
+    def serves(self, name: str) -> Served:
+        """Whether it runs the orchestrator of that name; answered without a look through all."""
+
+    def check_input(self, name: str, text: str | None) -> None:
+        """See that an orchestrator can take an input that came as JSON text, or none.
+
+        Raises:
+            UnknownFunctionError: no orchestrator of that name.
+            PayloadError: the text is not what it takes.
+        """
+
+    @property
+    def descriptions(self) -> Sequence[ProgramDescription]:
+        """Its functions for people; one description for each program that it is made of."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What looks wrong without being refused, for the host to log at its start."""
+
+    def check(self) -> None:
+        """See that it can be run; asked by the host before it opens its store.
+
+        Raises:
+            RegistrationError: what is wrong, and where.
+        """
+
+    def make_runner(self, means: RunnerMeans) -> Runner:
+        """What runs its functions; made anew each time a host starts."""

@@ -1,0 +1,183 @@
+"""Several runners behind one Runner port: a host that runs more than one program.
+
+Owns the table of who runs what: sessions go by the name of the orchestrator, attempts by the name
+of the activity, to the first runner that serves it; what was handed to a runner is cancelled there,
+whatever is served by whom meanwhile. Names are asked for each time and never listed, as those of
+a foreign program come and go with its workers (ENGINE rule 36).
+
+A host with one program has no such table: its runner is the engine's.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+from tenuto.engine.ports import (
+    ActivityOutcome,
+    ActivityWork,
+    Runner,
+    Runtime,
+    Session,
+)
+from tenuto.model.errors import UnknownFunctionError
+from tenuto.model.events import HistoryEvent, TaskFailed
+from tenuto.model.execution import ExecutionInfo
+from tenuto.model.failure import failure_of
+
+
+class RunnerSet:
+    """Runs the functions of several programs.
+
+    Args:
+        runners: One for each program. Of two that serve a name, the first one runs it.
+    """
+
+    def __init__(self, runners: Sequence[Runner]) -> None:
+        self._runners = tuple(runners)
+        self._handed_to: dict[ActivityWork, Runner] = {}
+        self._deliver: Callable[[list[ActivityOutcome]], None] = _to_nobody
+
+    # --- what it can run -------------------------------------------------------------------------
+
+    @property
+    def runtime(self) -> Runtime:
+        """Asked by name: each runner says it of its own orchestrators."""
+        return self._runtime_of
+
+    def _runtime_of(self, name: str) -> str:
+        runner = self._of_orchestrator(name)
+        runtime = "" if runner is None else runner.runtime
+        return runtime if isinstance(runtime, str) else runtime(name)
+
+    @property
+    def orchestrators(self) -> Sequence[str]:
+        """Names of the orchestrators of all runners."""
+        return [name for runner in self._runners for name in runner.orchestrators]
+
+    @property
+    def activity_limits(self) -> Mapping[str, int | None]:
+        """Names of the activities of all runners, each with its own limit."""
+        limits: dict[str, int | None] = {}
+        for runner in reversed(self._runners):
+            limits.update(runner.activity_limits)
+        return limits
+
+    def serves(self, name: str) -> bool:
+        """Whether one of them can run the orchestrator of that name."""
+        return self._of_orchestrator(name) is not None
+
+    def serves_activity(self, name: str) -> bool:
+        """Whether one of them can run the activity of that name."""
+        return self._of_activity(name) is not None
+
+    def _of_orchestrator(self, name: str) -> Runner | None:
+        for runner in self._runners:
+            if runner.serves(name):
+                return runner
+        return None
+
+    def _of_activity(self, name: str) -> Runner | None:
+        for runner in self._runners:
+            if runner.serves_activity(name):
+                return runner
+        return None
+
+    # --- orchestrators ---------------------------------------------------------------------------
+
+    def open_session(self, info: ExecutionInfo) -> Session:
+        """A fresh session for an execution, of the runner that serves its name.
+
+        Raises:
+            UnknownFunctionError: none of them has an orchestrator of that name.
+        """
+        return self._at_home(info).open_session(info)
+
+    def replay_session(
+        self, info: ExecutionInfo, turns: Sequence[Sequence[HistoryEvent]]
+    ) -> Session:
+        """The live session of an execution, rebuilt by the runner that serves its name.
+
+        Raises:
+            NonDeterminismError: the code decides otherwise than history recorded.
+            UnknownFunctionError: none of them has an orchestrator of that name.
+        """
+        return self._at_home(info).replay_session(info, turns)
+
+    def _at_home(self, info: ExecutionInfo) -> Runner:
+        runner = self._of_orchestrator(info.name)
+        if runner is None:
+            raise UnknownFunctionError("orchestrator", info.name, self.orchestrators)
+        return runner
+
+    # --- activities ------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> int:
+        """Attempts whose function runs, wherever that is."""
+        return sum(runner.running for runner in self._runners)
+
+    @property
+    def queued(self) -> int:
+        """Attempts that wait for room, wherever that is."""
+        return sum(runner.queued for runner in self._runners)
+
+    def bind(self, deliver: Callable[[list[ActivityOutcome]], None]) -> None:
+        """Say where outcomes go; called on the host's loop, many at a time."""
+        self._deliver = deliver
+        for runner in self._runners:
+            runner.bind(self._delivered)
+
+    def _delivered(self, outcomes: list[ActivityOutcome]) -> None:
+        for outcome in outcomes:
+            self._handed_to.pop(outcome.work, None)
+        self._deliver(outcomes)
+
+    def start_activities(self, works: list[ActivityWork]) -> None:
+        """Run attempts, each where its name is served; one that nobody serves fails."""
+        shares: dict[Runner, list[ActivityWork]] = {}
+        unserved: list[ActivityWork] = []
+        for work in works:
+            runner = self._of_activity(work.name)
+            if runner is None:
+                unserved.append(work)
+            else:
+                self._handed_to[work] = runner
+                shares.setdefault(runner, []).append(work)
+        for runner, share in shares.items():
+            runner.start_activities(share)
+        if unserved:
+            failed = [self._failed(work) for work in unserved]
+            # Not from within: whoever starts attempts is not done yet with what it does.
+            asyncio.get_running_loop().call_soon(self._deliver, failed)
+
+    def _failed(self, work: ActivityWork) -> ActivityOutcome:
+        error = UnknownFunctionError("activity", work.name, self.activity_limits)
+        failure = failure_of(error, with_traceback=False)
+        return ActivityOutcome(work, TaskFailed(work.task_id, failure))
+
+    def cancel_activity(self, work: ActivityWork) -> bool:
+        """Ask a running attempt to stop; True when it had not begun and now never does."""
+        runner = self._handed_to.get(work)
+        if runner is None or not runner.cancel_activity(work):
+            return False
+        del self._handed_to[work]
+        return True
+
+    # --- the end ---------------------------------------------------------------------------------
+
+    async def drain(self, seconds: float) -> bool:
+        """Let all of them begin nothing more, and wait for what runs, of all at the same time."""
+        drained = await asyncio.gather(*(runner.drain(seconds) for runner in self._runners))
+        return all(drained)
+
+    async def stop(self) -> None:
+        """Stop all of them, also when one cannot; its error is raised when the others are done."""
+        results = await asyncio.gather(
+            *(runner.stop() for runner in self._runners), return_exceptions=True
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+
+def _to_nobody(_outcomes: list[ActivityOutcome]) -> None:
+    """Until an engine is there."""

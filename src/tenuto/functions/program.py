@@ -1,0 +1,144 @@
+"""The Program port for functions of this process: an app, as those see it who know of no app.
+
+Owns what the functions of a registry look like from outside: their parameters as JSON schemas, what
+their input may be. Runs nothing itself; it makes the runner that does.
+"""
+
+import typing
+from collections.abc import Collection, Sequence
+from inspect import Parameter
+from typing import Any, Final
+
+import msgspec
+
+from tenuto.engine.ports import Runner
+from tenuto.engine.program import (
+    FunctionDescription,
+    Orchestrator,
+    ParameterDescription,
+    ProgramDescription,
+    RunnerMeans,
+    Served,
+)
+from tenuto.functions.registry import FunctionRegistry
+from tenuto.functions.runner import NativeRunner, RunnerOptions
+from tenuto.model.signature import Signature
+
+NATIVE: Final = "native"
+
+
+class NativeProgram:
+    """The functions of a registry.
+
+    Args:
+        registry: The functions; those that are registered later count as well.
+        options: What their runner may use.
+    """
+
+    def __init__(self, registry: FunctionRegistry, options: RunnerOptions | None = None) -> None:
+        self._registry = registry
+        self._options = options
+
+    @property
+    def kind(self) -> str:
+        """That of functions of this process."""
+        return NATIVE
+
+    @property
+    def orchestrators(self) -> Collection[str]:
+        """Names of the orchestrators, in the order of registration."""
+        return self._registry.orchestrators.keys()
+
+    @property
+    def activities(self) -> Collection[str]:
+        """Names of the activities, in the order of registration."""
+        return self._registry.activities.keys()
+
+    def serves(self, name: str) -> Served:
+        """Here, or never: nobody else has functions of this process."""
+        return Served.HERE if name in self._registry.orchestrators else Served.NEVER
+
+    def get_orchestrator(self, name: str) -> Orchestrator:
+        """The orchestrator of that name.
+
+        Raises:
+            UnknownFunctionError: listing what there is.
+        """
+        return self._registry.get_orchestrator(name)
+
+    def check_input(self, name: str, text: str | None) -> None:
+        """See that the text fits the parameters of an orchestrator.
+
+        Raises:
+            UnknownFunctionError: listing what there is.
+            PayloadError: it does not fit; names function and parameter.
+        """
+        self._registry.get_orchestrator(name).signature.decode_arguments(text)
+
+    @property
+    def descriptions(self) -> Sequence[ProgramDescription]:
+        """The functions with their parameters."""
+        registry = self._registry
+        return [
+            ProgramDescription(
+                kind=NATIVE,
+                orchestrators=[
+                    FunctionDescription(
+                        name=one.name, parameters=_parameters(one.signature), version=one.version
+                    )
+                    for one in registry.orchestrators.values()
+                ],
+                activities=[
+                    FunctionDescription(name=one.name, parameters=_parameters(one.signature))
+                    for one in registry.activities.values()
+                ],
+            )
+        ]
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What looks wrong in the code of orchestrators."""
+        return self._registry.warnings
+
+    def check(self) -> None:
+        """See that worker processes will find the activities that are to run in them.
+
+        Raises:
+            RegistrationError: naming function, file and line.
+        """
+        self._registry.check_places()
+
+    def make_runner(self, means: RunnerMeans) -> Runner:
+        """Runs orchestrators on the host's loop; activities there, in threads, in processes."""
+        return NativeRunner(
+            self._registry,
+            means.clock,
+            limits=means.limits,
+            options=self._options,
+            webhook_base=means.webhook_base,
+        )
+
+
+def _parameters(signature: Signature) -> list[ParameterDescription]:
+    try:
+        types = typing.get_type_hints(signature.function, include_extras=True)
+    except (NameError, TypeError, AttributeError):  # a type that exists for checkers only
+        types = {}
+    return [
+        ParameterDescription(
+            name=one.name,
+            required=one.default is Parameter.empty,
+            schema=_schema(types.get(one.name)),
+        )
+        for one in signature.parameters
+    ]
+
+
+def _schema(kind: object) -> dict[str, Any] | None:
+    """The JSON schema of a type; none when it has none, as classes of other libraries."""
+    if kind is None:
+        return None
+    try:
+        return msgspec.json.schema(kind)
+    except (TypeError, NameError, AttributeError, RecursionError):
+        return None
