@@ -687,6 +687,8 @@ class StorageSuite:
         assert await storage.misfits([0]) == expected[1:]
         assert sorted(await storage.misfits([1, 0])) == [*expected[1:], 20]
         assert await storage.misfits([7]) == []
+        found = [await storage.misfits([0, 1], reason) for reason in HoldReason]
+        assert sorted(iid for some in found for iid in some) == sorted([*expected[1:], 20])
         await storage.close()
 
     async def test_how_often_instances_were_tried_is_kept(self, owner: Owner) -> None:

@@ -321,7 +321,7 @@ async def test_names_that_nobody_serves_wait_outside_memory(runner: HandRunner) 
         assert record.hold is not None
         assert record.hold.reason is HoldReason.NOT_SERVED
         runner.names = ["chain"]
-        await test.restart()
+        runner.appeared()
         await until(lambda: len(runner.requests) == 50)
         for request in list(runner.requests):
             request.complete(done())

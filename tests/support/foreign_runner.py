@@ -127,6 +127,9 @@ class ForeignRunner:
     def bind(self, deliver: Callable[[list[ActivityOutcome]], None]) -> None:
         self.deliver = deliver
 
+    def on_served(self, appeared: Callable[[], None]) -> None:
+        """Its names are those of the beginning."""
+
     def start_activities(self, works: list[ActivityWork]) -> None:
         """Each begins a moment later, so that it can be withdrawn before."""
         self.started.append([work.name for work in works])

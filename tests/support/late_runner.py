@@ -90,6 +90,7 @@ class LateRunner:
         self.ran: list[ActivityWork] = []
         self.names = ["chain"]
         self._deliver: Callable[[list[ActivityOutcome]], None] = lambda _outcomes: None
+        self.appeared: Callable[[], None] = lambda: None
 
     @property
     def orchestrators(self) -> Sequence[str]:
@@ -128,6 +129,9 @@ class LateRunner:
 
     def bind(self, deliver: Callable[[list[ActivityOutcome]], None]) -> None:
         self._deliver = deliver
+
+    def on_served(self, appeared: Callable[[], None]) -> None:
+        self.appeared = appeared
 
     def start_activities(self, works: list[ActivityWork]) -> None:
         self.ran += works
@@ -282,6 +286,10 @@ class Beside:
     def bind(self, deliver: Callable[[list[ActivityOutcome]], None]) -> None:
         for one in self._all:
             one.bind(deliver)
+
+    def on_served(self, appeared: Callable[[], None]) -> None:
+        for one in self._all:
+            one.on_served(appeared)
 
     def start_activities(self, works: list[ActivityWork]) -> None:
         late = [work for work in works if self._late.serves_activity(work.name)]

@@ -51,6 +51,7 @@ from tenuto.model.errors import (
     StorageOwnedError,
 )
 from tenuto.model.events import ExecutionStarted
+from tenuto.model.hold import HoldReason
 from tenuto.model.messages import Start
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 
@@ -534,12 +535,17 @@ class SharedStorage:
                 counts[one.hold.reason] = counts.get(one.hold.reason, 0) + 1
         return counts
 
-    async def misfits(self, partitions: Collection[int]) -> list[int]:
+    async def misfits(
+        self, partitions: Collection[int], reason: HoldReason | None = None
+    ) -> list[int]:
         hub = await self._turn()
         held = [
             one
             for one in hub.instances.values()
-            if one.partition in partitions and one.hold and not one.hold.reason.is_harmful
+            if one.partition in partitions
+            and one.hold
+            and not one.hold.reason.is_harmful
+            and reason in {None, one.hold.reason}
         ]
         return [one.iid for one in sorted(held, key=_created)]
 

@@ -12,6 +12,7 @@ from tenuto.engine.partition import Partition
 from tenuto.engine.ports import HostIdentity, InboxRow, Lease, PartitionPage
 from tenuto.engine.timers import HORIZON, RELOAD
 from tenuto.model.errors import StorageError, StorageUnavailableError
+from tenuto.model.hold import HoldReason
 from tenuto.model.messages import ChangeHold
 
 _HOT = -1
@@ -33,6 +34,7 @@ class Lifecycle:
         self._running_in: asyncio.Task[None] | None = None
         self._noting: asyncio.Task[None] | None = None
         self._fetching: asyncio.Task[None] | None = None
+        self._trying: set[asyncio.Task[None]] = set()
         self._poll_again = False
         self._readers = 0
         self._stopped = False
@@ -88,6 +90,7 @@ class Lifecycle:
         await self._try_misfits()
         self._looked_at, self._looked_then = engine.clock.now(), engine.clock.monotonic()
         engine.clock.call_later(_LOOK, self._look_at_clock)
+        engine.runner.on_served(self._served_anew)
         # Calls back once at the beginning: what came since the inbox was read is not lost.
         engine.storage.on_change(self._outside_change)
         self._running_in = asyncio.get_running_loop().create_task(self._run_in())
@@ -187,6 +190,25 @@ class Lifecycle:
             page = await storage.load_partition(partition, page.after, _INBOX_PAGE)
             rows += page.rows
         return first, rows
+
+    def _served_anew(self) -> None:
+        """Functions have come that were not here: what waits for them is tried again."""
+        if not self._stopped:
+            task = self._read_in_background(self._try_unserved())
+            self._trying.add(task)
+            task.add_done_callback(self._trying.discard)
+
+    async def _try_unserved(self) -> None:
+        engine = self._engine
+        try:
+            found = await engine.storage.misfits(engine.partitions.keys(), HoldReason.NOT_SERVED)
+        except StorageUnavailableError as error:
+            text = f"instances that wait for functions could not be read, tried again: {error}"
+            engine.observer.problem(None, text)
+            engine.clock.call_later(_LOOK, self._served_anew)
+            return
+        for iid in found:
+            engine.loader.want(iid, ChangeHold())
 
     async def _try_misfits(self) -> None:
         """What the code of the hosts before did not fit may fit ours (ENGINE rule 29)."""

@@ -14,7 +14,7 @@ from tenuto.model.errors import StorageError
 from tenuto.model.events import HistoryEvent, Incoming, TaskCompleted, TaskFailed
 from tenuto.model.execution import ExecutionInfo
 from tenuto.model.failure import FailureDetails
-from tenuto.model.hold import Hold
+from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 
 # --- Clock -------------------------------------------------------------------------------------
@@ -417,7 +417,9 @@ class Storage(StorageClient, Protocol):
     async def held_counts(self) -> dict[str, int]:
         """How many instances are held, by reason."""
 
-    async def misfits(self, partitions: Collection[int]) -> list[int]:
+    async def misfits(
+        self, partitions: Collection[int], reason: HoldReason | None = None
+    ) -> list[int]:
         """Held instances that a host tries again at its start: those that are not harmful."""
 
     async def fetch_inbox(self, cursors: Mapping[int, int]) -> InboxPage:
@@ -599,6 +601,11 @@ class Runner(Protocol):
 
     def bind(self, deliver: Callable[[list[ActivityOutcome]], None]) -> None:
         """Say where outcomes go; called on the host's loop, many at a time."""
+
+    def on_served(self, appeared: Callable[[], None]) -> None:
+        """Call back on the host's loop when functions have come that were not here, as with a
+        worker: instances that wait for them go on (ENGINE rule 36).
+        """
 
     def start_activities(self, works: list[ActivityWork]) -> None:
         """Run attempts; each outcome is delivered exactly once, late ones included."""

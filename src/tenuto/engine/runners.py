@@ -126,6 +126,11 @@ class RunnerSet:
         for runner in self._runners:
             runner.bind(self._delivered)
 
+    def on_served(self, appeared: Callable[[], None]) -> None:
+        """Call back when functions have come that were not here, whichever program's."""
+        for runner in self._runners:
+            runner.on_served(appeared)
+
     def _delivered(self, outcomes: list[ActivityOutcome]) -> None:
         for outcome in outcomes:
             self._handed_to.pop(outcome.work, None)

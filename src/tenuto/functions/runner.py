@@ -150,6 +150,9 @@ class NativeRunner:
         """Say where outcomes go; called on the host's loop, many at a time."""
         self._executor.bind(deliver)
 
+    def on_served(self, appeared: Callable[[], None]) -> None:
+        """Never: an app's functions are there when its host starts."""
+
     def start_activities(self, works: list[ActivityWork]) -> None:
         """Run attempts; each outcome is delivered at most once."""
         self._executor.start(works)

@@ -76,11 +76,12 @@ UPDATE instance SET deliveries = changed.value ->> 1
 -- deaths: owners of a partition in a row that died young
 SELECT deaths FROM partition WHERE partition = :partition;
 
--- misfits: held instances that are tried again when a host starts, oldest first
+-- misfits: held instances that are no harm to others, of one reason or all, oldest first
 SELECT json_group_array(iid) FROM (
     SELECT iid FROM instance
     WHERE held IS NOT NULL AND partition IN (SELECT value FROM json_each(:partitions))
         AND held ->> 'reason' NOT IN (SELECT value FROM json_each(:harmful))
+        AND (:reason IS NULL OR held ->> 'reason' = :reason)
     ORDER BY created_at, iid);
 
 -- release: give a partition back, if it is still ours

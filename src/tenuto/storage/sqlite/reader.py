@@ -274,9 +274,11 @@ def held_counts(connection: apsw.Connection) -> dict[str, int]:
     return _decode_counts(value(connection, "held_counts"))
 
 
-def misfits(connection: apsw.Connection, partitions: Collection[int]) -> list[int]:
+def misfits(
+    connection: apsw.Connection, partitions: Collection[int], reason: str | None
+) -> list[int]:
     """Held instances that a host tries again at its start."""
-    arguments = {"partitions": _text([*partitions]), "harmful": _HARMFUL}
+    arguments = {"partitions": _text([*partitions]), "harmful": _HARMFUL, "reason": reason}
     return _decode_numbers(value(connection, "misfits", arguments))
 
 

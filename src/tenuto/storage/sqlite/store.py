@@ -30,6 +30,7 @@ from tenuto.engine.ports import (
     Wake,
 )
 from tenuto.model.errors import SettingsError, StorageError
+from tenuto.model.hold import HoldReason
 from tenuto.model.status import InstanceRecord
 from tenuto.storage.sqlite import listing, reader
 from tenuto.storage.sqlite.changes import ChangeWatcher
@@ -255,9 +256,11 @@ class SqliteStorage:
         """How many instances are held, by reason."""
         return await self._read(reader.held_counts)
 
-    async def misfits(self, partitions: Collection[int]) -> list[int]:
+    async def misfits(
+        self, partitions: Collection[int], reason: HoldReason | None = None
+    ) -> list[int]:
         """Held instances that a host tries again at its start."""
-        return await self._read(lambda reading: reader.misfits(reading, partitions))
+        return await self._read(lambda reading: reader.misfits(reading, partitions, reason))
 
     async def fetch_inbox(self, cursors: Mapping[int, int]) -> InboxPage:
         """Messages and instances started by clients that have arrived after the cursors."""
