@@ -331,6 +331,26 @@ class ClientSuite:
         with pytest.raises(InputError, match="aware"):
             await all_of(client, InstanceFilter(created_to=datetime(2026, 1, 1)))  # noqa: DTZ001
 
+    async def test_instances_are_found_by_when_they_ended(self, side: Side) -> None:
+        client = side.client
+        await client.start(collect, 1, instance_id="c")
+        for name in ("n-1", "n-2"):
+            await (await client.start(nothing, instance_id=name)).result()
+        await client.raise_event("c", "item", 7)
+        moment = (await client.wait("c")).completed_time
+        await client.start(collect, 1, instance_id="open")
+        latest = InstanceFilter(order="last_completed")
+        assert await all_of(client, latest) == ["c", "n-2", "n-1"]
+        assert await all_of(client, InstanceFilter(order="first_completed", name="nothing")) == [
+            "n-1",
+            "n-2",
+        ]
+        assert await all_of(client, InstanceFilter(order="oldest")) == ["c", "n-1", "n-2", "open"]
+        assert await all_of(client, InstanceFilter(completed_from=moment)) == ["c"]
+        assert await all_of(client, InstanceFilter(completed_to=moment)) == ["n-2", "n-1"]
+        with pytest.raises(InputError, match="'oldest'"):
+            await all_of(client, InstanceFilter(order="backwards"))  # type: ignore[arg-type]
+
     async def test_a_listing_is_read_page_by_page_to_its_end(self, side: Side) -> None:
         names = [f"i-{number}" for number in range(205)]
         for name in names:

@@ -5,14 +5,25 @@ import sys
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Generic, Protocol, Self, TypeVar, TypeVarTuple, overload
+from typing import (
+    Any,
+    Final,
+    Generic,
+    Protocol,
+    Self,
+    TypeVar,
+    TypeVarTuple,
+    cast,
+    get_args,
+    overload,
+)
 
 from tenuto.client.connection import ConnectionOptions
 from tenuto.client.gateway import Gateway
 from tenuto.client.http_gateway import HttpGateway
 from tenuto.client.opening import Opening
 from tenuto.client.status import DeadLetterStatus, InstanceStatus, letter_of, status_of
-from tenuto.engine.ports import InstanceQuery
+from tenuto.engine.ports import InstanceQuery, ListingOrder
 from tenuto.engine.starts import IdReuse, StartRequest
 from tenuto.model.codec import decode_turn
 from tenuto.model.errors import (
@@ -64,8 +75,12 @@ class InstanceFilter:
         id_prefix: Ids that begin so.
         created_from: Started at or after this moment (aware).
         created_to: Started before this moment (aware).
+        completed_from: Ended at or after this moment (aware).
+        completed_to: Ended before this moment (aware).
         held: Only those that are held (True), or are not (False).
         payloads: Whether to read input and output.
+        order: ``newest`` or ``oldest`` first, by the time of their start; or ``last_completed`` or
+            ``first_completed`` first, of those that have ended.
     """
 
     statuses: Iterable[RuntimeStatus] | None = None
@@ -73,8 +88,11 @@ class InstanceFilter:
     id_prefix: str | None = None
     created_from: datetime | None = None
     created_to: datetime | None = None
+    completed_from: datetime | None = None
+    completed_to: datetime | None = None
     held: bool | None = None
     payloads: bool = True
+    order: ListingOrder = "newest"
 
 
 class OrchestrationHandle(Generic[T_co]):
@@ -429,7 +447,7 @@ class Client:
         return await self.gateway.purge(check_instance_id(instance_id), force=force)
 
     async def query(self, which: InstanceFilter | None = None) -> AsyncIterator[InstanceStatus]:
-        """All instances that pass the filter, newest first, read page by page."""
+        """All instances that pass the filter, in its order, read page by page."""
         chosen = which or InstanceFilter()
         after: str | None = None
         while True:
@@ -528,16 +546,28 @@ def _moment(value: datetime, what: str) -> int:
     return to_microseconds(value)
 
 
+def _bound(value: datetime | None, what: str) -> int | None:
+    return None if value is None else _moment(value, what)
+
+
+def _order(value: object) -> ListingOrder:
+    known = get_args(ListingOrder)
+    if value not in known:
+        raise InputError(f"order must be one of {', '.join(map(repr, known))}, got {value!r}")
+    return cast("ListingOrder", value)
+
+
 def _to_query(which: InstanceFilter, after: str | None) -> InstanceQuery:
     return InstanceQuery(
         statuses=None if which.statuses is None else tuple(map(_status, which.statuses)),
         name=which.name,
         id_prefix=which.id_prefix,
-        created_from=None
-        if which.created_from is None
-        else _moment(which.created_from, "created_from"),
-        created_to=None if which.created_to is None else _moment(which.created_to, "created_to"),
+        created_from=_bound(which.created_from, "created_from"),
+        created_to=_bound(which.created_to, "created_to"),
+        completed_from=_bound(which.completed_from, "completed_from"),
+        completed_to=_bound(which.completed_to, "completed_to"),
         after=after,
+        order=_order(which.order),
         held=which.held,
         payloads=which.payloads,
     )

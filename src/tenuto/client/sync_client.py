@@ -282,7 +282,7 @@ class SyncClient(BlockingClient):
         return self._bridge.run(self._client.purge(instance_id, force=force))
 
     def query(self, which: InstanceFilter | None = None) -> Iterator[InstanceStatus]:
-        """All instances that pass the filter, newest first, read page by page."""
+        """All instances that pass the filter, in its order, read page by page."""
         return self._bridge.iterate(self._client.query(which))
 
     def dead_letters(self, limit: int = 100) -> list[DeadLetterStatus]:

@@ -5,7 +5,7 @@ functions of one kind of program, ``Observer`` is told what happens and owns the
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, TypeAlias
 
 from msgspec import Raw, Struct
 
@@ -249,8 +249,13 @@ class Wake(Struct, frozen=True, array_like=True, gc=False):
     iid: int
 
 
+ListingOrder: TypeAlias = Literal["newest", "oldest", "last_completed", "first_completed"]
+"""By time of creation, or by time of completion: then only what has ended is listed."""
+
+
 class InstanceQuery(Struct, frozen=True, kw_only=True):
-    """Filters of a listing; None means any. Times are half-open: from <= created < to.
+    """Filters of a listing; None means any. Times are half-open: from <= created < to, and the same
+    with the time of completion, which instances have that have ended.
 
     ``parent`` is the instance that has called; a prefix of ids is not looked at beside it.
     """
@@ -261,10 +266,12 @@ class InstanceQuery(Struct, frozen=True, kw_only=True):
     parent: str | None = None
     created_from: int | None = None
     created_to: int | None = None
+    completed_from: int | None = None
+    completed_to: int | None = None
     held: bool | None = None
     limit: int = 100
     after: str | None = None
-    order: Literal["newest", "oldest"] = "newest"
+    order: ListingOrder = "newest"
     payloads: bool = True
 
 

@@ -6,7 +6,7 @@ its first reader; the shapes that both share stand in ``tenuto.client.wire``.
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args
 
 import msgspec
 from starlette.responses import Response
@@ -27,7 +27,7 @@ from tenuto.client.wire import (
     WaitBody,
     text_of,
 )
-from tenuto.engine.ports import InstancePage, InstanceQuery
+from tenuto.engine.ports import InstancePage, InstanceQuery, ListingOrder
 from tenuto.engine.starts import StartRequest
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.http.description import Answer, Operation, Parameter
@@ -62,6 +62,7 @@ _LIMIT: Final = Parameter(
     text="The most rows wanted (100).",
     schema={"type": "integer", "minimum": 1, "maximum": MOST_ROWS},
 )
+_ORDERS: Final[tuple[ListingOrder, ...]] = get_args(ListingOrder)
 _LISTING: Final = (
     Parameter(
         name="status", text=f"Statuses with commas between them, or repeated: {STATUS_NAMES}."
@@ -70,7 +71,14 @@ _LISTING: Final = (
     Parameter(name="prefix", text="Ids that begin so."),
     Parameter(name="createdFrom", text="Created at this moment or later.", schema=MOMENT),
     Parameter(name="createdTo", text="Created before this moment.", schema=MOMENT),
+    Parameter(name="completedFrom", text="Ended at this moment or later.", schema=MOMENT),
+    Parameter(name="completedTo", text="Ended before this moment.", schema=MOMENT),
     Parameter(name="held", text="Only instances that are held, or only others.", schema=BOOLEAN),
+    Parameter(
+        name="order",
+        text="What comes first (newest); by completion only what has ended is listed.",
+        schema={"type": "string", "enum": list(_ORDERS)},
+    ),
     Parameter(name="after", text="Where the page before ended: its `after`."),
     _LIMIT,
     Parameter(
@@ -261,6 +269,9 @@ class AdminApi:
             id_prefix=call.one("prefix"),
             created_from=moment(call, "createdFrom"),
             created_to=moment(call, "createdTo"),
+            completed_from=moment(call, "completedFrom"),
+            completed_to=moment(call, "completedTo"),
+            order=_order(call),
             limit=_rows(call),
             after=call.one("after"),
             held=_held(call),
@@ -391,6 +402,14 @@ def _statuses(call: Call) -> tuple[RuntimeStatus, ...] | None:
 
 def _held(call: Call) -> bool | None:
     return call.flag("held", default=False) if "held" in call.query else None
+
+
+def _order(call: Call) -> ListingOrder:
+    text = call.one("order") or "newest"
+    for order in _ORDERS:
+        if order == text:
+            return order
+    raise HttpError(f"query parameter order must be one of {', '.join(_ORDERS)}, got {text!r}")
 
 
 def _rows(call: Call) -> int:

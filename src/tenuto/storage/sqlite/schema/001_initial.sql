@@ -53,6 +53,7 @@ CREATE INDEX instance_open_child ON instance (partition, root_id)
     WHERE depth > 0 AND status NOT IN (1, 3, 4, 5);
 CREATE INDEX instance_held ON instance (partition) WHERE held IS NOT NULL;
 CREATE INDEX instance_created ON instance (created_at);
+CREATE INDEX instance_completed ON instance (completed_at) WHERE completed_at IS NOT NULL;
 -- Instances that nobody has called cost nothing here.
 CREATE INDEX instance_parent ON instance (json_extract(parent, '$.instanceId'))
     WHERE parent IS NOT NULL;
