@@ -116,6 +116,14 @@ class OrchestrationHandle(Generic[T_co]):
         record = await self._client.gateway.wait(self.instance_id)
         return result_of(record, self._orchestrator)  # type: ignore[no-any-return]
 
+    async def started(self) -> InstanceStatus:
+        """Wait until the instance is not Pending any more; see ``Client.wait``.
+
+        Raises:
+            InstanceNotFoundError: there is no such instance.
+        """
+        return await self._client.wait(self.instance_id, started=True)
+
     async def status(self) -> InstanceStatus:
         """The instance as last committed.
 
@@ -336,13 +344,18 @@ class Client:
         record = await self.gateway.get(check_instance_id(instance_id))
         return None if record is None else status_of(record)
 
-    async def wait(self, instance_id: str) -> InstanceStatus:
+    async def wait(self, instance_id: str, *, started: bool = False) -> InstanceStatus:
         """The status once the instance has ended, whichever way.
+
+        Args:
+            instance_id: Which one.
+            started: Wait only until it is not Pending any more: its first turn is durable.
 
         Raises:
             InstanceNotFoundError: there is no such instance.
         """
-        return status_of(await self.gateway.wait(check_instance_id(instance_id)))
+        record = await self.gateway.wait(check_instance_id(instance_id), started=started)
+        return status_of(record)
 
     async def raise_event(self, instance_id: str, name: str, data: object = None) -> None:
         """Raise an external event.

@@ -86,8 +86,8 @@ class Gateway(Protocol):
     async def purge(self, instance_id: str, *, force: bool) -> bool:
         """Delete an instance; False when there is none."""
 
-    async def wait(self, instance_id: str) -> InstanceRecord:
-        """The row once the instance has ended."""
+    async def wait(self, instance_id: str, *, started: bool = False) -> InstanceRecord:
+        """The row once the instance has ended, or with ``started`` has begun."""
 
     async def get(self, instance_id: str) -> InstanceRecord | None:
         """The row."""
@@ -267,13 +267,13 @@ class StoreGateway:
             raise error
         return True
 
-    async def wait(self, instance_id: str) -> InstanceRecord:
-        """Look until the instance has ended."""
+    async def wait(self, instance_id: str, *, started: bool = False) -> InstanceRecord:
+        """Look until the instance has ended or begun."""
         while True:
             record = await self._storage.get(instance_id)
             if record is None:
                 raise InstanceNotFoundError(instance_id)
-            if record.status.is_finished:
+            if has_come(record, started=started):
                 return record
             await asyncio.sleep(_POLL_SECONDS)
 
@@ -333,6 +333,12 @@ class StoreGateway:
         partition = partition_of(instance_id, self._partitions)
         row = InboxRow(message.message_id, partition, instance_id, Raw(encode(message)))
         await self._storage.append([row])
+
+
+def has_come(record: InstanceRecord, *, started: bool) -> bool:
+    """Whether what is waited for has come: the beginning of an instance, or its end."""
+    status = record.status
+    return status is not RuntimeStatus.PENDING if started else status.is_finished
 
 
 def _taken(record: InstanceRecord) -> InstanceExistsError:

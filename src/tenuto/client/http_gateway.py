@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from tenuto.client.connection import ConnectionOptions, checked_key, checked_url, is_loopback
-from tenuto.client.gateway import present
+from tenuto.client.gateway import has_come, present
 from tenuto.client.remote_errors import error_of
 from tenuto.client.wire import (
     ADMIN,
@@ -194,22 +194,22 @@ class HttpGateway:
         except InstanceNotFoundError:
             return None
 
-    async def wait(self, instance_id: str) -> InstanceRecord:
-        """The row once the instance has ended; waits through restarts of the server."""
+    async def wait(self, instance_id: str, *, started: bool = False) -> InstanceRecord:
+        """The row once the instance has ended or begun; waits through restarts of the server."""
         connections = self._open()
         connections.waiting += 1
         if connections.is_crowded:
             connections.make_room()
         try:
             while True:
-                record = await self._wait_once(connections, instance_id)
-                if record is not None and record.status.is_finished:
+                record = await self._wait_once(connections, instance_id, started=started)
+                if record is not None and has_come(record, started=started):
                     return record
         finally:
             connections.waiting -= 1
 
     async def _wait_once(
-        self, connections: _Connections, instance_id: str
+        self, connections: _Connections, instance_id: str, *, started: bool
     ) -> InstanceRecord | None:
         """One turn of waiting; None when it had to be given up for others."""
         async with connections.turns:
@@ -217,9 +217,9 @@ class HttpGateway:
             try:
                 async with limit:
                     if connections.is_crowded:
-                        return await self._row(instance_id, _SHORT_WAIT_SECONDS)
+                        return await self._row(instance_id, _SHORT_WAIT_SECONDS, started=started)
                     connections.long_waits.add(limit)
-                    return await self._row(instance_id, _WAIT_SECONDS)
+                    return await self._row(instance_id, _WAIT_SECONDS, started=started)
             except TimeoutError:
                 return None
             finally:
@@ -283,11 +283,18 @@ class HttpGateway:
 
     # --- requests ----------------------------------------------------------------------------
 
-    async def _row(self, instance_id: str, seconds: float) -> InstanceRecord:
+    async def _row(
+        self, instance_id: str, seconds: float, *, started: bool = False
+    ) -> InstanceRecord:
+        query = {"waitingFor": "false"}
+        if seconds:
+            query["wait"] = str(seconds)
+        if started:
+            query["until"] = "started"
         sent = _Request(
             method="GET",
             path=_path(instance_id),
-            query={"waitingFor": "false", **({"wait": str(seconds)} if seconds else {})},
+            query=query,
             instance_id=instance_id,
             is_safe=True,
             wait_seconds=seconds,

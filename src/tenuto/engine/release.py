@@ -58,8 +58,8 @@ class Release:
                 _show(turn.logs)
             if turn.actions and not engine.is_draining:
                 self._release_actions(resident, turn, works)
-            if engine.answers:
-                self._acknowledge_all(taken)
+            if engine.answers or engine.beginnings:
+                self._tell_clients(resident, taken)
             if turn.ending is not None:
                 self._release_ending(resident, turn)
             elif turn.resumes:
@@ -93,8 +93,10 @@ class Release:
         if engine.updates.is_heard:
             engine.updates.publish(batch, result.refused)
 
-    def _acknowledge_all(self, taken: Sequence[Message]) -> None:
+    def _tell_clients(self, resident: Resident, taken: Sequence[Message]) -> None:
         engine = self._engine
+        for tell in engine.beginnings.pop(resident.state.instance_id, ()):
+            tell(None)
         for message in taken:
             if message.message_id:
                 answer = engine.answers.pop(message.message_id, None)

@@ -12,6 +12,7 @@ import msgspec
 from starlette.responses import Response
 
 from tenuto.client.client import Client
+from tenuto.client.gateway import has_come
 from tenuto.client.steps import run_of
 from tenuto.client.wire import (
     ADMIN,
@@ -95,6 +96,11 @@ _WAIT: Final = Parameter(
     text="Answer when it has ended, or after so many seconds.",
     schema={"type": "number", "minimum": 0, "maximum": LONGEST_WAIT_SECONDS},
 )
+_UNTIL: Final = Parameter(
+    name="until",
+    text="What `wait` waits for (ended); started: it is not Pending any more.",
+    schema={"type": "string", "enum": ["ended", "started"]},
+)
 _FORCE: Final = Parameter(
     name="force", text="Also when it has not ended: it is terminated first.", schema=BOOLEAN
 )
@@ -154,7 +160,7 @@ class AdminApi:
             summary="An instance as it is stored; waits until it has ended, if asked to",
             operation=_described(
                 Answer(text="The instance.", kind=InstanceBody),
-                parameters=(_WAIT, _WAITING_FOR),
+                parameters=(_WAIT, _UNTIL, _WAITING_FOR),
                 errors=(404,),
             ),
         )
@@ -243,9 +249,10 @@ class AdminApi:
     async def _get(self, call: Call) -> Response:
         instance_id = _instance_id(call)
         seconds = call.number("wait", most=LONGEST_WAIT_SECONDS)
+        started = _until_started(call)
         record = await self._client.gateway.get(instance_id)
-        if record is not None and seconds and not record.status.is_finished:
-            record = await self._waiting.until_ended(call, instance_id, seconds)
+        if record is not None and seconds and not has_come(record, started=started):
+            record = await self._waiting.until(call, instance_id, seconds, started=started)
         if record is None:
             raise InstanceNotFoundError(instance_id)
         if not record.status.is_finished and call.flag("waitingFor", default=True):
@@ -402,6 +409,13 @@ def _statuses(call: Call) -> tuple[RuntimeStatus, ...] | None:
 
 def _held(call: Call) -> bool | None:
     return call.flag("held", default=False) if "held" in call.query else None
+
+
+def _until_started(call: Call) -> bool:
+    text = call.one("until") or "ended"
+    if text not in {"ended", "started"}:
+        raise HttpError(f"query parameter until must be ended or started, got {text!r}")
+    return text == "started"
 
 
 def _order(call: Call) -> ListingOrder:
