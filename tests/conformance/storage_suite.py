@@ -46,6 +46,7 @@ from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.messages import RaiseEvent, Start
 from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
+from tenuto.model.trace import TraceContext
 
 DAY = 86_400_000_000
 FINISHED = [
@@ -318,6 +319,7 @@ class StorageSuite:
             failure=msgspec.structs.replace(FAILURE, inner_failure=FAILURE),
             custom_status='"half  way"',
             tags={"k": "v", "": "\u2028"},
+            trace=TraceContext("00-1-2-03", "v=1"),
         )
         bare = record(8)
         await owner.commit(instances=[full, bare])

@@ -166,6 +166,7 @@ class StoreGateway:
             scheduled_at=request.scheduled_at,
             input=request.input,
             tags=request.tags,
+            trace=request.trace,
         )
         event = ExecutionStarted(
             name=request.name,
@@ -174,6 +175,7 @@ class StoreGateway:
             version=request.version,
             tags=request.tags,
             scheduled_start=request.scheduled_at,
+            trace=request.trace,
         )
         ends_running = request.reuse is IdReuse.ALWAYS
         if derived_from(request.instance_id) and await self.get(request.instance_id) is None:

@@ -134,6 +134,7 @@ class HttpGateway:
             execution_id=request.execution_id,
             version=request.version,
             tags=request.tags,
+            trace=request.trace,
             scheduled_at=request.scheduled_at,
             reuse=request.reuse,
         )

@@ -14,6 +14,7 @@ from tenuto.engine.starts import IdReuse
 from tenuto.model.events import TimerPurpose
 from tenuto.model.payload.opaque import as_json
 from tenuto.model.status import InstanceRecord
+from tenuto.model.trace import TraceContext
 
 ADMIN: Final = "/admin"
 LONGEST_WAIT_SECONDS: Final = 60
@@ -44,6 +45,7 @@ class StartBody(_Body, frozen=True, kw_only=True):
             the same one is the same start.
         version: Marks the instance; by default the function's version.
         tags: Labels.
+        trace: The trace that it belongs to.
         scheduled_at: Do not begin before this moment, in microseconds since 1970 UTC.
         reuse: What to do when the id exists.
     """
@@ -54,6 +56,7 @@ class StartBody(_Body, frozen=True, kw_only=True):
     execution_id: str | None = None
     version: str | None = None
     tags: dict[str, str] | None = None
+    trace: TraceContext | None = None
     scheduled_at: int | None = None
     reuse: IdReuse = IdReuse.WHEN_FINISHED
 

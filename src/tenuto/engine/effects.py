@@ -28,6 +28,9 @@ def work_of(state: InstanceState, open_activity: OpenActivity) -> ActivityWork:
         attempt=event.attempt,
         call_id=event.event_id if event.call_id is None else event.call_id,
         timeout=event.timeout,
+        version=event.version,
+        tags=event.tags,
+        trace=event.trace,
     )
 
 
@@ -52,6 +55,7 @@ def child_record(
         parent=link,
         input=event.input,
         tags=event.tags,
+        trace=event.trace,
     )
 
 

@@ -16,6 +16,7 @@ from tenuto.model.execution import ExecutionInfo
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold
 from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.trace import TraceContext
 
 # --- Clock -------------------------------------------------------------------------------------
 
@@ -428,6 +429,9 @@ class ActivityWork(Struct, kw_only=True, eq=False):
     attempt: int
     call_id: int
     timeout: int | None
+    version: str | None = None
+    tags: dict[str, str] | None = None
+    trace: TraceContext | None = None
     canceled: bool = False
 
     @property

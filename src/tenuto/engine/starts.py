@@ -23,6 +23,7 @@ from tenuto.model.errors import (
 from tenuto.model.ids import derived_from, new_execution_id, reserved_id
 from tenuto.model.messages import Start, Terminate
 from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
+from tenuto.model.trace import TraceContext
 
 if TYPE_CHECKING:
     from tenuto.engine.engine import Engine
@@ -55,6 +56,7 @@ class StartRequest(Struct, kw_only=True):
     input: str | None = None
     version: str | None = None
     tags: dict[str, str] | None = None
+    trace: TraceContext | None = None
     scheduled_at: int | None = None
     parent: ParentInstance | None = None
     root_id: str | None = None
@@ -80,6 +82,7 @@ def request_of(
         input=event.input,
         version=event.version,
         tags=event.tags,
+        trace=event.trace,
         scheduled_at=event.scheduled_start,
         parent=event.parent,
         root_id=message.root_id,
@@ -468,6 +471,7 @@ def _fresh_state(request: StartRequest, engine: "Engine") -> InstanceState:
         parent=request.parent,
         depth=request.depth,
         tags=request.tags,
+        trace=request.trace,
         scheduled_at=request.scheduled_at,
         input=request.input,
         status=RuntimeStatus.PENDING,

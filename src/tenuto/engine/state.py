@@ -30,6 +30,7 @@ from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold
 from tenuto.model.messages import TaskResult
 from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
+from tenuto.model.trace import TraceContext
 from tenuto.model.unread import UnreadEvent, UnreadEvents
 from tenuto.model.webhook import OpenWebhook
 
@@ -191,6 +192,7 @@ class InstanceState(Struct):
     output: str | None = None
     failure: FailureDetails | None = None
     custom_status: str | None = None
+    trace: TraceContext | None = None
     hold: Hold | None = None
     deliveries: int = 0
     next_turn: int = 0
@@ -248,6 +250,7 @@ class InstanceState(Struct):
             failure=self.failure,
             custom_status=self.custom_status,
             tags=self.tags,
+            trace=self.trace,
             hold=self.hold,
             deliveries=self.deliveries,
         )
@@ -313,6 +316,7 @@ def state_of(record: InstanceRecord) -> InstanceState:
         parent=record.parent,
         depth=record.depth,
         tags=record.tags,
+        trace=record.trace,
         scheduled_at=record.scheduled_at,
         input=record.input,
         generation=record.generation,
@@ -341,4 +345,5 @@ def start_event(state: InstanceState, runtime: str) -> ExecutionStarted:
         state.scheduled_at,
         state.generation,
         runtime,
+        state.trace,
     )

@@ -51,6 +51,7 @@ from tenuto.model.limits import check_payload
 from tenuto.model.payload import encode
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import LATEST
+from tenuto.model.trace import checked_trace
 
 B = TypeVar("B")
 
@@ -237,6 +238,7 @@ class AdminApi:
             input=text,
             version=orchestrator.version if body.version is None else body.version,
             tags=None if tags is None else dict(tags),
+            trace=checked_trace(body.trace),
             scheduled_at=_scheduled(body.scheduled_at),
             reuse=body.reuse,
             is_fresh=own_id is None,

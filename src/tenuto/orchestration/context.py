@@ -491,6 +491,7 @@ class Context:
             detached,
             attempt,
             call_id,
+            self._session.info.trace,
         )
 
 

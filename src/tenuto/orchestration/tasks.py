@@ -30,6 +30,7 @@ from tenuto.model.events import (
     TaskScheduled,
     TimerPurpose,
 )
+from tenuto.model.execution import ExecutionInfo
 from tenuto.model.failure import FailureDetails, failure_of
 from tenuto.model.interrupts import is_from_keyboard
 from tenuto.model.retry import RetryPolicy
@@ -60,6 +61,7 @@ class Scheduler(Protocol):
     """What tasks need of their session."""
 
     loop: SessionLoop
+    info: ExecutionInfo
 
     def open_call(self, call: "CallTask[Any]") -> int:
         """The next event id of the execution; answers to it go to this call."""
@@ -248,7 +250,13 @@ class ActivityTask(CallTask[T]):
 
     def _event(self, task_id: int) -> TaskScheduled:
         return TaskScheduled(
-            task_id, self.function, self._input, self.attempt, self.first_id, self._timeout
+            task_id,
+            self.function,
+            self._input,
+            self.attempt,
+            self.first_id,
+            self._timeout,
+            trace=self._scheduler.info.trace,
         )
 
     def _error(self, failure: FailureDetails) -> ActivityError:

@@ -67,6 +67,7 @@ from tenuto.model.messages import (
 )
 from tenuto.model.status import FINISHED, InstanceRecord, ParentInstance, RuntimeStatus
 from tenuto.model.timing import LATEST, span, to_datetime, to_microseconds
+from tenuto.model.trace import TraceContext
 from tenuto.model.webhook import OpenWebhook
 
 FAILURE = FailureDetails("shop.SoldOut", "no seat", "trace", FailureDetails("OSError", "x"), True)
@@ -114,6 +115,16 @@ EVENTS: list[tuple[HistoryEvent, dict[str, Any]]] = [
             "timeout": 5_000_000,
         },
     ),
+    (
+        TaskScheduled(3, "book", version="2", tags={"a": "b"}, trace=TraceContext("00-1-2-03")),
+        {
+            "eventId": 3,
+            "name": "book",
+            "version": "2",
+            "tags": {"a": "b"},
+            "trace": {"parent": "00-1-2-03"},
+        },
+    ),
     (TaskCompleted(3, "[1]"), {"taskScheduledId": 3, "result": "[1]"}),
     (TaskCompleted(3), {"taskScheduledId": 3}),
     (TaskFailed(3, FAILURE), {"taskScheduledId": 3, "failureDetails": FAILURE_JSON}),
@@ -135,7 +146,9 @@ EVENTS: list[tuple[HistoryEvent, dict[str, Any]]] = [
         },
     ),
     (
-        SubOrchestrationInstanceCreated(7, "trip", "i7", "e7", attempt=2, call_id=4),
+        SubOrchestrationInstanceCreated(
+            7, "trip", "i7", "e7", attempt=2, call_id=4, trace=TraceContext("00-1-2-03", "v=1")
+        ),
         {
             "eventId": 7,
             "name": "trip",
@@ -143,6 +156,7 @@ EVENTS: list[tuple[HistoryEvent, dict[str, Any]]] = [
             "executionId": "e7",
             "attempt": 2,
             "callId": 4,
+            "trace": {"parent": "00-1-2-03", "state": "v=1"},
         },
     ),
     (SubOrchestrationInstanceCompleted(4, "1"), {"taskScheduledId": 4, "result": "1"}),

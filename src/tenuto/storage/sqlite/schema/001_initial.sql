@@ -39,6 +39,7 @@ CREATE TABLE instance (
     root_id       TEXT NOT NULL,
     parent        TEXT,
     tags          TEXT,
+    trace         TEXT,
     custom_status TEXT,
     held          TEXT,
     deliveries    INTEGER NOT NULL,
@@ -119,7 +120,7 @@ SELECT iid, instance_id, json_object(
     'generation', generation, 'status', status, 'wakeAt', wake_at, 'updatedAt', updated_at,
     'completedAt', completed_at, 'scheduledAt', scheduled_at, 'parent', json(parent),
     'depth', depth, 'failure', json(failure), 'customStatus', custom_status, 'tags', json(tags),
-    'hold', json(held), 'deliveries', deliveries
+    'trace', json(trace), 'hold', json(held), 'deliveries', deliveries
 ) AS record
 FROM instance;
 
@@ -230,7 +231,7 @@ CREATE TRIGGER commit_batch_run INSTEAD OF INSERT ON commit_batch BEGIN
     INSERT INTO instance (
         iid, partition, status, wake_at, created_at, updated_at, completed_at, scheduled_at,
         generation, depth, instance_id, name, version, execution_id, root_id, parent, tags,
-        custom_status, held, deliveries, failure, output, input)
+        trace, custom_status, held, deliveries, failure, output, input)
     SELECT
         value ->> 'iid', value ->> 'partition', coalesce(value ->> 'status', 6),
         iif(value -> 'wakeAt' IS NULL, 0, value ->> 'wakeAt'),
@@ -238,7 +239,7 @@ CREATE TRIGGER commit_batch_run INSTEAD OF INSERT ON commit_batch BEGIN
         value ->> 'scheduledAt', coalesce(value ->> 'generation', 0),
         coalesce(value ->> 'depth', 0), value ->> 'instanceId', value ->> 'name',
         value ->> 'version', value ->> 'executionId', value ->> 'rootId', value ->> 'parent',
-        value ->> 'tags', value ->> 'customStatus', value ->> 'hold',
+        value ->> 'tags', value ->> 'trace', value ->> 'customStatus', value ->> 'hold',
         coalesce(value ->> 'deliveries', 0), value ->> 'failure', value ->> 'output',
         value ->> 'input'
     FROM (
