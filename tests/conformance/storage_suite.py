@@ -71,7 +71,15 @@ AWKWARD_IDS = [
     " ",
     "x" * 256,
 ]
-FAILURE = FailureDetails("ValueError", "no\x00 'quotes' \U0001f3b5", "line 1\nline 2", None, True)
+FAILURE = FailureDetails(
+    "ValueError",
+    "no\x00 'quotes' \U0001f3b5",
+    "line 1\nline 2",
+    None,
+    True,
+    (),
+    {"code": 7, "": ["\u2028", None, 0.5, {"a": True}]},
+)
 
 
 class Backend(Protocol):

@@ -125,6 +125,19 @@ EVENTS: list[tuple[HistoryEvent, dict[str, Any]]] = [
             "trace": {"parent": "00-1-2-03"},
         },
     ),
+    (
+        TaskFailed(
+            4, FailureDetails("E", "no", properties={"code": 7, "more": [None, {"a": 1.5}]})
+        ),
+        {
+            "taskScheduledId": 4,
+            "failureDetails": {
+                "errorType": "E",
+                "errorMessage": "no",
+                "properties": {"code": 7, "more": [None, {"a": 1.5}]},
+            },
+        },
+    ),
     (TaskCompleted(3, "[1]"), {"taskScheduledId": 3, "result": "[1]"}),
     (TaskCompleted(3), {"taskScheduledId": 3}),
     (TaskFailed(3, FAILURE), {"taskScheduledId": 3, "failureDetails": FAILURE_JSON}),
