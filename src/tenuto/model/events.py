@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from tenuto.model.failure import FailureDetails
+from tenuto.model.retry import RetryFacts
 from tenuto.model.status import ParentInstance, RuntimeStatus
 from tenuto.model.trace import TraceContext
 from tenuto.model.webhook import OpenWebhook
@@ -55,7 +56,8 @@ class TaskScheduled(_Event, frozen=True):
 
     ``call_id`` is the event id of the first attempt (None in the first itself); ``timeout`` is
     start to close of this attempt, in microseconds. ``version`` and ``tags`` say which workers may
-    take it, where a program has several; ``trace`` is what its spans belong to.
+    take it, where a program has several; ``trace`` is what its spans belong to. ``retry`` is the
+    policy at the first attempt of a call that has one.
     """
 
     event_id: int
@@ -67,6 +69,7 @@ class TaskScheduled(_Event, frozen=True):
     version: str | None = None
     tags: dict[str, str] | None = None
     trace: TraceContext | None = None
+    retry: RetryFacts | None = None
 
 
 class TaskCompleted(_Event, frozen=True):
@@ -86,7 +89,7 @@ class TaskFailed(_Event, frozen=True):
 class SubOrchestrationInstanceCreated(_Event, frozen=True):
     """A child was started. ``detached`` children (fire and forget) report to nobody.
 
-    ``attempt``, ``call_id`` and ``trace`` are as in ``TaskScheduled``.
+    ``attempt``, ``call_id``, ``trace`` and ``retry`` are as in ``TaskScheduled``.
     """
 
     event_id: int
@@ -100,6 +103,7 @@ class SubOrchestrationInstanceCreated(_Event, frozen=True):
     attempt: int = 1
     call_id: int | None = None
     trace: TraceContext | None = None
+    retry: RetryFacts | None = None
 
 
 class SubOrchestrationInstanceCompleted(_Event, frozen=True):

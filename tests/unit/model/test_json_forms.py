@@ -65,6 +65,7 @@ from tenuto.model.messages import (
     Terminate,
     TimerDue,
 )
+from tenuto.model.retry import RetryFacts
 from tenuto.model.status import FINISHED, InstanceRecord, ParentInstance, RuntimeStatus
 from tenuto.model.timing import LATEST, span, to_datetime, to_microseconds
 from tenuto.model.trace import TraceContext
@@ -116,6 +117,20 @@ EVENTS: list[tuple[HistoryEvent, dict[str, Any]]] = [
         },
     ),
     (
+        TaskScheduled(3, "book", retry=RetryFacts(3, 5, 2.0, 7, 9)),
+        {
+            "eventId": 3,
+            "name": "book",
+            "retry": {
+                "maxAttempts": 3,
+                "firstInterval": 5,
+                "backoff": 2.0,
+                "maxInterval": 7,
+                "timeout": 9,
+            },
+        },
+    ),
+    (
         TaskScheduled(3, "book", version="2", tags={"a": "b"}, trace=TraceContext("00-1-2-03")),
         {
             "eventId": 3,
@@ -144,6 +159,16 @@ EVENTS: list[tuple[HistoryEvent, dict[str, Any]]] = [
     (
         SubOrchestrationInstanceCreated(4, "trip", "i4", "e4"),
         {"eventId": 4, "name": "trip", "instanceId": "i4", "executionId": "e4"},
+    ),
+    (
+        SubOrchestrationInstanceCreated(4, "trip", "i4", "e4", retry=RetryFacts(2, 0)),
+        {
+            "eventId": 4,
+            "name": "trip",
+            "instanceId": "i4",
+            "executionId": "e4",
+            "retry": {"maxAttempts": 2, "firstInterval": 0},
+        },
     ),
     (
         SubOrchestrationInstanceCreated(4, "trip", "i4", "e4", "1", "2", {"a": "b"}, True),
