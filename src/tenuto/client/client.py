@@ -323,7 +323,7 @@ class Client:
             version=_text(version, "version"),
             tags=checked_tags(tags),
             scheduled_at=None if start_at is None else _moment(start_at, "start_at"),
-            reuse=_policy(reuse),
+            reuse=_policy(reuse).statuses,
             is_fresh=instance_id is None,
         )
         await self.gateway.start(request)
@@ -442,7 +442,7 @@ class Client:
             version=record.version,
             tags=record.tags,
             is_fresh=new_instance_id,
-            reuse=IdReuse.WHEN_FINISHED if record.hold is None else IdReuse.ALWAYS,
+            reuse=(IdReuse.WHEN_FINISHED if record.hold is None else IdReuse.ALWAYS).statuses,
         )
         await self.gateway.start(request)
         return OrchestrationHandle(self, request.instance_id, found)

@@ -20,7 +20,7 @@ from tenuto.engine.ports import (
     Storage,
     StorageReader,
 )
-from tenuto.engine.starts import IdReuse, StartRequest
+from tenuto.engine.starts import StartRequest
 from tenuto.model.codec import encode
 from tenuto.model.errors import (
     InstanceExistsError,
@@ -177,21 +177,17 @@ class StoreGateway:
             scheduled_start=request.scheduled_at,
             trace=request.trace,
         )
-        ends_running = request.reuse is IdReuse.ALWAYS
         if derived_from(request.instance_id) and await self.get(request.instance_id) is None:
             raise reserved_id(request.instance_id)
         for _ in range(_MOST_TRIES):
             standing = await self._storage.start_instance(record)
             if standing.execution_id == request.execution_id:
                 return
-            can_give_way = ends_running or (
-                request.reuse is IdReuse.WHEN_FINISHED and standing.status.is_finished
-            )
-            if not can_give_way:
+            if standing.status not in request.reuse:
                 raise _taken(standing)
             error = await self._ask(
                 request.instance_id,
-                Start(message_id=_asking_id(self.now()), event=event, ends_running=ends_running),
+                Start(message_id=_asking_id(self.now()), event=event, reuse=request.reuse),
                 "was not replaced",
             )
             if error is None:

@@ -30,6 +30,7 @@ from tenuto.client.wire import (
     StartedBody,
     TerminateBody,
     raw_of,
+    reuse_of,
 )
 from tenuto.engine.ports import DeadLetter, InstancePage, InstanceQuery
 from tenuto.engine.starts import StartRequest
@@ -136,7 +137,7 @@ class HttpGateway:
             tags=request.tags,
             trace=request.trace,
             scheduled_at=request.scheduled_at,
-            reuse=request.reuse,
+            reuse=reuse_of(request.reuse),
         )
         sent = _Request(
             method="POST",

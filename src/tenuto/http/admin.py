@@ -240,7 +240,7 @@ class AdminApi:
             tags=None if tags is None else dict(tags),
             trace=checked_trace(body.trace),
             scheduled_at=_scheduled(body.scheduled_at),
-            reuse=body.reuse,
+            reuse=body.replaced,
             is_fresh=own_id is None,
         )
         await self._client.gateway.start(request)
