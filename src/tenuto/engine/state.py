@@ -9,6 +9,7 @@ from typing import Any, Final
 from msgspec import Struct, field
 
 from tenuto.model.events import (
+    ContinueAsNew,
     EventAwaited,
     EventRaised,
     EventTaken,
@@ -273,11 +274,15 @@ class InstanceState(Struct):
             self.wake_at = None
         return True
 
-    def begin_generation(self, execution_id: str, text: str | None) -> None:
+    def begin_generation(self, ending: ContinueAsNew) -> None:
         """Continue as new: a fresh history under a new execution id."""
-        self.execution_id = execution_id
+        self.execution_id = ending.execution_id
         self.generation += 1
-        self.input = text
+        self.input = ending.input
+        if ending.version is not None:
+            self.version = ending.version
+        if ending.tags is not None:
+            self.tags = ending.tags or None
         self.next_turn = 0
         self.event_count = 0
         self.history_bytes = 0

@@ -367,7 +367,7 @@ def _continue(
         _end(state, turn.ending, timestamp)
         state.keep_last_calls(())
         return
-    state.begin_generation(ending.execution_id, ending.input)
+    state.begin_generation(ending)
     if turn.unread or ending.taken:
         state.keep_unread(turn.unread, ending.taken)
     state.wake_at = 0 if turn.inbox.is_open else None

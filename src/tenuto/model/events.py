@@ -250,7 +250,8 @@ class ContinueAsNew(_Event, frozen=True):
 
     ``unread`` are the numbers of the events of this generation that nobody has read, ``taken``
     those of older generations that are read now or dropped. The store keeps them by these numbers,
-    so that none is written twice.
+    so that none is written twice. ``version`` and ``tags`` are those of the next generation; None
+    keeps what there was.
     """
 
     execution_id: str
@@ -258,6 +259,8 @@ class ContinueAsNew(_Event, frozen=True):
     unread: tuple[int, ...] = ()
     taken: tuple[int, ...] = ()
     webhooks: tuple[OpenWebhook, ...] = ()
+    version: str | None = None
+    tags: dict[str, str] | None = None
 
 
 Decision: TypeAlias = (

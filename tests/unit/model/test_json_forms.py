@@ -254,6 +254,10 @@ EVENTS: list[tuple[HistoryEvent, dict[str, Any]]] = [
         {"orchestrationStatus": 3, "failureDetails": FAILURE_JSON},
     ),
     (
+        ContinueAsNew("e2", version="3", tags={}),
+        {"executionId": "e2", "version": "3", "tags": {}},
+    ),
+    (
         ContinueAsNew("e2", "1", unread=(4, 6), taken=(1,)),
         {
             "executionId": "e2",
