@@ -6,7 +6,7 @@ bottom.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -28,6 +28,7 @@ from tenuto.engine.ports import (
     Lease,
     ListingOrder,
     LoadedInstance,
+    PartitionPage,
     Storage,
     UnreadRow,
     Wake,
@@ -44,9 +45,11 @@ from tenuto.model.errors import (
 from tenuto.model.events import EventRaised, ExecutionStarted
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
+from tenuto.model.ids import partition_of
 from tenuto.model.messages import RaiseEvent, Start
 from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
 from tenuto.model.trace import TraceContext
+from tests.support.inboxes import waiting_in
 
 DAY = 86_400_000_000
 FINISHED = [
@@ -83,11 +86,26 @@ FAILURE = FailureDetails(
 
 
 class Backend(Protocol):
-    """Gives handles on one hub. ``shared`` says whether a second handle sees the first's hub."""
+    """Gives handles on one hub.
+
+    ``shared`` says whether a second handle sees the first's hub, ``partitions`` how many the hub
+    has unless a test wants a certain number.
+    """
 
     shared: bool
+    partitions: int
 
-    def handle(self, partitions: int = 1) -> Storage: ...
+    def handle(self, partitions: int | None = None) -> Storage: ...
+
+
+class Places:
+    """Where instances belong in the hub of the test that runs."""
+
+    partitions = 1
+
+    @classmethod
+    def of(cls, instance_id: str) -> int:
+        return partition_of(instance_id, cls.partitions)
 
 
 def record(iid: int, instance_id: str | None = None, **changes: Any) -> InstanceRecord:
@@ -95,7 +113,7 @@ def record(iid: int, instance_id: str | None = None, **changes: Any) -> Instance
     fresh = InstanceRecord(
         iid=iid,
         instance_id=name,
-        partition=0,
+        partition=Places.of(name),
         name="hello",
         execution_id=f"execution-{iid}",
         created_at=1_000 + iid,
@@ -116,10 +134,19 @@ def turn(iid: int, number: int, generation: int = 0, events: bytes | None = None
 
 
 def message(
-    message_id: str, instance_id: str = "instance-1", text: str = "1", partition: int = 0
+    message_id: str,
+    instance_id: str = "instance-1",
+    text: str = "1",
+    partition: int | None = None,
 ) -> InboxRow:
     event = RaiseEvent(message_id=message_id, event=EventRaised("e", text))
-    return InboxRow(message_id, partition, instance_id, Raw(encode(event)))
+    place = Places.of(instance_id) if partition is None else partition
+    return InboxRow(message_id, place, instance_id, Raw(encode(event)))
+
+
+def used(message_id: str, instance_id: str = "instance-1") -> tuple[int, str]:
+    """A message of an instance, as consumed."""
+    return Places.of(instance_id), message_id
 
 
 def letter(number: int, created_at: int = 5, body: bytes = b"{}") -> DeadLetter:
@@ -127,32 +154,37 @@ def letter(number: int, created_at: int = 5, body: bytes = b"{}") -> DeadLetter:
 
 
 class Owner:
-    """An open store that owns all partitions and counts its commits."""
+    """An open store that owns all partitions, touches them all, and counts its commits."""
 
     def __init__(self, storage: Storage, leases: list[Lease]) -> None:
         self.storage = storage
         self.leases = leases
+        self.number = 0
 
     @classmethod
     async def of(cls, storage: Storage, owner: str = "first") -> "Owner":
         await storage.open()
         return cls(storage, await storage.acquire(HostIdentity(owner=owner, description=owner)))
 
-    def batch(self, batch_id: str = "b", **lists: Any) -> CommitBatch:
-        names = [field for field in CommitBatch.__struct_fields__ if field != "batch_id"]
-        fences = [
-            msgspec.structs.replace(lease, commit_number=lease.commit_number + 1)
-            for lease in self.leases
-        ]
-        rows: dict[str, Any] = {name: [] for name in names} | {"fences": fences} | lists
-        return CommitBatch(batch_id=batch_id, **rows)
+    def batch(self, batch_id: str = "b", **changes: Any) -> CommitBatch:
+        """The next one."""
+        no_field = {"batch_id", "owner", "number", "fences"}
+        rows: dict[str, Any] = {
+            name: [] for name in CommitBatch.__struct_fields__ if name not in no_field
+        }
+        rows |= {
+            "owner": self.leases[0].owner,
+            "number": self.number + 1,
+            "fences": self.leases,
+        }
+        return CommitBatch(batch_id=batch_id, **rows | changes)
 
-    async def commit(self, batch_id: str = "b", **lists: Any) -> CommitResult:
-        return await self.send(self.batch(batch_id, **lists))
+    async def commit(self, batch_id: str = "b", **changes: Any) -> CommitResult:
+        return await self.send(self.batch(batch_id, **changes))
 
     async def send(self, batch: CommitBatch) -> CommitResult:
         result = await self.storage.commit(batch)
-        self.leases = list(batch.fences)
+        self.number = batch.number
         return result
 
     async def loaded(self, iid: int) -> LoadedInstance:
@@ -170,16 +202,42 @@ async def everything(storage: Storage) -> object:
     """All that can be seen of a hub."""
     found = await storage.query(InstanceQuery(limit=1000))
     instances = await storage.load_instances([row.iid for row in found.records])
-    state = await storage.load_partition(0)
+    pages = [await first_page(storage, number) for number in range(Places.partitions)]
     letters = await storage.dead_letters(1000)
-    return (
-        msgspec.json.encode((instances, state, letters)),
-        await storage.commit_states([0]),
-    )
+    return msgspec.json.encode((instances, pages, letters))
+
+
+async def first_page(storage: Storage, partition: int) -> PartitionPage:
+    return await storage.load_partition(partition, None, 1_000)
+
+
+async def fetched(
+    storage: Storage, cursors: Mapping[int, int] | None = None
+) -> tuple[list[InboxRow], dict[int, int]]:
+    """What has arrived after the cursors, and the new ones; without any, after the beginning."""
+    wanted = dict.fromkeys(range(Places.partitions), 0) if cursors is None else cursors
+    page = await storage.fetch_inbox(wanted)
+    assert page.cursors.keys() == wanted.keys()
+    assert all(page.cursors[partition] >= cursor for partition, cursor in wanted.items())
+    return page.rows, page.cursors
+
+
+async def cursors_of(storage: Storage) -> dict[int, int]:
+    return {
+        number: (await first_page(storage, number)).cursor for number in range(Places.partitions)
+    }
+
+
+def due(storage: Storage, after: int, until: int) -> Awaitable[list[Wake]]:
+    return storage.due(range(Places.partitions), after, until)
 
 
 class StorageSuite:
     """The promises."""
+
+    @pytest.fixture(autouse=True)
+    def _places(self, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Places, "partitions", backend.partitions)
 
     @pytest.fixture
     async def storage(self, backend: Backend) -> AsyncIterator[Storage]:
@@ -195,7 +253,7 @@ class StorageSuite:
 
     async def test_open_tells_the_partitions(self, storage: Storage) -> None:
         info = await storage.open()
-        assert info.partitions == 1
+        assert info.partitions == Places.partitions
         assert await storage.open() == info
 
     async def test_close_is_safe_to_call_twice(self, storage: Storage) -> None:
@@ -208,22 +266,59 @@ class StorageSuite:
     async def test_acquire_takes_every_partition_in_a_new_epoch(self, backend: Backend) -> None:
         storage = backend.handle(partitions=3)
         assert (await storage.open()).partitions == 3
-        host = HostIdentity(owner="me", description="me")
-        leases = await storage.acquire(host)
-        assert leases == [Lease(number, "me", 1, 0) for number in range(3)]
-        assert [lease.epoch for lease in await storage.acquire(host)] == [2, 2, 2]
+        leases = await storage.acquire(HostIdentity(owner="me", description="me"))
+        assert leases == [Lease(number, "me", 1) for number in range(3)]
+        again = await storage.acquire(HostIdentity(owner="other", description="other"))
+        assert again == [Lease(number, "other", 2) for number in range(3)]
+        await storage.close()
+
+    async def test_acquire_takes_those_that_are_named_and_no_others(self, backend: Backend) -> None:
+        storage = backend.handle(partitions=3)
+        await storage.open()
+        first = await Owner.of(storage)
+        taker = HostIdentity(owner="taker", description="taker")
+        second = Owner(storage, await storage.acquire(taker, [2, 0]))
+        assert second.leases == [Lease(0, "taker", 2), Lease(2, "taker", 2)]
+        with pytest.raises(FencedError) as caught:
+            await first.commit(history=[turn(1, 0)])
+        assert caught.value.partitions == {0, 2}
+        await first.commit(fences=[first.leases[1]], history=[turn(1, 0)])
+        await second.commit(history=[turn(2, 0)])
+        # Who takes more goes on counting its commits.
+        second.leases += await storage.acquire(taker, [1])
+        await second.commit(history=[turn(2, 1)])
+        assert await storage.acquire(taker, []) == []
         await storage.close()
 
     async def test_release_gives_partitions_back(self, owner: Owner) -> None:
         storage = owner.storage
-        await owner.commit("last")
+        last = owner.batch("last")
+        await owner.send(last)
         await storage.release(owner.leases)
-        (state,) = await storage.commit_states([0])
-        assert (state.owner, state.commit_number, state.batch_id) == (None, 1, "last")
+        assert await storage.landed(last) == CommitResult()
         with pytest.raises(FencedError):
             await owner.commit()
         second = await storage.acquire(HostIdentity(owner="second", description=""))
-        assert second == [Lease(0, "second", 2, 1)]
+        assert {(lease.owner, lease.epoch) for lease in second} == {("second", 2)}
+
+    async def test_a_commit_gives_partitions_back_with_what_it_writes(
+        self, backend: Backend
+    ) -> None:
+        storage = backend.handle(partitions=3)
+        owner = await Owner.of(storage)
+        last = owner.batch("last", released=[0, 2], history=[turn(1, 0)])
+        await owner.send(last)
+        with pytest.raises(FencedError) as caught:
+            await owner.commit(history=[turn(1, 1)])
+        assert caught.value.partitions == {0, 2}
+        assert await storage.landed(last) == CommitResult()
+        await owner.commit(fences=[owner.leases[1]], released=[1], instances=[record(1)])
+        assert len((await owner.loaded(1)).turns) == 1
+        second = await Owner.of(storage, "second")
+        # Who was given the partitions does not count as the heir of a dead one.
+        assert [(await first_page(storage, number)).deaths for number in range(3)] == [0, 0, 0]
+        await second.commit(history=[turn(1, 1)])
+        await storage.close()
 
     async def test_a_stale_lease_releases_nothing(self, owner: Owner) -> None:
         stale = owner.leases
@@ -234,66 +329,103 @@ class StorageSuite:
     # --- one_owner: fences ---------------------------------------------------------------------
 
     @pytest.mark.parametrize(
-        "fence",
+        "changes",
         [
-            Lease(0, "first", 1, 1),
-            Lease(0, "first", 1, 3),
-            Lease(0, "first", 0, 2),
-            Lease(0, "first", 2, 2),
-            Lease(0, "other", 1, 2),
-            Lease(7, "first", 1, 2),
+            {"number": 1},
+            {"number": 3},
+            {"owner": "other"},
+            {"fences": [Lease(0, "first", 0)]},
+            {"fences": [Lease(0, "first", 2)]},
+            {"fences": [Lease(0, "other", 1)]},
+            {"fences": [Lease(70, "first", 1)]},
         ],
-        ids=["same number", "skipped", "stale epoch", "later epoch", "owner", "foreign partition"],
+        ids=["same number", "skipped", "stranger", "stale", "later", "owner", "no partition"],
     )
     async def test_one_owner_a_commit_behind_its_fence_writes_nothing(
-        self, owner: Owner, fence: Lease
+        self, owner: Owner, changes: dict[str, Any]
     ) -> None:
         await owner.commit("first", instances=[record(1)], inbox=[message("m1")])
         before = await everything(owner.storage)
         batch = owner.batch(
             "second",
-            fences=[fence],
+            **changes,
             instances=[record(2)],
             updates=[update(1)],
             history=[turn(1, 0)],
             inbox=[message("m2")],
-            consumed=["m1"],
+            consumed=[used("m1")],
             purged=[1],
             dead_letters=[letter(1)],
+            released=[0],
         )
-        with pytest.raises(FencedError):
+        with pytest.raises(FencedError) as caught:
             await owner.storage.commit(batch)
+        fences = changes.get("fences", [])
+        assert caught.value.partitions == {fence.partition for fence in fences}
         assert await everything(owner.storage) == before
+        await owner.commit("second")
 
-    async def test_one_owner_every_partition_of_a_batch_is_fenced(self, backend: Backend) -> None:
+    async def test_one_owner_every_partition_that_a_batch_touches_is_fenced(
+        self, backend: Backend
+    ) -> None:
         storage = backend.handle(partitions=2)
         owner = await Owner.of(storage)
-        good, bad = owner.batch().fences
+        good, bad = owner.leases
         bad = msgspec.structs.replace(bad, epoch=9)
-        with pytest.raises(FencedError):
+        with pytest.raises(FencedError) as caught:
             await storage.commit(owner.batch(fences=[good, bad], history=[turn(1, 0)]))
-        assert [state.commit_number for state in await storage.commit_states([0, 1])] == [0, 0]
-        await owner.commit("both")
-        await owner.commit("one", fences=[owner.batch().fences[1]])
-        states = await storage.commit_states([0, 1])
-        assert [(state.commit_number, state.batch_id) for state in states] == [
-            (1, "both"),
-            (2, "one"),
-        ]
-        assert [state.partition for state in await storage.commit_states([1, 8])] == [1]
+        assert caught.value.partitions == {1}
+        await owner.commit("both", history=[turn(1, 0)])
+        # Numbers are counted over all partitions, whichever a batch touches.
+        await owner.commit("one", fences=owner.leases[1:])
+        await owner.commit("other", fences=owner.leases[:1])
+        await owner.commit("none", fences=[], inbox=[message("m", partition=1)])
         await storage.close()
 
     async def test_exactly_once_a_batch_sent_again_is_seen_to_have_landed(
         self, owner: Owner
     ) -> None:
+        storage = owner.storage
         batch = owner.batch("in doubt", instances=[record(1)], history=[turn(1, 0)])
-        await owner.storage.commit(batch)
-        with pytest.raises(FencedError):
-            await owner.storage.commit(batch)
-        (state,) = await owner.storage.commit_states([0])
-        assert (state.owner, state.epoch, state.commit_number) == ("first", 1, 1)
-        assert state.batch_id == "in doubt"
+        assert await storage.landed(batch) is None
+        await storage.commit(batch)
+        with pytest.raises(FencedError) as caught:
+            await storage.commit(batch)
+        assert caught.value.partitions == frozenset()
+        assert await storage.landed(batch) == CommitResult()
         assert len((await owner.loaded(1)).turns) == 1
+
+    async def test_landed_gives_the_answers_per_row(self, owner: Owner) -> None:
+        """Whatever has become of these rows since."""
+        await owner.commit(instances=[record(1, "taken")])
+        rows = [record(2, "taken"), record(3, "free"), record(4, "short")]
+        batch = owner.batch("in doubt", instances=rows, purged=[4])
+        result = await owner.send(batch)
+        assert result.refused == {2}
+        await owner.storage.start_instance(record(0, "short"))
+        assert await owner.storage.landed(batch) == result
+
+    async def test_landed_tells_what_can_never_land(self, backend: Backend) -> None:
+        storage = backend.handle(partitions=2)
+        owner = await Owner.of(storage)
+        landed = owner.batch("landed", fences=owner.leases[:1], instances=[record(1, partition=0)])
+        await owner.send(landed)
+        lost = owner.batch("lost")
+        other = msgspec.structs.replace(lost, batch_id="other", number=1)
+        with pytest.raises(FencedError) as caught:  # its number is another's
+            await storage.landed(other)
+        assert caught.value.partitions == {0, 1}
+        taker = HostIdentity(owner="taker", description="taker")
+        second = Owner(storage, await storage.acquire(taker, [0]))
+        with pytest.raises(FencedError) as caught:
+            await storage.landed(lost)
+        assert caught.value.partitions == {0}
+        # What has landed has landed, whoever owns its partition now.
+        assert await storage.landed(landed) == CommitResult()
+        await second.commit(history=[turn(1, 0)])
+        assert await storage.landed(landed) == CommitResult()
+        assert await storage.landed(owner.batch("kept", fences=owner.leases[1:])) is None
+        await storage.close()
 
     async def test_one_owner_the_owner_before_is_fenced(self, owner: Owner) -> None:
         await owner.commit(instances=[record(1)])
@@ -308,7 +440,7 @@ class StorageSuite:
         full = InstanceRecord(
             iid=7,
             instance_id="full",
-            partition=0,
+            partition=Places.of("full"),
             name='na"me\x00\U0001f3b5',
             execution_id="e",
             created_at=11,
@@ -401,14 +533,13 @@ class StorageSuite:
             history=[turn(1, 0), turn(2, 0), turn(3, 0), turn(4, 0)],
             forget=[ForgetBelow(2, 1)],
             inbox=[message("new", "taken"), message("else", "free")],
-            consumed=["old"],
+            consumed=[used("old", "taken")],
             purged=[2],
         )
         assert result.refused == {2, 4}
         taken, free = await owner.storage.find(["taken", "free"])
         assert taken == record(1, "taken")
         assert (free.iid, free.output) == (3, "3")
-        assert (await owner.storage.commit_states([0]))[0].batch_id == "second"
         loaded = await owner.storage.load_instances([1, 2, 3, 4])
         assert [(one.record.iid, len(one.turns)) for one in loaded] == [(1, 1), (3, 1)]
         # no_silent_drop: what was sent to the id waits for the instance that has it, and what
@@ -419,7 +550,7 @@ class StorageSuite:
 
     async def test_a_refusal_does_not_get_past_the_fence(self, owner: Owner) -> None:
         await owner.commit(instances=[record(1, "taken")])
-        stale = owner.batch(fences=owner.leases, instances=[record(2, "taken"), record(3)])
+        stale = owner.batch(number=1, instances=[record(2, "taken"), record(3)])
         before = await everything(owner.storage)
         with pytest.raises(FencedError):
             await owner.storage.commit(stale)
@@ -457,8 +588,7 @@ class StorageSuite:
         await owner.commit(purged=[1, 77])
         assert await owner.storage.get("instance-1") is None
         assert await owner.storage.history("instance-1") == []
-        state = await owner.storage.load_partition(0)
-        assert [row.message_id for row in state.inbox] == ["m2"]
+        assert [row.message_id for row in await waiting_in(owner.storage)] == ["m2"]
         assert len(await owner.storage.history("instance-2")) == 1
         # The iid's history is really gone, not only out of sight.
         await owner.commit(instances=[record(1)])
@@ -512,7 +642,7 @@ class StorageSuite:
             history=[turn(2, 1, 1)],
             forget=[ForgetBelow(2, 1)],
             inbox=[message("m3")],
-            consumed=["m1"],
+            consumed=[used("m1")],
             purged=[3],
             dead_letters=[letter(1)],
         )
@@ -523,8 +653,8 @@ class StorageSuite:
             (11, 0, None),
         ]
         assert len((await owner.loaded(2)).turns) == 2
-        state = await owner.storage.load_partition(0)
-        assert [row.message_id for row in state.inbox] == ["m2", "m3"]
+        left = await waiting_in(owner.storage)
+        assert sorted(row.message_id for row in left) == ["m2", "m3"]
         assert len(await owner.storage.dead_letters()) == 1
 
     # --- held ----------------------------------------------------------------------------------
@@ -555,18 +685,19 @@ class StorageSuite:
         storage = backend.handle(partitions=2)
         owner = await Owner.of(storage)
         rows = [
-            record(number, hold=Hold(reason, "why", 5), wake_at=None)
+            record(number, partition=0, hold=Hold(reason, "why", 5), wake_at=None)
             for number, reason in enumerate(HoldReason, 1)
         ]
         expected = [row.iid for row in rows if row.hold and not row.hold.reason.is_harmful]
         other = record(20, partition=1, hold=Hold(HoldReason.GUARD, "why", 5))
-        assert await storage.misfits(0) == []
-        await owner.commit(instances=[*reversed(rows), record(10), other])
-        assert await storage.misfits(0) == expected
-        assert await storage.misfits(1) == [20]
+        assert await storage.misfits([0, 1]) == []
+        await owner.commit(instances=[*reversed(rows), record(10, partition=0), other])
+        assert await storage.misfits([0]) == expected
+        assert await storage.misfits([1]) == [20]
         await owner.commit(updates=[update(expected[0])])
-        assert await storage.misfits(0) == expected[1:]
-        assert await storage.misfits(7) == []
+        assert await storage.misfits([0]) == expected[1:]
+        assert sorted(await storage.misfits([1, 0])) == [*expected[1:], 20]
+        assert await storage.misfits([7]) == []
         await storage.close()
 
     async def test_how_often_instances_were_tried_is_kept(self, owner: Owner) -> None:
@@ -583,10 +714,10 @@ class StorageSuite:
     async def test_deaths_of_owners_in_a_row_that_had_not_served(self, storage: Storage) -> None:
         async def deaths(name: str, end: Literal["dies", "serves", "stops"]) -> int:
             owner = await Owner.of(storage, name)
-            found = (await storage.load_partition(0)).deaths
+            found = (await first_page(storage, 0)).deaths
             if end == "serves":
                 await storage.mark_served(owner.leases)
-                assert (await storage.load_partition(0)).deaths == 0
+                assert (await first_page(storage, 0)).deaths == 0
             if end == "stops":
                 await storage.release(owner.leases)
             return found
@@ -601,9 +732,9 @@ class StorageSuite:
         first = await Owner.of(storage, "first")
         await Owner.of(storage, "second")
         await storage.mark_served(first.leases)
-        assert (await storage.load_partition(0)).deaths == 1
+        assert (await first_page(storage, 0)).deaths == 1
         await Owner.of(storage, "third")
-        assert (await storage.load_partition(0)).deaths == 2
+        assert (await first_page(storage, 0)).deaths == 2
 
     # --- what cannot be stored -----------------------------------------------------------------
 
@@ -624,7 +755,7 @@ class StorageSuite:
             ({"replaced": [record(1, tags={"k": "\ud800"})]}, {1}, set(), set()),
             ({"inbox": [InboxRow("bad", 0, "x", Raw(b'{"a":'))]}, set(), {"bad"}, set()),
             ({"inbox": [InboxRow("bad", 2**70, "x", Raw(b"{}"))]}, set(), {"bad"}, set()),
-            ({"consumed": ["m\ud800"]}, set(), {"m\ud800"}, set()),
+            ({"consumed": [(0, "m\ud800")]}, set(), {"m\ud800"}, set()),
             ({"answers": [Answer("bad", None, "\ud800")]}, set(), {"bad"}, set()),
             ({"dead_letters": [letter(1), letter(2, body=b"{]")]}, set(), set(), {1}),
             (
@@ -678,7 +809,8 @@ class StorageSuite:
                 row
                 for place, row in enumerate(rows)
                 if getattr(row, "iid", None) not in instances
-                and getattr(row, "message_id", row) not in [*messages]
+                and (row[1] if name == "consumed" else getattr(row, "message_id", None))
+                not in messages
                 and not (name == "dead_letters" and place in letters)
             ]
             for name, rows in whole.items()
@@ -688,7 +820,7 @@ class StorageSuite:
         assert [row.iid for row in found] == [20, 30, 3]
 
     async def test_a_refusal_for_content_does_not_get_past_the_fence(self, owner: Owner) -> None:
-        stale = owner.batch(fences=owner.leases, history=[turn(1, 0, events=b"[")])
+        stale = owner.batch(number=2, history=[turn(1, 0, events=b"[")])
         with pytest.raises(FencedError):
             await owner.storage.commit(stale)
 
@@ -698,7 +830,7 @@ class StorageSuite:
         with pytest.raises(RowsRefusedError, match="malformed JSON") as caught:
             await owner.storage.append([message("m"), InboxRow("bad", 0, "x", Raw(b"{"))])
         assert "bad" in caught.value.messages
-        assert (await owner.storage.load_partition(0)).inbox == []
+        assert await waiting_in(owner.storage) == []
         assert await owner.storage.get("x") is None
 
     # --- answers -------------------------------------------------------------------------------
@@ -709,7 +841,7 @@ class StorageSuite:
         assert await storage.is_waiting(f"{ASKED}1")
         assert await storage.answer(f"{ASKED}1") is None
         answers = [Answer(f"{ASKED}1"), Answer(f"{ASKED}2", "TN-1204", "it's \x00 not so")]
-        await owner.commit(consumed=[f"{ASKED}1", f"{ASKED}2"], answers=answers)
+        await owner.commit(consumed=[used(f"{ASKED}1"), used(f"{ASKED}2")], answers=answers)
         assert [await storage.answer(answer.message_id) for answer in answers] == answers
         assert not await storage.is_waiting(f"{ASKED}1")
         await owner.commit(answers=[Answer(f"{ASKED}1", "TN-1203", "again")])
@@ -727,7 +859,7 @@ class StorageSuite:
         await owner.commit(instances=[record(1), record(2)])
         mine, others, unheard = f"{ASKED}mine", f"{ASKED}others", "client-unheard"
         await storage.append([message(mine), message(others), message(unheard)])
-        await owner.commit(purged=[1], consumed=[mine], answers=[Answer(mine)])
+        await owner.commit(purged=[1], consumed=[used(mine)], answers=[Answer(mine)])
         assert await storage.answer(mine) == Answer(mine)
         answer = await storage.answer(others)
         assert answer is not None
@@ -740,7 +872,7 @@ class StorageSuite:
         await owner.commit(
             instances=[record(2, "taken")],
             history=[turn(2, 0)],
-            consumed=[f"{ASKED}1"],
+            consumed=[used(f"{ASKED}1", "taken")],
             answers=[Answer(f"{ASKED}1")],
         )
         assert await owner.storage.answer(f"{ASKED}1") is None
@@ -749,32 +881,24 @@ class StorageSuite:
     # --- iids ----------------------------------------------------------------------------------
 
     async def test_no_iid_is_given_out_twice(self, owner: Owner) -> None:
-        async def next_iid() -> int:
-            return (await owner.storage.load_partition(0)).next_iid
-
-        assert await next_iid() == 1
-        await owner.commit(instances=[record(1), record(5)], history=[turn(5, 0)])
-        assert await next_iid() == 6
-        await owner.commit(purged=[5])
-        assert await next_iid() == 6
-        await owner.commit(instances=[record(8)], purged=[8])
-        assert await next_iid() == 9
-        await owner.commit(purged=[1, 77, -4])
-        assert await next_iid() == 78
-        # A history without its instance, as a defect leaves it behind.
-        await owner.commit(history=[turn(90, 0)])
-        assert await next_iid() == 91
-        await owner.commit(instances=[record(100, "taken")])
-        assert (await owner.commit(instances=[record(101, "taken")])).refused == {101}
-        assert await next_iid() == 101
-        await owner.commit(instances=[record(100)], replaced=[record(102, "taken")], purged=[102])
-        assert await next_iid() == 103
+        """Also those of purged instances, and those that nobody has used."""
+        storage = owner.storage
+        blocks = [await storage.reserve_iids(count) for count in (1, 1_000, 3)]
+        assert [len(block) for block in blocks] == [1, 1_000, 3]
+        last = blocks[-1][-1]
+        await owner.commit(instances=[record(last)], history=[turn(last, 0)])
+        await owner.commit(purged=[last])
+        second = await Owner.of(storage, "second")
+        blocks += await asyncio.gather(*(second.storage.reserve_iids(10) for _ in range(5)))
+        given = [iid for block in blocks for iid in block]
+        assert len(given) == len(set(given)) == 1_054
+        assert min(given) > 0
 
     async def test_commits_made_at_once_keep_their_order(self, owner: Owner) -> None:
         batches = []
         for number in range(50):
             batch = owner.batch(str(number), history=[turn(1, number)])
-            owner.leases = list(batch.fences)
+            owner.number = batch.number
             batches.append(owner.storage.commit(batch))
         await asyncio.gather(owner.storage.get("x"), *batches)
         await owner.commit(instances=[record(1)])
@@ -856,25 +980,72 @@ class StorageSuite:
         storage = owner.storage
         await owner.commit(instances=[record(1), record(2)], inbox=[message("b"), message("a")])
         await storage.append([message("c", "instance-2"), message("0")])
-        state = await storage.load_partition(0)
-        assert [row.message_id for row in state.inbox] == ["b", "a", "c", "0"]
+        rows = (await first_page(storage, Places.of("instance-1"))).rows
+        mine = [row for row in rows if row.instance_id == "instance-1"]
+        assert [row.message_id for row in mine] == ["b", "a", "0"]
         assert [row.message_id for row in (await owner.loaded(1)).inbox] == ["b", "a", "0"]
         expected = RaiseEvent(message_id="b", event=EventRaised("e", "1"))
-        assert decode_message(bytes(state.inbox[0].message)) == expected
+        assert decode_message(bytes(mine[0].message)) == expected
+        found, _ = await fetched(storage)
+        assert [row.message_id for row in found] == ["b", "a", "c", "0"]
+
+    @pytest.mark.parametrize("size", [1, 2, 7, 1_000])
+    async def test_an_inbox_is_read_in_pages(self, owner: Owner, size: int) -> None:
+        storage = owner.storage
+        rows = [message(f"m{number}", f"i-{number % 3}", partition=0) for number in range(9)]
+        await owner.commit(instances=[record(1, root_id="r", depth=1, partition=0)], inbox=rows)
+        seen: list[str] = []
+        page = first = await storage.load_partition(0, None, size)
+        while True:
+            assert len(page.rows) <= size
+            seen += [row.message_id for row in page.rows]
+            if page.after is None:
+                break
+            if len(seen) == size:
+                await storage.append([message("late", "i-0", partition=0)])
+            page = await storage.load_partition(0, page.after, size)
+        assert seen[:9] == [row.message_id for row in rows]
+        assert first.open_by_root == {"r": 1}
+        if size < 9:  # what has come between the pages is on one of them, and after the cursor
+            assert seen[9:] == ["late"]
+            found, _ = await fetched(storage, {0: first.cursor})
+            assert "late" in [row.message_id for row in found]
+
+    async def test_long_messages_make_short_pages(self, owner: Owner) -> None:
+        text = msgspec.json.encode("x" * 6_000_000).decode()
+        rows = [message(f"m{number}", text=text, partition=0) for number in range(5)]
+        await owner.commit(inbox=rows)
+        page = await owner.storage.load_partition(0, None, 1_000)
+        assert 1 <= len(page.rows) < 5
+        assert page.after is not None
+        assert [row.message_id for row in await waiting_in(owner.storage)] == [
+            row.message_id for row in rows
+        ]
 
     async def test_a_message_id_that_is_there_is_left_alone(self, owner: Owner) -> None:
         await owner.storage.append([message("m", text="1")])
         await owner.storage.append([message("m", text="2"), message("n", text="3")])
-        await owner.commit(inbox=[message("m", text="4"), message("n", "else", "5")])
-        inbox = (await owner.storage.load_partition(0)).inbox
+        await owner.commit(inbox=[message("m", text="4"), message("n", text="5")])
+        inbox = await waiting_in(owner.storage)
         expected = [message("m", text="1"), message("n", text="3")]
         assert [bytes(row.message) for row in inbox] == [bytes(row.message) for row in expected]
 
     async def test_exactly_once_turns_consumed_messages_are_gone(self, owner: Owner) -> None:
         await owner.storage.append([message("m1"), message("m2")])
-        await owner.commit(consumed=["m1", "never was"], history=[turn(1, 0)])
-        inbox = (await owner.storage.load_partition(0)).inbox
-        assert [row.message_id for row in inbox] == ["m2"]
+        await owner.commit(consumed=[used("m1"), used("never was")], history=[turn(1, 0)])
+        assert [row.message_id for row in await waiting_in(owner.storage)] == ["m2"]
+
+    async def test_a_message_is_consumed_in_its_partition(self, backend: Backend) -> None:
+        """Its id is its own there (ENGINE rule 12)."""
+        storage = backend.handle(partitions=2)
+        owner = await Owner.of(storage)
+        await storage.append([message("m", partition=0), message("m", partition=1)])
+        await owner.commit(fences=owner.leases[1:], consumed=[(1, "m")])
+        assert [row.partition for row in await waiting_in(storage)] == [0]
+        assert await storage.is_waiting("m")
+        await owner.commit(consumed=[(1, "m"), (0, "m")])
+        assert not await storage.is_waiting("m")
+        await storage.close()
 
     async def test_appending_nothing_is_harmless(self, owner: Owner) -> None:
         await owner.storage.append([])
@@ -885,11 +1056,17 @@ class StorageSuite:
         await storage.append([message("m0", partition=0), message("m1", partition=1)])
         await storage.start_instance(record(0, "x", partition=1))
         for partition in (0, 1):
-            state = await storage.load_partition(partition)
-            assert [row.message_id for row in state.inbox] == [f"m{partition}"]
-            page = await storage.fetch_inbox(partition, 0)
-            assert [row.message_id for row in page.rows] == [f"m{partition}", ""][: partition + 1]
-            assert len(await storage.due(partition, -1, 1)) == partition
+            page = await first_page(storage, partition)
+            assert [row.message_id for row in page.rows] == [f"m{partition}"]
+            rows, _ = await fetched(storage, {partition: 0})
+            assert [row.message_id for row in rows] == [f"m{partition}", ""][: partition + 1]
+            assert len(await storage.due([partition], -1, 1)) == partition
+        rows, cursors = await fetched(storage, {0: 0, 1: 0})
+        assert [row.message_id for row in rows] == ["m0", "m1", ""]
+        await storage.append([message("m2", partition=1)])
+        rows, _ = await fetched(storage, {0: 0, 1: cursors[1]})
+        assert {"m0", "m2"} <= {row.message_id for row in rows}
+        assert await storage.due([], -1, 1) == []
         await storage.close()
 
     # --- clients -------------------------------------------------------------------------------
@@ -918,15 +1095,14 @@ class StorageSuite:
         await owner.commit(purged=[first.iid])
         second = await owner.storage.start_instance(record(0, "x"))
         assert second.iid != first.iid
-        assert (await owner.storage.load_partition(0)).next_iid == 1
+        assert second.iid < 0
 
-    async def test_fetch_inbox_brings_what_arrived_after_the_cursor(self, owner: Owner) -> None:
+    async def test_fetch_inbox_brings_what_has_arrived_after_the_cursor(self, owner: Owner) -> None:
+        """In the order of arrival, whoever has sent it; what was there before may come again."""
         storage = owner.storage
         await storage.append([message("m1")])
         await storage.start_instance(record(0, "early"))
-        cursor = (await storage.load_partition(0)).cursor
-        page = await storage.fetch_inbox(0, cursor)
-        assert (page.rows, page.cursor) == ([], cursor)
+        cursors = await cursors_of(storage)
 
         await storage.append([message("m2")])
         wanted = record(
@@ -940,10 +1116,12 @@ class StorageSuite:
         )
         await storage.start_instance(wanted)
         await storage.append([message("m3"), message("m1")])
-        page = await storage.fetch_inbox(0, cursor)
-        assert [row.message_id for row in page.rows] == ["m2", "", "m3"]
-        assert page.rows[1].instance_id == "late"
-        assert decode_message(bytes(page.rows[1].message)) == Start(
+        await owner.commit(inbox=[message("own", "instance-2")])
+        rows, after = await fetched(storage, cursors)
+        assert [row.message_id for row in rows][-4:] == ["m2", "", "m3", "own"]
+        assert {row.message_id or row.instance_id for row in rows[:-4]} <= {"m1", "early"}
+        assert rows[-3].instance_id == "late"
+        assert decode_message(bytes(rows[-3].message)) == Start(
             event=ExecutionStarted(
                 "hello",
                 "execution-0",
@@ -954,44 +1132,55 @@ class StorageSuite:
                 8,
             )
         )
-        assert page.cursor > cursor
-        assert (await storage.fetch_inbox(0, page.cursor)).rows == []
+        again, _ = await fetched(storage, after)
+        assert {row.message_id for row in again} <= {row.message_id for row in rows}
+
+    async def test_a_cursor_passes_what_has_arrived_before_it(self, owner: Owner) -> None:
+        storage = owner.storage
+        await storage.append([message("old")])
+        _, cursors = await fetched(storage)
+        rows: list[InboxRow] = []
+        for number in range(10):
+            await storage.append([message(f"m{number}")])
+            rows, cursors = await fetched(storage, cursors)
+            assert rows[-1].message_id == f"m{number}"
+        assert "old" not in {row.message_id for row in rows}
 
     async def test_fetch_inbox_never_goes_back(self, owner: Owner) -> None:
         """After everything is consumed or purged, what comes next is still after the cursor."""
         storage = owner.storage
         await storage.append([message("m1")])
         started = await storage.start_instance(record(0, "x"))
-        cursor = (await storage.fetch_inbox(0, 0)).cursor
-        await owner.commit(consumed=["m1"], purged=[started.iid])
+        _, cursors = await fetched(storage)
+        await owner.commit(consumed=[used("m1")], purged=[started.iid])
         await storage.append([message("m2")])
         await storage.start_instance(record(0, "y"))
-        page = await storage.fetch_inbox(0, cursor)
-        assert [row.message_id for row in page.rows] == ["m2", ""]
+        rows, _ = await fetched(storage, cursors)
+        assert [row.message_id for row in rows] == ["m2", ""]
 
     async def test_an_instance_that_has_been_run_is_no_news(self, owner: Owner) -> None:
         started = await owner.storage.start_instance(record(0, "x"))
         await owner.commit(updates=[update(started.iid)], history=[turn(started.iid, 0)])
-        assert (await owner.storage.fetch_inbox(0, 0)).rows == []
+        assert (await fetched(owner.storage))[0] == []
         assert len((await owner.loaded(started.iid)).turns) == 1
 
     async def test_a_new_owner_finds_instances_that_nobody_has_run(self, owner: Owner) -> None:
         hot = await owner.storage.start_instance(record(0, "hot"))
         later = await owner.storage.start_instance(record(0, "later", wake_at=500))
         second = await Owner.of(owner.storage, "second")
-        assert await second.storage.due(0, -1, 499) == [Wake(0, hot.iid)]
-        assert await second.storage.due(0, 499, 500) == [Wake(500, later.iid)]
+        assert await due(second.storage, -1, 499) == [Wake(0, hot.iid)]
+        assert await due(second.storage, 499, 500) == [Wake(500, later.iid)]
 
     # --- recovery ------------------------------------------------------------------------------
 
     async def test_due_is_after_one_time_until_another(self, owner: Owner) -> None:
         rows = [record(iid, wake_at=wake) for iid, wake in enumerate([0, 10, 20, 20, 30, None], 1)]
         await owner.commit(instances=rows)
-        due = owner.storage.due
-        assert await due(0, -1, 20) == [Wake(0, 1), Wake(10, 2), Wake(20, 3), Wake(20, 4)]
-        assert await due(0, 0, 10) == [Wake(10, 2)]
-        assert await due(0, 10, 30) == [Wake(20, 3), Wake(20, 4), Wake(30, 5)]
-        assert await due(0, 30, 2**62) == []
+        storage = owner.storage
+        assert await due(storage, -1, 20) == [Wake(0, 1), Wake(10, 2), Wake(20, 3), Wake(20, 4)]
+        assert await due(storage, 0, 10) == [Wake(10, 2)]
+        assert await due(storage, 10, 30) == [Wake(20, 3), Wake(20, 4), Wake(30, 5)]
+        assert await due(storage, 30, 2**62) == []
 
     @pytest.mark.parametrize("status", list(RuntimeStatus))
     async def test_who_has_a_time_is_due_also_when_it_has_ended(
@@ -999,18 +1188,11 @@ class StorageSuite:
     ) -> None:
         await owner.commit(instances=[record(1, wake_at=5), record(2)])
         await owner.commit(updates=[update(1, status, wake_at=5), update(2, status)])
-        assert [wake.iid for wake in await owner.storage.due(0, -1, 10)] == [1]
-
-    async def test_load_partition_tells_the_first_free_iid(self, owner: Owner) -> None:
-        assert (await owner.storage.load_partition(0)).next_iid == 1
-        await owner.storage.start_instance(record(0, "x"))
-        assert (await owner.storage.load_partition(0)).next_iid == 1
-        await owner.commit(instances=[record(41), record(7)])
-        assert (await owner.storage.load_partition(0)).next_iid == 42
+        assert [wake.iid for wake in await due(owner.storage, -1, 10)] == [1]
 
     async def test_load_partition_counts_unfinished_descendants(self, owner: Owner) -> None:
         def child(iid: int, root: str, depth: int, **changes: Any) -> InstanceRecord:
-            return record(iid, root_id=root, depth=depth, **changes)
+            return record(iid, partition=0, root_id=root, depth=depth, **changes)
 
         await owner.commit(
             instances=[
@@ -1022,9 +1204,9 @@ class StorageSuite:
                 child(6, "r2", 1, status=RuntimeStatus.COMPLETED),
             ]
         )
-        assert (await owner.storage.load_partition(0)).open_by_root == {"r1": 2, 'r"3': 1}
+        assert (await first_page(owner.storage, 0)).open_by_root == {"r1": 2, 'r"3': 1}
         await owner.commit(updates=[update(3, RuntimeStatus.TERMINATED)])
-        assert (await owner.storage.load_partition(0)).open_by_root == {"r1": 1, 'r"3': 1}
+        assert (await first_page(owner.storage, 0)).open_by_root == {"r1": 1, 'r"3': 1}
 
     async def test_many_instances_load_at_once_in_order(self, owner: Owner) -> None:
         count = 1_300
@@ -1270,7 +1452,7 @@ class StorageSuite:
         await again.open()
         assert await everything(again) == before
         second = await Owner.of(again, "second")
-        assert second.leases == [Lease(0, "second", 2, 1)]
+        assert second.leases == [Lease(number, "second", 2) for number in range(Places.partitions)]
         await again.close()
 
     async def test_a_store_opens_again_after_close(self, owner: Owner, backend: Backend) -> None:
@@ -1286,9 +1468,9 @@ class StorageSuite:
     ) -> None:
         if not backend.shared:
             pytest.skip("this store is gone when it is closed")
-        assert (await storage.open()).partitions == 1
-        other = backend.handle(partitions=4)
-        assert (await other.open()).partitions == 1
+        assert (await storage.open()).partitions == Places.partitions
+        other = backend.handle(partitions=Places.partitions + 3)
+        assert (await other.open()).partitions == Places.partitions
         await other.close()
 
     async def test_the_owner_notices_what_another_handle_writes(
@@ -1300,18 +1482,18 @@ class StorageSuite:
         owner.storage.on_change(changed.set)
         client = backend.handle()
         await client.open()
-        cursor = (await owner.storage.load_partition(0)).cursor
+        cursors = await cursors_of(owner.storage)
         for number in range(5):
             changed.clear()
             await client.append([message(f"m{number}")])
             await asyncio.wait_for(changed.wait(), 10)
-            page = await owner.storage.fetch_inbox(0, cursor)
-            assert [row.message_id for row in page.rows] == [f"m{number}"]
-            cursor = page.cursor
+            rows, cursors = await fetched(owner.storage, cursors)
+            assert rows[-1].message_id == f"m{number}"
         changed.clear()
         await client.start_instance(record(0, "new"))
         await asyncio.wait_for(changed.wait(), 10)
-        assert len((await owner.storage.fetch_inbox(0, cursor)).rows) == 1
+        rows, _ = await fetched(owner.storage, cursors)
+        assert rows[-1].instance_id == "new"
         await client.close()
 
     async def test_clients_and_owner_write_at_the_same_time(
@@ -1331,15 +1513,13 @@ class StorageSuite:
             for number in range(60):
                 await owner.commit(inbox=[message(f"in{number}")], history=[turn(1, number)])
 
-        async def follow() -> list[str]:
-            seen: list[str] = []
-            cursor = 0
-            while len(seen) < 120:
-                page = await owner.storage.fetch_inbox(0, cursor)
-                seen += [row.message_id or row.instance_id for row in page.rows]
-                assert page.cursor >= cursor
-                cursor = page.cursor
-            return seen
+        async def follow() -> set[str]:
+            seen: set[str] = set()
+            rows, cursors = await fetched(owner.storage)
+            while len(seen | {row.message_id or row.instance_id for row in rows}) < 120:
+                seen |= {row.message_id or row.instance_id for row in rows}
+                rows, cursors = await fetched(owner.storage, cursors)
+            return seen | {row.message_id or row.instance_id for row in rows}
 
         _, _, seen = await asyncio.gather(from_outside(), from_owner(), follow())
         assert sorted(seen) == sorted(

@@ -12,21 +12,25 @@ from tests.conformance.storage_suite import StorageSuite
 class SqliteFile:
     shared = True
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, partitions: int) -> None:
         self._url = f"sqlite:///{folder}/hub.db"
+        self.partitions = partitions
 
-    def handle(self, partitions: int = 1) -> Storage:
-        return open_storage(self._url, partitions=partitions)
+    def handle(self, partitions: int | None = None) -> Storage:
+        return open_storage(self._url, partitions=partitions or self.partitions)
 
 
 class SqliteMemory:
     shared = False
+    partitions = 1
 
-    def handle(self, partitions: int = 1) -> Storage:
-        return open_storage("sqlite://", partitions=partitions)
+    def handle(self, partitions: int | None = None) -> Storage:
+        return open_storage("sqlite://", partitions=partitions or self.partitions)
 
 
 class TestSqlite(StorageSuite):
-    @pytest.fixture(params=["file", "memory"])
+    @pytest.fixture(params=["file", "file of 8 partitions", "memory"])
     def backend(self, request: pytest.FixtureRequest, tmp_path: Path) -> SqliteFile | SqliteMemory:
-        return SqliteFile(tmp_path) if request.param == "file" else SqliteMemory()
+        if request.param == "memory":
+            return SqliteMemory()
+        return SqliteFile(tmp_path, 1 if request.param == "file" else 8)

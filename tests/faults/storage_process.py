@@ -5,12 +5,13 @@ until it is killed or its input ends.
 """
 
 import asyncio
+import os
 import sys
 
 from tenuto.engine.ports import HostIdentity, InstanceQuery
 from tenuto.model.errors import StorageOwnedError
 from tenuto.storage.sqlite import SqliteStorage
-from tests.conformance.storage_suite import Owner, message, record, turn, update
+from tests.conformance.storage_suite import Owner, message, record, turn, update, used
 
 
 def tell(*words: object) -> None:
@@ -42,9 +43,9 @@ async def second(path: str) -> None:
 
 async def storm(path: str, size: int) -> None:
     """Commit without end. Commit n writes turn n of ``size`` instances, and an update of each."""
-    owner = await Owner.of(SqliteStorage(path))
+    owner = await Owner.of(SqliteStorage(path), f"process {os.getpid()}")
     iids = range(1, size + 1)
-    number = owner.leases[0].commit_number
+    number = sum(len(one.turns) for one in await owner.storage.load_instances([1]))
     while True:
         number += 1
         new = [record(iid) for iid in iids] if number == 1 else []
@@ -54,7 +55,7 @@ async def storm(path: str, size: int) -> None:
             updates=[update(iid, output=str(number)) for iid in iids],
             history=[turn(iid, number) for iid in iids],
             inbox=[message(f"m{number}")],
-            consumed=[f"m{number - 1}"],
+            consumed=[used(f"m{number - 1}")],
         )
         tell(number)
 

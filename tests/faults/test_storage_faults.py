@@ -18,7 +18,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from tenuto.engine.ports import HostIdentity, InstanceQuery
+from tenuto.engine.ports import CommitResult, HostIdentity, InstanceQuery
 from tenuto.model.errors import StorageError, StorageUnavailableError
 from tenuto.storage.sqlite import SqliteStorage
 from tests.conformance.storage_suite import (
@@ -29,7 +29,9 @@ from tests.conformance.storage_suite import (
     turn,
     until,
     update,
+    used,
 )
+from tests.support.inboxes import waiting_in
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("storage_process.py")
@@ -76,7 +78,7 @@ def assert_sound(path: Path) -> None:
 
 async def test_one_owner_a_second_process_is_refused_and_is_a_client(path: Path) -> None:
     owner = await Owner.of(SqliteStorage(path), "the first host")
-    cursor = (await owner.storage.load_partition(0)).cursor
+    cursor = (await owner.storage.load_partition(0, None, 1)).cursor
     changed = asyncio.Event()
     owner.storage.on_change(changed.set)
     async with process("second", path) as other:
@@ -85,7 +87,7 @@ async def test_one_owner_a_second_process_is_refused_and_is_a_client(path: Path)
         assert f"pid {os.getpid()}" in refusal
         assert await told(other) == "1"
         await asyncio.wait_for(changed.wait(), 30)
-    page = await owner.storage.fetch_inbox(0, cursor)
+    page = await owner.storage.fetch_inbox({0: cursor})
     assert [row.instance_id for row in page.rows] == ["x", "started outside"]
     await owner.commit(instances=[record(1)])
     await owner.storage.close()
@@ -125,16 +127,14 @@ async def assert_nothing_lost(path: Path, size: int, acknowledged: int) -> None:
     assert_sound(path)
     storage = SqliteStorage(path)
     await storage.open()
-    (state,) = await storage.commit_states([0])
-    assert acknowledged <= state.commit_number <= acknowledged + 1
-    assert state.batch_id == str(state.commit_number)
     loaded = await storage.load_instances(list(range(1, size + 1)))
     assert len(loaded) == size
+    landed = len(loaded[0].turns)
+    assert acknowledged <= landed <= acknowledged + 1
     for one in loaded:
-        assert one.record.output == state.batch_id
-        assert one.turns == [b'[{"turn":%d}]' % n for n in range(1, state.commit_number + 1)]
-    inbox = (await storage.load_partition(0)).inbox
-    assert [row.message_id for row in inbox] == [f"m{state.commit_number}"]
+        assert one.record.output == str(landed)
+        assert one.turns == [b'[{"turn":%d}]' % n for n in range(1, landed + 1)]
+    assert [row.message_id for row in await waiting_in(storage)] == [f"m{landed}"]
     await storage.close()
 
 
@@ -222,19 +222,18 @@ async def test_exactly_once_a_batch_that_failed_is_sent_again(
         updates=[update(1, output="1")],
         history=[turn(1, 0), turn(2, 0)],
         inbox=[message("m2")],
-        consumed=["m1"],
+        consumed=[used("m1")],
     )
     disk.at, disk.error = at, error
     for _ in range(3):
         with pytest.raises(StorageUnavailableError, match="cannot write to the store"):
             await owner.storage.commit(batch)
-        (state,) = await owner.storage.commit_states([0])
-        assert (state.owner, state.commit_number, state.batch_id) == ("first", 1, "before")
+        assert await owner.storage.landed(batch) is None
         assert (await owner.loaded(1)).turns == []
     disk.error = None
     assert disk.failures >= 3
     await owner.send(batch)
-    assert (await owner.storage.commit_states([0]))[0].batch_id == "failing"
+    assert await owner.storage.landed(batch) == CommitResult()
     loaded = await owner.storage.load_instances([1, 2])
     assert [len(one.turns) for one in loaded] == [1, 1]
     after = await everything(owner.storage)
@@ -301,8 +300,8 @@ async def test_a_full_store_takes_the_same_batch_when_there_is_space(path: Path)
             assert "disk is full; free some space" in str(error)  # noqa: PT017 - ends the loop
             break
     assert number > 5
-    (state,) = await storage.commit_states([0])
-    assert state.commit_number == number - 1
+    assert batch.number == number
+    assert await storage.landed(batch) is None
     with pytest.raises(StorageUnavailableError):
         await storage.commit(batch)
     await limit(10_000)  # type: ignore[misc]
@@ -323,7 +322,7 @@ async def test_a_locked_store_is_unavailable_and_recovers(path: Path) -> None:
     batch = owner.batch("blocked", history=[turn(1, 0)])
     with pytest.raises(StorageUnavailableError, match="another process keeps it locked"):
         await storage.commit(batch)
-    assert (await storage.commit_states([0]))[0].commit_number == 0
+    assert await storage.landed(batch) is None
     blocker.execute("ROLLBACK")
     blocker.close()
     await owner.send(batch)
@@ -360,7 +359,7 @@ async def _fill_and_free(small: Path) -> None:
             await owner.send(batch)
         except StorageUnavailableError:
             break
-    assert (await owner.storage.commit_states([0]))[0].commit_number == number
+    assert await owner.storage.landed(batch) is None
     ballast.unlink()
     await owner.send(batch)
     assert len((await owner.loaded(1)).turns) == number

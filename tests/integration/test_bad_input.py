@@ -33,6 +33,7 @@ from tenuto import (
     UnknownFunctionError,
 )
 from tenuto.testing import TestHost
+from tests.support.inboxes import waiting_in
 from tests.support.refused import refused_events
 
 Whatever: TypeAlias = Any
@@ -79,8 +80,7 @@ async def test() -> AsyncIterator[TestHost]:
         # Whatever was refused, the host works and there is nothing half done.
         assert await test.run(travel, Trip("Rome", 3)) == "3 shirts for Rome"
         await test.idle()
-        state = await test.host.engine.storage.load_partition(0)
-        assert state.inbox == []
+        assert await waiting_in(test.host.engine.storage) == []
 
 
 async def nothing_was_started(test: TestHost) -> bool:

@@ -181,7 +181,8 @@ async def test_a_resume_that_died_with_its_host_is_not_tried_without_end(
     await one.test.crash()
     await one.storage.set_deliveries({iid: 3})
     event = encode(Resume(message_id="asked-1"))
-    await one.storage.append([InboxRow("asked-1", 0, "i0", Raw(event))])
+    partition = resident.state.partition
+    await one.storage.append([InboxRow("asked-1", partition, "i0", Raw(event))])
     noted.clear()
     assert await next_note(one, noted) == [4]
     await until(lambda: one.test.host.engine.careful is None)
@@ -247,5 +248,5 @@ async def test_who_has_served_for_a_minute_did_not_die_young(one: Deployments) -
         await one.test.crash()
         await until(lambda: one.test.host.engine.careful is None)
         await one.test.clock.advance(timedelta(minutes=2), with_activities=False)
-        assert (await one.storage.load_partition(0)).deaths == 0
+        assert (await one.storage.load_partition(0, None, 1)).deaths == 0
     assert one.test.problems == []

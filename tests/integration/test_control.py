@@ -27,6 +27,7 @@ from tenuto.model.messages import RaiseEvent
 from tenuto.testing import TestHost
 from tests.support.held import holding
 from tests.support.histories import kinds
+from tests.support.inboxes import waiting_in
 from tests.support.waiting import until
 
 
@@ -437,8 +438,7 @@ async def test_a_forced_purge_leaves_nothing_of_instances_that_wait(
     await test.advance(timedelta(days=2))
     assert await test.client.get_status("w") is None
     assert len(await dead_letters(test)) == (1 if state == "held" else 0)
-    page = await test.host.engine.storage.load_partition(0)
-    assert page.inbox == []
+    assert await waiting_in(test.host.engine.storage) == []
 
 
 async def test_a_purged_id_is_free_for_another_instance(test: TestHost) -> None:

@@ -61,6 +61,13 @@ def ledger(folder: Path) -> list[str]:
     return (folder / "ledger").read_text().split()
 
 
+def ask(terminal: Terminal, command: str, answer: str) -> None:
+    """Type a command, and wait for its answer and the next prompt: what is typed before may go."""
+    terminal.type(command)
+    terminal.until(answer)
+    terminal.until("(Pdb) ")
+
+
 def calls_after(written: str) -> list[str]:
     """The call that comes next at each line at which the debugger has stopped.
 
@@ -74,19 +81,15 @@ def calls_after(written: str) -> list[str]:
 
 def test_exactly_once_turns_a_breakpoint_is_hit_once_however_long_it_lasts(folder: Path) -> None:
     with Terminal(folder, "run", "prog.py:steps", "--id", "a", env=WATCHED) as terminal:
-        terminal.until("(Pdb) ")
-        terminal.until("tenuto.host: a debugger is at ")
-        terminal.type(PAUSE)
-        terminal.until("slept well")
+        # The host says so as soon as it sees it, perhaps before the prompt.
+        terminal.until("(Pdb) ", "tenuto.host: a debugger is at ")
+        ask(terminal, PAUSE, "slept well")
         # The store stays with the host that stands still.
         other = tenuto(folder, "run", "prog.py:steps", "--id", "b")
         assert "TN-1604" in other.stderr
-        terminal.type("p ctx.instance_id + '!'")
-        terminal.until("'a!'")
-        terminal.type("c")
-        terminal.until("(Pdb) ")
-        terminal.type(PAUSE)
-        terminal.until("slept well")
+        ask(terminal, "p ctx.instance_id + '!'", "'a!'")
+        ask(terminal, "c", "prog.py(")
+        ask(terminal, PAUSE, "slept well")
         terminal.type("c")
         assert terminal.end() == 0
     assert calls_after(terminal.written) == [
@@ -111,10 +114,8 @@ def test_a_breakpoint_in_an_activity_is_hit_once_and_its_effects_are_not_repeate
 ) -> None:
     with Terminal(folder, "run", "prog.py:asking", env=WATCHED) as terminal:
         terminal.until("(Pdb) ")
-        terminal.type("p text * 2")
-        terminal.until("'askedasked'")
-        terminal.type(PAUSE)
-        terminal.until("slept well")
+        ask(terminal, "p text * 2", "'askedasked'")
+        ask(terminal, PAUSE, "slept well")
         terminal.type("c")
         assert terminal.end() == 0
     assert terminal.written.count("p text * 2") == 1

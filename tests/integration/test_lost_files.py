@@ -19,6 +19,7 @@ from tenuto.storage.sqlite import SqliteStorage
 from tenuto.storage.sqlite.examination import examine
 from tenuto.telemetry.health import health_of
 from tests.conformance.storage_suite import Owner, message, record, turn
+from tests.support.inboxes import waiting_in
 
 Harm = Callable[[Path], None]
 
@@ -229,7 +230,7 @@ async def test_what_others_may_do_is_no_alarm(path: Path) -> None:
         await outside.open()
         await outside.append([message(f"m{number}", "somebody")])
         await outside.close()
-    assert len((await owner.storage.load_partition(0)).inbox) == 40
+    assert len(await waiting_in(owner.storage)) == 40
     assert len(everybody(path)) == 4
     await owner.storage.close()
     assert not _log(path).exists()
@@ -247,7 +248,7 @@ async def test_a_log_index_that_is_half_written_just_now_is_waited_for(path: Pat
         index.write(b"torn")
     asyncio.get_running_loop().call_later(0.05, other.close)
     await storage.append([message("meanwhile")])
-    assert [row.message_id for row in (await storage.fetch_inbox(0, 0)).rows] == [
+    assert [row.message_id for row in (await storage.fetch_inbox({0: 0})).rows] == [
         "before",
         "meanwhile",
     ]

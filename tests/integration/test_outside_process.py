@@ -37,10 +37,12 @@ from tenuto.client import gateway
 from tenuto.engine.ports import InboxRow
 from tenuto.model.codec import decode_message, encode
 from tenuto.model.events import EventRaised
+from tenuto.model.ids import partition_of
 from tenuto.model.messages import RaiseEvent
 from tenuto.storage import open_storage
 from tenuto.testing import TestHost
 from tests.support.histories import check_invariants, kinds
+from tests.support.inboxes import waiting_in
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("outside_process.py")
@@ -318,14 +320,14 @@ async def test_no_silent_drop_an_event_that_is_overtaken_by_the_end(url: str) ->
         await (await host.client.start(doubled, 1, instance_id="d")).result()
     late = RaiseEvent(message_id="late", event=EventRaised("item", "7"))
     storage = open_storage(url)
-    await storage.open()
-    await storage.append([InboxRow("late", 0, "d", Raw(encode(late)))])
+    partition = partition_of("d", (await storage.open()).partitions)
+    await storage.append([InboxRow("late", partition, "d", Raw(encode(late)))])
     await storage.close()
     async with Host(app, url) as host:
         async with asyncio.timeout(20):
             while not (letters := await host.engine.storage.dead_letters()):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
-        assert (await host.engine.storage.load_partition(0)).inbox == []
+        assert await waiting_in(host.engine.storage) == []
     (letter,) = letters
     assert (letter.instance_id, letter.reason) == (
         "d",

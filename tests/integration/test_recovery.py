@@ -34,6 +34,7 @@ from tenuto.storage.sqlite import SqliteStorage
 from tenuto.testing import CRASH_POINTS, CrashAt, TestHost
 from tests.support.held import holding
 from tests.support.histories import check_invariants, kinds
+from tests.support.inboxes import waiting_in
 
 
 @pytest.fixture(autouse=True)
@@ -263,7 +264,7 @@ async def test_a_suspended_instance_keeps_its_messages_over_crashes_in_their_ord
         assert (await handle.status()).runtime_status is RuntimeStatus.SUSPENDED
     await asyncio.gather(handle.resume(), handle.raise_event("item", 5))
     assert await handle.result() == [0, 1, 2, 3, 4, 5]
-    assert (await storage_of(test).load_partition(0)).inbox == []
+    assert await waiting_in(storage_of(test)) == []
 
 
 async def test_work_of_a_suspended_instance_is_taken_up_at_the_resume(
@@ -381,7 +382,7 @@ async def test_exactly_once_turns_a_family_is_cut_off_at_every_commit(
             assert await test.client.handle("family").result() == [101, 100, 101, 102, "failed"]
             assert await test.client.handle("detached").result() == [1, 2]
             await test.idle()
-            assert (await storage_of(test).load_partition(0)).inbox == []
+            assert await waiting_in(storage_of(test)) == []
             assert await storage_of(test).dead_letters() == []
             async for status in test.client.query():
                 assert status.runtime_status.is_finished
@@ -530,7 +531,7 @@ async def test_a_message_of_the_inbox_that_was_taken_twice_counts_once(test: Tes
     for number in range(3):
         await handle.raise_event("item", number)
     await test.idle()
-    rows: list[InboxRow] = (await storage_of(test).load_partition(0)).inbox
+    rows: list[InboxRow] = await waiting_in(storage_of(test))
     assert len(rows) == 3
     for row in rows * 2:
         test.host.engine.arrivals.route(row)

@@ -23,10 +23,11 @@ from tenuto import (
     RowsRefusedError,
     StorageUnavailableError,
 )
-from tenuto.engine import arrivals, loader, turn
+from tenuto.engine import arrivals, loader
 from tenuto.engine.batch import Batch
 from tenuto.engine.ports import CommitBatch, CommitResult, LoadedInstance
 from tenuto.engine.takeback import TakeBack
+from tenuto.engine.turns import orchestration
 from tenuto.model import codec
 from tenuto.model.hold import Hold
 from tenuto.orchestration.session import Session
@@ -372,17 +373,17 @@ async def test_there_is_no_memory_even_to_hold(
     await host.client.start(light, instance_id="light")
     await until(lambda: waiting(host) == {"light"})
     failed: list[object] = []
-    whole = turn.take_turn
+    whole = orchestration.prepare
 
-    def take_turn(*arguments: Any) -> Any:  # noqa: ANN401 - passed on
+    def prepare(*arguments: Any) -> Any:  # noqa: ANN401 - passed on
         if len(failed) < 2:
             failed.append(arguments)
             raise MemoryError
         return whole(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr("tenuto.engine.engine.take_turn", take_turn)
-        patch.setattr("tenuto.engine.holding.take_turn", take_turn)
+        patch.setattr("tenuto.engine.turning.prepare", prepare)
+        patch.setattr("tenuto.engine.turns.orchestration.prepare", prepare)
         await host.client.raise_event("light", "go")
         await held(host, "light")
     assert len(takebacks) == 1

@@ -133,7 +133,7 @@ async def test_waiting_for_a_beginning_ends_with_the_host(app: App) -> None:
     async def later(ctx: Context) -> None:
         pass
 
-    async with Host(app) as host:
+    async with Host(app, settings=Settings(storage="sqlite://")) as host:
         begins = datetime.now(UTC) + timedelta(days=1)
         handle = await host.client.start(later, start_at=begins)
         waiting = asyncio.create_task(handle.started())

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -119,9 +120,9 @@ async def test_an_idle_host_asks_its_store_for_nothing_but_a_look_ahead(test: Te
     storage = test.host.engine.storage
     read = storage.due
 
-    async def counted(partition: int, after: int, until: int) -> object:
+    async def counted(partitions: Collection[int], after: int, until: int) -> object:
         asked.append("due")
-        return await read(partition, after, until)
+        return await read(partitions, after, until)
 
     storage.due = counted  # type: ignore[method-assign, assignment]
     for _ in range(60):
@@ -156,9 +157,9 @@ async def test_a_clock_that_is_set_has_what_is_due_looked_up_at_once(
         due = storage.due
         asked = asyncio.Event()
 
-        async def told(partition: int, after: int, before: int) -> object:
+        async def told(partitions: Collection[int], after: int, before: int) -> object:
             asked.set()
-            return await due(partition, after, before)
+            return await due(partitions, after, before)
 
         storage.due = told  # type: ignore[method-assign, assignment]
         await asyncio.sleep(0.02)  # twenty looks at a clock that nobody sets

@@ -169,12 +169,15 @@ class Terminal:
             self.process.wait()
         os.close(self._master)
 
-    def until(self, text: str) -> None:
-        """Wait until it writes this, after what was waited for before."""
-        wanted = text.encode()
-        while (found := self._written.find(wanted, self._read)) < 0:
-            assert self._receive(), f"no {text!r} in {self.written}"
-        self._read = found + len(wanted)
+    def until(self, *texts: str) -> None:
+        """Wait until it writes these, in any order, after what was waited for before."""
+        ends = []
+        for text in texts:
+            wanted = text.encode()
+            while (found := self._written.find(wanted, self._read)) < 0:
+                assert self._receive(), f"no {text!r} in {self.written}"
+            ends.append(found + len(wanted))
+        self._read = max(ends)
 
     def type(self, text: str) -> None:
         """Type a line."""

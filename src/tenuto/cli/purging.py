@@ -275,18 +275,19 @@ async def _as_owner(storage: Storage, records: Sequence[InstanceRecord]) -> int:
         HostIdentity(owner=uuid.uuid4().hex[:12], description="tenuto instances purge")
     )
     try:
-        for start in range(0, len(records), _CHUNK):
-            leases = [structs.replace(one, commit_number=one.commit_number + 1) for one in leases]
-            await storage.commit(_batch(leases, records[start : start + _CHUNK]))
+        for number, start in enumerate(range(0, len(records), _CHUNK), 1):
+            await storage.commit(_batch(number, leases, records[start : start + _CHUNK]))
             _tell(min(start + _CHUNK, len(records)), len(records))
     finally:
         await storage.release(leases)
     return len(records)
 
 
-def _batch(leases: list[Lease], records: Sequence[InstanceRecord]) -> CommitBatch:
+def _batch(number: int, leases: list[Lease], records: Sequence[InstanceRecord]) -> CommitBatch:
     return CommitBatch(
         batch_id=uuid.uuid4().hex,
+        owner=leases[0].owner,
+        number=number,
         fences=leases,
         instances=[],
         replaced=[],

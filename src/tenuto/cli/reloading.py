@@ -20,6 +20,8 @@ from tenuto.cli import terminal
 from tenuto.cli.stopping import stop_signals
 
 _PAUSE_SECONDS: Final = 0.3
+_SETTLE_SECONDS: Final = 0.1
+"""A change counts once nothing has changed for so long: a file may be written in pieces."""
 _SKIPPED: Final = {"__pycache__", "build", "dist", "node_modules", "site-packages"}
 _OTHER_FILES: Final = {"tenuto.toml", "pyproject.toml"}
 
@@ -100,11 +102,20 @@ def _watch(process: _Process, stopping: list[int]) -> int:
         time.sleep(_PAUSE_SECONDS)
         now = _stamps(folder)
         if now != stamps:
+            now = _settled(folder, now)
             terminal.note(f"{_changed(stamps, now)} changed; starting anew")
             stamps = now
             process.begin_anew()
         process.look()
     return process.end()
+
+
+def _settled(folder: Path, seen: Stamps) -> Stamps:
+    while True:
+        time.sleep(_SETTLE_SECONDS)
+        before, seen = seen, _stamps(folder)
+        if seen == before:
+            return seen
 
 
 def _changed(before: Stamps, now: Stamps) -> str:

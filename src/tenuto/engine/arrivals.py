@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from tenuto.engine.batch import is_durable
 from tenuto.engine.ports import InboxRow, LoadedInstance
 from tenuto.engine.state import InstanceState, start_event, state_of
-from tenuto.engine.turn import seed
+from tenuto.engine.turns.orchestration import seed
 from tenuto.model.codec import decode_event, decode_message, decode_turn
 from tenuto.model.errors import (
     InstanceNotFoundError,
@@ -49,12 +49,26 @@ class Arrivals:
 
     # --- messages ---------------------------------------------------------------------------------
 
+    def is_known(self, message_id: str) -> bool:
+        """Whether a durable message is on its way, with its instance, or being used up."""
+        engine = self._engine
+        return (
+            message_id in self._on_the_way
+            or message_id in engine.delivered
+            or engine.starts.is_asked(message_id)
+            or engine.pipeline.is_used_up(message_id)
+        )
+
     def route(self, row: InboxRow) -> None:
         """A durable message finds its instance."""
         try:
             message = decode_message(row.message)
         except MemoryError:  # it is in the store, whatever becomes of this host
-            asyncio.get_running_loop().call_later(_MEMORY_PAUSE_SECONDS, self.route, row)
+            again = self.route
+            if row.message_id:  # no copy may overtake it
+                self._on_the_way.add(row.message_id)
+                again = self._route_again
+            asyncio.get_running_loop().call_later(_MEMORY_PAUSE_SECONDS, again, row)
             return
         if not isinstance(message, Start):
             self.dispatch(row.instance_id, message)
@@ -63,6 +77,12 @@ class Arrivals:
         elif self._engine.residents.named(row.instance_id) is None:
             # Another process has inserted the instance itself.
             self._engine.loader.want_named(row.instance_id)
+
+    def _route_again(self, row: InboxRow) -> None:
+        """Unless its instance has found it in the store meanwhile, or everything is read anew."""
+        if row.message_id in self._on_the_way:
+            self._on_the_way.remove(row.message_id)
+            self.route(row)
 
     def dispatch(self, instance_id: str, message: Message) -> None:
         """Deliver a message, now or when its instance is there; a copy of a known one goes."""
@@ -118,8 +138,8 @@ class Arrivals:
         """An instance is in memory now: what is on the way to it must not be overtaken."""
         self._arrive(resident, self._engine.loader.take(resident.state))
 
-    def missing(self, key: str | int, messages: list[Message]) -> None:
-        """Messages to an instance that does not exist (any more)."""
+    def missing(self, key: str | int, messages: list[Message], instance_id: str) -> None:
+        """Messages to an instance that does not exist (any more); durable ones know its id."""
         engine = self._engine
         if isinstance(key, str) and (
             engine.residents.named(key) is not None or engine.starts.is_deciding(key)
@@ -134,7 +154,8 @@ class Arrivals:
                 answer(InstanceNotFoundError(str(key)))
             elif is_durable(message) and message.message_id in self._on_the_way:
                 self._on_the_way.remove(message.message_id)
-                batch.consume(message.message_id)
+                partition = engine.partition_for(instance_id).lease.partition
+                batch.consume(message.message_id, partition)
                 batch.refuse(message.message_id, InstanceNotFoundError(str(key)))
                 if isinstance(message, RaiseEvent):
                     engine.booking.bury(

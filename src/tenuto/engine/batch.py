@@ -1,7 +1,7 @@
 """A batch in the making: rows of many turns, and what follows once they are durable."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from msgspec import Raw, Struct, field
@@ -20,9 +20,9 @@ from tenuto.engine.ports import (
     UnreadRow,
 )
 from tenuto.engine.resident import Resident
-from tenuto.engine.turn import Turn
+from tenuto.engine.turns.orchestration import Turn
 from tenuto.model.codec import encode
-from tenuto.model.errors import RowsRefusedError, TenutoError
+from tenuto.model.errors import FencedError, RowsRefusedError, TenutoError
 from tenuto.model.failure import storable_text
 from tenuto.model.messages import Message
 from tenuto.model.status import InstanceRecord
@@ -52,8 +52,10 @@ class Batch(Struct):
     instances whose row goes ahead of their first turn; each is told whether its id was free.
     ``answered`` are clients' requests that get their answer with this batch, by message id;
     ``producers`` says which instance's turn has made a message, ``kept`` what a message was
-    before it was made a row to be kept. ``bytes`` are those of the history. ``refusal`` is why it
-    is not to be written at all.
+    before it was made a row to be kept; ``put_by`` are those of them that no turn has looked at.
+    ``consumed`` are messages with their partitions. ``held``
+    are partitions of instances that are changed without a turn. ``bytes`` are those of the history.
+    ``refusal`` is why it is not to be written at all.
     """
 
     instances: dict[int, InstanceRecord] = field(default_factory=dict)
@@ -63,7 +65,9 @@ class Batch(Struct):
     forget: dict[int, ForgetBelow] = field(default_factory=dict)
     unread: dict[tuple[int, int], UnreadRow] = field(default_factory=dict)
     produced: dict[str, InboxRow] = field(default_factory=dict)
-    consumed: list[str] = field(default_factory=list)
+    consumed: dict[str, int] = field(default_factory=dict)
+    held: set[int] = field(default_factory=set)
+    released: set[int] = field(default_factory=set)
     purged: list[int] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     answers: dict[str, Answer] = field(default_factory=dict)
@@ -75,6 +79,7 @@ class Batch(Struct):
     bytes: int = 0
     producers: dict[str, int] = field(default_factory=dict)
     kept: dict[str, Message] = field(default_factory=dict)
+    put_by: list[tuple[Resident, Message]] = field(default_factory=list)
     refusal: RowsRefusedError | None = None
 
     @property
@@ -94,6 +99,7 @@ class Batch(Struct):
             or self.dead_letters
             or self.replaced
             or self.updates
+            or self.released
         )
 
     def refuse_for_memory(self, iid: int) -> None:
@@ -180,12 +186,12 @@ class Batch(Struct):
         self.produced = {}
         self.kept = {}
 
-    def consume(self, message_id: str) -> None:
+    def consume(self, message_id: str, partition: int) -> None:
         """A message with a row was used up; one made in this batch never gets a row."""
         if not message_id or message_id.startswith(VOLATILE):
             return
         if self.produced.pop(message_id, None) is None:
-            self.consumed.append(message_id)
+            self.consumed[message_id] = partition
             if message_id.startswith(ASKED):
                 self.answers[message_id] = Answer(message_id)
 
@@ -202,11 +208,31 @@ class Batch(Struct):
             self.producers[message.message_id] = self.turns[-1][0].state.iid
         return row
 
-    def to_commit(self, batch_id: str, fences: list[Lease]) -> CommitBatch:
-        """What the store is asked to write."""
+    def touched(self) -> set[int]:
+        """Partitions of the instances that are changed and of the messages that are used up."""
+        partitions = {resident.state.partition for resident, _ in self.turns}
+        partitions.update(self.consumed.values(), self.held, self.released)
+        for rows in (self.instances, self.replaced):
+            partitions.update(record.partition for record in rows.values())
+        return partitions
+
+    def to_commit(
+        self, batch_id: str, owner: str, number: int, leases: Mapping[int, Lease]
+    ) -> CommitBatch:
+        """What the store is asked to write, fenced for the partitions that it touches.
+
+        Raises:
+            FencedError: there is no lease for some of them.
+        """
+        touched = sorted(self.touched())
+        lost = [partition for partition in touched if partition not in leases]
+        if lost:
+            raise FencedError(f"partitions {lost} do not belong to this host", lost)
         return CommitBatch(
             batch_id=batch_id,
-            fences=fences,
+            owner=owner,
+            number=number,
+            fences=[leases[partition] for partition in touched],
             instances=list(self.instances.values()),
             replaced=list(self.replaced.values()),
             updates=list(self.updates.values()),
@@ -214,10 +240,11 @@ class Batch(Struct):
             forget=list(self.forget.values()),
             unread=list(self.unread.values()),
             inbox=list(self.produced.values()),
-            consumed=self.consumed,
+            consumed=[(partition, key) for key, partition in self.consumed.items()],
             purged=self.purged,
             dead_letters=self.dead_letters,
             answers=list(self.answers.values()),
+            released=sorted(self.released),
         )
 
 

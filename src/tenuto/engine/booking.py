@@ -5,42 +5,30 @@ must wait or that nobody can take (``no_silent_drop``).
 Nothing here leaves the host; that is for ``release``.
 """
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Raw, structs
 
-from tenuto.engine.batch import VOLATILE, Batch
-from tenuto.engine.effects import child_record, reply_to_parent
+from tenuto.engine.batch import Batch, is_durable
 from tenuto.engine.ports import (
     DeadLetter,
     ForgetBelow,
 )
 from tenuto.engine.resident import SESSION_BYTES, Resident
 from tenuto.engine.state import InstanceState, start_event, state_of
-from tenuto.engine.turn import Turn
+from tenuto.engine.turns.effects import Send
+from tenuto.engine.turns.orchestration import Turn
 from tenuto.model.codec import encode
-from tenuto.model.events import (
-    ContinueAsNew,
-    EventRaised,
-    EventRefused,
-    EventSent,
-    ExecutionTerminated,
-    Incoming,
-    SubOrchestrationInstanceCreated,
-    SubOrchestrationInstanceFailed,
-    TaskCanceled,
-    TaskScheduled,
-)
+from tenuto.model.errors import TenutoError
+from tenuto.model.events import SubOrchestrationInstanceFailed
 from tenuto.model.failure import failure_of
-from tenuto.model.ids import child_instance_id
 from tenuto.model.messages import (
     ChildResult,
     Message,
     RaiseEvent,
     Start,
-    Terminate,
 )
+from tenuto.model.status import InstanceRecord
 
 if TYPE_CHECKING:
     from tenuto.engine.engine import Engine
@@ -62,9 +50,9 @@ class Booking:
         inbox = turn.inbox
         for message in inbox.taken:
             if message.message_id:
-                batch.consume(message.message_id)
+                batch.consume(message.message_id, state.partition)
         if inbox.held:
-            self._hold(resident, inbox.held, batch)
+            self._hold(resident, inbox.held)
         if inbox.refused:
             self._refuse(resident, turn, batch)
         if inbox.passed_on:
@@ -81,78 +69,43 @@ class Booking:
         engine.residents.used(resident)
         row_bytes = batch.add_turn(resident, turn)
         engine.retention.grow(resident, row_bytes)
-        if turn.actions:
-            self._book_actions(resident, turn, batch)
-        if turn.number == 0 and turn.generation:
-            batch.forget[state.iid] = ForgetBelow(state.iid, turn.generation)
-        if turn.ending is not None:
-            self._book_ending(resident, turn, batch)
+        self._book_effects(resident, turn, batch)
         engine.halfway.look_at(state, turn, row_bytes)
 
-    def _book_actions(self, resident: Resident, turn: Turn, batch: Batch) -> None:
-        engine = self._engine
-        for action in turn.actions:
-            if type(action) is TaskScheduled:
-                continue  # most are; ``release`` hands them out
-            if isinstance(action, SubOrchestrationInstanceCreated):
-                self._book_child(resident, action, batch)
-            elif isinstance(action, EventSent):
-                message = RaiseEvent(
-                    message_id=engine.next_message_id(), event=action_event(action)
-                )
-                self.send(message, action.instance_id, batch)
-            elif isinstance(action, TaskCanceled) and action.child is not None:
-                self._give_up_child(resident.state, action, action.child, batch)
-            elif isinstance(action, EventRefused) and turn.put_aside:
-                put_aside = RaiseEvent(
-                    message_id=action.message, event=turn.put_aside[action.message]
-                )
-                self.bury(put_aside, resident.state.instance_id, action.reason, batch)
+    def _book_effects(self, resident: Resident, turn: Turn, batch: Batch) -> None:
+        state, effects = resident.state, turn.effects
+        for record in effects.children:
+            self._book_child(record, batch)
+        for letter in effects.letters:
+            self.bury(letter.message, state.instance_id, letter.reason, batch)
+        if turn.number == 0 and turn.generation:
+            batch.forget[state.iid] = ForgetBelow(state.iid, turn.generation)
+        if turn.has_ended:
+            self._book_ending(resident, turn, batch)
+        for send in effects.sends:
+            self._book_send(send, batch)
+        if turn.has_ended and not turn.seed and resident.held:
+            resident.inbox = resident.held + resident.inbox
+            resident.held = []
+            self._engine.make_ready(resident)
 
-    def _give_up_child(
-        self, parent: InstanceState, action: TaskCanceled, child: str, batch: Batch
-    ) -> None:
-        ending = Terminate(
-            message_id=self._engine.next_message_id(),
-            reason='"its parent gave it up"',
-            recurse=True,
-            child_of=parent.execution_id,
-            task_id=action.task_id,
-        )
-        self.send(ending, child, batch)
-
-    def _end_children(
-        self, state: InstanceState, incoming: Sequence[Incoming], batch: Batch
-    ) -> None:
-        """Its end is to reach what it has called: said to itself, so that a crash loses nothing."""
-        if any(isinstance(event, ExecutionTerminated) and event.recurse for event in incoming):
-            word = Terminate(
-                message_id=self._engine.next_message_id(), recurse=True, child_of=state.execution_id
-            )
-            batch.to_route.append(batch.produce(word, state.partition, state.instance_id))
-
-    def _book_child(
-        self, resident: Resident, event: SubOrchestrationInstanceCreated, batch: Batch
-    ) -> None:
-        engine = self._engine
-        record = child_record(resident.state, event, engine.clock.now())
-        derived = child_instance_id(resident.state.execution_id, event.event_id)
-        if event.instance_id != derived:
-            # An id that somebody chose may be taken: decided after the commit, as a start request.
-            message = Start(
-                message_id=engine.next_message_id(),
-                event=start_event(state_of(record), engine.runtime),
-                root_id=record.root_id,
-                depth=record.depth,
-            )
-            batch.to_route.append(batch.produce(message, record.partition, event.instance_id))
+    def _book_send(self, send: Send, batch: Batch) -> None:
+        message = _renamed(send.message, self._engine.next_message_id())
+        if not send.opens:
+            self.send(message, send.instance_id, batch)
             return
+        partition = self._engine.partition_for(send.instance_id)
+        row = batch.produce(message, partition.lease.partition, send.instance_id)
+        batch.to_route.append(row)
+
+    def _book_child(self, record: InstanceRecord, batch: Batch) -> None:
+        engine = self._engine
         partition = engine.partition_for(record.instance_id)
         child = state_of(record)
         child.iid = engine.take_iid()
         child.partition = partition.lease.partition
-        partition.count_child(child.root_id, 1)
-        engine.halfway.look_at_child(child, partition.open_by_root[child.root_id])
+        engine.count_child_of(child, 1)
+        engine.halfway.look_at_child(child, engine.open_below(child.root_id))
         admitted = engine.admit(child, "new")
         batch.write_row(admitted, whole=True)
         engine.deliver(admitted, Start(event=start_event(child, engine.runtime)))
@@ -161,35 +114,21 @@ class Booking:
         engine = self._engine
         engine.retention.close(resident)
         resident.size = SESSION_BYTES
-        if turn.seed and isinstance(turn.ending, ContinueAsNew):
-            self._book_unread(resident, turn, turn.ending, batch)
-        if turn.seed and resident.state.is_stopped:
+        if not turn.seed:
+            engine.count_child_of(resident.state, -1)
+            return
+        self._book_unread(resident, turn, batch)
+        if resident.state.is_stopped:
             resident.openings = turn.seed
             return
-        if turn.seed:
-            resident.inbox = [*turn.seed, *resident.held, *resident.inbox]
-            resident.held = []
-            engine.make_ready(resident)
-            return
-        state = resident.state
-        if state.depth:
-            engine.partition_for(state.instance_id).count_child(state.root_id, -1)
-        if turn.inbox.is_terminated:
-            self._end_children(state, turn.inbox.incoming, batch)
-        reply = reply_to_parent(state, engine.next_message_id)
-        if reply is not None and state.parent is not None:
-            self.send(reply, state.parent.instance_id, batch)
-        if resident.held:
-            resident.inbox = resident.held + resident.inbox
-            resident.held = []
-            engine.make_ready(resident)
+        resident.inbox = [*turn.seed, *resident.held, *resident.inbox]
+        resident.held = []
+        engine.make_ready(resident)
 
-    def _book_unread(
-        self, resident: Resident, turn: Turn, ending: ContinueAsNew, batch: Batch
-    ) -> None:
+    def _book_unread(self, resident: Resident, turn: Turn, batch: Batch) -> None:
         """Only what has changed is written; what stays unread stays where it is."""
-        if turn.unread or ending.taken:
-            batch.change_unread(resident.state.iid, ending.taken, turn.unread)
+        if turn.unread or turn.taken_unread:
+            batch.change_unread(resident.state.iid, turn.taken_unread, turn.unread)
         if resident.state.unread is not None:
             resident.size += resident.state.unread.size
 
@@ -204,19 +143,51 @@ class Booking:
         else:
             batch.to_route.append(row)
 
-    def _hold(self, resident: Resident, held: list[Message], batch: Batch) -> None:
+    def _hold(self, resident: Resident, held: list[Message]) -> None:
         """Messages that must wait are made durable (ENGINE rule 16)."""
-        engine = self._engine
         for message in held:
-            kept = message
-            if not message.message_id or message.message_id.startswith(VOLATILE):
-                kept = _renamed(message, engine.next_message_id())
-                engine.delivered.add(kept.message_id)
-                batch.kept[kept.message_id] = message
-                batch.produce(kept, resident.state.partition, resident.state.instance_id)
-                if message.message_id:
-                    self._acknowledge(message.message_id, batch)
-            resident.held.append(kept)
+            resident.held.append(message if is_durable(message) else self._keep(resident, message))
+
+    def keep(self, resident: Resident, message: Message) -> Message:
+        """A client's request that must wait for a turn that is out: durable, and acknowledged."""
+        batch = self._engine.pipeline.batch
+        batch.put_by.append((resident, message))
+        self._engine.schedule_pump()
+        return self._keep(resident, message)
+
+    def open_ahead(self, resident: Resident, message: Start) -> Start:
+        """The start of an instance whose first turn is out: its row is stored without that turn.
+
+        Returns what opens it from then on: without an id, since nobody waits for it.
+        """
+        engine = self._engine
+        batch = engine.pipeline.batch
+        if resident.row is not None:
+            batch.write_row(resident, whole=True)
+        if message.message_id:
+            batch.consume(message.message_id, resident.state.partition)
+            batch.put_by.append((resident, message))
+            self._acknowledge(message.message_id, batch)
+        engine.forget([message])
+        engine.schedule_pump()
+        return structs.replace(message, message_id="")
+
+    def _keep(self, resident: Resident, message: Message) -> Message:
+        engine = self._engine
+        batch = engine.pipeline.batch
+        kept = _renamed(message, engine.next_message_id())
+        engine.delivered.add(kept.message_id)
+        batch.kept[kept.message_id] = message
+        batch.produce(kept, resident.state.partition, resident.state.instance_id)
+        if message.message_id:
+            self._acknowledge(message.message_id, batch)
+        return kept
+
+    def refuse(self, message: Message, error: TenutoError) -> None:
+        """A client's request is refused; nothing of it is to be written."""
+        answer = self._engine.answers.pop(message.message_id, None)
+        if answer is not None:
+            answer(error)
 
     def _refuse(self, resident: Resident, turn: Turn, batch: Batch) -> None:
         engine = self._engine
@@ -260,11 +231,6 @@ class Booking:
         )
         self.send(message, parent.instance_id, engine.pipeline.batch)
         engine.schedule_pump()
-
-
-def action_event(action: EventSent) -> EventRaised:
-    """The event that arrives when one is sent."""
-    return EventRaised(action.name, action.input)
 
 
 def _renamed(message: Message, message_id: str) -> Message:

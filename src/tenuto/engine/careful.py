@@ -26,8 +26,8 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from tenuto.engine.resident import Resident
-from tenuto.engine.sorting import is_child, tries_again
 from tenuto.engine.state import InstanceState
+from tenuto.engine.turns.sorting import is_child, tries_again
 from tenuto.model.errors import StorageError
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.messages import Terminate

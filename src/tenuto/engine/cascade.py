@@ -77,8 +77,9 @@ class Cascade:
                 task_id=link.task_scheduled_id,
             )
             engine.booking.send(word, child, batch)
+        partition = engine.partition_for(instance_id).lease.partition
         for message in messages:
-            batch.consume(message.message_id)
+            batch.consume(message.message_id, partition)
         batch.acknowledge.append(partial(engine.forget, messages))
         engine.schedule_pump()
 

@@ -7,9 +7,8 @@ batch, commit, release. Turns run from plain callbacks of the host's loop, never
 
 import asyncio
 import gc
-import itertools
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tenuto.engine.arrivals import Arrivals
 from tenuto.engine.batch import VOLATILE, Batch
@@ -17,7 +16,8 @@ from tenuto.engine.booking import Booking
 from tenuto.engine.careful import Careful
 from tenuto.engine.cascade import Cascade
 from tenuto.engine.halfway import HalfwayMarks
-from tenuto.engine.holding import MISFITS, Holding
+from tenuto.engine.holding import Holding
+from tenuto.engine.iids import Iids
 from tenuto.engine.loader import Loader
 from tenuto.engine.options import EngineOptions
 from tenuto.engine.partition import Partition
@@ -34,12 +34,12 @@ from tenuto.engine.ports import (
 from tenuto.engine.release import Release
 from tenuto.engine.resident import Resident, Residents
 from tenuto.engine.retention import Retention
-from tenuto.engine.sorting import cut_inbox
 from tenuto.engine.starts import Starts
 from tenuto.engine.state import InstanceState
 from tenuto.engine.takeback import TakeBack
 from tenuto.engine.timers import HORIZON, TimerQueue
-from tenuto.engine.turn import Turn, TurnRules, take_turn
+from tenuto.engine.turning import Turning
+from tenuto.engine.turns.orchestration import TurnRules
 from tenuto.engine.updates import UpdateFeed
 from tenuto.engine.waiting import QueueAge
 from tenuto.model.errors import (
@@ -51,16 +51,13 @@ from tenuto.model.messages import (
     Message,
     TaskResult,
 )
-from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.status import InstanceRecord
 
-_SUSPENDED = RuntimeStatus.SUSPENDED
 _TURNS_PER_PUMP = 256
 _CONGESTED = 1_000
 _BATCH_BYTES = 8 * 1024 * 1024
 """A batch with more history than this takes no further turn: the next one does."""
 _FULL_SECONDS = 0.001
-_FEW = 4
-"""So many payloads are never too many bytes for a turn."""
 
 
 class Engine:
@@ -92,6 +89,7 @@ class Engine:
         self.updates: UpdateFeed = UpdateFeed(storage, clock)
         self.takeback: TakeBack = TakeBack(self)
         self.holding: Holding = Holding(self)
+        self.turning: Turning = Turning(self)
         self.pipeline: CommitPipeline = CommitPipeline(
             storage,
             clock,
@@ -126,24 +124,22 @@ class Engine:
         self._ready_age = QueueAge()
         self._pump_scheduled = False
         self.delivered: set[str] = set()
-        self.late: set[str] | None = None
         self._messages = 0
         self._origin = ""
-        self._iids = itertools.count(1)
+        self.iids: Iids = Iids()
         self.halfway: HalfwayMarks = HalfwayMarks(options.limits, observer)
         runner.bind(self._outcomes)
 
     # --- identity and order ---------------------------------------------------------------------
 
-    def begin(self, origin: str, partitions: dict[int, Partition], next_iid: int) -> None:
+    def begin(self, origin: str, partitions: dict[int, Partition]) -> None:
         """Own these partitions; ``origin`` names the messages that this host makes."""
         self._origin = origin
         self.partitions = partitions
-        self._iids = itertools.count(next_iid)
 
     def take_iid(self) -> int:
         """A number for a new instance; owners give out positive ones."""
-        return next(self._iids)
+        return self.iids.take()
 
     @property
     def origin(self) -> str:
@@ -156,6 +152,7 @@ class Engine:
         return (
             not self._ready
             and not self.running
+            and not self.turning.out
             and not self.reads
             and not self._pump_scheduled
             and self.loader.is_idle
@@ -182,7 +179,7 @@ class Engine:
 
     @property
     def is_settled(self) -> bool:
-        """Like idle, but activities may be running."""
+        """Like idle, but activities may be running, and turns out."""
         return not self._ready and self.loader.is_idle and self.pipeline.is_idle
 
     def next_message_id(self) -> str:
@@ -219,15 +216,15 @@ class Engine:
         """These messages were used up, durably."""
         for message in messages:
             key = message.message_id
-            if not key:
-                continue
-            self.delivered.discard(key)
-            if self.late is not None:
-                self.late.add(key)
+            if key:
+                self.delivered.discard(key)
 
     def make_ready(self, resident: Resident) -> None:
         """Let an instance take a turn soon; an undecided one comes back here once it is ours."""
         if resident.is_queued or resident.is_undecided:
+            return
+        if resident.out is not None:
+            self.turning.arrived(resident)
             return
         if self.careful is not None and not self.careful.admits(resident):
             return
@@ -282,7 +279,7 @@ class Engine:
                     if resident.session is None and self._is_cold(resident):
                         self.make_ready(resident)  # its session was discarded while it waited
                     else:
-                        self._run_turn(resident, now)
+                        self.turning.run(resident, now)
         finally:
             if collecting:
                 gc.enable()
@@ -297,68 +294,22 @@ class Engine:
             self.schedule_pump()
         self.retention.bound_sessions()
 
-    def _run_turn(self, resident: Resident, now: int) -> None:
-        self.busy_with = resident
-        state = resident.state
-        inbox, resident.inbox = resident.inbox, []
-        if resident.held:
-            inbox = resident.held + inbox
-            resident.held = []
-        if state.hold is not None or state.status is _SUSPENDED:
-            inbox = self.holding.with_derived(resident, inbox, now)
-        if len(inbox) > _FEW:
-            inbox, resident.inbox = cut_inbox(state, inbox)
-        try:
-            turn = take_turn(
-                state, inbox, lambda: self.retention.session(resident), now, self.rules
-            )
-        except MemoryError as error:
-            held = self._without_memory(resident, inbox, error, now)
-            if held is None:
-                return
-            turn = held
-        except MISFITS as error:
-            turn = self.holding.misfit(resident, inbox, error, now)
-        except Exception as error:  # noqa: BLE001 - ENGINE rule 6: whatever went wrong, discard and retry
-            self.retention.close(resident)
-            resident.failures += 1
-            if resident.failures <= 1:
-                self.observer.problem(state.instance_id, f"turn failed, tried again: {error!r}")
-                resident.inbox = inbox + resident.inbox
-                self.make_ready(resident)
-                return
-            self.observer.problem(state.instance_id, f"its turn failed again: {error!r}")
-            turn = self.holding.misfit(resident, inbox, error, now)
-        else:
-            resident.failures = 0
-        try:
-            self.booking.book(resident, turn)
-        except MemoryError:
-            self.pipeline.batch.refuse_for_memory(state.iid)
-            return
-        if resident.inbox:  # what was cut off
-            self.make_ready(resident)
+    def count_child_of(self, state: InstanceState, change: int) -> None:
+        """An instance that another has called was started (1) or has ended (-1)."""
+        if state.depth:
+            self.partition_for(state.root_id).count_child(state.root_id, change)
 
-    def _without_memory(
-        self, resident: Resident, inbox: list[Message], error: MemoryError, now: int
-    ) -> Turn | None:
-        """The turn that holds whoever found no memory; None when that is not to be, or not now."""
-        self.retention.close(resident)
-        resident.failures += 1
-        if resident.failures <= 1 and self.holding.charge_another(resident, inbox):
-            resident.inbox = inbox + resident.inbox
-            self.make_ready(resident)
-            return None
-        try:
-            return self.holding.misfit(resident, inbox, error, now)
-        except MemoryError:
-            resident.inbox = inbox + resident.inbox
-            self.pipeline.batch.refuse_for_memory(resident.state.iid)
-            return None
+    def count_below(self, open_by_root: Mapping[str, int]) -> None:
+        """So many instances of a partition stand open below each root, says the store."""
+        for root_id, count in open_by_root.items():
+            self.partition_for(root_id).count_child(root_id, count)
+
+    def open_below(self, root_id: str) -> int:
+        """How many unfinished instances stand below a root. They are counted where it stands."""
+        return self.partition_for(root_id).open_by_root.get(root_id, 0)
 
     def _descendants_left(self, root_id: str) -> int:
-        partition = self.partition_for(root_id)
-        return self.options.limits.open_descendants - partition.open_by_root.get(root_id, 0)
+        return self.options.limits.open_descendants - self.open_below(root_id)
 
     def settle_batch(self, batch: Batch) -> None:
         """Only duplicates and refusals: nothing to wait for but the turns that led to them."""

@@ -6,7 +6,7 @@ has the limits, the turn and the session stop who crosses one.
 
 from tenuto.engine.ports import Observer
 from tenuto.engine.state import InstanceState
-from tenuto.engine.turn import Turn
+from tenuto.engine.turns.orchestration import Turn
 from tenuto.model.limits import Limits
 
 _REMEMBERED = 10_000
@@ -29,8 +29,8 @@ class HalfwayMarks:
         if state.event_count > self._events:
             what = f"history holds {state.event_count:,} events"
             self._tell(state.instance_id, what, "history_events")
-        if len(turn.actions) > self._actions:
-            what = f"{len(turn.actions):,} actions were decided in one turn"
+        if turn.actions > self._actions:
+            what = f"{turn.actions:,} actions were decided in one turn"
             self._tell(state.instance_id, what, "actions_per_turn")
         if row_bytes > self._bytes:
             self._look_at_payloads(state, turn)

@@ -15,9 +15,9 @@ from tenuto.engine.arrivals import due_timers
 from tenuto.engine.batch import HEAVY_BYTES, is_durable
 from tenuto.engine.ports import ActivityWork
 from tenuto.engine.resident import Resident
-from tenuto.engine.sorting import is_retry, payload_length, tries_again
 from tenuto.engine.state import InstanceState
-from tenuto.engine.turn import Turn, failed_turn, take_turn
+from tenuto.engine.turns.orchestration import Turn, failed_turn, take_turn
+from tenuto.engine.turns.sorting import is_retry, payload_length, tries_again
 from tenuto.model.errors import (
     GuardError,
     NonDeterminismError,
@@ -129,6 +129,8 @@ class Holding:
         """Hold an instance from its next turn on."""
         engine = self._engine
         engine.observer.instance_held(resident.state.instance_id, hold)
+        if resident.out is not None:
+            engine.retention.close(resident)
         resident.inbox.insert(0, ChangeHold(hold=hold))
         engine.make_ready(resident)
 
@@ -192,7 +194,7 @@ class Holding:
         if state.hold is None or state.hold.reason is not HoldReason.NOT_SERVED:
             return messages
         runner = self._engine.runner
-        names = [one.event.name for one in state.work.activities.values()]
+        names = [one.name for one in state.work.activities.values()]
         if runner.serves(state.name) and all(map(runner.serves_activity, names)):
             return messages
         return [one for one in messages if not is_retry(one)]

@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from typing import Any, Final
 
 from tenuto.engine.careful import MANY_DEATHS, SERVED, Careful
 from tenuto.engine.engine import Engine
+from tenuto.engine.iids import BLOCK
 from tenuto.engine.partition import Partition
-from tenuto.engine.ports import HostIdentity, Lease
+from tenuto.engine.ports import HostIdentity, InboxRow, Lease, PartitionPage
 from tenuto.engine.timers import HORIZON, RELOAD
 from tenuto.model.errors import StorageError, StorageUnavailableError
 from tenuto.model.messages import ChangeHold
@@ -16,6 +17,7 @@ from tenuto.model.messages import ChangeHold
 _HOT = -1
 _LOOK = 1_000_000
 _LEAP = 10_000_000
+_INBOX_PAGE: Final = 1_000
 
 
 class Lifecycle:
@@ -30,7 +32,9 @@ class Lifecycle:
         self._reloading: asyncio.Task[None] | None = None
         self._running_in: asyncio.Task[None] | None = None
         self._noting: asyncio.Task[None] | None = None
+        self._fetching: asyncio.Task[None] | None = None
         self._poll_again = False
+        self._readers = 0
         self._stopped = False
 
     async def start(
@@ -53,19 +57,23 @@ class Lifecycle:
         engine = self._engine
         self._leases = await engine.storage.acquire(host)
         on_owned()
+        engine.iids.add(await engine.storage.reserve_iids(BLOCK))
+        engine.iids.on_low = self._want_iids
         partitions: dict[int, Partition] = {}
-        next_iid = 1
+        open_below: list[dict[str, int]] = []
         deaths = 0
-        inbox = []
+        inbox: list[InboxRow] = []
         for lease in self._leases:
-            state = await engine.storage.load_partition(lease.partition)
-            partitions[lease.partition] = Partition(lease, state.open_by_root, state.cursor)
-            next_iid = max(next_iid, state.next_iid)
-            deaths = max(deaths, state.deaths)
-            inbox.extend(state.inbox)
+            first, rows = await self._read_partition(lease.partition)
+            partitions[lease.partition] = Partition(lease, first.cursor)
+            open_below.append(first.open_by_root)
+            deaths = max(deaths, first.deaths)
+            inbox += rows
         epoch = self._leases[0].epoch if self._leases else 0
-        engine.begin(f"{host.owner}.{epoch}", partitions, next_iid)
-        engine.pipeline.start(self._leases)
+        engine.begin(f"{host.owner}.{epoch}", partitions)
+        for counts in open_below:
+            engine.count_below(counts)
+        engine.pipeline.start(host.owner, self._leases)
         if deaths >= MANY_DEATHS:
             words = "one after another, those that were busy first" if has_word else "in groups"
             engine.observer.notice(
@@ -75,8 +83,7 @@ class Lifecycle:
             engine.careful = Careful(engine, deaths, has_word=has_word)
         engine.takeback.reload = self._recover
         # Before anything is loaded: a message must not be found in the inbox a second time.
-        for row in inbox:
-            engine.arrivals.route(row)
+        self._route(inbox)
         await self._reload(_HOT)
         await self._try_misfits()
         self._looked_at, self._looked_then = engine.clock.now(), engine.clock.monotonic()
@@ -155,7 +162,7 @@ class Lifecycle:
         if engine.pipeline.unavailable is None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(seconds, 5.0)):
-                    while not engine.is_settled:
+                    while engine.turning.out or not engine.is_settled:
                         await engine.pipeline.flush()
                         await asyncio.sleep(0)
 
@@ -163,11 +170,23 @@ class Lifecycle:
         """Read what the store has to be done, as at the start; of partitions that are ours."""
         engine = self._engine
         for partition in engine.partitions.values():
-            state = await engine.storage.load_partition(partition.lease.partition)
-            partition.open_by_root = state.open_by_root
-            for row in state.inbox:
-                engine.arrivals.route(row)
+            partition.open_by_root = {}
+        with self._reading():
+            for number in engine.partitions:
+                first, rows = await self._read_partition(number)
+                engine.count_below(first.open_by_root)
+                self._route(rows)
         await self._reload(_HOT)
+
+    async def _read_partition(self, partition: int) -> tuple[PartitionPage, list[InboxRow]]:
+        """The first page of a partition, and its whole inbox."""
+        storage = self._engine.storage
+        first = page = await storage.load_partition(partition, None, _INBOX_PAGE)
+        rows = [*page.rows]
+        while page.after is not None:
+            page = await storage.load_partition(partition, page.after, _INBOX_PAGE)
+            rows += page.rows
+        return first, rows
 
     async def _try_misfits(self) -> None:
         """What the code of the hosts before did not fit may fit ours (ENGINE rule 29)."""
@@ -179,21 +198,19 @@ class Lifecycle:
                 f"instances are held: {words}; those that are no harm to others are tried again "
                 "now. `tenuto instances list --held` lists them",
             )
-        for lease in self._leases:
-            for iid in await engine.storage.misfits(lease.partition):
-                engine.loader.want(iid, ChangeHold())
+        for iid in await engine.storage.misfits(engine.partitions.keys()):
+            engine.loader.want(iid, ChangeHold())
 
     async def _reload(self, after: int) -> None:
         """Arm what comes due within the horizon; again before that has passed."""
         engine = self._engine
         now = engine.clock.now()
         until = now + HORIZON
-        for lease in self._leases:
-            for wake in await engine.storage.due(lease.partition, after, until):
-                if wake.wake_at <= now:
-                    engine.loader.want(wake.iid)
-                else:
-                    engine.timers.arm(wake.wake_at, wake.iid)
+        for wake in await engine.storage.due(engine.partitions.keys(), after, until):
+            if wake.wake_at <= now:
+                engine.loader.want(wake.iid)
+            else:
+                engine.timers.arm(wake.wake_at, wake.iid)
         # With running activities the row says "now" and not when the next timer is due.
         for resident in engine.residents:
             if resident.state.work.activities:
@@ -252,27 +269,68 @@ class Lifecycle:
         task.add_done_callback(ended)
         return task
 
+    # Messages are read while others come and go, and a row says only that it was there when the
+    # page was read. Whether it is still to be delivered is known here, by its id, which never names
+    # another message (rule 12); not by who has made it: after a takeover, what this host has sent
+    # to a partition of another is a message from outside. A row is passed over in three cases:
+    #   - the message is in memory: on its way, with its instance, or being decided;
+    #   - it is used up by a batch that is not known to have landed. Should the batch be refused
+    #     for good, everything is read anew;
+    #   - it is used up by a batch that has landed since the page was asked for.
+    # There is no other way to be used up: what has landed before has no row on the page. And each
+    # message goes from each case into the next within one callback, so that no page is between.
+    # Who leaves memory with messages not used up (held ones) has them in its rows, and finds them
+    # there when a copy brings it back.
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """While pages of inboxes are read and routed: the pipeline notes what is used up."""
+        pipeline = self._engine.pipeline
+        if not self._readers:
+            pipeline.used_up = set()
+        self._readers += 1
+        try:
+            yield
+        finally:
+            self._readers -= 1
+            if not self._readers:
+                pipeline.used_up = None
+
+    def _route(self, rows: Iterable[InboxRow]) -> None:
+        arrivals = self._engine.arrivals
+        for row in rows:
+            if not row.message_id or not arrivals.is_known(row.message_id):
+                arrivals.route(row)
+
     async def _poll(self) -> None:
         engine = self._engine
         try:
             while True:
                 self._poll_again = False
-                for partition in engine.partitions.values():
-                    # What is used up while we read may still be on the page.
-                    engine.late = set()
+                with self._reading():
                     page = await engine.storage.fetch_inbox(
-                        partition.lease.partition, partition.cursor
+                        {number: one.cursor for number, one in engine.partitions.items()}
                     )
-                    partition.cursor = page.cursor
-                    for row in page.rows:
-                        is_ours = row.message_id.startswith(engine.origin)
-                        if not is_ours and row.message_id not in engine.late:
-                            engine.arrivals.route(row)
+                    self._route(page.rows)
+                    for number, cursor in page.cursors.items():
+                        if number in engine.partitions:
+                            engine.partitions[number].cursor = cursor
                 if not self._poll_again:
                     break
         except StorageUnavailableError as error:
             engine.observer.problem(None, f"messages from outside could not be read: {error}")
             engine.clock.call_later(_LOOK, self._outside_change)
         finally:
-            engine.late = None
             self._polling = None
+
+    def _want_iids(self) -> None:
+        if not self._stopped:
+            self._fetching = self._read_in_background(self._fetch_iids())
+
+    async def _fetch_iids(self) -> None:
+        engine = self._engine
+        try:
+            engine.iids.add(await engine.storage.reserve_iids(BLOCK))
+        except StorageUnavailableError as error:
+            engine.observer.problem(None, f"no numbers for instances, asked again: {error}")
+            engine.clock.call_later(_LOOK, self._want_iids)

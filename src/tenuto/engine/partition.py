@@ -9,16 +9,16 @@ class Partition:
     Attributes:
         lease: The right to commit for it.
         cursor: How far its inbox has been read.
-        open_by_root: Unfinished instances below each root.
+        open_by_root: Unfinished instances, wherever they stand, below each root that stands here.
     """
 
-    def __init__(self, lease: Lease, open_by_root: dict[str, int], cursor: int) -> None:
+    def __init__(self, lease: Lease, cursor: int) -> None:
         self.lease = lease
         self.cursor = cursor
-        self.open_by_root = open_by_root
+        self.open_by_root: dict[str, int] = {}
 
     def count_child(self, root_id: str, change: int) -> None:
-        """A descendant of the root was started (1) or has ended (-1)."""
+        """So many more descendants of the root are open; a negative number of those that ended."""
         count = self.open_by_root.get(root_id, 0) + change
         if count > 0:
             self.open_by_root[root_id] = count

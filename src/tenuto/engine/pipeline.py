@@ -2,7 +2,8 @@
 
 Nothing leaves before its batch is durable (``durable_before_visible``). A batch that the store
 could not take is sent again, to the letter, until the store takes it or says that it already has
-(ENGINE rule 15). Must never drop or reorder a batch.
+(ENGINE rule 15). Each batch is fenced for the partitions that it touches (rule 39). Must never
+drop or reorder a batch.
 """
 
 import asyncio
@@ -40,7 +41,7 @@ own (over 32 MiB)."""
 
 
 class CommitPipeline:
-    """Owns the batch in the making and the leases; writes batch after batch.
+    """Owns the batch in the making, the leases and their commit number; writes batch after batch.
 
     Args:
         storage: Where batches go.
@@ -50,6 +51,12 @@ class CommitPipeline:
         on_refused: Called with a batch of which the store can never hold some rows, and with what
             writes another one before any other.
         on_lost: Called once when this host turns out not to be the owner any more.
+
+    Attributes:
+        batch: What is in the making.
+        leases: By partition, those that commits are fenced with.
+        used_up: Messages whose consumption has landed since somebody has begun to read inboxes;
+            None while nobody does.
     """
 
     def __init__(
@@ -73,7 +80,11 @@ class CommitPipeline:
         self._on_committed = on_committed
         self._on_refused = on_refused
         self._on_lost = on_lost
-        self._leases: dict[int, Lease] = {}
+        self.leases: dict[int, Lease] = {}
+        self.used_up: set[str] | None = None
+        self._owner = ""
+        self._number = 0
+        self._in_flight: Batch | None = None
         self._wake: asyncio.Event = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._is_committing = False
@@ -85,11 +96,23 @@ class CommitPipeline:
         """Whether everything is durable."""
         return not self._is_committing and self.batch.is_empty
 
-    def start(self, leases: list[Lease]) -> None:
-        """Begin to commit for these partitions."""
-        self._leases = {lease.partition: lease for lease in leases}
+    def start(self, owner: str, leases: list[Lease]) -> None:
+        """Begin to commit, as this owner, for these partitions."""
+        self._owner = owner
+        self.leases = {lease.partition: lease for lease in leases}
         self._keep_reserve()
         self._task = asyncio.get_running_loop().create_task(self._run(), name="tenuto-commits")
+
+    def is_used_up(self, message_id: str) -> bool:
+        """Whether a message is used up by a batch that is not known to have landed, or has lately.
+
+        Its row may still be seen by who reads the inbox.
+        """
+        return (
+            message_id in self.batch.consumed
+            or (self._in_flight is not None and message_id in self._in_flight.consumed)
+            or (self.used_up is not None and message_id in self.used_up)
+        )
 
     def kick(self) -> None:
         """There is something to write."""
@@ -149,21 +172,23 @@ class CommitPipeline:
             await self._on_refused(batch, refusal.with_traceback(None), self._write)
 
     async def _written(self, batch: Batch) -> RowsRefusedError | None:
-        fences = [
-            Lease(lease.partition, lease.owner, lease.epoch, lease.commit_number + 1)
-            for lease in self._leases.values()
-        ]
-        request = batch.to_commit(uuid.uuid4().hex, fences)
+        number = self._number + 1
+        request = batch.to_commit(uuid.uuid4().hex, self._owner, number, self.leases)
         self._observer.crash_point("before_commit")
         began = self.committing_since = self._clock.now()
+        self._in_flight = batch
         try:
             result = await self._commit(request, batch)
         except RowsRefusedError as error:
             self.recovered()
             return error
         finally:
-            self.committing_since = None
-        self._leases = {lease.partition: lease for lease in fences}
+            self._in_flight = self.committing_since = None
+        self._number = number
+        for partition in batch.released:
+            del self.leases[partition]
+        if self.used_up is not None:
+            self.used_up.update(batch.consumed)
         self._observer.committed(len(batch.turns), (self._clock.now() - began) / 1_000_000)
         self._observer.crash_point("after_commit")
         self._on_committed(batch, result)
@@ -176,12 +201,13 @@ class CommitPipeline:
         is_too_heavy = False
         while True:
             try:
-                if attempt and await self._has_landed(request):
-                    result = await self._answers(request)
+                landed = await self._storage.landed(request) if attempt else None
+                if landed is not None:
+                    result = landed
                 elif is_too_heavy and (refusal := self._too_heavy(batch)) is not None:
                     raise refusal
                 else:
-                    result = await self._storage.commit(request)
+                    result = await self._send(request)
             except (StorageUnavailableError, MemoryError) as error:
                 attempt += 1
                 if self.failed(error, attempt).out_of_memory and attempt > _MEMORY_TRIES:
@@ -189,13 +215,20 @@ class CommitPipeline:
                     self._reserve = None
                 await self._pause(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
-            except FencedError:
-                if not await self._has_landed(request):
-                    raise
-                return await self._answers(request)
             else:
                 self.recovered()
                 return result
+
+    async def _send(self, request: CommitBatch) -> CommitResult:
+        """Commit; a refusal by the fence may be that of a batch which has landed before."""
+        try:
+            return await self._storage.commit(request)
+        except FencedError as error:
+            fenced = error
+        landed = await self._storage.landed(request)
+        if landed is None:
+            raise fenced
+        return landed
 
     def failed(
         self, error: StorageUnavailableError | MemoryError, attempt: int
@@ -227,32 +260,6 @@ class CommitPipeline:
     def _too_heavy(self, batch: Batch) -> RowsRefusedError | None:
         """Who takes the memory that there is too little of, also in the batch in the making."""
         return batch.too_heavy() or self.batch.too_heavy()
-
-    async def _has_landed(self, request: CommitBatch) -> bool:
-        """Whether a batch whose commit is in doubt is in the store."""
-        wanted = {fence.partition: fence for fence in request.fences}
-        for state in await self._storage.commit_states(list(wanted)):
-            fence = wanted[state.partition]
-            if state.owner != fence.owner or state.epoch != fence.epoch:
-                raise FencedError(
-                    f"partition {state.partition} now belongs to {state.owner!r}; this host was "
-                    "too slow or cut off and has lost it"
-                )
-            if state.batch_id != request.batch_id:
-                return False
-        return True
-
-    async def _answers(self, request: CommitBatch) -> CommitResult:
-        """The per-row answers of a batch that landed without our hearing of it."""
-        wanted = {record.instance_id: record.iid for record in request.instances}
-        if not wanted:
-            return CommitResult()
-        standing = {
-            record.instance_id: record.iid for record in await self._storage.find(list(wanted))
-        }
-        return CommitResult(
-            frozenset(iid for name, iid in wanted.items() if standing.get(name) != iid)
-        )
 
     async def _pause(self, seconds: float) -> None:
         self.is_pausing = True

@@ -68,22 +68,11 @@ class HostIdentity(Struct, frozen=True, kw_only=True):
 
 
 class Lease(Struct, frozen=True, array_like=True):
-    """The right to commit for a partition; ``commit_number`` is that of its last commit."""
+    """The right to commit for a partition, until it is in another epoch or given back."""
 
     partition: int
     owner: str
     epoch: int
-    commit_number: int
-
-
-class CommitState(Struct, frozen=True, array_like=True):
-    """Who owns a partition and which batch committed last (ENGINE rule 15)."""
-
-    partition: int
-    owner: str | None
-    epoch: int
-    commit_number: int
-    batch_id: str | None
 
 
 class HistoryRow(Struct, frozen=True, array_like=True, gc=False):
@@ -170,17 +159,29 @@ class Answer(Struct, frozen=True, array_like=True, gc=False):
 class CommitBatch(Struct, kw_only=True):
     """What is written in one transaction, all or nothing.
 
-    The fences come first: for each partition, owner and epoch must be those of the lease and the
-    commit number one more than the last. Only fences and the storage itself may refuse a batch
-    (ENGINE rule 14). A row of ``instances`` whose instance id is taken by another iid is left out
-    together with every other row of that iid, and reported in ``CommitResult.refused``.
+    The fences come first: each lease must hold, and the number be one more than that of the
+    owner's last commit, so that a batch that arrives twice or late is refused. Only fences and the
+    storage itself may refuse a batch (ENGINE rule 14). A row of ``instances`` whose instance id is
+    taken by another iid is left out together with every other row of that iid, and reported in
+    ``CommitResult.refused``.
 
     Answers are kept for a while for those who ask with ``StorageClient.answer``. A message whose
     id begins with ``ASKED`` and that goes because its instance is purged is answered by the store:
     no such instance.
+
+    Attributes:
+        batch_id: Random; the same however often the batch is sent.
+        owner: Who commits; it has acquired partitions.
+        number: Counted by the owner from 1, over all its partitions.
+        fences: Of the partitions that the batch touches: those of the instances it changes and of
+            the messages it consumes. Messages to other partitions need none.
+        consumed: Partition and id of messages; ones that are not there do no harm.
+        released: Partitions, among the fenced ones, that are given back by this very commit.
     """
 
     batch_id: str
+    owner: str
+    number: int
     fences: list[Lease]
     instances: list[InstanceRecord]
     replaced: list[InstanceRecord]
@@ -188,11 +189,12 @@ class CommitBatch(Struct, kw_only=True):
     history: list[HistoryRow]
     forget: list[ForgetBelow]
     inbox: list[InboxRow]
-    consumed: list[str]
+    consumed: list[tuple[int, str]]
     purged: list[int]
     dead_letters: list[DeadLetter]
     answers: list[Answer] = []
     unread: list[UnreadRow] = []
+    released: list[int] = []
 
 
 class CommitResult(Struct, frozen=True):
@@ -217,30 +219,31 @@ class LoadedInstance(Struct, frozen=True):
     unread: list[tuple[int, bytes]] = []
 
 
-class PartitionState(Struct, frozen=True):
-    """What an owner must know of a partition before it serves it.
+class PartitionPage(Struct, frozen=True):
+    """What an owner must know of a partition before it serves it, with a part of its inbox.
 
     Attributes:
-        next_iid: The first positive iid that nobody has ever had in this hub, purged instances
-            included; owners give out positive ones, outsiders negative.
-        open_by_root: Unfinished instances below each root (roots without children left out).
-        inbox: Every waiting message, oldest first.
-        cursor: Where ``fetch_inbox`` goes on.
-        deaths: How many owners in a row have died, the last ones before ``mark_served``.
+        rows: Waiting messages, oldest first, those of the pages before left out.
+        after: What continues them; None at their end.
+        cursor: Where ``fetch_inbox`` begins, once all pages are read: that of the first page.
+        open_by_root: Unfinished instances below each root (roots without children left out); of
+            the first page.
+        deaths: How many owners in a row have died, the last ones before ``mark_served``; of the
+            first page.
     """
 
-    next_iid: int
-    open_by_root: dict[str, int]
-    inbox: list[InboxRow]
+    rows: list[InboxRow]
+    after: str | None
     cursor: int
+    open_by_root: dict[str, int] = {}
     deaths: int = 0
 
 
 class InboxPage(Struct, frozen=True):
-    """Messages and new instances that came from outside since a cursor."""
+    """Messages and new instances that came since cursors, and the new cursors by partition."""
 
     rows: list[InboxRow]
-    cursor: int
+    cursors: dict[int, int]
 
 
 class Wake(Struct, frozen=True, array_like=True, gc=False):
@@ -344,11 +347,28 @@ class Storage(StorageClient, Protocol):
     async def open(self) -> HubInfo:
         """Open or create the hub and bring its schema up to date."""
 
-    async def acquire(self, host: HostIdentity) -> list[Lease]:
-        """Take every partition that is free; with SQLite all or ``StorageOwnedError``."""
+    async def acquire(
+        self, host: HostIdentity, partitions: Sequence[int] | None = None
+    ) -> list[Lease]:
+        """Own these partitions, in a new epoch each: whoever had them is fenced.
+
+        Args:
+            host: Who it is; nobody has ever had its ``owner``.
+            partitions: Which; None for all.
+
+        Raises:
+            StorageOwnedError: all are wanted and another host that lives owns some; with SQLite
+                also if only some are wanted.
+        """
 
     async def release(self, leases: Sequence[Lease]) -> None:
-        """Give partitions back."""
+        """Give partitions back; leases that do not hold any more are left alone."""
+
+    async def reserve_iids(self, count: int) -> range:
+        """So many positive iids, one after another, that nobody has ever had in this hub.
+
+        Purged instances and reservations never used included. Outsiders' iids are negative.
+        """
 
     async def close(self) -> None:
         """Close everything; safe to call twice."""
@@ -357,20 +377,33 @@ class Storage(StorageClient, Protocol):
         """Write one batch durably.
 
         Raises:
-            FencedError: a fence does not hold; nothing was written.
+            FencedError: a fence does not hold, or the number is not the next; nothing was written
+                now. It may have been before: ask ``landed``.
             RowsRefusedError: the store can never hold some rows for what is in them (too long,
                 no JSON, numbers out of range, a turn that is there already); nothing was written,
                 the fences have not moved, and without those rows it would have been.
             StorageLostError: the store's files are gone or no longer whole; nothing that follows
                 will be taken.
-            StorageUnavailableError: perhaps written, perhaps not; ask ``commit_states``.
+            StorageUnavailableError: perhaps written, perhaps not; ask ``landed``.
         """
 
-    async def commit_states(self, partitions: Sequence[int]) -> list[CommitState]:
-        """Owner, epoch and last batch of partitions."""
+    async def landed(self, batch: CommitBatch) -> CommitResult | None:
+        """What came of the owner's last batch, whose commit is in doubt (ENGINE rule 15).
 
-    async def load_partition(self, partition: int) -> PartitionState:
-        """What an owner must know at takeover."""
+        Returns:
+            What ``commit`` would have, when the batch is in the store, whoever owns its partitions
+            by now; None when it is not: then it can be sent again.
+
+        Raises:
+            FencedError: it is not, and never will be. Of an owner that has given everything back,
+                or whose successor has one, the store may have forgotten that it is.
+        """
+
+    async def load_partition(self, partition: int, after: str | None, limit: int) -> PartitionPage:
+        """What an owner must know at takeover, with at most so many messages, or few long ones.
+
+        Pages that follow are of later moments: they may hold messages that came after the cursor.
+        """
 
     async def load_instances(self, iids: Sequence[int]) -> list[LoadedInstance]:
         """Many instances at once (ENGINE rule 27); unknown iids are left out."""
@@ -378,9 +411,9 @@ class Storage(StorageClient, Protocol):
     async def find(self, instance_ids: Sequence[str]) -> list[InstanceRecord]:
         """The rows of these instance ids; unknown ones are left out."""
 
-    async def due(self, partition: int, after: int, until: int) -> list[Wake]:
-        """Instances with after < wake_at <= until; ``after=-1`` includes hot ones. One that has
-        ended has a time as long as calls of its last turn are to be made.
+    async def due(self, partitions: Collection[int], after: int, until: int) -> list[Wake]:
+        """Instances with after < wake_at <= until, soonest first; ``after=-1`` includes hot ones.
+        One that has ended has a time as long as calls of its last turn are to be made.
         """
 
     async def mark_served(self, leases: Sequence[Lease]) -> None:
@@ -392,12 +425,15 @@ class Storage(StorageClient, Protocol):
     async def held_counts(self) -> dict[str, int]:
         """How many instances are held, by reason."""
 
-    async def misfits(self, partition: int) -> list[int]:
+    async def misfits(self, partitions: Collection[int]) -> list[int]:
         """Held instances that a host tries again at its start: those that are not harmful."""
 
-    async def fetch_inbox(self, partition: int, cursor: int) -> InboxPage:
-        """Messages appended after the cursor. A new instance made by a client comes as a row
-        with an empty message id and a ``Start`` message.
+    async def fetch_inbox(self, cursors: Mapping[int, int]) -> InboxPage:
+        """Messages that have arrived after each partition's cursor, in the order of arrival.
+
+        Every message that is not consumed comes once at least, whoever has sent it; it may come
+        again until the cursor has passed it. A new instance made by a client comes as a row with
+        an empty message id and a ``Start`` message.
         """
 
     def on_change(self, callback: Callable[[], None]) -> None:
@@ -416,8 +452,12 @@ class Storage(StorageClient, Protocol):
 # --- Runner ------------------------------------------------------------------------------------
 
 
-class ActivityWork(Struct, kw_only=True, eq=False):
-    """One attempt of an activity. ``canceled`` is the cooperative token; it only ever turns on."""
+class ActivityWork(Struct, eq=False):
+    """One attempt of an activity, from the decision to its answer: one object for each.
+
+    ``sequence`` counts the attempts of the execution. ``canceled`` is the cooperative token; it
+    only ever turns on.
+    """
 
     iid: int
     instance_id: str
@@ -448,13 +488,71 @@ class ActivityOutcome(Struct, frozen=True):
     begun_at: int | None = None
 
 
+class GivenBack(Struct, frozen=True):
+    """Nobody could run a turn, for no fault of its instance: it is offered again (ENGINE rule 32).
+
+    Attributes:
+        reason: What happened, for people: the worker has gone, it has given the turn up.
+        has_killed: The process that had it has ended, and was running this turn and no other then.
+            This is counted durably, and holds the instance in the end. A runner whose worker runs
+            several turns at once finds out which by running them one at a time.
+    """
+
+    reason: str
+    has_killed: bool = False
+
+
+LateAnswer: TypeAlias = TurnActions | GivenBack | Exception
+"""How a turn that was out ended. An exception is what ``Session.run_turn`` may raise."""
+
+
+class LateTurn:
+    """A turn that is out: its runner answers later, once, on the host's loop.
+
+    Example:
+        ::
+
+            def run_turn(self, timestamp, events, *, replaying=False):
+                late = LateTurn()
+                self._worker.send(encode(events), then=lambda answer: late.answer(decode(answer)))
+                return late
+    """
+
+    __slots__ = ("_answer", "_deliver")
+
+    def __init__(self) -> None:
+        self._answer: LateAnswer | None = None
+        self._deliver: Callable[[LateAnswer], None] | None = None
+
+    def answer(self, answer: LateAnswer) -> None:
+        """Answer the turn; a second answer, or one after it was recalled, goes unheard."""
+        if self._answer is None:
+            self._answer = answer
+            if self._deliver is not None:
+                self._deliver(answer)
+
+    def bind(self, deliver: Callable[[LateAnswer], None]) -> None:
+        """Say where the answer goes, also one that has come already."""
+        self._deliver = deliver
+        if self._answer is not None:
+            deliver(self._answer)
+
+    def recall(self) -> None:
+        """Nobody waits for the answer any more."""
+        self._deliver = None
+
+
 class Session(Protocol):
     """A running orchestrator. Fed events, it answers with actions; it never touches the world."""
 
     def run_turn(
         self, timestamp: int, events: Sequence[Incoming], *, replaying: bool = False
-    ) -> TurnActions:
-        """Feed one turn's events, each to its end before the next (ENGINE rule 1)."""
+    ) -> TurnActions | LateTurn:
+        """Feed one turn's events, each to its end before the next (ENGINE rule 1).
+
+        Answered at once, or later (ENGINE rule 31). A session whose turn is out is fed nothing more
+        before the answer; it may be closed, which recalls the turn.
+        """
 
     def close(self) -> int:
         """Discard the session; the number of coroutines that refused to end (ENGINE rule 5)."""

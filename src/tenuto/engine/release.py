@@ -9,18 +9,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tenuto.engine.batch import Batch
-from tenuto.engine.effects import work_of
 from tenuto.engine.ports import (
     ActivityWork,
     CommitResult,
 )
 from tenuto.engine.resident import Resident
-from tenuto.engine.turn import Turn
-from tenuto.model.events import (
-    TaskCanceled,
-    TaskScheduled,
-    TimerCreated,
-)
+from tenuto.engine.turns.effects import Effects
+from tenuto.engine.turns.orchestration import Turn
 from tenuto.model.interrupts import is_from_keyboard
 from tenuto.model.messages import (
     Message,
@@ -57,10 +52,10 @@ class Release:
             if turn.logs:
                 _show(turn.logs)
             if turn.actions and not engine.is_draining:
-                self._release_actions(resident, turn, works)
+                self._release_effects(resident, turn.effects, works)
             if engine.answers or engine.beginnings:
                 self._tell_clients(resident, taken)
-            if turn.ending is not None:
+            if turn.has_ended:
                 self._release_ending(resident, turn)
             elif turn.resumes:
                 self.take_work_up(resident)
@@ -103,23 +98,23 @@ class Release:
                 if answer is not None:
                     answer(None)
 
-    def _release_actions(self, resident: Resident, turn: Turn, works: list[ActivityWork]) -> None:
+    def _release_effects(
+        self, resident: Resident, effects: Effects, works: list[ActivityWork]
+    ) -> None:
+        """What is still wanted: later turns may have been taken meanwhile."""
         engine = self._engine
         state = resident.state
-        is_current = turn.generation == state.generation
-        for action in turn.actions:
-            if isinstance(action, TaskScheduled):
-                open_activity = state.work.activities.get(action.event_id)
-                if is_current and open_activity is not None:
-                    works.append(work_of(state, open_activity))
-                    resident.works[action.event_id] = works[-1]
-            elif isinstance(action, TimerCreated):
-                if is_current and action.event_id in state.work.timers and not state.is_finished:
-                    engine.arm(state, action.fire_at)
-            elif isinstance(action, TaskCanceled):
-                work = resident.works.pop(action.task_id, None)
-                if work is not None:
-                    engine.cancel_work(work)
+        for work in effects.works:
+            if state.work.activities.get(work.task_id) is work:
+                works.append(work)
+                resident.works[work.task_id] = work
+        for task_id, fire_at in effects.timers:
+            if state.work.timers.get(task_id) == fire_at and not state.is_finished:
+                engine.arm(state, fire_at)
+        for task_id in effects.canceled:
+            canceled = resident.works.pop(task_id, None)
+            if canceled is not None:
+                engine.cancel_work(canceled)
 
     def _release_ending(self, resident: Resident, turn: Turn) -> None:
         """An execution is over: nobody waits for its activities any more."""
@@ -146,9 +141,9 @@ class Release:
         if engine.careful is not None and not engine.careful.admits(resident):
             return
         missing = [
-            work_of(state, open_activity)
-            for task_id, open_activity in state.work.activities.items()
-            if task_id not in resident.works and not _is_answered(resident, open_activity.sequence)
+            work
+            for task_id, work in state.work.activities.items()
+            if task_id not in resident.works and not _is_answered(resident, work.sequence)
         ]
         if not engine.is_draining:
             for work in missing:
@@ -172,8 +167,7 @@ class Release:
         if engine.residents.get(state.iid) is resident:
             engine.retention.close(resident)
             engine.residents.remove(resident)
-            if state.depth:
-                engine.partition_for(state.instance_id).count_child(state.root_id, -1)
+            engine.count_child_of(state, -1)
             engine.booking.fail_child(state, f"instance id {state.instance_id!r} is taken")
         engine.forget(messages)
         for message in messages:

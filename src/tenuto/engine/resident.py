@@ -4,12 +4,32 @@ from collections import OrderedDict
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 
-from tenuto.engine.ports import ActivityWork, Session
+from tenuto.engine.ports import ActivityWork, LateTurn, Session
 from tenuto.engine.state import InstanceState
+from tenuto.engine.turns.orchestration import Prepared
 from tenuto.model.messages import Message
 
 SESSION_BYTES = 4096
 """What a live session takes without its history, measured: 2.3 KiB bare, and the user's frames."""
+
+
+class OpenTurn:
+    """A turn that is out.
+
+    Attributes:
+        messages: What it takes in.
+        prepared: Its first half.
+        late: Whence the answer comes; None when it was given back, and is to be offered again.
+        seen: So many messages that have come meanwhile were looked at.
+    """
+
+    __slots__ = ("late", "messages", "prepared", "seen")
+
+    def __init__(self, messages: list[Message], prepared: Prepared, late: LateTurn) -> None:
+        self.messages: list[Message] = messages
+        self.prepared: Prepared = prepared
+        self.late: LateTurn | None = late
+        self.seen: int = 0
 
 
 class Resident:
@@ -23,6 +43,8 @@ class Resident:
         held: Messages that wait for a resume or a scheduled start; each has its row in the store.
         openings: What opens its execution, while it is paused or held before its first turn.
         works: Running activity attempts, by task id.
+        out: The turn that somebody answers later.
+        offers: How often in a row nobody could run it.
         in_flight: Turns that are not committed yet.
         size: Roughly the bytes that its live session takes: a fixed part and its history.
         row: ``new`` or ``replaced`` until the instance's row is in a batch.
@@ -31,8 +53,8 @@ class Resident:
     """
 
     __slots__ = (
-        "failures", "held", "in_flight", "inbox", "is_queued", "is_undecided", "openings",
-        "recorded", "row", "session", "size", "state", "works",
+        "failures", "held", "in_flight", "inbox", "is_queued", "is_undecided", "offers",
+        "openings", "out", "recorded", "row", "session", "size", "state", "works",
     )  # fmt: skip
 
     def __init__(self, state: InstanceState) -> None:
@@ -49,11 +71,20 @@ class Resident:
         self.row: str | None = None
         self.size: int = SESSION_BYTES
         self.failures: int = 0
+        self.out: OpenTurn | None = None
+        self.offers: int = 0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a turn of it is queued, out, or on its way to the store."""
+        return bool(self.in_flight or self.is_queued or self.out is not None)
 
     @property
     def is_idle(self) -> bool:
         """Nothing is going on: everything is committed and nothing runs."""
-        return not (self.in_flight or self.is_queued or self.inbox or self.works)
+        return not (
+            self.in_flight or self.is_queued or self.inbox or self.works or self.out is not None
+        )
 
     def close_session(self) -> int:
         """Discard the session; the number of coroutines that refused to end."""

@@ -75,8 +75,10 @@ class Retention:
         return resident.session
 
     def close(self, resident: Resident) -> None:
-        """Discard the live session, if there is one (ENGINE rule 5)."""
+        """Discard the live session, if there is one (ENGINE rule 5); its turn is recalled."""
         engine = self._engine
+        if resident.out is not None:
+            engine.turning.recall(resident)
         if resident.session is not None:
             self._sessions -= 1
             self._session_bytes -= resident.size
@@ -153,7 +155,7 @@ class Retention:
         if not self._has_too_many_sessions():
             return
         for resident in engine.residents.oldest():
-            if resident.session is None or resident.in_flight or resident.is_queued:
+            if resident.session is None or resident.is_busy:
                 continue
             self.close(resident)
             if resident.is_idle:

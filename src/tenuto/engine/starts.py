@@ -138,12 +138,17 @@ class Starts:
         self._waiting: list[_Decision] = []
         self._undecided: dict[str, list[_Decision]] = {}
         self._claims: dict[str, list[_Decision]] = {}
+        self._asked: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
     @property
     def is_idle(self) -> bool:
         """Whether no start is being decided."""
         return not self._undecided
+
+    def is_asked(self, message_id: str) -> bool:
+        """Whether it is being decided what becomes of this message."""
+        return message_id in self._asked
 
     def is_deciding(self, instance_id: str) -> bool:
         """Whether it is open who gets this id."""
@@ -189,7 +194,13 @@ class Starts:
         asyncio.get_running_loop().call_later(pause, self._look_up, decision)
 
     def from_message(self, instance_id: str, message: Start) -> None:
-        """A start that an orchestrator or another process asked for, with an id of its choice."""
+        """A start that an orchestrator or another process asked for, with an id of its choice.
+
+        A copy of a message that is being decided goes: it would be refused because of the other.
+        """
+        if message.message_id in self._asked:
+            return
+        self._asked.add(message.message_id)
         request = request_of(instance_id, message, message_id=message.message_id)
 
         def answer(error: TenutoError | None) -> None:
@@ -202,7 +213,7 @@ class Starts:
         """Nobody gets lost: a parent is told; for what reports to nobody there is a dead letter."""
         engine = self._engine
         batch = engine.pipeline.batch
-        batch.consume(message.message_id)
+        batch.consume(message.message_id, self._partition_of(request))
         batch.refuse(message.message_id, error)
         if request.parent is not None:
             engine.booking.fail_child(_fresh_state(request, engine), str(error))
@@ -259,7 +270,7 @@ class Starts:
         if record is None:
             self._take_free_id(decision)
         elif self._is_repeated(request, stored):
-            self._consume(request.message_id)
+            self._consume(request)
             self._answer(decision, None)
         elif self._is_repeated(request, record):  # and the first is not durable yet
             self._look_up_soon(decision)
@@ -292,9 +303,13 @@ class Starts:
         is_same = record is not None and record.execution_id == request.execution_id
         return is_same and request.parent is None
 
-    def _consume(self, message_id: str) -> None:
-        self._engine.pipeline.batch.consume(message_id)
+    def _consume(self, request: StartRequest) -> None:
+        batch = self._engine.pipeline.batch
+        batch.consume(request.message_id, self._partition_of(request))
         self._engine.schedule_pump()
+
+    def _partition_of(self, request: StartRequest) -> int:
+        return self._engine.partition_for(request.instance_id).lease.partition
 
     def _answer(self, decision: _Decision, error: TenutoError | None) -> None:
         decision.answer(error)
@@ -302,6 +317,7 @@ class Starts:
 
     def _decided(self, decision: _Decision) -> None:
         name = decision.request.instance_id
+        self._asked.discard(decision.request.message_id)
         # By identity: it may be one of many for this id.
         left = [one for one in self._undecided[name] if one is not decision]
         if left:
@@ -379,9 +395,8 @@ class Starts:
     def _count(self, state: InstanceState) -> None:
         if state.depth:
             engine = self._engine
-            partition = engine.partition_for(state.instance_id)
-            partition.count_child(state.root_id, 1)
-            engine.halfway.look_at_child(state, partition.open_by_root[state.root_id])
+            engine.count_child_of(state, 1)
+            engine.halfway.look_at_child(state, engine.open_below(state.root_id))
 
     def _admit(self, request: StartRequest, resident: Resident, answer: Answer) -> None:
         """Into memory: row and first turn go in one commit, which uses up the message."""
@@ -422,7 +437,7 @@ class Starts:
 
         resident.in_flight += 1
         batch = engine.pipeline.batch
-        batch.consume(request.message_id)
+        batch.consume(request.message_id, resident.state.partition)
         batch.write_row(resident, whole=True)
         batch.starts.append((resident, decided))
         engine.schedule_pump()

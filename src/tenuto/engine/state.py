@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from msgspec import Struct, field
 
+from tenuto.engine.ports import ActivityWork
 from tenuto.model.events import (
     ContinueAsNew,
     EventAwaited,
@@ -40,13 +41,6 @@ _SUSPENDED: Final = RuntimeStatus.SUSPENDED
 _IS_FINISHED: Final = tuple(RuntimeStatus(number).is_finished for number in range(8))
 
 
-class OpenActivity(Struct, frozen=True):
-    """An attempt without an answer; ``sequence`` counts the attempts of the execution."""
-
-    sequence: int
-    event: TaskScheduled
-
-
 class OpenWait(Struct):
     """A wait for an external event, and the timer that bounds it."""
 
@@ -57,23 +51,18 @@ class OpenWait(Struct):
 class OpenWork(Struct):
     """What an execution has asked for and not got an answer to, by event id; webhooks by digest.
 
-    ``deadlines`` are the timers that bound waits: the wait's id by the timer's.
+    ``activities`` are attempts without an answer, the same objects that the runner gets.
+    ``deadlines`` are the timers that bound waits: the wait's id by the timer's. ``scheduled`` is
+    the number of attempts so far.
     """
 
-    activities: dict[int, OpenActivity] = field(default_factory=dict)
+    activities: dict[int, ActivityWork] = field(default_factory=dict)
     timers: dict[int, int] = field(default_factory=dict)
     children: dict[int, SubOrchestrationInstanceCreated] = field(default_factory=dict)
     webhooks: dict[str, OpenWebhook] = field(default_factory=dict)
     awaits: dict[int, OpenWait] = field(default_factory=dict)
     deadlines: dict[int, int] = field(default_factory=dict)
     scheduled: int = 0
-
-    def apply(self, events: Iterable[HistoryEvent]) -> None:
-        """Follow history forward."""
-        for event in events:
-            follow = _FOLLOW.get(type(event))
-            if follow is not None:
-                follow(self, event)
 
     def wake_at(self) -> int | None:
         """When the instance must be in memory: 0 now, a time, or None until a message comes."""
@@ -84,74 +73,93 @@ class OpenWork(Struct):
         return None
 
 
-def _scheduled(work: OpenWork, event: TaskScheduled) -> None:
+def _scheduled(work: OpenWork, event: TaskScheduled, state: "InstanceState") -> None:
     work.scheduled += 1
-    work.activities[event.event_id] = OpenActivity(work.scheduled, event)
+    task_id, call_id = event.event_id, event.call_id
+    work.activities[task_id] = ActivityWork(
+        state.iid,
+        state.instance_id,
+        state.execution_id,
+        work.scheduled,
+        task_id,
+        event.name,
+        event.input,
+        event.attempt,
+        task_id if call_id is None else call_id,
+        event.timeout,
+        event.version,
+        event.tags,
+        event.trace,
+    )
 
 
-def _answered(work: OpenWork, event: TaskCompleted | TaskFailed) -> None:
+def _answered(work: OpenWork, event: TaskCompleted | TaskFailed, _state: object = None) -> None:
     work.activities.pop(event.task_scheduled_id, None)
 
 
-def _timer_set(work: OpenWork, event: TimerCreated) -> None:
+def _timer_set(work: OpenWork, event: TimerCreated, _state: object = None) -> None:
     work.timers[event.event_id] = event.fire_at
     if event.of is not None and event.of in work.awaits:
         work.awaits[event.of].timer_id = event.event_id
         work.deadlines[event.event_id] = event.of
 
 
-def _timer_fired(work: OpenWork, event: TimerFired) -> None:
+def _timer_fired(work: OpenWork, event: TimerFired, _state: object = None) -> None:
     work.timers.pop(event.timer_id, None)
     wait_id = work.deadlines.pop(event.timer_id, None)
     if wait_id is not None:
         del work.awaits[wait_id]
 
 
-def _child_called(work: OpenWork, event: SubOrchestrationInstanceCreated) -> None:
+def _child_called(
+    work: OpenWork, event: SubOrchestrationInstanceCreated, _state: object = None
+) -> None:
     if not event.detached:
         work.children[event.event_id] = event
 
 
 def _child_ended(
-    work: OpenWork, event: SubOrchestrationInstanceCompleted | SubOrchestrationInstanceFailed
+    work: OpenWork,
+    event: SubOrchestrationInstanceCompleted | SubOrchestrationInstanceFailed,
+    _state: object = None,
 ) -> None:
     work.children.pop(event.task_scheduled_id, None)
 
 
-def _canceled(work: OpenWork, event: TaskCanceled) -> None:
+def _canceled(work: OpenWork, event: TaskCanceled, _state: object = None) -> None:
     work.activities.pop(event.task_id, None)
     work.timers.pop(event.task_id, None)
     work.children.pop(event.task_id, None)
     _wait_ended(work, event)
 
 
-def _awaited(work: OpenWork, event: EventAwaited) -> None:
+def _awaited(work: OpenWork, event: EventAwaited, _state: object = None) -> None:
     work.awaits[event.event_id] = OpenWait(event.name)
 
 
-def _wait_ended(work: OpenWork, event: EventTaken | TaskCanceled) -> None:
+def _wait_ended(work: OpenWork, event: EventTaken | TaskCanceled, _state: object = None) -> None:
     wait = work.awaits.pop(event.task_id, None)
     if wait is not None and wait.timer_id is not None:
         del work.timers[wait.timer_id]
         del work.deadlines[wait.timer_id]
 
 
-def _begun(work: OpenWork, event: ExecutionStarted) -> None:
+def _begun(work: OpenWork, event: ExecutionStarted, _state: object = None) -> None:
     if event.webhooks:
         work.webhooks = {one.digest: one for one in event.webhooks}
 
 
-def _webhook_opened(work: OpenWork, event: WebhookOpened) -> None:
+def _webhook_opened(work: OpenWork, event: WebhookOpened, _state: object = None) -> None:
     work.webhooks[event.digest] = OpenWebhook(event.name, event.digest, event.expires_at)
 
 
-def _raised(work: OpenWork, event: EventRaised) -> None:
+def _raised(work: OpenWork, event: EventRaised, _state: object = None) -> None:
     if event.webhook is not None:
         work.webhooks.pop(event.webhook, None)
 
 
 # One look-up for each event: this runs for every event of every turn.
-_FOLLOW: Final[dict[type, Callable[[OpenWork, Any], None]]] = {
+_FOLLOW: Final[dict[type, Callable[[OpenWork, Any, "InstanceState"], None]]] = {
     TaskScheduled: _scheduled,
     TaskCompleted: _answered,
     TaskFailed: _answered,
@@ -295,6 +303,13 @@ class InstanceState(Struct):
         unread.add(events)
         self.unread = unread if len(unread) else None
 
+    def apply(self, events: Iterable[HistoryEvent]) -> None:
+        """Follow the events of a turn: what is open after them."""
+        for event in events:
+            follow = _FOLLOW.get(type(event))
+            if follow is not None:
+                follow(self.work, event, self)
+
     def follow(self, turns: Iterable[Sequence[HistoryEvent]]) -> None:
         """Take over what recorded turns say; one after the other, so that they may be long."""
         self.next_turn = 0
@@ -303,7 +318,7 @@ class InstanceState(Struct):
             first = turn[0]
             if isinstance(first, OrchestratorStarted):
                 self.last_time = first.timestamp
-            self.work.apply(turn)
+            self.apply(turn)
             self.event_count += len(turn)
 
 

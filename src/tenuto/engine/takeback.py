@@ -176,7 +176,7 @@ class TakeBack:
         self,
         names: list[str],
         guilty: dict[int, str],
-        used: list[str],
+        used: list[tuple[str, int]],
         commit: Commit,
         error: RowsRefusedError,
     ) -> None:
@@ -200,10 +200,11 @@ class TakeBack:
                 text = f"the store cannot hold what it decided: {guilty[record.iid]}"
                 hold = Hold(HoldReason.STORAGE, text, now)
             holds.updates[record.iid] = _held(record, hold)
+            holds.held.add(record.partition)
             engine.observer.instance_held(record.instance_id, hold)
         if holds.updates:
-            for message_id in used:
-                holds.consume(message_id)
+            for message_id, partition in used:
+                holds.consume(message_id, partition)
             await commit(holds)
 
     async def _stored_parent(
@@ -246,14 +247,7 @@ class TakeBack:
     ) -> Iterator[tuple[str, Message]]:
         """Requests of clients, in their order; those that made a guilty instance are answered."""
         engine = self._engine
-        everything = [
-            (resident, message)
-            for batch in batches
-            for resident, turn in batch.turns
-            for message in (*turn.inbox.taken, *turn.inbox.held, *turn.inbox.passed_on)
-        ]
-        for resident in engine.residents:
-            everything += [(resident, message) for message in resident.inbox]
+        everything = self._everything(batches)
         for batch in batches:
             engine.answers.update({key: answer for key, (answer, _error) in batch.answered.items()})
         for resident, message in everything:
@@ -277,6 +271,21 @@ class TakeBack:
                     yield resident.state.instance_id, _with_place(message, resident)
                 elif (answer := engine.answers.pop(message.message_id, None)) is not None:
                     answer(error)
+
+    def _everything(self, batches: list[Batch]) -> list[tuple[Resident, Message]]:
+        """What instances were sent and is not known to be used up, in its order."""
+        found = [
+            (resident, message)
+            for batch in batches
+            for resident, turn in batch.turns
+            for message in (*turn.inbox.taken, *turn.inbox.held, *turn.inbox.passed_on)
+        ]
+        for batch in batches:
+            found += batch.put_by
+        for resident in self._engine.residents:
+            out = () if resident.out is None else resident.out.messages
+            found += [(resident, message) for message in (*out, *resident.inbox)]
+        return found
 
     def _is_asked_twice(self, message: Message, resident: Resident, guilty: dict[int, str]) -> bool:
         """Whether there is no memory to keep an event of a client even by who is held already."""
@@ -316,13 +325,13 @@ class TakeBack:
             engine.starts.request(request_of(instance_id, message), answer)
 
 
-def _resumes_of(batches: list[Batch], guilty: dict[int, str]) -> list[str]:
+def _resumes_of(batches: list[Batch], guilty: dict[int, str]) -> list[tuple[str, int]]:
     """Words from the store to try the guilty again, which led to this: else they would without end.
 
     What only memory knows of them is answered and gone.
     """
     return [
-        message.message_id
+        (message.message_id, resident.state.partition)
         for batch in batches
         for resident, turn in batch.turns
         if resident.state.iid in guilty

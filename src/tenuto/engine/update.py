@@ -12,7 +12,7 @@ from msgspec import Struct, structs
 
 from tenuto.engine.batch import Batch
 from tenuto.engine.resident import Resident
-from tenuto.engine.turn import Turn
+from tenuto.engine.turns.orchestration import Turn
 from tenuto.model.failure import FailureDetails
 from tenuto.model.status import InstanceRecord
 
@@ -73,7 +73,7 @@ def updates_of(
             generation=turn.generation,
             turn=number,
             record=_row(batch, resident, turn.generation) if is_last else None,
-            has_ended=turn.ending is not None and not turn.seed,
+            has_ended=turn.has_ended and not turn.seed,
             is_purged=turn.inbox.purge,
         )
 

@@ -70,7 +70,10 @@ class Host:
         """Where webhooks point; a server says so. Without one it is ``http.base_url``."""
         if storage is None:
             storage = self.settings.storage
-        self._storage = open_storage(storage) if isinstance(storage, str) else storage
+        if isinstance(storage, str):
+            self._storage = open_storage(storage, partitions=self.settings.partitions or 1)
+        else:
+            self._storage = storage
         self._log = HostLog(storage if isinstance(storage, str) else type(storage).__name__)
         self._observer = observer or LogObserver()
         self._engine: Engine | None = None
@@ -124,6 +127,11 @@ class Host:
         self.app.check_places()
         self._hub = await self._storage.open()
         settings = self.settings
+        if settings.partitions not in {None, self._hub.partitions}:
+            self._observer.notice(
+                f"the store has {self._hub.partitions} partitions, as many as it was made with; "
+                f"the setting partitions={settings.partitions} changes nothing"
+            )
         runner = NativeRunner(
             self.app,
             self.clock,

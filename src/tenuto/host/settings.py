@@ -48,6 +48,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     Attributes:
         storage: Storage URL.
+        partitions: In how many parts the instances of a store are divided that this host makes;
+            None for 1. A store keeps the number that it was made with.
         limits: What one orchestration may use up.
         max_deliveries: After so many deaths of the host's process while it ran alone, an instance
             is held.
@@ -75,6 +77,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
 
     storage: Annotated[str, Meta(min_length=1)] = DEFAULT_STORAGE
+    partitions: Annotated[int, Meta(ge=1, le=1024)] | None = None
     limits: Limits = Limits()
     on_mismatch: Literal["hold", "fail"] | None = None
     max_deliveries: _Count = 3

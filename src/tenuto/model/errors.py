@@ -375,9 +375,18 @@ class StorageOwnedError(StorageError):
 
 
 class FencedError(StorageError):
-    """This host is no longer the owner; its commit was refused as a whole."""
+    """This host is no longer the owner; its commit was refused as a whole.
+
+    Args:
+        text: What happened.
+        partitions: Those of the commit that do not belong to it any more.
+    """
 
     code = "TN-1605"
+
+    def __init__(self, text: str, partitions: Iterable[int] = ()) -> None:
+        super().__init__(text)
+        self.partitions: frozenset[int] = frozenset(partitions)
 
 
 class StorageReadOnlyError(StorageUnavailableError):

@@ -85,8 +85,8 @@ class EngineDriver:
             for fire_at in resident.state.work.timers.values()
             if fire_at > now
         ]
-        for partition in engine.partitions:
-            moments += [wake.wake_at for wake in await engine.storage.due(partition, now, _FAR)]
+        waiting = await engine.storage.due(engine.partitions.keys(), now, _FAR)
+        moments += [wake.wake_at for wake in waiting]
         return min(moments, default=None)
 
     async def find(self, instance_ids: list[str]) -> list[InstanceRecord]:

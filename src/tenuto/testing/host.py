@@ -74,7 +74,8 @@ class TestHost:
         self.observer: Observer = observer or RecordingObserver()
         self._kept: _KeptStorage | None = None
         if storage == MEMORY:
-            storage = self._kept = _KeptStorage(":memory:")
+            partitions = self.settings.partitions or 1
+            storage = self._kept = _KeptStorage(":memory:", partitions=partitions)
         self._storage = storage
         self._gateway = TimeSkippingGateway(self.clock)
         self._host: Host | None = None

@@ -7,9 +7,9 @@ import pytest
 from msgspec import structs
 
 from tenuto.engine.ports import Session
-from tenuto.engine.sorting import cut_inbox, sort_inbox
-from tenuto.engine.state import InstanceState, OpenActivity, OpenWork, start_event
-from tenuto.engine.turn import Turn, TurnRules, failed_turn, take_turn
+from tenuto.engine.state import InstanceState, OpenWork, start_event
+from tenuto.engine.turns.orchestration import Turn, TurnRules, failed_turn, take_turn
+from tenuto.engine.turns.sorting import cut_inbox, sort_inbox
 from tenuto.model.actions import Action, TurnActions
 from tenuto.model.errors import (
     InstanceFinishedError,
@@ -282,7 +282,8 @@ def test_an_operator_ends_what_is_held_as_failed(reason: str | None) -> None:
     assert state.failure.error_message.startswith("ended as failed by an operator")
     assert (reason or "operator") in state.failure.error_message
     assert turn.events[1] == ExecutionFailed(reason)
-    assert isinstance(turn.ending, ExecutionCompleted)
+    assert turn.has_ended
+    assert isinstance(turn.events[-1], ExecutionCompleted)
     # The event that waited, and the one that came too late, are answered.
     assert {one.message_id for one in turn.inbox.taken} | {
         one.message_id for one in turn.inbox.held
@@ -424,7 +425,8 @@ def test_what_a_turn_decides_is_limited_and_the_setting_named() -> None:
     assert "instance 'i'" in failure_of(state)
     assert len(turn.row) < 3_000
     assert len(turn.events) == 3
-    assert turn.put_aside is None
+    assert turn.effects.works == ()
+    assert turn.effects.letters == ()
 
 
 def test_what_comes_in_is_no_fault_of_the_orchestrator() -> None:
@@ -460,7 +462,7 @@ def test_a_new_generation_begins_with_an_empty_history() -> None:
 
 def test_answers_wait_while_it_is_held_and_count_once() -> None:
     state = held()
-    state.work.activities[5] = OpenActivity(1, TaskScheduled(5, "a"))
+    state.apply([TaskScheduled(5, "a")])
     answer = TaskResult(execution_id="e", sequence=1, event=TaskCompleted(5, "1"))
     result = sort_inbox(
         state, [answer, answer, TimerDue(execution_id="e", event=TimerFired(1, NOW))]

@@ -3,8 +3,8 @@
 import pytest
 
 from tenuto import InstanceStateError, RuntimeStatus
-from tenuto.engine.sorting import cut_inbox, sort_inbox
 from tenuto.engine.state import InstanceState
+from tenuto.engine.turns.sorting import cut_inbox, sort_inbox
 from tenuto.model.events import EventRaised
 from tenuto.model.messages import Message, RaiseEvent, Resume, Suspend
 

@@ -6,7 +6,7 @@ import pytest
 
 from tenuto.engine.ports import Session
 from tenuto.engine.state import InstanceState, OpenWork
-from tenuto.engine.turn import Turn, TurnRules, take_turn
+from tenuto.engine.turns.orchestration import Turn, TurnRules, take_turn
 from tenuto.model.actions import TurnActions
 from tenuto.model.errors import WebhookClosedError
 from tenuto.model.events import (
@@ -138,8 +138,9 @@ def test_a_webhook_is_decided_also_for_an_instance_that_must_wait_for_another_ap
 
 
 def test_history_tells_which_events_are_awaited_and_until_when() -> None:
-    work = OpenWork()
-    work.apply(
+    state = waiting()
+    work = state.work
+    state.apply(
         [
             EventAwaited(1, "paid"),
             TimerCreated(2, NOW, "timeout", 1),
@@ -157,11 +158,11 @@ def test_history_tells_which_events_are_awaited_and_until_when() -> None:
         ("lost", 6),
         ("open", None),
     ]
-    work.apply([EventRaised("paid"), EventRaised("sent")])
-    work.apply([EventTaken(1), EventRefused(10, "sent", "m", "why"), TaskCanceled(5)])
+    state.apply([EventRaised("paid"), EventRaised("sent")])
+    state.apply([EventTaken(1), EventRefused(10, "sent", "m", "why"), TaskCanceled(5)])
     assert list(work.awaits) == [3, 7]
     assert work.timers == {4: NOW + 5, 8: NOW + 7}
-    work.apply([TimerFired(4, NOW + 5), EventTaken(7), TaskCanceled(8)])
+    state.apply([TimerFired(4, NOW + 5), EventTaken(7), TaskCanceled(8)])
     assert (work.awaits, work.timers, work.deadlines) == ({}, {}, {})
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from tenuto.engine.batch import Batch
 from tenuto.engine.resident import Resident
-from tenuto.engine.sorting import SortedInbox
 from tenuto.engine.state import state_of
-from tenuto.engine.turn import Turn
+from tenuto.engine.turns.orchestration import Turn
+from tenuto.engine.turns.sorting import SortedInbox
 from tenuto.engine.updates import Subscription, Update, UpdateFeed
 from tenuto.model.events import OrchestratorStarted
 from tenuto.model.failure import FailureDetails

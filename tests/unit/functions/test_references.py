@@ -12,6 +12,7 @@ import pytest
 from tenuto.functions.activity_context import ActivityContext
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.functions.runner import NativeRunner
+from tenuto.model.actions import TurnActions
 from tenuto.model.errors import InputError, InvalidInstanceIdError
 from tenuto.model.events import ExecutionCompleted, ExecutionStarted
 from tenuto.model.execution import ExecutionInfo
@@ -122,8 +123,10 @@ def _run(orchestrator: OrchestratorFunction[Any]) -> ExecutionCompleted:
         limits=Limits(),
     )
     session = NativeRunner(app, _NoClock()).open_session(info)
-    actions = session.run_turn(0, [ExecutionStarted(orchestrator.name, "e")]).actions
+    answer = session.run_turn(0, [ExecutionStarted(orchestrator.name, "e")])
     session.close()
+    assert isinstance(answer, TurnActions)
+    actions = answer.actions
     assert isinstance(actions[-1], ExecutionCompleted)
     return actions[-1]
 

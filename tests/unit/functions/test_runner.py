@@ -5,6 +5,7 @@ import pytest
 from tenuto.engine.ports import Runner
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.functions.runner import NativeRunner
+from tenuto.model.actions import TurnActions
 from tenuto.model.errors import UnknownFunctionError
 from tenuto.model.events import ExecutionCompleted, ExecutionStarted
 from tenuto.model.execution import ExecutionInfo
@@ -53,6 +54,7 @@ def test_it_says_what_it_runs(runner: NativeRunner) -> None:
 def test_it_opens_sessions(runner: NativeRunner) -> None:
     session = runner.open_session(info("double"))
     turn = session.run_turn(0, [ExecutionStarted("double", "exec", "21")])
+    assert isinstance(turn, TurnActions)
     (ending,) = turn.actions
     assert isinstance(ending, ExecutionCompleted)
     assert ending.result == "42"

@@ -28,7 +28,7 @@ async def test_one_owner_the_second_host_is_told_of_the_first(tmp_path: Path) ->
     assert "stop that host" in text
     await first.commit()
     await first.storage.release(first.leases)
-    assert (await second.acquire(host))[0].commit_number == 1
+    assert (await second.acquire(host))[0].epoch == 2
     await second.close()
     await first.storage.close()
 

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tenuto.engine.ports import InstanceQuery
+from tenuto.engine.ports import CommitResult, InstanceQuery
 from tenuto.model.errors import StorageError
 from tenuto.storage.sqlite import SqliteStorage, batch, listing, narrowing, reader, writer
 from tenuto.storage.sqlite.errors import translate
 from tenuto.storage.sqlite.queries import MIGRATIONS, SQL
 from tests.conformance.storage_suite import Owner, letter, message, record, turn, update
+from tests.support.inboxes import waiting_in
 
 
 def plan(sql: str) -> str:
@@ -36,7 +37,7 @@ def test_no_query_reads_a_whole_table(name: str) -> None:
     ]
     allowed = {
         "list_newest": "SCAN instance USING INDEX instance_created",
-        "all_states": "SCAN partition",
+        "leases": "SCAN partition",
         "acquire": "SCAN partition",
         # The doctor's: a person asks, and not often.
         "status_counts": "SCAN instance",
@@ -72,7 +73,6 @@ def test_no_query_reads_a_whole_table(name: str) -> None:
 def test_queries_use_their_index(name: str, index: str) -> None:
     assert index in plan(SQL[name])
     if name in {
-        "due",
         "list_newest",
         "list_oldest",
         "list_last_completed",
@@ -107,7 +107,7 @@ async def test_a_batch_too_long_for_one_statement_is_cut_up(
     storage = SqliteStorage(tmp_path / "hub.db")
     owner = await Owner.of(storage)
     numbers = range(1, 30)
-    await owner.commit(
+    long = owner.batch(
         "long",
         instances=[record(number) for number in numbers],
         updates=[update(number, output=str(number)) for number in numbers],
@@ -116,13 +116,13 @@ async def test_a_batch_too_long_for_one_statement_is_cut_up(
         purged=[29],
         dead_letters=[letter(1)],
     )
+    await owner.send(long)
     page = await storage.query(InstanceQuery(order="oldest"))
     assert [row.output for row in page.records] == [str(number) for number in numbers][:-1]
     loaded = await storage.load_instances(list(numbers))
     assert {len(one.turns) for one in loaded} == {1}
     assert len(loaded[0].inbox) == 29
-    (state,) = await storage.commit_states([0])
-    assert (state.commit_number, state.batch_id) == (1, "long")
+    assert await storage.landed(long) == CommitResult()
 
     # All or nothing: the last piece fails.
     with pytest.raises(StorageError):
@@ -130,9 +130,9 @@ async def test_a_batch_too_long_for_one_statement_is_cut_up(
             instances=[record(50)], history=[turn(50, number % 28) for number in range(40)]
         )
     assert await storage.get("instance-50") is None
-    assert (await storage.commit_states([0]))[0].commit_number == 1
+    assert await storage.landed(long) == CommitResult()
     await storage.append([message(f"n{number}") for number in numbers])
-    assert len((await storage.load_partition(0)).inbox) == 58
+    assert len(await waiting_in(storage)) == 58
     await storage.close()
 
 

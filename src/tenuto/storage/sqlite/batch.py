@@ -4,7 +4,7 @@ Encoded on the loop's thread, so that the writer thread touches few Python objec
 23). Also cuts a batch that cannot be written in one statement into several.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -19,7 +19,6 @@ ONE_STATEMENT_BYTES: Final = 16 * 1024 * 1024
 """What is longer is cut up: SQLite's values end at 1 GB and it copies them."""
 
 LISTS: Final = (
-    "fences",
     "purged",
     "instances",
     "replaced",
@@ -32,9 +31,11 @@ LISTS: Final = (
     "dead_letters",
     "answers",
 )
-"""The lists of a batch in the order in which they are written."""
+"""The lists of rows of a batch in the order in which they are written."""
 
-_NOTHING: Final[Arguments] = dict.fromkeys(("batch_id", *LISTS))
+_NOTHING: Final[Arguments] = dict.fromkeys(
+    ("batch_id", "owner", "number", "refused", "fences", *LISTS, "released")
+)
 
 
 def text(rows: Sequence[Any]) -> str | None:
@@ -45,8 +46,8 @@ def text(rows: Sequence[Any]) -> str | None:
 def pack(batch: CommitBatch) -> Arguments:
     """The arguments that write a whole batch."""
     return {
-        "batch_id": batch.batch_id,
-        "fences": text(batch.fences),
+        **_NOTHING,
+        **claim(batch),
         "purged": text(batch.purged),
         "instances": text(batch.instances),
         "replaced": text(batch.replaced),
@@ -61,23 +62,35 @@ def pack(batch: CommitBatch) -> Arguments:
     }
 
 
+def claim(batch: CommitBatch, refused: Iterable[int] = ()) -> Arguments:
+    """What is no row of a batch: whose it is, its fences, and what it gives back."""
+    return {
+        "batch_id": batch.batch_id,
+        "owner": batch.owner,
+        "number": batch.number,
+        "refused": text(sorted(refused)),
+        "fences": text(batch.fences),
+        "released": text(batch.released),
+    }
+
+
 def weight(arguments: Arguments) -> int:
     """Bytes of a packed batch, near enough."""
-    return sum(len(part) for part in arguments.values() if part is not None)
+    return sum(len(part) for part in arguments.values() if type(part) is str)
 
 
 def pieces(batch: CommitBatch, longest: int) -> Iterator[Arguments]:
-    """The same batch as several statements for one transaction, none much over ``longest`` bytes.
+    """The rows of a batch as several statements, none much over ``longest`` bytes.
 
     Purged instances are deleted first and once more at the end, as within one statement.
     """
     for name in (*LISTS, "purged"):
         for part in cut(getattr(batch, name), longest):
-            yield only(batch_id=batch.batch_id, **{name: part})
+            yield only(**{name: part})
 
 
-def only(**parts: str | None) -> Arguments:
-    """The arguments of a commit that writes nothing but these lists."""
+def only(**parts: str | int | None) -> Arguments:
+    """The arguments of a commit that writes nothing but this."""
     return {**_NOTHING, **parts}
 
 
@@ -110,7 +123,10 @@ def _closed(part: bytearray) -> str:
 
 
 def without(
-    batch: CommitBatch, refused: frozenset[int], standing: frozenset[int], kept: frozenset[str]
+    batch: CommitBatch,
+    refused: frozenset[int],
+    standing: frozenset[int],
+    kept: frozenset[tuple[int, str]],
 ) -> CommitBatch:
     """The batch without the refused iids; of ``standing`` ones only the new row is left out.
 
@@ -118,6 +134,7 @@ def without(
     stands under that id. Likewise the ``kept`` messages, which only refused instances could have
     consumed, stay in the inbox, unanswered. So nothing is lost.
     """
+    unanswered = {message_id for _, message_id in kept}
     return msgspec.structs.replace(
         batch,
         instances=[row for row in batch.instances if row.iid not in refused | standing],
@@ -127,6 +144,6 @@ def without(
         forget=[row for row in batch.forget if row.iid not in refused],
         unread=[row for row in batch.unread if row.iid not in refused],
         purged=[iid for iid in batch.purged if iid not in refused],
-        consumed=[message_id for message_id in batch.consumed if message_id not in kept],
-        answers=[answer for answer in batch.answers if answer.message_id not in kept],
+        consumed=[key for key in batch.consumed if key not in kept],
+        answers=[answer for answer in batch.answers if answer.message_id not in unanswered],
     )

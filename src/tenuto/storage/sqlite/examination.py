@@ -129,7 +129,7 @@ def _with_contents(found: Examination, connection: apsw.Connection, now: int) ->
     letters, newest = _decode_pair(value(connection, "dead_letter_count"))
     return msgspec.structs.replace(
         found,
-        was_left=any(state.owner is not None for state in reader.states(connection)),
+        was_left=bool(reader.leases(connection)),
         counts={RuntimeStatus(status): count for status, count in counts.items()},
         messages=messages,
         waiting=_decode_waiting(value(connection, "inbox_waiting", {"rows": _FEW})),

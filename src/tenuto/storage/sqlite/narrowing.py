@@ -15,7 +15,15 @@ from msgspec import Struct, field
 from tenuto.engine.ports import CommitBatch
 from tenuto.model.errors import RowsRefusedError
 from tenuto.model.status import InstanceRecord
-from tenuto.storage.sqlite.batch import LISTS, ONE_STATEMENT_BYTES, cut, only, pack, weight
+from tenuto.storage.sqlite.batch import (
+    LISTS,
+    ONE_STATEMENT_BYTES,
+    claim,
+    cut,
+    only,
+    pack,
+    weight,
+)
 from tenuto.storage.sqlite.database import Arguments
 from tenuto.storage.sqlite.queries import SQL
 
@@ -84,11 +92,11 @@ def refused_rows(
     Returns:
         The rows that it fails for; None when it fails for none of them.
     """
-    # What only deletes cannot be refused, but makes room for rows that follow. The fences come
-    # first: a batch behind its fence is no question of single rows.
-    for name in ("fences", "purged"):
-        for part in cut(getattr(batch, name), longest):
-            _execute(connection, only(batch_id=batch.batch_id, **{name: part}))
+    # The fences come first: a batch behind its fence is no question of single rows. What only
+    # deletes cannot be refused, but makes room for rows that follow.
+    _execute(connection, only(**claim(batch)))
+    for part in cut(batch.purged, longest):
+        _execute(connection, only(purged=part))
     search = _Search(connection, longest)
     search.try_all(units_of(batch))
     return search.verdict(path)
@@ -188,8 +196,8 @@ def units_of(batch: CommitBatch) -> list[Unit]:
         for row in getattr(batch, name):
             unit = messages.setdefault(row.message_id, Unit("messages", row.message_id))
             unit.add(name, row)
-    for message_id in batch.consumed:
-        messages.setdefault(message_id, Unit("messages", message_id)).add("consumed", message_id)
+    for key in batch.consumed:
+        messages.setdefault(key[1], Unit("messages", key[1])).add("consumed", key)
     for number, letter in enumerate(batch.dead_letters):
         unit = Unit("letters", number)
         unit.add("dead_letters", letter)

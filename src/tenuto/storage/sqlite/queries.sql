@@ -20,27 +20,50 @@ SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema);
 
 -- commit: a whole transaction (the trigger of the view is its body)
 INSERT INTO commit_batch (
-    batch_id, fences, purged, instances, replaced, updates, history, forget, unread, inbox,
-    consumed, dead_letters, answers)
+    batch_id, owner, number, refused, fences, purged, instances, replaced, updates, history, forget,
+    unread, inbox, consumed, dead_letters, answers, released)
 VALUES (
-    :batch_id, :fences, :purged, :instances, :replaced, :updates, :history, :forget, :unread,
-    :inbox, :consumed, :dead_letters, :answers);
+    :batch_id, :owner, :number, :refused, :fences, :purged, :instances, :replaced, :updates,
+    :history, :forget, :unread, :inbox, :consumed, :dead_letters, :answers, :released);
+
+-- landed: iids that were refused in a batch that has landed; no row when it has not
+SELECT coalesce(refused, '[]') FROM landed
+WHERE owner = :owner AND number = :number AND batch_id = :batch_id;
+
+-- is_next: whether an owner's next commit may have this number
+SELECT EXISTS (SELECT 1 FROM landed WHERE owner = :owner AND number = :number - 1);
+
+-- not_held: partitions whose leases do not hold
+SELECT json_group_array(fence.value ->> 0) FROM json_each(:fences) AS fence
+LEFT JOIN partition ON partition = fence.value ->> 0 AND owner = fence.value ->> 1
+    AND epoch = fence.value ->> 2
+WHERE epoch IS NULL;
 
 -- taken_ids: which of these instance ids exist, with their iids
 SELECT json_group_object(instance_id, iid) FROM instance
 WHERE instance_id IN (SELECT value FROM json_each(:ids));
 
--- messages_to: ids of the messages that wait for these instance ids
-SELECT json_group_array(message_id) FROM inbox
+-- messages_to: partitions and ids of the messages that wait for these instance ids
+SELECT json_group_array(json_array(partition, message_id)) FROM inbox
 WHERE instance_id IN (SELECT value FROM json_each(:ids));
 
 -- next_arrival: draw an arrival number, for an instance from outside
 UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'inbox' RETURNING seq;
 
--- acquire: own every partition, in a new epoch
+-- forget_landed: whoever owns nothing and is not about to has nothing in doubt any more
+DELETE FROM landed WHERE owner NOT IN (SELECT owner FROM partition WHERE owner IS NOT NULL);
+
+-- begin_landed: an owner begins to commit
+INSERT OR IGNORE INTO landed (owner) VALUES (:owner);
+
+-- acquire: own these partitions or all of them, in a new epoch
 UPDATE partition SET
     deaths = CASE WHEN owner IS NULL THEN 0 WHEN served THEN 1 ELSE deaths + 1 END,
-    served = 0, owner = :owner, epoch = epoch + 1;
+    served = 0, owner = :owner, epoch = epoch + 1
+WHERE :partitions IS NULL OR partition IN (SELECT value FROM json_each(:partitions));
+
+-- reserve_iids: give out so many numbers; the last of them
+UPDATE hub SET last_iid = last_iid + :count RETURNING last_iid;
 
 -- served: the owner of a partition has served for a while: it did not die young
 UPDATE partition SET served = 1, deaths = 0
@@ -56,7 +79,7 @@ SELECT deaths FROM partition WHERE partition = :partition;
 -- misfits: held instances that are tried again when a host starts, oldest first
 SELECT json_group_array(iid) FROM (
     SELECT iid FROM instance
-    WHERE held IS NOT NULL AND partition = :partition
+    WHERE held IS NOT NULL AND partition IN (SELECT value FROM json_each(:partitions))
         AND held ->> 'reason' NOT IN (SELECT value FROM json_each(:harmful))
     ORDER BY created_at, iid);
 
@@ -64,13 +87,9 @@ SELECT json_group_array(iid) FROM (
 UPDATE partition SET owner = NULL
 WHERE partition = :partition AND owner = :owner AND epoch = :epoch;
 
--- all_states: owner, epoch and last commit of every partition
-SELECT json_group_array(json_array(partition, owner, epoch, commit_number, batch_id))
-FROM (SELECT * FROM partition ORDER BY partition);
-
--- next_iid: the first positive iid that was never given out; history may be left of a lost instance
-SELECT 1 + max(last_iid, coalesce((SELECT max(iid) FROM instance), 0),
-    coalesce((SELECT max(iid) FROM history), 0)) FROM hub;
+-- leases: partitions that are owned, with their owners and epochs
+SELECT json_group_array(json_array(partition, owner, epoch))
+FROM (SELECT * FROM partition WHERE owner IS NOT NULL ORDER BY partition);
 
 -- answer: what became of a message from outside
 SELECT json_array(message_id, code, text) FROM answer WHERE message_id = :message_id;
@@ -89,19 +108,29 @@ SELECT seq FROM sqlite_sequence WHERE name = 'inbox';
 
 -- due: instances whose time comes; of those that have ended, who still has a call to be made
 SELECT json_group_array(json_array(wake_at, iid)) FROM (
-    SELECT wake_at, iid FROM instance
-    WHERE partition = :partition AND wake_at > :after AND wake_at <= :until
-        AND wake_at IS NOT NULL
+    SELECT wake_at, iid FROM json_each(:partitions) AS wanted
+    CROSS JOIN instance ON partition = wanted.value
+    WHERE wake_at > :after AND wake_at <= :until AND wake_at IS NOT NULL
     ORDER BY wake_at, iid);
 
--- arrived_messages: numbers of the messages after a cursor
-SELECT json_group_array(number) FROM (
-    SELECT number FROM inbox WHERE number > :cursor AND partition = :partition ORDER BY number);
+-- inbox_page: numbers and lengths of the next messages of a partition; the text is not read
+SELECT json_group_array(json_array(number, bytes)) FROM (
+    SELECT number, octet_length(message) AS bytes FROM inbox
+    WHERE number > :after AND partition = :partition ORDER BY number LIMIT :rows);
 
--- arrived_instances: instances from outside after a cursor that nobody has run yet
+-- arrived_messages: numbers of the messages after the cursors of partitions
+WITH wanted (partition, cursor) AS MATERIALIZED (
+    SELECT value ->> 0, value ->> 1 FROM json_each(:cursors))
+SELECT json_group_array(number) FROM (
+    SELECT number FROM inbox CROSS JOIN wanted ON wanted.partition = inbox.partition
+    WHERE number > :least AND number > cursor ORDER BY number);
+
+-- arrived_instances: instances from outside after these cursors that nobody has run yet
+WITH wanted (partition, cursor) AS MATERIALIZED (
+    SELECT value ->> 0, value ->> 1 FROM json_each(:cursors))
 SELECT json_group_array(iid) FROM (
-    SELECT iid FROM instance
-    WHERE iid < -:cursor AND partition = :partition AND status = 6 ORDER BY iid DESC);
+    SELECT iid FROM instance CROSS JOIN wanted ON wanted.partition = instance.partition
+    WHERE iid < -:least AND iid < -cursor AND status = 6 ORDER BY iid DESC);
 
 -- waiting_messages: numbers of the messages that wait for some instances
 SELECT json_group_array(number) FROM (

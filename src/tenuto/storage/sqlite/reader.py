@@ -5,7 +5,7 @@ interpreter lock (ENGINE rules 23, 27). Results that would be too long for one v
 halves. Never writes.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
@@ -15,12 +15,12 @@ from msgspec import Raw
 
 from tenuto.engine.ports import (
     Answer,
-    CommitState,
     DeadLetter,
     InboxPage,
     InboxRow,
+    Lease,
     LoadedInstance,
-    PartitionState,
+    PartitionPage,
     Standing,
     Wake,
 )
@@ -41,7 +41,8 @@ _HARMFUL: Final = msgspec.json.encode([one for one in HoldReason if one.is_harmf
 LONGEST_VALUE = 16 * 1024 * 1024
 """Bytes of one value while results are gathered."""
 
-_decode_states: Final = msgspec.json.Decoder(list[CommitState]).decode
+_decode_leases: Final = msgspec.json.Decoder(list[Lease]).decode
+_decode_sizes: Final = msgspec.json.Decoder(list[tuple[int, int]]).decode
 _decode_records: Final = roomy(msgspec.json.Decoder(list[InstanceRecord]).decode)
 _decode_wakes: Final = msgspec.json.Decoder(list[Wake]).decode
 _decode_numbers: Final = msgspec.json.Decoder(list[int]).decode
@@ -217,23 +218,49 @@ def _check_length(connection: apsw.Connection, iid: int, instance_id: str, most_
 # --- partitions --------------------------------------------------------------------------------
 
 
-def states(connection: apsw.Connection) -> list[CommitState]:
-    """Owner, epoch and last batch of every partition."""
-    return _decode_states(value(connection, "all_states"))
+def leases(connection: apsw.Connection) -> list[Lease]:
+    """Who owns which partitions."""
+    return _decode_leases(value(connection, "leases"))
 
 
-def load_partition(connection: apsw.Connection, partition: int) -> PartitionState:
-    """What an owner must know at takeover, all of one moment."""
+def not_held(connection: apsw.Connection, fences: Sequence[Lease]) -> list[int]:
+    """The partitions of leases that do not hold."""
+    return _decode_numbers(value(connection, "not_held", {"fences": _text(fences)}))
+
+
+def load_partition(
+    connection: apsw.Connection, partition: int, after: str | None, limit: int
+) -> PartitionPage:
+    """What an owner must know at takeover, a page at a time; each page is of one moment."""
     with transaction(connection, "DEFERRED"):
-        opened = value(connection, "open_by_root", {"partition": partition})
-        numbers = _arrived(connection, "arrived_messages", partition, 0)
-        return PartitionState(
-            next_iid=value(connection, "next_iid"),
-            open_by_root=_decode_counts(opened),
-            inbox=[row for _, row in _messages(connection, numbers)],
+        arguments = {"partition": partition, "after": int(after or 0), "rows": limit + 1}
+        sizes = _decode_sizes(value(connection, "inbox_page", arguments))
+        numbers = _short_enough(sizes[:limit])
+        page = PartitionPage(
+            rows=[row for _, row in _messages(connection, numbers)],
+            after=str(numbers[-1]) if len(numbers) < len(sizes) else None,
             cursor=value(connection, "cursor"),
+        )
+        if after is not None:
+            return page
+        opened = value(connection, "open_by_root", {"partition": partition})
+        return msgspec.structs.replace(
+            page,
+            open_by_root=_decode_counts(opened),
             deaths=value(connection, "deaths", {"partition": partition}) or 0,
         )
+
+
+def _short_enough(sizes: Sequence[tuple[int, int]]) -> list[int]:
+    """The first of these numbers, so many that they are not too long together; one at least."""
+    numbers: list[int] = []
+    total = 0
+    for number, size in sizes:
+        total += size
+        if numbers and total > LONGEST_VALUE:
+            break
+        numbers.append(number)
+    return numbers
 
 
 def is_asked(connection: apsw.Connection, instance_id: str, kinds: Collection[str]) -> bool:
@@ -247,33 +274,34 @@ def held_counts(connection: apsw.Connection) -> dict[str, int]:
     return _decode_counts(value(connection, "held_counts"))
 
 
-def misfits(connection: apsw.Connection, partition: int) -> list[int]:
+def misfits(connection: apsw.Connection, partitions: Collection[int]) -> list[int]:
     """Held instances that a host tries again at its start."""
-    arguments = {"partition": partition, "harmful": _HARMFUL}
+    arguments = {"partitions": _text([*partitions]), "harmful": _HARMFUL}
     return _decode_numbers(value(connection, "misfits", arguments))
 
 
-def due(connection: apsw.Connection, partition: int, after: int, until: int) -> list[Wake]:
+def due(
+    connection: apsw.Connection, partitions: Collection[int], after: int, until: int
+) -> list[Wake]:
     """Unfinished instances whose time comes, soonest first."""
-    arguments = {"partition": partition, "after": after, "until": until}
+    arguments = {"partitions": _text([*partitions]), "after": after, "until": until}
     return _decode_wakes(value(connection, "due", arguments))
 
 
-def fetch_inbox(connection: apsw.Connection, partition: int, cursor: int) -> InboxPage:
-    """Messages and instances that arrived after a cursor, in the order of arrival."""
+def fetch_inbox(connection: apsw.Connection, cursors: Mapping[int, int]) -> InboxPage:
+    """Messages and instances that arrived after the cursors, in the order of arrival."""
+    least = min(cursors.values(), default=0)
+    arguments = {"cursors": _text([*cursors.items()]), "least": least}
     with transaction(connection, "DEFERRED"):
-        numbers = _arrived(connection, "arrived_messages", partition, cursor)
-        iids = _arrived(connection, "arrived_instances", partition, cursor)
+        numbers = _decode_numbers(value(connection, "arrived_messages", arguments))
+        iids = _decode_numbers(value(connection, "arrived_instances", arguments))
         arrived = _messages(connection, numbers)
         arrived += [(-record.iid, _start(record)) for record in records(connection, iids)]
         last = value(connection, "cursor")
     arrived.sort(key=lambda numbered: numbered[0])
-    return InboxPage([row for _, row in arrived], max(cursor, last))
-
-
-def _arrived(connection: apsw.Connection, name: str, partition: int, cursor: int) -> list[int]:
-    arguments = {"partition": partition, "cursor": cursor}
-    return _decode_numbers(value(connection, name, arguments))
+    # Arrival numbers are those of all partitions together.
+    after = {partition: max(cursor, last) for partition, cursor in cursors.items()}
+    return InboxPage([row for _, row in arrived], after)
 
 
 def _messages(connection: apsw.Connection, numbers: Sequence[int]) -> list[tuple[int, InboxRow]]:

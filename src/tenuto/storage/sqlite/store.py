@@ -6,7 +6,7 @@ and the same for a store in memory). Decides nothing itself.
 
 import asyncio
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -16,7 +16,6 @@ from tenuto.engine.ports import (
     Answer,
     CommitBatch,
     CommitResult,
-    CommitState,
     DeadLetter,
     HostIdentity,
     HubInfo,
@@ -26,7 +25,7 @@ from tenuto.engine.ports import (
     InstanceQuery,
     Lease,
     LoadedInstance,
-    PartitionState,
+    PartitionPage,
     Standing,
     Wake,
 )
@@ -192,13 +191,19 @@ class SqliteStorage:
 
     # --- owner ---------------------------------------------------------------------------------
 
-    async def acquire(self, host: HostIdentity) -> list[Lease]:
-        """Take every partition, or StorageOwnedError."""
-        return await self._write(lambda writer: writer.acquire(host))
+    async def acquire(
+        self, host: HostIdentity, partitions: Sequence[int] | None = None
+    ) -> list[Lease]:
+        """Take these partitions or all, in this process, or StorageOwnedError."""
+        return await self._write(lambda writer: writer.acquire(host, partitions))
 
     async def release(self, leases: Sequence[Lease]) -> None:
         """Give partitions back."""
         await self._write(lambda writer: writer.release(leases))
+
+    async def reserve_iids(self, count: int) -> range:
+        """So many iids that nobody has ever had."""
+        return await self._write(lambda writer: writer.reserve_iids(count))
 
     async def commit(self, batch: CommitBatch) -> CommitResult:
         """Write one batch durably."""
@@ -212,14 +217,15 @@ class SqliteStorage:
                 return done[0]
         return await hub.writing.submit(commit)
 
-    async def commit_states(self, partitions: Sequence[int]) -> list[CommitState]:
-        """Owner, epoch and last batch of partitions."""
-        states = await self._write(lambda writer: writer.states())
-        return [state for state in states if state.partition in partitions]
+    async def landed(self, batch: CommitBatch) -> CommitResult | None:
+        """What came of a batch whose commit is in doubt."""
+        return await self._write(lambda writer: writer.landed(batch))
 
-    async def load_partition(self, partition: int) -> PartitionState:
-        """What an owner must know at takeover."""
-        return await self._read(lambda reading: reader.load_partition(reading, partition))
+    async def load_partition(self, partition: int, after: str | None, limit: int) -> PartitionPage:
+        """What an owner must know at takeover, in pages."""
+        return await self._read(
+            lambda reading: reader.load_partition(reading, partition, after, limit)
+        )
 
     async def load_instances(self, iids: Sequence[int]) -> list[LoadedInstance]:
         """Many instances at once, in this order; unknown iids are left out."""
@@ -229,9 +235,9 @@ class SqliteStorage:
         """The rows of these instance ids, in this order; unknown ones are left out."""
         return await self._read(lambda reading: reader.find(reading, instance_ids))
 
-    async def due(self, partition: int, after: int, until: int) -> list[Wake]:
+    async def due(self, partitions: Collection[int], after: int, until: int) -> list[Wake]:
         """Unfinished instances with after < wake_at <= until, soonest first."""
-        return await self._read(lambda reading: reader.due(reading, partition, after, until))
+        return await self._read(lambda reading: reader.due(reading, partitions, after, until))
 
     async def mark_served(self, leases: Sequence[Lease]) -> None:
         """The owner of these partitions has served for a while."""
@@ -249,13 +255,13 @@ class SqliteStorage:
         """How many instances are held, by reason."""
         return await self._read(reader.held_counts)
 
-    async def misfits(self, partition: int) -> list[int]:
+    async def misfits(self, partitions: Collection[int]) -> list[int]:
         """Held instances that a host tries again at its start."""
-        return await self._read(lambda reading: reader.misfits(reading, partition))
+        return await self._read(lambda reading: reader.misfits(reading, partitions))
 
-    async def fetch_inbox(self, partition: int, cursor: int) -> InboxPage:
-        """Messages appended and instances started by clients after the cursor."""
-        return await self._read(lambda reading: reader.fetch_inbox(reading, partition, cursor))
+    async def fetch_inbox(self, cursors: Mapping[int, int]) -> InboxPage:
+        """Messages and instances started by clients that have arrived after the cursors."""
+        return await self._read(lambda reading: reader.fetch_inbox(reading, cursors))
 
     # --- everybody -----------------------------------------------------------------------------
 

@@ -16,16 +16,16 @@ import msgspec
 from tenuto.engine.ports import (
     CommitBatch,
     CommitResult,
-    CommitState,
     HostIdentity,
     InboxRow,
     Lease,
 )
-from tenuto.model.errors import RowsRefusedError, StorageError
+from tenuto.model.errors import FencedError, RowsRefusedError, StorageError
 from tenuto.model.status import InstanceRecord
 from tenuto.storage.sqlite import reader
 from tenuto.storage.sqlite.batch import (
     ONE_STATEMENT_BYTES,
+    claim,
     cut,
     only,
     pieces,
@@ -50,7 +50,8 @@ _BUSY_MILLISECONDS = 5_000
 _COMMIT = SQL["commit"]
 _NONE_REFUSED = CommitResult()
 _decode_ids = msgspec.json.Decoder(dict[str, int]).decode
-_decode_message_ids = msgspec.json.Decoder(frozenset[str]).decode
+_decode_message_keys = msgspec.json.Decoder(frozenset[tuple[int, str]]).decode
+_decode_iids = msgspec.json.Decoder(frozenset[int]).decode
 
 
 class Writer:
@@ -72,21 +73,29 @@ class Writer:
 
     # --- owner ---------------------------------------------------------------------------------
 
-    def acquire(self, host: HostIdentity) -> list[Lease]:
-        """Take the lock, then every partition in a new epoch."""
+    def acquire(self, host: HostIdentity, partitions: Sequence[int] | None = None) -> list[Lease]:
+        """Take the lock, then these partitions, or all, in a new epoch."""
+        was_held = self._lock.held
         if self._path != MEMORY:
             self._lock.take(host.description)
         try:
             # Crash points: before COMMIT the old epoch stands and the system drops our lock;
             # after it the epoch is counted up without an owner at work, which is harmless.
             with self._writing("own"), transaction(self.connection):
-                self.connection.execute(SQL["acquire"], {"owner": host.owner})
-                states = reader.states(self.connection)
+                wanted = None if partitions is None else msgspec.json.encode(partitions).decode()
+                self.connection.execute(SQL["forget_landed"])
+                self.connection.execute(SQL["begin_landed"], {"owner": host.owner})
+                arguments = {"owner": host.owner, "partitions": wanted}
+                self.connection.execute(SQL["acquire"], arguments)
+                leases = reader.leases(self.connection)
         except BaseException:
-            self._lock.drop()
+            if not was_held:
+                self._lock.drop()
             raise
         return [
-            Lease(state.partition, host.owner, state.epoch, state.commit_number) for state in states
+            lease
+            for lease in leases
+            if lease.owner == host.owner and (partitions is None or lease.partition in partitions)
         ]
 
     def release(self, leases: Sequence[Lease]) -> None:
@@ -94,9 +103,19 @@ class Writer:
         # Crash points: none that matter; a dead owner's lease is taken over by the next epoch.
         with self._writing("release"), transaction(self.connection):
             self._execute_for("release", leases)
-            owned = any(state.owner is not None for state in reader.states(self.connection))
-        if not owned:
-            self._lock.drop()
+        self._drop_the_last()
+
+    def _drop_the_last(self) -> None:
+        with translated(self._path, "read"):
+            if not reader.leases(self.connection):
+                self._lock.drop()
+
+    def reserve_iids(self, count: int) -> range:
+        """Numbers for new instances."""
+        # Crash points: before COMMIT they are given to the next who asks, after it to nobody.
+        with self._writing("write to"), transaction(self.connection):
+            last = value(self.connection, "reserve_iids", {"count": count})
+        return range(last - count + 1, last + 1)
 
     def mark_served(self, leases: Sequence[Lease]) -> None:
         """Their owner did not die young."""
@@ -130,8 +149,10 @@ class Writer:
             result = self._commit(batch, arguments)
             self.files.after_write()
         except (*CONTENT_ERRORS, apsw.Error) as error:
-            raise self._told(error) from error
+            raise self._fenced(batch, self._told(error)) from error
         self._wrote()
+        if batch.released:
+            self._drop_the_last()
         if arguments is not None and weight(arguments) <= _SMALL_BYTES:
             self._commit_seconds += (monotonic() - began - self._commit_seconds) / 8
         return result
@@ -143,7 +164,7 @@ class Writer:
     def _commit(self, batch: CommitBatch, arguments: Arguments | None) -> CommitResult:
         # Crash points: the statement is a transaction of its own. Before its fsync has returned,
         # all of it or nothing is found after the restart, and nobody has been told; after it,
-        # all of it is found. ``commit_states`` tells which.
+        # all of it is found. ``landed`` tells which.
         if arguments is not None:
             try:
                 self.connection.execute(_COMMIT, arguments)
@@ -163,6 +184,7 @@ class Writer:
         """The slow way: leave out what is refused, and cut up what is too long."""
         with transaction(self.connection):  # all or nothing, as its crash points say
             batch, refused = self._without_taken(batch)
+            self.connection.execute(_COMMIT, only(**claim(batch, refused)))
             for arguments in pieces(batch, ONE_STATEMENT_BYTES):
                 self.connection.execute(_COMMIT, arguments)
         return CommitResult(refused)
@@ -203,10 +225,43 @@ class Writer:
                 standing.add(record.iid)
         return frozenset(refused), frozenset(standing)
 
-    def _kept(self, batch: CommitBatch, refused: frozenset[int]) -> frozenset[str]:
+    def _kept(self, batch: CommitBatch, refused: frozenset[int]) -> frozenset[tuple[int, str]]:
         refused_ids = [one.instance_id for one in batch.instances if one.iid in refused]
         ids = [_storable(instance_id) for instance_id in refused_ids]
-        return _decode_message_ids(value(self.connection, "messages_to", {"ids": text(ids)}))
+        return _decode_message_keys(value(self.connection, "messages_to", {"ids": text(ids)}))
+
+    def landed(self, batch: CommitBatch) -> CommitResult | None:
+        """Whether a batch is in the store; here, so that commits before it are over."""
+        claimed = {"owner": batch.owner, "number": batch.number}
+        with translated(self._path, "read"), transaction(self.connection, "DEFERRED"):
+            refused = value(self.connection, "landed", claimed | {"batch_id": batch.batch_id})
+            if refused is not None:
+                return CommitResult(_decode_iids(refused))
+            lost = self._not_held(batch)
+            if not lost and not value(self.connection, "is_next", claimed):
+                lost = [fence.partition for fence in batch.fences]
+                raise FencedError(
+                    f"commit {batch.number} to the store {self._path!r} has not landed and never "
+                    "will: it is not the next of its owner",
+                    lost,
+                )
+        if lost:
+            raise FencedError(
+                f"partitions {lost} of the store {self._path!r} belong to another host now; this "
+                "one was too slow or cut off and has lost them",
+                lost,
+            )
+        return None
+
+    def _not_held(self, batch: CommitBatch) -> list[int]:
+        return reader.not_held(self.connection, batch.fences)
+
+    def _fenced(self, batch: CommitBatch, error: StorageError) -> StorageError:
+        """The same error; of a fence, with the partitions that are lost."""
+        if isinstance(error, FencedError):
+            with suppress(apsw.Error):
+                return FencedError(str(error), self._not_held(batch))
+        return error
 
     # --- everybody -----------------------------------------------------------------------------
 
@@ -236,11 +291,6 @@ class Writer:
             except CONTENT_ERRORS as error:
                 ids = {row.message_id: str(error) for row in rows}
                 raise self._refusal(error, {"messages": ids}) from error
-
-    def states(self) -> list[CommitState]:
-        """Owner and last commit of every partition; here, so that commits before it are over."""
-        with translated(self._path, "read"):
-            return reader.states(self.connection)
 
     def data_version(self) -> int:
         """A number that changes when another connection has written.

@@ -5,22 +5,28 @@
 CREATE TABLE hub (
     id         INTEGER PRIMARY KEY CHECK (id = 1),
     partitions INTEGER NOT NULL,
-    -- No iid up to this one is given out again: kept when the newest instances are purged.
-    last_iid   INTEGER NOT NULL DEFAULT 0
+    last_iid   INTEGER NOT NULL DEFAULT 0 -- up to this one they are given out
 ) STRICT;
 
--- The fence: owner, epoch and commit number must match in every commit (ENGINE rules 12 to 15).
+-- The fence: owner and epoch of the partitions that a commit touches must match (ENGINE rule 39).
 CREATE TABLE partition (
-    partition     INTEGER PRIMARY KEY,
-    owner         TEXT,
-    epoch         INTEGER NOT NULL DEFAULT 0,
-    commit_number INTEGER NOT NULL DEFAULT 0,
-    batch_id      TEXT,
-    served        INTEGER NOT NULL DEFAULT 0, -- whether its owner has served for a while
-    deaths        INTEGER NOT NULL DEFAULT 0  -- owners in a row that died before they had
+    partition INTEGER PRIMARY KEY,
+    owner     TEXT,
+    epoch     INTEGER NOT NULL DEFAULT 0,
+    served    INTEGER NOT NULL DEFAULT 0, -- whether its owner has served for a while
+    deaths    INTEGER NOT NULL DEFAULT 0  -- owners in a row that died before they had
 ) STRICT;
 
--- Owners give out positive iids; an instance from outside has iid = -(its arrival number).
+-- The last commit of each owner, of the one before too: so a batch lands once, and whoever doubts
+-- can ask (ENGINE rule 15). ``refused`` are iids whose instance ids were taken.
+CREATE TABLE landed (
+    owner    TEXT PRIMARY KEY,
+    number   INTEGER NOT NULL DEFAULT 0,
+    batch_id TEXT,
+    refused  TEXT
+) STRICT;
+
+-- Owners have positive iids, out of what was reserved for them; an instance from outside has iid = -(its arrival number).
 CREATE TABLE instance (
     iid           INTEGER PRIMARY KEY,
     partition     INTEGER NOT NULL,
@@ -84,12 +90,13 @@ CREATE TABLE unread (
 -- goes back. Instances from outside draw theirs from the same sequence.
 CREATE TABLE inbox (
     number      INTEGER PRIMARY KEY AUTOINCREMENT,
-    message_id  TEXT NOT NULL UNIQUE,
+    message_id  TEXT NOT NULL,
     partition   INTEGER NOT NULL,
     instance_id TEXT NOT NULL,
     message     TEXT NOT NULL
 ) STRICT;
 
+CREATE UNIQUE INDEX inbox_message ON inbox (message_id, partition);
 CREATE INDEX inbox_instance ON inbox (instance_id);
 INSERT INTO sqlite_sequence (name, seq) VALUES ('inbox', 0);
 
@@ -143,12 +150,10 @@ CREATE TRIGGER add_answers_run INSTEAD OF INSERT ON add_answers BEGIN
 END;
 
 -- A message that goes with its instance is answered when somebody waits for that: its instance is
--- not there any more. Numbers that go are remembered (only positive ones can be given out again).
+-- not there any more.
 CREATE VIEW purge_instances AS SELECT NULL AS iids;
 
 CREATE TRIGGER purge_instances_run INSTEAD OF INSERT ON purge_instances BEGIN
-    UPDATE hub SET last_iid = (SELECT max(value) FROM json_each(new.iids))
-        WHERE last_iid < (SELECT max(value) FROM json_each(new.iids));
     INSERT OR IGNORE INTO answer (message_id, code, text)
         SELECT inbox.message_id, 'TN-1202',
             'instance ' || json_quote(inbox.instance_id) || ' was purged meanwhile'
@@ -168,7 +173,7 @@ CREATE TRIGGER purge_instances_run INSTEAD OF INSERT ON purge_instances BEGIN
 END;
 
 -- Makes room for rows that are written anew; when the id stood under another iid, that one's
--- history goes too (the new iid is the higher one: owners count upwards).
+-- history goes too.
 CREATE VIEW replace_instances AS SELECT NULL AS records;
 
 CREATE TRIGGER replace_instances_run INSTEAD OF INSERT ON replace_instances BEGIN
@@ -212,16 +217,19 @@ CREATE TRIGGER add_dead_letters_run INSTEAD OF INSERT ON add_dead_letters BEGIN
 END;
 
 CREATE VIEW commit_batch AS
-SELECT NULL AS batch_id, NULL AS fences, NULL AS purged, NULL AS instances, NULL AS replaced,
-    NULL AS updates, NULL AS history, NULL AS forget, NULL AS unread, NULL AS inbox,
-    NULL AS consumed, NULL AS dead_letters, NULL AS answers;
+SELECT NULL AS batch_id, NULL AS owner, NULL AS number, NULL AS refused, NULL AS fences,
+    NULL AS purged, NULL AS instances, NULL AS replaced, NULL AS updates, NULL AS history,
+    NULL AS forget, NULL AS unread, NULL AS inbox, NULL AS consumed, NULL AS dead_letters,
+    NULL AS answers, NULL AS released;
 
 CREATE TRIGGER commit_batch_run INSTEAD OF INSERT ON commit_batch BEGIN
-    UPDATE partition SET commit_number = fence.value ->> 3, batch_id = new.batch_id
-        FROM jsonb_each(new.fences) AS fence
-        WHERE partition = fence.value ->> 0 AND owner = fence.value ->> 1
-            AND epoch = fence.value ->> 2 AND commit_number = (fence.value ->> 3) - 1;
-    SELECT raise(ABORT, 'fenced') WHERE changes() <> json_array_length(new.fences);
+    UPDATE landed SET number = new.number, batch_id = new.batch_id, refused = new.refused
+        WHERE owner = new.owner AND number = new.number - 1;
+    SELECT raise(ABORT, 'fenced') WHERE new.owner IS NOT NULL AND changes() <> 1;
+    SELECT raise(ABORT, 'fenced') FROM jsonb_each(new.fences) AS fence
+        LEFT JOIN partition ON partition = fence.value ->> 0 AND owner = fence.value ->> 1
+            AND epoch = fence.value ->> 2
+        WHERE epoch IS NULL;
 
     -- Before the inserts, because an id may be purged and started anew in one batch ...
     INSERT INTO purge_instances SELECT new.purged WHERE new.purged IS NOT NULL;
@@ -263,10 +271,16 @@ CREATE TRIGGER commit_batch_run INSTEAD OF INSERT ON commit_batch BEGIN
 
     INSERT OR IGNORE INTO inbox (message_id, partition, instance_id, message)
         SELECT value ->> 0, value ->> 1, value ->> 2, value -> 3 FROM jsonb_each(new.inbox);
-    DELETE FROM inbox WHERE message_id IN (SELECT value FROM json_each(new.consumed));
+    DELETE FROM inbox WHERE number IN (
+        SELECT inbox.number FROM jsonb_each(new.consumed) AS used
+        CROSS JOIN inbox ON inbox.message_id = used.value ->> 1
+            AND inbox.partition = used.value ->> 0);
 
     -- ... and after them, because one may be started and purged in one batch.
     INSERT INTO purge_instances SELECT new.purged WHERE new.purged IS NOT NULL;
     INSERT INTO add_dead_letters SELECT new.dead_letters WHERE new.dead_letters IS NOT NULL;
     INSERT INTO add_answers SELECT new.answers WHERE new.answers IS NOT NULL;
+
+    UPDATE partition SET owner = NULL
+        WHERE partition IN (SELECT value FROM json_each(new.released)) AND owner = new.owner;
 END;

@@ -161,6 +161,34 @@ def _stands_first(message: Message) -> bool:
     return _opens(message) or isinstance(message, Suspend | ChangeHold)
 
 
+def ends_or_holds(message: Message) -> bool:
+    """Whether a turn that is out is not waited for: the instance ends, or is held, without it."""
+    if isinstance(message, Purge):
+        return message.force
+    return isinstance(message, Terminate | Fail) or (
+        isinstance(message, ChangeHold) and message.hold is not None
+    )
+
+
+def open_request(
+    state: InstanceState,
+    taken: SortedInbox,
+    waiting: Sequence[Message],
+    message: RedeemWebhook,
+) -> RaiseEvent | Refusal:
+    """What a webhook's request is while a turn is out: the event it raises, or refused.
+
+    Args:
+        state: The instance, before that turn.
+        taken: What the turn takes in.
+        waiting: What has come since.
+        message: The request.
+    """
+    result = SortedInbox(incoming=list(taken.incoming), held=[*taken.held, *waiting])
+    event = _accept(state, message, result)
+    return event if event is not None else result.refused[-1]
+
+
 def payload_length(message: Message) -> int:
     """Roughly, in characters; failures and names are small beside what matters here."""
     if isinstance(message, TaskResult | ChildResult):
@@ -301,8 +329,8 @@ def _wanted(
     work = state.work
     if isinstance(message, TaskResult):
         task_id = message.event.task_scheduled_id
-        open_activity = work.activities.get(task_id)
-        if open_activity is None or open_activity.sequence != message.sequence:
+        call = work.activities.get(task_id)
+        if call is None or call.sequence != message.sequence:
             return None
     elif isinstance(message, TimerDue):
         task_id = message.event.timer_id

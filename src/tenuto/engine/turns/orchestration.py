@@ -1,26 +1,27 @@
-"""The turn: how one instance takes its inbox in and moves on. Reads no clock, does no I/O.
+"""The turn of an orchestration: how it takes its inbox in and moves on.
 
-``take_turn`` sorts the inbox (what is a duplicate, what must wait, what ends the instance), feeds
-the rest to the session, and returns everything that has to be written and done. It changes only
-the state it is given, and only after the session has answered, so that a turn that went wrong can
-be taken again. Continue-as-new, termination, suspension are transitions here and nowhere else.
-Keeps the promises ``exactly_once_turns`` and ``at_least_once_activities``.
+``prepare`` sorts the inbox (what is a duplicate, what must wait, what ends the instance) and
+changes nothing. The session answers, at once or later. ``finish`` records the answer and returns
+everything that has to be written and done. Reads no clock, does no I/O, and changes only the state
+it is given, so that a turn that went wrong, or was recalled, can be taken again. Continue-as-new,
+termination, suspension are transitions here and nowhere else. Keeps the promises
+``exactly_once_turns`` and ``at_least_once_activities``.
 """
 
 import logging
 from collections.abc import Callable, Sequence
 
-from msgspec import UNSET, Struct, structs
+from msgspec import UNSET, Struct, field, structs
 
-from tenuto.engine.ports import Session
-from tenuto.engine.sorting import SortedInbox, refuse_finished, sort_inbox
+from tenuto.engine.ports import LateTurn, Session
 from tenuto.engine.state import InstanceState, start_event
+from tenuto.engine.turns.effects import NOTHING, Effects, Send, effects_of, reply_to_parent
+from tenuto.engine.turns.sorting import SortedInbox, refuse_finished, sort_inbox
 from tenuto.model.actions import Action, TurnActions
 from tenuto.model.codec import encode_turn
 from tenuto.model.errors import LimitError
 from tenuto.model.events import (
     ContinueAsNew,
-    EventRaised,
     ExecutionCompleted,
     ExecutionFailed,
     ExecutionResumed,
@@ -39,6 +40,7 @@ from tenuto.model.messages import (
     Message,
     Start,
     TaskResult,
+    Terminate,
 )
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.unread import UnreadEvent
@@ -58,11 +60,12 @@ class Turn(Struct):
         number: Their place in its history, from 0.
         inbox: What became of each message.
         row: The events as JSON, as history keeps them.
-        actions: The decisions among the events, in order.
+        actions: How many decisions are among the events.
+        effects: What follows from them for others.
         logs: Log lines to show once the turn is committed.
         unread: Events that it leaves to the next generation, if it ends this one.
-        put_aside: Events that did not fit what their waiters asked for, by message id.
-        ending: The event that closed the execution, if it did.
+        taken_unread: Numbers of the events of earlier generations that are read or dropped now.
+        has_ended: Whether the execution is closed by it.
         seed: The messages that open the next generation.
         row_changed: Whether the instance's row must be written.
         resumes: Whether it was paused or held, and goes on now.
@@ -73,14 +76,15 @@ class Turn(Struct):
     number: int
     inbox: SortedInbox
     row: bytes | bytearray = b""
-    actions: Sequence[Action] = ()
+    actions: int = 0
+    effects: Effects = field(default_factory=lambda: NOTHING)
     logs: list[logging.LogRecord] | None = None
-    put_aside: dict[str, EventRaised] | None = None
-    ending: ExecutionCompleted | ContinueAsNew | None = None
+    has_ended: bool = False
     seed: Sequence[Message] = ()
     row_changed: bool = False
     resumes: bool = False
     unread: Sequence[UnreadEvent] = ()
+    taken_unread: Sequence[int] = ()
 
 
 class TurnRules(Struct, frozen=True):
@@ -91,45 +95,85 @@ class TurnRules(Struct, frozen=True):
     descendants_left: Callable[[str], int]
 
 
-def take_turn(
-    state: InstanceState,
-    inbox: Sequence[Message],
-    session: Callable[[], Session],
-    now: int,
-    rules: TurnRules,
-    misfit: Hold | None = None,
-) -> Turn:
-    """Take the whole inbox of an instance in as one turn.
+class Prepared(Struct):
+    """The first half of a turn.
+
+    Attributes:
+        inbox: What becomes of each message.
+        timestamp: The orchestrator's clock for all of the turn.
+        answer: What the engine knows itself: of an end from outside, or a pause.
+        goes_on: Whether what was held goes on with it. Only what fits does: a session must be had.
+    """
+
+    inbox: SortedInbox
+    timestamp: int
+    answer: TurnActions | None = None
+    goes_on: bool = False
+
+
+def prepare(
+    state: InstanceState, inbox: Sequence[Message], now: int, misfit: Hold | None = None
+) -> Prepared:
+    """Sort the whole inbox of an instance, for one turn. Changes nothing.
 
     Args:
-        state: The instance; moved forward when the turn succeeds.
+        state: The instance.
         inbox: Its messages, oldest first.
-        session: Gives the live session; asked only when user code has to run.
         now: The host's clock in microseconds.
-        rules: Limits.
         misfit: Why the session could not take just this inbox in: the instance is held for it.
     """
     if state.is_finished:
-        return _refuse_all(state, inbox)
-    inbox_sorted = sort_inbox(state, inbox, misfit)
-    incoming = inbox_sorted.incoming
-    if state.hold is not None and inbox_sorted.hold is None and state.next_turn:
-        session()  # only what fits goes on
+        result = SortedInbox()
+        for message in inbox:
+            refuse_finished(state, message, state.status, result)
+        return Prepared(result, now)
+    result = sort_inbox(state, inbox, misfit)
+    incoming = result.incoming
+    goes_on = state.hold is not None and result.hold is None and state.next_turn > 0
     if not incoming:
-        turn = Turn([], state.generation, state.next_turn, inbox_sorted)
-        if inbox_sorted.status is not state.status or inbox_sorted.hold is not state.hold:
-            _change_standing(state, turn, now)
-        return turn
-    timestamp = _timestamp(state, incoming, now)
-    if inbox_sorted.is_terminated:
+        return Prepared(result, now, None, goes_on)
+    answer = None
+    if result.is_terminated:
         answer = TurnActions([_ended_from_outside(incoming)])
     elif type(incoming[0]) in _FOR_THE_ENGINE and _is_for_the_engine(incoming):
         answer = TurnActions([])
-    else:
-        answer = session().run_turn(timestamp, incoming)
+    return Prepared(result, _timestamp(state, incoming, now), answer, goes_on)
+
+
+def answer_of(prepared: Prepared, session: Callable[[], Session]) -> TurnActions | LateTurn | None:
+    """What becomes of a turn that is prepared; None when nothing was taken in.
+
+    Args:
+        prepared: The first half.
+        session: Gives the live session; asked only when user code has to run.
+    """
+    if prepared.goes_on:
+        session()
+    if prepared.answer is not None or not prepared.inbox.incoming:
+        return prepared.answer
+    return session().run_turn(prepared.timestamp, prepared.inbox.incoming)
+
+
+def finish(
+    state: InstanceState, prepared: Prepared, answer: TurnActions | None, rules: TurnRules
+) -> Turn:
+    """Record the answer to a turn, and move on.
+
+    Args:
+        state: The instance, as it was when the turn was prepared; moved forward.
+        prepared: The first half.
+        answer: What was decided; None when nothing was taken in.
+        rules: Limits.
+    """
+    inbox = prepared.inbox
+    if answer is None:
+        return _finish_without_events(state, inbox, prepared.timestamp)
+    incoming = inbox.incoming
+    if prepared.answer is None:
         error = _crossed_limit(state, answer.actions, len(incoming), rules)
         if error is not None:  # it ends the instance instead of what it decided
             answer.actions = [_failed_by(error)]
+    timestamp = prepared.timestamp
     events = [OrchestratorStarted(timestamp), *incoming, *answer.actions]
     row = encode_turn(events)
     size, limits = len(row), rules.limits
@@ -140,13 +184,39 @@ def take_turn(
         events,
         state.generation,
         state.next_turn,
-        inbox_sorted,
+        inbox,
         row,
-        answer.actions,
+        len(answer.actions),
+        NOTHING,
         answer.logs,
-        answer.put_aside,
     )
     _advance(state, turn, answer, timestamp, rules)
+    return turn
+
+
+def take_turn(
+    state: InstanceState,
+    inbox: Sequence[Message],
+    session: Callable[[], Session],
+    now: int,
+    rules: TurnRules,
+    misfit: Hold | None = None,
+) -> Turn:
+    """Both halves of a turn that is answered at once; arguments are theirs."""
+    prepared = prepare(state, inbox, now, misfit)
+    answer = answer_of(prepared, session)
+    assert not isinstance(answer, LateTurn)
+    return finish(state, prepared, answer, rules)
+
+
+def _finish_without_events(state: InstanceState, inbox: SortedInbox, now: int) -> Turn:
+    turn = Turn([], state.generation, state.next_turn, inbox)
+    if state.is_finished:
+        for message in inbox.taken:
+            if isinstance(message, TaskResult) and state.ends_call(message):
+                turn.row_changed = state.wake_at is None
+    elif inbox.status is not state.status or inbox.hold is not state.hold:
+        _change_standing(state, turn, now)
     return turn
 
 
@@ -214,23 +284,14 @@ def failed_turn(
         state.next_turn,
         SortedInbox(taken=list(inbox)),
         encode_turn(events),
-        [ending],
-        ending=ending,
+        1,
+        has_ended=True,
     )
     _end(state, ending, timestamp)
+    _tell_parent(state, turn, [])
     state.keep_last_calls(())
     state.next_turn += 1
     turn.row_changed = True
-    return turn
-
-
-def _refuse_all(state: InstanceState, inbox: Sequence[Message]) -> Turn:
-    result = SortedInbox()
-    turn = Turn([], state.generation, state.next_turn, result)
-    for message in inbox:
-        if isinstance(message, TaskResult) and state.ends_call(message):
-            turn.row_changed = state.wake_at is None
-        refuse_finished(state, message, state.status, result)
     return turn
 
 
@@ -307,7 +368,9 @@ def _advance(
     state.next_turn += 1
     state.event_count += len(turn.events)
     state.history_bytes += len(turn.row)
-    state.work.apply(turn.events)
+    state.apply(turn.events)
+    if answer.actions:
+        turn.effects = effects_of(state, answer.actions, timestamp, rules.runtime, answer.put_aside)
     if inbox.status is not status:
         state.status = inbox.status
         is_changed = True
@@ -317,15 +380,16 @@ def _advance(
     if custom_status is not UNSET and custom_status != state.custom_status:
         state.custom_status = custom_status
         is_changed = True
-    last = turn.actions[-1] if turn.actions else None
+    last = answer.actions[-1] if answer.actions else None
     if isinstance(last, ExecutionCompleted):
-        turn.ending = last
+        turn.has_ended = True
         _end(state, last, timestamp)
         if state.work.activities:
-            state.keep_last_calls(turn.actions)
+            state.keep_last_calls(answer.actions)
+        _tell_others(state, turn)
         is_changed = True
     elif isinstance(last, ContinueAsNew):
-        turn.ending = last
+        turn.has_ended = True
         turn.unread = answer.unread or ()
         _continue(state, turn, last, timestamp, rules)
         turn.row_changed = True
@@ -351,6 +415,28 @@ def _end(state: InstanceState, ending: ExecutionCompleted, timestamp: int) -> No
     state.hold = None
 
 
+def _tell_others(state: InstanceState, turn: Turn) -> None:
+    """Its end is to reach what it has called, if so asked, and whoever has called it."""
+    sends: list[Send] = []
+    incoming = turn.inbox.incoming
+    if turn.inbox.is_terminated and any(
+        isinstance(event, ExecutionTerminated) and event.recurse for event in incoming
+    ):
+        # Said to itself, so that a crash loses nothing.
+        word = Terminate(recurse=True, child_of=state.execution_id)
+        sends.append(Send(state.instance_id, word))
+    _tell_parent(state, turn, sends)
+
+
+def _tell_parent(state: InstanceState, turn: Turn, sends: list[Send]) -> None:
+    reply = reply_to_parent(state)
+    if reply is not None:
+        sends.append(reply)
+    if sends:
+        effects = turn.effects
+        turn.effects = structs.replace(effects, sends=[*effects.sends, *sends])
+
+
 def _continue(
     state: InstanceState,
     turn: Turn,
@@ -360,13 +446,15 @@ def _continue(
 ) -> None:
     error = _too_quick(state, turn, ending, timestamp, rules.limits)
     if error is not None:
-        turn.ending = _failed_by(error)
-        turn.events[-1] = turn.ending
+        failed = _failed_by(error)
+        turn.events[-1] = failed
         turn.row = encode_turn(turn.events)
-        turn.actions = [*turn.actions[:-1], turn.ending]
-        _end(state, turn.ending, timestamp)
+        turn.unread = ()
+        _end(state, failed, timestamp)
         state.keep_last_calls(())
+        _tell_others(state, turn)
         return
+    turn.taken_unread = ending.taken
     state.begin_generation(ending)
     if turn.unread or ending.taken:
         state.keep_unread(turn.unread, ending.taken)

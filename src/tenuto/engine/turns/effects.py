@@ -1,0 +1,222 @@
+"""Effects: what a turn of an orchestration means for others. Pure.
+
+Each is computed once, when the turn is finished, into the slot of ``Turn`` that ``booking`` and
+``release`` read: activities to run, work to cancel, timers to arm, messages to send, instances to
+start, messages that become dead letters.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+from msgspec import Struct
+
+from tenuto.engine.ports import ActivityWork
+from tenuto.engine.state import InstanceState, start_event, state_of
+from tenuto.model.actions import Action
+from tenuto.model.events import (
+    EventRaised,
+    EventRefused,
+    EventSent,
+    SubOrchestrationInstanceCompleted,
+    SubOrchestrationInstanceCreated,
+    SubOrchestrationInstanceFailed,
+    TaskCanceled,
+    TaskScheduled,
+    TimerCreated,
+)
+from tenuto.model.failure import FailureDetails
+from tenuto.model.ids import child_instance_id
+from tenuto.model.messages import ChildResult, Message, RaiseEvent, Start, Terminate
+from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
+
+T = TypeVar("T")
+
+_GIVEN_UP: Final = '"its parent gave it up"'
+
+
+class Send(Struct, frozen=True):
+    """A message to another instance, or to itself. Booking gives it its id.
+
+    ``opens`` is the start of an instance under an id that somebody chose: it may be taken.
+    """
+
+    instance_id: str
+    message: Message
+    opens: bool = False
+
+
+class Letter(Struct, frozen=True):
+    """A message that nobody can take, and why."""
+
+    message: Message
+    reason: str
+
+
+class Effects(Struct):
+    """What follows from a turn, a slot for each kind; one object for each turn.
+
+    Attributes:
+        works: Activities to run; one that was canceled again by the time of the commit does not.
+        canceled: Work that nobody waits for any more, by task id.
+        timers: Timers to arm: id and time.
+        children: Instances to start, under ids that are theirs alone.
+        sends: Messages, in the order in which they were decided.
+        letters: Messages that become dead letters.
+    """
+
+    works: Sequence[ActivityWork] = ()
+    canceled: Sequence[int] = ()
+    timers: Sequence[tuple[int, int]] = ()
+    children: Sequence[InstanceRecord] = ()
+    sends: Sequence[Send] = ()
+    letters: Sequence[Letter] = ()
+
+
+NOTHING: Final = Effects()
+"""Of most turns that end something. Never changed."""
+
+
+class _Deciding(Struct):
+    """What the effects of a turn are made of."""
+
+    state: InstanceState
+    timestamp: int
+    runtime: str
+    put_aside: Mapping[str, EventRaised]
+
+
+def effects_of(
+    state: InstanceState,
+    actions: Sequence[Action],
+    timestamp: int,
+    runtime: str,
+    put_aside: Mapping[str, EventRaised] | None,
+) -> Effects:
+    """What follows from the decisions of a turn.
+
+    Args:
+        state: The instance, which has followed the turn already, and is not ended by it yet.
+        actions: The decisions.
+        timestamp: When.
+        runtime: What its children run on.
+        put_aside: The events that ``EventRefused`` tells of, by message id.
+    """
+    effects = Effects()
+    deciding = _Deciding(state, timestamp, runtime, put_aside or {})
+    for action in actions:
+        add = _ADD.get(type(action))
+        if add is not None:
+            add(effects, action, deciding)
+    return effects
+
+
+def _add(slot: Sequence[T], one: T) -> list[T]:
+    """The slot with one more; most turns fill one or two of them."""
+    if isinstance(slot, list):
+        slot.append(one)
+        return slot
+    return [one]
+
+
+def _scheduled(effects: Effects, action: TaskScheduled, deciding: _Deciding) -> None:
+    work = deciding.state.work.activities.get(action.event_id)
+    if work is not None:  # else it was given up in the same turn
+        effects.works = _add(effects.works, work)
+
+
+def _timer_set(effects: Effects, action: TimerCreated, deciding: _Deciding) -> None:
+    if action.event_id in deciding.state.work.timers:
+        effects.timers = _add(effects.timers, (action.event_id, action.fire_at))
+
+
+def _canceled(effects: Effects, action: TaskCanceled, deciding: _Deciding) -> None:
+    effects.canceled = _add(effects.canceled, action.task_id)
+    if action.child is not None:
+        word = Terminate(
+            reason=_GIVEN_UP,
+            recurse=True,
+            child_of=deciding.state.execution_id,
+            task_id=action.task_id,
+        )
+        effects.sends = _add(effects.sends, Send(action.child, word))
+
+
+def _event_sent(effects: Effects, action: EventSent, _deciding: _Deciding) -> None:
+    message = RaiseEvent(event=EventRaised(action.name, action.input))
+    effects.sends = _add(effects.sends, Send(action.instance_id, message))
+
+
+def _event_refused(effects: Effects, action: EventRefused, deciding: _Deciding) -> None:
+    event = deciding.put_aside.get(action.message)
+    if event is not None:
+        letter = Letter(RaiseEvent(message_id=action.message, event=event), action.reason)
+        effects.letters = _add(effects.letters, letter)
+
+
+def _child_called(
+    effects: Effects, action: SubOrchestrationInstanceCreated, deciding: _Deciding
+) -> None:
+    state = deciding.state
+    record = child_record(state, action, deciding.timestamp)
+    if action.instance_id == child_instance_id(state.execution_id, action.event_id):
+        effects.children = _add(effects.children, record)
+        return
+    # An id that somebody chose may be taken: decided after the commit, as a start request.
+    message = Start(
+        event=start_event(state_of(record), deciding.runtime),
+        root_id=record.root_id,
+        depth=record.depth,
+    )
+    effects.sends = _add(effects.sends, Send(record.instance_id, message, opens=True))
+
+
+_ADD: Final[dict[type, Callable[[Effects, Any, _Deciding], None]]] = {
+    TaskScheduled: _scheduled,
+    TimerCreated: _timer_set,
+    TaskCanceled: _canceled,
+    EventSent: _event_sent,
+    EventRefused: _event_refused,
+    SubOrchestrationInstanceCreated: _child_called,
+}
+
+
+def child_record(
+    parent: InstanceState, event: SubOrchestrationInstanceCreated, now: int
+) -> InstanceRecord:
+    """The row of a new child; iid and partition are the owner's to fill in."""
+    link = None
+    if not event.detached:
+        link = ParentInstance(parent.instance_id, parent.execution_id, parent.name, event.event_id)
+    return InstanceRecord(
+        iid=0,
+        instance_id=event.instance_id,
+        partition=0,
+        name=event.name,
+        execution_id=event.execution_id,
+        created_at=max(now, parent.created_at),
+        updated_at=now,
+        root_id=parent.root_id,
+        depth=parent.depth + 1,
+        version=event.version,
+        parent=link,
+        input=event.input,
+        tags=event.tags,
+        trace=event.trace,
+    )
+
+
+def reply_to_parent(state: InstanceState) -> Send | None:
+    """What a finished child tells its parent; None when nobody waits."""
+    parent = state.parent
+    if parent is None:
+        return None
+    event: SubOrchestrationInstanceCompleted | SubOrchestrationInstanceFailed
+    if state.status is RuntimeStatus.COMPLETED:
+        event = SubOrchestrationInstanceCompleted(parent.task_scheduled_id, state.output)
+    else:
+        failure = state.failure or FailureDetails(
+            "OrchestrationTerminated",
+            f"sub-orchestration {state.instance_id!r} was terminated: {state.output}",
+        )
+        event = SubOrchestrationInstanceFailed(parent.task_scheduled_id, failure)
+    return Send(parent.instance_id, ChildResult(execution_id=parent.execution_id, event=event))
