@@ -19,8 +19,8 @@ RENAMED = {
     "OrchestrationHandle": "SyncOrchestrationHandle",
     "AsyncIterator": "Iterator",
 }
-WAITING = frozenset({"result", "wait"})
-"""Methods that wait for an instance's end, and so take a timeout."""
+WAITING = frozenset({"result", "started", "wait"})
+"""Methods that wait for an instance's beginning or end, and so take a timeout."""
 NOT_DERIVED = frozenset({"open", "close"})
 """The constructor opens; BlockingClient closes."""
 
@@ -85,7 +85,7 @@ class SyncClient(BlockingClient):
 CLIENT
 '''
 TIMEOUT = "Waits for ``timeout`` at most; None is for as long as it takes."
-TIMEOUT_ERROR = "    TimeoutError: it has not ended in that time; it goes on."
+TIMEOUT_ERROR = "    TimeoutError: that has not come in this time; it goes on."
 
 
 def derived(source: str) -> str:
@@ -152,7 +152,7 @@ def arguments(node: ast.AsyncFunctionDef | ast.FunctionDef) -> str:
     """The parameters, with a timeout where one waits."""
     text = renamed(ast.unparse(node.args))
     if node.name in WAITING:
-        text += ", *, timeout: timedelta | None = None"
+        text += f"{'' if node.args.kwonlyargs else ', *'}, timeout: timedelta | None = None"
     return text
 
 
@@ -194,10 +194,12 @@ def docstring(node: ast.AsyncFunctionDef | ast.FunctionDef) -> str:
         words = words.replace(given, wanted)
     if node.name in WAITING:
         indent = " " * 8
-        words = words.replace(
-            "Raises:\n",
-            f"{TIMEOUT}\n\n{indent}Raises:\n{indent}{TIMEOUT_ERROR}\n",
-        )
+        told = f"Raises:\n{indent}{TIMEOUT_ERROR}\n"
+        if "Args:\n" in words:
+            given = f"\n{indent}    timeout: {TIMEOUT}\n\n{indent}"
+            words = words.replace(f"\n\n{indent}Raises:\n", f"{given}{told}")
+        else:
+            words = words.replace("Raises:\n", f"{TIMEOUT}\n\n{indent}{told}")
     return words
 
 

@@ -257,6 +257,37 @@ class ClientSuite:
             assert seen == await side.client.wait(instance_id)
         assert (await side.client.handle("done").status()).custom_status == {"wanted": 0}
 
+    async def test_the_beginning_of_an_instance_is_waited_for(self, side: Side) -> None:
+        client = side.client
+        running = await client.start(collect, 1, instance_id="now")
+        assert (await running.started()).runtime_status is RuntimeStatus.RUNNING
+        assert (await client.wait("now", started=True)).runtime_status is RuntimeStatus.RUNNING
+        assert await client.history("now") != []
+        await running.raise_event("item", 7)
+        await running.result()
+        assert (await running.started()).runtime_status is RuntimeStatus.COMPLETED
+        with pytest.raises(InstanceNotFoundError):
+            await client.wait("nobody", started=True)
+
+    async def test_what_begins_later_is_waited_for_until_then(self, side: Side) -> None:
+        client = side.client
+        soon = datetime.now(UTC) + timedelta(seconds=0.5)
+        handle = await client.start(collect, 1, instance_id="soon", start_at=soon)
+        waiting = asyncio.create_task(handle.started())
+        await side.until("soon", RuntimeStatus.PENDING)
+        assert not waiting.done()
+        assert (await waiting).runtime_status is RuntimeStatus.RUNNING
+
+        for name in ("paused", "ended"):
+            later = datetime.now(UTC) + timedelta(days=1)
+            await client.start(collect, 1, instance_id=name, start_at=later)
+        paused = asyncio.create_task(client.wait("paused", started=True))
+        ended = asyncio.create_task(client.wait("ended", started=True))
+        await client.suspend("paused")
+        await client.terminate("ended")
+        assert (await paused).runtime_status is RuntimeStatus.SUSPENDED
+        assert (await ended).runtime_status is RuntimeStatus.TERMINATED
+
     async def test_a_failure_comes_with_its_causes(self, side: Side) -> None:
         handle = await side.client.start(fails, instance_id="f")
         with pytest.raises(OrchestrationFailedError, match="ValueError: outer") as caught:
@@ -330,6 +361,26 @@ class ClientSuite:
         assert [(s.input, s.output) for s in bare] == [(None, None)] * 2
         with pytest.raises(InputError, match="aware"):
             await all_of(client, InstanceFilter(created_to=datetime(2026, 1, 1)))  # noqa: DTZ001
+
+    async def test_instances_are_found_by_when_they_ended(self, side: Side) -> None:
+        client = side.client
+        await client.start(collect, 1, instance_id="c")
+        for name in ("n-1", "n-2"):
+            await (await client.start(nothing, instance_id=name)).result()
+        await client.raise_event("c", "item", 7)
+        moment = (await client.wait("c")).completed_time
+        await client.start(collect, 1, instance_id="open")
+        latest = InstanceFilter(order="last_completed")
+        assert await all_of(client, latest) == ["c", "n-2", "n-1"]
+        assert await all_of(client, InstanceFilter(order="first_completed", name="nothing")) == [
+            "n-1",
+            "n-2",
+        ]
+        assert await all_of(client, InstanceFilter(order="oldest")) == ["c", "n-1", "n-2", "open"]
+        assert await all_of(client, InstanceFilter(completed_from=moment)) == ["c"]
+        assert await all_of(client, InstanceFilter(completed_to=moment)) == ["n-2", "n-1"]
+        with pytest.raises(InputError, match="'oldest'"):
+            await all_of(client, InstanceFilter(order="backwards"))  # type: ignore[arg-type]
 
     async def test_a_listing_is_read_page_by_page_to_its_end(self, side: Side) -> None:
         names = [f"i-{number}" for number in range(205)]

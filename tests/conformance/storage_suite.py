@@ -26,6 +26,7 @@ from tenuto.engine.ports import (
     InstanceQuery,
     InstanceUpdate,
     Lease,
+    ListingOrder,
     LoadedInstance,
     PartitionPage,
     Storage,
@@ -47,6 +48,7 @@ from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.ids import partition_of
 from tenuto.model.messages import RaiseEvent, Start
 from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
+from tenuto.model.trace import TraceContext
 from tests.support.inboxes import waiting_in
 
 DAY = 86_400_000_000
@@ -72,7 +74,15 @@ AWKWARD_IDS = [
     " ",
     "x" * 256,
 ]
-FAILURE = FailureDetails("ValueError", "no\x00 'quotes' \U0001f3b5", "line 1\nline 2", None, True)
+FAILURE = FailureDetails(
+    "ValueError",
+    "no\x00 'quotes' \U0001f3b5",
+    "line 1\nline 2",
+    None,
+    True,
+    (),
+    {"code": 7, "": ["\u2028", None, 0.5, {"a": True}]},
+)
 
 
 class Backend(Protocol):
@@ -449,6 +459,7 @@ class StorageSuite:
             failure=msgspec.structs.replace(FAILURE, inner_failure=FAILURE),
             custom_status='"half  way"',
             tags={"k": "v", "": "\u2028"},
+            trace=TraceContext("00-1-2-03", "v=1"),
         )
         bare = record(8)
         await owner.commit(instances=[full, bare])
@@ -1303,6 +1314,59 @@ class StorageSuite:
         assert await found(id_prefix="instance-2") == [2]
         assert await found(id_prefix="", name="?") == []
 
+    async def test_filters_by_time_of_completion(self, owner: Owner) -> None:
+        def ended(iid: int, at: int | None, **facts: Any) -> InstanceRecord:
+            status = RuntimeStatus.RUNNING if at is None else RuntimeStatus.COMPLETED
+            return record(iid, created_at=100 - iid, completed_at=at, status=status, **facts)
+
+        link = ParentInstance("instance-9", "e", "caller", 1)
+        rows = [ended(1, 10), ended(2, None), ended(3, 30, parent=link), ended(4, 20, name="a")]
+        await owner.commit(instances=rows)
+
+        async def found(**filters: Any) -> list[int]:
+            page = await owner.storage.query(InstanceQuery(**filters))
+            return [row.iid for row in page.records]
+
+        assert await found(completed_from=20) == [3, 4]
+        assert await found(completed_to=20) == [1]
+        assert await found(completed_from=10, completed_to=30, order="oldest") == [4, 1]
+        assert await found(completed_from=-(2**70), completed_to=2**70) == [1, 3, 4]
+        assert await found(completed_from=20, id_prefix="instance-3") == [3]
+        assert await found(completed_from=20, parent="instance-9") == [3]
+        assert await found(completed_from=0, held=True) == []
+        assert await found(order="last_completed") == [3, 4, 1]
+        assert await found(order="first_completed") == [1, 4, 3]
+        assert await found(order="first_completed", completed_from=20) == [4, 3]
+        assert await found(order="last_completed", completed_to=30) == [4, 1]
+        assert await found(order="last_completed", created_to=99) == [3, 4]
+        assert await found(order="first_completed", name="a") == [4]
+        assert await found(order="first_completed", id_prefix="instance-3") == [3]
+        assert await found(order="last_completed", parent="instance-9") == [3]
+        assert await found(order="last_completed", statuses=(RuntimeStatus.FAILED,)) == []
+
+    @pytest.mark.parametrize("order", ["last_completed", "first_completed"])
+    async def test_pages_by_completion_are_complete_and_disjoint(
+        self, owner: Owner, order: ListingOrder
+    ) -> None:
+        """Many end at the same time, and others end between the pages."""
+        status = RuntimeStatus.COMPLETED
+        rows = [record(iid, completed_at=100 + iid // 7, status=status) for iid in range(1, 40)]
+        await owner.commit(instances=[*rows, record(500)])
+        query = InstanceQuery(limit=8, order=order)
+        seen: list[int] = []
+        extra = 1_000
+        while True:
+            page = await owner.storage.query(query)
+            seen += [row.iid for row in page.records]
+            if page.after is None:
+                break
+            extra += 1
+            at = 5_000 if order == "last_completed" else 0
+            await owner.commit(instances=[record(extra, completed_at=at, status=status)])
+            query = msgspec.structs.replace(query, after=page.after)
+        iids = [row.iid for row in rows]
+        assert seen == (iids if order == "first_completed" else iids[::-1])
+
     @pytest.mark.parametrize("instance_id", AWKWARD_IDS)
     async def test_awkward_ids_and_prefixes(self, owner: Owner, instance_id: str) -> None:
         ids = [*AWKWARD_IDS, *(f"{name}+" for name in AWKWARD_IDS if len(name) < 256)]
@@ -1360,6 +1424,7 @@ class StorageSuite:
             InstanceQuery(after="newest.1.2.3"),
             InstanceQuery(after="newest.1.2\n"),
             InstanceQuery(after="oldest.1.2"),
+            InstanceQuery(after="newest.1.2", order="last_completed"),
             InstanceQuery(after="newest.1.99999999999999999999"),
             InstanceQuery(name="\ud800"),
             InstanceQuery(id_prefix="\udfff"),

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,14 +11,18 @@ import pytest
 from tenuto import (
     Client,
     Host,
+    InstanceExistsError,
     Limits,
     OrchestrationHandle,
+    RuntimeStatus,
     Settings,
     SyncClient,
     SyncOrchestrationHandle,
 )
+from tenuto.engine.starts import StartRequest
 from tenuto.host.server import Server
 from tenuto.http.options import AccessKey, HttpSettings, Role
+from tenuto.model.ids import new_execution_id
 from tests.conformance.client_suite import PAYLOAD_BYTES, ClientSuite, Side, app
 
 KEY = "0123456789abcdef"
@@ -90,6 +95,39 @@ class TestClientOverHttp(ClientSuite):
             Client(server.url, key=KEY) as client,
         ):
             yield Side(client, server.host)
+
+
+@pytest.mark.parametrize("way", ["store", "http"])
+async def test_a_set_of_statuses_that_may_be_replaced_comes_through(
+    tmp_path: Path, way: str
+) -> None:
+    chosen = settings(tmp_path)
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(Server(app, settings=chosen))
+        opened = Client.open(chosen.storage) if way == "store" else Client(server.url, key=KEY)
+        client = await stack.enter_async_context(opened)
+
+        async def start(*reuse: RuntimeStatus) -> None:
+            request = StartRequest(
+                instance_id="x",
+                execution_id=new_execution_id(0),
+                name="collect",
+                input="1",
+                reuse=frozenset(reuse),
+            )
+            await client.gateway.start(request)
+            assert (await client.wait("x", started=True)).execution_id == request.execution_id
+
+        running, terminated = RuntimeStatus.RUNNING, RuntimeStatus.TERMINATED
+        await start()
+        with pytest.raises(InstanceExistsError):
+            await start(RuntimeStatus.SUSPENDED, terminated)
+        await start(running)
+        await client.terminate("x")
+        await client.wait("x")
+        with pytest.raises(InstanceExistsError):
+            await start(running, RuntimeStatus.COMPLETED)
+        await start(terminated)
 
 
 class TestSyncClientOverHttp(ClientSuite):

@@ -24,6 +24,8 @@ from tenuto import (
     UnknownFunctionError,
 )
 from tenuto.engine.ports import Storage
+from tenuto.engine.starts import StartRequest
+from tenuto.model.ids import new_execution_id
 from tenuto.model.status import InstanceRecord
 from tenuto.testing import RecordingObserver, TestHost
 from tests.support.histories import kinds
@@ -129,6 +131,39 @@ async def test_always_ends_what_is_there_and_replaces_it(test: TestHost, state: 
     assert await second.result() == [5]
     await test.advance(timedelta(days=2))
     assert (await second.status()).output == [5]
+
+
+@pytest.mark.parametrize("state", ["running", "suspended", "pending", "completed", "failed"])
+@pytest.mark.parametrize("is_in", [True, False])
+async def test_any_set_of_statuses_may_be_replaced(test: TestHost, state: str, is_in: bool) -> None:
+    """As foreign programs ask for it; one that is still going is ended first."""
+    start_at = test.clock.current_time + timedelta(days=1) if state == "pending" else None
+    if state in {"completed", "failed"}:
+        await ended(test, state, "mine")
+    else:
+        first = await test.client.start("collect", 1, instance_id="mine", start_at=start_at)
+        await test.idle()
+        if state == "suspended":
+            await first.suspend()
+    status = RuntimeStatus[state.upper()]
+    before = await test.client.handle("mine").status()
+    assert before.runtime_status is status
+    request = StartRequest(
+        instance_id="mine",
+        execution_id=new_execution_id(0),
+        name="collect",
+        input="1",
+        reuse=frozenset({status}) if is_in else frozenset(RuntimeStatus) - {status},
+    )
+    if not is_in:
+        with pytest.raises(InstanceExistsError, match=f"already exists .{status.label}"):
+            await test.client.gateway.start(request)
+        assert await test.client.handle("mine").status() == before
+        return
+    await test.client.gateway.start(request)
+    await test.client.raise_event("mine", "item", 5)
+    found = await test.client.wait("mine")
+    assert (found.execution_id, found.output) == (request.execution_id, [5])
 
 
 async def test_a_policy_by_its_name_is_understood_and_an_unknown_one_refused(

@@ -13,9 +13,11 @@ import pytest
 from tenuto import (
     App,
     Context,
+    Host,
     InstanceNotFoundError,
     NonDeterminismError,
     OrchestrationFailedError,
+    RuntimeStatus,
     Settings,
     TenutoError,
 )
@@ -115,6 +117,34 @@ async def test_waiting_for_nothing_or_for_nobody_ends_as_with_a_host(app: App) -
         with pytest.raises(OrchestrationFailedError, match="TimeoutError"):
             await test.run("listen")
         assert test.clock.current_time == datetime(2026, 1, 2, tzinfo=UTC)
+
+
+@pytest.mark.usefixtures("sleeper")
+async def test_waiting_for_a_beginning_moves_time_no_further(app: App) -> None:
+    async with TestHost(app) as test:
+        begins = test.clock.current_time + timedelta(hours=3)
+        handle = await test.client.start("listen", start_at=begins)
+        assert (await handle.started()).runtime_status is RuntimeStatus.RUNNING
+        assert test.clock.current_time == begins
+
+
+async def test_waiting_for_a_beginning_ends_with_the_host(app: App) -> None:
+    @app.orchestrator
+    async def later(ctx: Context) -> None:
+        pass
+
+    async with Host(app, settings=Settings(storage="sqlite://")) as host:
+        begins = datetime.now(UTC) + timedelta(days=1)
+        handle = await host.client.start(later, start_at=begins)
+        waiting = asyncio.create_task(handle.started())
+        await until(lambda: bool(host.engine.beginnings))
+        forsaken = asyncio.create_task(handle.started())
+        await asyncio.sleep(0)
+        forsaken.cancel()
+        await asyncio.wait([forsaken])
+        assert len(host.engine.beginnings[handle.instance_id]) == 1
+    with pytest.raises(TenutoError):
+        await waiting
 
 
 async def test_waiting_for_what_only_a_message_can_bring_does_not_move_time(app: App) -> None:

@@ -58,7 +58,7 @@ from tenuto.model.status import InstanceRecord, RuntimeStatus
 _DAY: Final = 86_400_000_000
 _KEPT: Final = 10_000
 _PAGE_BYTES: Final = 16 * 1024 * 1024
-_TOKEN: Final = re.compile(r"(newest|oldest)\.(-?[0-9]{1,19})\.(-?[0-9]{1,19})", re.ASCII)
+_TOKEN: Final = re.compile(r"(\w+)\.(-?[0-9]{1,19})\.(-?[0-9]{1,19})", re.ASCII)
 
 
 class Place:
@@ -590,19 +590,18 @@ class SharedStorage:
 
     async def query(self, query: InstanceQuery) -> InstancePage:
         hub = await self._turn()
-        newest = query.order == "newest"
+        falls = query.order in {"newest", "last_completed"}
+        key = _completed if query.order.endswith("completed") else _created
         place = _place_of(query)
         found = sorted(
             (one for one in hub.instances.values() if _matches(one, query)),
-            key=_created,
-            reverse=newest,
+            key=key,
+            reverse=falls,
         )
         if place is not None:
-            found = [
-                one for one in found if (_created(one) < place if newest else _created(one) > place)
-            ]
+            found = [one for one in found if (key(one) < place if falls else key(one) > place)]
         rows = found[: query.limit]
-        token = f"{query.order}.{rows[-1].created_at}.{rows[-1].iid}" if rows else None
+        token = f"{query.order}.{key(rows[-1])[0]}.{rows[-1].iid}" if rows else None
         if not query.payloads:
             rows = [structs.replace(one, input=None, output=None) for one in rows]
         return InstancePage(rows, token if len(found) > len(rows) else None)
@@ -673,12 +672,17 @@ def _started(record: InstanceRecord) -> InboxRow:
         tags=record.tags,
         scheduled_start=record.scheduled_at,
         generation=record.generation,
+        trace=record.trace,
     )
     return InboxRow("", record.partition, record.instance_id, Raw(encode(Start(event=started))))
 
 
 def _created(record: InstanceRecord) -> tuple[int, int]:
     return record.created_at, record.iid
+
+
+def _completed(record: InstanceRecord) -> tuple[int, int]:
+    return record.completed_at or 0, record.iid
 
 
 def _place_of(query: InstanceQuery) -> tuple[int, int] | None:
@@ -712,5 +716,13 @@ def _matches(record: InstanceRecord, query: InstanceQuery) -> bool:
         and (query.parent is None or parent == query.parent)
         and (query.created_from is None or record.created_at >= query.created_from)
         and (query.created_to is None or record.created_at < query.created_to)
+        and _matches_completion(record, query)
         and (query.held is None or (record.hold is not None) == query.held)
     )
+
+
+def _matches_completion(record: InstanceRecord, query: InstanceQuery) -> bool:
+    at, since, until = record.completed_at, query.completed_from, query.completed_to
+    if at is None:
+        return since is None and until is None and not query.order.endswith("completed")
+    return (since is None or at >= since) and (until is None or at < until)

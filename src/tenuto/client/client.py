@@ -5,14 +5,24 @@ import sys
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Generic, Self, TypeVar, TypeVarTuple, overload
+from typing import (
+    Any,
+    Final,
+    Generic,
+    Self,
+    TypeVar,
+    TypeVarTuple,
+    cast,
+    get_args,
+    overload,
+)
 
 from tenuto.client.connection import ConnectionOptions
 from tenuto.client.gateway import Gateway
 from tenuto.client.http_gateway import HttpGateway
 from tenuto.client.opening import Opening
 from tenuto.client.status import DeadLetterStatus, InstanceStatus, letter_of, status_of
-from tenuto.engine.ports import InstanceQuery
+from tenuto.engine.ports import InstanceQuery, ListingOrder
 from tenuto.engine.program import Orchestrator, OrchestratorDirectory
 from tenuto.engine.starts import IdReuse, StartRequest
 from tenuto.model.codec import decode_turn
@@ -56,8 +66,12 @@ class InstanceFilter:
         id_prefix: Ids that begin so.
         created_from: Started at or after this moment (aware).
         created_to: Started before this moment (aware).
+        completed_from: Ended at or after this moment (aware).
+        completed_to: Ended before this moment (aware).
         held: Only those that are held (True), or are not (False).
         payloads: Whether to read input and output.
+        order: ``newest`` or ``oldest`` first, by the time of their start; or ``last_completed`` or
+            ``first_completed`` first, of those that have ended.
     """
 
     statuses: Iterable[RuntimeStatus] | None = None
@@ -65,8 +79,11 @@ class InstanceFilter:
     id_prefix: str | None = None
     created_from: datetime | None = None
     created_to: datetime | None = None
+    completed_from: datetime | None = None
+    completed_to: datetime | None = None
     held: bool | None = None
     payloads: bool = True
+    order: ListingOrder = "newest"
 
 
 class OrchestrationHandle(Generic[T_co]):
@@ -89,6 +106,14 @@ class OrchestrationHandle(Generic[T_co]):
         """
         record = await self._client.gateway.wait(self.instance_id)
         return result_of(record, self._orchestrator)  # type: ignore[no-any-return]
+
+    async def started(self) -> InstanceStatus:
+        """Wait until the instance is not Pending any more; see ``Client.wait``.
+
+        Raises:
+            InstanceNotFoundError: there is no such instance.
+        """
+        return await self._client.wait(self.instance_id, started=True)
 
     async def status(self) -> InstanceStatus:
         """The instance as last committed.
@@ -289,7 +314,7 @@ class Client:
             version=_text(version, "version"),
             tags=checked_tags(tags),
             scheduled_at=None if start_at is None else _moment(start_at, "start_at"),
-            reuse=_policy(reuse),
+            reuse=_policy(reuse).statuses,
             is_fresh=instance_id is None,
         )
         await self.gateway.start(request)
@@ -310,13 +335,18 @@ class Client:
         record = await self.gateway.get(check_instance_id(instance_id))
         return None if record is None else status_of(record)
 
-    async def wait(self, instance_id: str) -> InstanceStatus:
+    async def wait(self, instance_id: str, *, started: bool = False) -> InstanceStatus:
         """The status once the instance has ended, whichever way.
+
+        Args:
+            instance_id: Which one.
+            started: Wait only until it is not Pending any more: its first turn is durable.
 
         Raises:
             InstanceNotFoundError: there is no such instance.
         """
-        return status_of(await self.gateway.wait(check_instance_id(instance_id)))
+        record = await self.gateway.wait(check_instance_id(instance_id), started=started)
+        return status_of(record)
 
     async def raise_event(self, instance_id: str, name: str, data: object = None) -> None:
         """Raise an external event.
@@ -403,7 +433,7 @@ class Client:
             version=record.version,
             tags=record.tags,
             is_fresh=new_instance_id,
-            reuse=IdReuse.WHEN_FINISHED if record.hold is None else IdReuse.ALWAYS,
+            reuse=(IdReuse.WHEN_FINISHED if record.hold is None else IdReuse.ALWAYS).statuses,
         )
         await self.gateway.start(request)
         return OrchestrationHandle(self, request.instance_id, found)
@@ -421,7 +451,7 @@ class Client:
         return await self.gateway.purge(check_instance_id(instance_id), force=force)
 
     async def query(self, which: InstanceFilter | None = None) -> AsyncIterator[InstanceStatus]:
-        """All instances that pass the filter, newest first, read page by page."""
+        """All instances that pass the filter, in its order, read page by page."""
         chosen = which or InstanceFilter()
         after: str | None = None
         while True:
@@ -517,16 +547,28 @@ def _moment(value: datetime, what: str) -> int:
     return to_microseconds(value)
 
 
+def _bound(value: datetime | None, what: str) -> int | None:
+    return None if value is None else _moment(value, what)
+
+
+def _order(value: object) -> ListingOrder:
+    known = get_args(ListingOrder)
+    if value not in known:
+        raise InputError(f"order must be one of {', '.join(map(repr, known))}, got {value!r}")
+    return cast("ListingOrder", value)
+
+
 def _to_query(which: InstanceFilter, after: str | None) -> InstanceQuery:
     return InstanceQuery(
         statuses=None if which.statuses is None else tuple(map(_status, which.statuses)),
         name=which.name,
         id_prefix=which.id_prefix,
-        created_from=None
-        if which.created_from is None
-        else _moment(which.created_from, "created_from"),
-        created_to=None if which.created_to is None else _moment(which.created_to, "created_to"),
+        created_from=_bound(which.created_from, "created_from"),
+        created_to=_bound(which.created_to, "created_to"),
+        completed_from=_bound(which.completed_from, "completed_from"),
+        completed_to=_bound(which.completed_to, "completed_to"),
         after=after,
+        order=_order(which.order),
         held=which.held,
         payloads=which.payloads,
     )

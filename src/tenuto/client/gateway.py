@@ -20,7 +20,7 @@ from tenuto.engine.ports import (
     Storage,
     StorageReader,
 )
-from tenuto.engine.starts import IdReuse, StartRequest
+from tenuto.engine.starts import StartRequest
 from tenuto.model.codec import encode
 from tenuto.model.errors import (
     InstanceExistsError,
@@ -86,8 +86,8 @@ class Gateway(Protocol):
     async def purge(self, instance_id: str, *, force: bool) -> bool:
         """Delete an instance; False when there is none."""
 
-    async def wait(self, instance_id: str) -> InstanceRecord:
-        """The row once the instance has ended."""
+    async def wait(self, instance_id: str, *, started: bool = False) -> InstanceRecord:
+        """The row once the instance has ended, or with ``started`` has begun."""
 
     async def get(self, instance_id: str) -> InstanceRecord | None:
         """The row."""
@@ -166,6 +166,7 @@ class StoreGateway:
             scheduled_at=request.scheduled_at,
             input=request.input,
             tags=request.tags,
+            trace=request.trace,
         )
         event = ExecutionStarted(
             name=request.name,
@@ -174,22 +175,19 @@ class StoreGateway:
             version=request.version,
             tags=request.tags,
             scheduled_start=request.scheduled_at,
+            trace=request.trace,
         )
-        ends_running = request.reuse is IdReuse.ALWAYS
         if derived_from(request.instance_id) and await self.get(request.instance_id) is None:
             raise reserved_id(request.instance_id)
         for _ in range(_MOST_TRIES):
             standing = await self._storage.start_instance(record)
             if standing.execution_id == request.execution_id:
                 return
-            can_give_way = ends_running or (
-                request.reuse is IdReuse.WHEN_FINISHED and standing.status.is_finished
-            )
-            if not can_give_way:
+            if standing.status not in request.reuse:
                 raise _taken(standing)
             error = await self._ask(
                 request.instance_id,
-                Start(message_id=_asking_id(self.now()), event=event, ends_running=ends_running),
+                Start(message_id=_asking_id(self.now()), event=event, reuse=request.reuse),
                 "was not replaced",
             )
             if error is None:
@@ -267,13 +265,13 @@ class StoreGateway:
             raise error
         return True
 
-    async def wait(self, instance_id: str) -> InstanceRecord:
-        """Look until the instance has ended."""
+    async def wait(self, instance_id: str, *, started: bool = False) -> InstanceRecord:
+        """Look until the instance has ended or begun."""
         while True:
             record = await self._storage.get(instance_id)
             if record is None:
                 raise InstanceNotFoundError(instance_id)
-            if record.status.is_finished:
+            if has_come(record, started=started):
                 return record
             await asyncio.sleep(_POLL_SECONDS)
 
@@ -333,6 +331,12 @@ class StoreGateway:
         partition = partition_of(instance_id, self._partitions)
         row = InboxRow(message.message_id, partition, instance_id, Raw(encode(message)))
         await self._storage.append([row])
+
+
+def has_come(record: InstanceRecord, *, started: bool) -> bool:
+    """Whether what is waited for has come: the beginning of an instance, or its end."""
+    status = record.status
+    return status is not RuntimeStatus.PENDING if started else status.is_finished
 
 
 def _taken(record: InstanceRecord) -> InstanceExistsError:

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from tenuto.client.connection import ConnectionOptions, checked_key, checked_url, is_loopback
-from tenuto.client.gateway import present
+from tenuto.client.gateway import has_come, present
 from tenuto.client.remote_errors import error_of
 from tenuto.client.wire import (
     ADMIN,
@@ -30,6 +30,7 @@ from tenuto.client.wire import (
     StartedBody,
     TerminateBody,
     raw_of,
+    reuse_of,
 )
 from tenuto.engine.ports import DeadLetter, InstancePage, InstanceQuery
 from tenuto.engine.starts import StartRequest
@@ -134,8 +135,9 @@ class HttpGateway:
             execution_id=request.execution_id,
             version=request.version,
             tags=request.tags,
+            trace=request.trace,
             scheduled_at=request.scheduled_at,
-            reuse=request.reuse,
+            reuse=reuse_of(request.reuse),
         )
         sent = _Request(
             method="POST",
@@ -194,22 +196,22 @@ class HttpGateway:
         except InstanceNotFoundError:
             return None
 
-    async def wait(self, instance_id: str) -> InstanceRecord:
-        """The row once the instance has ended; waits through restarts of the server."""
+    async def wait(self, instance_id: str, *, started: bool = False) -> InstanceRecord:
+        """The row once the instance has ended or begun; waits through restarts of the server."""
         connections = self._open()
         connections.waiting += 1
         if connections.is_crowded:
             connections.make_room()
         try:
             while True:
-                record = await self._wait_once(connections, instance_id)
-                if record is not None and record.status.is_finished:
+                record = await self._wait_once(connections, instance_id, started=started)
+                if record is not None and has_come(record, started=started):
                     return record
         finally:
             connections.waiting -= 1
 
     async def _wait_once(
-        self, connections: _Connections, instance_id: str
+        self, connections: _Connections, instance_id: str, *, started: bool
     ) -> InstanceRecord | None:
         """One turn of waiting; None when it had to be given up for others."""
         async with connections.turns:
@@ -217,9 +219,9 @@ class HttpGateway:
             try:
                 async with limit:
                     if connections.is_crowded:
-                        return await self._row(instance_id, _SHORT_WAIT_SECONDS)
+                        return await self._row(instance_id, _SHORT_WAIT_SECONDS, started=started)
                     connections.long_waits.add(limit)
-                    return await self._row(instance_id, _WAIT_SECONDS)
+                    return await self._row(instance_id, _WAIT_SECONDS, started=started)
             except TimeoutError:
                 return None
             finally:
@@ -234,6 +236,9 @@ class HttpGateway:
             "prefix": query.id_prefix,
             "createdFrom": _time(query.created_from),
             "createdTo": _time(query.created_to),
+            "completedFrom": _time(query.completed_from),
+            "completedTo": _time(query.completed_to),
+            "order": None if query.order == "newest" else query.order,
             "held": None if query.held is None else str(query.held).lower(),
             "after": query.after,
             "limit": str(min(query.limit, MOST_ROWS)),
@@ -280,11 +285,18 @@ class HttpGateway:
 
     # --- requests ----------------------------------------------------------------------------
 
-    async def _row(self, instance_id: str, seconds: float) -> InstanceRecord:
+    async def _row(
+        self, instance_id: str, seconds: float, *, started: bool = False
+    ) -> InstanceRecord:
+        query = {"waitingFor": "false"}
+        if seconds:
+            query["wait"] = str(seconds)
+        if started:
+            query["until"] = "started"
         sent = _Request(
             method="GET",
             path=_path(instance_id),
-            query={"waitingFor": "false", **({"wait": str(seconds)} if seconds else {})},
+            query=query,
             instance_id=instance_id,
             is_safe=True,
             wait_seconds=seconds,

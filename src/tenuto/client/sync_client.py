@@ -38,11 +38,22 @@ class SyncOrchestrationHandle(Generic[T_co]):
         Waits for ``timeout`` at most; None is for as long as it takes.
 
         Raises:
-            TimeoutError: it has not ended in that time; it goes on.
+            TimeoutError: that has not come in this time; it goes on.
             OrchestrationFailedError: it failed; ``OrchestrationTerminatedError``: it was ended.
             InstanceNotFoundError: there is no such instance.
         """
         return self._bridge.run(self._handle.result(), timeout)
+
+    def started(self, *, timeout: timedelta | None = None) -> InstanceStatus:
+        """Wait until the instance is not Pending any more; see ``SyncClient.wait``.
+
+        Waits for ``timeout`` at most; None is for as long as it takes.
+
+        Raises:
+            TimeoutError: that has not come in this time; it goes on.
+            InstanceNotFoundError: there is no such instance.
+        """
+        return self._bridge.run(self._handle.started(), timeout)
 
     def status(self) -> InstanceStatus:
         """The instance as last committed.
@@ -185,16 +196,21 @@ class SyncClient(BlockingClient):
         """The instance as last committed, None when there is none."""
         return self._bridge.run(self._client.get_status(instance_id))
 
-    def wait(self, instance_id: str, *, timeout: timedelta | None = None) -> InstanceStatus:
+    def wait(
+        self, instance_id: str, *, started: bool = False, timeout: timedelta | None = None
+    ) -> InstanceStatus:
         """The status once the instance has ended, whichever way.
 
-        Waits for ``timeout`` at most; None is for as long as it takes.
+        Args:
+            instance_id: Which one.
+            started: Wait only until it is not Pending any more: its first turn is durable.
+            timeout: Waits for ``timeout`` at most; None is for as long as it takes.
 
         Raises:
-            TimeoutError: it has not ended in that time; it goes on.
+            TimeoutError: that has not come in this time; it goes on.
             InstanceNotFoundError: there is no such instance.
         """
-        return self._bridge.run(self._client.wait(instance_id), timeout)
+        return self._bridge.run(self._client.wait(instance_id, started=started), timeout)
 
     def raise_event(self, instance_id: str, name: str, data: object = None) -> None:
         """Raise an external event.
@@ -282,7 +298,7 @@ class SyncClient(BlockingClient):
         return self._bridge.run(self._client.purge(instance_id, force=force))
 
     def query(self, which: InstanceFilter | None = None) -> Iterator[InstanceStatus]:
-        """All instances that pass the filter, newest first, read page by page."""
+        """All instances that pass the filter, in its order, read page by page."""
         return self._bridge.iterate(self._client.query(which))
 
     def dead_letters(self, limit: int = 100) -> list[DeadLetterStatus]:

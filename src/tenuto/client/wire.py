@@ -13,7 +13,8 @@ from tenuto.engine.ports import DeadLetter
 from tenuto.engine.starts import IdReuse
 from tenuto.model.events import TimerPurpose
 from tenuto.model.payload.opaque import as_json
-from tenuto.model.status import InstanceRecord
+from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.trace import TraceContext
 
 ADMIN: Final = "/admin"
 LONGEST_WAIT_SECONDS: Final = 60
@@ -44,8 +45,10 @@ class StartBody(_Body, frozen=True, kw_only=True):
             the same one is the same start.
         version: Marks the instance; by default the function's version.
         tags: Labels.
+        trace: The trace that it belongs to.
         scheduled_at: Do not begin before this moment, in microseconds since 1970 UTC.
-        reuse: What to do when the id exists.
+        reuse: What to do when the id exists; or the statuses, by their numbers, of an instance
+            that may be replaced. One that is still going is ended first.
     """
 
     name: str
@@ -54,8 +57,15 @@ class StartBody(_Body, frozen=True, kw_only=True):
     execution_id: str | None = None
     version: str | None = None
     tags: dict[str, str] | None = None
+    trace: TraceContext | None = None
     scheduled_at: int | None = None
-    reuse: IdReuse = IdReuse.WHEN_FINISHED
+    reuse: IdReuse | tuple[RuntimeStatus, ...] = IdReuse.WHEN_FINISHED
+
+    @property
+    def replaced(self) -> frozenset[RuntimeStatus]:
+        """The statuses of an instance that may be replaced."""
+        reuse = self.reuse
+        return reuse.statuses if isinstance(reuse, IdReuse) else frozenset(reuse)
 
 
 class StartedBody(_Body, frozen=True, kw_only=True):
@@ -199,6 +209,14 @@ class ErrorBody(Struct, frozen=True):
 
     code: str
     message: str
+
+
+def reuse_of(statuses: frozenset[RuntimeStatus]) -> IdReuse | tuple[RuntimeStatus, ...]:
+    """What may be replaced as part of a body: by its name when it has one."""
+    for policy in IdReuse:
+        if policy.statuses == statuses:
+            return policy
+    return tuple(sorted(statuses))
 
 
 def raw_of(text: str | None) -> Raw | UnsetType:

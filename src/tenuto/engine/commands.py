@@ -27,7 +27,7 @@ from tenuto.model.messages import (
     Suspend,
     Terminate,
 )
-from tenuto.model.status import InstanceRecord
+from tenuto.model.status import InstanceRecord, RuntimeStatus
 
 
 class Commands:
@@ -109,12 +109,14 @@ class Commands:
             return False
         return True
 
-    async def wait(self, instance_id: str) -> InstanceRecord:
-        """The instance's row once it has ended.
+    async def wait(self, instance_id: str, *, started: bool = False) -> InstanceRecord:
+        """The instance's row once it has ended, or with ``started`` once it is Pending no more.
 
         Raises:
             InstanceNotFoundError: there is no such instance.
         """
+        if started:
+            return await self._begun(instance_id)
         engine = self._engine
         future: asyncio.Future[InstanceRecord] = asyncio.get_running_loop().create_future()
 
@@ -131,17 +133,41 @@ class Commands:
         try:
             resident = engine.residents.named(instance_id)
             if resident is None or resident.state.is_finished:
-                record = await engine.storage.get(instance_id)
-                if record is None and engine.starts.is_deciding(instance_id):
-                    await engine.starts.decided(instance_id)  # its row is on its way
-                    record = await engine.storage.get(instance_id)
-                if record is None and engine.residents.named(instance_id) is None:
-                    raise InstanceNotFoundError(instance_id)
+                record = await self._row(instance_id)
                 if record is not None and record.status.is_finished:
                     return record
             return await future
         finally:
             self._forget(instance_id, finished)
+
+    async def _begun(self, instance_id: str) -> InstanceRecord:
+        """Only the store says that an instance has begun: what is in memory may be ahead of it."""
+        while True:
+            beginnings = self._engine.beginnings
+            tell = _Answer()
+            beginnings.setdefault(instance_id, []).append(tell)
+            try:
+                record = await self._row(instance_id)
+                if record is not None and record.status is not RuntimeStatus.PENDING:
+                    return record
+                await tell.future
+            finally:
+                tells = beginnings.get(instance_id, [])
+                if tell in tells:
+                    tells.remove(tell)
+                    if not tells:
+                        del beginnings[instance_id]
+
+    async def _row(self, instance_id: str) -> InstanceRecord | None:
+        """The stored row; None when there is an instance whose row is on its way."""
+        engine = self._engine
+        record = await engine.storage.get(instance_id)
+        if record is None and engine.starts.is_deciding(instance_id):
+            await engine.starts.decided(instance_id)
+            record = await engine.storage.get(instance_id)
+        if record is None and engine.residents.named(instance_id) is None:
+            raise InstanceNotFoundError(instance_id)
+        return record
 
     def _forget(
         self, instance_id: str, waiter: Callable[[InstanceRecord | TenutoError], None]

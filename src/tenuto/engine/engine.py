@@ -111,6 +111,7 @@ class Engine:
         )
         self.starts: Starts = Starts(self)
         self.waiters: dict[str, list[Callable[[InstanceRecord | TenutoError], None]]] = {}
+        self.beginnings: dict[str, list[Callable[[TenutoError | None], None]]] = {}
         self.answers: dict[str, Callable[[TenutoError | None], None]] = {}
         self.is_draining = False
         self.gone: TenutoError | None = None
@@ -394,6 +395,10 @@ class Engine:
         for waiting in waiters.values():
             for waiter in waiting:
                 waiter(error)
+        beginnings, self.beginnings = self.beginnings, {}
+        for tells in beginnings.values():
+            for tell in tells:
+                tell(error)
 
     def forget_everyone(self) -> None:
         """Drop who is in memory, and all that is known of messages: it is read again."""

@@ -16,6 +16,7 @@ from tenuto.model.execution import ExecutionInfo
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.trace import TraceContext
 
 # --- Clock -------------------------------------------------------------------------------------
 
@@ -252,8 +253,13 @@ class Wake(Struct, frozen=True, array_like=True, gc=False):
     iid: int
 
 
+ListingOrder: TypeAlias = Literal["newest", "oldest", "last_completed", "first_completed"]
+"""By time of creation, or by time of completion: then only what has ended is listed."""
+
+
 class InstanceQuery(Struct, frozen=True, kw_only=True):
-    """Filters of a listing; None means any. Times are half-open: from <= created < to.
+    """Filters of a listing; None means any. Times are half-open: from <= created < to, and the same
+    with the time of completion, which instances have that have ended.
 
     ``parent`` is the instance that has called; a prefix of ids is not looked at beside it.
     """
@@ -264,10 +270,12 @@ class InstanceQuery(Struct, frozen=True, kw_only=True):
     parent: str | None = None
     created_from: int | None = None
     created_to: int | None = None
+    completed_from: int | None = None
+    completed_to: int | None = None
     held: bool | None = None
     limit: int = 100
     after: str | None = None
-    order: Literal["newest", "oldest"] = "newest"
+    order: ListingOrder = "newest"
     payloads: bool = True
 
 
@@ -463,6 +471,9 @@ class ActivityWork(Struct, eq=False):
     attempt: int
     call_id: int
     timeout: int | None
+    version: str | None = None
+    tags: dict[str, str] | None = None
+    trace: TraceContext | None = None
     canceled: bool = False
 
     @property

@@ -53,8 +53,8 @@ class Release:
                 _show(turn.logs)
             if turn.actions and not engine.is_draining:
                 self._release_effects(resident, turn.effects, works)
-            if engine.answers:
-                self._acknowledge_all(taken)
+            if engine.answers or engine.beginnings:
+                self._tell_clients(resident, taken)
             if turn.has_ended:
                 self._release_ending(resident, turn)
             elif turn.resumes:
@@ -88,8 +88,10 @@ class Release:
         if engine.updates.is_heard:
             engine.updates.publish(batch, result.refused)
 
-    def _acknowledge_all(self, taken: Sequence[Message]) -> None:
+    def _tell_clients(self, resident: Resident, taken: Sequence[Message]) -> None:
         engine = self._engine
+        for tell in engine.beginnings.pop(resident.state.instance_id, ()):
+            tell(None)
         for message in taken:
             if message.message_id:
                 answer = engine.answers.pop(message.message_id, None)

@@ -22,7 +22,8 @@ from tenuto.model.errors import (
 )
 from tenuto.model.ids import derived_from, new_execution_id, reserved_id
 from tenuto.model.messages import Start, Terminate
-from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
+from tenuto.model.status import FINISHED, InstanceRecord, ParentInstance, RuntimeStatus
+from tenuto.model.trace import TraceContext
 
 if TYPE_CHECKING:
     from tenuto.engine.engine import Engine
@@ -45,9 +46,25 @@ class IdReuse(StrEnum):
     NEVER = "never"
     ALWAYS = "always"
 
+    @property
+    def statuses(self) -> frozenset[RuntimeStatus]:
+        """What may be replaced: instances with these statuses."""
+        return _REPLACED[self]
+
+
+_REPLACED: Final = {
+    IdReuse.WHEN_FINISHED: FINISHED,
+    IdReuse.NEVER: frozenset[RuntimeStatus](),
+    IdReuse.ALWAYS: frozenset(RuntimeStatus),
+}
+
 
 class StartRequest(Struct, kw_only=True):
-    """A start as asked for. ``is_fresh``: the id was just made up, so it cannot be taken."""
+    """A start as asked for. ``is_fresh``: the id was just made up, so it cannot be taken.
+
+    ``reuse`` are the statuses of an instance that may be replaced when the id exists; one that is
+    still going is ended first.
+    """
 
     instance_id: str
     execution_id: str
@@ -55,22 +72,17 @@ class StartRequest(Struct, kw_only=True):
     input: str | None = None
     version: str | None = None
     tags: dict[str, str] | None = None
+    trace: TraceContext | None = None
     scheduled_at: int | None = None
     parent: ParentInstance | None = None
     root_id: str | None = None
     depth: int = 0
-    reuse: IdReuse = IdReuse.WHEN_FINISHED
+    reuse: frozenset[RuntimeStatus] = FINISHED
     is_fresh: bool = False
     message_id: str = ""
 
 
-def request_of(
-    instance_id: str,
-    message: Start,
-    *,
-    reuse: IdReuse = IdReuse.WHEN_FINISHED,
-    message_id: str = "",
-) -> StartRequest:
+def request_of(instance_id: str, message: Start, *, message_id: str = "") -> StartRequest:
     """What a message to start an instance asks for."""
     event = message.event
     return StartRequest(
@@ -80,11 +92,12 @@ def request_of(
         input=event.input,
         version=event.version,
         tags=event.tags,
+        trace=event.trace,
         scheduled_at=event.scheduled_start,
         parent=event.parent,
         root_id=message.root_id,
         depth=message.depth,
-        reuse=reuse,
+        reuse=message.reuse,
         message_id=message_id,
     )
 
@@ -92,15 +105,22 @@ def request_of(
 class _Decision:
     """A start with an id that somebody chose, until it is known who gets the id.
 
-    ``followers`` came for the id afterwards: they go on when this one is decided.
+    ``followers`` came for the id afterwards: they go on when this one is decided. ``has_ended``:
+    whoever had the id was ended for it.
     """
 
-    __slots__ = ("answer", "followers", "request")
+    __slots__ = ("answer", "followers", "has_ended", "request")
 
     def __init__(self, request: StartRequest, answer: Answer) -> None:
         self.request = request
         self.answer = answer
         self.followers: list[Callable[[], None]] = []
+        self.has_ended = False
+
+    def may_replace(self, status: RuntimeStatus) -> bool:
+        """Whether an instance with this status gives way."""
+        is_ours = self.has_ended and status is RuntimeStatus.TERMINATED
+        return is_ours or status in self.request.reuse
 
 
 class Starts:
@@ -181,12 +201,7 @@ class Starts:
         if message.message_id in self._asked:
             return
         self._asked.add(message.message_id)
-        request = request_of(
-            instance_id,
-            message,
-            reuse=IdReuse.ALWAYS if message.ends_running else IdReuse.WHEN_FINISHED,
-            message_id=message.message_id,
-        )
+        request = request_of(instance_id, message, message_id=message.message_id)
 
         def answer(error: TenutoError | None) -> None:
             if error is not None:
@@ -259,9 +274,7 @@ class Starts:
             self._answer(decision, None)
         elif self._is_repeated(request, record):  # and the first is not durable yet
             self._look_up_soon(decision)
-        elif request.reuse is IdReuse.NEVER or (
-            not record.status.is_finished and request.reuse is not IdReuse.ALWAYS
-        ):
+        elif not decision.may_replace(record.status):
             self._answer(decision, _taken(record))
         elif not record.status.is_finished and (stored is None or stored.iid != record.iid):
             # A child whose row may yet be refused: a request to it would wait for ourselves then.
@@ -328,6 +341,7 @@ class Starts:
             if isinstance(error, StorageError):
                 self._answer(decision, error)
             else:  # perhaps it has ended by itself: whatever it was, look again
+                decision.has_ended = error is None
                 loop.call_soon(self._look_up, decision)
 
         message = Terminate(message_id=engine.volatile_id(), reason='"replaced"')
@@ -483,6 +497,7 @@ def _fresh_state(request: StartRequest, engine: "Engine") -> InstanceState:
         parent=request.parent,
         depth=request.depth,
         tags=request.tags,
+        trace=request.trace,
         scheduled_at=request.scheduled_at,
         input=request.input,
         status=RuntimeStatus.PENDING,

@@ -10,6 +10,7 @@ from msgspec import Struct, field
 
 from tenuto.engine.ports import ActivityWork, Runtime
 from tenuto.model.events import (
+    ContinueAsNew,
     EventAwaited,
     EventRaised,
     EventTaken,
@@ -31,6 +32,7 @@ from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold
 from tenuto.model.messages import TaskResult
 from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
+from tenuto.model.trace import TraceContext
 from tenuto.model.unread import UnreadEvent, UnreadEvents
 from tenuto.model.webhook import OpenWebhook
 
@@ -85,6 +87,9 @@ def _scheduled(work: OpenWork, event: TaskScheduled, state: "InstanceState") -> 
         event.attempt,
         task_id if call_id is None else call_id,
         event.timeout,
+        event.version,
+        event.tags,
+        event.trace,
     )
 
 
@@ -196,6 +201,7 @@ class InstanceState(Struct):
     output: str | None = None
     failure: FailureDetails | None = None
     custom_status: str | None = None
+    trace: TraceContext | None = None
     hold: Hold | None = None
     deliveries: int = 0
     next_turn: int = 0
@@ -253,6 +259,7 @@ class InstanceState(Struct):
             failure=self.failure,
             custom_status=self.custom_status,
             tags=self.tags,
+            trace=self.trace,
             hold=self.hold,
             deliveries=self.deliveries,
         )
@@ -275,11 +282,15 @@ class InstanceState(Struct):
             self.wake_at = None
         return True
 
-    def begin_generation(self, execution_id: str, text: str | None) -> None:
+    def begin_generation(self, ending: ContinueAsNew) -> None:
         """Continue as new: a fresh history under a new execution id."""
-        self.execution_id = execution_id
+        self.execution_id = ending.execution_id
         self.generation += 1
-        self.input = text
+        self.input = ending.input
+        if ending.version is not None:
+            self.version = ending.version
+        if ending.tags is not None:
+            self.tags = ending.tags or None
         self.next_turn = 0
         self.event_count = 0
         self.history_bytes = 0
@@ -325,6 +336,7 @@ def state_of(record: InstanceRecord) -> InstanceState:
         parent=record.parent,
         depth=record.depth,
         tags=record.tags,
+        trace=record.trace,
         scheduled_at=record.scheduled_at,
         input=record.input,
         generation=record.generation,
@@ -353,4 +365,5 @@ def start_event(state: InstanceState, runtime: Runtime) -> ExecutionStarted:
         state.scheduled_at,
         state.generation,
         runtime if isinstance(runtime, str) else runtime(state.name),
+        state.trace,
     )

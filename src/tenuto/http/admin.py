@@ -6,12 +6,13 @@ its first reader; the shapes that both share stand in ``tenuto.client.wire``.
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args
 
 import msgspec
 from starlette.responses import Response
 
 from tenuto.client.client import Client
+from tenuto.client.gateway import has_come
 from tenuto.client.steps import run_of
 from tenuto.client.wire import (
     ADMIN,
@@ -27,7 +28,7 @@ from tenuto.client.wire import (
     WaitBody,
     text_of,
 )
-from tenuto.engine.ports import InstancePage, InstanceQuery
+from tenuto.engine.ports import InstancePage, InstanceQuery, ListingOrder
 from tenuto.engine.program import Program
 from tenuto.engine.starts import StartRequest
 from tenuto.http.description import Answer, Operation, Parameter
@@ -50,6 +51,7 @@ from tenuto.model.limits import check_payload
 from tenuto.model.payload import encode
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import LATEST
+from tenuto.model.trace import checked_trace
 
 B = TypeVar("B")
 
@@ -62,6 +64,7 @@ _LIMIT: Final = Parameter(
     text="The most rows wanted (100).",
     schema={"type": "integer", "minimum": 1, "maximum": MOST_ROWS},
 )
+_ORDERS: Final[tuple[ListingOrder, ...]] = get_args(ListingOrder)
 _LISTING: Final = (
     Parameter(
         name="status", text=f"Statuses with commas between them, or repeated: {STATUS_NAMES}."
@@ -70,7 +73,14 @@ _LISTING: Final = (
     Parameter(name="prefix", text="Ids that begin so."),
     Parameter(name="createdFrom", text="Created at this moment or later.", schema=MOMENT),
     Parameter(name="createdTo", text="Created before this moment.", schema=MOMENT),
+    Parameter(name="completedFrom", text="Ended at this moment or later.", schema=MOMENT),
+    Parameter(name="completedTo", text="Ended before this moment.", schema=MOMENT),
     Parameter(name="held", text="Only instances that are held, or only others.", schema=BOOLEAN),
+    Parameter(
+        name="order",
+        text="What comes first (newest); by completion only what has ended is listed.",
+        schema={"type": "string", "enum": list(_ORDERS)},
+    ),
     Parameter(name="after", text="Where the page before ended: its `after`."),
     _LIMIT,
     Parameter(
@@ -86,6 +96,11 @@ _WAIT: Final = Parameter(
     name="wait",
     text="Answer when it has ended, or after so many seconds.",
     schema={"type": "number", "minimum": 0, "maximum": LONGEST_WAIT_SECONDS},
+)
+_UNTIL: Final = Parameter(
+    name="until",
+    text="What `wait` waits for (ended); started: it is not Pending any more.",
+    schema={"type": "string", "enum": ["ended", "started"]},
 )
 _FORCE: Final = Parameter(
     name="force", text="Also when it has not ended: it is terminated first.", schema=BOOLEAN
@@ -146,7 +161,7 @@ class AdminApi:
             summary="An instance as it is stored; waits until it has ended, if asked to",
             operation=_described(
                 Answer(text="The instance.", kind=InstanceBody),
-                parameters=(_WAIT, _WAITING_FOR),
+                parameters=(_WAIT, _UNTIL, _WAITING_FOR),
                 errors=(404,),
             ),
         )
@@ -225,8 +240,9 @@ class AdminApi:
             input=text,
             version=orchestrator.version if body.version is None else body.version,
             tags=None if tags is None else dict(tags),
+            trace=checked_trace(body.trace),
             scheduled_at=_scheduled(body.scheduled_at),
-            reuse=body.reuse,
+            reuse=body.replaced,
             is_fresh=own_id is None,
         )
         await self._client.gateway.start(request)
@@ -237,9 +253,10 @@ class AdminApi:
     async def _get(self, call: Call) -> Response:
         instance_id = _instance_id(call)
         seconds = call.number("wait", most=LONGEST_WAIT_SECONDS)
+        started = _until_started(call)
         record = await self._client.gateway.get(instance_id)
-        if record is not None and seconds and not record.status.is_finished:
-            record = await self._waiting.until_ended(call, instance_id, seconds)
+        if record is not None and seconds and not has_come(record, started=started):
+            record = await self._waiting.until(call, instance_id, seconds, started=started)
         if record is None:
             raise InstanceNotFoundError(instance_id)
         if not record.status.is_finished and call.flag("waitingFor", default=True):
@@ -263,6 +280,9 @@ class AdminApi:
             id_prefix=call.one("prefix"),
             created_from=moment(call, "createdFrom"),
             created_to=moment(call, "createdTo"),
+            completed_from=moment(call, "completedFrom"),
+            completed_to=moment(call, "completedTo"),
+            order=_order(call),
             limit=_rows(call),
             after=call.one("after"),
             held=_held(call),
@@ -393,6 +413,21 @@ def _statuses(call: Call) -> tuple[RuntimeStatus, ...] | None:
 
 def _held(call: Call) -> bool | None:
     return call.flag("held", default=False) if "held" in call.query else None
+
+
+def _until_started(call: Call) -> bool:
+    text = call.one("until") or "ended"
+    if text not in {"ended", "started"}:
+        raise HttpError(f"query parameter until must be ended or started, got {text!r}")
+    return text == "started"
+
+
+def _order(call: Call) -> ListingOrder:
+    text = call.one("order") or "newest"
+    for order in _ORDERS:
+        if order == text:
+            return order
+    raise HttpError(f"query parameter order must be one of {', '.join(_ORDERS)}, got {text!r}")
 
 
 def _rows(call: Call) -> int:

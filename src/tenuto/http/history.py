@@ -175,4 +175,5 @@ def _details(failure: FailureDetails) -> Shown:
         "InnerFailure": None if inner is None else _details(inner),
         "IsNonRetriable": failure.is_non_retriable,
         **({"Bases": list(failure.bases)} if failure.bases else {}),
+        **({"Properties": failure.properties} if failure.properties else {}),
     }

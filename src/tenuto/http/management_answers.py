@@ -54,7 +54,7 @@ async def begun_answer(
 ) -> Response:
     """The result if the instance ends in so many seconds, else its links."""
     own = links.management(call, instance_id)
-    record = await waiting.until_ended(call, instance_id, seconds) if seconds else None
+    record = await waiting.until(call, instance_id, seconds) if seconds else None
     if record is None or not record.status.is_finished:
         return links_answer(own)
     if record.status is RuntimeStatus.COMPLETED:

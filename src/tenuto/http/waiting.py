@@ -25,8 +25,8 @@ class Waiting:
         """Answer all of them: the server stops."""
         self._closing.set()
 
-    async def until_ended(
-        self, call: Call, instance_id: str, seconds: float
+    async def until(
+        self, call: Call, instance_id: str, seconds: float, *, started: bool = False
     ) -> InstanceRecord | None:
         """The instance's row once it has ended, the time is up, or nobody waits any more.
 
@@ -34,11 +34,13 @@ class Waiting:
             call: The request, its body read.
             instance_id: Whose end.
             seconds: The longest wait.
+            started: Wait only until it has begun.
 
         Raises:
             InstanceNotFoundError: there is no such instance.
         """
-        ended = asyncio.ensure_future(self._client.gateway.wait(instance_id))
+        gateway = self._client.gateway
+        ended = asyncio.ensure_future(gateway.wait(instance_id, started=started))
         others = [
             asyncio.ensure_future(call.until_gone()),
             asyncio.ensure_future(self._closing.wait()),
@@ -52,4 +54,4 @@ class Waiting:
         finally:
             for one in (ended, *others):
                 one.cancel()
-        return await self._client.gateway.get(instance_id)
+        return await gateway.get(instance_id)

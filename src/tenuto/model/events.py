@@ -14,7 +14,9 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from tenuto.model.failure import FailureDetails
+from tenuto.model.retry import RetryFacts
 from tenuto.model.status import ParentInstance, RuntimeStatus
+from tenuto.model.trace import TraceContext
 from tenuto.model.webhook import OpenWebhook
 
 
@@ -32,7 +34,8 @@ class OrchestratorStarted(_Event, frozen=True):
 
 class ExecutionStarted(_Event, frozen=True):
     """Opens an execution. ``runtime`` is what recorded it, such as ``"python 3.11"`` (ENGINE rule
-    3); ``webhooks`` are those that the generation before has left open.
+    3); ``webhooks`` are those that the generation before has left open; ``trace`` is whose trace it
+    belongs to.
     """
 
     name: str
@@ -44,6 +47,7 @@ class ExecutionStarted(_Event, frozen=True):
     scheduled_start: int | None = None
     generation: int = 0
     runtime: str = ""
+    trace: TraceContext | None = None
     webhooks: tuple[OpenWebhook, ...] = ()
 
 
@@ -51,7 +55,9 @@ class TaskScheduled(_Event, frozen=True):
     """An attempt of an activity was scheduled.
 
     ``call_id`` is the event id of the first attempt (None in the first itself); ``timeout`` is
-    start to close of this attempt, in microseconds.
+    start to close of this attempt, in microseconds. ``version`` and ``tags`` say which workers may
+    take it, where a program has several; ``trace`` is what its spans belong to. ``retry`` is the
+    policy at the first attempt of a call that has one.
     """
 
     event_id: int
@@ -60,6 +66,10 @@ class TaskScheduled(_Event, frozen=True):
     attempt: int = 1
     call_id: int | None = None
     timeout: int | None = None
+    version: str | None = None
+    tags: dict[str, str] | None = None
+    trace: TraceContext | None = None
+    retry: RetryFacts | None = None
 
 
 class TaskCompleted(_Event, frozen=True):
@@ -79,7 +89,7 @@ class TaskFailed(_Event, frozen=True):
 class SubOrchestrationInstanceCreated(_Event, frozen=True):
     """A child was started. ``detached`` children (fire and forget) report to nobody.
 
-    ``attempt`` and ``call_id`` are as in ``TaskScheduled``.
+    ``attempt``, ``call_id``, ``trace`` and ``retry`` are as in ``TaskScheduled``.
     """
 
     event_id: int
@@ -92,6 +102,8 @@ class SubOrchestrationInstanceCreated(_Event, frozen=True):
     detached: bool = False
     attempt: int = 1
     call_id: int | None = None
+    trace: TraceContext | None = None
+    retry: RetryFacts | None = None
 
 
 class SubOrchestrationInstanceCompleted(_Event, frozen=True):
@@ -238,7 +250,8 @@ class ContinueAsNew(_Event, frozen=True):
 
     ``unread`` are the numbers of the events of this generation that nobody has read, ``taken``
     those of older generations that are read now or dropped. The store keeps them by these numbers,
-    so that none is written twice.
+    so that none is written twice. ``version`` and ``tags`` are those of the next generation; None
+    keeps what there was.
     """
 
     execution_id: str
@@ -246,6 +259,8 @@ class ContinueAsNew(_Event, frozen=True):
     unread: tuple[int, ...] = ()
     taken: tuple[int, ...] = ()
     webhooks: tuple[OpenWebhook, ...] = ()
+    version: str | None = None
+    tags: dict[str, str] | None = None
 
 
 Decision: TypeAlias = (

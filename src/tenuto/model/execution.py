@@ -6,13 +6,15 @@ from msgspec import Struct
 
 from tenuto.model.limits import Limits
 from tenuto.model.status import ParentInstance
+from tenuto.model.trace import TraceContext
 from tenuto.model.unread import UnreadEvents
 
 
 class ExecutionInfo(Struct, frozen=True, kw_only=True):
     """Constant facts of one execution, as the orchestrator's context shows them.
 
-    ``unread`` are the events that earlier generations have left.
+    ``unread`` are the events that earlier generations have left, ``trace`` is whose trace it
+    belongs to.
     """
 
     instance_id: str
@@ -24,6 +26,7 @@ class ExecutionInfo(Struct, frozen=True, kw_only=True):
     depth: int
     limits: Limits
     unread: UnreadEvents | None = None
+    trace: TraceContext | None = None
 
 
 class ExecutionFacts(Protocol):
@@ -43,6 +46,8 @@ class ExecutionFacts(Protocol):
     def tags(self) -> dict[str, str] | None: ...
     @property
     def depth(self) -> int: ...
+    @property
+    def trace(self) -> TraceContext | None: ...
 
 
 def execution_info(
@@ -59,4 +64,5 @@ def execution_info(
         depth=record.depth,
         limits=limits,
         unread=unread,
+        trace=record.trace,
     )

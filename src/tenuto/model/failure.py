@@ -4,6 +4,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from tenuto.model.module_names import recorded_module_name
@@ -32,6 +33,7 @@ class FailureDetails(Struct, frozen=True, rename="camel", omit_defaults=True):
         is_non_retriable: True when no retry policy may try again.
         bases: Names of the exception classes that the class is derived from, nearest first.
             ``Exception`` is understood; what is not derived from it says ``BaseException``.
+        properties: What programs in other languages tell of it besides: JSON values by name.
     """
 
     error_type: str
@@ -40,6 +42,7 @@ class FailureDetails(Struct, frozen=True, rename="camel", omit_defaults=True):
     inner_failure: "FailureDetails | None" = None
     is_non_retriable: bool = False
     bases: tuple[str, ...] = ()
+    properties: dict[str, Any] | None = None
 
     def __str__(self) -> str:
         return f"{self.error_type}: {self.error_message}"
@@ -182,7 +185,15 @@ def _first_links(failure: FailureDetails | None, count: int) -> FailureDetails |
         _first_links(failure.inner_failure, count - 1),
         is_non_retriable=bool(failure.is_non_retriable),
         bases=tuple(storable_text(str(one)) for one in failure.bases),
+        properties=_asked(_storable_properties, failure.properties, None),
     )
+
+
+def _storable_properties(properties: object) -> dict[str, Any] | None:
+    """A copy by way of JSON; what cannot be written so is left out as a whole."""
+    if properties is None:
+        return None
+    return msgspec.json.decode(msgspec.json.encode(properties), type=dict[str, Any])
 
 
 def _notes(error: BaseException) -> object:

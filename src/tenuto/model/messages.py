@@ -19,6 +19,7 @@ from tenuto.model.events import (
     TimerFired,
 )
 from tenuto.model.hold import Hold
+from tenuto.model.status import FINISHED, RuntimeStatus
 
 
 class _Message(
@@ -32,13 +33,14 @@ class _Message(
 class Start(_Message, frozen=True, kw_only=True):
     """Run the execution that the event describes; a child brings its place in the tree along.
 
-    ``ends_running``: whether an instance that has the id and is still going is ended for it.
+    ``reuse`` are the statuses of an instance that may be replaced when it has the id; one that is
+    still going is ended first.
     """
 
     event: ExecutionStarted
     root_id: str | None = None
     depth: int = 0
-    ends_running: bool = False
+    reuse: frozenset[RuntimeStatus] = FINISHED
 
 
 class TaskResult(_Message, frozen=True, kw_only=True):

@@ -1,15 +1,36 @@
 """Retry policies: when a failed attempt is tried again. Pure arithmetic."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
+
+from msgspec import Struct
 
 from tenuto.model.errors import InputError
 from tenuto.model.failure import FailureDetails
+from tenuto.model.timing import span
 
 _ZERO = timedelta(0)
 _LONGEST = timedelta(days=365_000)
 """A thousand years: a due time that every clock and store can still hold."""
+
+_MOST_ATTEMPTS: Final = 2**63 - 1
+
+
+class RetryFacts(Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
+    """A retry policy as history keeps it, but for its predicate. Durations are microseconds.
+
+    What decides is the policy of the code that runs; this tells readers of a history, and sessions
+    that are rebuilt without their program. The attributes are those of ``RetryPolicy``.
+    """
+
+    max_attempts: int
+    first_interval: int
+    backoff: float = 1.0
+    max_interval: int | None = None
+    timeout: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +78,17 @@ class RetryPolicy:
         if not self.backoff >= 1.0:
             raise InputError(f"RetryPolicy.backoff must be >= 1, got {self.backoff!r}")
 
+    @property
+    def facts(self) -> RetryFacts:
+        """What history keeps of it, within what JSON can hold."""
+        return RetryFacts(
+            min(self.max_attempts, _MOST_ATTEMPTS),
+            _kept(self.first_interval),
+            float(min(self.backoff, sys.float_info.max)),
+            None if self.max_interval is None else _kept(self.max_interval),
+            None if self.timeout is None else _kept(self.timeout),
+        )
+
     def next_delay(
         self, attempt: int, failure: FailureDetails, elapsed: timedelta
     ) -> timedelta | None:
@@ -80,3 +112,7 @@ class RetryPolicy:
         except OverflowError:
             return cap
         return min(delay, cap)
+
+
+def _kept(duration: timedelta) -> int:
+    return span(min(duration, _LONGEST))

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold
+from tenuto.model.trace import TraceContext
 
 
 class RuntimeStatus(IntEnum):
@@ -89,5 +90,6 @@ class InstanceRecord(Struct, frozen=True, rename="camel", omit_defaults=True):
     failure: FailureDetails | None = None
     custom_status: str | None = None
     tags: dict[str, str] | None = None
+    trace: TraceContext | None = None
     hold: Hold | None = None
     deliveries: int = 0

@@ -18,7 +18,7 @@ from tenuto.model.http_call import HttpCallOptions, HttpResponse, http_request
 from tenuto.model.ids import check_instance_id, child_instance_id
 from tenuto.model.limits import limit_error
 from tenuto.model.payload import decoder, encode
-from tenuto.model.retry import RetryPolicy
+from tenuto.model.retry import RetryFacts, RetryPolicy
 from tenuto.model.timing import span, to_microseconds
 from tenuto.orchestration.asyncio_functions import gather_in_session
 from tenuto.orchestration.http_call import HttpCallTask, request_text
@@ -206,8 +206,10 @@ class Context:
         """
         call = self._child_call(orchestrator, args, instance_id)
 
-        def event(task_id: int, attempt: int, call_id: int | None) -> ChildCreated:
-            return self._child_event(call, task_id, False, attempt, call_id)
+        def event(
+            task_id: int, attempt: int, call_id: int | None, retry: RetryFacts | None
+        ) -> ChildCreated:
+            return self._child_event(call, task_id, False, attempt, call_id, retry)
 
         return ChildTask(self._session, call.name, event, call.decode, call.retry, call.on_cancel)
 
@@ -479,6 +481,7 @@ class Context:
         detached: bool,  # noqa: FBT001 - as in the event
         attempt: int = 1,
         call_id: int | None = None,
+        retry: RetryFacts | None = None,
     ) -> ChildCreated:
         return ChildCreated(
             task_id,
@@ -491,6 +494,8 @@ class Context:
             detached,
             attempt,
             call_id,
+            self._session.info.trace,
+            retry,
         )
 
 

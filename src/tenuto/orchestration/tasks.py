@@ -30,9 +30,10 @@ from tenuto.model.events import (
     TaskScheduled,
     TimerPurpose,
 )
+from tenuto.model.execution import ExecutionInfo
 from tenuto.model.failure import FailureDetails, failure_of
 from tenuto.model.interrupts import is_from_keyboard
-from tenuto.model.retry import RetryPolicy
+from tenuto.model.retry import RetryFacts, RetryPolicy
 from tenuto.model.timing import MICROSECONDS, span
 from tenuto.orchestration.futures import SessionFuture
 from tenuto.orchestration.loop import Callback, SessionLoop
@@ -60,6 +61,7 @@ class Scheduler(Protocol):
     """What tasks need of their session."""
 
     loop: SessionLoop
+    info: ExecutionInfo
 
     def open_call(self, call: "CallTask[Any]") -> int:
         """The next event id of the execution; answers to it go to this call."""
@@ -218,6 +220,11 @@ class CallTask(DurableTask[T]):
         """Let the next attempt begin then."""
         self._open_id = self._scheduler.set_timer(until, self.begin_attempt, "retry", self.first_id)
 
+    def _first_facts(self) -> RetryFacts | None:
+        """What history is told of the policy, with the first attempt."""
+        retry = self._retry
+        return None if retry is None or self.first_id is not None else retry.facts
+
     @abstractmethod
     def _event(self, task_id: int) -> Action:
         """What schedules the current attempt."""
@@ -248,7 +255,14 @@ class ActivityTask(CallTask[T]):
 
     def _event(self, task_id: int) -> TaskScheduled:
         return TaskScheduled(
-            task_id, self.function, self._input, self.attempt, self.first_id, self._timeout
+            task_id,
+            self.function,
+            self._input,
+            self.attempt,
+            self.first_id,
+            self._timeout,
+            trace=self._scheduler.info.trace,
+            retry=self._first_facts(),
         )
 
     def _error(self, failure: FailureDetails) -> ActivityError:
@@ -259,7 +273,7 @@ class ActivityTask(CallTask[T]):
 
 class ChildTask(CallTask[T]):
     """A call of a sub-orchestration; ``event`` makes the record of an attempt from its event id,
-    its number and the event id of the first.
+    its number, the event id of the first and, at the first, what is to be recorded of the policy.
     """
 
     __slots__ = ("_child", "_is_left_alone", "_make_event")
@@ -268,7 +282,7 @@ class ChildTask(CallTask[T]):
         self,
         scheduler: Scheduler,
         function: str,
-        event: Callable[[int, int, int | None], SubOrchestrationInstanceCreated],
+        event: Callable[[int, int, int | None, RetryFacts | None], SubOrchestrationInstanceCreated],
         decode: Callable[[str | None], Any],
         retry: RetryPolicy | None,
         on_cancel: OnCancel = "terminate",
@@ -280,7 +294,7 @@ class ChildTask(CallTask[T]):
         self.begin_attempt()
 
     def _event(self, task_id: int) -> SubOrchestrationInstanceCreated:
-        event = self._make_event(task_id, self.attempt, self.first_id)
+        event = self._make_event(task_id, self.attempt, self.first_id, self._first_facts())
         if not self._is_left_alone:
             self._child = event.instance_id
         return event

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from tenuto.client.gateway import Gateway
+from tenuto.client.gateway import Gateway, has_come
 from tenuto.engine.engine import Engine
 from tenuto.engine.ports import DeadLetter, InstancePage, InstanceQuery
 from tenuto.engine.starts import StartRequest
@@ -105,7 +105,7 @@ class TimeSkippingGateway:
         self._clock = clock
         self._inner: Gateway | None = None
         self._driver: EngineDriver | None = None
-        self._waited: Counter[str] = Counter()
+        self._waited: Counter[tuple[str, bool]] = Counter()
         self._waits: set[asyncio.Future[InstanceRecord]] = set()
         self._turn = asyncio.Lock()
         self.is_open = False
@@ -199,26 +199,27 @@ class TimeSkippingGateway:
     async def close(self) -> None:
         """Nothing: the test host opens and closes what it uses."""
 
-    async def wait(self, instance_id: str) -> InstanceRecord:
-        """The row once the instance has ended; time passes meanwhile."""
-        self._waited[instance_id] += 1
+    async def wait(self, instance_id: str, *, started: bool = False) -> InstanceRecord:
+        """The row once the instance has ended or begun; time passes meanwhile."""
+        key = instance_id, started
+        self._waited[key] += 1
         try:
             while True:
-                record = await self._wait_here(instance_id)
+                record = await self._wait_here(instance_id, started=started)
                 if record is not None:
                     return record
         finally:
-            self._waited[instance_id] -= 1
-            if not self._waited[instance_id]:
-                del self._waited[instance_id]
+            self._waited[key] -= 1
+            if not self._waited[key]:
+                del self._waited[key]
 
-    async def _wait_here(self, instance_id: str) -> InstanceRecord | None:
+    async def _wait_here(self, instance_id: str, *, started: bool) -> InstanceRecord | None:
         """Wait at the present host; None when it went away."""
         inner, driver = self._inner, self._driver
         if inner is None or driver is None:
             async with self._request():
                 return None
-        waiting = asyncio.ensure_future(inner.wait(instance_id))
+        waiting = asyncio.ensure_future(inner.wait(instance_id, started=started))
         self._waits.add(waiting)
         try:
             while not waiting.done():
@@ -230,6 +231,16 @@ class TimeSkippingGateway:
             self._waits.discard(waiting)
             waiting.cancel()
 
+    async def _has_come(self, driver: EngineDriver) -> bool:
+        """Whether something of what is waited for is there, or never will be."""
+        wanted = list(self._waited)
+        records = await driver.find(list({instance_id for instance_id, _ in wanted}))
+        found = {record.instance_id: record for record in records}
+        return any(
+            instance_id not in found or has_come(found[instance_id], started=started)
+            for instance_id, started in wanted
+        )
+
     async def _skip(self, driver: EngineDriver, waiting: "asyncio.Future[InstanceRecord]") -> None:
         """Move time by one step, if nothing else is left to do."""
         for _ in range(_PASSES):
@@ -237,9 +248,7 @@ class TimeSkippingGateway:
                 await asyncio.wait([waiting], timeout=_PAUSE_SECONDS)
                 return
             await asyncio.sleep(0)
-        wanted = list(self._waited)
-        records = await driver.find(wanted)
-        if len(records) < len(wanted) or any(one.status.is_finished for one in records):
+        if await self._has_come(driver):
             # Somebody is about to get a result and must find the time as it is.
             await asyncio.wait([waiting], timeout=_PAUSE_SECONDS)
             return

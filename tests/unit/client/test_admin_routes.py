@@ -113,6 +113,16 @@ async def test_what_is_left_out_is_made_up(http: httpx2.AsyncClient) -> None:
     assert len(answer.json()["instanceId"]) == 32
 
 
+async def test_until_says_what_is_waited_for(http: httpx2.AsyncClient) -> None:
+    await started(http, name="waits", instanceId="w")
+    found = await http.get("/instances/w", params={"wait": 20, "until": "started"})
+    assert found.json()["status"] == RuntimeStatus.RUNNING
+    wrong = await http.get("/instances/w", params={"until": "middle"})
+    assert (wrong.status_code, "ended or started" in wrong.text) == (400, True)
+    wrong = await http.get("/instances", params={"order": "sideways"})
+    assert (wrong.status_code, "last_completed" in wrong.text) == (400, True)
+
+
 async def test_waiting_ends_with_the_time_or_the_instance(http: httpx2.AsyncClient) -> None:
     await started(http, name="waits", instanceId="w")
     early = await http.get("/instances/w", params={"wait": "0.05"})

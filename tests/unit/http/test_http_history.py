@@ -1,5 +1,7 @@
 """The history as Durable Functions shows it: what a store can hold and a test rarely makes."""
 
+from typing import cast
+
 from tenuto.http.history import HistoryProjection, moment_text
 from tenuto.model.events import (
     ContinueAsNew,
@@ -11,8 +13,10 @@ from tenuto.model.events import (
     OrchestratorStarted,
     TaskCanceled,
     TaskCompleted,
+    TaskFailed,
     TimerCreated,
 )
+from tenuto.model.failure import FailureDetails
 
 START = OrchestratorStarted(timestamp=1_000_000)
 
@@ -26,6 +30,14 @@ def _shown(*events: HistoryEvent) -> list[dict[str, object]]:
 def test_a_result_without_its_schedule_is_shown_all_the_same() -> None:
     shown = _shown(TaskCompleted(task_scheduled_id=7, result="1"))
     assert shown == [{"EventType": "TaskCompleted", "Timestamp": "1970-01-01T00:00:01.000000Z"}]
+
+
+def test_a_failure_shows_its_properties() -> None:
+    inner = FailureDetails("SoldOut", "no seat", properties={"seat": "1a"})
+    shown = _shown(TaskFailed(7, FailureDetails("Failed", "no", inner_failure=inner)))
+    details = cast("dict[str, dict[str, object]]", shown[0]["FailureDetails"])
+    assert "Properties" not in details
+    assert details["InnerFailure"]["Properties"] == {"seat": "1a"}
 
 
 def test_what_was_given_up_is_hidden_with_what_it_gave_up() -> None:

@@ -187,6 +187,25 @@ def test_recorded_failures_of_users_are_made_storable() -> None:
     assert kept.inner_failure.error_message == "\\udc80"
 
 
+def test_properties_of_a_recorded_failure_stay_with_it() -> None:
+    properties = {"code": 7, "seats": ["1a", None], "more": {"free": 0.5, "": True}}
+    inner = FailureDetails("SoldOut", "no seat", properties=properties)
+    recorded = FailureDetails("Broken", "no", inner_failure=inner)
+    outer = ActivityError("book", FailureDetails("Failed", "no", None, recorded))
+    failure = failure_of(SubOrchestrationError("trip", failure_of(outer)))
+    links = []
+    link: FailureDetails | None = failure
+    while link is not None:
+        links.append(link.properties)
+        link = link.inner_failure
+    assert links == [None, None, None, None, properties]
+    own = FailureDetails("SoldOut", "no", properties={"b": object(), "a": 1})
+    cause = failure_of(ActivityError("book", own)).inner_failure
+    assert cause == FailureDetails("SoldOut", "no")
+    unstorable = FailureDetails("SoldOut", "no", properties={"b": "\udc80"})
+    assert failure_of(ActivityError("book", unstorable)).inner_failure == cause
+
+
 # --- exceptions that are hostile -----------------------------------------------------------------
 
 

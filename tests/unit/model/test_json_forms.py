@@ -65,8 +65,10 @@ from tenuto.model.messages import (
     Terminate,
     TimerDue,
 )
+from tenuto.model.retry import RetryFacts
 from tenuto.model.status import FINISHED, InstanceRecord, ParentInstance, RuntimeStatus
 from tenuto.model.timing import LATEST, span, to_datetime, to_microseconds
+from tenuto.model.trace import TraceContext
 from tenuto.model.webhook import OpenWebhook
 
 FAILURE = FailureDetails("shop.SoldOut", "no seat", "trace", FailureDetails("OSError", "x"), True)
@@ -114,12 +116,59 @@ EVENTS: list[tuple[HistoryEvent, dict[str, Any]]] = [
             "timeout": 5_000_000,
         },
     ),
+    (
+        TaskScheduled(3, "book", retry=RetryFacts(3, 5, 2.0, 7, 9)),
+        {
+            "eventId": 3,
+            "name": "book",
+            "retry": {
+                "maxAttempts": 3,
+                "firstInterval": 5,
+                "backoff": 2.0,
+                "maxInterval": 7,
+                "timeout": 9,
+            },
+        },
+    ),
+    (
+        TaskScheduled(3, "book", version="2", tags={"a": "b"}, trace=TraceContext("00-1-2-03")),
+        {
+            "eventId": 3,
+            "name": "book",
+            "version": "2",
+            "tags": {"a": "b"},
+            "trace": {"parent": "00-1-2-03"},
+        },
+    ),
+    (
+        TaskFailed(
+            4, FailureDetails("E", "no", properties={"code": 7, "more": [None, {"a": 1.5}]})
+        ),
+        {
+            "taskScheduledId": 4,
+            "failureDetails": {
+                "errorType": "E",
+                "errorMessage": "no",
+                "properties": {"code": 7, "more": [None, {"a": 1.5}]},
+            },
+        },
+    ),
     (TaskCompleted(3, "[1]"), {"taskScheduledId": 3, "result": "[1]"}),
     (TaskCompleted(3), {"taskScheduledId": 3}),
     (TaskFailed(3, FAILURE), {"taskScheduledId": 3, "failureDetails": FAILURE_JSON}),
     (
         SubOrchestrationInstanceCreated(4, "trip", "i4", "e4"),
         {"eventId": 4, "name": "trip", "instanceId": "i4", "executionId": "e4"},
+    ),
+    (
+        SubOrchestrationInstanceCreated(4, "trip", "i4", "e4", retry=RetryFacts(2, 0)),
+        {
+            "eventId": 4,
+            "name": "trip",
+            "instanceId": "i4",
+            "executionId": "e4",
+            "retry": {"maxAttempts": 2, "firstInterval": 0},
+        },
     ),
     (
         SubOrchestrationInstanceCreated(4, "trip", "i4", "e4", "1", "2", {"a": "b"}, True),
@@ -135,7 +184,9 @@ EVENTS: list[tuple[HistoryEvent, dict[str, Any]]] = [
         },
     ),
     (
-        SubOrchestrationInstanceCreated(7, "trip", "i7", "e7", attempt=2, call_id=4),
+        SubOrchestrationInstanceCreated(
+            7, "trip", "i7", "e7", attempt=2, call_id=4, trace=TraceContext("00-1-2-03", "v=1")
+        ),
         {
             "eventId": 7,
             "name": "trip",
@@ -143,6 +194,7 @@ EVENTS: list[tuple[HistoryEvent, dict[str, Any]]] = [
             "executionId": "e7",
             "attempt": 2,
             "callId": 4,
+            "trace": {"parent": "00-1-2-03", "state": "v=1"},
         },
     ),
     (SubOrchestrationInstanceCompleted(4, "1"), {"taskScheduledId": 4, "result": "1"}),
@@ -200,6 +252,10 @@ EVENTS: list[tuple[HistoryEvent, dict[str, Any]]] = [
     (
         ExecutionCompleted(RuntimeStatus.FAILED, None, FAILURE),
         {"orchestrationStatus": 3, "failureDetails": FAILURE_JSON},
+    ),
+    (
+        ContinueAsNew("e2", version="3", tags={}),
+        {"executionId": "e2", "version": "3", "tags": {}},
     ),
     (
         ContinueAsNew("e2", "1", unread=(4, 6), taken=(1,)),

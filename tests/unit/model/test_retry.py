@@ -2,11 +2,12 @@
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from tenuto.model.errors import InputError
 from tenuto.model.failure import FailureDetails
-from tenuto.model.retry import RetryPolicy
+from tenuto.model.retry import RetryFacts, RetryPolicy
 
 FAILURE = FailureDetails("ValueError", "no")
 SECOND = timedelta(seconds=1)
@@ -58,3 +59,19 @@ def test_some_failures_are_not_tried_again() -> None:
 def test_bad_input_is_refused_whole_in_a_policy(given: dict[str, object], name: str) -> None:
     with pytest.raises(InputError, match=f"RetryPolicy.{name} "):
         RetryPolicy(**given)  # type: ignore[arg-type]
+
+
+def test_history_can_hold_every_policy() -> None:
+    usual = RetryPolicy(max_attempts=3, backoff=2, max_interval=5 * SECOND)
+    assert usual.facts == RetryFacts(3, 1_000_000, 2.0, 5_000_000)
+    for backoff in (float("inf"), 10**400):
+        vast = RetryPolicy(
+            max_attempts=10**30,
+            first_interval=timedelta.max,
+            backoff=backoff,
+            max_interval=timedelta.max,
+            timeout=timedelta.max,
+        )
+        text = msgspec.json.encode(vast.facts)
+        assert msgspec.json.decode(text, type=RetryFacts) == vast.facts
+        assert vast.facts.timeout == 365_000 * 86_400 * 1_000_000

@@ -32,6 +32,7 @@ from tenuto.model.events import (
     TimerFired,
 )
 from tenuto.model.limits import Limits
+from tenuto.model.retry import RetryFacts
 from tenuto.model.timing import to_datetime
 from tenuto.orchestration.names import child_execution_id
 from tests.support.sessions import (
@@ -49,6 +50,8 @@ from tests.support.sessions import (
     run,
     work,
 )
+
+SECONDS = timedelta(seconds=1)
 
 app = FunctionRegistry()
 
@@ -236,6 +239,33 @@ def test_each_attempt_is_recorded_under_a_fresh_id_and_names_the_first() -> None
     ]
     driven.turn(answered(5, 3))
     assert driven.result == 3
+    driven.close()
+
+
+def test_the_first_attempt_tells_the_policy_and_replay_does_not_ask_for_it() -> None:
+    """What is deployed may have another policy: that strands nobody."""
+    policies: list[RetryPolicy | None] = [
+        RetryPolicy(max_attempts=3, first_interval=2 * SECONDS, backoff=3, timeout=90 * SECONDS)
+    ]
+
+    async def calls(ctx: Context) -> None:
+        activity = add.options(retry=policies[0])
+        again = child.options(retry=policies[0])
+        await asyncio.gather(ctx.call_activity(activity, 1, 2), ctx.call_sub_orchestrator(again, 1))
+
+    driven = Driven(calls)
+    driven.start()
+    driven.turn(failed(1), child_failed(2))
+    driven.fire(*driven.of_type(TimerCreated))
+    facts = RetryFacts(3, 2 * SECOND, 3.0, None, 90 * SECOND)
+    assert [one.retry for one in driven.of_type(TaskScheduled)] == [facts, None]
+    children = driven.of_type(SubOrchestrationInstanceCreated)
+    assert [one.retry for one in children] == [facts, None]
+    policies[0] = RetryPolicy(max_attempts=9, first_interval=2 * SECONDS)
+    driven.replayed().close()
+    driven.turns = driven.turns[:1]
+    policies[0] = None
+    driven.replayed().close()
     driven.close()
 
 

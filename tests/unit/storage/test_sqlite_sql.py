@@ -62,6 +62,8 @@ def test_no_query_reads_a_whole_table(name: str) -> None:
         ("list_oldest", "instance_created (created_at>? AND created_at<?)"),
         ("list_prefix_newest", "(instance_id>? AND instance_id<?)"),
         ("list_prefix_oldest", "(instance_id>? AND instance_id<?)"),
+        ("list_last_completed", "instance_completed (completed_at>? AND completed_at<?)"),
+        ("list_first_completed", "instance_completed (completed_at>? AND completed_at<?)"),
         ("list_children_newest", "instance_parent (<expr>=?)"),
         ("list_children_oldest", "instance_parent (<expr>=?)"),
         ("turns", "history_turn (iid=? AND generation=?)"),
@@ -70,7 +72,13 @@ def test_no_query_reads_a_whole_table(name: str) -> None:
 )
 def test_queries_use_their_index(name: str, index: str) -> None:
     assert index in plan(SQL[name])
-    if name in {"list_newest", "list_oldest", "turns"}:
+    if name in {
+        "list_newest",
+        "list_oldest",
+        "list_last_completed",
+        "list_first_completed",
+        "turns",
+    }:
         assert "TEMP B-TREE" not in plan(SQL[name])
 
 
@@ -85,7 +93,7 @@ def test_every_query_has_a_purpose_and_a_use() -> None:
         f"list_{kind}{order}"
         for kind in ("", "prefix_", "children_", "held_")
         for order in ("newest", "oldest")
-    }
+    } | {"list_last_completed", "list_first_completed"}
 
 
 # --- too long for one statement or one value ---------------------------------------------------

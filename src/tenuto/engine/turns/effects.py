@@ -201,6 +201,7 @@ def child_record(
         parent=link,
         input=event.input,
         tags=event.tags,
+        trace=event.trace,
     )
 
 

@@ -455,7 +455,7 @@ def _continue(
         _tell_others(state, turn)
         return
     turn.taken_unread = ending.taken
-    state.begin_generation(ending.execution_id, ending.input)
+    state.begin_generation(ending)
     if turn.unread or ending.taken:
         state.keep_unread(turn.unread, ending.taken)
     state.wake_at = 0 if turn.inbox.is_open else None

@@ -1,7 +1,8 @@
 """Listings of instances: filters, and pages that stay stable while instances come and go.
 
-A page goes on after (creation time, iid) of the last row, which the opaque token holds, so a page
-never shows a row twice and never leaves out one that was there.
+A page goes on after (time, iid) of the last row, which the opaque token holds, so a page never
+shows a row twice and never leaves out one that was there. The time is that of creation or of
+completion, whichever the order goes by.
 """
 
 import re
@@ -20,7 +21,9 @@ _MOST: Final = 2**63 - 1
 _MOST_ROWS: Final = 2**31
 _LAST_CHARACTER: Final = chr(0x10FFFF)
 _SURROGATES: Final = range(0xD800, 0xE000)
-_TOKEN: Final = re.compile(r"(newest|oldest)\.(-?[0-9]{1,19})\.(-?[0-9]{1,19})", re.ASCII)
+_BY_COMPLETION: Final = frozenset({"last_completed", "first_completed"})
+_FALLING: Final = frozenset({"newest", "last_completed"})
+_TOKEN: Final = re.compile(r"(\w+)\.(-?[0-9]{1,19})\.(-?[0-9]{1,19})", re.ASCII)
 _decode_keys: Final = msgspec.json.Decoder(list[tuple[int, int]]).decode
 
 
@@ -42,6 +45,8 @@ def query(connection: apsw.Connection, wanted: InstanceQuery) -> InstancePage:
 
 
 def _by(wanted: InstanceQuery) -> str:
+    if wanted.order in _BY_COMPLETION:
+        return ""
     if wanted.parent is not None:
         return "children_"
     if wanted.id_prefix:
@@ -52,17 +57,22 @@ def _by(wanted: InstanceQuery) -> str:
 def _arguments(wanted: InstanceQuery) -> Arguments:
     if wanted.limit < 1:
         raise InputError(f"a page of instances needs a limit of at least 1, got {wanted.limit}")
-    created, iid = _after(wanted)
+    time, iid = _after(wanted)
     statuses = wanted.statuses
     arguments: Arguments = {
         "created_from": _bounded(wanted.created_from, _LEAST),
         "created_to": _bounded(wanted.created_to, _MOST),
-        "after_created": created,
+        "completed_from": _within(wanted.completed_from),
+        "completed_to": _within(wanted.completed_to),
+        "after_time": time,
         "after_iid": iid,
         "name": _storable(wanted.name),
         "statuses": None if statuses is None else msgspec.json.encode(statuses).decode(),
         "held": wanted.held,
         "rows": min(wanted.limit + 1, _MOST_ROWS),
+        "parent": None,
+        "id_from": None,
+        "id_to": None,
     }
     if wanted.parent is not None:
         arguments["parent"] = _storable(wanted.parent)
@@ -74,6 +84,10 @@ def _arguments(wanted: InstanceQuery) -> Arguments:
 
 def _bounded(time: int | None, otherwise: int) -> int:
     return otherwise if time is None else min(max(time, _LEAST), _MOST)
+
+
+def _within(time: int | None) -> int | None:
+    return None if time is None else _bounded(time, 0)
 
 
 def _storable(text: str | None) -> str | None:
@@ -99,17 +113,17 @@ def _behind(prefix: str) -> str | bytes:
     return stem[:-1] + chr(following)
 
 
-def _token(order: str, created: int, iid: int) -> str:
-    return f"{order}.{created}.{iid}"
+def _token(order: str, time: int, iid: int) -> str:
+    return f"{order}.{time}.{iid}"
 
 
 def _after(wanted: InstanceQuery) -> tuple[int, int]:
     if wanted.after is None:
-        return (_MOST, _MOST) if wanted.order == "newest" else (_LEAST, _LEAST)
+        return (_MOST, _MOST) if wanted.order in _FALLING else (_LEAST, _LEAST)
     match = _TOKEN.fullmatch(wanted.after)
     if match is None or match[1] != wanted.order:
         raise InputError(
-            f"the page token {wanted.after!r} does not belong to this listing ({wanted.order} "
-            "first); use the token of the page before, with the same filters"
+            f"the page token {wanted.after!r} does not belong to this listing ({wanted.order}"
+            "); use the token of the page before, with the same filters"
         )
     return _bounded(int(match[2]), 0), _bounded(int(match[3]), 0)

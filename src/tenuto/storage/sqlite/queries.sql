@@ -217,9 +217,11 @@ SELECT iid, number, CAST(event AS BLOB) FROM unread WHERE iid = :iid ORDER BY nu
 SELECT json_group_array(json_array(created_at, iid)) FROM (
     SELECT created_at, iid FROM instance
     WHERE created_at >= :created_from AND created_at < :created_to
-        AND (created_at, iid) < (:after_created, :after_iid)
+        AND (created_at, iid) < (:after_time, :after_iid)
         AND (:name IS NULL OR name = :name)
         AND (:held IS NULL OR (held IS NOT NULL) = :held)
+        AND (:completed_from IS NULL OR completed_at >= :completed_from)
+        AND (:completed_to IS NULL OR completed_at < :completed_to)
         AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
     ORDER BY created_at DESC, iid DESC LIMIT :rows);
 
@@ -227,9 +229,11 @@ SELECT json_group_array(json_array(created_at, iid)) FROM (
 SELECT json_group_array(json_array(created_at, iid)) FROM (
     SELECT created_at, iid FROM instance
     WHERE created_at >= :created_from AND created_at < :created_to
-        AND (created_at, iid) > (:after_created, :after_iid)
+        AND (created_at, iid) > (:after_time, :after_iid)
         AND (:name IS NULL OR name = :name)
         AND (:held IS NULL OR (held IS NOT NULL) = :held)
+        AND (:completed_from IS NULL OR completed_at >= :completed_from)
+        AND (:completed_to IS NULL OR completed_at < :completed_to)
         AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
     ORDER BY created_at, iid LIMIT :rows);
 
@@ -237,9 +241,11 @@ SELECT json_group_array(json_array(created_at, iid)) FROM (
 SELECT json_group_array(json_array(created_at, iid)) FROM (
     SELECT created_at, iid FROM instance
     WHERE created_at >= :created_from AND created_at < :created_to
-        AND (created_at, iid) < (:after_created, :after_iid)
+        AND (created_at, iid) < (:after_time, :after_iid)
         AND (:name IS NULL OR name = :name)
         AND held IS NOT NULL
+        AND (:completed_from IS NULL OR completed_at >= :completed_from)
+        AND (:completed_to IS NULL OR completed_at < :completed_to)
         AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
     ORDER BY created_at DESC, iid DESC LIMIT :rows);
 
@@ -247,9 +253,11 @@ SELECT json_group_array(json_array(created_at, iid)) FROM (
 SELECT json_group_array(json_array(created_at, iid)) FROM (
     SELECT created_at, iid FROM instance
     WHERE created_at >= :created_from AND created_at < :created_to
-        AND (created_at, iid) > (:after_created, :after_iid)
+        AND (created_at, iid) > (:after_time, :after_iid)
         AND (:name IS NULL OR name = :name)
         AND held IS NOT NULL
+        AND (:completed_from IS NULL OR completed_at >= :completed_from)
+        AND (:completed_to IS NULL OR completed_at < :completed_to)
         AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
     ORDER BY created_at, iid LIMIT :rows);
 
@@ -258,9 +266,11 @@ SELECT json_group_array(json_array(created_at, iid)) FROM (
     SELECT created_at, iid FROM instance
     WHERE instance_id >= :id_from AND instance_id < :id_to
         AND +created_at >= :created_from AND +created_at < :created_to
-        AND (+created_at, iid) < (:after_created, :after_iid)
+        AND (+created_at, iid) < (:after_time, :after_iid)
         AND (:name IS NULL OR name = :name)
         AND (:held IS NULL OR (held IS NOT NULL) = :held)
+        AND (:completed_from IS NULL OR completed_at >= :completed_from)
+        AND (:completed_to IS NULL OR completed_at < :completed_to)
         AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
     ORDER BY +created_at DESC, iid DESC LIMIT :rows);
 
@@ -269,9 +279,11 @@ SELECT json_group_array(json_array(created_at, iid)) FROM (
     SELECT created_at, iid FROM instance
     WHERE instance_id >= :id_from AND instance_id < :id_to
         AND +created_at >= :created_from AND +created_at < :created_to
-        AND (+created_at, iid) > (:after_created, :after_iid)
+        AND (+created_at, iid) > (:after_time, :after_iid)
         AND (:name IS NULL OR name = :name)
         AND (:held IS NULL OR (held IS NOT NULL) = :held)
+        AND (:completed_from IS NULL OR completed_at >= :completed_from)
+        AND (:completed_to IS NULL OR completed_at < :completed_to)
         AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
     ORDER BY +created_at, iid LIMIT :rows);
 
@@ -280,9 +292,11 @@ SELECT json_group_array(json_array(created_at, iid)) FROM (
     SELECT created_at, iid FROM instance
     WHERE parent IS NOT NULL AND json_extract(parent, '$.instanceId') = :parent
         AND +created_at >= :created_from AND +created_at < :created_to
-        AND (+created_at, iid) < (:after_created, :after_iid)
+        AND (+created_at, iid) < (:after_time, :after_iid)
         AND (:name IS NULL OR name = :name)
         AND (:held IS NULL OR (held IS NOT NULL) = :held)
+        AND (:completed_from IS NULL OR completed_at >= :completed_from)
+        AND (:completed_to IS NULL OR completed_at < :completed_to)
         AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
     ORDER BY +created_at DESC, iid DESC LIMIT :rows);
 
@@ -291,11 +305,43 @@ SELECT json_group_array(json_array(created_at, iid)) FROM (
     SELECT created_at, iid FROM instance
     WHERE parent IS NOT NULL AND json_extract(parent, '$.instanceId') = :parent
         AND +created_at >= :created_from AND +created_at < :created_to
-        AND (+created_at, iid) > (:after_created, :after_iid)
+        AND (+created_at, iid) > (:after_time, :after_iid)
+        AND (:name IS NULL OR name = :name)
+        AND (:held IS NULL OR (held IS NOT NULL) = :held)
+        AND (:completed_from IS NULL OR completed_at >= :completed_from)
+        AND (:completed_to IS NULL OR completed_at < :completed_to)
+        AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
+    ORDER BY +created_at, iid LIMIT :rows);
+
+-- list_last_completed: a page of iids with times of completion, the last first
+SELECT json_group_array(json_array(completed_at, iid)) FROM (
+    SELECT completed_at, iid FROM instance
+    WHERE completed_at IS NOT NULL
+        AND completed_at >= coalesce(:completed_from, -9223372036854775808)
+        AND completed_at < coalesce(:completed_to, 9223372036854775807)
+        AND (completed_at, iid) < (:after_time, :after_iid)
+        AND created_at >= :created_from AND created_at < :created_to
+        AND (:parent IS NULL OR json_extract(parent, '$.instanceId') = :parent)
+        AND (:id_from IS NULL OR (instance_id >= :id_from AND instance_id < :id_to))
         AND (:name IS NULL OR name = :name)
         AND (:held IS NULL OR (held IS NOT NULL) = :held)
         AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
-    ORDER BY +created_at, iid LIMIT :rows);
+    ORDER BY completed_at DESC, iid DESC LIMIT :rows);
+
+-- list_first_completed: the same, the first first
+SELECT json_group_array(json_array(completed_at, iid)) FROM (
+    SELECT completed_at, iid FROM instance
+    WHERE completed_at IS NOT NULL
+        AND completed_at >= coalesce(:completed_from, -9223372036854775808)
+        AND completed_at < coalesce(:completed_to, 9223372036854775807)
+        AND (completed_at, iid) > (:after_time, :after_iid)
+        AND created_at >= :created_from AND created_at < :created_to
+        AND (:parent IS NULL OR json_extract(parent, '$.instanceId') = :parent)
+        AND (:id_from IS NULL OR (instance_id >= :id_from AND instance_id < :id_to))
+        AND (:name IS NULL OR name = :name)
+        AND (:held IS NULL OR (held IS NOT NULL) = :held)
+        AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
+    ORDER BY completed_at, iid LIMIT :rows);
 
 -- dead_letter_numbers: numbers of the newest dead letters
 SELECT json_group_array(number) FROM (

@@ -324,6 +324,7 @@ def _start(record: InstanceRecord) -> InboxRow:
         tags=record.tags,
         scheduled_start=record.scheduled_at,
         generation=record.generation,
+        trace=record.trace,
     )
     message = Raw(encode(Start(event=started)))
     return InboxRow("", record.partition, record.instance_id, message)

@@ -45,6 +45,7 @@ CREATE TABLE instance (
     root_id       TEXT NOT NULL,
     parent        TEXT,
     tags          TEXT,
+    trace         TEXT,
     custom_status TEXT,
     held          TEXT,
     deliveries    INTEGER NOT NULL,
@@ -59,6 +60,7 @@ CREATE INDEX instance_open_child ON instance (partition, root_id)
     WHERE depth > 0 AND status NOT IN (1, 3, 4, 5);
 CREATE INDEX instance_held ON instance (partition) WHERE held IS NOT NULL;
 CREATE INDEX instance_created ON instance (created_at);
+CREATE INDEX instance_completed ON instance (completed_at) WHERE completed_at IS NOT NULL;
 -- Instances that nobody has called cost nothing here.
 CREATE INDEX instance_parent ON instance (json_extract(parent, '$.instanceId'))
     WHERE parent IS NOT NULL;
@@ -125,7 +127,7 @@ SELECT iid, instance_id, json_object(
     'generation', generation, 'status', status, 'wakeAt', wake_at, 'updatedAt', updated_at,
     'completedAt', completed_at, 'scheduledAt', scheduled_at, 'parent', json(parent),
     'depth', depth, 'failure', json(failure), 'customStatus', custom_status, 'tags', json(tags),
-    'hold', json(held), 'deliveries', deliveries
+    'trace', json(trace), 'hold', json(held), 'deliveries', deliveries
 ) AS record
 FROM instance;
 
@@ -237,7 +239,7 @@ CREATE TRIGGER commit_batch_run INSTEAD OF INSERT ON commit_batch BEGIN
     INSERT INTO instance (
         iid, partition, status, wake_at, created_at, updated_at, completed_at, scheduled_at,
         generation, depth, instance_id, name, version, execution_id, root_id, parent, tags,
-        custom_status, held, deliveries, failure, output, input)
+        trace, custom_status, held, deliveries, failure, output, input)
     SELECT
         value ->> 'iid', value ->> 'partition', coalesce(value ->> 'status', 6),
         iif(value -> 'wakeAt' IS NULL, 0, value ->> 'wakeAt'),
@@ -245,7 +247,7 @@ CREATE TRIGGER commit_batch_run INSTEAD OF INSERT ON commit_batch BEGIN
         value ->> 'scheduledAt', coalesce(value ->> 'generation', 0),
         coalesce(value ->> 'depth', 0), value ->> 'instanceId', value ->> 'name',
         value ->> 'version', value ->> 'executionId', value ->> 'rootId', value ->> 'parent',
-        value ->> 'tags', value ->> 'customStatus', value ->> 'hold',
+        value ->> 'tags', value ->> 'trace', value ->> 'customStatus', value ->> 'hold',
         coalesce(value ->> 'deliveries', 0), value ->> 'failure', value ->> 'output',
         value ->> 'input'
     FROM (
