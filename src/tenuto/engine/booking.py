@@ -69,7 +69,11 @@ class Booking:
         engine.residents.used(resident)
         row_bytes = batch.add_turn(resident, turn)
         engine.retention.grow(resident, row_bytes)
-        self._book_effects(resident, turn, batch)
+        if turn.number == 0 and turn.generation:
+            batch.forget[state.iid] = ForgetBelow(state.iid, turn.generation)
+        effects = turn.effects
+        if turn.has_ended or effects.sends or effects.children or effects.letters:
+            self._book_effects(resident, turn, batch)
         engine.halfway.look_at(state, turn, row_bytes)
 
     def _book_effects(self, resident: Resident, turn: Turn, batch: Batch) -> None:
@@ -78,8 +82,6 @@ class Booking:
             self._book_child(record, batch)
         for letter in effects.letters:
             self.bury(letter.message, state.instance_id, letter.reason, batch)
-        if turn.number == 0 and turn.generation:
-            batch.forget[state.iid] = ForgetBelow(state.iid, turn.generation)
         if turn.has_ended:
             self._book_ending(resident, turn, batch)
         for send in effects.sends:

@@ -14,7 +14,7 @@ from tenuto.engine.ports import (
     CommitResult,
 )
 from tenuto.engine.resident import Resident
-from tenuto.engine.turns.effects import Effects
+from tenuto.engine.turns.effects import NOTHING, Effects
 from tenuto.engine.turns.orchestration import Turn
 from tenuto.model.interrupts import is_from_keyboard
 from tenuto.model.messages import (
@@ -51,7 +51,7 @@ class Release:
             resident.is_undecided = False
             if turn.logs:
                 _show(turn.logs)
-            if turn.actions and not engine.is_draining:
+            if turn.effects is not NOTHING and not engine.is_draining:
                 self._release_effects(resident, turn.effects, works)
             if engine.answers or engine.beginnings:
                 self._tell_clients(resident, taken)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 from tenuto.engine.holding import MISFITS
 from tenuto.engine.ports import GivenBack, LateAnswer, LateTurn
 from tenuto.engine.resident import OpenTurn, Resident
-from tenuto.engine.turns.orchestration import Turn, answer_of, finish, prepare
+from tenuto.engine.turns.orchestration import Turn, finish, prepare
 from tenuto.engine.turns.sorting import cut_inbox, ends_or_holds, open_request
 from tenuto.model.errors import InstanceStateError, StorageError
 from tenuto.model.hold import Hold, HoldReason
@@ -79,11 +79,16 @@ class Turning:
             inbox, resident.inbox = cut_inbox(state, inbox)
         try:
             prepared = prepare(state, inbox, now)
-            answer = answer_of(prepared, lambda: engine.retention.session(resident))
-            if type(answer) is LateTurn:
-                self._let_out(resident, inbox, prepared, answer)
-                return
-            turn = finish(state, prepared, answer, engine.rules)  # type: ignore[arg-type]
+            answer = prepared.answer
+            if prepared.wants_session:  # as ``answer_of``, which costs two calls more
+                session = engine.retention.session(resident)
+                if prepared.asks:
+                    late = session.run_turn(prepared.timestamp, prepared.inbox.incoming)
+                    if isinstance(late, LateTurn):
+                        self._let_out(resident, inbox, prepared, late)
+                        return
+                    answer = late
+            turn = finish(state, prepared, answer, engine.rules)
         except Exception as error:  # noqa: BLE001 - ENGINE rule 6: whatever went wrong, discard and retry
             found = self._went_wrong(resident, inbox, error, now)
             if found is None:
@@ -91,7 +96,13 @@ class Turning:
             turn = found
         else:
             resident.failures = 0
-        self._book(resident, turn)
+        try:
+            engine.booking.book(resident, turn)
+        except MemoryError:
+            engine.pipeline.batch.refuse_for_memory(state.iid)
+            return
+        if resident.inbox:  # what was cut off
+            engine.make_ready(resident)
 
     def _book(self, resident: Resident, turn: Turn) -> None:
         engine = self._engine

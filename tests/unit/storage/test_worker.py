@@ -279,7 +279,7 @@ async def test_the_watcher_asks_again_when_the_store_could_not_answer(
         log = tmp_path / "log"
         return log.exists() and (log.stat().st_size, log.stat().st_mtime_ns)
 
-    watcher = ChangeWatcher(signature, data_version)
+    watcher = ChangeWatcher(signature, data_version, lambda: True)
     watcher.stop()
     watcher.add(lambda: called.append(len(answers)))
     while len(called) < 2:
@@ -289,3 +289,32 @@ async def test_the_watcher_asks_again_when_the_store_could_not_answer(
             await asyncio.sleep(0.005)
     watcher.stop()
     assert called == [4, 0]
+
+
+async def test_a_commit_that_the_disk_takes_its_time_for_is_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The log has grown before it counts, and nothing of the files changes when it does."""
+    monkeypatch.setattr(changes, "_SECONDS", 0.001)
+    loop = asyncio.get_running_loop()
+    log, version = ["begun"], [1]
+    asked: list[int] = []
+    seen = asyncio.Event()
+
+    def data_version() -> asyncio.Future[int]:
+        asked.append(version[0])
+        future = loop.create_future()
+        future.set_result(version[0])
+        return future
+
+    watcher = ChangeWatcher(lambda: log[0], data_version, lambda: log[0] == "begun")
+    watcher.add(lambda: seen.set() if version[0] == 2 else None)
+    await until(lambda: len(asked) >= 2)
+    await asyncio.sleep(0.02)
+    before = len(asked)
+    log[0] = "written by another"
+    await asyncio.sleep(0.2)
+    assert before < len(asked) < before + 12
+    version[0] = 2
+    await asyncio.wait_for(seen.wait(), 10)
+    watcher.stop()

@@ -101,12 +101,27 @@ def effects_of(
         runtime: What its children run on.
         put_aside: The events that ``EventRefused`` tells of, by message id.
     """
-    effects = Effects()
-    deciding = _Deciding(state, timestamp, runtime, put_aside or {})
+    effects = NOTHING
+    deciding: _Deciding | None = None
+    works: list[ActivityWork] = []
     for action in actions:
+        if type(action) is TaskScheduled:  # most are
+            work = state.work.activities.get(action.event_id)
+            if work is not None:  # else it was given up in the same turn
+                works.append(work)
+            continue
         add = _ADD.get(type(action))
-        if add is not None:
-            add(effects, action, deciding)
+        if add is None:
+            continue
+        if deciding is None:
+            effects = Effects()
+            deciding = _Deciding(state, timestamp, runtime, put_aside or {})
+        add(effects, action, deciding)
+    if not works:
+        return effects
+    if effects is NOTHING:
+        return Effects(works)
+    effects.works = works
     return effects
 
 
@@ -116,12 +131,6 @@ def _add(slot: Sequence[T], one: T) -> list[T]:
         slot.append(one)
         return slot
     return [one]
-
-
-def _scheduled(effects: Effects, action: TaskScheduled, deciding: _Deciding) -> None:
-    work = deciding.state.work.activities.get(action.event_id)
-    if work is not None:  # else it was given up in the same turn
-        effects.works = _add(effects.works, work)
 
 
 def _timer_set(effects: Effects, action: TimerCreated, deciding: _Deciding) -> None:
@@ -171,7 +180,6 @@ def _child_called(
 
 
 _ADD: Final[dict[type, Callable[[Effects, Any, _Deciding], None]]] = {
-    TaskScheduled: _scheduled,
     TimerCreated: _timer_set,
     TaskCanceled: _canceled,
     EventSent: _event_sent,

@@ -102,13 +102,16 @@ class Prepared(Struct):
         inbox: What becomes of each message.
         timestamp: The orchestrator's clock for all of the turn.
         answer: What the engine knows itself: of an end from outside, or a pause.
-        goes_on: Whether what was held goes on with it. Only what fits does: a session must be had.
+        asks: Whether user code has to run.
+        wants_session: Whether a session must be had: for that, or because what was held goes on
+            with this turn, which only what fits does.
     """
 
     inbox: SortedInbox
     timestamp: int
     answer: TurnActions | None = None
-    goes_on: bool = False
+    asks: bool = False
+    wants_session: bool = False
 
 
 def prepare(
@@ -131,13 +134,18 @@ def prepare(
     incoming = result.incoming
     goes_on = state.hold is not None and result.hold is None and state.next_turn > 0
     if not incoming:
-        return Prepared(result, now, None, goes_on)
+        return Prepared(result, now, None, False, goes_on)
+    # Strictly later than the turn before, never before a timer that fires (ENGINE rule 21).
+    timestamp = max(now, state.last_time + 1)
+    if state.work.timers:
+        timestamp = _not_before_timers(incoming, timestamp)
     answer = None
     if result.is_terminated:
         answer = TurnActions([_ended_from_outside(incoming)])
     elif type(incoming[0]) in _FOR_THE_ENGINE and _is_for_the_engine(incoming):
         answer = TurnActions([])
-    return Prepared(result, _timestamp(state, incoming, now), answer, goes_on)
+    asks = answer is None
+    return Prepared(result, timestamp, answer, asks, asks or goes_on)
 
 
 def answer_of(prepared: Prepared, session: Callable[[], Session]) -> TurnActions | LateTurn | None:
@@ -147,11 +155,12 @@ def answer_of(prepared: Prepared, session: Callable[[], Session]) -> TurnActions
         prepared: The first half.
         session: Gives the live session; asked only when user code has to run.
     """
-    if prepared.goes_on:
-        session()
-    if prepared.answer is not None or not prepared.inbox.incoming:
+    if not prepared.wants_session:
         return prepared.answer
-    return session().run_turn(prepared.timestamp, prepared.inbox.incoming)
+    found = session()
+    if not prepared.asks:
+        return prepared.answer
+    return found.run_turn(prepared.timestamp, prepared.inbox.incoming)
 
 
 def finish(
@@ -169,14 +178,15 @@ def finish(
     if answer is None:
         return _finish_without_events(state, inbox, prepared.timestamp)
     incoming = inbox.incoming
-    if prepared.answer is None:
-        error = _crossed_limit(state, answer.actions, len(incoming), rules)
+    timestamp, limits = prepared.timestamp, rules.limits
+    events: list[HistoryEvent] = [OrchestratorStarted(timestamp), *incoming, *answer.actions]
+    if prepared.asks:
+        error = _crossed_limit(state, answer.actions, len(events), rules)
         if error is not None:  # it ends the instance instead of what it decided
             answer.actions = [_failed_by(error)]
-    timestamp = prepared.timestamp
-    events = [OrchestratorStarted(timestamp), *incoming, *answer.actions]
+            events = [events[0], *incoming, *answer.actions]
     row = encode_turn(events)
-    size, limits = len(row), rules.limits
+    size = len(row)
     if size > limits.turn_bytes or state.history_bytes + size > limits.history_bytes:
         row = _keep_short(state, events, row, answer, limits)
     # All at once: a field that is set later costs as much as ten.
@@ -298,13 +308,10 @@ def failed_turn(
 # --- moving on ----------------------------------------------------------------------------------
 
 
-def _timestamp(state: InstanceState, incoming: Sequence[Incoming], now: int) -> int:
-    """Strictly later than the turn before, never before a timer that fires (ENGINE rule 21)."""
-    timestamp = max(now, state.last_time + 1)
-    if state.work.timers:
-        for event in incoming:
-            if type(event) is TimerFired and event.fire_at > timestamp:
-                timestamp = event.fire_at
+def _not_before_timers(incoming: Sequence[Incoming], timestamp: int) -> int:
+    for event in incoming:
+        if type(event) is TimerFired and event.fire_at > timestamp:
+            timestamp = event.fire_at
     return timestamp
 
 
@@ -326,10 +333,10 @@ def _failed_by(error: LimitError) -> ExecutionCompleted:
 
 
 def _crossed_limit(
-    state: InstanceState, actions: Sequence[Action], incoming: int, rules: TurnRules
+    state: InstanceState, actions: Sequence[Action], events: int, rules: TurnRules
 ) -> LimitError | None:
     limits = rules.limits
-    size = state.event_count + 1 + incoming + len(actions)
+    size = state.event_count + events
     if size > limits.history_events:
         return limit_error(
             "history_events",
@@ -386,7 +393,8 @@ def _advance(
         _end(state, last, timestamp)
         if state.work.activities:
             state.keep_last_calls(answer.actions)
-        _tell_others(state, turn)
+        if turn.inbox.is_terminated or state.parent is not None:
+            _tell_others(state, turn)
         is_changed = True
     elif isinstance(last, ContinueAsNew):
         turn.has_ended = True

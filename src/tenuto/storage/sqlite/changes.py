@@ -1,8 +1,10 @@
 """Notices that another process has written, without asking the database while nothing happens.
 
 Looks at the files' sizes and times, which costs no query; only after a change it asks SQLite
-whether it was another connection, and whether the files are still the store's. Keeps the promise
-``waiting_costs_nothing``.
+whether it was another connection, and whether the files are still the store's. Unless the change
+was our own it asks again and again then, ever more rarely: the files change when a commit is
+written, but it counts only once the disk has taken it, perhaps long after, and that is told in
+shared memory, where no file time shows it. Keeps the promise ``waiting_costs_nothing``.
 """
 
 import asyncio
@@ -11,6 +13,10 @@ from collections.abc import Callable
 from tenuto.model.errors import StorageError, StorageLostError
 
 _SECONDS = 0.05
+_CALM_SECONDS = 2.0
+_LONGEST_PAUSE_SECONDS = 30.0
+"""Between two questions while nothing changes. A commit that the disk takes its time for is seen
+after at most twice that time."""
 
 
 class ChangeWatcher:
@@ -19,12 +25,17 @@ class ChangeWatcher:
     Args:
         signature: What changes when something has happened to the files.
         data_version: SQLite's number; fails with StorageLostError when the files are lost.
+        is_ours: Whether nobody else had written after ourselves when that number was read.
     """
 
     def __init__(
-        self, signature: Callable[[], object], data_version: Callable[[], asyncio.Future[int]]
+        self,
+        signature: Callable[[], object],
+        data_version: Callable[[], asyncio.Future[int]],
+        is_ours: Callable[[], bool],
     ) -> None:
         self._files = signature
+        self._is_ours = is_ours
         self._data_version = data_version
         self._callbacks: list[Callable[[], None]] = []
         self._new: list[Callable[[], None]] = []
@@ -32,8 +43,9 @@ class ChangeWatcher:
         self._on_lost: list[Callable[[StorageError], None]] = []
         self._signature: object = None
         self._version: int | None = None
-        # Also after the last change: file times are coarse, so two writes can share one.
         self._ask = True
+        self._ask_at = 0.0
+        self._pause = _SECONDS
         self._asking: asyncio.Future[int] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -65,10 +77,15 @@ class ChangeWatcher:
     def _look(self) -> None:
         self._timer = self._loop.call_later(_SECONDS, self._look)
         signature = self._files()
-        changed = signature != self._signature
-        if (changed or self._ask) and self._asking is None:
+        now = self._loop.time()
+        if signature != self._signature or self._ask:
+            self._ask_at, self._pause = now, _SECONDS
+        if now >= self._ask_at and self._asking is None:
+            # Also after the last change: file times are coarse, so two writes can share one.
+            self._ask = signature != self._signature
             self._signature = signature
-            self._ask = changed
+            self._ask_at = now + self._pause
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS)
             self._asking = self._data_version()
             self._asking.add_done_callback(self._answered)
 
@@ -87,6 +104,9 @@ class ChangeWatcher:
             self._ask = True  # the commits report it; look again
             return
         version = future.result()
+        if self._is_ours():  # or written in the same tick of the file times as ours
+            self._pause = max(self._pause, _CALM_SECONDS)
+            self._ask_at = self._loop.time() + self._pause
         is_changed = self._version is not None and version != self._version
         self._version = version
         told = list(self._callbacks) if is_changed else self._new

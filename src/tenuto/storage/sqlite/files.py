@@ -203,6 +203,10 @@ class NoFiles:
 
     after_write = look = glance = before_write
 
+    def signature(self) -> object:
+        """Never changes."""
+        return None
+
 
 def _missing(name: str) -> str:
     folder = Path(name).parent

@@ -66,7 +66,9 @@ class _Hub:
         if self.path != MEMORY:
             assert self.writer is not None
             assert isinstance(self.writer.files, StoreFiles)
-            self.watcher = ChangeWatcher(self.writer.files.signature, self._data_version)
+            self.watcher = ChangeWatcher(
+                self.writer.files.signature, self._data_version, lambda: self._is_log_ours
+            )
         return facts
 
     def _open_writer(self, partitions: int) -> HubFacts:
@@ -78,6 +80,10 @@ class _Hub:
         assert self.writer is not None
         in_memory = self.path == MEMORY
         self.reader = self.writer.connection if in_memory else open_reader(self.path)
+
+    @property
+    def _is_log_ours(self) -> bool:
+        return self.writer is not None and self.writer.is_log_ours
 
     def _data_version(self) -> asyncio.Future[int]:
         assert self.writer is not None

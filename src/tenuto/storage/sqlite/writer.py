@@ -68,6 +68,8 @@ class Writer:
         self._has_log = has_log
         self._unsaved_since: float | None = None
         self._log_since: float | None = None
+        self._own_signature: object = None
+        self.is_log_ours = False
         self._pages_saved = 0
         self._commit_seconds = 1.0
 
@@ -302,6 +304,7 @@ class Writer:
             self.files.look()
             version = self.connection.pragma("data_version")
         assert isinstance(version, int)
+        self.is_log_ours = self.files.signature() == self._own_signature
         return version
 
     def close(self) -> None:
@@ -349,7 +352,10 @@ class Writer:
     # --- the write-ahead log -------------------------------------------------------------------
 
     def _wrote(self) -> None:
-        if self._unsaved_since is None and self._has_log:
+        if not self._has_log:
+            return
+        self._own_signature = self.files.signature()
+        if self._unsaved_since is None:
             self._unsaved_since = monotonic()
 
     def upkeep(self) -> float | None:
@@ -405,6 +411,7 @@ class Writer:
         self.connection.set_busy_timeout(0)
         try:
             self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            self._own_signature = self.files.signature()
         except apsw.Error:
             pass  # it is a kindness, not a need
         finally:
