@@ -9,7 +9,8 @@ A host with one program has no such table: its runner is the engine's.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from tenuto.engine.ports import (
     ActivityOutcome,
@@ -22,6 +23,8 @@ from tenuto.model.errors import UnknownFunctionError
 from tenuto.model.events import HistoryEvent, TaskFailed
 from tenuto.model.execution import ExecutionInfo
 from tenuto.model.failure import failure_of
+
+T = TypeVar("T")
 
 
 class RunnerSet:
@@ -170,18 +173,24 @@ class RunnerSet:
     # --- the end ---------------------------------------------------------------------------------
 
     async def drain(self, seconds: float) -> bool:
-        """Let all of them begin nothing more, and wait for what runs, of all at the same time."""
-        drained = await asyncio.gather(*(runner.drain(seconds) for runner in self._runners))
-        return all(drained)
+        """Let all of them begin nothing more, and wait for what runs, of all at the same time.
+
+        The error of one is raised when the others are done.
+        """
+        return all(await _all_of(runner.drain(seconds) for runner in self._runners))
 
     async def stop(self) -> None:
         """Stop all of them, also when one cannot; its error is raised when the others are done."""
-        results = await asyncio.gather(
-            *(runner.stop() for runner in self._runners), return_exceptions=True
-        )
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+        await _all_of(runner.stop() for runner in self._runners)
+
+
+async def _all_of(steps: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """What came of each, at the same time; one that fails cuts none of the others short."""
+    results = await asyncio.gather(*steps, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in results if not isinstance(result, BaseException)]
 
 
 def _to_nobody(_outcomes: list[ActivityOutcome]) -> None:

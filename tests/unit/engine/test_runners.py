@@ -216,6 +216,24 @@ async def test_all_are_stopped_also_when_one_cannot(right: ForeignRunner) -> Non
     assert right.is_stopped
 
 
+async def test_all_are_drained_also_when_one_cannot_be() -> None:
+    drained: list[str] = []
+
+    class Stuck(ForeignRunner):
+        async def drain(self, seconds: float) -> bool:
+            raise OSError("the pipe is broken")
+
+    class Slow(ForeignRunner):
+        async def drain(self, seconds: float) -> bool:
+            await asyncio.sleep(0.01)
+            drained.append("slow")
+            return True
+
+    with pytest.raises(OSError, match="the pipe is broken"):
+        await RunnerSet([Stuck({}), Slow({})]).drain(1)
+    assert drained == ["slow"]
+
+
 async def test_before_an_engine_is_there_outcomes_go_nowhere(left: ForeignRunner) -> None:
     alone = RunnerSet([left])
     alone.start_activities([work("nobody's")])
