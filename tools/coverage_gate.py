@@ -16,7 +16,7 @@ from pathlib import Path
 MINIMUM = {
     "src/tenuto/model/": 100.0,
     "src/tenuto/orchestration/": 100.0,
-    "src/tenuto/engine/turns": 100.0,
+    "src/tenuto/engine/turns/orchestration.py": 100.0,
 }
 
 

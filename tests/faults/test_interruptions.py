@@ -65,7 +65,8 @@ async def test_a_graceful_stop_in_the_middle_lets_each_activity_run_exactly_once
     async with Client.open(f"sqlite:///{store}", mixed_load.app) as client:
         items, driving = begin(client, range(6))
         stopped_with_open_work = 0
-        for enough in (5, 60, 110):
+        # On a busy machine a stop may come when all that was started has just ended.
+        for enough in (5, 30, 60, 85, 110, 135):
             host = await LoadProcess.start(store, range(6), note=note)
             await until(partial(has_lines, note, enough))
             await host.stop()
