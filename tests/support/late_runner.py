@@ -19,9 +19,9 @@ from tenuto.engine.ports import (
     ActivityWork,
     GivenBack,
     LateTurn,
-    Runner,
     Session,
 )
+from tenuto.engine.runners import RunnerSet
 from tenuto.functions.runner import NativeRunner
 from tenuto.model.actions import Action, TurnActions
 from tenuto.model.codec import encode
@@ -241,81 +241,10 @@ class _Answer(msgspec.Struct):
     actions: list[Action]
 
 
-class Beside:
-    """The app's own runner, and one that answers later: each has its names."""
-
-    def __init__(self, native: Runner, late: LateRunner) -> None:
-        self._native = native
-        self._late = late
-        self._all: tuple[Runner, Runner] = (native, late)
-        self.runtime = native.runtime
-
-    def _of(self, name: str) -> Runner:
-        return self._late if self._late.serves(name) else self._native
-
-    @property
-    def orchestrators(self) -> Sequence[str]:
-        return [*self._native.orchestrators, *self._late.orchestrators]
-
-    @property
-    def activity_limits(self) -> Mapping[str, int | None]:
-        return {**self._native.activity_limits, **self._late.activity_limits}
-
-    def serves(self, name: str) -> bool:
-        return any(one.serves(name) for one in self._all)
-
-    def serves_activity(self, name: str) -> bool:
-        return any(one.serves_activity(name) for one in self._all)
-
-    def open_session(self, info: ExecutionInfo) -> Session:
-        return self._of(info.name).open_session(info)
-
-    def replay_session(
-        self, info: ExecutionInfo, turns: Sequence[Sequence[HistoryEvent]]
-    ) -> Session:
-        return self._of(info.name).replay_session(info, turns)
-
-    @property
-    def running(self) -> int:
-        return sum(one.running for one in self._all)
-
-    @property
-    def queued(self) -> int:
-        return sum(one.queued for one in self._all)
-
-    def bind(self, deliver: Callable[[list[ActivityOutcome]], None]) -> None:
-        for one in self._all:
-            one.bind(deliver)
-
-    def on_served(self, appeared: Callable[[], None]) -> None:
-        for one in self._all:
-            one.on_served(appeared)
-
-    def start_activities(self, works: list[ActivityWork]) -> None:
-        late = [work for work in works if self._late.serves_activity(work.name)]
-        own = [work for work in works if not self._late.serves_activity(work.name)]
-        if late:
-            self._late.start_activities(late)
-        if own:
-            self._native.start_activities(own)
-
-    def cancel_activity(self, work: ActivityWork) -> bool:
-        if self._late.serves_activity(work.name):
-            return self._late.cancel_activity(work)
-        return self._native.cancel_activity(work)
-
-    async def drain(self, seconds: float) -> bool:
-        return await self._native.drain(seconds)
-
-    async def stop(self) -> None:
-        for one in self._all:
-            await one.stop()
-
-
 def beside(monkeypatch: pytest.MonkeyPatch, late: LateRunner) -> None:
     """Hosts that start from now on have this runner beside their own."""
 
-    def make(*arguments: Any, **more: Any) -> Beside:
-        return Beside(NativeRunner(*arguments, **more), late)
+    def make(*arguments: Any, **more: Any) -> RunnerSet:
+        return RunnerSet([late, NativeRunner(*arguments, **more)])
 
     monkeypatch.setattr("tenuto.functions.program.NativeRunner", make)

@@ -40,6 +40,7 @@ from tenuto.engine.ports import (
     Standing,
     Wake,
 )
+from tenuto.engine.state import start_event, state_of
 from tenuto.model.codec import encode
 from tenuto.model.errors import (
     FencedError,
@@ -50,7 +51,6 @@ from tenuto.model.errors import (
     StorageError,
     StorageOwnedError,
 )
-from tenuto.model.events import ExecutionStarted
 from tenuto.model.hold import HoldReason
 from tenuto.model.messages import Start
 from tenuto.model.status import InstanceRecord, RuntimeStatus
@@ -663,18 +663,8 @@ def _copy(raw: Raw) -> Raw:
 
 
 def _started(record: InstanceRecord) -> InboxRow:
-    started = ExecutionStarted(
-        name=record.name,
-        execution_id=record.execution_id,
-        input=record.input,
-        version=record.version,
-        parent=record.parent,
-        tags=record.tags,
-        scheduled_start=record.scheduled_at,
-        generation=record.generation,
-        trace=record.trace,
-    )
-    return InboxRow("", record.partition, record.instance_id, Raw(encode(Start(event=started))))
+    message = Raw(encode(Start(event=start_event(state_of(record), ""))))
+    return InboxRow("", record.partition, record.instance_id, message)
 
 
 def _created(record: InstanceRecord) -> tuple[int, int]:

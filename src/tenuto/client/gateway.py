@@ -21,6 +21,7 @@ from tenuto.engine.ports import (
     StorageReader,
 )
 from tenuto.engine.starts import StartRequest
+from tenuto.engine.turns.sorting import still_going
 from tenuto.model.codec import encode
 from tenuto.model.errors import (
     InstanceExistsError,
@@ -253,9 +254,7 @@ class StoreGateway:
         if record is None:
             return False
         if not (record.status.is_finished or is_ending or force):
-            raise InstanceStateError(
-                instance_id, "is still going; terminate it first, or purge it with force"
-            )
+            raise still_going(instance_id)
         error = await self._ask(
             instance_id, Purge(message_id=_asking_id(self.now()), force=force), "was not purged"
         )

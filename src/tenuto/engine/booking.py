@@ -106,8 +106,7 @@ class Booking:
         child = state_of(record)
         child.iid = engine.take_iid()
         child.partition = partition.lease.partition
-        engine.count_child_of(child, 1)
-        engine.halfway.look_at_child(child, engine.open_below(child.root_id))
+        engine.child_begins(child)
         admitted = engine.admit(child, "new")
         batch.write_row(admitted, whole=True)
         engine.deliver(admitted, Start(event=start_event(child, engine.runtime)))
@@ -117,7 +116,7 @@ class Booking:
         engine.retention.close(resident)
         resident.size = SESSION_BYTES
         if not turn.seed:
-            engine.count_child_of(resident.state, -1)
+            engine.child_ends(resident.state)
             return
         self._book_unread(resident, turn, batch)
         if resident.state.is_stopped:

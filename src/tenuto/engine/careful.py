@@ -28,7 +28,6 @@ from typing import TYPE_CHECKING, Final
 from tenuto.engine.resident import Resident
 from tenuto.engine.state import InstanceState
 from tenuto.engine.turns.sorting import is_child, tries_again
-from tenuto.model.errors import StorageError
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.messages import Terminate
 
@@ -147,11 +146,7 @@ class Careful:
     async def _note(self, deliveries: dict[Resident, int]) -> None:
         for resident, number in deliveries.items():
             resident.state.deliveries = number
-        counts = {one.state.iid: number for one, number in deliveries.items()}
-        try:
-            await self._engine.storage.set_deliveries(counts)
-        except StorageError as error:
-            self._engine.observer.problem(None, f"tries could not be noted: {error}")
+        await self._engine.holding.note_deliveries(deliveries)
 
     def _let_go(self, resident: Resident) -> None:
         engine = self._engine

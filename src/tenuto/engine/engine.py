@@ -295,22 +295,27 @@ class Engine:
             self.schedule_pump()
         self.retention.bound_sessions()
 
-    def count_child_of(self, state: InstanceState, change: int) -> None:
-        """An instance that another has called was started (1) or has ended (-1)."""
+    def child_begins(self, state: InstanceState) -> None:
+        """Count an instance, if another has called it. Children are counted where their root is."""
         if state.depth:
-            self.partition_for(state.root_id).count_child(state.root_id, change)
+            self.partition_for(state.root_id).count_child(state.root_id, 1)
+            self.halfway.look_at_child(state, self._open_below(state.root_id))
+
+    def child_ends(self, state: InstanceState) -> None:
+        """It counts no more."""
+        if state.depth:
+            self.partition_for(state.root_id).count_child(state.root_id, -1)
 
     def count_below(self, open_by_root: Mapping[str, int]) -> None:
         """So many instances of a partition stand open below each root, says the store."""
         for root_id, count in open_by_root.items():
             self.partition_for(root_id).count_child(root_id, count)
 
-    def open_below(self, root_id: str) -> int:
-        """How many unfinished instances stand below a root. They are counted where it stands."""
+    def _open_below(self, root_id: str) -> int:
         return self.partition_for(root_id).open_by_root.get(root_id, 0)
 
     def _descendants_left(self, root_id: str) -> int:
-        return self.options.limits.open_descendants - self.open_below(root_id)
+        return self.options.limits.open_descendants - self._open_below(root_id)
 
     def settle_batch(self, batch: Batch) -> None:
         """Only duplicates and refusals: nothing to wait for but the turns that led to them."""

@@ -5,7 +5,7 @@ starts and on ``resume``, what is harmful only on ``resume``. The turn itself ke
 held instance leaves memory like a paused one. Keeps the promise ``a_deploy_loses_nothing``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -63,6 +63,16 @@ class Holding:
         with suppress(StorageError):
             self.counts = await self._engine.storage.held_counts()
         return self.counts
+
+    async def note_deliveries(self, residents: Collection[Resident]) -> None:
+        """Durably note how often these instances were tried, as their states say."""
+        engine = self._engine
+        try:
+            await engine.storage.set_deliveries(
+                {one.state.iid: one.state.deliveries for one in residents}
+            )
+        except StorageError as error:
+            engine.observer.problem(None, f"tries could not be noted: {error}")
 
     # --- holding ----------------------------------------------------------------------------------
 

@@ -32,9 +32,7 @@ class Lifecycle:
         self._polling: asyncio.Task[None] | None = None
         self._reloading: asyncio.Task[None] | None = None
         self._running_in: asyncio.Task[None] | None = None
-        self._noting: asyncio.Task[None] | None = None
-        self._fetching: asyncio.Task[None] | None = None
-        self._trying: set[asyncio.Task[None]] = set()
+        self._reading_tasks: set[asyncio.Task[None]] = set()
         self._poll_again = False
         self._readers = 0
         self._stopped = False
@@ -106,7 +104,7 @@ class Lifecycle:
 
     def _served(self) -> None:
         if not self._stopped:
-            self._noting = self._read_in_background(self._note_served())
+            _ = self._read_in_background(self._note_served())
 
     async def _note_served(self) -> None:
         with contextlib.suppress(StorageError):  # then a death of this host counts as an early one
@@ -194,20 +192,21 @@ class Lifecycle:
     def _served_anew(self) -> None:
         """Functions have come that were not here: what waits for them is tried again."""
         if not self._stopped:
-            task = self._read_in_background(self._try_unserved())
-            self._trying.add(task)
-            task.add_done_callback(self._trying.discard)
+            _ = self._read_in_background(self._try_unserved())
 
     async def _try_unserved(self) -> None:
         engine = self._engine
         try:
-            found = await engine.storage.misfits(engine.partitions.keys(), HoldReason.NOT_SERVED)
+            await self._want_misfits(HoldReason.NOT_SERVED)
         except StorageUnavailableError as error:
             text = f"instances that wait for functions could not be read, tried again: {error}"
             engine.observer.problem(None, text)
             engine.clock.call_later(_LOOK, self._served_anew)
-            return
-        for iid in found:
+
+    async def _want_misfits(self, reason: HoldReason | None) -> None:
+        """Try again who is held for this reason, or for any that is no harm to others."""
+        engine = self._engine
+        for iid in await engine.storage.misfits(engine.partitions.keys(), reason):
             engine.loader.want(iid, ChangeHold())
 
     async def _try_misfits(self) -> None:
@@ -220,8 +219,7 @@ class Lifecycle:
                 f"instances are held: {words}; those that are no harm to others are tried again "
                 "now. `tenuto instances list --held` lists them",
             )
-        for iid in await engine.storage.misfits(engine.partitions.keys()):
-            engine.loader.want(iid, ChangeHold())
+        await self._want_misfits(None)
 
     async def _reload(self, after: int) -> None:
         """Arm what comes due within the horizon; again before that has passed."""
@@ -284,10 +282,12 @@ class Lifecycle:
 
         def ended(task: "asyncio.Task[None]") -> None:
             engine.reads -= 1
+            self._reading_tasks.discard(task)
             if not task.cancelled():
                 task.exception()  # mark as retrieved
 
         task = asyncio.get_running_loop().create_task(reading)
+        self._reading_tasks.add(task)  # the loop alone would not keep it alive
         task.add_done_callback(ended)
         return task
 
@@ -347,7 +347,7 @@ class Lifecycle:
 
     def _want_iids(self) -> None:
         if not self._stopped:
-            self._fetching = self._read_in_background(self._fetch_iids())
+            _ = self._read_in_background(self._fetch_iids())
 
     async def _fetch_iids(self) -> None:
         engine = self._engine

@@ -167,7 +167,7 @@ class Release:
         if engine.residents.get(state.iid) is resident:
             engine.retention.close(resident)
             engine.residents.remove(resident)
-            engine.count_child_of(state, -1)
+            engine.child_ends(state)
             engine.booking.fail_child(state, f"instance id {state.instance_id!r} is taken")
         engine.forget(messages)
         for message in messages:

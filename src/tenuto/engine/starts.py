@@ -392,16 +392,10 @@ class Starts:
             state.wake_at = state.scheduled_at
         return resident
 
-    def _count(self, state: InstanceState) -> None:
-        if state.depth:
-            engine = self._engine
-            engine.count_child_of(state, 1)
-            engine.halfway.look_at_child(state, engine.open_below(state.root_id))
-
     def _admit(self, request: StartRequest, resident: Resident, answer: Answer) -> None:
         """Into memory: row and first turn go in one commit, which uses up the message."""
         engine = self._engine
-        self._count(resident.state)
+        engine.child_begins(resident.state)
         engine.residents.add(resident)
         engine.arrivals.gather(resident)
         message_id = request.message_id or engine.volatile_id()
@@ -446,7 +440,7 @@ class Starts:
         """The row is stored and ours: the instance comes into memory, and runs when it is time."""
         engine = self._engine
         state = resident.state
-        self._count(state)
+        engine.child_begins(state)
         if engine.residents.get(state.iid) is not None:
             return  # its commit was long in doubt, and it was read from the store meanwhile
         engine.residents.add(resident)

@@ -24,8 +24,7 @@ from tenuto.engine.holding import MISFITS
 from tenuto.engine.ports import GivenBack, LateAnswer, LateTurn
 from tenuto.engine.resident import OpenTurn, Resident
 from tenuto.engine.turns.orchestration import Turn, finish, prepare
-from tenuto.engine.turns.sorting import cut_inbox, ends_or_holds, open_request
-from tenuto.model.errors import InstanceStateError, StorageError
+from tenuto.engine.turns.sorting import cut_inbox, ends_or_holds, open_request, still_going
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.messages import (
     Message,
@@ -80,7 +79,7 @@ class Turning:
         try:
             prepared = prepare(state, inbox, now)
             answer = prepared.answer
-            if prepared.wants_session:  # as ``answer_of``, which costs two calls more
+            if prepared.wants_session:
                 session = engine.retention.session(resident)
                 if prepared.asks:
                     late = session.run_turn(prepared.timestamp, prepared.inbox.incoming)
@@ -96,13 +95,7 @@ class Turning:
             turn = found
         else:
             resident.failures = 0
-        try:
-            engine.booking.book(resident, turn)
-        except MemoryError:
-            engine.pipeline.batch.refuse_for_memory(state.iid)
-            return
-        if resident.inbox:  # what was cut off
-            engine.make_ready(resident)
+        self._book(resident, turn)
 
     def _book(self, resident: Resident, turn: Turn) -> None:
         engine = self._engine
@@ -215,8 +208,7 @@ class Turning:
                 return None
             message = found
         elif isinstance(message, Purge):
-            text = "is still going; terminate it first, or purge it with force"
-            engine.booking.refuse(message, InstanceStateError(state.instance_id, text))
+            engine.booking.refuse(message, still_going(state.instance_id))
             return None
         elif not isinstance(message, RaiseEvent | Suspend | Resume):
             return message
@@ -308,10 +300,7 @@ class Turning:
 
         async def note() -> None:
             try:
-                deliveries = {resident.state.iid: resident.state.deliveries}
-                await engine.storage.set_deliveries(deliveries)
-            except StorageError as error:
-                engine.observer.problem(None, f"tries could not be noted: {error}")
+                await engine.holding.note_deliveries([resident])
             finally:
                 engine.reads -= 1
                 then()

@@ -148,21 +148,6 @@ def prepare(
     return Prepared(result, timestamp, answer, asks, asks or goes_on)
 
 
-def answer_of(prepared: Prepared, session: Callable[[], Session]) -> TurnActions | LateTurn | None:
-    """What becomes of a turn that is prepared; None when nothing was taken in.
-
-    Args:
-        prepared: The first half.
-        session: Gives the live session; asked only when user code has to run.
-    """
-    if not prepared.wants_session:
-        return prepared.answer
-    found = session()
-    if not prepared.asks:
-        return prepared.answer
-    return found.run_turn(prepared.timestamp, prepared.inbox.incoming)
-
-
 def finish(
     state: InstanceState, prepared: Prepared, answer: TurnActions | None, rules: TurnRules
 ) -> Turn:
@@ -212,10 +197,18 @@ def take_turn(
     rules: TurnRules,
     misfit: Hold | None = None,
 ) -> Turn:
-    """Both halves of a turn that is answered at once; arguments are theirs."""
+    """Both halves of a turn that is answered at once; arguments are theirs.
+
+    ``session`` gives the live session; it is asked only when one must be had.
+    """
     prepared = prepare(state, inbox, now, misfit)
-    answer = answer_of(prepared, session)
-    assert not isinstance(answer, LateTurn)
+    answer = prepared.answer
+    if prepared.wants_session:
+        found = session()
+        if prepared.asks:
+            given = found.run_turn(prepared.timestamp, prepared.inbox.incoming)
+            assert not isinstance(given, LateTurn)
+            answer = given
     return finish(state, prepared, answer, rules)
 
 

@@ -161,6 +161,13 @@ def _stands_first(message: Message) -> bool:
     return _opens(message) or isinstance(message, Suspend | ChangeHold)
 
 
+def still_going(instance_id: str) -> InstanceStateError:
+    """Why an instance is not purged without force."""
+    return InstanceStateError(
+        instance_id, "is still going; terminate it first, or purge it with force"
+    )
+
+
 def ends_or_holds(message: Message) -> bool:
     """Whether a turn that is out is not waited for: the instance ends, or is held, without it."""
     if isinstance(message, Purge):
@@ -374,10 +381,7 @@ def _sort_control(
             result.is_terminated = True
             result.purge = True
         case Purge():
-            error = InstanceStateError(
-                state.instance_id, "is still going; terminate it first, or purge it with force"
-            )
-            result.refused.append(Refusal(message.message_id, error))
+            result.refused.append(Refusal(message.message_id, still_going(state.instance_id)))
         case _:
             assert_never(message)
     result.is_open = result.status is _RUNNING and result.hold is None

@@ -24,9 +24,9 @@ from tenuto.engine.ports import (
     Standing,
     Wake,
 )
+from tenuto.engine.state import start_event, state_of
 from tenuto.model.codec import encode
 from tenuto.model.errors import LimitError
-from tenuto.model.events import ExecutionStarted
 from tenuto.model.hold import HoldReason
 from tenuto.model.messages import Start
 from tenuto.model.room import roomy
@@ -315,18 +315,7 @@ def _messages(connection: apsw.Connection, numbers: Sequence[int]) -> list[tuple
 
 
 def _start(record: InstanceRecord) -> InboxRow:
-    started = ExecutionStarted(
-        name=record.name,
-        execution_id=record.execution_id,
-        input=record.input,
-        version=record.version,
-        parent=record.parent,
-        tags=record.tags,
-        scheduled_start=record.scheduled_at,
-        generation=record.generation,
-        trace=record.trace,
-    )
-    message = Raw(encode(Start(event=started)))
+    message = Raw(encode(Start(event=start_event(state_of(record), ""))))
     return InboxRow("", record.partition, record.instance_id, message)
 
 
