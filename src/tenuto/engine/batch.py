@@ -128,10 +128,9 @@ class Batch(Struct):
 
     def add_turn(self, resident: Resident, turn: Turn) -> int:
         """A turn's history row; returns its size in bytes."""
-        self.history.append(
-            HistoryRow(resident.state.iid, turn.generation, turn.number, Raw(turn.row))
-        )
-        size = len(turn.row)
+        row = turn.row
+        self.history.append(HistoryRow(resident.state.iid, turn.generation, turn.number, Raw(row)))
+        size = len(row)
         self.bytes += size
         return size
 

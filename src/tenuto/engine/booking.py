@@ -45,9 +45,34 @@ class Booking:
         engine = self._engine
         batch = engine.pipeline.batch
         batch.turns.append((resident, turn))
-        state = resident.state
         resident.in_flight += 1
-        inbox = turn.inbox
+        state, inbox = resident.state, turn.inbox
+        try:
+            if not inbox.is_plain:
+                self._book_messages(resident, turn, batch)
+            if turn.row_changed or resident.row is not None:
+                batch.write_row(resident, whole=bool(turn.seed))
+                # The store may refuse a new row, with this turn; then there must be no other one.
+                resident.is_undecided = state.iid in batch.instances
+            if not turn.events:
+                engine.settle_batch(batch)
+                return
+            size = batch.add_turn(resident, turn)
+            engine.retention.grow(resident, size)
+            marks = engine.halfway
+            if state.event_count > marks.events or size > marks.bytes or turn.seed:
+                marks.look_at(state, turn)
+            if turn.number == 0 and turn.generation:
+                batch.forget[state.iid] = ForgetBelow(state.iid, turn.generation)
+            effects = turn.effects
+            if turn.has_ended or effects.sends or effects.children or effects.letters:
+                self._book_effects(resident, turn, batch)
+        except MemoryError:
+            batch.refuse_for_memory(state.iid)
+
+    def _book_messages(self, resident: Resident, turn: Turn, batch: Batch) -> None:
+        """What becomes of the messages."""
+        state, inbox = resident.state, turn.inbox
         for message in inbox.taken:
             if message.message_id:
                 batch.consume(message.message_id, state.partition)
@@ -56,25 +81,9 @@ class Booking:
         if inbox.refused:
             self._refuse(resident, turn, batch)
         if inbox.passed_on:
-            engine.cascade.begin(state, inbox.passed_on)
+            self._engine.cascade.begin(state, inbox.passed_on)
         if inbox.purge:
             batch.purged.append(state.iid)
-        if turn.row_changed or resident.row is not None:
-            batch.write_row(resident, whole=bool(turn.seed))
-            # The store may refuse a new row, with this turn; then there must be no other one.
-            resident.is_undecided = state.iid in batch.instances
-        if not turn.events:
-            engine.settle_batch(batch)
-            return
-        engine.residents.used(resident)
-        row_bytes = batch.add_turn(resident, turn)
-        engine.retention.grow(resident, row_bytes)
-        if turn.number == 0 and turn.generation:
-            batch.forget[state.iid] = ForgetBelow(state.iid, turn.generation)
-        effects = turn.effects
-        if turn.has_ended or effects.sends or effects.children or effects.letters:
-            self._book_effects(resident, turn, batch)
-        engine.halfway.look_at(state, turn, row_bytes)
 
     def _book_effects(self, resident: Resident, turn: Turn, batch: Batch) -> None:
         state, effects = resident.state, turn.effects

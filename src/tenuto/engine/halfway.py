@@ -13,7 +13,12 @@ _REMEMBERED = 10_000
 
 
 class HalfwayMarks:
-    """Watches the limits of one engine."""
+    """Watches the limits of one engine.
+
+    Attributes:
+        events: A history with no more events has used up half of nothing.
+        bytes: Nor has a payload in a turn that is no longer.
+    """
 
     def __init__(self, limits: Limits, observer: Observer) -> None:
         self._limits = limits
@@ -21,18 +26,19 @@ class HalfwayMarks:
         self._told: set[tuple[str, str]] = set()
         self._events = limits.history_events // 2
         self._actions = limits.actions_per_turn // 2
-        self._bytes = limits.payload_bytes // 2
+        self.events: int = min(self._events, self._actions)
+        self.bytes: int = limits.payload_bytes // 2
         self._generations = limits.generations_per_minute // 2
 
-    def look_at(self, state: InstanceState, turn: Turn, row_bytes: int) -> None:
-        """After each turn: costs four comparisons when all is well."""
+    def look_at(self, state: InstanceState, turn: Turn) -> None:
+        """After a turn that may have come near one, or began a new generation."""
         if state.event_count > self._events:
             what = f"history holds {state.event_count:,} events"
             self._tell(state.instance_id, what, "history_events")
         if turn.actions > self._actions:
             what = f"{turn.actions:,} actions were decided in one turn"
             self._tell(state.instance_id, what, "actions_per_turn")
-        if row_bytes > self._bytes:
+        if len(turn.row) > self.bytes:
             self._look_at_payloads(state, turn)
         if turn.seed and state.quick_generations > self._generations:
             what = f"{state.quick_generations:,} generations followed each other without a wait"
@@ -52,7 +58,7 @@ class HalfwayMarks:
         for event in turn.events:
             for name in ("input", "result"):
                 text = getattr(event, name, None)
-                if text is not None and (size := len(text.encode())) > self._bytes:
+                if text is not None and (size := len(text.encode())) > self.bytes:
                     what = f"the {name} of {type(event).__name__} takes {size:,} bytes"
                     self._tell(state.instance_id, what, "payload_bytes")
 

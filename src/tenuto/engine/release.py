@@ -43,23 +43,22 @@ class Release:
         refused = result.refused
         for resident, turn in batch.turns:
             resident.in_flight -= 1
-            taken = turn.inbox.taken
-            engine.forget(taken)
             if refused and resident.state.iid in refused:
-                self._drop_refused(resident, taken)
+                self._drop_refused(resident, turn.inbox.taken)
                 continue
             resident.is_undecided = False
             if turn.logs:
                 _show(turn.logs)
-            if turn.effects is not NOTHING and not engine.is_draining:
-                self._release_effects(resident, turn.effects, works)
-            if engine.answers or engine.beginnings:
-                self._tell_clients(resident, taken)
+            effects = turn.effects
+            if effects is not NOTHING and not engine.is_draining:
+                self._release_effects(resident, effects, works)
+            if not turn.inbox.is_plain:
+                self._forget_messages(resident, turn.inbox.taken)
             if turn.has_ended:
                 self._release_ending(resident, turn)
             elif turn.resumes:
                 self.take_work_up(resident)
-            if resident.is_idle:
+            if not resident.works and resident.is_idle:
                 engine.retention.settle(resident)
             elif resident.inbox and not resident.in_flight:
                 engine.make_ready(resident)
@@ -88,8 +87,10 @@ class Release:
         if engine.updates.is_heard:
             engine.updates.publish(batch, result.refused)
 
-    def _tell_clients(self, resident: Resident, taken: Sequence[Message]) -> None:
+    def _forget_messages(self, resident: Resident, taken: Sequence[Message]) -> None:
+        """They are used up, durably: whoever asked hears of it."""
         engine = self._engine
+        engine.forget(taken)
         for tell in engine.beginnings.pop(resident.state.instance_id, ()):
             tell(None)
         for message in taken:
@@ -104,10 +105,12 @@ class Release:
         """What is still wanted: later turns may have been taken meanwhile."""
         engine = self._engine
         state = resident.state
+        activities = state.work.activities
         for work in effects.works:
-            if state.work.activities.get(work.task_id) is work:
+            task_id = work.task_id
+            if activities.get(task_id) is work:
                 works.append(work)
-                resident.works[work.task_id] = work
+                resident.works[task_id] = work
         for task_id, fire_at in effects.timers:
             if state.work.timers.get(task_id) == fire_at and not state.is_finished:
                 engine.arm(state, fire_at)

@@ -47,6 +47,7 @@ class Resident:
         offers: How often in a row nobody could run it.
         in_flight: Turns that are not committed yet.
         size: Roughly the bytes that its live session takes: a fixed part and its history.
+        placed_at: The time of its last turn when it got its place among the others.
         row: ``new`` or ``replaced`` until the instance's row is in a batch.
         is_undecided: Its new row is on its way to the store, which may refuse it: no turn before
             the answer (ENGINE rule 14).
@@ -54,7 +55,7 @@ class Resident:
 
     __slots__ = (
         "failures", "held", "in_flight", "inbox", "is_queued", "is_undecided", "offers",
-        "openings", "out", "recorded", "row", "session", "size", "state", "works",
+        "openings", "out", "placed_at", "recorded", "row", "session", "size", "state", "works",
     )  # fmt: skip
 
     def __init__(self, state: InstanceState) -> None:
@@ -70,6 +71,7 @@ class Resident:
         self.is_undecided: bool = False
         self.row: str | None = None
         self.size: int = SESSION_BYTES
+        self.placed_at: int = state.last_time
         self.failures: int = 0
         self.out: OpenTurn | None = None
         self.offers: int = 0
@@ -142,13 +144,22 @@ class Residents:
             # By identity: two sets of the same ids are equal.
             self._watching = [one for one in self._watching if one is not departed]
 
-    def used(self, resident: Resident) -> None:
-        """Mark as most recently used."""
-        self._by_iid.move_to_end(resident.state.iid)
-
     def oldest(self) -> Iterator[Resident]:
-        """Least recently used first; safe while instances leave."""
-        return iter(list(self._by_iid.values()))
+        """Least recently used first, to within one look; safe while instances leave.
+
+        A turn moves nobody: it is here that whoever has taken one goes behind the others.
+        """
+        order = self._by_iid
+        used: list[Resident] = []
+        for resident in list(order.values()):
+            last_time = resident.state.last_time
+            if last_time == resident.placed_at:
+                yield resident
+            elif order.get(resident.state.iid) is resident:
+                resident.placed_at = last_time
+                order.move_to_end(resident.state.iid)
+                used.append(resident)
+        yield from used
 
     def clear(self) -> list[Resident]:
         """Let all go and return them."""

@@ -478,21 +478,22 @@ def _taken(record: InstanceRecord) -> InstanceExistsError:
 
 def _fresh_state(request: StartRequest, engine: "Engine") -> InstanceState:
     now = engine.clock.now()
+    instance_id = request.instance_id
+    # By place as far as that goes: so many names would cost a dict each time.
     return InstanceState(
-        iid=0,
-        instance_id=request.instance_id,
-        partition=engine.partition_for(request.instance_id).lease.partition,
-        name=request.name,
-        execution_id=request.execution_id,
-        created_at=now,
+        0,
+        instance_id,
+        engine.partition_for(instance_id).lease.partition,
+        request.name,
+        request.execution_id,
+        now,
+        request.root_id or instance_id,
+        request.version,
+        request.parent,
+        request.depth,
+        request.tags,
+        request.scheduled_at,
+        request.input,
         updated_at=now,
-        root_id=request.root_id or request.instance_id,
-        version=request.version,
-        parent=request.parent,
-        depth=request.depth,
-        tags=request.tags,
         trace=request.trace,
-        scheduled_at=request.scheduled_at,
-        input=request.input,
-        status=RuntimeStatus.PENDING,
     )

@@ -37,6 +37,7 @@ from tenuto.model.unread import UnreadEvent, UnreadEvents
 from tenuto.model.webhook import OpenWebhook
 
 # By number: an enum member is hashed in Python, and this is asked several times a turn.
+_RUNNING: Final = RuntimeStatus.RUNNING
 _SUSPENDED: Final = RuntimeStatus.SUSPENDED
 _IS_FINISHED: Final = tuple(RuntimeStatus(number).is_finished for number in range(8))
 
@@ -73,10 +74,11 @@ class OpenWork(Struct):
         return None
 
 
-def _scheduled(work: OpenWork, event: TaskScheduled, state: "InstanceState") -> None:
+def scheduled(work: OpenWork, event: TaskScheduled, state: "InstanceState") -> ActivityWork:
+    """An attempt of an activity is open from now on: the object that goes to its runner."""
     work.scheduled += 1
     task_id, call_id = event.event_id, event.call_id
-    work.activities[task_id] = ActivityWork(
+    found = work.activities[task_id] = ActivityWork(
         state.iid,
         state.instance_id,
         state.execution_id,
@@ -91,6 +93,7 @@ def _scheduled(work: OpenWork, event: TaskScheduled, state: "InstanceState") -> 
         event.tags,
         event.trace,
     )
+    return found
 
 
 def _answered(work: OpenWork, event: TaskCompleted | TaskFailed, _state: object = None) -> None:
@@ -159,8 +162,8 @@ def _raised(work: OpenWork, event: EventRaised, _state: object = None) -> None:
 
 
 # One look-up for each event: this runs for every event of every turn.
-_FOLLOW: Final[dict[type, Callable[[OpenWork, Any, "InstanceState"], None]]] = {
-    TaskScheduled: _scheduled,
+FOLLOW: Final[dict[type, Callable[[OpenWork, Any, "InstanceState"], object]]] = {
+    TaskScheduled: scheduled,
     TaskCompleted: _answered,
     TaskFailed: _answered,
     TimerCreated: _timer_set,
@@ -219,6 +222,11 @@ class InstanceState(Struct):
         return _IS_FINISHED[self.status]
 
     @property
+    def is_open(self) -> bool:
+        """Whether it takes messages in: it runs, and is not held."""
+        return self.status is _RUNNING and self.hold is None
+
+    @property
     def is_stopped(self) -> bool:
         """Whether it takes nothing in now: it is paused or held."""
         return self.status is _SUSPENDED or self.hold is not None
@@ -237,31 +245,32 @@ class InstanceState(Struct):
 
     def record(self) -> InstanceRecord:
         """The store's row for this state."""
+        # By place, in the order of its fields: so many names would cost a dict each time.
         return InstanceRecord(
-            iid=self.iid,
-            instance_id=self.instance_id,
-            partition=self.partition,
-            name=self.name,
-            execution_id=self.execution_id,
-            created_at=self.created_at,
-            root_id=self.root_id,
-            version=self.version,
-            generation=self.generation,
-            status=self.status,
-            wake_at=self.wake_at,
-            updated_at=self.updated_at,
-            completed_at=self.completed_at,
-            scheduled_at=self.scheduled_at,
-            parent=self.parent,
-            depth=self.depth,
-            input=self.input,
-            output=self.output,
-            failure=self.failure,
-            custom_status=self.custom_status,
-            tags=self.tags,
-            trace=self.trace,
-            hold=self.hold,
-            deliveries=self.deliveries,
+            self.iid,
+            self.instance_id,
+            self.partition,
+            self.name,
+            self.execution_id,
+            self.created_at,
+            self.root_id,
+            self.version,
+            self.generation,
+            self.status,
+            self.wake_at,
+            self.updated_at,
+            self.completed_at,
+            self.scheduled_at,
+            self.parent,
+            self.depth,
+            self.input,
+            self.output,
+            self.failure,
+            self.custom_status,
+            self.tags,
+            self.trace,
+            self.hold,
+            self.deliveries,
         )
 
     def keep_last_calls(self, last: Sequence[HistoryEvent]) -> None:
@@ -306,7 +315,7 @@ class InstanceState(Struct):
     def apply(self, events: Iterable[HistoryEvent]) -> None:
         """Follow the events of a turn: what is open after them."""
         for event in events:
-            follow = _FOLLOW.get(type(event))
+            follow = FOLLOW.get(type(event))
             if follow is not None:
                 follow(self.work, event, self)
 

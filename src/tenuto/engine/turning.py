@@ -80,7 +80,7 @@ class Turning:
             prepared = prepare(state, inbox, now)
             answer = prepared.answer
             if prepared.wants_session:
-                session = engine.retention.session(resident)
+                session = resident.session or engine.retention.session(resident)
                 if prepared.asks:
                     late = session.run_turn(prepared.timestamp, prepared.inbox.incoming)
                     if isinstance(late, LateTurn):
@@ -95,15 +95,7 @@ class Turning:
             turn = found
         else:
             resident.failures = 0
-        self._book(resident, turn)
-
-    def _book(self, resident: Resident, turn: Turn) -> None:
-        engine = self._engine
-        try:
-            engine.booking.book(resident, turn)
-        except MemoryError:
-            engine.pipeline.batch.refuse_for_memory(resident.state.iid)
-            return
+        engine.booking.book(resident, turn)
         if resident.inbox:  # what was cut off, or has come meanwhile
             engine.make_ready(resident)
 
@@ -238,7 +230,9 @@ class Turning:
         else:
             found = self._finished(resident, turn, answer)
         if found is not None:
-            self._book(resident, found)
+            engine.booking.book(resident, found)
+            if resident.inbox:
+                engine.make_ready(resident)
         engine.schedule_pump()
 
     def _finished(self, resident: Resident, turn: OpenTurn, answer: "TurnActions") -> Turn | None:

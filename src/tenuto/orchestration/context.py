@@ -177,7 +177,7 @@ class Context:
             decode, retry = activity.signature.decode_result, activity.retry
             timeout = None if activity.timeout is None else span(activity.timeout)
         if text is not None:
-            session.check_size(text, f"the input of activity {name!r}")
+            session.check_size(text, "the input of activity", name)
         return ActivityTask(session, name, text, decode, retry, timeout)
 
     @overload
@@ -463,7 +463,7 @@ class Context:
         if call.instance_id is not None and check_instance_id(call.instance_id) == self.instance_id:
             raise InputError(f"a child cannot have its parent's own id {self.instance_id!r}")
         if call.text is not None:
-            session.check_size(call.text, f"the input of orchestrator {call.name!r}")
+            session.check_size(call.text, "the input of orchestrator", call.name)
         limit = session.info.limits.nesting_depth
         if session.info.depth + 1 > limit:
             raise limit_error(

@@ -166,7 +166,7 @@ class SessionLoop(asyncio.AbstractEventLoop):
             self._origin = now
         self.now = now
 
-    def run(self, context: Context, work: Callable[..., None], *args: object) -> None:
+    def run(self, context: Context, work: Callable[[T], None], on: T) -> None:
         """Do some work as the running loop of this thread, and restore the one before.
 
         While it lasts the loop is open to user code, unless it is dead (ENGINE rule 5), and the
@@ -181,7 +181,7 @@ class SessionLoop(asyncio.AbstractEventLoop):
                 gc.disable()
             _set_running_loop(self)
             self.is_open = not self.dead
-            context.run(work, *args)
+            context.run(work, on)
         finally:
             if self._breaker is not None:  # pragma: no cover - as there
                 self._stop_breaking()

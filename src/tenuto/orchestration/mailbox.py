@@ -32,6 +32,12 @@ class Mailbox:
         self._unread: dict[str, deque[tuple[int, EventRaised]]] = {}
         self._waiters: dict[str, OrderedDict[EventTask[Any], None]] = {}
 
+    def forget(self) -> None:
+        """The session is closed: let go of who waits, and of what was read."""
+        self._places.clear()
+        self._unread.clear()
+        self._waiters.clear()
+
     @property
     def unread(self) -> list[UnreadEvent]:
         """Events of this generation that nobody has waited for yet, oldest first."""

@@ -125,6 +125,7 @@ class Session:
         self._most_characters = info.limits.turn_bytes
         self._surely_short = info.limits.payload_bytes // 4
         self._custom_status: str | UnsetType | None = UNSET
+        self._has_more = False
         self._logs: list[logging.LogRecord] | None = None
         self._is_ended = False
         self._is_closed = False
@@ -145,10 +146,8 @@ class Session:
         loop = self.loop
         self.replaying = replaying
         self._actions = []
-        self._withdrawn.clear()
         self._turn_characters = 0
         self._first_id = self._ids + 1
-        self._custom_status = UNSET
         if self.trace is not None:
             self.trace.clear()
         loop.set_time(timestamp)
@@ -167,9 +166,17 @@ class Session:
             if self._actions:
                 self._withdraw_work()
             self._actions.append(self._ending())
+        if self._has_more:
+            return self._with_more()
+        return TurnActions(self._actions)
+
+    def _with_more(self) -> TurnActions:
+        """What a turn leaves besides its actions, as few do."""
+        self._has_more = False
+        status, self._custom_status = self._custom_status, UNSET
         logs, self._logs = self._logs, None
         put_aside, self._put_aside = self._put_aside, None
-        return TurnActions(self._actions, self._custom_status, logs, put_aside, self._unread)
+        return TurnActions(self._actions, status, logs, put_aside, self._unread)
 
     def close(self) -> int:
         """Discard the session; the number of coroutines that refused to end."""
@@ -181,7 +188,7 @@ class Session:
         # Without these circles the session is freed here and now, not by a pass of the collector.
         self._calls.clear()
         self._timers.clear()
-        self._mailbox = Mailbox()
+        self._mailbox.forget()
         return len(refused)
 
     def _feed(self, events: Sequence[Incoming]) -> None:
@@ -317,6 +324,7 @@ class Session:
         number = self.next_id()
         message = f"{self.info.execution_id}:refused:{number}"
         self.record(EventRefused(number, event.name, message, reason))
+        self._has_more = True
         if self._put_aside is None:
             self._put_aside = {}
         self._put_aside[message] = event
@@ -324,6 +332,7 @@ class Session:
     def set_custom_status(self, status: str | None) -> None:
         """The custom status as JSON text; None clears it."""
         if self._is_running():
+            self._has_more = True
             self._custom_status = status
 
     def continue_as_new(self, text: str | None, *, keep_events: bool) -> None:
@@ -344,6 +353,7 @@ class Session:
     def _hold(self, record: logging.LogRecord) -> None:
         record.execution_id = self.info.execution_id
         record.orchestrator = self.info.name
+        self._has_more = True
         if self._logs is None:
             self._logs = []
         self._logs.append(record)
@@ -403,8 +413,14 @@ class Session:
         self._break_off(limit_error("turn_bytes", limit, words), with_traceback=False)
         raise SessionDiscarded
 
-    def check_size(self, text: str, what: str) -> str:
-        """Refuse a payload that is over the limit, and stop a turn that decides too many bytes."""
+    def check_size(self, text: str, what: str, name: str = "") -> str:
+        """Refuse a payload that is over the limit, and stop a turn that decides too many bytes.
+
+        Args:
+            text: The payload.
+            what: What it is, for the error: ``the input of activity``.
+            name: Of the function that it is for.
+        """
         length = len(text)
         self._turn_characters += length
         if self._turn_characters > self._most_characters:
@@ -412,7 +428,7 @@ class Session:
         if length > self._surely_short:  # else the words alone would cost something for each
             limit = self.info.limits.payload_bytes
             whose = f"orchestrator {self.info.name!r} (instance {self.info.instance_id!r})"
-            check_payload(text, limit, f"{whose}: {what}")
+            check_payload(text, limit, f"{whose}: {what} {name!r}" if name else f"{whose}: {what}")
         return text
 
     # --- for those who watch --------------------------------------------------------------------
@@ -426,7 +442,8 @@ class Session:
 
     def _on_started(self, event: ExecutionStarted) -> None:
         _LIVE.add(self)
-        self.webhooks = {one.digest: one for one in event.webhooks}
+        if event.webhooks:
+            self.webhooks = {one.digest: one for one in event.webhooks}
         try:
             try:
                 arguments = self.orchestrator.signature.decode_arguments(event.input)
@@ -533,6 +550,7 @@ class Session:
         self._actions = [self._actions[index] for index in kept]
         if self.trace is not None:
             self.trace[:] = [self.trace[index] for index in kept]
+        self._withdrawn.clear()
 
     def _ending(self) -> ExecutionCompleted | ContinueAsNew:
         root = self.loop.root
@@ -560,6 +578,7 @@ class Session:
 
     def _continued(self, text: str | None, keep_events: bool) -> ContinueAsNew:  # noqa: FBT001 - a pair's half
         mailbox = self._mailbox
+        self._has_more = True
         self._unread = mailbox.unread if keep_events else []
         taken, carried = mailbox.taken, self.info.unread
         if carried is not None and not keep_events:

@@ -11,12 +11,13 @@ from typing import Any, Final, TypeVar
 from msgspec import Struct
 
 from tenuto.engine.ports import ActivityWork, Runtime
-from tenuto.engine.state import InstanceState, start_event, state_of
+from tenuto.engine.state import FOLLOW, InstanceState, scheduled, start_event, state_of
 from tenuto.model.actions import Action
 from tenuto.model.events import (
     EventRaised,
     EventRefused,
     EventSent,
+    ExecutionCompleted,
     SubOrchestrationInstanceCompleted,
     SubOrchestrationInstanceCreated,
     SubOrchestrationInstanceFailed,
@@ -85,43 +86,42 @@ class _Deciding(Struct):
     put_aside: Mapping[str, EventRaised]
 
 
-def effects_of(
+def decided(
     state: InstanceState,
     actions: Sequence[Action],
     timestamp: int,
     runtime: Runtime,
     put_aside: Mapping[str, EventRaised] | None,
 ) -> Effects:
-    """What follows from the decisions of a turn.
+    """Follow the decisions of a turn; what follows from them for others.
 
     Args:
-        state: The instance, which has followed the turn already, and is not ended by it yet.
+        state: The instance; it has followed what the turn took in, and is not ended by it yet.
         actions: The decisions.
         timestamp: When.
         runtime: What its children run on.
         put_aside: The events that ``EventRefused`` tells of, by message id.
     """
-    effects = NOTHING
-    deciding: _Deciding | None = None
     works: list[ActivityWork] = []
+    has_others = False
+    work = state.work
     for action in actions:
         if type(action) is TaskScheduled:  # most are
-            work = state.work.activities.get(action.event_id)
-            if work is not None:  # else it was given up in the same turn
-                works.append(work)
-            continue
+            works.append(scheduled(work, action, state))
+        elif type(action) is not ExecutionCompleted:
+            has_others = True
+            follow = FOLLOW.get(type(action))
+            if follow is not None:
+                follow(work, action, state)
+    if not has_others:
+        return Effects(works) if works else NOTHING
+    # Work may have been given up in the same turn.
+    effects = Effects([one for one in works if work.activities.get(one.task_id) is one])
+    deciding = _Deciding(state, timestamp, runtime, put_aside or {})
+    for action in actions:
         add = _ADD.get(type(action))
-        if add is None:
-            continue
-        if deciding is None:
-            effects = Effects()
-            deciding = _Deciding(state, timestamp, runtime, put_aside or {})
-        add(effects, action, deciding)
-    if not works:
-        return effects
-    if effects is NOTHING:
-        return Effects(works)
-    effects.works = works
+        if add is not None:
+            add(effects, action, deciding)
     return effects
 
 

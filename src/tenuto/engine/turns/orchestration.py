@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from msgspec import UNSET, Struct, field, structs
 
 from tenuto.engine.ports import LateTurn, Runtime, Session
-from tenuto.engine.state import InstanceState, start_event
-from tenuto.engine.turns.effects import NOTHING, Effects, Send, effects_of, reply_to_parent
-from tenuto.engine.turns.sorting import SortedInbox, refuse_finished, sort_inbox
+from tenuto.engine.state import FOLLOW, InstanceState, start_event
+from tenuto.engine.turns.effects import NOTHING, Effects, Send, decided, reply_to_parent
+from tenuto.engine.turns.sorting import SortedInbox, is_wanted, refuse_finished, sort_inbox
 from tenuto.model.actions import Action, TurnActions
 from tenuto.model.codec import encode_turn
 from tenuto.model.errors import LimitError
@@ -46,7 +46,7 @@ from tenuto.model.status import RuntimeStatus
 from tenuto.model.unread import UnreadEvent
 
 _MINUTE = 60_000_000
-_SUSPENDED = RuntimeStatus.SUSPENDED
+_CHILD = SubOrchestrationInstanceCreated
 _FOR_THE_ENGINE = frozenset((ExecutionSuspended, ExecutionResumed))
 """Events that no orchestrator sees: a turn of them alone needs no session."""
 
@@ -130,6 +130,8 @@ def prepare(
         for message in inbox:
             refuse_finished(state, message, state.status, result)
         return Prepared(result, now)
+    if misfit is None and len(inbox) == 1 and type(inbox[0]) is TaskResult and state.is_open:
+        return _prepare_for_answer(state, inbox[0], now)
     result = sort_inbox(state, inbox, misfit)
     incoming = result.incoming
     goes_on = state.hold is not None and result.hold is None and state.next_turn > 0
@@ -148,6 +150,15 @@ def prepare(
     return Prepared(result, timestamp, answer, asks, asks or goes_on)
 
 
+def _prepare_for_answer(state: InstanceState, answer: TaskResult, now: int) -> Prepared:
+    """For the inbox that most turns have: nothing to put in order, nothing it could repeat."""
+    is_plain = not answer.message_id
+    if is_wanted(state, answer):
+        inbox = SortedInbox([answer.event], [answer], is_plain)
+        return Prepared(inbox, max(now, state.last_time + 1), None, True, True)
+    return Prepared(SortedInbox([], [answer], is_plain), now)
+
+
 def finish(
     state: InstanceState, prepared: Prepared, answer: TurnActions | None, rules: TurnRules
 ) -> Turn:
@@ -162,14 +173,15 @@ def finish(
     inbox = prepared.inbox
     if answer is None:
         return _finish_without_events(state, inbox, prepared.timestamp)
-    incoming = inbox.incoming
-    timestamp, limits = prepared.timestamp, rules.limits
-    events: list[HistoryEvent] = [OrchestratorStarted(timestamp), *incoming, *answer.actions]
-    if prepared.asks:
-        error = _crossed_limit(state, answer.actions, len(events), rules)
+    timestamp, limits, actions = prepared.timestamp, rules.limits, answer.actions
+    events: list[HistoryEvent] = [OrchestratorStarted(timestamp), *inbox.incoming, *actions]
+    if prepared.asks and (
+        state.event_count + len(events) > limits.history_events or _CHILD in map(type, actions)
+    ):
+        error = _crossed_limit(state, actions, len(events), rules)
         if error is not None:  # it ends the instance instead of what it decided
             answer.actions = [_failed_by(error)]
-            events = [events[0], *incoming, *answer.actions]
+            events = [events[0], *inbox.incoming, *answer.actions]
     row = encode_turn(events)
     size = len(row)
     if size > limits.turn_bytes or state.history_bytes + size > limits.history_bytes:
@@ -337,11 +349,8 @@ def _crossed_limit(
             f"the history of {_who(state)} would hold {size:,} events; "
             "use continue_as_new in long loops",
         )
-    children = 0
-    for action in actions:
-        if type(action) is SubOrchestrationInstanceCreated:
-            children += 1
-    if children and children > rules.descendants_left(state.root_id):
+    children = sum(type(action) is _CHILD for action in actions)
+    if children > rules.descendants_left(state.root_id):
         return limit_error(
             "open_descendants",
             limits.open_descendants,
@@ -361,50 +370,60 @@ def _advance(
     timestamp: int,
     rules: TurnRules,
 ) -> None:
-    inbox = turn.inbox
-    status, wake_at, hold = state.status, state.wake_at, state.hold
-    is_changed = False
+    inbox, actions, work = turn.inbox, answer.actions, state.work
     state.last_time = timestamp
     state.next_turn += 1
     state.event_count += len(turn.events)
     state.history_bytes += len(turn.row)
-    state.apply(turn.events)
-    if answer.actions:
-        turn.effects = effects_of(state, answer.actions, timestamp, rules.runtime, answer.put_aside)
-    if inbox.status is not status:
-        state.status = inbox.status
-        is_changed = True
-    if inbox.hold is not hold:
-        state.hold = inbox.hold
+    for event in inbox.incoming:
+        follow = FOLLOW.get(type(event))
+        if follow is not None:
+            follow(work, event, state)
+    last = None
+    if actions:
+        last = actions[-1]
+        turn.effects = decided(state, actions, timestamp, rules.runtime, answer.put_aside)
+    is_changed = False
+    if inbox.status is not state.status or inbox.hold is not state.hold:
+        is_changed = _stands_otherwise(state, turn)
     custom_status = answer.custom_status
     if custom_status is not UNSET and custom_status != state.custom_status:
         state.custom_status = custom_status
         is_changed = True
-    last = answer.actions[-1] if answer.actions else None
-    if isinstance(last, ExecutionCompleted):
-        turn.has_ended = True
-        _end(state, last, timestamp)
-        if state.work.activities:
-            state.keep_last_calls(answer.actions)
-        if turn.inbox.is_terminated or state.parent is not None:
-            _tell_others(state, turn)
-        is_changed = True
-    elif isinstance(last, ContinueAsNew):
-        turn.has_ended = True
-        turn.unread = answer.unread or ()
-        _continue(state, turn, last, timestamp, rules)
-        turn.row_changed = True
+    kind = type(last)
+    if kind is ExecutionCompleted:
+        _complete(state, turn, answer, timestamp)
         return
-    else:
-        due_at = state.work.wake_at() if inbox.is_open else None
-        if due_at != wake_at:
-            state.wake_at = due_at
-            is_changed = True
-    if is_changed or inbox.hold != hold:
+    if kind is ContinueAsNew:
+        _continue(state, turn, answer, timestamp, rules)
+        return
+    due_at = None
+    if inbox.is_open:
+        due_at = 0 if work.activities else work.wake_at()
+    if is_changed or due_at != state.wake_at:
+        state.wake_at = due_at
         state.updated_at = timestamp
         turn.row_changed = True
-        if hold is not None or status is _SUSPENDED:
-            turn.resumes = inbox.is_open
+
+
+def _stands_otherwise(state: InstanceState, turn: Turn) -> bool:
+    """Messages have had it paused or held, or have let it go on; whether its row says otherwise."""
+    inbox = turn.inbox
+    is_changed = inbox.status is not state.status or inbox.hold != state.hold
+    turn.resumes = is_changed and inbox.is_open and state.is_stopped
+    state.status, state.hold = inbox.status, inbox.hold
+    return is_changed
+
+
+def _complete(state: InstanceState, turn: Turn, answer: TurnActions, timestamp: int) -> None:
+    last = answer.actions[-1]
+    assert isinstance(last, ExecutionCompleted)
+    turn.has_ended = turn.row_changed = True
+    _end(state, last, timestamp)
+    if state.work.activities:
+        state.keep_last_calls(answer.actions)
+    if turn.inbox.is_terminated or state.parent is not None:
+        _tell_others(state, turn)
 
 
 def _end(state: InstanceState, ending: ExecutionCompleted, timestamp: int) -> None:
@@ -441,10 +460,14 @@ def _tell_parent(state: InstanceState, turn: Turn, sends: list[Send]) -> None:
 def _continue(
     state: InstanceState,
     turn: Turn,
-    ending: ContinueAsNew,
+    answer: TurnActions,
     timestamp: int,
     rules: TurnRules,
 ) -> None:
+    ending = answer.actions[-1]
+    assert isinstance(ending, ContinueAsNew)
+    turn.has_ended = turn.row_changed = True
+    turn.unread = answer.unread or ()
     error = _too_quick(state, turn, ending, timestamp, rules.limits)
     if error is not None:
         failed = _failed_by(error)

@@ -69,6 +69,7 @@ class SortedInbox(Struct):
     Attributes:
         incoming: The events that the turn takes in, in order.
         taken: Messages that are used up, duplicates and dropped ones included.
+        is_plain: Whether it is one answer that never had a row: then that is all there is to say.
         held: Messages that must wait until the instance can take them.
         refused: Requests of clients that do not fit.
         passed_on: Words to end the children of an instance that has ended; used up once they are
@@ -82,6 +83,7 @@ class SortedInbox(Struct):
 
     incoming: list[Incoming] = field(default_factory=list)
     taken: list[Message] = field(default_factory=list)
+    is_plain: bool = False
     held: list[Message] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
     passed_on: Sequence[Terminate] = ()
@@ -106,11 +108,6 @@ def sort_inbox(
     status = state.status
     hold = misfit or state.hold
     is_open = status is _RUNNING and hold is None
-    if is_open and len(inbox) == 1 and type(inbox[0]) is TaskResult:
-        # Most inboxes by far: nothing to put in order, nothing that it could repeat.
-        answer = inbox[0]
-        is_news = _wanted(state, answer) is not None
-        return SortedInbox([answer.event] if is_news else [], [answer])
     result = SortedInbox(status=status, hold=hold, is_open=is_open)
     if misfit is not None:
         inbox = [message for message in inbox if not _led_to_the_try(state, message, result)]
@@ -329,6 +326,16 @@ def _open_webhooks(state: InstanceState, result: SortedInbox) -> dict[str, OpenW
     return found
 
 
+def is_wanted(state: InstanceState, answer: TaskResult) -> bool:
+    """Whether this execution waits for just this attempt of an activity."""
+    call = state.work.activities.get(answer.event.task_scheduled_id)
+    return (
+        call is not None
+        and call.sequence == answer.sequence
+        and answer.execution_id == state.execution_id
+    )
+
+
 def _wanted(
     state: InstanceState, message: TaskResult | ChildResult | TimerDue
 ) -> tuple[type, int] | None:
@@ -336,10 +343,8 @@ def _wanted(
     work = state.work
     if isinstance(message, TaskResult):
         task_id = message.event.task_scheduled_id
-        call = work.activities.get(task_id)
-        if call is None or call.sequence != message.sequence:
-            return None
-    elif isinstance(message, TimerDue):
+        return (TaskResult, task_id) if is_wanted(state, message) else None
+    if isinstance(message, TimerDue):
         task_id = message.event.timer_id
         if work.timers.get(task_id) != message.event.fire_at:
             return None
