@@ -1170,8 +1170,8 @@ class StorageSuite:
         hot = await owner.storage.start_instance(record(0, "hot"))
         later = await owner.storage.start_instance(record(0, "later", wake_at=500))
         second = await Owner.of(owner.storage, "second")
-        assert await due(second.storage, -1, 499) == [Wake(0, hot.iid)]
-        assert await due(second.storage, 499, 500) == [Wake(500, later.iid)]
+        assert await due(second.storage, -1, 499) == [Wake(0, hot.iid, hot.partition)]
+        assert await due(second.storage, 499, 500) == [Wake(500, later.iid, later.partition)]
 
     # --- recovery ------------------------------------------------------------------------------
 
@@ -1179,9 +1179,12 @@ class StorageSuite:
         rows = [record(iid, wake_at=wake) for iid, wake in enumerate([0, 10, 20, 20, 30, None], 1)]
         await owner.commit(instances=rows)
         storage = owner.storage
-        assert await due(storage, -1, 20) == [Wake(0, 1), Wake(10, 2), Wake(20, 3), Wake(20, 4)]
-        assert await due(storage, 0, 10) == [Wake(10, 2)]
-        assert await due(storage, 10, 30) == [Wake(20, 3), Wake(20, 4), Wake(30, 5)]
+        wakes = [
+            Wake(row.wake_at, row.iid, row.partition) for row in rows if row.wake_at is not None
+        ]
+        assert await due(storage, -1, 20) == wakes[:4]
+        assert await due(storage, 0, 10) == wakes[1:2]
+        assert await due(storage, 10, 30) == wakes[2:]
         assert await due(storage, 30, 2**62) == []
 
     @pytest.mark.parametrize("status", list(RuntimeStatus))

@@ -284,7 +284,7 @@ async def test_a_start_that_ends_an_instance_which_is_gone_looks_again(
     await until(lambda: host.engine.is_idle)
     for resident in host.engine.residents:  # as after a second of waiting
         host.engine.retention.close(resident)
-        host.engine.residents.remove(resident)
+        resident.home.residents.remove(resident)
     storage = host.engine.storage
     inner, times = storage.load_instances, 0
 

@@ -430,7 +430,10 @@ async def test_what_is_held_can_be_ended(open_store: Open, end: str) -> None:
         await client.terminate("job", "enough")
         assert (await client.wait("job")).runtime_status is RuntimeStatus.TERMINATED
     elif end == "fail":
-        one.test.host.engine.arrivals.dispatch("job", Fail(message_id="~fail", reason="of no use"))
+        engine = one.test.host.engine
+        home = engine.find("job")
+        assert home is not None
+        engine.arrivals.dispatch(home, "job", Fail(message_id="~fail", reason="of no use"))
         await one.test.idle()
         status = await client.wait("job")
         assert status.runtime_status is RuntimeStatus.FAILED

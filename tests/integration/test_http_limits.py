@@ -175,9 +175,9 @@ async def test_who_goes_away_while_waiting_leaves_nothing_behind(serve: Serving)
     writer.write(f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n".encode())
     engine = serve.server.host.engine
     async with asyncio.timeout(10):
-        await until(lambda: "gone" in engine.waiters)
+        await until(lambda: "gone" in engine.callers.waiters)
         writer.close()
-        await until(lambda: "gone" not in engine.waiters)
+        await until(lambda: "gone" not in engine.callers.waiters)
 
 
 # --- size -----------------------------------------------------------------------------------------

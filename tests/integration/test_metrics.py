@@ -250,8 +250,8 @@ async def test_cancelled_activities_are_told_apart_from_failed_ones(
 
 def test_an_attempt_that_never_began_counts_without_a_duration(metrics: MetricsObserver) -> None:
     work = ActivityWork(
-        iid=1, instance_id="one", execution_id="e", sequence=1, task_id=1, name="gone", input=None,
-        attempt=1, call_id=1, timeout=None,
+        partition=0, iid=1, instance_id="one", execution_id="e", sequence=1, task_id=1, name="gone",
+        input=None, attempt=1, call_id=1, timeout=None,
     )  # fmt: skip
     failed = TaskFailed(1, FailureDetails("UnknownFunctionError", "no such activity"))
     metrics.activities_ended([ActivityOutcome(work, failed)], 1_000)

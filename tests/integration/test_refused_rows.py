@@ -130,7 +130,7 @@ async def test_a_start_that_cannot_be_stored_is_refused_and_others_are_not(
     assert not isinstance(other, BaseException)
     assert await other.result() == 3
     assert await host.client.get_status("mine") is None
-    assert not host.engine.answers
+    assert not host.engine.callers.requests
 
 
 async def test_a_dead_letter_that_cannot_be_stored_is_told_of(

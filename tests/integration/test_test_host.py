@@ -137,12 +137,12 @@ async def test_waiting_for_a_beginning_ends_with_the_host(app: App) -> None:
         begins = datetime.now(UTC) + timedelta(days=1)
         handle = await host.client.start(later, start_at=begins)
         waiting = asyncio.create_task(handle.started())
-        await until(lambda: bool(host.engine.beginnings))
+        await until(lambda: bool(host.engine.callers.beginnings))
         forsaken = asyncio.create_task(handle.started())
         await asyncio.sleep(0)
         forsaken.cancel()
         await asyncio.wait([forsaken])
-        assert len(host.engine.beginnings[handle.instance_id]) == 1
+        assert len(host.engine.callers.beginnings[handle.instance_id]) == 1
     with pytest.raises(TenutoError):
         await waiting
 

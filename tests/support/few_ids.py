@@ -152,36 +152,23 @@ async def _end_all(host: Host) -> None:
 def check_memory(host: Host) -> None:
     """Nothing waits for anything any more."""
     engine = host.engine
-    starts = engine.starts
-    assert {
+    left: dict[str, object] = {
         "residents": len(engine.residents),
-        "answers": engine.answers,
-        "waiters": engine.waiters,
-        "delivered": engine.delivered,
-        "on the way": engine.arrivals._on_the_way,
-        "undecided": starts._undecided,
-        "claims": starts._claims,
-        "waiting": starts._waiting,
-        "named": engine.loader._by_id,
-        "numbered": engine.loader._by_iid,
-        "open children": {
-            root: count
-            for partition in engine.partitions.values()
-            for root, count in partition.open_by_root.items()
-        },
-    } == {
-        "residents": 0,
-        "answers": {},
-        "waiters": {},
-        "delivered": set(),
-        "on the way": set(),
-        "undecided": {},
-        "claims": {},
-        "waiting": [],
-        "named": {},
-        "numbered": {},
-        "open children": {},
+        "requests": engine.callers.requests,
+        "waiters": len(engine.callers.waiters),
+        "descendants elsewhere": len(engine.open_elsewhere),
     }
+    for home in engine.partitions.values():
+        starts, loader = home.starts, home.loader
+        left |= {
+            f"messages of {home.number}": len(home.delivery),
+            f"starts of {home.number}": len(starts._undecided),
+            f"claims of {home.number}": len(starts._claims),
+            f"waiting in {home.number}": len(starts._waiting),
+            f"to be loaded in {home.number}": len(loader._by_id) + len(loader._by_iid),
+            f"open children of {home.number}": len(home.open_by_root),
+        }
+    assert left == dict.fromkeys(left, 0)
 
 
 def check_rows(path: Path) -> None:

@@ -512,7 +512,7 @@ class SharedStorage:
         hub = await self._turn()
         return sorted(
             (
-                Wake(one.wake_at, one.iid)
+                Wake(one.wake_at, one.iid, one.partition)
                 for one in hub.instances.values()
                 if one.partition in partitions
                 and one.wake_at is not None

@@ -28,6 +28,7 @@ from tenuto.model.unread import UnreadEvent, UnreadEvents
 
 if TYPE_CHECKING:
     from tenuto.engine.engine import Engine
+    from tenuto.engine.partition import Partition
     from tenuto.engine.resident import Resident
 
 
@@ -41,129 +42,104 @@ class Arrivals:
 
     def __init__(self, engine: "Engine") -> None:
         self._engine = engine
-        self._on_the_way: set[str] = set()
-
-    def forget_all(self) -> None:
-        """What is on the way is read again from the store."""
-        self._on_the_way.clear()
 
     # --- messages ---------------------------------------------------------------------------------
 
-    def is_known(self, message_id: str) -> bool:
-        """Whether a durable message is on its way, with its instance, or being used up."""
-        engine = self._engine
-        return (
-            message_id in self._on_the_way
-            or message_id in engine.delivered
-            or engine.starts.is_asked(message_id)
-            or engine.pipeline.is_used_up(message_id)
-        )
-
     def route(self, row: InboxRow) -> None:
-        """A durable message finds its instance."""
+        """A durable message finds its instance; one for a partition of another host has its row."""
+        home = self._engine.partitions.get(row.partition)
+        if home is None:
+            return
         try:
             message = decode_message(row.message)
         except MemoryError:  # it is in the store, whatever becomes of this host
             again = self.route
             if row.message_id:  # no copy may overtake it
-                self._on_the_way.add(row.message_id)
+                home.delivery.sets_out(row.message_id)
                 again = self._route_again
             asyncio.get_running_loop().call_later(_MEMORY_PAUSE_SECONDS, again, row)
             return
         if not isinstance(message, Start):
-            self.dispatch(row.instance_id, message)
+            self.dispatch(home, row.instance_id, message)
         elif message.message_id:
-            self._engine.starts.from_message(row.instance_id, message)
-        elif self._engine.residents.named(row.instance_id) is None:
+            home.starts.from_message(row.instance_id, message)
+        elif home.residents.named(row.instance_id) is None:
             # Another process has inserted the instance itself.
-            self._engine.loader.want_named(row.instance_id)
+            home.loader.want_named(row.instance_id)
 
     def _route_again(self, row: InboxRow) -> None:
         """Unless its instance has found it in the store meanwhile, or everything is read anew."""
-        if row.message_id in self._on_the_way:
-            self._on_the_way.remove(row.message_id)
+        home = self._engine.partitions.get(row.partition)
+        if home is not None and home.delivery.turns_away(row.message_id):
             self.route(row)
 
-    def dispatch(self, instance_id: str, message: Message) -> None:
+    def dispatch(self, home: "Partition", instance_id: str, message: Message) -> None:
         """Deliver a message, now or when its instance is there; a copy of a known one goes."""
-        engine = self._engine
-        key = message.message_id
-        resident = engine.residents.named(instance_id)
-        if key in self._on_the_way:
-            return
+        resident = home.residents.named(instance_id)
         if resident is not None:
-            engine.deliver(resident, message)
-        elif is_durable(message):
-            self._on_the_way.add(key)
-            self._pass_on(instance_id, message)
-        else:
-            self._pass_on(instance_id, message)
+            self._engine.deliver(resident, message)
+        elif not is_durable(message) or home.delivery.sets_out(message.message_id):
+            self._pass_on(home, instance_id, message)
 
-    def _pass_on(self, instance_id: str, message: Message) -> None:
+    def _pass_on(self, home: "Partition", instance_id: str, message: Message) -> None:
         """Nobody of this id is in memory: it is being started, or may be in the store."""
-        engine = self._engine
-        if engine.starts.is_deciding(instance_id):
-            engine.starts.when_decided(instance_id, lambda: self._go_on(instance_id, message))
+        if home.starts.is_deciding(instance_id):
+            home.starts.when_decided(instance_id, lambda: self._go_on(home, instance_id, message))
         else:
-            engine.loader.want_named(instance_id, message)
+            home.loader.want_named(instance_id, message)
 
-    def _meet(self, instance_id: str, message: Message) -> None:
-        resident = self._engine.residents.named(instance_id)
+    def _meet(self, home: "Partition", instance_id: str, message: Message) -> None:
+        resident = home.residents.named(instance_id)
         if resident is not None:
             self._arrive(resident, [message])
         else:
-            self._pass_on(instance_id, message)
+            self._pass_on(home, instance_id, message)
 
-    def _go_on(self, instance_id: str, message: Message) -> None:
+    def _go_on(self, home: "Partition", instance_id: str, message: Message) -> None:
         """A message that had to wait for a decision or a read finds its instance now."""
-        resident = self._engine.residents.named(instance_id)
+        resident = home.residents.named(instance_id)
         if resident is not None:
             self._arrive(resident, [message])
         else:
-            self._engine.loader.want_named(instance_id, message)
+            home.loader.want_named(instance_id, message)
 
     def _arrive(self, resident: "Resident", messages: Sequence[Message]) -> None:
-        """The end of the way, unless the instance has found its copy in the store meanwhile."""
-        for message in messages:
-            if not is_durable(message):
-                resident.inbox.append(message)
-            elif message.message_id in self._on_the_way:
-                self._on_the_way.remove(message.message_id)
-                self._engine.delivered.add(message.message_id)
-                resident.inbox.append(message)
+        """The end of the way."""
+        delivery = resident.home.delivery
+        resident.inbox += [message for message in messages if delivery.arrives(message)]
         if resident.inbox:
             self._engine.make_ready(resident)
 
     def gather(self, resident: "Resident") -> None:
         """An instance is in memory now: what is on the way to it must not be overtaken."""
-        self._arrive(resident, self._engine.loader.take(resident.state))
+        self._arrive(resident, resident.home.loader.take(resident.state))
 
-    def missing(self, key: str | int, messages: list[Message], instance_id: str) -> None:
-        """Messages to an instance that does not exist (any more); durable ones know its id."""
+    def missing(self, home: "Partition", key: str | int, messages: list[Message]) -> None:
+        """Messages to an instance that does not exist (any more)."""
         engine = self._engine
         if isinstance(key, str) and (
-            engine.residents.named(key) is not None or engine.starts.is_deciding(key)
+            home.residents.named(key) is not None or home.starts.is_deciding(key)
         ):
             for message in messages:  # it was, or is being, started while the store was read
-                self._meet(key, message)
+                self._meet(home, key, message)
             return
         batch = engine.pipeline.batch
         for message in messages:
-            answer = engine.answers.pop(message.message_id, None)
-            if answer is not None:
-                answer(InstanceNotFoundError(str(key)))
-            elif is_durable(message) and message.message_id in self._on_the_way:
-                self._on_the_way.remove(message.message_id)
-                partition = engine.partition_for(instance_id).lease.partition
-                batch.consume(message.message_id, partition)
-                batch.refuse(message.message_id, InstanceNotFoundError(str(key)))
+            error = InstanceNotFoundError(str(key))
+            if engine.callers.answer(message.message_id, error):
+                continue
+            if is_durable(message) and home.delivery.turns_away(message.message_id):
+                batch.consume(message.message_id, home.number)
+                batch.refuse(message.message_id, error)
                 if isinstance(message, RaiseEvent):
                     engine.booking.bury(
                         message, str(key), f"instance {key!r} does not exist", batch
                     )
         engine.schedule_pump()
 
-    def damaged(self, key: int, messages: list[Message], error: Exception) -> None:
+    def damaged(
+        self, home: "Partition", key: int, messages: list[Message], error: Exception
+    ) -> None:
         """An instance was read that cannot be understood; the others go on."""
         engine = self._engine
         text = f"what is stored of instance number {key} cannot be read: {error!r}"
@@ -171,24 +147,22 @@ class Arrivals:
         if isinstance(error, MemoryError | StorageUnavailableError):
             text += f"; it is tried again every {_AGAIN_SECONDS:.0f} s"
             told = StorageUnavailableError(f"{text}. Give the host more memory")
-            asyncio.get_running_loop().call_later(_AGAIN_SECONDS, engine.loader.want, key)
+            asyncio.get_running_loop().call_later(_AGAIN_SECONDS, home.loader.want, key)
         engine.observer.problem(None, text)
         for message in messages:
-            self._on_the_way.discard(message.message_id)
-            answer = engine.answers.pop(message.message_id, None)
-            if answer is not None:
-                answer(told)
+            home.delivery.turns_away(message.message_id)
+            engine.callers.answer(message.message_id, told)
 
     # --- times ------------------------------------------------------------------------------------
 
-    def look_at(self, iids: list[int]) -> None:
+    def look_at(self, home: "Partition", iids: list[int]) -> None:
         """The time of these instances has come, or had, if they have changed their minds."""
         engine = self._engine
         now = engine.clock.now()
         for iid in iids:
-            resident = engine.residents.get(iid)
+            resident = home.residents.get(iid)
             if resident is None:
-                engine.loader.want(iid)
+                home.loader.want(iid)
                 continue
             due = due_timers(resident.state, now)
             if _is_to_start(resident.state, now):
@@ -199,27 +173,27 @@ class Arrivals:
 
     # --- instances --------------------------------------------------------------------------------
 
-    def loaded(self, loaded: LoadedInstance, messages: list[Message]) -> None:
+    def loaded(self, home: "Partition", loaded: LoadedInstance, messages: list[Message]) -> None:
         """An instance was read, and these messages wait for it.
 
         Raises:
             MemoryError: there is not enough for it; nothing of it is in memory then.
         """
-        known = self._engine.residents.get(loaded.record.iid)
+        known = home.residents.get(loaded.record.iid)
         try:
-            self._take_in(loaded, messages)
+            self._take_in(home, loaded, messages)
         except MemoryError:
-            resident = self._engine.residents.get(loaded.record.iid)
+            resident = home.residents.get(loaded.record.iid)
             if known is None and resident is not None:
                 self._engine.takeback.drop(resident)
             raise
 
-    def _take_in(self, loaded: LoadedInstance, messages: list[Message]) -> None:
+    def _take_in(self, home: "Partition", loaded: LoadedInstance, messages: list[Message]) -> None:
         engine = self._engine
         record = loaded.record
-        resident = engine.residents.get(record.iid)
+        resident = home.residents.get(record.iid)
         if resident is None:
-            resident = self._admit(loaded)
+            resident = self._admit(home, loaded)
             if engine.updates.is_heard and record.iid < 0 and not resident.state.next_turn:
                 engine.updates.publish_row(record)  # another process has inserted it
         elif _is_up_to_date(resident.state, loaded):
@@ -230,7 +204,7 @@ class Arrivals:
         if not resident.inbox and resident.is_idle:
             engine.retention.settle(resident)
 
-    def _admit(self, loaded: LoadedInstance) -> "Resident":
+    def _admit(self, home: "Partition", loaded: LoadedInstance) -> "Resident":
         engine = self._engine
         state = state_of(loaded.record)
         state.follow(map(decode_turn, loaded.turns))
@@ -240,17 +214,15 @@ class Arrivals:
         inbox = [message for message in rows if not isinstance(message, Start)]
         if loaded.unread:
             state.unread = unread_of(loaded)
-        resident = engine.admit(state, None)
+        resident = engine.admit(state, home, None)
         if engine.takeback.left:
             engine.takeback.adopt(resident)
         state.history_bytes = sum(map(len, loaded.turns))
         resident.size += state.history_bytes
         if state.unread is not None:
             resident.size += state.unread.size
-        for message in inbox:
-            # The rows are in the order of their arrival; copies on the way come too late.
-            self._on_the_way.discard(message.message_id)
-            engine.delivered.add(message.message_id)
+        # The rows are in the order of their arrival.
+        home.delivery.found(inbox)
         resident.inbox = inbox + resident.inbox
         if not state.is_finished:
             resident.recorded = loaded.turns
@@ -266,7 +238,7 @@ class Arrivals:
         now = self._engine.clock.now()
         openings: list[Message] = []
         if state.next_turn == 0:
-            openings = self._openings(state, loaded, now)
+            openings = self._openings(resident, loaded, now)
         resident.openings = openings
         if state.is_stopped:
             return
@@ -275,17 +247,19 @@ class Arrivals:
             resident.inbox.extend(due_timers(state, now))
             self._engine.release.take_work_up(resident)
 
-    def _openings(self, state: InstanceState, loaded: LoadedInstance, now: int) -> list[Message]:
+    def _openings(self, resident: "Resident", loaded: LoadedInstance, now: int) -> list[Message]:
+        state = resident.state
         if state.generation and loaded.previous_turn is not None:
             last = decode_turn(loaded.previous_turn)[-1]
             if isinstance(last, ContinueAsNew):
                 return seed(state, last, self._engine.runtime)
-        return self.opening(state, now)
+        return self.opening(resident, now)
 
-    def opening(self, state: InstanceState, now: int) -> list[Message]:
+    def opening(self, resident: "Resident", now: int) -> list[Message]:
         """What opens the first generation; nothing yet, and a timer, when that is put off."""
+        state = resident.state
         if state.scheduled_at is not None and state.begins_later(now):
-            self._engine.arm(state, state.scheduled_at)
+            self._engine.arm(resident, state.scheduled_at)
             return []
         return [Start(event=start_event(state, self._engine.runtime))]
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from msgspec import Raw, Struct, field
 
+from tenuto.engine.callers import Caller
 from tenuto.engine.ports import (
     ALL_UNREAD,
     ASKED,
@@ -31,7 +32,6 @@ from tenuto.model.unread import UnreadEvent
 HEAVY_BYTES: Final = 16 * 1024 * 1024
 """An instance that takes less is not why memory runs out."""
 
-Answered = Callable[[TenutoError | None], None]
 Decided = Callable[[bool, TenutoError | None], None]
 
 VOLATILE = "~"
@@ -73,7 +73,7 @@ class Batch(Struct):
     answers: dict[str, Answer] = field(default_factory=dict)
     turns: list[tuple[Resident, Turn]] = field(default_factory=list)
     to_route: list[InboxRow] = field(default_factory=list)
-    answered: dict[str, tuple[Answered, TenutoError | None]] = field(default_factory=dict)
+    answered: dict[str, tuple[Caller, TenutoError | None]] = field(default_factory=dict)
     acknowledge: list[Callable[[], None]] = field(default_factory=list)
     starts: list[tuple[Resident, Decided]] = field(default_factory=list)
     bytes: int = 0

@@ -81,7 +81,7 @@ class Booking:
         if inbox.refused:
             self._refuse(resident, turn, batch)
         if inbox.passed_on:
-            self._engine.cascade.begin(state, inbox.passed_on)
+            self._engine.cascade.begin(resident, inbox.passed_on)
         if inbox.purge:
             batch.purged.append(state.iid)
 
@@ -102,21 +102,33 @@ class Booking:
 
     def _book_send(self, send: Send, batch: Batch) -> None:
         message = _renamed(send.message, self._engine.next_message_id())
-        if not send.opens:
+        if send.opens:
+            self._ask_for(send.instance_id, message, batch)
+        else:
             self.send(message, send.instance_id, batch)
-            return
-        partition = self._engine.partition_for(send.instance_id)
-        row = batch.produce(message, partition.lease.partition, send.instance_id)
-        batch.to_route.append(row)
+
+    def _ask_for(self, instance_id: str, message: Message, batch: Batch) -> None:
+        """The start of an instance: decided after the commit, by whoever owns its partition."""
+        number = self._engine.number_of(instance_id)
+        batch.to_route.append(batch.produce(message, number, instance_id))
 
     def _book_child(self, record: InstanceRecord, batch: Batch) -> None:
         engine = self._engine
-        partition = engine.partition_for(record.instance_id)
         child = state_of(record)
+        home = engine.find(record.instance_id)
+        if home is None:
+            start = Start(
+                message_id=engine.next_message_id(),
+                event=start_event(child, engine.runtime),
+                root_id=record.root_id,
+                depth=record.depth,
+            )
+            self._ask_for(record.instance_id, start, batch)
+            return
         child.iid = engine.take_iid()
-        child.partition = partition.lease.partition
+        child.partition = home.number
         engine.child_begins(child)
-        admitted = engine.admit(child, "new")
+        admitted = engine.admit(child, home, "new")
         batch.write_row(admitted, whole=True)
         engine.deliver(admitted, Start(event=start_event(child, engine.runtime)))
 
@@ -145,9 +157,9 @@ class Booking:
     def send(self, message: Message, instance_id: str, batch: Batch) -> None:
         """A message to another instance: durable with this batch, delivered now if it is here."""
         engine = self._engine
-        partition = engine.partition_for(instance_id)
-        row = batch.produce(message, partition.lease.partition, instance_id)
-        target = engine.residents.named(instance_id)
+        row = batch.produce(message, engine.number_of(instance_id), instance_id)
+        home = engine.partitions.get(row.partition)
+        target = None if home is None else home.residents.named(instance_id)
         if target is not None and not target.state.is_finished:
             engine.deliver(target, message)
         else:
@@ -178,7 +190,7 @@ class Booking:
             batch.consume(message.message_id, resident.state.partition)
             batch.put_by.append((resident, message))
             self._acknowledge(message.message_id, batch)
-        engine.forget([message])
+        resident.home.delivery.lands([message])
         engine.schedule_pump()
         return structs.replace(message, message_id="")
 
@@ -186,7 +198,7 @@ class Booking:
         engine = self._engine
         batch = engine.pipeline.batch
         kept = _renamed(message, engine.next_message_id())
-        engine.delivered.add(kept.message_id)
+        resident.home.delivery.keeps(kept.message_id)
         batch.kept[kept.message_id] = message
         batch.produce(kept, resident.state.partition, resident.state.instance_id)
         if message.message_id:
@@ -195,9 +207,7 @@ class Booking:
 
     def refuse(self, message: Message, error: TenutoError) -> None:
         """A client's request is refused; nothing of it is to be written."""
-        answer = self._engine.answers.pop(message.message_id, None)
-        if answer is not None:
-            answer(error)
+        self._engine.callers.answer(message.message_id, error)
 
     def _refuse(self, resident: Resident, turn: Turn, batch: Batch) -> None:
         engine = self._engine
@@ -207,9 +217,9 @@ class Booking:
             if error is None:
                 continue
             batch.refuse(message.message_id, error)
-            answer = engine.answers.pop(message.message_id, None)
-            if answer is not None:
-                batch.answered[message.message_id] = answer, error
+            caller = engine.callers.take(message.message_id)
+            if caller is not None:
+                batch.answered[message.message_id] = caller, error
             elif isinstance(message, RaiseEvent):
                 self.bury(message, resident.state.instance_id, str(error), batch)
 
@@ -223,10 +233,9 @@ class Booking:
         engine.observer.dead_letter(instance_id, reason)
 
     def _acknowledge(self, message_id: str, batch: Batch) -> None:
-        engine = self._engine
-        answer = engine.answers.pop(message_id, None)
-        if answer is not None:
-            batch.answered[message_id] = answer, None
+        caller = self._engine.callers.take(message_id)
+        if caller is not None:
+            batch.answered[message_id] = caller, None
 
     def fail_child(self, child: InstanceState, text: str) -> None:
         """Tell a parent that its child could not be started."""

@@ -100,7 +100,7 @@ class Careful:
     async def run(self) -> None:
         """Let everybody run; returns when nothing of what was out is left."""
         engine = self._engine
-        while self._waiting or not engine.loader.is_idle:
+        while self._waiting or engine.is_loading:
             self._group = self._next_group()
             if not self._group:
                 await asyncio.sleep(_LOOK_SECONDS)
@@ -120,7 +120,7 @@ class Careful:
         """The least suspected of those who wait, with others like them."""
         waiting = self._waiting
         for iid, resident in list(waiting.items()):
-            if self._engine.residents.get(iid) is not resident:
+            if resident.home.residents.get(iid) is not resident:
                 del waiting[iid]
         if not waiting:
             return []
@@ -178,7 +178,7 @@ class Careful:
             await asyncio.sleep(_LOOK_SECONDS)
 
     def _is_quiet(self, resident: Resident) -> bool:
-        is_here = self._engine.residents.get(resident.state.iid) is resident
+        is_here = resident.home.residents.get(resident.state.iid) is resident
         return not is_here or resident.is_idle
 
 

@@ -12,13 +12,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from tenuto.engine.ports import InstanceQuery
-from tenuto.engine.state import InstanceState
+from tenuto.engine.resident import Resident
 from tenuto.model.errors import StorageUnavailableError
 from tenuto.model.messages import Terminate
 from tenuto.model.status import ParentInstance
 
 if TYPE_CHECKING:
     from tenuto.engine.engine import Engine
+    from tenuto.engine.partition import Partition
 
 _PAGE: Final = 1_000
 _REASON: Final = '"its parent was terminated"'
@@ -31,11 +32,11 @@ class Cascade:
         self._engine = engine
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def begin(self, state: InstanceState, messages: Sequence[Terminate]) -> None:
+    def begin(self, resident: Resident, messages: Sequence[Terminate]) -> None:
         """An instance that has ended was told to end its children."""
         self._engine.reads += 1
-        called = [one.instance_id for one in state.work.children.values()]
-        handing = self._hand_on(state.instance_id, state.created_at, called, messages)
+        called = [one.instance_id for one in resident.state.work.children.values()]
+        handing = self._hand_on(resident, called, messages)
         task = asyncio.get_running_loop().create_task(handing)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -47,11 +48,11 @@ class Cascade:
             self._engine.observer.problem(None, f"children were not ended: {task.exception()!r}")
 
     async def _hand_on(
-        self, instance_id: str, since: int, called: list[str], messages: Sequence[Terminate]
+        self, resident: Resident, called: list[str], messages: Sequence[Terminate]
     ) -> None:
-        engine = self._engine
-        while (open_id := next(filter(engine.starts.is_deciding, called), None)) is not None:
-            await engine.starts.decided(open_id)
+        engine, home = self._engine, resident.home
+        instance_id, since = resident.state.instance_id, resident.state.created_at
+        await self._decided(called)
         try:
             children = await self._stored(instance_id, since)
             # By id as well: by its creation time one may be older than its parent, when the clock
@@ -63,10 +64,18 @@ class Cascade:
             text = f"its children could not be read, and are ended after the next start: {error}"
             engine.observer.problem(instance_id, text)
             return
-        for resident in engine.residents:  # whose rows may not be durable yet
-            parent = resident.state.parent
+        if engine.partitions.get(home.number) is not home:
+            return  # whoever has it now reads the word in its inbox
+        for child in engine.residents:  # whose rows may not be durable yet
+            parent = child.state.parent
             if parent is not None and parent.instance_id == instance_id:
-                children[resident.state.instance_id] = parent
+                children[child.state.instance_id] = parent
+        self._tell(home, children, messages)
+
+    def _tell(
+        self, home: "Partition", children: dict[str, ParentInstance], messages: Sequence[Terminate]
+    ) -> None:
+        engine = self._engine
         batch = engine.pipeline.batch
         for child, link in children.items():
             word = Terminate(
@@ -77,11 +86,22 @@ class Cascade:
                 task_id=link.task_scheduled_id,
             )
             engine.booking.send(word, child, batch)
-        partition = engine.partition_for(instance_id).lease.partition
         for message in messages:
-            batch.consume(message.message_id, partition)
-        batch.acknowledge.append(partial(engine.forget, messages))
+            batch.consume(message.message_id, home.number)
+        batch.acknowledge.append(partial(home.delivery.lands, messages))
         engine.schedule_pump()
+
+    async def _decided(self, called: list[str]) -> None:
+        """Wait until it is known who has the ids of those it has called."""
+        find = self._engine.find
+        while True:
+            for child in called:
+                home = find(child)
+                if home is not None and home.starts.is_deciding(child):
+                    await home.starts.decided(child)
+                    break
+            else:
+                return
 
     async def _stored(self, instance_id: str, since: int) -> dict[str, ParentInstance]:
         """The children with their calls, not those of an earlier instance of that id."""

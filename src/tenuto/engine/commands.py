@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tenuto.engine.engine import Engine
+from tenuto.engine.partition import Partition
 from tenuto.engine.starts import StartRequest
 from tenuto.model.errors import (
     InstanceNotFoundError,
@@ -44,9 +45,9 @@ class Commands:
             InstanceExistsError: the id is taken.
             StorageUnavailableError: the store cannot write now; nothing was started.
         """
-        self._check_open()
+        home = self._home_of(request.instance_id)
         answer = _Answer()
-        self._engine.starts.request(request, answer)
+        home.starts.request(request, answer)
         await answer.future
 
     async def raise_event(self, instance_id: str, name: str, text: str | None) -> None:
@@ -128,7 +129,7 @@ class Commands:
             else:
                 future.set_result(outcome)
 
-        waiters = engine.waiters.setdefault(instance_id, [])
+        waiters = engine.callers.waiters.setdefault(instance_id, [])
         waiters.append(finished)
         try:
             resident = engine.residents.named(instance_id)
@@ -143,7 +144,7 @@ class Commands:
     async def _begun(self, instance_id: str) -> InstanceRecord:
         """Only the store says that an instance has begun: what is in memory may be ahead of it."""
         while True:
-            beginnings = self._engine.beginnings
+            beginnings = self._engine.callers.beginnings
             tell = _Answer()
             beginnings.setdefault(instance_id, []).append(tell)
             try:
@@ -162,8 +163,9 @@ class Commands:
         """The stored row; None when there is an instance whose row is on its way."""
         engine = self._engine
         record = await engine.storage.get(instance_id)
-        if record is None and engine.starts.is_deciding(instance_id):
-            await engine.starts.decided(instance_id)
+        home = engine.find(instance_id)
+        if record is None and home is not None and home.starts.is_deciding(instance_id):
+            await home.starts.decided(instance_id)
             record = await engine.storage.get(instance_id)
         if record is None and engine.residents.named(instance_id) is None:
             raise InstanceNotFoundError(instance_id)
@@ -172,31 +174,37 @@ class Commands:
     def _forget(
         self, instance_id: str, waiter: Callable[[InstanceRecord | TenutoError], None]
     ) -> None:
-        waiters = self._engine.waiters.get(instance_id)
+        everyone = self._engine.callers.waiters
+        waiters = everyone.get(instance_id)
         if waiters is not None and waiter in waiters:
             waiters.remove(waiter)
             if not waiters:
-                del self._engine.waiters[instance_id]
+                del everyone[instance_id]
 
     async def _tell(self, instance_id: str, make: Callable[[str], Message]) -> None:
-        self._check_open()
+        home = self._home_of(instance_id)
         engine = self._engine
         answer = _Answer()
         key = engine.volatile_id()
-        engine.answers[key] = answer
-        engine.arrivals.dispatch(instance_id, make(key))
+        engine.callers.expect(key, instance_id, answer)
+        engine.arrivals.dispatch(home, instance_id, make(key))
         try:
             await answer.future
         finally:
-            engine.answers.pop(key, None)
+            engine.callers.take(key)
 
-    def _check_open(self) -> None:
+    def _home_of(self, instance_id: str) -> Partition:
+        """The partition of an instance that requests can be taken for now."""
         engine = self._engine
         if engine.is_draining:
             raise StorageUnavailableError("the host is stopping; ask the next one")
         problem = engine.pipeline.unavailable
         if problem is not None:
             raise StorageUnavailableError(f"nothing can be accepted now: {problem}") from problem
+        home = engine.find(instance_id)
+        if home is None:
+            raise engine.elsewhere(instance_id)
+        return home
 
 
 class _Answer:

@@ -8,17 +8,17 @@ batch, commit, release. Turns run from plain callbacks of the host's loop, never
 import asyncio
 import gc
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from tenuto.engine.arrivals import Arrivals
 from tenuto.engine.batch import VOLATILE, Batch
 from tenuto.engine.booking import Booking
+from tenuto.engine.callers import Callers
 from tenuto.engine.careful import Careful
 from tenuto.engine.cascade import Cascade
 from tenuto.engine.halfway import HalfwayMarks
 from tenuto.engine.holding import Holding
 from tenuto.engine.iids import Iids
-from tenuto.engine.loader import Loader
 from tenuto.engine.options import EngineOptions
 from tenuto.engine.partition import Partition
 from tenuto.engine.pipeline import CommitPipeline
@@ -33,18 +33,18 @@ from tenuto.engine.ports import (
     Storage,
 )
 from tenuto.engine.release import Release
-from tenuto.engine.resident import Resident, Residents
+from tenuto.engine.resident import AllResidents, Resident
 from tenuto.engine.retention import Retention
-from tenuto.engine.starts import Starts
 from tenuto.engine.state import InstanceState
 from tenuto.engine.takeback import TakeBack
-from tenuto.engine.timers import HORIZON, TimerQueue
+from tenuto.engine.timers import HORIZON
 from tenuto.engine.turning import Turning
 from tenuto.engine.turns.orchestration import TurnRules
 from tenuto.engine.updates import UpdateFeed
 from tenuto.engine.waiting import QueueAge
 from tenuto.model.errors import (
     StorageError,
+    StorageOwnedError,
     TenutoError,
 )
 from tenuto.model.ids import partition_of
@@ -52,7 +52,6 @@ from tenuto.model.messages import (
     Message,
     TaskResult,
 )
-from tenuto.model.status import InstanceRecord
 
 _TURNS_PER_PUMP = 256
 _CONGESTED = 1_000
@@ -79,10 +78,12 @@ class Engine:
         self.storage = storage
         self.observer = observer
         self.options = options
-        self.residents: Residents = Residents()
+        self.on_lost = on_lost
         self.partitions: dict[int, Partition] = {}
+        self.hub_partitions: int = 1
+        self.residents: AllResidents = AllResidents(self.partitions)
+        self.callers: Callers = Callers()
         self.arrivals: Arrivals = Arrivals(self)
-        self.timers: TimerQueue = TimerQueue(clock, self.arrivals.look_at)
         self.booking: Booking = Booking(self)
         self.cascade: Cascade = Cascade(self)
         self.release: Release = Release(self)
@@ -99,20 +100,6 @@ class Engine:
             self.takeback.refused,
             on_lost,
         )
-        self.loader: Loader = Loader(
-            storage,
-            self.residents,
-            self.arrivals.loaded,
-            self.arrivals.missing,
-            self.arrivals.damaged,
-            self.holding.charge_heaviest,
-            self._is_congested,
-            on_lost,
-        )
-        self.starts: Starts = Starts(self)
-        self.waiters: dict[str, list[Callable[[InstanceRecord | TenutoError], None]]] = {}
-        self.beginnings: dict[str, list[Callable[[TenutoError | None], None]]] = {}
-        self.answers: dict[str, Callable[[TenutoError | None], None]] = {}
         self.is_draining = False
         self.gone: TenutoError | None = None
         self.busy_with: Resident | None = None  # whose code runs now, for the host's watchdog
@@ -124,19 +111,32 @@ class Engine:
         self._ready: deque[Resident] = deque()
         self._ready_age = QueueAge()
         self._pump_scheduled = False
-        self.delivered: set[str] = set()
         self._messages = 0
         self._origin = ""
+        self.open_elsewhere: dict[str, int] = {}  # below roots of partitions that are not ours
         self.iids: Iids = Iids()
         self.halfway: HalfwayMarks = HalfwayMarks(options.limits, observer)
         runner.bind(self._outcomes)
 
     # --- identity and order ---------------------------------------------------------------------
 
-    def begin(self, origin: str, partitions: dict[int, Partition]) -> None:
-        """Own these partitions; ``origin`` names the messages that this host makes."""
+    def begin(self, origin: str, hub_partitions: int) -> None:
+        """Be ready to own partitions.
+
+        Args:
+            origin: Names the messages that this host makes; no other host has ever had it.
+            hub_partitions: How many there are in the hub.
+        """
         self._origin = origin
-        self.partitions = partitions
+        self.hub_partitions = hub_partitions
+
+    def own(self, partition: Partition) -> None:
+        """Serve a partition from now on."""
+        self.partitions[partition.number] = partition
+        self.pipeline.leases[partition.number] = partition.lease
+        # What stands below its roots in other partitions of ours has been counted already.
+        for root_id in [one for one in self.open_elsewhere if self.find(one) is partition]:
+            self._count_child(root_id, self.open_elsewhere.pop(root_id))
 
     def take_iid(self) -> int:
         """A number for a new instance; owners give out positive ones."""
@@ -156,8 +156,7 @@ class Engine:
             and not self.turning.out
             and not self.reads
             and not self._pump_scheduled
-            and self.loader.is_idle
-            and self.starts.is_idle
+            and all(one.is_idle for one in self.partitions.values())
             and self.pipeline.is_idle
             and (self.careful is None or self.careful.is_idle)
         )
@@ -181,7 +180,17 @@ class Engine:
     @property
     def is_settled(self) -> bool:
         """Like idle, but activities may be running, and turns out."""
-        return not self._ready and self.loader.is_idle and self.pipeline.is_idle
+        return not self._ready and self.pipeline.is_idle and not self.is_loading
+
+    @property
+    def is_loading(self) -> bool:
+        """Whether instances are being read."""
+        return any(not one.loader.is_idle for one in self.partitions.values())
+
+    @property
+    def is_deciding(self) -> bool:
+        """Whether it is open who gets an id."""
+        return any(not one.starts.is_idle for one in self.partitions.values())
 
     def next_message_id(self) -> str:
         """An id for a message that this host produces (ENGINE rule 12)."""
@@ -193,32 +202,27 @@ class Engine:
         self._messages += 1
         return f"{VOLATILE}{self._messages}"
 
-    def partition_for(self, instance_id: str) -> Partition:
-        """The partition of an instance id."""
-        return self.partitions[partition_of(instance_id, len(self.partitions))]
+    def number_of(self, instance_id: str) -> int:
+        """The number of an instance's partition, whoever owns it."""
+        return partition_of(instance_id, self.hub_partitions)
+
+    def find(self, instance_id: str) -> Partition | None:
+        """The partition of an instance id; None when it is not ours."""
+        return self.partitions.get(partition_of(instance_id, self.hub_partitions))
+
+    def elsewhere(self, instance_id: str) -> StorageOwnedError:
+        """Why nothing can be asked of an instance here."""
+        number = self.number_of(instance_id)
+        return StorageOwnedError(
+            f"instance {instance_id!r} is in partition {number}, which another host serves now; "
+            "ask again, or through a client of the store"
+        )
 
     def deliver(self, resident: Resident, message: Message) -> None:
-        """Put a message into an instance's inbox."""
-        if self.is_new(message):
+        """Put a message into an instance's inbox, unless a copy is here."""
+        if resident.home.delivery.hands_over(message):
             resident.inbox.append(message)
             self.make_ready(resident)
-
-    def is_new(self, message: Message) -> bool:
-        """Whether no copy of a durable message is in memory; from now on one is."""
-        key = message.message_id
-        if not key or key.startswith(VOLATILE):
-            return True
-        if key in self.delivered:
-            return False
-        self.delivered.add(key)
-        return True
-
-    def forget(self, messages: Sequence[Message]) -> None:
-        """These messages were used up, durably."""
-        for message in messages:
-            key = message.message_id
-            if key:
-                self.delivered.discard(key)
 
     def make_ready(self, resident: Resident) -> None:
         """Let an instance take a turn soon; an undecided one comes back here once it is ours."""
@@ -233,7 +237,7 @@ class Engine:
         if resident.session is None and self._is_cold(resident):
             # What is still being committed cannot be read yet: then the commit comes back here.
             if not resident.in_flight:
-                self.loader.want(state.iid)
+                resident.home.loader.want(state.iid)
             return
         resident.is_queued = True
         self._ready.append(resident)
@@ -252,11 +256,11 @@ class Engine:
             self._pump_scheduled = True
             asyncio.get_running_loop().call_soon(self._pump)
 
-    def admit(self, state: InstanceState, row: str | None) -> Resident:
+    def admit(self, state: InstanceState, home: Partition, row: str | None) -> Resident:
         """Take an instance into memory; ``row`` says whether its row must be written."""
-        resident = Resident(state)
+        resident = Resident(state, home)
         resident.row = row
-        self.residents.add(resident)
+        home.residents.add(resident)
         return resident
 
     # --- turns ----------------------------------------------------------------------------------
@@ -295,24 +299,40 @@ class Engine:
             self.schedule_pump()
         self.retention.bound_sessions()
 
+    # Unfinished instances below a root are counted where the root is. What other hosts start below
+    # it is not known here, nor what this one starts below a root of theirs to them: over hosts the
+    # limit is that of each.
+
     def child_begins(self, state: InstanceState) -> None:
-        """Count an instance, if another has called it. Children are counted where their root is."""
+        """Count an instance, if another has called it."""
         if state.depth:
-            self.partition_for(state.root_id).count_child(state.root_id, 1)
+            self._count_child(state.root_id, 1)
             self.halfway.look_at_child(state, self._open_below(state.root_id))
 
     def child_ends(self, state: InstanceState) -> None:
         """It counts no more."""
         if state.depth:
-            self.partition_for(state.root_id).count_child(state.root_id, -1)
+            self._count_child(state.root_id, -1)
 
     def count_below(self, open_by_root: Mapping[str, int]) -> None:
         """So many instances of a partition stand open below each root, says the store."""
         for root_id, count in open_by_root.items():
-            self.partition_for(root_id).count_child(root_id, count)
+            self._count_child(root_id, count)
+
+    def _counts_of(self, root_id: str) -> dict[str, int]:
+        home = self.find(root_id)
+        return self.open_elsewhere if home is None else home.open_by_root
+
+    def _count_child(self, root_id: str, change: int) -> None:
+        counts = self._counts_of(root_id)
+        count = counts.get(root_id, 0) + change
+        if count > 0:
+            counts[root_id] = count
+        else:
+            counts.pop(root_id, None)
 
     def _open_below(self, root_id: str) -> int:
-        return self.partition_for(root_id).open_by_root.get(root_id, 0)
+        return self._counts_of(root_id).get(root_id, 0)
 
     def _descendants_left(self, root_id: str) -> int:
         return self.options.limits.open_descendants - self._open_below(root_id)
@@ -327,10 +347,10 @@ class Engine:
             self.pipeline.batch = Batch()
             self.release.committed(batch, CommitResult())
 
-    def arm(self, state: InstanceState, fire_at: int) -> None:
+    def arm(self, resident: Resident, fire_at: int) -> None:
         """Look at the instance when this time comes, if that is soon; later ones are reloaded."""
         if fire_at <= self.clock.now() + HORIZON:
-            self.timers.arm(fire_at, state.iid)
+            resident.home.timers.arm(fire_at, resident.state.iid)
 
     def start_works(self, works: list[ActivityWork]) -> None:
         """Hand attempts to the runner."""
@@ -367,7 +387,10 @@ class Engine:
         for outcome in outcomes:
             work = outcome.work
             self.running -= 1
-            resident = self.residents.get(work.iid)
+            home = self.partitions.get(work.partition)
+            if home is None:  # another host's by now, which runs it again
+                continue
+            resident = home.residents.get(work.iid)
             result = TaskResult(
                 execution_id=work.execution_id, sequence=work.sequence, event=outcome.event
             )
@@ -383,7 +406,8 @@ class Engine:
         if takes_turns:
             self._pump()
 
-    def _is_congested(self) -> bool:
+    def is_congested(self) -> bool:
+        """Whether there is enough to do for a while: who loads instances waits."""
         waiting = 0 if self.careful is None else self.careful.waiting
         return len(self._ready) + waiting > _CONGESTED
 
@@ -393,35 +417,25 @@ class Engine:
         """Nobody will be answered any more: say so to everyone who waits."""
         self.gone = error
         self.updates.close()
-        answers, self.answers = self.answers, {}
-        for answer in answers.values():
-            answer(error)
-        waiters, self.waiters = self.waiters, {}
-        for waiting in waiters.values():
-            for waiter in waiting:
-                waiter(error)
-        beginnings, self.beginnings = self.beginnings, {}
-        for tells in beginnings.values():
-            for tell in tells:
-                tell(error)
+        self.callers.abandon(error)
 
     def forget_everyone(self) -> None:
         """Drop who is in memory, and all that is known of messages: it is read again."""
-        self.timers.clear()
         self._ready.clear()
         self._ready_age = QueueAge()
-        for resident in self.residents.clear():
-            resident.is_queued = False
-            self.retention.close(resident)
-        self.delivered.clear()
-        self.arrivals.forget_all()
+        for home in self.partitions.values():
+            home.forget()
+            for resident in home.residents.clear():
+                resident.is_queued = False
+                self.retention.close(resident)
 
     def discard_all(self) -> None:
         """Drop everything in memory; what counts is in the store."""
-        self.timers.clear()
         self._ready.clear()
         self._ready_age = QueueAge()
-        for resident in self.residents.clear():
-            for work in resident.works.values():
-                work.canceled = True
-            self.retention.close(resident)
+        for home in self.partitions.values():
+            home.timers.clear()
+            for resident in home.residents.clear():
+                for work in resident.works.values():
+                    work.canceled = True
+                self.retention.close(resident)

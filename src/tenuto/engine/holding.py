@@ -127,7 +127,8 @@ class Holding:
     def hold_for_activity(self, work: ActivityWork) -> bool:
         """Hold the instance of an attempt whose activity is not here; False where it is to fail."""
         engine = self._engine
-        resident = engine.residents.get(work.iid)
+        home = engine.partitions.get(work.partition)
+        resident = None if home is None else home.residents.get(work.iid)
         if engine.options.on_mismatch == "fail" or resident is None:
             return False
         resident.works.pop(work.task_id, None)
@@ -221,7 +222,7 @@ class Holding:
             return ()
         if resident.openings or state.generation:
             return resident.openings
-        return self._engine.arrivals.opening(state, now)
+        return self._engine.arrivals.opening(resident, now)
 
 
 def _weight(resident: Resident) -> int:

@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Iterable, Iterator
-from typing import Any, Final
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 from tenuto.engine.careful import MANY_DEATHS, SERVED, Careful
 from tenuto.engine.engine import Engine
@@ -20,13 +20,14 @@ _LOOK = 1_000_000
 _LEAP = 10_000_000
 _INBOX_PAGE: Final = 1_000
 
+_Rows: TypeAlias = list[InboxRow]
+
 
 class Lifecycle:
     """Brings an engine up on its partitions and down again."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._leases: list[Lease] = []
         self._reload_due = 0
         self._looked_at = self._looked_then = 0
         self._polling: asyncio.Task[None] | None = None
@@ -41,6 +42,8 @@ class Lifecycle:
         self,
         host: HostIdentity,
         *,
+        hub_partitions: int,
+        partitions: Sequence[int] | None = None,
         has_word: bool = False,
         on_owned: Callable[[], None] = lambda: None,
     ) -> None:
@@ -48,6 +51,8 @@ class Lifecycle:
 
         Args:
             host: Who it is.
+            hub_partitions: How many there are in the hub.
+            partitions: Which to take; None for all.
             has_word: Whether the owner before has left word that a fatal signal ended it.
             on_owned: Called once the store is ours, before anything of it runs.
 
@@ -55,25 +60,16 @@ class Lifecycle:
             StorageOwnedError: another host owns the store.
         """
         engine = self._engine
-        self._leases = await engine.storage.acquire(host)
+        leases = await engine.storage.acquire(host, partitions)
         on_owned()
         engine.iids.add(await engine.storage.reserve_iids(BLOCK))
         engine.iids.on_low = self._want_iids
-        partitions: dict[int, Partition] = {}
-        open_below: list[dict[str, int]] = []
-        deaths = 0
-        inbox: list[InboxRow] = []
-        for lease in self._leases:
-            first, rows = await self._read_partition(lease.partition)
-            partitions[lease.partition] = Partition(lease, first.cursor)
-            open_below.append(first.open_by_root)
-            deaths = max(deaths, first.deaths)
-            inbox += rows
-        epoch = self._leases[0].epoch if self._leases else 0
-        engine.begin(f"{host.owner}.{epoch}", partitions)
-        for counts in open_below:
-            engine.count_below(counts)
-        engine.pipeline.start(host.owner, self._leases)
+        epoch = leases[0].epoch if leases else 0
+        engine.begin(f"{host.owner}.{epoch}", hub_partitions)
+        engine.pipeline.start(host.owner)
+        engine.takeback.reload = self._recover
+        found = await self._read(leases)
+        deaths = max((page.deaths for page, _ in found.values()), default=0)
         if deaths >= MANY_DEATHS:
             words = "one after another, those that were busy first" if has_word else "in groups"
             engine.observer.notice(
@@ -81,17 +77,41 @@ class Lifecycle:
                 f"{words}, to find out which of them is the cause",
             )
             engine.careful = Careful(engine, deaths, has_word=has_word)
-        engine.takeback.reload = self._recover
-        # Before anything is loaded: a message must not be found in the inbox a second time.
-        self._route(inbox)
-        await self._reload(_HOT)
-        await self._try_misfits()
+        await self._serve(leases, found)
         self._looked_at, self._looked_then = engine.clock.now(), engine.clock.monotonic()
         engine.clock.call_later(_LOOK, self._look_at_clock)
         engine.runner.on_served(self._served_anew)
         # Calls back once at the beginning: what came since the inbox was read is not lost.
         engine.storage.on_change(self._outside_change)
         self._running_in = asyncio.get_running_loop().create_task(self._run_in())
+
+    async def take(self, host: HostIdentity, partitions: Sequence[int]) -> None:
+        """Take further partitions from whoever has them, and serve them as well.
+
+        Raises:
+            StorageError: they could not be taken, or not be read.
+        """
+        leases = await self._engine.storage.acquire(host, partitions)
+        await self._serve(leases, await self._read(leases))
+        self._outside_change()
+
+    async def _read(self, leases: Sequence[Lease]) -> dict[int, tuple[PartitionPage, _Rows]]:
+        return {one.partition: await self._read_partition(one.partition) for one in leases}
+
+    async def _serve(
+        self, leases: Sequence[Lease], found: Mapping[int, tuple[PartitionPage, _Rows]]
+    ) -> None:
+        engine = self._engine
+        for lease in leases:
+            engine.own(Partition(engine, lease, found[lease.partition][0].cursor))
+        for page, _ in found.values():
+            engine.count_below(page.open_by_root)
+        # Before anything is loaded: a message must not be found in the inbox a second time.
+        with self._reading():
+            for _, rows in found.values():
+                self._route(rows)
+        await self._reload(_HOT, found)
+        await self._try_misfits(found)
 
     async def _run_in(self) -> None:
         """Be careful as long as there is reason to, and then have served for a while."""
@@ -108,7 +128,7 @@ class Lifecycle:
 
     async def _note_served(self) -> None:
         with contextlib.suppress(StorageError):  # then a death of this host counts as an early one
-            await self._engine.storage.mark_served(self._leases)
+            await self._engine.storage.mark_served(list(self._engine.pipeline.leases.values()))
 
     async def stop(self, drain_seconds: float) -> None:
         """Stop starting work, let what runs end (at most this long), commit it, let go."""
@@ -121,7 +141,7 @@ class Lifecycle:
             await self._drain(drain_seconds)
         await self._let_go("the host has stopped")
         with contextlib.suppress(StorageError):
-            await engine.storage.release(self._leases)
+            await engine.storage.release(list(engine.pipeline.leases.values()))
         await engine.storage.close()
 
     async def abandon(self) -> None:
@@ -139,7 +159,8 @@ class Lifecycle:
         if self._running_in is not None:
             self._running_in.cancel()
             await asyncio.wait([self._running_in])
-        await engine.loader.stop()
+        for home in engine.partitions.values():
+            await home.loader.stop()
         await engine.pipeline.stop()
         if self._polling is not None:
             self._polling.cancel()
@@ -173,11 +194,11 @@ class Lifecycle:
         for partition in engine.partitions.values():
             partition.open_by_root = {}
         with self._reading():
-            for number in engine.partitions:
+            for number in list(engine.partitions):
                 first, rows = await self._read_partition(number)
                 engine.count_below(first.open_by_root)
                 self._route(rows)
-        await self._reload(_HOT)
+        await self._reload(_HOT, engine.partitions)
 
     async def _read_partition(self, partition: int) -> tuple[PartitionPage, list[InboxRow]]:
         """The first page of a partition, and its whole inbox."""
@@ -197,19 +218,23 @@ class Lifecycle:
     async def _try_unserved(self) -> None:
         engine = self._engine
         try:
-            await self._want_misfits(HoldReason.NOT_SERVED)
+            await self._want_misfits(HoldReason.NOT_SERVED, engine.partitions)
         except StorageUnavailableError as error:
             text = f"instances that wait for functions could not be read, tried again: {error}"
             engine.observer.problem(None, text)
             engine.clock.call_later(_LOOK, self._served_anew)
 
-    async def _want_misfits(self, reason: HoldReason | None) -> None:
+    async def _want_misfits(self, reason: HoldReason | None, partitions: Iterable[int]) -> None:
         """Try again who is held for this reason, or for any that is no harm to others."""
         engine = self._engine
-        for iid in await engine.storage.misfits(engine.partitions.keys(), reason):
-            engine.loader.want(iid, ChangeHold())
+        for number in list(partitions):
+            iids = await engine.storage.misfits([number], reason)
+            home = engine.partitions.get(number)
+            if home is not None:
+                for iid in iids:
+                    home.loader.want(iid, ChangeHold())
 
-    async def _try_misfits(self) -> None:
+    async def _try_misfits(self, partitions: Iterable[int]) -> None:
         """What the code of the hosts before did not fit may fit ours (ENGINE rule 29)."""
         engine = self._engine
         held = await engine.holding.count()
@@ -219,23 +244,26 @@ class Lifecycle:
                 f"instances are held: {words}; those that are no harm to others are tried again "
                 "now. `tenuto instances list --held` lists them",
             )
-        await self._want_misfits(None)
+        await self._want_misfits(None, partitions)
 
-    async def _reload(self, after: int) -> None:
+    async def _reload(self, after: int, partitions: Collection[int]) -> None:
         """Arm what comes due within the horizon; again before that has passed."""
         engine = self._engine
         now = engine.clock.now()
         until = now + HORIZON
-        for wake in await engine.storage.due(engine.partitions.keys(), after, until):
+        for wake in await engine.storage.due(list(partitions), after, until):
+            home = engine.partitions.get(wake.partition)
+            if home is None:
+                continue
             if wake.wake_at <= now:
-                engine.loader.want(wake.iid)
+                home.loader.want(wake.iid)
             else:
-                engine.timers.arm(wake.wake_at, wake.iid)
+                home.timers.arm(wake.wake_at, wake.iid)
         # With running activities the row says "now" and not when the next timer is due.
         for resident in engine.residents:
             if resident.state.work.activities:
                 for fire_at in resident.state.work.timers.values():
-                    engine.arm(resident.state, fire_at)
+                    engine.arm(resident, fire_at)
         self._reload_due = now + RELOAD
 
     # The wall clock says what is due, and may be set at any time. So it is looked at once a second
@@ -260,7 +288,7 @@ class Lifecycle:
 
     async def _reload_again(self) -> None:
         try:
-            await self._reload(0)
+            await self._reload(0, self._engine.partitions)
         except StorageUnavailableError as error:
             self._engine.observer.problem(None, f"timers could not be read, tried again: {error}")
             self._reload_due = 0
@@ -319,10 +347,11 @@ class Lifecycle:
                 pipeline.used_up = None
 
     def _route(self, rows: Iterable[InboxRow]) -> None:
-        arrivals = self._engine.arrivals
+        engine = self._engine
         for row in rows:
-            if not row.message_id or not arrivals.is_known(row.message_id):
-                arrivals.route(row)
+            home = engine.partitions.get(row.partition)
+            if home is not None and not (row.message_id and home.delivery.is_known(row.message_id)):
+                engine.arrivals.route(row)
 
     async def _poll(self) -> None:
         engine = self._engine

@@ -1,4 +1,4 @@
-"""Bringing instances into memory: many at a time, with what arrived for them meanwhile.
+"""Bringing instances of a partition into memory: many at a time, with what has arrived for them.
 
 Mass wake-up and recovery go through here in chunks (ENGINE rule 27). A message waits here until
 its instance is loaded, and is then delivered once, whichever way it came.
@@ -26,8 +26,8 @@ class Loader:
         storage: Where they are read.
         residents: Who is in memory; what is read of somebody who leaves meanwhile is read again.
         on_loaded: Called with each loaded instance and the messages that waited for it.
-        on_missing: Called with an instance id (or number) that is not in the store, the
-            messages that waited for it, and the id in any case, if it is known.
+        on_missing: Called with an instance id (or number) that is not in the store, and the
+            messages that waited for it.
         on_damaged: Called with a number whose instance could be read but not understood.
         on_no_memory: Called once when there is too little memory to load a single instance.
         is_congested: While true, the next chunk waits: the host has enough to do.
@@ -39,7 +39,7 @@ class Loader:
         storage: Storage,
         residents: Residents,
         on_loaded: Callable[[LoadedInstance, list[Message]], None],
-        on_missing: Callable[[str | int, list[Message], str], None],
+        on_missing: Callable[[str | int, list[Message]], None],
         on_damaged: Callable[[int, list[Message], Exception], None],
         on_no_memory: Callable[[], None],
         is_congested: Callable[[], bool],
@@ -55,7 +55,6 @@ class Loader:
         self._on_failed = on_failed
         self._by_iid: dict[int, list[Message]] = {}
         self._by_id: dict[str, list[Message]] = {}
-        self._names: dict[int, str] = {}
         self._chunk = CHUNK
         self._without_memory = 0
         self._charged_for: int | None = None
@@ -91,7 +90,6 @@ class Loader:
         """Stop loading; what waits here is durable or will be derived again."""
         self._by_iid.clear()
         self._by_id.clear()
-        self._names.clear()
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -149,17 +147,15 @@ class Loader:
         for iid in iids:
             messages = self._by_iid.pop(iid, [])
             if iid not in loaded:
-                self._on_missing(iid, messages, self._names.pop(iid, ""))
+                self._on_missing(iid, messages)
                 continue
             if loaded[iid].record.instance_id in departed:
                 self._by_iid[iid] = messages
                 continue
-            self._names.pop(iid, None)
             try:
                 self._on_loaded(loaded[iid], messages)
             except MemoryError:
                 self._by_iid[iid] = messages
-                self._names[iid] = loaded[iid].record.instance_id
                 raise
             except Exception as error:  # noqa: BLE001 - one that is damaged must not stop the others
                 self._on_damaged(iid, messages, error)
@@ -176,7 +172,6 @@ class Loader:
             if record is None and name in departed:
                 self._by_id[name] = messages
             elif record is None:
-                self._on_missing(name, messages, name)
+                self._on_missing(name, messages)
             else:
                 self._by_iid.setdefault(record.iid, []).extend(messages)
-                self._names[record.iid] = name  # it may be purged before it is read

@@ -1,26 +1,68 @@
-"""What the owner of a partition keeps of it in memory, besides its instances."""
+"""A partition: everything that this host has in memory of it, and nothing of any other.
 
+An instance belongs to the partition that its id is hashed to, and so does each message to it. Who
+owns the partition has its instances, knows where its messages are, tells its timers and decides who
+gets its ids. It is taken as a whole, and let go of as a whole (``Engine.drop``).
+"""
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tenuto.engine.delivery import Delivery
+from tenuto.engine.loader import Loader
 from tenuto.engine.ports import Lease
+from tenuto.engine.resident import Residents
+from tenuto.engine.starts import Starts
+from tenuto.engine.timers import TimerQueue
+
+if TYPE_CHECKING:
+    from tenuto.engine.engine import Engine
 
 
 class Partition:
     """A partition owned by this host.
 
-    Attributes:
+    Args:
+        engine: Whose it is.
         lease: The right to commit for it.
         cursor: How far its inbox has been read.
+
+    Attributes:
+        number: Which one.
+        residents: Its instances in memory.
+        delivery: Where its messages are.
+        timers: What is due soon.
+        loader: Brings its instances into memory.
+        starts: Decides who gets its ids.
         open_by_root: Unfinished instances, wherever they stand, below each root that stands here.
     """
 
-    def __init__(self, lease: Lease, cursor: int) -> None:
+    def __init__(self, engine: "Engine", lease: Lease, cursor: int) -> None:
+        self.number: int = lease.partition
         self.lease = lease
         self.cursor = cursor
+        self.residents: Residents = Residents()
+        self.delivery: Delivery = Delivery(engine.pipeline.is_used_up)
+        self.timers: TimerQueue = TimerQueue(engine.clock, partial(engine.arrivals.look_at, self))
+        self.loader: Loader = Loader(
+            engine.storage,
+            self.residents,
+            partial(engine.arrivals.loaded, self),
+            partial(engine.arrivals.missing, self),
+            partial(engine.arrivals.damaged, self),
+            engine.holding.charge_heaviest,
+            engine.is_congested,
+            engine.on_lost,
+        )
+        self.starts: Starts = Starts(engine, self)
         self.open_by_root: dict[str, int] = {}
 
-    def count_child(self, root_id: str, change: int) -> None:
-        """So many more descendants of the root are open; a negative number of those that ended."""
-        count = self.open_by_root.get(root_id, 0) + change
-        if count > 0:
-            self.open_by_root[root_id] = count
-        else:
-            self.open_by_root.pop(root_id, None)
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing of it is being read, and no start is being decided."""
+        return self.loader.is_idle and self.starts.is_idle
+
+    def forget(self) -> None:
+        """Where its messages are, and what is due, is read again."""
+        self.timers.clear()
+        self.delivery.forgets()

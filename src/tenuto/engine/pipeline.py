@@ -96,10 +96,9 @@ class CommitPipeline:
         """Whether everything is durable."""
         return not self._is_committing and self.batch.is_empty
 
-    def start(self, owner: str, leases: list[Lease]) -> None:
-        """Begin to commit, as this owner, for these partitions."""
+    def start(self, owner: str) -> None:
+        """Begin to commit, as this owner."""
         self._owner = owner
-        self.leases = {lease.partition: lease for lease in leases}
         self._keep_reserve()
         self._task = asyncio.get_running_loop().create_task(self._run(), name="tenuto-commits")
 

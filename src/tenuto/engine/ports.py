@@ -247,10 +247,11 @@ class InboxPage(Struct, frozen=True):
 
 
 class Wake(Struct, frozen=True, array_like=True, gc=False):
-    """An instance that must be loaded at ``wake_at`` (0: at once)."""
+    """An instance of a partition that must be loaded at ``wake_at`` (0: at once)."""
 
     wake_at: int
     iid: int
+    partition: int
 
 
 ListingOrder: TypeAlias = Literal["newest", "oldest", "last_completed", "first_completed"]
@@ -457,10 +458,11 @@ class Storage(StorageClient, Protocol):
 class ActivityWork(Struct, eq=False):
     """One attempt of an activity, from the decision to its answer: one object for each.
 
-    ``sequence`` counts the attempts of the execution. ``canceled`` is the cooperative token; it
-    only ever turns on.
+    ``partition`` is the instance's. ``sequence`` counts the attempts of the execution. ``canceled``
+    is the cooperative token; it only ever turns on.
     """
 
+    partition: int
     iid: int
     instance_id: str
     execution_id: str

@@ -78,8 +78,8 @@ class Release:
         for resident, decide in batch.starts:
             resident.in_flight -= 1
             decide(resident.state.iid not in result.refused, None)
-        for answer, error in batch.answered.values():
-            answer(error)
+        for caller, error in batch.answered.values():
+            caller.answer(error)
         for acknowledge in batch.acknowledge:
             acknowledge()
         for row in batch.to_route:
@@ -89,15 +89,12 @@ class Release:
 
     def _forget_messages(self, resident: Resident, taken: Sequence[Message]) -> None:
         """They are used up, durably: whoever asked hears of it."""
-        engine = self._engine
-        engine.forget(taken)
-        for tell in engine.beginnings.pop(resident.state.instance_id, ()):
-            tell(None)
+        callers = self._engine.callers
+        resident.home.delivery.lands(taken)
+        callers.has_begun(resident.state.instance_id)
         for message in taken:
             if message.message_id:
-                answer = engine.answers.pop(message.message_id, None)
-                if answer is not None:
-                    answer(None)
+                callers.answer(message.message_id, None)
 
     def _release_effects(
         self, resident: Resident, effects: Effects, works: list[ActivityWork]
@@ -113,7 +110,7 @@ class Release:
                 resident.works[task_id] = work
         for task_id, fire_at in effects.timers:
             if state.work.timers.get(task_id) == fire_at and not state.is_finished:
-                engine.arm(state, fire_at)
+                engine.arm(resident, fire_at)
         for task_id in effects.canceled:
             canceled = resident.works.pop(task_id, None)
             if canceled is not None:
@@ -134,8 +131,7 @@ class Release:
             return
         record = state.record()
         engine.observer.instance_ended(record)
-        for waiter in engine.waiters.pop(record.instance_id, ()):
-            waiter(record)
+        engine.callers.has_ended(record)
 
     def take_work_up(self, resident: Resident) -> None:
         """Start open activities that are not running, and arm open timers."""
@@ -154,7 +150,7 @@ class Release:
             if missing:
                 engine.start_works(missing)
         for fire_at in state.work.timers.values():
-            engine.arm(state, fire_at)
+            engine.arm(resident, fire_at)
 
     def _drop_refused(self, resident: Resident, taken: Sequence[Message]) -> None:
         """The fresh id of a child was taken before us: its first turn has not happened.
@@ -162,20 +158,20 @@ class Release:
         What was sent to the id is for whoever stands under it; its rows are still in the store.
         """
         engine = self._engine
-        state = resident.state
+        state, home = resident.state, resident.home
         messages = [*taken, *engine.pipeline.batch.take_out(resident)]
         messages += [*resident.held, *resident.inbox]
         resident.held = []
         resident.inbox = []
-        if engine.residents.get(state.iid) is resident:
+        if home.residents.get(state.iid) is resident:
             engine.retention.close(resident)
-            engine.residents.remove(resident)
+            home.residents.remove(resident)
             engine.child_ends(state)
             engine.booking.fail_child(state, f"instance id {state.instance_id!r} is taken")
-        engine.forget(messages)
+        home.delivery.lands(messages)
         for message in messages:
             if message.message_id and not isinstance(message, Start):
-                engine.arrivals.dispatch(state.instance_id, message)
+                engine.arrivals.dispatch(home, state.instance_id, message)
 
 
 def _is_answered(resident: Resident, sequence: int) -> bool:

@@ -1,13 +1,19 @@
 """Instances in memory: the live session, the inbox, the running work, and who may leave."""
 
 from collections import OrderedDict
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from heapq import merge
+from itertools import chain
+from typing import TYPE_CHECKING
 
 from tenuto.engine.ports import ActivityWork, LateTurn, Session
 from tenuto.engine.state import InstanceState
 from tenuto.engine.turns.orchestration import Prepared
 from tenuto.model.messages import Message
+
+if TYPE_CHECKING:
+    from tenuto.engine.partition import Partition
 
 SESSION_BYTES = 4096
 """What a live session takes without its history, measured: 2.3 KiB bare, and the user's frames."""
@@ -37,6 +43,7 @@ class Resident:
 
     Attributes:
         state: As far as its turns have gone, committed or not.
+        home: Its partition.
         session: The live orchestrator; None before the first turn or after eviction.
         recorded: Stored turns to replay when a session is needed; None when they must be read.
         inbox: Messages for the next turn.
@@ -54,12 +61,13 @@ class Resident:
     """
 
     __slots__ = (
-        "failures", "held", "in_flight", "inbox", "is_queued", "is_undecided", "offers",
+        "failures", "held", "home", "in_flight", "inbox", "is_queued", "is_undecided", "offers",
         "openings", "out", "placed_at", "recorded", "row", "session", "size", "state", "works",
     )  # fmt: skip
 
-    def __init__(self, state: InstanceState) -> None:
+    def __init__(self, state: InstanceState, home: "Partition") -> None:
         self.state: InstanceState = state
+        self.home = home
         self.session: Session | None = None
         self.recorded: list[bytes] | None = None
         self.inbox: list[Message] = []
@@ -96,7 +104,7 @@ class Resident:
 
 
 class Residents:
-    """The instances in memory, by number and by id, least recently used first."""
+    """The instances of a partition in memory, by number and by id, least recently used first."""
 
     def __init__(self) -> None:
         self._by_iid: OrderedDict[int, Resident] = OrderedDict()
@@ -167,3 +175,33 @@ class Residents:
         self._by_iid.clear()
         self._by_id.clear()
         return everyone
+
+
+class AllResidents:
+    """The instances of all partitions of an engine in memory, to be looked at."""
+
+    def __init__(self, partitions: "Mapping[int, Partition]") -> None:
+        self._partitions = partitions
+
+    def __len__(self) -> int:
+        return sum(len(one.residents) for one in self._partitions.values())
+
+    def __iter__(self) -> Iterator[Resident]:
+        return chain.from_iterable(one.residents for one in list(self._partitions.values()))
+
+    def named(self, instance_id: str) -> Resident | None:
+        """By instance id."""
+        found = (one.residents.named(instance_id) for one in self._partitions.values())
+        return next(filter(None, found), None)
+
+    def get(self, iid: int) -> Resident | None:
+        """By number."""
+        found = (one.residents.get(iid) for one in self._partitions.values())
+        return next(filter(None, found), None)
+
+    def oldest(self) -> Iterator[Resident]:
+        """Roughly least recently used first, as far as that is known without a look at all."""
+        if len(self._partitions) == 1:
+            return next(iter(self._partitions.values())).residents.oldest()
+        each = (one.residents.oldest() for one in list(self._partitions.values()))
+        return merge(*each, key=lambda resident: resident.placed_at)

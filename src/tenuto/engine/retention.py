@@ -111,11 +111,9 @@ class Retention:
 
     def unload(self, resident: Resident) -> None:
         """Take an instance out of memory; everything of it is in the store."""
-        engine = self._engine
         self.close(resident)
-        for message in resident.held:
-            engine.delivered.discard(message.message_id)
-        engine.residents.remove(resident)
+        resident.home.delivery.leaves(resident.held)
+        resident.home.residents.remove(resident)
 
     def _sweep_soon(self) -> None:
         engine = self._engine
@@ -128,13 +126,14 @@ class Retention:
         engine = self._engine
         self._sweep_scheduled = False
         limit = engine.clock.now() - _SOON
-        for resident in engine.residents.oldest():
-            if not resident.is_idle or resident.state.work.activities:
-                continue
-            if resident.state.last_time > limit:
-                self._sweep_soon()
-                break
-            self.unload(resident)
+        for home in engine.partitions.values():
+            for resident in home.residents.oldest():
+                if not resident.is_idle or resident.state.work.activities:
+                    continue
+                if resident.state.last_time > limit:
+                    self._sweep_soon()
+                    break
+                self.unload(resident)
 
     def grow(self, resident: Resident, size: int) -> None:
         """The history of an instance has become longer by so many bytes."""

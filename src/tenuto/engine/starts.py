@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct, structs
 
+from tenuto.engine.callers import Answer
 from tenuto.engine.resident import Resident
 from tenuto.engine.state import InstanceState, start_event
 from tenuto.model.errors import (
@@ -27,12 +28,11 @@ from tenuto.model.trace import TraceContext
 
 if TYPE_CHECKING:
     from tenuto.engine.engine import Engine
+    from tenuto.engine.partition import Partition
 
 _LOOK_AGAIN: Final = 200_000
 """Microseconds until what the store could not answer is asked again."""
 _PAUSE_SECONDS: Final = 0.05
-
-Answer = Callable[[TenutoError | None], None]
 
 
 class IdReuse(StrEnum):
@@ -124,7 +124,7 @@ class _Decision:
 
 
 class Starts:
-    """Decides starts for an engine.
+    """Decides starts for a partition.
 
     A chosen id goes through three places: *looked up* (``_waiting``), then perhaps *claimed* (its
     row is on its way to the store, whose unique index has the last word), then *decided*. While it
@@ -133,22 +133,18 @@ class Starts:
     the end of the instance that it replaces, or for an older claim; never for itself.
     """
 
-    def __init__(self, engine: "Engine") -> None:
+    def __init__(self, engine: "Engine", home: "Partition") -> None:
         self._engine = engine
+        self._home = home
         self._waiting: list[_Decision] = []
         self._undecided: dict[str, list[_Decision]] = {}
         self._claims: dict[str, list[_Decision]] = {}
-        self._asked: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
     @property
     def is_idle(self) -> bool:
         """Whether no start is being decided."""
         return not self._undecided
-
-    def is_asked(self, message_id: str) -> bool:
-        """Whether it is being decided what becomes of this message."""
-        return message_id in self._asked
 
     def is_deciding(self, instance_id: str) -> bool:
         """Whether it is open who gets this id."""
@@ -198,9 +194,8 @@ class Starts:
 
         A copy of a message that is being decided goes: it would be refused because of the other.
         """
-        if message.message_id in self._asked:
+        if not self._home.delivery.decides(message.message_id):
             return
-        self._asked.add(message.message_id)
         request = request_of(instance_id, message, message_id=message.message_id)
 
         def answer(error: TenutoError | None) -> None:
@@ -213,10 +208,12 @@ class Starts:
         """Nobody gets lost: a parent is told; for what reports to nobody there is a dead letter."""
         engine = self._engine
         batch = engine.pipeline.batch
-        batch.consume(message.message_id, self._partition_of(request))
+        batch.consume(message.message_id, self._home.number)
         batch.refuse(message.message_id, error)
         if request.parent is not None:
-            engine.booking.fail_child(_fresh_state(request, engine), str(error))
+            engine.booking.fail_child(
+                _fresh_state(request, self._home.number, engine.clock.now()), str(error)
+            )
         elif message.root_id is not None:
             engine.booking.bury(message, request.instance_id, str(error), batch)
         engine.schedule_pump()
@@ -228,7 +225,7 @@ class Starts:
                 decisions, self._waiting = self._waiting, []
                 names = {decision.request.instance_id for decision in decisions}
                 try:
-                    with engine.residents.departures() as departed:
+                    with self._home.residents.departures() as departed:
                         records = await engine.storage.find(list(names))
                 except StorageError as error:
                     for decision in decisions:
@@ -242,7 +239,7 @@ class Starts:
                 # Turns run outside tasks (ENGINE rule 3); creating only queues them.
                 for decision in decisions:
                     name = decision.request.instance_id
-                    if name in departed and engine.residents.named(name) is None:
+                    if name in departed and self._home.residents.named(name) is None:
                         self._waiting.append(decision)
                     else:
                         self._decide(decision, found.get(name))
@@ -265,7 +262,7 @@ class Starts:
         if name in self._claims:  # another's row is on its way: it is seen when that is decided
             self._claims[name].append(decision)
             return
-        resident = self._engine.residents.named(name)
+        resident = self._home.residents.named(name)
         record = stored if resident is None else resident.state.record()
         if record is None:
             self._take_free_id(decision)
@@ -290,7 +287,7 @@ class Starts:
             self._look_up_soon(decision)
         else:
             if resident is not None:
-                self._engine.residents.remove(resident)
+                self._home.residents.remove(resident)
             self._replace(decision, record)
 
     @staticmethod
@@ -305,11 +302,8 @@ class Starts:
 
     def _consume(self, request: StartRequest) -> None:
         batch = self._engine.pipeline.batch
-        batch.consume(request.message_id, self._partition_of(request))
+        batch.consume(request.message_id, self._home.number)
         self._engine.schedule_pump()
-
-    def _partition_of(self, request: StartRequest) -> int:
-        return self._engine.partition_for(request.instance_id).lease.partition
 
     def _answer(self, decision: _Decision, error: TenutoError | None) -> None:
         decision.answer(error)
@@ -317,7 +311,7 @@ class Starts:
 
     def _decided(self, decision: _Decision) -> None:
         name = decision.request.instance_id
-        self._asked.discard(decision.request.message_id)
+        self._home.delivery.has_decided(decision.request.message_id)
         # By identity: it may be one of many for this id.
         left = [one for one in self._undecided[name] if one is not decision]
         if left:
@@ -345,11 +339,11 @@ class Starts:
                 loop.call_soon(self._look_up, decision)
 
         message = Terminate(message_id=engine.volatile_id(), reason='"replaced"')
-        engine.answers[message.message_id] = ended
+        engine.callers.expect(message.message_id, decision.request.instance_id, ended)
         if resident is not None:
             engine.deliver(resident, message)
         else:
-            engine.loader.want(iid, message)
+            self._home.loader.want(iid, message)
 
     # --- making -----------------------------------------------------------------------------------
 
@@ -379,8 +373,8 @@ class Starts:
     def _new(self, request: StartRequest, replaces: InstanceRecord | None) -> Resident:
         """An instance that is not among the residents yet, with a row to be written."""
         engine = self._engine
-        state = _fresh_state(request, engine)
-        resident = Resident(state)
+        state = _fresh_state(request, self._home.number, engine.clock.now())
+        resident = Resident(state, self._home)
         if replaces is None:
             state.iid = engine.take_iid()
             resident.row = "new"
@@ -396,10 +390,11 @@ class Starts:
         """Into memory: row and first turn go in one commit, which uses up the message."""
         engine = self._engine
         engine.child_begins(resident.state)
-        engine.residents.add(resident)
+        self._home.residents.add(resident)
         engine.arrivals.gather(resident)
         message_id = request.message_id or engine.volatile_id()
-        engine.answers[message_id] = answer
+        engine.callers.expect(message_id, request.instance_id, answer)
+        self._home.delivery.has_decided(message_id)
         event = start_event(resident.state, engine.runtime)
         engine.deliver(resident, Start(message_id=message_id, event=event))
 
@@ -414,10 +409,10 @@ class Starts:
         self._claims[name] = []
         # Where ``Engine.abandon`` finds it, should this batch never be written.
         key = engine.volatile_id()
-        engine.answers[key] = decision.answer
+        engine.callers.expect(key, name, decision.answer)
 
         def decided(is_free: bool, error: TenutoError | None) -> None:  # noqa: FBT001 - see Batch
-            engine.answers.pop(key, None)
+            engine.callers.take(key)
             waiting = self._claims.pop(name)
             if error is not None:
                 self._answer(decision, error)
@@ -441,12 +436,12 @@ class Starts:
         engine = self._engine
         state = resident.state
         engine.child_begins(state)
-        if engine.residents.get(state.iid) is not None:
+        if self._home.residents.get(state.iid) is not None:
             return  # its commit was long in doubt, and it was read from the store meanwhile
-        engine.residents.add(resident)
+        self._home.residents.add(resident)
         engine.arrivals.gather(resident)
         if state.scheduled_at is not None and state.begins_later(engine.clock.now()):
-            engine.arm(state, state.scheduled_at)
+            engine.arm(resident, state.scheduled_at)
             if resident.is_idle:
                 engine.retention.settle(resident)
         else:
@@ -476,14 +471,13 @@ def _taken(record: InstanceRecord) -> InstanceExistsError:
     )
 
 
-def _fresh_state(request: StartRequest, engine: "Engine") -> InstanceState:
-    now = engine.clock.now()
+def _fresh_state(request: StartRequest, partition: int, now: int) -> InstanceState:
     instance_id = request.instance_id
     # By place as far as that goes: so many names would cost a dict each time.
     return InstanceState(
         0,
         instance_id,
-        engine.partition_for(instance_id).lease.partition,
+        partition,
         request.name,
         request.execution_id,
         now,

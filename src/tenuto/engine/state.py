@@ -79,6 +79,7 @@ def scheduled(work: OpenWork, event: TaskScheduled, state: "InstanceState") -> A
     work.scheduled += 1
     task_id, call_id = event.event_id, event.call_id
     found = work.activities[task_id] = ActivityWork(
+        state.partition,
         state.iid,
         state.instance_id,
         state.execution_id,

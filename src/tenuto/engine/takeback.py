@@ -133,8 +133,7 @@ class TakeBack:
         engine = self._engine
         if resident.works:
             self._left(resident).works.update(resident.works)
-        for message in resident.inbox:
-            engine.delivered.discard(message.message_id)
+        resident.home.delivery.leaves(resident.inbox)
         engine.retention.unload(resident)
 
     # --- who it was -------------------------------------------------------------------------------
@@ -249,7 +248,8 @@ class TakeBack:
         engine = self._engine
         everything = self._everything(batches)
         for batch in batches:
-            engine.answers.update({key: answer for key, (answer, _error) in batch.answered.items()})
+            for key, (caller, _error) in batch.answered.items():
+                engine.callers.put_back(key, caller)
         for resident, message in everything:
             reason = unkept.get(id(message))
             if isinstance(message, TaskResult) and not message.message_id:
@@ -257,20 +257,18 @@ class TakeBack:
                 self._left(resident).results.append(kept)
             elif reason is not None:
                 text = f"the store cannot hold what was sent to {resident.state.instance_id!r}"
-                if (answer := engine.answers.pop(message.message_id, None)) is not None:
-                    answer(InputError(f"{text}: {reason}"))
+                engine.callers.answer(message.message_id, InputError(f"{text}: {reason}"))
             elif refusal.out_of_memory and self._is_asked_twice(message, resident, guilty):
-                if (answer := engine.answers.pop(message.message_id, None)) is not None:
-                    name = resident.state.instance_id
-                    answer(_no_memory_for(name))
+                name = resident.state.instance_id
+                engine.callers.answer(message.message_id, _no_memory_for(name))
             elif message.message_id.startswith(VOLATILE):
                 error = _refusal(resident, guilty) if isinstance(message, Start) else None
                 # What has let a guilty one try again has done so, and would again, without end.
                 is_done = isinstance(message, Resume) and resident.state.iid in guilty
                 if error is None and not is_done:
                     yield resident.state.instance_id, _with_place(message, resident)
-                elif (answer := engine.answers.pop(message.message_id, None)) is not None:
-                    answer(error)
+                else:
+                    engine.callers.answer(message.message_id, error)
 
     def _everything(self, batches: list[Batch]) -> list[tuple[Resident, Message]]:
         """What instances were sent and is not known to be used up, in its order."""
@@ -317,12 +315,15 @@ class TakeBack:
 
     def _ask_again(self, instance_id: str, message: Message) -> None:
         engine = self._engine
-        answer = engine.answers.get(message.message_id)
+        home = engine.find(instance_id)
+        if home is None:
+            return  # whoever asked has been told
         if not isinstance(message, Start):
-            engine.arrivals.dispatch(instance_id, message)
-        elif answer is not None:
-            del engine.answers[message.message_id]
-            engine.starts.request(request_of(instance_id, message), answer)
+            engine.arrivals.dispatch(home, instance_id, message)
+            return
+        caller = engine.callers.take(message.message_id)
+        if caller is not None:
+            home.starts.request(request_of(instance_id, message), caller.answer)
 
 
 def _resumes_of(batches: list[Batch], guilty: dict[int, str]) -> list[tuple[str, int]]:

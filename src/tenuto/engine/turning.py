@@ -162,7 +162,7 @@ class Turning:
                 engine.booking.refuse(message, refused[key])
             elif isinstance(message, Start):
                 kept[key] = engine.booking.open_ahead(resident, message)
-            elif key in engine.answers:
+            elif engine.callers.is_expected(key):
                 kept[key] = engine.booking.keep(resident, message)
         if kept:
             inbox.taken = [kept.get(one.message_id, one) for one in inbox.taken]
@@ -181,7 +181,7 @@ class Turning:
                 self._engine.retention.close(resident)  # which recalls the turn
                 self._engine.make_ready(resident)
                 return
-            if message.message_id in self._engine.answers:
+            if self._engine.callers.is_expected(message.message_id):
                 kept = self._keep(resident, turn, message)
                 if kept is None:
                     del inbox[turn.seen]
@@ -274,7 +274,7 @@ class Turning:
             self._note(resident, offer)
 
     def _offer(self, resident: Resident, turn: OpenTurn) -> None:
-        if resident.out is turn and self._engine.residents.get(resident.state.iid) is resident:
+        if resident.out is turn and resident.home.residents.get(resident.state.iid) is resident:
             self.recall(resident)
             self._engine.make_ready(resident)
 

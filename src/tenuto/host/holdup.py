@@ -51,7 +51,7 @@ async def result_unless_held(host: Host, handle: OrchestrationHandle[Any]) -> An
 def _may_go_on(host: Host, instance_id: str) -> bool:
     engine = host.engine
     is_here = engine.residents.named(instance_id) is not None
-    return is_here or engine.careful is not None or not engine.loader.is_idle
+    return is_here or engine.careful is not None or engine.is_loading
 
 
 def held_error(instance_id: str, hold: Hold) -> InstanceStateError:

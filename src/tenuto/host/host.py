@@ -144,7 +144,12 @@ class Host:
             self._watch(engine)
             last_word = self._last_word = LastWord(self._hub.url)
             found = last_word.read()
-            await lifecycle.start(_identity(), has_word=found is not None, on_owned=last_word.keep)
+            await lifecycle.start(
+                _identity(),
+                hub_partitions=self._hub.partitions,
+                has_word=found is not None,
+                on_owned=last_word.keep,
+            )
             if found is not None:
                 text = f"the host before was ended by a fatal signal; its last word:\n{found}"
                 self._observer.notice(text)

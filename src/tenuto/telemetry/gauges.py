@@ -12,6 +12,7 @@ from tenuto.model.timing import MICROSECONDS
 def engine_gauges(engine: Engine) -> Iterator[Metric]:
     """How an engine stands at this moment."""
     runner = engine.runner
+    timers = [one.timers for one in engine.partitions.values()]
     now = engine.clock.now()
     since = engine.waiting_since
     waited = 0.0 if since is None else max(now - since, 0) / MICROSECONDS
@@ -24,8 +25,12 @@ def engine_gauges(engine: Engine) -> Iterator[Metric]:
             "How long the oldest queued instance, or the commit in flight, has waited.",
             waited,
         ),
-        ("timers_due", "Timers that are late.", engine.timers.due(now)),
-        ("timers_armed", "Timers that fire soon, in memory.", len(engine.timers)),
+        ("timers_due", "Timers that are late.", sum(one.due(now) for one in timers)),
+        (
+            "timers_armed",
+            "Timers that fire soon, in memory.",
+            sum(map(len, timers)),
+        ),
         ("resident_instances", "Instances in memory.", len(engine.residents)),
         ("live_sessions", "Orchestrators that are live in memory.", engine.retention.sessions),
         ("update_listeners", "Who listens to live updates.", engine.updates.listeners),

@@ -42,7 +42,7 @@ class EngineDriver:
             return False
         if with_activities:
             return engine.is_idle
-        return engine.is_settled and engine.starts.is_idle and not engine.reads
+        return engine.is_settled and not engine.is_deciding and not engine.reads
 
     async def rest(self, *, with_activities: bool = True) -> None:
         """Wait until the host is at rest.

@@ -170,7 +170,7 @@ async def test_a_server_that_stops_answers_those_who_wait_at_once(server: Server
     async with Client(server.url, connection=HASTY) as client:
         handle = await client.start(collect, 1, instance_id="c")
         waiting = asyncio.ensure_future(handle.result())
-        await until(lambda: server.host.engine.waiters)
+        await until(lambda: server.host.engine.callers.waiters)
         began = time.monotonic()
         await server.stop()
         assert time.monotonic() - began < 4
@@ -201,7 +201,7 @@ async def test_waiting_takes_turns_when_many_wait(server: Server) -> None:
     # The one connection for waiting must not stay with an instance that does not end.
     async with Client(server.url, connection=ConnectionOptions(connections=2)) as client:
         stuck = asyncio.ensure_future((await client.start(collect, 1)).result())
-        await until(lambda: server.host.engine.waiters)
+        await until(lambda: server.host.engine.callers.waiters)
         done = await client.start(collect, 0)
         async with asyncio.timeout(10):
             assert await done.result() == []

@@ -131,7 +131,7 @@ async def test_a_result_is_waited_for_as_long_as_is_said(server: Server) -> None
         await asyncio.to_thread(handle.result, timeout=SHORT)
     with pytest.raises(TimeoutError):
         await asyncio.to_thread(client.wait, handle.instance_id, timeout=SHORT)
-    await until(lambda: not server.host.engine.waiters)  # nobody waits for nobody
+    await until(lambda: not server.host.engine.callers.waiters)  # nobody waits for nobody
     await asyncio.to_thread(handle.raise_event, "item", 4)
     assert await asyncio.to_thread(handle.result, timeout=timedelta(seconds=20)) == [4]
     await asyncio.to_thread(client.close)
@@ -261,7 +261,7 @@ async def test_closing_ends_the_calls_of_other_threads(server: Server) -> None:
     client = SyncClient(server.url)
     handle = await asyncio.to_thread(client.start, collect, 1)
     waiting = asyncio.ensure_future(asyncio.to_thread(handle.result))
-    await until(lambda: server.host.engine.waiters)
+    await until(lambda: server.host.engine.callers.waiters)
     await asyncio.to_thread(client.close)
     with pytest.raises(BlockingCallError, match="closed"):
         await waiting

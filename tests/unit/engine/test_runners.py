@@ -28,6 +28,7 @@ def info(name: str, instance_id: str = "one") -> ExecutionInfo:
 
 def work(name: str, task_id: int = 1) -> ActivityWork:
     return ActivityWork(
+        partition=0,
         iid=1,
         instance_id="one",
         execution_id="exec",

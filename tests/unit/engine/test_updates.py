@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from tenuto.engine.batch import Batch
+from tenuto.engine.partition import Partition
 from tenuto.engine.resident import Resident
 from tenuto.engine.state import state_of
 from tenuto.engine.turns.orchestration import Turn
@@ -265,7 +266,7 @@ async def test_rows_that_the_store_left_out_of_a_batch_are_not_told(feed: Update
     listening = feed.subscribe()
     batch = Batch(instances={1: record(1), 2: record(2)}, replaced={3: record(3)})
     feed.publish(batch, frozenset({1}))
-    refused = Resident(state_of(record(4)))
+    refused = Resident(state_of(record(4)), object.__new__(Partition))  # nothing is asked of it
     turn = Turn([OrchestratorStarted(1)], 0, 0, SortedInbox())
     feed.publish(Batch(instances={4: record(4)}, turns=[(refused, turn)]), frozenset({4}))
     publish(feed, 5)

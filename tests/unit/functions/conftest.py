@@ -111,6 +111,7 @@ def work(
     timeout: int | None = None,
 ) -> ActivityWork:
     return ActivityWork(
+        partition=0,
         iid=1,
         instance_id="trip-1",
         execution_id="exec",

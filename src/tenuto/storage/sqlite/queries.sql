@@ -108,8 +108,8 @@ SELECT json_group_object(root_id, open) FROM (
 SELECT seq FROM sqlite_sequence WHERE name = 'inbox';
 
 -- due: instances whose time comes; of those that have ended, who still has a call to be made
-SELECT json_group_array(json_array(wake_at, iid)) FROM (
-    SELECT wake_at, iid FROM json_each(:partitions) AS wanted
+SELECT json_group_array(json_array(wake_at, iid, partition)) FROM (
+    SELECT wake_at, iid, partition FROM json_each(:partitions) AS wanted
     CROSS JOIN instance ON partition = wanted.value
     WHERE wake_at > :after AND wake_at <= :until AND wake_at IS NOT NULL
     ORDER BY wake_at, iid);
