@@ -123,6 +123,8 @@ async def test_a_timeout_in_virtual_time_ends_the_process(app: App, tmp_path: Pa
     async with TestHost(app) as test:
         handle = await test.start(endless)
         await until((tmp_path / "pids").exists)
+        # The time limit counts from when the host has heard that it began.
+        await until(lambda: test.host.engine.runner.running == 1)
         await test.advance(timedelta(hours=2), with_activities=False)
         assert await handle.result() == "timed out"
     worker, child = (int(pid) for pid in (tmp_path / "pids").read_text().split())

@@ -89,11 +89,15 @@ class SharedHub:
     Args:
         partitions: How many there are.
         repeats: So many arrivals the cursors stay behind: those come again.
+        rounds: How many rounds of the loop go by before what is asked for happens.
     """
 
-    def __init__(self, partitions: int = 8, *, repeats: int = 3) -> None:
+    def __init__(
+        self, partitions: int = 8, *, repeats: int = 3, rounds: Callable[[], int] = lambda: 1
+    ) -> None:
         self.partitions = partitions
         self.repeats = repeats
+        self.rounds = rounds
         self.secret = secrets.token_hex(32)
         self.places = [Place() for _ in range(partitions)]
         self.landed: dict[tuple[str, int], tuple[str, CommitResult]] = {}
@@ -420,7 +424,8 @@ class SharedStorage:
         """Other tasks come first, in the order of their asking."""
         if not self._is_open:
             raise StorageError("the store is not open; open it before using it")
-        await asyncio.sleep(0)
+        for _ in range(self.hub.rounds()):
+            await asyncio.sleep(0)
         return self.hub
 
     def on_change(self, callback: Callable[[], None]) -> None:

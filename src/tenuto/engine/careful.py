@@ -152,6 +152,8 @@ class Careful:
         engine = self._engine
         state = resident.state
         self._admitted.add(state.iid)
+        if not engine.is_ours(resident.home):
+            return
         most = engine.options.max_deliveries
         # The process died before a resume of what is held had been committed: it is still there.
         would_run = state.hold is None or any(map(tries_again, resident.inbox))

@@ -64,7 +64,7 @@ class Cascade:
             text = f"its children could not be read, and are ended after the next start: {error}"
             engine.observer.problem(instance_id, text)
             return
-        if engine.partitions.get(home.number) is not home:
+        if not engine.is_ours(home):
             return  # whoever has it now reads the word in its inbox
         for child in engine.residents:  # whose rows may not be durable yet
             parent = child.state.parent

@@ -148,5 +148,6 @@ class Delivery:
                 self._places.pop(message.message_id, None)
 
     def forgets(self) -> None:
-        """Everything is read anew."""
-        self._places.clear()
+        """Everything is read anew; a start that is being decided is no news even then."""
+        deciding = Place.DECIDING
+        self._places = {key: deciding for key, one in self._places.items() if one is deciding}

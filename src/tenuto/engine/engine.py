@@ -98,6 +98,7 @@ class Engine:
             observer,
             self.release.committed,
             self.takeback.refused,
+            self.takeback.fenced,
             on_lost,
         )
         self.is_draining = False
@@ -137,6 +138,31 @@ class Engine:
         # What stands below its roots in other partitions of ours has been counted already.
         for root_id in [one for one in self.open_elsewhere if self.find(one) is partition]:
             self._count_child(root_id, self.open_elsewhere.pop(root_id))
+
+    def drop(self, number: int) -> None:
+        """Let a partition go, at once: another host has it, or is to have it.
+
+        Nothing of it is written any more. A batch that touches it is taken back as a whole, since
+        others may build on what was decided there.
+        """
+        home = self.partitions.pop(number, None)
+        if home is None:
+            return
+        self._ready = deque(one for one in self._ready if one.home is not home)
+        for resident in home.residents.clear():
+            for work in resident.works.values():
+                self.cancel_work(work)
+            resident.works.clear()
+            self.retention.close(resident)
+        error = StorageOwnedError(
+            f"partition {number} has gone to another host, perhaps with what was asked; ask again"
+        )
+        home.close(error)
+        self.takeback.forget(number)
+        self.pipeline.let_go(home)
+        self.callers.abandon(error, lambda instance_id: self.number_of(instance_id) == number)
+        for root_id, count in home.open_by_root.items():
+            self.open_elsewhere[root_id] = count
 
     def take_iid(self) -> int:
         """A number for a new instance; owners give out positive ones."""
@@ -201,6 +227,10 @@ class Engine:
         """An id for a request that lives in memory only, until a turn has taken it."""
         self._messages += 1
         return f"{VOLATILE}{self._messages}"
+
+    def is_ours(self, partition: Partition) -> bool:
+        """Whether it is served here still, and was not let go of meanwhile."""
+        return self.partitions.get(partition.number) is partition
 
     def number_of(self, instance_id: str) -> int:
         """The number of an instance's partition, whoever owns it."""

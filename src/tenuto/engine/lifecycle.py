@@ -28,6 +28,7 @@ class Lifecycle:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._host: HostIdentity | None = None
         self._reload_due = 0
         self._looked_at = self._looked_then = 0
         self._polling: asyncio.Task[None] | None = None
@@ -60,6 +61,7 @@ class Lifecycle:
             StorageOwnedError: another host owns the store.
         """
         engine = self._engine
+        self._host = host
         leases = await engine.storage.acquire(host, partitions)
         on_owned()
         engine.iids.add(await engine.storage.reserve_iids(BLOCK))
@@ -85,13 +87,19 @@ class Lifecycle:
         engine.storage.on_change(self._outside_change)
         self._running_in = asyncio.get_running_loop().create_task(self._run_in())
 
-    async def take(self, host: HostIdentity, partitions: Sequence[int]) -> None:
+    async def take(self, partitions: Collection[int]) -> None:
         """Take further partitions from whoever has them, and serve them as well.
 
         Raises:
             StorageError: they could not be taken, or not be read.
         """
-        leases = await self._engine.storage.acquire(host, partitions)
+        engine = self._engine
+        assert self._host is not None, "a host that serves takes further ones"
+        for number in partitions:  # one that was ours and was lost, and we may not know it yet
+            engine.drop(number)
+        # What was decided under an older lease must not be written under the new one.
+        await engine.pipeline.flush()
+        leases = await engine.storage.acquire(self._host, sorted(partitions))
         await self._serve(leases, await self._read(leases))
         self._outside_change()
 
@@ -191,6 +199,7 @@ class Lifecycle:
     async def _recover(self) -> None:
         """Read what the store has to be done, as at the start; of partitions that are ours."""
         engine = self._engine
+        engine.open_elsewhere.clear()
         for partition in engine.partitions.values():
             partition.open_by_root = {}
         with self._reading():

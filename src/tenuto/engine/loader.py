@@ -59,6 +59,7 @@ class Loader:
         self._without_memory = 0
         self._charged_for: int | None = None
         self._task: asyncio.Task[None] | None = None
+        self._is_closed = False
 
     @property
     def is_idle(self) -> bool:
@@ -86,17 +87,30 @@ class Loader:
         waiting.clear()
         return messages
 
-    async def stop(self) -> None:
-        """Stop loading; what waits here is durable or will be derived again."""
+    def close(self) -> "asyncio.Task[None] | None":
+        """Load nothing more; what waits here is durable or will be derived again.
+
+        Returns the task that may not have ended yet.
+        """
+        self._is_closed = True
         self._by_iid.clear()
         self._by_id.clear()
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
+        return task
+
+    async def stop(self) -> None:
+        """The same, to its end."""
+        task = self.close()
+        if task is not None:
             await asyncio.wait([task])
 
     def _begin(self) -> None:
-        if self._task is None:
+        if self._is_closed:
+            self._by_iid.clear()
+            self._by_id.clear()
+        elif self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run(), name="tenuto-loader")
 
     async def _run(self) -> None:

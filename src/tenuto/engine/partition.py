@@ -14,6 +14,7 @@ from tenuto.engine.ports import Lease
 from tenuto.engine.resident import Residents
 from tenuto.engine.starts import Starts
 from tenuto.engine.timers import TimerQueue
+from tenuto.model.errors import TenutoError
 
 if TYPE_CHECKING:
     from tenuto.engine.engine import Engine
@@ -66,3 +67,9 @@ class Partition:
         """Where its messages are, and what is due, is read again."""
         self.timers.clear()
         self.delivery.forgets()
+
+    def close(self, error: TenutoError) -> None:
+        """It is another host's: nothing more happens here, whatever was under way."""
+        self.forget()
+        self.loader.close()
+        self.starts.close(error)

@@ -8,8 +8,9 @@ drop or reorder a batch.
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from tenuto.engine.batch import Batch
 from tenuto.engine.ports import (
@@ -26,6 +27,9 @@ from tenuto.model.errors import (
     StorageError,
     StorageUnavailableError,
 )
+
+if TYPE_CHECKING:
+    from tenuto.engine.partition import Partition
 
 Write = Callable[[Batch], Awaitable[None]]
 
@@ -50,6 +54,8 @@ class CommitPipeline:
         on_committed: Called with each batch once it is durable, in order.
         on_refused: Called with a batch of which the store can never hold some rows, and with what
             writes another one before any other.
+        on_fenced: Called with a batch that was not written, since these partitions of it are
+            another host's.
         on_lost: Called once when this host turns out not to be the owner any more.
 
     Attributes:
@@ -66,6 +72,7 @@ class CommitPipeline:
         observer: Observer,
         on_committed: Callable[[Batch, CommitResult], None],
         on_refused: Callable[[Batch, RowsRefusedError, Write], Awaitable[None]],
+        on_fenced: Callable[[Batch, Collection[int]], Awaitable[None]],
         on_lost: Callable[[StorageError], None],
     ) -> None:
         self.batch: Batch = Batch()
@@ -79,6 +86,7 @@ class CommitPipeline:
         self._observer = observer
         self._on_committed = on_committed
         self._on_refused = on_refused
+        self._on_fenced = on_fenced
         self._on_lost = on_lost
         self.leases: dict[int, Lease] = {}
         self.used_up: set[str] | None = None
@@ -164,8 +172,23 @@ class CommitPipeline:
             if not waiter.done():
                 waiter.set_result(None)
 
+    def let_go(self, home: "Partition") -> None:
+        """A partition is not ours any more: what is in flight of it may land, to no effect."""
+        self.leases.pop(home.number, None)
+        if self._in_flight is not None:
+            turns = self._in_flight.turns
+            self._in_flight.turns = [one for one in turns if one[0].home is not home]
+        self.kick()
+
     async def _write(self, batch: Batch) -> None:
-        refusal = batch.refusal or await self._written(batch)
+        try:
+            refusal = batch.refusal or await self._written(batch)
+        except FencedError as error:
+            lost = error.partitions & self.leases.keys()
+            if not error.partitions or lost == self.leases.keys() != set():
+                raise  # there is nothing left
+            await self._on_fenced(batch, error.partitions)
+            return
         if refusal is not None:
             # What was to be written may be what there is too little memory for.
             await self._on_refused(batch, refusal.with_traceback(None), self._write)

@@ -140,6 +140,7 @@ class Starts:
         self._undecided: dict[str, list[_Decision]] = {}
         self._claims: dict[str, list[_Decision]] = {}
         self._task: asyncio.Task[None] | None = None
+        self._is_closed = False
 
     @property
     def is_idle(self) -> bool:
@@ -163,6 +164,19 @@ class Starts:
         self.when_decided(instance_id, decided.set)
         await decided.wait()
 
+    def close(self, error: TenutoError) -> None:
+        """Decide nothing more: the partition has gone, and what is in its inbox with it."""
+        self._is_closed = True
+        undecided = [one for several in self._undecided.values() for one in several]
+        self._waiting, self._undecided, self._claims = [], {}, {}
+        if self._task is not None:
+            self._task.cancel()
+        for decision in undecided:
+            if not decision.request.message_id:
+                decision.answer(error)
+            for then in decision.followers:
+                then()
+
     def request(self, request: StartRequest, answer: Answer) -> None:
         """Start an instance; ``answer`` gets None once it is durable, or the error."""
         if not request.is_fresh:
@@ -180,6 +194,8 @@ class Starts:
         return decision
 
     def _look_up(self, decision: _Decision) -> None:
+        if self._is_closed:
+            return
         self._waiting.append(decision)
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._decide_all())
@@ -332,6 +348,8 @@ class Starts:
         loop = asyncio.get_running_loop()
 
         def ended(error: TenutoError | None) -> None:
+            if self._is_closed:
+                return
             if isinstance(error, StorageError):
                 self._answer(decision, error)
             else:  # perhaps it has ended by itself: whatever it was, look again
@@ -412,6 +430,8 @@ class Starts:
         engine.callers.expect(key, name, decision.answer)
 
         def decided(is_free: bool, error: TenutoError | None) -> None:  # noqa: FBT001 - see Batch
+            if self._is_closed:
+                return
             engine.callers.take(key)
             waiting = self._claims.pop(name)
             if error is not None:

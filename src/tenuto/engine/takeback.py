@@ -9,7 +9,7 @@ Must never lose a request or run an attempt twice that is still running. Keeps
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -44,9 +44,10 @@ Commit = Callable[[Batch], Awaitable[None]]
 class LeftWork:
     """What an instance that was dropped has running, and what has come of it meanwhile."""
 
-    __slots__ = ("results", "works")
+    __slots__ = ("partition", "results", "works")
 
-    def __init__(self) -> None:
+    def __init__(self, partition: int) -> None:
+        self.partition = partition
         self.works: dict[int, ActivityWork] = {}
         self.results: list[TaskResult] = []
 
@@ -102,8 +103,9 @@ class TakeBack:
         requests = list(self._requests([batch, making], guilty, unkept, error))
         self._drop_everyone([batch, making])
         if error.out_of_memory:
-            for iid in guilty:  # their results are what there is no memory for: they run again
-                self._left_by(iid).results.clear()
+            for iid in self.left.keys() & guilty:
+                # Their results are what there is no memory for: they run again.
+                self.left[iid].results.clear()
             for each in (batch, making):
                 each.let_go()
         await self._hold(names, guilty, used, commit, error)
@@ -114,6 +116,36 @@ class TakeBack:
         await self._patiently(self.reload)
         for instance_id, message in requests:
             self._ask_again(instance_id, message)
+
+    async def fenced(self, batch: Batch, partitions: Collection[int]) -> None:
+        """The store refuses a batch, since some partitions have gone: go on with the others.
+
+        Args:
+            batch: What was to be written; nothing of it is.
+            partitions: Those of it that are another host's.
+        """
+        engine = self._engine
+        for number in partitions:
+            engine.observer.problem(None, f"partition {number} has gone to another host")
+            engine.drop(number)
+        making, engine.pipeline.batch = engine.pipeline.batch, Batch()
+        requests = list(self._requests([batch, making], {}, {}, RowsRefusedError("it was fenced")))
+        self._drop_everyone([batch, making])
+        for each in (batch, making):
+            for resident, decide in each.starts:
+                decide(False, _refusal(resident, {}))
+        assert self.reload is not None
+        await self._patiently(self.reload)
+        for instance_id, message in requests:
+            self._ask_again(instance_id, message)
+
+    def forget(self, partition: int) -> None:
+        """A partition has gone, and with it whatever waits for its instances."""
+        for iid, left in list(self.left.items()):
+            if left.partition == partition:
+                del self.left[iid]
+                for work in left.works.values():
+                    self._engine.cancel_work(work)
 
     def adopt(self, resident: Resident) -> None:
         """An instance is in memory again: what was left of it is its own."""
@@ -297,10 +329,12 @@ class TakeBack:
         return is_second
 
     def _left(self, resident: Resident) -> LeftWork:
-        return self._left_by(resident.state.iid)
-
-    def _left_by(self, iid: int) -> LeftWork:
-        return self.left.setdefault(iid, LeftWork())
+        found = self.left.get(resident.state.iid)
+        if found is None:
+            found = LeftWork(resident.home.number)
+            if self._engine.is_ours(resident.home):
+                self.left[resident.state.iid] = found
+        return found
 
     def _everyone(self, batches: list[Batch]) -> set[Resident]:
         """Who is in memory, and who has left it with a turn that is not written."""
@@ -317,7 +351,8 @@ class TakeBack:
         engine = self._engine
         home = engine.find(instance_id)
         if home is None:
-            return  # whoever asked has been told
+            engine.callers.answer(message.message_id, engine.elsewhere(instance_id))
+            return
         if not isinstance(message, Start):
             engine.arrivals.dispatch(home, instance_id, message)
             return

@@ -1,0 +1,155 @@
+"""Engines that own parts of one store, on one virtual clock, in one loop.
+
+No host, no HTTP: what matters here is who owns which partition, and when.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec import Raw
+
+from tenuto import App
+from tenuto.engine.commands import Commands
+from tenuto.engine.engine import Engine
+from tenuto.engine.lifecycle import Lifecycle
+from tenuto.engine.options import EngineOptions
+from tenuto.engine.ports import HostIdentity, InboxRow
+from tenuto.engine.program import RunnerMeans
+from tenuto.host.programs import program_of
+from tenuto.model.codec import encode
+from tenuto.model.errors import StorageError
+from tenuto.model.events import EventRaised
+from tenuto.model.ids import new_execution_id, partition_of
+from tenuto.model.limits import Limits
+from tenuto.model.messages import RaiseEvent
+from tenuto.model.status import InstanceRecord
+from tenuto.testing import RecordingObserver
+from tenuto.testing.clock import VirtualClock
+from tests.support.shared_store import SharedHub
+
+_SECOND: Final = 1_000_000
+_ROUNDS: Final = 60
+_SECONDS: Final = 400
+
+
+class Member:
+    """An engine that owns some partitions."""
+
+    def __init__(self, hub: SharedHub, clock: VirtualClock, app: App, name: str) -> None:
+        self.name = name
+        self.observer = RecordingObserver()
+        self.lost: list[StorageError] = []
+        self._hub = hub
+        self._storage = hub.handle()
+        means = RunnerMeans(clock=clock, limits=Limits(), webhook_base=lambda: None)
+        self.engine = Engine(
+            self._storage,
+            clock,
+            program_of(app).make_runner(means),
+            self.observer,
+            EngineOptions(),
+            self.lost.append,
+        )
+        self.lifecycle = Lifecycle(self.engine)
+        self.commands = Commands(self.engine)
+
+    async def start(self, partitions: Sequence[int]) -> None:
+        """Own these, and serve them."""
+        await self._storage.open()
+        identity = HostIdentity(owner=self.name, description=self.name)
+        await self.lifecycle.start(
+            identity, hub_partitions=self._hub.partitions, partitions=partitions
+        )
+
+    @property
+    def owned(self) -> list[int]:
+        """What the store says that it owns."""
+        places = self._hub.places
+        return [number for number, place in enumerate(places) if place.owner == self.name]
+
+
+class Cluster:
+    """Members on one hub, with clients that know only the store."""
+
+    def __init__(self, hub: SharedHub, app: App, names: Sequence[str]) -> None:
+        self.hub = hub
+        self._app = app
+        self.clock = VirtualClock()
+        self.members = [Member(hub, self.clock, app, name) for name in names]
+        self._outside = hub.handle()
+        self._messages = 0
+
+    async def start(self) -> None:
+        """Each member takes its share."""
+        await self._outside.open()
+        for number, member in enumerate(self.members):
+            await member.start(range(self.hub.partitions)[number :: len(self.members)])
+
+    async def stop(self) -> None:
+        """As hosts stop."""
+        for member in self.members:
+            await member.lifecycle.stop(1.0)
+        await self._outside.close()
+
+    async def crash(self, number: int) -> None:
+        """A member goes as a process dies; another one takes what it had."""
+        old = self.members[number]
+        owned = old.owned
+        await old.lifecycle.abandon()
+        new = Member(self.hub, self.clock, self._app, f"{old.name}+")
+        self.members[number] = new
+        await new.start(owned)
+
+    async def begin(self, name: str, instance_id: str, text: str) -> None:
+        """Start an instance, as a client of the store does."""
+        now = self.clock.now()
+        await self._outside.start_instance(
+            InstanceRecord(
+                iid=0,
+                instance_id=instance_id,
+                partition=partition_of(instance_id, self.hub.partitions),
+                name=name,
+                execution_id=new_execution_id(now),
+                created_at=now,
+                updated_at=now,
+                root_id=instance_id,
+                input=text,
+            )
+        )
+
+    async def tell(self, instance_id: str, name: str, text: str) -> None:
+        """Raise an event, as a client of the store does."""
+        self._messages += 1
+        key = f"outside-{self._messages}"
+        message = RaiseEvent(message_id=key, event=EventRaised(name, text))
+        partition = partition_of(instance_id, self.hub.partitions)
+        await self._outside.append([InboxRow(key, partition, instance_id, Raw(encode(message)))])
+
+    async def rounds(self, count: int) -> None:
+        """Let the loop go round."""
+        for _ in range(count):
+            await asyncio.sleep(0)
+
+    def pass_time(self, seconds: int) -> None:
+        """Time passes for all of them."""
+        self.clock.jump(self.clock.now() + seconds * _SECOND)
+
+    async def settle(self) -> None:
+        """Until every instance has ended and no message is left.
+
+        Raises:
+            AssertionError: that does not come.
+        """
+        for _ in range(_SECONDS):
+            await self.rounds(_ROUNDS)
+            if not self.hub.inbox and not self.unfinished():
+                await self.rounds(_ROUNDS)
+                return
+            self.pass_time(1)
+        left = {one.instance_id: (one.name, one.status.label) for one in self.unfinished()}
+        raise AssertionError(f"these do not end: {left}; inbox: {list(self.hub.inbox.values())}")
+
+    def unfinished(self) -> list[InstanceRecord]:
+        """Who has not ended, says the store."""
+        return [one for one in self.hub.instances.values() if not one.status.is_finished]
