@@ -135,6 +135,10 @@ matrix: system-check $(LOWEST_READY) $(RUNTIME) ## all tests on every other CPyt
 	$(PYTHON) tools/pythons.py --tests
 	$(PYTHON) tools/matrix.py lowest=$(LOWEST_PYTHON)
 
+.PHONY: mutations
+mutations: $(DEV) ## take the guards of delivery away, one by one: a quick test must notice each
+	$(PYTHON) tools/mutations.py
+
 .PHONY: faults
 faults: system-check $(DEV) ## kill processes and break disks, for minutes
 	$(BIN)/pytest tests/faults -m faults --timeout 1800

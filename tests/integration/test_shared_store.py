@@ -13,9 +13,10 @@ import pytest
 from msgspec import Raw
 
 from tenuto import App, Context, SubOrchestrationError
-from tenuto.engine.ports import CommitBatch, CommitResult, InboxRow, Lease
+from tenuto.engine.ports import CommitBatch, CommitResult, InboxRow
+from tenuto.engine.starts import IdReuse
 from tenuto.model.codec import encode
-from tenuto.model.errors import FencedError, StorageUnavailableError
+from tenuto.model.errors import FencedError, StorageOwnedError, StorageUnavailableError
 from tenuto.model.events import EventRaised
 from tenuto.model.ids import partition_of
 from tenuto.model.messages import RaiseEvent
@@ -197,17 +198,44 @@ async def test_one_owner_a_commit_is_fenced_for_what_it_touches(
 async def test_one_owner_a_partition_that_is_taken_away_is_named(
     hub: SharedHub, test: TestHost
 ) -> None:
+    """It is gone for this host, with whatever was asked of it; the others stay."""
     handle = await test.start(collects, 1, instance_id="c")
+    others = [await test.start(collects, 1, instance_id=f"other-{n}") for n in range(20)]
     await test.idle()
     partition = partition_of("c", PARTITIONS)
     hub.places[partition].take("another", hub.handle())
-    with pytest.raises(FencedError):
+    told = [handle.raise_event("item", 1)]
+    mine = [one for one in others if partition_of(one.instance_id, PARTITIONS) != partition]
+    told += [one.raise_event("item", 2) for one in mine]
+    outcomes = await asyncio.gather(*told, return_exceptions=True)
+    assert isinstance(outcomes[0], StorageOwnedError)
+    assert set(outcomes[1:]) == {None}
+    assert [await one.result() for one in mine] == [[2]] * len(mine)
+    assert 10 <= len(mine) < 20
+    assert hub.places[partition].owner == "another"
+    assert test.host.engine.partitions.keys() == set(range(PARTITIONS)) - {partition}
+    assert test.host.engine.pipeline.leases.keys() == test.host.engine.partitions.keys()
+    with pytest.raises(StorageOwnedError, match=f"in partition {partition}, which another host"):
+        await handle.terminate()
+    with pytest.raises(StorageOwnedError):
+        await test.client.start(collects, 0, instance_id="c", reuse=IdReuse.ALWAYS)
+
+
+async def test_one_owner_a_host_that_has_lost_everything_ends(
+    hub: SharedHub, test: TestHost
+) -> None:
+    handle = await test.start(collects, 1, instance_id="c")
+    await test.idle()
+    for place in hub.places:
+        place.take("another", hub.handle())
+    with pytest.raises(StorageOwnedError):
         await handle.raise_event("item", 1)
+    for number in range(20):
+        with pytest.raises((StorageOwnedError, FencedError)):
+            await test.client.start(collects, 0, instance_id=f"c{number}")
     lost = await test.host.until_lost()
     assert isinstance(lost, FencedError)
-    assert lost.partitions == {partition}
-    assert hub.places[partition].owner == "another"
-    assert Lease(partition, "another", 2) not in test.host.engine.pipeline.leases.values()
+    assert len(lost.partitions) == 1
 
 
 async def test_many_messages_are_read_in_pages_at_the_start(hub: SharedHub) -> None:
@@ -297,6 +325,6 @@ async def test_a_partition_is_given_back_by_the_commit_that_is_its_last(
     assert pipeline.leases.keys() == {number for number, owner in owners.items() if owner}
     # What would be written for it now is not even sent.
     await test.client.start(collects, 0, instance_id="other-than-c")
-    with pytest.raises(FencedError):
+    with pytest.raises(StorageOwnedError):
         await test.client.start(collects, 0, instance_id="c")
-    assert isinstance(await test.host.until_lost(), FencedError)
+    assert await test.run(collects, 0, instance_id="another-than-c") == []

@@ -4,7 +4,7 @@ No host, no HTTP: what matters here is who owns which partition, and when.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from msgspec import Raw
@@ -22,7 +22,7 @@ from tenuto.model.errors import StorageError
 from tenuto.model.events import EventRaised
 from tenuto.model.ids import new_execution_id, partition_of
 from tenuto.model.limits import Limits
-from tenuto.model.messages import RaiseEvent
+from tenuto.model.messages import Message, RaiseEvent
 from tenuto.model.status import InstanceRecord
 from tenuto.testing import RecordingObserver
 from tenuto.testing.clock import VirtualClock
@@ -96,6 +96,8 @@ class Cluster:
         """A member goes as a process dies; another one takes what it had."""
         old = self.members[number]
         owned = old.owned
+        for partition in owned:  # after a while: who dies young makes the next one careful
+            self.hub.places[partition].served = True
         await old.lifecycle.abandon()
         new = Member(self.hub, self.clock, self._app, f"{old.name}+")
         self.members[number] = new
@@ -120,11 +122,15 @@ class Cluster:
 
     async def tell(self, instance_id: str, name: str, text: str) -> None:
         """Raise an event, as a client of the store does."""
+        event = EventRaised(name, text)
+        await self.send(instance_id, lambda key: RaiseEvent(message_id=key, event=event))
+
+    async def send(self, instance_id: str, make: Callable[[str], Message]) -> None:
+        """Send a message, as a client of the store does."""
         self._messages += 1
         key = f"outside-{self._messages}"
-        message = RaiseEvent(message_id=key, event=EventRaised(name, text))
         partition = partition_of(instance_id, self.hub.partitions)
-        await self._outside.append([InboxRow(key, partition, instance_id, Raw(encode(message)))])
+        await self._outside.append([InboxRow(key, partition, instance_id, Raw(encode(make(key))))])
 
     async def rounds(self, count: int) -> None:
         """Let the loop go round."""

@@ -160,7 +160,7 @@ class Booking:
         row = batch.produce(message, engine.number_of(instance_id), instance_id)
         home = engine.partitions.get(row.partition)
         target = None if home is None else home.residents.named(instance_id)
-        if target is not None and not target.state.is_finished:
+        if target is not None:
             engine.deliver(target, message)
         else:
             batch.to_route.append(row)

@@ -196,6 +196,8 @@ class Commands:
     def _home_of(self, instance_id: str) -> Partition:
         """The partition of an instance that requests can be taken for now."""
         engine = self._engine
+        if engine.gone is not None:
+            raise engine.gone
         if engine.is_draining:
             raise StorageUnavailableError("the host is stopping; ask the next one")
         problem = engine.pipeline.unavailable

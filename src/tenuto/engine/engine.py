@@ -448,6 +448,9 @@ class Engine:
         self.gone = error
         self.updates.close()
         self.callers.abandon(error)
+        for batch in self.pipeline.unwritten:
+            for caller, _ in batch.answered.values():
+                caller.answer(error)
 
     def forget_everyone(self) -> None:
         """Drop who is in memory, and all that is known of messages: it is read again."""

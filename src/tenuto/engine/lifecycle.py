@@ -167,7 +167,7 @@ class Lifecycle:
         if self._running_in is not None:
             self._running_in.cancel()
             await asyncio.wait([self._running_in])
-        for home in engine.partitions.values():
+        for home in list(engine.partitions.values()):  # some may go meanwhile
             await home.loader.stop()
         await engine.pipeline.stop()
         if self._polling is not None:

@@ -93,6 +93,7 @@ class CommitPipeline:
         self._owner = ""
         self._number = 0
         self._in_flight: Batch | None = None
+        self._unwritten: Batch | None = None
         self._wake: asyncio.Event = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._is_committing = False
@@ -120,6 +121,11 @@ class CommitPipeline:
             or (self._in_flight is not None and message_id in self._in_flight.consumed)
             or (self.used_up is not None and message_id in self.used_up)
         )
+
+    @property
+    def unwritten(self) -> list[Batch]:
+        """What is not known to be durable, and never will be once committing has stopped."""
+        return [self.batch] if self._unwritten is None else [self._unwritten, self.batch]
 
     def kick(self) -> None:
         """There is something to write."""
@@ -150,7 +156,9 @@ class CommitPipeline:
                 while not self.batch.is_empty:
                     batch, self.batch = self.batch, Batch()
                     self._is_committing = True
+                    self._unwritten = batch
                     await self._write(batch)
+                    self._unwritten = None
                     self._is_committing = False
                 self._tell_idle()
         except StorageError as error:

@@ -129,6 +129,8 @@ class TakeBack:
             engine.observer.problem(None, f"partition {number} has gone to another host")
             engine.drop(number)
         making, engine.pipeline.batch = engine.pipeline.batch, Batch()
+        for each in (batch, making):
+            self._tell_callers_elsewhere(each)
         requests = list(self._requests([batch, making], {}, {}, RowsRefusedError("it was fenced")))
         self._drop_everyone([batch, making])
         for each in (batch, making):
@@ -138,6 +140,14 @@ class TakeBack:
         await self._patiently(self.reload)
         for instance_id, message in requests:
             self._ask_again(instance_id, message)
+
+    def _tell_callers_elsewhere(self, batch: Batch) -> None:
+        """Those of partitions that have gone: their turns may have left the batch already."""
+        engine = self._engine
+        for key, (caller, _error) in list(batch.answered.items()):
+            if engine.find(caller.instance_id) is None:
+                del batch.answered[key]
+                caller.answer(engine.elsewhere(caller.instance_id))
 
     def forget(self, partition: int) -> None:
         """A partition has gone, and with it whatever waits for its instances."""

@@ -1,8 +1,10 @@
 """The turn as a pure function: what the integration tests cannot set up."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tenuto.engine.ports import Session
 from tenuto.engine.state import InstanceState, OpenWork
@@ -17,12 +19,21 @@ from tenuto.model.events import (
     Incoming,
     OrchestratorStarted,
     TaskCanceled,
+    TaskCompleted,
+    TaskScheduled,
     TimerCreated,
     TimerFired,
 )
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.limits import Limits
-from tenuto.model.messages import RaiseEvent, RedeemWebhook, Suspend, Terminate, TimerDue
+from tenuto.model.messages import (
+    RaiseEvent,
+    RedeemWebhook,
+    Suspend,
+    TaskResult,
+    Terminate,
+    TimerDue,
+)
 from tenuto.model.status import ParentInstance, RuntimeStatus
 from tenuto.model.webhook import OpenWebhook
 
@@ -98,6 +109,12 @@ def test_a_turn_is_never_earlier_than_the_timer_that_fires_in_it() -> None:
         TimerFired(2, NOW + 900),
     ]
     assert not state.work.timers
+
+
+def test_a_timer_fires_at_the_time_that_it_is_set_for() -> None:
+    state = waiting((1, NOW + 500))
+    assert not take_turn(state, [due(1, NOW)], never, NOW, RULES).events
+    assert take_turn(state, [due(1, NOW + 500)], Recorder, NOW + 500, RULES).events
 
 
 def test_a_turn_is_strictly_later_than_the_one_before() -> None:
@@ -185,3 +202,23 @@ def test_a_parent_ends_its_own_child_and_nobody_who_has_taken_its_id(
     assert state.is_finished is is_ended
     assert turn.inbox.taken == [word]
     assert turn.inbox.refused == []
+
+
+def test_an_answer_counts_for_the_attempt_that_asked() -> None:
+    """ENGINE rules 16 and 17: not for another attempt, another execution, or a second time."""
+    state = waiting()
+    state.apply([TaskScheduled(5, "work")])
+    sequence = state.work.activities[5].sequence
+
+    def answered(**changes: Any) -> Turn:
+        answer = TaskResult(
+            execution_id=state.execution_id, sequence=sequence, event=TaskCompleted(5, "1")
+        )
+        changed = structs.replace(answer, **changes)
+        return take_turn(state, [changed], Recorder, NOW, RULES)
+
+    assert not answered(sequence=sequence + 1).events
+    assert not answered(execution_id="another").events
+    assert not answered(event=TaskCompleted(6, "1")).events
+    assert answered().events[1:] == [TaskCompleted(5, "1")]
+    assert not answered().events

@@ -106,6 +106,8 @@ class Play:
                 await self.cluster.tell(f"c{number}", "item", "10")
             case "ask", int(number):
                 self.asked.append(asyncio.create_task(self._ask(number, len(self.asked))))
+            case _:
+                pass
 
     def _is_free(self) -> bool:
         """Whoever is being moved is not moved twice at once."""

@@ -1,0 +1,175 @@
+"""See that tests notice when a guard of delivery is gone: each mutation must turn one red.
+
+    python tools/mutations.py            # all
+    python tools/mutations.py 3 7        # some, by number
+
+Each is a small change of the engine that loses a message or takes one in twice, in some order of
+events that is rare. It is made in a copy of the sources, and the engine's unit tests are run on
+that, which are part of `make quick`. A mutation that no test notices, or whose text is not in the
+sources any more, fails.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+TESTS = "tests/unit/engine"
+SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A guard that is taken away.
+
+    Attributes:
+        name: What goes wrong then.
+        file: In ``src/tenuto``.
+        old: The text there, once.
+        new: What stands there instead.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+
+
+MUTATIONS = [
+    Mutation(
+        "a copy of what is in an inbox is handed over again",
+        "engine/delivery.py",
+        """        if message.message_id in self._places:
+            return False
+        self._places[message.message_id] = Place.HERE""",
+        """        self._places[message.message_id] = Place.HERE""",
+    ),
+    Mutation(
+        "a copy of what is on its way sets out as well",
+        "engine/delivery.py",
+        """        if message_id in self._places:
+            return False
+        self._places[message_id] = _ARRIVING""",
+        """        self._places[message_id] = _ARRIVING""",
+    ),
+    Mutation(
+        "what its instance was read with arrives as well",
+        "engine/delivery.py",
+        """        if not self.is_arriving(message.message_id):
+            return False
+        self._places""",
+        """        self._places""",
+    ),
+    Mutation(
+        "what left memory with its instance is never taken in again",
+        "engine/retention.py",
+        """        resident.home.delivery.leaves(resident.held)
+""",
+        "",
+    ),
+    Mutation(
+        "a page brings back what was used up while it was read",
+        "engine/delivery.py",
+        "return message_id in self._places or self._is_used_up(message_id)",
+        "return message_id in self._places",
+    ),
+    Mutation(
+        "an id is believed to be nobody's, though its instance came and went meanwhile",
+        "engine/loader.py",
+        "            if record is None and name in departed:\n",
+        "            if record is None and name in ():\n",
+    ),
+    Mutation(
+        "an answer to another attempt counts",
+        "engine/turns/sorting.py",
+        """        and call.sequence == answer.sequence
+""",
+        "",
+    ),
+    Mutation(
+        "a timer that was set anew fires at its old time",
+        "engine/turns/sorting.py",
+        """        if work.timers.get(task_id) != message.event.fire_at:
+            return None
+""",
+        """        if task_id not in work.timers:
+            return None
+""",
+    ),
+    Mutation(
+        "work whose answer waits in the inbox runs again",
+        "engine/release.py",
+        " and not _is_answered(resident, work.sequence)\n",
+        "\n",
+    ),
+    Mutation(
+        "a successor begins before the old one has answered",
+        "engine/starts.py",
+        "        elif resident is not None and not resident.is_idle:\n",
+        "        elif resident is not None and resident.works:\n",
+    ),
+    Mutation(
+        "who reads a page does not hear of what is used up meanwhile",
+        "engine/pipeline.py",
+        "            self.used_up.update(batch.consumed)\n",
+        "            pass\n",
+    ),
+    Mutation(
+        "a start that is read anew while it is being decided is decided twice",
+        "engine/delivery.py",
+        "for key, one in self._places.items() if one is deciding",
+        "for key, one in self._places.items() if one is None",
+    ),
+    Mutation(
+        "what was decided under a lease that was lost is written under the next",
+        "engine/lifecycle.py",
+        """            engine.drop(number)
+        # What""",
+        """            pass
+        # What""",
+    ),
+]
+
+
+def is_noticed(mutation: Mutation, folder: Path) -> bool:
+    """Whether a test turns red when the sources, copied there, are changed so."""
+    for name in ("src", "tests", "bench"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    changed = folder / "src" / "tenuto" / mutation.file
+    text = changed.read_text()
+    if text.count(mutation.old) != 1:
+        raise LookupError(f"{mutation.file} has this {text.count(mutation.old)} times, not once")
+    changed.write_text(text.replace(mutation.old, mutation.new))
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-cov", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*command, "--timeout", str(SECONDS), TESTS],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": f"{folder / 'src'}{os.pathsep}{folder}"},
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode not in {0, 1}:
+        raise ChildProcessError(done.stdout.decode()[-2000:])
+    return done.returncode == 1
+
+
+def main(arguments: list[str]) -> int:
+    chosen = [int(one) for one in arguments] or range(1, len(MUTATIONS) + 1)
+    survivors = 0
+    for number in chosen:
+        mutation = MUTATIONS[number - 1]
+        with tempfile.TemporaryDirectory(prefix="tenuto-mutation-") as folder:
+            noticed = is_noticed(mutation, Path(folder))
+        survivors += not noticed
+        print(f"{number:3} {'noticed ' if noticed else 'SURVIVES'}  {mutation.name}", flush=True)
+    print(f"{len(chosen) - survivors} of {len(chosen)} noticed")
+    return int(survivors > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
