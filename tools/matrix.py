@@ -1,4 +1,5 @@
-"""Run all tests on every other CPython of this machine and on the oldest dependencies.
+"""Run all tests on every other CPython of this machine, on the oldest dependencies, and once more
+with stores of eight partitions.
 
 Reads what `tools/pythons.py --tests` has prepared, and takes further environments as arguments, as
 name=interpreter. Goes on after a failure, and says at the end how each went; fails when one did, or
@@ -15,6 +16,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+PARTITIONS = "8"
 LIST = ROOT / ".venvs" / "pythons.json"
 
 
@@ -27,15 +29,17 @@ def main(arguments: list[str]) -> int:
     for argument in arguments:
         name, _, python = argument.partition("=")
         pythons[name] = python
-    outcomes = {name: outcome_on(name, python) for name, python in pythons.items()}
+    outcomes = {name: outcome_on(name, python, {}) for name, python in pythons.items()}
+    name = f"{PARTITIONS} partitions"
+    outcomes[name] = outcome_on(name, sys.executable, {"TENUTO_TEST_PARTITIONS": PARTITIONS})
     print("\nmatrix:")
     for name, (code, seconds) in outcomes.items():
         words = "green" if code == 0 else f"RED, pytest ended with {code}"
-        print(f"  {name:<8} {words} after {seconds:.0f} s")
+        print(f"  {name:<12} {words} after {seconds:.0f} s")
     return 0 if all(code == 0 for code, _ in outcomes.values()) else 1
 
 
-def outcome_on(name: str, python: str) -> tuple[int, float]:
+def outcome_on(name: str, python: str, changes: dict[str, str]) -> tuple[int, float]:
     """The exit code of all tests on an interpreter, and how long they took."""
     print(f"\n==== tests on {name} ({python})\n", flush=True)
     began = time.monotonic()
@@ -44,7 +48,11 @@ def outcome_on(name: str, python: str) -> tuple[int, float]:
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         # The tools that tests start are those of their own environment.
-        env={**os.environ, "PATH": f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}"},
+        env={
+            **os.environ,
+            "PATH": f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}",
+            **changes,
+        },
         check=False,
     )
     return done.returncode, time.monotonic() - began

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tenuto import Client
+from tenuto.storage import open_storage
 from tests.support import mixed_load
 from tests.support.load_process import LoadProcess, check_all, check_unfinished, finish
 from tests.support.mixed_load import Item, drive, wave
@@ -18,8 +19,11 @@ from tests.support.mixed_load import Item, drive, wave
 WAVES_PER_ROUND = 3
 
 
-async def kill_rounds(store: Path, rounds: int, seed: int) -> None:
+async def kill_rounds(store: Path, rounds: int, seed: int, partitions: int) -> None:
     chance = random.Random(seed)
+    storage = open_storage(f"sqlite:///{store}", partitions=partitions)
+    assert (await storage.open()).partitions == partitions
+    await storage.close()
     first = await LoadProcess.start(store)
     assert await first.said("up")
     await first.kill()
@@ -43,17 +47,17 @@ async def kill_rounds(store: Path, rounds: int, seed: int) -> None:
     check_all(store, items)
 
 
-@pytest.mark.parametrize("seed", [1])
+@pytest.mark.parametrize(("seed", "partitions"), [(1, 1), (2, 8)])
 async def test_exactly_once_turns_and_right_results_after_kills_at_random_moments(
-    tmp_path: Path, seed: int
+    tmp_path: Path, seed: int, partitions: int
 ) -> None:
-    await kill_rounds(tmp_path / "hub.db", 12, seed)
+    await kill_rounds(tmp_path / "hub.db", 12, seed, partitions)
 
 
 @pytest.mark.faults
 @pytest.mark.timeout(1500)
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(("seed", "partitions"), [(1, 1), (2, 8)])
 async def test_exactly_once_turns_and_right_results_after_200_kills(
-    tmp_path: Path, seed: int
+    tmp_path: Path, seed: int, partitions: int
 ) -> None:
-    await kill_rounds(tmp_path / "hub.db", 200, seed)
+    await kill_rounds(tmp_path / "hub.db", 200, seed, partitions)

@@ -78,7 +78,7 @@ class Engine:
         self.storage = storage
         self.observer = observer
         self.options = options
-        self.on_lost = on_lost
+        self.on_lost: Callable[[StorageError], None] = on_lost
         self.partitions: dict[int, Partition] = {}
         self.hub_partitions: int = 1
         self.residents: AllResidents = AllResidents(self.partitions)

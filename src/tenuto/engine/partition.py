@@ -40,8 +40,8 @@ class Partition:
 
     def __init__(self, engine: "Engine", lease: Lease, cursor: int) -> None:
         self.number: int = lease.partition
-        self.lease = lease
-        self.cursor = cursor
+        self.lease: Lease = lease
+        self.cursor: int = cursor
         self.residents: Residents = Residents()
         self.delivery: Delivery = Delivery(engine.pipeline.is_used_up)
         self.timers: TimerQueue = TimerQueue(engine.clock, partial(engine.arrivals.look_at, self))

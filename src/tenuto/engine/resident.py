@@ -67,7 +67,7 @@ class Resident:
 
     def __init__(self, state: InstanceState, home: "Partition") -> None:
         self.state: InstanceState = state
-        self.home = home
+        self.home: Partition = home
         self.session: Session | None = None
         self.recorded: list[bytes] | None = None
         self.inbox: list[Message] = []
