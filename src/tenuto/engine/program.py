@@ -185,4 +185,8 @@ class Program(OrchestratorDirectory, Protocol):
         """
 
     def make_runner(self, means: RunnerMeans) -> Runner:
-        """What runs its functions; made anew each time a host starts."""
+        """What runs its functions; made anew each time a host starts.
+
+        It starts nothing before it is bound: one that never is, because another program's runner
+        could not be made, is dropped and not stopped.
+        """

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _LOOK_AGAIN: Final = 200_000
 """Microseconds until what the store could not answer is asked again."""
 _PAUSE_SECONDS: Final = 0.05
+_REPLACED: Final = '"replaced"'
+"""The output of an instance that was ended for its successor."""
 
 
 class IdReuse(StrEnum):
@@ -49,10 +51,10 @@ class IdReuse(StrEnum):
     @property
     def statuses(self) -> frozenset[RuntimeStatus]:
         """What may be replaced: instances with these statuses."""
-        return _REPLACED[self]
+        return _GIVES_WAY[self]
 
 
-_REPLACED: Final = {
+_GIVES_WAY: Final = {
     IdReuse.WHEN_FINISHED: FINISHED,
     IdReuse.NEVER: frozenset[RuntimeStatus](),
     IdReuse.ALWAYS: frozenset(RuntimeStatus),
@@ -117,10 +119,15 @@ class _Decision:
         self.followers: list[Callable[[], None]] = []
         self.has_ended = False
 
-    def may_replace(self, status: RuntimeStatus) -> bool:
-        """Whether an instance with this status gives way."""
-        is_ours = self.has_ended and status is RuntimeStatus.TERMINATED
-        return is_ours or status in self.request.reuse
+    def may_replace(self, record: InstanceRecord) -> bool:
+        """Whether this instance gives way."""
+        reuse = self.request.reuse
+        if record.status in reuse:
+            return True
+        # It was ended to give way: by us, or by a host that has died since.
+        is_ended_for_this = self.has_ended or record.output == _REPLACED
+        is_terminated = record.status is RuntimeStatus.TERMINATED
+        return is_terminated and is_ended_for_this and not reuse <= FINISHED
 
 
 class Starts:
@@ -287,7 +294,7 @@ class Starts:
             self._answer(decision, None)
         elif self._is_repeated(request, record):  # and the first is not durable yet
             self._look_up_soon(decision)
-        elif not decision.may_replace(record.status):
+        elif not decision.may_replace(record):
             self._answer(decision, _taken(record))
         elif not record.status.is_finished and (stored is None or stored.iid != record.iid):
             # A child whose row may yet be refused: a request to it would wait for ourselves then.
@@ -356,7 +363,7 @@ class Starts:
                 decision.has_ended = error is None
                 loop.call_soon(self._look_up, decision)
 
-        message = Terminate(message_id=engine.volatile_id(), reason='"replaced"')
+        message = Terminate(message_id=engine.volatile_id(), reason=_REPLACED)
         engine.callers.expect(message.message_id, decision.request.instance_id, ended)
         if resident is not None:
             engine.deliver(resident, message)

@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 import pytest
+from msgspec import structs
 
-from tenuto import App, Context, InstanceFinishedError
+from tenuto import App, Context, InstanceExistsError, InstanceFinishedError
 from tenuto.engine.ports import CommitBatch, InboxPage
 from tenuto.engine.starts import StartRequest
 from tenuto.model.errors import RowsRefusedError
@@ -266,3 +267,22 @@ async def test_an_id_that_was_looked_up_in_vain_is_looked_up_again_if_its_instan
     assert record is not None
     assert record.output == '["first","second"]'
     assert not cluster.hub.letters
+
+
+@pytest.mark.parametrize(("reason", "gives_way"), [('"replaced"', True), ('"enough"', False)])
+async def test_whoever_was_ended_for_a_successor_gives_way_also_when_its_host_has_died_since(
+    cluster: Cluster, member: Member, reason: str, *, gives_way: bool
+) -> None:
+    """Its end is durable, its replacement is not, and its end is not among the statuses."""
+    await member.commands.start(start("waits"))
+    await member.commands.terminate("one", reason)
+    await cluster.crash(0)
+    commands = cluster.members[0].commands
+    again = structs.replace(start("works", '"next"'), reuse=frozenset({RuntimeStatus.RUNNING}))
+    if gives_way:
+        await commands.start(again)
+        await cluster.settle()
+        assert runs == {"next": 1}
+    else:
+        with pytest.raises(InstanceExistsError):
+            await commands.start(again)
