@@ -8,10 +8,12 @@ came (``exactly_once_turns``), and one that finds nobody becomes a dead letter
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from tenuto.engine.batch import is_durable
+from tenuto.engine.delivery import is_durable
+from tenuto.engine.parts import OwnedPartition, Parts
 from tenuto.engine.ports import InboxRow, LoadedInstance
+from tenuto.engine.resident import Home, Resident
 from tenuto.engine.state import InstanceState, start_event, state_of
 from tenuto.engine.turns.orchestration import seed
 from tenuto.model.codec import decode_event, decode_message, decode_turn
@@ -26,12 +28,6 @@ from tenuto.model.messages import Message, RaiseEvent, Start, TimerDue
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.unread import UnreadEvent, UnreadEvents
 
-if TYPE_CHECKING:
-    from tenuto.engine.engine import Engine
-    from tenuto.engine.partition import Partition
-    from tenuto.engine.resident import Resident
-
-
 # Real time: memory comes back when somebody lets go of it.
 _MEMORY_PAUSE_SECONDS: Final = 0.2
 _AGAIN_SECONDS: Final = 10.0
@@ -40,7 +36,7 @@ _AGAIN_SECONDS: Final = 10.0
 class Arrivals:
     """Routes and loads for an engine."""
 
-    def __init__(self, engine: "Engine") -> None:
+    def __init__(self, engine: Parts) -> None:
         self._engine = engine
 
     # --- messages ---------------------------------------------------------------------------------
@@ -73,7 +69,7 @@ class Arrivals:
         if home is not None and home.delivery.turns_away(row.message_id):
             self.route(row)
 
-    def dispatch(self, home: "Partition", instance_id: str, message: Message) -> None:
+    def dispatch(self, home: OwnedPartition, instance_id: str, message: Message) -> None:
         """Deliver a message, now or when its instance is there; a copy of a known one goes."""
         resident = home.residents.named(instance_id)
         if resident is not None:
@@ -81,21 +77,21 @@ class Arrivals:
         elif not is_durable(message) or home.delivery.sets_out(message.message_id):
             self._pass_on(home, instance_id, message)
 
-    def _pass_on(self, home: "Partition", instance_id: str, message: Message) -> None:
+    def _pass_on(self, home: OwnedPartition, instance_id: str, message: Message) -> None:
         """Nobody of this id is in memory: it is being started, or may be in the store."""
         if home.starts.is_deciding(instance_id):
             home.starts.when_decided(instance_id, lambda: self._go_on(home, instance_id, message))
         else:
             home.loader.want_named(instance_id, message)
 
-    def _meet(self, home: "Partition", instance_id: str, message: Message) -> None:
+    def _meet(self, home: OwnedPartition, instance_id: str, message: Message) -> None:
         resident = home.residents.named(instance_id)
         if resident is not None:
             self._arrive(resident, [message])
         else:
             self._pass_on(home, instance_id, message)
 
-    def _go_on(self, home: "Partition", instance_id: str, message: Message) -> None:
+    def _go_on(self, home: OwnedPartition, instance_id: str, message: Message) -> None:
         """A message that had to wait for a decision or a read finds its instance now."""
         resident = home.residents.named(instance_id)
         if resident is not None:
@@ -103,18 +99,18 @@ class Arrivals:
         else:
             home.loader.want_named(instance_id, message)
 
-    def _arrive(self, resident: "Resident", messages: Sequence[Message]) -> None:
+    def _arrive(self, resident: Resident, messages: Sequence[Message]) -> None:
         """The end of the way."""
         delivery = resident.home.delivery
         resident.inbox += [message for message in messages if delivery.arrives(message)]
         if resident.inbox:
             self._engine.make_ready(resident)
 
-    def gather(self, resident: "Resident") -> None:
+    def gather(self, resident: Resident) -> None:
         """An instance is in memory now: what is on the way to it must not be overtaken."""
         self._arrive(resident, resident.home.loader.take(resident.state))
 
-    def missing(self, home: "Partition", key: str | int, messages: list[Message]) -> None:
+    def missing(self, home: OwnedPartition, key: str | int, messages: list[Message]) -> None:
         """Messages to an instance that does not exist (any more)."""
         engine = self._engine
         if isinstance(key, str) and (
@@ -138,7 +134,7 @@ class Arrivals:
         engine.schedule_pump()
 
     def damaged(
-        self, home: "Partition", key: int, messages: list[Message], error: Exception
+        self, home: OwnedPartition, key: int, messages: list[Message], error: Exception
     ) -> None:
         """An instance was read that cannot be understood; the others go on."""
         engine = self._engine
@@ -155,7 +151,7 @@ class Arrivals:
 
     # --- times ------------------------------------------------------------------------------------
 
-    def look_at(self, home: "Partition", iids: list[int]) -> None:
+    def look_at(self, home: OwnedPartition, iids: list[int]) -> None:
         """The time of these instances has come, or had, if they have changed their minds."""
         engine = self._engine
         now = engine.clock.now()
@@ -173,7 +169,7 @@ class Arrivals:
 
     # --- instances --------------------------------------------------------------------------------
 
-    def loaded(self, home: "Partition", loaded: LoadedInstance, messages: list[Message]) -> None:
+    def loaded(self, home: OwnedPartition, loaded: LoadedInstance, messages: list[Message]) -> None:
         """An instance was read, and these messages wait for it.
 
         Raises:
@@ -188,7 +184,7 @@ class Arrivals:
                 self._engine.takeback.drop(resident)
             raise
 
-    def _take_in(self, home: "Partition", loaded: LoadedInstance, messages: list[Message]) -> None:
+    def _take_in(self, home: Home, loaded: LoadedInstance, messages: list[Message]) -> None:
         engine = self._engine
         record = loaded.record
         resident = home.residents.get(record.iid)
@@ -204,7 +200,7 @@ class Arrivals:
         if not resident.inbox and resident.is_idle:
             engine.retention.settle(resident)
 
-    def _admit(self, home: "Partition", loaded: LoadedInstance) -> "Resident":
+    def _admit(self, home: Home, loaded: LoadedInstance) -> Resident:
         engine = self._engine
         state = state_of(loaded.record)
         state.follow(map(decode_turn, loaded.turns))
@@ -215,8 +211,7 @@ class Arrivals:
         if loaded.unread:
             state.unread = unread_of(loaded)
         resident = engine.admit(state, home, None)
-        if engine.takeback.left:
-            engine.takeback.adopt(resident)
+        engine.takeback.adopt(resident)
         state.history_bytes = sum(map(len, loaded.turns))
         resident.size += state.history_bytes
         if state.unread is not None:
@@ -232,7 +227,7 @@ class Arrivals:
             engine.release.take_work_up(resident)
         return resident
 
-    def _resume(self, resident: "Resident", loaded: LoadedInstance) -> None:
+    def _resume(self, resident: Resident, loaded: LoadedInstance) -> None:
         """Derive again what was promised: the start, running activities, due timers."""
         state = resident.state
         now = self._engine.clock.now()
@@ -247,7 +242,7 @@ class Arrivals:
             resident.inbox.extend(due_timers(state, now))
             self._engine.release.take_work_up(resident)
 
-    def _openings(self, resident: "Resident", loaded: LoadedInstance, now: int) -> list[Message]:
+    def _openings(self, resident: Resident, loaded: LoadedInstance, now: int) -> list[Message]:
         state = resident.state
         if state.generation and loaded.previous_turn is not None:
             last = decode_turn(loaded.previous_turn)[-1]
@@ -255,7 +250,7 @@ class Arrivals:
                 return seed(state, last, self._engine.runtime)
         return self.opening(resident, now)
 
-    def opening(self, resident: "Resident", now: int) -> list[Message]:
+    def opening(self, resident: Resident, now: int) -> list[Message]:
         """What opens the first generation; nothing yet, and a timer, when that is put off."""
         state = resident.state
         if state.scheduled_at is not None and state.begins_later(now):

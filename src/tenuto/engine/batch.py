@@ -7,6 +7,7 @@ from typing import Final
 from msgspec import Raw, Struct, field
 
 from tenuto.engine.callers import Caller
+from tenuto.engine.delivery import VOLATILE
 from tenuto.engine.ports import (
     ALL_UNREAD,
     ASKED,
@@ -33,15 +34,6 @@ HEAVY_BYTES: Final = 16 * 1024 * 1024
 """An instance that takes less is not why memory runs out."""
 
 Decided = Callable[[bool, TenutoError | None], None]
-
-VOLATILE = "~"
-"""Message ids with this prefix never have a row in the store."""
-
-
-def is_durable(message: Message) -> bool:
-    """Whether a message has, or is to have, a row in the store."""
-    key = message.message_id
-    return bool(key) and not key.startswith(VOLATILE)
 
 
 class Batch(Struct):

@@ -5,11 +5,11 @@ must wait or that nobody can take (``no_silent_drop``).
 Nothing here leaves the host; that is for ``release``.
 """
 
-from typing import TYPE_CHECKING
-
 from msgspec import Raw, structs
 
-from tenuto.engine.batch import Batch, is_durable
+from tenuto.engine.batch import Batch
+from tenuto.engine.delivery import is_durable
+from tenuto.engine.parts import Parts
 from tenuto.engine.ports import (
     DeadLetter,
     ForgetBelow,
@@ -30,14 +30,11 @@ from tenuto.model.messages import (
 )
 from tenuto.model.status import InstanceRecord
 
-if TYPE_CHECKING:
-    from tenuto.engine.engine import Engine
-
 
 class Booking:
     """Puts turns into the batch of an engine."""
 
-    def __init__(self, engine: "Engine") -> None:
+    def __init__(self, engine: Parts) -> None:
         self._engine = engine
 
     def book(self, resident: Resident, turn: Turn) -> None:

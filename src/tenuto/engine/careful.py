@@ -23,16 +23,14 @@ Keeps the promise ``one_never_takes_all``.
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from tenuto.engine.parts import Parts
 from tenuto.engine.resident import Resident
 from tenuto.engine.state import InstanceState
 from tenuto.engine.turns.sorting import is_child, tries_again
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.messages import Terminate
-
-if TYPE_CHECKING:
-    from tenuto.engine.engine import Engine
 
 MANY_DEATHS: Final = 2
 """So many owners in a row have died young: it is no coincidence."""
@@ -63,7 +61,7 @@ class Careful:
         has_word: Whether the last one left word of a fatal signal.
     """
 
-    def __init__(self, engine: "Engine", deaths: int, *, has_word: bool) -> None:
+    def __init__(self, engine: Parts, deaths: int, *, has_word: bool) -> None:
         self._engine = engine
         self._has_word = has_word
         self._waiting: dict[int, Resident] = {}

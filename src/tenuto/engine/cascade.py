@@ -9,17 +9,14 @@ Must never end whoever has taken the id of a child meanwhile: each word names th
 import asyncio
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from tenuto.engine.parts import Parts
 from tenuto.engine.ports import InstanceQuery
-from tenuto.engine.resident import Resident
+from tenuto.engine.resident import Home, Resident
 from tenuto.model.errors import StorageUnavailableError
 from tenuto.model.messages import Terminate
 from tenuto.model.status import ParentInstance
-
-if TYPE_CHECKING:
-    from tenuto.engine.engine import Engine
-    from tenuto.engine.partition import Partition
 
 _PAGE: Final = 1_000
 _REASON: Final = '"its parent was terminated"'
@@ -28,7 +25,7 @@ _REASON: Final = '"its parent was terminated"'
 class Cascade:
     """Hands the end of an instance on to its children."""
 
-    def __init__(self, engine: "Engine") -> None:
+    def __init__(self, engine: Parts) -> None:
         self._engine = engine
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -73,7 +70,10 @@ class Cascade:
         self._tell(home, children, messages)
 
     def _tell(
-        self, home: "Partition", children: dict[str, ParentInstance], messages: Sequence[Terminate]
+        self,
+        home: Home,
+        children: dict[str, ParentInstance],
+        messages: Sequence[Terminate],
     ) -> None:
         engine = self._engine
         batch = engine.pipeline.batch

@@ -37,8 +37,16 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Final
 
-from tenuto.engine.batch import is_durable
 from tenuto.model.messages import Message
+
+VOLATILE: Final = "~"
+"""Message ids with this prefix never have a row in the store."""
+
+
+def is_durable(message: Message) -> bool:
+    """Whether a message has, or is to have, a row in the store."""
+    key = message.message_id
+    return bool(key) and not key.startswith(VOLATILE)
 
 
 class Place(Enum):

@@ -11,11 +11,12 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from tenuto.engine.arrivals import Arrivals
-from tenuto.engine.batch import VOLATILE, Batch
+from tenuto.engine.batch import Batch
 from tenuto.engine.booking import Booking
 from tenuto.engine.callers import Callers
 from tenuto.engine.careful import Careful
 from tenuto.engine.cascade import Cascade
+from tenuto.engine.delivery import VOLATILE
 from tenuto.engine.halfway import HalfwayMarks
 from tenuto.engine.holding import Holding
 from tenuto.engine.iids import Iids
@@ -33,7 +34,7 @@ from tenuto.engine.ports import (
     Storage,
 )
 from tenuto.engine.release import Release
-from tenuto.engine.resident import AllResidents, Resident
+from tenuto.engine.resident import AllResidents, Home, Resident
 from tenuto.engine.retention import Retention
 from tenuto.engine.state import InstanceState
 from tenuto.engine.takeback import TakeBack
@@ -228,7 +229,7 @@ class Engine:
         self._messages += 1
         return f"{VOLATILE}{self._messages}"
 
-    def is_ours(self, partition: Partition) -> bool:
+    def is_ours(self, partition: Home) -> bool:
         """Whether it is served here still, and was not let go of meanwhile."""
         return self.partitions.get(partition.number) is partition
 
@@ -286,7 +287,7 @@ class Engine:
             self._pump_scheduled = True
             asyncio.get_running_loop().call_soon(self._pump)
 
-    def admit(self, state: InstanceState, home: Partition, row: str | None) -> Resident:
+    def admit(self, state: InstanceState, home: Home, row: str | None) -> Resident:
         """Take an instance into memory; ``row`` says whether its row must be written."""
         resident = Resident(state, home)
         resident.row = row

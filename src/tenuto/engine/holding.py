@@ -7,12 +7,14 @@ held instance leaves memory like a paused one. Keeps the promise ``a_deploy_lose
 
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import Final, NoReturn
 
 from msgspec import structs
 
 from tenuto.engine.arrivals import due_timers
-from tenuto.engine.batch import HEAVY_BYTES, is_durable
+from tenuto.engine.batch import HEAVY_BYTES
+from tenuto.engine.delivery import is_durable
+from tenuto.engine.parts import Parts
 from tenuto.engine.ports import ActivityWork
 from tenuto.engine.resident import Resident
 from tenuto.engine.state import InstanceState
@@ -28,9 +30,6 @@ from tenuto.model.errors import (
 from tenuto.model.failure import failure_of
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.messages import ChangeHold, Message, RaiseEvent
-
-if TYPE_CHECKING:
-    from tenuto.engine.engine import Engine
 
 MISFITS: Final = (
     NonDeterminismError,
@@ -53,7 +52,7 @@ _REASONS: Final = {
 class Holding:
     """Holds instances of an engine."""
 
-    def __init__(self, engine: "Engine") -> None:
+    def __init__(self, engine: Parts) -> None:
         self._engine = engine
         self.counts: dict[str, int] = {}
         """How many are held, by reason, as last counted."""

@@ -6,18 +6,15 @@ gets its ids. It is taken as a whole, and let go of as a whole (``Engine.drop``)
 """
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from tenuto.engine.delivery import Delivery
 from tenuto.engine.loader import Loader
+from tenuto.engine.parts import Parts
 from tenuto.engine.ports import Lease
 from tenuto.engine.resident import Residents
 from tenuto.engine.starts import Starts
 from tenuto.engine.timers import TimerQueue
 from tenuto.model.errors import TenutoError
-
-if TYPE_CHECKING:
-    from tenuto.engine.engine import Engine
 
 
 class Partition:
@@ -38,7 +35,7 @@ class Partition:
         open_by_root: Unfinished instances, wherever they stand, below each root that stands here.
     """
 
-    def __init__(self, engine: "Engine", lease: Lease, cursor: int) -> None:
+    def __init__(self, engine: Parts, lease: Lease, cursor: int) -> None:
         self.number: int = lease.partition
         self.lease: Lease = lease
         self.cursor: int = cursor

@@ -10,7 +10,6 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from tenuto.engine.batch import Batch
 from tenuto.engine.ports import (
@@ -21,15 +20,13 @@ from tenuto.engine.ports import (
     Observer,
     Storage,
 )
+from tenuto.engine.resident import Home
 from tenuto.model.errors import (
     FencedError,
     RowsRefusedError,
     StorageError,
     StorageUnavailableError,
 )
-
-if TYPE_CHECKING:
-    from tenuto.engine.partition import Partition
 
 Write = Callable[[Batch], Awaitable[None]]
 
@@ -180,7 +177,7 @@ class CommitPipeline:
             if not waiter.done():
                 waiter.set_result(None)
 
-    def let_go(self, home: "Partition") -> None:
+    def let_go(self, home: Home) -> None:
         """A partition is not ours any more: what is in flight of it may land, to no effect."""
         self.leases.pop(home.number, None)
         if self._in_flight is not None:

@@ -6,9 +6,9 @@ Owns the effects: activities start, timers are armed, clients and waiters hear
 
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from tenuto.engine.batch import Batch
+from tenuto.engine.parts import Parts
 from tenuto.engine.ports import (
     ActivityWork,
     CommitResult,
@@ -26,14 +26,11 @@ from tenuto.model.messages import (
 _SAYS_SO = logging.Handler()
 """Tells of a line that could not be shown as logging does: on the standard error stream."""
 
-if TYPE_CHECKING:
-    from tenuto.engine.engine import Engine
-
 
 class Release:
     """Releases the effects of committed batches of an engine."""
 
-    def __init__(self, engine: "Engine") -> None:
+    def __init__(self, engine: Parts) -> None:
         self._engine = engine
 
     def committed(self, batch: Batch, result: CommitResult) -> None:
@@ -169,9 +166,10 @@ class Release:
             engine.child_ends(state)
             engine.booking.fail_child(state, f"instance id {state.instance_id!r} is taken")
         home.delivery.lands(messages)
+        owned = engine.find(state.instance_id)
         for message in messages:
-            if message.message_id and not isinstance(message, Start):
-                engine.arrivals.dispatch(home, state.instance_id, message)
+            if owned is not None and message.message_id and not isinstance(message, Start):
+                engine.arrivals.dispatch(owned, state.instance_id, message)
 
 
 def _is_answered(resident: Resident, sequence: int) -> bool:

@@ -5,18 +5,40 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from heapq import merge
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from tenuto.engine.delivery import Delivery
 from tenuto.engine.ports import ActivityWork, LateTurn, Session
 from tenuto.engine.state import InstanceState
+from tenuto.engine.timers import TimerQueue
 from tenuto.engine.turns.orchestration import Prepared
 from tenuto.model.messages import Message
 
-if TYPE_CHECKING:
-    from tenuto.engine.partition import Partition
-
 SESSION_BYTES = 4096
 """What a live session takes without its history, measured: 2.3 KiB bare, and the user's frames."""
+
+
+class Loading(Protocol):
+    """Brings instances of a partition into memory."""
+
+    def want(self, iid: int, message: Message | None = None) -> None: ...
+    def want_named(self, instance_id: str, message: Message | None = None) -> None: ...
+    def take(self, state: InstanceState) -> list[Message]: ...
+
+
+class Home(Protocol):
+    """The partition of an instance, as far as the instance is concerned."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def residents(self) -> "Residents": ...
+    @property
+    def delivery(self) -> Delivery: ...
+    @property
+    def timers(self) -> TimerQueue: ...
+    @property
+    def loader(self) -> Loading: ...
 
 
 class OpenTurn:
@@ -65,9 +87,9 @@ class Resident:
         "openings", "out", "placed_at", "recorded", "row", "session", "size", "state", "works",
     )  # fmt: skip
 
-    def __init__(self, state: InstanceState, home: "Partition") -> None:
+    def __init__(self, state: InstanceState, home: Home) -> None:
         self.state: InstanceState = state
-        self.home: Partition = home
+        self.home: Home = home
         self.session: Session | None = None
         self.recorded: list[bytes] | None = None
         self.inbox: list[Message] = []
@@ -180,7 +202,7 @@ class Residents:
 class AllResidents:
     """The instances of all partitions of an engine in memory, to be looked at."""
 
-    def __init__(self, partitions: "Mapping[int, Partition]") -> None:
+    def __init__(self, partitions: Mapping[int, Home]) -> None:
         self._partitions = partitions
 
     def __len__(self) -> int:

@@ -5,8 +5,9 @@ only waits (``waiting_costs_nothing``, ENGINE rule 26).
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, overload
+from typing import overload
 
+from tenuto.engine.parts import Parts
 from tenuto.engine.ports import (
     Session,
 )
@@ -14,9 +15,6 @@ from tenuto.engine.resident import Resident
 from tenuto.model.codec import decode_turn
 from tenuto.model.events import HistoryEvent
 from tenuto.model.execution import execution_info
-
-if TYPE_CHECKING:
-    from tenuto.engine.engine import Engine
 
 _SOON = 1_000_000
 
@@ -47,7 +45,7 @@ class RecordedTurns(Sequence[Sequence[HistoryEvent]]):
 class Retention:
     """Decides for an engine which instances and sessions stay."""
 
-    def __init__(self, engine: "Engine") -> None:
+    def __init__(self, engine: Parts) -> None:
         self._engine = engine
         self._sessions = 0
         self._session_bytes = 0

@@ -8,12 +8,13 @@ index decides row by row (ENGINE rule 14).
 import asyncio
 from collections.abc import Callable
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from msgspec import Struct, structs
 
 from tenuto.engine.callers import Answer
-from tenuto.engine.resident import Resident
+from tenuto.engine.parts import Parts
+from tenuto.engine.resident import Home, Resident
 from tenuto.engine.state import InstanceState, start_event
 from tenuto.model.errors import (
     InstanceExistsError,
@@ -25,10 +26,6 @@ from tenuto.model.ids import derived_from, new_execution_id, reserved_id
 from tenuto.model.messages import Start, Terminate
 from tenuto.model.status import FINISHED, InstanceRecord, ParentInstance, RuntimeStatus
 from tenuto.model.trace import TraceContext
-
-if TYPE_CHECKING:
-    from tenuto.engine.engine import Engine
-    from tenuto.engine.partition import Partition
 
 _LOOK_AGAIN: Final = 200_000
 """Microseconds until what the store could not answer is asked again."""
@@ -140,7 +137,7 @@ class Starts:
     the end of the instance that it replaces, or for an older claim; never for itself.
     """
 
-    def __init__(self, engine: "Engine", home: "Partition") -> None:
+    def __init__(self, engine: Parts, home: Home) -> None:
         self._engine = engine
         self._home = home
         self._waiting: list[_Decision] = []
@@ -194,6 +191,10 @@ class Starts:
             self._write_ahead(self._opened(request, answer), resident)
         else:
             self._admit(request, resident, answer)
+
+    def again(self, instance_id: str, message: Start, answer: Answer) -> None:
+        """A start that was taken in, with a batch that was not written, is asked for once more."""
+        self.request(request_of(instance_id, message), answer)
 
     def _opened(self, request: StartRequest, answer: Answer) -> _Decision:
         decision = _Decision(request, answer)

@@ -11,14 +11,15 @@ Must never lose a request or run an attempt twice that is still running. Keeps
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
 from msgspec import structs
 
-from tenuto.engine.batch import VOLATILE, Batch, is_durable
+from tenuto.engine.batch import Batch
+from tenuto.engine.delivery import VOLATILE, is_durable
+from tenuto.engine.parts import Parts
 from tenuto.engine.ports import ActivityWork, InstanceUpdate
 from tenuto.engine.resident import Resident
-from tenuto.engine.starts import request_of
 from tenuto.model.errors import (
     InputError,
     RowsRefusedError,
@@ -30,9 +31,6 @@ from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.messages import Message, RaiseEvent, Resume, Start, TaskResult
 from tenuto.model.status import InstanceRecord
-
-if TYPE_CHECKING:
-    from tenuto.engine.engine import Engine
 
 T = TypeVar("T")
 
@@ -65,7 +63,7 @@ class TakeBack:
         left: By iid, of instances that were dropped and are not in memory again.
     """
 
-    def __init__(self, engine: "Engine") -> None:
+    def __init__(self, engine: Parts) -> None:
         self._engine = engine
         self.left: dict[int, LeftWork] = {}
         self._asked: set[str] = set()
@@ -368,7 +366,7 @@ class TakeBack:
             return
         caller = engine.callers.take(message.message_id)
         if caller is not None:
-            home.starts.request(request_of(instance_id, message), caller.answer)
+            home.starts.again(instance_id, message, caller.answer)
 
 
 def _resumes_of(batches: list[Batch], guilty: dict[int, str]) -> list[tuple[str, int]]:

@@ -21,6 +21,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from tenuto.engine.holding import MISFITS
+from tenuto.engine.parts import Parts
 from tenuto.engine.ports import GivenBack, LateAnswer, LateTurn
 from tenuto.engine.resident import OpenTurn, Resident
 from tenuto.engine.turns.orchestration import Turn, finish, prepare
@@ -38,7 +39,6 @@ from tenuto.model.messages import (
 from tenuto.model.status import RuntimeStatus
 
 if TYPE_CHECKING:
-    from tenuto.engine.engine import Engine
     from tenuto.engine.turns.orchestration import Prepared
     from tenuto.model.actions import TurnActions
 
@@ -58,7 +58,7 @@ class Turning:
         out: How many turns are out.
     """
 
-    def __init__(self, engine: "Engine") -> None:
+    def __init__(self, engine: Parts) -> None:
         self._engine = engine
         self._noting: set[asyncio.Task[None]] = set()
         self.out: int = 0
