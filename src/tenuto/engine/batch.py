@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter, itemgetter
 from typing import Final
 
 from msgspec import Raw, Struct, field
@@ -32,6 +33,9 @@ from tenuto.model.unread import UnreadEvent
 
 HEAVY_BYTES: Final = 16 * 1024 * 1024
 """An instance that takes less is not why memory runs out."""
+
+_RESIDENT: Final = itemgetter(0)
+_PARTITION: Final = attrgetter("home.number")
 
 Decided = Callable[[bool, TenutoError | None], None]
 
@@ -201,7 +205,7 @@ class Batch(Struct):
 
     def touched(self) -> set[int]:
         """Partitions of the instances that are changed and of the messages that are used up."""
-        partitions = {resident.state.partition for resident, _ in self.turns}
+        partitions = set(map(_PARTITION, map(_RESIDENT, self.turns)))
         partitions.update(self.consumed.values(), self.held, self.released)
         for rows in (self.instances, self.replaced):
             partitions.update(record.partition for record in rows.values())

@@ -55,7 +55,9 @@ class Booking:
                 engine.settle_batch(batch)
                 return
             size = batch.add_turn(resident, turn)
-            engine.retention.grow(resident, size)
+            resident.size += size
+            if resident.session is not None:
+                engine.retention.session_bytes += size
             marks = engine.halfway
             if state.event_count > marks.events or size > marks.bytes or turn.seed:
                 marks.look_at(state, turn)

@@ -132,7 +132,8 @@ class Commands:
         waiters = engine.callers.waiters.setdefault(instance_id, [])
         waiters.append(finished)
         try:
-            resident = engine.residents.named(instance_id)
+            home = engine.find(instance_id)
+            resident = None if home is None else home.residents.named(instance_id)
             if resident is None or resident.state.is_finished:
                 record = await self._row(instance_id)
                 if record is not None and record.status.is_finished:
@@ -196,13 +197,13 @@ class Commands:
     def _home_of(self, instance_id: str) -> Partition:
         """The partition of an instance that requests can be taken for now."""
         engine = self._engine
-        if engine.gone is not None:
-            raise engine.gone
         if engine.is_draining:
             raise StorageUnavailableError("the host is stopping; ask the next one")
         problem = engine.pipeline.unavailable
         if problem is not None:
             raise StorageUnavailableError(f"nothing can be accepted now: {problem}") from problem
+        if engine.gone is not None:
+            raise engine.gone
         home = engine.find(instance_id)
         if home is None:
             raise engine.elsewhere(instance_id)

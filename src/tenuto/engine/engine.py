@@ -421,7 +421,7 @@ class Engine:
             home = self.partitions.get(work.partition)
             if home is None:  # another host's by now, which runs it again
                 continue
-            resident = home.residents.get(work.iid)
+            resident = home.residents.by_iid.get(work.iid)
             result = TaskResult(
                 execution_id=work.execution_id, sequence=work.sequence, event=outcome.event
             )

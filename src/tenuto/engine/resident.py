@@ -126,22 +126,26 @@ class Resident:
 
 
 class Residents:
-    """The instances of a partition in memory, by number and by id, least recently used first."""
+    """The instances of a partition in memory, by number and by id, least recently used first.
+
+    Attributes:
+        by_iid: By number, to be looked at.
+    """
 
     def __init__(self) -> None:
-        self._by_iid: OrderedDict[int, Resident] = OrderedDict()
+        self.by_iid: OrderedDict[int, Resident] = OrderedDict()
         self._by_id: dict[str, Resident] = {}
         self._watching: list[set[str]] = []
 
     def __len__(self) -> int:
-        return len(self._by_iid)
+        return len(self.by_iid)
 
     def __iter__(self) -> Iterator[Resident]:
-        return iter(list(self._by_iid.values()))
+        return iter(list(self.by_iid.values()))
 
     def get(self, iid: int) -> Resident | None:
         """By number."""
-        return self._by_iid.get(iid)
+        return self.by_iid.get(iid)
 
     def named(self, instance_id: str) -> Resident | None:
         """By instance id."""
@@ -149,12 +153,12 @@ class Residents:
 
     def add(self, resident: Resident) -> None:
         """Take an instance in."""
-        self._by_iid[resident.state.iid] = resident
+        self.by_iid[resident.state.iid] = resident
         self._by_id[resident.state.instance_id] = resident
 
     def remove(self, resident: Resident) -> None:
         """Let an instance go."""
-        self._by_iid.pop(resident.state.iid, None)
+        self.by_iid.pop(resident.state.iid, None)
         if self._by_id.get(resident.state.instance_id) is resident:
             del self._by_id[resident.state.instance_id]
         for departed in self._watching:
@@ -179,7 +183,7 @@ class Residents:
 
         A turn moves nobody: it is here that whoever has taken one goes behind the others.
         """
-        order = self._by_iid
+        order = self.by_iid
         used: list[Resident] = []
         for resident in list(order.values()):
             last_time = resident.state.last_time
@@ -193,8 +197,8 @@ class Residents:
 
     def clear(self) -> list[Resident]:
         """Let all go and return them."""
-        everyone = list(self._by_iid.values())
-        self._by_iid.clear()
+        everyone = list(self.by_iid.values())
+        self.by_iid.clear()
         self._by_id.clear()
         return everyone
 

@@ -43,12 +43,16 @@ class RecordedTurns(Sequence[Sequence[HistoryEvent]]):
 
 
 class Retention:
-    """Decides for an engine which instances and sessions stay."""
+    """Decides for an engine which instances and sessions stay.
+
+    Attributes:
+        session_bytes: Roughly the memory of the live sessions; booking adds what histories grow by.
+    """
 
     def __init__(self, engine: Parts) -> None:
         self._engine = engine
         self._sessions = 0
-        self._session_bytes = 0
+        self.session_bytes: int = 0
         self._sweep_scheduled = False
 
     @property
@@ -69,7 +73,7 @@ class Retention:
                 resident.session = engine.runner.replay_session(info, turns)
                 resident.recorded = None
             self._sessions += 1
-            self._session_bytes += resident.size
+            self.session_bytes += resident.size
         return resident.session
 
     def close(self, resident: Resident) -> None:
@@ -79,7 +83,7 @@ class Retention:
             engine.turning.recall(resident)
         if resident.session is not None:
             self._sessions -= 1
-            self._session_bytes -= resident.size
+            self.session_bytes -= resident.size
             before, engine.busy_with = engine.busy_with, resident
             refused = resident.close_session()
             engine.busy_with = before
@@ -133,17 +137,11 @@ class Retention:
                     break
                 self.unload(resident)
 
-    def grow(self, resident: Resident, size: int) -> None:
-        """The history of an instance has become longer by so many bytes."""
-        resident.size += size
-        if resident.session is not None:
-            self._session_bytes += size
-
     def _has_too_many_sessions(self) -> bool:
         engine = self._engine
         options = engine.options
         return (
-            self._sessions > options.hot_sessions or self._session_bytes > options.hot_session_bytes
+            self._sessions > options.hot_sessions or self.session_bytes > options.hot_session_bytes
         )
 
     def bound_sessions(self) -> None:

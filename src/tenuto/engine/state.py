@@ -37,7 +37,6 @@ from tenuto.model.unread import UnreadEvent, UnreadEvents
 from tenuto.model.webhook import OpenWebhook
 
 # By number: an enum member is hashed in Python, and this is asked several times a turn.
-_RUNNING: Final = RuntimeStatus.RUNNING
 _SUSPENDED: Final = RuntimeStatus.SUSPENDED
 _IS_FINISHED: Final = tuple(RuntimeStatus(number).is_finished for number in range(8))
 
@@ -221,11 +220,6 @@ class InstanceState(Struct):
     def is_finished(self) -> bool:
         """Whether the instance has ended."""
         return _IS_FINISHED[self.status]
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it takes messages in: it runs, and is not held."""
-        return self.status is _RUNNING and self.hold is None
 
     @property
     def is_stopped(self) -> bool:

@@ -47,6 +47,7 @@ from tenuto.model.unread import UnreadEvent
 
 _MINUTE = 60_000_000
 _CHILD = SubOrchestrationInstanceCreated
+_RUNNING = RuntimeStatus.RUNNING
 _FOR_THE_ENGINE = frozenset((ExecutionSuspended, ExecutionResumed))
 """Events that no orchestrator sees: a turn of them alone needs no session."""
 
@@ -130,7 +131,13 @@ def prepare(
         for message in inbox:
             refuse_finished(state, message, state.status, result)
         return Prepared(result, now)
-    if misfit is None and len(inbox) == 1 and type(inbox[0]) is TaskResult and state.is_open:
+    if (
+        len(inbox) == 1
+        and type(inbox[0]) is TaskResult
+        and state.status is _RUNNING
+        and state.hold is None
+        and misfit is None
+    ):
         return _prepare_for_answer(state, inbox[0], now)
     result = sort_inbox(state, inbox, misfit)
     incoming = result.incoming
