@@ -105,6 +105,8 @@ class Release:
             if activities.get(task_id) is work:
                 works.append(work)
                 resident.works[task_id] = work
+        if not effects.timers and not effects.canceled:
+            return
         for task_id, fire_at in effects.timers:
             if state.work.timers.get(task_id) == fire_at and not state.is_finished:
                 engine.arm(resident, fire_at)

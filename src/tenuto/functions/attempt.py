@@ -103,7 +103,7 @@ class Attempt:
             return
         try:
             self.begun_at = self.lane.clock.now()
-            self.new_context().run(self._run)
+            self.lane.context.copy().run(self._run)
         except BaseException as error:  # noqa: BLE001 - such as one that was thrown into the thread
             self.fail(error)
 

@@ -121,6 +121,7 @@ class SessionLoop(asyncio.AbstractEventLoop):
 
     Attributes:
         now: The orchestrator's clock, in microseconds since 1970.
+        origin: What it showed at loop time zero.
         is_open: Whether a turn goes on: only then user code may use the loop.
         dead: Whether user code may do nothing more: the orchestrator has ended or was discarded.
         tasks: The unfinished tasks by number, in the order in which they were made.
@@ -146,7 +147,7 @@ class SessionLoop(asyncio.AbstractEventLoop):
         self._owner: LoopOwner | None = owner
         self._ready: deque[Callback] = deque()
         self._rounds = range(owner.info.limits.callbacks_per_event)
-        self._origin: int | None = None
+        self.origin: int | None = None
         self._generators: WeakSet[AsyncGenerator[Any, Any]] | None = None
         self._adopted: set[int] | None = None
         self._abandoned: list[AsyncGenerator[Any, Any]] = []
@@ -159,12 +160,6 @@ class SessionLoop(asyncio.AbstractEventLoop):
         return self._owner
 
     # --- driven by the session ---------------------------------------------------------------
-
-    def set_time(self, now: int) -> None:
-        """Set the clock for a turn; the first time becomes loop time zero."""
-        if self._origin is None:
-            self._origin = now
-        self.now = now
 
     def run(self, context: Context, work: Callable[[T], None], on: T) -> None:
         """Do some work as the running loop of this thread, and restore the one before.
@@ -338,7 +333,7 @@ class SessionLoop(asyncio.AbstractEventLoop):
 
     def time(self) -> float:
         """Seconds since the execution began, by the orchestrator's clock."""
-        return (self.now - (self._origin or 0)) / MICROSECONDS
+        return (self.now - (self.origin or 0)) / MICROSECONDS
 
     def call_soon(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
@@ -375,7 +370,7 @@ class SessionLoop(asyncio.AbstractEventLoop):
     ) -> Any:  # noqa: ANN401 - the same
         """Call when the durable clock shows ``when`` (loop time, seconds)."""
         entry = Callback(callback, args, copy_context() if context is None else context)
-        return self._call_when((self._origin or 0) + _microseconds(when), entry)
+        return self._call_when((self.origin or 0) + _microseconds(when), entry)
 
     def _call_when(self, when: int, entry: Callback) -> object:
         if not self.is_open or self._owner is None:

@@ -150,7 +150,9 @@ class Session:
         self._first_id = self._ids + 1
         if self.trace is not None:
             self.trace.clear()
-        loop.set_time(timestamp)
+        loop.now = timestamp
+        if loop.origin is None:
+            loop.origin = timestamp
         watching = self._watch is not None and self._watch.begin(replaying=replaying)
         try:
             loop.run(loop.context, self._feed, events)
