@@ -369,7 +369,7 @@ class StorageVersionError(StorageError):
 
 
 class StorageOwnedError(StorageError):
-    """Another host owns the store."""
+    """Another host owns the store, or the partition of an instance."""
 
     code = "TN-1604"
 
