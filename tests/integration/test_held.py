@@ -215,7 +215,7 @@ async def test_a_resume_alone_lets_it_go_on_once_it_fits(
         repaired = NativeRunner(job_app(), one.test.clock, limits=one.test.settings.limits)
     engine = one.test.host.engine
     if reason not in {HoldReason.POISON, HoldReason.MEMORY}:
-        repaired.bind(engine._outcomes)
+        repaired.bind(engine._ended)
         engine.runner, old = repaired, engine.runner
         await old.stop()
     await one.test.client.resume("job")

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tenuto import ActivityContext, App, Context, Host, StorageError
-from tenuto.engine.ports import ActivityOutcome, ActivityWork
+from tenuto.engine.ports import ActivityWork
 from tenuto.model.events import TaskFailed
 from tenuto.model.failure import FailureDetails
 from tenuto.storage.sqlite import SqliteStorage
@@ -254,7 +254,7 @@ def test_an_attempt_that_never_began_counts_without_a_duration(metrics: MetricsO
         input=None, attempt=1, call_id=1, timeout=None,
     )  # fmt: skip
     failed = TaskFailed(1, FailureDetails("UnknownFunctionError", "no such activity"))
-    metrics.activities_ended([ActivityOutcome(work, failed)], 1_000)
+    metrics.activities_ended([work.answered(failed)], 1_000)
     scraped = read(metrics)
     assert scraped.value("tenuto_activities_total", activity="gone", outcome="failed") == 1
     assert scraped.value("tenuto_activities_total", activity="gone", outcome="completed") == 0

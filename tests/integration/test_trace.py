@@ -8,7 +8,7 @@ import pytest
 
 from tenuto import App, Client, Context, Host, Settings
 from tenuto.client.http_gateway import HttpGateway
-from tenuto.engine.ports import ActivityOutcome
+from tenuto.engine.ports import ActivityWork
 from tenuto.engine.starts import StartRequest
 from tenuto.host.server import Server
 from tenuto.http.options import HttpSettings
@@ -71,7 +71,7 @@ def traces(events: list[HistoryEvent]) -> list[TraceContext | None]:
 class SeesWork(RecordingObserver):
     def __init__(self) -> None:
         super().__init__()
-        self.outcomes: list[ActivityOutcome] = []
+        self.outcomes: list[ActivityWork] = []
 
     def activities_ended(self, outcomes: Any, now: int) -> None:  # noqa: ANN401 - as in the base
         super().activities_ended(outcomes, now)
@@ -91,10 +91,8 @@ async def test_work_and_children_get_the_trace_of_who_asks(app: App) -> None:
         assert len(children) == 3
         for name in children:
             assert traces(await test.client.history(name)) == [TRACE, TRACE]
-        assert [one.work.trace for one in observer.outcomes] == [TRACE] * 3
-        assert {(one.work.version, one.work.tags is None) for one in observer.outcomes} == {
-            (None, True)
-        }
+        assert [one.trace for one in observer.outcomes] == [TRACE] * 3
+        assert {(one.version, one.tags is None) for one in observer.outcomes} == {(None, True)}
 
 
 async def test_what_has_no_trace_gives_none(app: App) -> None:

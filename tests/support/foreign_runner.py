@@ -7,7 +7,7 @@ coroutine, no registry, no signature.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
-from tenuto.engine.ports import ActivityOutcome, ActivityWork
+from tenuto.engine.ports import ActivityWork
 from tenuto.model.actions import Action, TurnActions
 from tenuto.model.errors import UnknownFunctionError
 from tenuto.model.events import (
@@ -88,7 +88,7 @@ class ForeignRunner:
         self.running: int = 0
         self.drains: list[float] = []
         self.is_stopped = False
-        self.deliver: Callable[[list[ActivityOutcome]], None] | None = None
+        self.deliver: Callable[[list[ActivityWork]], None] | None = None
 
     @property
     def orchestrators(self) -> Sequence[str]:
@@ -124,7 +124,7 @@ class ForeignRunner:
             session.run_turn(recorded.timestamp, recorded.incoming, replaying=True)
         return session
 
-    def bind(self, deliver: Callable[[list[ActivityOutcome]], None]) -> None:
+    def bind(self, deliver: Callable[[list[ActivityWork]], None]) -> None:
         self.deliver = deliver
 
     def on_served(self, appeared: Callable[[], None]) -> None:
@@ -141,7 +141,7 @@ class ForeignRunner:
         if work in self.waiting and self.deliver is not None:
             self.waiting.remove(work)
             result = self.activities[work.name](work.input)
-            self.deliver([ActivityOutcome(work, TaskCompleted(work.task_id, result))])
+            self.deliver([work.answered(TaskCompleted(work.task_id, result))])
 
     def cancel_activity(self, work: ActivityWork) -> bool:
         self.canceled.append(work.name)

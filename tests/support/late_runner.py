@@ -15,7 +15,6 @@ import msgspec
 import pytest
 
 from tenuto.engine.ports import (
-    ActivityOutcome,
     ActivityWork,
     GivenBack,
     LateTurn,
@@ -89,7 +88,7 @@ class LateRunner:
         self.rebuilt = 0
         self.ran: list[ActivityWork] = []
         self.names = ["chain"]
-        self._deliver: Callable[[list[ActivityOutcome]], None] = lambda _outcomes: None
+        self._deliver: Callable[[list[ActivityWork]], None] = lambda _outcomes: None
         self.appeared: Callable[[], None] = lambda: None
 
     @property
@@ -127,7 +126,7 @@ class LateRunner:
     def ask(self, request: Request) -> None:
         raise NotImplementedError
 
-    def bind(self, deliver: Callable[[list[ActivityOutcome]], None]) -> None:
+    def bind(self, deliver: Callable[[list[ActivityWork]], None]) -> None:
         self._deliver = deliver
 
     def on_served(self, appeared: Callable[[], None]) -> None:
@@ -135,9 +134,7 @@ class LateRunner:
 
     def start_activities(self, works: list[ActivityWork]) -> None:
         self.ran += works
-        outcomes = [
-            ActivityOutcome(work, TaskCompleted(work.task_id, work.input)) for work in works
-        ]
+        outcomes = [work.answered(TaskCompleted(work.task_id, work.input)) for work in works]
         asyncio.get_running_loop().call_soon(self._deliver, outcomes)
 
     def cancel_activity(self, work: ActivityWork) -> bool:

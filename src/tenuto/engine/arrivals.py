@@ -6,7 +6,6 @@ came (``exactly_once_turns``), and one that finds nobody becomes a dead letter
 (``no_silent_drop``). Must never deliver from a read that is older than what memory knows.
 """
 
-import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -53,7 +52,7 @@ class Arrivals:
             if row.message_id:  # no copy may overtake it
                 home.delivery.sets_out(row.message_id)
                 again = self._route_again
-            asyncio.get_running_loop().call_later(_MEMORY_PAUSE_SECONDS, again, row)
+            self._engine.loop.call_later(_MEMORY_PAUSE_SECONDS, again, row)
             return
         if not isinstance(message, Start):
             self.dispatch(home, row.instance_id, message)
@@ -143,7 +142,7 @@ class Arrivals:
         if isinstance(error, MemoryError | StorageUnavailableError):
             text += f"; it is tried again every {_AGAIN_SECONDS:.0f} s"
             told = StorageUnavailableError(f"{text}. Give the host more memory")
-            asyncio.get_running_loop().call_later(_AGAIN_SECONDS, home.loader.want, key)
+            self._engine.loop.call_later(_AGAIN_SECONDS, home.loader.want, key)
         engine.observer.problem(None, text)
         for message in messages:
             home.delivery.turns_away(message.message_id)

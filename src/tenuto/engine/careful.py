@@ -172,7 +172,7 @@ class Careful:
             engine.make_ready(resident)
 
     async def _until_quiet(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop = self._engine.loop
         end = loop.time() + self._patience
         while loop.time() < end and not all(map(self._is_quiet, self._group)):  # noqa: ASYNC110 - many may end it
             await asyncio.sleep(_LOOK_SECONDS)

@@ -34,7 +34,7 @@ class Cascade:
         self._engine.reads += 1
         called = [one.instance_id for one in resident.state.work.children.values()]
         handing = self._hand_on(resident, called, messages)
-        task = asyncio.get_running_loop().create_task(handing)
+        task = self._engine.loop.create_task(handing)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 

@@ -119,7 +119,7 @@ class Commands:
         if started:
             return await self._begun(instance_id)
         engine = self._engine
-        future: asyncio.Future[InstanceRecord] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[InstanceRecord] = self._engine.loop.create_future()
 
         def finished(outcome: InstanceRecord | TenutoError) -> None:
             if future.done():

@@ -24,7 +24,6 @@ from tenuto.engine.options import EngineOptions
 from tenuto.engine.partition import Partition
 from tenuto.engine.pipeline import CommitPipeline
 from tenuto.engine.ports import (
-    ActivityOutcome,
     ActivityWork,
     Clock,
     CommitResult,
@@ -74,6 +73,7 @@ class Engine:
         on_lost: Callable[[StorageError], None],
     ) -> None:
         self.clock = clock
+        self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self.runner = runner
         self.runtime: Runtime = runner.runtime
         self.storage = storage
@@ -118,7 +118,7 @@ class Engine:
         self.open_elsewhere: dict[str, int] = {}  # below roots of partitions that are not ours
         self.iids: Iids = Iids()
         self.halfway: HalfwayMarks = HalfwayMarks(options.limits, observer)
-        runner.bind(self._outcomes)
+        runner.bind(self._ended)
 
     # --- identity and order ---------------------------------------------------------------------
 
@@ -285,7 +285,7 @@ class Engine:
         """Run turns, or commit what other callers put into the batch, in a callback of its own."""
         if not self._pump_scheduled:
             self._pump_scheduled = True
-            asyncio.get_running_loop().call_soon(self._pump)
+            self.loop.call_soon(self._pump)
 
     def admit(self, state: InstanceState, home: Home, row: str | None) -> Resident:
         """Take an instance into memory; ``row`` says whether its row must be written."""
@@ -325,7 +325,7 @@ class Engine:
         if ready and self.pipeline.batch.bytes > _BATCH_BYTES:
             # Not before the commit that is under way is over.
             self._pump_scheduled = True
-            asyncio.get_running_loop().call_later(_FULL_SECONDS, self._pump)
+            self.loop.call_later(_FULL_SECONDS, self._pump)
         elif ready:
             self.schedule_pump()
         self.retention.bound_sessions()
@@ -409,21 +409,21 @@ class Engine:
 
     # --- answers from outside ---------------------------------------------------------------------
 
-    def _outcomes(self, outcomes: list[ActivityOutcome]) -> None:
+    def _ended(self, works: list[ActivityWork]) -> None:
         # In a plain callback the turns can be taken at once; inside a task they must wait for a
         # callback of their own (ENGINE rule 3).
         takes_turns = not self._pump_scheduled and asyncio.current_task() is None
         self._pump_scheduled = self._pump_scheduled or takes_turns
-        self.observer.activities_ended(outcomes, self.clock.now())
-        for outcome in outcomes:
-            work = outcome.work
+        self.observer.activities_ended(works, self.clock.now())
+        for work in works:
+            assert work.answer is not None, "a runner delivers what has ended"
             self.running -= 1
             home = self.partitions.get(work.partition)
             if home is None:  # another host's by now, which runs it again
                 continue
             resident = home.residents.by_iid.get(work.iid)
             result = TaskResult(
-                execution_id=work.execution_id, sequence=work.sequence, event=outcome.event
+                execution_id=work.execution_id, sequence=work.sequence, event=work.answer
             )
             if resident is None:
                 if work.iid in self.takeback.left:

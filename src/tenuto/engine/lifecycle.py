@@ -85,7 +85,7 @@ class Lifecycle:
         engine.runner.on_served(self._served_anew)
         # Calls back once at the beginning: what came since the inbox was read is not lost.
         engine.storage.on_change(self._outside_change)
-        self._running_in = asyncio.get_running_loop().create_task(self._run_in())
+        self._running_in = self._engine.loop.create_task(self._run_in())
 
     async def take(self, partitions: Collection[int]) -> None:
         """Take further partitions from whoever has them, and serve them as well.
@@ -323,7 +323,7 @@ class Lifecycle:
             if not task.cancelled():
                 task.exception()  # mark as retrieved
 
-        task = asyncio.get_running_loop().create_task(reading)
+        task = self._engine.loop.create_task(reading)
         self._reading_tasks.add(task)  # the loop alone would not keep it alive
         task.add_done_callback(ended)
         return task

@@ -6,6 +6,7 @@ the engine as ``Parts``, so that what one part may ask of another stands in one 
 can be read with this file alone.
 """
 
+from asyncio import AbstractEventLoop
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
@@ -151,6 +152,8 @@ class Parts(Protocol):
     busy_with: Resident | None
 
     # What it is made of.
+    @property
+    def loop(self) -> AbstractEventLoop: ...
     @property
     def clock(self) -> Clock: ...
     @property

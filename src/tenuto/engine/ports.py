@@ -459,7 +459,8 @@ class ActivityWork(Struct, eq=False):
     """One attempt of an activity, from the decision to its answer: one object for each.
 
     ``partition`` is the instance's. ``sequence`` counts the attempts of the execution. ``canceled``
-    is the cooperative token; it only ever turns on.
+    is the cooperative token; it only ever turns on. ``answer`` is how it ended, None until then;
+    ``begun_at`` (microseconds) is None when its function never began.
     """
 
     partition: int
@@ -477,19 +478,21 @@ class ActivityWork(Struct, eq=False):
     tags: dict[str, str] | None = None
     trace: TraceContext | None = None
     canceled: bool = False
+    answer: TaskCompleted | TaskFailed | None = None
+    begun_at: int | None = None
+
+    def answered(
+        self, answer: TaskCompleted | TaskFailed, begun_at: int | None = None
+    ) -> "ActivityWork":
+        """It has ended like this; what a runner delivers."""
+        self.answer = answer
+        self.begun_at = begun_at
+        return self
 
     @property
     def idempotency_key(self) -> str:
         """The same for every attempt of one logical call, different for every other call."""
         return f"{self.execution_id}:{self.call_id}"
-
-
-class ActivityOutcome(Struct, frozen=True):
-    """How an attempt ended. ``begun_at`` (microseconds) is None when its function never began."""
-
-    work: ActivityWork
-    event: TaskCompleted | TaskFailed
-    begun_at: int | None = None
 
 
 class GivenBack(Struct, frozen=True):
@@ -612,8 +615,10 @@ class Runner(Protocol):
     def queued(self) -> int:
         """Attempts that wait for room."""
 
-    def bind(self, deliver: Callable[[list[ActivityOutcome]], None]) -> None:
-        """Say where outcomes go; called on the host's loop, many at a time."""
+    def bind(self, deliver: Callable[[list[ActivityWork]], None]) -> None:
+        """Say where attempts go that have ended, each with its answer; called on the host's loop,
+        many at a time.
+        """
 
     def on_served(self, appeared: Callable[[], None]) -> None:
         """Call back on the host's loop when functions have come that were not here, as with a
@@ -660,7 +665,7 @@ class Observer(Protocol):
     def instance_ended(self, record: InstanceRecord) -> None:
         """An instance finished, whichever way; committed."""
 
-    def activities_ended(self, outcomes: Sequence[ActivityOutcome], now: int) -> None:
+    def activities_ended(self, works: Sequence[ActivityWork], now: int) -> None:
         """Attempts of activities ended, at about this time (microseconds)."""
 
     def dead_letter(self, instance_id: str, reason: str) -> None:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from tenuto.engine.ports import (
-    ActivityOutcome,
     ActivityWork,
     Runner,
     Runtime,
@@ -37,7 +36,7 @@ class RunnerSet:
     def __init__(self, runners: Sequence[Runner]) -> None:
         self._runners = tuple(runners)
         self._handed_to: dict[ActivityWork, Runner] = {}
-        self._deliver: Callable[[list[ActivityOutcome]], None] = _to_nobody
+        self._deliver: Callable[[list[ActivityWork]], None] = _to_nobody
 
     # --- what it can run -------------------------------------------------------------------------
 
@@ -123,8 +122,8 @@ class RunnerSet:
         """Attempts that wait for room, wherever that is."""
         return sum(runner.queued for runner in self._runners)
 
-    def bind(self, deliver: Callable[[list[ActivityOutcome]], None]) -> None:
-        """Say where outcomes go; called on the host's loop, many at a time."""
+    def bind(self, deliver: Callable[[list[ActivityWork]], None]) -> None:
+        """Say where attempts go that have ended; called on the host's loop, many at a time."""
         self._deliver = deliver
         for runner in self._runners:
             runner.bind(self._delivered)
@@ -134,10 +133,10 @@ class RunnerSet:
         for runner in self._runners:
             runner.on_served(appeared)
 
-    def _delivered(self, outcomes: list[ActivityOutcome]) -> None:
-        for outcome in outcomes:
-            self._handed_to.pop(outcome.work, None)
-        self._deliver(outcomes)
+    def _delivered(self, works: list[ActivityWork]) -> None:
+        for work in works:
+            self._handed_to.pop(work, None)
+        self._deliver(works)
 
     def start_activities(self, works: list[ActivityWork]) -> None:
         """Run attempts, each where its name is served; one that nobody serves fails."""
@@ -157,10 +156,10 @@ class RunnerSet:
             # Not from within: whoever starts attempts is not done yet with what it does.
             asyncio.get_running_loop().call_soon(self._deliver, failed)
 
-    def _failed(self, work: ActivityWork) -> ActivityOutcome:
+    def _failed(self, work: ActivityWork) -> ActivityWork:
         error = UnknownFunctionError("activity", work.name, self.activity_limits)
         failure = failure_of(error, with_traceback=False)
-        return ActivityOutcome(work, TaskFailed(work.task_id, failure))
+        return work.answered(TaskFailed(work.task_id, failure))
 
     def cancel_activity(self, work: ActivityWork) -> bool:
         """Ask a running attempt to stop; True when it had not begun and now never does."""
@@ -193,5 +192,5 @@ async def _all_of(steps: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     return [result for result in results if not isinstance(result, BaseException)]
 
 
-def _to_nobody(_outcomes: list[ActivityOutcome]) -> None:
+def _to_nobody(_works: list[ActivityWork]) -> None:
     """Until an engine is there."""

@@ -206,12 +206,12 @@ class Starts:
             return
         self._waiting.append(decision)
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._decide_all())
+            self._task = self._engine.loop.create_task(self._decide_all())
 
     def _look_up_soon(self, decision: _Decision) -> None:
         """What it waits for is being committed; not in a hurry while the store cannot write."""
         pause = 0.0 if self._engine.pipeline.unavailable is None else _PAUSE_SECONDS
-        asyncio.get_running_loop().call_later(pause, self._look_up, decision)
+        self._engine.loop.call_later(pause, self._look_up, decision)
 
     def from_message(self, instance_id: str, message: Start) -> None:
         """A start that an orchestrator or another process asked for, with an id of its choice.
@@ -353,7 +353,7 @@ class Starts:
         about the id, this one among them.
         """
         engine = self._engine
-        loop = asyncio.get_running_loop()
+        loop = self._engine.loop
 
         def ended(error: TenutoError | None) -> None:
             if self._is_closed:

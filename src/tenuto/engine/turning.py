@@ -299,6 +299,6 @@ class Turning:
                 engine.reads -= 1
                 then()
 
-        task = asyncio.get_running_loop().create_task(note())
+        task = self._engine.loop.create_task(note())
         self._noting.add(task)
         task.add_done_callback(self._noting.discard)

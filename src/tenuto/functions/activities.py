@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from msgspec.structs import replace
 
-from tenuto.engine.ports import ActivityOutcome, ActivityWork, Clock
+from tenuto.engine.ports import ActivityWork, Clock
 from tenuto.functions.attempt import Attempt, Lane
 from tenuto.functions.locating import place_of
 from tenuto.functions.threads import WorkerThreads
@@ -81,7 +81,7 @@ class ActivityExecutor:
         self._max_threads = max_threads
         self._max_async = max_async
         self._cpu_workers = cpu_workers
-        self._deliver: Callable[[list[ActivityOutcome]], None] = _nowhere
+        self._deliver: Callable[[list[ActivityWork]], None] = _nowhere
         self._threads: WorkerThreads[Attempt] | None = None
         self._processes: WorkerProcesses | None = None
         self._lanes: dict[str, Lane] = {}
@@ -91,14 +91,14 @@ class ActivityExecutor:
         self._for_loop: deque[Attempt] = deque()
         self._in_flight = 0
         self._is_starting = False
-        self._outcomes: list[ActivityOutcome] = []
+        self._ended: list[ActivityWork] = []
         self._is_flush_due = False
         self._is_closed = False
         self._emptied: asyncio.Future[None] | None = None
 
     # --- what the engine calls -------------------------------------------------------------------
 
-    def bind(self, deliver: Callable[[list[ActivityOutcome]], None]) -> None:
+    def bind(self, deliver: Callable[[list[ActivityWork]], None]) -> None:
         """Say where outcomes go; called on the loop, never from within ``start``."""
         self._deliver = deliver
 
@@ -350,16 +350,16 @@ class ActivityExecutor:
         event: TaskCompleted | TaskFailed,
         begun_at: int | None = None,
     ) -> None:
-        self._outcomes.append(ActivityOutcome(work, event, begun_at))
+        self._ended.append(work.answered(event, begun_at))
         if not self._is_flush_due:
             self._is_flush_due = True
             asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
         self._is_flush_due = False
-        if self._outcomes:
-            outcomes, self._outcomes = self._outcomes, []
-            self._deliver(outcomes)
+        if self._ended:
+            ended, self._ended = self._ended, []
+            self._deliver(ended)
 
 
 def _end_of_timed_out(attempt: Attempt) -> str:
@@ -379,7 +379,7 @@ def _place(attempt: Attempt) -> str:
     return thread_place(thread_of(Attempt.run.__code__, attempt))
 
 
-def _nowhere(_outcomes: list[ActivityOutcome]) -> None:
+def _nowhere(_works: list[ActivityWork]) -> None:
     """Where outcomes go before ``bind`` and after ``stop``."""
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
-from tenuto.engine.ports import ActivityOutcome, ActivityWork, Clock, Session
+from tenuto.engine.ports import ActivityWork, Clock, Session
 from tenuto.functions.activities import MAX_ASYNC, ActivityExecutor
 from tenuto.functions.built_in import AllActivities
 from tenuto.functions.outbound import OutboundSettings
@@ -146,8 +146,8 @@ class NativeRunner:
             ),
         )
 
-    def bind(self, deliver: Callable[[list[ActivityOutcome]], None]) -> None:
-        """Say where outcomes go; called on the host's loop, many at a time."""
+    def bind(self, deliver: Callable[[list[ActivityWork]], None]) -> None:
+        """Say where attempts go that have ended; called on the host's loop, many at a time."""
         self._executor.bind(deliver)
 
     def on_served(self, appeared: Callable[[], None]) -> None:

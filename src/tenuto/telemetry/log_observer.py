@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 
-from tenuto.engine.ports import ActivityOutcome
+from tenuto.engine.ports import ActivityWork
 from tenuto.model.hold import Hold
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 
@@ -49,7 +49,7 @@ class LogObserver:
                 extra=facts,
             )
 
-    def activities_ended(self, outcomes: Sequence[ActivityOutcome], now: int) -> None:
+    def activities_ended(self, works: Sequence[ActivityWork], now: int) -> None:
         """Nothing: what a failure means is decided by the orchestration."""
 
     def dead_letter(self, instance_id: str, reason: str) -> None:

@@ -19,7 +19,7 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from tenuto.engine.engine import Engine
-from tenuto.engine.ports import ActivityOutcome, Observer
+from tenuto.engine.ports import ActivityWork, Observer
 from tenuto.model.events import TaskCompleted
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
@@ -132,12 +132,12 @@ class MetricsObserver(Collector):
         self._ended[record.status] += 1
         self._inner.instance_ended(record)
 
-    def activities_ended(self, outcomes: Sequence[ActivityOutcome], now: int) -> None:
+    def activities_ended(self, works: Sequence[ActivityWork], now: int) -> None:
         """Count each, and how long it took: the hottest loop of all metrics."""
         activities = self._activities
-        for outcome in outcomes:
-            activity = activities.get(outcome.work.name) or self._activity(outcome.work.name)
-            begun_at = outcome.begun_at
+        for work in works:
+            activity = activities.get(work.name) or self._activity(work.name)
+            begun_at = work.begun_at
             if begun_at is None:
                 activity.never_begun += 1
             else:
@@ -146,12 +146,12 @@ class MetricsObserver(Collector):
                 seconds = activity.seconds
                 seconds.counts[bisect_left(_ACTIVITY_BOUNDS, taken)] += 1
                 seconds.total += taken
-            if type(outcome.event) is not TaskCompleted:
-                if outcome.work.canceled:
+            if type(work.answer) is not TaskCompleted:
+                if work.canceled:
                     activity.canceled += 1
                 else:
                     activity.failed += 1
-        self._inner.activities_ended(outcomes, now)
+        self._inner.activities_ended(works, now)
 
     def dead_letter(self, instance_id: str, reason: str) -> None:
         """Count it."""

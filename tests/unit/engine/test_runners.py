@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tenuto.engine.ports import ActivityOutcome, ActivityWork, Runner
+from tenuto.engine.ports import ActivityWork, Runner
 from tenuto.engine.runners import RunnerSet
 from tenuto.model.errors import UnknownFunctionError
 from tenuto.model.events import ExecutionStarted, OrchestratorStarted, TaskCompleted, TaskFailed
@@ -58,14 +58,12 @@ def right(scripts: dict[str, Script]) -> ForeignRunner:
 
 
 @pytest.fixture
-def outcomes() -> list[ActivityOutcome]:
+def outcomes() -> list[ActivityWork]:
     return []
 
 
 @pytest.fixture
-def runners(
-    left: ForeignRunner, right: ForeignRunner, outcomes: list[ActivityOutcome]
-) -> RunnerSet:
+def runners(left: ForeignRunner, right: ForeignRunner, outcomes: list[ActivityWork]) -> RunnerSet:
     both = RunnerSet([left, right])
     both.bind(outcomes.extend)
     return both
@@ -131,7 +129,7 @@ async def test_attempts_go_by_the_name_of_the_activity_in_one_call_each(
     runners: RunnerSet,
     left: ForeignRunner,
     right: ForeignRunner,
-    outcomes: list[ActivityOutcome],
+    outcomes: list[ActivityWork],
 ) -> None:
     names = ["pay", "send", "both", "pay"]
     runners.start_activities([work(name, number) for number, name in enumerate(names)])
@@ -139,7 +137,7 @@ async def test_attempts_go_by_the_name_of_the_activity_in_one_call_each(
     assert runners.queued == 4
     await asyncio.sleep(0)
     assert runners.queued == 0
-    found = {one.work.task_id: one.event for one in outcomes}
+    found = {one.task_id: one.answer for one in outcomes}
     assert found == {
         0: TaskCompleted(0, "1"),
         1: TaskCompleted(1, "1"),
@@ -149,14 +147,14 @@ async def test_attempts_go_by_the_name_of_the_activity_in_one_call_each(
 
 
 async def test_an_attempt_that_nobody_serves_fails_a_moment_later(
-    runners: RunnerSet, outcomes: list[ActivityOutcome]
+    runners: RunnerSet, outcomes: list[ActivityWork]
 ) -> None:
     runners.start_activities([work("sent")])
     assert outcomes == []
     await asyncio.sleep(0)
     (outcome,) = outcomes
-    assert isinstance(outcome.event, TaskFailed)
-    assert "did you mean 'send'? registered: both, pay, send" in str(outcome.event.failure_details)
+    assert isinstance(outcome.answer, TaskFailed)
+    assert "did you mean 'send'? registered: both, pay, send" in str(outcome.answer.failure_details)
 
 
 async def test_an_attempt_is_cancelled_where_it_was_started(

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from tenuto.engine.ports import ActivityOutcome, ActivityWork
+from tenuto.engine.ports import ActivityWork
 from tenuto.functions.activities import ActivityExecutor
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.model.events import TaskCompleted
@@ -64,33 +64,34 @@ class Outcomes:
     """Collects what an executor delivers; one list per delivery in ``bursts``."""
 
     def __init__(self) -> None:
-        self.bursts: list[list[ActivityOutcome]] = []
+        self.bursts: list[list[ActivityWork]] = []
 
-    def __call__(self, outcomes: list[ActivityOutcome]) -> None:
+    def __call__(self, outcomes: list[ActivityWork]) -> None:
         self.bursts.append(outcomes)
 
     @property
-    def all(self) -> list[ActivityOutcome]:
+    def all(self) -> list[ActivityWork]:
         return [one for burst in self.bursts for one in burst]
 
-    async def wait(self, count: int) -> list[ActivityOutcome]:
+    async def wait(self, count: int) -> list[ActivityWork]:
         await until(lambda: len(self.all) >= count)
         assert len(self.all) == count
         return self.all
 
     def results(self) -> dict[int, Any]:
-        return {one.work.task_id: outcome_value(one) for one in self.all}
+        return {one.task_id: outcome_value(one) for one in self.all}
 
 
-def outcome_value(outcome: ActivityOutcome) -> object:
+def outcome_value(outcome: ActivityWork) -> object:
     """The decoded result, or the failure."""
-    event = outcome.event
+    event = outcome.answer
+    assert event is not None
     if isinstance(event, TaskCompleted):
         return decoder()(event.result or "null")
     return event.failure_details
 
 
-def failure(outcome: ActivityOutcome) -> FailureDetails:
+def failure(outcome: ActivityWork) -> FailureDetails:
     found = outcome_value(outcome)
     assert isinstance(found, FailureDetails)
     return found

@@ -71,7 +71,7 @@ async def test_inputs_are_rebuilt_and_results_written(
 
     executor.start([work("extend", '{"city":"Oslo","nights":2}')])
     (outcome,) = await outcomes.wait(1)
-    assert outcome.event == TaskCompleted(1, '{"city":"Oslo","nights":3}')
+    assert outcome.answer == TaskCompleted(1, '{"city":"Oslo","nights":3}')
 
 
 async def test_sync_activities_run_in_threads_and_async_ones_on_the_loop(
@@ -233,7 +233,7 @@ async def test_failures_keep_type_message_cause_and_the_users_own_frames(
         assert found.stack_trace is not None
         assert __file__ in found.stack_trace
         assert "attempt.py" not in found.stack_trace
-    sync_failure = failure(min(outcomes.all, key=lambda one: one.work.task_id))
+    sync_failure = failure(min(outcomes.all, key=lambda one: one.task_id))
     assert sync_failure.inner_failure is not None
     assert sync_failure.inner_failure.error_type == "KeyError"
 
@@ -890,5 +890,5 @@ async def test_outcomes_without_a_place_to_go_are_let_go(
     executor = ActivityExecutor(app, clock, payload_bytes=1000)
     logging.getLogger(__name__).debug("nothing is bound")
     executor.start([work("unknown")])
-    await until(lambda: not executor._outcomes)
+    await until(lambda: not executor._ended)
     await executor.stop()

@@ -422,7 +422,7 @@ async def test_starting_a_process_does_not_count_towards_the_timeout(
     executor.start([work("add", '{"left":1}', timeout=SECOND)])
     clock.advance(10 * SECOND)  # no user code can have begun: the loop was not let go
     (outcome,) = await outcomes.wait(1)
-    assert outcomes.results()[outcome.work.task_id] == 11
+    assert outcomes.results()[outcome.task_id] == 11
 
 
 async def test_cancelling_turns_the_token_on_inside_the_process(

@@ -75,7 +75,7 @@ async def test_it_runs_activities_within_the_limits(
     runner.start_activities([work("wait", "1"), work("fill", "200", task_id=2), canceled])
     await outcomes.wait(3)
     assert outcomes.results()[1] == 1
-    too_long = next(one for one in outcomes.all if one.work.task_id == 2)
+    too_long = next(one for one in outcomes.all if one.task_id == 2)
     assert "limits.payload_bytes" in failure(too_long).error_message
     assert (runner.running, runner.queued) == (0, 0)
     assert await runner.drain(1)
@@ -89,7 +89,7 @@ async def test_it_runs_tenutos_own_activities_beside_those_of_the_app(
     runner.bind(outcomes)
     runner.start_activities([work(WEBHOOK_ACTIVITY, '"paid"')])
     (outcome,) = await outcomes.wait(1)
-    made = outcomes.results()[outcome.work.task_id]
+    made = outcomes.results()[outcome.task_id]
     assert made["url"] == f"https://flows.example/callbacks/trip-1/{made['token']}?event=paid"
     assert WEBHOOK_ACTIVITY not in runner.activity_limits
     await runner.stop()
