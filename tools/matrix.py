@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
         pythons[name] = python
     outcomes = {name: outcome_on(name, python, {}) for name, python in pythons.items()}
     name = f"{PARTITIONS} partitions"
-    outcomes[name] = outcome_on(name, sys.executable, {"TENUTO_TEST_PARTITIONS": PARTITIONS})
+    outcomes[name] = outcome_on(name, sys.executable, {"SUITE_PARTITIONS": PARTITIONS})
     print("\nmatrix:")
     for name, (code, seconds) in outcomes.items():
         words = "green" if code == 0 else f"RED, pytest ended with {code}"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tenuto import App, Context, Host, Settings
-from tenuto.host.settings import load_settings
+from tenuto.host.settings import DEFAULT_PARTITIONS, load_settings
 from tenuto.model.errors import SettingsError
 from tenuto.testing import RecordingObserver, TestHost
 
@@ -44,9 +44,9 @@ async def test_a_store_keeps_the_number_of_its_making(tmp_path: Path) -> None:
     ]
 
 
-async def test_without_the_setting_there_is_one(tmp_path: Path) -> None:
+async def test_without_the_setting_there_are_as_many_as_by_default(tmp_path: Path) -> None:
     async with Host(app, f"sqlite:///{tmp_path}/hub.db") as host:
-        assert host.hub.partitions == 1
+        assert host.hub.partitions == DEFAULT_PARTITIONS
 
 
 async def test_a_test_host_has_them_too() -> None:

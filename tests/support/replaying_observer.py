@@ -23,7 +23,10 @@ class ForgetfulObserver(RecordingObserver):
         """After the effects of a commit are out, forget."""
         if name != "after_release" or self.engine is None:
             return
-        engine = self.engine()
+        try:
+            engine = self.engine()
+        except RuntimeError:  # the host is starting
+            return
         for resident in list(engine.residents.oldest()):
             if resident.session is not None and not resident.in_flight and not resident.is_queued:
                 engine.retention.close(resident)

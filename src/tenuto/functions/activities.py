@@ -350,7 +350,9 @@ class ActivityExecutor:
         event: TaskCompleted | TaskFailed,
         begun_at: int | None = None,
     ) -> None:
-        self._ended.append(work.answered(event, begun_at))
+        work.answer = event
+        work.begun_at = begun_at
+        self._ended.append(work)
         if not self._is_flush_due:
             self._is_flush_due = True
             asyncio.get_running_loop().call_soon(self._flush)

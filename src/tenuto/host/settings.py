@@ -23,6 +23,9 @@ from tenuto.model.errors import SettingsError
 from tenuto.model.limits import Limits
 
 DEFAULT_STORAGE: Final = "sqlite:///tenuto.db"
+DEFAULT_PARTITIONS: int = 1
+"""Of a store that is made while the setting is left out."""
+
 DEFAULT: Final = "default"
 """The source of values that nobody set."""
 
@@ -94,6 +97,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     outbound: OutboundSettings = OutboundSettings()
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def new_partitions(self) -> int:
+        """How many partitions a store gets that is made now."""
+        return self.partitions or DEFAULT_PARTITIONS
 
     def __post_init__(self) -> None:
         for section, kind in _SECTIONS.items():

@@ -74,7 +74,7 @@ class TestHost:
         self.observer: Observer = observer or RecordingObserver()
         self._kept: _KeptStorage | None = None
         if storage == MEMORY:
-            partitions = self.settings.partitions or 1
+            partitions = self.settings.new_partitions
             storage = self._kept = _KeptStorage(":memory:", partitions=partitions)
         self._storage = storage
         self._gateway = TimeSkippingGateway(self.clock)
