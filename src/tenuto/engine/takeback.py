@@ -98,7 +98,9 @@ class TakeBack:
             if one.state.iid in guilty
         ]
         used = _resumes_of([batch, making], guilty)
-        requests = list(self._requests([batch, making], guilty, unkept, error))
+        requests = list(
+            self._requests([batch, making], guilty, unkept, has_no_memory=error.out_of_memory)
+        )
         self._drop_everyone([batch, making])
         if error.out_of_memory:
             for iid in self.left.keys() & guilty:
@@ -129,7 +131,7 @@ class TakeBack:
         making, engine.pipeline.batch = engine.pipeline.batch, Batch()
         for each in (batch, making):
             self._tell_callers_elsewhere(each)
-        requests = list(self._requests([batch, making], {}, {}, RowsRefusedError("it was fenced")))
+        requests = list(self._requests([batch, making], {}, {}, has_no_memory=False))
         self._drop_everyone([batch, making])
         for each in (batch, making):
             for resident, decide in each.starts:
@@ -282,7 +284,8 @@ class TakeBack:
         batches: list[Batch],
         guilty: dict[int, str],
         unkept: dict[int, str],
-        refusal: RowsRefusedError,
+        *,
+        has_no_memory: bool,
     ) -> Iterator[tuple[str, Message]]:
         """Requests of clients, in their order; those that made a guilty instance are answered."""
         engine = self._engine
@@ -298,7 +301,7 @@ class TakeBack:
             elif reason is not None:
                 text = f"the store cannot hold what was sent to {resident.state.instance_id!r}"
                 engine.callers.answer(message.message_id, InputError(f"{text}: {reason}"))
-            elif refusal.out_of_memory and self._is_asked_twice(message, resident, guilty):
+            elif has_no_memory and self._is_asked_twice(message, resident, guilty):
                 name = resident.state.instance_id
                 engine.callers.answer(message.message_id, _no_memory_for(name))
             elif message.message_id.startswith(VOLATILE):
