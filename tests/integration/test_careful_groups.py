@@ -213,7 +213,8 @@ async def test_the_end_of_another_execution_keeps_nobody_from_running(
     await start(one, 1)
     await one.test.crash()
     stale = Terminate(message_id="stop-1", reason='"given up"', child_of="another", task_id=3)
-    await one.storage.append([InboxRow("stop-1", 0, "i0", Raw(encode(stale)))])
+    partition = one.test.host.engine.number_of("i0")
+    await one.storage.append([InboxRow("stop-1", partition, "i0", Raw(encode(stale)))])
     await next_note(one, noted)
     await until(lambda: one.test.host.engine.careful is None)
     gate.is_open = True

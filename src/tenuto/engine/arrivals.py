@@ -174,6 +174,10 @@ class Arrivals:
         Raises:
             MemoryError: there is not enough for it; nothing of it is in memory then.
         """
+        if loaded.record.partition != home.number:
+            # Whoever wrote these rows has put them into the wrong partition.
+            self.missing(home, loaded.record.instance_id, messages)
+            return
         known = home.residents.get(loaded.record.iid)
         try:
             self._take_in(home, loaded, messages)

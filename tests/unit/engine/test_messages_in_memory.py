@@ -8,13 +8,15 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 import pytest
-from msgspec import structs
+from msgspec import Raw, structs
 
 from tenuto import App, Context, InstanceExistsError, InstanceFinishedError
-from tenuto.engine.ports import CommitBatch, InboxPage
+from tenuto.engine.ports import CommitBatch, InboxPage, InboxRow
 from tenuto.engine.starts import StartRequest
+from tenuto.model.codec import encode
 from tenuto.model.errors import RowsRefusedError
-from tenuto.model.messages import Resume, Suspend
+from tenuto.model.events import EventRaised
+from tenuto.model.messages import RaiseEvent, Resume, Suspend
 from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
 from tests.support.shared_store import SharedHub
 from tests.support.two_hosts import Cluster, Member
@@ -286,3 +288,28 @@ async def test_whoever_was_ended_for_a_successor_gives_way_also_when_its_host_ha
     else:
         with pytest.raises(InstanceExistsError):
             await commands.start(again)
+
+
+async def test_a_message_in_the_wrong_partition_is_refused_and_moves_nobody(
+    slowness: Slowness,
+) -> None:
+    """An instance is never in memory twice, whatever somebody has written into an inbox."""
+    cluster = Cluster(SharedHub(8, rounds=slowness), app, ["a"])
+    await cluster.start()
+    engine = cluster.members[0].engine
+    await cluster.begin("waits", "one", "null")
+    await cluster.rounds(50)
+    wrong = (engine.number_of("one") + 1) % 8
+    event = EventRaised("go", '"astray"')
+    message = RaiseEvent(message_id="astray", event=event)
+    cluster.hub.add([InboxRow("astray", wrong, "one", Raw(encode(message)))])
+    await cluster.tell("one", "other", "null")
+    await cluster.rounds(100)
+    assert sum(resident.state.instance_id == "one" for resident in engine.residents) <= 1
+    assert [letter.message_id for letter in cluster.hub.letters] == ["astray"]
+    await cluster.tell("one", "go", '"on"')
+    await cluster.settle()
+    record = cluster.hub.named("one")
+    assert record is not None
+    assert record.output == '"on"'
+    await cluster.stop()
