@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from tenuto import App, Context, Host, Settings
+from tenuto.cli.findings import store_findings
 from tenuto.host.settings import DEFAULT_PARTITIONS, load_settings
 from tenuto.model.errors import SettingsError
+from tenuto.storage.sqlite.examination import examine
 from tenuto.testing import RecordingObserver, TestHost
 
 app = App()
@@ -65,3 +67,13 @@ def test_it_comes_from_the_environment_as_other_settings_do(tmp_path: Path) -> N
 def test_bad_input_is_refused_whole(tmp_path: Path, number: object) -> None:
     with pytest.raises(SettingsError, match="partitions"):
         load_settings(folder=tmp_path, environment={"TENUTO_PARTITIONS": str(number)})
+
+
+async def test_the_doctor_says_how_many_a_store_has(tmp_path: Path) -> None:
+    for partitions, words in ((1, ""), (8, ", 8 partitions")):
+        path = f"{tmp_path}/{partitions}.db"
+        async with Host(app, f"sqlite:///{path}", settings=Settings(partitions=partitions)):
+            pass
+        found = examine(path, 0)
+        (finding, *_) = store_findings(found, 0, full=False)
+        assert finding.text == f"{path}, schema {found.known_schema}{words}"

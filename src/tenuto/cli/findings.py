@@ -67,7 +67,8 @@ def store_findings(found: Examination, now: int, *, full: bool) -> list[Finding]
 
 def _schema(found: Examination) -> Finding:
     if found.schema == found.known_schema:
-        return _store(Level.OK, f"{found.path}, schema {found.schema}")
+        parts = f", {found.partitions} partitions" if found.partitions > 1 else ""
+        return _store(Level.OK, f"{found.path}, schema {found.schema}{parts}")
     if found.schema == 0:
         return _store(
             Level.WRONG,

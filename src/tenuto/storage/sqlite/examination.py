@@ -47,6 +47,7 @@ class Examination(Struct, frozen=True, kw_only=True):
         free_bytes: Room on its disk.
         owner: The host that owns it now, in words.
         was_left: A host has owned it and not given it back: it was killed, or still runs.
+        partitions: In how many parts its instances are divided.
         counts: Instances by status.
         messages: Messages that wait to be taken in.
         waiting: The oldest of them: arrival number and instance.
@@ -68,6 +69,7 @@ class Examination(Struct, frozen=True, kw_only=True):
     free_bytes: int
     owner: str | None
     was_left: bool = False
+    partitions: int = 1
     counts: dict[RuntimeStatus, int] = {}
     messages: int = 0
     waiting: list[tuple[int, str]] = []
@@ -130,6 +132,7 @@ def _with_contents(found: Examination, connection: apsw.Connection, now: int) ->
     return msgspec.structs.replace(
         found,
         was_left=bool(reader.leases(connection)),
+        partitions=value(connection, "hub_partitions"),
         counts={RuntimeStatus(status): count for status, count in counts.items()},
         messages=messages,
         waiting=_decode_waiting(value(connection, "inbox_waiting", {"rows": _FEW})),
