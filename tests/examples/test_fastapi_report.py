@@ -1,6 +1,7 @@
 """A long job behind a FastAPI app, in process and as a real server that is killed in the middle."""
 
 import asyncio
+import importlib
 import os
 import signal
 import subprocess
@@ -13,7 +14,6 @@ import httpx2
 import pytest
 
 from examples.fastapi_report import report_service
-from examples.fastapi_report.report_service import api, make_report
 from tests.integration.conftest import OpenHost
 from tests.support.http_in_process import with_state
 from tests.support.ports import held_port
@@ -23,6 +23,8 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 async def http(folder: Path) -> AsyncIterator[httpx2.AsyncClient]:
+    # Its store is in the folder where it is loaded, and must not be one that somebody has left.
+    api = importlib.reload(report_service).api
     async with (
         api.router.lifespan_context(api) as state,
         httpx2.AsyncClient(
@@ -62,7 +64,9 @@ async def test_a_wrong_order_and_an_unknown_report_are_refused_by_the_web_app(
 
 async def test_months_are_added_up_one_after_the_other(open_host: OpenHost, folder: Path) -> None:
     test = await open_host(report_service.app)
-    assert await test.run(make_report, "bob", 12, 0.0) == str(Path("reports/bob.txt"))
+    assert await test.run(report_service.make_report, "bob", 12, 0.0) == str(
+        Path("reports/bob.txt")
+    )
     assert (folder / "reports" / "bob.txt").read_text("utf-8").count("2026-") == 12
 
 
