@@ -213,7 +213,7 @@ class CommitPipeline:
             self._in_flight = self.committing_since = None
         self._number = number
         for partition in batch.released:
-            del self.leases[partition]
+            self.leases.pop(partition, None)  # it may have been let go of meanwhile
         if self.used_up is not None:
             self.used_up.update(batch.consumed)
         self._observer.committed(len(batch.turns), (self._clock.now() - began) / 1_000_000)

@@ -313,3 +313,19 @@ async def test_a_message_in_the_wrong_partition_is_refused_and_moves_nobody(
     assert record is not None
     assert record.output == '"on"'
     await cluster.stop()
+
+
+async def test_a_partition_may_be_let_go_of_while_it_is_given_back(slowness: Slowness) -> None:
+    cluster = Cluster(SharedHub(2, rounds=slowness), app, ["a"])
+    await cluster.start()
+    member = cluster.members[0]
+    pipeline = member.engine.pipeline
+    slowness.rounds = 20
+    pipeline.batch.released.add(1)
+    pipeline.kick()
+    await cluster.rounds(5)
+    member.engine.drop(1)
+    await pipeline.flush()
+    assert member.owned == [0]
+    assert not member.lost
+    await cluster.stop()
