@@ -23,7 +23,7 @@ from tenuto.engine.ports import (
     UnreadRow,
 )
 from tenuto.engine.resident import Resident
-from tenuto.engine.turns.orchestration import Turn
+from tenuto.engine.turns.step import Step
 from tenuto.model.codec import encode
 from tenuto.model.errors import FencedError, RowsRefusedError, TenutoError
 from tenuto.model.failure import storable_text
@@ -67,7 +67,7 @@ class Batch(Struct):
     purged: list[int] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     answers: dict[str, Answer] = field(default_factory=dict)
-    turns: list[tuple[Resident, Turn]] = field(default_factory=list)
+    turns: list[tuple[Resident, Step]] = field(default_factory=list)
     to_route: list[InboxRow] = field(default_factory=list)
     answered: dict[str, tuple[Caller, TenutoError | None]] = field(default_factory=dict)
     acknowledge: list[Callable[[], None]] = field(default_factory=list)
@@ -122,7 +122,7 @@ class Batch(Struct):
             return None
         return _out_of_memory(heaviest[0][0])
 
-    def add_turn(self, resident: Resident, turn: Turn) -> int:
+    def add_turn(self, resident: Resident, turn: Step) -> int:
         """A turn's history row; returns its size in bytes."""
         row = turn.row
         self.history.append(HistoryRow(resident.state.iid, turn.generation, turn.number, Raw(row)))

@@ -17,7 +17,7 @@ from tenuto.engine.ports import (
 from tenuto.engine.resident import SESSION_BYTES, Resident
 from tenuto.engine.state import InstanceState, start_event, state_of
 from tenuto.engine.turns.effects import Send
-from tenuto.engine.turns.orchestration import Turn
+from tenuto.engine.turns.step import Step
 from tenuto.model.codec import encode
 from tenuto.model.errors import TenutoError
 from tenuto.model.events import SubOrchestrationInstanceFailed
@@ -37,7 +37,7 @@ class Booking:
     def __init__(self, engine: Parts) -> None:
         self._engine = engine
 
-    def book(self, resident: Resident, turn: Turn) -> None:
+    def book(self, resident: Resident, turn: Step) -> None:
         """Put all that a turn means into the batch in the making."""
         engine = self._engine
         batch = engine.pipeline.batch
@@ -69,7 +69,7 @@ class Booking:
         except MemoryError:
             batch.refuse_for_memory(state.iid)
 
-    def _book_messages(self, resident: Resident, turn: Turn, batch: Batch) -> None:
+    def _book_messages(self, resident: Resident, turn: Step, batch: Batch) -> None:
         """What becomes of the messages."""
         state, inbox = resident.state, turn.inbox
         for message in inbox.taken:
@@ -84,7 +84,7 @@ class Booking:
         if inbox.purge:
             batch.purged.append(state.iid)
 
-    def _book_effects(self, resident: Resident, turn: Turn, batch: Batch) -> None:
+    def _book_effects(self, resident: Resident, turn: Step, batch: Batch) -> None:
         state, effects = resident.state, turn.effects
         for record in effects.children:
             self._book_child(record, batch)
@@ -131,7 +131,7 @@ class Booking:
         batch.write_row(admitted, whole=True)
         engine.deliver(admitted, Start(event=start_event(child, engine.runtime)))
 
-    def _book_ending(self, resident: Resident, turn: Turn, batch: Batch) -> None:
+    def _book_ending(self, resident: Resident, turn: Step, batch: Batch) -> None:
         engine = self._engine
         engine.retention.close(resident)
         resident.size = SESSION_BYTES
@@ -146,7 +146,7 @@ class Booking:
         resident.held = []
         engine.make_ready(resident)
 
-    def _book_unread(self, resident: Resident, turn: Turn, batch: Batch) -> None:
+    def _book_unread(self, resident: Resident, turn: Step, batch: Batch) -> None:
         """Only what has changed is written; what stays unread stays where it is."""
         if turn.unread or turn.taken_unread:
             batch.change_unread(resident.state.iid, turn.taken_unread, turn.unread)
@@ -208,7 +208,7 @@ class Booking:
         """A client's request is refused; nothing of it is to be written."""
         self._engine.callers.answer(message.message_id, error)
 
-    def _refuse(self, resident: Resident, turn: Turn, batch: Batch) -> None:
+    def _refuse(self, resident: Resident, turn: Step, batch: Batch) -> None:
         engine = self._engine
         refused = {refusal.message_id: refusal.error for refusal in turn.inbox.refused}
         for message in turn.inbox.taken:

@@ -6,7 +6,7 @@ has the limits, the turn and the session stop who crosses one.
 
 from tenuto.engine.ports import Observer
 from tenuto.engine.state import InstanceState
-from tenuto.engine.turns.orchestration import Turn
+from tenuto.engine.turns.step import Step
 from tenuto.model.limits import Limits
 
 _REMEMBERED = 10_000
@@ -30,7 +30,7 @@ class HalfwayMarks:
         self.bytes: int = limits.payload_bytes // 2
         self._generations = limits.generations_per_minute // 2
 
-    def look_at(self, state: InstanceState, turn: Turn) -> None:
+    def look_at(self, state: InstanceState, turn: Step) -> None:
         """After a turn that may have come near one, or began a new generation."""
         if state.event_count > self._events:
             what = f"history holds {state.event_count:,} events"
@@ -54,7 +54,7 @@ class HalfwayMarks:
             what = f"instance {child.instance_id!r} is {child.depth} levels below it"
             self._tell(child.root_id, what, "nesting_depth")
 
-    def _look_at_payloads(self, state: InstanceState, turn: Turn) -> None:
+    def _look_at_payloads(self, state: InstanceState, turn: Step) -> None:
         for event in turn.events:
             for name in ("input", "result"):
                 text = getattr(event, name, None)

@@ -18,8 +18,9 @@ from tenuto.engine.parts import Parts
 from tenuto.engine.ports import ActivityWork
 from tenuto.engine.resident import Resident
 from tenuto.engine.state import InstanceState
-from tenuto.engine.turns.orchestration import Turn, failed_turn, take_turn
+from tenuto.engine.turns.orchestration import failed_turn, take_turn
 from tenuto.engine.turns.sorting import is_retry, payload_length, tries_again
+from tenuto.engine.turns.step import Step
 from tenuto.model.errors import (
     GuardError,
     NonDeterminismError,
@@ -75,7 +76,7 @@ class Holding:
 
     # --- holding ----------------------------------------------------------------------------------
 
-    def misfit(self, resident: Resident, inbox: list[Message], error: Exception, now: int) -> Turn:
+    def misfit(self, resident: Resident, inbox: list[Message], error: Exception, now: int) -> Step:
         """The turn of an instance whose session could not take this inbox in."""
         engine = self._engine
         state = resident.state
@@ -94,7 +95,7 @@ class Holding:
         is_called = state.parent is not None and serves(state.parent.name)
         return isinstance(error, UnknownFunctionError) and not is_called
 
-    def _fail(self, resident: Resident, inbox: list[Message], error: Exception, now: int) -> Turn:
+    def _fail(self, resident: Resident, inbox: list[Message], error: Exception, now: int) -> Step:
         engine = self._engine
         for message in inbox:
             if isinstance(message, RaiseEvent):

@@ -15,7 +15,7 @@ from tenuto.engine.ports import (
 )
 from tenuto.engine.resident import Resident
 from tenuto.engine.turns.effects import NOTHING, Effects
-from tenuto.engine.turns.orchestration import Turn
+from tenuto.engine.turns.step import Step
 from tenuto.model.interrupts import is_from_keyboard
 from tenuto.model.messages import (
     Message,
@@ -115,7 +115,7 @@ class Release:
             if canceled is not None:
                 engine.cancel_work(canceled)
 
-    def _release_ending(self, resident: Resident, turn: Turn) -> None:
+    def _release_ending(self, resident: Resident, turn: Step) -> None:
         """An execution is over: nobody waits for its activities any more."""
         engine = self._engine
         state = resident.state

@@ -24,8 +24,9 @@ from tenuto.engine.holding import MISFITS
 from tenuto.engine.parts import Parts
 from tenuto.engine.ports import GivenBack, LateAnswer, LateTurn
 from tenuto.engine.resident import OpenTurn, Resident
-from tenuto.engine.turns.orchestration import Turn, finish, prepare
+from tenuto.engine.turns.orchestration import finish, prepare
 from tenuto.engine.turns.sorting import cut_inbox, ends_or_holds, open_request, still_going
+from tenuto.engine.turns.step import Step
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.messages import (
     Message,
@@ -101,7 +102,7 @@ class Turning:
 
     def _went_wrong(
         self, resident: Resident, inbox: list[Message], error: Exception, now: int
-    ) -> Turn | None:
+    ) -> Step | None:
         """The turn that holds the instance instead; None when it is tried again."""
         engine = self._engine
         if isinstance(error, MemoryError):
@@ -123,7 +124,7 @@ class Turning:
 
     def _without_memory(
         self, resident: Resident, inbox: list[Message], error: MemoryError, now: int
-    ) -> Turn | None:
+    ) -> Step | None:
         """The turn that holds whoever found no memory; None when that is not to be, or not now."""
         engine = self._engine
         engine.retention.close(resident)
@@ -235,7 +236,7 @@ class Turning:
                 engine.make_ready(resident)
         engine.schedule_pump()
 
-    def _finished(self, resident: Resident, turn: OpenTurn, answer: "TurnActions") -> Turn | None:
+    def _finished(self, resident: Resident, turn: OpenTurn, answer: "TurnActions") -> Step | None:
         engine, state = self._engine, resident.state
         try:
             found = finish(state, turn.prepared, answer, engine.rules)

@@ -12,7 +12,7 @@ from msgspec import Struct, structs
 
 from tenuto.engine.batch import Batch
 from tenuto.engine.resident import Resident
-from tenuto.engine.turns.orchestration import Turn
+from tenuto.engine.turns.step import Step
 from tenuto.model.failure import FailureDetails
 from tenuto.model.status import InstanceRecord
 
@@ -78,7 +78,7 @@ def updates_of(
         )
 
 
-def _tells(turn: Turn) -> bool:
+def _tells(turn: Step) -> bool:
     """Whether there is something to tell: a hold changes the row and is no event."""
     return bool(turn.events or turn.row_changed or turn.inbox.purge)
 

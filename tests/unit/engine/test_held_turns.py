@@ -8,8 +8,9 @@ from msgspec import structs
 
 from tenuto.engine.ports import Session
 from tenuto.engine.state import InstanceState, OpenWork, start_event
-from tenuto.engine.turns.orchestration import Turn, TurnRules, failed_turn, take_turn
+from tenuto.engine.turns.orchestration import TurnRules, failed_turn, take_turn
 from tenuto.engine.turns.sorting import cut_inbox, sort_inbox
+from tenuto.engine.turns.step import Step
 from tenuto.model.actions import Action, TurnActions
 from tenuto.model.errors import (
     InstanceFinishedError,
@@ -97,7 +98,7 @@ def event(number: int, text: str | None = None) -> RaiseEvent:
     return RaiseEvent(message_id=f"m{number}", event=EventRaised("e", text or str(number)))
 
 
-def take(state: InstanceState, *inbox: Message, session: Session | None = None) -> Turn:
+def take(state: InstanceState, *inbox: Message, session: Session | None = None) -> Step:
     return take_turn(state, inbox, never if session is None else lambda: session, NOW, RULES)
 
 

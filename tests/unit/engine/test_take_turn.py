@@ -8,7 +8,8 @@ from msgspec import structs
 
 from tenuto.engine.ports import Session
 from tenuto.engine.state import InstanceState, OpenWork
-from tenuto.engine.turns.orchestration import Turn, TurnRules, take_turn
+from tenuto.engine.turns.orchestration import TurnRules, take_turn
+from tenuto.engine.turns.step import Step
 from tenuto.model.actions import TurnActions
 from tenuto.model.errors import WebhookClosedError
 from tenuto.model.events import (
@@ -89,7 +90,7 @@ def due(task_id: int, fire_at: int) -> TimerDue:
     return TimerDue(execution_id="e", event=TimerFired(task_id, fire_at))
 
 
-def started(turn: Turn) -> int:
+def started(turn: Step) -> int:
     """The time that a turn records."""
     first = turn.events[0]
     assert isinstance(first, OrchestratorStarted)
@@ -210,7 +211,7 @@ def test_an_answer_counts_for_the_attempt_that_asked() -> None:
     state.apply([TaskScheduled(5, "work")])
     sequence = state.work.activities[5].sequence
 
-    def answered(**changes: Any) -> Turn:
+    def answered(**changes: Any) -> Step:
         answer = TaskResult(
             execution_id=state.execution_id, sequence=sequence, event=TaskCompleted(5, "1")
         )

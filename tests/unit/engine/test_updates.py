@@ -10,8 +10,8 @@ from tenuto.engine.batch import Batch
 from tenuto.engine.partition import Partition
 from tenuto.engine.resident import Resident
 from tenuto.engine.state import state_of
-from tenuto.engine.turns.orchestration import Turn
 from tenuto.engine.turns.sorting import SortedInbox
+from tenuto.engine.turns.step import Step
 from tenuto.engine.updates import Subscription, Update, UpdateFeed
 from tenuto.model.events import OrchestratorStarted
 from tenuto.model.failure import FailureDetails
@@ -267,7 +267,7 @@ async def test_rows_that_the_store_left_out_of_a_batch_are_not_told(feed: Update
     batch = Batch(instances={1: record(1), 2: record(2)}, replaced={3: record(3)})
     feed.publish(batch, frozenset({1}))
     refused = Resident(state_of(record(4)), object.__new__(Partition))  # nothing is asked of it
-    turn = Turn([OrchestratorStarted(1)], 0, 0, SortedInbox())
+    turn = Step([OrchestratorStarted(1)], 0, 0, SortedInbox())
     feed.publish(Batch(instances={4: record(4)}, turns=[(refused, turn)]), frozenset({4}))
     publish(feed, 5)
     told = [update.instance_id for update in await read(listening, 3)]

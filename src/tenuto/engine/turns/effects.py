@@ -1,6 +1,6 @@
 """Effects: what a turn of an orchestration means for others. Pure.
 
-Each is computed once, when the turn is finished, into the slot of ``Turn`` that ``booking`` and
+Each is computed once, when the turn is finished, into the slot of ``Step`` that ``booking`` and
 ``release`` read: activities to run, work to cancel, timers to arm, messages to send, instances to
 start, messages that become dead letters.
 """

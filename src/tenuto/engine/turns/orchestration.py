@@ -8,15 +8,15 @@ termination, suspension are transitions here and nowhere else. Keeps the promise
 ``exactly_once_turns`` and ``at_least_once_activities``.
 """
 
-import logging
 from collections.abc import Callable, Sequence
 
-from msgspec import UNSET, Struct, field, structs
+from msgspec import UNSET, Struct, structs
 
 from tenuto.engine.ports import LateTurn, Runtime, Session
 from tenuto.engine.state import FOLLOW, InstanceState, start_event
-from tenuto.engine.turns.effects import NOTHING, Effects, Send, decided, reply_to_parent
+from tenuto.engine.turns.effects import NOTHING, Send, decided, reply_to_parent
 from tenuto.engine.turns.sorting import SortedInbox, is_wanted, refuse_finished, sort_inbox
+from tenuto.engine.turns.step import Step
 from tenuto.model.actions import Action, TurnActions
 from tenuto.model.codec import encode_turn
 from tenuto.model.errors import LimitError
@@ -43,49 +43,12 @@ from tenuto.model.messages import (
     Terminate,
 )
 from tenuto.model.status import RuntimeStatus
-from tenuto.model.unread import UnreadEvent
 
 _MINUTE = 60_000_000
 _CHILD = SubOrchestrationInstanceCreated
 _RUNNING = RuntimeStatus.RUNNING
 _FOR_THE_ENGINE = frozenset((ExecutionSuspended, ExecutionResumed))
 """Events that no orchestrator sees: a turn of them alone needs no session."""
-
-
-class Turn(Struct):
-    """What a turn came to.
-
-    Attributes:
-        events: The turn as history records it; empty when nothing was taken in.
-        generation: The generation that the events belong to.
-        number: Their place in its history, from 0.
-        inbox: What became of each message.
-        row: The events as JSON, as history keeps them.
-        actions: How many decisions are among the events.
-        effects: What follows from them for others.
-        logs: Log lines to show once the turn is committed.
-        unread: Events that it leaves to the next generation, if it ends this one.
-        taken_unread: Numbers of the events of earlier generations that are read or dropped now.
-        has_ended: Whether the execution is closed by it.
-        seed: The messages that open the next generation.
-        row_changed: Whether the instance's row must be written.
-        resumes: Whether it was paused or held, and goes on now.
-    """
-
-    events: list[HistoryEvent]
-    generation: int
-    number: int
-    inbox: SortedInbox
-    row: bytes | bytearray = b""
-    actions: int = 0
-    effects: Effects = field(default_factory=lambda: NOTHING)
-    logs: list[logging.LogRecord] | None = None
-    has_ended: bool = False
-    seed: Sequence[Message] = ()
-    row_changed: bool = False
-    resumes: bool = False
-    unread: Sequence[UnreadEvent] = ()
-    taken_unread: Sequence[int] = ()
 
 
 class TurnRules(Struct, frozen=True):
@@ -170,7 +133,7 @@ def _prepare_for_answer(state: InstanceState, answer: TaskResult, now: int) -> P
 
 def finish(
     state: InstanceState, prepared: Prepared, answer: TurnActions | None, rules: TurnRules
-) -> Turn:
+) -> Step:
     """Record the answer to a turn, and move on.
 
     Args:
@@ -196,7 +159,7 @@ def finish(
     if size > limits.turn_bytes or state.history_bytes + size > limits.history_bytes:
         row = _keep_short(state, events, row, answer, limits)
     # All at once: a field that is set later costs as much as ten.
-    turn = Turn(
+    turn = Step(
         events,
         state.generation,
         state.next_turn,
@@ -217,7 +180,7 @@ def take_turn(
     now: int,
     rules: TurnRules,
     misfit: Hold | None = None,
-) -> Turn:
+) -> Step:
     """Both halves of a turn that is answered at once; arguments are theirs.
 
     ``session`` gives the live session; it is asked only when one must be had.
@@ -233,8 +196,8 @@ def take_turn(
     return finish(state, prepared, answer, rules)
 
 
-def _finish_without_events(state: InstanceState, inbox: SortedInbox, now: int) -> Turn:
-    turn = Turn([], state.generation, state.next_turn, inbox)
+def _finish_without_events(state: InstanceState, inbox: SortedInbox, now: int) -> Step:
+    turn = Step([], state.generation, state.next_turn, inbox)
     if state.is_finished:
         for message in inbox.taken:
             if isinstance(message, TaskResult) and state.ends_call(message):
@@ -284,7 +247,7 @@ def _too_long(
     )
 
 
-def _change_standing(state: InstanceState, turn: Turn, now: int) -> None:
+def _change_standing(state: InstanceState, turn: Step, now: int) -> None:
     """It is paused or held, or no longer, and nothing of it is for history."""
     was_stopped = state.is_stopped
     state.status = turn.inbox.status
@@ -297,12 +260,12 @@ def _change_standing(state: InstanceState, turn: Turn, now: int) -> None:
 
 def failed_turn(
     state: InstanceState, inbox: Sequence[Message], failure: FailureDetails, now: int
-) -> Turn:
+) -> Step:
     """The turn that ends an instance whose session cannot go on (replay failed, poison)."""
     timestamp = max(now, state.last_time + 1)
     ending = ExecutionCompleted(RuntimeStatus.FAILED, None, failure)
     events: list[HistoryEvent] = [OrchestratorStarted(timestamp), ending]
-    turn = Turn(
+    turn = Step(
         events,
         state.generation,
         state.next_turn,
@@ -374,7 +337,7 @@ def _who(state: InstanceState) -> str:
 
 def _advance(
     state: InstanceState,
-    turn: Turn,
+    turn: Step,
     answer: TurnActions,
     timestamp: int,
     rules: TurnRules,
@@ -415,7 +378,7 @@ def _advance(
         turn.row_changed = True
 
 
-def _stands_otherwise(state: InstanceState, turn: Turn) -> bool:
+def _stands_otherwise(state: InstanceState, turn: Step) -> bool:
     """Messages have had it paused or held, or have let it go on; whether its row says otherwise."""
     inbox = turn.inbox
     is_changed = inbox.status is not state.status or inbox.hold != state.hold
@@ -424,7 +387,7 @@ def _stands_otherwise(state: InstanceState, turn: Turn) -> bool:
     return is_changed
 
 
-def _complete(state: InstanceState, turn: Turn, answer: TurnActions, timestamp: int) -> None:
+def _complete(state: InstanceState, turn: Step, answer: TurnActions, timestamp: int) -> None:
     last = answer.actions[-1]
     assert isinstance(last, ExecutionCompleted)
     turn.has_ended = turn.row_changed = True
@@ -444,7 +407,7 @@ def _end(state: InstanceState, ending: ExecutionCompleted, timestamp: int) -> No
     state.hold = None
 
 
-def _tell_others(state: InstanceState, turn: Turn) -> None:
+def _tell_others(state: InstanceState, turn: Step) -> None:
     """Its end is to reach what it has called, if so asked, and whoever has called it."""
     sends: list[Send] = []
     incoming = turn.inbox.incoming
@@ -457,7 +420,7 @@ def _tell_others(state: InstanceState, turn: Turn) -> None:
     _tell_parent(state, turn, sends)
 
 
-def _tell_parent(state: InstanceState, turn: Turn, sends: list[Send]) -> None:
+def _tell_parent(state: InstanceState, turn: Step, sends: list[Send]) -> None:
     reply = reply_to_parent(state)
     if reply is not None:
         sends.append(reply)
@@ -468,7 +431,7 @@ def _tell_parent(state: InstanceState, turn: Turn, sends: list[Send]) -> None:
 
 def _continue(
     state: InstanceState,
-    turn: Turn,
+    turn: Step,
     answer: TurnActions,
     timestamp: int,
     rules: TurnRules,
@@ -503,7 +466,7 @@ def seed(state: InstanceState, ending: ContinueAsNew, runtime: Runtime) -> list[
 
 
 def _too_quick(
-    state: InstanceState, turn: Turn, ending: ContinueAsNew, timestamp: int, limits: Limits
+    state: InstanceState, turn: Step, ending: ContinueAsNew, timestamp: int, limits: Limits
 ) -> LimitError | None:
     """Generations that follow each other without waiting for anything are a runaway loop."""
     has_taken = len(turn.inbox.incoming) > 1 or ending.taken
