@@ -14,11 +14,11 @@ from tenuto.engine.commands import Commands
 from tenuto.engine.engine import Engine
 from tenuto.engine.lifecycle import Lifecycle
 from tenuto.engine.options import EngineOptions
-from tenuto.engine.ports import HostIdentity, InboxRow
+from tenuto.engine.ports import CommitBatch, HostIdentity, InboxRow
 from tenuto.engine.program import RunnerMeans
 from tenuto.host.programs import program_of
 from tenuto.model.codec import encode
-from tenuto.model.errors import StorageError
+from tenuto.model.errors import RowsRefusedError, StorageError
 from tenuto.model.events import EventRaised
 from tenuto.model.ids import new_execution_id, partition_of
 from tenuto.model.limits import Limits
@@ -31,6 +31,18 @@ from tests.support.shared_store import SharedHub
 _SECOND: Final = 1_000_000
 _ROUNDS: Final = 60
 _SECONDS: Final = 400
+
+
+class FussyHub(SharedHub):
+    """A store that can hold no custom status: a batch with one is refused for its instance."""
+
+    def _check(self, batch: CommitBatch) -> None:
+        rows = [(row.iid, row.custom_status) for row in (*batch.instances, *batch.replaced)]
+        rows += [(row.iid, row.custom_status) for row in batch.updates]
+        spoiled = {iid: "it is spoiled" for iid, status in rows if status is not None}
+        if spoiled:
+            raise RowsRefusedError("the store cannot hold some rows", instances=spoiled)
+        super()._check(batch)
 
 
 class Member:

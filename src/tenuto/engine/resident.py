@@ -227,7 +227,5 @@ class AllResidents:
 
     def oldest(self) -> Iterator[Resident]:
         """Roughly least recently used first, as far as that is known without a look at all."""
-        if len(self._partitions) == 1:
-            return next(iter(self._partitions.values())).residents.oldest()
         each = (one.residents.oldest() for one in list(self._partitions.values()))
         return merge(*each, key=lambda resident: resident.placed_at)

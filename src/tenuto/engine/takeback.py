@@ -109,13 +109,7 @@ class TakeBack:
             for each in (batch, making):
                 each.let_go()
         await self._hold(names, guilty, used, commit, error)
-        for each in (batch, making):
-            for resident, decide in each.starts:
-                decide(False, _refusal(resident, guilty))
-        assert self.reload is not None
-        await self._patiently(self.reload)
-        for instance_id, message in requests:
-            self._ask_again(instance_id, message)
+        await self._begin_anew([batch, making], requests, guilty)
 
     async def fenced(self, batch: Batch, partitions: Collection[int]) -> None:
         """The store refuses a batch, since some partitions have gone: go on with the others.
@@ -129,25 +123,21 @@ class TakeBack:
             engine.observer.problem(None, f"partition {number} has gone to another host")
             engine.drop(number)
         making, engine.pipeline.batch = engine.pipeline.batch, Batch()
-        for each in (batch, making):
-            self._tell_callers_elsewhere(each)
         requests = list(self._requests([batch, making], {}, {}, has_no_memory=False))
         self._drop_everyone([batch, making])
-        for each in (batch, making):
-            for resident, decide in each.starts:
-                decide(False, _refusal(resident, {}))
+        await self._begin_anew([batch, making], requests, {})
+
+    async def _begin_anew(
+        self, batches: list[Batch], requests: list[tuple[str, Message]], guilty: dict[int, str]
+    ) -> None:
+        """Memory is empty: read what the store has to be done, and ask once more what was asked."""
+        for batch in batches:
+            for resident, decide in batch.starts:
+                decide(False, _refusal(resident, guilty))
         assert self.reload is not None
         await self._patiently(self.reload)
         for instance_id, message in requests:
             self._ask_again(instance_id, message)
-
-    def _tell_callers_elsewhere(self, batch: Batch) -> None:
-        """Those of partitions that have gone: their turns may have left the batch already."""
-        engine = self._engine
-        for key, (caller, _error) in list(batch.answered.items()):
-            if engine.find(caller.instance_id) is None:
-                del batch.answered[key]
-                caller.answer(engine.elsewhere(caller.instance_id))
 
     def forget(self, partition: int) -> None:
         """A partition has gone, and with it whatever waits for its instances."""
@@ -292,7 +282,10 @@ class TakeBack:
         everything = self._everything(batches)
         for batch in batches:
             for key, (caller, _error) in batch.answered.items():
-                engine.callers.put_back(key, caller)
+                if engine.find(caller.instance_id) is not None:
+                    engine.callers.put_back(key, caller)
+                else:  # its partition has gone, and its turn may have left the batch already
+                    caller.answer(engine.elsewhere(caller.instance_id))
         for resident, message in everything:
             reason = unkept.get(id(message))
             if isinstance(message, TaskResult) and not message.message_id:

@@ -11,15 +11,14 @@ import pytest
 from msgspec import Raw, structs
 
 from tenuto import App, Context, InstanceExistsError, InstanceFinishedError
-from tenuto.engine.ports import CommitBatch, InboxPage, InboxRow
+from tenuto.engine.ports import InboxPage, InboxRow
 from tenuto.engine.starts import StartRequest
 from tenuto.model.codec import encode
-from tenuto.model.errors import RowsRefusedError
 from tenuto.model.events import EventRaised
 from tenuto.model.messages import RaiseEvent, Resume, Suspend
 from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
 from tests.support.shared_store import SharedHub
-from tests.support.two_hosts import Cluster, Member
+from tests.support.two_hosts import Cluster, FussyHub, Member
 
 app = App()
 runs: Counter[str] = Counter()
@@ -65,16 +64,6 @@ async def spoils(ctx: Context) -> None:
     await ctx.wait_for_external_event("go")
     ctx.set_custom_status("no store can hold this")
     await ctx.wait_for_external_event("go")
-
-
-class FussyHub(SharedHub):
-    """A store that cannot hold a certain custom status."""
-
-    def _check(self, batch: CommitBatch) -> None:
-        spoiled = {row.iid: "spoiled" for row in batch.updates if row.custom_status}
-        if spoiled:
-            raise RowsRefusedError("the store cannot hold some rows", instances=spoiled)
-        super()._check(batch)
 
 
 class Slowness:

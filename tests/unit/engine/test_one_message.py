@@ -15,12 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tenuto import App, Context, TenutoError
-from tenuto.engine.ports import CommitBatch
-from tenuto.model.errors import RowsRefusedError
 from tenuto.model.messages import Resume, Suspend
 from tenuto.model.status import RuntimeStatus
 from tests.support.shared_store import SharedHub
-from tests.support.two_hosts import Cluster, Member
+from tests.support.two_hosts import Cluster, FussyHub, Member
 
 PARTITIONS = 3
 OUTSIDE, ORCHESTRATOR, CLIENT = 1, 2, 3
@@ -65,18 +63,6 @@ step = st.one_of(
     st.tuples(st.sampled_from(["unload", "suspend", "resume", "crash", "spoil"]), st.just(0)),
     st.tuples(st.just("move"), st.integers(0, PARTITIONS - 1)),
 )
-
-
-class FussyHub(SharedHub):
-    """A store that cannot hold a certain custom status."""
-
-    def _check(self, batch: CommitBatch) -> None:
-        rows = [(row.iid, row.custom_status) for row in (*batch.instances, *batch.replaced)]
-        rows += [(row.iid, row.custom_status) for row in batch.updates]
-        spoiled = {iid: "it is spoiled" for iid, status in rows if status == '"x"'}
-        if spoiled:
-            raise RowsRefusedError("the store cannot hold some rows", instances=spoiled)
-        super()._check(batch)
 
 
 class Story:
