@@ -132,6 +132,86 @@ MUTATIONS = [
         """            pass
         # What""",
     ),
+    Mutation(
+        "a parent is not told of its child's id when the child's partition has gone",
+        "engine/release.py",
+        """            record = batch.instances[iid]
+""",
+        """            if child is None:
+                continue
+            record = batch.instances[iid]
+""",
+    ),
+    Mutation(
+        "a page that was asked for under an older lease is routed",
+        "engine/reading.py",
+        """            if not engine.is_ours(home):
+                continue
+            if not""",
+        """            home = engine.partitions.get(row.partition, home)
+            if not""",
+    ),
+    Mutation(
+        "a start in the inbox of a partition that has gone is refused",
+        "engine/starts.py",
+        "            if error is not None and not self._is_closed:\n",
+        "            if error is not None:\n",
+    ),
+    Mutation(
+        "whoever takes a partition waits for the end of all work",
+        "engine/lifecycle.py",
+        "        await engine.pipeline.passed()\n",
+        "        await engine.pipeline.flush()\n",
+    ),
+    Mutation(
+        "the times of all partitions count as read when those of one are",
+        "engine/reading.py",
+        "        if engine.partitions.keys() <= found.keys():\n",
+        "        if found:\n",
+    ),
+    Mutation(
+        "open descendants are counted again when everything is read anew",
+        "engine/partition.py",
+        """        self.open_by_root.clear()
+""",
+        "",
+    ),
+    Mutation(
+        "a partition that is lost and taken again counts as served all the while",
+        "engine/lifecycle.py",
+        "if held.get(one.partition) == one]",
+        "if one.partition in held]",
+    ),
+    Mutation(
+        "care is taken of everybody",
+        "engine/careful.py",
+        "        if admitted is None or iid in admitted:\n",
+        "        if admitted is not None and iid in admitted:\n",
+    ),
+    Mutation(
+        "tries are noted of instances that are another host's",
+        "engine/holding.py",
+        "[one for one in residents if engine.is_ours(one.home)]",
+        "[*residents]",
+    ),
+    Mutation(
+        "callers of a partition that has gone wait for ever when its batch is refused",
+        "engine/takeback.py",
+        "                if engine.find(caller.instance_id) is not None:\n",
+        "                if caller:\n",
+    ),
+    Mutation(
+        "what a take has read in vain stays taken",
+        "engine/lifecycle.py",
+        "                await engine.storage.release(leases)\n            raise\n",
+        "                pass\n            raise\n",
+    ),
+    Mutation(
+        "two takes of one partition mix",
+        "engine/lifecycle.py",
+        "            async with self._taking:  # else a partition might be taken twice at once\n",
+        "            if True:\n",
+    ),
 ]
 
 

@@ -296,7 +296,7 @@ async def test_numbers_of_instances_do_not_run_out(
     hub: SharedHub, test: TestHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next block comes in the background, also when the store is away for a while."""
-    monkeypatch.setattr("tenuto.engine.lifecycle.BLOCK", 8)
+    monkeypatch.setattr("tenuto.engine.reading.BLOCK", 8)
     await test.restart()
     storage = test.host.engine.storage
     reserve = storage.reserve_iids

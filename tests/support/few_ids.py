@@ -156,7 +156,6 @@ def check_memory(host: Host) -> None:
         "residents": len(engine.residents),
         "requests": engine.callers.requests,
         "waiters": len(engine.callers.waiters),
-        "descendants elsewhere": len(engine.open_elsewhere),
     }
     for home in engine.partitions.values():
         starts, loader = home.starts, home.loader

@@ -15,7 +15,7 @@ from tenuto.engine.ports import (
     ForgetBelow,
 )
 from tenuto.engine.resident import SESSION_BYTES, Resident
-from tenuto.engine.state import InstanceState, start_event, state_of
+from tenuto.engine.state import start_event, state_of
 from tenuto.engine.turns.effects import Send
 from tenuto.engine.turns.step import Step
 from tenuto.model.codec import encode
@@ -28,7 +28,7 @@ from tenuto.model.messages import (
     RaiseEvent,
     Start,
 )
-from tenuto.model.status import InstanceRecord
+from tenuto.model.status import InstanceRecord, ParentInstance
 
 
 class Booking:
@@ -236,10 +236,9 @@ class Booking:
         if caller is not None:
             batch.answered[message_id] = caller, None
 
-    def fail_child(self, child: InstanceState, text: str) -> None:
-        """Tell a parent that its child could not be started."""
+    def fail_child(self, parent: ParentInstance | None, text: str) -> None:
+        """Tell a parent, if there is one, that its child could not be started."""
         engine = self._engine
-        parent = child.parent
         if parent is None:
             return
         failure = failure_of(RuntimeError(text), with_traceback=False)

@@ -19,6 +19,9 @@ that is tried alone once more gets the host to itself only after a while in whic
 process that somebody else ends dies in that while as well, and nobody is blamed. ``deliveries`` is
 then how often it was tried alone, or, below zero, how small its groups have become.
 
+Care is taken of partitions: of those whose owners have died young. Others that this host serves run
+as ever meanwhile.
+
 Keeps the promise ``one_never_takes_all``.
 """
 
@@ -26,7 +29,7 @@ import asyncio
 from typing import Final
 
 from tenuto.engine.parts import Parts
-from tenuto.engine.resident import Resident
+from tenuto.engine.resident import Home, Resident
 from tenuto.engine.state import InstanceState
 from tenuto.engine.turns.sorting import is_child, tries_again
 from tenuto.model.hold import Hold, HoldReason
@@ -57,21 +60,30 @@ class Careful:
 
     Args:
         engine: Whose instances they are.
-        deaths: How many owners in a row have died young.
-        has_word: Whether the last one left word of a fatal signal.
+        has_word: Whether the last owner left word of a fatal signal.
     """
 
-    def __init__(self, engine: Parts, deaths: int, *, has_word: bool) -> None:
+    def __init__(self, engine: Parts, *, has_word: bool) -> None:
         self._engine = engine
         self._has_word = has_word
         self._waiting: dict[int, Resident] = {}
         self._group: list[Resident] = []
-        self._admitted: set[int] = set()
+        self._admitted: dict[Home, set[int]] = {}
+        self._patience = 0.0
+
+    def take(self, home: Home, deaths: int) -> None:
+        """Be careful with this partition too, of which so many owners in a row have died young."""
+        self._admitted[home] = set()
         shortest, longest = _PATIENCE_SECONDS, _LONGEST_PATIENCE_SECONDS
-        if has_word:
+        if self._has_word:
             shortest, longest = _PATIENCE_WITH_WORD_SECONDS, _LONGEST_PATIENCE_WITH_WORD_SECONDS
         # Whoever is not found after many deaths takes its time.
-        self._patience = min(shortest * 2 ** min(deaths - MANY_DEATHS, 10), longest)
+        patience = min(shortest * 2 ** min(deaths - MANY_DEATHS, 10), longest)
+        self._patience = max(patience, self._patience)
+
+    def looks_after(self, home: Home) -> bool:
+        """Whether it is one of those to be careful with."""
+        return home in self._admitted
 
     @property
     def is_idle(self) -> bool:
@@ -90,15 +102,15 @@ class Careful:
     def admits(self, resident: Resident) -> bool:
         """Whether an instance may run now; one that may not comes back by itself."""
         iid = resident.state.iid
-        if iid in self._admitted:
+        admitted = self._admitted.get(resident.home)
+        if admitted is None or iid in admitted:
             return True
         self._waiting[iid] = resident
         return False
 
     async def run(self) -> None:
         """Let everybody run; returns when nothing of what was out is left."""
-        engine = self._engine
-        while self._waiting or engine.is_loading:
+        while self._waiting or not all(home.loader.is_idle for home in self._admitted):
             self._group = self._next_group()
             if not self._group:
                 await asyncio.sleep(_LOOK_SECONDS)
@@ -149,9 +161,9 @@ class Careful:
     def _let_go(self, resident: Resident) -> None:
         engine = self._engine
         state = resident.state
-        self._admitted.add(state.iid)
         if not engine.is_ours(resident.home):
             return
+        self._admitted[resident.home].add(state.iid)
         most = engine.options.max_deliveries
         # The process died before a resume of what is held had been committed: it is still there.
         would_run = state.hold is None or any(map(tries_again, resident.inbox))

@@ -115,11 +115,13 @@ class Commands:
 
         Raises:
             InstanceNotFoundError: there is no such instance.
+            StorageOwnedError: another host serves it, and has to be asked, or does by now.
         """
         if started:
             return await self._begun(instance_id)
         engine = self._engine
         future: asyncio.Future[InstanceRecord] = self._engine.loop.create_future()
+        future.add_done_callback(_seen)
 
         def finished(outcome: InstanceRecord | TenutoError) -> None:
             if future.done():
@@ -138,20 +140,26 @@ class Commands:
                 record = await self._row(instance_id)
                 if record is not None and record.status.is_finished:
                     return record
+            if home is None:
+                raise engine.elsewhere(instance_id)
             return await future
         finally:
             self._forget(instance_id, finished)
 
     async def _begun(self, instance_id: str) -> InstanceRecord:
         """Only the store says that an instance has begun: what is in memory may be ahead of it."""
+        engine = self._engine
         while True:
-            beginnings = self._engine.callers.beginnings
+            is_ours = engine.find(instance_id) is not None
+            beginnings = engine.callers.beginnings
             tell = _Answer()
             beginnings.setdefault(instance_id, []).append(tell)
             try:
                 record = await self._row(instance_id)
                 if record is not None and record.status is not RuntimeStatus.PENDING:
                     return record
+                if not is_ours:
+                    raise engine.elsewhere(instance_id)
                 await tell.future
             finally:
                 tells = beginnings.get(instance_id, [])
@@ -215,6 +223,7 @@ class _Answer:
 
     def __init__(self) -> None:
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.future.add_done_callback(_seen)
 
     def __call__(self, error: TenutoError | None) -> None:
         if self.future.done():
@@ -223,3 +232,9 @@ class _Answer:
             self.future.set_result(None)
         else:
             self.future.set_exception(error)
+
+
+def _seen(future: "asyncio.Future[Any]") -> None:
+    """Whoever asked may have got the answer in another way: an error is no surprise then."""
+    if not future.cancelled():
+        future.exception()

@@ -8,7 +8,7 @@ batch, commit, release. Turns run from plain callbacks of the host's loop, never
 import asyncio
 import gc
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from tenuto.engine.arrivals import Arrivals
 from tenuto.engine.batch import Batch
@@ -89,7 +89,7 @@ class Engine:
         self.cascade: Cascade = Cascade(self)
         self.release: Release = Release(self)
         self.retention: Retention = Retention(self)
-        self.updates: UpdateFeed = UpdateFeed(storage, clock)
+        self.updates: UpdateFeed = UpdateFeed(storage, clock, self._check_ours)
         self.takeback: TakeBack = TakeBack(self)
         self.holding: Holding = Holding(self)
         self.turning: Turning = Turning(self)
@@ -115,7 +115,6 @@ class Engine:
         self._pump_scheduled = False
         self._messages = 0
         self._origin = ""
-        self.open_elsewhere: dict[str, int] = {}  # below roots of partitions that are not ours
         self.iids: Iids = Iids()
         self.halfway: HalfwayMarks = HalfwayMarks(options.limits, observer)
         runner.bind(self._ended)
@@ -136,9 +135,6 @@ class Engine:
         """Serve a partition from now on."""
         self.partitions[partition.number] = partition
         self.pipeline.leases[partition.number] = partition.lease
-        # What stands below its roots in other partitions of ours has been counted already.
-        for root_id in [one for one in self.open_elsewhere if self.find(one) is partition]:
-            self._count_child(root_id, self.open_elsewhere.pop(root_id))
 
     def drop(self, number: int) -> None:
         """Let a partition go, at once: another host has it, or is to have it.
@@ -161,9 +157,12 @@ class Engine:
         home.close(error)
         self.takeback.forget(number)
         self.pipeline.let_go(home)
-        self.callers.abandon(error, lambda instance_id: self.number_of(instance_id) == number)
-        for root_id, count in home.open_by_root.items():
-            self.open_elsewhere[root_id] = count
+
+        def is_gone(instance_id: str) -> bool:
+            return self.number_of(instance_id) == number
+
+        self.callers.abandon(error, is_gone)
+        self.updates.let_go(is_gone)
 
     def take_iid(self) -> int:
         """A number for a new instance; owners give out positive ones."""
@@ -249,6 +248,10 @@ class Engine:
             "ask again, or through a client of the store"
         )
 
+    def _check_ours(self, instance_id: str) -> None:
+        if self.find(instance_id) is None:
+            raise self.elsewhere(instance_id)
+
     def deliver(self, resident: Resident, message: Message) -> None:
         """Put a message into an instance's inbox, unless a copy is here."""
         if resident.home.delivery.hands_over(message):
@@ -330,40 +333,23 @@ class Engine:
             self.schedule_pump()
         self.retention.bound_sessions()
 
-    # Unfinished instances below a root are counted where the root is. What other hosts start below
-    # it is not known here, nor what this one starts below a root of theirs to them: over hosts the
-    # limit is that of each.
+    # Each partition counts its own unfinished instances below a root, wherever that stands. What
+    # stands below it in partitions of other hosts is not known here: over hosts the limit is that
+    # of each.
 
     def child_begins(self, state: InstanceState) -> None:
         """Count an instance, if another has called it."""
         if state.depth:
-            self._count_child(state.root_id, 1)
+            self.partitions[state.partition].count_child(state.root_id, 1)
             self.halfway.look_at_child(state, self._open_below(state.root_id))
 
     def child_ends(self, state: InstanceState) -> None:
         """It counts no more."""
         if state.depth:
-            self._count_child(state.root_id, -1)
-
-    def count_below(self, open_by_root: Mapping[str, int]) -> None:
-        """So many instances of a partition stand open below each root, says the store."""
-        for root_id, count in open_by_root.items():
-            self._count_child(root_id, count)
-
-    def _counts_of(self, root_id: str) -> dict[str, int]:
-        home = self.find(root_id)
-        return self.open_elsewhere if home is None else home.open_by_root
-
-    def _count_child(self, root_id: str, change: int) -> None:
-        counts = self._counts_of(root_id)
-        count = counts.get(root_id, 0) + change
-        if count > 0:
-            counts[root_id] = count
-        else:
-            counts.pop(root_id, None)
+            self.partitions[state.partition].count_child(state.root_id, -1)
 
     def _open_below(self, root_id: str) -> int:
-        return self._counts_of(root_id).get(root_id, 0)
+        return sum(one.open_by_root.get(root_id, 0) for one in self.partitions.values())
 
     def _descendants_left(self, root_id: str) -> int:
         return self.options.limits.open_descendants - self._open_below(root_id)
@@ -375,7 +361,7 @@ class Engine:
             and batch.writes_nothing
             and all(one.in_flight == 1 for one, _ in batch.turns)
         ):
-            self.pipeline.batch = Batch()
+            self.pipeline.begin_another()
             self.release.committed(batch, CommitResult())
 
     def arm(self, resident: Resident, fire_at: int) -> None:
@@ -437,9 +423,10 @@ class Engine:
         if takes_turns:
             self._pump()
 
-    def is_congested(self) -> bool:
-        """Whether there is enough to do for a while: who loads instances waits."""
-        waiting = 0 if self.careful is None else self.careful.waiting
+    def is_congested(self, home: Home) -> bool:
+        """Whether there is enough to do for a while: who loads instances of this one waits."""
+        careful = self.careful
+        waiting = 0 if careful is None or not careful.looks_after(home) else careful.waiting
         return len(self._ready) + waiting > _CONGESTED
 
     # --- the end ----------------------------------------------------------------------------------

@@ -67,9 +67,12 @@ class Holding:
     async def note_deliveries(self, residents: Collection[Resident]) -> None:
         """Durably note how often these instances were tried, as their states say."""
         engine = self._engine
+        ours = [one for one in residents if engine.is_ours(one.home)]
+        if not ours:
+            return
         try:
             await engine.storage.set_deliveries(
-                {one.state.iid: one.state.deliveries for one in residents}
+                {one.state.iid: one.state.deliveries for one in ours}
             )
         except StorageError as error:
             engine.observer.problem(None, f"tries could not be noted: {error}")

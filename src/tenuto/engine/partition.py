@@ -32,7 +32,7 @@ class Partition:
         timers: What is due soon.
         loader: Brings its instances into memory.
         starts: Decides who gets its ids.
-        open_by_root: Unfinished instances, wherever they stand, below each root that stands here.
+        open_by_root: Its unfinished instances below each root, wherever that stands.
     """
 
     def __init__(self, engine: Parts, lease: Lease, cursor: int) -> None:
@@ -49,7 +49,7 @@ class Partition:
             partial(engine.arrivals.missing, self),
             partial(engine.arrivals.damaged, self),
             engine.holding.charge_heaviest,
-            engine.is_congested,
+            partial(engine.is_congested, self),
             engine.on_lost,
         )
         self.starts: Starts = Starts(engine, self)
@@ -60,10 +60,19 @@ class Partition:
         """Whether nothing of it is being read, and no start is being decided."""
         return self.loader.is_idle and self.starts.is_idle
 
+    def count_child(self, root_id: str, change: int) -> None:
+        """So many more (or less) of its instances are unfinished below this root."""
+        count = self.open_by_root.get(root_id, 0) + change
+        if count > 0:
+            self.open_by_root[root_id] = count
+        else:
+            self.open_by_root.pop(root_id, None)
+
     def forget(self) -> None:
-        """Where its messages are, and what is due, is read again."""
+        """Where its messages are, what is due and who is unfinished is read again."""
         self.timers.clear()
         self.delivery.forgets()
+        self.open_by_root.clear()
 
     def close(self, error: TenutoError) -> None:
         """It is another host's: nothing more happens here, whatever was under way."""

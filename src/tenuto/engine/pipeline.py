@@ -94,7 +94,7 @@ class CommitPipeline:
         self._wake: asyncio.Event = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._is_committing = False
-        self._idle: list[asyncio.Future[None]] = []
+        self._waiting: list[asyncio.Future[None]] = []
         self._reserve: bytes | None = None
 
     @property
@@ -129,13 +129,38 @@ class CommitPipeline:
         if not self._wake.is_set() and not self.batch.is_empty:
             self._wake.set()
 
+    def begin_another(self) -> Batch:
+        """Another batch is in the making from now on; returns the one that was."""
+        before, self.batch = self.batch, Batch()
+        self._tell()
+        return before
+
     async def flush(self) -> None:
         """Wait until everything is durable."""
-        while not self.is_idle and self._task is not None and not self._task.done():
-            self.kick()
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._idle.append(waiter)
-            await waiter
+        while not self.is_idle and self._is_running:
+            await self._next()
+
+    async def passed(self) -> None:
+        """Wait until what has been decided by now is durable, or was taken back.
+
+        What is decided meanwhile is not waited for: on a busy host there is always more.
+        """
+        decided = [batch for batch in self.unwritten if not batch.is_empty]
+        while self._is_running and any(
+            batch is self.batch or batch is self._unwritten for batch in decided
+        ):
+            await self._next()
+
+    @property
+    def _is_running(self) -> bool:
+        return self._task is not None and not self._task.done()
+
+    async def _next(self) -> None:
+        """Wait for the end of a batch."""
+        self.kick()
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        await waiter
 
     async def stop(self) -> None:
         """Stop committing; what is in the making stays unwritten."""
@@ -157,22 +182,23 @@ class CommitPipeline:
                     await self._write(batch)
                     self._unwritten = None
                     self._is_committing = False
-                self._tell_idle()
+                    if self._waiting:
+                        self._tell()
         except StorageError as error:
             self._end(error)
         except Exception as error:
             self._end(StorageError(f"commits ended by a bug, please report it: {error!r}"))
             raise
         finally:
-            self._tell_idle()
+            self._tell()
 
     def _end(self, error: StorageError) -> None:
         self._is_committing = False
         self.unavailable = error
         self._on_lost(error)
 
-    def _tell_idle(self) -> None:
-        waiters, self._idle = self._idle, []
+    def _tell(self) -> None:
+        waiters, self._waiting = self._waiting, []
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)

@@ -16,6 +16,7 @@ from tenuto.engine.ports import (
 from tenuto.engine.resident import Resident
 from tenuto.engine.turns.effects import NOTHING, Effects
 from tenuto.engine.turns.step import Step
+from tenuto.model.errors import InstanceExistsError
 from tenuto.model.interrupts import is_from_keyboard
 from tenuto.model.messages import (
     Message,
@@ -68,10 +69,8 @@ class Release:
     def _release_rest(self, batch: Batch, result: CommitResult) -> None:
         """What a batch means besides its turns: starts, answers to clients, messages."""
         engine = self._engine
-        for iid in result.refused:
-            child = engine.residents.get(iid)
-            if child is not None:  # its first turn is not in the batch of its row, but in the next
-                self._drop_refused(child, ())
+        if result.refused:
+            self._refuse_rows(batch, result.refused)
         for resident, decide in batch.starts:
             resident.in_flight -= 1
             decide(resident.state.iid not in result.refused, None)
@@ -151,8 +150,21 @@ class Release:
         for fire_at in state.work.timers.values():
             engine.arm(resident, fire_at)
 
+    def _refuse_rows(self, batch: Batch, refused: frozenset[int]) -> None:
+        """Fresh ids that were taken before us. Their partitions may have been let go of meanwhile:
+        who has called them is told all the same, for nobody else knows of it.
+        """
+        engine = self._engine
+        ahead = {resident.state.iid for resident, _ in batch.starts}  # whose starts go on
+        for iid in refused - ahead:
+            child = engine.residents.get(iid)
+            if child is not None:  # its first turn is not in the batch of its row, but in the next
+                self._drop_refused(child, ())
+            record = batch.instances[iid]
+            engine.booking.fail_child(record.parent, f"instance id {record.instance_id!r} is taken")
+
     def _drop_refused(self, resident: Resident, taken: Sequence[Message]) -> None:
-        """The fresh id of a child was taken before us: its first turn has not happened.
+        """The fresh id was taken before us: its first turn has not happened.
 
         What was sent to the id is for whoever stands under it; its rows are still in the store.
         """
@@ -166,11 +178,13 @@ class Release:
             engine.retention.close(resident)
             home.residents.remove(resident)
             engine.child_ends(state)
-            engine.booking.fail_child(state, f"instance id {state.instance_id!r} is taken")
         home.delivery.lands(messages)
         owned = engine.find(state.instance_id)
+        taken_id = InstanceExistsError(state.instance_id, "was taken meanwhile; choose another id")
         for message in messages:
-            if owned is not None and message.message_id and not isinstance(message, Start):
+            if isinstance(message, Start):
+                engine.callers.answer(message.message_id, taken_id)
+            elif owned is not None and message.message_id:
                 engine.arrivals.dispatch(owned, state.instance_id, message)
 
 

@@ -223,7 +223,8 @@ class Starts:
         request = request_of(instance_id, message, message_id=message.message_id)
 
         def answer(error: TenutoError | None) -> None:
-            if error is not None:
+            # With the partition its inbox has gone: whoever has that decides about the start.
+            if error is not None and not self._is_closed:
                 self._refuse_message(request, message, error)
 
         self.request(request, answer)
@@ -235,9 +236,7 @@ class Starts:
         batch.consume(message.message_id, self._home.number)
         batch.refuse(message.message_id, error)
         if request.parent is not None:
-            engine.booking.fail_child(
-                _fresh_state(request, self._home.number, engine.clock.now()), str(error)
-            )
+            engine.booking.fail_child(request.parent, str(error))
         elif message.root_id is not None:
             engine.booking.bury(message, request.instance_id, str(error), batch)
         engine.schedule_pump()

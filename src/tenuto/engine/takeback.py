@@ -91,7 +91,7 @@ class TakeBack:
         unkept = self._unkept(batch, error)
         new = {**batch.instances, **engine.pipeline.batch.instances}
         guilty = await self._with_parents(new, self._guilty(batch, error))
-        making, engine.pipeline.batch = engine.pipeline.batch, Batch()
+        making = engine.pipeline.begin_another()
         names = [
             one.state.instance_id
             for one in self._everyone([batch, making])
@@ -122,7 +122,7 @@ class TakeBack:
         for number in partitions:
             engine.observer.problem(None, f"partition {number} has gone to another host")
             engine.drop(number)
-        making, engine.pipeline.batch = engine.pipeline.batch, Batch()
+        making = engine.pipeline.begin_another()
         requests = list(self._requests([batch, making], {}, {}, has_no_memory=False))
         self._drop_everyone([batch, making])
         await self._begin_anew([batch, making], requests, {})

@@ -9,7 +9,7 @@ listener.
 import asyncio
 import os
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final, Self
 
@@ -47,6 +47,7 @@ class UpdateFeed:
     Args:
         storage: Where the updates of one instance that a listener has missed are found.
         clock: Tells when nobody will come back for what is kept.
+        check_ours: Raises an error for an instance that another host serves.
         kept: Updates of the list that are kept for listeners who come back.
         queued: Updates that wait for one listener at most.
 
@@ -63,11 +64,18 @@ class UpdateFeed:
     """
 
     def __init__(
-        self, storage: Storage, clock: Clock, *, kept: int = KEPT, queued: int = QUEUED
+        self,
+        storage: Storage,
+        clock: Clock,
+        check_ours: Callable[[str], None] = lambda _: None,
+        *,
+        kept: int = KEPT,
+        queued: int = QUEUED,
     ) -> None:
         self.is_heard: bool = False
         self._storage = storage
         self._clock = clock
+        self._check_ours = check_ours
         self._queued = queued
         self._epoch = os.urandom(4).hex()
         self._recent = _Recent(kept)
@@ -94,8 +102,12 @@ class UpdateFeed:
             after: The position of the last update that was seen. For all instances it holds
                 within one life of the host and for as much as is kept; for one instance it holds
                 for its present generation. Any other leads to a reset.
+
+        Raises:
+            StorageOwnedError: another host serves this instance.
         """
         if instance_id is not None:
+            self._check_ours(instance_id)
             listener = Subscription(self, instance_id, self._queued, after)
         else:
             listener = Subscription(self, None, self._queued)
@@ -130,6 +142,22 @@ class UpdateFeed:
             del self._for_one[key]
         if key is None and not listeners:
             self._keeps_until = self._clock.now() + _LINGER
+        self.is_heard = bool(self._for_one or self._for_all or self._keeps_until)
+
+    def let_go(self, is_gone: Callable[[str], bool]) -> None:
+        """These instances are another host's: what becomes of them is not told here any more.
+
+        Who listens to one of them gets the end, and who listens to all is told to read anew: of
+        what was being committed, nobody is told.
+        """
+        for instance_id in filter(is_gone, list(self._for_one)):
+            for listener in self._for_one.pop(instance_id):
+                listener.end()
+        if self._keeps_list():
+            self._recent.forget()
+            here = Update(position=f"{self._epoch}-{self._recent.last_number}", is_reset=True)
+            for listener in self._for_all:
+                listener.offer([here])
         self.is_heard = bool(self._for_one or self._for_all or self._keeps_until)
 
     def close(self) -> None:
@@ -222,7 +250,7 @@ class Subscription:
     """The updates of one listener, in order: an async iterator. Made by ``UpdateFeed``.
 
     Waiting for the next update may be cancelled at any time; nothing is lost by that. The iterator
-    ends after ``close`` and when the host stops.
+    ends after ``close``, when the host stops, and when another host takes over the instance.
 
     Raises:
         StorageError: what was missed cannot be read from the store; ask again.
