@@ -179,8 +179,8 @@ MUTATIONS = [
     Mutation(
         "a partition that is lost and taken again counts as served all the while",
         "engine/lifecycle.py",
-        "if held.get(one.partition) == one]",
-        "if one.partition in held]",
+        "self._note_served(leases))",
+        "self._note_served(list(self._engine.pipeline.leases.values())))",
     ),
     Mutation(
         "care is taken of everybody",

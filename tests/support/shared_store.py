@@ -50,6 +50,7 @@ from tenuto.model.errors import (
     RowsRefusedError,
     StorageError,
     StorageOwnedError,
+    StorageUnavailableError,
 )
 from tenuto.model.hold import HoldReason
 from tenuto.model.messages import Start
@@ -401,6 +402,7 @@ class SharedStorage:
 
     def __init__(self, hub: SharedHub) -> None:
         self.hub = hub
+        self.is_away: Callable[[], bool] = lambda: False
         self._is_open = False
         self._callbacks: list[Callable[[], None]] = []
         self._is_told = False
@@ -426,7 +428,12 @@ class SharedStorage:
             raise StorageError("the store is not open; open it before using it")
         for _ in range(self.hub.rounds()):
             await asyncio.sleep(0)
+        self._check_here()
         return self.hub
+
+    def _check_here(self) -> None:
+        if self.is_away():
+            raise StorageUnavailableError("the store does not answer")
 
     def on_change(self, callback: Callable[[], None]) -> None:
         self._callbacks.append(callback)
@@ -488,6 +495,7 @@ class SharedStorage:
         hub.changed_by(self)
         # Durable now, and nobody has been told.
         await asyncio.sleep(0)
+        self._check_here()
         return result
 
     async def landed(self, batch: CommitBatch) -> CommitResult | None:

@@ -18,7 +18,7 @@ from tenuto.engine.ports import CommitBatch, HostIdentity, InboxRow
 from tenuto.engine.program import RunnerMeans
 from tenuto.host.programs import program_of
 from tenuto.model.codec import encode
-from tenuto.model.errors import RowsRefusedError, StorageError
+from tenuto.model.errors import RowsRefusedError, StorageError, StorageUnavailableError
 from tenuto.model.events import EventRaised
 from tenuto.model.ids import new_execution_id, partition_of
 from tenuto.model.limits import Limits
@@ -31,6 +31,7 @@ from tests.support.shared_store import SharedHub
 _SECOND: Final = 1_000_000
 _ROUNDS: Final = 60
 _SECONDS: Final = 400
+_PAUSE: Final = 0.01
 
 
 class FussyHub(SharedHub):
@@ -46,14 +47,20 @@ class FussyHub(SharedHub):
 
 
 class Member:
-    """An engine that owns some partitions."""
+    """An engine that owns some partitions.
+
+    Attributes:
+        failures: So many of the next things that it asks of the store fail.
+    """
 
     def __init__(self, hub: SharedHub, clock: VirtualClock, app: App, name: str) -> None:
         self.name = name
         self.observer = RecordingObserver()
         self.lost: list[StorageError] = []
         self._hub = hub
+        self.failures = 0
         self._storage = hub.handle()
+        self._storage.is_away = self._is_away
         means = RunnerMeans(clock=clock, limits=Limits(), webhook_base=lambda: None)
         self.engine = Engine(
             self._storage,
@@ -73,6 +80,10 @@ class Member:
         await self.lifecycle.start(
             identity, hub_partitions=self._hub.partitions, partitions=partitions
         )
+
+    def _is_away(self) -> bool:
+        self.failures -= 1
+        return self.failures >= 0
 
     @property
     def owned(self) -> list[int]:
@@ -111,9 +122,17 @@ class Cluster:
         for partition in owned:  # after a while: who dies young makes the next one careful
             self.hub.places[partition].served = True
         await old.lifecycle.abandon()
-        new = Member(self.hub, self.clock, self._app, f"{old.name}+")
-        self.members[number] = new
-        await new.start(owned)
+        name = old.name
+        while True:  # whoever cannot start is started again
+            name += "+"
+            new = Member(self.hub, self.clock, self._app, name)
+            self.members[number] = new
+            try:
+                await new.start(owned)
+            except StorageUnavailableError:
+                await new.lifecycle.abandon()
+            else:
+                return
 
     async def begin(self, name: str, instance_id: str, text: str) -> None:
         """Start an instance, as a client of the store does."""
@@ -153,14 +172,25 @@ class Cluster:
         """Time passes for all of them."""
         self.clock.jump(self.clock.now() + seconds * _SECOND)
 
+    async def take_what_is_left(self) -> None:
+        """What nobody serves, after takes that have failed, is taken by the first."""
+        for member in self.members:
+            member.failures = 0
+        for number, place in enumerate(self.hub.places):
+            owners = [one for one in self.members if one.name == place.owner]
+            if not owners or number not in owners[0].engine.partitions:
+                await self.members[0].lifecycle.take([number])
+
     async def settle(self) -> None:
         """Until every instance has ended and no message is left.
 
         Raises:
             AssertionError: that does not come.
         """
-        for _ in range(_SECONDS):
+        for second in range(_SECONDS):
             await self.rounds(_ROUNDS)
+            if second > _SECONDS // 4:  # pauses after a failure are of real time
+                await asyncio.sleep(_PAUSE)
             if not self.hub.inbox and not self.unfinished():
                 await self.rounds(_ROUNDS)
                 return

@@ -161,12 +161,11 @@ class Lifecycle:
         self._running_in = None
 
     def _served(self, leases: Sequence[Lease]) -> None:
-        held = self._engine.pipeline.leases
-        kept = [one for one in leases if held.get(one.partition) == one]
-        if kept and not self._stopped:
-            _ = self._reading.in_background(self._note_served(kept))
+        if not self._stopped:
+            _ = self._reading.in_background(self._note_served(leases))
 
     async def _note_served(self, leases: Sequence[Lease]) -> None:
+        # By these leases, not by those that we have now: some may have gone, and come anew since.
         with contextlib.suppress(StorageError):  # then a death of this host counts as an early one
             await self._engine.storage.mark_served(leases)
 

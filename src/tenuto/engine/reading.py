@@ -83,8 +83,9 @@ class Reading:
         def ended(task: "asyncio.Task[None]") -> None:
             engine.reads -= 1
             self._tasks.discard(task)
-            if not task.cancelled():
-                task.exception()  # mark as retrieved
+            error = None if task.cancelled() else task.exception()
+            if error is not None and not self._is_stopped:
+                engine.observer.problem(None, f"what the store has could not be read: {error!r}")
 
         task = self._engine.loop.create_task(reading)
         self._tasks.add(task)  # the loop alone would not keep it alive
