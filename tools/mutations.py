@@ -212,6 +212,18 @@ MUTATIONS = [
         "            async with self._taking:  # else a partition might be taken twice at once\n",
         "            if True:\n",
     ),
+    Mutation(
+        "what is sent while a partition is taken is overtaken",
+        "engine/lifecycle.py",
+        "            self._reading.route([row for row in late if row.partition in found])\n",
+        "",
+    ),
+    Mutation(
+        "what an instance has sent before it came to us is overtaken",
+        "engine/lifecycle.py",
+        "            await self._reading.catch_up()\n",
+        "",
+    ),
 ]
 
 

@@ -6,7 +6,8 @@ came (``exactly_once_turns``), and one that finds nobody becomes a dead letter
 (``no_silent_drop``). Must never deliver from a read that is older than what memory knows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from tenuto.engine.delivery import is_durable
@@ -37,13 +38,28 @@ class Arrivals:
 
     def __init__(self, engine: Parts) -> None:
         self._engine = engine
+        self._passed_by: list[InboxRow] | None = None
 
     # --- messages ---------------------------------------------------------------------------------
+
+    @contextmanager
+    def passing_by(self) -> Generator[list[InboxRow]]:
+        """While partitions are taken: what this host sends to partitions that are not its own yet.
+
+        Perhaps they were read before it was stored. What is sent afterwards must not overtake it.
+        """
+        self._passed_by = []
+        try:
+            yield self._passed_by
+        finally:
+            self._passed_by = None
 
     def route(self, row: InboxRow) -> None:
         """A durable message finds its instance; one for a partition of another host has its row."""
         home = self._engine.partitions.get(row.partition)
         if home is None:
+            if self._passed_by is not None:
+                self._passed_by.append(row)
             return
         try:
             message = decode_message(row.message)

@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
 from typing import Final
 
 from tenuto.engine.careful import MANY_DEATHS, SERVED, Careful
@@ -25,6 +25,7 @@ class Lifecycle:
         self._host: HostIdentity | None = None
         self._taking = asyncio.Lock()
         self._new: list[Lease] = []
+        self._young: deque[list[Lease]] = deque()
         self._running_in: asyncio.Task[None] | None = None
         self._stopped = False
 
@@ -101,6 +102,8 @@ class Lifecycle:
         self._check_running()
         leases = await engine.storage.acquire(self._host, partitions)
         try:
+            # What instances there have sent to ours, before they were ours, comes first.
+            await self._reading.catch_up()
             await self._serve(leases)
         except BaseException:
             with contextlib.suppress(StorageError):
@@ -116,14 +119,16 @@ class Lifecycle:
         """Read what the store has to be done, all of it, then own the partitions and do it."""
         engine = self._engine
         numbers = [lease.partition for lease in leases]
-        found = await self._reading.found(numbers)
-        misfits = await self._reading.misfits(numbers, None)
-        self._check_running()
-        for lease in leases:
-            engine.own(Partition(engine, lease, found[lease.partition].page.cursor))
-        self._be_careful(found, has_word=has_word)
-        for number in numbers:
-            self._reading.bring_up(engine.partitions[number], found[number])
+        with engine.arrivals.passing_by() as late:
+            found = await self._reading.found(numbers)
+            misfits = await self._reading.misfits(numbers, None)
+            self._check_running()
+            for lease in leases:
+                engine.own(Partition(engine, lease, found[lease.partition].page.cursor))
+            self._be_careful(found, has_word=has_word)
+            for number in numbers:
+                self._reading.bring_up(engine.partitions[number], found[number])
+            self._reading.route([row for row in late if row.partition in found])
         self._reading.try_again(misfits)
         self._new += leases
         if self._running_in is None:
@@ -156,11 +161,13 @@ class Lifecycle:
             await engine.careful.run()
             engine.careful = None
             engine.observer.notice("everything runs again, as ever")
-        leases, self._new = self._new, []
-        engine.clock.call_later(SERVED, partial(self._served, leases))
+        self._young.append(self._new)
+        self._new = []
+        engine.clock.call_later(SERVED, self._served)
         self._running_in = None
 
-    def _served(self, leases: Sequence[Lease]) -> None:
+    def _served(self) -> None:
+        leases = self._young.popleft()
         if not self._stopped:
             _ = self._reading.in_background(self._note_served(leases))
 

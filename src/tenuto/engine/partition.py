@@ -61,9 +61,12 @@ class Partition:
         return self.loader.is_idle and self.starts.is_idle
 
     def count_child(self, root_id: str, change: int) -> None:
-        """So many more (or less) of its instances are unfinished below this root."""
+        """So many more (or less) of its instances are unfinished below this root.
+
+        Below zero when one ends before the store was read that says that it was open.
+        """
         count = self.open_by_root.get(root_id, 0) + change
-        if count > 0:
+        if count:
             self.open_by_root[root_id] = count
         else:
             self.open_by_root.pop(root_id, None)

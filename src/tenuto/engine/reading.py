@@ -258,6 +258,21 @@ class Reading:
             if not (row.message_id and home.delivery.is_known(row.message_id)):
                 engine.arrivals.route(row)
 
+    def route(self, rows: Iterable[InboxRow]) -> None:
+        """Deliver messages that were stored just now."""
+        self._route(rows, self._engine.partitions)
+
+    async def catch_up(self) -> None:
+        """Deliver what has come, in its order."""
+        engine = self._engine
+        with self._pages():
+            homes = dict(engine.partitions)
+            cursors = {number: home.cursor for number, home in homes.items()}
+            page = await engine.storage.fetch_inbox(cursors)
+            self._route(page.rows, homes)
+            for number, cursor in page.cursors.items():
+                homes[number].cursor = cursor
+
     def poll(self) -> None:
         """Another process has written: read what it sent."""
         if self._is_stopped:
@@ -272,13 +287,7 @@ class Reading:
         try:
             while True:
                 self._poll_again = False
-                with self._pages():
-                    homes = dict(engine.partitions)
-                    cursors = {number: home.cursor for number, home in homes.items()}
-                    page = await engine.storage.fetch_inbox(cursors)
-                    self._route(page.rows, homes)
-                    for number, cursor in page.cursors.items():
-                        homes[number].cursor = cursor
+                await self.catch_up()
                 if not self._poll_again:
                     break
         except StorageUnavailableError as error:

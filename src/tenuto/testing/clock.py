@@ -12,6 +12,7 @@ from heapq import heappop, heappush
 from typing import Final, Protocol
 
 from tenuto.engine.lifecycle import Lifecycle
+from tenuto.engine.reading import Reading
 from tenuto.model.errors import InputError
 from tenuto.model.timing import span, to_datetime, to_microseconds
 
@@ -92,7 +93,7 @@ class VirtualClock:
         """Call back on the running loop when ``when`` has come, never before."""
         # The lifecycle looks every few minutes for what is due soon; ``next_wake`` knows better,
         # so time may pass these calls by.
-        is_upkeep = isinstance(getattr(callback, "__self__", None), Lifecycle)
+        is_upkeep = isinstance(getattr(callback, "__self__", None), Lifecycle | Reading)
         call = VirtualCall(when, callback, is_upkeep=is_upkeep)
         self._order += 1
         heappush(self._calls, (when, self._order, call))

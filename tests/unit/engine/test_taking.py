@@ -22,6 +22,7 @@ from tenuto.engine.careful import MANY_DEATHS, SERVED
 from tenuto.engine.ports import CommitBatch, CommitResult, InboxPage, InboxRow, Wake
 from tenuto.engine.starts import StartRequest
 from tenuto.model.errors import StorageOwnedError
+from tenuto.model.hold import HoldReason
 from tenuto.model.ids import new_execution_id, partition_of
 from tenuto.model.messages import Suspend
 from tenuto.model.status import InstanceRecord, RuntimeStatus
@@ -65,6 +66,27 @@ async def has_waiting_child(ctx: Context) -> int:
 async def chooses(ctx: Context) -> int:
     child = works.options(instance_id=f"{ctx.instance_id}-child")
     return await ctx.call_sub_orchestrator(child)
+
+
+@app.orchestrator
+async def collects(ctx: Context, count: int) -> list[int]:
+    return [await ctx.wait_for_external_event("item", int) for _ in range(count)]
+
+
+@app.orchestrator
+async def sends(ctx: Context, receiver: str, count: int) -> None:
+    for number in range(count):
+        ctx.send_event(receiver, "item", number)
+        await ctx.call_activity(work, number)
+
+
+@app.orchestrator
+async def chooses_and_sends(ctx: Context, receiver: str) -> list[int]:
+    child = ctx.call_sub_orchestrator(collects.options(instance_id=receiver), 6)
+    for number in range(6):
+        await ctx.call_activity(work, number)
+        ctx.send_event(receiver, "item", number)
+    return await child
 
 
 @app.orchestrator
@@ -358,6 +380,64 @@ async def test_an_engine_that_takes_is_not_idle(two: Cluster, slowness: Slowness
         await two.rounds(1)
     assert idle.pop(0)
     assert not any(idle)
+
+
+# --- the order of messages ------------------------------------------------------------------------
+
+
+async def test_what_is_sent_while_a_partition_is_taken_is_not_overtaken(
+    two: Cluster, slowness: Slowness
+) -> None:
+    """A start is stored after the partition was read, and before it is ours; events follow."""
+    member = two.members[0]
+    receiver, sender = named("receiver", 1), named("sender", 0)
+    storage = member.engine.storage
+    misfits, fetch = storage.misfits, storage.fetch_inbox
+
+    async def slow(cursors: Mapping[int, int]) -> InboxPage:
+        await two.rounds(300)
+        return await fetch(cursors)
+
+    async def late(partitions: Collection[int], reason: HoldReason | None = None) -> list[int]:
+        found = await misfits(partitions, reason)
+        await two.begin("chooses_and_sends", sender, f'"{receiver}"')
+        while not [row for row in two.hub.inbox.values() if row.instance_id == receiver]:
+            await two.rounds(1)
+        await two.rounds(5)  # its sender knows that it is stored
+        storage.fetch_inbox = slow  # type: ignore[method-assign]
+        return found
+
+    storage.misfits = late  # type: ignore[method-assign]
+    await member.lifecycle.take([1])
+    await two.settle()
+    assert outcome(two, receiver) == (RuntimeStatus.COMPLETED, "[0,1,2,3,4,5]")
+    assert not two.hub.letters
+
+
+async def test_what_an_instance_has_sent_is_not_overtaken_when_it_comes_to_us(two: Cluster) -> None:
+    """Its messages from before are in our inbox, and not read yet."""
+    member = two.members[0]
+    receiver, sender = named("receiver", 0), named("sender", 1)
+    await two.begin("collects", receiver, "6")
+    await two.rounds(50)
+    storage = member.engine.storage
+    fetch = storage.fetch_inbox
+    polls = 0
+
+    async def late(cursors: Mapping[int, int]) -> InboxPage:
+        nonlocal polls
+        polls += 1
+        if polls == 1:
+            await two.rounds(300)
+        return await fetch(cursors)
+
+    storage.fetch_inbox = late  # type: ignore[method-assign]
+    await two.begin("sends", sender, f'{{"receiver":"{receiver}","count":6}}')
+    while not [row for row in two.hub.inbox.values() if row.instance_id == receiver]:
+        await two.rounds(1)
+    await member.lifecycle.take([1])
+    await two.settle()
+    assert outcome(two, receiver) == (RuntimeStatus.COMPLETED, "[0,1,2,3,4,5]")
 
 
 # --- a partition that is taken is served like any other -------------------------------------------
