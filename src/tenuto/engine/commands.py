@@ -121,7 +121,6 @@ class Commands:
             return await self._begun(instance_id)
         engine = self._engine
         future: asyncio.Future[InstanceRecord] = self._engine.loop.create_future()
-        future.add_done_callback(_seen)
 
         def finished(outcome: InstanceRecord | TenutoError) -> None:
             if future.done():
@@ -145,6 +144,7 @@ class Commands:
             return await future
         finally:
             self._forget(instance_id, finished)
+            _see(future)
 
     async def _begun(self, instance_id: str) -> InstanceRecord:
         """Only the store says that an instance has begun: what is in memory may be ahead of it."""
@@ -162,6 +162,7 @@ class Commands:
                     raise engine.elsewhere(instance_id)
                 await tell.future
             finally:
+                _see(tell.future)
                 tells = beginnings.get(instance_id, [])
                 if tell in tells:
                     tells.remove(tell)
@@ -223,7 +224,6 @@ class _Answer:
 
     def __init__(self) -> None:
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.future.add_done_callback(_seen)
 
     def __call__(self, error: TenutoError | None) -> None:
         if self.future.done():
@@ -234,7 +234,7 @@ class _Answer:
             self.future.set_exception(error)
 
 
-def _seen(future: "asyncio.Future[Any]") -> None:
+def _see(future: "asyncio.Future[Any]") -> None:
     """Whoever asked may have got the answer in another way: an error is no surprise then."""
-    if not future.cancelled():
+    if future.done() and not future.cancelled():
         future.exception()
