@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tenuto import App, Context, Host, RuntimeStatus, Settings
-from tenuto.engine import lifecycle
+from tenuto.engine import reading
 from tenuto.engine.engine import Engine
 from tenuto.testing import RecordingObserver, TestHost
 from tests.integration.conftest import OpenHost
@@ -139,7 +139,7 @@ async def test_a_clock_that_is_set_has_what_is_due_looked_up_at_once(
 ) -> None:
     """ENGINE rule 42; an hour later, as when the machine has slept, all that came due happens."""
     ahead = 0
-    monkeypatch.setattr(lifecycle, "_LOOK", 1_000)
+    monkeypatch.setattr(reading, "_LOOK", 1_000)
     monkeypatch.setattr(
         "tenuto.host.clock._TIME", {"time_ns": lambda: time.time_ns() + ahead * 1_000_000_000}
     )
