@@ -198,7 +198,8 @@ async def test_who_is_to_end_does_not_run_for_that(
     await start(one, 2)
     await one.test.crash()
     event = encode(Terminate(message_id="stop-1", reason='"enough"'))
-    await one.storage.append([InboxRow("stop-1", 0, "i0", Raw(event))])
+    partition = one.test.host.engine.number_of("i0")
+    await one.storage.append([InboxRow("stop-1", partition, "i0", Raw(event))])
     begun = gate.begun
     await next_note(one, noted)
     await until(lambda: one.test.host.engine.careful is None)

@@ -233,7 +233,7 @@ async def _call_a_child_whose_id_is_taken(host: Host, execution: str, child: str
     taking = InstanceRecord(
         iid=0,
         instance_id=child,
-        partition=0,
+        partition=host.engine.number_of(child),
         name="waits",
         execution_id="rival",
         created_at=1,

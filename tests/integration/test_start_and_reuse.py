@@ -25,7 +25,7 @@ from tenuto import (
 )
 from tenuto.engine.ports import Storage
 from tenuto.engine.starts import StartRequest
-from tenuto.model.ids import new_execution_id
+from tenuto.model.ids import new_execution_id, partition_of
 from tenuto.model.status import InstanceRecord
 from tenuto.testing import RecordingObserver, TestHost
 from tests.support.histories import kinds
@@ -257,7 +257,8 @@ async def test_exactly_once_turns_an_id_taken_by_another_process_between_look_an
         await ctx.wait_for_external_event("end")
         return who
 
-    test.host.engine.storage = RivalStorage(test.host.engine.storage)  # type: ignore[assignment]
+    engine = test.host.engine
+    engine.storage = RivalStorage(engine.storage, engine.hub_partitions)  # type: ignore[assignment]
     with pytest.raises(InstanceExistsError, match="'prize' already exists"):
         await test.start(greedy, "ours", instance_id="prize")
     test.problems.clear()  # it says that another process was first
@@ -283,7 +284,8 @@ async def test_a_child_whose_id_is_taken_by_another_process_fails_its_call(
         except SubOrchestrationError as error:
             return str(error)
 
-    test.host.engine.storage = RivalStorage(test.host.engine.storage)  # type: ignore[assignment]
+    engine = test.host.engine
+    engine.storage = RivalStorage(engine.storage, engine.hub_partitions)  # type: ignore[assignment]
     handle = await test.start(parent)
     assert "'prize' is taken" in await handle.result() or "already exists" in await handle.result()
     test.problems.clear()
@@ -295,8 +297,9 @@ async def test_a_child_whose_id_is_taken_by_another_process_fails_its_call(
 class RivalStorage:
     """Another process starts the id "prize" each time after it was looked up."""
 
-    def __init__(self, inner: Storage) -> None:
+    def __init__(self, inner: Storage, partitions: int) -> None:
         self._inner = inner
+        self._partitions = partitions
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._inner, name)
@@ -307,7 +310,7 @@ class RivalStorage:
             record = InstanceRecord(
                 iid=0,
                 instance_id="prize",
-                partition=0,
+                partition=partition_of("prize", self._partitions),
                 name="greedy",
                 execution_id="rival",
                 created_at=1,
@@ -482,7 +485,7 @@ async def test_an_instance_that_no_app_knows_can_be_terminated(
     record = InstanceRecord(
         iid=0,
         instance_id="stranger",
-        partition=0,
+        partition=test.host.engine.number_of("stranger"),
         name="doubel",
         execution_id="e",
         created_at=1,

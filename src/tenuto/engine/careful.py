@@ -110,7 +110,10 @@ class Careful:
 
     async def run(self) -> None:
         """Let everybody run; returns when nothing of what was out is left."""
-        while self._waiting or not all(home.loader.is_idle for home in self._admitted):
+        while (is_loading := self._is_loading) or self._waiting:
+            if is_loading and len(self._waiting) < _LARGEST_GROUP:
+                await asyncio.sleep(_LOOK_SECONDS)  # whoever belongs into the same group comes too
+                continue
             self._group = self._next_group()
             if not self._group:
                 await asyncio.sleep(_LOOK_SECONDS)
@@ -123,6 +126,10 @@ class Careful:
             await self._until_quiet()
             await self._note(dict.fromkeys(self._group, 0))
             self._group = []
+
+    @property
+    def _is_loading(self) -> bool:
+        return not all(home.loader.is_idle for home in self._admitted)
 
     # --- groups -----------------------------------------------------------------------------------
 
