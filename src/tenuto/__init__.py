@@ -8,7 +8,6 @@ from tenuto.client.client import Client, InstanceFilter, OrchestrationHandle
 from tenuto.client.connection import ConnectionOptions
 from tenuto.client.status import DeadLetterStatus, HoldStatus, InstanceStatus
 from tenuto.client.sync_client import SyncClient, SyncOrchestrationHandle
-from tenuto.engine.starts import IdReuse
 from tenuto.functions.activity_context import ActivityContext, current_activity
 from tenuto.functions.outbound import OutboundSettings
 from tenuto.host.app import App
@@ -67,6 +66,7 @@ from tenuto.model.http_call import (
     ManagedIdentityTokenSource,
 )
 from tenuto.model.limits import Limits
+from tenuto.model.requests import IdReuse
 from tenuto.model.retry import RetryPolicy
 from tenuto.model.status import RuntimeStatus
 from tenuto.orchestration.context import Context

@@ -18,15 +18,12 @@ from tenuto.engine.ports import (
     Answer,
     CommitBatch,
     CommitResult,
-    DeadLetter,
     ForgetBelow,
     HistoryRow,
     HostIdentity,
     InboxRow,
-    InstanceQuery,
     InstanceUpdate,
     Lease,
-    ListingOrder,
     LoadedInstance,
     PartitionPage,
     Storage,
@@ -47,6 +44,7 @@ from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.ids import partition_of
 from tenuto.model.messages import RaiseEvent, Start
+from tenuto.model.requests import DeadLetter, InstanceQuery, ListingOrder
 from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
 from tenuto.model.trace import TraceContext
 from tests.support.inboxes import waiting_in

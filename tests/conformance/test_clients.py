@@ -19,10 +19,10 @@ from tenuto import (
     SyncClient,
     SyncOrchestrationHandle,
 )
-from tenuto.engine.starts import StartRequest
 from tenuto.host.server import Server
 from tenuto.http.options import AccessKey, HttpSettings, Role
 from tenuto.model.ids import new_execution_id
+from tenuto.model.requests import StartRequest
 from tests.conformance.client_suite import PAYLOAD_BYTES, ClientSuite, Side, app
 
 KEY = "0123456789abcdef"

@@ -8,8 +8,9 @@ import asyncio
 import os
 import sys
 
-from tenuto.engine.ports import HostIdentity, InstanceQuery
+from tenuto.engine.ports import HostIdentity
 from tenuto.model.errors import StorageOwnedError
+from tenuto.model.requests import InstanceQuery
 from tenuto.storage.sqlite import SqliteStorage
 from tests.conformance.storage_suite import Owner, message, record, turn, update, used
 

@@ -18,8 +18,9 @@ from pathlib import Path
 import apsw
 import pytest
 
-from tenuto.engine.ports import CommitResult, HostIdentity, InstanceQuery
+from tenuto.engine.ports import CommitResult, HostIdentity
 from tenuto.model.errors import StorageError, StorageUnavailableError
+from tenuto.model.requests import InstanceQuery
 from tenuto.storage.sqlite import SqliteStorage
 from tests.conformance.storage_suite import (
     Owner,

@@ -13,8 +13,9 @@ from typing import Protocol
 import pytest
 
 from tenuto import App, Settings
-from tenuto.engine.ports import InstanceQuery, Observer, Storage
+from tenuto.engine.ports import Observer, Storage
 from tenuto.model.codec import decode_turn
+from tenuto.model.requests import InstanceQuery
 from tenuto.testing import TestHost
 from tenuto.testing.clock import START
 from tests.support.histories import check_invariants

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from tenuto import App, Client, Context, Host, RuntimeStatus, Settings
-from tenuto.engine.starts import IdReuse
 from tenuto.model.errors import (
     InstanceExistsError,
     InstanceNotFoundError,
     InstanceStateError,
 )
+from tenuto.model.requests import IdReuse
 from tests.support.waiting import until
 
 app = App()

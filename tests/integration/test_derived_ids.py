@@ -21,8 +21,8 @@ from tenuto import (
     RetryPolicy,
     SubOrchestrationError,
 )
-from tenuto.engine.starts import StartRequest
 from tenuto.model.ids import child_instance_id, new_execution_id
+from tenuto.model.requests import StartRequest
 from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
 from tests.support.few_ids import check_memory
 from tests.support.held_commits import before_the_row_of

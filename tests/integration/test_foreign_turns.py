@@ -11,8 +11,7 @@ import pytest
 
 from tenuto import App, Context, Host, Settings
 from tenuto.engine.commands import Commands
-from tenuto.engine.ports import GivenBack, InstanceQuery
-from tenuto.engine.starts import StartRequest
+from tenuto.engine.ports import GivenBack
 from tenuto.model.errors import (
     InstanceStateError,
     NonDeterminismError,
@@ -33,6 +32,7 @@ from tenuto.model.events import (
 )
 from tenuto.model.hold import HoldReason
 from tenuto.model.ids import new_execution_id
+from tenuto.model.requests import InstanceQuery, StartRequest
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.webhook import digest_of
 from tenuto.testing import RecordingObserver, TestHost

@@ -27,11 +27,11 @@ from tenuto import (
 )
 from tenuto.client.gateway import EngineGateway
 from tenuto.engine.ports import Observer
-from tenuto.engine.starts import IdReuse
 from tenuto.functions.runner import NativeRunner
 from tenuto.model.codec import decode_turn
 from tenuto.model.hold import HoldReason
 from tenuto.model.messages import ChildResult, Fail, Message, RaiseEvent
+from tenuto.model.requests import IdReuse
 from tenuto.model.webhook import digest_of
 from tenuto.orchestration.session import Session
 from tenuto.testing import CRASH_POINTS, CrashAt, TestHost

@@ -5,8 +5,8 @@ import asyncio
 from msgspec import structs
 
 from tenuto import App, Context
-from tenuto.engine.starts import StartRequest
 from tenuto.model.ids import new_execution_id
+from tenuto.model.requests import StartRequest
 from tenuto.testing import TestHost
 from tests.support.held import holding
 from tests.support.waiting import until

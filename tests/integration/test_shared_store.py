@@ -14,7 +14,6 @@ from msgspec import Raw
 
 from tenuto import App, Context, SubOrchestrationError
 from tenuto.engine.ports import CommitBatch, CommitResult, InboxRow
-from tenuto.engine.starts import IdReuse
 from tenuto.model.codec import encode
 from tenuto.model.errors import (
     FencedError,
@@ -25,6 +24,7 @@ from tenuto.model.errors import (
 from tenuto.model.events import EventRaised
 from tenuto.model.ids import partition_of
 from tenuto.model.messages import RaiseEvent
+from tenuto.model.requests import IdReuse
 from tenuto.testing import TestHost
 from tests.support.held import holding
 from tests.support.histories import check_invariants, kinds

@@ -24,8 +24,8 @@ from tenuto import (
     UnknownFunctionError,
 )
 from tenuto.engine.ports import Storage
-from tenuto.engine.starts import StartRequest
 from tenuto.model.ids import new_execution_id, partition_of
+from tenuto.model.requests import StartRequest
 from tenuto.model.status import InstanceRecord
 from tenuto.testing import RecordingObserver, TestHost
 from tests.support.histories import kinds

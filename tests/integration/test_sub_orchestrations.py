@@ -17,7 +17,6 @@ from tenuto import (
     Settings,
     SubOrchestrationError,
 )
-from tenuto.engine.ports import InstanceQuery
 from tenuto.model.events import (
     ExecutionTerminated,
     SubOrchestrationInstanceCompleted,
@@ -25,6 +24,7 @@ from tenuto.model.events import (
     SubOrchestrationInstanceFailed,
     TaskCanceled,
 )
+from tenuto.model.requests import InstanceQuery
 from tenuto.orchestration.references import OnCancel
 from tenuto.testing import TestHost
 from tests.integration.conftest import OpenHost

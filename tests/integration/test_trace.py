@@ -9,7 +9,6 @@ import pytest
 from tenuto import App, Client, Context, Host, Settings
 from tenuto.client.http_gateway import HttpGateway
 from tenuto.engine.ports import ActivityWork
-from tenuto.engine.starts import StartRequest
 from tenuto.host.server import Server
 from tenuto.http.options import HttpSettings
 from tenuto.model.errors import InputError
@@ -20,6 +19,7 @@ from tenuto.model.events import (
     TaskScheduled,
 )
 from tenuto.model.ids import new_execution_id
+from tenuto.model.requests import StartRequest
 from tenuto.model.trace import TraceContext, checked_trace
 from tenuto.testing import RecordingObserver, TestHost
 

@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 
 from tenuto import Settings
-from tenuto.engine.ports import InstanceQuery
 from tenuto.http.options import HttpSettings
+from tenuto.model.requests import InstanceQuery
 from tenuto.testing import TestHost
 from tests.replay import programs_0_1 as programs
 

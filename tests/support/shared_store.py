@@ -26,14 +26,11 @@ from tenuto.engine.ports import (
     Answer,
     CommitBatch,
     CommitResult,
-    DeadLetter,
     HistoryRow,
     HostIdentity,
     HubInfo,
     InboxPage,
     InboxRow,
-    InstancePage,
-    InstanceQuery,
     Lease,
     LoadedInstance,
     PartitionPage,
@@ -54,6 +51,7 @@ from tenuto.model.errors import (
 )
 from tenuto.model.hold import HoldReason
 from tenuto.model.messages import Start
+from tenuto.model.requests import DeadLetter, InstancePage, InstanceQuery
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 
 _DAY: Final = 86_400_000_000

@@ -13,11 +13,11 @@ from tenuto.cli.connection import Connection, Place, place_options, within
 from tenuto.cli.documents import Document, encoded
 from tenuto.cli.instances import json_option
 from tenuto.cli.wording import iso, moment, one_line
-from tenuto.engine.ports import DeadLetter
 from tenuto.host.settings import load_settings
 from tenuto.model.codec import decode_message
 from tenuto.model.messages import RaiseEvent
 from tenuto.model.payload.opaque import as_json
+from tenuto.model.requests import DeadLetter
 from tenuto.storage import owner_of, path_of
 
 _storage_option = click.option("--storage", help="Storage URL; by default that of the settings.")

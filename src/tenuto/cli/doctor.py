@@ -32,9 +32,9 @@ from tenuto.cli.findings import (
 from tenuto.cli.follow import Follower
 from tenuto.cli.instances import json_option
 from tenuto.cli.standstill import Surroundings, standstill
-from tenuto.engine.ports import InstanceQuery
 from tenuto.host.settings import DEFAULT, LoadedSettings, load_settings
 from tenuto.model.errors import SettingsError, StorageError, TenutoError
+from tenuto.model.requests import InstanceQuery
 from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
 from tenuto.storage import path_of
 from tenuto.storage.sqlite.examination import Examination, examine, waiting_messages

@@ -21,7 +21,6 @@ from tenuto.cli.view import Heading, View
 from tenuto.cli.watch import CommitBell, Watcher
 from tenuto.cli.watching import watch_instance
 from tenuto.client.steps import Run, StepKind
-from tenuto.engine.starts import StartRequest
 from tenuto.host.app import App
 from tenuto.host.holdup import held_error, until_held
 from tenuto.host.host import Host
@@ -29,6 +28,7 @@ from tenuto.host.settings import DEFAULT, LoadedSettings
 from tenuto.model.errors import InputError, InstanceStateError, StorageError, StorageOwnedError
 from tenuto.model.ids import new_execution_id, new_instance_id
 from tenuto.model.limits import Limits, limit_error
+from tenuto.model.requests import StartRequest
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.orchestration.references import AnyOrchestrator
 

@@ -13,10 +13,10 @@ from tenuto.cli.documents import encoded, history_document, instance_document, r
 from tenuto.cli.follow import Follower
 from tenuto.cli.wording import failure_lines, one_line
 from tenuto.client.steps import Run
-from tenuto.engine.ports import InstancePage, InstanceQuery
 from tenuto.model.codec import decode_turn
 from tenuto.model.errors import InstanceNotFoundError
 from tenuto.model.ids import check_instance_id
+from tenuto.model.requests import InstancePage, InstanceQuery
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import to_microseconds
 

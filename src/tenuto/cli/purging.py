@@ -23,18 +23,12 @@ from tenuto.cli.connection import Connection, Place, place_options, within
 from tenuto.cli.documents import encoded
 from tenuto.cli.instances import STATUSES, json_option
 from tenuto.client.gateway import present
-from tenuto.engine.ports import (
-    CommitBatch,
-    HostIdentity,
-    InboxRow,
-    InstanceQuery,
-    Lease,
-    Storage,
-)
+from tenuto.engine.ports import CommitBatch, HostIdentity, InboxRow, Lease, Storage
 from tenuto.model.codec import encode
 from tenuto.model.errors import InstanceNotFoundError, InstanceStateError, StorageUnavailableError
 from tenuto.model.ids import check_instance_id, new_message_id
 from tenuto.model.messages import Purge
+from tenuto.model.requests import InstanceQuery
 from tenuto.model.status import FINISHED, InstanceRecord
 from tenuto.model.timing import to_microseconds
 

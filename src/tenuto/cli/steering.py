@@ -18,9 +18,9 @@ from tenuto.cli.documents import encoded
 from tenuto.cli.instances import json_option
 from tenuto.client.client import Client
 from tenuto.client.gateway import present
-from tenuto.engine.starts import StartRequest
 from tenuto.model.errors import InputError, InstanceStateError
 from tenuto.model.ids import check_instance_id, new_execution_id, new_instance_id
+from tenuto.model.requests import StartRequest
 
 reason_option = click.option("--reason", help="Why, in a few words; kept with the instance.")
 

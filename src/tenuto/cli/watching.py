@@ -25,10 +25,10 @@ from tenuto.cli.stopping import stop_key, stop_requests
 from tenuto.cli.view import Heading, View, view_for, watch_foot
 from tenuto.cli.wording import iso, local, one_line
 from tenuto.client.steps import Run, StepKind
-from tenuto.engine.ports import InstanceQuery
 from tenuto.model.errors import ConnectionFailedError, UnexpectedAnswerError
 from tenuto.model.ids import check_instance_id
 from tenuto.model.payload.opaque import as_json
+from tenuto.model.requests import InstanceQuery
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import to_microseconds
 

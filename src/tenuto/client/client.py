@@ -22,9 +22,7 @@ from tenuto.client.gateway import Gateway
 from tenuto.client.http_gateway import HttpGateway
 from tenuto.client.opening import Opening
 from tenuto.client.status import DeadLetterStatus, InstanceStatus, letter_of, status_of
-from tenuto.engine.ports import InstanceQuery, ListingOrder
 from tenuto.engine.program import Orchestrator, OrchestratorDirectory
-from tenuto.engine.starts import IdReuse, StartRequest
 from tenuto.model.codec import decode_turn
 from tenuto.model.errors import (
     InputError,
@@ -38,6 +36,7 @@ from tenuto.model.ids import check_instance_id, new_execution_id, new_instance_i
 from tenuto.model.limits import Limits, check_payload
 from tenuto.model.payload import encode
 from tenuto.model.payload.opaque import shown
+from tenuto.model.requests import IdReuse, InstanceQuery, ListingOrder, StartRequest
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import to_microseconds
 from tenuto.orchestration.references import (

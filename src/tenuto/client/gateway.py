@@ -10,17 +10,7 @@ from msgspec import Raw
 from tenuto.client.remote_errors import error_of
 from tenuto.client.wire import ErrorBody
 from tenuto.engine.commands import Commands
-from tenuto.engine.ports import (
-    ASKED,
-    Answer,
-    DeadLetter,
-    InboxRow,
-    InstancePage,
-    InstanceQuery,
-    Storage,
-    StorageReader,
-)
-from tenuto.engine.starts import StartRequest
+from tenuto.engine.ports import ASKED, Answer, InboxRow, Storage, StorageReader
 from tenuto.engine.turns.sorting import still_going
 from tenuto.model.codec import encode
 from tenuto.model.errors import (
@@ -48,6 +38,7 @@ from tenuto.model.messages import (
     Suspend,
     Terminate,
 )
+from tenuto.model.requests import DeadLetter, InstancePage, InstanceQuery, StartRequest
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 
 _POLL_SECONDS = 0.05

@@ -32,8 +32,6 @@ from tenuto.client.wire import (
     raw_of,
     reuse_of,
 )
-from tenuto.engine.ports import DeadLetter, InstancePage, InstanceQuery
-from tenuto.engine.starts import StartRequest
 from tenuto.model.errors import (
     ConnectionFailedError,
     InstanceExistsError,
@@ -42,6 +40,7 @@ from tenuto.model.errors import (
     TenutoError,
     UnexpectedAnswerError,
 )
+from tenuto.model.requests import DeadLetter, InstancePage, InstanceQuery, StartRequest
 from tenuto.model.status import InstanceRecord
 from tenuto.model.timing import to_datetime
 

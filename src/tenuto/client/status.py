@@ -7,12 +7,12 @@ from typing import Any
 
 from msgspec import Struct
 
-from tenuto.engine.ports import DeadLetter
 from tenuto.model.codec import decode_message
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import HoldReason
 from tenuto.model.messages import RaiseEvent
 from tenuto.model.payload.opaque import shown
+from tenuto.model.requests import DeadLetter
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import to_datetime
 

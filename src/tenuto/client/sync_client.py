@@ -12,8 +12,8 @@ from typing import Any, Generic, TypeVar, TypeVarTuple, overload
 from tenuto.client.blocking import BlockingClient, Bridge
 from tenuto.client.client import InstanceFilter, OrchestrationHandle
 from tenuto.client.status import DeadLetterStatus, InstanceStatus
-from tenuto.engine.starts import IdReuse
 from tenuto.model.events import HistoryEvent
+from tenuto.model.requests import IdReuse
 from tenuto.orchestration.references import AnyOrchestrator, OrchestratorFunction
 
 T = TypeVar("T")

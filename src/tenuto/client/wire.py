@@ -9,10 +9,9 @@ from typing import Final, Literal
 from msgspec import UNSET, Raw, Struct, UnsetType, structs
 
 from tenuto.client.steps import Step, StepState
-from tenuto.engine.ports import DeadLetter
-from tenuto.engine.starts import IdReuse
 from tenuto.model.events import TimerPurpose
 from tenuto.model.payload.opaque import as_json
+from tenuto.model.requests import DeadLetter, IdReuse
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.trace import TraceContext
 

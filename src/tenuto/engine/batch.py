@@ -14,7 +14,6 @@ from tenuto.engine.ports import (
     ASKED,
     Answer,
     CommitBatch,
-    DeadLetter,
     ForgetBelow,
     HistoryRow,
     InboxRow,
@@ -28,6 +27,7 @@ from tenuto.model.codec import encode
 from tenuto.model.errors import FencedError, RowsRefusedError, TenutoError
 from tenuto.model.failure import storable_text
 from tenuto.model.messages import Message
+from tenuto.model.requests import DeadLetter
 from tenuto.model.status import InstanceRecord
 from tenuto.model.unread import UnreadEvent
 

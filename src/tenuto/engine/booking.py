@@ -10,10 +10,7 @@ from msgspec import Raw, structs
 from tenuto.engine.batch import Batch
 from tenuto.engine.delivery import is_durable
 from tenuto.engine.parts import Parts
-from tenuto.engine.ports import (
-    DeadLetter,
-    ForgetBelow,
-)
+from tenuto.engine.ports import ForgetBelow
 from tenuto.engine.resident import SESSION_BYTES, Resident
 from tenuto.engine.state import start_event, state_of
 from tenuto.engine.turns.effects import Send
@@ -28,6 +25,7 @@ from tenuto.model.messages import (
     RaiseEvent,
     Start,
 )
+from tenuto.model.requests import DeadLetter
 from tenuto.model.status import InstanceRecord, ParentInstance
 
 

@@ -12,10 +12,10 @@ from functools import partial
 from typing import Final
 
 from tenuto.engine.parts import Parts
-from tenuto.engine.ports import InstanceQuery
 from tenuto.engine.resident import Home, Resident
 from tenuto.model.errors import StorageUnavailableError
 from tenuto.model.messages import Terminate
+from tenuto.model.requests import InstanceQuery
 from tenuto.model.status import ParentInstance
 
 _PAGE: Final = 1_000

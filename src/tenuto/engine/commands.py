@@ -10,7 +10,6 @@ from typing import Any
 
 from tenuto.engine.engine import Engine
 from tenuto.engine.partition import Partition
-from tenuto.engine.starts import StartRequest
 from tenuto.model.errors import (
     InstanceNotFoundError,
     StorageUnavailableError,
@@ -28,6 +27,7 @@ from tenuto.model.messages import (
     Suspend,
     Terminate,
 )
+from tenuto.model.requests import StartRequest
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 
 

@@ -5,7 +5,7 @@ functions of one kind of program, ``Observer`` is told what happens and owns the
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from msgspec import Raw, Struct
 
@@ -15,6 +15,7 @@ from tenuto.model.events import HistoryEvent, Incoming, TaskCompleted, TaskFaile
 from tenuto.model.execution import ExecutionInfo
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
+from tenuto.model.requests import DeadLetter, InstancePage, InstanceQuery
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.trace import TraceContext
 
@@ -126,16 +127,6 @@ class UnreadRow(Struct, frozen=True, array_like=True, gc=False):
     iid: int
     number: int
     event: Raw | None
-
-
-class DeadLetter(Struct, frozen=True, array_like=True, gc=False):
-    """A message that nobody can take, with the reason, for people to read."""
-
-    message_id: str
-    instance_id: str
-    reason: str
-    created_at: int
-    message: Raw
 
 
 ASKED = "asked-"
@@ -252,39 +243,6 @@ class Wake(Struct, frozen=True, array_like=True, gc=False):
     wake_at: int
     iid: int
     partition: int
-
-
-ListingOrder: TypeAlias = Literal["newest", "oldest", "last_completed", "first_completed"]
-"""By time of creation, or by time of completion: then only what has ended is listed."""
-
-
-class InstanceQuery(Struct, frozen=True, kw_only=True):
-    """Filters of a listing; None means any. Times are half-open: from <= created < to, and the same
-    with the time of completion, which instances have that have ended.
-
-    ``parent`` is the instance that has called; a prefix of ids is not looked at beside it.
-    """
-
-    statuses: tuple[RuntimeStatus, ...] | None = None
-    name: str | None = None
-    id_prefix: str | None = None
-    parent: str | None = None
-    created_from: int | None = None
-    created_to: int | None = None
-    completed_from: int | None = None
-    completed_to: int | None = None
-    held: bool | None = None
-    limit: int = 100
-    after: str | None = None
-    order: ListingOrder = "newest"
-    payloads: bool = True
-
-
-class InstancePage(Struct, frozen=True):
-    """A page of a listing; ``after`` continues it, None at its end."""
-
-    records: list[InstanceRecord]
-    after: str | None
 
 
 class Standing(Struct, frozen=True):

@@ -7,10 +7,9 @@ index decides row by row (ENGINE rule 14).
 
 import asyncio
 from collections.abc import Callable
-from enum import StrEnum
 from typing import Final
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from tenuto.engine.callers import Answer
 from tenuto.engine.parts import Parts
@@ -24,61 +23,14 @@ from tenuto.model.errors import (
 )
 from tenuto.model.ids import derived_from, new_execution_id, reserved_id
 from tenuto.model.messages import Start, Terminate
-from tenuto.model.status import FINISHED, InstanceRecord, ParentInstance, RuntimeStatus
-from tenuto.model.trace import TraceContext
+from tenuto.model.requests import StartRequest
+from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
 
 _LOOK_AGAIN: Final = 200_000
 """Microseconds until what the store could not answer is asked again."""
 _PAUSE_SECONDS: Final = 0.05
 _REPLACED: Final = '"replaced"'
 """The output of an instance that was ended for its successor."""
-
-
-class IdReuse(StrEnum):
-    """What a start does when its instance id exists.
-
-    ``WHEN_FINISHED`` replaces a finished instance and refuses a running one (Durable Functions'
-    default), ``NEVER`` refuses both, ``ALWAYS`` ends a running one and replaces it.
-    """
-
-    WHEN_FINISHED = "when_finished"
-    NEVER = "never"
-    ALWAYS = "always"
-
-    @property
-    def statuses(self) -> frozenset[RuntimeStatus]:
-        """What may be replaced: instances with these statuses."""
-        return _GIVES_WAY[self]
-
-
-_GIVES_WAY: Final = {
-    IdReuse.WHEN_FINISHED: FINISHED,
-    IdReuse.NEVER: frozenset[RuntimeStatus](),
-    IdReuse.ALWAYS: frozenset(RuntimeStatus),
-}
-
-
-class StartRequest(Struct, kw_only=True):
-    """A start as asked for. ``is_fresh``: the id was just made up, so it cannot be taken.
-
-    ``reuse`` are the statuses of an instance that may be replaced when the id exists; one that is
-    still going is ended first.
-    """
-
-    instance_id: str
-    execution_id: str
-    name: str
-    input: str | None = None
-    version: str | None = None
-    tags: dict[str, str] | None = None
-    trace: TraceContext | None = None
-    scheduled_at: int | None = None
-    parent: ParentInstance | None = None
-    root_id: str | None = None
-    depth: int = 0
-    reuse: frozenset[RuntimeStatus] = FINISHED
-    is_fresh: bool = False
-    message_id: str = ""
 
 
 def request_of(instance_id: str, message: Start, *, message_id: str = "") -> StartRequest:

@@ -28,9 +28,7 @@ from tenuto.client.wire import (
     WaitBody,
     text_of,
 )
-from tenuto.engine.ports import InstancePage, InstanceQuery, ListingOrder
 from tenuto.engine.program import Program
-from tenuto.engine.starts import StartRequest
 from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.errors import HttpError
 from tenuto.http.management_filters import (
@@ -49,6 +47,7 @@ from tenuto.model.errors import InstanceNotFoundError, LimitError
 from tenuto.model.ids import check_instance_id, new_execution_id, new_instance_id
 from tenuto.model.limits import check_payload
 from tenuto.model.payload import encode
+from tenuto.model.requests import InstancePage, InstanceQuery, ListingOrder, StartRequest
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import LATEST
 from tenuto.model.trace import checked_trace

@@ -8,7 +8,6 @@ from msgspec import structs
 from starlette.responses import Response
 
 from tenuto.client.client import Client
-from tenuto.engine.ports import InstancePage, InstanceQuery
 from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.history import HistoryProjection, Shown
 from tenuto.http.links import Links
@@ -29,6 +28,7 @@ from tenuto.http.routing import Call, Route, json_answer
 from tenuto.model.codec import decode_turn
 from tenuto.model.errors import InstanceNotFoundError
 from tenuto.model.ids import check_instance_id
+from tenuto.model.requests import InstancePage, InstanceQuery
 from tenuto.model.status import InstanceRecord
 
 CONTINUATION: Final = "x-ms-continuation-token"

@@ -7,7 +7,6 @@ from starlette.responses import Response
 
 from tenuto.client.client import Client
 from tenuto.engine.program import Program
-from tenuto.engine.starts import StartRequest
 from tenuto.http.description import Operation, Parameter
 from tenuto.http.errors import HttpError
 from tenuto.http.links import Links
@@ -19,6 +18,7 @@ from tenuto.http.routing import Call, Route
 from tenuto.http.waiting import LONGEST_SECONDS, Waiting
 from tenuto.model.ids import check_instance_id, new_execution_id, new_instance_id
 from tenuto.model.limits import check_payload
+from tenuto.model.requests import StartRequest
 
 _ANSWERS: Final = {200: RESULT, 202: LINKS}
 

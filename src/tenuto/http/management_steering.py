@@ -8,7 +8,6 @@ from msgspec import structs
 from starlette.responses import Response
 
 from tenuto.client.client import Client
-from tenuto.engine.ports import InstanceQuery
 from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.errors import HttpError, RouteNotFoundError
 from tenuto.http.management_answers import ACCEPTED, accepted
@@ -27,6 +26,7 @@ from tenuto.model.errors import InstanceNotFoundError, InstanceStateError
 from tenuto.model.ids import check_instance_id
 from tenuto.model.limits import check_payload
 from tenuto.model.payload import encode
+from tenuto.model.requests import InstanceQuery
 from tenuto.model.status import FINISHED
 
 _INSTANCE: Final = f"{MOUNT}/instances/{{instanceId}}"

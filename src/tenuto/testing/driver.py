@@ -13,9 +13,8 @@ from typing import Final
 
 from tenuto.client.gateway import Gateway, has_come
 from tenuto.engine.engine import Engine
-from tenuto.engine.ports import DeadLetter, InstancePage, InstanceQuery
-from tenuto.engine.starts import StartRequest
 from tenuto.model.errors import TenutoError
+from tenuto.model.requests import DeadLetter, InstancePage, InstanceQuery, StartRequest
 from tenuto.model.status import InstanceRecord
 from tenuto.testing.clock import VirtualClock
 

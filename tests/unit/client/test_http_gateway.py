@@ -30,11 +30,11 @@ from tenuto import (
     UnexpectedAnswerError,
 )
 from tenuto.client.http_gateway import HttpGateway
-from tenuto.engine.starts import StartRequest
 from tenuto.host.server import Server
 from tenuto.http.options import AccessKey, HttpSettings, Role
 from tenuto.model.errors import RouteNotFoundError
 from tenuto.model.ids import new_execution_id
+from tenuto.model.requests import StartRequest
 from tests.support.cutting_proxy import answering, cutting_proxy
 from tests.support.waiting import until
 

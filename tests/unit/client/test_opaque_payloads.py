@@ -8,12 +8,12 @@ from tenuto.cli.view import ending_lines
 from tenuto.client.client import result_of
 from tenuto.client.status import letter_of, status_of
 from tenuto.client.wire import raw_of
-from tenuto.engine.ports import DeadLetter
 from tenuto.http.payloads import output_of, raw
 from tenuto.model.codec import encode
 from tenuto.model.events import EventRaised
 from tenuto.model.messages import RaiseEvent
 from tenuto.model.payload.opaque import json_text, shown
+from tenuto.model.requests import DeadLetter
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 
 DEEP = "[" * 100_000 + "]" * 100_000

@@ -12,10 +12,10 @@ from msgspec import Raw, structs
 
 from tenuto import App, Context, InstanceExistsError, InstanceFinishedError
 from tenuto.engine.ports import InboxPage, InboxRow
-from tenuto.engine.starts import StartRequest
 from tenuto.model.codec import encode
 from tenuto.model.events import EventRaised
 from tenuto.model.messages import RaiseEvent, Resume, Suspend
+from tenuto.model.requests import StartRequest
 from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
 from tests.support.shared_store import SharedHub
 from tests.support.two_hosts import Cluster, FussyHub, Member

@@ -20,11 +20,11 @@ from tenuto import (
 )
 from tenuto.engine.careful import MANY_DEATHS, SERVED
 from tenuto.engine.ports import CommitBatch, CommitResult, InboxPage, InboxRow, Wake
-from tenuto.engine.starts import StartRequest
 from tenuto.model.errors import StorageOwnedError
 from tenuto.model.hold import HoldReason
 from tenuto.model.ids import new_execution_id, partition_of
 from tenuto.model.messages import Suspend
+from tenuto.model.requests import StartRequest
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tests.support.shared_store import SharedHub
 from tests.support.two_hosts import Cluster, FussyHub, Member

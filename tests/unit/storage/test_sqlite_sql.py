@@ -9,8 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tenuto.engine.ports import CommitResult, InstanceQuery
+from tenuto.engine.ports import CommitResult
 from tenuto.model.errors import StorageError
+from tenuto.model.requests import InstanceQuery
 from tenuto.storage.sqlite import SqliteStorage, batch, listing, narrowing, reader, writer
 from tenuto.storage.sqlite.errors import translate
 from tenuto.storage.sqlite.queries import MIGRATIONS, SQL

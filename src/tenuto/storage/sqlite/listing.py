@@ -11,8 +11,8 @@ from typing import Final
 import apsw
 import msgspec
 
-from tenuto.engine.ports import InstancePage, InstanceQuery
 from tenuto.model.errors import InputError
+from tenuto.model.requests import InstancePage, InstanceQuery
 from tenuto.storage.sqlite import reader
 from tenuto.storage.sqlite.database import Arguments, transaction, value
 

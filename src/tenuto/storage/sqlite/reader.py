@@ -15,7 +15,6 @@ from msgspec import Raw
 
 from tenuto.engine.ports import (
     Answer,
-    DeadLetter,
     InboxPage,
     InboxRow,
     Lease,
@@ -29,6 +28,7 @@ from tenuto.model.codec import encode
 from tenuto.model.errors import LimitError
 from tenuto.model.hold import HoldReason
 from tenuto.model.messages import Start
+from tenuto.model.requests import DeadLetter
 from tenuto.model.room import roomy
 from tenuto.model.status import InstanceRecord
 from tenuto.storage.sqlite.database import transaction, value

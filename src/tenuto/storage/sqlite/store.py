@@ -16,13 +16,10 @@ from tenuto.engine.ports import (
     Answer,
     CommitBatch,
     CommitResult,
-    DeadLetter,
     HostIdentity,
     HubInfo,
     InboxPage,
     InboxRow,
-    InstancePage,
-    InstanceQuery,
     Lease,
     LoadedInstance,
     PartitionPage,
@@ -31,6 +28,7 @@ from tenuto.engine.ports import (
 )
 from tenuto.model.errors import SettingsError, StorageError
 from tenuto.model.hold import HoldReason
+from tenuto.model.requests import DeadLetter, InstancePage, InstanceQuery
 from tenuto.model.status import InstanceRecord
 from tenuto.storage.sqlite import listing, reader
 from tenuto.storage.sqlite.changes import ChangeWatcher

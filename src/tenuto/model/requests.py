@@ -1,0 +1,111 @@
+"""Requests: what can be asked of a task hub, as values, and the pages that come back.
+
+Every way in speaks these: the engine of this process, a store, a server, the command line. What is
+told an instance is a message (``model.messages``). Pure data.
+"""
+
+from enum import StrEnum
+from typing import Final, Literal, TypeAlias
+
+from msgspec import Raw, Struct
+
+from tenuto.model.status import FINISHED, InstanceRecord, ParentInstance, RuntimeStatus
+from tenuto.model.trace import TraceContext
+
+# --- starting -------------------------------------------------------------------------------------
+
+
+class IdReuse(StrEnum):
+    """What a start does when its instance id exists.
+
+    ``WHEN_FINISHED`` replaces a finished instance and refuses a running one (Durable Functions'
+    default), ``NEVER`` refuses both, ``ALWAYS`` ends a running one and replaces it.
+    """
+
+    WHEN_FINISHED = "when_finished"
+    NEVER = "never"
+    ALWAYS = "always"
+
+    @property
+    def statuses(self) -> frozenset[RuntimeStatus]:
+        """What may be replaced: instances with these statuses."""
+        return _GIVES_WAY[self]
+
+
+_GIVES_WAY: Final = {
+    IdReuse.WHEN_FINISHED: FINISHED,
+    IdReuse.NEVER: frozenset[RuntimeStatus](),
+    IdReuse.ALWAYS: frozenset(RuntimeStatus),
+}
+
+
+class StartRequest(Struct, kw_only=True):
+    """A start as asked for. ``is_fresh``: the id was just made up, so it cannot be taken.
+
+    ``reuse`` are the statuses of an instance that may be replaced when the id exists; one that is
+    still going is ended first.
+    """
+
+    instance_id: str
+    execution_id: str
+    name: str
+    input: str | None = None
+    version: str | None = None
+    tags: dict[str, str] | None = None
+    trace: TraceContext | None = None
+    scheduled_at: int | None = None
+    parent: ParentInstance | None = None
+    root_id: str | None = None
+    depth: int = 0
+    reuse: frozenset[RuntimeStatus] = FINISHED
+    is_fresh: bool = False
+    message_id: str = ""
+
+
+# --- listing --------------------------------------------------------------------------------------
+
+
+ListingOrder: TypeAlias = Literal["newest", "oldest", "last_completed", "first_completed"]
+"""By time of creation, or by time of completion: then only what has ended is listed."""
+
+
+class InstanceQuery(Struct, frozen=True, kw_only=True):
+    """Filters of a listing; None means any. Times are half-open: from <= created < to, and the same
+    with the time of completion, which instances have that have ended.
+
+    ``parent`` is the instance that has called; a prefix of ids is not looked at beside it.
+    """
+
+    statuses: tuple[RuntimeStatus, ...] | None = None
+    name: str | None = None
+    id_prefix: str | None = None
+    parent: str | None = None
+    created_from: int | None = None
+    created_to: int | None = None
+    completed_from: int | None = None
+    completed_to: int | None = None
+    held: bool | None = None
+    limit: int = 100
+    after: str | None = None
+    order: ListingOrder = "newest"
+    payloads: bool = True
+
+
+class InstancePage(Struct, frozen=True):
+    """A page of a listing; ``after`` continues it, None at its end."""
+
+    records: list[InstanceRecord]
+    after: str | None
+
+
+# --- dead letters ---------------------------------------------------------------------------------
+
+
+class DeadLetter(Struct, frozen=True, array_like=True, gc=False):
+    """A message that nobody can take, with the reason, for people to read."""
+
+    message_id: str
+    instance_id: str
+    reason: str
+    created_at: int
+    message: Raw
