@@ -197,6 +197,7 @@ async def test_who_is_to_end_does_not_run_for_that(
     """Who ends the process of its host can be terminated while no host lives long."""
     await start(one, 2)
     await one.test.crash()
+    await until(lambda: gate.begun == 4)
     event = encode(Terminate(message_id="stop-1", reason='"enough"'))
     partition = one.test.host.engine.number_of("i0")
     await one.storage.append([InboxRow("stop-1", partition, "i0", Raw(event))])
