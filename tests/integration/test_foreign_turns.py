@@ -32,6 +32,7 @@ from tenuto.model.events import (
 )
 from tenuto.model.hold import HoldReason
 from tenuto.model.ids import new_execution_id
+from tenuto.model.messages import RedeemWebhook
 from tenuto.model.requests import InstanceQuery, StartRequest
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.webhook import digest_of
@@ -180,10 +181,15 @@ async def test_a_webhook_is_decided_while_the_turn_is_out(runner: HandRunner) ->
         await test.client.raise_event("a", "word")
         second = await turn_out(test.host, runner, 2)
         gateway = Commands(test.host.engine)
-        await gateway.raise_webhook("a", digest_of("token"), '"first"')
+        await gateway.tell(
+            "a",
+            RedeemWebhook(digest=digest_of("token"), requested_at=gateway.now(), input='"first"'),
+        )
         for digest in (digest_of("token"), digest_of("another")):
             with pytest.raises(WebhookClosedError):
-                await gateway.raise_webhook("a", digest, '"second"')
+                await gateway.tell(
+                    "a", RedeemWebhook(digest=digest, requested_at=gateway.now(), input='"second"')
+                )
         second.complete()
         third = await turn_out(test.host, runner, 3)
         (paid,) = third.incoming

@@ -30,7 +30,7 @@ from tenuto.engine.ports import Observer
 from tenuto.functions.runner import NativeRunner
 from tenuto.model.codec import decode_turn
 from tenuto.model.hold import HoldReason
-from tenuto.model.messages import ChildResult, Fail, Message, RaiseEvent
+from tenuto.model.messages import ChildResult, Fail, Message, RaiseEvent, RedeemWebhook
 from tenuto.model.requests import IdReuse
 from tenuto.model.webhook import digest_of
 from tenuto.orchestration.session import Session
@@ -817,7 +817,9 @@ async def test_a_webhook_of_a_held_instance_is_used_once(open_store: Open) -> No
     async def use(text: str) -> None:
         gateway = one.test.host.client.gateway
         assert isinstance(gateway, EngineGateway)
-        await gateway.raise_webhook("hook", digest, text)
+        await gateway.tell(
+            "hook", RedeemWebhook(digest=digest, requested_at=gateway.now(), input=text)
+        )
 
     await use('"first"')
     await one.check_held("hook", HoldReason.DECISIONS)

@@ -17,6 +17,7 @@ from tenuto import (
 from tenuto.client.gateway import EngineGateway
 from tenuto.http.options import HttpSettings
 from tenuto.model.events import EventRaised, WebhookOpened
+from tenuto.model.messages import RedeemWebhook
 from tenuto.model.webhook import digest_of
 from tenuto.testing import TestHost
 from tests.integration.conftest import OpenHost
@@ -37,7 +38,10 @@ async def use(test: TestHost, url: str, text: str | None = None) -> None:
     instance, token = url.partition("?")[0].removeprefix(f"{BASE}callbacks/").split("/")
     gateway = test.host.client.gateway
     assert isinstance(gateway, EngineGateway)
-    await gateway.raise_webhook(unquote(instance), digest_of(token), text)
+    await gateway.tell(
+        unquote(instance),
+        RedeemWebhook(digest=digest_of(token), requested_at=gateway.now(), input=text),
+    )
 
 
 async def address(test: TestHost, instance_id: str) -> str:

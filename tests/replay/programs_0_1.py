@@ -22,6 +22,7 @@ from tenuto import (
 )
 from tenuto.client.gateway import EngineGateway
 from tenuto.model.events import TaskScheduled
+from tenuto.model.messages import RedeemWebhook
 from tenuto.model.webhook import digest_of
 from tenuto.testing import TestHost
 from tests.support.answering_server import Asked, Reply, answering_server
@@ -330,7 +331,10 @@ async def _by_webhook(test: TestHost) -> None:
     gateway = test.host.client.gateway
     assert isinstance(gateway, EngineGateway)
     digest = digest_of(str(status.custom_status).rpartition("/")[2].partition("?")[0])
-    await gateway.raise_webhook("by_webhook", digest, '{"yes": true}')
+    await gateway.tell(
+        "by_webhook",
+        RedeemWebhook(digest=digest, requested_at=gateway.now(), input='{"yes": true}'),
+    )
     await handle.result()
 
 

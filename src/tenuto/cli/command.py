@@ -11,6 +11,7 @@ import click
 
 from tenuto.cli.group import GuessingGroup, LazyCommand
 from tenuto.cli.terminal import complain, note, nowhere, prepare_streams
+from tenuto.model.control import CONTROLS
 from tenuto.model.errors import (
     ConnectionFailedError,
     HttpError,
@@ -26,6 +27,7 @@ INTERRUPTED = 130
 
 _NOTHING_DONE = (InputError, LimitError, InstanceError, HttpError, ConnectionFailedError)
 
+_CONTROLS = "tenuto.cli.steering:controls"
 _HELP = {"help_option_names": ["-h", "--help"]}
 
 instances: GuessingGroup = GuessingGroup(
@@ -38,9 +40,7 @@ instances: GuessingGroup = GuessingGroup(
         LazyCommand("start", "tenuto.cli.steering:start", "Start an orchestrator."),
         LazyCommand("raise-event", "tenuto.cli.steering:raise_event", "Raise an external event."),
         LazyCommand("terminate", "tenuto.cli.steering:terminate", "End an instance now."),
-        LazyCommand("fail", "tenuto.cli.steering:fail", "End an instance as failed."),
-        LazyCommand("suspend", "tenuto.cli.steering:suspend", "Pause an instance."),
-        LazyCommand("resume", "tenuto.cli.steering:resume", "Let a suspended instance go on."),
+        *(LazyCommand(one.name, _CONTROLS, f"{one.summary}.", is_listed=True) for one in CONTROLS),
         LazyCommand("restart", "tenuto.cli.steering:restart", "Run an instance again."),
         LazyCommand("purge", "tenuto.cli.purging:purge", "Delete instances with their histories."),
     ],

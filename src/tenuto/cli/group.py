@@ -14,16 +14,26 @@ class LazyCommand(click.Command):
         name: Its name.
         target: Where the command itself is: ``tenuto.cli.run:run``.
         help: Its line in the list of commands.
+        is_listed: Whether what stands there are several commands, by name.
     """
 
-    def __init__(self, name: str, target: str, help: str) -> None:  # noqa: A002 - click's word
+    def __init__(
+        self,
+        name: str,
+        target: str,
+        help: str,  # noqa: A002 - click's word
+        *,
+        is_listed: bool = False,
+    ) -> None:
         super().__init__(name, help=help)
         self._target = target
+        self._is_listed = is_listed
 
     def load(self) -> click.Command:
         """The command itself, imported now."""
         module, _, attribute = self._target.partition(":")
-        command: click.Command = getattr(import_module(module), attribute)
+        found = getattr(import_module(module), attribute)
+        command: click.Command = found[self.name] if self._is_listed else found
         return command
 
     def make_context(

@@ -22,6 +22,7 @@ from tenuto.cli.command import FAILED
 from tenuto.cli.connection import Connection, Place, place_options, within
 from tenuto.cli.documents import encoded
 from tenuto.cli.instances import STATUSES, json_option
+from tenuto.client.client import Client
 from tenuto.client.gateway import present
 from tenuto.engine.ports import CommitBatch, HostIdentity, InboxRow, Lease, Storage
 from tenuto.model.codec import encode
@@ -204,13 +205,11 @@ async def _carried_out(
 async def _through_host(
     connection: Connection, records: Sequence[InstanceRecord], *, force: bool
 ) -> int:
+    purge = Client(connection.gateway).purge
     purged = 0
     for start in range(0, len(records), _AT_ONCE):
         chunk = records[start : start + _AT_ONCE]
-        done = await asyncio.gather(
-            *(connection.gateway.purge(one.instance_id, force=force) for one in chunk)
-        )
-        purged += sum(done)
+        purged += sum(await asyncio.gather(*(purge(one.instance_id, force=force) for one in chunk)))
         _tell(purged, len(records))
     return purged
 

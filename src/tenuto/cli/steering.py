@@ -6,7 +6,7 @@ refused at once when there is none (promise ``bad_input_is_refused_whole``).
 """
 
 import sys
-from collections.abc import Awaitable, Callable
+from typing import Final
 
 import click
 import msgspec
@@ -18,8 +18,11 @@ from tenuto.cli.documents import encoded
 from tenuto.cli.instances import json_option
 from tenuto.client.client import Client
 from tenuto.client.gateway import present
+from tenuto.model.control import CONTROLS, Control
 from tenuto.model.errors import InputError, InstanceStateError
+from tenuto.model.events import EventRaised
 from tenuto.model.ids import check_instance_id, new_execution_id, new_instance_id
+from tenuto.model.messages import ClientMessage, RaiseEvent, Terminate
 from tenuto.model.requests import StartRequest
 
 reason_option = click.option("--reason", help="Why, in a few words; kept with the instance.")
@@ -102,15 +105,9 @@ def raise_event(
     instance_id: str, event: str, data: str | None, *, place: Place, as_json: bool
 ) -> None:
     """Raise the external event EVENT for an instance."""
-    check_instance_id(instance_id)
     _named(event, "an event")
-    _ask(
-        place,
-        instance_id,
-        lambda connection: connection.gateway.raise_event(instance_id, event, data),
-        f"event {event!r}",
-        as_json=as_json,
-    )
+    message = RaiseEvent(event=EventRaised(event, data))
+    _tell(place, instance_id, message, f"event {event!r}", as_json=as_json)
 
 
 @click.command()
@@ -123,66 +120,27 @@ def terminate(
     instance_id: str, reason: str | None, *, recurse: bool, place: Place, as_json: bool
 ) -> None:
     """End an instance now; what it has called goes on unless --recurse is given."""
-    check_instance_id(instance_id)
     text = None if reason is None else msgspec.json.encode(reason).decode()
-    _ask(
-        place,
-        instance_id,
-        lambda connection: connection.gateway.terminate(instance_id, text, recurse=recurse),
-        "the request to terminate",
-        as_json=as_json,
-    )
+    message = Terminate(reason=text, recurse=recurse)
+    _tell(place, instance_id, message, "the request to terminate", as_json=as_json)
 
 
-@click.command()
-@click.argument("instance_id")
-@reason_option
-@place_options
-@json_option
-def suspend(instance_id: str, reason: str | None, *, place: Place, as_json: bool) -> None:
-    """Pause an instance: what arrives is kept until it is resumed."""
-    check_instance_id(instance_id)
-    _ask(
-        place,
-        instance_id,
-        lambda connection: connection.gateway.suspend(instance_id, reason),
-        "the request to suspend",
-        as_json=as_json,
-    )
+def control_command(control: Control) -> click.Command:
+    """The command of a word of control."""
+
+    @click.command(control.name, help=control.explained)
+    @click.argument("instance_id")
+    @reason_option
+    @place_options
+    @json_option
+    def steer(instance_id: str, reason: str | None, *, place: Place, as_json: bool) -> None:
+        what = f"the request to {control.name}"
+        _tell(place, instance_id, control.message(reason=reason), what, as_json=as_json)
+
+    return steer
 
 
-@click.command()
-@click.argument("instance_id")
-@reason_option
-@place_options
-@json_option
-def fail(instance_id: str, reason: str | None, *, place: Place, as_json: bool) -> None:
-    """End an instance as failed, as its own code would; for one that no code will ever fit."""
-    check_instance_id(instance_id)
-    _ask(
-        place,
-        instance_id,
-        lambda connection: connection.gateway.fail(instance_id, reason),
-        "the request to fail",
-        as_json=as_json,
-    )
-
-
-@click.command()
-@click.argument("instance_id")
-@reason_option
-@place_options
-@json_option
-def resume(instance_id: str, reason: str | None, *, place: Place, as_json: bool) -> None:
-    """Let a suspended instance go on, and try a held one again."""
-    check_instance_id(instance_id)
-    _ask(
-        place,
-        instance_id,
-        lambda connection: connection.gateway.resume(instance_id, reason),
-        "the request to resume",
-        as_json=as_json,
-    )
+controls: Final = {one.name: control_command(one) for one in CONTROLS}
 
 
 @click.command()
@@ -215,16 +173,13 @@ def _named(name: str, what: str) -> str:
     return name
 
 
-def _ask(
-    place: Place,
-    instance_id: str,
-    request: Callable[[Connection], Awaitable[None]],
-    what: str,
-    *,
-    as_json: bool,
+def _tell(
+    place: Place, instance_id: str, message: ClientMessage, what: str, *, as_json: bool
 ) -> None:
+    check_instance_id(instance_id)
+
     async def act(connection: Connection) -> None:
-        await request(connection)
+        await connection.gateway.tell(instance_id, message)
         if as_json:
             _say_document(connection, instance_id)
         else:

@@ -30,10 +30,11 @@ from tenuto.model.errors import (
     OrchestrationFailedError,
     OrchestrationTerminatedError,
 )
-from tenuto.model.events import HistoryEvent
+from tenuto.model.events import EventRaised, HistoryEvent
 from tenuto.model.failure import FailureDetails
 from tenuto.model.ids import check_instance_id, new_execution_id, new_instance_id
 from tenuto.model.limits import Limits, check_payload
+from tenuto.model.messages import Fail, Purge, RaiseEvent, Resume, Suspend, Terminate
 from tenuto.model.payload import encode
 from tenuto.model.payload.opaque import shown
 from tenuto.model.requests import IdReuse, InstanceQuery, ListingOrder, StartRequest
@@ -356,7 +357,8 @@ class Client:
         if not name or not isinstance(name, str):
             raise InputError(f"an event needs a name, a non-empty string; got {name!r}")
         text = None if data is None else self._checked(encode(data), f"event {name!r}")
-        await self.gateway.raise_event(check_instance_id(instance_id), name, text)
+        event = RaiseEvent(event=EventRaised(name, text))
+        await self.gateway.tell(check_instance_id(instance_id), event)
 
     async def terminate(
         self, instance_id: str, reason: str | None = None, *, recurse: bool = False
@@ -373,7 +375,8 @@ class Client:
             InstanceNotFoundError, InstanceFinishedError: there is nothing to end.
         """
         text = None if self._reason(reason) is None else encode(reason)
-        await self.gateway.terminate(check_instance_id(instance_id), text, recurse=recurse)
+        word = Terminate(reason=text, recurse=recurse)
+        await self.gateway.tell(check_instance_id(instance_id), word)
 
     async def suspend(self, instance_id: str, reason: str | None = None) -> None:
         """Pause an instance: what arrives is kept until it is resumed.
@@ -381,7 +384,8 @@ class Client:
         Raises:
             InstanceStateError: it is suspended already.
         """
-        await self.gateway.suspend(check_instance_id(instance_id), self._reason(reason))
+        word = Suspend(reason=self._reason(reason))
+        await self.gateway.tell(check_instance_id(instance_id), word)
 
     async def resume(self, instance_id: str, reason: str | None = None) -> None:
         """Let a suspended instance go on, and try a held one again.
@@ -389,7 +393,8 @@ class Client:
         Raises:
             InstanceStateError: it is neither.
         """
-        await self.gateway.resume(check_instance_id(instance_id), self._reason(reason))
+        word = Resume(reason=self._reason(reason))
+        await self.gateway.tell(check_instance_id(instance_id), word)
 
     async def fail(self, instance_id: str, reason: str | None = None) -> None:
         """End an instance as failed, as its own code would: its parent gets the error.
@@ -403,7 +408,8 @@ class Client:
         Raises:
             InstanceNotFoundError, InstanceFinishedError: there is nothing to end.
         """
-        await self.gateway.fail(check_instance_id(instance_id), self._reason(reason))
+        word = Fail(reason=self._reason(reason))
+        await self.gateway.tell(check_instance_id(instance_id), word)
 
     async def restart(
         self, instance_id: str, *, new_instance_id: bool = True
@@ -447,7 +453,11 @@ class Client:
         Raises:
             InstanceStateError: it has not ended, and ``force`` is not set.
         """
-        return await self.gateway.purge(check_instance_id(instance_id), force=force)
+        try:
+            await self.gateway.tell(check_instance_id(instance_id), Purge(force=force))
+        except InstanceNotFoundError:
+            return False
+        return True
 
     async def query(self, which: InstanceFilter | None = None) -> AsyncIterator[InstanceStatus]:
         """All instances that pass the filter, in its order, read page by page."""

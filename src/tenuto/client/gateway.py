@@ -2,25 +2,25 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from tenuto.client.remote_errors import error_of
 from tenuto.client.wire import ErrorBody
 from tenuto.engine.commands import Commands
-from tenuto.engine.ports import ASKED, Answer, InboxRow, Storage, StorageReader
+from tenuto.engine.ports import ASKED, InboxRow, Storage, StorageReader
 from tenuto.engine.turns.sorting import still_going
 from tenuto.model.codec import encode
+from tenuto.model.control import CONTROL_OF, Control
 from tenuto.model.errors import (
     InstanceExistsError,
     InstanceFinishedError,
     InstanceNotFoundError,
     InstanceStateError,
-    TenutoError,
 )
-from tenuto.model.events import EventRaised, ExecutionStarted
+from tenuto.model.events import ExecutionStarted
 from tenuto.model.ids import (
     derived_from,
     new_execution_id,
@@ -28,16 +28,7 @@ from tenuto.model.ids import (
     partition_of,
     reserved_id,
 )
-from tenuto.model.messages import (
-    Fail,
-    Message,
-    Purge,
-    RaiseEvent,
-    Resume,
-    Start,
-    Suspend,
-    Terminate,
-)
+from tenuto.model.messages import ClientMessage, Message, Purge, RedeemWebhook, Start
 from tenuto.model.requests import DeadLetter, InstancePage, InstanceQuery, StartRequest
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 
@@ -58,25 +49,8 @@ class Gateway(Protocol):
     async def start(self, request: StartRequest) -> None:
         """Start an instance; returns when it is durable."""
 
-    async def raise_event(self, instance_id: str, name: str, text: str | None) -> None:
-        """Raise an external event."""
-
-    async def terminate(
-        self, instance_id: str, reason: str | None, *, recurse: bool = False
-    ) -> None:
-        """End an instance, with ``recurse`` together with what it has called."""
-
-    async def suspend(self, instance_id: str, reason: str | None) -> None:
-        """Pause an instance."""
-
-    async def resume(self, instance_id: str, reason: str | None) -> None:
-        """Let an instance go on."""
-
-    async def fail(self, instance_id: str, reason: str | None) -> None:
-        """End an instance as failed."""
-
-    async def purge(self, instance_id: str, *, force: bool) -> bool:
-        """Delete an instance; False when there is none."""
+    async def tell(self, instance_id: str, message: ClientMessage) -> None:
+        """Tell an instance something: an event, a word of control, that it is to be deleted."""
 
     async def wait(self, instance_id: str, *, started: bool = False) -> InstanceRecord:
         """The row once the instance has ended, or with ``started`` has begun."""
@@ -104,13 +78,7 @@ class EngineGateway:
         self._storage = storage
         self.now = commands.now
         self.start = commands.start
-        self.raise_event = commands.raise_event
-        self.raise_webhook = commands.raise_webhook
-        self.terminate = commands.terminate
-        self.suspend = commands.suspend
-        self.resume = commands.resume
-        self.fail = commands.fail
-        self.purge = commands.purge
+        self.tell = commands.tell
         self.wait = commands.wait
         self.get = storage.get
         self.query = storage.query
@@ -177,83 +145,47 @@ class StoreGateway:
                 return
             if standing.status not in request.reuse:
                 raise _taken(standing)
-            error = await self._ask(
-                request.instance_id,
-                Start(message_id=_asking_id(self.now()), event=event, reuse=request.reuse),
-                "was not replaced",
-            )
-            if error is None:
+            # When it is purged meanwhile, so is our request, and the id is free.
+            with suppress(InstanceNotFoundError):
+                await self._ask(
+                    request.instance_id,
+                    Start(event=event, reuse=request.reuse),
+                    "was not replaced",
+                )
                 return
-            if not isinstance(error, InstanceNotFoundError):
-                raise error
-            # It was purged meanwhile, and our request with it: the id is free.
         raise InstanceStateError(
             request.instance_id, "was started and purged by others each time; try again"
         )
 
-    async def raise_event(self, instance_id: str, name: str, text: str | None) -> None:
-        """Append the event."""
-        await self._unfinished(instance_id)
-        await self._append(
-            instance_id,
-            RaiseEvent(message_id=new_message_id(self.now()), event=EventRaised(name, text)),
-        )
-
-    async def terminate(
-        self, instance_id: str, reason: str | None, *, recurse: bool = False
-    ) -> None:
-        """Append the request."""
-        await self._unfinished(instance_id)
-        await self._append(
-            instance_id,
-            Terminate(message_id=new_message_id(self.now()), reason=reason, recurse=recurse),
-        )
-
-    async def suspend(self, instance_id: str, reason: str | None) -> None:
-        """Append the request."""
-        await self._refuse_when(
-            instance_id, lambda record: record.status is RuntimeStatus.SUSPENDED, "suspend"
-        )
-        await self._append(
-            instance_id, Suspend(message_id=new_message_id(self.now()), reason=reason)
-        )
-
-    async def resume(self, instance_id: str, reason: str | None) -> None:
-        """Append the request."""
-        await self._refuse_when(
-            instance_id,
-            lambda record: record.status is not RuntimeStatus.SUSPENDED and record.hold is None,
-            "resume",
-        )
-        await self._append(
-            instance_id, Resume(message_id=new_message_id(self.now()), reason=reason)
-        )
-
-    async def fail(self, instance_id: str, reason: str | None) -> None:
-        """Append the request."""
-        await self._unfinished(instance_id)
-        await self._append(instance_id, Fail(message_id=new_message_id(self.now()), reason=reason))
-
-    async def purge(self, instance_id: str, *, force: bool) -> bool:
-        """Append the request and wait until the owner has carried it out.
+    async def tell(self, instance_id: str, message: ClientMessage) -> None:
+        """Append the message; where its effect must be known, wait for the owner's answer.
 
         Raises:
-            InstanceStateError: it has not ended and ``force`` is not set, or no host answers.
+            InstanceNotFoundError, InstanceFinishedError: nobody can take it.
+            InstanceStateError: it does not fit the state of the instance, or no host answers.
         """
+        if isinstance(message, Purge):
+            await self._purge(instance_id, message)
+        elif isinstance(message, RedeemWebhook):
+            await self._ask(instance_id, message, "was not told that its webhook is used")
+        else:
+            control = CONTROL_OF.get(type(message))
+            if control is None:
+                await self._unfinished(instance_id)
+            else:
+                await self._refuse_when(instance_id, control)
+            await self._append(
+                instance_id, structs.replace(message, message_id=new_message_id(self.now()))
+            )
+
+    async def _purge(self, instance_id: str, message: Purge) -> None:
         is_ending = await self._storage.is_asked(instance_id, _ENDING)
         record = await self._storage.get(instance_id)
         if record is None:
-            return False
-        if not (record.status.is_finished or is_ending or force):
+            raise InstanceNotFoundError(instance_id)
+        if not (record.status.is_finished or is_ending or message.force):
             raise still_going(instance_id)
-        error = await self._ask(
-            instance_id, Purge(message_id=_asking_id(self.now()), force=force), "was not purged"
-        )
-        if isinstance(error, InstanceNotFoundError):
-            return False
-        if error is not None:
-            raise error
-        return True
+        await self._ask(instance_id, message, "was not purged")
 
     async def wait(self, instance_id: str, *, started: bool = False) -> InstanceRecord:
         """Look until the instance has ended or begun."""
@@ -277,32 +209,39 @@ class StoreGateway:
             raise InstanceFinishedError(instance_id, f"has already ended ({record.status.label})")
         return record
 
-    async def _refuse_when(
-        self, instance_id: str, cannot: Callable[[InstanceRecord], bool], what: str
-    ) -> None:
-        """Refuse a request that does not fit the state of an instance.
+    async def _refuse_when(self, instance_id: str, control: Control) -> None:
+        """Refuse a word that does not fit the state of an instance.
 
-        Earlier requests may be on their way: then the row does not tell what it will be.
+        Earlier ones may be on their way: then the row does not tell what it will be.
         """
         record = await self._unfinished(instance_id)
-        if not cannot(record) or await self._storage.is_asked(instance_id, _STEERING):
+        if not control.cannot(record) or await self._storage.is_asked(instance_id, _STEERING):
             return
         record = await self._unfinished(instance_id)  # they may have been carried out just now
-        if cannot(record):
-            raise InstanceStateError(instance_id, f"is {record.status.label}, so it cannot {what}")
+        if control.cannot(record):
+            raise InstanceStateError(
+                instance_id, f"is {record.status.label}, so it cannot {control.name}"
+            )
 
-    async def _ask(self, instance_id: str, message: Message, undone: str) -> TenutoError | None:
-        """Append a request and wait for the owner's answer to it: None, or why it refused.
+    async def _ask(self, instance_id: str, message: Message, undone: str) -> None:
+        """Append a request and wait for the owner's answer to it.
 
         Not for a state of the instance: another request may have changed that again already.
+
+        Raises:
+            TenutoError: why the owner refuses; InstanceStateError: none has answered.
         """
+        message = structs.replace(message, message_id=f"{ASKED}{new_execution_id(self.now())}")
         await self._append(instance_id, message)
         began = time.monotonic()
         pause = _FIRST_PAUSE_SECONDS
         while time.monotonic() - began < _OWNER_SECONDS:
             answer = await self._storage.answer(message.message_id)
+            if answer is not None and answer.code is not None:
+                body = ErrorBody(answer.code, answer.text)
+                raise error_of(body, instance_id=instance_id)
             if answer is not None:
-                return _error_of(answer, instance_id)
+                return
             await asyncio.sleep(pause)
             pause = min(2 * pause, _POLL_SECONDS)
         if await self._storage.is_waiting(message.message_id):
@@ -331,16 +270,6 @@ def has_come(record: InstanceRecord, *, started: bool) -> bool:
 
 def _taken(record: InstanceRecord) -> InstanceExistsError:
     return InstanceExistsError(record.instance_id, f"already exists ({record.status.label})")
-
-
-def _error_of(answer: Answer, instance_id: str) -> TenutoError | None:
-    if answer.code is None:
-        return None
-    return error_of(ErrorBody(answer.code, answer.text), instance_id=instance_id)
-
-
-def _asking_id(now: int) -> str:
-    return f"{ASKED}{new_execution_id(now)}"
 
 
 def present() -> int:

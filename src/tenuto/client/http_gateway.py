@@ -32,14 +32,17 @@ from tenuto.client.wire import (
     raw_of,
     reuse_of,
 )
+from tenuto.model.control import CONTROL_OF
 from tenuto.model.errors import (
     ConnectionFailedError,
+    InputError,
     InstanceExistsError,
     InstanceNotFoundError,
     StorageUnavailableError,
     TenutoError,
     UnexpectedAnswerError,
 )
+from tenuto.model.messages import ClientMessage, Purge, RaiseEvent, RedeemWebhook, Terminate
 from tenuto.model.requests import DeadLetter, InstancePage, InstanceQuery, StartRequest
 from tenuto.model.status import InstanceRecord
 from tenuto.model.timing import to_datetime
@@ -156,37 +159,24 @@ class HttpGateway:
         if started.instance_id != request.instance_id:
             raise self._strange(sent, "another instance id")
 
-    async def raise_event(self, instance_id: str, name: str, text: str | None) -> None:
-        """Raise an external event."""
-        await self._tell(instance_id, "raise-event", EventBody(name=name, input=raw_of(text)))
-
-    async def terminate(
-        self, instance_id: str, reason: str | None, *, recurse: bool = False
-    ) -> None:
-        """End an instance."""
-        words = None if reason is None else msgspec.json.decode(reason, type=str)
-        await self._tell(instance_id, "terminate", TerminateBody(reason=words, recurse=recurse))
-
-    async def suspend(self, instance_id: str, reason: str | None) -> None:
-        """Pause an instance."""
-        await self._tell(instance_id, "suspend", ReasonBody(reason=reason))
-
-    async def resume(self, instance_id: str, reason: str | None) -> None:
-        """Let an instance go on."""
-        await self._tell(instance_id, "resume", ReasonBody(reason=reason))
-
-    async def fail(self, instance_id: str, reason: str | None) -> None:
-        """End an instance as failed."""
-        await self._tell(instance_id, "fail", ReasonBody(reason=reason))
-
-    async def purge(self, instance_id: str, *, force: bool) -> bool:
-        """Delete an instance; False when there is none."""
-        query = {"force": "true"} if force else {}
-        try:
-            await self._command("DELETE", instance_id, "", query=query)
-        except InstanceNotFoundError:
-            return False
-        return True
+    async def tell(self, instance_id: str, message: ClientMessage) -> None:
+        """Tell an instance something; sent again only if it had not been sent."""
+        match message:
+            case RaiseEvent(event=event):
+                raised = EventBody(name=event.name, input=raw_of(event.input))
+                await self._tell(instance_id, "raise-event", raised)
+            case Terminate(reason=reason, recurse=recurse):
+                words = None if reason is None else msgspec.json.decode(reason, type=str)
+                ended = TerminateBody(reason=words, recurse=recurse)
+                await self._tell(instance_id, "terminate", ended)
+            case Purge(force=force):
+                query = {"force": "true"} if force else {}
+                await self._command("DELETE", instance_id, "", query=query)
+            case RedeemWebhook():
+                raise InputError("a webhook is used by a request to its own address")
+            case _:
+                name = CONTROL_OF[type(message)].name
+                await self._tell(instance_id, name, ReasonBody(reason=message.reason))
 
     async def get(self, instance_id: str) -> InstanceRecord | None:
         """The row."""

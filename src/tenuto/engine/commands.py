@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from msgspec import structs
+
 from tenuto.engine.engine import Engine
 from tenuto.engine.partition import Partition
 from tenuto.model.errors import (
@@ -16,17 +18,7 @@ from tenuto.model.errors import (
     TenutoError,
     WebhookClosedError,
 )
-from tenuto.model.events import EventRaised
-from tenuto.model.messages import (
-    Fail,
-    Message,
-    Purge,
-    RaiseEvent,
-    RedeemWebhook,
-    Resume,
-    Suspend,
-    Terminate,
-)
+from tenuto.model.messages import ClientMessage, RedeemWebhook
 from tenuto.model.requests import StartRequest
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 
@@ -50,65 +42,29 @@ class Commands:
         home.starts.request(request, answer)
         await answer.future
 
-    async def raise_event(self, instance_id: str, name: str, text: str | None) -> None:
-        """Raise an external event."""
-        await self._tell(
-            instance_id, lambda key: RaiseEvent(message_id=key, event=EventRaised(name, text))
-        )
-
-    async def raise_webhook(self, instance_id: str, digest: str, text: str | None) -> None:
-        """Raise the event of a webhook, and close it.
-
-        Args:
-            instance_id: Whose webhook it is.
-            digest: ``digest_of`` the token.
-            text: The event's data, as JSON text.
+    async def tell(self, instance_id: str, message: ClientMessage) -> None:
+        """Tell an instance something; returns when that is durable, and carried out or kept.
 
         Raises:
-            WebhookClosedError: it was used, has expired, or never existed.
+            TenutoError: why the instance refuses it.
+            InstanceNotFoundError: there is no such instance. For who uses a webhook that is
+                ``WebhookClosedError``: it was used, has expired, or never existed.
+            StorageUnavailableError: the store cannot write now; nothing was done.
         """
-        now = self._engine.clock.now()
+        home = self._home_of(instance_id)
+        engine = self._engine
+        answer = _Answer()
+        key = engine.volatile_id()
+        engine.callers.expect(key, instance_id, answer)
+        engine.arrivals.dispatch(home, instance_id, structs.replace(message, message_id=key))
         try:
-            await self._tell(
-                instance_id,
-                lambda key: RedeemWebhook(
-                    message_id=key, digest=digest, requested_at=now, input=text
-                ),
-            )
+            await answer.future
         except InstanceNotFoundError:
-            raise WebhookClosedError(instance_id) from None
-
-    async def terminate(
-        self, instance_id: str, reason: str | None, *, recurse: bool = False
-    ) -> None:
-        """End an instance; ``reason`` (JSON text) becomes its output."""
-        await self._tell(
-            instance_id, lambda key: Terminate(message_id=key, reason=reason, recurse=recurse)
-        )
-
-    async def suspend(self, instance_id: str, reason: str | None) -> None:
-        """Pause an instance."""
-        await self._tell(instance_id, lambda key: Suspend(message_id=key, reason=reason))
-
-    async def resume(self, instance_id: str, reason: str | None) -> None:
-        """Let an instance go on."""
-        await self._tell(instance_id, lambda key: Resume(message_id=key, reason=reason))
-
-    async def fail(self, instance_id: str, reason: str | None) -> None:
-        """End an instance as failed; ``reason`` is part of its failure."""
-        await self._tell(instance_id, lambda key: Fail(message_id=key, reason=reason))
-
-    async def purge(self, instance_id: str, *, force: bool) -> bool:
-        """Delete an instance and its history; False when there is none.
-
-        Raises:
-            InstanceStateError: it has not ended, and ``force`` is not set.
-        """
-        try:
-            await self._tell(instance_id, lambda key: Purge(message_id=key, force=force))
-        except InstanceNotFoundError:
-            return False
-        return True
+            if isinstance(message, RedeemWebhook):
+                raise WebhookClosedError(instance_id) from None
+            raise
+        finally:
+            engine.callers.take(key)
 
     async def wait(self, instance_id: str, *, started: bool = False) -> InstanceRecord:
         """The instance's row once it has ended, or with ``started`` once it is Pending no more.
@@ -190,18 +146,6 @@ class Commands:
             waiters.remove(waiter)
             if not waiters:
                 del everyone[instance_id]
-
-    async def _tell(self, instance_id: str, make: Callable[[str], Message]) -> None:
-        home = self._home_of(instance_id)
-        engine = self._engine
-        answer = _Answer()
-        key = engine.volatile_id()
-        engine.callers.expect(key, instance_id, answer)
-        engine.arrivals.dispatch(home, instance_id, make(key))
-        try:
-            await answer.future
-        finally:
-            engine.callers.take(key)
 
     def _home_of(self, instance_id: str) -> Partition:
         """The partition of an instance that requests can be taken for now."""

@@ -6,6 +6,7 @@ its first reader; the shapes that both share stand in ``tenuto.client.wire``.
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Final, TypeVar, get_args
 
 import msgspec
@@ -40,12 +41,15 @@ from tenuto.http.management_filters import (
     statuses,
 )
 from tenuto.http.options import Role
-from tenuto.http.routing import Call, Route, json_answer
+from tenuto.http.routing import Call, Handler, Route, json_answer
 from tenuto.http.waiting import Waiting
 from tenuto.model.codec import decode_turn
+from tenuto.model.control import CONTROLS, Control
 from tenuto.model.errors import InstanceNotFoundError, LimitError
+from tenuto.model.events import EventRaised
 from tenuto.model.ids import check_instance_id, new_execution_id, new_instance_id
 from tenuto.model.limits import check_payload
+from tenuto.model.messages import Purge, RaiseEvent, Terminate
 from tenuto.model.payload import encode
 from tenuto.model.requests import InstancePage, InstanceQuery, ListingOrder, StartRequest
 from tenuto.model.status import InstanceRecord, RuntimeStatus
@@ -194,12 +198,11 @@ class AdminApi:
             summary="Raise an external event",
             operation=_described(_DONE, status=204, body=EventBody, errors=(404, 410, 413)),
         )
-        for name, handler, summary in (
+        words: list[tuple[str, Handler, str]] = [
             ("terminate", self._terminate, "End an instance now"),
-            ("suspend", self._suspend, "Pause an instance"),
-            ("resume", self._resume, "Let a suspended instance go on, try a held one again"),
-            ("fail", self._fail, "End an instance as failed"),
-        ):
+            *((one.name, partial(self._steer, one), one.summary) for one in CONTROLS),
+        ]
+        for name, handler, summary in words:
             yield Route(
                 method="POST",
                 path=f"{_INSTANCE}/{name}",
@@ -310,7 +313,8 @@ class AdminApi:
             raise HttpError("an event needs a name, a non-empty string")
         text = text_of(body.input)
         check_payload(text, self._client.limits.payload_bytes, f"event {body.name!r}")
-        await self._client.gateway.raise_event(instance_id, body.name, text)
+        event = RaiseEvent(event=EventRaised(body.name, text))
+        await self._client.gateway.tell(instance_id, event)
         return _done()
 
     async def _terminate(self, call: Call) -> Response:
@@ -318,31 +322,20 @@ class AdminApi:
         body = await _body(call, TerminateBody, otherwise=TerminateBody())
         check_payload(body.reason, self._client.limits.payload_bytes, "the reason")
         text = None if body.reason is None else encode(body.reason)
-        await self._client.gateway.terminate(instance_id, text, recurse=body.recurse)
+        await self._client.gateway.tell(instance_id, Terminate(reason=text, recurse=body.recurse))
         return _done()
 
-    async def _suspend(self, call: Call) -> Response:
-        await self._client.gateway.suspend(_instance_id(call), await self._reason(call))
-        return _done()
-
-    async def _resume(self, call: Call) -> Response:
-        await self._client.gateway.resume(_instance_id(call), await self._reason(call))
-        return _done()
-
-    async def _fail(self, call: Call) -> Response:
-        await self._client.gateway.fail(_instance_id(call), await self._reason(call))
-        return _done()
-
-    async def _reason(self, call: Call) -> str | None:
+    async def _steer(self, control: Control, call: Call) -> Response:
+        instance_id = _instance_id(call)
         body = await _body(call, ReasonBody, otherwise=ReasonBody())
         check_payload(body.reason, self._client.limits.payload_bytes, "the reason")
-        return body.reason
+        await self._client.gateway.tell(instance_id, control.message(reason=body.reason))
+        return _done()
 
     async def _purge(self, call: Call) -> Response:
         instance_id = _instance_id(call)
         force = call.flag("force", default=False)
-        if not await self._client.gateway.purge(instance_id, force=force):
-            raise InstanceNotFoundError(instance_id)
+        await self._client.gateway.tell(instance_id, Purge(force=force))
         return _done()
 
 

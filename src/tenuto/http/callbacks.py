@@ -25,6 +25,7 @@ from tenuto.http.routing import Call, Route, json_answer
 from tenuto.model.errors import InvalidInstanceIdError, TenutoError, WebhookClosedError
 from tenuto.model.ids import check_instance_id
 from tenuto.model.limits import check_payload
+from tenuto.model.messages import RedeemWebhook
 from tenuto.model.webhook import digest_of
 
 _LOGGER: Final = logging.getLogger("tenuto.http")
@@ -144,7 +145,8 @@ class Callbacks:
             check_payload(
                 text, self._engine.options.limits.payload_bytes, "the data of this webhook"
             )
-            await self._commands.raise_webhook(instance_id, digest, text)
+            used = RedeemWebhook(digest=digest, requested_at=self._commands.now(), input=text)
+            await self._commands.tell(instance_id, used)
         except WebhookClosedError as error:
             return _closed(call, error)
         if _wants_page(call):

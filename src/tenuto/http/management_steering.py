@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 from msgspec import structs
@@ -21,10 +22,13 @@ from tenuto.http.management_filters import (
 )
 from tenuto.http.options import Role
 from tenuto.http.payloads import MOUNT, PurgedPayload
-from tenuto.http.routing import Call, Route, json_answer
+from tenuto.http.routing import Call, Handler, Route, json_answer
+from tenuto.model.control import CONTROLS, Control
 from tenuto.model.errors import InstanceNotFoundError, InstanceStateError
+from tenuto.model.events import EventRaised
 from tenuto.model.ids import check_instance_id
 from tenuto.model.limits import check_payload
+from tenuto.model.messages import Purge, RaiseEvent, Terminate
 from tenuto.model.payload import encode
 from tenuto.model.requests import InstanceQuery
 from tenuto.model.status import FINISHED
@@ -78,18 +82,11 @@ class Steering:
             text="Whether what it has called ends too, and what that has called (false).",
             schema=BOOLEAN,
         )
-        for name, handler, summary, own, errors in (
-            ("terminate", self._terminate, "End an instance now", (_REASON, recurse), ()),
-            ("suspend", self._suspend, "Pause an instance", (_REASON,), (409,)),
-            (
-                "resume",
-                self._resume,
-                "Let a suspended instance go on, try a held one again",
-                (_REASON,),
-                (409,),
-            ),
-            ("fail", self._fail, "End an instance as failed", (_REASON,), ()),
-        ):
+        words: list[tuple[str, Handler, str, tuple[Parameter, ...]]] = [
+            ("terminate", self._terminate, "End an instance now", (_REASON, recurse)),
+            *((one.name, partial(self._steer, one), one.summary, (_REASON,)) for one in CONTROLS),
+        ]
+        for name, handler, summary, own in words:
             yield Route(
                 method="POST",
                 path=f"{_INSTANCE}/{name}",
@@ -103,7 +100,7 @@ class Steering:
                     path_schemas={"instanceId": INSTANCE_ID},
                     parameters=own,
                     answers={202: ACCEPTED},
-                    errors=(404, 410, *errors),
+                    errors=(404, 409, 410),
                 ),
             )
         yield Route(
@@ -151,7 +148,8 @@ class Steering:
         if text is not None:
             _check_content_type(call)
         check_payload(text, self._client.limits.payload_bytes, f"event {name!r}")
-        await self._client.gateway.raise_event(instance_id, name, text)
+        event = RaiseEvent(event=EventRaised(name, text))
+        await self._client.gateway.tell(instance_id, event)
         return accepted()
 
     async def _terminate(self, call: Call) -> Response:
@@ -159,19 +157,12 @@ class Steering:
         reason = call.one("reason")
         text = None if reason is None else encode(reason)
         recurse = call.flag("recurse", default=False)
-        await self._client.gateway.terminate(instance_id, text, recurse=recurse)
+        await self._client.gateway.tell(instance_id, Terminate(reason=text, recurse=recurse))
         return accepted()
 
-    async def _suspend(self, call: Call) -> Response:
-        await self._client.gateway.suspend(_instance_id(call), call.one("reason"))
-        return accepted()
-
-    async def _resume(self, call: Call) -> Response:
-        await self._client.gateway.resume(_instance_id(call), call.one("reason"))
-        return accepted()
-
-    async def _fail(self, call: Call) -> Response:
-        await self._client.gateway.fail(_instance_id(call), call.one("reason"))
+    async def _steer(self, control: Control, call: Call) -> Response:
+        instance_id = _instance_id(call)
+        await self._client.gateway.tell(instance_id, control.message(reason=call.one("reason")))
         return accepted()
 
     # --- deletion ----------------------------------------------------------------------------
@@ -179,8 +170,7 @@ class Steering:
     async def _purge(self, call: Call) -> Response:
         instance_id = _instance_id(call)
         force = call.flag("force", default=False)
-        if not await self._client.gateway.purge(instance_id, force=force):
-            raise InstanceNotFoundError(instance_id)
+        await self._client.gateway.tell(instance_id, Purge(force=force))
         return json_answer(PurgedPayload(1))
 
     async def _purge_many(self, call: Call) -> Response:
@@ -227,9 +217,10 @@ class Steering:
 
     async def _purge_one(self, instance_id: str, *, force: bool) -> bool:
         try:
-            return await self._client.gateway.purge(instance_id, force=force)
-        except InstanceStateError:
-            return False  # its id was taken again meanwhile
+            await self._client.gateway.tell(instance_id, Purge(force=force))
+        except (InstanceNotFoundError, InstanceStateError):
+            return False  # it has gone, or its id was taken again meanwhile
+        return True
 
 
 def _instance_id(call: Call) -> str:

@@ -130,17 +130,7 @@ class Purge(_Message, frozen=True, kw_only=True):
     force: bool = False
 
 
-Message: TypeAlias = (
-    Start
-    | TaskResult
-    | ChildResult
-    | TimerDue
-    | RaiseEvent
-    | RedeemWebhook
-    | Terminate
-    | Suspend
-    | Resume
-    | Fail
-    | ChangeHold
-    | Purge
-)
+ClientMessage: TypeAlias = RaiseEvent | RedeemWebhook | Terminate | Suspend | Resume | Fail | Purge
+"""What a client may tell an instance."""
+
+Message: TypeAlias = Start | TaskResult | ChildResult | TimerDue | ChangeHold | ClientMessage

@@ -14,6 +14,7 @@ from typing import Final
 from tenuto.client.gateway import Gateway, has_come
 from tenuto.engine.engine import Engine
 from tenuto.model.errors import TenutoError
+from tenuto.model.messages import ClientMessage
 from tenuto.model.requests import DeadLetter, InstancePage, InstanceQuery, StartRequest
 from tenuto.model.status import InstanceRecord
 from tenuto.testing.clock import VirtualClock
@@ -143,37 +144,10 @@ class TimeSkippingGateway:
         async with self._request() as inner:
             await inner.start(request)
 
-    async def raise_event(self, instance_id: str, name: str, text: str | None) -> None:
-        """Raise an external event."""
+    async def tell(self, instance_id: str, message: ClientMessage) -> None:
+        """Tell an instance something."""
         async with self._request() as inner:
-            await inner.raise_event(instance_id, name, text)
-
-    async def terminate(
-        self, instance_id: str, reason: str | None, *, recurse: bool = False
-    ) -> None:
-        """End an instance, with ``recurse`` together with what it has called."""
-        async with self._request() as inner:
-            await inner.terminate(instance_id, reason, recurse=recurse)
-
-    async def suspend(self, instance_id: str, reason: str | None) -> None:
-        """Pause an instance."""
-        async with self._request() as inner:
-            await inner.suspend(instance_id, reason)
-
-    async def resume(self, instance_id: str, reason: str | None) -> None:
-        """Let an instance go on."""
-        async with self._request() as inner:
-            await inner.resume(instance_id, reason)
-
-    async def fail(self, instance_id: str, reason: str | None) -> None:
-        """End an instance as failed."""
-        async with self._request() as inner:
-            await inner.fail(instance_id, reason)
-
-    async def purge(self, instance_id: str, *, force: bool) -> bool:
-        """Delete an instance; False when there is none."""
-        async with self._request() as inner:
-            return await inner.purge(instance_id, force=force)
+            await inner.tell(instance_id, message)
 
     async def get(self, instance_id: str) -> InstanceRecord | None:
         """The row."""

@@ -14,7 +14,7 @@ from tenuto import App, Context, InstanceExistsError, InstanceFinishedError
 from tenuto.engine.ports import InboxPage, InboxRow
 from tenuto.model.codec import encode
 from tenuto.model.events import EventRaised
-from tenuto.model.messages import RaiseEvent, Resume, Suspend
+from tenuto.model.messages import RaiseEvent, Resume, Suspend, Terminate
 from tenuto.model.requests import StartRequest
 from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
 from tests.support.shared_store import SharedHub
@@ -141,7 +141,9 @@ async def test_work_whose_answer_was_taken_back_does_not_run_again(
     while not member.engine.running or not member.engine.is_settled:
         await cluster.rounds(1)
     slowness.rounds = 20
-    asked = asyncio.create_task(member.commands.raise_event("spoiler", "go", "null"))
+    asked = asyncio.create_task(
+        member.commands.tell("spoiler", RaiseEvent(event=EventRaised("go", "null")))
+    )
     told.set()
     await asked
     await until_idle(cluster)
@@ -206,13 +208,17 @@ async def test_a_successor_begins_when_the_one_before_has_answered(
 ) -> None:
     await member.commands.start(start("waits"))
     slowness.rounds = 30
-    going = asyncio.create_task(member.commands.raise_event("one", "go", '"on"'))
+    going = asyncio.create_task(
+        member.commands.tell("one", RaiseEvent(event=EventRaised("go", '"on"')))
+    )
     one = member.engine.residents.named("one")
     assert one is not None
     while not one.state.is_finished:
         await cluster.rounds(1)
     assert one.in_flight, "its end is on its way to the store"
-    late = asyncio.create_task(member.commands.raise_event("one", "go", '"again"'))
+    late = asyncio.create_task(
+        member.commands.tell("one", RaiseEvent(event=EventRaised("go", '"again"')))
+    )
     successor = asyncio.create_task(member.commands.start(start("works", '"next"')))
     await asyncio.wait([going, late, successor], timeout=5)
     assert going.result() is None
@@ -266,7 +272,7 @@ async def test_whoever_was_ended_for_a_successor_gives_way_also_when_its_host_ha
 ) -> None:
     """Its end is durable, its replacement is not, and its end is not among the statuses."""
     await member.commands.start(start("waits"))
-    await member.commands.terminate("one", reason)
+    await member.commands.tell("one", Terminate(reason=reason))
     await cluster.crash(0)
     commands = cluster.members[0].commands
     again = structs.replace(start("works", '"next"'), reuse=frozenset({RuntimeStatus.RUNNING}))

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tenuto import App, Context, TenutoError
-from tenuto.model.messages import Resume, Suspend
+from tenuto.model.events import EventRaised
+from tenuto.model.messages import RaiseEvent, Resume, Suspend
 from tenuto.model.status import RuntimeStatus
 from tests.support.shared_store import SharedHub
 from tests.support.two_hosts import Cluster, FussyHub, Member
@@ -119,7 +120,7 @@ class Story:
 
     async def _ask(self, item: int) -> None:
         try:
-            await self.owner.commands.raise_event("one", "item", str(item))
+            await self.owner.commands.tell("one", RaiseEvent(event=EventRaised("item", str(item))))
         except TenutoError:
             return  # perhaps it was taken in
         self.acknowledged.add(item)

@@ -21,9 +21,10 @@ from tenuto import (
 from tenuto.engine.careful import MANY_DEATHS, SERVED
 from tenuto.engine.ports import CommitBatch, CommitResult, InboxPage, InboxRow, Wake
 from tenuto.model.errors import StorageOwnedError
+from tenuto.model.events import EventRaised
 from tenuto.model.hold import HoldReason
 from tenuto.model.ids import new_execution_id, partition_of
-from tenuto.model.messages import Suspend
+from tenuto.model.messages import RaiseEvent, Suspend
 from tenuto.model.requests import StartRequest
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tests.support.shared_store import SharedHub
@@ -279,7 +280,9 @@ async def test_callers_of_a_partition_that_goes_are_answered_when_its_batch_is_r
     for number in range(20):
         await cluster.begin("spoils", named(f"spoiled{number}-", 1), "null")
         for _ in range(5):
-            raising = member.commands.raise_event(paused, "other", str(number))
+            raising = member.commands.tell(
+                paused, RaiseEvent(event=EventRaised("other", str(number)))
+            )
             asked.append(asyncio.create_task(raising))
             await cluster.rounds(3)
         if takes:
@@ -482,7 +485,7 @@ async def test_care_is_taken_of_a_partition_whose_owners_have_died_and_of_no_oth
         True,
         False,
     ]
-    await member.commands.raise_event(old, "go", "1")
+    await member.commands.tell(old, RaiseEvent(event=EventRaised("go", "1")))
     assert outcome(two, old)[0] is RuntimeStatus.COMPLETED
     while member.engine.careful is not None:
         await two.rounds(10)

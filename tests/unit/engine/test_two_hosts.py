@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from tenuto import App, Context, StorageError, TenutoError
 from tenuto.model.codec import decode_turn
 from tenuto.model.events import EventRaised, HistoryEvent
+from tenuto.model.messages import RaiseEvent
 from tenuto.model.status import RuntimeStatus
 from tests.support.histories import check_invariants, of_type
 from tests.support.shared_store import SharedHub
@@ -134,7 +135,9 @@ class Play:
     async def _ask(self, number: int, item: int) -> int | None:
         """Ask a member itself; what it has acknowledged is durable, whoever owns it afterwards."""
         try:
-            await self.cluster.members[number].commands.raise_event("open", "item", str(item))
+            await self.cluster.members[number].commands.tell(
+                "open", RaiseEvent(event=EventRaised("item", str(item)))
+            )
         except TenutoError:
             return None
         return item
