@@ -224,6 +224,39 @@ MUTATIONS = [
         "            await self._reading.catch_up()\n",
         "",
     ),
+    Mutation(
+        "a start that was read while its commit was in doubt is decided twice",
+        "engine/release.py",
+        "            if home is None or not home.delivery.is_known(row.message_id):\n",
+        "            if home is None or row.message_id:\n",
+    ),
+    Mutation(
+        "a parent is not told again when the word to it was taken back",
+        "engine/takeback.py",
+        """        for record in list(self._owed.values()):
+            self.owe(record)
+""",
+        "",
+    ),
+    Mutation(
+        "a partition that was taken meanwhile is brought up twice",
+        "engine/reading.py",
+        " and not homes[number].is_up:\n",
+        ":\n",
+    ),
+    Mutation(
+        "what is kept for an instance is written by who has lost it",
+        "engine/batch.py",
+        """        partitions.update(map(_PARTITION, map(_RESIDENT, self.put_by)))
+""",
+        "",
+    ),
+    Mutation(
+        "a batch that is sent again has lost the fence of a partition that has gone",
+        "engine/pipeline.py",
+        "                flying.held.add(home.number)\n",
+        "                pass\n",
+    ),
 ]
 
 

@@ -728,6 +728,12 @@ class StorageSuite:
         assert await deaths("careful", "stops") == 3
         assert [await deaths(f"third-{n}", "dies") for n in range(2)] == [0, 1]
 
+    async def test_who_takes_again_what_it_has_did_not_die(self, storage: Storage) -> None:
+        await Owner.of(storage, "first")
+        for _ in range(3):
+            await Owner.of(storage, "second")
+            assert (await first_page(storage, 0)).deaths == 1
+
     async def test_only_the_owner_says_that_it_has_served(self, storage: Storage) -> None:
         first = await Owner.of(storage, "first")
         await Owner.of(storage, "second")

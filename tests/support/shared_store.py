@@ -73,7 +73,7 @@ class Place:
     def take(self, owner: str, holder: "SharedStorage") -> None:
         if self.owner is None:
             self.deaths = 0
-        else:
+        elif self.owner != owner:
             self.deaths = 1 if self.served else self.deaths + 1
         self.owner, self.holder, self.served = owner, holder, False
         self.epoch += 1

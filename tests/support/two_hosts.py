@@ -89,7 +89,7 @@ class Member:
     def owned(self) -> list[int]:
         """What the store says that it owns."""
         places = self._hub.places
-        return [number for number, place in enumerate(places) if place.owner == self.name]
+        return [number for number, place in enumerate(places) if place.holder is self._storage]
 
 
 class Cluster:
@@ -177,8 +177,8 @@ class Cluster:
         for member in self.members:
             member.failures = 0
         for number, place in enumerate(self.hub.places):
-            owners = [one for one in self.members if one.name == place.owner]
-            if not owners or number not in owners[0].engine.partitions:
+            owners = [one for one in self.members if number in one.owned]
+            if place.owner is None or not owners or number not in owners[0].engine.partitions:
                 await self.members[0].lifecycle.take([number])
 
     async def settle(self) -> None:

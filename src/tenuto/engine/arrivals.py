@@ -10,6 +10,8 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
+from msgspec import MsgspecError
+
 from tenuto.engine.delivery import is_durable
 from tenuto.engine.parts import OwnedPartition, Parts
 from tenuto.engine.ports import InboxRow, LoadedInstance
@@ -69,6 +71,10 @@ class Arrivals:
                 home.delivery.sets_out(row.message_id)
                 again = self._route_again
             self._engine.loop.call_later(_MEMORY_PAUSE_SECONDS, again, row)
+            return
+        except (MsgspecError, UnicodeDecodeError) as error:  # it must not stop the others
+            text = f"message {row.message_id!r} cannot be read, and stays in the inbox: {error}"
+            self._engine.observer.problem(row.instance_id, text)
             return
         if not isinstance(message, Start):
             self.dispatch(home, row.instance_id, message)

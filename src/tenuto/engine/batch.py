@@ -207,6 +207,7 @@ class Batch(Struct):
         """Partitions of the instances that are changed and of the messages that are used up."""
         partitions = set(map(_PARTITION, map(_RESIDENT, self.turns)))
         partitions.update(self.consumed.values(), self.held, self.released)
+        partitions.update(map(_PARTITION, map(_RESIDENT, self.put_by)))
         for rows in (self.instances, self.replaced):
             partitions.update(record.partition for record in rows.values())
         return partitions

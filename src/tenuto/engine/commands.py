@@ -128,11 +128,13 @@ class Commands:
     async def _row(self, instance_id: str) -> InstanceRecord | None:
         """The stored row; None when there is an instance whose row is on its way."""
         engine = self._engine
-        record = await engine.storage.get(instance_id)
         home = engine.find(instance_id)
+        record = await engine.storage.get(instance_id)
         if record is None and home is not None and home.starts.is_deciding(instance_id):
             await home.starts.decided(instance_id)
             record = await engine.storage.get(instance_id)
+        if record is None and home is not None and not engine.is_ours(home):
+            raise engine.elsewhere(instance_id)  # perhaps it is being made there
         if record is None and engine.residents.named(instance_id) is None:
             raise InstanceNotFoundError(instance_id)
         return record

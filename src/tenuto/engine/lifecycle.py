@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
+from msgspec import structs
+
 from tenuto.engine.careful import MANY_DEATHS, SERVED, Careful
 from tenuto.engine.engine import Engine
 from tenuto.engine.partition import Partition
@@ -93,27 +95,43 @@ class Lifecycle:
 
     async def _take(self, partitions: Sequence[int]) -> None:
         engine = self._engine
-        assert self._host is not None, "a host that serves takes further ones"
         self._check_running()
         for number in partitions:  # one that was ours and was lost, and we may not know it yet
             engine.drop(number)
         # What was decided under an older lease must not be written under the new one.
         await engine.pipeline.passed()
+        if not engine.partitions:
+            await self._take_another_name()
         self._check_running()
+        assert self._host is not None, "a host that serves takes further ones"
         leases = await engine.storage.acquire(self._host, partitions)
         try:
             # What instances there have sent to ours, before they were ours, comes first.
             await self._reading.catch_up()
             await self._serve(leases)
         except BaseException:
+            for lease in leases:
+                engine.drop(lease.partition)
             with contextlib.suppress(StorageError):
                 await engine.storage.release(leases)
             raise
         self._reading.poll()
 
+    async def _take_another_name(self) -> None:
+        """Of who owns nothing the store may forget how many commits it has made."""
+        engine = self._engine
+        assert self._host is not None, "a host that serves takes further ones"
+        await engine.pipeline.flush()
+        self._host = structs.replace(self._host, owner=f"{self._host.owner}-again")
+        engine.pipeline.begin_as(self._host.owner)
+
     def _check_running(self) -> None:
         if self._stopped:
             raise StorageUnavailableError("the host is stopping; it takes nothing any more")
+        if not self._engine.pipeline.is_running:
+            raise StorageUnavailableError(
+                "the host cannot write to the store any more, and takes nothing; start another"
+            )
 
     async def _serve(self, leases: Sequence[Lease], *, has_word: bool = False) -> None:
         """Read what the store has to be done, all of it, then own the partitions and do it."""

@@ -32,6 +32,7 @@ class Partition:
         timers: What is due soon.
         loader: Brings its instances into memory.
         starts: Decides who gets its ids.
+        is_up: Whether what the store has to be done here was read, and is known in memory.
         open_by_root: Its unfinished instances below each root, wherever that stands.
     """
 
@@ -54,6 +55,7 @@ class Partition:
         )
         self.starts: Starts = Starts(engine, self)
         self.open_by_root: dict[str, int] = {}
+        self.is_up: bool = False
 
     @property
     def is_idle(self) -> bool:
@@ -76,6 +78,7 @@ class Partition:
         self.timers.clear()
         self.delivery.forgets()
         self.open_by_root.clear()
+        self.is_up = False
 
     def close(self, error: TenutoError) -> None:
         """It is another host's: nothing more happens here, whatever was under way."""

@@ -34,7 +34,7 @@ from tenuto.engine.updates import UpdateFeed
 from tenuto.model.errors import StorageError, StorageOwnedError, TenutoError
 from tenuto.model.hold import Hold
 from tenuto.model.messages import Message, Start, Terminate
-from tenuto.model.status import ParentInstance
+from tenuto.model.status import InstanceRecord, ParentInstance
 
 # --- one for each part ------------------------------------------------------------------------
 
@@ -127,6 +127,7 @@ class Cascading(Protocol):
 class TakingBack(Protocol):
     """What is left of instances that were dropped with a refused batch."""
 
+    def owe(self, refused: InstanceRecord) -> None: ...
     def adopt(self, resident: Resident) -> None: ...
     def drop(self, resident: Resident) -> None: ...
 

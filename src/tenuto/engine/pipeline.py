@@ -104,9 +104,14 @@ class CommitPipeline:
 
     def start(self, owner: str) -> None:
         """Begin to commit, as this owner."""
-        self._owner = owner
+        self.begin_as(owner)
         self._keep_reserve()
         self._task = asyncio.get_running_loop().create_task(self._run(), name="tenuto-commits")
+
+    def begin_as(self, owner: str) -> None:
+        """The commits that follow are this owner's, from its first on."""
+        self._owner = owner
+        self._number = 0
 
     def is_used_up(self, message_id: str) -> bool:
         """Whether a message is used up by a batch that is not known to have landed, or has lately.
@@ -137,7 +142,7 @@ class CommitPipeline:
 
     async def flush(self) -> None:
         """Wait until everything is durable."""
-        while not self.is_idle and self._is_running:
+        while not self.is_idle and self.is_running:
             await self._next()
 
     async def passed(self) -> None:
@@ -146,13 +151,14 @@ class CommitPipeline:
         What is decided meanwhile is not waited for: on a busy host there is always more.
         """
         decided = [batch for batch in self.unwritten if not batch.is_empty]
-        while self._is_running and any(
+        while self.is_running and any(
             batch is self.batch or batch is self._unwritten for batch in decided
         ):
             await self._next()
 
     @property
-    def _is_running(self) -> bool:
+    def is_running(self) -> bool:
+        """Whether batches are written: it has begun, and has not ended."""
         return self._task is not None and not self._task.done()
 
     async def _next(self) -> None:
@@ -206,9 +212,13 @@ class CommitPipeline:
     def let_go(self, home: Home) -> None:
         """A partition is not ours any more: what is in flight of it may land, to no effect."""
         self.leases.pop(home.number, None)
-        if self._in_flight is not None:
-            turns = self._in_flight.turns
-            self._in_flight.turns = [one for one in turns if one[0].home is not home]
+        flying = self._in_flight
+        if flying is not None:
+            kept = [one for one in flying.turns if one[0].home is not home]
+            if len(kept) < len(flying.turns):
+                flying.turns = kept
+                # Its rows are in there still: sent another time, it must be fenced for them.
+                flying.held.add(home.number)
         self.kick()
 
     async def _write(self, batch: Batch) -> None:

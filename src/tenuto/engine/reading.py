@@ -116,6 +116,7 @@ class Reading:
 
     def bring_up(self, home: Partition, found: Found) -> None:
         """Begin with what was found: memory knows nothing of this partition yet."""
+        home.is_up = True
         for root_id, count in found.page.open_by_root.items():
             home.count_child(root_id, count)
         # Before anything is loaded: a message must not be found in the inbox a second time.
@@ -128,7 +129,7 @@ class Reading:
         homes = dict(engine.partitions)
         with self._pages():
             for number, found in (await self.found(homes)).items():
-                if engine.is_ours(homes[number]):
+                if engine.is_ours(homes[number]) and not homes[number].is_up:
                     self.bring_up(homes[number], found)
 
     # --- who is held ------------------------------------------------------------------------------

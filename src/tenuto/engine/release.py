@@ -79,7 +79,10 @@ class Release:
         for acknowledge in batch.acknowledge:
             acknowledge()
         for row in batch.to_route:
-            engine.arrivals.route(row)
+            home = engine.partitions.get(row.partition)
+            # It may have been read already: a commit can land long before that is known here.
+            if home is None or not home.delivery.is_known(row.message_id):
+                engine.arrivals.route(row)
         if engine.updates.is_heard:
             engine.updates.publish(batch, result.refused)
 
@@ -160,8 +163,7 @@ class Release:
             child = engine.residents.get(iid)
             if child is not None:  # its first turn is not in the batch of its row, but in the next
                 self._drop_refused(child, ())
-            record = batch.instances[iid]
-            engine.booking.fail_child(record.parent, f"instance id {record.instance_id!r} is taken")
+            engine.takeback.owe(batch.instances[iid])
 
     def _drop_refused(self, resident: Resident, taken: Sequence[Message]) -> None:
         """The fresh id was taken before us: its first turn has not happened.

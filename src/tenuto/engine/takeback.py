@@ -67,6 +67,7 @@ class TakeBack:
         self._engine = engine
         self.left: dict[int, LeftWork] = {}
         self._asked: set[str] = set()
+        self._owed: dict[int, InstanceRecord] = {}
         self.reload: Callable[[], Awaitable[None]] | None = None
 
     async def refused(self, batch: Batch, error: RowsRefusedError, commit: Commit) -> None:
@@ -136,8 +137,24 @@ class TakeBack:
                 decide(False, _refusal(resident, guilty))
         assert self.reload is not None
         await self._patiently(self.reload)
+        for record in list(self._owed.values()):
+            self.owe(record)
         for instance_id, message in requests:
             self._ask_again(instance_id, message)
+
+    def owe(self, refused: InstanceRecord) -> None:
+        """The id of a child was taken before us. Nobody else knows that its parent must be told:
+        so it is told again should the batch with the word be taken back.
+        """
+        engine = self._engine
+        self._owed[refused.iid] = refused
+        text = f"instance id {refused.instance_id!r} is taken"
+        engine.booking.fail_child(refused.parent, text)
+
+        def is_told() -> None:
+            self._owed.pop(refused.iid, None)
+
+        engine.pipeline.batch.acknowledge.append(is_told)
 
     def forget(self, partition: int) -> None:
         """A partition has gone, and with it whatever waits for its instances."""
@@ -225,6 +242,8 @@ class TakeBack:
         for record in records:
             if record.status.is_finished or record.iid not in guilty:
                 continue
+            if record.partition not in engine.partitions:
+                continue  # it has gone meanwhile, and whoever has it finds out by itself
             if error.out_of_memory:
                 hold = Hold(HoldReason.MEMORY, guilty[record.iid], now)
             else:

@@ -58,7 +58,8 @@ INSERT OR IGNORE INTO landed (owner) VALUES (:owner);
 
 -- acquire: own these partitions or all of them, in a new epoch
 UPDATE partition SET
-    deaths = CASE WHEN owner IS NULL THEN 0 WHEN served THEN 1 ELSE deaths + 1 END,
+    deaths = CASE WHEN owner IS NULL THEN 0 WHEN owner = :owner THEN deaths
+        WHEN served THEN 1 ELSE deaths + 1 END,
     served = 0, owner = :owner, epoch = epoch + 1
 WHERE :partitions IS NULL OR partition IN (SELECT value FROM json_each(:partitions));
 
