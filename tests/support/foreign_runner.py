@@ -7,7 +7,7 @@ coroutine, no registry, no signature.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
-from tenuto.engine.ports import ActivityWork
+from tenuto.engine.ports import ActivityWork, QueuedWork
 from tenuto.model.actions import Action, TurnActions
 from tenuto.model.errors import UnknownFunctionError
 from tenuto.model.events import (
@@ -101,6 +101,9 @@ class ForeignRunner:
     @property
     def queued(self) -> int:
         return len(self.waiting)
+
+    def queue_of(self, work: ActivityWork) -> QueuedWork | None:
+        return None
 
     def serves(self, name: str) -> bool:
         return name in self.scripts

@@ -2,7 +2,7 @@
 
 from msgspec import structs
 
-from tenuto.client.steps import Run, run_of
+from tenuto.insight.steps import Run, run_of
 from tenuto.model.events import (
     ExecutionStarted,
     HistoryEvent,

@@ -10,7 +10,7 @@ import click
 import msgspec
 from click.shell_completion import CompletionItem
 
-from tenuto.cli.wording import one_line
+from tenuto.insight.wording import one_line
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _AGO: Final = re.compile(r"(\d+)\s*([smhdw])")

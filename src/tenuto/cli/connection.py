@@ -16,12 +16,15 @@ from click.core import ParameterSource
 from msgspec import Struct
 
 from tenuto.cli import terminal
-from tenuto.cli.reading import GatewayReader, RunReader, StoreReader
 from tenuto.client.connection import ConnectionOptions, is_loopback
 from tenuto.client.gateway import Gateway, StoreGateway
 from tenuto.client.http_gateway import HttpGateway
 from tenuto.engine.ports import Storage
 from tenuto.host.settings import load_settings
+from tenuto.insight.explanation import Explanation, Surroundings
+from tenuto.insight.inquiry import inquire
+from tenuto.insight.reading import GatewayReader, RunReader, StoreReader
+from tenuto.model.status import InstanceRecord
 from tenuto.storage import open_storage, owner_of
 
 if TYPE_CHECKING:
@@ -79,6 +82,28 @@ class Connection(Struct, frozen=True, kw_only=True):
     def has_host(self) -> bool:
         """Whether somebody carries out now what is asked for here."""
         return self.storage is None or owner_of(self.where) is not None
+
+    async def inquire(
+        self, instance_id: str, around: Surroundings
+    ) -> tuple[InstanceRecord, Explanation]:
+        """Why an instance does not go on. A host says so itself: it knows more than its store.
+
+        Args:
+            instance_id: Which one.
+            around: What is known here.
+
+        Raises:
+            InstanceNotFoundError: there is no such instance.
+        """
+        if isinstance(self.gateway, HttpGateway):
+            body = await self.gateway.inquire(instance_id)
+            if body.explanation is not None:
+                told = body.explanation
+                return body, Explanation(
+                    sentence=told.sentence, advice=told.advice, is_stuck=told.is_stuck
+                )
+        run, explanation = await inquire(self.reader, instance_id, lambda _: around)
+        return run.record, explanation
 
     def http_client(self, *, reading: timedelta) -> "httpx2.AsyncClient":
         """A client for what the gateway does not ask of a host.

@@ -12,8 +12,8 @@ from tenuto.cli.command import FAILED
 from tenuto.cli.connection import Connection, Place, place_options, within
 from tenuto.cli.documents import Document, encoded
 from tenuto.cli.instances import json_option
-from tenuto.cli.wording import iso, moment, one_line
 from tenuto.host.settings import load_settings
+from tenuto.insight.wording import iso, moment, one_line
 from tenuto.model.codec import decode_message
 from tenuto.model.messages import RaiseEvent
 from tenuto.model.payload.opaque import as_json

@@ -26,13 +26,13 @@ from tenuto.cli.findings import (
     Finding,
     Level,
     letters_finding,
+    standstill,
     store_findings,
     version_finding,
 )
-from tenuto.cli.follow import Follower
 from tenuto.cli.instances import json_option
-from tenuto.cli.standstill import Surroundings, standstill
 from tenuto.host.settings import DEFAULT, LoadedSettings, load_settings
+from tenuto.insight.explanation import Surroundings
 from tenuto.model.errors import SettingsError, StorageError, TenutoError
 from tenuto.model.requests import InstanceQuery
 from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
@@ -232,12 +232,11 @@ class _Visit:
     async def _instance(
         self, connection: Connection, record: InstanceRecord, around: Surroundings
     ) -> Finding | None:
-        follower = Follower(connection.reader, record.instance_id, most=1)
         try:
-            run = await follower.read()
+            run, why = await connection.inquire(record.instance_id, around)
         except TenutoError:  # purged meanwhile, or a history that cannot be read: looked at above
             return None
-        return None if run.record.status.is_finished else standstill(run, around)
+        return None if run.status.is_finished else standstill(run, why)
 
     async def _letters(self, connection: Connection, around: Surroundings) -> None:
         if self.store is not None:

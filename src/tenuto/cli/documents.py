@@ -6,9 +6,10 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-from tenuto.cli.wording import iso
 from tenuto.client.status import hold_of
-from tenuto.client.steps import Run, Step, StepKind
+from tenuto.insight.explanation import Explanation
+from tenuto.insight.steps import Run, Step, StepKind
+from tenuto.insight.wording import iso
 from tenuto.model.payload.opaque import as_json
 from tenuto.model.status import InstanceRecord
 
@@ -39,9 +40,16 @@ def instance_document(record: InstanceRecord, *, payloads: bool = True) -> Docum
     return document
 
 
-def run_document(run: Run) -> Document:
-    """An instance with its steps."""
-    return {**instance_document(run.record), "steps": [_step(step) for step in run.steps]}
+def run_document(run: Run, why: Explanation | None = None) -> Document:
+    """An instance with its steps, and why it does not go on."""
+    document = {**instance_document(run.record), "steps": [_step(step) for step in run.steps]}
+    if why is not None:
+        document["explanation"] = {
+            "sentence": why.sentence,
+            "advice": why.advice,
+            "isStuck": why.is_stuck,
+        }
+    return document
 
 
 def history_document(turns: Sequence[bytes]) -> list[Raw]:

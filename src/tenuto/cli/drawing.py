@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tenuto.cli.items import Item
-from tenuto.cli.wording import duration
-from tenuto.client.steps import StepState
+from tenuto.insight.steps import StepState
+from tenuto.insight.wording import duration
 
 BAR: Final = 24
 """Width of the bars of time."""

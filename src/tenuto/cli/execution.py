@@ -20,11 +20,11 @@ from tenuto.cli.stopping import say_stopping, stop_requests
 from tenuto.cli.view import Heading, View
 from tenuto.cli.watch import CommitBell, Watcher
 from tenuto.cli.watching import watch_instance
-from tenuto.client.steps import Run, StepKind
 from tenuto.host.app import App
 from tenuto.host.holdup import held_error, until_held
 from tenuto.host.host import Host
 from tenuto.host.settings import DEFAULT, LoadedSettings
+from tenuto.insight.steps import Run, StepKind
 from tenuto.model.errors import InputError, InstanceStateError, StorageError, StorageOwnedError
 from tenuto.model.ids import new_execution_id, new_instance_id
 from tenuto.model.limits import Limits, limit_error

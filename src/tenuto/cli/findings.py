@@ -4,16 +4,14 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from tenuto.cli.wording import duration, moment
-from tenuto.model.status import RuntimeStatus
-from tenuto.model.timing import MICROSECONDS
+from tenuto.insight.explanation import Explanation
+from tenuto.insight.wording import duration, moment, one_line
+from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.storage.sqlite.examination import Examination
 
 _KIB = 1024
 _ROOM = 256 * 1024 * 1024
 _LONG_LOG = 1024 * 1024 * 1024
-LATE = 60 * MICROSECONDS
-"""What a host should have done so long ago is late."""
 
 
 class Level(StrEnum):
@@ -40,6 +38,17 @@ class Finding(Struct, frozen=True, kw_only=True):
     text: str
     advice: str = ""
     instance_id: str | None = None
+
+
+def standstill(record: InstanceRecord, why: Explanation) -> Finding:
+    """Why an unfinished instance does not go on."""
+    return Finding(
+        level=Level.WRONG if why.is_stuck else Level.NOTE,
+        topic="instances",
+        text=f"{record.instance_id} ({one_line(record.name, 60)}) {why.sentence}",
+        advice=why.advice,
+        instance_id=record.instance_id,
+    )
 
 
 def version_finding(sqlite: str, least: tuple[int, int, int], words: str) -> Finding:

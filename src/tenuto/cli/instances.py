@@ -10,9 +10,10 @@ from tenuto.cli import terminal
 from tenuto.cli.arguments import since
 from tenuto.cli.connection import Connection, Place, place_options, within
 from tenuto.cli.documents import encoded, history_document, instance_document, run_document
-from tenuto.cli.follow import Follower
-from tenuto.cli.wording import failure_lines, one_line
-from tenuto.client.steps import Run
+from tenuto.insight.explanation import Explanation, Surroundings
+from tenuto.insight.follow import Follower
+from tenuto.insight.steps import Run
+from tenuto.insight.wording import failure_lines, one_line
 from tenuto.model.codec import decode_turn
 from tenuto.model.errors import InstanceNotFoundError
 from tenuto.model.ids import check_instance_id
@@ -102,17 +103,21 @@ def show(instance_id: str, *, place: Place, as_json: bool) -> None:
     """Draw an instance: what it did when, what it waits for, why it failed."""
     check_instance_id(instance_id)
 
-    async def read(opened: Connection) -> Run:
-        return await Follower(opened.reader, instance_id, most=_MOST_INSTANCES).read()
+    async def read(opened: Connection) -> tuple[Run, Explanation | None]:
+        run = await Follower(opened.reader, instance_id, most=_MOST_INSTANCES).read()
+        if run.record.status.is_finished:
+            return run, None
+        around = Surroundings(now=_now(), has_host=opened.has_host())
+        return run, (await opened.inquire(instance_id, around))[1]
 
-    run = within(place, read)
+    run, why = within(place, read)
     if as_json:
-        terminal.say(encoded(run_document(run)))
+        terminal.say(encoded(run_document(run, why)))
     else:
-        _draw(run)
+        _draw(run, why)
 
 
-def _draw(run: Run) -> None:
+def _draw(run: Run, why: Explanation | None) -> None:
     from rich.text import Text
 
     from tenuto.cli.drawing import Sheet, bar_for, draw
@@ -121,7 +126,7 @@ def _draw(run: Run) -> None:
 
     output = terminal.console()
     terminal.show(output, Text(one_line(run.record.instance_id), "bold"))
-    terminal.show(output, fact_table(run))
+    terminal.show(output, fact_table(run, why))
     terminal.say("")
     picture = terminal.console(width=_WIDTH)
     glyphs, now = terminal.glyphs_for(picture), _now()

@@ -10,14 +10,11 @@ from typing import Final
 
 from msgspec import Struct, field, structs
 
-from tenuto.cli.wording import duration, failure_text, local, one_line
-from tenuto.client.steps import Run, Step, StepKind, StepState
-from tenuto.model.events import TimerPurpose
+from tenuto.insight.labels import step_label
+from tenuto.insight.steps import Run, Step, StepKind, StepState
+from tenuto.insight.wording import failure_text, one_line
 from tenuto.model.status import InstanceRecord, RuntimeStatus
-from tenuto.model.timing import MICROSECONDS
 
-_HOUR: Final = 3600 * MICROSECONDS
-_DAY: Final = 24 * _HOUR
 _FEWEST: Final = 3
 """So many equal neighbours become one line, before anything else is folded."""
 
@@ -112,39 +109,6 @@ def _item_of_step(step: Step) -> Item:
         if step.state is StepState.RUNNING:
             item.state = state_of(step.run.record.status)
     return item
-
-
-def step_label(step: Step) -> str:
-    """What a step is, in a few words."""
-    name = one_line(step.name)
-    match step.kind:
-        case StepKind.TIMER:
-            return f"{TIMERS[step.purpose]} {_timer(step)}"
-        case StepKind.EVENT:
-            return f"event {name!r}"
-        case StepKind.MESSAGE:
-            return f"event {name!r} to {one_line(step.instance_id or '')}"
-        case StepKind.ACTIVITY | StepKind.CHILD:
-            return name
-
-
-TIMERS: Final[dict[TimerPurpose, str]] = {
-    "timer": "timer",
-    "timeout": "timeout",
-    "poll": "pause before a poll",
-    "retry": "pause before a retry",
-}
-"""What a timer is called, by its purpose."""
-
-
-def _timer(step: Step) -> str:
-    due_at = step.due_at or step.begun_at
-    length = due_at - step.begun_at
-    if length < _HOUR:
-        return duration(length)
-    if length < _DAY:
-        return f"until {local(due_at):%H:%M}"
-    return f"until {local(due_at):%a %d %b %H:%M}"
 
 
 def step_detail(step: Step) -> str:

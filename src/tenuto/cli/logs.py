@@ -4,7 +4,7 @@ import logging
 import sys
 from typing import Final, TextIO
 
-from tenuto.cli.wording import one_line
+from tenuto.insight.wording import one_line
 from tenuto.telemetry.log_context import ContextFilter
 from tenuto.telemetry.log_setup import CurrentStandardError
 

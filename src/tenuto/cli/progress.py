@@ -2,9 +2,10 @@
 
 from typing import Final
 
-from tenuto.cli.items import step_facts, step_label
-from tenuto.cli.wording import duration
-from tenuto.client.steps import Run, Step, StepKind, StepState
+from tenuto.cli.items import step_facts
+from tenuto.insight.labels import step_label
+from tenuto.insight.steps import Run, Step, StepKind, StepState
+from tenuto.insight.wording import duration
 from tenuto.model.hold import Hold
 
 _WORDS: Final = {

@@ -8,9 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from tenuto.cli.drawing import STYLES, Glyphs
-from tenuto.cli.items import state_of, step_label
-from tenuto.cli.wording import duration, failure_text, held_since, local, moment, one_line
-from tenuto.client.steps import Run, StepKind, StepState
+from tenuto.cli.items import state_of
+from tenuto.insight.explanation import Explanation
+from tenuto.insight.steps import Run, StepKind, StepState
+from tenuto.insight.wording import duration, failure_text, held_since, local, moment, one_line
 from tenuto.model.events import HistoryEvent, OrchestratorStarted
 from tenuto.model.failure import FailureDetails
 from tenuto.model.status import InstanceRecord, RuntimeStatus
@@ -68,19 +69,20 @@ def instance_table(
     return table
 
 
-def fact_table(run: Run) -> Table:
-    """What there is to say of an instance, one line for each."""
+def fact_table(run: Run, why: Explanation | None) -> Table:
+    """What there is to say of an instance, one line for each; ``why`` it does not go on."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_column(overflow="fold")
-    for name, text in facts(run):
+    for name, text in facts(run, why):
         table.add_row(f"  {name}", Text(text))
     return table
 
 
-def facts(run: Run) -> list[tuple[str, str]]:
+def facts(run: Run, why: Explanation | None = None) -> list[tuple[str, str]]:
     """What there is to say of an instance, beside its steps."""
     record = run.record
+    told = None if record.hold is not None else why  # what holds it stands below
     found = [
         ("status", record.status.label),
         ("started", moment(record.created_at)),
@@ -92,7 +94,8 @@ def facts(run: Run) -> list[tuple[str, str]]:
         ("input", record.input or ""),
         ("output", record.output or ""),
         ("custom status", record.custom_status or ""),
-        ("waits for", "" if record.completed_at is not None else waits_for(run)),
+        ("now", "" if told is None else told.sentence),
+        ("what to do", "" if told is None else told.advice),
         *held_facts(record),
         ("refused", _refused(run)),
     ]
@@ -123,25 +126,6 @@ def held_facts(record: InstanceRecord) -> list[tuple[str, str]]:
         ("produced", hold.produced or ""),
         ("go on with", f"tenuto instances resume {record.instance_id}"),
     ]
-
-
-def waits_for(run: Run) -> str:
-    """What must happen before the instance goes on."""
-    parts = []
-    for step in run.open_steps():
-        what = step_label(step)
-        if step.state is StepState.RETRYING and step.due_at is not None:
-            what = f"attempt {step.attempt + 1} of {what} at {moment(step.due_at)}"
-        elif step.kind in {StepKind.ACTIVITY, StepKind.CHILD}:
-            what = f"{step.kind} {what}"
-        elif step.kind is StepKind.EVENT and step.due_at is not None:
-            what = f"{what} until {moment(step.due_at)}"
-        if step.instance_id:
-            what = f"{what} ({one_line(step.instance_id)})"
-        parts.append(what)
-    if len(parts) > _FEW:
-        parts = [*parts[:_FEW], f"{len(parts) - _FEW} more"]
-    return ", ".join(parts)
 
 
 def event_table(turns: Sequence[Sequence[HistoryEvent]]) -> Table:

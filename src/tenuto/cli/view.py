@@ -16,8 +16,8 @@ from tenuto.cli.drawing import STYLES, Sheet, bar_for, draw
 from tenuto.cli.items import Item, folded, item_of_run, state_of
 from tenuto.cli.progress import Progress
 from tenuto.cli.stopping import stop_key
-from tenuto.cli.wording import duration, failure_lines, moment, visible
-from tenuto.client.steps import Run
+from tenuto.insight.steps import Run
+from tenuto.insight.wording import duration, failure_lines, moment, visible
 from tenuto.model.payload.opaque import json_text, shown
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 

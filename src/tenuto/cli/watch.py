@@ -7,11 +7,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from tenuto.cli.follow import Follower
-from tenuto.cli.reading import StoreReader
-from tenuto.client.steps import Run
 from tenuto.engine.engine import Engine
 from tenuto.host.host import Host
+from tenuto.insight.follow import Follower
+from tenuto.insight.reading import StoreReader
+from tenuto.insight.steps import Run
 from tenuto.model.status import InstanceRecord
 from tenuto.telemetry.log_observer import LogObserver
 

@@ -19,12 +19,12 @@ from tenuto.cli.changes import BREAK, Changes, EventStream, StoreChanges, change
 from tenuto.cli.command import FAILED
 from tenuto.cli.connection import Connection, Place, place_options, within
 from tenuto.cli.documents import instance_document
-from tenuto.cli.follow import Follower
 from tenuto.cli.instances import json_option
 from tenuto.cli.stopping import stop_key, stop_requests
 from tenuto.cli.view import Heading, View, view_for, watch_foot
-from tenuto.cli.wording import iso, local, one_line
-from tenuto.client.steps import Run, StepKind
+from tenuto.insight.follow import Follower
+from tenuto.insight.steps import Run, StepKind
+from tenuto.insight.wording import iso, local, one_line
 from tenuto.model.errors import ConnectionFailedError, UnexpectedAnswerError
 from tenuto.model.ids import check_instance_id
 from tenuto.model.payload.opaque import as_json

@@ -25,6 +25,7 @@ from tenuto.client.wire import (
     DeadLetterBody,
     ErrorBody,
     EventBody,
+    InstanceBody,
     ReasonBody,
     StartBody,
     StartedBody,
@@ -184,6 +185,17 @@ class HttpGateway:
             return await self._row(instance_id, 0.0)
         except InstanceNotFoundError:
             return None
+
+    async def inquire(self, instance_id: str) -> InstanceBody:
+        """The row, with what the host says of why it does not go on.
+
+        Raises:
+            InstanceNotFoundError: there is no such instance.
+        """
+        sent = _Request(
+            method="GET", path=_path(instance_id), instance_id=instance_id, is_safe=True
+        )
+        return self._read(await self._ask(sent), InstanceBody, sent)
 
     async def wait(self, instance_id: str, *, started: bool = False) -> InstanceRecord:
         """The row once the instance has ended or begun; waits through restarts of the server."""

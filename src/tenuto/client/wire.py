@@ -8,7 +8,6 @@ from typing import Final, Literal
 
 from msgspec import UNSET, Raw, Struct, UnsetType, structs
 
-from tenuto.client.steps import Step, StepState
 from tenuto.model.events import TimerPurpose
 from tenuto.model.payload.opaque import as_json
 from tenuto.model.requests import DeadLetter, IdReuse
@@ -133,18 +132,19 @@ class WaitBody(_Body, frozen=True, kw_only=True):
     instance_id: str | None = None
     purpose: TimerPurpose = "timer"
 
-    @classmethod
-    def of(cls, step: Step) -> "WaitBody":
-        """The body for an open step of a run."""
-        return cls(
-            kind=step.kind.value,  # type: ignore[arg-type]  # messages are never open
-            name=step.name or None,
-            since=step.changed_at,
-            until=step.due_at,
-            attempt=step.attempt + (step.state is StepState.RETRYING),
-            instance_id=step.instance_id,
-            purpose=step.purpose,
-        )
+
+class ExplanationBody(_Body, frozen=True, kw_only=True):
+    """Why an instance does not go on.
+
+    Attributes:
+        sentence: What it waits for, in words; times are UTC.
+        advice: What to do; left out when there is nothing to do but wait.
+        is_stuck: Whether the wait cannot end before somebody does something.
+    """
+
+    sentence: str
+    advice: str = ""
+    is_stuck: bool = False
 
 
 class InstanceBody(InstanceRecord, frozen=True, kw_only=True):
@@ -152,14 +152,21 @@ class InstanceBody(InstanceRecord, frozen=True, kw_only=True):
 
     Attributes:
         waiting_for: What must happen before it goes on.
+        explanation: Why it does not go on, in words.
     """
 
     waiting_for: tuple[WaitBody, ...] = ()
+    explanation: ExplanationBody | None = None
 
     @classmethod
-    def of(cls, record: InstanceRecord, waiting_for: tuple[WaitBody, ...]) -> "InstanceBody":
+    def of(
+        cls,
+        record: InstanceRecord,
+        waiting_for: tuple[WaitBody, ...],
+        explanation: ExplanationBody | None,
+    ) -> "InstanceBody":
         """The body for a row."""
-        return cls(**structs.asdict(record), waiting_for=waiting_for)
+        return cls(**structs.asdict(record), waiting_for=waiting_for, explanation=explanation)
 
 
 class DeadLetterBody(_Body, frozen=True, kw_only=True):

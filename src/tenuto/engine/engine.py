@@ -197,6 +197,12 @@ class Engine:
         """How many instances are queued for a turn."""
         return len(self._ready)
 
+    def place_of(self, resident: Resident | None) -> int | None:
+        """The place of an instance in the queue for turns, from 1; None when it is not queued."""
+        if resident is None or not resident.is_queued:
+            return None
+        return self._ready.index(resident) + 1
+
     @property
     def waiting_since(self) -> int | None:
         """Since when the oldest queued instance, or a commit, has waited; None when none does."""

@@ -453,6 +453,18 @@ class ActivityWork(Struct, eq=False):
         return f"{self.execution_id}:{self.call_id}"
 
 
+class QueuedWork(Struct, frozen=True):
+    """Where an attempt stands that has not begun.
+
+    Attributes:
+        place: From 1: the next one.
+        behind: What it waits for, in words: ``the 8 worker threads``.
+    """
+
+    place: int
+    behind: str
+
+
 class GivenBack(Struct, frozen=True):
     """Nobody could run a turn, for no fault of its instance: it is offered again (ENGINE rule 32).
 
@@ -572,6 +584,9 @@ class Runner(Protocol):
     @property
     def queued(self) -> int:
         """Attempts that wait for room."""
+
+    def queue_of(self, work: ActivityWork) -> QueuedWork | None:
+        """What an attempt waits for; None when it has begun, or is not here."""
 
     def bind(self, deliver: Callable[[list[ActivityWork]], None]) -> None:
         """Say where attempts go that have ended, each with its answer; called on the host's loop,

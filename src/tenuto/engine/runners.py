@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from tenuto.engine.ports import (
     ActivityWork,
+    QueuedWork,
     Runner,
     Runtime,
     Session,
@@ -121,6 +122,11 @@ class RunnerSet:
     def queued(self) -> int:
         """Attempts that wait for room, wherever that is."""
         return sum(runner.queued for runner in self._runners)
+
+    def queue_of(self, work: ActivityWork) -> QueuedWork | None:
+        """What an attempt waits for, where it was handed to."""
+        runner = self._handed_to.get(work)
+        return None if runner is None else runner.queue_of(work)
 
     def bind(self, deliver: Callable[[list[ActivityWork]], None]) -> None:
         """Say where attempts go that have ended; called on the host's loop, many at a time."""

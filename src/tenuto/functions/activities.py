@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from msgspec.structs import replace
 
-from tenuto.engine.ports import ActivityWork, Clock
+from tenuto.engine.ports import ActivityWork, Clock, QueuedWork
 from tenuto.functions.attempt import Attempt, Lane
 from tenuto.functions.locating import place_of
 from tenuto.functions.threads import WorkerThreads
@@ -145,6 +145,27 @@ class ActivityExecutor:
     def queued(self) -> int:
         """Attempts that wait for a thread or for room under a limit."""
         return sum(one.begun_at is None and not one.is_withdrawn for one in self._attempts.values())
+
+    def queue_of(self, work: ActivityWork) -> QueuedWork | None:
+        """What an attempt waits for; None when it has begun, or is not here."""
+        attempt = self._attempts.get(work)
+        if attempt is None or attempt.begun_at is not None or attempt.is_withdrawn:
+            return None
+        lane = attempt.lane
+        if attempt in lane.waiting:
+            most = lane.reference.max_concurrent
+            behind = f"the limit of activity {work.name!r}, {most} at once"
+            return QueuedWork(lane.waiting.index(attempt) + 1, behind)
+        pool = _pool(lane)
+        admitted = [
+            one
+            for one in self._attempts.values()
+            if one.begun_at is None
+            and not one.is_withdrawn
+            and _pool(one.lane) == pool
+            and one not in one.lane.waiting
+        ]
+        return QueuedWork(admitted.index(attempt) + 1, f"what runs in the {pool}")
 
     async def drain(self, seconds: float) -> bool:
         """Begin nothing more, and wait for what runs.
@@ -379,6 +400,13 @@ def _place(attempt: Attempt) -> str:
     if attempt.lane.place is not None:
         return "its worker process is ended"
     return thread_place(thread_of(Attempt.run.__code__, attempt))
+
+
+def _pool(lane: Lane) -> str:
+    """Where the attempts of an activity run."""
+    if lane.reference.is_async:
+        return "host's loop"
+    return "worker threads" if lane.place is None else "worker processes"
 
 
 def _nowhere(_works: list[ActivityWork]) -> None:

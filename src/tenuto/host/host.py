@@ -17,13 +17,18 @@ from tenuto.engine.lifecycle import Lifecycle
 from tenuto.engine.options import EngineOptions
 from tenuto.engine.ports import Clock, HostIdentity, HubInfo, Observer, Runner, Storage
 from tenuto.engine.program import Program, RunnerMeans
+from tenuto.engine.standing import look_at
 from tenuto.functions.locating import check_not_importing
 from tenuto.host.clock import SystemClock
 from tenuto.host.last_word import LastWord
 from tenuto.host.programs import Hosted, program_of
 from tenuto.host.settings import Settings
 from tenuto.host.watchdog import Watchdog
+from tenuto.insight.explanation import Explanation, Surroundings
+from tenuto.insight.inquiry import inquire
+from tenuto.insight.reading import StoreReader
 from tenuto.model.errors import StorageError, TenutoError
+from tenuto.model.status import InstanceRecord
 from tenuto.storage import open_storage
 from tenuto.telemetry.host_log import HostLog
 from tenuto.telemetry.log_observer import LogObserver
@@ -191,6 +196,23 @@ class Host:
             ),
             self._on_lost,
         )
+
+    async def explain(self, instance_id: str) -> Explanation:
+        """Why an instance does not go on: a sentence, and what to do.
+
+        Raises:
+            InstanceNotFoundError: there is no such instance.
+
+        Example:
+            ``print((await host.explain("trip-1")).sentence)``
+        """
+        engine = self.engine
+
+        def around(record: InstanceRecord) -> Surroundings:
+            look = look_at(engine, record.instance_id, record.name)
+            return Surroundings(now=self.clock.now(), has_host=True, look=look)
+
+        return (await inquire(StoreReader(self._storage), instance_id, around))[1]
 
     async def stop(self) -> None:
         """Stop: take nothing new in, let running activities end, commit, let the store go."""

@@ -5,7 +5,7 @@ its first reader; the shapes that both share stand in ``tenuto.client.wire``.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final, TypeVar, get_args
 
@@ -14,13 +14,13 @@ from starlette.responses import Response
 
 from tenuto.client.client import Client
 from tenuto.client.gateway import has_come
-from tenuto.client.steps import run_of
 from tenuto.client.wire import (
     ADMIN,
     LONGEST_WAIT_SECONDS,
     MOST_ROWS,
     DeadLetterBody,
     EventBody,
+    ExplanationBody,
     InstanceBody,
     ReasonBody,
     StartBody,
@@ -30,6 +30,7 @@ from tenuto.client.wire import (
     text_of,
 )
 from tenuto.engine.program import Program
+from tenuto.engine.standing import Look
 from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.errors import HttpError
 from tenuto.http.management_filters import (
@@ -43,6 +44,11 @@ from tenuto.http.management_filters import (
 from tenuto.http.options import Role
 from tenuto.http.routing import Call, Handler, Route, json_answer
 from tenuto.http.waiting import Waiting
+from tenuto.insight.explanation import Surroundings
+from tenuto.insight.inquiry import explained
+from tenuto.insight.reading import GatewayReader
+from tenuto.insight.steps import Step, StepState, run_of
+from tenuto.insight.wording import iso
 from tenuto.model.codec import decode_turn
 from tenuto.model.control import CONTROLS, Control
 from tenuto.model.errors import InstanceNotFoundError, LimitError
@@ -119,12 +125,19 @@ class AdminApi:
         program: The orchestrators that may be started.
         waiting: For callers that wait for the end.
         history_bytes: Longest history that is shown.
+        look: What the host knows of an instance, by its id and its orchestrator.
     """
 
     def __init__(
-        self, client: Client, program: Program, waiting: Waiting, history_bytes: int
+        self,
+        client: Client,
+        program: Program,
+        waiting: Waiting,
+        history_bytes: int,
+        look: Callable[[str, str], Look | None],
     ) -> None:
         self._client = client
+        self._look = look
         self._history_bytes = history_bytes
         self._program = program
         self._waiting = waiting
@@ -262,18 +275,26 @@ class AdminApi:
         if record is None:
             raise InstanceNotFoundError(instance_id)
         if not record.status.is_finished and call.flag("waitingFor", default=True):
-            return json_answer(InstanceBody.of(record, await self._waits(record)))
+            return json_answer(await self._explained(record))
         return json_answer(record)
 
-    async def _waits(self, record: InstanceRecord) -> tuple[WaitBody, ...]:
-        """What an instance waits for; nothing when its history is too long to be looked at."""
+    async def _explained(self, record: InstanceRecord) -> InstanceBody:
+        """With what it waits for; without, when its history is too long to be looked at."""
         gateway = self._client.gateway
         try:
             turns = await gateway.history(record.instance_id, self._history_bytes)
         except LimitError:
-            return ()
+            return InstanceBody.of(record, (), None)
         run = run_of(record, [decode_turn(turn) for turn in turns])
-        return tuple(WaitBody.of(step) for step in run.open_steps())
+        around = Surroundings(
+            now=gateway.now(),
+            has_host=True,
+            look=self._look(record.instance_id, record.name),
+            at=iso,
+        )
+        why = await explained(GatewayReader(gateway), run, around)
+        told = ExplanationBody(sentence=why.sentence, advice=why.advice, is_stuck=why.is_stuck)
+        return InstanceBody.of(record, tuple(map(_wait_body, run.open_steps())), told)
 
     async def _list(self, call: Call) -> Response:
         query = InstanceQuery(
@@ -376,6 +397,19 @@ async def _body(call: Call, kind: type[B], *, otherwise: B | None = None) -> B:
         return msgspec.json.decode(text, type=kind)
     except msgspec.ValidationError as error:
         raise HttpError(f"the body does not fit: {error}") from None
+
+
+def _wait_body(step: Step) -> WaitBody:
+    """What stands in an answer of an open step."""
+    return WaitBody(
+        kind=step.kind.value,  # type: ignore[arg-type]  # messages are never open
+        name=step.name or None,
+        since=step.changed_at,
+        until=step.due_at,
+        attempt=step.attempt + (step.state is StepState.RETRYING),
+        instance_id=step.instance_id,
+        purpose=step.purpose,
+    )
 
 
 def _instance_id(call: Call) -> str:

@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from tenuto.client.client import Client
 from tenuto.engine.engine import Engine
 from tenuto.engine.program import Program
+from tenuto.engine.standing import look_at
 from tenuto.http.access import Access
 from tenuto.http.admin import AdminApi
 from tenuto.http.callbacks import Callbacks, without_token
@@ -93,7 +94,13 @@ class Application:
             served.engine.clock.now,
             longest,
         )
-        admin = AdminApi(served.client, served.program, self._waiting, longest)
+        admin = AdminApi(
+            served.client,
+            served.program,
+            self._waiting,
+            longest,
+            partial(look_at, served.engine),
+        )
         facts = HostFacts(
             version=served.version,
             storage=served.storage,

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from tenuto.cli.drawing import ASCII, BAR, STYLES, UNICODE, Glyphs, Sheet, bar_for, draw
 from tenuto.cli.items import Item, folded, item_of_run
-from tenuto.client.steps import Run, StepState, run_of
+from tenuto.insight.steps import Run, StepState, run_of
 from tenuto.model.events import (
     EventAwaited,
     EventRaised,

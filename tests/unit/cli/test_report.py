@@ -6,9 +6,9 @@ from msgspec import structs
 from rich.console import Console, RenderableType
 
 from tenuto.cli.drawing import ASCII, UNICODE
-from tenuto.cli.report import event_table, fact_table, facts, instance_table, waits_for
-from tenuto.cli.wording import moment
-from tenuto.client.steps import run_of
+from tenuto.cli.report import event_table, fact_table, facts, instance_table
+from tenuto.insight.explanation import Explanation
+from tenuto.insight.steps import run_of
 from tenuto.model.events import (
     EventAwaited,
     EventRaised,
@@ -23,7 +23,7 @@ from tenuto.model.events import (
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.status import ParentInstance, RuntimeStatus
-from tests.support.runs import at, child_call, completed, opening, record, running, turn
+from tests.support.runs import at, opening, record, running, turn
 
 
 def text_of(picture: RenderableType, width: int = 120) -> list[str]:
@@ -95,39 +95,19 @@ def test_the_facts_are_those_that_there_are() -> None:
 
 def test_a_long_fact_stays_in_its_column() -> None:
     long = structs.replace(record(), input='"' + "x" * 100 + '"')
-    lines = text_of(fact_table(run_of(long, [])), width=60)
+    lines = text_of(fact_table(run_of(long, []), None), width=60)
     assert lines[0].split() == ["status", "Running"]
     assert sum(line.count("x") for line in lines) == 100
     assert {line[:11].strip() for line in lines if "x" in line} == {"input", ""}
 
 
-def test_what_it_waits_for_is_named() -> None:
-    run = running(
-        opening(
-            TaskScheduled(1, "book"),
-            child_call(2, "pay-1"),
-            TimerCreated(3, at(60)),
-            EventAwaited(4, "paid"),
-        )
-    )
-    assert waits_for(run) == (
-        "activity book, orchestration pay (pay-1), timer 1 min 00 s, event 'paid'"
-    )
-    many = running(opening(*[TaskScheduled(number, "a") for number in range(1, 9)]))
-    assert waits_for(many).endswith("activity a, 3 more")
-
-
-def test_until_when_it_waits_and_what_is_tried_again_is_said() -> None:
-    run = running(
-        opening(
-            TaskScheduled(1, "book"), EventAwaited(2, "paid"), TimerCreated(3, at(60), "timeout", 2)
-        ),
-        turn(1, TaskFailed(1, FailureDetails("E", "no")), TimerCreated(4, at(9), "retry", 1)),
-    )
-    assert waits_for(run) == (
-        f"attempt 2 of book at {moment(at(9))}, event 'paid' until {moment(at(60))}"
-    )
-    assert waits_for(completed(opening())) == ""
+def test_why_it_does_not_go_on_is_said_with_what_to_do() -> None:
+    run = running(opening(EventAwaited(1, "paid")))
+    why = Explanation(sentence="waits for event 'paid'", advice="raise it")
+    assert facts(run, why)[-2:] == [("now", "waits for event 'paid'"), ("what to do", "raise it")]
+    held = Hold(HoldReason.GUARD, "no", at(1))
+    holding = structs.replace(run, record=structs.replace(run.record, hold=held))
+    assert "now" not in dict(facts(holding, why))
 
 
 def test_a_history_has_a_line_for_each_event_and_a_time_for_each_turn() -> None:

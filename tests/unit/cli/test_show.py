@@ -20,7 +20,7 @@ def test_what_was_done_can_be_read_however_narrow_the_terminal_is(
     written = StringIO()
     monkeypatch.setattr(terminal, "console", console)
     monkeypatch.setattr("sys.stdout", written)
-    instances._draw(completed(opening(TaskScheduled(1, "book")), turn(2, TaskCompleted(1))))
+    instances._draw(completed(opening(TaskScheduled(1, "book")), turn(2, TaskCompleted(1))), None)
     lines = written.getvalue().splitlines()
     assert any("book_trip" in line for line in lines)
     assert any("✔ book " in line for line in lines)

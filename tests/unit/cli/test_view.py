@@ -8,7 +8,7 @@ from msgspec import structs
 from rich.console import Console
 
 from tenuto.cli.view import DocumentView, Heading, LiveView, PlainView, ending_lines, view_for
-from tenuto.client.steps import run_of
+from tenuto.insight.steps import run_of
 from tenuto.model.events import TaskCompleted, TaskScheduled
 from tenuto.model.failure import FailureDetails
 from tenuto.model.status import RuntimeStatus

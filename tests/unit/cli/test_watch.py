@@ -7,11 +7,11 @@ from datetime import timedelta
 import pytest
 
 from tenuto import App, Context, RetryPolicy
-from tenuto.cli.follow import Follower
-from tenuto.cli.reading import StoreReader
 from tenuto.cli.watch import CommitBell, Watcher
 from tenuto.cli.watching import _looked as looked
-from tenuto.client.steps import Run, StepState
+from tenuto.insight.follow import Follower
+from tenuto.insight.reading import StoreReader
+from tenuto.insight.steps import Run, StepState
 from tenuto.model.errors import ActivityError, ConnectionFailedError, InstanceNotFoundError
 from tenuto.model.status import RuntimeStatus
 from tenuto.testing import TestHost

@@ -4,13 +4,18 @@ from typing import Any
 
 import pytest
 
-from tenuto.cli.findings import Level
-from tenuto.cli.standstill import Surroundings, standstill
-from tenuto.client.steps import Run, Step, StepKind, StepState
+from tenuto.cli.findings import Finding, Level, standstill
+from tenuto.engine.standing import Look, QueuedWork
+from tenuto.insight.explanation import Surroundings, explain
+from tenuto.insight.steps import Run, Step, StepKind, StepState
+from tenuto.insight.wording import moment
+from tenuto.model.events import EventAwaited, TaskFailed, TaskScheduled, TimerCreated
 from tenuto.model.failure import FailureDetails
-from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
+from tests.support.runs import at, child_call, completed, opening, running, turn
 
 MINUTE = 60_000_000
+CALLER = ParentInstance("t-1", "e", "trip", 1)
 NOW = 1_000 * MINUTE
 
 
@@ -43,6 +48,10 @@ def step(kind: StepKind, state: StepState, name: str = "", **more: Any) -> Step:
 
 def around(*, has_host: bool = True, **more: Any) -> Surroundings:
     return Surroundings(now=NOW, has_host=has_host, **more)
+
+
+def found_of(run: Run, surroundings: Surroundings) -> Finding:
+    return standstill(run.record, explain(run, surroundings))
 
 
 PENDING = run_in(RuntimeStatus.PENDING)
@@ -163,7 +172,7 @@ OVERDUE = run_in(
 def test_each_reason_has_its_words_and_its_advice(
     run: Run, surroundings: Surroundings, level: Level, text: str, advice: str
 ) -> None:
-    found = standstill(run, surroundings)
+    found = found_of(run, surroundings)
     assert found.level is level
     assert found.instance_id == "t-1"
     assert found.text.startswith("t-1 (trip) ")
@@ -174,13 +183,93 @@ def test_each_reason_has_its_words_and_its_advice(
 
 def test_many_open_steps_are_counted() -> None:
     steps = [step(StepKind.ACTIVITY, StepState.RUNNING, "book") for _ in range(5)]
-    assert standstill(run_in(RuntimeStatus.RUNNING, *steps), around()).text.endswith(", 2 more")
+    assert found_of(run_in(RuntimeStatus.RUNNING, *steps), around()).text.endswith(", 2 more")
 
 
 def test_an_instance_whose_orchestrator_is_gone_is_wrong_before_its_event_comes() -> None:
     run = run_in(RuntimeStatus.RUNNING, step(StepKind.EVENT, StepState.WAITING, "go"))
-    found = standstill(run, around(orchestrators=frozenset({"other"})))
+    found = found_of(run, around(orchestrators=frozenset({"other"})))
     assert found.level is Level.WRONG
     assert "waits for event 'go'" in found.text
     assert "the app has no orchestrator 'trip'" in found.text
-    assert standstill(run, around(orchestrators=frozenset({"trip"}))).level is Level.NOTE
+    assert found_of(run, around(orchestrators=frozenset({"trip"}))).level is Level.NOTE
+
+
+def test_what_it_waits_for_is_named_as_its_history_says() -> None:
+    run = running(
+        opening(
+            TaskScheduled(1, "book"),
+            child_call(2, "pay-1"),
+            TimerCreated(3, at(60)),
+            EventAwaited(4, "paid"),
+        )
+    )
+    since = f"since {moment(at(0))} (5.0 s)"
+    assert explain(run, Surroundings(now=at(5), has_host=True)).sentence == (
+        f"waits for activity book, running {since}, sub-orchestration pay (pay-1) {since}, "
+        f"a timer due at {moment(at(60))}, 1 more"
+    )
+
+
+def test_until_when_it_waits_and_what_is_tried_again_is_said() -> None:
+    run = running(
+        opening(
+            TaskScheduled(1, "book"), EventAwaited(2, "paid"), TimerCreated(3, at(60), "timeout", 2)
+        ),
+        turn(1, TaskFailed(1, FailureDetails("E", "no")), TimerCreated(4, at(9), "retry", 1)),
+    )
+    found = explain(run, Surroundings(now=at(5), has_host=True))
+    assert found.sentence == (
+        f"waits for attempt 2 of activity book at {moment(at(9))}, after E: no, "
+        f"event 'paid' since {moment(at(0))} (5.0 s), until {moment(at(60))}"
+    )
+    assert explain(completed(opening()), Surroundings(now=at(5), has_host=True)).sentence == (
+        "has ended (Completed)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("steps", "more", "sentence", "is_stuck"),
+    [
+        ([], {"look": Look(place=3)}, "is queued for its turn, 2 before it", False),
+        ([], {"look": Look(place=1)}, "is queued for its turn, nobody before it", False),
+        ([], {"look": Look(unavailable="disk full")}, "cannot write to: disk full", False),
+        ([], {"look": Look(serves=False)}, "serves it: the app has no orchestrator 'trip'", True),
+        (
+            [step(StepKind.ACTIVITY, StepState.RUNNING, "book")],
+            {"look": Look(unserved=("book",))},
+            "the app has no activity 'book'",
+            True,
+        ),
+        (
+            [step(StepKind.ACTIVITY, StepState.RUNNING, "book")],
+            {"look": Look(queued={1: QueuedWork(4, "the limit of activity 'book', 2 at once")})},
+            "activity book, queued at place 4 behind the limit of activity 'book', 2 at once since",
+            False,
+        ),
+        (
+            [step(StepKind.CHILD, StepState.RUNNING, "pay", instance_id="p-1")],
+            {"children": {"p-1": None}},
+            "sub-orchestration pay (p-1, not there) since",
+            True,
+        ),
+        (
+            [step(StepKind.CHILD, StepState.RUNNING, "pay", instance_id="p-1")],
+            {"children": {"p-1": run_in(RuntimeStatus.SUSPENDED, parent=CALLER).record}},
+            "sub-orchestration pay (p-1, Suspended) since",
+            False,
+        ),
+        (
+            [step(StepKind.CHILD, StepState.RUNNING, "pay", instance_id="p-1")],
+            {"children": {"p-1": run_in(RuntimeStatus.RUNNING).record}},
+            "nobody will answer it",
+            True,
+        ),
+    ],
+)
+def test_what_its_host_and_its_children_say_is_said(
+    steps: list[Step], more: dict[str, Any], sentence: str, *, is_stuck: bool
+) -> None:
+    found = explain(run_in(RuntimeStatus.RUNNING, *steps), around(**more))
+    assert sentence in found.sentence
+    assert found.is_stuck is is_stuck

@@ -8,10 +8,10 @@ from typing import Final
 
 from msgspec import Struct, structs
 
-from tenuto.cli.reading import RunReader
-from tenuto.client.steps import Run, Step, StepKind, nested, run_of
 from tenuto.engine.arrivals import unread_of
 from tenuto.engine.ports import LoadedInstance
+from tenuto.insight.reading import RunReader
+from tenuto.insight.steps import Run, Step, StepKind, nested, run_of
 from tenuto.model.codec import decode_turn
 from tenuto.model.errors import InstanceNotFoundError
 from tenuto.model.status import InstanceRecord

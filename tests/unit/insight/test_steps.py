@@ -2,7 +2,7 @@
 
 import pytest
 
-from tenuto.client.steps import Run, Step, StepKind, StepState, nested, run_of
+from tenuto.insight.steps import Run, Step, StepKind, StepState, nested, run_of
 from tenuto.model.events import (
     EventAwaited,
     EventRaised,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tenuto.cli import wording
-from tenuto.cli.wording import (
+from tenuto.insight import wording
+from tenuto.insight.wording import (
     duration,
     failure_lines,
     failure_text,

@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 from tenuto.client.gateway import Gateway
 from tenuto.engine.ports import LoadedInstance, Storage
+from tenuto.model.status import InstanceRecord
 
 _AT_ONCE: Final = 8
 
@@ -15,6 +16,9 @@ class RunReader(Protocol):
 
     async def load(self, instance_ids: Sequence[str]) -> list[LoadedInstance]:
         """These instances with the history of their current execution; unknown ids are left out."""
+
+    async def rows(self, instance_ids: Sequence[str]) -> list[InstanceRecord]:
+        """Their rows alone."""
 
 
 class StoreReader:
@@ -28,6 +32,10 @@ class StoreReader:
         records = await self._storage.find(instance_ids)
         return await self._storage.load_instances([record.iid for record in records])
 
+    async def rows(self, instance_ids: Sequence[str]) -> list[InstanceRecord]:
+        """See ``RunReader``."""
+        return await self._storage.find(instance_ids)
+
 
 class GatewayReader:
     """Reads through a gateway, one instance after the other, some at a time."""
@@ -40,6 +48,15 @@ class GatewayReader:
         """See ``RunReader``. An instance that moves on between row and history is of no harm."""
         found = await asyncio.gather(*(self._one(one) for one in instance_ids))
         return [one for one in found if one is not None]
+
+    async def rows(self, instance_ids: Sequence[str]) -> list[InstanceRecord]:
+        """See ``RunReader``."""
+        found = await asyncio.gather(*(self._row(one) for one in instance_ids))
+        return [one for one in found if one is not None]
+
+    async def _row(self, instance_id: str) -> InstanceRecord | None:
+        async with self._free:
+            return await self._gateway.get(instance_id)
 
     async def _one(self, instance_id: str) -> LoadedInstance | None:
         async with self._free:

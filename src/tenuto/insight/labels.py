@@ -1,0 +1,43 @@
+"""What the steps of a run are called. Pure."""
+
+from typing import Final
+
+from tenuto.insight.steps import Step, StepKind
+from tenuto.insight.wording import duration, local, one_line
+from tenuto.model.events import TimerPurpose
+from tenuto.model.timing import MICROSECONDS
+
+_HOUR: Final = 3600 * MICROSECONDS
+_DAY: Final = 24 * _HOUR
+
+TIMERS: Final[dict[TimerPurpose, str]] = {
+    "timer": "timer",
+    "timeout": "timeout",
+    "poll": "pause before a poll",
+    "retry": "pause before a retry",
+}
+"""What a timer is called, by its purpose."""
+
+
+def step_label(step: Step) -> str:
+    """What a step is, in a few words."""
+    name = one_line(step.name)
+    match step.kind:
+        case StepKind.TIMER:
+            return f"{TIMERS[step.purpose]} {_timer(step)}"
+        case StepKind.EVENT:
+            return f"event {name!r}"
+        case StepKind.MESSAGE:
+            return f"event {name!r} to {one_line(step.instance_id or '')}"
+        case StepKind.ACTIVITY | StepKind.CHILD:
+            return name
+
+
+def _timer(step: Step) -> str:
+    due_at = step.due_at or step.begun_at
+    length = due_at - step.begun_at
+    if length < _HOUR:
+        return duration(length)
+    if length < _DAY:
+        return f"until {local(due_at):%H:%M}"
+    return f"until {local(due_at):%a %d %b %H:%M}"
