@@ -20,13 +20,14 @@ from tenuto.cli.stopping import say_stopping, stop_requests
 from tenuto.cli.view import Heading, View
 from tenuto.cli.watch import CommitBell, Watcher
 from tenuto.cli.watching import watch_instance
+from tenuto.client.starting import StartOptions, start_request
 from tenuto.host.app import App
 from tenuto.host.holdup import held_error, until_held
 from tenuto.host.host import Host
 from tenuto.host.settings import DEFAULT, LoadedSettings
 from tenuto.insight.steps import Run, StepKind
 from tenuto.model.errors import InputError, InstanceStateError, StorageError, StorageOwnedError
-from tenuto.model.ids import new_execution_id, new_instance_id
+from tenuto.model.ids import new_instance_id
 from tenuto.model.limits import Limits, limit_error
 from tenuto.model.requests import StartRequest
 from tenuto.model.status import InstanceRecord, RuntimeStatus
@@ -178,15 +179,7 @@ def _request(order: Order, instance_id: str, limits: Limits, now: int) -> StartR
     if text is not None and (size := len(text.encode())) > limits.payload_bytes:
         what = f"the input of {orchestrator.name!r} takes {size:,} bytes"
         raise limit_error("payload_bytes", limits.payload_bytes, what)
-    return StartRequest(
-        instance_id=instance_id,
-        execution_id=new_execution_id(now),
-        name=orchestrator.name,
-        input=text,
-        version=orchestrator.version,
-        tags=None if orchestrator.tags is None else dict(orchestrator.tags),
-        is_fresh=order.instance_id is None,
-    )
+    return start_request(orchestrator, text, now, limits, StartOptions(instance_id=instance_id))
 
 
 async def _follow(

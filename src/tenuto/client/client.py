@@ -21,6 +21,7 @@ from tenuto.client.connection import ConnectionOptions
 from tenuto.client.gateway import Gateway
 from tenuto.client.http_gateway import HttpGateway
 from tenuto.client.opening import Opening
+from tenuto.client.starting import StartOptions, start_request
 from tenuto.client.status import DeadLetterStatus, InstanceStatus, letter_of, status_of
 from tenuto.engine.program import Orchestrator, OrchestratorDirectory
 from tenuto.model.codec import decode_turn
@@ -32,12 +33,12 @@ from tenuto.model.errors import (
 )
 from tenuto.model.events import EventRaised, HistoryEvent
 from tenuto.model.failure import FailureDetails
-from tenuto.model.ids import check_instance_id, new_execution_id, new_instance_id
+from tenuto.model.ids import check_instance_id
 from tenuto.model.limits import Limits, check_payload
 from tenuto.model.messages import Fail, Purge, RaiseEvent, Resume, Suspend, Terminate
 from tenuto.model.payload import encode
 from tenuto.model.payload.opaque import shown
-from tenuto.model.requests import IdReuse, InstanceQuery, ListingOrder, StartRequest
+from tenuto.model.requests import IdReuse, InstanceQuery, ListingOrder
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import to_microseconds
 from tenuto.orchestration.references import (
@@ -297,26 +298,17 @@ class Client:
         if isinstance(found, str):
             if len(args) > 1:
                 raise InputError(f"{found!r} is not known here; give one value, got {len(args)}")
-            name, text = found, encode(args[0]) if args else None
+            text = encode(args[0]) if args else None
         else:
-            name, text = found.name, found.signature.encode_arguments(args)
-            instance_id = found.instance_id if instance_id is None else instance_id
-            version = found.version if version is None else version
-            tags = found.tags if tags is None else tags
-        now = self.gateway.now()
-        request = StartRequest(
-            instance_id=new_instance_id(now)
-            if instance_id is None
-            else check_instance_id(instance_id),
-            execution_id=new_execution_id(now),
-            name=name,
-            input=self._checked(text, f"the input of {name!r}"),
+            text = found.signature.encode_arguments(args)
+        options = StartOptions(
+            instance_id=instance_id,
             version=_text(version, "version"),
             tags=checked_tags(tags),
             scheduled_at=None if start_at is None else _moment(start_at, "start_at"),
             reuse=_policy(reuse).statuses,
-            is_fresh=instance_id is None,
         )
+        request = start_request(found, text, self.gateway.now(), self._limits, options)
         await self.gateway.start(request)
         return OrchestrationHandle(self, request.instance_id, found)
 
@@ -429,16 +421,15 @@ class Client:
         if record is None:
             raise InstanceNotFoundError(instance_id)
         found = self._find(record.name)
-        now = self.gateway.now()
-        request = StartRequest(
-            instance_id=_fresh(now) if new_instance_id else instance_id,
-            execution_id=new_execution_id(now),
-            name=record.name,
-            input=record.input,
+        options = StartOptions(
+            instance_id=None if new_instance_id else instance_id,
             version=record.version,
             tags=record.tags,
-            is_fresh=new_instance_id,
             reuse=(IdReuse.WHEN_FINISHED if record.hold is None else IdReuse.ALWAYS).statuses,
+        )
+        # By name: version and tags are those of the instance. What it has was short enough.
+        request = start_request(
+            record.name, record.input, self.gateway.now(), _THE_SERVERS, options
         )
         await self.gateway.start(request)
         return OrchestrationHandle(self, request.instance_id, found)
@@ -544,10 +535,6 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
-
-
-def _fresh(now: int) -> str:
-    return new_instance_id(now)  # the name that ``restart`` has for an argument
 
 
 def _moment(value: datetime, what: str) -> int:

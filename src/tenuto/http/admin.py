@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from tenuto.client.client import Client
 from tenuto.client.gateway import has_come
+from tenuto.client.starting import StartOptions, start_request
 from tenuto.client.wire import (
     ADMIN,
     LONGEST_WAIT_SECONDS,
@@ -53,11 +54,11 @@ from tenuto.model.codec import decode_turn
 from tenuto.model.control import CONTROLS, Control
 from tenuto.model.errors import InstanceNotFoundError, LimitError
 from tenuto.model.events import EventRaised
-from tenuto.model.ids import check_instance_id, new_execution_id, new_instance_id
+from tenuto.model.ids import check_instance_id
 from tenuto.model.limits import check_payload
 from tenuto.model.messages import Purge, RaiseEvent, Terminate
 from tenuto.model.payload import encode
-from tenuto.model.requests import InstancePage, InstanceQuery, ListingOrder, StartRequest
+from tenuto.model.requests import InstancePage, InstanceQuery, ListingOrder
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import LATEST
 from tenuto.model.trace import checked_trace
@@ -241,25 +242,19 @@ class AdminApi:
         body = await _body(call, StartBody)
         orchestrator = self._program.get_orchestrator(body.name)
         text = text_of(body.input)
-        check_payload(
-            text, self._client.limits.payload_bytes, f"the input of {orchestrator.name!r}"
-        )
-        self._program.check_input(orchestrator.name, text)
-        own_id = body.instance_id
-        tags = orchestrator.tags if body.tags is None else body.tags
-        now = self._client.gateway.now()
-        request = StartRequest(
-            instance_id=new_instance_id(now) if own_id is None else check_instance_id(own_id),
-            execution_id=_execution_id(body.execution_id, now),
-            name=orchestrator.name,
-            input=text,
-            version=orchestrator.version if body.version is None else body.version,
-            tags=None if tags is None else dict(tags),
+        options = StartOptions(
+            instance_id=body.instance_id,
+            execution_id=_execution_id(body.execution_id),
+            version=body.version,
+            tags=body.tags,
             trace=checked_trace(body.trace),
             scheduled_at=_scheduled(body.scheduled_at),
             reuse=body.replaced,
-            is_fresh=own_id is None,
         )
+        request = start_request(
+            orchestrator, text, self._client.gateway.now(), self._client.limits, options
+        )
+        self._program.check_input(orchestrator.name, text)
         await self._client.gateway.start(request)
         return json_answer(StartedBody(instance_id=request.instance_id), 201)
 
@@ -416,9 +411,9 @@ def _instance_id(call: Call) -> str:
     return check_instance_id(call.parameters["instanceId"])
 
 
-def _execution_id(given: str | None, now: int) -> str:
+def _execution_id(given: str | None) -> str | None:
     if given is None:
-        return new_execution_id(now)
+        return None
     if len(given) != _EXECUTION_ID_DIGITS or set(given) - set("0123456789abcdef"):
         raise HttpError(
             f"executionId must be {_EXECUTION_ID_DIGITS} hexadecimal digits (lower case)"

@@ -6,6 +6,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from tenuto.client.client import Client
+from tenuto.client.starting import StartOptions, start_request
 from tenuto.engine.program import Program
 from tenuto.http.description import Operation, Parameter
 from tenuto.http.errors import HttpError
@@ -16,9 +17,7 @@ from tenuto.http.options import Role
 from tenuto.http.payloads import MOUNT
 from tenuto.http.routing import Call, Route
 from tenuto.http.waiting import LONGEST_SECONDS, Waiting
-from tenuto.model.ids import check_instance_id, new_execution_id, new_instance_id
-from tenuto.model.limits import check_payload
-from tenuto.model.requests import StartRequest
+from tenuto.model.ids import check_instance_id
 
 _ANSWERS: Final = {200: RESULT, 202: LINKS}
 
@@ -97,28 +96,20 @@ class Starting:
     async def _start(self, call: Call) -> Response:
         orchestrator = self._program.get_orchestrator(call.parameters["functionName"])
         given_id = call.parameters.get("instanceId")
-        now = self._client.gateway.now()
-        instance_id = new_instance_id(now) if given_id is None else check_instance_id(given_id)
+        if given_id is not None:
+            check_instance_id(given_id)
         seconds = _seconds(call)
         self._links.base(call)  # a request without an address is refused before anything is done
         text = await call.json_text()
         if text == _NO_INPUT and not orchestrator.signature.takes_input:
             text = None
-        check_payload(
-            text, self._client.limits.payload_bytes, f"the input of {orchestrator.name!r}"
+        options = StartOptions(instance_id=given_id, version=call.one("version") or None)
+        request = start_request(
+            orchestrator, text, self._client.gateway.now(), self._client.limits, options
         )
         self._program.check_input(orchestrator.name, text)
-        request = StartRequest(
-            instance_id=instance_id,
-            execution_id=new_execution_id(now),
-            name=orchestrator.name,
-            input=text,
-            version=call.one("version") or orchestrator.version,
-            tags=None if orchestrator.tags is None else dict(orchestrator.tags),
-            is_fresh=given_id is None,
-        )
         await self._client.gateway.start(request)
-        return await begun_answer(call, self._links, self._waiting, instance_id, seconds)
+        return await begun_answer(call, self._links, self._waiting, request.instance_id, seconds)
 
     async def _restart(self, call: Call) -> Response:
         instance_id = check_instance_id(call.parameters["instanceId"])

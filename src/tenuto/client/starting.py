@@ -1,0 +1,83 @@
+"""How a start becomes a request, whoever asks: programs, servers, the command line."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from msgspec import Struct
+
+from tenuto.engine.program import Orchestrator
+from tenuto.model.ids import check_instance_id, new_execution_id, new_instance_id
+from tenuto.model.limits import Limits, check_payload
+from tenuto.model.requests import StartRequest
+from tenuto.model.status import FINISHED, RuntimeStatus
+from tenuto.model.trace import TraceContext
+
+
+class StartOptions(Struct, frozen=True, kw_only=True):
+    """What a start asks for beside orchestrator and input; None: what the orchestrator says.
+
+    Attributes:
+        instance_id: An id of the caller's choice; a fresh one by default.
+        execution_id: The same start sent again with the same one is the same start.
+        version: Marks the instance.
+        tags: Labels.
+        trace: The trace that it belongs to.
+        scheduled_at: Do not begin before this moment, in microseconds since 1970 UTC.
+        reuse: The statuses of an instance that may be replaced when the id exists.
+    """
+
+    instance_id: str | None = None
+    execution_id: str | None = None
+    version: str | None = None
+    tags: Mapping[str, str] | None = None
+    trace: TraceContext | None = None
+    scheduled_at: int | None = None
+    reuse: frozenset[RuntimeStatus] = FINISHED
+
+
+NOTHING_SPECIAL: Final = StartOptions()
+
+
+def start_request(
+    orchestrator: Orchestrator | str,
+    text: str | None,
+    now: int,
+    limits: Limits,
+    options: StartOptions = NOTHING_SPECIAL,
+) -> StartRequest:
+    """The request to start an instance.
+
+    Args:
+        orchestrator: What is to run; a name where the functions are not known.
+        text: The input, as JSON text.
+        now: The present, in microseconds since 1970 UTC: ids that are made up begin with it.
+        limits: Of these, ``payload_bytes`` holds for the input.
+        options: What else is asked for.
+
+    Raises:
+        LimitError: the input is too long.
+        InvalidInstanceIdError: the id cannot be one.
+
+    Example:
+        ``await gateway.start(start_request(program.get_orchestrator(name), text, now, limits))``
+    """
+    name, instance_id = orchestrator, options.instance_id
+    version, tags = options.version, options.tags
+    if not isinstance(orchestrator, str):
+        name = orchestrator.name
+        instance_id = orchestrator.instance_id if instance_id is None else instance_id
+        version = orchestrator.version if version is None else version
+        tags = orchestrator.tags if tags is None else tags
+    check_payload(text, limits.payload_bytes, f"the input of {name!r}")
+    return StartRequest(
+        instance_id=new_instance_id(now) if instance_id is None else check_instance_id(instance_id),
+        execution_id=options.execution_id or new_execution_id(now),
+        name=str(name),
+        input=text,
+        version=version,
+        tags=None if tags is None else dict(tags),
+        trace=options.trace,
+        scheduled_at=options.scheduled_at,
+        reuse=options.reuse,
+        is_fresh=instance_id is None,
+    )
