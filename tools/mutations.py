@@ -135,11 +135,9 @@ MUTATIONS = [
     Mutation(
         "a parent is not told of its child's id when the child's partition has gone",
         "engine/release.py",
-        """            record = batch.instances[iid]
-""",
-        """            if child is None:
-                continue
-            record = batch.instances[iid]
+        "            engine.takeback.owe(batch.instances[iid])\n",
+        """            if child is not None:
+                engine.takeback.owe(batch.instances[iid])
 """,
     ),
     Mutation(

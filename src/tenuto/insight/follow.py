@@ -3,6 +3,7 @@
 Reads many instances at once and only those that may have changed. Never writes.
 """
 
+import asyncio
 from collections.abc import Collection, Iterable
 from typing import Final
 
@@ -58,6 +59,7 @@ class Follower:
         self.root_id = root_id
         self._reader = reader
         self._most = most
+        self._reading = asyncio.Lock()
         self._known: dict[str, Followed] = {root_id: Followed(root_id)}
 
     def unfinished(self) -> list[Followed]:
@@ -73,10 +75,11 @@ class Follower:
         Raises:
             InstanceNotFoundError: the store does not have it.
         """
-        wanted = [one.instance_id for one in self.unfinished()] if changed is None else changed
-        while wanted:
-            wanted = await self._read(list(wanted))
-        return self.picture()
+        async with self._reading:  # else one would miss the children that the other has found
+            wanted = [one.instance_id for one in self.unfinished()] if changed is None else changed
+            while wanted:
+                wanted = await self._read(list(wanted))
+            return self.picture()
 
     def picture(self) -> Run:
         """The run as last read.
