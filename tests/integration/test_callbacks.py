@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from tenuto import App, Context, RuntimeStatus, Settings
-from tenuto.http.callbacks import without_token
+from tenuto.http.functions.callbacks import without_token
 from tenuto.http.options import AccessKey, HttpSettings
 from tenuto.model.limits import Limits
 from tenuto.testing import TestHost

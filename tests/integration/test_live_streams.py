@@ -152,7 +152,7 @@ async def test_the_list_tells_of_all_instances_and_goes_on_after_a_break(
 async def test_silence_is_broken_by_comments_and_a_stopping_server_ends_streams(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tenuto.http.live.HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr("tenuto.http.admin.live.HEARTBEAT_SECONDS", 0.01)
     async with serving(settings) as (server, http):
         await server.host.client.start(collect, 1, instance_id="c-1")
         await until_turns(server, "c-1", 1)

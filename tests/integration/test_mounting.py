@@ -19,8 +19,8 @@ from tenuto import App, AppLoadError, Client, Context, InputError, Settings, Ten
 from tenuto.host.embedding import EmbeddedApp
 from tenuto.host.server import Server
 from tenuto.http import check_status_response, wait_or_check_status_response
-from tenuto.http.mounting import Lifespan
 from tenuto.http.options import AccessKey, HttpSettings
+from tenuto.http.server.mounting import Lifespan
 from tests.support.http_in_process import with_state
 from tests.support.http_server import serving
 
@@ -112,7 +112,7 @@ async def test_the_longest_path_wins_and_apps_without_lifespan_need_none(app: Ap
 async def test_a_mounted_app_that_does_not_shut_down_is_named_and_left(
     app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("tenuto.http.mounting._SHUTDOWN_SECONDS", 0.01)
+    monkeypatch.setattr("tenuto.http.server.mounting._SHUTDOWN_SECONDS", 0.01)
 
     @asynccontextmanager
     async def stubborn(_app: Starlette) -> AsyncIterator[None]:

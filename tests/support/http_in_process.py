@@ -7,8 +7,8 @@ import httpx2
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tenuto import App, Host
-from tenuto.http.application import Application, Served
 from tenuto.http.options import HttpSettings
+from tenuto.http.server.application import Application, Served
 from tenuto.testing import TestHost
 
 BASE = "http://tenuto.test"

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from tenuto.host.embedding import EmbeddedApp
-    from tenuto.http.mounting import Mounts
-    from tenuto.http.triggers import HttpTriggers
+    from tenuto.http.functions.triggers import HttpTriggers
+    from tenuto.http.server.mounting import Mounts
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -147,7 +147,7 @@ class App(FunctionRegistry):
     def http_triggers(self) -> "HttpTriggers":
         """The functions that answer HTTP."""
         if self._http_triggers is None:
-            from tenuto.http.triggers import HttpTriggers  # noqa: PLC0415 - loads the web framework
+            from tenuto.http.functions.triggers import HttpTriggers  # noqa: PLC0415 - loads the web framework
 
             self._http_triggers = HttpTriggers()
         return self._http_triggers
@@ -156,7 +156,7 @@ class App(FunctionRegistry):
     def mounts(self) -> "Mounts":
         """The apps that are served beside this one."""
         if self._mounts is None:
-            from tenuto.http.mounting import Mounts  # noqa: PLC0415 - loads the web framework
+            from tenuto.http.server.mounting import Mounts  # noqa: PLC0415 - loads the web framework
 
             self._mounts = Mounts()
         return self._mounts

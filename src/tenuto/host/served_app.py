@@ -11,8 +11,8 @@ from tenuto.host.app import App
 from tenuto.host.host import Host
 from tenuto.host.programs import Hosted
 from tenuto.host.settings import Settings
-from tenuto.http.application import Application, Served
-from tenuto.http.observation import Metrics
+from tenuto.http.admin.observation import Metrics
+from tenuto.http.server.application import Application, Served
 from tenuto.telemetry.log_observer import LogObserver
 from tenuto.telemetry.metrics import CONTENT_TYPE, MetricsObserver
 

@@ -8,9 +8,9 @@ from tenuto.host.host import Host
 from tenuto.host.programs import Hosted
 from tenuto.host.served_app import ServedApp
 from tenuto.host.settings import Settings
+from tenuto.http.functions.triggers import HttpTriggers
 from tenuto.http.routing import Route
-from tenuto.http.server import HttpServer, listen
-from tenuto.http.triggers import HttpTriggers
+from tenuto.http.server.socket import HttpServer, listen
 from tenuto.model.errors import SettingsError
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})

@@ -7,7 +7,7 @@ instance but through that client, and never answer before what it says is durabl
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tenuto.http.responses import check_status_response, wait_or_check_status_response
+    from tenuto.http.functions.responses import check_status_response, wait_or_check_status_response
 
 __all__ = ["check_status_response", "wait_or_check_status_response"]
 
@@ -15,7 +15,7 @@ __all__ = ["check_status_response", "wait_or_check_status_response"]
 def __getattr__(name: str) -> object:
     if name in __all__:
         # Late: `import tenuto` reads the settings of the server, but must not load Starlette.
-        from tenuto.http import responses  # noqa: PLC0415
+        from tenuto.http.functions import responses  # noqa: PLC0415
 
         return getattr(responses, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,7 +6,7 @@ for a parameter keeps its spelling.
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
-from urllib.parse import parse_qsl, unquote_to_bytes
+from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import Struct
@@ -22,6 +22,8 @@ from tenuto.http.errors import (
     RouteNotFoundError,
 )
 from tenuto.http.options import Role
+from tenuto.http.router import Router, path_parts
+from tenuto.http.templates import PathTemplate
 from tenuto.http.tokens import Token
 
 Handler = Callable[["Call"], Awaitable[Response]]
@@ -209,16 +211,17 @@ class Routes:
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self.all: list[Route] = list(routes)
-        self._by_length: dict[int, list[tuple[list[str], Route]]] = {}
-        for route in self.all:
-            segments = route.path.strip("/").split("/")
-            if segments[-1].endswith("?}"):
-                self._add(segments[:-1], route)
-                segments[-1] = segments[-1].replace("?}", "}")
-            self._add(segments, route)
-
-    def _add(self, segments: list[str], route: Route) -> None:
-        self._by_length.setdefault(len(segments), []).append((segments, route))
+        self._router: Router[Route] = Router(
+            (template, (route.method,), route)
+            for route in self.all
+            for template in _templates(route.path)
+        )
+        self._hiding = Router(
+            (template, (route.method,), route)
+            for route in self.all
+            if route.hides_methods
+            for template in _templates(route.path)
+        )
 
     def find(self, method: str, raw_path: bytes) -> tuple[Route, dict[str, str]]:
         """The route, and what its parameters stand for.
@@ -228,39 +231,21 @@ class Routes:
             MethodNotAllowedError: one has, but answers other methods.
             HttpError: the path is not UTF-8.
         """
+        parts = path_parts(raw_path)
+        path = "/" + "/".join(parts)
         try:
-            given = [unquote_to_bytes(part).decode() for part in raw_path.strip(b"/").split(b"/")]
-        except UnicodeDecodeError:
-            raise HttpError("the path is not UTF-8 once its %XX are decoded") from None
-        lower = [part.lower() for part in given]
-        wanted = "GET" if method == "HEAD" else method
-        others: list[Route] = []
-        for segments, route in self._by_length.get(len(given), ()):
-            if _fits(segments, lower):
-                if route.method == wanted:
-                    return route, {
-                        segment[1:-1]: value
-                        for segment, value in zip(segments, given, strict=True)
-                        if segment.startswith("{")
-                    }
-                others.append(route)
-        path = "/" + "/".join(given)
-        if not others:
-            raise RouteNotFoundError(f"there is nothing at {path}")
-        methods = sorted({route.method for route in others})
-        reason = f"{path} answers {', '.join(methods)}, not {method}"
-        if any(route.hides_methods for route in others):
-            raise RouteNotFoundError(reason)
-        if "GET" in methods:
-            methods.append("HEAD")
-        raise MethodNotAllowedError(reason, methods)
+            return self._router.find(method, parts, path)
+        except MethodNotAllowedError as error:
+            if self._hiding.has(parts):
+                raise RouteNotFoundError(str(error)) from None
+            raise
 
 
-def _fits(segments: list[str], given: list[str]) -> bool:
-    return all(
-        bool(value) if segment.startswith("{") else segment.lower() == value
-        for segment, value in zip(segments, given, strict=True)
-    )
+def _templates(path: str) -> list[PathTemplate]:
+    """Of a route's path; two when its last parameter may be left out."""
+    if not path.endswith("?}"):
+        return [PathTemplate(path)]
+    return [PathTemplate(path.rpartition("/")[0]), PathTemplate(path.replace("?}", "}"))]
 
 
 def json_answer(

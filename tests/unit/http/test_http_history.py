@@ -2,7 +2,7 @@
 
 from typing import cast
 
-from tenuto.http.history import HistoryProjection, moment_text
+from tenuto.http.durable_functions.history import HistoryProjection, moment_text
 from tenuto.model.events import (
     ContinueAsNew,
     EventAwaited,

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from tenuto import App, Client, Context, InputError, RegistrationError
 from tenuto.client.sync_client import SyncClient
-from tenuto.http.parameters import Binding, Source
+from tenuto.http.functions.parameters import Binding, Source
 
 Handler = Callable[..., Any]
 Count = NewType("Count", int)

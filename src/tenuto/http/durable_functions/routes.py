@@ -12,14 +12,14 @@ from starlette.responses import Response
 from tenuto.client.client import Client
 from tenuto.engine.program import Program
 from tenuto.http.description import Operation
+from tenuto.http.durable_functions.asking import Asking
+from tenuto.http.durable_functions.starting import Starting
+from tenuto.http.durable_functions.steering import Steering
 from tenuto.http.errors import NotImplementedYetError
 from tenuto.http.links import Links
-from tenuto.http.management_asking import Asking
-from tenuto.http.management_filters import INSTANCE_ID
-from tenuto.http.management_starting import Starting
-from tenuto.http.management_steering import Steering
 from tenuto.http.options import Role
 from tenuto.http.payloads import MOUNT
+from tenuto.http.queries import INSTANCE_ID
 from tenuto.http.routing import Call, Route
 from tenuto.http.waiting import Waiting
 

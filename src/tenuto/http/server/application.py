@@ -14,22 +14,22 @@ from tenuto.engine.engine import Engine
 from tenuto.engine.program import Program
 from tenuto.engine.standing import look_at
 from tenuto.http.access import Access
-from tenuto.http.admin import AdminApi
-from tenuto.http.callbacks import Callbacks, without_token
+from tenuto.http.admin.facts import FactsApi, HostFacts
+from tenuto.http.admin.live import LiveApi
+from tenuto.http.admin.observation import Metrics, ObservationApi
+from tenuto.http.admin.routes import AdminApi
+from tenuto.http.durable_functions.routes import ManagementApi
 from tenuto.http.errors import error_answer
-from tenuto.http.facts import FactsApi, HostFacts
+from tenuto.http.functions.callbacks import Callbacks, without_token
+from tenuto.http.functions.description import described
+from tenuto.http.functions.responses import CLIENT_STATE, LINKS_STATE
+from tenuto.http.functions.triggers import HttpTriggers, TriggerApi, is_trigger
 from tenuto.http.links import Links
-from tenuto.http.live import LiveApi
-from tenuto.http.management import ManagementApi
-from tenuto.http.mounting import MountedApps, Mounts
-from tenuto.http.observation import Metrics, ObservationApi
-from tenuto.http.openapi import OpenApi
 from tenuto.http.options import HttpSettings
-from tenuto.http.origins import Origins
-from tenuto.http.responses import CLIENT_STATE, LINKS_STATE
 from tenuto.http.routing import Call, Routes
-from tenuto.http.trigger_description import described
-from tenuto.http.triggers import HttpTriggers, TriggerApi, is_trigger
+from tenuto.http.server.mounting import MountedApps, Mounts
+from tenuto.http.server.openapi import OpenApi
+from tenuto.http.server.origins import Origins
 from tenuto.http.waiting import Waiting
 from tenuto.model.errors import TenutoError
 

@@ -11,10 +11,10 @@ import msgspec
 
 from tenuto.http.description import Operation
 from tenuto.http.description import Parameter as DescribedParameter
+from tenuto.http.functions.parameters import Parameter, Source
+from tenuto.http.functions.triggers import HttpTrigger
 from tenuto.http.options import Role
-from tenuto.http.parameters import Parameter, Source
 from tenuto.http.routing import Handler, Route
-from tenuto.http.triggers import HttpTrigger
 
 _ROLES: Final = {"anonymous": None, "function": Role.OPERATE, "admin": Role.ADMIN}
 

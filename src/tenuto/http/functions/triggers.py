@@ -12,7 +12,6 @@ from contextvars import copy_context
 from difflib import get_close_matches
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias, get_args
-from urllib.parse import unquote_to_bytes
 
 from msgspec import Struct
 from starlette.exceptions import HTTPException
@@ -26,20 +25,19 @@ from tenuto.functions.detached_threads import DetachedThreads
 from tenuto.functions.user_calls import is_given_up
 from tenuto.http.access import Access, sent_key
 from tenuto.http.errors import error_answer
+from tenuto.http.functions.parameters import Binding, Given, Source
+from tenuto.http.functions.responses import response_of
 from tenuto.http.options import HttpSettings, Role
-from tenuto.http.parameters import Binding, Given, Source
-from tenuto.http.responses import response_of
+from tenuto.http.router import Router, path_parts
 from tenuto.http.routing import Call, Route
 from tenuto.http.templates import PathTemplate
 from tenuto.model.errors import (
     ForbiddenError,
     HttpError,
     InputError,
-    MethodNotAllowedError,
     PayloadError,
     RegistrationError,
     RequestTooLargeError,
-    RouteNotFoundError,
     SettingsError,
 )
 
@@ -102,6 +100,7 @@ class HttpTriggers:
 
     def __init__(self) -> None:
         self._all: list[HttpTrigger] = []
+        self._router: Router[HttpTrigger] = Router()
 
     def __iter__(self) -> Iterator[HttpTrigger]:
         return iter(self._all)
@@ -129,7 +128,7 @@ class HttpTriggers:
                 f"HTTP function {shown!r} ({_place(function)}) cannot be registered: {error}"
             ) from None
         self._all.append(trigger)
-        self._all.sort(key=lambda one: one.template.order)
+        self._router = Router((one.template, one.methods, one) for one in self._all)
 
     def find(self, method: str, parts: Sequence[str]) -> tuple[HttpTrigger, dict[str, str]]:
         """The function for a path below ``/api``, and what the path's parameters stand for.
@@ -138,26 +137,7 @@ class HttpTriggers:
             RouteNotFoundError: no function has this path.
             MethodNotAllowedError: none has this method.
         """
-        others: list[str] = []
-        fallback = None
-        for trigger in self._all:
-            values = trigger.template.match(parts)
-            if values is None:
-                continue
-            if method in trigger.methods:
-                return trigger, values
-            if method == "HEAD" and fallback is None and "GET" in trigger.methods:
-                fallback = trigger, values
-            others += trigger.methods
-        if fallback is not None:
-            return fallback
-        path = "/".join([PREFIX, *parts])
-        if others:
-            if "GET" in others:
-                others.append("HEAD")
-            others = sorted(set(others))
-            raise MethodNotAllowedError(f"{path} answers {', '.join(others)}, not {method}", others)
-        raise RouteNotFoundError(f"there is nothing at {path}")
+        return self._router.find(method, parts, "/".join([PREFIX, *parts]))
 
 
 class TriggerApi:
@@ -196,11 +176,7 @@ class TriggerApi:
             MethodNotAllowedError: there is none with this method.
             HttpError: the path is not UTF-8.
         """
-        try:
-            parts = [unquote_to_bytes(part).decode() for part in raw_path.strip(b"/").split(b"/")]
-        except UnicodeDecodeError:
-            raise HttpError("the path is not UTF-8 once its %XX are decoded") from None
-        trigger, values = self._triggers.find(method, parts[1:])
+        trigger, values = self._triggers.find(method, path_parts(raw_path)[1:])
         route = Route(
             method=method,
             path=trigger.path,

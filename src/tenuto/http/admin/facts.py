@@ -15,9 +15,9 @@ from tenuto.client.wire import ADMIN
 from tenuto.engine.ports import Clock
 from tenuto.engine.program import FunctionDescription, Program
 from tenuto.http.description import Answer, Operation
+from tenuto.http.functions.triggers import HttpTriggers
 from tenuto.http.options import Role
 from tenuto.http.routing import Call, Route, json_answer
-from tenuto.http.triggers import HttpTriggers
 from tenuto.model.timing import MICROSECONDS
 from tenuto.telemetry.host_log import shown
 

@@ -34,7 +34,8 @@ from tenuto.engine.program import Program
 from tenuto.engine.standing import Look
 from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.errors import HttpError
-from tenuto.http.management_filters import (
+from tenuto.http.options import Role
+from tenuto.http.queries import (
     BOOLEAN,
     INSTANCE_ID,
     MOMENT,
@@ -42,7 +43,6 @@ from tenuto.http.management_filters import (
     moment,
     statuses,
 )
-from tenuto.http.options import Role
 from tenuto.http.routing import Call, Handler, Route, json_answer
 from tenuto.http.waiting import Waiting
 from tenuto.insight.explanation import Surroundings

@@ -19,9 +19,9 @@ from tenuto.client.status import hold_of
 from tenuto.engine.updates import Subscription, Update, UpdateFeed
 from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.errors import TooManyWatchersError
-from tenuto.http.management_filters import INSTANCE_ID
 from tenuto.http.options import Role
 from tenuto.http.payloads import raw
+from tenuto.http.queries import INSTANCE_ID
 from tenuto.http.routing import Call, Route
 from tenuto.model.errors import InstanceNotFoundError, StorageError
 from tenuto.model.ids import check_instance_id

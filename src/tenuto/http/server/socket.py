@@ -10,8 +10,8 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
-from tenuto.http.limits import bounded_protocol
 from tenuto.http.options import HttpSettings
+from tenuto.http.server.limits import bounded_protocol
 from tenuto.model.errors import SettingsError
 
 _BACKLOG: Final = 2048

@@ -9,10 +9,12 @@ from starlette.responses import Response
 
 from tenuto.client.client import Client
 from tenuto.http.description import Answer, Operation, Parameter
-from tenuto.http.history import HistoryProjection, Shown
+from tenuto.http.durable_functions.answers import FINISHED, UNDER_WAY, ended_answer
+from tenuto.http.durable_functions.history import HistoryProjection, Shown
 from tenuto.http.links import Links
-from tenuto.http.management_answers import FINISHED, UNDER_WAY, ended_answer
-from tenuto.http.management_filters import (
+from tenuto.http.options import Role
+from tenuto.http.payloads import MOUNT, StatusPayload, status_payload
+from tenuto.http.queries import (
     BOOLEAN,
     CREATED,
     FAILURE,
@@ -22,8 +24,6 @@ from tenuto.http.management_filters import (
     page_size,
     statuses,
 )
-from tenuto.http.options import Role
-from tenuto.http.payloads import MOUNT, StatusPayload, status_payload
 from tenuto.http.routing import Call, Route, json_answer
 from tenuto.model.codec import decode_turn
 from tenuto.model.errors import InstanceNotFoundError

@@ -10,9 +10,11 @@ from starlette.responses import Response
 
 from tenuto.client.client import Client
 from tenuto.http.description import Answer, Operation, Parameter
+from tenuto.http.durable_functions.answers import ACCEPTED, accepted
 from tenuto.http.errors import HttpError, RouteNotFoundError
-from tenuto.http.management_answers import ACCEPTED, accepted
-from tenuto.http.management_filters import (
+from tenuto.http.options import Role
+from tenuto.http.payloads import MOUNT, PurgedPayload
+from tenuto.http.queries import (
     BOOLEAN,
     CREATED,
     INSTANCE_ID,
@@ -20,8 +22,6 @@ from tenuto.http.management_filters import (
     moment,
     statuses,
 )
-from tenuto.http.options import Role
-from tenuto.http.payloads import MOUNT, PurgedPayload
 from tenuto.http.routing import Call, Handler, Route, json_answer
 from tenuto.model.control import CONTROLS, Control
 from tenuto.model.errors import InstanceNotFoundError, InstanceStateError

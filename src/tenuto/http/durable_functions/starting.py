@@ -9,12 +9,12 @@ from tenuto.client.client import Client
 from tenuto.client.starting import StartOptions, start_request
 from tenuto.engine.program import Program
 from tenuto.http.description import Operation, Parameter
+from tenuto.http.durable_functions.answers import LINKS, RESULT, begun_answer
 from tenuto.http.errors import HttpError
 from tenuto.http.links import Links
-from tenuto.http.management_answers import LINKS, RESULT, begun_answer
-from tenuto.http.management_filters import BOOLEAN, FAILURE, INSTANCE_ID, WAITING
 from tenuto.http.options import Role
 from tenuto.http.payloads import MOUNT
+from tenuto.http.queries import BOOLEAN, FAILURE, INSTANCE_ID, WAITING
 from tenuto.http.routing import Call, Route
 from tenuto.http.waiting import LONGEST_SECONDS, Waiting
 from tenuto.model.ids import check_instance_id

@@ -1,0 +1,1 @@
+"""Tenuto's own API under ``/admin``: exact rows, live updates, facts and figures of the server."""

@@ -1,0 +1,1 @@
+"""Functions behind HTTP: ``@app.http``, their arguments and answers, and webhooks."""

@@ -1,0 +1,1 @@
+"""The ASGI application as a whole, what one connection may use up, and its socket."""
