@@ -7,8 +7,8 @@ import pytest
 
 from tenuto import App, OrchestrationFailedError
 from tenuto.host.settings import Settings
-from tenuto.orchestration.guard_audit import REFUSED_EVENTS
-from tenuto.orchestration.guard_names import GUARDED_NAMES
+from tenuto.orchestration.guard.audit import REFUSED_EVENTS
+from tenuto.orchestration.guard.names import GUARDED_NAMES
 from tenuto.testing import TestHost
 
 PAGE = (Path(__file__).parents[2] / "docs" / "determinism.md").read_text(encoding="utf-8")

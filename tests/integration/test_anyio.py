@@ -10,7 +10,7 @@ from anyio import to_thread
 
 from tenuto import App, Context, GuardError
 from tenuto.host.settings import Settings
-from tenuto.orchestration import anyio_scopes
+from tenuto.orchestration.asyncio_inside import anyio_scopes
 from tenuto.testing import TestHost
 
 app = App()

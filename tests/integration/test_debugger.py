@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tenuto.cli.breakpoints import _audit, making_room_at_breakpoints
+from tenuto.cli.running.breakpoints import _audit, making_room_at_breakpoints
 from tests.support.terminal import Terminal, tenuto
 
 PROGRAM = """

@@ -33,7 +33,7 @@ def check(what):
 """
 
 IMPORTS = """
-import tenuto, tenuto.client.client, tenuto.client.sync_client, tenuto.cli.steering
+import tenuto, tenuto.client.client, tenuto.client.sync_client, tenuto.cli.instances.steering
 tenuto.Client("http://127.0.0.1:1"), tenuto.App
 check("an import")
 """

@@ -10,7 +10,7 @@ from tenuto.model.failure import FailureDetails
 from tenuto.model.limits import Limits
 from tenuto.model.status import RuntimeStatus
 from tenuto.orchestration.context import Context
-from tenuto.orchestration.guard_calls import CallWatch
+from tenuto.orchestration.guard.calls import CallWatch
 from tenuto.orchestration.session import Session
 
 START = 1_750_000_000_000_000

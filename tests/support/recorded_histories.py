@@ -19,7 +19,7 @@ from tenuto.model.events import ExecutionTerminated, HistoryEvent
 from tenuto.model.execution import execution_info
 from tenuto.model.limits import Limits
 from tenuto.model.status import InstanceRecord
-from tenuto.orchestration.guard_calls import CallWatch
+from tenuto.orchestration.guard.calls import CallWatch
 from tenuto.orchestration.replay import replay, split_turn
 from tenuto.orchestration.session import Session
 

@@ -27,22 +27,22 @@ INTERRUPTED = 130
 
 _NOTHING_DONE = (InputError, LimitError, InstanceError, HttpError, ConnectionFailedError)
 
-_CONTROLS = "tenuto.cli.steering:controls"
+_CONTROLS = "instances.steering:controls"
 _HELP = {"help_option_names": ["-h", "--help"]}
 
 instances: GuessingGroup = GuessingGroup(
     "instances",
     [
-        LazyCommand("list", "tenuto.cli.instances:list_", "List instances, newest first."),
-        LazyCommand("show", "tenuto.cli.instances:show", "Draw an instance: steps, times, errors."),
-        LazyCommand("history", "tenuto.cli.instances:history", "List every event of an instance."),
-        LazyCommand("watch", "tenuto.cli.watching:watch", "Follow an instance, or all of them."),
-        LazyCommand("start", "tenuto.cli.steering:start", "Start an orchestrator."),
-        LazyCommand("raise-event", "tenuto.cli.steering:raise_event", "Raise an external event."),
-        LazyCommand("terminate", "tenuto.cli.steering:terminate", "End an instance now."),
+        LazyCommand("list", "instances.looking:list_", "List instances, newest first."),
+        LazyCommand("show", "instances.looking:show", "Draw an instance: steps, times, errors."),
+        LazyCommand("history", "instances.looking:history", "List every event of an instance."),
+        LazyCommand("watch", "instances.watching:watch", "Follow an instance, or all of them."),
+        LazyCommand("start", "instances.steering:start", "Start an orchestrator."),
+        LazyCommand("raise-event", "instances.steering:raise_event", "Raise an external event."),
+        LazyCommand("terminate", "instances.steering:terminate", "End an instance now."),
         *(LazyCommand(one.name, _CONTROLS, f"{one.summary}.", is_listed=True) for one in CONTROLS),
-        LazyCommand("restart", "tenuto.cli.steering:restart", "Run an instance again."),
-        LazyCommand("purge", "tenuto.cli.purging:purge", "Delete instances with their histories."),
+        LazyCommand("restart", "instances.steering:restart", "Run an instance again."),
+        LazyCommand("purge", "instances.purging:purge", "Delete instances with their histories."),
     ],
     help="Look at instances and steer them, in a store or on a running host.",
     short_help="Look at instances and steer them.",
@@ -51,9 +51,9 @@ instances: GuessingGroup = GuessingGroup(
 dead_letters: GuessingGroup = GuessingGroup(
     "dead-letters",
     [
-        LazyCommand("list", "tenuto.cli.dead_letters:list_", "List them, newest first."),
-        LazyCommand("redrive", "tenuto.cli.dead_letters:redrive", "Send one again."),
-        LazyCommand("purge", "tenuto.cli.dead_letters:purge", "Delete them."),
+        LazyCommand("list", "dead_letters:list_", "List them, newest first."),
+        LazyCommand("redrive", "dead_letters:redrive", "Send one again."),
+        LazyCommand("purge", "dead_letters:purge", "Delete them."),
     ],
     help="Events that nobody could take: read them, send them again, delete them.",
     short_help="Events that nobody could take.",
@@ -62,16 +62,14 @@ dead_letters: GuessingGroup = GuessingGroup(
 tenuto: GuessingGroup = GuessingGroup(
     "tenuto",
     [
-        LazyCommand("start", "tenuto.cli.start:start", "Serve an app: HTTP API and triggers."),
-        LazyCommand("run", "tenuto.cli.run:run", "Run an orchestration and watch it."),
+        LazyCommand("start", "running.start:start", "Serve an app: HTTP API and triggers."),
+        LazyCommand("run", "running.run:run", "Run an orchestration and watch it."),
         instances,
         dead_letters,
-        LazyCommand(
-            "doctor", "tenuto.cli.doctor:doctor", "Find out what is wrong, and what to do."
-        ),
-        LazyCommand("config", "tenuto.cli.config:config", "Show the settings and their sources."),
-        LazyCommand("new", "tenuto.cli.new:new", "Make a project that runs and has a test."),
-        LazyCommand("completion", "tenuto.cli.completion:completion", "Complete words in a shell."),
+        LazyCommand("doctor", "doctor:doctor", "Find out what is wrong, and what to do."),
+        LazyCommand("config", "config:config", "Show the settings and their sources."),
+        LazyCommand("new", "new:new", "Make a project that runs and has a test."),
+        LazyCommand("completion", "completion:completion", "Complete words in a shell."),
     ],
     help="Durable functions for Python: run orchestrations and look at them.",
     context_settings=_HELP,

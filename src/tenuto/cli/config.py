@@ -7,8 +7,8 @@ import msgspec
 from msgspec import Struct
 
 from tenuto.cli import terminal
-from tenuto.cli.documents import encoded
-from tenuto.cli.instances import json_option
+from tenuto.cli.instances.documents import encoded
+from tenuto.cli.instances.looking import json_option
 from tenuto.host.settings import DEFAULT, SECRET, LoadedSettings, load_settings
 
 _HIDDEN = "(hidden)"

@@ -10,8 +10,8 @@ import click
 from tenuto.cli import terminal
 from tenuto.cli.command import FAILED
 from tenuto.cli.connection import Connection, Place, place_options, within
-from tenuto.cli.documents import Document, encoded
-from tenuto.cli.instances import json_option
+from tenuto.cli.instances.documents import Document, encoded
+from tenuto.cli.instances.looking import json_option
 from tenuto.host.settings import load_settings
 from tenuto.insight.wording import iso, moment, one_line
 from tenuto.model.codec import decode_message

@@ -21,7 +21,6 @@ from tenuto.cli import terminal
 from tenuto.cli.arguments import target_completion
 from tenuto.cli.command import FAILED
 from tenuto.cli.connection import Connection, Place, connected, place_options
-from tenuto.cli.documents import encoded
 from tenuto.cli.findings import (
     Finding,
     Level,
@@ -30,7 +29,8 @@ from tenuto.cli.findings import (
     store_findings,
     version_finding,
 )
-from tenuto.cli.instances import json_option
+from tenuto.cli.instances.documents import encoded
+from tenuto.cli.instances.looking import json_option
 from tenuto.host.settings import DEFAULT, LoadedSettings, load_settings
 from tenuto.insight.explanation import Surroundings
 from tenuto.model.errors import SettingsError, StorageError, TenutoError

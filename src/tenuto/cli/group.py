@@ -2,9 +2,11 @@
 
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
 import click
+
+_ROOM: Final = "tenuto.cli"
 
 
 class LazyCommand(click.Command):
@@ -12,7 +14,7 @@ class LazyCommand(click.Command):
 
     Args:
         name: Its name.
-        target: Where the command itself is: ``tenuto.cli.run:run``.
+        target: Where the command itself is, in this room: ``running.run:run``.
         help: Its line in the list of commands.
         is_listed: Whether what stands there are several commands, by name.
     """
@@ -32,7 +34,7 @@ class LazyCommand(click.Command):
     def load(self) -> click.Command:
         """The command itself, imported now."""
         module, _, attribute = self._target.partition(":")
-        found = getattr(import_module(module), attribute)
+        found = getattr(import_module(f"{_ROOM}.{module}"), attribute)
         command: click.Command = found[self.name] if self._is_listed else found
         return command
 

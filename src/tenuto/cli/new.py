@@ -12,8 +12,8 @@ from typing import Final
 import click
 
 from tenuto.cli import terminal
-from tenuto.cli.documents import encoded
-from tenuto.cli.instances import json_option
+from tenuto.cli.instances.documents import encoded
+from tenuto.cli.instances.looking import json_option
 from tenuto.model.errors import InputError
 
 _SUFFIX: Final = ".template"

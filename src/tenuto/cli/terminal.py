@@ -14,7 +14,7 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from tenuto.cli.drawing import Glyphs
+    from tenuto.cli.picture.drawing import Glyphs
 
 _WIDE = 10_000
 """Columns for output that goes to a file or another program: nothing is cut."""
@@ -70,7 +70,7 @@ def show(output: "Console", picture: "RenderableType") -> None:
 
 def glyphs_for(output: "Console") -> "Glyphs":
     """The characters that this output can show."""
-    from tenuto.cli.drawing import ASCII, UNICODE
+    from tenuto.cli.picture.drawing import ASCII, UNICODE
 
     return ASCII if output.options.ascii_only else UNICODE
 

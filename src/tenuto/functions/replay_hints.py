@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from types import CodeType, FunctionType
 from typing import Final
 
-from tenuto.orchestration.guard_names import GUARDED_NAMES, GuardedName
+from tenuto.orchestration.guard.names import GUARDED_NAMES, GuardedName
 
 # By identity, since any object may stand among a module's names, unhashable ones too.
 _UNREPLAYABLE: Final[dict[int, GuardedName]] = {

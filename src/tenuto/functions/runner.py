@@ -16,7 +16,7 @@ from tenuto.functions.registry import FunctionRegistry
 from tenuto.model.events import HistoryEvent
 from tenuto.model.execution import ExecutionInfo
 from tenuto.model.limits import Limits
-from tenuto.orchestration.guard_calls import CallWatch
+from tenuto.orchestration.guard.calls import CallWatch
 from tenuto.orchestration.runtime import RUNTIME
 
 

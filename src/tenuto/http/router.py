@@ -63,11 +63,10 @@ class Router(Generic[T]):
             return fallback
         if not others:
             raise RouteNotFoundError(f"there is nothing at {path}")
+        reason = f"{path} answers {', '.join(sorted(others))}, not {method}"
         if "GET" in others:
             others.add("HEAD")
-        allowed = sorted(others)
-        reason = f"{path} answers {', '.join(allowed)}, not {method}"
-        raise MethodNotAllowedError(reason, allowed)
+        raise MethodNotAllowedError(reason, sorted(others))
 
     def has(self, parts: Sequence[str]) -> bool:
         """Whether something has this path, whatever its methods."""

@@ -20,7 +20,7 @@ from tenuto.model.limits import limit_error
 from tenuto.model.payload import decoder, encode
 from tenuto.model.retry import RetryFacts, RetryPolicy
 from tenuto.model.timing import span, to_microseconds
-from tenuto.orchestration.asyncio_functions import gather_in_session
+from tenuto.orchestration.asyncio_inside.functions import gather_in_session
 from tenuto.orchestration.http_call import HttpCallTask, request_text
 from tenuto.orchestration.logger import SessionLogger
 from tenuto.orchestration.names import child_execution_id, random_uuid

@@ -6,12 +6,13 @@ does, and a client's process stays as it is (ENGINE rule 43).
 
 import functools
 
-from tenuto.orchestration import asyncio_classes, asyncio_functions, guard
+from tenuto.orchestration.asyncio_inside import classes, functions
+from tenuto.orchestration.guard import installing
 
 
 @functools.cache
 def prepare_process() -> None:
     """From now on asyncio's functions and the guard ask whether a session runs."""
-    asyncio_functions.install()
-    asyncio_classes.install()
-    guard.install()
+    functions.install()
+    classes.install()
+    installing.install()

@@ -51,11 +51,11 @@ from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import LATEST, to_datetime
 from tenuto.model.unread import UnreadEvent
 from tenuto.model.webhook import OpenWebhook
-from tenuto.orchestration.anyio_scopes import install_if_loaded
+from tenuto.orchestration.asyncio_inside.anyio_scopes import install_if_loaded
 from tenuto.orchestration.context import Context
 from tenuto.orchestration.futures import SessionTask
 from tenuto.orchestration.generators import as_coroutine
-from tenuto.orchestration.guard_calls import CallWatch, end_watch
+from tenuto.orchestration.guard.calls import CallWatch, end_watch
 from tenuto.orchestration.logger import is_plain, put_into_words
 from tenuto.orchestration.loop import Callback, LoopTimer, SessionLoop, running_loop
 from tenuto.orchestration.mailbox import Mailbox

@@ -15,7 +15,7 @@ from tenuto.model.execution import execution_info
 from tenuto.model.limits import Limits
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.unread import UnreadEvents
-from tenuto.orchestration.guard_calls import CallWatch
+from tenuto.orchestration.guard.calls import CallWatch
 from tenuto.orchestration.replay import RecordedTurn, describe, replay, split_turn
 from tenuto.orchestration.session import Session
 

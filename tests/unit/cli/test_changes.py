@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tenuto.cli import changes
-from tenuto.cli.changes import BREAK, EventStream, HostChanges, ServerEvent
 from tenuto.cli.connection import Connection, Place, connected
+from tenuto.cli.instances import changes
+from tenuto.cli.instances.changes import BREAK, EventStream, HostChanges, ServerEvent
 from tenuto.model.errors import (
     ForbiddenError,
     InstanceNotFoundError,

@@ -43,8 +43,8 @@ def test_help_loads_neither_the_commands_nor_what_draws() -> None:
         "import sys\n"
         "from tenuto.cli.command import run_command_line\n"
         "run_command_line(['--help'])\n"
-        "lazy = ('rich', 'httpx2', 'starlette', 'tenuto.cli.run', "
-        "'tenuto.cli.instances', 'tenuto.cli.view')\n"
+        "lazy = ('rich', 'httpx2', 'starlette', 'tenuto.cli.running.run', "
+        "'tenuto.cli.instances.looking', 'tenuto.cli.picture.view')\n"
         "print([name for name in lazy if name in sys.modules])\n"
     )
     done = subprocess.run(

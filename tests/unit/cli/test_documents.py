@@ -4,7 +4,12 @@ import json
 
 from msgspec import structs
 
-from tenuto.cli.documents import encoded, history_document, instance_document, run_document
+from tenuto.cli.instances.documents import (
+    encoded,
+    history_document,
+    instance_document,
+    run_document,
+)
 from tenuto.model.events import TaskFailed, TaskScheduled
 from tenuto.model.failure import FailureDetails
 from tenuto.model.status import ParentInstance, RuntimeStatus

@@ -7,8 +7,8 @@ import pytest
 from msgspec import structs
 from rich.console import Console
 
-from tenuto.cli.drawing import ASCII, BAR, STYLES, UNICODE, Glyphs, Sheet, bar_for, draw
-from tenuto.cli.items import Item, folded, item_of_run
+from tenuto.cli.picture.drawing import ASCII, BAR, STYLES, UNICODE, Glyphs, Sheet, bar_for, draw
+from tenuto.cli.picture.items import Item, folded, item_of_run
 from tenuto.insight.steps import Run, StepState, run_of
 from tenuto.model.events import (
     EventAwaited,

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tenuto.cli.logs import route_logs
+from tenuto.cli.running.logs import route_logs
 from tenuto.telemetry.running import running_activity
 
 

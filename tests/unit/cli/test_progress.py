@@ -2,7 +2,7 @@
 
 from msgspec import structs
 
-from tenuto.cli.progress import Progress
+from tenuto.cli.picture.progress import Progress
 from tenuto.model.events import (
     EventAwaited,
     EventRaised,

@@ -5,8 +5,8 @@ from io import StringIO
 from msgspec import structs
 from rich.console import Console, RenderableType
 
-from tenuto.cli.drawing import ASCII, UNICODE
-from tenuto.cli.report import event_table, fact_table, facts, instance_table
+from tenuto.cli.picture.drawing import ASCII, UNICODE
+from tenuto.cli.picture.report import event_table, fact_table, facts, instance_table
 from tenuto.insight.explanation import Explanation
 from tenuto.insight.steps import run_of
 from tenuto.model.events import (

@@ -5,7 +5,8 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from tenuto.cli import instances, terminal
+from tenuto.cli import terminal
+from tenuto.cli.instances import looking
 from tenuto.model.events import TaskCompleted, TaskScheduled
 from tests.support.runs import completed, opening, turn
 
@@ -20,7 +21,7 @@ def test_what_was_done_can_be_read_however_narrow_the_terminal_is(
     written = StringIO()
     monkeypatch.setattr(terminal, "console", console)
     monkeypatch.setattr("sys.stdout", written)
-    instances._draw(completed(opening(TaskScheduled(1, "book")), turn(2, TaskCompleted(1))), None)
+    looking._draw(completed(opening(TaskScheduled(1, "book")), turn(2, TaskCompleted(1))), None)
     lines = written.getvalue().splitlines()
     assert any("book_trip" in line for line in lines)
     assert any("✔ book " in line for line in lines)

@@ -7,7 +7,14 @@ import pytest
 from msgspec import structs
 from rich.console import Console
 
-from tenuto.cli.view import DocumentView, Heading, LiveView, PlainView, ending_lines, view_for
+from tenuto.cli.picture.view import (
+    DocumentView,
+    Heading,
+    LiveView,
+    PlainView,
+    ending_lines,
+    view_for,
+)
 from tenuto.insight.steps import run_of
 from tenuto.model.events import TaskCompleted, TaskScheduled
 from tenuto.model.failure import FailureDetails

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from tenuto import App, Context, RetryPolicy
-from tenuto.cli.watch import CommitBell, Watcher
-from tenuto.cli.watching import _looked as looked
+from tenuto.cli.instances.watch import CommitBell, Watcher
+from tenuto.cli.instances.watching import _looked as looked
 from tenuto.insight.follow import Follower
 from tenuto.insight.reading import StoreReader
 from tenuto.insight.steps import Run, StepState

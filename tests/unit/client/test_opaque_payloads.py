@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from tenuto.cli.documents import encoded
-from tenuto.cli.view import ending_lines
+from tenuto.cli.instances.documents import encoded
+from tenuto.cli.picture.view import ending_lines
 from tenuto.client.client import result_of
 from tenuto.client.status import letter_of, status_of
 from tenuto.client.wire import raw_of

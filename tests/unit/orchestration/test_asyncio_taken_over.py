@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from tenuto import Context, GuardError
-from tenuto.orchestration import asyncio_classes, asyncio_functions
+from tenuto.orchestration.asyncio_inside import classes as asyncio_classes
+from tenuto.orchestration.asyncio_inside import functions as asyncio_functions
 from tenuto.orchestration.preparation import prepare_process
 from tests.support.sessions import run, work
 
@@ -101,7 +102,7 @@ def test_a_name_imported_long_before_is_ours_too() -> None:
             await one
         return [type(gathering).__module__, type(completing).__module__]
 
-    assert run(by_name) == ["tenuto.orchestration.asyncio_functions"] * 2
+    assert run(by_name) == ["tenuto.orchestration.asyncio_inside.functions"] * 2
 
 
 def test_all_tasks_are_those_of_the_session() -> None:

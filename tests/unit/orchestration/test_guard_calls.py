@@ -26,9 +26,9 @@ from tenuto.model.events import (
     TaskCompleted,
     TaskScheduled,
 )
-from tenuto.orchestration import guard
 from tenuto.orchestration.context import Context
-from tenuto.orchestration.guard_calls import CallWatch, end_watch, look
+from tenuto.orchestration.guard import installing as guard
+from tenuto.orchestration.guard.calls import CallWatch, end_watch, look
 from tenuto.orchestration.replay import replay
 from tenuto.orchestration.runtime import RUNTIME
 from tests.support.guarded import START, allowed, first_turn, open_session, refusal_of, run_inside

@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 
 from tenuto.model.errors import GuardError
-from tenuto.orchestration import guard
 from tenuto.orchestration.context import Context
-from tenuto.orchestration.guard_audit import REFUSED_EVENTS, audit
+from tenuto.orchestration.guard import installing as guard
+from tenuto.orchestration.guard.audit import REFUSED_EVENTS, audit
 from tests.support.guarded import allowed, refusal_of, run_inside
 
 guard.install()

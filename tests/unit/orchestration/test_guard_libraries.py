@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from tenuto.orchestration.context import Context
-from tenuto.orchestration.guard_calls import CallWatch
-from tenuto.orchestration.guard_libraries import is_stamping
+from tenuto.orchestration.guard.calls import CallWatch
+from tenuto.orchestration.guard.libraries import is_stamping
 from tests.support.guarded import START, first_turn, refusal_of, run_inside
 
 _NAMES = {"time": time, "uuid": uuid, "random": random, "os": os, "datetime": dt}

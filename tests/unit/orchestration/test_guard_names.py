@@ -30,9 +30,9 @@ from tenuto.model.events import (
 from tenuto.model.failure import FailureDetails
 from tenuto.model.retry import RetryPolicy
 from tenuto.model.status import RuntimeStatus
-from tenuto.orchestration import guard
 from tenuto.orchestration.context import Context
-from tenuto.orchestration.guard_names import GUARDED_NAMES, GuardedName
+from tenuto.orchestration.guard import installing as guard
+from tenuto.orchestration.guard.names import GUARDED_NAMES, GuardedName
 from tests.support.guarded import START, allowed, first_turn, open_session, refusal_of, run_inside
 
 guard.install()

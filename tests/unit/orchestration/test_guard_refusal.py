@@ -22,10 +22,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tenuto import schedule
-from tenuto.orchestration import guard
 from tenuto.orchestration.context import Context
-from tenuto.orchestration.guard_audit import audit
-from tenuto.orchestration.guard_calls import CallWatch
+from tenuto.orchestration.guard import installing as guard
+from tenuto.orchestration.guard.audit import audit
+from tenuto.orchestration.guard.calls import CallWatch
 from tests.support.guarded import allowed, refusal_of
 
 guard.install()

@@ -10,8 +10,8 @@ import zoneinfo
 from asyncio.events import _get_running_loop as running_loop
 from typing import Final
 
-from tenuto.orchestration.guard_names import PAUSE
-from tenuto.orchestration.guard_refusal import refuse
+from tenuto.orchestration.guard.names import PAUSE
+from tenuto.orchestration.guard.refusal import refuse
 from tenuto.orchestration.loop import SessionLoop
 
 _REPEATED: Final = (

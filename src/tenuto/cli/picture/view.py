@@ -11,11 +11,11 @@ from rich.live import Live
 from rich.text import Text
 
 from tenuto.cli import terminal
-from tenuto.cli.documents import encoded, instance_document
-from tenuto.cli.drawing import STYLES, Sheet, bar_for, draw
-from tenuto.cli.items import Item, folded, item_of_run, state_of
-from tenuto.cli.progress import Progress
-from tenuto.cli.stopping import stop_key
+from tenuto.cli.instances.documents import encoded, instance_document
+from tenuto.cli.picture.drawing import STYLES, Sheet, bar_for, draw
+from tenuto.cli.picture.items import Item, folded, item_of_run, state_of
+from tenuto.cli.picture.progress import Progress
+from tenuto.cli.running.stopping import stop_key
 from tenuto.insight.steps import Run
 from tenuto.insight.wording import duration, failure_lines, moment, visible
 from tenuto.model.payload.opaque import json_text, shown

@@ -11,9 +11,9 @@ import click
 from msgspec import structs
 
 from tenuto.cli.arguments import json_text, target_completion
-from tenuto.cli.execution import Order, execute
-from tenuto.cli.logs import route_logs
-from tenuto.cli.view import view_for
+from tenuto.cli.picture.view import view_for
+from tenuto.cli.running.execution import Order, execute
+from tenuto.cli.running.logs import route_logs
 from tenuto.host.loading import LoadedApp, load_app
 from tenuto.host.own_loop import run_on_fast_loop
 from tenuto.host.settings import DEFAULT, LoadedSettings, load_settings

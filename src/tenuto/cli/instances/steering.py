@@ -14,8 +14,8 @@ import msgspec
 from tenuto.cli import terminal
 from tenuto.cli.arguments import json_text, tag_pairs
 from tenuto.cli.connection import Connection, Place, place_options, within
-from tenuto.cli.documents import encoded
-from tenuto.cli.instances import json_option
+from tenuto.cli.instances.documents import encoded
+from tenuto.cli.instances.looking import json_option
 from tenuto.client.client import Client
 from tenuto.client.gateway import present
 from tenuto.client.starting import StartOptions, start_request
@@ -75,8 +75,8 @@ def start(
             await _refuse_taken(connection, request.instance_id)
         await connection.gateway.start(request)
         if wait:
-            from tenuto.cli.view import view_for
-            from tenuto.cli.watching import watch_instance
+            from tenuto.cli.instances.watching import watch_instance
+            from tenuto.cli.picture.view import view_for
 
             connection.say_kept("the start")
             view = view_for(json=as_json, output=sys.stdout)

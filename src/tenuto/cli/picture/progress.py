@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tenuto.cli.items import step_facts
+from tenuto.cli.picture.items import step_facts
 from tenuto.insight.labels import step_label
 from tenuto.insight.steps import Run, Step, StepKind, StepState
 from tenuto.insight.wording import duration

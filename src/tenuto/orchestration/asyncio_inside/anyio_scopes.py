@@ -13,8 +13,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from tenuto.orchestration.asyncio_functions import refusing
-from tenuto.orchestration.guard_libraries import is_stamping
+from tenuto.orchestration.asyncio_inside.functions import refusing
+from tenuto.orchestration.guard.libraries import is_stamping
 from tenuto.orchestration.loop import refusal
 from tenuto.orchestration.takeover import take_over
 

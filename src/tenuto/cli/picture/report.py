@@ -7,8 +7,8 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
-from tenuto.cli.drawing import STYLES, Glyphs
-from tenuto.cli.items import state_of
+from tenuto.cli.picture.drawing import STYLES, Glyphs
+from tenuto.cli.picture.items import state_of
 from tenuto.insight.explanation import Explanation
 from tenuto.insight.steps import Run, StepKind, StepState
 from tenuto.insight.wording import duration, failure_text, held_since, local, moment, one_line

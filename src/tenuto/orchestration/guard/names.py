@@ -1,7 +1,7 @@
 """What gives another value at each run: the one table of names.
 
-The guard refuses these names inside orchestrators (``guard_modules``), recognises the ones written
-in C when they were imported by name (``guard_calls``), and ``functions/replay_hints.py`` looks for
+The guard refuses these names inside orchestrators (``modules``), recognises the ones written
+in C when they were imported by name (``calls``), and ``functions/replay_hints.py`` looks for
 imports by name when functions are registered. Data only.
 """
 

@@ -13,13 +13,13 @@ from typing import Any, Final
 from msgspec import Struct
 
 from tenuto.cli import terminal
-from tenuto.cli.breakpoints import making_room_at_breakpoints
 from tenuto.cli.command import FAILED
 from tenuto.cli.connection import Place, connected
-from tenuto.cli.stopping import say_stopping, stop_requests
-from tenuto.cli.view import Heading, View
-from tenuto.cli.watch import CommitBell, Watcher
-from tenuto.cli.watching import watch_instance
+from tenuto.cli.instances.watch import CommitBell, Watcher
+from tenuto.cli.instances.watching import watch_instance
+from tenuto.cli.picture.view import Heading, View
+from tenuto.cli.running.breakpoints import making_room_at_breakpoints
+from tenuto.cli.running.stopping import say_stopping, stop_requests
 from tenuto.client.starting import StartOptions, start_request
 from tenuto.host.app import App
 from tenuto.host.holdup import held_error, until_held

@@ -18,9 +18,9 @@ from itertools import groupby
 from types import ModuleType
 from typing import Any, Final
 
-from tenuto.orchestration.guard_libraries import answer_of
-from tenuto.orchestration.guard_names import GUARDED_NAMES, GuardedName
-from tenuto.orchestration.guard_refusal import refuse
+from tenuto.orchestration.guard.libraries import answer_of
+from tenuto.orchestration.guard.names import GUARDED_NAMES, GuardedName
+from tenuto.orchestration.guard.refusal import refuse
 from tenuto.orchestration.loop import SessionLoop
 
 _SILENT_STARTS: Final = (

@@ -16,7 +16,7 @@ from contextvars import Context
 from types import TracebackType
 from typing import Any, Literal, TypeAlias
 
-from tenuto.orchestration.asyncio_functions import refusing
+from tenuto.orchestration.asyncio_inside.functions import refusing
 from tenuto.orchestration.futures import SessionTask
 from tenuto.orchestration.takeover import take_over
 

@@ -20,8 +20,8 @@ from tenuto.cli import terminal
 from tenuto.cli.arguments import length_of_time
 from tenuto.cli.command import FAILED
 from tenuto.cli.connection import Connection, Place, place_options, within
-from tenuto.cli.documents import encoded
-from tenuto.cli.instances import STATUSES, json_option
+from tenuto.cli.instances.documents import encoded
+from tenuto.cli.instances.looking import STATUSES, json_option
 from tenuto.client.client import Client
 from tenuto.client.gateway import present
 from tenuto.engine.ports import CommitBatch, HostIdentity, InboxRow, Lease, Storage

@@ -15,13 +15,13 @@ import msgspec
 from msgspec import Struct
 
 from tenuto.cli import terminal
-from tenuto.cli.changes import BREAK, Changes, EventStream, StoreChanges, changes_of
 from tenuto.cli.command import FAILED
 from tenuto.cli.connection import Connection, Place, place_options, within
-from tenuto.cli.documents import instance_document
-from tenuto.cli.instances import json_option
-from tenuto.cli.stopping import stop_key, stop_requests
-from tenuto.cli.view import Heading, View, view_for, watch_foot
+from tenuto.cli.instances.changes import BREAK, Changes, EventStream, StoreChanges, changes_of
+from tenuto.cli.instances.documents import instance_document
+from tenuto.cli.instances.looking import json_option
+from tenuto.cli.picture.view import Heading, View, view_for, watch_foot
+from tenuto.cli.running.stopping import stop_key, stop_requests
 from tenuto.insight.follow import Follower
 from tenuto.insight.steps import Run, StepKind
 from tenuto.insight.wording import iso, local, one_line

@@ -11,8 +11,8 @@ import click
 
 from tenuto.cli import terminal
 from tenuto.cli.arguments import target_completion
-from tenuto.cli.reloading import RELOADED, orphaned, serve_and_reload
-from tenuto.cli.stopping import say_stopping, stop_key, stop_requests
+from tenuto.cli.running.reloading import RELOADED, orphaned, serve_and_reload
+from tenuto.cli.running.stopping import say_stopping, stop_key, stop_requests
 from tenuto.host.app import App
 from tenuto.host.loading import load_app
 from tenuto.host.own_loop import run_on_fast_loop

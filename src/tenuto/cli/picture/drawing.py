@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
-from tenuto.cli.items import Item
+from tenuto.cli.picture.items import Item
 from tenuto.insight.steps import StepState
 from tenuto.insight.wording import duration
 

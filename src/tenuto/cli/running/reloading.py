@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Final
 
 from tenuto.cli import terminal
-from tenuto.cli.stopping import stop_signals
+from tenuto.cli.running.stopping import stop_signals
 
 _PAUSE_SECONDS: Final = 0.3
 _SETTLE_SECONDS: Final = 0.1

@@ -9,7 +9,12 @@ import click
 from tenuto.cli import terminal
 from tenuto.cli.arguments import since
 from tenuto.cli.connection import Connection, Place, place_options, within
-from tenuto.cli.documents import encoded, history_document, instance_document, run_document
+from tenuto.cli.instances.documents import (
+    encoded,
+    history_document,
+    instance_document,
+    run_document,
+)
 from tenuto.insight.explanation import Explanation, Surroundings
 from tenuto.insight.follow import Follower
 from tenuto.insight.steps import Run
@@ -84,7 +89,7 @@ def list_(  # noqa: PLR0913 - one for each option
         terminal.say(encoded([instance_document(one, payloads=False) for one in page.records]))
         return
     if page.records:
-        from tenuto.cli.report import instance_table
+        from tenuto.cli.picture.report import instance_table
 
         output = terminal.console()
         table = instance_table(page.records, _now(), terminal.glyphs_for(output), output.width)
@@ -120,9 +125,9 @@ def show(instance_id: str, *, place: Place, as_json: bool) -> None:
 def _draw(run: Run, why: Explanation | None) -> None:
     from rich.text import Text
 
-    from tenuto.cli.drawing import Sheet, bar_for, draw
-    from tenuto.cli.items import folded, item_of_run
-    from tenuto.cli.report import fact_table
+    from tenuto.cli.picture.drawing import Sheet, bar_for, draw
+    from tenuto.cli.picture.items import folded, item_of_run
+    from tenuto.cli.picture.report import fact_table
 
     output = terminal.console()
     terminal.show(output, Text(one_line(run.record.instance_id), "bold"))
@@ -157,7 +162,7 @@ def history(instance_id: str, *, place: Place, as_json: bool) -> None:
     if as_json:
         terminal.say(encoded(history_document(turns)))
         return
-    from tenuto.cli.report import event_table
+    from tenuto.cli.picture.report import event_table
 
     terminal.show(terminal.console(), event_table([decode_turn(turn) for turn in turns]))
 

@@ -16,9 +16,9 @@ from datetime import date
 from types import BuiltinFunctionType, FrameType
 from typing import Any, Final
 
-from tenuto.orchestration.guard_libraries import is_stamping
-from tenuto.orchestration.guard_names import GUARDED_NAMES, VALUE
-from tenuto.orchestration.guard_refusal import refusal, refuse
+from tenuto.orchestration.guard.libraries import is_stamping
+from tenuto.orchestration.guard.names import GUARDED_NAMES, VALUE
+from tenuto.orchestration.guard.refusal import refusal, refuse
 from tenuto.orchestration.loop import SessionLoop
 
 _LOGGER: Final = logging.getLogger("tenuto.orchestration")

@@ -1,0 +1,1 @@
+"""What asyncio (and anyio) does inside orchestrators: the same, deterministically."""
