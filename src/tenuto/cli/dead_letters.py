@@ -3,6 +3,7 @@
 Read from a store or a host; sent again and deleted in a store, also beside its host.
 """
 
+import asyncio
 import sys
 
 import click
@@ -18,7 +19,7 @@ from tenuto.model.codec import decode_message
 from tenuto.model.messages import RaiseEvent
 from tenuto.model.payload.opaque import as_json
 from tenuto.model.requests import DeadLetter
-from tenuto.storage import owner_of, path_of
+from tenuto.storage import upkeep_of
 
 _storage_option = click.option("--storage", help="Storage URL; by default that of the settings.")
 _SHOWN = 100
@@ -57,11 +58,10 @@ def list_(limit: int, *, place: Place, as_json: bool) -> None:
 @json_option
 def redrive(letter_id: str, storage: str | None, *, as_json: bool) -> None:
     """Send the dead letter ID to its instance again, which must be there and not have ended."""
-    from tenuto.storage.sqlite import dead_letters
-
     url = _url(storage)
-    instance_id = dead_letters.redrive(path_of(url), letter_id)
-    has_host = owner_of(url) is not None
+    upkeep = upkeep_of(url)
+    instance_id = asyncio.run(upkeep.redrive(letter_id))
+    has_host = upkeep.owner is not None
     if as_json:
         terminal.say(encoded({"instanceId": instance_id, "store": url, "hostRuns": has_host}))
         return
@@ -85,15 +85,13 @@ def purge(
     as_json: bool,
 ) -> int:
     """Delete dead letters by ID, or --all of them, which asks first."""
-    from tenuto.storage.sqlite import dead_letters
-
     if bool(letter_ids) == everything:
         raise click.UsageError("name dead letters by ID, or give --all")
     url = _url(storage)
     if everything and not yes and not _confirmed(url):
         terminal.note("nothing was deleted")
         return FAILED
-    count = dead_letters.purge(path_of(url), None if everything else letter_ids)
+    count = asyncio.run(upkeep_of(url).drop_letters(None if everything else letter_ids))
     if as_json:
         terminal.say(encoded({"purged": count}))
     else:

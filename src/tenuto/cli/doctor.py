@@ -31,13 +31,13 @@ from tenuto.cli.findings import (
 )
 from tenuto.cli.instances.documents import encoded
 from tenuto.cli.instances.looking import json_option
+from tenuto.engine.upkeep import Examination, StorageUpkeep
 from tenuto.host.settings import DEFAULT, LoadedSettings, load_settings
 from tenuto.insight.explanation import Surroundings
 from tenuto.model.errors import SettingsError, StorageError, TenutoError
 from tenuto.model.requests import InstanceQuery
 from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
-from tenuto.storage import path_of
-from tenuto.storage.sqlite.examination import Examination, examine, waiting_messages
+from tenuto.storage import upkeep_of
 
 _LEAST_SQLITE: Final = (3, 51, 3)
 _MOST_LOOKED_AT: Final = 500
@@ -109,6 +109,7 @@ class _Visit:
     def __init__(self, *, place: Place, full: bool, orchestrators: frozenset[str] | None) -> None:
         self.findings: list[Finding] = []
         self.store: Examination | None = None
+        self._upkeep: StorageUpkeep | None = None
         self._place = place
         self._full = full
         self._orchestrators = orchestrators
@@ -124,7 +125,7 @@ class _Visit:
         if settings is None:
             return
         url = settings.values.storage
-        if not self._examine(url, is_chosen=settings.sources["storage"] != DEFAULT):
+        if not await self._examine(url, is_chosen=settings.sources["storage"] != DEFAULT):
             return
         place = Place(storage=url)
         await self._look_through(place, await self._store_surroundings())
@@ -140,11 +141,11 @@ class _Visit:
         self._add(Level.OK, "settings", words)
         return settings
 
-    def _examine(self, url: str, *, is_chosen: bool) -> bool:
+    async def _examine(self, url: str, *, is_chosen: bool) -> bool:
         """Look at the store itself; whether its contents can be looked at."""
         try:
-            path = path_of(url)
-            found = examine(path, self._now, full=self._full)
+            upkeep = self._upkeep = upkeep_of(url)
+            found = await upkeep.examine(self._now, full=self._full)
         except SettingsError as error:
             level = Level.WRONG if is_chosen else Level.NOTE
             self._add(level, "store", str(error), "a host makes it: tenuto start APP, tenuto run")
@@ -169,7 +170,8 @@ class _Visit:
         untaken: Counter[str] = Counter()
         if self.store.owner is not None and self.store.waiting:
             await asyncio.sleep(_LOOK_SECONDS)
-            still = {number for number, _ in waiting_messages(self.store.path)}
+            assert self._upkeep is not None, "it has examined the store"
+            still = {number for number, _ in await self._upkeep.waiting()}
             untaken.update(one for number, one in self.store.waiting if number in still)
         storage = self._place.storage
         return Surroundings(

@@ -4,10 +4,10 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from tenuto.engine.upkeep import Examination
 from tenuto.insight.explanation import Explanation
 from tenuto.insight.wording import duration, moment, one_line
 from tenuto.model.status import InstanceRecord, RuntimeStatus
-from tenuto.storage.sqlite.examination import Examination
 
 _KIB = 1024
 _ROOM = 256 * 1024 * 1024

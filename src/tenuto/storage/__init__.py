@@ -6,12 +6,13 @@ Each backend is a folder; SQL stands in ``.sql`` files. Never decides anything a
 import os
 
 from tenuto.engine.ports import Storage
+from tenuto.engine.upkeep import StorageUpkeep
 from tenuto.model.errors import SettingsError
 from tenuto.storage.sqlite import SqliteStorage
 from tenuto.storage.sqlite.database import MEMORY
 from tenuto.storage.sqlite.lock import holder
 
-__all__ = ["open_storage", "owner_of", "path_of"]
+__all__ = ["open_storage", "owner_of", "path_of", "upkeep_of"]
 
 
 def open_storage(url: str, *, partitions: int = 1, create: bool = True) -> Storage:
@@ -37,6 +38,17 @@ def path_of(url: str) -> str:
     """
     place = _place_of(url)
     return place if place == MEMORY else os.path.realpath(place)
+
+
+def upkeep_of(url: str) -> StorageUpkeep:
+    """What looks after the store behind a URL.
+
+    Raises:
+        SettingsError: for any other URL.
+    """
+    from tenuto.storage.sqlite.upkeep import SqliteUpkeep  # noqa: PLC0415 - for few commands alone
+
+    return SqliteUpkeep(path_of(url))
 
 
 def owner_of(url: str) -> str | None:

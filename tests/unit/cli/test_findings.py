@@ -11,8 +11,8 @@ from tenuto.cli.findings import (
     store_findings,
     version_finding,
 )
+from tenuto.engine.upkeep import Examination
 from tenuto.model.status import RuntimeStatus
-from tenuto.storage.sqlite.examination import Examination
 
 GIB = 1024**3
 

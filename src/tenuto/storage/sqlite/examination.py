@@ -10,8 +10,8 @@ from pathlib import Path
 
 import apsw
 import msgspec
-from msgspec import Struct
 
+from tenuto.engine.upkeep import Examination
 from tenuto.model.errors import SettingsError, StorageError
 from tenuto.model.status import RuntimeStatus
 from tenuto.storage.sqlite import reader
@@ -32,58 +32,6 @@ _decode_pair = msgspec.json.Decoder(tuple[int, int | None]).decode
 _decode_iids = msgspec.json.Decoder(list[int]).decode
 _decode_ids = msgspec.json.Decoder(list[str]).decode
 _decode_waiting = msgspec.json.Decoder(list[tuple[int, str]]).decode
-
-
-class Examination(Struct, frozen=True, kw_only=True):
-    """A store as it was found. Times are microseconds since 1970 UTC, sizes bytes.
-
-    Attributes:
-        path: The file.
-        schema: Its schema.
-        known_schema: The newest that this Tenuto knows.
-        faults: What its own check found; empty when it is sound.
-        size: Of the file.
-        log_size: Of the write-ahead log beside it.
-        free_bytes: Room on its disk.
-        owner: The host that owns it now, in words.
-        was_left: A host has owned it and not given it back: it was killed, or still runs.
-        partitions: In how many parts its instances are divided.
-        counts: Instances by status.
-        messages: Messages that wait to be taken in.
-        waiting: The oldest of them: arrival number and instance.
-        oldest_pending: When the oldest instance that should have begun was started.
-        dead_letters: How many there are.
-        newest_dead_letter: When the newest was given up.
-        lost_histories: Numbers of instances that have a history and no row.
-        without_history: Instances that have begun and have no history.
-        lost_messages: Ids that messages wait for and no instance has. A host clears these within
-            moments.
-    """
-
-    path: str
-    schema: int
-    known_schema: int
-    faults: list[str]
-    size: int
-    log_size: int
-    free_bytes: int
-    owner: str | None
-    was_left: bool = False
-    partitions: int = 1
-    counts: dict[RuntimeStatus, int] = {}
-    messages: int = 0
-    waiting: list[tuple[int, str]] = []
-    oldest_pending: int | None = None
-    dead_letters: int = 0
-    newest_dead_letter: int | None = None
-    lost_histories: list[int] = []
-    without_history: list[str] = []
-    lost_messages: list[str] = []
-
-    @property
-    def is_readable(self) -> bool:
-        """Whether its tables are those of this Tenuto."""
-        return self.schema == self.known_schema and not self.faults
 
 
 def examine(path: str, now: int, *, full: bool = False) -> Examination:
