@@ -4,17 +4,14 @@ While a host runs it is asked to, as it holds instances in memory. Where none ru
 owns the store for as long as that takes, so that nothing waits for a host that may never come.
 """
 
-import asyncio
 import os
 import sys
-import time
-import uuid
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import click
-from msgspec import Raw, Struct, structs
+from msgspec import Struct, structs
 
 from tenuto.cli import terminal
 from tenuto.cli.arguments import length_of_time
@@ -22,22 +19,16 @@ from tenuto.cli.command import FAILED
 from tenuto.cli.connection import Connection, Place, place_options, within
 from tenuto.cli.instances.documents import encoded
 from tenuto.cli.instances.looking import STATUSES, json_option
-from tenuto.client.client import Client
-from tenuto.client.gateway import present
-from tenuto.engine.ports import CommitBatch, HostIdentity, InboxRow, Lease, Storage
-from tenuto.model.codec import encode
-from tenuto.model.errors import InstanceNotFoundError, InstanceStateError, StorageUnavailableError
-from tenuto.model.ids import check_instance_id, new_message_id
-from tenuto.model.messages import Purge
+from tenuto.client.purging import purge_beside, purge_through
+from tenuto.engine.purging import BITE, purge_as_owner
+from tenuto.model.errors import InstanceNotFoundError, InstanceStateError
+from tenuto.model.ids import check_instance_id
 from tenuto.model.requests import InstanceQuery
 from tenuto.model.status import FINISHED, InstanceRecord
 from tenuto.model.timing import to_microseconds
 
-_CHUNK: Final = 200
 _AT_ONCE: Final = 16
 _PAGE: Final = 1_000
-_LOOK_SECONDS: Final = 0.05
-_PATIENCE_SECONDS: Final = 30.0
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
@@ -196,106 +187,20 @@ async def _carried_out(
     connection: Connection, records: Sequence[InstanceRecord], *, force: bool
 ) -> int:
     if connection.storage is None:
-        return await _through_host(connection, records, force=force)
-    if connection.has_host():
-        return await _through_store(connection.storage, records, force=force)
-    return await _as_owner(connection.storage, records)
-
-
-async def _through_host(
-    connection: Connection, records: Sequence[InstanceRecord], *, force: bool
-) -> int:
-    purge = Client(connection.gateway).purge
+        going = purge_through(connection.gateway, records, force=force, at_once=_AT_ONCE)
+    elif connection.has_host():
+        going = purge_beside(connection.storage, records, force=force)
+    else:
+        going = purge_as_owner(connection.storage, records)
     purged = 0
-    for start in range(0, len(records), _AT_ONCE):
-        chunk = records[start : start + _AT_ONCE]
-        purged += sum(await asyncio.gather(*(purge(one.instance_id, force=force) for one in chunk)))
+    async for count in going:
+        purged += count
         _tell(purged, len(records))
     return purged
-
-
-async def _through_store(
-    storage: Storage, records: Sequence[InstanceRecord], *, force: bool
-) -> int:
-    """Ask the owner by messages, a chunk at a time, and see them gone."""
-    purged = 0
-    for start in range(0, len(records), _CHUNK):
-        chunk = records[start : start + _CHUNK]
-        await storage.append([_request(one, force=force) for one in chunk])
-        await _gone(storage, {one.instance_id: one.execution_id for one in chunk})
-        purged += len(chunk)
-        _tell(purged, len(records))
-    return purged
-
-
-def _request(record: InstanceRecord, *, force: bool) -> InboxRow:
-    name = new_message_id(present())
-    message = Raw(encode(Purge(message_id=name, force=force)))
-    return InboxRow(name, record.partition, record.instance_id, message)
-
-
-async def _gone(storage: Storage, executions: dict[str, str]) -> None:
-    """Wait until none of these executions is there; an id may have been taken anew meanwhile."""
-    left = list(executions)
-    last = time.monotonic() + _PATIENCE_SECONDS
-    while left:
-        still = [
-            one.instance_id
-            for one in await storage.find(left)
-            if one.execution_id == executions[one.instance_id]
-        ]
-        if len(still) < len(left):
-            last = time.monotonic() + _PATIENCE_SECONDS
-        left = still
-        if left and time.monotonic() > last:
-            raise StorageUnavailableError(
-                f"the host has not deleted {_counted(len(left))} within "
-                f"{_PATIENCE_SECONDS:.0f} s, such as {left[0]!r}; the requests stay in the store"
-            )
-        if left:
-            await asyncio.sleep(_LOOK_SECONDS)
-
-
-async def _as_owner(storage: Storage, records: Sequence[InstanceRecord]) -> int:
-    """Delete as the owner of the store, which nobody else is."""
-    going = next((one for one in records if not one.status.is_finished), None)
-    if going is not None:
-        raise InstanceStateError(
-            going.instance_id,
-            f"has not ended ({going.status.label}); only a host can end it: start one",
-        )
-    leases = await storage.acquire(
-        HostIdentity(owner=uuid.uuid4().hex[:12], description="tenuto instances purge")
-    )
-    try:
-        for number, start in enumerate(range(0, len(records), _CHUNK), 1):
-            await storage.commit(_batch(number, leases, records[start : start + _CHUNK]))
-            _tell(min(start + _CHUNK, len(records)), len(records))
-    finally:
-        await storage.release(leases)
-    return len(records)
-
-
-def _batch(number: int, leases: list[Lease], records: Sequence[InstanceRecord]) -> CommitBatch:
-    return CommitBatch(
-        batch_id=uuid.uuid4().hex,
-        owner=leases[0].owner,
-        number=number,
-        fences=leases,
-        instances=[],
-        replaced=[],
-        updates=[],
-        history=[],
-        forget=[],
-        inbox=[],
-        consumed=[],
-        purged=[one.iid for one in records],
-        dead_letters=[],
-    )
 
 
 def _tell(done: int, of: int) -> None:
     """Progress, where a person looks and it takes long enough."""
-    if of > _CHUNK and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+    if of > BITE and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
         sys.stderr.write(f"\r{done:,} of {of:,}{os.linesep if done == of else ''}")
         sys.stderr.flush()

@@ -1,6 +1,5 @@
 """Steering instances over the management API: events, pause, end, deletion."""
 
-import asyncio
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
@@ -9,6 +8,7 @@ from msgspec import structs
 from starlette.responses import Response
 
 from tenuto.client.client import Client
+from tenuto.client.purging import purge_through
 from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.durable_functions.answers import ACCEPTED, accepted
 from tenuto.http.errors import HttpError, RouteNotFoundError
@@ -24,7 +24,6 @@ from tenuto.http.queries import (
 )
 from tenuto.http.routing import Call, Handler, Route, json_answer
 from tenuto.model.control import CONTROLS, Control
-from tenuto.model.errors import InstanceNotFoundError, InstanceStateError
 from tenuto.model.events import EventRaised
 from tenuto.model.ids import check_instance_id
 from tenuto.model.limits import check_payload
@@ -204,23 +203,15 @@ class Steering:
 
     async def _purge_all(self, query: InstanceQuery, *, force: bool) -> int:
         """Delete chunk by chunk, so that a million of them do not come all at once."""
+        gateway = self._client.gateway
         deleted, after = 0, query.after
         while True:
-            page = await self._client.gateway.query(structs.replace(query, after=after))
-            outcomes = await asyncio.gather(
-                *(self._purge_one(record.instance_id, force=force) for record in page.records)
-            )
-            deleted += sum(outcomes)
+            page = await gateway.query(structs.replace(query, after=after))
+            bites = purge_through(gateway, page.records, force=force)
+            deleted += sum([purged async for purged in bites])
             after = page.after
             if after is None:
                 return deleted
-
-    async def _purge_one(self, instance_id: str, *, force: bool) -> bool:
-        try:
-            await self._client.gateway.tell(instance_id, Purge(force=force))
-        except (InstanceNotFoundError, InstanceStateError):
-            return False  # it has gone, or its id was taken again meanwhile
-        return True
 
 
 def _instance_id(call: Call) -> str:

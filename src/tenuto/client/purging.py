@@ -1,0 +1,91 @@
+"""Deleting many instances, a bite at a time: a million must not come all at once."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+from msgspec import Raw
+
+from tenuto.client.gateway import Gateway, present
+from tenuto.engine.ports import InboxRow, Storage
+from tenuto.engine.purging import BITE
+from tenuto.model.codec import encode
+from tenuto.model.errors import InstanceNotFoundError, InstanceStateError, StorageUnavailableError
+from tenuto.model.ids import new_message_id
+from tenuto.model.messages import Purge
+from tenuto.model.status import InstanceRecord
+
+_LOOK_SECONDS: Final = 0.05
+_PATIENCE_SECONDS: Final = 30.0
+
+
+async def purge_through(
+    gateway: Gateway, records: Sequence[InstanceRecord], *, force: bool, at_once: int = BITE
+) -> AsyncIterator[int]:
+    """Tell instances to go; how many have gone, bite by bite.
+
+    Args:
+        gateway: To whoever has them.
+        records: Which ones. One that has gone by then, or begun anew, is passed over.
+        force: Also those that have not ended; they are ended first.
+        at_once: So many are told at the same time.
+    """
+
+    async def purge(record: InstanceRecord) -> bool:
+        try:
+            await gateway.tell(record.instance_id, Purge(force=force))
+        except (InstanceNotFoundError, InstanceStateError):
+            return False
+        return True
+
+    for start in range(0, len(records), at_once):
+        yield sum(await asyncio.gather(*map(purge, records[start : start + at_once])))
+
+
+async def purge_beside(
+    storage: Storage, records: Sequence[InstanceRecord], *, force: bool
+) -> AsyncIterator[int]:
+    """Ask the owner of a store by messages, a bite at a time, and see them gone.
+
+    Args:
+        storage: The store, open.
+        records: Which ones.
+        force: Also those that have not ended; they are ended first.
+
+    Raises:
+        StorageUnavailableError: the host does not do it in time; the requests stay in the store.
+    """
+    for start in range(0, len(records), BITE):
+        bite = records[start : start + BITE]
+        await storage.append([_request(one, force=force) for one in bite])
+        await _gone(storage, {one.instance_id: one.execution_id for one in bite})
+        yield len(bite)
+
+
+def _request(record: InstanceRecord, *, force: bool) -> InboxRow:
+    name = new_message_id(present())
+    message = Raw(encode(Purge(message_id=name, force=force)))
+    return InboxRow(name, record.partition, record.instance_id, message)
+
+
+async def _gone(storage: Storage, executions: dict[str, str]) -> None:
+    """Wait until none of these executions is there; an id may have been taken anew meanwhile."""
+    left = list(executions)
+    last = time.monotonic() + _PATIENCE_SECONDS
+    while left:
+        still = [
+            one.instance_id
+            for one in await storage.find(left)
+            if one.execution_id == executions[one.instance_id]
+        ]
+        if len(still) < len(left):
+            last = time.monotonic() + _PATIENCE_SECONDS
+        left = still
+        if left and time.monotonic() > last:
+            raise StorageUnavailableError(
+                f"the host has not deleted {len(left):,} instances within "
+                f"{_PATIENCE_SECONDS:.0f} s, such as {left[0]!r}; the requests stay in the store"
+            )
+        if left:
+            await asyncio.sleep(_LOOK_SECONDS)
