@@ -15,7 +15,7 @@ from msgspec import MsgspecError
 from tenuto.engine.delivery import is_durable
 from tenuto.engine.parts import OwnedPartition, Parts
 from tenuto.engine.ports import InboxRow, LoadedInstance
-from tenuto.engine.resident import Home, Resident
+from tenuto.engine.resident import STORED, Home, Resident
 from tenuto.engine.state import InstanceState, start_event, state_of
 from tenuto.engine.turns.orchestration import seed
 from tenuto.model.codec import decode_event, decode_message, decode_turn
@@ -235,7 +235,7 @@ class Arrivals:
         inbox = [message for message in rows if not isinstance(message, Start)]
         if loaded.unread:
             state.unread = unread_of(loaded)
-        resident = engine.admit(state, home, None)
+        resident = engine.admit(state, home, STORED)
         engine.takeback.adopt(resident)
         state.history_bytes = sum(map(len, loaded.turns))
         resident.size += state.history_bytes

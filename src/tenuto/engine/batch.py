@@ -21,7 +21,7 @@ from tenuto.engine.ports import (
     Lease,
     UnreadRow,
 )
-from tenuto.engine.resident import Resident
+from tenuto.engine.resident import NEW, REPLACED, STORED, Resident
 from tenuto.engine.turns.step import Step
 from tenuto.model.codec import encode
 from tenuto.model.errors import FencedError, RowsRefusedError, TenutoError
@@ -133,11 +133,11 @@ class Batch(Struct):
     def write_row(self, resident: Resident, *, whole: bool) -> None:
         """The instance's row: all of it when new or begun anew, else its changing part."""
         state = resident.state
-        if state.iid in self.instances or resident.row == "new":
+        if state.iid in self.instances or resident.row is NEW:
             self.instances[state.iid] = state.record()
-        elif resident.row == "replaced" or whole or state.iid in self.replaced:
+        elif resident.row is REPLACED or whole or state.iid in self.replaced:
             self.replaced[state.iid] = state.record()
-            if resident.row == "replaced":  # what its predecessor has left unread is not for it
+            if resident.row is REPLACED:  # what its predecessor has left unread is not for it
                 self.unread[state.iid, ALL_UNREAD] = UnreadRow(state.iid, ALL_UNREAD, None)
         else:
             self.updates[state.iid] = InstanceUpdate(
@@ -151,7 +151,7 @@ class Batch(Struct):
                 state.custom_status,
                 state.hold,
             )
-        resident.row = None
+        resident.row = STORED
 
     def change_unread(self, iid: int, taken: Iterable[int], kept: Iterable[UnreadEvent]) -> None:
         """What a generation leaves unread, and what it has taken of that of earlier ones."""

@@ -11,7 +11,7 @@ from tenuto.engine.batch import Batch
 from tenuto.engine.delivery import is_durable
 from tenuto.engine.parts import Parts
 from tenuto.engine.ports import ForgetBelow
-from tenuto.engine.resident import SESSION_BYTES, Resident
+from tenuto.engine.resident import NEW, SESSION_BYTES, STORED, Resident
 from tenuto.engine.state import start_event, state_of
 from tenuto.engine.turns.effects import Send
 from tenuto.engine.turns.step import Step
@@ -45,7 +45,7 @@ class Booking:
         try:
             if not inbox.is_plain:
                 self._book_messages(resident, turn, batch)
-            if turn.row_changed or resident.row is not None:
+            if turn.row_changed or resident.row is not STORED:
                 batch.write_row(resident, whole=bool(turn.seed))
                 # The store may refuse a new row, with this turn; then there must be no other one.
                 resident.is_undecided = state.iid in batch.instances
@@ -125,7 +125,7 @@ class Booking:
         child.iid = engine.take_iid()
         child.partition = home.number
         engine.child_begins(child)
-        admitted = engine.admit(child, home, "new")
+        admitted = engine.admit(child, home, NEW)
         batch.write_row(admitted, whole=True)
         engine.deliver(admitted, Start(event=start_event(child, engine.runtime)))
 
@@ -181,7 +181,7 @@ class Booking:
         """
         engine = self._engine
         batch = engine.pipeline.batch
-        if resident.row is not None:
+        if resident.row is not STORED:
             batch.write_row(resident, whole=True)
         if message.message_id:
             batch.consume(message.message_id, resident.state.partition)

@@ -33,7 +33,7 @@ from tenuto.engine.ports import (
     Storage,
 )
 from tenuto.engine.release import Release
-from tenuto.engine.resident import AllResidents, Home, Resident
+from tenuto.engine.resident import AllResidents, Home, Resident, RowState
 from tenuto.engine.retention import Retention
 from tenuto.engine.state import InstanceState
 from tenuto.engine.takeback import TakeBack
@@ -296,7 +296,7 @@ class Engine:
             self._pump_scheduled = True
             self.loop.call_soon(self._pump)
 
-    def admit(self, state: InstanceState, home: Home, row: str | None) -> Resident:
+    def admit(self, state: InstanceState, home: Home, row: RowState) -> Resident:
         """Take an instance into memory; ``row`` says whether its row must be written."""
         resident = Resident(state, home)
         resident.row = row
@@ -384,6 +384,7 @@ class Engine:
             if not work.canceled and (work.name in known or self._is_served(work))
         ]
         self.running += len(wanted)
+        self.observer.activities_began(wanted)
         self.runner.start_activities(wanted)
 
     def _is_served(self, work: ActivityWork) -> bool:

@@ -635,8 +635,19 @@ class Observer(Protocol):
     def instance_held(self, instance_id: str, hold: Hold) -> None:
         """An instance cannot go on; committed soon after."""
 
+    def instance_began(
+        self, instance_id: str, name: str, generation: int, trace: TraceContext | None
+    ) -> None:
+        """The first turn of a generation is durable: of a new instance, or of one begun anew."""
+
+    def turn_committed(self, instance_id: str, generation: int, turn: int) -> None:
+        """A turn of a generation is durable; they count from 0."""
+
     def instance_ended(self, record: InstanceRecord) -> None:
         """An instance finished, whichever way; committed."""
+
+    def activities_began(self, works: Sequence[ActivityWork]) -> None:
+        """Attempts of activities were handed to the runner. One may have to wait for room there."""
 
     def activities_ended(self, works: Sequence[ActivityWork], now: int) -> None:
         """Attempts of activities ended, at about this time (microseconds)."""

@@ -14,6 +14,7 @@ from tenuto.engine.ports import (
     CommitResult,
 )
 from tenuto.engine.resident import Resident
+from tenuto.engine.state import InstanceState
 from tenuto.engine.turns.effects import NOTHING, Effects
 from tenuto.engine.turns.step import Step
 from tenuto.model.errors import InstanceExistsError
@@ -45,8 +46,8 @@ class Release:
                 self._drop_refused(resident, turn.inbox.taken)
                 continue
             resident.is_undecided = False
-            if turn.logs:
-                _show(turn.logs)
+            if turn.events or turn.logs:
+                self._tell_of(resident.state, turn)
             effects = turn.effects
             if effects is not NOTHING and not engine.is_draining:
                 self._release_effects(resident, effects, works)
@@ -65,6 +66,16 @@ class Release:
         self._release_rest(batch, result)
         if engine.has_ready:
             engine.schedule_pump()
+
+    def _tell_of(self, state: InstanceState, turn: Step) -> None:
+        """Whoever watches hears of a turn, and its log lines are shown."""
+        if turn.logs:
+            _show(turn.logs)
+        if turn.events:
+            observer = self._engine.observer
+            if turn.number == 0:
+                observer.instance_began(state.instance_id, state.name, turn.generation, state.trace)
+            observer.turn_committed(state.instance_id, turn.generation, turn.number)
 
     def _release_rest(self, batch: Batch, result: CommitResult) -> None:
         """What a batch means besides its turns: starts, answers to clients, messages."""

@@ -3,9 +3,10 @@
 from collections import OrderedDict
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from enum import Enum
 from heapq import merge
 from itertools import chain
-from typing import Protocol
+from typing import Final, Protocol
 
 from tenuto.engine.delivery import Delivery
 from tenuto.engine.ports import ActivityWork, LateTurn, Session
@@ -16,6 +17,22 @@ from tenuto.model.messages import Message
 
 SESSION_BYTES = 4096
 """What a live session takes without its history, measured: 2.3 KiB bare, and the user's frames."""
+
+
+class RowState(Enum):
+    """What must be written of an instance's row before anything else of it."""
+
+    STORED = "stored"
+    """Nothing: it is in the store, or in a batch; only changes are written."""
+    NEW = "new"
+    """All of it, under a number of its own."""
+    REPLACED = "replaced"
+    """All of it, in the place of its predecessor's."""
+
+
+STORED: Final = RowState.STORED
+NEW: Final = RowState.NEW
+REPLACED: Final = RowState.REPLACED
 
 
 class Loading(Protocol):
@@ -79,7 +96,7 @@ class Resident:
         in_flight: Turns that are not committed yet.
         size: Roughly the bytes that its live session takes: a fixed part and its history.
         placed_at: The time of its last turn when it got its place among the others.
-        row: ``new`` or ``replaced`` until the instance's row is in a batch.
+        row: What the next batch must write of its row.
         is_undecided: Its new row is on its way to the store, which may refuse it: no turn before
             the answer (ENGINE rule 14).
     """
@@ -101,7 +118,7 @@ class Resident:
         self.in_flight: int = 0
         self.is_queued: bool = False
         self.is_undecided: bool = False
-        self.row: str | None = None
+        self.row: RowState = STORED
         self.size: int = SESSION_BYTES
         self.placed_at: int = state.last_time
         self.failures: int = 0

@@ -13,7 +13,7 @@ from msgspec import structs
 
 from tenuto.engine.callers import Answer
 from tenuto.engine.parts import Parts
-from tenuto.engine.resident import Home, Resident
+from tenuto.engine.resident import NEW, REPLACED, Home, Resident
 from tenuto.engine.state import InstanceState, start_event
 from tenuto.model.errors import (
     InstanceExistsError,
@@ -354,11 +354,11 @@ class Starts:
         resident = Resident(state, self._home)
         if replaces is None:
             state.iid = engine.take_iid()
-            resident.row = "new"
+            resident.row = NEW
         else:
             state.iid = replaces.iid
             state.generation = replaces.generation + 1
-            resident.row = "replaced"
+            resident.row = REPLACED
         if state.begins_later(engine.clock.now()):
             state.wake_at = state.scheduled_at
         return resident

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from tenuto.engine.ports import ActivityWork
 from tenuto.model.hold import Hold
 from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.trace import TraceContext
 
 _LOGGER = logging.getLogger("tenuto.host")
 
@@ -48,6 +49,17 @@ class LogObserver:
                 record.failure,
                 extra=facts,
             )
+
+    def instance_began(
+        self, instance_id: str, name: str, generation: int, trace: TraceContext | None
+    ) -> None:
+        """Nothing: there may be thousands a second."""
+
+    def turn_committed(self, instance_id: str, generation: int, turn: int) -> None:
+        """Nothing, as above."""
+
+    def activities_began(self, works: Sequence[ActivityWork]) -> None:
+        """Nothing, as above."""
 
     def activities_ended(self, works: Sequence[ActivityWork], now: int) -> None:
         """Nothing: what a failure means is decided by the orchestration."""

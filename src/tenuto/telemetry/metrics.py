@@ -80,6 +80,10 @@ class MetricsObserver(Collector):
 
     def __init__(self, inner: Observer, *, version: str) -> None:
         self._inner = inner
+        # Nothing of these is counted here, and they are told of often.
+        self.instance_began = inner.instance_began
+        self.turn_committed = inner.turn_committed
+        self.activities_began = inner.activities_began
         self._version = version
         self._engine: Engine | None = None
         self._turns = 0

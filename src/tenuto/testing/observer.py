@@ -1,6 +1,10 @@
 """An Observer that keeps what it is told, for tests to look at."""
 
+from collections.abc import Sequence
+
+from tenuto.engine.ports import ActivityWork
 from tenuto.model.status import InstanceRecord
+from tenuto.model.trace import TraceContext
 from tenuto.telemetry.log_observer import LogObserver
 
 
@@ -9,6 +13,9 @@ class RecordingObserver(LogObserver):
 
     Attributes:
         problems: What a person should know, each with the instance id or None.
+        began: Ids of instances whose first turn is durable, also of further executions.
+        turns: Durable turns: instance, generation, number.
+        activities: Names of the attempts that were handed to the runner.
         ended: Rows of instances that ended, in this order.
         commits: Number of turns of each durable batch.
         storage_failures: What the store refused.
@@ -16,6 +23,9 @@ class RecordingObserver(LogObserver):
 
     def __init__(self) -> None:
         self.problems: list[tuple[str | None, str]] = []
+        self.began: list[str] = []
+        self.turns: list[tuple[str, int, int]] = []
+        self.activities: list[str] = []
         self.ended: list[InstanceRecord] = []
         self.commits: list[int] = []
         self.storage_failures: list[Exception] = []
@@ -29,6 +39,23 @@ class RecordingObserver(LogObserver):
         """Keep the error."""
         super().storage_failed(error, attempt)
         self.storage_failures.append(error)
+
+    def instance_began(
+        self, instance_id: str, name: str, generation: int, trace: TraceContext | None
+    ) -> None:
+        """Keep the id."""
+        super().instance_began(instance_id, name, generation, trace)
+        self.began.append(instance_id)
+
+    def turn_committed(self, instance_id: str, generation: int, turn: int) -> None:
+        """Keep which."""
+        super().turn_committed(instance_id, generation, turn)
+        self.turns.append((instance_id, generation, turn))
+
+    def activities_began(self, works: Sequence[ActivityWork]) -> None:
+        """Keep their names."""
+        super().activities_began(works)
+        self.activities.extend(work.name for work in works)
 
     def instance_ended(self, record: InstanceRecord) -> None:
         """Keep the row."""
