@@ -61,23 +61,29 @@ def start_request(
     Example:
         ``await gateway.start(start_request(program.get_orchestrator(name), text, now, limits))``
     """
-    name, instance_id = orchestrator, options.instance_id
-    version, tags = options.version, options.tags
-    if not isinstance(orchestrator, str):
+    instance_id, version, tags = options.instance_id, options.version, options.tags
+    if isinstance(orchestrator, str):
+        name = orchestrator
+    else:
         name = orchestrator.name
-        instance_id = orchestrator.instance_id if instance_id is None else instance_id
-        version = orchestrator.version if version is None else version
-        tags = orchestrator.tags if tags is None else tags
-    check_payload(text, limits.payload_bytes, f"the input of {name!r}")
+        if instance_id is None:
+            instance_id = orchestrator.instance_id
+        if version is None:
+            version = orchestrator.version
+        if tags is None:
+            tags = orchestrator.tags
+    if text is not None:
+        check_payload(text, limits.payload_bytes, f"the input of {name!r}")
+    is_fresh = instance_id is None
     return StartRequest(
-        instance_id=new_instance_id(now) if instance_id is None else check_instance_id(instance_id),
+        instance_id=new_instance_id(now) if is_fresh else check_instance_id(instance_id),
         execution_id=options.execution_id or new_execution_id(now),
-        name=str(name),
+        name=name,
         input=text,
         version=version,
         tags=None if tags is None else dict(tags),
         trace=options.trace,
         scheduled_at=options.scheduled_at,
         reuse=options.reuse,
-        is_fresh=instance_id is None,
+        is_fresh=is_fresh,
     )

@@ -94,13 +94,14 @@ class Commands:
             if resident is None or resident.state.is_finished:
                 record = await self._row(instance_id)
                 if record is not None and record.status.is_finished:
+                    _see(future)
                     return record
             if home is None:
+                _see(future)
                 raise engine.elsewhere(instance_id)
             return await future
         finally:
             self._forget(instance_id, finished)
-            _see(future)
 
     async def _begun(self, instance_id: str) -> InstanceRecord:
         """Only the store says that an instance has begun: what is in memory may be ahead of it."""

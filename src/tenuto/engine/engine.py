@@ -384,7 +384,8 @@ class Engine:
             if not work.canceled and (work.name in known or self._is_served(work))
         ]
         self.running += len(wanted)
-        self.observer.activities_began(wanted)
+        if self.observer.sees_turns:
+            self.observer.activities_began(wanted)
         self.runner.start_activities(wanted)
 
     def _is_served(self, work: ActivityWork) -> bool:

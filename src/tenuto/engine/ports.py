@@ -623,6 +623,10 @@ class Runner(Protocol):
 class Observer(Protocol):
     """Is told what happens. Its methods return at once and never raise."""
 
+    @property
+    def sees_turns(self) -> bool:
+        """Whether it is to be told of each turn, and of beginnings; that costs."""
+
     def committed(self, turns: int, seconds: float) -> None:
         """A batch is durable."""
 

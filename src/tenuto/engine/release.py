@@ -40,13 +40,14 @@ class Release:
         engine = self._engine
         works: list[ActivityWork] = []
         refused = result.refused
+        is_watched = engine.observer.sees_turns
         for resident, turn in batch.turns:
             resident.in_flight -= 1
             if refused and resident.state.iid in refused:
                 self._drop_refused(resident, turn.inbox.taken)
                 continue
             resident.is_undecided = False
-            if turn.events or turn.logs:
+            if is_watched or turn.logs:
                 self._tell_of(resident.state, turn)
             effects = turn.effects
             if effects is not NOTHING and not engine.is_draining:
@@ -71,8 +72,8 @@ class Release:
         """Whoever watches hears of a turn, and its log lines are shown."""
         if turn.logs:
             _show(turn.logs)
-        if turn.events:
-            observer = self._engine.observer
+        observer = self._engine.observer
+        if observer.sees_turns and turn.events:
             if turn.number == 0:
                 observer.instance_began(state.instance_id, state.name, turn.generation, state.trace)
             observer.turn_committed(state.instance_id, turn.generation, turn.number)

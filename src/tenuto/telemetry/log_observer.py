@@ -50,10 +50,12 @@ class LogObserver:
                 extra=facts,
             )
 
+    sees_turns: bool = False
+
     def instance_began(
         self, instance_id: str, name: str, generation: int, trace: TraceContext | None
     ) -> None:
-        """Nothing: there may be thousands a second."""
+        """Nothing: it does not ask for it."""
 
     def turn_committed(self, instance_id: str, generation: int, turn: int) -> None:
         """Nothing, as above."""

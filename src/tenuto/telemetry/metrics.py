@@ -81,6 +81,7 @@ class MetricsObserver(Collector):
     def __init__(self, inner: Observer, *, version: str) -> None:
         self._inner = inner
         # Nothing of these is counted here, and they are told of often.
+        self.sees_turns = inner.sees_turns
         self.instance_began = inner.instance_began
         self.turn_committed = inner.turn_committed
         self.activities_began = inner.activities_began

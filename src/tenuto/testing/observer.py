@@ -21,6 +21,8 @@ class RecordingObserver(LogObserver):
         storage_failures: What the store refused.
     """
 
+    sees_turns: bool = True
+
     def __init__(self) -> None:
         self.problems: list[tuple[str | None, str]] = []
         self.began: list[str] = []
