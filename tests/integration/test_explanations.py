@@ -94,7 +94,7 @@ async def prepare_all(client: Client, engine: Engine) -> None:
     await client.start(waits, instance_id="later", start_at=later)
 
 
-MOMENT = r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+Z)?"
+MOMENT = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ?"
 SINCE = rf"since {MOMENT} \([^)]+\)"
 
 EVERYWHERE = {
@@ -162,6 +162,8 @@ async def test_a_server_and_its_store_explain_to_other_processes(tmp_path: Path)
         shown = [asyncio.to_thread(shown_by_command, tmp_path, url, name) for name in EVERYWHERE]
         found = dict(zip(EVERYWHERE, await asyncio.gather(*shown), strict=True))
         check(found, EVERYWHERE)
+        resumed = await asyncio.to_thread(shown_by_command, tmp_path, server.url, "suspended")
+        assert resumed.advice == f"tenuto instances resume suspended --url {server.url}"
         at_host = await asyncio.to_thread(shown_by_command, tmp_path, server.url, "works-2")
         assert re.fullmatch(QUEUED, at_host.sentence)
         gate.is_open = True

@@ -6,6 +6,8 @@ goes on undisturbed: a command beside it owns nothing.
 
 import asyncio
 import functools
+import re
+import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -39,6 +41,8 @@ _CONNECT_SECONDS: Final = 10.0
 T = TypeVar("T")
 AnyFunction = Callable[..., Any]
 
+_COMMAND: Final = re.compile(r"(tenuto instances \S+ \S+?)(?=[;,\s]|$)")
+
 
 class Place(Struct, frozen=True, kw_only=True):
     """A store or a host, as the options name it.
@@ -52,6 +56,13 @@ class Place(Struct, frozen=True, kw_only=True):
     storage: str | None = None
     url: str | None = None
     key: str | None = None
+
+    @property
+    def options(self) -> str:
+        """The options that name it, with a space before, for commands in advice."""
+        if self.url is not None:
+            return f" --url {shlex.quote(self.url)}"
+        return "" if self.storage is None else f" --storage {shlex.quote(self.storage)}"
 
     def __repr__(self) -> str:
         return f"Place(storage={self.storage!r}, url={self.url!r})"
@@ -100,7 +111,10 @@ class Connection(Struct, frozen=True, kw_only=True):
             if body.explanation is not None:
                 told = body.explanation
                 return body, Explanation(
-                    sentence=told.sentence, advice=told.advice, is_stuck=told.is_stuck
+                    sentence=told.sentence,
+                    # The host does not know the address under which it was asked.
+                    advice=_COMMAND.sub(rf"\1 --url {self.where}", told.advice),
+                    is_stuck=told.is_stuck,
                 )
         run, explanation = await inquire(self.reader, instance_id, lambda _: around)
         return run.record, explanation

@@ -5,7 +5,6 @@ Only reads. Each finding says what to do; the exit code says whether anything is
 
 import asyncio
 import platform
-import shlex
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -162,7 +161,7 @@ class _Visit:
             now=self._now,
             has_host=True,
             orchestrators=self._orchestrators,
-            place=f" --url {self._place.url}",
+            place=self._place.options,
         )
 
     async def _store_surroundings(self) -> Surroundings:
@@ -173,13 +172,12 @@ class _Visit:
             assert self._upkeep is not None, "it has examined the store"
             still = {number for number, _ in await self._upkeep.waiting()}
             untaken.update(one for number, one in self.store.waiting if number in still)
-        storage = self._place.storage
         return Surroundings(
             now=self._now,
             has_host=self.store.owner is not None,
             untaken=untaken,
             orchestrators=self._orchestrators,
-            place="" if storage is None else f" --storage {shlex.quote(storage)}",
+            place=self._place.options,
         )
 
     async def _look_through(self, place: Place, around: Surroundings) -> None:

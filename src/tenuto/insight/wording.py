@@ -34,6 +34,11 @@ def moment(microseconds: int) -> str:
     return f"{local(microseconds):%Y-%m-%d %H:%M:%S}"
 
 
+def utc_moment(microseconds: int) -> str:
+    """The same in UTC, for whoever reads it in another zone."""
+    return f"{to_datetime(microseconds):%Y-%m-%d %H:%M:%SZ}"
+
+
 def held_since(hold: Hold) -> str:
     """Since when an instance is held, and why."""
     tried = "" if hold.tried is None else f", tried again {moment(hold.tried)}"

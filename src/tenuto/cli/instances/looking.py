@@ -112,7 +112,7 @@ def show(instance_id: str, *, place: Place, as_json: bool) -> None:
         run = await Follower(opened.reader, instance_id, most=_MOST_INSTANCES).read()
         if run.record.status.is_finished:
             return run, None
-        around = Surroundings(now=_now(), has_host=opened.has_host())
+        around = Surroundings(now=_now(), has_host=opened.has_host(), place=place.options)
         return run, (await opened.inquire(instance_id, around))[1]
 
     run, why = within(place, read)

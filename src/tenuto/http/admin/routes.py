@@ -49,7 +49,7 @@ from tenuto.insight.explanation import Surroundings
 from tenuto.insight.inquiry import explained
 from tenuto.insight.reading import GatewayReader
 from tenuto.insight.steps import Step, StepState, run_of
-from tenuto.insight.wording import iso
+from tenuto.insight.wording import utc_moment
 from tenuto.model.codec import decode_turn
 from tenuto.model.control import CONTROLS, Control
 from tenuto.model.errors import InstanceNotFoundError, LimitError
@@ -285,7 +285,7 @@ class AdminApi:
             now=gateway.now(),
             has_host=True,
             look=self._look(record.instance_id, record.name),
-            at=iso,
+            at=utc_moment,
         )
         why = await explained(GatewayReader(gateway), run, around)
         told = ExplanationBody(sentence=why.sentence, advice=why.advice, is_stuck=why.is_stuck)
