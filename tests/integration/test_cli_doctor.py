@@ -291,3 +291,18 @@ def test_dead_letters_are_purged_by_id_or_all(
     letters(folder)
     out, _ = command(capsys, "dead-letters", "purge", "--all", "--yes", "--json")
     assert json.loads(out) == {"purged": 1}
+
+
+def test_every_instance_that_is_stuck_is_found_however_many_wait(
+    capsys: pytest.CaptureFixture[str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one whose app is not here is the oldest of them, or the newest: on another page."""
+    monkeypatch.setattr("tenuto.cli.doctor._PAGE", 3)
+    ended(folder, "quick")
+    for number in range(8):
+        name = "gone" if number in {0, 7} else "trip"
+        command(capsys, "instances", "start", name, "--id", f"i{number}")
+    out, err = command(capsys, "doctor", "--app", "travel.py", code=1)
+    assert "i0 (gone)" in out
+    assert "i7 (gone)" in out
+    assert "6 instances looked at; there are more" in err

@@ -7,14 +7,14 @@ import asyncio
 import platform
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from importlib.metadata import version
 from typing import Any, Final
 
 import click
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from tenuto.cli import terminal
 from tenuto.cli.arguments import target_completion
@@ -39,7 +39,7 @@ from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
 from tenuto.storage import upkeep_of
 
 _LEAST_SQLITE: Final = (3, 51, 3)
-_MOST_LOOKED_AT: Final = 500
+_PAGE: Final = 500
 _LOOK_SECONDS: Final = 1.5
 """A host takes a message in within milliseconds."""
 _HEALTH_PATIENCE: Final = timedelta(seconds=10)
@@ -183,10 +183,9 @@ class _Visit:
     async def _look_through(self, place: Place, around: Surroundings) -> None:
         try:
             async with connected(place) as connection:
-                records = await self._going(connection)
                 if connection.storage is None:
                     await self._health(connection)
-                for record in records:
+                async for record in self._going(connection):
                     finding = await self._instance(connection, record, around)
                     if finding is not None:
                         self.findings.append(finding)
@@ -213,21 +212,24 @@ class _Visit:
             text = f"{connection.where} is not well: {'; '.join(health.reasons)}"
             self._add(Level.WRONG, "host", text, "look at its log")
 
-    async def _going(self, connection: Connection) -> list[InstanceRecord]:
+    async def _going(self, connection: Connection) -> AsyncIterator[InstanceRecord]:
+        """All that have not ended, page by page; of many it is said how far it is."""
         query = InstanceQuery(
             statuses=_GOING,
-            limit=_MOST_LOOKED_AT,
+            limit=_PAGE,
             order="oldest" if connection.storage is not None else "newest",
             payloads=False,
         )
-        page = await connection.gateway.query(query)
-        if page.after is not None:
-            self._add(
-                Level.NOTE,
-                "instances",
-                f"more than {_MOST_LOOKED_AT:,} have not ended; the others were not looked at",
-            )
-        return page.records
+        looked_at = 0
+        while True:
+            page = await connection.gateway.query(query)
+            for record in page.records:
+                yield record
+            looked_at += len(page.records)
+            if page.after is None:
+                return
+            terminal.note(f"{looked_at:,} instances looked at; there are more")
+            query = structs.replace(query, after=page.after)
 
     async def _instance(
         self, connection: Connection, record: InstanceRecord, around: Surroundings
