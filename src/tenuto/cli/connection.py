@@ -113,7 +113,7 @@ class Connection(Struct, frozen=True, kw_only=True):
                 return body, Explanation(
                     sentence=told.sentence,
                     # The host does not know the address under which it was asked.
-                    advice=_COMMAND.sub(rf"\1 --url {self.where}", told.advice),
+                    advice=_COMMAND.sub(lambda found: found[0] + around.place, told.advice),
                     is_stuck=told.is_stuck,
                 )
         run, explanation = await inquire(self.reader, instance_id, lambda _: around)

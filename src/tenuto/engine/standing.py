@@ -4,6 +4,8 @@ For people who ask why it does not go on (``insight``). Looks, and changes nothi
 """
 
 from collections.abc import Mapping
+from itertools import islice
+from typing import Final
 
 from msgspec import Struct
 
@@ -11,6 +13,9 @@ from tenuto.engine.engine import Engine
 from tenuto.engine.ports import QueuedWork
 
 __all__ = ["Look", "QueuedWork", "look_at"]
+
+_MOST: Final = 10
+"""So many attempts are looked for in the queues, which may be long; people are shown fewer."""
 
 
 class Look(Struct, frozen=True, kw_only=True):
@@ -20,7 +25,7 @@ class Look(Struct, frozen=True, kw_only=True):
         serves: Whether it has the orchestrator.
         unserved: Activities that the instance has called, and that are not here.
         place: Its place in the queue for turns, from 1; None when it is not queued.
-        queued: By the event id of the call, attempts that have not begun.
+        queued: By the event id of the call, attempts that have not begun; of many, of the first.
         unavailable: Why the store cannot be written to; empty when it can.
     """
 
@@ -46,7 +51,8 @@ def look_at(engine: Engine, instance_id: str, name: str) -> Look | None:
     resident = home.residents.named(instance_id)
     works = () if resident is None else tuple(resident.state.work.activities.values())
     queued = {}
-    for work in () if resident is None else resident.works.values():
+    running = () if resident is None else resident.works.values()
+    for work in islice(running, _MOST):
         found = runner.queue_of(work)
         if found is not None:
             queued[work.call_id] = found

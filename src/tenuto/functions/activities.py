@@ -157,13 +157,15 @@ class ActivityExecutor:
             behind = f"the limit of activity {work.name!r}, {most} at once"
             return QueuedWork(lane.waiting.index(attempt) + 1, behind)
         pool = _pool(lane)
+        lanes = [one for one in self._lanes.values() if _pool(one) == pool]
+        outside = {id(one) for each in lanes for one in each.waiting}
         admitted = [
             one
             for one in self._attempts.values()
             if one.begun_at is None
             and not one.is_withdrawn
-            and _pool(one.lane) == pool
-            and one not in one.lane.waiting
+            and one.lane in lanes
+            and id(one) not in outside
         ]
         return QueuedWork(admitted.index(attempt) + 1, f"what runs in the {pool}")
 
