@@ -22,8 +22,8 @@ from tenuto import (
 from tenuto.host.server import Server
 from tenuto.http.options import AccessKey, HttpSettings, Role
 from tenuto.model.ids import new_execution_id
-from tenuto.model.requests import StartRequest
 from tests.conformance.client_suite import PAYLOAD_BYTES, ClientSuite, Side, app
+from tests.support.facts import asks
 
 KEY = "0123456789abcdef"
 LIMITS = Limits(payload_bytes=PAYLOAD_BYTES)
@@ -108,7 +108,7 @@ async def test_a_set_of_statuses_that_may_be_replaced_comes_through(
         client = await stack.enter_async_context(opened)
 
         async def start(*reuse: RuntimeStatus) -> None:
-            request = StartRequest(
+            request = asks(
                 instance_id="x",
                 execution_id=new_execution_id(0),
                 name="collect",
@@ -116,7 +116,7 @@ async def test_a_set_of_statuses_that_may_be_replaced_comes_through(
                 reuse=frozenset(reuse),
             )
             await client.gateway.start(request)
-            assert (await client.wait("x", started=True)).execution_id == request.execution_id
+            assert (await client.wait("x", started=True)).execution_id == request.facts.execution_id
 
         running, terminated = RuntimeStatus.RUNNING, RuntimeStatus.TERMINATED
         await start()

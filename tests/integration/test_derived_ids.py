@@ -22,8 +22,8 @@ from tenuto import (
     SubOrchestrationError,
 )
 from tenuto.model.ids import child_instance_id, new_execution_id
-from tenuto.model.requests import StartRequest
 from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
+from tests.support.facts import asks
 from tests.support.few_ids import check_memory
 from tests.support.held_commits import before_the_row_of
 from tests.support.store_numbers import HISTORY_OF_NOBODY, number_in
@@ -142,7 +142,7 @@ async def test_a_chosen_id_that_begins_with_the_execution_id_and_is_taken_is_ref
 ) -> None:
     execution = new_execution_id(0)
     await host.client.start(waits, instance_id=f"{execution}:a")
-    request = StartRequest(
+    request = asks(
         instance_id="parent",
         execution_id=execution,
         name="calls_reserved",
@@ -248,7 +248,7 @@ async def _call_a_child_whose_id_is_taken(host: Host, execution: str, child: str
         await storage.start_instance(taking)
 
     with before_the_row_of(storage, child, forestall):
-        parent = StartRequest(instance_id="parent", execution_id=execution, name="calls_plain")
+        parent = asks(instance_id="parent", execution_id=execution, name="calls_plain")
         await host.client.gateway.start(parent)
         assert "is taken" in await in_time(host.client.handle("parent").result())
     async with asyncio.timeout(SECONDS):
@@ -277,7 +277,7 @@ async def test_a_child_with_the_execution_id_of_the_finished_one_is_started(host
     execution = new_execution_id(0)
     parent = await host.client.start(waits, instance_id="parent")
     status = await parent.status()
-    request = StartRequest(
+    request = asks(
         instance_id="child",
         execution_id=execution,
         name="tells",
@@ -287,7 +287,9 @@ async def test_a_child_with_the_execution_id_of_the_finished_one_is_started(host
         depth=1,
     )
     for number in range(3):
-        await host.client.gateway.start(structs.replace(request, input=str(number)))
+        await host.client.gateway.start(
+            structs.replace(request, facts=structs.replace(request.facts, input=str(number)))
+        )
         assert await in_time(_joined(host.client.handle("child").result())) == f"child|{number}"
     record = await stored(host, "child")
     assert record.generation == 2
@@ -311,7 +313,7 @@ async def test_durable_before_visible_a_fresh_start_that_nobody_here_can_run_is_
     names = [new_execution_id(0) for _ in range(5)]
     async with Host(app, url) as host:
         for number, name in enumerate(names):
-            request = StartRequest(
+            request = asks(
                 instance_id=name,
                 execution_id=new_execution_id(0),
                 name="elsewhere",

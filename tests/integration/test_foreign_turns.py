@@ -33,10 +33,11 @@ from tenuto.model.events import (
 from tenuto.model.hold import HoldReason
 from tenuto.model.ids import new_execution_id
 from tenuto.model.messages import RedeemWebhook
-from tenuto.model.requests import InstanceQuery, StartRequest
+from tenuto.model.requests import InstanceQuery
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.webhook import digest_of
 from tenuto.testing import RecordingObserver, TestHost
+from tests.support.facts import asks
 from tests.support.late_runner import HandRunner, Request, WorkerRunner, beside
 from tests.support.waiting import until
 
@@ -55,7 +56,7 @@ def done(result: str = "1") -> ExecutionCompleted:
 
 
 async def start(host: Host, instance_id: str, text: str = "1") -> None:
-    request = StartRequest(
+    request = asks(
         instance_id=instance_id,
         execution_id=new_execution_id(host.clock.now()),
         name="chain",

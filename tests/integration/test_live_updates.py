@@ -169,7 +169,7 @@ async def test_a_row_is_not_shown_when_its_next_generation_has_begun_but_is_not_
         await held.arrived.wait()
         asked.append(asyncio.ensure_future(handle.resume()))
         asked.append(asyncio.ensure_future(handle.raise_event("go")))
-        await until(lambda: resident.state.generation == 1)
+        await until(lambda: resident.state.facts.generation == 1)
         held.let_go()
         await asyncio.gather(*asked)
     await test.idle()

@@ -6,8 +6,8 @@ from msgspec import structs
 
 from tenuto import App, Context
 from tenuto.model.ids import new_execution_id
-from tenuto.model.requests import StartRequest
 from tenuto.testing import TestHost
+from tests.support.facts import asks
 from tests.support.held import holding
 from tests.support.waiting import until
 
@@ -21,7 +21,7 @@ async def waits(ctx: Context) -> None:
 
 async def test_durable_before_visible_the_same_start_again_waits_for_the_first() -> None:
     async with TestHost(app) as test:
-        request = StartRequest(instance_id="x", execution_id=new_execution_id(0), name="waits")
+        request = asks(instance_id="x", execution_id=new_execution_id(0), name="waits")
         gateway = test.host.client.gateway
         async with holding(test.host.engine.storage, "commit", "before") as held:
             first = asyncio.ensure_future(gateway.start(structs.replace(request)))
@@ -41,12 +41,12 @@ async def test_durable_before_visible_the_same_start_again_waits_for_the_first()
             await asyncio.gather(first, again)
         record = await gateway.get("x")
         assert record is not None
-        assert record.execution_id == request.execution_id
+        assert record.execution_id == request.facts.execution_id
 
 
 async def test_the_same_start_again_after_its_commit_is_a_success_at_once() -> None:
     async with TestHost(app) as test:
-        request = StartRequest(instance_id="x", execution_id=new_execution_id(0), name="waits")
+        request = asks(instance_id="x", execution_id=new_execution_id(0), name="waits")
         for _ in range(3):
             await test.host.client.gateway.start(structs.replace(request))
         assert len([one async for one in test.host.client.query()]) == 1

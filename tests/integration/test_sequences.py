@@ -260,7 +260,7 @@ async def test_a_duplicate_completion_is_used_once_exactly_once_turns(
     resident = engine.residents.named(handle.instance_id)
     assert resident is not None
     answer = TaskResult(
-        execution_id=resident.state.execution_id, sequence=1, event=TaskCompleted(1, "10")
+        execution_id=resident.state.facts.execution_id, sequence=1, event=TaskCompleted(1, "10")
     )
     engine.deliver(resident, answer)
     engine.deliver(resident, answer)

@@ -25,9 +25,9 @@ from tenuto import (
 )
 from tenuto.engine.ports import Storage
 from tenuto.model.ids import new_execution_id, partition_of
-from tenuto.model.requests import StartRequest
 from tenuto.model.status import InstanceRecord
 from tenuto.testing import RecordingObserver, TestHost
+from tests.support.facts import asks
 from tests.support.histories import kinds
 
 
@@ -148,7 +148,7 @@ async def test_any_set_of_statuses_may_be_replaced(test: TestHost, state: str, i
     status = RuntimeStatus[state.upper()]
     before = await test.client.handle("mine").status()
     assert before.runtime_status is status
-    request = StartRequest(
+    request = asks(
         instance_id="mine",
         execution_id=new_execution_id(0),
         name="collect",
@@ -163,7 +163,7 @@ async def test_any_set_of_statuses_may_be_replaced(test: TestHost, state: str, i
     await test.client.gateway.start(request)
     await test.client.raise_event("mine", "item", 5)
     found = await test.client.wait("mine")
-    assert (found.execution_id, found.output) == (request.execution_id, [5])
+    assert (found.execution_id, found.output) == (request.facts.execution_id, [5])
 
 
 async def test_a_policy_by_its_name_is_understood_and_an_unknown_one_refused(

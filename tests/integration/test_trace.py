@@ -22,17 +22,17 @@ from tenuto.model.ids import new_execution_id
 from tenuto.model.requests import StartRequest
 from tenuto.model.trace import TraceContext, checked_trace
 from tenuto.testing import RecordingObserver, TestHost
+from tests.support.facts import asks
 
 TRACE = TraceContext("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "vendor=1")
 
 
 def request(name: str, instance_id: str, **more: Any) -> StartRequest:
-    return StartRequest(
+    return asks(
         instance_id=instance_id,
         execution_id=new_execution_id(0),
         name=name,
-        trace=TRACE,
-        **more,
+        **{"trace": TRACE, **more},
     )
 
 
@@ -129,8 +129,7 @@ async def test_a_trace_comes_in_through_store_and_server(app: App, tmp_path: Pat
         await client.gateway.start(request("child", "served"))
         await client.wait("served")
         assert traces(await client.history("served")) == [TRACE, TRACE]
-        wrong = request("child", "wrong")
-        wrong.trace = TraceContext("from me")
+        wrong = request("child", "wrong", trace=TraceContext("from me"))
         with pytest.raises(InputError, match=r"trace\.parent must be"):
             await client.gateway.start(wrong)
 

@@ -112,16 +112,16 @@ class ForeignRunner:
         return name in self.activities
 
     def open_session(self, info: ExecutionInfo) -> ForeignSession:
-        if info.name not in self.scripts:
-            raise UnknownFunctionError("orchestrator", info.name, self.scripts)
+        if info.facts.name not in self.scripts:
+            raise UnknownFunctionError("orchestrator", info.facts.name, self.scripts)
         self.opened.append(info.instance_id)
-        return ForeignSession(self.scripts[info.name])
+        return ForeignSession(self.scripts[info.facts.name])
 
     def replay_session(
         self, info: ExecutionInfo, turns: Sequence[Sequence[HistoryEvent]]
     ) -> ForeignSession:
         self.replayed.append(info.instance_id)
-        session = ForeignSession(self.scripts[info.name])
+        session = ForeignSession(self.scripts[info.facts.name])
         for turn in turns:
             recorded = split_turn(turn)
             session.run_turn(recorded.timestamp, recorded.incoming, replaying=True)

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.model.actions import Action
 from tenuto.model.events import ExecutionCompleted, ExecutionStarted
-from tenuto.model.execution import ExecutionInfo
 from tenuto.model.failure import FailureDetails
 from tenuto.model.limits import Limits
 from tenuto.model.status import RuntimeStatus
 from tenuto.orchestration.context import Context
 from tenuto.orchestration.guard.calls import CallWatch
 from tenuto.orchestration.session import Session
+from tests.support.facts import execution_of
 
 START = 1_750_000_000_000_000
 
@@ -25,7 +25,7 @@ def open_session(
     """A session of an orchestrator that is made of the function."""
     registry = FunctionRegistry() if app is None else app
     reference = registry.orchestrator(name="guarded")(function)
-    info = ExecutionInfo(
+    info = execution_of(
         instance_id="guarded-1",
         execution_id="exec",
         name="guarded",

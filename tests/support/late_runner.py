@@ -118,8 +118,8 @@ class LateRunner:
         return self._session(info, [event for turn in turns for event in turn])
 
     def _session(self, info: ExecutionInfo, events: list[HistoryEvent]) -> Session:
-        if info.name not in self.names:
-            raise UnknownFunctionError("orchestrator", info.name, self.names)
+        if info.facts.name not in self.names:
+            raise UnknownFunctionError("orchestrator", info.facts.name, self.names)
         return LateSession(info, events, self._count)
 
     def _count(self, request: Request) -> None:

@@ -34,10 +34,10 @@ from tenuto.model.events import (
     TimerCreated,
     TimerFired,
 )
-from tenuto.model.execution import ExecutionInfo
 from tenuto.model.failure import FailureDetails
 from tenuto.model.limits import Limits
 from tenuto.orchestration.session import Session
+from tests.support.facts import execution_of
 from tests.support.program_grammar import Choose, Node
 from tests.support.program_interpreter import Notes, functions, orchestrator_of
 
@@ -51,7 +51,7 @@ _MOST_TURNS = 16
 _LATE = 2
 """How many answers to given up work an environment delivers: they must change nothing."""
 
-_INFO = ExecutionInfo(
+_INFO = execution_of(
     instance_id="instance",
     execution_id=EXECUTION,
     name="program",

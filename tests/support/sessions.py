@@ -28,6 +28,7 @@ from tenuto.model.status import ParentInstance
 from tenuto.orchestration.references import AnyOrchestrator
 from tenuto.orchestration.replay import replay
 from tenuto.orchestration.session import Session
+from tests.support.facts import execution_of
 
 A = TypeVar("A")
 
@@ -65,7 +66,7 @@ def execution(name: str = "orchestrator", **facts: Any) -> ExecutionInfo:
         "depth": 0,
         "limits": Limits(),
     }
-    return ExecutionInfo(**{**given, **facts})
+    return execution_of(**{**given, **facts})
 
 
 def child_of(instance_id: str) -> ParentInstance:

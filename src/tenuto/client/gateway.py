@@ -20,7 +20,7 @@ from tenuto.model.errors import (
     InstanceNotFoundError,
     InstanceStateError,
 )
-from tenuto.model.events import ExecutionStarted
+from tenuto.model.facts import pending_row, started
 from tenuto.model.ids import (
     derived_from,
     new_execution_id,
@@ -113,48 +113,29 @@ class StoreGateway:
             InvalidInstanceIdError: it is free, and one that a sub-orchestration may yet get.
             InstanceStateError: another instance must give way first, and no host answers.
         """
-        record = InstanceRecord(
-            iid=0,
-            instance_id=request.instance_id,
-            partition=partition_of(request.instance_id, self._partitions),
-            name=request.name,
-            execution_id=request.execution_id,
-            created_at=present(),  # for people; no decision hangs on it
-            root_id=request.instance_id,
-            version=request.version,
-            wake_at=request.scheduled_at or 0,
-            scheduled_at=request.scheduled_at,
-            input=request.input,
-            tags=request.tags,
-            trace=request.trace,
-        )
-        event = ExecutionStarted(
-            name=request.name,
-            execution_id=request.execution_id,
-            input=request.input,
-            version=request.version,
-            tags=request.tags,
-            scheduled_start=request.scheduled_at,
-            trace=request.trace,
-        )
-        if derived_from(request.instance_id) and await self.get(request.instance_id) is None:
-            raise reserved_id(request.instance_id)
+        facts = request.facts
+        partition = partition_of(facts.instance_id, self._partitions)
+        now = present()  # for people; no decision hangs on it
+        record = pending_row(facts, partition=partition, created_at=now)
+        event = started(facts, "")
+        if derived_from(facts.instance_id) and await self.get(facts.instance_id) is None:
+            raise reserved_id(facts.instance_id)
         for _ in range(_MOST_TRIES):
             standing = await self._storage.start_instance(record)
-            if standing.execution_id == request.execution_id:
+            if standing.execution_id == facts.execution_id:
                 return
             if standing.status not in request.reuse:
                 raise _taken(standing)
             # When it is purged meanwhile, so is our request, and the id is free.
             with suppress(InstanceNotFoundError):
                 await self._ask(
-                    request.instance_id,
+                    facts.instance_id,
                     Start(event=event, reuse=request.reuse),
                     "was not replaced",
                 )
                 return
         raise InstanceStateError(
-            request.instance_id, "was started and purged by others each time; try again"
+            facts.instance_id, "was started and purged by others each time; try again"
         )
 
     async def tell(self, instance_id: str, message: ClientMessage) -> None:

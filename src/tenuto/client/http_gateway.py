@@ -131,15 +131,16 @@ class HttpGateway:
 
     async def start(self, request: StartRequest) -> None:
         """Start an instance; sent again until it is known to be durable, or time is up."""
+        facts = request.facts
         body = StartBody(
-            name=request.name,
-            input=raw_of(request.input),
+            name=facts.name,
+            input=raw_of(facts.input),
             instance_id=request.instance_id,
-            execution_id=request.execution_id,
-            version=request.version,
-            tags=request.tags,
-            trace=request.trace,
-            scheduled_at=request.scheduled_at,
+            execution_id=facts.execution_id,
+            version=facts.version,
+            tags=facts.tags,
+            trace=facts.trace,
+            scheduled_at=facts.scheduled_at,
             reuse=reuse_of(request.reuse),
         )
         sent = _Request(
@@ -147,7 +148,7 @@ class HttpGateway:
             path="/instances",
             body=body,
             instance_id=request.instance_id,
-            name=request.name,
+            name=facts.name,
             is_safe=True,
         )
         try:

@@ -6,6 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from tenuto.engine.program import Orchestrator
+from tenuto.model.facts import InstanceFacts
 from tenuto.model.ids import check_instance_id, new_execution_id, new_instance_id
 from tenuto.model.limits import Limits, check_payload
 from tenuto.model.requests import StartRequest
@@ -74,16 +75,16 @@ def start_request(
             tags = orchestrator.tags
     if text is not None:
         check_payload(text, limits.payload_bytes, f"the input of {name!r}")
-    is_fresh = instance_id is None
-    return StartRequest(
-        instance_id=new_instance_id(now) if is_fresh else check_instance_id(instance_id),
+    checked = new_instance_id(now) if instance_id is None else check_instance_id(instance_id)
+    facts = InstanceFacts(
+        instance_id=checked,
         execution_id=options.execution_id or new_execution_id(now),
         name=name,
-        input=text,
+        root_id=checked,
         version=version,
         tags=None if tags is None else dict(tags),
         trace=options.trace,
         scheduled_at=options.scheduled_at,
-        reuse=options.reuse,
-        is_fresh=is_fresh,
+        input=text,
     )
+    return StartRequest(facts=facts, reuse=options.reuse, is_fresh=instance_id is None)

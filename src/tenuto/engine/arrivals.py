@@ -269,7 +269,7 @@ class Arrivals:
 
     def _openings(self, resident: Resident, loaded: LoadedInstance, now: int) -> list[Message]:
         state = resident.state
-        if state.generation and loaded.previous_turn is not None:
+        if state.facts.generation and loaded.previous_turn is not None:
             last = decode_turn(loaded.previous_turn)[-1]
             if isinstance(last, ContinueAsNew):
                 return seed(state, last, self._engine.runtime)
@@ -278,8 +278,8 @@ class Arrivals:
     def opening(self, resident: Resident, now: int) -> list[Message]:
         """What opens the first generation; nothing yet, and a timer, when that is put off."""
         state = resident.state
-        if state.scheduled_at is not None and state.begins_later(now):
-            self._engine.arm(resident, state.scheduled_at)
+        if state.facts.scheduled_at is not None and state.begins_later(now):
+            self._engine.arm(resident, state.facts.scheduled_at)
             return []
         return [Start(event=start_event(state, self._engine.runtime))]
 
@@ -292,7 +292,7 @@ def unread_of(loaded: LoadedInstance) -> UnreadEvents:
 def due_timers(state: InstanceState, now: int) -> list[Message]:
     """Messages of the open timers whose time has come, oldest first."""
     return [
-        TimerDue(execution_id=state.execution_id, event=TimerFired(task_id, fire_at))
+        TimerDue(execution_id=state.facts.execution_id, event=TimerFired(task_id, fire_at))
         for task_id, fire_at in sorted(state.work.timers.items(), key=lambda item: item[1])
         if fire_at <= now
     ]
@@ -302,14 +302,14 @@ def _is_to_start(state: InstanceState, now: int) -> bool:
     """Whether a scheduled start is due. Others are started by the message that made them."""
     return (
         state.status is RuntimeStatus.PENDING
-        and state.scheduled_at is not None
-        and state.scheduled_at <= now
+        and state.facts.scheduled_at is not None
+        and state.facts.scheduled_at <= now
     )
 
 
 def _is_up_to_date(state: InstanceState, loaded: LoadedInstance) -> bool:
     return (
-        loaded.record.generation == state.generation
+        loaded.record.generation == state.facts.generation
         and len(loaded.turns) == state.next_turn
         and not state.is_finished
     )

@@ -12,8 +12,8 @@ from tenuto.engine.delivery import is_durable
 from tenuto.engine.parts import Parts
 from tenuto.engine.ports import ForgetBelow
 from tenuto.engine.resident import NEW, SESSION_BYTES, STORED, Resident
-from tenuto.engine.state import start_event, state_of
-from tenuto.engine.turns.effects import Send
+from tenuto.engine.state import InstanceState, start_event
+from tenuto.engine.turns.effects import Send, start_of_child
 from tenuto.engine.turns.step import Step
 from tenuto.model.codec import encode
 from tenuto.model.errors import TenutoError
@@ -26,7 +26,7 @@ from tenuto.model.messages import (
     Start,
 )
 from tenuto.model.requests import DeadLetter
-from tenuto.model.status import InstanceRecord, ParentInstance
+from tenuto.model.status import ParentInstance
 
 
 class Booking:
@@ -84,8 +84,8 @@ class Booking:
 
     def _book_effects(self, resident: Resident, turn: Step, batch: Batch) -> None:
         state, effects = resident.state, turn.effects
-        for record in effects.children:
-            self._book_child(record, batch)
+        for child in effects.children:
+            self._book_child(child, batch)
         for letter in effects.letters:
             self.bury(letter.message, state.instance_id, letter.reason, batch)
         if turn.has_ended:
@@ -109,18 +109,13 @@ class Booking:
         number = self._engine.number_of(instance_id)
         batch.to_route.append(batch.produce(message, number, instance_id))
 
-    def _book_child(self, record: InstanceRecord, batch: Batch) -> None:
+    def _book_child(self, child: InstanceState, batch: Batch) -> None:
         engine = self._engine
-        child = state_of(record)
-        home = engine.find(record.instance_id)
+        instance_id = child.instance_id
+        home = engine.find(instance_id)
         if home is None:
-            start = Start(
-                message_id=engine.next_message_id(),
-                event=start_event(child, engine.runtime),
-                root_id=record.root_id,
-                depth=record.depth,
-            )
-            self._ask_for(record.instance_id, start, batch)
+            start = start_of_child(child, engine.runtime, engine.next_message_id())
+            self._ask_for(instance_id, start, batch)
             return
         child.iid = engine.take_iid()
         child.partition = home.number

@@ -64,7 +64,7 @@ class Cascade:
         if not engine.is_ours(home):
             return  # whoever has it now reads the word in its inbox
         for child in engine.residents:  # whose rows may not be durable yet
-            parent = child.state.parent
+            parent = child.state.facts.parent
             if parent is not None and parent.instance_id == instance_id:
                 children[child.state.instance_id] = parent
         self._tell(home, children, messages)

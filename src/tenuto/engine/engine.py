@@ -345,14 +345,14 @@ class Engine:
 
     def child_begins(self, state: InstanceState) -> None:
         """Count an instance, if another has called it."""
-        if state.depth:
-            self.partitions[state.partition].count_child(state.root_id, 1)
-            self.halfway.look_at_child(state, self._open_below(state.root_id))
+        if state.facts.depth:
+            self.partitions[state.partition].count_child(state.facts.root_id, 1)
+            self.halfway.look_at_child(state, self._open_below(state.facts.root_id))
 
     def child_ends(self, state: InstanceState) -> None:
         """It counts no more."""
-        if state.depth:
-            self.partitions[state.partition].count_child(state.root_id, -1)
+        if state.facts.depth:
+            self.partitions[state.partition].count_child(state.facts.root_id, -1)
 
     def _open_below(self, root_id: str) -> int:
         return sum(one.open_by_root.get(root_id, 0) for one in self.partitions.values())

@@ -46,13 +46,13 @@ class HalfwayMarks:
 
     def look_at_child(self, child: InstanceState, open_descendants: int) -> None:
         """After each start of a child."""
-        limits = self._limits
+        limits, facts = self._limits, child.facts
         if 2 * open_descendants > limits.open_descendants:
             what = f"{open_descendants:,} instances below it are open"
-            self._tell(child.root_id, what, "open_descendants")
-        if 2 * child.depth > limits.nesting_depth:
-            what = f"instance {child.instance_id!r} is {child.depth} levels below it"
-            self._tell(child.root_id, what, "nesting_depth")
+            self._tell(facts.root_id, what, "open_descendants")
+        if 2 * facts.depth > limits.nesting_depth:
+            what = f"instance {child.instance_id!r} is {facts.depth} levels below it"
+            self._tell(facts.root_id, what, "nesting_depth")
 
     def _look_at_payloads(self, state: InstanceState, turn: Step) -> None:
         for event in turn.events:

@@ -95,7 +95,7 @@ class Holding:
     def _is_for_another_app(self, state: InstanceState, error: Exception) -> bool:
         """Whether nobody here has called it: then it waits for another program on the store."""
         serves = self._engine.runner.serves
-        is_called = state.parent is not None and serves(state.parent.name)
+        is_called = state.facts.parent is not None and serves(state.facts.parent.name)
         return isinstance(error, UnknownFunctionError) and not is_called
 
     def _fail(self, resident: Resident, inbox: list[Message], error: Exception, now: int) -> Step:
@@ -119,9 +119,9 @@ class Holding:
         """
         engine = self._engine
         state = resident.state
-        if engine.runner.serves(state.name):
+        if engine.runner.serves(state.facts.name):
             return False
-        error = UnknownFunctionError("orchestrator", state.name, engine.runner.orchestrators)
+        error = UnknownFunctionError("orchestrator", state.facts.name, engine.runner.orchestrators)
         if engine.options.on_mismatch == "fail" and not self._is_for_another_app(state, error):
             return False
         self.hold(resident, _hold_of(error, engine.clock.now()))
@@ -209,7 +209,7 @@ class Holding:
             return messages
         runner = self._engine.runner
         names = [one.name for one in state.work.activities.values()]
-        if runner.serves(state.name) and all(map(runner.serves_activity, names)):
+        if runner.serves(state.facts.name) and all(map(runner.serves_activity, names)):
             return messages
         return [one for one in messages if not is_retry(one)]
 
@@ -223,7 +223,7 @@ class Holding:
         state = resident.state
         if state.next_turn:
             return ()
-        if resident.openings or state.generation:
+        if resident.openings or state.facts.generation:
             return resident.openings
         return self._engine.arrivals.opening(resident, now)
 

@@ -75,7 +75,8 @@ class Release:
         observer = self._engine.observer
         if observer.sees_turns and turn.events:
             if turn.number == 0:
-                observer.instance_began(state.instance_id, state.name, turn.generation, state.trace)
+                name, trace = state.facts.name, state.facts.trace
+                observer.instance_began(state.instance_id, name, turn.generation, trace)
             observer.turn_committed(state.instance_id, turn.generation, turn.number)
 
     def _release_rest(self, batch: Batch, result: CommitResult) -> None:
@@ -137,7 +138,7 @@ class Release:
         is_end = not turn.seed
         for task_id, work in list(resident.works.items()):
             is_last = task_id in state.work.activities and state.is_finished
-            if (is_end and not is_last) or work.execution_id != state.execution_id:
+            if (is_end and not is_last) or work.execution_id != state.facts.execution_id:
                 engine.cancel_work(work)
                 del resident.works[task_id]
         if not is_end:

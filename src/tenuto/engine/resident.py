@@ -173,15 +173,15 @@ class Residents:
     def add(self, resident: Resident) -> None:
         """Take an instance in."""
         self.by_iid[resident.state.iid] = resident
-        self._by_id[resident.state.instance_id] = resident
+        self._by_id[resident.state.facts.instance_id] = resident
 
     def remove(self, resident: Resident) -> None:
         """Let an instance go."""
         self.by_iid.pop(resident.state.iid, None)
-        if self._by_id.get(resident.state.instance_id) is resident:
-            del self._by_id[resident.state.instance_id]
+        if self._by_id.get(resident.state.facts.instance_id) is resident:
+            del self._by_id[resident.state.facts.instance_id]
         for departed in self._watching:
-            departed.add(resident.state.instance_id)
+            departed.add(resident.state.facts.instance_id)
 
     @contextmanager
     def departures(self) -> Generator[set[str]]:

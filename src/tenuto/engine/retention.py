@@ -14,7 +14,7 @@ from tenuto.engine.ports import (
 from tenuto.engine.resident import Resident
 from tenuto.model.codec import decode_turn
 from tenuto.model.events import HistoryEvent
-from tenuto.model.execution import execution_info
+from tenuto.model.execution import ExecutionInfo
 
 _SOON = 1_000_000
 
@@ -65,7 +65,8 @@ class Retention:
         engine = self._engine
         if resident.session is None:
             state = resident.state
-            info = execution_info(state, engine.options.limits, state.unread)
+            limits = engine.options.limits
+            info = ExecutionInfo(facts=state.facts, limits=limits, unread=state.unread)
             if state.next_turn == 0:
                 resident.session = engine.runner.open_session(info)
             else:
@@ -105,7 +106,7 @@ class Retention:
             return
         wake_at = state.work.wake_at()
         if state.next_turn == 0:
-            wake_at = state.scheduled_at
+            wake_at = state.facts.scheduled_at
         if wake_at is None or state.work.children:
             self._sweep_soon()
         elif wake_at > engine.clock.now() + _SOON:

@@ -106,9 +106,9 @@ class RunnerSet:
         return self._at_home(info).replay_session(info, turns)
 
     def _at_home(self, info: ExecutionInfo) -> Runner:
-        runner = self._of_orchestrator(info.name)
+        runner = self._of_orchestrator(info.facts.name)
         if runner is None:
-            raise UnknownFunctionError("orchestrator", info.name, self.orchestrators)
+            raise UnknownFunctionError("orchestrator", info.facts.name, self.orchestrators)
         return runner
 
     # --- activities ------------------------------------------------------------------------------

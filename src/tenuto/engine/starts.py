@@ -21,6 +21,7 @@ from tenuto.model.errors import (
     StorageUnavailableError,
     TenutoError,
 )
+from tenuto.model.facts import facts_started
 from tenuto.model.ids import derived_from, new_execution_id, reserved_id
 from tenuto.model.messages import Start, Terminate
 from tenuto.model.requests import StartRequest
@@ -35,22 +36,8 @@ _REPLACED: Final = '"replaced"'
 
 def request_of(instance_id: str, message: Start, *, message_id: str = "") -> StartRequest:
     """What a message to start an instance asks for."""
-    event = message.event
-    return StartRequest(
-        instance_id=instance_id,
-        execution_id=event.execution_id,
-        name=event.name,
-        input=event.input,
-        version=event.version,
-        tags=event.tags,
-        trace=event.trace,
-        scheduled_at=event.scheduled_start,
-        parent=event.parent,
-        root_id=message.root_id,
-        depth=message.depth,
-        reuse=message.reuse,
-        message_id=message_id,
-    )
+    facts = facts_started(instance_id, message.event, message.root_id, message.depth)
+    return StartRequest(facts=facts, reuse=message.reuse, message_id=message_id)
 
 
 class _Decision:
@@ -150,7 +137,7 @@ class Starts:
 
     def _opened(self, request: StartRequest, answer: Answer) -> _Decision:
         decision = _Decision(request, answer)
-        self._undecided.setdefault(request.instance_id, []).append(decision)
+        self._undecided.setdefault(request.facts.instance_id, []).append(decision)
         return decision
 
     def _look_up(self, decision: _Decision) -> None:
@@ -187,10 +174,10 @@ class Starts:
         batch = engine.pipeline.batch
         batch.consume(message.message_id, self._home.number)
         batch.refuse(message.message_id, error)
-        if request.parent is not None:
-            engine.booking.fail_child(request.parent, str(error))
+        if request.facts.parent is not None:
+            engine.booking.fail_child(request.facts.parent, str(error))
         elif message.root_id is not None:
-            engine.booking.bury(message, request.instance_id, str(error), batch)
+            engine.booking.bury(message, request.facts.instance_id, str(error), batch)
         engine.schedule_pump()
 
     async def _decide_all(self) -> None:
@@ -198,7 +185,7 @@ class Starts:
         try:
             while self._waiting:
                 decisions, self._waiting = self._waiting, []
-                names = {decision.request.instance_id for decision in decisions}
+                names = {decision.request.facts.instance_id for decision in decisions}
                 try:
                     with self._home.residents.departures() as departed:
                         records = await engine.storage.find(list(names))
@@ -213,7 +200,7 @@ class Starts:
                 found = {record.instance_id: record for record in records}
                 # Turns run outside tasks (ENGINE rule 3); creating only queues them.
                 for decision in decisions:
-                    name = decision.request.instance_id
+                    name = decision.request.facts.instance_id
                     if name in departed and self._home.residents.named(name) is None:
                         self._waiting.append(decision)
                     else:
@@ -233,7 +220,7 @@ class Starts:
 
     def _decide(self, decision: _Decision, stored: InstanceRecord | None) -> None:
         request = decision.request
-        name = request.instance_id
+        name = request.facts.instance_id
         if name in self._claims:  # another's row is on its way: it is seen when that is decided
             self._claims[name].append(decision)
             return
@@ -272,8 +259,8 @@ class Starts:
         Only of clients: the message of an orchestrator is used up in the commit that starts its
         child, and some SDKs give the children of several attempts the same execution id.
         """
-        is_same = record is not None and record.execution_id == request.execution_id
-        return is_same and request.parent is None
+        is_same = record is not None and record.execution_id == request.facts.execution_id
+        return is_same and request.facts.parent is None
 
     def _consume(self, request: StartRequest) -> None:
         batch = self._engine.pipeline.batch
@@ -285,7 +272,7 @@ class Starts:
         self._decided(decision)
 
     def _decided(self, decision: _Decision) -> None:
-        name = decision.request.instance_id
+        name = decision.request.facts.instance_id
         self._home.delivery.has_decided(decision.request.message_id)
         # By identity: it may be one of many for this id.
         left = [one for one in self._undecided[name] if one is not decision]
@@ -316,7 +303,7 @@ class Starts:
                 loop.call_soon(self._look_up, decision)
 
         message = Terminate(message_id=engine.volatile_id(), reason=_REPLACED)
-        engine.callers.expect(message.message_id, decision.request.instance_id, ended)
+        engine.callers.expect(message.message_id, decision.request.facts.instance_id, ended)
         if resident is not None:
             engine.deliver(resident, message)
         else:
@@ -327,18 +314,19 @@ class Starts:
     def _take_free_id(self, decision: _Decision) -> None:
         request = decision.request
         if _is_reserved(request):
-            self._answer(decision, reserved_id(request.instance_id))
+            self._answer(decision, reserved_id(request.facts.instance_id))
             return
         resident = self._new(request, None)
         self._write_ahead(decision, resident)
 
     def _replace(self, decision: _Decision, replaced: InstanceRecord) -> None:
         request = decision.request
-        if request.parent is not None or replaced.execution_id == request.execution_id:
+        if request.facts.parent is not None or replaced.execution_id == request.facts.execution_id:
             # Answers to an old execution must not count for the new one (ENGINE rule 17); some SDKs
             # give each attempt of a call the same one.
+            execution_id = new_execution_id(self._engine.clock.now())
             request = structs.replace(
-                request, execution_id=new_execution_id(self._engine.clock.now())
+                request, facts=structs.replace(request.facts, execution_id=execution_id)
             )
         resident = self._new(request, replaced)
         if resident.state.begins_later(self._engine.clock.now()):
@@ -350,17 +338,16 @@ class Starts:
     def _new(self, request: StartRequest, replaces: InstanceRecord | None) -> Resident:
         """An instance that is not among the residents yet, with a row to be written."""
         engine = self._engine
-        state = _fresh_state(request, self._home.number, engine.clock.now())
+        now = engine.clock.now()
+        facts = request.facts
+        if replaces is not None:
+            facts = structs.replace(facts, generation=replaces.generation + 1)
+        iid = engine.take_iid() if replaces is None else replaces.iid
+        state = InstanceState(iid, self._home.number, now, facts, updated_at=now)
         resident = Resident(state, self._home)
-        if replaces is None:
-            state.iid = engine.take_iid()
-            resident.row = NEW
-        else:
-            state.iid = replaces.iid
-            state.generation = replaces.generation + 1
-            resident.row = REPLACED
-        if state.begins_later(engine.clock.now()):
-            state.wake_at = state.scheduled_at
+        resident.row = NEW if replaces is None else REPLACED
+        if state.begins_later(now):
+            state.wake_at = state.facts.scheduled_at
         return resident
 
     def _admit(self, request: StartRequest, resident: Resident, answer: Answer) -> None:
@@ -370,7 +357,7 @@ class Starts:
         self._home.residents.add(resident)
         engine.arrivals.gather(resident)
         message_id = request.message_id or engine.volatile_id()
-        engine.callers.expect(message_id, request.instance_id, answer)
+        engine.callers.expect(message_id, request.facts.instance_id, answer)
         self._home.delivery.has_decided(message_id)
         event = start_event(resident.state, engine.runtime)
         engine.deliver(resident, Start(message_id=message_id, event=event))
@@ -382,7 +369,7 @@ class Starts:
         """
         engine = self._engine
         request = decision.request
-        name = request.instance_id
+        name = request.facts.instance_id
         self._claims[name] = []
         # Where ``Engine.abandon`` finds it, should this batch never be written.
         key = engine.volatile_id()
@@ -419,8 +406,8 @@ class Starts:
             return  # its commit was long in doubt, and it was read from the store meanwhile
         self._home.residents.add(resident)
         engine.arrivals.gather(resident)
-        if state.scheduled_at is not None and state.begins_later(engine.clock.now()):
-            engine.arm(resident, state.scheduled_at)
+        if state.facts.scheduled_at is not None and state.begins_later(engine.clock.now()):
+            engine.arm(resident, state.facts.scheduled_at)
             if resident.is_idle:
                 engine.retention.settle(resident)
         else:
@@ -433,10 +420,10 @@ def _is_reserved(request: StartRequest) -> bool:
 
     Those of its own execution up to its own number are used up; some SDKs choose them once more.
     """
-    derived = derived_from(request.instance_id)
+    derived = derived_from(request.facts.instance_id)
     if derived is None:
         return False
-    parent = request.parent
+    parent = request.facts.parent
     execution_id, event_id = derived
     is_past = parent is not None and event_id <= parent.task_scheduled_id
     return not (parent is not None and parent.execution_id == execution_id and is_past)
@@ -447,26 +434,4 @@ def _taken(record: InstanceRecord) -> InstanceExistsError:
         record.instance_id,
         f"already exists ({record.status.label}); choose another id, wait for it, or terminate "
         "and purge it",
-    )
-
-
-def _fresh_state(request: StartRequest, partition: int, now: int) -> InstanceState:
-    instance_id = request.instance_id
-    # By place as far as that goes: so many names would cost a dict each time.
-    return InstanceState(
-        0,
-        instance_id,
-        partition,
-        request.name,
-        request.execution_id,
-        now,
-        request.root_id or instance_id,
-        request.version,
-        request.parent,
-        request.depth,
-        request.tags,
-        request.scheduled_at,
-        request.input,
-        updated_at=now,
-        trace=request.trace,
     )

@@ -6,7 +6,7 @@ Counters and open work are never stored: they are recomputed from history (ENGIN
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
 from tenuto.engine.ports import ActivityWork, Runtime
 from tenuto.model.events import (
@@ -28,11 +28,11 @@ from tenuto.model.events import (
     TimerFired,
     WebhookOpened,
 )
+from tenuto.model.facts import InstanceFacts, facts_of, started
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold
 from tenuto.model.messages import TaskResult
-from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
-from tenuto.model.trace import TraceContext
+from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.unread import UnreadEvent, UnreadEvents
 from tenuto.model.webhook import OpenWebhook
 
@@ -76,12 +76,12 @@ class OpenWork(Struct):
 def scheduled(work: OpenWork, event: TaskScheduled, state: "InstanceState") -> ActivityWork:
     """An attempt of an activity is open from now on: the object that goes to its runner."""
     work.scheduled += 1
-    task_id, call_id = event.event_id, event.call_id
+    task_id, call_id, facts = event.event_id, event.call_id, state.facts
     found = work.activities[task_id] = ActivityWork(
         state.partition,
         state.iid,
-        state.instance_id,
-        state.execution_id,
+        facts.instance_id,
+        facts.execution_id,
         work.scheduled,
         task_id,
         event.name,
@@ -184,19 +184,9 @@ class InstanceState(Struct):
     """One instance as its owner sees it. ``record`` is what the store's row should say."""
 
     iid: int
-    instance_id: str
     partition: int
-    name: str
-    execution_id: str
     created_at: int
-    root_id: str
-    version: str | None
-    parent: ParentInstance | None
-    depth: int
-    tags: dict[str, str] | None
-    scheduled_at: int | None
-    input: str | None
-    generation: int = 0
+    facts: InstanceFacts
     status: RuntimeStatus = RuntimeStatus.PENDING
     wake_at: int | None = 0
     updated_at: int = 0
@@ -204,7 +194,6 @@ class InstanceState(Struct):
     output: str | None = None
     failure: FailureDetails | None = None
     custom_status: str | None = None
-    trace: TraceContext | None = None
     hold: Hold | None = None
     deliveries: int = 0
     next_turn: int = 0
@@ -215,6 +204,11 @@ class InstanceState(Struct):
     quick_generations: int = 0
     quick_since: int = 0
     unread: UnreadEvents | None = None
+
+    @property
+    def instance_id(self) -> str:
+        """Whose state it is."""
+        return self.facts.instance_id
 
     @property
     def is_finished(self) -> bool:
@@ -228,42 +222,44 @@ class InstanceState(Struct):
 
     def begins_later(self, now: int) -> bool:
         """Whether its start was put off, and its time has not come yet."""
-        return self.scheduled_at is not None and self.scheduled_at > now
+        scheduled_at = self.facts.scheduled_at
+        return scheduled_at is not None and scheduled_at > now
 
     def due_at(self) -> int | None:
         """When it must be in memory, as its row says (``wake_at``)."""
         if self.is_stopped or self.is_finished:
             return None
         if self.next_turn == 0:
-            return self.scheduled_at or 0
+            return self.facts.scheduled_at or 0
         return self.work.wake_at()
 
     def record(self) -> InstanceRecord:
         """The store's row for this state."""
+        facts = self.facts
         # By place, in the order of its fields: so many names would cost a dict each time.
         return InstanceRecord(
             self.iid,
-            self.instance_id,
+            facts.instance_id,
             self.partition,
-            self.name,
-            self.execution_id,
+            facts.name,
+            facts.execution_id,
             self.created_at,
-            self.root_id,
-            self.version,
-            self.generation,
+            facts.root_id,
+            facts.version,
+            facts.generation,
             self.status,
             self.wake_at,
             self.updated_at,
             self.completed_at,
-            self.scheduled_at,
-            self.parent,
-            self.depth,
-            self.input,
+            facts.scheduled_at,
+            facts.parent,
+            facts.depth,
+            facts.input,
             self.output,
             self.failure,
             self.custom_status,
-            self.tags,
-            self.trace,
+            facts.tags,
+            facts.trace,
             self.hold,
             self.deliveries,
         )
@@ -288,13 +284,15 @@ class InstanceState(Struct):
 
     def begin_generation(self, ending: ContinueAsNew) -> None:
         """Continue as new: a fresh history under a new execution id."""
-        self.execution_id = ending.execution_id
-        self.generation += 1
-        self.input = ending.input
-        if ending.version is not None:
-            self.version = ending.version
-        if ending.tags is not None:
-            self.tags = ending.tags or None
+        facts = self.facts
+        self.facts = structs.replace(
+            facts,
+            execution_id=ending.execution_id,
+            generation=facts.generation + 1,
+            input=ending.input,
+            version=facts.version if ending.version is None else ending.version,
+            tags=facts.tags if ending.tags is None else ending.tags or None,
+        )
         self.next_turn = 0
         self.event_count = 0
         self.history_bytes = 0
@@ -329,45 +327,24 @@ class InstanceState(Struct):
 def state_of(record: InstanceRecord) -> InstanceState:
     """The state that a stored row describes, before its history is followed."""
     return InstanceState(
-        iid=record.iid,
-        instance_id=record.instance_id,
-        partition=record.partition,
-        name=record.name,
-        execution_id=record.execution_id,
-        created_at=record.created_at,
-        root_id=record.root_id,
-        version=record.version,
-        parent=record.parent,
-        depth=record.depth,
-        tags=record.tags,
-        trace=record.trace,
-        scheduled_at=record.scheduled_at,
-        input=record.input,
-        generation=record.generation,
-        status=record.status,
-        wake_at=record.wake_at,
-        updated_at=record.updated_at,
-        completed_at=record.completed_at,
-        output=record.output,
-        failure=record.failure,
-        custom_status=record.custom_status,
-        hold=record.hold,
-        deliveries=record.deliveries,
+        record.iid,
+        record.partition,
+        record.created_at,
+        facts_of(record),
+        record.status,
+        record.wake_at,
+        record.updated_at,
+        record.completed_at,
+        record.output,
+        record.failure,
+        record.custom_status,
+        record.hold,
+        record.deliveries,
         last_time=record.updated_at,
     )
 
 
 def start_event(state: InstanceState, runtime: Runtime) -> ExecutionStarted:
     """The event that opens the state's current execution."""
-    return ExecutionStarted(
-        state.name,
-        state.execution_id,
-        state.input,
-        state.version,
-        state.parent,
-        state.tags,
-        state.scheduled_at,
-        state.generation,
-        runtime if isinstance(runtime, str) else runtime(state.name),
-        state.trace,
-    )
+    facts = state.facts
+    return started(facts, runtime if isinstance(runtime, str) else runtime(facts.name))

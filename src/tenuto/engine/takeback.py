@@ -169,7 +169,7 @@ class TakeBack:
         left = self.left.pop(resident.state.iid, None)
         if left is None:
             return
-        execution_id = resident.state.execution_id
+        execution_id = resident.state.facts.execution_id
         for task_id, work in left.works.items():
             if work.execution_id == execution_id:
                 resident.works[task_id] = work
@@ -420,8 +420,8 @@ def _with_place(message: Message, resident: Resident) -> Message:
     return Start(
         message_id=message.message_id,
         event=message.event,
-        root_id=state.root_id,
-        depth=state.depth,
+        root_id=state.facts.root_id,
+        depth=state.facts.depth,
     )
 
 

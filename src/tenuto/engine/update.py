@@ -90,7 +90,7 @@ def _row(batch: Batch, resident: Resident, generation: int) -> InstanceRecord | 
     if whole is not None:
         return summary(whole)
     change = batch.updates.get(state.iid)
-    if change is None or state.generation != generation:
+    if change is None or state.facts.generation != generation:
         return None  # with the next generation the whole row comes in the next batch
     return summary(
         structs.replace(

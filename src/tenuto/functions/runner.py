@@ -126,7 +126,7 @@ class NativeRunner:
         """
         from tenuto.orchestration.session import Session as NativeSession  # noqa: PLC0415 - loaded by hosts alone
 
-        orchestrator = self._registry.get_orchestrator(info.name)
+        orchestrator = self._registry.get_orchestrator(info.facts.name)
         return NativeSession(info, orchestrator, self._registry, watch=self._watch)
 
     def replay_session(
@@ -142,7 +142,7 @@ class NativeRunner:
         from tenuto.orchestration.replay import replay  # noqa: PLC0415 - as above
         from tenuto.orchestration.session import Session as NativeSession  # noqa: PLC0415
 
-        orchestrator = self._registry.get_orchestrator(info.name)
+        orchestrator = self._registry.get_orchestrator(info.facts.name)
         return replay(
             turns,
             lambda trace: NativeSession(

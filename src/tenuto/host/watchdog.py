@@ -148,7 +148,8 @@ class Watchdog:
         if resident is None:
             return None
         state = resident.state
-        return _Turn(state.iid, state.generation, state.next_turn, state.instance_id, state.name)
+        facts = state.facts
+        return _Turn(state.iid, facts.generation, state.next_turn, facts.instance_id, facts.name)
 
     def _tell(self, turn: _Turn, seconds: float) -> bool:
         frame = self._frame()

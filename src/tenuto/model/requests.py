@@ -9,8 +9,8 @@ from typing import Final, Literal, TypeAlias
 
 from msgspec import Raw, Struct
 
-from tenuto.model.status import FINISHED, InstanceRecord, ParentInstance, RuntimeStatus
-from tenuto.model.trace import TraceContext
+from tenuto.model.facts import InstanceFacts
+from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
 
 # --- starting -------------------------------------------------------------------------------------
 
@@ -40,26 +40,21 @@ _GIVES_WAY: Final = {
 
 
 class StartRequest(Struct, kw_only=True):
-    """A start as asked for. ``is_fresh``: the id was just made up, so it cannot be taken.
+    """A start as asked for: ``facts`` say of what.
 
     ``reuse`` are the statuses of an instance that may be replaced when the id exists; one that is
-    still going is ended first.
+    still going is ended first. ``is_fresh``: the id was just made up, so it cannot be taken.
     """
 
-    instance_id: str
-    execution_id: str
-    name: str
-    input: str | None = None
-    version: str | None = None
-    tags: dict[str, str] | None = None
-    trace: TraceContext | None = None
-    scheduled_at: int | None = None
-    parent: ParentInstance | None = None
-    root_id: str | None = None
-    depth: int = 0
+    facts: InstanceFacts
     reuse: frozenset[RuntimeStatus] = FINISHED
     is_fresh: bool = False
     message_id: str = ""
+
+    @property
+    def instance_id(self) -> str:
+        """Whom it starts."""
+        return self.facts.instance_id
 
 
 # --- listing --------------------------------------------------------------------------------------

@@ -84,28 +84,28 @@ class Context:
     @property
     def execution_id(self) -> str:
         """The id of this execution; continue-as-new and restart begin another."""
-        return self._session.info.execution_id
+        return self._session.info.facts.execution_id
 
     @property
     def name(self) -> str:
         """The name under which the orchestrator is registered."""
-        return self._session.info.name
+        return self._session.info.facts.name
 
     @property
     def version(self) -> str | None:
         """The version this instance was started with."""
-        return self._session.info.version
+        return self._session.info.facts.version
 
     @property
     def parent_instance_id(self) -> str | None:
         """The instance that called this one, None at the top."""
-        parent = self._session.info.parent
+        parent = self._session.info.facts.parent
         return None if parent is None else parent.instance_id
 
     @property
     def tags(self) -> Mapping[str, str]:
         """The tags given at the start."""
-        return dict(self._session.info.tags or {})
+        return dict(self._session.info.facts.tags or {})
 
     @property
     def current_time(self) -> datetime:
@@ -465,12 +465,12 @@ class Context:
         if call.text is not None:
             session.check_size(call.text, "the input of orchestrator", call.name)
         limit = session.info.limits.nesting_depth
-        if session.info.depth + 1 > limit:
+        if session.info.facts.depth + 1 > limit:
             raise limit_error(
                 "nesting_depth",
                 limit,
-                f"instance {self.instance_id!r} is {session.info.depth} levels below its root "
-                f"and calls {call.name!r}",
+                f"instance {self.instance_id!r} is {session.info.facts.depth} levels below its "
+                f"root and calls {call.name!r}",
             )
         return call
 
@@ -494,7 +494,7 @@ class Context:
             detached,
             attempt,
             call_id,
-            self._session.info.trace,
+            self._session.info.facts.trace,
             retry,
         )
 

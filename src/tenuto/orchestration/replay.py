@@ -150,10 +150,11 @@ def _explain(
         where = trace[index]
     else:
         where = "; ".join(waiting) or "an unknown place"
+    info = session.info
     recorded_words, produced_words = describe(old), describe(new)
     message = (
-        f"replay of instance {session.info.instance_id!r} ({session.info.name!r}) went another "
-        f"way in turn {number + 1}, action {index + 1}: history recorded {recorded_words}, the "
+        f"replay of instance {info.instance_id!r} ({info.facts.name!r}) went another way "
+        f"in turn {number + 1}, action {index + 1}: history recorded {recorded_words}, the "
         f"code produced {produced_words} at {where}. {_advice(turns)}"
     )
     return NonDeterminismError(message, recorded_words, f"{produced_words} at {where}")

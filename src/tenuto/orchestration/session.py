@@ -237,7 +237,8 @@ class Session:
             error = limit_error(
                 "actions_per_turn",
                 limit,
-                f"orchestrator {self.info.name!r} decided more actions in one turn than allowed",
+                f"orchestrator {self.info.facts.name!r} decided more actions in one turn than "
+                "allowed",
             )
             self._break_off(error, with_traceback=False)
             raise SessionDiscarded
@@ -324,7 +325,7 @@ class Session:
     def refuse_event(self, event: EventRaised, reason: str) -> None:
         """Put an event aside that does not fit what its waiter asked for."""
         number = self.next_id()
-        message = f"{self.info.execution_id}:refused:{number}"
+        message = f"{self.info.facts.execution_id}:refused:{number}"
         self.record(EventRefused(number, event.name, message, reason))
         self._has_more = True
         if self._put_aside is None:
@@ -353,8 +354,8 @@ class Session:
         self._hold(record)
 
     def _hold(self, record: logging.LogRecord) -> None:
-        record.execution_id = self.info.execution_id
-        record.orchestrator = self.info.name
+        record.execution_id = self.info.facts.execution_id
+        record.orchestrator = self.info.facts.name
         self._has_more = True
         if self._logs is None:
             self._logs = []
@@ -386,7 +387,7 @@ class Session:
 
     def _stop_spinning(self, place: str) -> None:
         limit = self.info.limits.callbacks_per_event
-        what = f"orchestrator {self.info.name!r} goes on and on without waiting, at {place}"
+        what = f"orchestrator {self.info.facts.name!r} goes on and on without waiting, at {place}"
         error = limit_error("callbacks_per_event", limit, what)
         self._break_off(error, with_traceback=False)
 
@@ -406,12 +407,12 @@ class Session:
         try:
             text = encode(value)
         except PayloadError as error:
-            raise error.of(f"{what} of orchestrator {self.info.name!r}") from None
+            raise error.of(f"{what} of orchestrator {self.info.facts.name!r}") from None
         return self.check_size(text, what)
 
     def _stop_too_long(self) -> None:
         limit = self.info.limits.turn_bytes
-        words = f"orchestrator {self.info.name!r} decided more bytes in one turn than allowed"
+        words = f"orchestrator {self.info.facts.name!r} decided more bytes in one turn than allowed"
         self._break_off(limit_error("turn_bytes", limit, words), with_traceback=False)
         raise SessionDiscarded
 
@@ -429,7 +430,7 @@ class Session:
             self._stop_too_long()
         if length > self._surely_short:  # else the words alone would cost something for each
             limit = self.info.limits.payload_bytes
-            whose = f"orchestrator {self.info.name!r} (instance {self.info.instance_id!r})"
+            whose = f"orchestrator {self.info.facts.name!r} (instance {self.info.instance_id!r})"
             check_payload(text, limit, f"{whose}: {what} {name!r}" if name else f"{whose}: {what}")
         return text
 
@@ -461,7 +462,7 @@ class Session:
             self.fail(error)
             return
         self.loop.root = SessionTask(
-            coroutine, self.loop, name=self.info.name, context=self.loop.context
+            coroutine, self.loop, name=self.info.facts.name, context=self.loop.context
         )
 
     def _on_task_completed(self, event: TaskCompleted) -> None:
@@ -537,7 +538,7 @@ class Session:
             "instance %s: %d calls do not run, since the orchestrator %r continued as new in the "
             "turn that made them: await %s"
         )
-        values = (self.info.instance_id, len(calls), self.info.name, names)
+        values = (self.info.instance_id, len(calls), self.info.facts.name, names)
         record = logging.LogRecord(
             "tenuto.orchestration", logging.WARNING, __file__, 0, text, values, None
         )
@@ -586,7 +587,7 @@ class Session:
         if carried is not None and not keep_events:
             taken = carried.numbers()
         return ContinueAsNew(
-            child_execution_id(self.info.execution_id, 0, self.loop.now),
+            child_execution_id(self.info.facts.execution_id, 0, self.loop.now),
             text,
             unread=tuple(one.number for one in self._unread),
             taken=taken,

@@ -254,7 +254,7 @@ class ActivityTask(CallTask[T]):
         self.begin_attempt()
 
     def _event(self, task_id: int) -> TaskScheduled:
-        trace = self._scheduler.info.trace
+        trace = self._scheduler.info.facts.trace
         if self._retry is None and trace is None:  # most calls: a field less costs less
             return TaskScheduled(
                 task_id, self.function, self._input, self.attempt, self.first_id, self._timeout

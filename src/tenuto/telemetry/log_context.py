@@ -41,6 +41,6 @@ def _in_orchestrator(record: logging.LogRecord, loop: SessionLoop) -> bool:
         return False
     if not hasattr(record, "instance_id"):
         record.instance_id = owner.info.instance_id
-        record.execution_id = owner.info.execution_id
-        record.orchestrator = owner.info.name
+        record.execution_id = owner.info.facts.execution_id
+        record.orchestrator = owner.info.facts.name
     return True

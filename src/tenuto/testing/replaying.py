@@ -6,12 +6,12 @@ that a changed input does not strand running instances; here everything must be 
 
 from collections.abc import Sequence
 
-from tenuto.engine.state import state_of
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.model.actions import Action
 from tenuto.model.errors import NonDeterminismError
 from tenuto.model.events import ExecutionCompleted, ExecutionTerminated, HistoryEvent
-from tenuto.model.execution import execution_info
+from tenuto.model.execution import ExecutionInfo
+from tenuto.model.facts import facts_of
 from tenuto.model.limits import Limits
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.unread import UnreadEvents
@@ -39,7 +39,7 @@ def check_history(
     checked = turns[:-1] if turns and _is_ended_from_outside(turns[-1]) else turns
     if not checked:
         return  # no decision of the code is recorded
-    info = execution_info(state_of(record), limits, unread)
+    info = ExecutionInfo(facts=facts_of(record), limits=limits, unread=unread)
     orchestrator = registry.get_orchestrator(record.name)
 
     def open_session(trace: bool) -> Session:  # noqa: FBT001 - the form that replay asks for

@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from tenuto import (
     App,
@@ -34,8 +35,8 @@ from tenuto.host.server import Server
 from tenuto.http.options import AccessKey, HttpSettings, Role
 from tenuto.model.errors import RouteNotFoundError
 from tenuto.model.ids import new_execution_id
-from tenuto.model.requests import StartRequest
 from tests.support.cutting_proxy import answering, cutting_proxy
+from tests.support.facts import asks
 from tests.support.waiting import until
 
 app = App()
@@ -91,12 +92,10 @@ async def test_a_start_whose_answer_is_lost_is_sent_again_and_starts_once(server
 
 async def test_the_same_start_again_is_a_success_and_another_is_refused(server: Server) -> None:
     async with Client(server.url) as client:
-        request = StartRequest(
-            instance_id="c", execution_id=new_execution_id(0), name="collect", input="1"
-        )
+        request = asks(instance_id="c", execution_id=new_execution_id(0), name="collect", input="1")
         await client.gateway.start(request)
         await client.gateway.start(request)
-        request.execution_id = new_execution_id(0)
+        request.facts = structs.replace(request.facts, execution_id=new_execution_id(0))
         with pytest.raises(InstanceExistsError):
             await client.gateway.start(request)
 

@@ -80,9 +80,9 @@ class Decider(Recorder):
 
 def pending(scheduled_at: int | None = None) -> InstanceState:
     """An instance that has not begun."""
-    return structs.replace(
-        waiting(), status=PENDING, next_turn=0, scheduled_at=scheduled_at, wake_at=scheduled_at or 0
-    )
+    state = waiting()
+    state.facts = structs.replace(state.facts, scheduled_at=scheduled_at)
+    return structs.replace(state, status=PENDING, next_turn=0, wake_at=scheduled_at or 0)
 
 
 def held(hold: Hold = MISFIT) -> InstanceState:
@@ -156,7 +156,7 @@ def test_a_pause_outlives_the_end_of_its_generation(ends: bool) -> None:
     if ends:
         inbox.append(Resume(message_id="~2"))
     turn = take(state, *inbox, session=Decider(again))
-    assert state.generation == 1
+    assert state.facts.generation == 1
     assert [type(one) for one in turn.seed] == [Start]
     if ends:
         assert (state.status, state.wake_at) == (RUNNING, 0)
@@ -455,7 +455,7 @@ def test_a_new_generation_begins_with_an_empty_history() -> None:
     state.history_bytes = 900
     again = Decider(ContinueAsNew("e2", "1"))
     take_turn(state, [due(1, NOW)], lambda: again, NOW, limited(history_bytes=2_000))
-    assert (state.generation, state.history_bytes) == (1, 0)
+    assert (state.facts.generation, state.history_bytes) == (1, 0)
 
 
 # --- sorting -------------------------------------------------------------------------------------

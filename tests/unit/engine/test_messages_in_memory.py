@@ -17,6 +17,7 @@ from tenuto.model.events import EventRaised
 from tenuto.model.messages import RaiseEvent, Resume, Suspend, Terminate
 from tenuto.model.requests import StartRequest
 from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
+from tests.support.facts import asks
 from tests.support.shared_store import SharedHub
 from tests.support.two_hosts import Cluster, FussyHub, Member
 
@@ -194,7 +195,7 @@ async def test_a_page_that_was_read_before_its_message_was_used_up_brings_nothin
 
 
 def start(name: str, text: str | None = None) -> StartRequest:
-    return StartRequest(
+    return asks(
         instance_id="one",
         execution_id=f"execution-of-{name}",
         name=name,

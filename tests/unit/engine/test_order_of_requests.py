@@ -7,6 +7,7 @@ from tenuto.engine.state import InstanceState
 from tenuto.engine.turns.sorting import cut_inbox, sort_inbox
 from tenuto.model.events import EventRaised
 from tenuto.model.messages import Message, RaiseEvent, Resume, Suspend
+from tests.support.facts import facts
 
 
 @pytest.mark.parametrize(
@@ -23,19 +24,10 @@ def test_requests_to_a_suspended_instance_keep_their_order_among_many_messages(
 ) -> None:
     state = InstanceState(
         iid=1,
-        instance_id="x",
         partition=0,
-        name="x",
-        execution_id="e",
         created_at=0,
+        facts=facts("x", "e", "x"),
         updated_at=0,
-        root_id="x",
-        version=None,
-        parent=None,
-        depth=0,
-        tags=None,
-        scheduled_at=None,
-        input=None,
         status=RuntimeStatus.SUSPENDED,
         next_turn=1,
     )

@@ -10,11 +10,12 @@ from tenuto.model.errors import UnknownFunctionError
 from tenuto.model.events import ExecutionStarted, OrchestratorStarted, TaskCompleted, TaskFailed
 from tenuto.model.execution import ExecutionInfo
 from tenuto.model.limits import Limits
+from tests.support.facts import execution_of
 from tests.support.foreign_runner import ForeignRunner, Script
 
 
 def info(name: str, instance_id: str = "one") -> ExecutionInfo:
-    return ExecutionInfo(
+    return execution_of(
         instance_id=instance_id,
         execution_id="exec",
         name=name,

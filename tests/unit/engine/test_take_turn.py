@@ -37,6 +37,7 @@ from tenuto.model.messages import (
 )
 from tenuto.model.status import ParentInstance, RuntimeStatus
 from tenuto.model.webhook import OpenWebhook
+from tests.support.facts import facts
 
 NOW = 1_000_000
 RULES = TurnRules(Limits(), "python 3.11", lambda _root: 10)
@@ -66,18 +67,9 @@ def waiting(*timers: tuple[int, int]) -> InstanceState:
     """A running instance with open timers (id, due)."""
     return InstanceState(
         iid=1,
-        instance_id="i",
         partition=0,
-        name="sleeper",
-        execution_id="e",
         created_at=0,
-        root_id="i",
-        version=None,
-        parent=None,
-        depth=0,
-        tags=None,
-        scheduled_at=None,
-        input=None,
+        facts=facts("i", "e", "sleeper"),
         status=RuntimeStatus.RUNNING,
         next_turn=1,
         last_time=NOW,
@@ -197,7 +189,7 @@ def test_a_parent_ends_its_own_child_and_nobody_who_has_taken_its_id(
     parent: ParentInstance | None, is_ended: bool
 ) -> None:
     state = waiting((1, NOW))
-    state.parent = parent
+    state.facts = structs.replace(state.facts, parent=parent)
     word = Terminate(message_id="m", reason='"why"', child_of="e0", task_id=4)
     turn = take_turn(state, [word], Recorder, NOW, RULES)
     assert state.is_finished is is_ended
@@ -213,7 +205,7 @@ def test_an_answer_counts_for_the_attempt_that_asked() -> None:
 
     def answered(**changes: Any) -> Step:
         answer = TaskResult(
-            execution_id=state.execution_id, sequence=sequence, event=TaskCompleted(5, "1")
+            execution_id=state.facts.execution_id, sequence=sequence, event=TaskCompleted(5, "1")
         )
         changed = structs.replace(answer, **changes)
         return take_turn(state, [changed], Recorder, NOW, RULES)

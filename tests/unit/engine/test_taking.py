@@ -21,8 +21,8 @@ from tenuto.model.events import EventRaised
 from tenuto.model.hold import HoldReason
 from tenuto.model.ids import partition_of
 from tenuto.model.messages import RaiseEvent, Suspend
-from tenuto.model.requests import StartRequest
 from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tests.support.facts import asks
 from tests.support.partitions import (
     PARTITIONS,
     Slowness,
@@ -100,9 +100,7 @@ async def test_a_parent_hears_that_the_id_of_its_child_is_taken_also_when_its_pa
 
 async def test_whoever_starts_a_fresh_id_that_was_taken_is_told(cluster: Cluster) -> None:
     member = cluster.members[0]
-    fresh = StartRequest(
-        instance_id="fresh", execution_id="one", name="works", input="null", is_fresh=True
-    )
+    fresh = asks(instance_id="fresh", execution_id="one", name="works", input="null", is_fresh=True)
 
     def take_its_id() -> None:
         now = cluster.clock.now()
@@ -468,7 +466,7 @@ async def test_who_waits_is_told_when_the_partition_goes(
     cluster: Cluster, *, started: bool
 ) -> None:
     member = cluster.members[0]
-    request = StartRequest(
+    request = asks(
         instance_id="later",
         execution_id="execution",
         name="waits",

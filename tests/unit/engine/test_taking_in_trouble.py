@@ -21,11 +21,12 @@ from tenuto.model.hold import HoldReason
 from tenuto.model.ids import partition_of
 from tenuto.model.limits import Limits
 from tenuto.model.messages import RaiseEvent
-from tenuto.model.requests import DeadLetter, StartRequest
+from tenuto.model.requests import DeadLetter
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.storage.sqlite import SqliteStorage
 from tenuto.testing import RecordingObserver
 from tenuto.testing.clock import VirtualClock
+from tests.support.facts import asks
 from tests.support.partitions import (
     PARTITIONS,
     Slowness,
@@ -113,7 +114,7 @@ async def test_a_host_that_has_given_everything_back_takes_and_commits_again(
         raise StorageUnavailableError("it is away")
 
     for number in range(3):
-        request = StartRequest(
+        request = asks(
             instance_id=f"i{number}", execution_id=f"e{number}", name="works", input="null"
         )
         await commands.start(request)
@@ -423,9 +424,7 @@ async def test_who_waits_for_what_is_being_made_elsewhere_is_told_so(
         raise StorageUnavailableError("it is away")
 
     storage.commit = once  # type: ignore[method-assign,assignment]
-    request = StartRequest(
-        instance_id="i", execution_id="e", name="waits", input="null", is_fresh=True
-    )
+    request = asks(instance_id="i", execution_id="e", name="waits", input="null", is_fresh=True)
     starting = asyncio.create_task(member.commands.start(request))
     await cluster.rounds(10)
     slowness.rounds = 6

@@ -15,11 +15,11 @@ from tenuto.functions.runner import NativeRunner
 from tenuto.model.actions import TurnActions
 from tenuto.model.errors import InputError, InvalidInstanceIdError
 from tenuto.model.events import ExecutionCompleted, ExecutionStarted
-from tenuto.model.execution import ExecutionInfo
 from tenuto.model.limits import Limits
 from tenuto.model.retry import RetryPolicy
 from tenuto.orchestration.context import Context
 from tenuto.orchestration.references import ActivityFunction, OrchestratorFunction
+from tests.support.facts import execution_of
 
 app = FunctionRegistry()
 
@@ -112,7 +112,7 @@ class _NoClock:
 
 
 def _run(orchestrator: OrchestratorFunction[Any]) -> ExecutionCompleted:
-    info = ExecutionInfo(
+    info = execution_of(
         instance_id="i",
         execution_id="e",
         name=orchestrator.name,

@@ -12,11 +12,12 @@ from tenuto.model.execution import ExecutionInfo
 from tenuto.model.limits import Limits
 from tenuto.model.webhook import WEBHOOK_ACTIVITY
 from tenuto.orchestration.context import Context
+from tests.support.facts import execution_of
 from tests.unit.functions.conftest import FakeClock, Outcomes, failure, work
 
 
 def info(name: str) -> ExecutionInfo:
-    return ExecutionInfo(
+    return execution_of(
         instance_id="trip-1",
         execution_id="exec",
         name=name,

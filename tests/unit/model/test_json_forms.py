@@ -10,6 +10,7 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
+from tenuto.engine.state import state_of
 from tenuto.model.actions import TurnActions
 from tenuto.model.codec import decode_message, decode_turn, encode
 from tenuto.model.errors import (
@@ -46,7 +47,7 @@ from tenuto.model.events import (
     TimerFired,
     WebhookOpened,
 )
-from tenuto.model.execution import ExecutionInfo, execution_info
+from tenuto.model.facts import InstanceFacts, facts_of, facts_started, pending_row, started
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.limits import Limits, limit_error
@@ -446,20 +447,35 @@ def test_times_are_microseconds_since_1970_and_come_back_whole() -> None:
     assert span(to_datetime(5_000_001) - to_datetime(1)) == 5_000_000
 
 
-def test_an_execution_gets_its_facts_from_whatever_has_them() -> None:
-    record = InstanceRecord(
-        1, "trip-1", 0, "trip", "e1", 5, "r", version="2", parent=PARENT, depth=3, tags={"a": "b"}
-    )
-    assert execution_info(record, Limits()) == ExecutionInfo(
-        instance_id="trip-1",
-        execution_id="e1",
-        name="trip",
-        version="2",
-        parent=PARENT,
-        tags={"a": "b"},
-        depth=3,
-        limits=Limits(),
-    )
+FACTS = InstanceFacts(
+    "trip-1",
+    "e1",
+    "trip",
+    "r",
+    version="2",
+    parent=PARENT,
+    depth=3,
+    tags={"a": "b"},
+    trace=TraceContext("00-a-b-01"),
+    scheduled_at=9,
+    input='"in"',
+)
+
+
+def test_facts_go_into_the_forms_that_others_read_and_come_back_whole() -> None:
+    """Whoever adds a fact: no field may be left out on the way."""
+    row = pending_row(FACTS, partition=0, created_at=5)
+    assert (row.created_at, row.wake_at, facts_of(row)) == (5, 9, FACTS)
+    event = started(FACTS, "python 3.11")
+    assert event.runtime == "python 3.11"
+    assert facts_started("trip-1", event, "r", 3) == FACTS
+    state = state_of(row)
+    assert (state.facts, state.record()) == (FACTS, row)
+    names = {field.name for field in msgspec.structs.fields(InstanceFacts)}
+    assert {name for name in names if getattr(FACTS, name)} == names - {"generation"}
+    later = msgspec.structs.replace(FACTS, generation=4)
+    assert facts_of(pending_row(later, partition=0, created_at=5)) == later
+    assert started(later, "").generation == 4
 
 
 def test_a_turn_that_touched_nothing_says_so() -> None:

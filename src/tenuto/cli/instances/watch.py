@@ -77,7 +77,7 @@ class Watcher:
                 moved = one.record is None
             else:
                 # Who reads quickly has read a commit before it is heard of.
-                moved = one.stands != (resident.state.execution_id, resident.state.next_turn)
+                moved = one.stands != (resident.state.facts.execution_id, resident.state.next_turn)
             if moved:
                 self._changed.add(one.instance_id)
         if self._changed:

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 from msgspec import Struct
 
 from tenuto.engine.ports import ActivityWork, Runtime
-from tenuto.engine.state import FOLLOW, InstanceState, scheduled, start_event, state_of
+from tenuto.engine.state import FOLLOW, InstanceState, scheduled, start_event
 from tenuto.model.actions import Action
 from tenuto.model.events import (
     EventRaised,
@@ -25,10 +25,11 @@ from tenuto.model.events import (
     TaskScheduled,
     TimerCreated,
 )
+from tenuto.model.facts import InstanceFacts
 from tenuto.model.failure import FailureDetails
 from tenuto.model.ids import child_instance_id
 from tenuto.model.messages import ChildResult, Message, RaiseEvent, Start, Terminate
-from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
+from tenuto.model.status import ParentInstance, RuntimeStatus
 
 T = TypeVar("T")
 
@@ -68,7 +69,7 @@ class Effects(Struct):
     works: Sequence[ActivityWork] = ()
     canceled: Sequence[int] = ()
     timers: Sequence[tuple[int, int]] = ()
-    children: Sequence[InstanceRecord] = ()
+    children: Sequence[InstanceState] = ()
     sends: Sequence[Send] = ()
     letters: Sequence[Letter] = ()
 
@@ -144,7 +145,7 @@ def _canceled(effects: Effects, action: TaskCanceled, deciding: _Deciding) -> No
         word = Terminate(
             reason=_GIVEN_UP,
             recurse=True,
-            child_of=deciding.state.execution_id,
+            child_of=deciding.state.facts.execution_id,
             task_id=action.task_id,
         )
         effects.sends = _add(effects.sends, Send(action.child, word))
@@ -166,17 +167,13 @@ def _child_called(
     effects: Effects, action: SubOrchestrationInstanceCreated, deciding: _Deciding
 ) -> None:
     state = deciding.state
-    record = child_record(state, action, deciding.timestamp)
-    if action.instance_id == child_instance_id(state.execution_id, action.event_id):
-        effects.children = _add(effects.children, record)
+    child = _child(state, action, deciding.timestamp)
+    if action.instance_id == child_instance_id(state.facts.execution_id, action.event_id):
+        effects.children = _add(effects.children, child)
         return
     # An id that somebody chose may be taken: decided after the commit, as a start request.
-    message = Start(
-        event=start_event(state_of(record), deciding.runtime),
-        root_id=record.root_id,
-        depth=record.depth,
-    )
-    effects.sends = _add(effects.sends, Send(record.instance_id, message, opens=True))
+    message = start_of_child(child, deciding.runtime)
+    effects.sends = _add(effects.sends, Send(action.instance_id, message, opens=True))
 
 
 _ADD: Final[dict[type, Callable[[Effects, Any, _Deciding], None]]] = {
@@ -188,34 +185,39 @@ _ADD: Final[dict[type, Callable[[Effects, Any, _Deciding], None]]] = {
 }
 
 
-def child_record(
+def _child(
     parent: InstanceState, event: SubOrchestrationInstanceCreated, now: int
-) -> InstanceRecord:
-    """The row of a new child; iid and partition are the owner's to fill in."""
+) -> InstanceState:
+    """A new child; iid and partition are the owner's to fill in."""
+    above = parent.facts
     link = None
     if not event.detached:
-        link = ParentInstance(parent.instance_id, parent.execution_id, parent.name, event.event_id)
-    return InstanceRecord(
-        iid=0,
-        instance_id=event.instance_id,
-        partition=0,
-        name=event.name,
-        execution_id=event.execution_id,
-        created_at=max(now, parent.created_at),
-        updated_at=now,
-        root_id=parent.root_id,
-        depth=parent.depth + 1,
-        version=event.version,
-        parent=link,
+        link = ParentInstance(above.instance_id, above.execution_id, above.name, event.event_id)
+    facts = InstanceFacts(
+        event.instance_id,
+        event.execution_id,
+        event.name,
+        above.root_id,
+        event.version,
+        link,
+        above.depth + 1,
+        event.tags,
+        event.trace,
         input=event.input,
-        tags=event.tags,
-        trace=event.trace,
     )
+    return InstanceState(0, 0, max(now, parent.created_at), facts, updated_at=now, last_time=now)
+
+
+def start_of_child(child: InstanceState, runtime: Runtime, message_id: str = "") -> Start:
+    """The message that asks for a child, where its id is decided, or by who owns its partition."""
+    facts = child.facts
+    event = start_event(child, runtime)
+    return Start(message_id=message_id, event=event, root_id=facts.root_id, depth=facts.depth)
 
 
 def reply_to_parent(state: InstanceState) -> Send | None:
     """What a finished child tells its parent; None when nobody waits."""
-    parent = state.parent
+    parent = state.facts.parent
     if parent is None:
         return None
     event: SubOrchestrationInstanceCompleted | SubOrchestrationInstanceFailed

@@ -161,7 +161,7 @@ def finish(
     # All at once: a field that is set later costs as much as ten.
     turn = Step(
         events,
-        state.generation,
+        state.facts.generation,
         state.next_turn,
         inbox,
         row,
@@ -197,7 +197,7 @@ def take_turn(
 
 
 def _finish_without_events(state: InstanceState, inbox: SortedInbox, now: int) -> Step:
-    turn = Step([], state.generation, state.next_turn, inbox)
+    turn = Step([], state.facts.generation, state.next_turn, inbox)
     if state.is_finished:
         for message in inbox.taken:
             if isinstance(message, TaskResult) and state.ends_call(message):
@@ -267,7 +267,7 @@ def failed_turn(
     events: list[HistoryEvent] = [OrchestratorStarted(timestamp), ending]
     turn = Step(
         events,
-        state.generation,
+        state.facts.generation,
         state.next_turn,
         SortedInbox(taken=list(inbox)),
         encode_turn(events),
@@ -322,17 +322,18 @@ def _crossed_limit(
             "use continue_as_new in long loops",
         )
     children = sum(type(action) is _CHILD for action in actions)
-    if children > rules.descendants_left(state.root_id):
+    if children > rules.descendants_left(state.facts.root_id):
         return limit_error(
             "open_descendants",
             limits.open_descendants,
-            f"{_who(state)} starts {children:,} more instances below the root {state.root_id!r}",
+            f"{_who(state)} starts {children:,} more instances below the root "
+            f"{state.facts.root_id!r}",
         )
     return None
 
 
 def _who(state: InstanceState) -> str:
-    return f"instance {state.instance_id!r} ({state.name!r})"
+    return f"instance {state.instance_id!r} ({state.facts.name!r})"
 
 
 def _advance(
@@ -394,7 +395,7 @@ def _complete(state: InstanceState, turn: Step, answer: TurnActions, timestamp: 
     _end(state, last, timestamp)
     if state.work.activities:
         state.keep_last_calls(answer.actions)
-    if turn.inbox.is_terminated or state.parent is not None:
+    if turn.inbox.is_terminated or state.facts.parent is not None:
         _tell_others(state, turn)
 
 
@@ -415,7 +416,7 @@ def _tell_others(state: InstanceState, turn: Step) -> None:
         isinstance(event, ExecutionTerminated) and event.recurse for event in incoming
     ):
         # Said to itself, so that a crash loses nothing.
-        word = Terminate(recurse=True, child_of=state.execution_id)
+        word = Terminate(recurse=True, child_of=state.facts.execution_id)
         sends.append(Send(state.instance_id, word))
     _tell_parent(state, turn, sends)
 

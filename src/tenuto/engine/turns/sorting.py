@@ -332,7 +332,7 @@ def is_wanted(state: InstanceState, answer: TaskResult) -> bool:
     return (
         call is not None
         and call.sequence == answer.sequence
-        and answer.execution_id == state.execution_id
+        and answer.execution_id == state.facts.execution_id
     )
 
 
@@ -352,7 +352,7 @@ def _wanted(
         task_id = message.event.task_scheduled_id
         if task_id not in work.children:
             return None
-    if message.execution_id != state.execution_id:
+    if message.execution_id != state.facts.execution_id:
         return None
     return (type(message), task_id)
 
@@ -421,11 +421,11 @@ def _end_pause(state: InstanceState, message: Resume, result: SortedInbox) -> No
 
 def _is_handed_on(state: InstanceState, message: Terminate) -> bool:
     """Whether it comes from the parent, or from the instance's own end."""
-    return message.child_of == state.execution_id or is_child(state, message)
+    return message.child_of == state.facts.execution_id or is_child(state, message)
 
 
 def is_child(state: InstanceState, message: Terminate) -> bool:
-    parent = state.parent
+    parent = state.facts.parent
     return parent is not None and (parent.execution_id, parent.task_scheduled_id) == (
         message.child_of,
         message.task_id,

@@ -46,7 +46,7 @@ def _chance(loop: "SessionLoop") -> random.Random:
     """The session's chance for libraries: the orchestrator's own numbers do not depend on them."""
     if loop.chance is None:
         assert loop.owner is not None, "it runs"
-        loop.chance = random.Random(f"{loop.owner.info.execution_id} libraries")  # noqa: S311 - replay needs the seed
+        loop.chance = random.Random(f"{loop.owner.info.facts.execution_id} libraries")  # noqa: S311 - replay needs the seed
     return loop.chance
 
 
