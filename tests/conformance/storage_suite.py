@@ -1066,13 +1066,13 @@ class StorageSuite:
             assert [row.message_id for row in page.rows] == [f"m{partition}"]
             rows, _ = await fetched(storage, {partition: 0})
             assert [row.message_id for row in rows] == [f"m{partition}", ""][: partition + 1]
-            assert len(await storage.due([partition], -1, 1)) == partition
+            assert len(await storage.due([partition], None, 1)) == partition
         rows, cursors = await fetched(storage, {0: 0, 1: 0})
         assert [row.message_id for row in rows] == ["m0", "m1", ""]
         await storage.append([message("m2", partition=1)])
         rows, _ = await fetched(storage, {0: 0, 1: cursors[1]})
         assert {"m0", "m2"} <= {row.message_id for row in rows}
-        assert await storage.due([], -1, 1) == []
+        assert await storage.due([], None, 1) == []
         await storage.close()
 
     # --- clients -------------------------------------------------------------------------------

@@ -656,7 +656,7 @@ async def test_at_least_once_activities_a_call_of_the_last_turn_survives_a_crash
         assert ran == [1, 1]
         async with asyncio.timeout(5):
             while (  # noqa: ASYNC110 - the store is asked
-                await host.engine.storage.due([0], -1, 1)
+                await host.engine.storage.due([0], None, 1)
             ) or len(host.engine.residents):
                 await asyncio.sleep(0.01)
         # Another may have the id at once, whatever still runs.

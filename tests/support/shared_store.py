@@ -519,7 +519,7 @@ class SharedStorage:
         hub = await self._turn()
         return [one for name in instance_ids if (one := hub.named(name)) is not None]
 
-    async def due(self, partitions: Collection[int], after: int, until: int) -> list[Wake]:
+    async def due(self, partitions: Collection[int], after: int | None, until: int) -> list[Wake]:
         hub = await self._turn()
         return sorted(
             (
@@ -527,7 +527,8 @@ class SharedStorage:
                 for one in hub.instances.values()
                 if one.partition in partitions
                 and one.wake_at is not None
-                and after < one.wake_at <= until
+                and (after is None or after < one.wake_at)
+                and one.wake_at <= until
             ),
             key=lambda wake: (wake.wake_at, wake.iid),
         )

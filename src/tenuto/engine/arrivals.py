@@ -26,6 +26,7 @@ from tenuto.model.errors import (
     TenutoError,
 )
 from tenuto.model.events import ContinueAsNew, TimerFired
+from tenuto.model.ids import is_from_outside
 from tenuto.model.messages import Message, RaiseEvent, Start, TimerDue
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.unread import UnreadEvent, UnreadEvents
@@ -215,8 +216,9 @@ class Arrivals:
         resident = home.residents.get(record.iid)
         if resident is None:
             resident = self._admit(home, loaded)
-            if engine.updates.is_heard and record.iid < 0 and not resident.state.next_turn:
-                engine.updates.publish_row(record)  # another process has inserted it
+            is_new = is_from_outside(record.iid) and not resident.state.next_turn
+            if is_new and engine.updates.is_heard:
+                engine.updates.publish_row(record)
         elif _is_up_to_date(resident.state, loaded):
             # Only the history is news: rows of the inbox find their own way to who is in memory.
             resident.recorded = loaded.turns

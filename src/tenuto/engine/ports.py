@@ -238,7 +238,7 @@ class InboxPage(Struct, frozen=True):
 
 
 class Wake(Struct, frozen=True, array_like=True, gc=False):
-    """An instance of a partition that must be loaded at ``wake_at`` (0: at once)."""
+    """An instance of a partition that must be loaded at ``wake_at`` (``AT_ONCE``, or a time)."""
 
     wake_at: int
     iid: int
@@ -370,9 +370,10 @@ class Storage(StorageClient, Protocol):
     async def find(self, instance_ids: Sequence[str]) -> list[InstanceRecord]:
         """The rows of these instance ids; unknown ones are left out."""
 
-    async def due(self, partitions: Collection[int], after: int, until: int) -> list[Wake]:
-        """Instances with after < wake_at <= until, soonest first; ``after=-1`` includes hot ones.
-        One that has ended has a time as long as calls of its last turn are to be made.
+    async def due(self, partitions: Collection[int], after: int | None, until: int) -> list[Wake]:
+        """Instances with after < wake_at <= until, soonest first; None: from the first on, those
+        that must be loaded at once among them. One that has ended has a time as long as calls of
+        its last turn are to be made.
         """
 
     async def mark_served(self, leases: Sequence[Lease]) -> None:

@@ -21,7 +21,6 @@ from tenuto.model.errors import StorageUnavailableError
 from tenuto.model.hold import HoldReason
 from tenuto.model.messages import ChangeHold
 
-_HOT: Final = -1
 _LOOK: Final = 1_000_000
 _LEAP: Final = 10_000_000
 _INBOX_PAGE: Final = 1_000
@@ -99,7 +98,7 @@ class Reading:
         engine = self._engine
         now = engine.clock.now()
         found = {number: await self._partition(number) for number in numbers}
-        for wake in await engine.storage.due(list(numbers), _HOT, now + HORIZON):
+        for wake in await engine.storage.due(list(numbers), None, now + HORIZON):
             found[wake.partition].wakes.append(wake)
         if engine.partitions.keys() <= found.keys():
             self._reload_due = now + RELOAD

@@ -32,7 +32,7 @@ from tenuto.model.facts import InstanceFacts, facts_of, started
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold
 from tenuto.model.messages import TaskResult
-from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.status import AT_ONCE, InstanceRecord, RuntimeStatus
 from tenuto.model.unread import UnreadEvent, UnreadEvents
 from tenuto.model.webhook import OpenWebhook
 
@@ -65,9 +65,9 @@ class OpenWork(Struct):
     scheduled: int = 0
 
     def wake_at(self) -> int | None:
-        """When the instance must be in memory: 0 now, a time, or None until a message comes."""
+        """When it must be in memory, a time or ``AT_ONCE``; None until a message comes."""
         if self.activities:
-            return 0
+            return AT_ONCE
         if self.timers:
             return min(self.timers.values())
         return None
@@ -188,7 +188,7 @@ class InstanceState(Struct):
     created_at: int
     facts: InstanceFacts
     status: RuntimeStatus = RuntimeStatus.PENDING
-    wake_at: int | None = 0
+    wake_at: int | None = AT_ONCE
     updated_at: int = 0
     completed_at: int | None = None
     output: str | None = None
@@ -230,7 +230,7 @@ class InstanceState(Struct):
         if self.is_stopped or self.is_finished:
             return None
         if self.next_turn == 0:
-            return self.facts.scheduled_at or 0
+            return self.facts.scheduled_at or AT_ONCE
         return self.work.wake_at()
 
     def record(self) -> InstanceRecord:
@@ -269,7 +269,7 @@ class InstanceState(Struct):
         ids = {event.event_id for event in last if isinstance(event, TaskScheduled)}
         activities = self.work.activities
         self.work.activities = {key: one for key, one in activities.items() if key in ids}
-        self.wake_at = 0 if self.work.activities else None
+        self.wake_at = AT_ONCE if self.work.activities else None
 
     def ends_call(self, result: TaskResult) -> bool:
         """An attempt of those has ended; whether it was one of them."""

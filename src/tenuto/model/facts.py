@@ -9,7 +9,7 @@ classes and a line in these functions. Pure data.
 from msgspec import Struct
 
 from tenuto.model.events import ExecutionStarted
-from tenuto.model.status import InstanceRecord, ParentInstance
+from tenuto.model.status import AT_ONCE, InstanceRecord, ParentInstance
 from tenuto.model.trace import TraceContext
 
 
@@ -76,7 +76,7 @@ def pending_row(facts: InstanceFacts, *, partition: int, created_at: int) -> Ins
         facts.root_id,
         facts.version,
         facts.generation,
-        wake_at=facts.scheduled_at or 0,
+        wake_at=facts.scheduled_at or AT_ONCE,
         scheduled_at=facts.scheduled_at,
         parent=facts.parent,
         depth=facts.depth,

@@ -122,6 +122,25 @@ def reserved_id(instance_id: str) -> InvalidInstanceIdError:
     return InvalidInstanceIdError(instance_id, reason)
 
 
+def iid_of_arrival(number: int) -> int:
+    """The iid of an instance that another process has inserted: its arrival number, below zero.
+
+    Owners number their own instances from above zero, out of what was reserved for them, so the two
+    never meet. Only these three functions and the queries of the store know of it.
+    """
+    return -number
+
+
+def arrival_of(iid: int) -> int:
+    """The arrival number of an instance from outside."""
+    return -iid
+
+
+def is_from_outside(iid: int) -> bool:
+    """Whether another process has inserted the instance."""
+    return iid < 0
+
+
 def partition_of(instance_id: str, partitions: int) -> int:
     """The partition an instance lives in: 32-bit FNV-1a of the UTF-8 id, modulo ``partitions``.
 

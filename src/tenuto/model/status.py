@@ -1,6 +1,7 @@
 """Where an instance stands, as people and clients see it."""
 
 from enum import IntEnum
+from typing import Final
 
 from msgspec import Struct
 
@@ -59,14 +60,18 @@ class ParentInstance(Struct, frozen=True, rename="camel", omit_defaults=True):
     task_scheduled_id: int
 
 
+AT_ONCE: Final = 0
+"""The ``wake_at`` of an instance with open work: whoever takes its partition loads it at once."""
+
+
 class InstanceRecord(Struct, frozen=True, rename="camel", omit_defaults=True):
     """Everything the store knows of an instance but its history.
 
-    Times are microseconds since 1970 UTC. ``wake_at`` is 0 while work is open (the instance must
-    be loaded at recovery), the next timer's time while it only waits, None when only a message
-    can wake it. ``root_id`` is the top of its tree (its own id at the top), ``depth`` is 0 there.
-    ``hold`` says why an unfinished instance cannot go on now, None while it can; ``deliveries``
-    how often it was tried alone because hosts had died (ENGINE rule 32).
+    Times are microseconds since 1970 UTC. ``wake_at`` is ``AT_ONCE`` while work is open (the
+    instance must be loaded at recovery), the next timer's time while it only waits, None when only
+    a message can wake it. ``root_id`` is the top of its tree (its own id at the top), ``depth`` is
+    0 there. ``hold`` says why an unfinished instance cannot go on now, None while it can;
+    ``deliveries`` how often it was tried alone because hosts had died (ENGINE rule 32).
     """
 
     iid: int
@@ -79,7 +84,7 @@ class InstanceRecord(Struct, frozen=True, rename="camel", omit_defaults=True):
     version: str | None = None
     generation: int = 0
     status: RuntimeStatus = RuntimeStatus.PENDING
-    wake_at: int | None = 0
+    wake_at: int | None = AT_ONCE
     updated_at: int = 0
     completed_at: int | None = None
     scheduled_at: int | None = None

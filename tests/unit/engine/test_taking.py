@@ -555,7 +555,7 @@ async def test_times_that_were_read_of_a_partition_that_goes_meanwhile_are_not_a
     storage = first.engine.storage
     due, returned = storage.due, asyncio.Event()
 
-    async def late(partitions: Collection[int], after: int, until: int) -> list[Wake]:
+    async def late(partitions: Collection[int], after: int | None, until: int) -> list[Wake]:
         found = await due(partitions, after, until)
         await returned.wait()
         return found

@@ -42,7 +42,7 @@ from tenuto.model.messages import (
     TaskResult,
     Terminate,
 )
-from tenuto.model.status import RuntimeStatus
+from tenuto.model.status import AT_ONCE, RuntimeStatus
 
 _MINUTE = 60_000_000
 _CHILD = SubOrchestrationInstanceCreated
@@ -372,7 +372,7 @@ def _advance(
         return
     due_at = None
     if inbox.is_open:
-        due_at = 0 if work.activities else work.wake_at()
+        due_at = AT_ONCE if work.activities else work.wake_at()
     if is_changed or due_at != state.wake_at:
         state.wake_at = due_at
         state.updated_at = timestamp
@@ -455,7 +455,7 @@ def _continue(
     state.begin_generation(ending)
     if turn.unread or ending.taken:
         state.keep_unread(turn.unread, ending.taken)
-    state.wake_at = 0 if turn.inbox.is_open else None
+    state.wake_at = AT_ONCE if turn.inbox.is_open else None
     state.updated_at = timestamp
     turn.seed = seed(state, ending, rules.runtime)
 

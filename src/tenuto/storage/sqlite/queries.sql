@@ -108,11 +108,11 @@ SELECT json_group_object(root_id, open) FROM (
 -- cursor: the last arrival number
 SELECT seq FROM sqlite_sequence WHERE name = 'inbox';
 
--- due: instances whose time comes; of those that have ended, who still has a call to be made
+-- due: instances whose time comes, after a time or from the first on; of those that have ended, who still has a call to be made
 SELECT json_group_array(json_array(wake_at, iid, partition)) FROM (
     SELECT wake_at, iid, partition FROM json_each(:partitions) AS wanted
     CROSS JOIN instance ON partition = wanted.value
-    WHERE wake_at > :after AND wake_at <= :until AND wake_at IS NOT NULL
+    WHERE wake_at > coalesce(:after, -1) AND wake_at <= :until AND wake_at IS NOT NULL
     ORDER BY wake_at, iid);
 
 -- inbox_page: numbers and lengths of the next messages of a partition; the text is not read

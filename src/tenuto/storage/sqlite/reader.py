@@ -27,6 +27,7 @@ from tenuto.engine.state import start_event, state_of
 from tenuto.model.codec import encode
 from tenuto.model.errors import LimitError
 from tenuto.model.hold import HoldReason
+from tenuto.model.ids import arrival_of
 from tenuto.model.messages import Start
 from tenuto.model.requests import DeadLetter
 from tenuto.model.room import roomy
@@ -283,7 +284,7 @@ def misfits(
 
 
 def due(
-    connection: apsw.Connection, partitions: Collection[int], after: int, until: int
+    connection: apsw.Connection, partitions: Collection[int], after: int | None, until: int
 ) -> list[Wake]:
     """Unfinished instances whose time comes, soonest first."""
     arguments = {"partitions": _text([*partitions]), "after": after, "until": until}
@@ -298,7 +299,7 @@ def fetch_inbox(connection: apsw.Connection, cursors: Mapping[int, int]) -> Inbo
         numbers = _decode_numbers(value(connection, "arrived_messages", arguments))
         iids = _decode_numbers(value(connection, "arrived_instances", arguments))
         arrived = _messages(connection, numbers)
-        arrived += [(-record.iid, _start(record)) for record in records(connection, iids)]
+        arrived += [(arrival_of(one.iid), _start(one)) for one in records(connection, iids)]
         last = value(connection, "cursor")
     arrived.sort(key=lambda numbered: numbered[0])
     # Arrival numbers are those of all partitions together.

@@ -21,6 +21,7 @@ from tenuto.engine.ports import (
     Lease,
 )
 from tenuto.model.errors import FencedError, RowsRefusedError, StorageError
+from tenuto.model.ids import iid_of_arrival
 from tenuto.model.status import InstanceRecord
 from tenuto.storage.sqlite import reader
 from tenuto.storage.sqlite.batch import (
@@ -276,7 +277,7 @@ class Writer:
             if standing:
                 return standing[0]
             number = value(self.connection, "next_arrival")
-            record = msgspec.structs.replace(record, iid=-number)
+            record = msgspec.structs.replace(record, iid=iid_of_arrival(number))
             try:
                 self.connection.execute(_COMMIT, only(instances=text([record])))
             except CONTENT_ERRORS as error:
