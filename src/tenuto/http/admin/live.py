@@ -14,7 +14,7 @@ import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from tenuto.client.client import Client
+from tenuto.client.gateway import Gateway
 from tenuto.client.status import hold_of
 from tenuto.engine.updates import Subscription, Update, UpdateFeed
 from tenuto.http.description import Answer, Operation, Parameter
@@ -48,18 +48,18 @@ class LiveApi:
     """The streams under ``/admin``.
 
     Args:
-        client: Where states are read.
+        gateway: Where states are read.
         feed: Where updates come from.
         watchers: Most streams at a time.
     """
 
     def __init__(
         self,
-        client: Client,
+        gateway: Gateway,
         feed: UpdateFeed,
         watchers: int,
     ) -> None:
-        self._client = client
+        self._gateway = gateway
         self._feed = feed
         self._watchers = watchers
         self._open: set[Subscription] = set()
@@ -107,7 +107,7 @@ class LiveApi:
         instance_id = check_instance_id(call.parameters["instanceId"])
         self._check_room()
         last_seen = _last_seen(call)
-        record = await self._client.gateway.get(instance_id)
+        record = await self._gateway.get(instance_id)
         if record is None:
             raise InstanceNotFoundError(instance_id)
         if (
@@ -177,7 +177,7 @@ class LiveApi:
         if update.is_reset:
             name = "reset"
             if subscription.instance_id is not None:
-                record = await self._client.gateway.get(subscription.instance_id)
+                record = await self._gateway.get(subscription.instance_id)
                 is_last = record is None or record.status.is_finished
         data = msgspec.json.encode(_document(update, record))
         return b"id: %s\nevent: %s\ndata: %s\n\n" % (

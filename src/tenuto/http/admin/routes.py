@@ -12,8 +12,7 @@ from typing import Any, Final, TypeVar, get_args
 import msgspec
 from starlette.responses import Response
 
-from tenuto.client.client import Client
-from tenuto.client.gateway import has_come
+from tenuto.client.gateway import Gateway, has_come
 from tenuto.client.starting import StartOptions, start_request
 from tenuto.client.wire import (
     ADMIN,
@@ -55,7 +54,7 @@ from tenuto.model.control import CONTROLS, Control
 from tenuto.model.errors import InstanceNotFoundError, LimitError
 from tenuto.model.events import EventRaised
 from tenuto.model.ids import check_instance_id
-from tenuto.model.limits import check_payload
+from tenuto.model.limits import Limits, check_payload
 from tenuto.model.messages import Purge, RaiseEvent, Terminate
 from tenuto.model.payload import encode
 from tenuto.model.requests import InstancePage, InstanceQuery, ListingOrder
@@ -122,7 +121,8 @@ class AdminApi:
     """The routes that start, ask and steer instances, for Tenuto's own clients.
 
     Args:
-        client: Where requests go.
+        gateway: Where requests go.
+        limits: Of these, ``payload_bytes`` holds for what goes in.
         program: The orchestrators that may be started.
         waiting: For callers that wait for the end.
         history_bytes: Longest history that is shown.
@@ -131,13 +131,15 @@ class AdminApi:
 
     def __init__(
         self,
-        client: Client,
+        gateway: Gateway,
+        limits: Limits,
         program: Program,
         waiting: Waiting,
         history_bytes: int,
         look: Callable[[str, str], Look | None],
     ) -> None:
-        self._client = client
+        self._gateway = gateway
+        self._limits = limits
         self._look = look
         self._history_bytes = history_bytes
         self._program = program
@@ -251,11 +253,9 @@ class AdminApi:
             scheduled_at=_scheduled(body.scheduled_at),
             reuse=body.replaced,
         )
-        request = start_request(
-            orchestrator, text, self._client.gateway.now(), self._client.limits, options
-        )
+        request = start_request(orchestrator, text, self._gateway.now(), self._limits, options)
         self._program.check_input(orchestrator.name, text)
-        await self._client.gateway.start(request)
+        await self._gateway.start(request)
         return json_answer(StartedBody(instance_id=request.instance_id), 201)
 
     # --- asking ------------------------------------------------------------------------------
@@ -264,7 +264,7 @@ class AdminApi:
         instance_id = _instance_id(call)
         seconds = call.number("wait", most=LONGEST_WAIT_SECONDS)
         started = _until_started(call)
-        record = await self._client.gateway.get(instance_id)
+        record = await self._gateway.get(instance_id)
         if record is not None and seconds and not has_come(record, started=started):
             record = await self._waiting.until(call, instance_id, seconds, started=started)
         if record is None:
@@ -275,19 +275,18 @@ class AdminApi:
 
     async def _explained(self, record: InstanceRecord) -> InstanceBody:
         """With what it waits for; without, when its history is too long to be looked at."""
-        gateway = self._client.gateway
         try:
-            turns = await gateway.history(record.instance_id, self._history_bytes)
+            turns = await self._gateway.history(record.instance_id, self._history_bytes)
         except LimitError:
             return InstanceBody.of(record, (), None)
         run = run_of(record, [decode_turn(turn) for turn in turns])
         around = Surroundings(
-            now=gateway.now(),
+            now=self._gateway.now(),
             has_host=True,
             look=self._look(record.instance_id, record.name),
             at=utc_moment,
         )
-        why = await explained(GatewayReader(gateway), run, around)
+        why = await explained(GatewayReader(self._gateway), run, around)
         told = ExplanationBody(sentence=why.sentence, advice=why.advice, is_stuck=why.is_stuck)
         return InstanceBody.of(record, tuple(map(_wait_body, run.open_steps())), told)
 
@@ -306,18 +305,17 @@ class AdminApi:
             held=_held(call),
             payloads=call.flag("payloads", default=True),
         )
-        return json_answer(await self._client.gateway.query(query))
+        return json_answer(await self._gateway.query(query))
 
     async def _history(self, call: Call) -> Response:
         instance_id = _instance_id(call)
-        gateway = self._client.gateway
-        turns = await gateway.history(instance_id, self._history_bytes)
-        if not turns and await gateway.get(instance_id) is None:
+        turns = await self._gateway.history(instance_id, self._history_bytes)
+        if not turns and await self._gateway.get(instance_id) is None:
             raise InstanceNotFoundError(instance_id)
         return Response(b"[" + b",".join(turns) + b"]", media_type="application/json")
 
     async def _dead_letters(self, call: Call) -> Response:
-        letters = await self._client.gateway.dead_letters(_rows(call))
+        letters = await self._gateway.dead_letters(_rows(call))
         return json_answer([DeadLetterBody.of(letter) for letter in letters])
 
     # --- steering ----------------------------------------------------------------------------
@@ -328,30 +326,30 @@ class AdminApi:
         if not body.name:
             raise HttpError("an event needs a name, a non-empty string")
         text = text_of(body.input)
-        check_payload(text, self._client.limits.payload_bytes, f"event {body.name!r}")
+        check_payload(text, self._limits.payload_bytes, f"event {body.name!r}")
         event = RaiseEvent(event=EventRaised(body.name, text))
-        await self._client.gateway.tell(instance_id, event)
+        await self._gateway.tell(instance_id, event)
         return _done()
 
     async def _terminate(self, call: Call) -> Response:
         instance_id = _instance_id(call)
         body = await _body(call, TerminateBody, otherwise=TerminateBody())
-        check_payload(body.reason, self._client.limits.payload_bytes, "the reason")
+        check_payload(body.reason, self._limits.payload_bytes, "the reason")
         text = None if body.reason is None else encode(body.reason)
-        await self._client.gateway.tell(instance_id, Terminate(reason=text, recurse=body.recurse))
+        await self._gateway.tell(instance_id, Terminate(reason=text, recurse=body.recurse))
         return _done()
 
     async def _steer(self, control: Control, call: Call) -> Response:
         instance_id = _instance_id(call)
         body = await _body(call, ReasonBody, otherwise=ReasonBody())
-        check_payload(body.reason, self._client.limits.payload_bytes, "the reason")
-        await self._client.gateway.tell(instance_id, control.message(reason=body.reason))
+        check_payload(body.reason, self._limits.payload_bytes, "the reason")
+        await self._gateway.tell(instance_id, control.message(reason=body.reason))
         return _done()
 
     async def _purge(self, call: Call) -> Response:
         instance_id = _instance_id(call)
         force = call.flag("force", default=False)
-        await self._client.gateway.tell(instance_id, Purge(force=force))
+        await self._gateway.tell(instance_id, Purge(force=force))
         return _done()
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from msgspec import structs
 from starlette.responses import Response
 
-from tenuto.client.client import Client
+from tenuto.client.gateway import Gateway
 from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.durable_functions.answers import FINISHED, UNDER_WAY, ended_answer
 from tenuto.http.durable_functions.history import HistoryProjection, Shown
@@ -45,13 +45,13 @@ class Asking:
     """Status and listing.
 
     Args:
-        client: Where requests go.
+        gateway: Where requests go.
         links: Makes the links in answers.
         history_bytes: Longest history that is shown.
     """
 
-    def __init__(self, client: Client, links: Links, history_bytes: int) -> None:
-        self._client = client
+    def __init__(self, gateway: Gateway, links: Links, history_bytes: int) -> None:
+        self._gateway = gateway
         self._history_bytes = history_bytes
         self._links = links
 
@@ -130,7 +130,7 @@ class Asking:
         show_history = call.flag("showHistory", default=False)
         show_output = call.flag("showHistoryOutput", default=False)
         call.flag("returnInternalServerErrorOnFailure", default=False)
-        record = await self._client.gateway.get(instance_id)
+        record = await self._gateway.get(instance_id)
         if record is None:
             raise InstanceNotFoundError(instance_id)
         payload = status_payload(record, show_input=show_input)
@@ -144,7 +144,7 @@ class Asking:
         return json_answer(payload, 202, {"Location": own, "Retry-After": "5"})
 
     async def _events(self, instance_id: str, projection: HistoryProjection) -> list[Shown]:
-        turns = await self._client.gateway.history(instance_id, self._history_bytes)
+        turns = await self._gateway.history(instance_id, self._history_bytes)
         for number, turn in enumerate(turns):
             projection.take(decode_turn(turn))
             if number % _TURNS_AT_ONCE == _TURNS_AT_ONCE - 1:
@@ -173,7 +173,7 @@ class Asking:
         after, rows, taken = query.after, _FIRST_ROWS, 0
         while True:
             rows = min(rows, query.limit - len(records))
-            page = await self._client.gateway.query(structs.replace(query, limit=rows, after=after))
+            page = await self._gateway.query(structs.replace(query, limit=rows, after=after))
             records += page.records
             after = page.after
             taken += sum(_size(record) for record in page.records)

@@ -4,12 +4,12 @@ Paths, payloads and status codes follow the HTTP API reference of Durable Functi
 original answers 500 for a state that does not fit, this answers 409.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 from starlette.responses import Response
 
-from tenuto.client.client import Client
+from tenuto.client.gateway import Gateway
 from tenuto.engine.program import Program
 from tenuto.http.description import Operation
 from tenuto.http.durable_functions.asking import Asking
@@ -22,6 +22,7 @@ from tenuto.http.payloads import MOUNT
 from tenuto.http.queries import INSTANCE_ID
 from tenuto.http.routing import Call, Route
 from tenuto.http.waiting import Waiting
+from tenuto.model.limits import Limits
 
 _MISSING: Final = (
     ("POST", "instances/{instanceId}/rewind", Role.OPERATE, "Rewind a failed instance"),
@@ -37,27 +38,27 @@ class ManagementApi:
     """The routes under ``/runtime/webhooks/durabletask``.
 
     Args:
-        client: Where requests go.
+        gateway: Where requests go.
+        limits: Of these, ``payload_bytes`` holds for what goes in.
         program: The orchestrators that may be started.
         links: Makes the links in answers.
         waiting: For callers that wait for the end.
-        now: The time, in microseconds since 1970 UTC.
         history_bytes: Longest history that is shown.
     """
 
     def __init__(
         self,
-        client: Client,
+        gateway: Gateway,
+        limits: Limits,
         program: Program,
         links: Links,
         waiting: Waiting,
-        now: Callable[[], int],
         history_bytes: int,
     ) -> None:
         self._parts = (
-            Starting(client, program, links, waiting),
-            Asking(client, links, history_bytes),
-            Steering(client, now),
+            Starting(gateway, limits, program, links, waiting),
+            Asking(gateway, links, history_bytes),
+            Steering(gateway, limits),
         )
 
     def routes(self) -> Iterator[Route]:

@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from tenuto.client.client import Client
-from tenuto.client.starting import StartOptions, start_request
+from tenuto.client.gateway import Gateway
+from tenuto.client.starting import StartOptions, restart_request, start_request
 from tenuto.engine.program import Program
 from tenuto.http.description import Operation, Parameter
 from tenuto.http.durable_functions.answers import LINKS, RESULT, begun_answer
@@ -18,6 +18,7 @@ from tenuto.http.queries import BOOLEAN, FAILURE, INSTANCE_ID, WAITING
 from tenuto.http.routing import Call, Route
 from tenuto.http.waiting import LONGEST_SECONDS, Waiting
 from tenuto.model.ids import check_instance_id
+from tenuto.model.limits import Limits
 
 _ANSWERS: Final = {200: RESULT, 202: LINKS}
 
@@ -30,14 +31,23 @@ class Starting:
     """Start and restart.
 
     Args:
-        client: Where requests go.
+        gateway: Where requests go.
+        limits: Of these, ``payload_bytes`` holds for what goes in.
         program: The orchestrators that may be started.
         links: Makes the links in answers.
         waiting: For callers that wait for the end.
     """
 
-    def __init__(self, client: Client, program: Program, links: Links, waiting: Waiting) -> None:
-        self._client = client
+    def __init__(
+        self,
+        gateway: Gateway,
+        limits: Limits,
+        program: Program,
+        links: Links,
+        waiting: Waiting,
+    ) -> None:
+        self._gateway = gateway
+        self._limits = limits
         self._program = program
         self._links = links
         self._waiting = waiting
@@ -104,11 +114,9 @@ class Starting:
         if text == _NO_INPUT and not orchestrator.signature.takes_input:
             text = None
         options = StartOptions(instance_id=given_id, version=call.one("version") or None)
-        request = start_request(
-            orchestrator, text, self._client.gateway.now(), self._client.limits, options
-        )
+        request = start_request(orchestrator, text, self._gateway.now(), self._limits, options)
         self._program.check_input(orchestrator.name, text)
-        await self._client.gateway.start(request)
+        await self._gateway.start(request)
         return await begun_answer(call, self._links, self._waiting, request.instance_id, seconds)
 
     async def _restart(self, call: Call) -> Response:
@@ -117,13 +125,14 @@ class Starting:
         seconds = _seconds(call)
         self._links.base(call)
         await call.body()
-        record = await self._client.gateway.get(instance_id)
+        record = await self._gateway.get(instance_id)
         if record is None:
             # Not 404: as Durable Functions has it, of this operation alone.
             raise HttpError(f"instance {instance_id!r} does not exist, so it cannot be restarted")
         self._program.get_orchestrator(record.name)
-        handle = await self._client.restart(instance_id, new_instance_id=is_new)
-        return await begun_answer(call, self._links, self._waiting, handle.instance_id, seconds)
+        request = restart_request(record, self._gateway.now(), new_instance_id=is_new)
+        await self._gateway.start(request)
+        return await begun_answer(call, self._links, self._waiting, request.instance_id, seconds)
 
 
 def _seconds(call: Call) -> float | None:

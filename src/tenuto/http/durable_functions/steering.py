@@ -1,13 +1,13 @@
 """Steering instances over the management API: events, pause, end, deletion."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
 from msgspec import structs
 from starlette.responses import Response
 
-from tenuto.client.client import Client
+from tenuto.client.gateway import Gateway
 from tenuto.client.purging import purge_through
 from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.durable_functions.answers import ACCEPTED, accepted
@@ -26,7 +26,7 @@ from tenuto.http.routing import Call, Handler, Route, json_answer
 from tenuto.model.control import CONTROLS, Control
 from tenuto.model.events import EventRaised
 from tenuto.model.ids import check_instance_id
-from tenuto.model.limits import check_payload
+from tenuto.model.limits import Limits, check_payload
 from tenuto.model.messages import Purge, RaiseEvent, Terminate
 from tenuto.model.payload import encode
 from tenuto.model.requests import InstanceQuery
@@ -47,13 +47,13 @@ class Steering:
     """Events, terminate, suspend, resume, rewind, purge.
 
     Args:
-        client: Where requests go.
-        now: The time, in microseconds since 1970 UTC.
+        gateway: Where requests go.
+        limits: Of these, ``payload_bytes`` holds for what goes in.
     """
 
-    def __init__(self, client: Client, now: Callable[[], int]) -> None:
-        self._client = client
-        self._now = now
+    def __init__(self, gateway: Gateway, limits: Limits) -> None:
+        self._gateway = gateway
+        self._limits = limits
 
     def routes(self) -> Iterator[Route]:
         """All of them."""
@@ -146,9 +146,9 @@ class Steering:
         text = await call.json_text()
         if text is not None:
             _check_content_type(call)
-        check_payload(text, self._client.limits.payload_bytes, f"event {name!r}")
+        check_payload(text, self._limits.payload_bytes, f"event {name!r}")
         event = RaiseEvent(event=EventRaised(name, text))
-        await self._client.gateway.tell(instance_id, event)
+        await self._gateway.tell(instance_id, event)
         return accepted()
 
     async def _terminate(self, call: Call) -> Response:
@@ -156,12 +156,12 @@ class Steering:
         reason = call.one("reason")
         text = None if reason is None else encode(reason)
         recurse = call.flag("recurse", default=False)
-        await self._client.gateway.tell(instance_id, Terminate(reason=text, recurse=recurse))
+        await self._gateway.tell(instance_id, Terminate(reason=text, recurse=recurse))
         return accepted()
 
     async def _steer(self, control: Control, call: Call) -> Response:
         instance_id = _instance_id(call)
-        await self._client.gateway.tell(instance_id, control.message(reason=call.one("reason")))
+        await self._gateway.tell(instance_id, control.message(reason=call.one("reason")))
         return accepted()
 
     # --- deletion ----------------------------------------------------------------------------
@@ -169,7 +169,7 @@ class Steering:
     async def _purge(self, call: Call) -> Response:
         instance_id = _instance_id(call)
         force = call.flag("force", default=False)
-        await self._client.gateway.tell(instance_id, Purge(force=force))
+        await self._gateway.tell(instance_id, Purge(force=force))
         return json_answer(PurgedPayload(1))
 
     async def _purge_many(self, call: Call) -> Response:
@@ -191,7 +191,7 @@ class Steering:
         query = InstanceQuery(
             statuses=wanted,
             created_from=created_from,
-            created_to=self._now() + 1 if created_to is None else created_to,
+            created_to=self._gateway.now() + 1 if created_to is None else created_to,
             limit=_CHUNK,
             order="oldest",
             payloads=False,
@@ -203,11 +203,10 @@ class Steering:
 
     async def _purge_all(self, query: InstanceQuery, *, force: bool) -> int:
         """Delete chunk by chunk, so that a million of them do not come all at once."""
-        gateway = self._client.gateway
         deleted, after = 0, query.after
         while True:
-            page = await gateway.query(structs.replace(query, after=after))
-            bites = purge_through(gateway, page.records, force=force)
+            page = await self._gateway.query(structs.replace(query, after=after))
+            bites = purge_through(self._gateway, page.records, force=force)
             deleted += sum([purged async for purged in bites])
             after = page.after
             if after is None:
