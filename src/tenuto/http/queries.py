@@ -20,12 +20,15 @@ STATUS_NAMES: Final = ", ".join(status.label for status in RuntimeStatus)
 _ANY: Final = "|".join(status.label for status in RuntimeStatus)
 _PAGE: Final = 100
 
-INSTANCE_ID: Final[Mapping[str, Any]] = {
+_INSTANCE_ID: Final[Mapping[str, Any]] = {
     "type": "string",
     "minLength": 1,
     "maxLength": MAX_INSTANCE_ID_LENGTH,
     "pattern": r"^[^@/\\#?\u0000-\u001f\u007f-\u009f][^/\\#?\u0000-\u001f\u007f-\u009f]*$",
 }
+ON_INSTANCE: Final[Mapping[str, Mapping[str, Any]]] = {"instanceId": _INSTANCE_ID}
+"""The schemas of a path that names an instance."""
+
 BOOLEAN: Final[Mapping[str, Any]] = {"type": "boolean"}
 MOMENT: Final[Mapping[str, Any]] = {"type": "string", "format": "date-time"}
 SECONDS: Final[Mapping[str, Any]] = {"type": "number", "minimum": 0, "maximum": LONGEST_SECONDS}

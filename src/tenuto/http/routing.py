@@ -4,8 +4,9 @@ Paths match without regard to case, segment by segment, as Durable Functions doe
 for a parameter keeps its spelling.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any, Final, Generic, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -25,6 +26,8 @@ from tenuto.http.options import Role
 from tenuto.http.router import Router, path_parts
 from tenuto.http.templates import PathTemplate
 from tenuto.http.tokens import Token
+
+T = TypeVar("T")
 
 Handler = Callable[["Call"], Awaitable[Response]]
 
@@ -189,8 +192,7 @@ class Route(Struct, frozen=True, kw_only=True):
         path: Segments, those in braces being parameters; the last may end in ``?`` (optional).
         role: What a caller must be allowed to do; None for everybody.
         handler: What answers.
-        summary: For the OpenAPI document.
-        operation: The rest of what stands there.
+        operation: What the OpenAPI document says of it.
         opened_by_link: Whether a link to the instance in parameter ``instanceId`` opens it, too.
         hides_methods: Whether a wrong method is "nothing there" (404), as Durable Functions has
             it, rather than 405 with the right ones.
@@ -200,10 +202,48 @@ class Route(Struct, frozen=True, kw_only=True):
     path: str
     role: Role | None
     handler: Handler
-    summary: str
     operation: Operation = Operation()
     opened_by_link: bool = False
     hides_methods: bool = False
+
+    @property
+    def paths(self) -> list[str]:
+        """The paths it stands for: two when the last parameter may be left out."""
+        if not self.path.endswith("?}"):
+            return [self.path]
+        return [self.path.rpartition("/")[0], self.path.replace("?}", "}")]
+
+
+class Endpoint(Struct, Generic[T], frozen=True):
+    """A line of a table of routes: what a class answers, before there is an object that does.
+
+    Attributes:
+        method: The one it answers; GET answers HEAD too.
+        path: As in ``Route``.
+        role: What a caller must be allowed to do; None for everybody.
+        handler: The method of the class that answers.
+        operation: What the OpenAPI document says of it.
+    """
+
+    method: str
+    path: str
+    role: Role | None
+    handler: Callable[[T, Call], Awaitable[Response]]
+    operation: Operation
+
+
+def bound(endpoints: Iterable[Endpoint[T]], owner: T) -> list[Route]:
+    """The routes of a table, answered by this object."""
+    return [
+        Route(
+            method=one.method,
+            path=one.path,
+            role=one.role,
+            handler=partial(one.handler, owner),
+            operation=one.operation,
+        )
+        for one in endpoints
+    ]
 
 
 class Routes:
@@ -211,17 +251,8 @@ class Routes:
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self.all: list[Route] = list(routes)
-        self._router: Router[Route] = Router(
-            (template, (route.method,), route)
-            for route in self.all
-            for template in _templates(route.path)
-        )
-        self._hiding = Router(
-            (template, (route.method,), route)
-            for route in self.all
-            if route.hides_methods
-            for template in _templates(route.path)
-        )
+        self._router: Router[Route] = Router(_entries(self.all))
+        self._hiding = Router(_entries(route for route in self.all if route.hides_methods))
 
     def find(self, method: str, raw_path: bytes) -> tuple[Route, dict[str, str]]:
         """The route, and what its parameters stand for.
@@ -241,11 +272,10 @@ class Routes:
             raise
 
 
-def _templates(path: str) -> list[PathTemplate]:
-    """Of a route's path; two when its last parameter may be left out."""
-    if not path.endswith("?}"):
-        return [PathTemplate(path)]
-    return [PathTemplate(path.rpartition("/")[0]), PathTemplate(path.replace("?}", "}"))]
+def _entries(routes: Iterable[Route]) -> Iterator[tuple[PathTemplate, tuple[str], Route]]:
+    for route in routes:
+        for path in route.paths:
+            yield PathTemplate(path), (route.method,), route
 
 
 def json_answer(

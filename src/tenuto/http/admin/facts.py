@@ -5,7 +5,7 @@ Must never show a secret.
 
 import platform
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from msgspec import UNSET, Struct, UnsetType
@@ -17,7 +17,7 @@ from tenuto.engine.program import FunctionDescription, Program
 from tenuto.http.description import Answer, Operation
 from tenuto.http.functions.triggers import HttpTriggers
 from tenuto.http.options import Role
-from tenuto.http.routing import Call, Route, json_answer
+from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
 from tenuto.model.timing import MICROSECONDS
 from tenuto.telemetry.host_log import shown
 
@@ -152,26 +152,11 @@ class FactsApi:
         self._clock = clock
         self._started_at = clock.now()
 
-    def routes(self) -> Iterator[Route]:
-        """Both of them."""
-        yield Route(
-            method="GET",
-            path=f"{ADMIN}/functions",
-            role=Role.READ,
-            handler=self._functions,
-            summary="The functions of the app",
-            operation=_operation(Answer(text="They are.", kind=FunctionsBody)),
-        )
-        yield Route(
-            method="GET",
-            path=f"{ADMIN}/info",
-            role=Role.ADMIN,
-            handler=self._info,
-            summary="Version, store and settings of the host",
-            operation=_operation(Answer(text="They are.", kind=InfoBody)),
-        )
+    def routes(self) -> list[Route]:
+        """The routes of the table below."""
+        return bound(_ENDPOINTS, self)
 
-    async def _functions(self, call: Call) -> Response:
+    async def functions(self, call: Call) -> Response:
         del call
         programs = self._program.descriptions
         body = FunctionsBody(
@@ -185,7 +170,7 @@ class FactsApi:
         )
         return json_answer(body)
 
-    async def _info(self, call: Call) -> Response:
+    async def info(self, call: Call) -> Response:
         del call
         facts = self._facts
         configuration = shown(dict(_flat(facts.configuration)))
@@ -201,6 +186,22 @@ class FactsApi:
             ],
         )
         return json_answer(body)
+
+
+_FUNCTIONS: Final = Operation(
+    summary="The functions of the app",
+    tag="admin",
+    answers={200: Answer(text="They are.", kind=FunctionsBody)},
+)
+_INFO: Final = Operation(
+    summary="Version, store and settings of the host",
+    tag="admin",
+    answers={200: Answer(text="They are.", kind=InfoBody)},
+)
+_ENDPOINTS: Final = (
+    Endpoint("GET", f"{ADMIN}/functions", Role.READ, FactsApi.functions, _FUNCTIONS),
+    Endpoint("GET", f"{ADMIN}/info", Role.ADMIN, FactsApi.info, _INFO),
+)
 
 
 def _flat(configuration: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -219,7 +220,3 @@ def _info(function: FunctionDescription, kind: str) -> FunctionInfo:
         for one in function.parameters
     ]
     return FunctionInfo(function.name, parameters, kind, function.version)
-
-
-def _operation(answer: Answer) -> Operation:
-    return Operation(tag="admin", answers={200: answer})

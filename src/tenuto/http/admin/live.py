@@ -7,7 +7,6 @@ state must be read anew (for one instance it is in the event). Comments keep the
 """
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -16,13 +15,14 @@ from starlette.types import Receive, Scope, Send
 
 from tenuto.client.gateway import Gateway
 from tenuto.client.status import hold_of
+from tenuto.client.wire import ADMIN
 from tenuto.engine.updates import Subscription, Update, UpdateFeed
 from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.errors import TooManyWatchersError
 from tenuto.http.options import Role
 from tenuto.http.payloads import raw
-from tenuto.http.queries import INSTANCE_ID
-from tenuto.http.routing import Call, Route
+from tenuto.http.queries import ON_INSTANCE
+from tenuto.http.routing import Call, Endpoint, Route, bound
 from tenuto.model.errors import InstanceNotFoundError, StorageError
 from tenuto.model.ids import check_instance_id
 from tenuto.model.status import InstanceRecord
@@ -64,46 +64,22 @@ class LiveApi:
         self._watchers = watchers
         self._open: set[Subscription] = set()
 
-    def routes(self) -> Iterator[Route]:
-        """Both of them."""
-        yield Route(
-            method="GET",
-            path="/admin/events",
-            role=Role.READ,
-            handler=self._all,
-            summary="Updates of all instances, as server-sent events",
-            operation=Operation(tag="live", parameters=_LAST_SEEN, answers={200: _STREAM}),
-        )
-        yield Route(
-            method="GET",
-            path="/admin/instances/{instanceId}/events",
-            role=Role.READ,
-            handler=self._one,
-            summary="Updates of one instance, as server-sent events",
-            operation=Operation(
-                tag="live",
-                path_schemas={"instanceId": INSTANCE_ID},
-                parameters=_LAST_SEEN,
-                answers={
-                    200: _STREAM,
-                    204: Answer(text="It has ended, and the caller has seen that: do not return."),
-                },
-                errors=(404,),
-            ),
-        )
+    def routes(self) -> list[Route]:
+        """The routes of the table below."""
+        return bound(_ENDPOINTS, self)
 
     def close(self) -> None:
         """End all streams: the server stops."""
         for subscription in list(self._open):
             subscription.close()
 
-    async def _all(self, call: Call) -> Response:
+    async def follow_all(self, call: Call) -> Response:
         self._check_room()
         # Who is new has read nothing yet, and any position but a known one leads to a reset.
         after = _last_seen(call) or "new"
         return self._stream(self._feed.subscribe(after=after))
 
-    async def _one(self, call: Call) -> Response:
+    async def follow_one(self, call: Call) -> Response:
         instance_id = check_instance_id(call.parameters["instanceId"])
         self._check_room()
         last_seen = _last_seen(call)
@@ -185,6 +161,31 @@ class LiveApi:
             name.encode(),
             data,
         ), is_last
+
+
+_ALL: Final = Operation(
+    summary="Updates of all instances, as server-sent events",
+    tag="live",
+    parameters=_LAST_SEEN,
+    answers={200: _STREAM},
+)
+_ONE: Final = Operation(
+    summary="Updates of one instance, as server-sent events",
+    tag="live",
+    path_schemas=ON_INSTANCE,
+    parameters=_LAST_SEEN,
+    answers={
+        200: _STREAM,
+        204: Answer(text="It has ended, and the caller has seen that: do not return."),
+    },
+    errors=(404,),
+)
+_ENDPOINTS: Final = (
+    Endpoint("GET", f"{ADMIN}/events", Role.READ, LiveApi.follow_all, _ALL),
+    Endpoint(
+        "GET", f"{ADMIN}/instances/{{instanceId}}/events", Role.READ, LiveApi.follow_one, _ONE
+    ),
+)
 
 
 class EventStream(Response):

@@ -1,7 +1,6 @@
 """Asking for instances over the management API: one with its history, or many."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Final
 
 from msgspec import structs
@@ -13,18 +12,18 @@ from tenuto.http.durable_functions.answers import FINISHED, UNDER_WAY, ended_ans
 from tenuto.http.durable_functions.history import HistoryProjection, Shown
 from tenuto.http.links import Links
 from tenuto.http.options import Role
-from tenuto.http.payloads import MOUNT, StatusPayload, status_payload
+from tenuto.http.payloads import StatusPayload, status_payload
 from tenuto.http.queries import (
     BOOLEAN,
     CREATED,
     FAILURE,
-    INSTANCE_ID,
+    ON_INSTANCE,
     STATUSES,
     moment,
     page_size,
     statuses,
 )
-from tenuto.http.routing import Call, Route, json_answer
+from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
 from tenuto.model.codec import decode_turn
 from tenuto.model.errors import InstanceNotFoundError
 from tenuto.model.ids import check_instance_id
@@ -38,7 +37,6 @@ _PAGE_BYTES: Final = 16 * 1024 * 1024
 """A page ends early rather than grow far beyond this."""
 
 _TURNS_AT_ONCE: Final = 200
-_SHOW_INPUT: Final = Parameter(name="showInput", text="Show inputs (default true).", schema=BOOLEAN)
 
 
 class Asking:
@@ -55,76 +53,13 @@ class Asking:
         self._history_bytes = history_bytes
         self._links = links
 
-    def routes(self) -> Iterator[Route]:
-        """Both of them."""
-        yield Route(
-            method="GET",
-            path=f"{MOUNT}/instances/{{instanceId}}",
-            role=Role.READ,
-            handler=self._status,
-            summary="The status of an instance",
-            opened_by_link=True,
-            hides_methods=True,
-            operation=Operation(
-                tag="instances",
-                path_schemas={"instanceId": INSTANCE_ID},
-                parameters=(
-                    _SHOW_INPUT,
-                    Parameter(name="showHistory", text="Show what happened.", schema=BOOLEAN),
-                    Parameter(
-                        name="showHistoryOutput",
-                        text="Show results in the history, too.",
-                        schema=BOOLEAN,
-                    ),
-                    FAILURE,
-                ),
-                answers={200: FINISHED, 202: UNDER_WAY},
-                errors=(404,),
-            ),
-        )
-        token = "Goes on where the page before ended; empty at the end."  # noqa: S105 - no secret
-        yield Route(
-            method="GET",
-            path=f"{MOUNT}/instances",
-            role=Role.READ,
-            handler=self._list,
-            summary="A page of instances, newest first",
-            hides_methods=True,
-            operation=Operation(
-                tag="instances",
-                parameters=(
-                    *CREATED,
-                    STATUSES,
-                    Parameter(name="instanceIdPrefix", text="How their ids begin."),
-                    Parameter(
-                        name="top",
-                        text="The longest page (default 100, at most 1000).",
-                        schema={"type": "integer", "minimum": 1},
-                    ),
-                    _SHOW_INPUT,
-                    Parameter(
-                        name=CONTINUATION,
-                        text=token,
-                        place="header",
-                        schema={
-                            "type": "string",
-                            "pattern": r"^(newest\.-?[0-9]{1,18}\.-?[0-9]{1,18})?$",
-                        },
-                    ),
-                ),
-                answers={
-                    200: Answer(
-                        text="The page; may be short although there are more.",
-                        kind=list[StatusPayload],
-                        headers={CONTINUATION: token},
-                    )
-                },
-            ),
-        )
+    def routes(self) -> list[Route]:
+        """The routes of the table at the end of this module."""
+        return bound(_ENDPOINTS, self)
 
     # --- one ---------------------------------------------------------------------------------
 
-    async def _status(self, call: Call) -> Response:
+    async def get_status(self, call: Call) -> Response:
         instance_id = check_instance_id(call.parameters["instanceId"])
         show_input = call.flag("showInput", default=True)
         show_history = call.flag("showHistory", default=False)
@@ -153,7 +88,7 @@ class Asking:
 
     # --- many --------------------------------------------------------------------------------
 
-    async def _list(self, call: Call) -> Response:
+    async def list_instances(self, call: Call) -> Response:
         query = InstanceQuery(
             statuses=statuses(call, strict=False),
             id_prefix=call.one("instanceIdPrefix") or None,
@@ -185,3 +120,58 @@ class Asking:
 def _size(record: InstanceRecord) -> int:
     payloads = (record.input, record.output, record.custom_status)
     return sum(len(text) for text in payloads if text is not None)
+
+
+# --- the table of routes, below the mount ---------------------------------------------------------
+
+_SHOW_INPUT: Final = Parameter(name="showInput", text="Show inputs (default true).", schema=BOOLEAN)
+_GOES_ON: Final = "Goes on where the page before ended; empty at the end."
+
+_STATUS: Final = Operation(
+    summary="The status of an instance",
+    tag="instances",
+    path_schemas=ON_INSTANCE,
+    parameters=(
+        _SHOW_INPUT,
+        Parameter(name="showHistory", text="Show what happened.", schema=BOOLEAN),
+        Parameter(
+            name="showHistoryOutput", text="Show results in the history, too.", schema=BOOLEAN
+        ),
+        FAILURE,
+    ),
+    answers={200: FINISHED, 202: UNDER_WAY},
+    errors=(404,),
+)
+_LIST: Final = Operation(
+    summary="A page of instances, newest first",
+    tag="instances",
+    parameters=(
+        *CREATED,
+        STATUSES,
+        Parameter(name="instanceIdPrefix", text="How their ids begin."),
+        Parameter(
+            name="top",
+            text="The longest page (default 100, at most 1000).",
+            schema={"type": "integer", "minimum": 1},
+        ),
+        _SHOW_INPUT,
+        Parameter(
+            name=CONTINUATION,
+            text=_GOES_ON,
+            place="header",
+            schema={"type": "string", "pattern": r"^(newest\.-?[0-9]{1,18}\.-?[0-9]{1,18})?$"},
+        ),
+    ),
+    answers={
+        200: Answer(
+            text="The page; may be short although there are more.",
+            kind=list[StatusPayload],
+            headers={CONTINUATION: _GOES_ON},
+        )
+    },
+)
+
+_ENDPOINTS: Final = (
+    Endpoint("GET", "/instances/{instanceId}", Role.READ, Asking.get_status, _STATUS),
+    Endpoint("GET", "/instances", Role.READ, Asking.list_instances, _LIST),
+)

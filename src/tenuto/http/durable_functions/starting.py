@@ -1,7 +1,7 @@
 """Starting instances over the management API, and starting them again."""
 
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
 from starlette.responses import Response
 
@@ -13,15 +13,11 @@ from tenuto.http.durable_functions.answers import LINKS, RESULT, begun_answer
 from tenuto.http.errors import HttpError
 from tenuto.http.links import Links
 from tenuto.http.options import Role
-from tenuto.http.payloads import MOUNT
-from tenuto.http.queries import BOOLEAN, FAILURE, INSTANCE_ID, WAITING
-from tenuto.http.routing import Call, Route
+from tenuto.http.queries import BOOLEAN, FAILURE, ON_INSTANCE, WAITING
+from tenuto.http.routing import Call, Endpoint, Route, bound
 from tenuto.http.waiting import LONGEST_SECONDS, Waiting
 from tenuto.model.ids import check_instance_id
 from tenuto.model.limits import Limits
-
-_ANSWERS: Final = {200: RESULT, 202: LINKS}
-
 
 _NO_INPUT: Final = '""'
 """What Durable Functions' client for JavaScript sends when it was given no input."""
@@ -52,58 +48,11 @@ class Starting:
         self._links = links
         self._waiting = waiting
 
-    def routes(self) -> Iterator[Route]:
-        """Both of them."""
-        yield Route(
-            method="POST",
-            path=f"{MOUNT}/orchestrators/{{functionName}}/{{instanceId?}}",
-            role=Role.OPERATE,
-            handler=self._start,
-            summary="Start an orchestration",
-            hides_methods=True,
-            operation=Operation(
-                tag="instances",
-                path_schemas={"functionName": self._names(), "instanceId": INSTANCE_ID},
-                parameters=(
-                    *WAITING,
-                    FAILURE,
-                    Parameter(name="version", text="Marks the instance with a version."),
-                ),
-                body=object,
-                answers=_ANSWERS,
-                errors=(409, 413),
-            ),
-        )
-        yield Route(
-            method="POST",
-            path=f"{MOUNT}/instances/{{instanceId}}/restart",
-            role=Role.OPERATE,
-            handler=self._restart,
-            summary="Run an instance again with the same name and input",
-            opened_by_link=True,
-            hides_methods=True,
-            operation=Operation(
-                tag="instances",
-                path_schemas={"instanceId": INSTANCE_ID},
-                parameters=(
-                    Parameter(
-                        name="restartWithNewInstanceId",
-                        text="Under a fresh id (default), or under its own once it has ended.",
-                        schema=BOOLEAN,
-                    ),
-                    *WAITING,
-                    FAILURE,
-                ),
-                answers=_ANSWERS,
-                errors=(409, 413),
-            ),
-        )
+    def routes(self) -> list[Route]:
+        """The routes of the table at the end of this module; it names what may be started."""
+        return bound(_endpoints(self._program.orchestrators), self)
 
-    def _names(self) -> dict[str, Any]:
-        names = sorted(self._program.orchestrators)
-        return {"type": "string", "enum": names} if names else {}
-
-    async def _start(self, call: Call) -> Response:
+    async def start(self, call: Call) -> Response:
         orchestrator = self._program.get_orchestrator(call.parameters["functionName"])
         given_id = call.parameters.get("instanceId")
         if given_id is not None:
@@ -119,7 +68,7 @@ class Starting:
         await self._gateway.start(request)
         return await begun_answer(call, self._links, self._waiting, request.instance_id, seconds)
 
-    async def _restart(self, call: Call) -> Response:
+    async def restart(self, call: Call) -> Response:
         instance_id = check_instance_id(call.parameters["instanceId"])
         is_new = call.flag("restartWithNewInstanceId", default=True)
         seconds = _seconds(call)
@@ -140,3 +89,57 @@ def _seconds(call: Call) -> float | None:
     call.number("pollingInterval", most=LONGEST_SECONDS)
     call.flag("returnInternalServerErrorOnFailure", default=False)
     return call.number("timeout", most=LONGEST_SECONDS)
+
+
+# --- the table of routes, below the mount ---------------------------------------------------------
+
+_ANSWERS: Final = {200: RESULT, 202: LINKS}
+
+
+def _start(orchestrators: Iterable[str]) -> Operation:
+    names = sorted(orchestrators)
+    return Operation(
+        summary="Start an orchestration",
+        tag="instances",
+        path_schemas={
+            **ON_INSTANCE,
+            "functionName": {"type": "string", "enum": names} if names else {},
+        },
+        parameters=(
+            *WAITING,
+            FAILURE,
+            Parameter(name="version", text="Marks the instance with a version."),
+        ),
+        body=object,
+        answers=_ANSWERS,
+        errors=(409, 413),
+    )
+
+
+_RESTART: Final = Operation(
+    summary="Run an instance again with the same name and input",
+    tag="instances",
+    path_schemas=ON_INSTANCE,
+    parameters=(
+        Parameter(
+            name="restartWithNewInstanceId",
+            text="Under a fresh id (default), or under its own once it has ended.",
+            schema=BOOLEAN,
+        ),
+        *WAITING,
+        FAILURE,
+    ),
+    answers=_ANSWERS,
+    errors=(409, 413),
+)
+
+
+_START_PATH: Final = "/orchestrators/{functionName}/{instanceId?}"
+_RESTART_PATH: Final = "/instances/{instanceId}/restart"
+
+
+def _endpoints(orchestrators: Iterable[str]) -> tuple[Endpoint[Starting], ...]:
+    return (
+        Endpoint("POST", _START_PATH, Role.OPERATE, Starting.start, _start(orchestrators)),
+        Endpoint("POST", _RESTART_PATH, Role.OPERATE, Starting.restart, _RESTART),
+    )

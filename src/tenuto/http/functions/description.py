@@ -22,6 +22,7 @@ _ROLES: Final = {"anonymous": None, "function": Role.OPERATE, "admin": Role.ADMI
 def described(trigger: HttpTrigger, handler: Handler) -> Iterator[Route]:
     """A route per method, for the document alone: requests are matched by templates."""
     operation = Operation(
+        summary=_summary(trigger),
         parameters=tuple(
             DescribedParameter(
                 name=one.name,
@@ -47,7 +48,6 @@ def described(trigger: HttpTrigger, handler: Handler) -> Iterator[Route]:
             path=trigger.plain_path,
             role=_ROLES[trigger.auth],
             handler=handler,
-            summary=_summary(trigger),
             operation=operation,
         )
 

@@ -182,7 +182,6 @@ class TriggerApi:
             path=trigger.path,
             role=None,
             handler=partial(self.serve, trigger),
-            summary=trigger.name,
         )
         return route, values
 

@@ -1,0 +1,132 @@
+"""What the OpenAPI document says of the routes that start, ask and steer instances. Pure data."""
+
+from typing import Any, Final, get_args
+
+from tenuto.client.wire import (
+    LONGEST_WAIT_SECONDS,
+    MOST_ROWS,
+    DeadLetterBody,
+    EventBody,
+    InstanceBody,
+    ReasonBody,
+    StartBody,
+    StartedBody,
+)
+from tenuto.http.description import Answer, Operation, Parameter
+from tenuto.http.queries import BOOLEAN, MOMENT, ON_INSTANCE, STATUS_NAMES
+from tenuto.model.requests import InstancePage, ListingOrder
+
+ORDERS: Final[tuple[ListingOrder, ...]] = get_args(ListingOrder)
+_LIMIT: Final = Parameter(
+    name="limit",
+    text="The most rows wanted (100).",
+    schema={"type": "integer", "minimum": 1, "maximum": MOST_ROWS},
+)
+_LISTING: Final = (
+    Parameter(
+        name="status", text=f"Statuses with commas between them, or repeated: {STATUS_NAMES}."
+    ),
+    Parameter(name="name", text="This orchestrator."),
+    Parameter(name="prefix", text="Ids that begin so."),
+    Parameter(name="createdFrom", text="Created at this moment or later.", schema=MOMENT),
+    Parameter(name="createdTo", text="Created before this moment.", schema=MOMENT),
+    Parameter(name="completedFrom", text="Ended at this moment or later.", schema=MOMENT),
+    Parameter(name="completedTo", text="Ended before this moment.", schema=MOMENT),
+    Parameter(name="held", text="Only instances that are held, or only others.", schema=BOOLEAN),
+    Parameter(
+        name="order",
+        text="What comes first (newest); by completion only what has ended is listed.",
+        schema={"type": "string", "enum": list(ORDERS)},
+    ),
+    Parameter(name="after", text="Where the page before ended: its `after`."),
+    _LIMIT,
+    Parameter(
+        name="payloads", text="Whether inputs and outputs are wanted (true).", schema=BOOLEAN
+    ),
+)
+_WAITING_FOR: Final = Parameter(
+    name="waitingFor",
+    text="Whether it is wanted what the instance waits for (true).",
+    schema=BOOLEAN,
+)
+_WAIT: Final = Parameter(
+    name="wait",
+    text="Answer when it has ended, or after so many seconds.",
+    schema={"type": "number", "minimum": 0, "maximum": LONGEST_WAIT_SECONDS},
+)
+_UNTIL: Final = Parameter(
+    name="until",
+    text="What `wait` waits for (ended); started: it is not Pending any more.",
+    schema={"type": "string", "enum": ["ended", "started"]},
+)
+_FORCE: Final = Parameter(
+    name="force", text="Also when it has not ended: it is terminated first.", schema=BOOLEAN
+)
+_DONE: Final = Answer(text="It is durable.")
+
+
+def _described(
+    summary: str,
+    answer: Answer,
+    *,
+    status: int = 200,
+    parameters: tuple[Parameter, ...] = (),
+    body: type | None = None,
+    errors: tuple[int, ...] = (),
+) -> Operation:
+    return Operation(
+        summary=summary,
+        tag="admin",
+        path_schemas=ON_INSTANCE,
+        parameters=parameters,
+        body=body,
+        body_required=body is not None and body is not ReasonBody,
+        answers={status: answer},
+        errors=errors,
+    )
+
+
+def steering(summary: str) -> Operation:
+    """What is told an instance, with a reason."""
+    return _described(summary, _DONE, status=204, body=ReasonBody, errors=(404, 409, 410, 413))
+
+
+START: Final = _described(
+    "Start an orchestration; answers when the start is durable",
+    Answer(text="The instance is durable.", kind=StartedBody),
+    status=201,
+    body=StartBody,
+    errors=(409, 413),
+)
+LIST: Final = _described(
+    "A page of instances, newest first",
+    Answer(text="A page.", kind=InstancePage),
+    parameters=_LISTING,
+)
+GET: Final = _described(
+    "An instance as it is stored; waits until it has ended, if asked to",
+    Answer(text="The instance.", kind=InstanceBody),
+    parameters=(_WAIT, _UNTIL, _WAITING_FOR),
+    errors=(404,),
+)
+HISTORY: Final = _described(
+    "The turns of an instance's current execution, as they are stored",
+    Answer(text="Turns, each an array of events.", kind=list[list[Any]]),
+    errors=(404,),
+)
+DEAD_LETTERS: Final = _described(
+    "Messages that nobody could take, newest first",
+    Answer(text="They are.", kind=list[DeadLetterBody]),
+    parameters=(_LIMIT,),
+)
+RAISE_EVENT: Final = _described(
+    "Raise an external event", _DONE, status=204, body=EventBody, errors=(404, 410, 413)
+)
+TERMINATE: Final = steering("End an instance now")
+PURGE: Final = _described(
+    "Delete an instance and its history",
+    _DONE,
+    status=204,
+    parameters=(_FORCE,),
+    errors=(404, 409),
+)
