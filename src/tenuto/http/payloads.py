@@ -12,6 +12,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from tenuto.client.status import HoldStatus, hold_of
 from tenuto.model.payload.opaque import as_json
 from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.timing import MICROSECONDS
 
 MOUNT: Final = "/runtime/webhooks/durabletask"
 
@@ -77,7 +78,7 @@ def raw(text: str | None) -> Raw:
 
 def seconds_text(microseconds: int) -> str:
     """A time as Durable Functions shows it: whole seconds, UTC."""
-    moment = datetime.fromtimestamp(microseconds // 1_000_000, UTC)
+    moment = datetime.fromtimestamp(microseconds // MICROSECONDS, UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

@@ -30,13 +30,25 @@ ON_INSTANCE: Final[Mapping[str, Mapping[str, Any]]] = {"instanceId": _INSTANCE_I
 """The schemas of a path that names an instance."""
 
 BOOLEAN: Final[Mapping[str, Any]] = {"type": "boolean"}
-MOMENT: Final[Mapping[str, Any]] = {"type": "string", "format": "date-time"}
-SECONDS: Final[Mapping[str, Any]] = {"type": "number", "minimum": 0, "maximum": LONGEST_SECONDS}
+_MOMENT: Final[Mapping[str, Any]] = {"type": "string", "format": "date-time"}
+_SECONDS: Final[Mapping[str, Any]] = {"type": "number", "minimum": 0, "maximum": LONGEST_SECONDS}
 
-CREATED: Final = (
-    Parameter(name="createdTimeFrom", text="Created at this moment or later.", schema=MOMENT),
-    Parameter(name="createdTimeTo", text="Created before this moment.", schema=MOMENT),
-)
+
+def period(what: str, first: str, end: str) -> tuple[Parameter, Parameter]:
+    """The two parameters that say when something must have happened.
+
+    Args:
+        what: What happened, as a sentence begins: ``Created``.
+        first: The parameter for the first moment.
+        end: The parameter for the first moment that is too late.
+    """
+    return (
+        Parameter(name=first, text=f"{what} at this moment or later.", schema=_MOMENT),
+        Parameter(name=end, text=f"{what} before this moment.", schema=_MOMENT),
+    )
+
+
+CREATED: Final = period("Created", "createdTimeFrom", "createdTimeTo")
 STATUSES: Final = Parameter(
     name="runtimeStatus",
     text="Statuses, with commas between them, or repeated.",
@@ -44,13 +56,16 @@ STATUSES: Final = Parameter(
 )
 WAITING: Final = (
     Parameter(
-        name="timeout", text="Wait so many seconds for the end before answering.", schema=SECONDS
+        name="timeout", text="Wait so many seconds for the end before answering.", schema=_SECONDS
     ),
     Parameter(
         name="pollingInterval",
         text="Accepted for compatibility: the end is heard of at once.",
-        schema=SECONDS,
+        schema=_SECONDS,
     ),
+)
+FORCE: Final = Parameter(
+    name="force", text="Also when it has not ended: it is terminated first.", schema=BOOLEAN
 )
 FAILURE: Final = Parameter(
     name="returnInternalServerErrorOnFailure",

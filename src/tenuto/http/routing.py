@@ -17,15 +17,17 @@ from starlette.types import Receive, Scope
 
 from tenuto.http.description import Operation
 from tenuto.http.errors import (
+    JSON,
     HttpError,
     MethodNotAllowedError,
-    RequestTooLargeError,
     RouteNotFoundError,
+    body_too_large,
 )
 from tenuto.http.options import Role
 from tenuto.http.router import Router, path_parts
 from tenuto.http.templates import PathTemplate
 from tenuto.http.tokens import Token
+from tenuto.model.ids import InstanceId, check_instance_id
 
 T = TypeVar("T")
 
@@ -80,6 +82,20 @@ class Call:
         return None
 
     @property
+    def content_type(self) -> str:
+        """The media type of the body, in lower case and without parameters; may be empty."""
+        return (self.header("content-type") or "").partition(";")[0].strip().lower()
+
+    @property
+    def instance_id(self) -> InstanceId:
+        """The id of the instance that the path names.
+
+        Raises:
+            InvalidInstanceIdError: it cannot be one.
+        """
+        return check_instance_id(self.parameters["instanceId"])
+
+    @property
     def query(self) -> dict[str, list[str]]:
         """The query's values by name; names ignore case."""
         if self._query is None:
@@ -95,10 +111,7 @@ class Call:
 
     def many(self, name: str) -> list[str]:
         """The values of a query parameter that may be repeated or hold a list with commas."""
-        parts = [
-            part.strip() for text in self.query.get(name.lower(), ()) for part in text.split(",")
-        ]
-        return [part for part in parts if part]
+        return [part for text in self.query.get(name.lower(), ()) for part in listed(text)]
 
     def one(self, name: str) -> str | None:
         """A query value that may be given once."""
@@ -141,7 +154,7 @@ class Call:
         """
         length = self.header("content-length")
         if length is not None and length.isdigit() and int(length) > self._body_bytes:
-            raise self._too_large()
+            raise body_too_large(self._body_bytes)
         self._is_body_asked = True
         parts = bytearray()
         while True:
@@ -150,7 +163,7 @@ class Call:
                 raise HttpError("the caller went away before its request was complete")
             parts += message.get("body", b"")
             if len(parts) > self._body_bytes:
-                raise self._too_large()
+                raise body_too_large(self._body_bytes)
             if not message.get("more_body", False):
                 return bytes(parts)
 
@@ -163,11 +176,6 @@ class Call:
         """Wait until nobody waits for the answer any more; the body must have been read."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
-
-    def _too_large(self) -> RequestTooLargeError:
-        return RequestTooLargeError(
-            f"the body is longer than {self._body_bytes:,} bytes (setting http.body_bytes)"
-        )
 
     async def json_text(self) -> str | None:
         """The body as JSON text to the letter; None when there is none."""
@@ -278,10 +286,15 @@ def _entries(routes: Iterable[Route]) -> Iterator[tuple[PathTemplate, tuple[str]
             yield PathTemplate(path), (route.method,), route
 
 
+def listed(text: str) -> list[str]:
+    """The items of a list with commas between them."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def json_answer(
     value: Any,  # noqa: ANN401 - any JSON
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """A value as JSON."""
-    return Response(msgspec.json.encode(value), status, headers, media_type="application/json")
+    return Response(msgspec.json.encode(value), status, headers, media_type=JSON)

@@ -24,7 +24,6 @@ from tenuto.http.payloads import raw
 from tenuto.http.queries import ON_INSTANCE
 from tenuto.http.routing import Call, Endpoint, Route, bound
 from tenuto.model.errors import InstanceNotFoundError, StorageError
-from tenuto.model.ids import check_instance_id
 from tenuto.model.status import InstanceRecord
 from tenuto.model.timing import to_datetime
 
@@ -80,7 +79,7 @@ class LiveApi:
         return self._stream(self._feed.subscribe(after=after))
 
     async def follow_one(self, call: Call) -> Response:
-        instance_id = check_instance_id(call.parameters["instanceId"])
+        instance_id = call.instance_id
         self._check_room()
         last_seen = _last_seen(call)
         record = await self._gateway.get(instance_id)

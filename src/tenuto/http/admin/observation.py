@@ -14,6 +14,8 @@ from tenuto.http.options import Role
 from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
 from tenuto.telemetry.health import Health, check_health
 
+_NOT_KEPT: Final = {"Cache-Control": "no-store"}
+
 
 class Metrics(Struct, frozen=True):
     """Where figures come from.
@@ -47,11 +49,11 @@ class ObservationApi:
 
     async def ready(self, call: Call) -> Response:
         health = await self._health(call)
-        return json_answer(health, 200 if health.ready else 503, {"Cache-Control": "no-store"})
+        return json_answer(health, 200 if health.ready else 503, _NOT_KEPT)
 
     async def live(self, call: Call) -> Response:
         health = await self._health(call)
-        return json_answer(health, 200 if health.live else 503, {"Cache-Control": "no-store"})
+        return json_answer(health, 200 if health.live else 503, _NOT_KEPT)
 
     async def _health(self, call: Call) -> Health:
         health = await check_health(self._engine)
@@ -74,8 +76,7 @@ class ObservationApi:
     async def figures(self, _call: Call) -> Response:
         assert self._metrics is not None, "without it there is no route"
         await self._engine.holding.count()
-        headers = {"Cache-Control": "no-store"}
-        return Response(self._metrics.render(), 200, headers, media_type=self._metrics.media_type)
+        return Response(self._metrics.render(), 200, _NOT_KEPT, media_type=self._metrics.media_type)
 
 
 def _of_health(summary: str, well: str, unwell: str) -> Operation:

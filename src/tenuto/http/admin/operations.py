@@ -13,7 +13,7 @@ from tenuto.client.wire import (
     StartedBody,
 )
 from tenuto.http.description import Answer, Operation, Parameter
-from tenuto.http.queries import BOOLEAN, MOMENT, ON_INSTANCE, STATUS_NAMES
+from tenuto.http.queries import BOOLEAN, FORCE, ON_INSTANCE, STATUS_NAMES, period
 from tenuto.model.requests import InstancePage, ListingOrder
 
 ORDERS: Final[tuple[ListingOrder, ...]] = get_args(ListingOrder)
@@ -28,10 +28,8 @@ _LISTING: Final = (
     ),
     Parameter(name="name", text="This orchestrator."),
     Parameter(name="prefix", text="Ids that begin so."),
-    Parameter(name="createdFrom", text="Created at this moment or later.", schema=MOMENT),
-    Parameter(name="createdTo", text="Created before this moment.", schema=MOMENT),
-    Parameter(name="completedFrom", text="Ended at this moment or later.", schema=MOMENT),
-    Parameter(name="completedTo", text="Ended before this moment.", schema=MOMENT),
+    *period("Created", "createdFrom", "createdTo"),
+    *period("Ended", "completedFrom", "completedTo"),
     Parameter(name="held", text="Only instances that are held, or only others.", schema=BOOLEAN),
     Parameter(
         name="order",
@@ -58,9 +56,6 @@ _UNTIL: Final = Parameter(
     name="until",
     text="What `wait` waits for (ended); started: it is not Pending any more.",
     schema={"type": "string", "enum": ["ended", "started"]},
-)
-_FORCE: Final = Parameter(
-    name="force", text="Also when it has not ended: it is terminated first.", schema=BOOLEAN
 )
 _DONE: Final = Answer(text="It is durable.")
 
@@ -127,6 +122,6 @@ PURGE: Final = _described(
     "Delete an instance and its history",
     _DONE,
     status=204,
-    parameters=(_FORCE,),
+    parameters=(FORCE,),
     errors=(404, 409),
 )

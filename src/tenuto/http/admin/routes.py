@@ -43,7 +43,7 @@ from tenuto.http.admin.operations import (
     TERMINATE,
     steering,
 )
-from tenuto.http.errors import HttpError
+from tenuto.http.errors import JSON, HttpError
 from tenuto.http.options import Role
 from tenuto.http.queries import (
     moment,
@@ -60,7 +60,6 @@ from tenuto.model.codec import decode_turn
 from tenuto.model.control import CONTROLS, Control
 from tenuto.model.errors import InstanceNotFoundError, LimitError
 from tenuto.model.events import EventRaised
-from tenuto.model.ids import check_instance_id
 from tenuto.model.limits import Limits, check_payload
 from tenuto.model.messages import Purge, RaiseEvent, Terminate
 from tenuto.model.payload import encode
@@ -131,7 +130,7 @@ class AdminApi:
     # --- asking ------------------------------------------------------------------------------
 
     async def get_instance(self, call: Call) -> Response:
-        instance_id = _instance_id(call)
+        instance_id = call.instance_id
         seconds = call.number("wait", most=LONGEST_WAIT_SECONDS)
         started = _until_started(call)
         record = await self._gateway.get(instance_id)
@@ -178,11 +177,11 @@ class AdminApi:
         return json_answer(await self._gateway.query(query))
 
     async def history(self, call: Call) -> Response:
-        instance_id = _instance_id(call)
+        instance_id = call.instance_id
         turns = await self._gateway.history(instance_id, self._history_bytes)
         if not turns and await self._gateway.get(instance_id) is None:
             raise InstanceNotFoundError(instance_id)
-        return Response(b"[" + b",".join(turns) + b"]", media_type="application/json")
+        return Response(b"[" + b",".join(turns) + b"]", media_type=JSON)
 
     async def dead_letters(self, call: Call) -> Response:
         letters = await self._gateway.dead_letters(_rows(call))
@@ -191,7 +190,7 @@ class AdminApi:
     # --- steering ----------------------------------------------------------------------------
 
     async def raise_event(self, call: Call) -> Response:
-        instance_id = _instance_id(call)
+        instance_id = call.instance_id
         body = await _body(call, EventBody)
         if not body.name:
             raise HttpError("an event needs a name, a non-empty string")
@@ -202,7 +201,7 @@ class AdminApi:
         return _done()
 
     async def terminate(self, call: Call) -> Response:
-        instance_id = _instance_id(call)
+        instance_id = call.instance_id
         body = await _body(call, TerminateBody, otherwise=TerminateBody())
         check_payload(body.reason, self._limits.payload_bytes, "the reason")
         text = None if body.reason is None else encode(body.reason)
@@ -210,14 +209,14 @@ class AdminApi:
         return _done()
 
     async def steer(self, call: Call, control: Control) -> Response:
-        instance_id = _instance_id(call)
+        instance_id = call.instance_id
         body = await _body(call, ReasonBody, otherwise=ReasonBody())
         check_payload(body.reason, self._limits.payload_bytes, "the reason")
         await self._gateway.tell(instance_id, control.message(reason=body.reason))
         return _done()
 
     async def purge(self, call: Call) -> Response:
-        instance_id = _instance_id(call)
+        instance_id = call.instance_id
         force = call.flag("force", default=False)
         await self._gateway.tell(instance_id, Purge(force=force))
         return _done()
@@ -254,10 +253,6 @@ def _wait_body(step: Step) -> WaitBody:
         instance_id=step.instance_id,
         purpose=step.purpose,
     )
-
-
-def _instance_id(call: Call) -> str:
-    return check_instance_id(call.parameters["instanceId"])
 
 
 def _execution_id(given: str | None) -> str | None:

@@ -8,10 +8,11 @@ from starlette.responses import Response
 
 from tenuto.client.gateway import Gateway
 from tenuto.http.description import Answer, Operation, Parameter
-from tenuto.http.durable_functions.answers import FINISHED, UNDER_WAY, ended_answer
+from tenuto.http.durable_functions.answers import FINISHED, UNDER_WAY, failed_status
 from tenuto.http.durable_functions.history import HistoryProjection, Shown
 from tenuto.http.links import Links
 from tenuto.http.options import Role
+from tenuto.http.outcomes import ended_answer
 from tenuto.http.payloads import StatusPayload, status_payload
 from tenuto.http.queries import (
     BOOLEAN,
@@ -26,7 +27,6 @@ from tenuto.http.queries import (
 from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
 from tenuto.model.codec import decode_turn
 from tenuto.model.errors import InstanceNotFoundError
-from tenuto.model.ids import check_instance_id
 from tenuto.model.requests import InstancePage, InstanceQuery
 from tenuto.model.status import InstanceRecord
 
@@ -60,11 +60,11 @@ class Asking:
     # --- one ---------------------------------------------------------------------------------
 
     async def get_status(self, call: Call) -> Response:
-        instance_id = check_instance_id(call.parameters["instanceId"])
+        instance_id = call.instance_id
         show_input = call.flag("showInput", default=True)
         show_history = call.flag("showHistory", default=False)
         show_output = call.flag("showHistoryOutput", default=False)
-        call.flag("returnInternalServerErrorOnFailure", default=False)
+        failed = failed_status(call)
         record = await self._gateway.get(instance_id)
         if record is None:
             raise InstanceNotFoundError(instance_id)
@@ -74,7 +74,7 @@ class Asking:
             events = await self._events(instance_id, projection)
             payload = structs.replace(payload, history_events=events, history=events)
         if record.status.is_finished:
-            return ended_answer(call, payload, record)
+            return ended_answer(payload, record, failed=failed)
         own = self._links.management(call, instance_id)["statusQueryGetUri"]
         return json_answer(payload, 202, {"Location": own, "Retry-After": "5"})
 

@@ -9,14 +9,13 @@ from tenuto.client.gateway import Gateway
 from tenuto.client.starting import StartOptions, restart_request, start_request
 from tenuto.engine.program import Program
 from tenuto.http.description import Operation, Parameter
-from tenuto.http.durable_functions.answers import LINKS, RESULT, begun_answer
+from tenuto.http.durable_functions.answers import LINKS, RESULT, begun_answer, failed_status
 from tenuto.http.errors import HttpError
 from tenuto.http.links import Links
 from tenuto.http.options import Role
 from tenuto.http.queries import BOOLEAN, FAILURE, ON_INSTANCE, WAITING
 from tenuto.http.routing import Call, Endpoint, Route, bound
 from tenuto.http.waiting import LONGEST_SECONDS, Waiting
-from tenuto.model.ids import check_instance_id
 from tenuto.model.limits import Limits
 
 _NO_INPUT: Final = '""'
@@ -54,9 +53,7 @@ class Starting:
 
     async def start(self, call: Call) -> Response:
         orchestrator = self._program.get_orchestrator(call.parameters["functionName"])
-        given_id = call.parameters.get("instanceId")
-        if given_id is not None:
-            check_instance_id(given_id)
+        given_id = call.instance_id if "instanceId" in call.parameters else None
         seconds = _seconds(call)
         self._links.base(call)  # a request without an address is refused before anything is done
         text = await call.json_text()
@@ -69,7 +66,7 @@ class Starting:
         return await begun_answer(call, self._links, self._waiting, request.instance_id, seconds)
 
     async def restart(self, call: Call) -> Response:
-        instance_id = check_instance_id(call.parameters["instanceId"])
+        instance_id = call.instance_id
         is_new = call.flag("restartWithNewInstanceId", default=True)
         seconds = _seconds(call)
         self._links.base(call)
@@ -87,7 +84,7 @@ class Starting:
 def _seconds(call: Call) -> float | None:
     """How long the caller wants to wait for the end."""
     call.number("pollingInterval", most=LONGEST_SECONDS)
-    call.flag("returnInternalServerErrorOnFailure", default=False)
+    failed_status(call)
     return call.number("timeout", most=LONGEST_SECONDS)
 
 

@@ -16,6 +16,7 @@ from tenuto.http.payloads import PurgedPayload
 from tenuto.http.queries import (
     BOOLEAN,
     CREATED,
+    FORCE,
     ON_INSTANCE,
     STATUSES,
     moment,
@@ -24,7 +25,6 @@ from tenuto.http.queries import (
 from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
 from tenuto.model.control import CONTROLS, Control
 from tenuto.model.events import EventRaised
-from tenuto.model.ids import check_instance_id
 from tenuto.model.limits import Limits, check_payload
 from tenuto.model.messages import Purge, RaiseEvent, Terminate
 from tenuto.model.payload import encode
@@ -53,7 +53,7 @@ class Steering:
     # --- events and control ------------------------------------------------------------------
 
     async def raise_event(self, call: Call) -> Response:
-        instance_id = _instance_id(call)
+        instance_id = call.instance_id
         name = call.parameters["eventName"]
         text = await call.json_text()
         if text is not None:
@@ -64,7 +64,7 @@ class Steering:
         return accepted()
 
     async def terminate(self, call: Call) -> Response:
-        instance_id = _instance_id(call)
+        instance_id = call.instance_id
         reason = call.one("reason")
         text = None if reason is None else encode(reason)
         recurse = call.flag("recurse", default=False)
@@ -72,14 +72,14 @@ class Steering:
         return accepted()
 
     async def steer(self, call: Call, control: Control) -> Response:
-        instance_id = _instance_id(call)
+        instance_id = call.instance_id
         await self._gateway.tell(instance_id, control.message(reason=call.one("reason")))
         return accepted()
 
     # --- deletion ----------------------------------------------------------------------------
 
     async def purge(self, call: Call) -> Response:
-        instance_id = _instance_id(call)
+        instance_id = call.instance_id
         force = call.flag("force", default=False)
         await self._gateway.tell(instance_id, Purge(force=force))
         return json_answer(PurgedPayload(1))
@@ -125,12 +125,8 @@ class Steering:
                 return deleted
 
 
-def _instance_id(call: Call) -> str:
-    return check_instance_id(call.parameters["instanceId"])
-
-
 def _check_content_type(call: Call) -> None:
-    given = (call.header("content-type") or "").partition(";")[0].strip().lower()
+    given = call.content_type
     if given not in {"application/json", "text/json"} and not given.endswith("+json"):
         raise HttpError(
             "the data of an event must be JSON with header Content-Type: application/json, got "
@@ -141,11 +137,6 @@ def _check_content_type(call: Call) -> None:
 # --- the table of routes, below the mount ---------------------------------------------------------
 
 _REASON: Final = Parameter(name="reason", text="Why; stands in the history.")
-_FORCE: Final = Parameter(
-    name="force",
-    text="Also what has not ended: it is terminated first.",
-    schema=BOOLEAN,
-)
 _PURGED: Final = Answer(text="So many were deleted.", kind=PurgedPayload)
 
 
@@ -181,14 +172,14 @@ _PURGE: Final = Operation(
     summary="Delete an instance and its history",
     tag="instances",
     path_schemas=ON_INSTANCE,
-    parameters=(_FORCE,),
+    parameters=(FORCE,),
     answers={200: _PURGED},
     errors=(404, 409),
 )
 _PURGE_MANY: Final = Operation(
     summary="Delete instances and their histories",
     tag="instances",
-    parameters=(structs.replace(CREATED[0], required=True), CREATED[1], STATUSES, _FORCE),
+    parameters=(structs.replace(CREATED[0], required=True), CREATED[1], STATUSES, FORCE),
     answers={200: _PURGED},
     errors=(404, 409),
 )

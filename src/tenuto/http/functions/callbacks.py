@@ -22,7 +22,6 @@ from tenuto.http.description import Answer, Operation
 from tenuto.http.errors import ErrorBody, HttpError, error_answer
 from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
 from tenuto.model.errors import InvalidInstanceIdError, TenutoError, WebhookClosedError
-from tenuto.model.ids import check_instance_id
 from tenuto.model.limits import check_payload
 from tenuto.model.messages import RedeemWebhook
 from tenuto.model.webhook import digest_of
@@ -144,17 +143,15 @@ _ENDPOINTS: Final = (
 
 
 def _address(call: Call) -> tuple[str, str]:
-    instance_id = call.parameters["instanceId"]
     try:
-        check_instance_id(instance_id)
+        return call.instance_id, digest_of(call.parameters["token"])
     except InvalidInstanceIdError:
-        raise WebhookClosedError(instance_id) from None
-    return instance_id, digest_of(call.parameters["token"])
+        raise WebhookClosedError(call.parameters["instanceId"]) from None
 
 
 async def _data(call: Call) -> str | None:
     """The event's data as JSON text: a form's fields as an object, else the body."""
-    kind = (call.header("content-type") or "").partition(";")[0].strip().lower()
+    kind = call.content_type
     if kind.startswith("multipart/"):
         raise HttpError("send the data as JSON or as a simple form", status=415)
     if kind != _FORM:

@@ -9,9 +9,8 @@ from typing import Any, Final
 
 import msgspec
 
-from tenuto.http.description import Operation
-from tenuto.http.description import Parameter as DescribedParameter
-from tenuto.http.functions.parameters import Parameter, Source
+from tenuto.http.description import Operation, Parameter
+from tenuto.http.functions.parameters import FunctionParameter, Source
 from tenuto.http.functions.triggers import HttpTrigger
 from tenuto.http.options import Role
 from tenuto.http.routing import Handler, Route
@@ -24,7 +23,7 @@ def described(trigger: HttpTrigger, handler: Handler) -> Iterator[Route]:
     operation = Operation(
         summary=_summary(trigger),
         parameters=tuple(
-            DescribedParameter(
+            Parameter(
                 name=one.name,
                 text=f"Of the function {trigger.name}.",
                 schema=_schema(one.annotation),
@@ -63,7 +62,7 @@ def _schema(annotation: object) -> Mapping[str, Any]:
     return {} if "$defs" in schema else schema
 
 
-def _body(body: Parameter | None) -> object:
+def _body(body: FunctionParameter | None) -> object:
     """The type of the body; ``object`` (any JSON) for one that only other libraries understand."""
     if body is None:
         return None

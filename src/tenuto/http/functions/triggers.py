@@ -24,7 +24,7 @@ from tenuto.client.sync_client import SyncClient
 from tenuto.functions.detached_threads import DetachedThreads
 from tenuto.functions.user_calls import is_given_up
 from tenuto.http.access import Access, sent_key
-from tenuto.http.errors import error_answer
+from tenuto.http.errors import body_too_large, error_answer
 from tenuto.http.functions.parameters import Binding, Given, Source
 from tenuto.http.functions.responses import response_of
 from tenuto.http.options import HttpSettings, Role
@@ -37,7 +37,6 @@ from tenuto.model.errors import (
     InputError,
     PayloadError,
     RegistrationError,
-    RequestTooLargeError,
     SettingsError,
 )
 
@@ -277,9 +276,7 @@ def _limited(receive: Receive, most: int) -> Receive:
         message = await receive()
         taken += len(message.get("body", b""))
         if taken > most:
-            raise RequestTooLargeError(
-                f"the body is longer than {most:,} bytes (setting http.body_bytes)"
-            )
+            raise body_too_large(most)
         return message
 
     return limited
