@@ -72,7 +72,10 @@ def status_for(error: TenutoError) -> int:
 
 
 class ErrorBody(Struct, frozen=True):
-    """The one shape of all errors."""
+    """An error: its code, and a message with what happened and what to do next.
+
+    The other fields are for SDKs of Durable Functions.
+    """
 
     code: str
     message: str

@@ -51,21 +51,25 @@ def period(what: str, first: str, end: str) -> tuple[Parameter, Parameter]:
 CREATED: Final = period("Created", "createdTimeFrom", "createdTimeTo")
 STATUSES: Final = Parameter(
     name="runtimeStatus",
-    text="Statuses, with commas between them, or repeated.",
+    text="One or more statuses, with commas between them or repeated.",
     schema={"type": "string", "pattern": f"^({_ANY})(,({_ANY}))*$"},
 )
 WAITING: Final = (
     Parameter(
-        name="timeout", text="Wait so many seconds for the end before answering.", schema=_SECONDS
+        name="timeout",
+        text="How many seconds to wait for the end before answering.",
+        schema=_SECONDS,
     ),
     Parameter(
         name="pollingInterval",
-        text="Accepted for compatibility: the end is heard of at once.",
+        text="Accepted for compatibility and ignored: the server hears of the end at once.",
         schema=_SECONDS,
     ),
 )
 FORCE: Final = Parameter(
-    name="force", text="Also when it has not ended: it is terminated first.", schema=BOOLEAN
+    name="force",
+    text="Whether to delete what has not ended, too; it is terminated first (default false).",
+    schema=BOOLEAN,
 )
 FAILURE: Final = Parameter(
     name="returnInternalServerErrorOnFailure",

@@ -296,5 +296,5 @@ def json_answer(
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """A value as JSON."""
+    """An answer whose body is this value as JSON."""
     return Response(msgspec.json.encode(value), status, headers, media_type=JSON)

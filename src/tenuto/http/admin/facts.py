@@ -26,7 +26,7 @@ class HostFacts(Struct, frozen=True, kw_only=True):
     """What a host knows of how it was started.
 
     Attributes:
-        version: Tenuto's.
+        version: The version of Tenuto.
         storage: The store's URL.
         configuration: The settings in force, nested as in a file.
         sources: Where each came from, by its key with dots.
@@ -74,9 +74,9 @@ class RouteInfo(Struct, frozen=True, rename="camel"):
 
     Attributes:
         name: Its name.
-        methods: What it answers.
-        path: Where it stands.
-        auth: Whose requests it takes.
+        methods: The HTTP methods that it answers.
+        path: Its path.
+        auth: Whose requests it takes: ``anonymous``, ``function`` or ``admin``.
     """
 
     name: str
@@ -89,9 +89,9 @@ class FunctionsBody(Struct, frozen=True, rename="camel"):
     """The functions of a host.
 
     Attributes:
-        orchestrators: Program by program, in the order of registration.
-        activities: The same.
-        http_routes: In the order in which they are asked.
+        orchestrators: The orchestrators, program by program, in the order of registration.
+        activities: The activities, in the same order.
+        http_routes: The functions behind HTTP, in the order of registration.
     """
 
     orchestrators: list[FunctionInfo]
@@ -114,15 +114,15 @@ class SettingInfo(Struct, frozen=True, rename="camel"):
 
 
 class InfoBody(Struct, frozen=True, rename="camel"):
-    """What a host is.
+    """Version, store and settings of a host.
 
     Attributes:
-        version: Tenuto's.
-        python: Python's.
+        version: The version of Tenuto.
+        python: The version of Python.
         storage: The kind of store: ``sqlite`` or ``postgresql``.
         started_at: When it began to serve, in microseconds since 1970 UTC.
         uptime_seconds: For how long it has served.
-        settings: Those in force.
+        settings: The settings in force.
     """
 
     version: str
@@ -191,12 +191,16 @@ class FactsApi:
 _FUNCTIONS: Final = Operation(
     summary="The functions of the app",
     tag="admin",
-    answers={200: Answer(text="They are.", kind=FunctionsBody)},
+    answers={
+        200: Answer(
+            text="The orchestrators, activities and functions behind HTTP.", kind=FunctionsBody
+        )
+    },
 )
 _INFO: Final = Operation(
     summary="Version, store and settings of the host",
     tag="admin",
-    answers={200: Answer(text="They are.", kind=InfoBody)},
+    answers={200: Answer(text="Version, store and settings of the host.", kind=InfoBody)},
 )
 _ENDPOINTS: Final = (
     Endpoint("GET", f"{ADMIN}/functions", Role.READ, FactsApi.functions, _FUNCTIONS),

@@ -28,14 +28,22 @@ from tenuto.model.status import InstanceRecord
 from tenuto.model.timing import to_datetime
 
 HEARTBEAT_SECONDS = 15.0
-"""The longest silence."""
+"""The longest time in which nothing is sent; then a comment is."""
 
 _LAST_SEEN: Final = (
-    Parameter(name="Last-Event-ID", text="Goes on after this event, if it can.", place="header"),
-    Parameter(name="lastEventId", text="The same, for callers that cannot set headers."),
+    Parameter(
+        name="Last-Event-ID",
+        text="The id of the last event that the caller has seen; the stream goes on after it, or "
+        "begins with `reset` when that cannot be.",
+        place="header",
+    ),
+    Parameter(
+        name="lastEventId",
+        text="The same as header Last-Event-ID, for callers that cannot set headers.",
+    ),
 )
 _STREAM: Final = Answer(
-    text="Events `update` and `reset`, each with an id and data in JSON.",
+    text="A stream of events `update` and `reset`, each with an id and data in JSON.",
     kind=str,
     media_type="text/event-stream",
 )
@@ -140,7 +148,7 @@ class LiveApi:
             await self.end(subscription, send)
 
     async def end(self, subscription: Subscription, send: Send) -> None:
-        """End a stream."""
+        """End a stream: its subscription and its body."""
         self._open.discard(subscription)
         subscription.close()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -175,7 +183,7 @@ _ONE: Final = Operation(
     parameters=_LAST_SEEN,
     answers={
         200: _STREAM,
-        204: Answer(text="It has ended, and the caller has seen that: do not return."),
+        204: Answer(text="The instance has ended and the caller has seen that; do not come back."),
     },
     errors=(404,),
 )
@@ -188,7 +196,7 @@ _ENDPOINTS: Final = (
 
 
 class EventStream(Response):
-    """An answer that goes on."""
+    """An answer whose body is what comes of a subscription."""
 
     def __init__(self, live: LiveApi, subscription: Subscription) -> None:
         super().__init__(headers=_HEADERS, media_type="text/event-stream")

@@ -89,18 +89,20 @@ def _of_health(summary: str, well: str, unwell: str) -> Operation:
 
 _READY: Final = _of_health(
     "Whether the host can be given work: 200 or 503, with reasons",
-    "It can.",
-    "It cannot, and why.",
+    "The host can be given work.",
+    "The host cannot be given work; `reasons` says why.",
 )
 _LIVE: Final = _of_health(
     "Whether the process may go on: 503 when only a restart can help",
-    "It may.",
-    "It must be started again, and why.",
+    "The process may go on.",
+    "The process must be started again; `reasons` says why.",
 )
 _RENDERED: Final = Operation(
     summary="Figures for Prometheus",
     tag="server",
-    answers={200: Answer(text="They are.", kind=str, media_type="text/plain")},
+    answers={
+        200: Answer(text="The metrics, as text for Prometheus.", kind=str, media_type="text/plain")
+    },
 )
 _HEALTH: Final = (
     Endpoint("GET", "/healthz", None, ObservationApi.ready, _READY),

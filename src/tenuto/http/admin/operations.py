@@ -19,45 +19,48 @@ from tenuto.model.requests import InstancePage, ListingOrder
 ORDERS: Final[tuple[ListingOrder, ...]] = get_args(ListingOrder)
 _LIMIT: Final = Parameter(
     name="limit",
-    text="The most rows wanted (100).",
+    text="The most rows in the answer (default 100).",
     schema={"type": "integer", "minimum": 1, "maximum": MOST_ROWS},
 )
 _LISTING: Final = (
     Parameter(
-        name="status", text=f"Statuses with commas between them, or repeated: {STATUS_NAMES}."
+        name="status",
+        text=f"One or more statuses, with commas between them or repeated: {STATUS_NAMES}.",
     ),
-    Parameter(name="name", text="This orchestrator."),
-    Parameter(name="prefix", text="Ids that begin so."),
+    Parameter(name="name", text="The name of the orchestrator."),
+    Parameter(name="prefix", text="What the instance ids begin with."),
     *period("Created", "createdFrom", "createdTo"),
     *period("Ended", "completedFrom", "completedTo"),
-    Parameter(name="held", text="Only instances that are held, or only others.", schema=BOOLEAN),
+    Parameter(
+        name="held", text="Only held instances (true), or only others (false).", schema=BOOLEAN
+    ),
     Parameter(
         name="order",
-        text="What comes first (newest); by completion only what has ended is listed.",
+        text="What comes first (default newest); by completion, only ended instances are listed.",
         schema={"type": "string", "enum": list(ORDERS)},
     ),
-    Parameter(name="after", text="Where the page before ended: its `after`."),
+    Parameter(name="after", text="The `after` of the page before."),
     _LIMIT,
     Parameter(
-        name="payloads", text="Whether inputs and outputs are wanted (true).", schema=BOOLEAN
+        name="payloads", text="Whether inputs and outputs are shown (default true).", schema=BOOLEAN
     ),
 )
 _WAITING_FOR: Final = Parameter(
     name="waitingFor",
-    text="Whether it is wanted what the instance waits for (true).",
+    text="Whether the answer says what the instance waits for, and why (default true).",
     schema=BOOLEAN,
 )
 _WAIT: Final = Parameter(
     name="wait",
-    text="Answer when it has ended, or after so many seconds.",
+    text="How many seconds to wait for `until` before answering.",
     schema={"type": "number", "minimum": 0, "maximum": LONGEST_WAIT_SECONDS},
 )
 _UNTIL: Final = Parameter(
     name="until",
-    text="What `wait` waits for (ended); started: it is not Pending any more.",
+    text="What `wait` waits for: that the instance has ended (default), or is no longer Pending.",
     schema={"type": "string", "enum": ["ended", "started"]},
 )
-_DONE: Final = Answer(text="It is durable.")
+_DONE: Final = Answer(text="The request is durable.")
 
 
 def _described(
@@ -95,23 +98,26 @@ START: Final = _described(
 )
 LIST: Final = _described(
     "A page of instances, newest first",
-    Answer(text="A page.", kind=InstancePage),
+    Answer(text="A page of instances; `after` asks for the next one.", kind=InstancePage),
     parameters=_LISTING,
 )
 GET: Final = _described(
     "An instance as it is stored; waits until it has ended, if asked to",
-    Answer(text="The instance.", kind=InstanceBody),
+    Answer(text="The instance, with what it waits for until it has ended.", kind=InstanceBody),
     parameters=(_WAIT, _UNTIL, _WAITING_FOR),
     errors=(404,),
 )
 HISTORY: Final = _described(
     "The turns of an instance's current execution, as they are stored",
-    Answer(text="Turns, each an array of events.", kind=list[list[Any]]),
+    Answer(text="The turns, oldest first, each an array of events.", kind=list[list[Any]]),
     errors=(404,),
 )
 DEAD_LETTERS: Final = _described(
     "Messages that nobody could take, newest first",
-    Answer(text="They are.", kind=list[DeadLetterBody]),
+    Answer(
+        text="The messages, each with the reason why nobody could take it.",
+        kind=list[DeadLetterBody],
+    ),
     parameters=(_LIMIT,),
 )
 RAISE_EVENT: Final = _described(

@@ -12,8 +12,8 @@ from tenuto.http.routing import Call
 from tenuto.http.waiting import Waiting
 
 _LOCATION: Final = {
-    "Location": "The link that asks for the status.",
-    "Retry-After": "Seconds after which to ask.",
+    "Location": "The address of the instance's status.",
+    "Retry-After": "The number of seconds after which to ask for it.",
 }
 FINISHED: Final = Answer(text="The instance has ended.", kind=StatusPayload)
 UNDER_WAY: Final = Answer(
@@ -21,17 +21,18 @@ UNDER_WAY: Final = Answer(
 )
 ACCEPTED: Final = Answer(text="The request is durable.")
 LINKS: Final = Answer(
-    text="The instance is durable; these links ask and steer it.",
+    text="The instance is durable; the links ask for its status and steer it.",
     kind=dict[str, str],
     headers=_LOCATION,
 )
 RESULT: Final = Answer(
-    text="It has ended in time: its output, or its status unless it completed.", kind=object
+    text="The instance ended within `timeout`: its output if it completed, else its status.",
+    kind=object,
 )
 
 
 def accepted() -> Response:
-    """Done, and nothing to say."""
+    """202 without a body: what was asked for is durable."""
     return Response(status_code=202)
 
 

@@ -124,8 +124,9 @@ def _size(record: InstanceRecord) -> int:
 
 # --- the table of routes, below the mount ---------------------------------------------------------
 
-_SHOW_INPUT: Final = Parameter(name="showInput", text="Show inputs (default true).", schema=BOOLEAN)
-_GOES_ON: Final = "Goes on where the page before ended; empty at the end."
+_SHOW_INPUT: Final = Parameter(
+    name="showInput", text="Whether inputs are shown (default true).", schema=BOOLEAN
+)
 
 _STATUS: Final = Operation(
     summary="The status of an instance",
@@ -133,9 +134,13 @@ _STATUS: Final = Operation(
     path_schemas=ON_INSTANCE,
     parameters=(
         _SHOW_INPUT,
-        Parameter(name="showHistory", text="Show what happened.", schema=BOOLEAN),
         Parameter(
-            name="showHistoryOutput", text="Show results in the history, too.", schema=BOOLEAN
+            name="showHistory", text="Whether the history is shown (default false).", schema=BOOLEAN
+        ),
+        Parameter(
+            name="showHistoryOutput",
+            text="Whether results are shown in the history (default false).",
+            schema=BOOLEAN,
         ),
         FAILURE,
     ),
@@ -148,25 +153,25 @@ _LIST: Final = Operation(
     parameters=(
         *CREATED,
         STATUSES,
-        Parameter(name="instanceIdPrefix", text="How their ids begin."),
+        Parameter(name="instanceIdPrefix", text="What the instance ids begin with."),
         Parameter(
             name="top",
-            text="The longest page (default 100, at most 1000).",
+            text="The most instances on the page (default 100, at most 1000).",
             schema={"type": "integer", "minimum": 1},
         ),
         _SHOW_INPUT,
         Parameter(
             name=CONTINUATION,
-            text=_GOES_ON,
+            text="The same header of the page before; left out or empty for the first page.",
             place="header",
             schema={"type": "string", "pattern": r"^(newest\.-?[0-9]{1,18}\.-?[0-9]{1,18})?$"},
         ),
     ),
     answers={
         200: Answer(
-            text="The page; may be short although there are more.",
+            text="A page of instances; it may be shorter than `top` although more follow.",
             kind=list[StatusPayload],
-            headers={CONTINUATION: _GOES_ON},
+            headers={CONTINUATION: "What to send for the next page; empty on the last page."},
         )
     },
 )

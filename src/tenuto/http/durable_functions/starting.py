@@ -105,7 +105,10 @@ def _start(orchestrators: Iterable[str]) -> Operation:
         parameters=(
             *WAITING,
             FAILURE,
-            Parameter(name="version", text="Marks the instance with a version."),
+            Parameter(
+                name="version",
+                text="The version of the new instance; by default that of its function.",
+            ),
         ),
         body=object,
         answers=_ANSWERS,
@@ -120,7 +123,8 @@ _RESTART: Final = Operation(
     parameters=(
         Parameter(
             name="restartWithNewInstanceId",
-            text="Under a fresh id (default), or under its own once it has ended.",
+            text="Whether the instance runs under a fresh id (default true); under its own it runs "
+            "only once it has ended or while it is held.",
             schema=BOOLEAN,
         ),
         *WAITING,

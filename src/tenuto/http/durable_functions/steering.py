@@ -136,8 +136,8 @@ def _check_content_type(call: Call) -> None:
 
 # --- the table of routes, below the mount ---------------------------------------------------------
 
-_REASON: Final = Parameter(name="reason", text="Why; stands in the history.")
-_PURGED: Final = Answer(text="So many were deleted.", kind=PurgedPayload)
+_REASON: Final = Parameter(name="reason", text="The reason, which is kept in the history.")
+_PURGED: Final = Answer(text="The number of deleted instances.", kind=PurgedPayload)
 
 
 def _word(summary: str, *parameters: Parameter) -> Operation:
@@ -164,7 +164,7 @@ _TERMINATE: Final = _word(
     "End an instance now",
     Parameter(
         name="recurse",
-        text="Whether what it has called ends too, and what that has called (false).",
+        text="Whether its sub-orchestrations end too, at all levels (default false).",
         schema=BOOLEAN,
     ),
 )

@@ -124,7 +124,7 @@ class Callbacks:
 _SHOW: Final = Operation(
     summary="Look at a webhook",
     tag="webhooks",
-    answers={200: Answer(text="How to use it.", kind=UseBody, pages=True)},
+    answers={200: Answer(text="How to use the webhook.", kind=UseBody, pages=True)},
 )
 _USE: Final = Operation(
     summary="Use a webhook, once",
@@ -132,7 +132,9 @@ _USE: Final = Operation(
     body=object,
     answers={
         202: Answer(text="The event is durable.", kind=UsedBody, pages=True),
-        410: Answer(text="It was used, has expired, or never existed.", kind=ErrorBody, pages=True),
+        410: Answer(
+            text="The webhook was used, has expired, or never existed.", kind=ErrorBody, pages=True
+        ),
     },
     errors=(415,),
 )

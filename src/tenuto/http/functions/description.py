@@ -25,7 +25,7 @@ def described(trigger: HttpTrigger, handler: Handler) -> Iterator[Route]:
         parameters=tuple(
             Parameter(
                 name=one.name,
-                text=f"Of the function {trigger.name}.",
+                text=f"A parameter of the function {trigger.name}.",
                 schema=_schema(one.annotation),
                 required=one.is_required and not one.is_optional_type,
             )

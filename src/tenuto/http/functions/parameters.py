@@ -281,7 +281,7 @@ def _in_path(name: str, annotation: Any, kind: type) -> Any:  # noqa: ANN401 - a
 
 
 def _is_scalar(annotation: object) -> bool:
-    """Whether one text says it."""
+    """Whether a value of this type is sent as one text."""
     plain = plain_type(annotation)
     origin = get_origin(plain)
     if origin is Literal:
@@ -293,7 +293,7 @@ def _is_scalar(annotation: object) -> bool:
 
 
 def _is_many(annotation: object) -> bool:
-    """Whether it is several texts."""
+    """Whether a value of this type is sent as several texts."""
     plain = plain_type(annotation)
     origin, members = get_origin(plain), get_args(plain)
     if origin in {typing.Union, types.UnionType}:

@@ -85,17 +85,17 @@ class HttpTrigger(Struct, frozen=True, kw_only=True):
 
     @property
     def path(self) -> str:
-        """The whole path."""
+        """The whole path, with its prefix."""
         return PREFIX + self.template.path.rstrip("/")
 
     @property
     def plain_path(self) -> str:
-        """The whole path without converters."""
+        """The whole path, without converters."""
         return PREFIX + self.template.plain_path.rstrip("/")
 
 
 class HttpTriggers:
-    """The functions of an app that answer HTTP, in the order in which they are asked."""
+    """The functions of an app that answer HTTP, in the order of registration."""
 
     def __init__(self) -> None:
         self._all: list[HttpTrigger] = []

@@ -45,7 +45,7 @@ class Served(Struct, frozen=True, kw_only=True):
         engine: For health, metrics and live updates.
         settings: How it listens and what it lets in.
         secret: What links are signed with; no caller knows it.
-        version: Tenuto's.
+        version: The version of Tenuto.
         triggers: The functions behind HTTP.
         mounts: Other apps that are served here.
         prefix: The path under which an app around this one serves it.

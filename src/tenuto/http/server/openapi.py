@@ -42,7 +42,7 @@ class OpenApi:
 
     Args:
         links: Says where the server is.
-        version: Tenuto's.
+        version: The version of Tenuto.
         has_keys: Whether callers need a key.
     """
 
@@ -67,7 +67,7 @@ class OpenApi:
 _THIS: Final = Operation(
     summary="This document",
     tag="server",
-    answers={200: Answer(text="An OpenAPI 3.1 document.", kind=dict[str, Any])},
+    answers={200: Answer(text="The OpenAPI 3.1 document of this server.", kind=dict[str, Any])},
 )
 _ENDPOINTS: Final = (Endpoint("GET", "/openapi.json", Role.READ, OpenApi.serve, _THIS),)
 
@@ -77,7 +77,7 @@ def document(routes: Iterable[Route], version: str, *, has_keys: bool) -> dict[s
 
     Args:
         routes: What there is.
-        version: Tenuto's.
+        version: The version of Tenuto.
         has_keys: Whether callers need a key.
     """
     shown = [route for route in routes if route.operation.is_documented]
@@ -172,7 +172,7 @@ def _responses(route: Route, schemas: _Schemas, *, has_keys: bool) -> dict[str, 
         if str(status) not in made:
             made[str(status)] = {"description": HTTPStatus(status).phrase, "content": _ERROR}
     if not operation.answers and 501 not in operation.errors:  # noqa: PLR2004 - Not Implemented
-        made["default"] = {"description": "The answer; see the documentation."}
+        made["default"] = {"description": "Whatever the function answers."}
     return made
 
 
