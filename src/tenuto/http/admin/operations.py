@@ -11,6 +11,7 @@ from tenuto.client.wire import (
     ReasonBody,
     StartBody,
     StartedBody,
+    TerminateBody,
 )
 from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.queries import BOOLEAN, FORCE, ON_INSTANCE, STATUS_NAMES, period
@@ -78,15 +79,15 @@ def _described(
         path_schemas=ON_INSTANCE,
         parameters=parameters,
         body=body,
-        body_required=body is not None and body is not ReasonBody,
+        body_required=body not in {None, ReasonBody, TerminateBody},
         answers={status: answer},
         errors=errors,
     )
 
 
-def steering(summary: str) -> Operation:
+def steering(summary: str, body: type = ReasonBody) -> Operation:
     """What is told an instance, with a reason."""
-    return _described(summary, _DONE, status=204, body=ReasonBody, errors=(404, 409, 410, 413))
+    return _described(summary, _DONE, status=204, body=body, errors=(404, 409, 410, 413))
 
 
 START: Final = _described(
@@ -123,7 +124,7 @@ DEAD_LETTERS: Final = _described(
 RAISE_EVENT: Final = _described(
     "Raise an external event", _DONE, status=204, body=EventBody, errors=(404, 410, 413)
 )
-TERMINATE: Final = steering("End an instance now")
+TERMINATE: Final = steering("End an instance now", TerminateBody)
 PURGE: Final = _described(
     "Delete an instance and its history",
     _DONE,
