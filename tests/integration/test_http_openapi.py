@@ -124,6 +124,16 @@ async def test_every_answer_of_the_server_itself_is_declared_one_by_one() -> Non
     assert "413" in restart["responses"]
 
 
+async def test_terminate_of_the_admin_api_declares_recurse() -> None:
+    async with serving(make_app()) as serve:
+        document = (await serve.http.get("/openapi.json")).json()
+    terminate = document["paths"]["/admin/instances/{instanceId}/terminate"]["post"]
+    body = terminate["requestBody"]
+    name = body["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+    assert not body["required"]
+    assert set(document["components"]["schemas"][name]["properties"]) == {"reason", "recurse"}
+
+
 def _streams(operation: Any) -> bool:  # noqa: ANN401 - the tool's own type
     return "text/event-stream" in str(operation.definition.raw.get("responses"))
 

@@ -1,13 +1,11 @@
 """The client: how programs start, ask and steer instances."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import (
     Any,
-    Final,
     Generic,
     Self,
     TypeVar,
@@ -21,7 +19,7 @@ from tenuto.client.connection import ConnectionOptions
 from tenuto.client.gateway import Gateway
 from tenuto.client.http_gateway import HttpGateway
 from tenuto.client.opening import Opening
-from tenuto.client.starting import StartOptions, start_request
+from tenuto.client.starting import UNLIMITED, StartOptions, restart_request, start_request
 from tenuto.client.status import DeadLetterStatus, InstanceStatus, letter_of, status_of
 from tenuto.engine.program import Orchestrator, OrchestratorDirectory
 from tenuto.model.codec import decode_turn
@@ -51,10 +49,6 @@ from tenuto.orchestration.references import (
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 Ts = TypeVarTuple("Ts")
-
-
-_THE_SERVERS: Final = Limits(payload_bytes=sys.maxsize)
-"""A server's limits are not known here; it refuses what is too long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +179,7 @@ class Client:
     ) -> None:
         if isinstance(gateway, str):
             self.gateway: Gateway = HttpGateway(gateway, key, connection)
-            limits = limits or _THE_SERVERS
+            limits = limits or UNLIMITED  # the server's are not known here
         elif key is not None or connection is not None:
             raise InputError("key and connection are for the URL of a server")
         else:
@@ -421,16 +415,7 @@ class Client:
         if record is None:
             raise InstanceNotFoundError(instance_id)
         found = self._find(record.name)
-        options = StartOptions(
-            instance_id=None if new_instance_id else instance_id,
-            version=record.version,
-            tags=record.tags,
-            reuse=(IdReuse.WHEN_FINISHED if record.hold is None else IdReuse.ALWAYS).statuses,
-        )
-        # By name: version and tags are those of the instance. What it has was short enough.
-        request = start_request(
-            record.name, record.input, self.gateway.now(), _THE_SERVERS, options
-        )
+        request = restart_request(record, self.gateway.now(), new_instance_id=new_instance_id)
         await self.gateway.start(request)
         return OrchestrationHandle(self, request.instance_id, found)
 

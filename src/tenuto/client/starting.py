@@ -1,5 +1,6 @@
 """How a start becomes a request, whoever asks: programs, servers, the command line."""
 
+import sys
 from collections.abc import Mapping
 from typing import Final
 
@@ -9,8 +10,8 @@ from tenuto.engine.program import Orchestrator
 from tenuto.model.facts import InstanceFacts
 from tenuto.model.ids import check_instance_id, new_execution_id, new_instance_id
 from tenuto.model.limits import Limits, check_payload
-from tenuto.model.requests import StartRequest
-from tenuto.model.status import FINISHED, RuntimeStatus
+from tenuto.model.requests import IdReuse, StartRequest
+from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
 from tenuto.model.trace import TraceContext
 
 
@@ -37,6 +38,9 @@ class StartOptions(Struct, frozen=True, kw_only=True):
 
 
 NOTHING_SPECIAL: Final = StartOptions()
+
+UNLIMITED: Final = Limits(payload_bytes=sys.maxsize)
+"""For what somebody else has checked, or will."""
 
 
 def start_request(
@@ -88,3 +92,22 @@ def start_request(
         input=text,
     )
     return StartRequest(facts=facts, reuse=options.reuse, is_fresh=instance_id is None)
+
+
+def restart_request(record: InstanceRecord, now: int, *, new_instance_id: bool) -> StartRequest:
+    """The request to run an instance again with the same name, input, version and tags.
+
+    Args:
+        record: The instance to repeat.
+        now: The present, in microseconds since 1970 UTC.
+        new_instance_id: Under a fresh id, or under its own, once it has ended. One that is held
+            is ended for it.
+    """
+    options = StartOptions(
+        instance_id=None if new_instance_id else record.instance_id,
+        version=record.version,
+        tags=record.tags,
+        reuse=(IdReuse.WHEN_FINISHED if record.hold is None else IdReuse.ALWAYS).statuses,
+    )
+    # By name: version and tags are those of the instance. What it has was short enough.
+    return start_request(record.name, record.input, now, UNLIMITED, options)

@@ -1,7 +1,7 @@
 """HTTP: management API, function routes, keys, live updates, health and metrics, as one ASGI app.
 
-Owns everything between a socket and the client of the host's own process. Must never change an
-instance but through that client, and never answer before what it says is durable.
+Owns everything between a socket and the gateway into the host's own engine. Must never change an
+instance but through that gateway, and never answer before what it says is durable.
 """
 
 from typing import TYPE_CHECKING

@@ -12,9 +12,9 @@ from tenuto.http.errors import ForbiddenError, UnauthorizedError
 from tenuto.http.options import HttpSettings, Role
 from tenuto.http.routing import Call
 from tenuto.http.tokens import Opens, Token, Tokens
+from tenuto.model.timing import MICROSECONDS
 
 _ROLES: Final = {Opens.READ: Role.READ, Opens.OPERATE: Role.OPERATE, Opens.PURGE: Role.ADMIN}
-_SECOND: Final = 1_000_000
 
 
 class Access:
@@ -96,7 +96,7 @@ class Access:
         opens = Opens.READ if call.role is Role.READ else Opens.OPERATE
         token: Token | None = call.token
         expires_at = (
-            self._now() // _SECOND + self._link_seconds if token is None else token.expires_at
+            self._now() // MICROSECONDS + self._link_seconds if token is None else token.expires_at
         )
         code = self._tokens.make(instance_id, opens, expires_at)
         if token is not None or call.role is not Role.ADMIN:

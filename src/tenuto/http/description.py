@@ -43,9 +43,10 @@ class Answer(Struct, frozen=True, kw_only=True):
 
 
 class Operation(Struct, frozen=True, kw_only=True):
-    """What a route takes and answers.
+    """What a route does, takes and answers.
 
     Attributes:
+        summary: What it does, in a few words.
         parameters: Of query and headers; those of the path stand in the route's path.
         path_schemas: JSON schemas of path parameters; any text by default.
         body: The type of the body, ``object`` for any JSON; None for no body.
@@ -56,6 +57,7 @@ class Operation(Struct, frozen=True, kw_only=True):
         is_documented: Whether it stands in the document at all.
     """
 
+    summary: str = ""
     parameters: tuple[Parameter, ...] = ()
     path_schemas: Mapping[str, Mapping[str, Any]] = {}
     body: Any = None

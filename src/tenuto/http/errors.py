@@ -43,6 +43,7 @@ __all__ = [
     "RouteNotFoundError",
     "TooManyWatchersError",
     "UnauthorizedError",
+    "body_too_large",
     "error_answer",
     "error_body",
     "status_for",
@@ -71,7 +72,10 @@ def status_for(error: TenutoError) -> int:
 
 
 class ErrorBody(Struct, frozen=True):
-    """The one shape of all errors."""
+    """An error: its code, and a message with what happened and what to do next.
+
+    The other fields are for SDKs of Durable Functions.
+    """
 
     code: str
     message: str
@@ -79,6 +83,13 @@ class ErrorBody(Struct, frozen=True):
     message_for_apps: str = msgspec.field(name="Message")
     message_for_clients: str = msgspec.field(name="ExceptionMessage")
     stack_trace: str = msgspec.field(name="StackTrace", default="")
+
+
+def body_too_large(most_bytes: int) -> RequestTooLargeError:
+    """The error for a body that is longer than allowed."""
+    return RequestTooLargeError(
+        f"the body is longer than {most_bytes:,} bytes (setting http.body_bytes)"
+    )
 
 
 def error_body(code: str, message: str, kind: str) -> bytes:

@@ -11,7 +11,7 @@ from tenuto.http.access import Access
 from tenuto.http.errors import HttpError
 from tenuto.http.options import HOST_HEADER, HttpSettings
 from tenuto.http.payloads import management_links
-from tenuto.http.routing import Call
+from tenuto.http.routing import Call, listed
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
@@ -85,10 +85,10 @@ class Links:
         if standard:
             hops = self._hops([element.get("for", "") for element in standard])
             return standard[-min(hops, len(standard))]
-        hops = self._hops(_listed(_all(call, "x-forwarded-for")))
+        hops = self._hops(listed(_all(call, "x-forwarded-for")))
         said = {}
         for name in ("host", "proto", "prefix"):
-            values = _listed(_all(call, f"x-forwarded-{name}"))
+            values = listed(_all(call, f"x-forwarded-{name}"))
             if values:
                 said[name] = values[-min(hops, len(values))]
         return said
@@ -127,13 +127,9 @@ def _all(call: Call, name: str) -> str:
     )
 
 
-def _listed(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
 def _forwarded_elements(text: str) -> list[dict[str, str]]:
     """The elements of ``Forwarded`` (RFC 7239), names in lower case."""
     return [
         {name.lower(): value.strip('"') for name, value in _ELEMENT.findall(element)}
-        for element in _listed(text)
+        for element in listed(text)
     ]

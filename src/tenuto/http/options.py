@@ -18,7 +18,7 @@ class Role(StrEnum):
 
     @property
     def rank(self) -> int:
-        """Higher ones may do more."""
+        """The place among the roles: one with a higher rank may do more."""
         return _RANKS[self]
 
 

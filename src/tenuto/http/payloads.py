@@ -12,14 +12,17 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from tenuto.client.status import HoldStatus, hold_of
 from tenuto.model.payload.opaque import as_json
 from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.timing import MICROSECONDS
 
 MOUNT: Final = "/runtime/webhooks/durabletask"
 
 
 class StatusPayload(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What a GET of an instance answers. The SDKs look for ``history``, tools for the other.
+    """The status of an instance.
 
-    ``hold`` is Tenuto's own: why the instance cannot go on now, left out of those that can.
+    Its history, where it was asked for, stands twice: SDKs look for ``history``, tools for
+    ``historyEvents``. ``hold`` is Tenuto's own: why the instance cannot go on now; left out when
+    it can.
     """
 
     name: str
@@ -36,7 +39,7 @@ class StatusPayload(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class PurgedPayload(Struct, frozen=True, rename="camel"):
-    """How many instances were deleted."""
+    """The number of deleted instances."""
 
     instances_deleted: int
 
@@ -44,7 +47,7 @@ class PurgedPayload(Struct, frozen=True, rename="camel"):
 def status_payload(
     record: InstanceRecord, *, show_input: bool = True, history: list[Any] | UnsetType = UNSET
 ) -> StatusPayload:
-    """What a GET of an instance answers."""
+    """The status of an instance, made of its row."""
     return StatusPayload(
         name=record.name,
         instance_id=record.instance_id,
@@ -77,7 +80,7 @@ def raw(text: str | None) -> Raw:
 
 def seconds_text(microseconds: int) -> str:
     """A time as Durable Functions shows it: whole seconds, UTC."""
-    moment = datetime.fromtimestamp(microseconds // 1_000_000, UTC)
+    moment = datetime.fromtimestamp(microseconds // MICROSECONDS, UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

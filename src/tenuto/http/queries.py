@@ -20,34 +20,56 @@ STATUS_NAMES: Final = ", ".join(status.label for status in RuntimeStatus)
 _ANY: Final = "|".join(status.label for status in RuntimeStatus)
 _PAGE: Final = 100
 
-INSTANCE_ID: Final[Mapping[str, Any]] = {
+_INSTANCE_ID: Final[Mapping[str, Any]] = {
     "type": "string",
     "minLength": 1,
     "maxLength": MAX_INSTANCE_ID_LENGTH,
     "pattern": r"^[^@/\\#?\u0000-\u001f\u007f-\u009f][^/\\#?\u0000-\u001f\u007f-\u009f]*$",
 }
-BOOLEAN: Final[Mapping[str, Any]] = {"type": "boolean"}
-MOMENT: Final[Mapping[str, Any]] = {"type": "string", "format": "date-time"}
-SECONDS: Final[Mapping[str, Any]] = {"type": "number", "minimum": 0, "maximum": LONGEST_SECONDS}
+ON_INSTANCE: Final[Mapping[str, Mapping[str, Any]]] = {"instanceId": _INSTANCE_ID}
+"""The schemas of a path that names an instance."""
 
-CREATED: Final = (
-    Parameter(name="createdTimeFrom", text="Created at this moment or later.", schema=MOMENT),
-    Parameter(name="createdTimeTo", text="Created before this moment.", schema=MOMENT),
-)
+BOOLEAN: Final[Mapping[str, Any]] = {"type": "boolean"}
+_MOMENT: Final[Mapping[str, Any]] = {"type": "string", "format": "date-time"}
+_SECONDS: Final[Mapping[str, Any]] = {"type": "number", "minimum": 0, "maximum": LONGEST_SECONDS}
+
+
+def period(what: str, first: str, end: str) -> tuple[Parameter, Parameter]:
+    """The two parameters that say when something must have happened.
+
+    Args:
+        what: What happened, as a sentence begins: ``Created``.
+        first: The parameter for the first moment.
+        end: The parameter for the first moment that is too late.
+    """
+    return (
+        Parameter(name=first, text=f"{what} at this moment or later.", schema=_MOMENT),
+        Parameter(name=end, text=f"{what} before this moment.", schema=_MOMENT),
+    )
+
+
+CREATED: Final = period("Created", "createdTimeFrom", "createdTimeTo")
 STATUSES: Final = Parameter(
     name="runtimeStatus",
-    text="Statuses, with commas between them, or repeated.",
+    text="One or more statuses, with commas between them or repeated.",
     schema={"type": "string", "pattern": f"^({_ANY})(,({_ANY}))*$"},
 )
 WAITING: Final = (
     Parameter(
-        name="timeout", text="Wait so many seconds for the end before answering.", schema=SECONDS
+        name="timeout",
+        text="How many seconds to wait for the end before answering.",
+        schema=_SECONDS,
     ),
     Parameter(
         name="pollingInterval",
-        text="Accepted for compatibility: the end is heard of at once.",
-        schema=SECONDS,
+        text="Accepted for compatibility and ignored: the server hears of the end at once.",
+        schema=_SECONDS,
     ),
+)
+FORCE: Final = Parameter(
+    name="force",
+    text="Whether to delete what has not ended, too; it is terminated first (default false).",
+    schema=BOOLEAN,
 )
 FAILURE: Final = Parameter(
     name="returnInternalServerErrorOnFailure",

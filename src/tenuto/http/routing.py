@@ -4,8 +4,9 @@ Paths match without regard to case, segment by segment, as Durable Functions doe
 for a parameter keeps its spelling.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any, Final, Generic, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -16,15 +17,19 @@ from starlette.types import Receive, Scope
 
 from tenuto.http.description import Operation
 from tenuto.http.errors import (
+    JSON,
     HttpError,
     MethodNotAllowedError,
-    RequestTooLargeError,
     RouteNotFoundError,
+    body_too_large,
 )
 from tenuto.http.options import Role
 from tenuto.http.router import Router, path_parts
 from tenuto.http.templates import PathTemplate
 from tenuto.http.tokens import Token
+from tenuto.model.ids import InstanceId, check_instance_id
+
+T = TypeVar("T")
 
 Handler = Callable[["Call"], Awaitable[Response]]
 
@@ -77,6 +82,20 @@ class Call:
         return None
 
     @property
+    def content_type(self) -> str:
+        """The media type of the body, in lower case and without parameters; may be empty."""
+        return (self.header("content-type") or "").partition(";")[0].strip().lower()
+
+    @property
+    def instance_id(self) -> InstanceId:
+        """The id of the instance that the path names.
+
+        Raises:
+            InvalidInstanceIdError: it cannot be one.
+        """
+        return check_instance_id(self.parameters["instanceId"])
+
+    @property
     def query(self) -> dict[str, list[str]]:
         """The query's values by name; names ignore case."""
         if self._query is None:
@@ -92,10 +111,7 @@ class Call:
 
     def many(self, name: str) -> list[str]:
         """The values of a query parameter that may be repeated or hold a list with commas."""
-        parts = [
-            part.strip() for text in self.query.get(name.lower(), ()) for part in text.split(",")
-        ]
-        return [part for part in parts if part]
+        return [part for text in self.query.get(name.lower(), ()) for part in listed(text)]
 
     def one(self, name: str) -> str | None:
         """A query value that may be given once."""
@@ -138,7 +154,7 @@ class Call:
         """
         length = self.header("content-length")
         if length is not None and length.isdigit() and int(length) > self._body_bytes:
-            raise self._too_large()
+            raise body_too_large(self._body_bytes)
         self._is_body_asked = True
         parts = bytearray()
         while True:
@@ -147,7 +163,7 @@ class Call:
                 raise HttpError("the caller went away before its request was complete")
             parts += message.get("body", b"")
             if len(parts) > self._body_bytes:
-                raise self._too_large()
+                raise body_too_large(self._body_bytes)
             if not message.get("more_body", False):
                 return bytes(parts)
 
@@ -160,11 +176,6 @@ class Call:
         """Wait until nobody waits for the answer any more; the body must have been read."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
-
-    def _too_large(self) -> RequestTooLargeError:
-        return RequestTooLargeError(
-            f"the body is longer than {self._body_bytes:,} bytes (setting http.body_bytes)"
-        )
 
     async def json_text(self) -> str | None:
         """The body as JSON text to the letter; None when there is none."""
@@ -189,8 +200,7 @@ class Route(Struct, frozen=True, kw_only=True):
         path: Segments, those in braces being parameters; the last may end in ``?`` (optional).
         role: What a caller must be allowed to do; None for everybody.
         handler: What answers.
-        summary: For the OpenAPI document.
-        operation: The rest of what stands there.
+        operation: What the OpenAPI document says of it.
         opened_by_link: Whether a link to the instance in parameter ``instanceId`` opens it, too.
         hides_methods: Whether a wrong method is "nothing there" (404), as Durable Functions has
             it, rather than 405 with the right ones.
@@ -200,10 +210,48 @@ class Route(Struct, frozen=True, kw_only=True):
     path: str
     role: Role | None
     handler: Handler
-    summary: str
     operation: Operation = Operation()
     opened_by_link: bool = False
     hides_methods: bool = False
+
+    @property
+    def paths(self) -> list[str]:
+        """The paths it stands for: two when the last parameter may be left out."""
+        if not self.path.endswith("?}"):
+            return [self.path]
+        return [self.path.rpartition("/")[0], self.path.replace("?}", "}")]
+
+
+class Endpoint(Struct, Generic[T], frozen=True):
+    """A line of a table of routes: what a class answers, before there is an object that does.
+
+    Attributes:
+        method: The one it answers; GET answers HEAD too.
+        path: As in ``Route``.
+        role: What a caller must be allowed to do; None for everybody.
+        handler: The method of the class that answers.
+        operation: What the OpenAPI document says of it.
+    """
+
+    method: str
+    path: str
+    role: Role | None
+    handler: Callable[[T, Call], Awaitable[Response]]
+    operation: Operation
+
+
+def bound(endpoints: Iterable[Endpoint[T]], owner: T) -> list[Route]:
+    """The routes of a table, answered by this object."""
+    return [
+        Route(
+            method=one.method,
+            path=one.path,
+            role=one.role,
+            handler=partial(one.handler, owner),
+            operation=one.operation,
+        )
+        for one in endpoints
+    ]
 
 
 class Routes:
@@ -211,17 +259,8 @@ class Routes:
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self.all: list[Route] = list(routes)
-        self._router: Router[Route] = Router(
-            (template, (route.method,), route)
-            for route in self.all
-            for template in _templates(route.path)
-        )
-        self._hiding = Router(
-            (template, (route.method,), route)
-            for route in self.all
-            if route.hides_methods
-            for template in _templates(route.path)
-        )
+        self._router: Router[Route] = Router(_entries(self.all))
+        self._hiding = Router(_entries(route for route in self.all if route.hides_methods))
 
     def find(self, method: str, raw_path: bytes) -> tuple[Route, dict[str, str]]:
         """The route, and what its parameters stand for.
@@ -241,11 +280,15 @@ class Routes:
             raise
 
 
-def _templates(path: str) -> list[PathTemplate]:
-    """Of a route's path; two when its last parameter may be left out."""
-    if not path.endswith("?}"):
-        return [PathTemplate(path)]
-    return [PathTemplate(path.rpartition("/")[0]), PathTemplate(path.replace("?}", "}"))]
+def _entries(routes: Iterable[Route]) -> Iterator[tuple[PathTemplate, tuple[str], Route]]:
+    for route in routes:
+        for path in route.paths:
+            yield PathTemplate(path), (route.method,), route
+
+
+def listed(text: str) -> list[str]:
+    """The items of a list with commas between them."""
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def json_answer(
@@ -253,5 +296,5 @@ def json_answer(
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """A value as JSON."""
-    return Response(msgspec.json.encode(value), status, headers, media_type="application/json")
+    """An answer whose body is this value as JSON."""
+    return Response(msgspec.json.encode(value), status, headers, media_type=JSON)

@@ -67,7 +67,7 @@ class Segment(Struct, frozen=True):
 
     @property
     def rank(self) -> _Rank:
-        """The lower wins."""
+        """Of two segments that match, the one with the lower rank wins."""
         return _Rank.LITERAL if self.converter is None else self.converter.rank
 
     def fits(self, part: str) -> bool:

@@ -15,10 +15,10 @@ from typing import Final
 from msgspec import Struct
 
 from tenuto.http.options import AccessKey
+from tenuto.model.timing import MICROSECONDS
 
 _PREFIX: Final = "l1"
 _PARTS: Final = 4
-_SECOND: Final = 1_000_000
 
 
 class Opens(StrEnum):
@@ -85,7 +85,7 @@ class Tokens:
         except ValueError:
             return None
         genuine = urlsafe_b64decode(f"{self._sign(instance_id, opens, expires_at)}=")
-        if not hmac.compare_digest(genuine, sent) or expires_at * _SECOND <= now:
+        if not hmac.compare_digest(genuine, sent) or expires_at * MICROSECONDS <= now:
             return None
         return Token(opens, expires_at, text)
 

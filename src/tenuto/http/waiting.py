@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tenuto.client.client import Client
+from tenuto.client.gateway import Gateway
 from tenuto.http.routing import Call
 from tenuto.model.status import InstanceRecord
 
@@ -14,11 +14,11 @@ class Waiting:
     """Those who wait on this server.
 
     Args:
-        client: Where ends are heard of.
+        gateway: Where ends are heard of.
     """
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
         self._closing = asyncio.Event()
 
     def close(self) -> None:
@@ -39,8 +39,7 @@ class Waiting:
         Raises:
             InstanceNotFoundError: there is no such instance.
         """
-        gateway = self._client.gateway
-        ended = asyncio.ensure_future(gateway.wait(instance_id, started=started))
+        ended = asyncio.ensure_future(self._gateway.wait(instance_id, started=started))
         others = [
             asyncio.ensure_future(call.until_gone()),
             asyncio.ensure_future(self._closing.wait()),
@@ -54,4 +53,4 @@ class Waiting:
         finally:
             for one in (ended, *others):
                 one.cancel()
-        return await gateway.get(instance_id)
+        return await self._gateway.get(instance_id)

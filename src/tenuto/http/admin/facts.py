@@ -5,7 +5,7 @@ Must never show a secret.
 
 import platform
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from msgspec import UNSET, Struct, UnsetType
@@ -17,7 +17,7 @@ from tenuto.engine.program import FunctionDescription, Program
 from tenuto.http.description import Answer, Operation
 from tenuto.http.functions.triggers import HttpTriggers
 from tenuto.http.options import Role
-from tenuto.http.routing import Call, Route, json_answer
+from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
 from tenuto.model.timing import MICROSECONDS
 from tenuto.telemetry.host_log import shown
 
@@ -26,7 +26,7 @@ class HostFacts(Struct, frozen=True, kw_only=True):
     """What a host knows of how it was started.
 
     Attributes:
-        version: Tenuto's.
+        version: The version of Tenuto.
         storage: The store's URL.
         configuration: The settings in force, nested as in a file.
         sources: Where each came from, by its key with dots.
@@ -74,9 +74,9 @@ class RouteInfo(Struct, frozen=True, rename="camel"):
 
     Attributes:
         name: Its name.
-        methods: What it answers.
-        path: Where it stands.
-        auth: Whose requests it takes.
+        methods: The HTTP methods that it answers.
+        path: Its path.
+        auth: Whose requests it takes: ``anonymous``, ``function`` or ``admin``.
     """
 
     name: str
@@ -89,9 +89,9 @@ class FunctionsBody(Struct, frozen=True, rename="camel"):
     """The functions of a host.
 
     Attributes:
-        orchestrators: Program by program, in the order of registration.
-        activities: The same.
-        http_routes: In the order in which they are asked.
+        orchestrators: The orchestrators, program by program, in the order of registration.
+        activities: The activities, in the same order.
+        http_routes: The functions behind HTTP, in the order of registration.
     """
 
     orchestrators: list[FunctionInfo]
@@ -114,15 +114,15 @@ class SettingInfo(Struct, frozen=True, rename="camel"):
 
 
 class InfoBody(Struct, frozen=True, rename="camel"):
-    """What a host is.
+    """Version, store and settings of a host.
 
     Attributes:
-        version: Tenuto's.
-        python: Python's.
+        version: The version of Tenuto.
+        python: The version of Python.
         storage: The kind of store: ``sqlite`` or ``postgresql``.
         started_at: When it began to serve, in microseconds since 1970 UTC.
         uptime_seconds: For how long it has served.
-        settings: Those in force.
+        settings: The settings in force.
     """
 
     version: str
@@ -152,26 +152,11 @@ class FactsApi:
         self._clock = clock
         self._started_at = clock.now()
 
-    def routes(self) -> Iterator[Route]:
-        """Both of them."""
-        yield Route(
-            method="GET",
-            path=f"{ADMIN}/functions",
-            role=Role.READ,
-            handler=self._functions,
-            summary="The functions of the app",
-            operation=_operation(Answer(text="They are.", kind=FunctionsBody)),
-        )
-        yield Route(
-            method="GET",
-            path=f"{ADMIN}/info",
-            role=Role.ADMIN,
-            handler=self._info,
-            summary="Version, store and settings of the host",
-            operation=_operation(Answer(text="They are.", kind=InfoBody)),
-        )
+    def routes(self) -> list[Route]:
+        """The routes of the table below."""
+        return bound(_ENDPOINTS, self)
 
-    async def _functions(self, call: Call) -> Response:
+    async def functions(self, call: Call) -> Response:
         del call
         programs = self._program.descriptions
         body = FunctionsBody(
@@ -185,7 +170,7 @@ class FactsApi:
         )
         return json_answer(body)
 
-    async def _info(self, call: Call) -> Response:
+    async def info(self, call: Call) -> Response:
         del call
         facts = self._facts
         configuration = shown(dict(_flat(facts.configuration)))
@@ -201,6 +186,26 @@ class FactsApi:
             ],
         )
         return json_answer(body)
+
+
+_FUNCTIONS: Final = Operation(
+    summary="The functions of the app",
+    tag="admin",
+    answers={
+        200: Answer(
+            text="The orchestrators, activities and functions behind HTTP.", kind=FunctionsBody
+        )
+    },
+)
+_INFO: Final = Operation(
+    summary="Version, store and settings of the host",
+    tag="admin",
+    answers={200: Answer(text="Version, store and settings of the host.", kind=InfoBody)},
+)
+_ENDPOINTS: Final = (
+    Endpoint("GET", f"{ADMIN}/functions", Role.READ, FactsApi.functions, _FUNCTIONS),
+    Endpoint("GET", f"{ADMIN}/info", Role.ADMIN, FactsApi.info, _INFO),
+)
 
 
 def _flat(configuration: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -219,7 +224,3 @@ def _info(function: FunctionDescription, kind: str) -> FunctionInfo:
         for one in function.parameters
     ]
     return FunctionInfo(function.name, parameters, kind, function.version)
-
-
-def _operation(answer: Answer) -> Operation:
-    return Operation(tag="admin", answers={200: answer})

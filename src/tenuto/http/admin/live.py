@@ -7,36 +7,43 @@ state must be read anew (for one instance it is in the event). Comments keep the
 """
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from tenuto.client.client import Client
+from tenuto.client.gateway import Gateway
 from tenuto.client.status import hold_of
+from tenuto.client.wire import ADMIN
 from tenuto.engine.updates import Subscription, Update, UpdateFeed
 from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.errors import TooManyWatchersError
 from tenuto.http.options import Role
 from tenuto.http.payloads import raw
-from tenuto.http.queries import INSTANCE_ID
-from tenuto.http.routing import Call, Route
+from tenuto.http.queries import ON_INSTANCE
+from tenuto.http.routing import Call, Endpoint, Route, bound
 from tenuto.model.errors import InstanceNotFoundError, StorageError
-from tenuto.model.ids import check_instance_id
 from tenuto.model.status import InstanceRecord
 from tenuto.model.timing import to_datetime
 
 HEARTBEAT_SECONDS = 15.0
-"""The longest silence."""
+"""The longest time in which nothing is sent; then a comment is."""
 
 _LAST_SEEN: Final = (
-    Parameter(name="Last-Event-ID", text="Goes on after this event, if it can.", place="header"),
-    Parameter(name="lastEventId", text="The same, for callers that cannot set headers."),
+    Parameter(
+        name="Last-Event-ID",
+        text="The id of the last event that the caller has seen; the stream goes on after it, or "
+        "begins with `reset` when that cannot be.",
+        place="header",
+    ),
+    Parameter(
+        name="lastEventId",
+        text="The same as header Last-Event-ID, for callers that cannot set headers.",
+    ),
 )
 _STREAM: Final = Answer(
-    text="Events `update` and `reset`, each with an id and data in JSON.",
+    text="A stream of events `update` and `reset`, each with an id and data in JSON.",
     kind=str,
     media_type="text/event-stream",
 )
@@ -48,66 +55,42 @@ class LiveApi:
     """The streams under ``/admin``.
 
     Args:
-        client: Where states are read.
+        gateway: Where states are read.
         feed: Where updates come from.
         watchers: Most streams at a time.
     """
 
     def __init__(
         self,
-        client: Client,
+        gateway: Gateway,
         feed: UpdateFeed,
         watchers: int,
     ) -> None:
-        self._client = client
+        self._gateway = gateway
         self._feed = feed
         self._watchers = watchers
         self._open: set[Subscription] = set()
 
-    def routes(self) -> Iterator[Route]:
-        """Both of them."""
-        yield Route(
-            method="GET",
-            path="/admin/events",
-            role=Role.READ,
-            handler=self._all,
-            summary="Updates of all instances, as server-sent events",
-            operation=Operation(tag="live", parameters=_LAST_SEEN, answers={200: _STREAM}),
-        )
-        yield Route(
-            method="GET",
-            path="/admin/instances/{instanceId}/events",
-            role=Role.READ,
-            handler=self._one,
-            summary="Updates of one instance, as server-sent events",
-            operation=Operation(
-                tag="live",
-                path_schemas={"instanceId": INSTANCE_ID},
-                parameters=_LAST_SEEN,
-                answers={
-                    200: _STREAM,
-                    204: Answer(text="It has ended, and the caller has seen that: do not return."),
-                },
-                errors=(404,),
-            ),
-        )
+    def routes(self) -> list[Route]:
+        """The routes of the table below."""
+        return bound(_ENDPOINTS, self)
 
     def close(self) -> None:
         """End all streams: the server stops."""
         for subscription in list(self._open):
             subscription.close()
 
-    async def _all(self, call: Call) -> Response:
+    async def follow_all(self, call: Call) -> Response:
         self._check_room()
         # Who is new has read nothing yet, and any position but a known one leads to a reset.
         after = _last_seen(call) or "new"
         return self._stream(self._feed.subscribe(after=after))
 
-    async def _one(self, call: Call) -> Response:
-        instance_id = check_instance_id(call.parameters["instanceId"])
+    async def follow_one(self, call: Call) -> Response:
+        instance_id = call.instance_id
         self._check_room()
         last_seen = _last_seen(call)
-        record = await self._client.gateway.get(instance_id)
+        record = await self._gateway.get(instance_id)
         if record is None:
             raise InstanceNotFoundError(instance_id)
         if (
@@ -165,7 +148,7 @@ class LiveApi:
             await self.end(subscription, send)
 
     async def end(self, subscription: Subscription, send: Send) -> None:
-        """End a stream."""
+        """End a stream: its subscription and its body."""
         self._open.discard(subscription)
         subscription.close()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -177,7 +160,7 @@ class LiveApi:
         if update.is_reset:
             name = "reset"
             if subscription.instance_id is not None:
-                record = await self._client.gateway.get(subscription.instance_id)
+                record = await self._gateway.get(subscription.instance_id)
                 is_last = record is None or record.status.is_finished
         data = msgspec.json.encode(_document(update, record))
         return b"id: %s\nevent: %s\ndata: %s\n\n" % (
@@ -187,8 +170,33 @@ class LiveApi:
         ), is_last
 
 
+_ALL: Final = Operation(
+    summary="Updates of all instances, as server-sent events",
+    tag="live",
+    parameters=_LAST_SEEN,
+    answers={200: _STREAM},
+)
+_ONE: Final = Operation(
+    summary="Updates of one instance, as server-sent events",
+    tag="live",
+    path_schemas=ON_INSTANCE,
+    parameters=_LAST_SEEN,
+    answers={
+        200: _STREAM,
+        204: Answer(text="The instance has ended and the caller has seen that; do not come back."),
+    },
+    errors=(404,),
+)
+_ENDPOINTS: Final = (
+    Endpoint("GET", f"{ADMIN}/events", Role.READ, LiveApi.follow_all, _ALL),
+    Endpoint(
+        "GET", f"{ADMIN}/instances/{{instanceId}}/events", Role.READ, LiveApi.follow_one, _ONE
+    ),
+)
+
+
 class EventStream(Response):
-    """An answer that goes on."""
+    """An answer whose body is what comes of a subscription."""
 
     def __init__(self, live: LiveApi, subscription: Subscription) -> None:
         super().__init__(headers=_HEADERS, media_type="text/event-stream")

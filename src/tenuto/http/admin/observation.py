@@ -1,6 +1,7 @@
 """What machines ask of a server: whether it is well, and its figures."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import Final
 
 from msgspec import Struct, structs
 from starlette.responses import Response
@@ -10,8 +11,10 @@ from tenuto.http.access import Access
 from tenuto.http.description import Answer, Operation
 from tenuto.http.errors import HttpError
 from tenuto.http.options import Role
-from tenuto.http.routing import Call, Route, json_answer
+from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
 from tenuto.telemetry.health import Health, check_health
+
+_NOT_KEPT: Final = {"Cache-Control": "no-store"}
 
 
 class Metrics(Struct, frozen=True):
@@ -40,44 +43,17 @@ class ObservationApi:
         self._access = access
         self._metrics = metrics
 
-    def routes(self) -> Iterator[Route]:
-        """All of them. Health needs no key: it tells nothing of instances."""
-        yield Route(
-            method="GET",
-            path="/healthz",
-            role=None,
-            handler=self._ready,
-            summary="Whether the host can be given work: 200 or 503, with reasons",
-            operation=_health_operation("It can.", "It cannot, and why."),
-        )
-        yield Route(
-            method="GET",
-            path="/healthz/live",
-            role=None,
-            handler=self._live,
-            summary="Whether the process may go on: 503 when only a restart can help",
-            operation=_health_operation("It may.", "It must be started again, and why."),
-        )
-        if self._metrics is not None:
-            yield Route(
-                method="GET",
-                path="/metrics",
-                role=Role.READ,
-                handler=self._render,
-                summary="Figures for Prometheus",
-                operation=Operation(
-                    tag="server",
-                    answers={200: Answer(text="They are.", kind=str, media_type="text/plain")},
-                ),
-            )
+    def routes(self) -> list[Route]:
+        """Those of health, which need no key as they tell nothing of instances, and of figures."""
+        return bound(_HEALTH if self._metrics is None else (*_HEALTH, _FIGURES), self)
 
-    async def _ready(self, call: Call) -> Response:
+    async def ready(self, call: Call) -> Response:
         health = await self._health(call)
-        return json_answer(health, 200 if health.ready else 503, {"Cache-Control": "no-store"})
+        return json_answer(health, 200 if health.ready else 503, _NOT_KEPT)
 
-    async def _live(self, call: Call) -> Response:
+    async def live(self, call: Call) -> Response:
         health = await self._health(call)
-        return json_answer(health, 200 if health.live else 503, {"Cache-Control": "no-store"})
+        return json_answer(health, 200 if health.live else 503, _NOT_KEPT)
 
     async def _health(self, call: Call) -> Health:
         health = await check_health(self._engine)
@@ -97,15 +73,39 @@ class ObservationApi:
             return False
         return True
 
-    async def _render(self, _call: Call) -> Response:
+    async def figures(self, _call: Call) -> Response:
         assert self._metrics is not None, "without it there is no route"
         await self._engine.holding.count()
-        headers = {"Cache-Control": "no-store"}
-        return Response(self._metrics.render(), 200, headers, media_type=self._metrics.media_type)
+        return Response(self._metrics.render(), 200, _NOT_KEPT, media_type=self._metrics.media_type)
 
 
-def _health_operation(well: str, unwell: str) -> Operation:
+def _of_health(summary: str, well: str, unwell: str) -> Operation:
     return Operation(
+        summary=summary,
         tag="server",
         answers={200: Answer(text=well, kind=Health), 503: Answer(text=unwell, kind=Health)},
     )
+
+
+_READY: Final = _of_health(
+    "Whether the host can be given work: 200 or 503, with reasons",
+    "The host can be given work.",
+    "The host cannot be given work; `reasons` says why.",
+)
+_LIVE: Final = _of_health(
+    "Whether the process may go on: 503 when only a restart can help",
+    "The process may go on.",
+    "The process must be started again; `reasons` says why.",
+)
+_RENDERED: Final = Operation(
+    summary="Figures for Prometheus",
+    tag="server",
+    answers={
+        200: Answer(text="The metrics, as text for Prometheus.", kind=str, media_type="text/plain")
+    },
+)
+_HEALTH: Final = (
+    Endpoint("GET", "/healthz", None, ObservationApi.ready, _READY),
+    Endpoint("GET", "/healthz/live", None, ObservationApi.live, _LIVE),
+)
+_FIGURES: Final = Endpoint("GET", "/metrics", Role.READ, ObservationApi.figures, _RENDERED)

@@ -5,16 +5,15 @@ from typing import Final
 from starlette.responses import Response
 
 from tenuto.http.description import Answer
-from tenuto.http.errors import JSON
 from tenuto.http.links import Links
-from tenuto.http.payloads import StatusPayload, status_payload
-from tenuto.http.routing import Call, json_answer
+from tenuto.http.outcomes import links_answer, outcome_answer
+from tenuto.http.payloads import StatusPayload
+from tenuto.http.routing import Call
 from tenuto.http.waiting import Waiting
-from tenuto.model.status import InstanceRecord, RuntimeStatus
 
 _LOCATION: Final = {
-    "Location": "The link that asks for the status.",
-    "Retry-After": "Seconds after which to ask.",
+    "Location": "The address of the instance's status.",
+    "Retry-After": "The number of seconds after which to ask for it.",
 }
 FINISHED: Final = Answer(text="The instance has ended.", kind=StatusPayload)
 UNDER_WAY: Final = Answer(
@@ -22,31 +21,24 @@ UNDER_WAY: Final = Answer(
 )
 ACCEPTED: Final = Answer(text="The request is durable.")
 LINKS: Final = Answer(
-    text="The instance is durable; these links ask and steer it.",
+    text="The instance is durable; the links ask for its status and steer it.",
     kind=dict[str, str],
     headers=_LOCATION,
 )
 RESULT: Final = Answer(
-    text="It has ended in time: its output, or its status unless it completed.", kind=object
+    text="The instance ended within `timeout`: its output if it completed, else its status.",
+    kind=object,
 )
 
 
 def accepted() -> Response:
-    """Done, and nothing to say."""
+    """202 without a body: what was asked for is durable."""
     return Response(status_code=202)
 
 
-def links_answer(links: dict[str, str]) -> Response:
-    """The links of an instance that has just begun."""
-    return json_answer(links, 202, {"Location": links["statusQueryGetUri"], "Retry-After": "10"})
-
-
-def ended_answer(call: Call, payload: StatusPayload, record: InstanceRecord) -> Response:
-    """The status of an ended instance; a failed one is an error if the caller says so."""
-    failed = record.status is RuntimeStatus.FAILED
-    if failed and call.flag("returnInternalServerErrorOnFailure", default=False):
-        return json_answer(payload, 500)
-    return json_answer(payload)
+def failed_status(call: Call) -> int:
+    """The HTTP status that the caller wants for an instance that has failed."""
+    return 500 if call.flag("returnInternalServerErrorOnFailure", default=False) else 200
 
 
 async def begun_answer(
@@ -57,6 +49,4 @@ async def begun_answer(
     record = await waiting.until(call, instance_id, seconds) if seconds else None
     if record is None or not record.status.is_finished:
         return links_answer(own)
-    if record.status is RuntimeStatus.COMPLETED:
-        return Response(record.output or "null", media_type=JSON)
-    return ended_answer(call, status_payload(record), record)
+    return outcome_answer(record, failed=failed_status(call))

@@ -1,33 +1,32 @@
 """Asking for instances over the management API: one with its history, or many."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Final
 
 from msgspec import structs
 from starlette.responses import Response
 
-from tenuto.client.client import Client
+from tenuto.client.gateway import Gateway
 from tenuto.http.description import Answer, Operation, Parameter
-from tenuto.http.durable_functions.answers import FINISHED, UNDER_WAY, ended_answer
+from tenuto.http.durable_functions.answers import FINISHED, UNDER_WAY, failed_status
 from tenuto.http.durable_functions.history import HistoryProjection, Shown
 from tenuto.http.links import Links
 from tenuto.http.options import Role
-from tenuto.http.payloads import MOUNT, StatusPayload, status_payload
+from tenuto.http.outcomes import ended_answer
+from tenuto.http.payloads import StatusPayload, status_payload
 from tenuto.http.queries import (
     BOOLEAN,
     CREATED,
     FAILURE,
-    INSTANCE_ID,
+    ON_INSTANCE,
     STATUSES,
     moment,
     page_size,
     statuses,
 )
-from tenuto.http.routing import Call, Route, json_answer
+from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
 from tenuto.model.codec import decode_turn
 from tenuto.model.errors import InstanceNotFoundError
-from tenuto.model.ids import check_instance_id
 from tenuto.model.requests import InstancePage, InstanceQuery
 from tenuto.model.status import InstanceRecord
 
@@ -38,99 +37,35 @@ _PAGE_BYTES: Final = 16 * 1024 * 1024
 """A page ends early rather than grow far beyond this."""
 
 _TURNS_AT_ONCE: Final = 200
-_SHOW_INPUT: Final = Parameter(name="showInput", text="Show inputs (default true).", schema=BOOLEAN)
 
 
 class Asking:
     """Status and listing.
 
     Args:
-        client: Where requests go.
+        gateway: Where requests go.
         links: Makes the links in answers.
         history_bytes: Longest history that is shown.
     """
 
-    def __init__(self, client: Client, links: Links, history_bytes: int) -> None:
-        self._client = client
+    def __init__(self, gateway: Gateway, links: Links, history_bytes: int) -> None:
+        self._gateway = gateway
         self._history_bytes = history_bytes
         self._links = links
 
-    def routes(self) -> Iterator[Route]:
-        """Both of them."""
-        yield Route(
-            method="GET",
-            path=f"{MOUNT}/instances/{{instanceId}}",
-            role=Role.READ,
-            handler=self._status,
-            summary="The status of an instance",
-            opened_by_link=True,
-            hides_methods=True,
-            operation=Operation(
-                tag="instances",
-                path_schemas={"instanceId": INSTANCE_ID},
-                parameters=(
-                    _SHOW_INPUT,
-                    Parameter(name="showHistory", text="Show what happened.", schema=BOOLEAN),
-                    Parameter(
-                        name="showHistoryOutput",
-                        text="Show results in the history, too.",
-                        schema=BOOLEAN,
-                    ),
-                    FAILURE,
-                ),
-                answers={200: FINISHED, 202: UNDER_WAY},
-                errors=(404,),
-            ),
-        )
-        token = "Goes on where the page before ended; empty at the end."  # noqa: S105 - no secret
-        yield Route(
-            method="GET",
-            path=f"{MOUNT}/instances",
-            role=Role.READ,
-            handler=self._list,
-            summary="A page of instances, newest first",
-            hides_methods=True,
-            operation=Operation(
-                tag="instances",
-                parameters=(
-                    *CREATED,
-                    STATUSES,
-                    Parameter(name="instanceIdPrefix", text="How their ids begin."),
-                    Parameter(
-                        name="top",
-                        text="The longest page (default 100, at most 1000).",
-                        schema={"type": "integer", "minimum": 1},
-                    ),
-                    _SHOW_INPUT,
-                    Parameter(
-                        name=CONTINUATION,
-                        text=token,
-                        place="header",
-                        schema={
-                            "type": "string",
-                            "pattern": r"^(newest\.-?[0-9]{1,18}\.-?[0-9]{1,18})?$",
-                        },
-                    ),
-                ),
-                answers={
-                    200: Answer(
-                        text="The page; may be short although there are more.",
-                        kind=list[StatusPayload],
-                        headers={CONTINUATION: token},
-                    )
-                },
-            ),
-        )
+    def routes(self) -> list[Route]:
+        """The routes of the table at the end of this module."""
+        return bound(_ENDPOINTS, self)
 
     # --- one ---------------------------------------------------------------------------------
 
-    async def _status(self, call: Call) -> Response:
-        instance_id = check_instance_id(call.parameters["instanceId"])
+    async def get_status(self, call: Call) -> Response:
+        instance_id = call.instance_id
         show_input = call.flag("showInput", default=True)
         show_history = call.flag("showHistory", default=False)
         show_output = call.flag("showHistoryOutput", default=False)
-        call.flag("returnInternalServerErrorOnFailure", default=False)
-        record = await self._client.gateway.get(instance_id)
+        failed = failed_status(call)
+        record = await self._gateway.get(instance_id)
         if record is None:
             raise InstanceNotFoundError(instance_id)
         payload = status_payload(record, show_input=show_input)
@@ -139,12 +74,12 @@ class Asking:
             events = await self._events(instance_id, projection)
             payload = structs.replace(payload, history_events=events, history=events)
         if record.status.is_finished:
-            return ended_answer(call, payload, record)
+            return ended_answer(payload, record, failed=failed)
         own = self._links.management(call, instance_id)["statusQueryGetUri"]
         return json_answer(payload, 202, {"Location": own, "Retry-After": "5"})
 
     async def _events(self, instance_id: str, projection: HistoryProjection) -> list[Shown]:
-        turns = await self._client.gateway.history(instance_id, self._history_bytes)
+        turns = await self._gateway.history(instance_id, self._history_bytes)
         for number, turn in enumerate(turns):
             projection.take(decode_turn(turn))
             if number % _TURNS_AT_ONCE == _TURNS_AT_ONCE - 1:
@@ -153,7 +88,7 @@ class Asking:
 
     # --- many --------------------------------------------------------------------------------
 
-    async def _list(self, call: Call) -> Response:
+    async def list_instances(self, call: Call) -> Response:
         query = InstanceQuery(
             statuses=statuses(call, strict=False),
             id_prefix=call.one("instanceIdPrefix") or None,
@@ -173,7 +108,7 @@ class Asking:
         after, rows, taken = query.after, _FIRST_ROWS, 0
         while True:
             rows = min(rows, query.limit - len(records))
-            page = await self._client.gateway.query(structs.replace(query, limit=rows, after=after))
+            page = await self._gateway.query(structs.replace(query, limit=rows, after=after))
             records += page.records
             after = page.after
             taken += sum(_size(record) for record in page.records)
@@ -185,3 +120,63 @@ class Asking:
 def _size(record: InstanceRecord) -> int:
     payloads = (record.input, record.output, record.custom_status)
     return sum(len(text) for text in payloads if text is not None)
+
+
+# --- the table of routes, below the mount ---------------------------------------------------------
+
+_SHOW_INPUT: Final = Parameter(
+    name="showInput", text="Whether inputs are shown (default true).", schema=BOOLEAN
+)
+
+_STATUS: Final = Operation(
+    summary="The status of an instance",
+    tag="instances",
+    path_schemas=ON_INSTANCE,
+    parameters=(
+        _SHOW_INPUT,
+        Parameter(
+            name="showHistory", text="Whether the history is shown (default false).", schema=BOOLEAN
+        ),
+        Parameter(
+            name="showHistoryOutput",
+            text="Whether results are shown in the history (default false).",
+            schema=BOOLEAN,
+        ),
+        FAILURE,
+    ),
+    answers={200: FINISHED, 202: UNDER_WAY},
+    errors=(404,),
+)
+_LIST: Final = Operation(
+    summary="A page of instances, newest first",
+    tag="instances",
+    parameters=(
+        *CREATED,
+        STATUSES,
+        Parameter(name="instanceIdPrefix", text="What the instance ids begin with."),
+        Parameter(
+            name="top",
+            text="The most instances on the page (default 100, at most 1000).",
+            schema={"type": "integer", "minimum": 1},
+        ),
+        _SHOW_INPUT,
+        Parameter(
+            name=CONTINUATION,
+            text="The same header of the page before; left out or empty for the first page.",
+            place="header",
+            schema={"type": "string", "pattern": r"^(newest\.-?[0-9]{1,18}\.-?[0-9]{1,18})?$"},
+        ),
+    ),
+    answers={
+        200: Answer(
+            text="A page of instances; it may be shorter than `top` although more follow.",
+            kind=list[StatusPayload],
+            headers={CONTINUATION: "What to send for the next page; empty on the last page."},
+        )
+    },
+)
+
+_ENDPOINTS: Final = (
+    Endpoint("GET", "/instances/{instanceId}", Role.READ, Asking.get_status, _STATUS),
+    Endpoint("GET", "/instances", Role.READ, Asking.list_instances, _LIST),
+)

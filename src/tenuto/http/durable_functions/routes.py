@@ -4,12 +4,12 @@ Paths, payloads and status codes follow the HTTP API reference of Durable Functi
 original answers 500 for a state that does not fit, this answers 409.
 """
 
-from collections.abc import Callable, Iterator
 from typing import Final
 
+from msgspec import structs
 from starlette.responses import Response
 
-from tenuto.client.client import Client
+from tenuto.client.gateway import Gateway
 from tenuto.engine.program import Program
 from tenuto.http.description import Operation
 from tenuto.http.durable_functions.asking import Asking
@@ -19,67 +19,81 @@ from tenuto.http.errors import NotImplementedYetError
 from tenuto.http.links import Links
 from tenuto.http.options import Role
 from tenuto.http.payloads import MOUNT
-from tenuto.http.queries import INSTANCE_ID
+from tenuto.http.queries import ON_INSTANCE
 from tenuto.http.routing import Call, Route
 from tenuto.http.waiting import Waiting
-
-_MISSING: Final = (
-    ("POST", "instances/{instanceId}/rewind", Role.OPERATE, "Rewind a failed instance"),
-    ("GET", "entities/{name?}", Role.READ, "A page of entities"),
-    ("GET", "entities/{name}/{key}", Role.READ, "The state of an entity"),
-    ("POST", "entities/{name}/{key}", Role.OPERATE, "Signal an entity"),
-    ("DELETE", "entities/{name}/{key}", Role.ADMIN, "Delete an entity"),
-    ("POST", "makeprimary", Role.ADMIN, "Make this app the primary one"),
-)
+from tenuto.model.limits import Limits
 
 
 class ManagementApi:
     """The routes under ``/runtime/webhooks/durabletask``.
 
     Args:
-        client: Where requests go.
+        gateway: Where requests go.
+        limits: Of these, ``payload_bytes`` holds for what goes in.
         program: The orchestrators that may be started.
         links: Makes the links in answers.
         waiting: For callers that wait for the end.
-        now: The time, in microseconds since 1970 UTC.
         history_bytes: Longest history that is shown.
     """
 
     def __init__(
         self,
-        client: Client,
+        gateway: Gateway,
+        limits: Limits,
         program: Program,
         links: Links,
         waiting: Waiting,
-        now: Callable[[], int],
         history_bytes: int,
     ) -> None:
-        self._parts = (
-            Starting(client, program, links, waiting),
-            Asking(client, links, history_bytes),
-            Steering(client, now),
-        )
+        self._starting = Starting(gateway, limits, program, links, waiting)
+        self._asking = Asking(gateway, links, history_bytes)
+        self._steering = Steering(gateway, limits)
 
-    def routes(self) -> Iterator[Route]:
-        """All of them."""
-        for part in self._parts:
-            yield from part.routes()
-        for method, path, role, summary in _MISSING:
-            yield Route(
-                method=method,
-                path=f"{MOUNT}/{path}",
-                role=role,
-                handler=_missing,
-                summary=f"{summary} (does not exist yet)",
-                opened_by_link=path.startswith("instances"),
-                hides_methods=True,
-                operation=Operation(
-                    tag="not yet", path_schemas={"instanceId": INSTANCE_ID}, errors=(501,)
-                ),
-            )
+    def routes(self) -> list[Route]:
+        """The routes of all parts, as Durable Functions has them."""
+        routes = [*self._starting.routes(), *self._asking.routes(), *self._steering.routes()]
+        return [_mounted(route) for route in (*routes, *_NOT_YET)]
 
 
-async def _missing(call: Call) -> Response:
+def _mounted(route: Route) -> Route:
+    """A route below the mount.
+
+    A link to an instance opens all that stands below the instance's path. A wrong method is
+    "nothing there".
+    """
+    return structs.replace(
+        route,
+        path=f"{MOUNT}{route.path}",
+        opened_by_link=route.path.startswith("/instances/{instanceId}"),
+        hides_methods=True,
+    )
+
+
+# --- what does not exist yet ----------------------------------------------------------------------
+
+
+async def _refuse(call: Call) -> Response:
     raise NotImplementedYetError(
         f"{call.scope['method']} {call.scope['path']} is not implemented yet"
     )
+
+
+def _not_yet(method: str, path: str, role: Role, summary: str) -> Route:
+    operation = Operation(
+        summary=f"{summary} (does not exist yet)",
+        tag="not yet",
+        path_schemas=ON_INSTANCE,
+        errors=(501,),
+    )
+    return Route(method=method, path=path, role=role, handler=_refuse, operation=operation)
+
+
+_NOT_YET: Final = (
+    _not_yet("POST", "/instances/{instanceId}/rewind", Role.OPERATE, "Rewind a failed instance"),
+    _not_yet("GET", "/entities/{name?}", Role.READ, "A page of entities"),
+    _not_yet("GET", "/entities/{name}/{key}", Role.READ, "The state of an entity"),
+    _not_yet("POST", "/entities/{name}/{key}", Role.OPERATE, "Signal an entity"),
+    _not_yet("DELETE", "/entities/{name}/{key}", Role.ADMIN, "Delete an entity"),
+    _not_yet("POST", "/makeprimary", Role.ADMIN, "Make this app the primary one"),
+)

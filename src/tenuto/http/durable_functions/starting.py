@@ -1,26 +1,22 @@
 """Starting instances over the management API, and starting them again."""
 
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
 from starlette.responses import Response
 
-from tenuto.client.client import Client
-from tenuto.client.starting import StartOptions, start_request
+from tenuto.client.gateway import Gateway
+from tenuto.client.starting import StartOptions, restart_request, start_request
 from tenuto.engine.program import Program
 from tenuto.http.description import Operation, Parameter
-from tenuto.http.durable_functions.answers import LINKS, RESULT, begun_answer
+from tenuto.http.durable_functions.answers import LINKS, RESULT, begun_answer, failed_status
 from tenuto.http.errors import HttpError
 from tenuto.http.links import Links
 from tenuto.http.options import Role
-from tenuto.http.payloads import MOUNT
-from tenuto.http.queries import BOOLEAN, FAILURE, INSTANCE_ID, WAITING
-from tenuto.http.routing import Call, Route
+from tenuto.http.queries import BOOLEAN, FAILURE, ON_INSTANCE, WAITING
+from tenuto.http.routing import Call, Endpoint, Route, bound
 from tenuto.http.waiting import LONGEST_SECONDS, Waiting
-from tenuto.model.ids import check_instance_id
-
-_ANSWERS: Final = {200: RESULT, 202: LINKS}
-
+from tenuto.model.limits import Limits
 
 _NO_INPUT: Final = '""'
 """What Durable Functions' client for JavaScript sends when it was given no input."""
@@ -30,104 +26,121 @@ class Starting:
     """Start and restart.
 
     Args:
-        client: Where requests go.
+        gateway: Where requests go.
+        limits: Of these, ``payload_bytes`` holds for what goes in.
         program: The orchestrators that may be started.
         links: Makes the links in answers.
         waiting: For callers that wait for the end.
     """
 
-    def __init__(self, client: Client, program: Program, links: Links, waiting: Waiting) -> None:
-        self._client = client
+    def __init__(
+        self,
+        gateway: Gateway,
+        limits: Limits,
+        program: Program,
+        links: Links,
+        waiting: Waiting,
+    ) -> None:
+        self._gateway = gateway
+        self._limits = limits
         self._program = program
         self._links = links
         self._waiting = waiting
 
-    def routes(self) -> Iterator[Route]:
-        """Both of them."""
-        yield Route(
-            method="POST",
-            path=f"{MOUNT}/orchestrators/{{functionName}}/{{instanceId?}}",
-            role=Role.OPERATE,
-            handler=self._start,
-            summary="Start an orchestration",
-            hides_methods=True,
-            operation=Operation(
-                tag="instances",
-                path_schemas={"functionName": self._names(), "instanceId": INSTANCE_ID},
-                parameters=(
-                    *WAITING,
-                    FAILURE,
-                    Parameter(name="version", text="Marks the instance with a version."),
-                ),
-                body=object,
-                answers=_ANSWERS,
-                errors=(409, 413),
-            ),
-        )
-        yield Route(
-            method="POST",
-            path=f"{MOUNT}/instances/{{instanceId}}/restart",
-            role=Role.OPERATE,
-            handler=self._restart,
-            summary="Run an instance again with the same name and input",
-            opened_by_link=True,
-            hides_methods=True,
-            operation=Operation(
-                tag="instances",
-                path_schemas={"instanceId": INSTANCE_ID},
-                parameters=(
-                    Parameter(
-                        name="restartWithNewInstanceId",
-                        text="Under a fresh id (default), or under its own once it has ended.",
-                        schema=BOOLEAN,
-                    ),
-                    *WAITING,
-                    FAILURE,
-                ),
-                answers=_ANSWERS,
-                errors=(409, 413),
-            ),
-        )
+    def routes(self) -> list[Route]:
+        """The routes of the table at the end of this module; it names what may be started."""
+        return bound(_endpoints(self._program.orchestrators), self)
 
-    def _names(self) -> dict[str, Any]:
-        names = sorted(self._program.orchestrators)
-        return {"type": "string", "enum": names} if names else {}
-
-    async def _start(self, call: Call) -> Response:
+    async def start(self, call: Call) -> Response:
         orchestrator = self._program.get_orchestrator(call.parameters["functionName"])
-        given_id = call.parameters.get("instanceId")
-        if given_id is not None:
-            check_instance_id(given_id)
+        given_id = call.instance_id if "instanceId" in call.parameters else None
         seconds = _seconds(call)
         self._links.base(call)  # a request without an address is refused before anything is done
         text = await call.json_text()
         if text == _NO_INPUT and not orchestrator.signature.takes_input:
             text = None
         options = StartOptions(instance_id=given_id, version=call.one("version") or None)
-        request = start_request(
-            orchestrator, text, self._client.gateway.now(), self._client.limits, options
-        )
+        request = start_request(orchestrator, text, self._gateway.now(), self._limits, options)
         self._program.check_input(orchestrator.name, text)
-        await self._client.gateway.start(request)
+        await self._gateway.start(request)
         return await begun_answer(call, self._links, self._waiting, request.instance_id, seconds)
 
-    async def _restart(self, call: Call) -> Response:
-        instance_id = check_instance_id(call.parameters["instanceId"])
+    async def restart(self, call: Call) -> Response:
+        instance_id = call.instance_id
         is_new = call.flag("restartWithNewInstanceId", default=True)
         seconds = _seconds(call)
         self._links.base(call)
         await call.body()
-        record = await self._client.gateway.get(instance_id)
+        record = await self._gateway.get(instance_id)
         if record is None:
             # Not 404: as Durable Functions has it, of this operation alone.
             raise HttpError(f"instance {instance_id!r} does not exist, so it cannot be restarted")
         self._program.get_orchestrator(record.name)
-        handle = await self._client.restart(instance_id, new_instance_id=is_new)
-        return await begun_answer(call, self._links, self._waiting, handle.instance_id, seconds)
+        request = restart_request(record, self._gateway.now(), new_instance_id=is_new)
+        await self._gateway.start(request)
+        return await begun_answer(call, self._links, self._waiting, request.instance_id, seconds)
 
 
 def _seconds(call: Call) -> float | None:
     """How long the caller wants to wait for the end."""
     call.number("pollingInterval", most=LONGEST_SECONDS)
-    call.flag("returnInternalServerErrorOnFailure", default=False)
+    failed_status(call)
     return call.number("timeout", most=LONGEST_SECONDS)
+
+
+# --- the table of routes, below the mount ---------------------------------------------------------
+
+_ANSWERS: Final = {200: RESULT, 202: LINKS}
+
+
+def _start(orchestrators: Iterable[str]) -> Operation:
+    names = sorted(orchestrators)
+    return Operation(
+        summary="Start an orchestration",
+        tag="instances",
+        path_schemas={
+            **ON_INSTANCE,
+            "functionName": {"type": "string", "enum": names} if names else {},
+        },
+        parameters=(
+            *WAITING,
+            FAILURE,
+            Parameter(
+                name="version",
+                text="The version of the new instance; by default that of its function.",
+            ),
+        ),
+        body=object,
+        answers=_ANSWERS,
+        errors=(409, 413),
+    )
+
+
+_RESTART: Final = Operation(
+    summary="Run an instance again with the same name and input",
+    tag="instances",
+    path_schemas=ON_INSTANCE,
+    parameters=(
+        Parameter(
+            name="restartWithNewInstanceId",
+            text="Whether the instance runs under a fresh id (default true); under its own it runs "
+            "only once it has ended or while it is held.",
+            schema=BOOLEAN,
+        ),
+        *WAITING,
+        FAILURE,
+    ),
+    answers=_ANSWERS,
+    errors=(409, 413),
+)
+
+
+_START_PATH: Final = "/orchestrators/{functionName}/{instanceId?}"
+_RESTART_PATH: Final = "/instances/{instanceId}/restart"
+
+
+def _endpoints(orchestrators: Iterable[str]) -> tuple[Endpoint[Starting], ...]:
+    return (
+        Endpoint("POST", _START_PATH, Role.OPERATE, Starting.start, _start(orchestrators)),
+        Endpoint("POST", _RESTART_PATH, Role.OPERATE, Starting.restart, _RESTART),
+    )

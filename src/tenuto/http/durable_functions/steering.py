@@ -1,178 +1,90 @@
 """Steering instances over the management API: events, pause, end, deletion."""
 
-from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
 
 from msgspec import structs
 from starlette.responses import Response
 
-from tenuto.client.client import Client
+from tenuto.client.gateway import Gateway
 from tenuto.client.purging import purge_through
 from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.durable_functions.answers import ACCEPTED, accepted
 from tenuto.http.errors import HttpError, RouteNotFoundError
 from tenuto.http.options import Role
-from tenuto.http.payloads import MOUNT, PurgedPayload
+from tenuto.http.payloads import PurgedPayload
 from tenuto.http.queries import (
     BOOLEAN,
     CREATED,
-    INSTANCE_ID,
+    FORCE,
+    ON_INSTANCE,
     STATUSES,
     moment,
     statuses,
 )
-from tenuto.http.routing import Call, Handler, Route, json_answer
+from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
 from tenuto.model.control import CONTROLS, Control
 from tenuto.model.events import EventRaised
-from tenuto.model.ids import check_instance_id
-from tenuto.model.limits import check_payload
+from tenuto.model.limits import Limits, check_payload
 from tenuto.model.messages import Purge, RaiseEvent, Terminate
 from tenuto.model.payload import encode
 from tenuto.model.requests import InstanceQuery
 from tenuto.model.status import FINISHED
 
-_INSTANCE: Final = f"{MOUNT}/instances/{{instanceId}}"
 _CHUNK: Final = 100
-_REASON: Final = Parameter(name="reason", text="Why; stands in the history.")
-_FORCE: Final = Parameter(
-    name="force",
-    text="Also what has not ended: it is terminated first.",
-    schema=BOOLEAN,
-)
-_PURGED: Final = Answer(text="So many were deleted.", kind=PurgedPayload)
 
 
 class Steering:
-    """Events, terminate, suspend, resume, rewind, purge.
+    """Events, termination, words of control, deletion.
 
     Args:
-        client: Where requests go.
-        now: The time, in microseconds since 1970 UTC.
+        gateway: Where requests go.
+        limits: Of these, ``payload_bytes`` holds for what goes in.
     """
 
-    def __init__(self, client: Client, now: Callable[[], int]) -> None:
-        self._client = client
-        self._now = now
+    def __init__(self, gateway: Gateway, limits: Limits) -> None:
+        self._gateway = gateway
+        self._limits = limits
 
-    def routes(self) -> Iterator[Route]:
-        """All of them."""
-        yield Route(
-            method="POST",
-            path=f"{_INSTANCE}/raiseEvent/{{eventName}}",
-            role=Role.OPERATE,
-            handler=self._raise_event,
-            summary="Raise an external event",
-            opened_by_link=True,
-            hides_methods=True,
-            operation=Operation(
-                tag="instances",
-                path_schemas={
-                    "instanceId": INSTANCE_ID,
-                    "eventName": {"type": "string", "minLength": 1},
-                },
-                body=object,
-                answers={202: ACCEPTED},
-                errors=(404, 410, 413),
-            ),
-        )
-        recurse = Parameter(
-            name="recurse",
-            text="Whether what it has called ends too, and what that has called (false).",
-            schema=BOOLEAN,
-        )
-        words: list[tuple[str, Handler, str, tuple[Parameter, ...]]] = [
-            ("terminate", self._terminate, "End an instance now", (_REASON, recurse)),
-            *((one.name, partial(self._steer, one), one.summary, (_REASON,)) for one in CONTROLS),
-        ]
-        for name, handler, summary, own in words:
-            yield Route(
-                method="POST",
-                path=f"{_INSTANCE}/{name}",
-                role=Role.OPERATE,
-                handler=handler,
-                summary=summary,
-                opened_by_link=True,
-                hides_methods=True,
-                operation=Operation(
-                    tag="instances",
-                    path_schemas={"instanceId": INSTANCE_ID},
-                    parameters=own,
-                    answers={202: ACCEPTED},
-                    errors=(404, 409, 410),
-                ),
-            )
-        yield Route(
-            method="DELETE",
-            path=_INSTANCE,
-            role=Role.ADMIN,
-            handler=self._purge,
-            summary="Delete an instance and its history",
-            opened_by_link=True,
-            hides_methods=True,
-            operation=Operation(
-                tag="instances",
-                path_schemas={"instanceId": INSTANCE_ID},
-                parameters=(_FORCE,),
-                answers={200: _PURGED},
-                errors=(404, 409),
-            ),
-        )
-        yield Route(
-            method="DELETE",
-            path=f"{MOUNT}/instances",
-            role=Role.ADMIN,
-            handler=self._purge_many,
-            summary="Delete instances and their histories",
-            hides_methods=True,
-            operation=Operation(
-                tag="instances",
-                parameters=(
-                    structs.replace(CREATED[0], required=True),
-                    CREATED[1],
-                    STATUSES,
-                    _FORCE,
-                ),
-                answers={200: _PURGED},
-                errors=(404, 409),
-            ),
-        )
+    def routes(self) -> list[Route]:
+        """The routes of the table at the end of this module."""
+        return bound(_ENDPOINTS, self)
 
     # --- events and control ------------------------------------------------------------------
 
-    async def _raise_event(self, call: Call) -> Response:
-        instance_id = _instance_id(call)
+    async def raise_event(self, call: Call) -> Response:
+        instance_id = call.instance_id
         name = call.parameters["eventName"]
         text = await call.json_text()
         if text is not None:
             _check_content_type(call)
-        check_payload(text, self._client.limits.payload_bytes, f"event {name!r}")
+        check_payload(text, self._limits.payload_bytes, f"event {name!r}")
         event = RaiseEvent(event=EventRaised(name, text))
-        await self._client.gateway.tell(instance_id, event)
+        await self._gateway.tell(instance_id, event)
         return accepted()
 
-    async def _terminate(self, call: Call) -> Response:
-        instance_id = _instance_id(call)
+    async def terminate(self, call: Call) -> Response:
+        instance_id = call.instance_id
         reason = call.one("reason")
         text = None if reason is None else encode(reason)
         recurse = call.flag("recurse", default=False)
-        await self._client.gateway.tell(instance_id, Terminate(reason=text, recurse=recurse))
+        await self._gateway.tell(instance_id, Terminate(reason=text, recurse=recurse))
         return accepted()
 
-    async def _steer(self, control: Control, call: Call) -> Response:
-        instance_id = _instance_id(call)
-        await self._client.gateway.tell(instance_id, control.message(reason=call.one("reason")))
+    async def steer(self, call: Call, control: Control) -> Response:
+        instance_id = call.instance_id
+        await self._gateway.tell(instance_id, control.message(reason=call.one("reason")))
         return accepted()
 
     # --- deletion ----------------------------------------------------------------------------
 
-    async def _purge(self, call: Call) -> Response:
-        instance_id = _instance_id(call)
+    async def purge(self, call: Call) -> Response:
+        instance_id = call.instance_id
         force = call.flag("force", default=False)
-        await self._client.gateway.tell(instance_id, Purge(force=force))
+        await self._gateway.tell(instance_id, Purge(force=force))
         return json_answer(PurgedPayload(1))
 
-    async def _purge_many(self, call: Call) -> Response:
+    async def purge_many(self, call: Call) -> Response:
         created_from = moment(call, "createdTimeFrom")
         if created_from is None:
             raise HttpError("Please provide value for 'createdTimeFrom' parameter.")
@@ -191,7 +103,7 @@ class Steering:
         query = InstanceQuery(
             statuses=wanted,
             created_from=created_from,
-            created_to=self._now() + 1 if created_to is None else created_to,
+            created_to=self._gateway.now() + 1 if created_to is None else created_to,
             limit=_CHUNK,
             order="oldest",
             payloads=False,
@@ -203,25 +115,89 @@ class Steering:
 
     async def _purge_all(self, query: InstanceQuery, *, force: bool) -> int:
         """Delete chunk by chunk, so that a million of them do not come all at once."""
-        gateway = self._client.gateway
         deleted, after = 0, query.after
         while True:
-            page = await gateway.query(structs.replace(query, after=after))
-            bites = purge_through(gateway, page.records, force=force)
+            page = await self._gateway.query(structs.replace(query, after=after))
+            bites = purge_through(self._gateway, page.records, force=force)
             deleted += sum([purged async for purged in bites])
             after = page.after
             if after is None:
                 return deleted
 
 
-def _instance_id(call: Call) -> str:
-    return check_instance_id(call.parameters["instanceId"])
-
-
 def _check_content_type(call: Call) -> None:
-    given = (call.header("content-type") or "").partition(";")[0].strip().lower()
+    given = call.content_type
     if given not in {"application/json", "text/json"} and not given.endswith("+json"):
         raise HttpError(
             "the data of an event must be JSON with header Content-Type: application/json, got "
             f"{given or 'none'!r} (curl sends it with --json instead of -d)"
         )
+
+
+# --- the table of routes, below the mount ---------------------------------------------------------
+
+_REASON: Final = Parameter(name="reason", text="The reason, which is kept in the history.")
+_PURGED: Final = Answer(text="The number of deleted instances.", kind=PurgedPayload)
+
+
+def _word(summary: str, *parameters: Parameter) -> Operation:
+    """What is told an instance, with a reason."""
+    return Operation(
+        summary=summary,
+        tag="instances",
+        path_schemas=ON_INSTANCE,
+        parameters=(_REASON, *parameters),
+        answers={202: ACCEPTED},
+        errors=(404, 409, 410),
+    )
+
+
+_RAISE_EVENT: Final = Operation(
+    summary="Raise an external event",
+    tag="instances",
+    path_schemas={**ON_INSTANCE, "eventName": {"type": "string", "minLength": 1}},
+    body=object,
+    answers={202: ACCEPTED},
+    errors=(404, 410, 413),
+)
+_TERMINATE: Final = _word(
+    "End an instance now",
+    Parameter(
+        name="recurse",
+        text="Whether its sub-orchestrations end too, at all levels (default false).",
+        schema=BOOLEAN,
+    ),
+)
+_PURGE: Final = Operation(
+    summary="Delete an instance and its history",
+    tag="instances",
+    path_schemas=ON_INSTANCE,
+    parameters=(FORCE,),
+    answers={200: _PURGED},
+    errors=(404, 409),
+)
+_PURGE_MANY: Final = Operation(
+    summary="Delete instances and their histories",
+    tag="instances",
+    parameters=(structs.replace(CREATED[0], required=True), CREATED[1], STATUSES, FORCE),
+    answers={200: _PURGED},
+    errors=(404, 409),
+)
+
+_INSTANCE: Final = "/instances/{instanceId}"
+_EVENT: Final = "/instances/{instanceId}/raiseEvent/{eventName}"
+
+
+def _steered(control: Control) -> Endpoint[Steering]:
+    steer = partial(Steering.steer, control=control)
+    operation = _word(control.summary)
+    return Endpoint("POST", f"{_INSTANCE}/{control.name}", Role.OPERATE, steer, operation)
+
+
+_ENDPOINTS: Final[tuple[Endpoint[Steering], ...]] = (
+    Endpoint("POST", _EVENT, Role.OPERATE, Steering.raise_event, _RAISE_EVENT),
+    Endpoint("POST", f"{_INSTANCE}/terminate", Role.OPERATE, Steering.terminate, _TERMINATE),
+    *map(_steered, CONTROLS),
+    Endpoint("DELETE", _INSTANCE, Role.ADMIN, Steering.purge, _PURGE),
+    Endpoint("DELETE", "/instances", Role.ADMIN, Steering.purge_many, _PURGE_MANY),
+)

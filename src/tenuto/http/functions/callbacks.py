@@ -7,7 +7,6 @@ is no key. That it was used, has expired, or never existed looks the same from o
 
 import base64
 import logging
-from collections.abc import Iterator
 from hashlib import sha256
 from html import escape
 from typing import Final
@@ -21,9 +20,8 @@ from tenuto.engine.commands import Commands
 from tenuto.engine.engine import Engine
 from tenuto.http.description import Answer, Operation
 from tenuto.http.errors import ErrorBody, HttpError, error_answer
-from tenuto.http.routing import Call, Route, json_answer
+from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
 from tenuto.model.errors import InvalidInstanceIdError, TenutoError, WebhookClosedError
-from tenuto.model.ids import check_instance_id
 from tenuto.model.limits import check_payload
 from tenuto.model.messages import RedeemWebhook
 from tenuto.model.webhook import digest_of
@@ -74,11 +72,6 @@ class UsedBody(Struct, frozen=True):
     accepted: bool = True
 
 
-_CLOSED: Final = Answer(
-    text="It was used, has expired, or never existed.", kind=ErrorBody, pages=True
-)
-
-
 def without_token(path: str) -> str:
     """A path as it may stand in a log."""
     start, mark, rest = path.partition("/callbacks/")
@@ -96,37 +89,11 @@ class Callbacks:
         self._engine = engine
         self._commands = Commands(engine)
 
-    def routes(self) -> Iterator[Route]:
-        """Both."""
-        yield Route(
-            method="GET",
-            path=PATH,
-            role=None,
-            handler=self._show,
-            summary="Look at a webhook",
-            operation=Operation(
-                tag="webhooks",
-                answers={200: Answer(text="How to use it.", kind=UseBody, pages=True)},
-            ),
-        )
-        yield Route(
-            method="POST",
-            path=PATH,
-            role=None,
-            handler=self._use,
-            summary="Use a webhook, once",
-            operation=Operation(
-                tag="webhooks",
-                body=object,
-                answers={
-                    202: Answer(text="The event is durable.", kind=UsedBody, pages=True),
-                    410: _CLOSED,
-                },
-                errors=(415,),
-            ),
-        )
+    def routes(self) -> list[Route]:
+        """The routes of the table below."""
+        return bound(_ENDPOINTS, self)
 
-    async def _show(self, call: Call) -> Response:
+    async def show(self, call: Call) -> Response:
         # Whether it is open stands in the instance's history, which may be long, and nobody had to
         # show a key: looking costs nothing and tells nothing. Using it does.
         if not _wants_page(call):
@@ -138,7 +105,7 @@ class Callbacks:
             '<form method="post"><button type="submit">Confirm</button></form>',
         )
 
-    async def _use(self, call: Call) -> Response:
+    async def use(self, call: Call) -> Response:
         text = await _data(call)
         try:
             instance_id, digest = _address(call)
@@ -154,18 +121,39 @@ class Callbacks:
         return json_answer(UsedBody(), 202, _HEADERS)
 
 
+_SHOW: Final = Operation(
+    summary="Look at a webhook",
+    tag="webhooks",
+    answers={200: Answer(text="How to use the webhook.", kind=UseBody, pages=True)},
+)
+_USE: Final = Operation(
+    summary="Use a webhook, once",
+    tag="webhooks",
+    body=object,
+    answers={
+        202: Answer(text="The event is durable.", kind=UsedBody, pages=True),
+        410: Answer(
+            text="The webhook was used, has expired, or never existed.", kind=ErrorBody, pages=True
+        ),
+    },
+    errors=(415,),
+)
+_ENDPOINTS: Final = (
+    Endpoint("GET", PATH, None, Callbacks.show, _SHOW),
+    Endpoint("POST", PATH, None, Callbacks.use, _USE),
+)
+
+
 def _address(call: Call) -> tuple[str, str]:
-    instance_id = call.parameters["instanceId"]
     try:
-        check_instance_id(instance_id)
+        return call.instance_id, digest_of(call.parameters["token"])
     except InvalidInstanceIdError:
-        raise WebhookClosedError(instance_id) from None
-    return instance_id, digest_of(call.parameters["token"])
+        raise WebhookClosedError(call.parameters["instanceId"]) from None
 
 
 async def _data(call: Call) -> str | None:
     """The event's data as JSON text: a form's fields as an object, else the body."""
-    kind = (call.header("content-type") or "").partition(";")[0].strip().lower()
+    kind = call.content_type
     if kind.startswith("multipart/"):
         raise HttpError("send the data as JSON or as a simple form", status=415)
     if kind != _FORM:

@@ -9,9 +9,8 @@ from typing import Any, Final
 
 import msgspec
 
-from tenuto.http.description import Operation
-from tenuto.http.description import Parameter as DescribedParameter
-from tenuto.http.functions.parameters import Parameter, Source
+from tenuto.http.description import Operation, Parameter
+from tenuto.http.functions.parameters import FunctionParameter, Source
 from tenuto.http.functions.triggers import HttpTrigger
 from tenuto.http.options import Role
 from tenuto.http.routing import Handler, Route
@@ -22,10 +21,11 @@ _ROLES: Final = {"anonymous": None, "function": Role.OPERATE, "admin": Role.ADMI
 def described(trigger: HttpTrigger, handler: Handler) -> Iterator[Route]:
     """A route per method, for the document alone: requests are matched by templates."""
     operation = Operation(
+        summary=_summary(trigger),
         parameters=tuple(
-            DescribedParameter(
+            Parameter(
                 name=one.name,
-                text=f"Of the function {trigger.name}.",
+                text=f"A parameter of the function {trigger.name}.",
                 schema=_schema(one.annotation),
                 required=one.is_required and not one.is_optional_type,
             )
@@ -47,7 +47,6 @@ def described(trigger: HttpTrigger, handler: Handler) -> Iterator[Route]:
             path=trigger.plain_path,
             role=_ROLES[trigger.auth],
             handler=handler,
-            summary=_summary(trigger),
             operation=operation,
         )
 
@@ -63,7 +62,7 @@ def _schema(annotation: object) -> Mapping[str, Any]:
     return {} if "$defs" in schema else schema
 
 
-def _body(body: Parameter | None) -> object:
+def _body(body: FunctionParameter | None) -> object:
     """The type of the body; ``object`` (any JSON) for one that only other libraries understand."""
     if body is None:
         return None

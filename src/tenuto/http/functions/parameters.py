@@ -61,7 +61,7 @@ class Source(enum.Enum):
     SYNC_CLIENT = "sync client"
 
 
-class Parameter(Struct, frozen=True, kw_only=True):
+class FunctionParameter(Struct, frozen=True, kw_only=True):
     """One parameter of a function behind HTTP.
 
     Attributes:
@@ -122,7 +122,7 @@ class Binding:
 
     def __init__(self, function: Callable[..., Any], in_path: Mapping[str, type]) -> None:
         annotations = _annotations(function)
-        self.parameters: tuple[Parameter, ...] = tuple(
+        self.parameters: tuple[FunctionParameter, ...] = tuple(
             _parameter(one, annotations.get(one.name, _NO_DEFAULT), in_path)
             for one in inspect.signature(function).parameters.values()
         )
@@ -139,7 +139,7 @@ class Binding:
         self._readers = {one.name: _reader(one) for one in self.parameters}
 
     @property
-    def body(self) -> Parameter | None:
+    def body(self) -> FunctionParameter | None:
         """The parameter that is the body."""
         return next((one for one in self.parameters if one.source is Source.BODY), None)
 
@@ -160,7 +160,7 @@ class Binding:
                 by_position.append(value)
         return by_position, by_keyword
 
-    async def _value(self, parameter: Parameter, given: Given) -> Any:  # noqa: ANN401 - the user's type
+    async def _value(self, parameter: FunctionParameter, given: Given) -> Any:  # noqa: ANN401 - the user's type
         name = parameter.name
         match parameter.source:
             case Source.REQUEST:
@@ -176,7 +176,7 @@ class Binding:
             case Source.BODY:
                 return self._from_body(parameter, await given.request.body())
 
-    def _from_query(self, parameter: Parameter, texts: list[str] | None) -> Any:  # noqa: ANN401
+    def _from_query(self, parameter: FunctionParameter, texts: list[str] | None) -> Any:  # noqa: ANN401
         name = parameter.name
         if texts is None:
             if not parameter.is_required:
@@ -190,7 +190,7 @@ class Binding:
             raise HttpError(f"query parameter {name!r} is given {len(texts)} times; give it once")
         return self._readers[name](texts[0])
 
-    def _from_body(self, parameter: Parameter, body: bytes) -> Any:  # noqa: ANN401
+    def _from_body(self, parameter: FunctionParameter, body: bytes) -> Any:  # noqa: ANN401
         is_empty = not body.strip()
         if is_empty and not parameter.is_required:
             return parameter.default
@@ -230,14 +230,14 @@ def _annotations(function: Callable[..., Any]) -> dict[str, Any]:
 
 def _parameter(
     parameter: inspect.Parameter, annotation: object, in_path: Mapping[str, type]
-) -> Parameter:
+) -> FunctionParameter:
     name = parameter.name
     if parameter.kind in {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}:
         raise InputError(f"it takes *{name}, which no request can fill; name each parameter")
     source, annotation = _source(name, annotation, in_path)
     if source is Source.PATH and parameter.default is not _NO_DEFAULT:
         raise InputError(f"parameter {name!r} stands in its path, so it cannot have a default")
-    return Parameter(
+    return FunctionParameter(
         name=name,
         source=source,
         annotation=annotation,
@@ -281,7 +281,7 @@ def _in_path(name: str, annotation: Any, kind: type) -> Any:  # noqa: ANN401 - a
 
 
 def _is_scalar(annotation: object) -> bool:
-    """Whether one text says it."""
+    """Whether a value of this type is sent as one text."""
     plain = plain_type(annotation)
     origin = get_origin(plain)
     if origin is Literal:
@@ -293,7 +293,7 @@ def _is_scalar(annotation: object) -> bool:
 
 
 def _is_many(annotation: object) -> bool:
-    """Whether it is several texts."""
+    """Whether a value of this type is sent as several texts."""
     plain = plain_type(annotation)
     origin, members = get_origin(plain), get_args(plain)
     if origin in {typing.Union, types.UnionType}:
@@ -307,7 +307,7 @@ def _is_many(annotation: object) -> bool:
 # --- reading --------------------------------------------------------------------------------------
 
 
-def _reader(parameter: Parameter) -> Callable[[Any], Any]:
+def _reader(parameter: FunctionParameter) -> Callable[[Any], Any]:
     match parameter.source:
         case Source.BODY:
             return _body_reader(parameter)
@@ -321,7 +321,7 @@ def _unread(value: object) -> object:
     return value
 
 
-def _body_reader(parameter: Parameter) -> Decode:
+def _body_reader(parameter: FunctionParameter) -> Decode:
     try:
         return decoder(parameter.annotation)
     except PayloadError as error:
@@ -330,7 +330,7 @@ def _body_reader(parameter: Parameter) -> Decode:
         ) from None
 
 
-def _text_reader(parameter: Parameter) -> Callable[[str | list[str]], Any]:
+def _text_reader(parameter: FunctionParameter) -> Callable[[str | list[str]], Any]:
     name, annotation = parameter.name, parameter.annotation
     try:
         msgspec.json.Decoder(annotation)

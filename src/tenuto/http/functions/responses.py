@@ -17,12 +17,11 @@ from tenuto.client.sync_client import SyncOrchestrationHandle
 from tenuto.http.errors import JSON
 from tenuto.http.links import Links
 from tenuto.http.options import Role
-from tenuto.http.payloads import status_payload
-from tenuto.http.routing import Call, json_answer
+from tenuto.http.outcomes import links_answer, outcome_answer
+from tenuto.http.routing import Call
 from tenuto.model.errors import InputError
 from tenuto.model.ids import check_instance_id
 from tenuto.model.payload import encode
-from tenuto.model.status import RuntimeStatus
 
 CLIENT_STATE: Final = "tenuto_client"
 """``request.state.tenuto_client`` is the host's client, in handlers and in mounted apps."""
@@ -84,9 +83,7 @@ def check_status_response(request: Request, instance: AnyHandle | str) -> Respon
                 return check_status_response(request, await client.start(book_trip, trip))
     """
     instance_id = check_instance_id(_id_of(instance))
-    links = _links(request, instance_id)
-    headers = {"Location": links["statusQueryGetUri"], "Retry-After": "10"}
-    return json_answer(links, 202, headers)
+    return links_answer(_links(request, instance_id))
 
 
 async def wait_or_check_status_response(
@@ -121,10 +118,7 @@ async def wait_or_check_status_response(
             record = await client.gateway.wait(instance_id)
     except TimeoutError:
         return later
-    if record.status is RuntimeStatus.COMPLETED:
-        return Response(record.output or "null", media_type=JSON)
-    failed = record.status is RuntimeStatus.FAILED
-    return json_answer(status_payload(record), 500 if failed else 200)
+    return outcome_answer(record, failed=500)
 
 
 def _id_of(instance: object) -> str:

@@ -24,7 +24,7 @@ from tenuto.client.sync_client import SyncClient
 from tenuto.functions.detached_threads import DetachedThreads
 from tenuto.functions.user_calls import is_given_up
 from tenuto.http.access import Access, sent_key
-from tenuto.http.errors import error_answer
+from tenuto.http.errors import body_too_large, error_answer
 from tenuto.http.functions.parameters import Binding, Given, Source
 from tenuto.http.functions.responses import response_of
 from tenuto.http.options import HttpSettings, Role
@@ -37,7 +37,6 @@ from tenuto.model.errors import (
     InputError,
     PayloadError,
     RegistrationError,
-    RequestTooLargeError,
     SettingsError,
 )
 
@@ -86,17 +85,17 @@ class HttpTrigger(Struct, frozen=True, kw_only=True):
 
     @property
     def path(self) -> str:
-        """The whole path."""
+        """The whole path, with its prefix."""
         return PREFIX + self.template.path.rstrip("/")
 
     @property
     def plain_path(self) -> str:
-        """The whole path without converters."""
+        """The whole path, without converters."""
         return PREFIX + self.template.plain_path.rstrip("/")
 
 
 class HttpTriggers:
-    """The functions of an app that answer HTTP, in the order in which they are asked."""
+    """The functions of an app that answer HTTP, in the order of registration."""
 
     def __init__(self) -> None:
         self._all: list[HttpTrigger] = []
@@ -182,7 +181,6 @@ class TriggerApi:
             path=trigger.path,
             role=None,
             handler=partial(self.serve, trigger),
-            summary=trigger.name,
         )
         return route, values
 
@@ -278,9 +276,7 @@ def _limited(receive: Receive, most: int) -> Receive:
         message = await receive()
         taken += len(message.get("body", b""))
         if taken > most:
-            raise RequestTooLargeError(
-                f"the body is longer than {most:,} bytes (setting http.body_bytes)"
-            )
+            raise body_too_large(most)
         return message
 
     return limited

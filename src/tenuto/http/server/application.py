@@ -40,12 +40,12 @@ class Served(Struct, frozen=True, kw_only=True):
     """What a server shows of its host.
 
     Attributes:
-        client: Where requests go.
+        client: What functions behind HTTP and mounted apps are given; all else takes its gateway.
         program: The functions.
         engine: For health, metrics and live updates.
         settings: How it listens and what it lets in.
         secret: What links are signed with; no caller knows it.
-        version: Tenuto's.
+        version: The version of Tenuto.
         triggers: The functions behind HTTP.
         mounts: Other apps that are served here.
         prefix: The path under which an app around this one serves it.
@@ -84,30 +84,19 @@ class Application:
         self.state = {CLIENT_STATE: served.client, LINKS_STATE: links}
         self._triggers = TriggerApi(served.triggers, served.client, self._access, served.settings)
         self._mounted = MountedApps(served.mounts, self.state)
-        self._waiting = Waiting(served.client)
+        gateway, limits = served.client.gateway, served.client.limits
+        self._waiting = Waiting(gateway)
         longest = served.settings.history_bytes
-        management = ManagementApi(
-            served.client,
-            served.program,
-            links,
-            self._waiting,
-            served.engine.clock.now,
-            longest,
-        )
-        admin = AdminApi(
-            served.client,
-            served.program,
-            self._waiting,
-            longest,
-            partial(look_at, served.engine),
-        )
+        management = ManagementApi(gateway, limits, served.program, links, self._waiting, longest)
+        look = partial(look_at, served.engine)
+        admin = AdminApi(gateway, limits, served.program, self._waiting, longest, look)
         facts = HostFacts(
             version=served.version,
             storage=served.storage,
             configuration=served.configuration,
             sources=served.sources,
         )
-        self._live = LiveApi(served.client, served.engine.updates, served.settings.watchers)
+        self._live = LiveApi(gateway, served.engine.updates, served.settings.watchers)
         self._origins = Origins(served.settings)
         open_api = OpenApi(links, served.version, has_keys=bool(served.settings.keys))
         self.routes: Routes = Routes(

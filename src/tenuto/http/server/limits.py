@@ -151,7 +151,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header."""
+        """A header of the head, or a trailer."""
         if not self._in_head:
             # After the body (a trailer): what the request is was decided before, and nobody keeps
             # what a peer may send without end.
@@ -190,7 +190,7 @@ class BoundedProtocol(HttpToolsProtocol):
         )
 
     def resume_writing(self) -> None:
-        """It has caught up."""
+        """The peer has caught up."""
         self._may_write()
         super().resume_writing()
 

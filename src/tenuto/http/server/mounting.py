@@ -33,7 +33,7 @@ class Mounts:
         self._all: dict[str, ASGIApp] = {}
 
     def __iter__(self) -> Iterator[tuple[str, ASGIApp]]:
-        """The longest paths first."""
+        """Each path with its app, the longest paths first."""
         return iter(sorted(self._all.items(), key=lambda one: -len(one[0])))
 
     def add(self, path: str, app: ASGIApp) -> None:

@@ -5,7 +5,7 @@ call every operation with all sorts of input.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -16,9 +16,9 @@ from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.errors import JSON, ErrorBody
 from tenuto.http.links import Links
 from tenuto.http.options import Role
-from tenuto.http.routing import Call, Route, json_answer
+from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
 
-_PATH_PARAMETER: Final = re.compile(r"\{(\w+)\??\}")
+_PATH_PARAMETER: Final = re.compile(r"\{(\w+)\}")
 _ALWAYS: Final = (400, 408, 431, 500, 503)
 _WITH_KEYS: Final = (401, 403)
 _WITHOUT_KEYS: Final = (403,)
@@ -42,7 +42,7 @@ class OpenApi:
 
     Args:
         links: Says where the server is.
-        version: Tenuto's.
+        version: The version of Tenuto.
         has_keys: Whether callers need a key.
     """
 
@@ -56,22 +56,20 @@ class OpenApi:
         """Say what there is; called once all routes are known."""
         self._document = document(routes, self._version, has_keys=self._has_keys)
 
-    def routes(self) -> Iterator[Route]:
-        """The one at which the document is found."""
-        yield Route(
-            method="GET",
-            path="/openapi.json",
-            role=Role.READ,
-            handler=self._answer,
-            summary="This document",
-            operation=Operation(
-                tag="server",
-                answers={200: Answer(text="An OpenAPI 3.1 document.", kind=dict[str, Any])},
-            ),
-        )
+    def routes(self) -> list[Route]:
+        """The route at which the document is found."""
+        return bound(_ENDPOINTS, self)
 
-    async def _answer(self, call: Call) -> Response:
+    async def serve(self, call: Call) -> Response:
         return json_answer({**self._document, "servers": [{"url": self._links.base(call)}]})
+
+
+_THIS: Final = Operation(
+    summary="This document",
+    tag="server",
+    answers={200: Answer(text="The OpenAPI 3.1 document of this server.", kind=dict[str, Any])},
+)
+_ENDPOINTS: Final = (Endpoint("GET", "/openapi.json", Role.READ, OpenApi.serve, _THIS),)
 
 
 def document(routes: Iterable[Route], version: str, *, has_keys: bool) -> dict[str, Any]:
@@ -79,14 +77,14 @@ def document(routes: Iterable[Route], version: str, *, has_keys: bool) -> dict[s
 
     Args:
         routes: What there is.
-        version: Tenuto's.
+        version: The version of Tenuto.
         has_keys: Whether callers need a key.
     """
     shown = [route for route in routes if route.operation.is_documented]
     schemas = _Schemas(shown)
     paths: dict[str, dict[str, Any]] = {}
     for route in shown:
-        for path in _paths(route.path):
+        for path in route.paths:
             operations = paths.setdefault(path, {})
             operations[route.method.lower()] = _operation(route, path, schemas, has_keys=has_keys)
     components: dict[str, Any] = {"schemas": schemas.components}
@@ -118,19 +116,12 @@ class _Schemas:
         return {} if kind is object else self._schemas[self._kinds.index(kind)]
 
 
-def _paths(path: str) -> Iterator[str]:
-    """One path, or two when the last parameter may be left out."""
-    if path.endswith("?}"):
-        yield path.rpartition("/")[0]
-    yield path.replace("?}", "}")
-
-
 def _operation(route: Route, path: str, schemas: _Schemas, *, has_keys: bool) -> dict[str, Any]:
     operation = route.operation
     words = re.findall(r"\w+", path.rpartition("durabletask")[2])
     made: dict[str, Any] = {
         "operationId": "_".join([route.method.lower(), *words]),
-        "summary": route.summary,
+        "summary": operation.summary,
         "parameters": [
             *(_path_parameter(name, operation) for name in _PATH_PARAMETER.findall(path)),
             *(_parameter(parameter) for parameter in operation.parameters),
@@ -181,7 +172,7 @@ def _responses(route: Route, schemas: _Schemas, *, has_keys: bool) -> dict[str, 
         if str(status) not in made:
             made[str(status)] = {"description": HTTPStatus(status).phrase, "content": _ERROR}
     if not operation.answers and 501 not in operation.errors:  # noqa: PLR2004 - Not Implemented
-        made["default"] = {"description": "The answer; see the documentation."}
+        made["default"] = {"description": "Whatever the function answers."}
     return made
 
 

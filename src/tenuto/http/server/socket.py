@@ -22,7 +22,7 @@ class _Quiet(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
-        """Nothing: the host handles them."""
+        """Leave them alone: the host handles them."""
         yield
 
 
