@@ -16,13 +16,12 @@ import msgspec
 from msgspec import Struct
 from starlette.responses import Response
 
-from tenuto.engine.commands import Commands
-from tenuto.engine.engine import Engine
+from tenuto.client.gateway import Gateway
 from tenuto.http.description import Answer, Operation
 from tenuto.http.errors import ErrorBody, HttpError, error_answer
 from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
 from tenuto.model.errors import InvalidInstanceIdError, TenutoError, WebhookClosedError
-from tenuto.model.limits import check_payload
+from tenuto.model.limits import Limits, check_payload
 from tenuto.model.messages import RedeemWebhook
 from tenuto.model.webhook import digest_of
 
@@ -82,12 +81,13 @@ class Callbacks:
     """The routes under ``/callbacks``.
 
     Args:
-        engine: Takes what is used.
+        gateway: Takes what is used.
+        limits: Of these, ``payload_bytes`` holds for the data.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._commands = Commands(engine)
+    def __init__(self, gateway: Gateway, limits: Limits) -> None:
+        self._gateway = gateway
+        self._limits = limits
 
     def routes(self) -> list[Route]:
         """The routes of the table below."""
@@ -109,11 +109,9 @@ class Callbacks:
         text = await _data(call)
         try:
             instance_id, digest = _address(call)
-            check_payload(
-                text, self._engine.options.limits.payload_bytes, "the data of this webhook"
-            )
-            used = RedeemWebhook(digest=digest, requested_at=self._commands.now(), input=text)
-            await self._commands.tell(instance_id, used)
+            check_payload(text, self._limits.payload_bytes, "the data of this webhook")
+            used = RedeemWebhook(digest=digest, requested_at=self._gateway.now(), input=text)
+            await self._gateway.tell(instance_id, used)
         except WebhookClosedError as error:
             return _closed(call, error)
         if _wants_page(call):

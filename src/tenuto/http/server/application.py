@@ -106,7 +106,7 @@ class Application:
                 *FactsApi(facts, served.program, served.triggers, served.engine.clock).routes(),
                 *self._live.routes(),
                 *ObservationApi(served.engine, self._access, served.metrics).routes(),
-                *Callbacks(served.engine).routes(),
+                *Callbacks(gateway, limits).routes(),
                 *open_api.routes(),
             ]
         )
