@@ -18,7 +18,7 @@ from tenuto import App, Client, Context, RetryPolicy, Settings
 from tenuto.engine.engine import Engine
 from tenuto.host.server import Server
 from tenuto.http.options import HttpSettings
-from tenuto.insight.explanation import Explanation
+from tenuto.model.explanation import Explanation
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.timing import to_datetime
 from tenuto.testing import TestHost

@@ -4,11 +4,11 @@ Owned by both ends: the server reads and writes these shapes, ``HttpGateway`` wr
 them. Payloads are JSON inside JSON, kept to the letter.
 """
 
-from typing import Final, Literal
+from typing import Final
 
 from msgspec import UNSET, Raw, Struct, UnsetType, structs
 
-from tenuto.model.events import TimerPurpose
+from tenuto.model.explanation import Explanation
 from tenuto.model.payload.opaque import as_json
 from tenuto.model.requests import DeadLetter, IdReuse
 from tenuto.model.status import InstanceRecord, RuntimeStatus
@@ -110,63 +110,20 @@ class TerminateBody(_Body, frozen=True, kw_only=True):
     recurse: bool = False
 
 
-class WaitBody(_Body, frozen=True, kw_only=True):
-    """Something that an instance waits for. Times are microseconds since 1970 UTC.
-
-    Attributes:
-        kind: What it is.
-        name: Of the event, activity or orchestrator; none of a timer.
-        since: When the instance came to wait for it: the time of that turn.
-        until: When a timer fires, a wait for an event is given up, or the next attempt begins.
-        attempt: Which attempt runs, or the one that begins then; left out when it is the first.
-        instance_id: The child.
-        purpose: Of a timer: what it bounds or puts off; left out when the orchestrator just asked
-            for it.
-    """
-
-    kind: Literal["event", "timer", "activity", "orchestration"]
-    name: str | None = None
-    since: int
-    until: int | None = None
-    attempt: int = 1
-    instance_id: str | None = None
-    purpose: TimerPurpose = "timer"
-
-
-class ExplanationBody(_Body, frozen=True, kw_only=True):
-    """Why an instance does not go on.
-
-    Attributes:
-        sentence: What it waits for, in words; times are UTC.
-        advice: What to do; left out when there is nothing to do but wait.
-        is_stuck: Whether the wait cannot end before somebody does something.
-    """
-
-    sentence: str
-    advice: str = ""
-    is_stuck: bool = False
-
-
 class InstanceBody(InstanceRecord, frozen=True, kw_only=True):
-    """An instance as it is stored, and what it waits for.
+    """An instance as it is stored, and why it does not go on.
 
     Attributes:
-        waiting_for: What must happen before it goes on.
-        explanation: Why it does not go on, in words.
+        explanation: Why, in words, with the facts; times in words are UTC. None when it has ended,
+            or nobody asked.
     """
 
-    waiting_for: tuple[WaitBody, ...] = ()
-    explanation: ExplanationBody | None = None
+    explanation: Explanation | None = None
 
     @classmethod
-    def of(
-        cls,
-        record: InstanceRecord,
-        waiting_for: tuple[WaitBody, ...],
-        explanation: ExplanationBody | None,
-    ) -> "InstanceBody":
+    def of(cls, record: InstanceRecord, explanation: Explanation | None) -> "InstanceBody":
         """The body for a row."""
-        return cls(**structs.asdict(record), waiting_for=waiting_for, explanation=explanation)
+        return cls(**structs.asdict(record), explanation=explanation)
 
 
 class DeadLetterBody(_Body, frozen=True, kw_only=True):

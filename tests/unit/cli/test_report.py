@@ -7,7 +7,7 @@ from rich.console import Console, RenderableType
 
 from tenuto.cli.picture.drawing import ASCII, UNICODE
 from tenuto.cli.picture.report import event_table, fact_table, facts, instance_table
-from tenuto.insight.explanation import Explanation
+from tenuto.model.explanation import Explanation
 from tenuto.insight.steps import run_of
 from tenuto.model.events import (
     EventAwaited,

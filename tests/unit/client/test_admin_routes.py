@@ -138,20 +138,22 @@ async def test_waiting_ends_with_the_time_or_the_instance(http: httpx2.AsyncClie
 async def test_an_instance_says_what_it_waits_for(http: httpx2.AsyncClient) -> None:
     await started(http, name="busy", instanceId="b")
     found = (await http.get("/instances/b", params={"wait": "0.5"})).json()
-    waiting = found["waitingFor"]
+    waiting = found["explanation"]["facts"]
     since = found["updatedAt"]
     day = 86_400_000_000
+    failure = waiting[3]["failure"]
+    assert (failure["errorType"], "ValueError" in failure["stackTrace"]) == ("ValueError", True)
     assert waiting[0]["until"] - waiting[0]["since"] == 2 * day
     assert [one.pop("since") <= since for one in waiting] == [True] * 5
     assert [one.pop("until", 0) > since for one in waiting] == [True, False, True, True, False]
     assert waiting == [
-        {"kind": "event", "name": "item"},
-        {"kind": "event", "name": "other"},
-        {"kind": "timer", "purpose": "timeout"},
-        {"kind": "activity", "name": "fails", "attempt": 2},
-        {"kind": "orchestration", "name": "waits", "instanceId": "child"},
+        {"type": "event", "name": "item"},
+        {"type": "event", "name": "other"},
+        {"type": "timer", "purpose": "timeout"},
+        {"type": "activity", "name": "fails", "attempt": 2, "failure": failure},
+        {"type": "orchestration", "name": "waits", "instanceId": "child", "status": "Running"},
     ]
-    assert "waitingFor" not in (await http.get("/instances/b?waitingFor=false")).json()
+    assert "explanation" not in (await http.get("/instances/b?explanation=false")).json()
 
 
 async def test_steering_takes_a_reason_or_nothing(http: httpx2.AsyncClient) -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from tenuto.cli.findings import Finding, Level, standstill
 from tenuto.engine.standing import Look, QueuedWork
-from tenuto.insight.explanation import Surroundings, explain
+from tenuto.insight.explanation import explain
+from tenuto.insight.surroundings import Surroundings
 from tenuto.insight.steps import Run, Step, StepKind, StepState
 from tenuto.insight.wording import moment
 from tenuto.model.events import EventAwaited, TaskFailed, TaskScheduled, TimerCreated

@@ -21,13 +21,11 @@ from tenuto.client.wire import (
     MOST_ROWS,
     DeadLetterBody,
     EventBody,
-    ExplanationBody,
     InstanceBody,
     ReasonBody,
     StartBody,
     StartedBody,
     TerminateBody,
-    WaitBody,
     text_of,
 )
 from tenuto.engine.program import Program
@@ -45,10 +43,10 @@ from tenuto.http.queries import (
 )
 from tenuto.http.routing import Call, Handler, Route, json_answer
 from tenuto.http.waiting import Waiting
-from tenuto.insight.explanation import Surroundings
 from tenuto.insight.inquiry import explained
 from tenuto.insight.reading import GatewayReader
-from tenuto.insight.steps import Step, StepState, run_of
+from tenuto.insight.steps import run_of
+from tenuto.insight.surroundings import Surroundings
 from tenuto.insight.wording import utc_moment
 from tenuto.model.codec import decode_turn
 from tenuto.model.control import CONTROLS, Control
@@ -97,9 +95,9 @@ _LISTING: Final = (
         name="payloads", text="Whether inputs and outputs are wanted (true).", schema=BOOLEAN
     ),
 )
-_WAITING_FOR: Final = Parameter(
-    name="waitingFor",
-    text="Whether it is wanted what the instance waits for (true).",
+_EXPLANATION: Final = Parameter(
+    name="explanation",
+    text="Whether it is wanted why the instance does not go on (true).",
     schema=BOOLEAN,
 )
 _WAIT: Final = Parameter(
@@ -178,7 +176,7 @@ class AdminApi:
             summary="An instance as it is stored; waits until it has ended, if asked to",
             operation=_described(
                 Answer(text="The instance.", kind=InstanceBody),
-                parameters=(_WAIT, _UNTIL, _WAITING_FOR),
+                parameters=(_WAIT, _UNTIL, _EXPLANATION),
                 errors=(404,),
             ),
         )
@@ -269,17 +267,17 @@ class AdminApi:
             record = await self._waiting.until(call, instance_id, seconds, started=started)
         if record is None:
             raise InstanceNotFoundError(instance_id)
-        if not record.status.is_finished and call.flag("waitingFor", default=True):
+        if not record.status.is_finished and call.flag("explanation", default=True):
             return json_answer(await self._explained(record))
         return json_answer(record)
 
     async def _explained(self, record: InstanceRecord) -> InstanceBody:
-        """With what it waits for; without, when its history is too long to be looked at."""
+        """With why it does not go on; without, when its history is too long to be looked at."""
         gateway = self._client.gateway
         try:
             turns = await gateway.history(record.instance_id, self._history_bytes)
         except LimitError:
-            return InstanceBody.of(record, (), None)
+            return InstanceBody.of(record, None)
         run = run_of(record, [decode_turn(turn) for turn in turns])
         around = Surroundings(
             now=gateway.now(),
@@ -287,9 +285,7 @@ class AdminApi:
             look=self._look(record.instance_id, record.name),
             at=utc_moment,
         )
-        why = await explained(GatewayReader(gateway), run, around)
-        told = ExplanationBody(sentence=why.sentence, advice=why.advice, is_stuck=why.is_stuck)
-        return InstanceBody.of(record, tuple(map(_wait_body, run.open_steps())), told)
+        return InstanceBody.of(record, await explained(GatewayReader(gateway), run, around))
 
     async def _list(self, call: Call) -> Response:
         query = InstanceQuery(
@@ -392,19 +388,6 @@ async def _body(call: Call, kind: type[B], *, otherwise: B | None = None) -> B:
         return msgspec.json.decode(text, type=kind)
     except msgspec.ValidationError as error:
         raise HttpError(f"the body does not fit: {error}") from None
-
-
-def _wait_body(step: Step) -> WaitBody:
-    """What stands in an answer of an open step."""
-    return WaitBody(
-        kind=step.kind.value,  # type: ignore[arg-type]  # messages are never open
-        name=step.name or None,
-        since=step.changed_at,
-        until=step.due_at,
-        attempt=step.attempt + (step.state is StepState.RETRYING),
-        instance_id=step.instance_id,
-        purpose=step.purpose,
-    )
 
 
 def _instance_id(call: Call) -> str:
