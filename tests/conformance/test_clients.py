@@ -144,7 +144,7 @@ async def test_purging_many_without_a_host_says_so(
             await client.purge_many(InstanceFilter())
     async with Host(app, settings=chosen) as host:  # the request has stayed in the store
         async with asyncio.timeout(20):
-            while await host.client.get_status("x") is not None:
+            while await host.client.get_status("x") is not None:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.01)
 
 

@@ -1,13 +1,11 @@
 """The client: how programs start, ask and steer instances."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import (
     Any,
-    Final,
     Generic,
     Self,
     TypeVar,
@@ -22,7 +20,7 @@ from tenuto.client.gateway import Gateway
 from tenuto.client.http_gateway import HttpGateway
 from tenuto.client.opening import Opening
 from tenuto.client.purging import purge_fitting
-from tenuto.client.starting import StartOptions, start_request
+from tenuto.client.starting import HOSTS_OWN_LIMITS, StartOptions, start_request
 from tenuto.client.status import DeadLetterStatus, InstanceStatus, letter_of, status_of
 from tenuto.engine.program import Orchestrator, OrchestratorDirectory
 from tenuto.model.codec import decode_turn
@@ -52,10 +50,6 @@ from tenuto.orchestration.references import (
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 Ts = TypeVarTuple("Ts")
-
-
-_THE_SERVERS: Final = Limits(payload_bytes=sys.maxsize)
-"""A server's limits are not known here; it refuses what is too long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +180,7 @@ class Client:
     ) -> None:
         if isinstance(gateway, str):
             self.gateway: Gateway = HttpGateway(gateway, key, connection)
-            limits = limits or _THE_SERVERS
+            limits = limits or HOSTS_OWN_LIMITS
         elif key is not None or connection is not None:
             raise InputError("key and connection are for the URL of a server")
         else:
@@ -430,7 +424,7 @@ class Client:
         )
         # By name: version and tags are those of the instance. What it has was short enough.
         request = start_request(
-            record.name, record.input, self.gateway.now(), _THE_SERVERS, options
+            record.name, record.input, self.gateway.now(), HOSTS_OWN_LIMITS, options
         )
         await self.gateway.start(request)
         return OrchestrationHandle(self, request.instance_id, found)

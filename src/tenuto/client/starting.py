@@ -1,5 +1,6 @@
 """How a start becomes a request, whoever asks: programs, servers, the command line."""
 
+import sys
 from collections.abc import Mapping
 from typing import Final
 
@@ -36,6 +37,9 @@ class StartOptions(Struct, frozen=True, kw_only=True):
 
 
 NOTHING_SPECIAL: Final = StartOptions()
+
+HOSTS_OWN_LIMITS: Final = Limits(payload_bytes=sys.maxsize)
+"""Where the limits of a host are not known: it refuses what is too long for it."""
 
 
 def start_request(
