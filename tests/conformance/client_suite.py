@@ -30,6 +30,7 @@ from tenuto import (
     UnknownFunctionError,
 )
 from tenuto.model.events import EventRaised, ExecutionStarted
+from tenuto.model.requests import ListingOrder
 
 PAYLOAD_BYTES = 20_000
 NOBODY: dict[str, int] = {}
@@ -545,6 +546,44 @@ class ClientSuite:
             await side.client.purge("p")
         assert await side.client.purge("p", force=True) is True
         assert await side.client.get_status("p") is None
+
+    async def test_many_are_purged_that_fit_and_have_ended(self, side: Side) -> None:
+        client = side.client
+        for number in range(3):
+            await (await client.start(nothing, instance_id=f"a-{number}")).result()
+        await (await client.start(nothing, instance_id="b")).result()
+        await client.start(collect, 1, instance_id="a-going")
+        await side.until("a-going", RuntimeStatus.RUNNING)
+        assert await client.purge_many(InstanceFilter(id_prefix="c")) == 0
+        assert await client.purge_many(InstanceFilter(id_prefix="a")) == 3
+        assert set(await all_of(client)) == {"a-going", "b"}
+        done = InstanceFilter(statuses=[RuntimeStatus.COMPLETED], completed_to=datetime.now(UTC))
+        assert await client.purge_many(done) == 1
+        assert await client.purge_many(InstanceFilter()) == 0
+        assert await all_of(client) == ["a-going"]
+
+    async def test_many_are_purged_by_force_that_have_not_ended(self, side: Side) -> None:
+        client = side.client
+        for number in range(3):
+            await client.start(collect, 1, instance_id=f"going-{number}")
+        await (await client.start(nothing, instance_id="ended")).result()
+        going = InstanceFilter(statuses=[RuntimeStatus.RUNNING, RuntimeStatus.COMPLETED])
+        with pytest.raises(InputError, match="Running have not ended; force=True"):
+            await client.purge_many(going)
+        assert len(await all_of(client)) == 4
+        assert await client.purge_many(InstanceFilter(), force=True) == 4
+        assert await all_of(client) == []
+
+    async def test_of_more_than_a_page_all_are_purged(
+        self, side: Side, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("tenuto.client.purging._PAGE", 2)
+        orders: tuple[ListingOrder, ...] = ("newest", "first_completed")
+        for order in orders:
+            handles = await asyncio.gather(*(side.client.start(nothing) for _ in range(5)))
+            await asyncio.gather(*(one.result() for one in handles))
+            assert await side.client.purge_many(InstanceFilter(order=order)) == 5
+            assert await all_of(side.client) == []
 
     # --- limits ------------------------------------------------------------------------------
 

@@ -12,10 +12,12 @@ from tenuto import (
     Client,
     Host,
     InstanceExistsError,
+    InstanceFilter,
     Limits,
     OrchestrationHandle,
     RuntimeStatus,
     Settings,
+    StorageUnavailableError,
     SyncClient,
     SyncOrchestrationHandle,
 )
@@ -128,6 +130,22 @@ async def test_a_set_of_statuses_that_may_be_replaced_comes_through(
         with pytest.raises(InstanceExistsError):
             await start(running, RuntimeStatus.COMPLETED)
         await start(terminated)
+
+
+async def test_purging_many_without_a_host_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tenuto.client.purging._PATIENCE_SECONDS", 0.1)
+    chosen = settings(tmp_path)
+    async with Host(app, settings=chosen) as host:
+        await (await host.client.start("nothing", instance_id="x")).result()
+    async with Client.open(chosen.storage) as client:
+        with pytest.raises(StorageUnavailableError, match="has not deleted 1 instances"):
+            await client.purge_many(InstanceFilter())
+    async with Host(app, settings=chosen) as host:  # the request has stayed in the store
+        async with asyncio.timeout(20):
+            while await host.client.get_status("x") is not None:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
 
 
 class TestSyncClientOverHttp(ClientSuite):

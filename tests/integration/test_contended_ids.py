@@ -7,6 +7,7 @@ left in the store, and every request is answered (ENGINE rule 14).
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import apsw
@@ -351,7 +352,7 @@ def waiting_starts(url: str) -> int:
     return number_in(url, "SELECT count(*) FROM inbox WHERE message ->> '$.type' = 'Start'")
 
 
-async def asked_while_no_host_runs(url: str, client: Client) -> "asyncio.Task[str]":
+async def asked_while_no_host_looks(url: str, client: Client) -> "asyncio.Task[str]":
     """Somebody wants the id ``p``, whoever has it."""
     request = client.start("calls", "below", instance_id="p", reuse=IdReuse.ALWAYS)
     asking = asyncio.create_task(outcome(request))
@@ -369,7 +370,7 @@ async def test_a_start_that_waits_when_a_host_starts_is_not_that_of_who_has_the_
     async with Client.open(url) as client:
         if not has_begun:
             await client.start("waits", "first ", instance_id="p")
-        asking = await asked_while_no_host_runs(url, client)
+        asking = await asked_while_no_host_looks(url, client)
         async with Host(app, url) as host:
             assert await asking == "done"
             await until(lambda: host.engine.residents.named("below") is not None)
@@ -410,22 +411,32 @@ async def test_a_detached_start_that_its_host_left_undecided_does_not_open_someb
             await all_at_rest(host)
 
 
-async def test_a_start_is_not_used_up_by_the_finished_instance_that_it_replaces(url: str) -> None:
+@pytest.mark.parametrize("standing", ["finished", "running", "scheduled"])
+async def test_a_start_is_not_used_up_by_the_instance_that_it_replaces(
+    url: str, standing: str
+) -> None:
+    """It lies in the inbox when that is read into memory, and nobody has looked at it yet."""
     async with Host(app, url) as host:
-        handle = await host.client.start(waits, "first ", instance_id="p")
-        await host.client.terminate("p")
-        with pytest.raises(OrchestrationTerminatedError):
-            await handle.result()
-    async with Client.open(url) as client:
-        asking = await asked_while_no_host_runs(url, client)
-        async with Host(app, url) as host:
+        later = datetime.now(UTC) + timedelta(days=1) if standing == "scheduled" else None
+        await host.client.start(waits, "first ", instance_id="p", start_at=later)
+        if standing == "finished":
+            await host.client.terminate("p")
+    async with Host(app, url) as host, Client.open(url) as client:
+        await until(lambda: host.engine.is_idle)
+        assert host.engine.residents.named("p") is None
+        async with holding(host.engine.storage, "fetch_inbox", "before") as held:
+            asking = await asked_while_no_host_looks(url, client)
+            await held.arrived.wait()
             home = host.engine.find("p")
             assert home is not None
-            home.loader.want_named("p")  # the finished instance comes into memory
+            home.loader.want_named("p")
+            await until(lambda: home.loader.is_idle and host.engine.is_settled)
+            held.let_go()
             assert await asking == "done"
-            # What is at rest is asked of all: its child must be one of them.
-            await until(lambda: host.engine.residents.named("below") is not None)
-            status = await host.client.get_status("p")
-            assert status is not None
-            assert status.name == "calls"
-            await all_at_rest(host)
+        status = await host.client.get_status("p")
+        assert status is not None
+        assert (status.name, status.input, status.hold) == ("calls", "below", None)
+        # What is at rest is asked of all: its child must be one of them.
+        await until(lambda: host.engine.residents.named("below") is not None)
+        await all_at_rest(host)
+    assert number_in(url, HISTORY_OF_NOBODY) == 0

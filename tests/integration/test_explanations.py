@@ -1,26 +1,46 @@
-"""Why an instance does not go on: one sentence for each wait, however it is asked for.
+"""Why an instance does not go on: a sentence and its facts for each wait, however it is asked for.
 
 From another process through the store, over HTTP, and in a test on a virtual clock. Who is asked
-knows more or less: a queue is known to the host alone.
+knows more or less: queues, functions that are not there and a store that cannot be written to are
+known to the host alone, which other processes ask by its address.
 """
 
 import asyncio
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import apsw
 import httpx2
+import msgspec
 import pytest
+from msgspec import Struct, structs
 
-from tenuto import App, Client, Context, RetryPolicy, Settings
+from tenuto import App, Client, Context, RetryPolicy, RuntimeStatus, Settings
 from tenuto.engine.engine import Engine
 from tenuto.host.server import Server
 from tenuto.http.options import HttpSettings
-from tenuto.insight.explanation import Explanation
+from tenuto.model.explanation import (
+    ActivityWait,
+    ChildWait,
+    EventWait,
+    Explanation,
+    Fact,
+    Held,
+    NotServed,
+    Pending,
+    StoreUnavailable,
+    Suspended,
+    TimerWait,
+)
+from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.timing import to_datetime
+from tenuto.storage.sqlite import SqliteStorage
 from tenuto.testing import TestHost
 from tests.support.terminal import tenuto
 
@@ -79,43 +99,190 @@ async def calls(ctx: Context) -> None:
     await ctx.call_sub_orchestrator(waits.options(instance_id=f"{ctx.instance_id}-child"))
 
 
-async def prepare_all(client: Client, engine: Engine) -> None:
-    """One instance for each wait, under the name of the wait."""
-    for name in ("sleeps", "waits", "waits_until", "tries_again", "calls", "is_held"):
-        await client.start("waits" if name == "is_held" else name, instance_id=name)
-    for number in range(3):
-        await client.start(works, instance_id=f"works-{number}")
-    await client.start(waits, instance_id="suspended")
-    await client.suspend("suspended", "for lunch")
-    held = engine.residents.named("is_held")
-    assert held is not None
-    engine.holding.hold(held, Hold(HoldReason.GUARD, "time.time() is new here", engine.clock.now()))
-    later = to_datetime(client.gateway.now()) + HOUR
-    await client.start(waits, instance_id="later", start_at=later)
+@app.orchestrator
+async def gathers(ctx: Context) -> None:
+    await asyncio.gather(
+        ctx.wait_for_external_event("approved"),
+        ctx.create_timer(HOUR),
+        ctx.call_sub_orchestrator(waits.options(instance_id=f"{ctx.instance_id}-child")),
+        ctx.call_activity(breaks),
+    )
 
+
+poorer = App()
+"""What a deployment has left of the app."""
+
+
+@poorer.orchestrator(name="works")
+async def works_still(ctx: Context) -> None:
+    await ctx.call_activity("busy")
+
+
+# --- what is expected -----------------------------------------------------------------------------
+
+NOW = 0
+"""Stands for each moment, in facts that are expected."""
 
 MOMENT = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ?"
 SINCE = rf"since {MOMENT} \([^)]+\)"
+NO_SEAT = FailureDetails("ValueError", "no seat")
 
-EVERYWHERE = {
-    "sleeps": rf"waits for a timer due at {MOMENT}",
-    "waits": rf"waits for event 'approved' {SINCE}",
-    "waits_until": rf"waits for event 'approved' {SINCE}, until {MOMENT}",
-    "tries_again": rf"waits for attempt 2 of activity breaks at {MOMENT}, "
-    r"after ValueError: no seat",
-    "calls": rf"waits for sub-orchestration waits \(calls-child\) {SINCE}",
-    "is_held": rf"held since {MOMENT} \(guard\): time.time\(\) is new here",
-    "works-0": rf"waits for activity busy, running {SINCE}",
-    "suspended": rf"suspended since {MOMENT} \([^)]+\)",
-    "later": rf"begins at {MOMENT}",
+EVENT = EventWait(name="approved", since=NOW)
+CHILD = ChildWait(name="waits", since=NOW, status="Running")
+RETRY = ActivityWait(name="breaks", since=NOW, attempt=2, until=NOW, failure=NO_SEAT)
+
+
+class Expected(Struct, frozen=True):
+    """What is said of an instance.
+
+    Attributes:
+        sentence: A pattern.
+        facts: With ``NOW`` for each moment.
+    """
+
+    sentence: str
+    facts: tuple[Fact, ...]
+
+
+EVERYWHERE: Mapping[str, Expected] = {
+    "sleeps": Expected(rf"waits for a timer due at {MOMENT}", (TimerWait(since=NOW, until=NOW),)),
+    "waits": Expected(rf"waits for event 'approved' {SINCE}", (EVENT,)),
+    "waits_until": Expected(
+        rf"waits for event 'approved' {SINCE}, until {MOMENT}",
+        (structs.replace(EVENT, until=NOW),),
+    ),
+    "tries_again": Expected(
+        rf"waits for attempt 2 of activity breaks at {MOMENT}, after ValueError: no seat",
+        (RETRY,),
+    ),
+    "works-0": Expected(
+        rf"waits for activity busy, running {SINCE}", (ActivityWait(name="busy", since=NOW),)
+    ),
+    "calls": Expected(
+        rf"waits for sub-orchestration waits \(calls-child\) {SINCE}",
+        (structs.replace(CHILD, instance_id="calls-child"),),
+    ),
+    "asks": Expected(
+        rf"waits for sub-orchestration waits \(asks-child, Suspended\) {SINCE}",
+        (structs.replace(CHILD, instance_id="asks-child", status="Suspended"),),
+    ),
+    "gathers": Expected(
+        rf"waits for event 'approved' {SINCE}, a timer due at {MOMENT}, "
+        rf"sub-orchestration waits \(gathers-child\) {SINCE}, 1 more",
+        (
+            EVENT,
+            TimerWait(since=NOW, until=NOW),
+            structs.replace(CHILD, instance_id="gathers-child"),
+            RETRY,
+        ),
+    ),
+    "is_held": Expected(
+        rf"held since {MOMENT} \(guard\): time.time\(\) is new here",
+        (Held(reason=HoldReason.GUARD, message="time.time() is new here", since=NOW), EVENT),
+    ),
+    "suspended": Expected(
+        rf"suspended since {MOMENT} \([^)]+\)",
+        (Suspended(since=NOW), EVENT),
+    ),
+    "later": Expected(rf"begins at {MOMENT}", (Pending(since=NOW, until=NOW),)),
+    "later_suspended": Expected(
+        rf"suspended since {MOMENT} \([^)]+\)",
+        (Suspended(since=NOW),),
+    ),
 }
 """What everybody says."""
 
-QUEUED = (
-    rf"waits for activity busy, queued at place 2 behind the limit of activity 'busy', 1 at once "
-    rf"{SINCE}"
-)
+BEHIND = "the limit of activity 'busy', 1 at once"
+
+QUEUED: Mapping[str, Expected] = {
+    "works-2": Expected(
+        rf"waits for activity busy, queued at place 2 behind {BEHIND} {SINCE}",
+        (ActivityWait(name="busy", since=NOW, place=2, behind=BEHIND),),
+    )
+}
 """What only the host knows; others believe that it runs."""
+
+UNSERVED: Mapping[str, Expected] = {
+    "waits": Expected(
+        "waits for a host that serves it: the app has no orchestrator 'waits'",
+        (NotServed(kind="orchestrator", name="waits"), EVENT),
+    ),
+    "works": Expected(
+        rf"held since {MOMENT} \(not_served\): no activity named 'busy' is registered.*",
+        (
+            Held(reason=HoldReason.NOT_SERVED, message="", since=NOW),
+            ActivityWait(name="busy", since=NOW),
+        ),
+    ),
+}
+"""What a host says that does not have what it needs; of what has nothing to do, only the host."""
+
+LOCKED: Mapping[str, Expected] = {
+    "waits": Expected(
+        "waits for the store, which its host cannot write to: .*another process keeps it locked.*",
+        (StoreUnavailable(error=""), EVENT),
+    )
+}
+"""What a host says whose store cannot be written to."""
+
+
+# --- the three ways -------------------------------------------------------------------------------
+
+Explaining = Callable[[str], Awaitable[Explanation]]
+
+
+def settings_of(folder: Path) -> Settings:
+    return Settings(
+        storage=f"sqlite:///{folder / 'store.db'}",
+        on_mismatch="hold",
+        drain_seconds=0,
+        http=HttpSettings(port=0),
+    )
+
+
+class Side(Struct):
+    """A host, however it is asked.
+
+    Attributes:
+        client: Of the host.
+        engine: Of the host.
+        explain: Asks it.
+        url: Its address, when it has one.
+        test: The host of a test, whose time stands still.
+    """
+
+    client: Client
+    engine: Engine
+    explain: Explaining
+    url: str = ""
+    test: TestHost | None = None
+
+
+@asynccontextmanager
+async def in_a_test(what: App, folder: Path) -> AsyncIterator[Side]:
+    settings = settings_of(folder)
+    async with TestHost(what, settings=settings, storage=settings.storage) as test:
+        yield Side(test.client, test.host.engine, test.host.explain, test=test)
+
+
+@asynccontextmanager
+async def over_http(what: App, folder: Path) -> AsyncIterator[Side]:
+    async with (
+        Server(what, settings=settings_of(folder)) as server,
+        httpx2.AsyncClient(base_url=server.url) as http,
+    ):
+
+        async def explain(name: str) -> Explanation:
+            found = (await http.get(f"/admin/instances/{name}")).json()
+            return msgspec.convert(found["explanation"], Explanation)
+
+        yield Side(server.host.client, server.host.engine, explain, server.url)
+
+
+Way = Callable[[App, Path], AbstractAsyncContextManager[Side]]
+
+WAYS = pytest.mark.parametrize("way", [in_a_test, over_http])
+"""The store alone is asked by ``shown_by_command``, in a process of its own."""
 
 
 @pytest.fixture(autouse=True)
@@ -125,12 +292,94 @@ def _nothing_is_blocked_at_the_end() -> Iterator[None]:
     gate.is_open = True
 
 
-def check(found: dict[str, Explanation], expected: dict[str, str]) -> None:
-    for name, pattern in expected.items():
-        assert re.fullmatch(pattern, found[name].sentence), (name, found[name].sentence)
+def shown_by_command(folder: Path, place: str, name: str) -> Explanation:
+    option = "--url" if place.startswith("http") else "--storage"
+    done = tenuto(folder, "instances", "show", name, "--json", option, place)
+    return msgspec.convert(json.loads(done.stdout)["explanation"], Explanation)
+
+
+def told_by_the_doctor(folder: Path, place: str) -> dict[str, tuple[str, tuple[Fact, ...]]]:
+    """Sentence and facts of all instances."""
+    option = "--url" if place.startswith("http") else "--storage"
+    done = tenuto(folder, "doctor", "--json", option, place)
+    return {
+        one["instanceId"]: (
+            one["text"].partition(") ")[2],
+            msgspec.convert(one["facts"], tuple[Fact, ...]),
+        )
+        for one in json.loads(done.stdout)["findings"]
+        if one["instanceId"] is not None
+    }
+
+
+def timeless(fact: Fact) -> Fact:
+    """A fact without what differs from run to run."""
+    known: dict[str, Any] = structs.asdict(fact)
+    changed: dict[str, Any] = {
+        name: NOW for name in ("since", "until", "tried") if known.get(name) is not None
+    }
+    if known.get("failure") is not None:
+        changed["failure"] = FailureDetails(
+            known["failure"].error_type, known["failure"].error_message
+        )
+    if isinstance(fact, StoreUnavailable):
+        changed["error"] = ""
+    if isinstance(fact, Held) and fact.reason is HoldReason.NOT_SERVED:
+        changed["message"] = ""
+    return structs.replace(fact, **changed)
+
+
+def fits(told: Explanation, expected: Expected) -> bool:
+    return (
+        re.fullmatch(expected.sentence, told.sentence) is not None
+        and tuple(map(timeless, told.facts)) == expected.facts
+    )
+
+
+def check(found: Mapping[str, Explanation], expected: Mapping[str, Expected]) -> None:
+    for name, one in expected.items():
+        assert re.fullmatch(one.sentence, found[name].sentence), (name, found[name].sentence)
+        assert tuple(map(timeless, found[name].facts)) == one.facts, name
     assert {name for name, one in found.items() if one.is_stuck} == {"is_held"}
     assert found["waits"].advice.startswith("tenuto instances raise-event waits approved")
     assert found["suspended"].advice.startswith("tenuto instances resume suspended")
+
+
+async def settled(explain: Explaining, expected: Mapping[str, Expected]) -> dict[str, Explanation]:
+    """What is said once all have come to their waits, or what is said by then."""
+    told: dict[str, Explanation] = {}
+    with suppress(TimeoutError):
+        async with asyncio.timeout(20):
+            while not told or not all(fits(told[name], one) for name, one in expected.items()):
+                told = {name: await explain(name) for name in expected}
+                await asyncio.sleep(0.01)
+    return told
+
+
+async def prepare_all(client: Client, engine: Engine) -> None:
+    """One instance for each wait, under the name of the wait."""
+    for name in ("sleeps", "waits", "waits_until", "tries_again", "calls", "gathers"):
+        await client.start(name, instance_id=name)
+    for number in range(3):
+        await client.start(works, instance_id=f"works-{number}")
+    for name in ("suspended", "is_held"):
+        await client.start(waits, instance_id=name)
+        await client.wait(name, started=True)
+    await client.suspend("suspended", "for lunch")
+    await client.start(calls, instance_id="asks")
+    await client.wait("asks", started=True)
+    await client.wait("asks-child", started=True)
+    await client.suspend("asks-child")
+    held = engine.residents.named("is_held")
+    assert held is not None
+    engine.holding.hold(held, Hold(HoldReason.GUARD, "time.time() is new here", engine.clock.now()))
+    later = to_datetime(client.gateway.now()) + HOUR
+    for name in ("later", "later_suspended"):
+        await client.start(waits, instance_id=name, start_at=later)
+    await client.suspend("later_suspended")
+
+
+# --- tests ----------------------------------------------------------------------------------------
 
 
 async def test_a_host_explains_in_a_test_on_a_virtual_clock() -> None:
@@ -139,54 +388,91 @@ async def test_a_host_explains_in_a_test_on_a_virtual_clock() -> None:
         await test.advance(timedelta(seconds=2), with_activities=False)
         found = {name: await test.host.explain(name) for name in EVERYWHERE}
         check(found, EVERYWHERE)
-        assert re.fullmatch(QUEUED, (await test.host.explain("works-2")).sentence)
+        for name, one in QUEUED.items():
+            assert fits(await test.host.explain(name), one)
+        began = test.client.gateway.now() - 2_000_000
+        hour = 3_600_000_000
+        assert found["sleeps"].facts == (TimerWait(since=began, until=began + hour),)
+        assert found["later"].facts == (Pending(since=began, until=began + hour),)
         gate.is_open = True
 
 
 async def test_a_server_and_its_store_explain_to_other_processes(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'store.db'}"
-    settings = Settings(storage=url, http=HttpSettings(port=0))
-    async with (
-        Server(app, settings=settings) as server,
-        httpx2.AsyncClient(base_url=server.url) as http,
-        Client(server.url) as client,
-    ):
-        await prepare_all(server.host.client, server.host.engine)
-        told: dict[str, Explanation] = {}
-        async with asyncio.timeout(20):
-            while not told or not is_settled(told):
-                told = {name: await over_http(http, name) for name in EVERYWHERE}
+    url = settings_of(tmp_path).storage
+    async with over_http(app, tmp_path) as side:
+        await prepare_all(side.client, side.engine)
+        told = await settled(side.explain, EVERYWHERE)
         check(told, EVERYWHERE)
-        assert re.fullmatch(QUEUED, (await over_http(http, "works-2")).sentence)
-        assert (await client.get_status("works-2")) is not None
+        for name, one in QUEUED.items():
+            assert fits(await side.explain(name), one)
+        assert (await side.client.get_status("works-2")) is not None
         shown = [asyncio.to_thread(shown_by_command, tmp_path, url, name) for name in EVERYWHERE]
         found = dict(zip(EVERYWHERE, await asyncio.gather(*shown), strict=True))
         check(found, EVERYWHERE)
-        resumed = await asyncio.to_thread(shown_by_command, tmp_path, server.url, "suspended")
-        assert resumed.advice == f"tenuto instances resume suspended --url {server.url}"
-        at_host = await asyncio.to_thread(shown_by_command, tmp_path, server.url, "works-2")
-        assert re.fullmatch(QUEUED, at_host.sentence)
+        for name, explained in told.items():
+            assert found[name].facts == explained.facts, name
+        resumed = await asyncio.to_thread(shown_by_command, tmp_path, side.url, "suspended")
+        assert resumed.advice == f"tenuto instances resume suspended --url {side.url}"
+        at_host = await asyncio.to_thread(told_by_the_doctor, tmp_path, side.url)
+        for name, one in {**EVERYWHERE, **QUEUED}.items():
+            sentence, facts = at_host[name]
+            assert fits(Explanation(sentence=sentence, facts=facts), one), name
         gate.is_open = True
 
 
-def is_settled(told: dict[str, Explanation]) -> bool:
-    """Whether all of them have come to their waits."""
-    return all(re.fullmatch(EVERYWHERE[name], one.sentence) for name, one in told.items())
+@WAYS
+async def test_what_a_deployment_has_left_out_is_said(way: Way, tmp_path: Path) -> None:
+    async with way(app, tmp_path) as side:
+        await side.client.start(waits, instance_id="waits")
+        await side.client.start(works, instance_id="works")
+        for name in ("waits", "works"):
+            await side.client.wait(name, started=True)
+    async with way(poorer, tmp_path) as side:
+        told = await settled(side.explain, UNSERVED)
+        for name, one in UNSERVED.items():
+            assert fits(told[name], one), told[name]
+            assert told[name].is_stuck
+        if side.url:
+            at_host = await asyncio.to_thread(shown_by_command, tmp_path, side.url, "waits")
+            assert fits(at_host, UNSERVED["waits"])
+            url = settings_of(tmp_path).storage
+            beside = await asyncio.to_thread(shown_by_command, tmp_path, url, "works")
+            assert fits(beside, UNSERVED["works"])
+        gate.is_open = True
 
 
-async def over_http(http: httpx2.AsyncClient, name: str) -> Explanation:
-    found = (await http.get(f"/admin/instances/{name}")).json()["explanation"]
-    return Explanation(
-        sentence=found["sentence"],
-        advice=found.get("advice", ""),
-        is_stuck=found.get("isStuck", False),
-    )
+@WAYS
+async def test_a_store_that_cannot_be_written_to_is_said(way: Way, tmp_path: Path) -> None:
+    async with way(app, tmp_path) as side:
+        await side.client.start(waits, instance_id="waits")
+        await side.client.wait("waits", started=True)
+        await a_short_patience(side.engine)
+        blocker = apsw.Connection(str(tmp_path / "store.db"))
+        blocker.execute("BEGIN IMMEDIATE")
+        asking = asyncio.create_task(side.client.raise_event("waits", "other"))
+        told = await settled(side.explain, LOCKED)
+        assert fits(told["waits"], LOCKED["waits"]), told
+        assert not told["waits"].is_stuck
+        if side.url:
+            at_host = await asyncio.to_thread(shown_by_command, tmp_path, side.url, "waits")
+            assert fits(at_host, LOCKED["waits"])
+        blocker.execute("ROLLBACK")
+        blocker.close()
+        if side.test is not None:
+            await side.test.advance(timedelta(minutes=1))
+        await asking
 
 
-def shown_by_command(folder: Path, place: str, name: str) -> Explanation:
-    option = "--url" if place.startswith("http") else "--storage"
-    done = tenuto(folder, "instances", "show", name, "--json", option, place)
-    found = json.loads(done.stdout)["explanation"]
-    return Explanation(
-        sentence=found["sentence"], advice=found["advice"], is_stuck=found["isStuck"]
-    )
+async def a_short_patience(engine: Engine) -> None:
+    """Let the host give a locked store up soon."""
+    storage = engine.storage
+    assert isinstance(storage, SqliteStorage)
+    await storage._write(lambda one: one.connection.set_busy_timeout(10))
+    assert (await storage.get("waits")) is not None
+
+
+async def test_an_instance_that_has_ended_says_so(tmp_path: Path) -> None:
+    async with in_a_test(app, tmp_path) as side:
+        handle = await side.client.start(sleeps, instance_id="s")
+        await handle.result()
+        assert (await side.explain("s")).sentence == f"has ended ({RuntimeStatus.COMPLETED.label})"

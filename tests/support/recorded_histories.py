@@ -17,7 +17,7 @@ from tenuto.model.actions import Action
 from tenuto.model.codec import decode_turn
 from tenuto.model.events import ExecutionTerminated, HistoryEvent
 from tenuto.model.execution import ExecutionInfo
-from tenuto.model.facts import facts_of
+from tenuto.model.facts import facts_of_row
 from tenuto.model.limits import Limits
 from tenuto.model.status import InstanceRecord
 from tenuto.orchestration.guard.calls import CallWatch
@@ -55,7 +55,7 @@ def _replay_instance(functions: FunctionRegistry, entry: dict[str, Any]) -> int:
     turns = [list(decode_turn(json.dumps(turn))) for turn in entry["turns"]]
     if any(isinstance(event, ExecutionTerminated) for event in turns[-1]):
         del turns[-1]  # that end was not the code's
-    info = ExecutionInfo(facts=facts_of(record), limits=Limits())
+    info = ExecutionInfo(facts=facts_of_row(record), limits=Limits())
     orchestrator = functions.get_orchestrator(record.name)
 
     def open_session(trace: bool) -> Session:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 from click.core import ParameterSource
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from tenuto.cli import terminal
 from tenuto.client.connection import ConnectionOptions, is_loopback
@@ -23,9 +23,10 @@ from tenuto.client.gateway import Gateway, StoreGateway
 from tenuto.client.http_gateway import HttpGateway
 from tenuto.engine.ports import Storage
 from tenuto.host.settings import load_settings
-from tenuto.insight.explanation import Explanation, Surroundings
 from tenuto.insight.inquiry import inquire
 from tenuto.insight.reading import GatewayReader, RunReader, StoreReader
+from tenuto.insight.surroundings import Surroundings
+from tenuto.model.explanation import Explanation
 from tenuto.model.status import InstanceRecord
 from tenuto.storage import open_storage, owner_of
 
@@ -110,12 +111,9 @@ class Connection(Struct, frozen=True, kw_only=True):
             body = await self.gateway.inquire(instance_id)
             if body.explanation is not None:
                 told = body.explanation
-                return body, Explanation(
-                    sentence=told.sentence,
-                    # The host does not know the address under which it was asked.
-                    advice=_COMMAND.sub(lambda found: found[0] + around.place, told.advice),
-                    is_stuck=told.is_stuck,
-                )
+                # The host does not know the address under which it was asked.
+                advice = _COMMAND.sub(lambda found: found[0] + around.place, told.advice)
+                return body, structs.replace(told, advice=advice)
         run, explanation = await inquire(self.reader, instance_id, lambda _: around)
         return run.record, explanation
 

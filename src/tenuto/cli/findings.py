@@ -5,8 +5,8 @@ from enum import StrEnum
 from msgspec import Struct
 
 from tenuto.engine.upkeep import Examination
-from tenuto.insight.explanation import Explanation
 from tenuto.insight.wording import duration, moment, one_line
+from tenuto.model.explanation import Explanation, Fact
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 
 _KIB = 1024
@@ -31,6 +31,7 @@ class Finding(Struct, frozen=True, kw_only=True):
         text: What was found.
         advice: What to do; empty when there is nothing to do.
         instance_id: The instance it is about.
+        facts: Why that does not go on, for machines; see ``model.explanation``.
     """
 
     level: Level
@@ -38,6 +39,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     text: str
     advice: str = ""
     instance_id: str | None = None
+    facts: tuple[Fact, ...] = ()
 
 
 def standstill(record: InstanceRecord, why: Explanation) -> Finding:
@@ -48,6 +50,7 @@ def standstill(record: InstanceRecord, why: Explanation) -> Finding:
         text=f"{record.instance_id} ({one_line(record.name, 60)}) {why.sentence}",
         advice=why.advice,
         instance_id=record.instance_id,
+        facts=why.facts,
     )
 
 

@@ -19,7 +19,8 @@ from tenuto.client.connection import ConnectionOptions
 from tenuto.client.gateway import Gateway
 from tenuto.client.http_gateway import HttpGateway
 from tenuto.client.opening import Opening
-from tenuto.client.starting import UNLIMITED, StartOptions, restart_request, start_request
+from tenuto.client.purging import purge_fitting
+from tenuto.client.starting import HOSTS_OWN_LIMITS, StartOptions, restart_request, start_request
 from tenuto.client.status import DeadLetterStatus, InstanceStatus, letter_of, status_of
 from tenuto.engine.program import Orchestrator, OrchestratorDirectory
 from tenuto.model.codec import decode_turn
@@ -179,7 +180,7 @@ class Client:
     ) -> None:
         if isinstance(gateway, str):
             self.gateway: Gateway = HttpGateway(gateway, key, connection)
-            limits = limits or UNLIMITED  # the server's are not known here
+            limits = limits or HOSTS_OWN_LIMITS
         elif key is not None or connection is not None:
             raise InputError("key and connection are for the URL of a server")
         else:
@@ -434,6 +435,30 @@ class Client:
         except InstanceNotFoundError:
             return False
         return True
+
+    async def purge_many(self, which: InstanceFilter, *, force: bool = False) -> int:
+        """Delete all instances that pass the filter and have ended, with their histories.
+
+        Some hundred at a time, so that others are served meanwhile; what has gone stays gone when
+        it is broken off.
+
+        Args:
+            which: Which ones; ``InstanceFilter()`` is all of them.
+            force: Also those that have not ended; they are terminated first.
+
+        Returns:
+            How many were deleted.
+
+        Raises:
+            InputError: the filter names statuses of instances that have not ended, and ``force``
+                is not set.
+            StorageUnavailableError: through a store, no host deletes them within 30 seconds.
+
+        Example:
+            ``await client.purge_many(InstanceFilter(completed_to=a_month_ago))``
+        """
+        gone = purge_fitting(self.gateway, _to_query(which, None), force=force)
+        return sum([count async for count in gone])
 
     async def query(self, which: InstanceFilter | None = None) -> AsyncIterator[InstanceStatus]:
         """All instances that pass the filter, in its order, read page by page."""

@@ -94,10 +94,13 @@ class StoreGateway:
 
     Requests are durable when a call returns; the owning host takes them in soon after. What can
     be seen to be wrong from the row is refused at once; the rest the owner decides.
+
+    Attributes:
+        storage: The store, open.
     """
 
     def __init__(self, storage: Storage, partitions: int) -> None:
-        self._storage = storage
+        self.storage = storage
         self._partitions = partitions
         self.now = present
         self.get = storage.get
@@ -121,7 +124,7 @@ class StoreGateway:
         if derived_from(facts.instance_id) and await self.get(facts.instance_id) is None:
             raise reserved_id(facts.instance_id)
         for _ in range(_MOST_TRIES):
-            standing = await self._storage.start_instance(record)
+            standing = await self.storage.start_instance(record)
             if standing.execution_id == facts.execution_id:
                 return
             if standing.status not in request.reuse:
@@ -160,8 +163,8 @@ class StoreGateway:
             )
 
     async def _purge(self, instance_id: str, message: Purge) -> None:
-        is_ending = await self._storage.is_asked(instance_id, _ENDING)
-        record = await self._storage.get(instance_id)
+        is_ending = await self.storage.is_asked(instance_id, _ENDING)
+        record = await self.storage.get(instance_id)
         if record is None:
             raise InstanceNotFoundError(instance_id)
         if not (record.status.is_finished or is_ending or message.force):
@@ -171,7 +174,7 @@ class StoreGateway:
     async def wait(self, instance_id: str, *, started: bool = False) -> InstanceRecord:
         """Look until the instance has ended or begun."""
         while True:
-            record = await self._storage.get(instance_id)
+            record = await self.storage.get(instance_id)
             if record is None:
                 raise InstanceNotFoundError(instance_id)
             if has_come(record, started=started):
@@ -180,10 +183,10 @@ class StoreGateway:
 
     async def close(self) -> None:
         """Close the connection."""
-        await self._storage.close()
+        await self.storage.close()
 
     async def _unfinished(self, instance_id: str) -> InstanceRecord:
-        record = await self._storage.get(instance_id)
+        record = await self.storage.get(instance_id)
         if record is None:
             raise InstanceNotFoundError(instance_id)
         if record.status.is_finished:
@@ -196,7 +199,7 @@ class StoreGateway:
         Earlier ones may be on their way: then the row does not tell what it will be.
         """
         record = await self._unfinished(instance_id)
-        if not control.cannot(record) or await self._storage.is_asked(instance_id, _STEERING):
+        if not control.cannot(record) or await self.storage.is_asked(instance_id, _STEERING):
             return
         record = await self._unfinished(instance_id)  # they may have been carried out just now
         if control.cannot(record):
@@ -217,7 +220,7 @@ class StoreGateway:
         began = time.monotonic()
         pause = _FIRST_PAUSE_SECONDS
         while time.monotonic() - began < _OWNER_SECONDS:
-            answer = await self._storage.answer(message.message_id)
+            answer = await self.storage.answer(message.message_id)
             if answer is not None and answer.code is not None:
                 body = ErrorBody(answer.code, answer.text)
                 raise error_of(body, instance_id=instance_id)
@@ -225,7 +228,7 @@ class StoreGateway:
                 return
             await asyncio.sleep(pause)
             pause = min(2 * pause, _POLL_SECONDS)
-        if await self._storage.is_waiting(message.message_id):
+        if await self.storage.is_waiting(message.message_id):
             reason = (
                 f"{undone} within {_OWNER_SECONDS:.0f} s: no host has taken the request in. It "
                 "stays in the store and is carried out when a host runs on it"
@@ -240,7 +243,7 @@ class StoreGateway:
     async def _append(self, instance_id: str, message: Message) -> None:
         partition = partition_of(instance_id, self._partitions)
         row = InboxRow(message.message_id, partition, instance_id, Raw(encode(message)))
-        await self._storage.append([row])
+        await self.storage.append([row])
 
 
 def has_come(record: InstanceRecord, *, started: bool) -> bool:

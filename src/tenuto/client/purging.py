@@ -1,23 +1,87 @@
-"""Deleting many instances, a bite at a time: a million must not come all at once."""
+"""Deleting many instances, a bite at a time: a million must not come all at once.
+
+``purge_fitting`` deletes what fits a query, ``purge_records`` what was found; both whichever way
+requests go. Where no host runs, ``engine.purging`` does it as the owner of the store.
+"""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
-from msgspec import Raw
+from msgspec import Raw, structs
 
-from tenuto.client.gateway import Gateway, present
+from tenuto.client.gateway import Gateway, StoreGateway, present
+from tenuto.client.http_gateway import HttpGateway
 from tenuto.engine.ports import InboxRow, Storage
 from tenuto.engine.purging import BITE
 from tenuto.model.codec import encode
-from tenuto.model.errors import InstanceNotFoundError, InstanceStateError, StorageUnavailableError
+from tenuto.model.errors import (
+    InputError,
+    InstanceNotFoundError,
+    InstanceStateError,
+    StorageUnavailableError,
+)
 from tenuto.model.ids import new_message_id
 from tenuto.model.messages import Purge
-from tenuto.model.status import InstanceRecord
+from tenuto.model.requests import InstanceQuery
+from tenuto.model.status import FINISHED, InstanceRecord
 
+_PAGE: Final = 1_000
+_REQUESTS_AT_ONCE: Final = 16
+"""Other clients of a server want to be heard too."""
 _LOOK_SECONDS: Final = 0.05
 _PATIENCE_SECONDS: Final = 30.0
+
+
+async def purge_fitting(
+    gateway: Gateway, query: InstanceQuery, *, force: bool
+) -> AsyncIterator[int]:
+    """Delete what fits a query, page by page; how many have gone, bite by bite.
+
+    Args:
+        gateway: To whoever has them.
+        query: Which ones; without ``force``, of these all that have ended.
+        force: Also those that have not ended; they are ended first.
+
+    Raises:
+        InputError: it asks for instances that have not ended, without ``force``.
+    """
+    statuses = query.statuses
+    if not force:
+        going = ", ".join(one.label for one in statuses or () if not one.is_finished)
+        if going:
+            raise InputError(
+                f"instances that are {going} have not ended; force=True ends and deletes them"
+            )
+        statuses = statuses or tuple(sorted(FINISHED))
+    query = structs.replace(query, statuses=statuses, limit=_PAGE, payloads=False)
+    while True:
+        page = await gateway.query(query)
+        async for gone in purge_records(gateway, page.records, force=force):
+            yield gone
+        if page.after is None:
+            return
+        query = structs.replace(query, after=page.after)
+
+
+def purge_records(
+    gateway: Gateway, records: Sequence[InstanceRecord], *, force: bool
+) -> AsyncIterator[int]:
+    """Have a host delete instances; how many have gone, bite by bite.
+
+    Args:
+        gateway: To whoever has them.
+        records: Which ones. One that has gone by then, or begun anew, is passed over.
+        force: Also those that have not ended; they are ended first.
+
+    Raises:
+        StorageUnavailableError: they are asked for through the store, and no host does it.
+    """
+    if isinstance(gateway, StoreGateway):
+        return purge_beside(gateway.storage, records, force=force)
+    at_once = _REQUESTS_AT_ONCE if isinstance(gateway, HttpGateway) else BITE
+    return purge_through(gateway, records, force=force, at_once=at_once)
 
 
 async def purge_through(

@@ -39,8 +39,8 @@ class StartOptions(Struct, frozen=True, kw_only=True):
 
 NOTHING_SPECIAL: Final = StartOptions()
 
-UNLIMITED: Final = Limits(payload_bytes=sys.maxsize)
-"""For what somebody else has checked, or will."""
+HOSTS_OWN_LIMITS: Final = Limits(payload_bytes=sys.maxsize)
+"""Where the limits of a host are not known: it refuses what is too long for it."""
 
 
 def start_request(
@@ -110,4 +110,4 @@ def restart_request(record: InstanceRecord, now: int, *, new_instance_id: bool) 
         reuse=(IdReuse.WHEN_FINISHED if record.hold is None else IdReuse.ALWAYS).statuses,
     )
     # By name: version and tags are those of the instance. What it has was short enough.
-    return start_request(record.name, record.input, now, UNLIMITED, options)
+    return start_request(record.name, record.input, now, HOSTS_OWN_LIMITS, options)

@@ -297,6 +297,29 @@ class SyncClient(BlockingClient):
         """
         return self._bridge.run(self._client.purge(instance_id, force=force))
 
+    def purge_many(self, which: InstanceFilter, *, force: bool = False) -> int:
+        """Delete all instances that pass the filter and have ended, with their histories.
+
+        Some hundred at a time, so that others are served meanwhile; what has gone stays gone when
+        it is broken off.
+
+        Args:
+            which: Which ones; ``InstanceFilter()`` is all of them.
+            force: Also those that have not ended; they are terminated first.
+
+        Returns:
+            How many were deleted.
+
+        Raises:
+            InputError: the filter names statuses of instances that have not ended, and ``force``
+                is not set.
+            StorageUnavailableError: through a store, no host deletes them within 30 seconds.
+
+        Example:
+            ``client.purge_many(InstanceFilter(completed_to=a_month_ago))``
+        """
+        return self._bridge.run(self._client.purge_many(which, force=force))
+
     def query(self, which: InstanceFilter | None = None) -> Iterator[InstanceStatus]:
         """All instances that pass the filter, in its order, read page by page."""
         return self._bridge.iterate(self._client.query(which))

@@ -9,6 +9,14 @@ from typing import Final, Literal
 from msgspec import UNSET, Raw, Struct, UnsetType, structs
 
 from tenuto.model.events import TimerPurpose
+from tenuto.model.explanation import (
+    ActivityWait,
+    ChildWait,
+    EventWait,
+    Explanation,
+    TimerWait,
+    Wait,
+)
 from tenuto.model.payload.opaque import as_json
 from tenuto.model.requests import DeadLetter, IdReuse
 from tenuto.model.status import InstanceRecord, RuntimeStatus
@@ -132,41 +140,46 @@ class WaitBody(_Body, frozen=True, kw_only=True):
     instance_id: str | None = None
     purpose: TimerPurpose = "timer"
 
-
-class ExplanationBody(_Body, frozen=True, kw_only=True):
-    """Why an instance does not go on.
-
-    Attributes:
-        sentence: What it waits for, in words; times are UTC.
-        advice: What to do; left out when there is nothing to do but wait.
-        is_stuck: Whether the wait cannot end before somebody does something.
-    """
-
-    sentence: str
-    advice: str = ""
-    is_stuck: bool = False
+    @classmethod
+    def of(cls, wait: Wait) -> "WaitBody":
+        """What stands in an answer of a wait."""
+        since, until = wait.since, wait.until
+        match wait:
+            case TimerWait(purpose=purpose):
+                return cls(kind="timer", since=since, until=until, purpose=purpose)
+            case EventWait(name=name):
+                return cls(kind="event", name=name, since=since, until=until)
+            case ActivityWait(name=name, attempt=attempt):
+                return cls(kind="activity", name=name, since=since, until=until, attempt=attempt)
+            case ChildWait(name=name, attempt=attempt, instance_id=instance_id):
+                return cls(
+                    kind="orchestration",
+                    name=name,
+                    since=since,
+                    until=until,
+                    attempt=attempt,
+                    instance_id=instance_id,
+                )
 
 
 class InstanceBody(InstanceRecord, frozen=True, kw_only=True):
-    """An instance as it is stored, and what it waits for.
+    """An instance as it is stored, and why it does not go on.
 
     Attributes:
         waiting_for: What must happen before it goes on.
-        explanation: Why it does not go on, in words.
+        explanation: Why it does not go on, in words, with all facts; times in words are UTC. None
+            when it has ended, or nobody asked.
     """
 
     waiting_for: tuple[WaitBody, ...] = ()
-    explanation: ExplanationBody | None = None
+    explanation: Explanation | None = None
 
     @classmethod
-    def of(
-        cls,
-        record: InstanceRecord,
-        waiting_for: tuple[WaitBody, ...],
-        explanation: ExplanationBody | None,
-    ) -> "InstanceBody":
+    def of(cls, record: InstanceRecord, explanation: Explanation | None) -> "InstanceBody":
         """The body for a row."""
-        return cls(**structs.asdict(record), waiting_for=waiting_for, explanation=explanation)
+        facts = () if explanation is None else explanation.facts
+        waits = tuple(WaitBody.of(fact) for fact in facts if isinstance(fact, Wait))
+        return cls(**structs.asdict(record), waiting_for=waits, explanation=explanation)
 
 
 class DeadLetterBody(_Body, frozen=True, kw_only=True):

@@ -28,7 +28,7 @@ from tenuto.model.events import (
     TimerFired,
     WebhookOpened,
 )
-from tenuto.model.facts import InstanceFacts, facts_of, started
+from tenuto.model.facts import InstanceFacts, facts_of_row, started
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold
 from tenuto.model.messages import TaskResult
@@ -330,7 +330,7 @@ def state_of(record: InstanceRecord) -> InstanceState:
         record.iid,
         record.partition,
         record.created_at,
-        facts_of(record),
+        facts_of_row(record),
         record.status,
         record.wake_at,
         record.updated_at,

@@ -24,10 +24,11 @@ from tenuto.host.last_word import LastWord
 from tenuto.host.programs import Hosted, program_of
 from tenuto.host.settings import Settings
 from tenuto.host.watchdog import Watchdog
-from tenuto.insight.explanation import Explanation, Surroundings
 from tenuto.insight.inquiry import inquire
 from tenuto.insight.reading import StoreReader
+from tenuto.insight.surroundings import Surroundings
 from tenuto.model.errors import StorageError, TenutoError
+from tenuto.model.explanation import Explanation
 from tenuto.model.status import InstanceRecord
 from tenuto.storage import open_storage
 from tenuto.telemetry.host_log import HostLog

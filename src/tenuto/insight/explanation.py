@@ -1,67 +1,42 @@
-"""Why an instance does not go on: one sentence, the facts behind it, and what to do. Pure.
+"""Why an instance does not go on, in one sentence, with what to do. Pure.
 
-Says of every wait there is what must happen before it ends, as whoever owns that knows it: the
-history (timers, events, attempts, children), the row (held, suspended, not begun), the host that
-runs it (queues, functions that are not there, a store that does not answer).
+The words are made of the facts (``insight.facts``) and of nothing else, so that whoever shows the
+facts in another form says the same.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from typing import Final
 
-from msgspec import Struct
+from msgspec import structs
 
-from tenuto.engine.standing import Look, QueuedWork
-from tenuto.insight.labels import TIMERS, step_label
-from tenuto.insight.steps import Run, Step, StepKind, StepState
-from tenuto.insight.wording import duration, failure_text, moment, one_line
-from tenuto.model.hold import Hold
+from tenuto.insight.facts import LATE, facts_of
+from tenuto.insight.labels import TIMERS
+from tenuto.insight.steps import Run
+from tenuto.insight.surroundings import Surroundings
+from tenuto.insight.wording import duration, failure_text, held_since, one_line
+from tenuto.model.explanation import (
+    ActivityWait,
+    ChildWait,
+    Ended,
+    EventWait,
+    Explanation,
+    Fact,
+    Held,
+    NoHost,
+    NotServed,
+    Pending,
+    StoreUnavailable,
+    Suspended,
+    TimerWait,
+    TurnWait,
+    Untaken,
+    Wait,
+)
 from tenuto.model.status import InstanceRecord, RuntimeStatus
-from tenuto.model.timing import MICROSECONDS
-
-LATE: Final = 60 * MICROSECONDS
-"""What a host should have done so long ago is late."""
 
 _FEW: Final = 3
 _START_HOST: Final = "start a host: tenuto start APP"
 _LOG: Final = "look at the host's log"
-
-
-class Explanation(Struct, frozen=True, kw_only=True):
-    """Why an instance does not go on.
-
-    Attributes:
-        sentence: What it waits for, as it follows the instance's name: ``waits for event 'go'``.
-        advice: What to do; empty when there is nothing to do but wait.
-        is_stuck: Whether the wait cannot end before somebody does something.
-    """
-
-    sentence: str
-    advice: str = ""
-    is_stuck: bool = False
-
-
-class Surroundings(Struct, frozen=True, kw_only=True):
-    """What is known beside the instance itself.
-
-    Attributes:
-        now: The present, in microseconds since 1970 UTC.
-        has_host: Whether a host carries things out.
-        look: What its host says of it; None when that cannot be asked.
-        children: Rows of children that it waits for, by id; None of those that are not there.
-        untaken: Messages by instance that a running host has left lying while somebody looked.
-        orchestrators: Those of the app that was named; None when none was.
-        place: The options that name the place, for commands in advice.
-        at: How a moment is written.
-    """
-
-    now: int
-    has_host: bool
-    look: Look | None = None
-    children: Mapping[str, InstanceRecord | None] = {}
-    untaken: Mapping[str, int] = {}
-    orchestrators: frozenset[str] | None = None
-    place: str = ""
-    at: Callable[[int], str] = moment
 
 
 def explain(run: Run, around: Surroundings) -> Explanation:
@@ -77,201 +52,194 @@ def explain(run: Run, around: Surroundings) -> Explanation:
             explanation = explain(run, Surroundings(now=now, has_host=True))
             print(f"{run.record.instance_id} {explanation.sentence}")
     """
-    record, look = run.record, around.look
-    if record.status.is_finished:
-        return Explanation(sentence=f"has ended ({record.status.label})")
-    if record.hold is not None:
-        return _held(record, record.hold, around)
-    if look is not None and look.unavailable:
-        return Explanation(
-            sentence=f"waits for the store, which its host cannot write to: {look.unavailable}",
-            advice="its host tries again by itself; " + _LOG,
-        )
-    if record.status is RuntimeStatus.SUSPENDED:
-        return _suspended(record, around)
-    if look is not None and not look.serves:
-        return _unserved("orchestrator", record.name)
-    if record.status is RuntimeStatus.PENDING:
-        return _pending(record, around)
-    if count := around.untaken.get(record.instance_id):
-        return Explanation(
-            sentence=f"{count:,} messages lie in its inbox, and the running host does not take "
-            "them in",
-            advice=f"{_LOG}; a restart of the host reads the inbox anew",
-            is_stuck=True,
-        )
-    if look is not None and look.place is not None:
-        before = f"{look.place - 1:,} before it" if look.place > 1 else "nobody before it"
-        return Explanation(sentence=f"is queued for its turn, {before}")
-    return _running(run, around)
+    facts = facts_of(run, around)
+    return structs.replace(_told(run.record, facts, around), facts=facts)
 
 
-def _held(record: InstanceRecord, hold: Hold, around: Surroundings) -> Explanation:
+def _told(record: InstanceRecord, facts: Sequence[Fact], around: Surroundings) -> Explanation:
+    """The words: of what stands in the way most, else of what its code waits for."""
+    match facts[0] if facts else None:
+        case Ended(status=status):
+            return Explanation(sentence=f"has ended ({status})")
+        case Held() as held:
+            return _held(record, held, around)
+        case StoreUnavailable(error=error):
+            return Explanation(
+                sentence=f"waits for the store, which its host cannot write to: {error}",
+                advice="its host tries again by itself; " + _LOG,
+            )
+        case Suspended(since=since):
+            return Explanation(
+                sentence=f"suspended since {around.at(since)} ({duration(around.now - since)})",
+                advice=f"tenuto instances resume {record.instance_id}{around.place}",
+            )
+        case NotServed(kind="orchestrator", by="host") as missing:
+            return _unserved(missing, "waits for a host that serves it")
+        case Pending() as pending:
+            return _pending(record, pending, facts, around)
+        case Untaken(count=count):
+            return Explanation(
+                sentence=f"{count:,} messages lie in its inbox, and the running host does not take "
+                "them in",
+                advice=f"{_LOG}; a restart of the host reads the inbox anew",
+                is_stuck=True,
+            )
+        case TurnWait(place=place):
+            before = f"{place - 1:,} before it" if place > 1 else "nobody before it"
+            return Explanation(sentence=f"is queued for its turn, {before}")
+        case _:
+            return _running(record, facts, around)
+
+
+def _held(record: InstanceRecord, held: Held, around: Surroundings) -> Explanation:
     resume = f"tenuto instances resume {record.instance_id}{around.place}"
-    if hold.reason.is_harmful:
+    if held.reason.is_harmful:
         advice = f"mend what it does, then {resume}; or terminate it, or fail it"
     else:
         advice = f"start a host with code that fits, or {resume}; or terminate it, or fail it"
-    tried = "" if hold.tried is None else f", tried again {around.at(hold.tried)}"
+    return Explanation(sentence=f"held {held_since(held, around.at)}", advice=advice, is_stuck=True)
+
+
+def _unserved(missing: NotServed, standing: str) -> Explanation:
     return Explanation(
-        sentence=f"held since {around.at(hold.since)}{tried} ({hold.reason}): {hold.message}",
-        advice=advice,
-        is_stuck=True,
-    )
-
-
-def _suspended(record: InstanceRecord, around: Surroundings) -> Explanation:
-    since = record.updated_at or record.created_at
-    return Explanation(
-        sentence=f"suspended since {around.at(since)} ({duration(around.now - since)})",
-        advice=f"tenuto instances resume {record.instance_id}{around.place}",
-    )
-
-
-def _unserved(kind: str, name: str, standing: str = "") -> Explanation:
-    standing = standing or "waits for a host that serves it"
-    return Explanation(
-        sentence=f"{standing}: the app has no {kind} {name!r}",
+        sentence=f"{standing}: the app has no {missing.kind} {missing.name!r}",
         advice="start a host whose app has it, or terminate the instance",
         is_stuck=True,
     )
 
 
-def _pending(record: InstanceRecord, around: Surroundings) -> Explanation:
-    if record.scheduled_at is not None and record.scheduled_at > around.now:
-        return Explanation(sentence=f"begins at {around.at(record.scheduled_at)}")
-    age = around.now - max(record.created_at, record.scheduled_at or 0)
-    if _is_unknown(record, around):
-        return _unserved("orchestrator", record.name, f"pending for {duration(age)}")
-    if not around.has_host:
-        return Explanation(
-            sentence=f"pending for {duration(age)}: no host runs",
-            advice=_START_HOST,
-            is_stuck=True,
-        )
+def _pending(
+    record: InstanceRecord, pending: Pending, facts: Sequence[Fact], around: Surroundings
+) -> Explanation:
+    if pending.until is not None:
+        return Explanation(sentence=f"begins at {around.at(pending.until)}")
+    age = around.now - pending.since
+    standing = f"pending for {duration(age)}"
+    missing = _missing(facts, "orchestrator")
+    if missing is not None:
+        return _unserved(missing, standing)
+    if NoHost() in facts:
+        return Explanation(sentence=f"{standing}: no host runs", advice=_START_HOST, is_stuck=True)
     if age > LATE:
         return Explanation(
-            sentence=f"pending for {duration(age)} although a host runs: perhaps its app has no "
+            sentence=f"{standing} although a host runs: perhaps its app has no "
             f"orchestrator {record.name!r}",
             advice=f"{_LOG}; start a host whose app has it",
             is_stuck=True,
         )
-    return Explanation(sentence=f"pending for {duration(age)}")
+    return Explanation(sentence=standing)
 
 
-def _is_unknown(record: InstanceRecord, around: Surroundings) -> bool:
-    return around.orchestrators is not None and record.name not in around.orchestrators
+def _missing(facts: Sequence[Fact], kind: str) -> NotServed | None:
+    return next((one for one in facts if isinstance(one, NotServed) and one.kind == kind), None)
 
 
-# --- what a run waits for -------------------------------------------------------------------------
+# --- what its code waits for ----------------------------------------------------------------------
 
 
-def _running(run: Run, around: Surroundings) -> Explanation:
-    record, steps = run.record, run.open_steps()
-    # It would be held at its next turn, which may be in three months: said before that.
-    if _is_unknown(record, around):
-        waits = ", ".join(_what(step, around) for step in steps[:_FEW])
-        standing = f"waits for {waits}" if waits else "is between two steps"
-        return _unserved("orchestrator", record.name, standing)
-    if not steps:
-        return Explanation(sentence="is between two steps")
-    found = _overdue(steps, around) or _without_function(steps, around)
+def _running(record: InstanceRecord, facts: Sequence[Fact], around: Surroundings) -> Explanation:
+    waits = [fact for fact in facts if isinstance(fact, Wait)]
+    missing = _missing(facts, "orchestrator")
+    shown = [wait_text(wait, around) for wait in waits[:_FEW]]
+    text = f"waits for {', '.join(shown)}" if waits else "is between two steps"
+    if missing is not None:  # it would be held at its next turn: said before that
+        return _unserved(missing, text)
+    found = _overdue(waits, facts, around) or _without_function(waits, facts, around)
     if found is not None:
         return found
-    shown = [_what(step, around) for step in steps[:_FEW]]
-    if len(steps) > _FEW:
-        shown.append(f"{len(steps) - _FEW:,} more")
-    text = f"waits for {', '.join(shown)}"
-    works = any(one.kind is StepKind.ACTIVITY and one.state is StepState.RUNNING for one in steps)
-    if works and not around.has_host:
+    if len(waits) > _FEW:
+        text += f", {len(waits) - _FEW:,} more"
+    works = any(isinstance(wait, ActivityWait) and wait.until is None for wait in waits)
+    if works and NoHost() in facts:
         return Explanation(sentence=f"{text}; no host runs", advice=_START_HOST, is_stuck=True)
-    lost = [step for step in steps if _is_lost(record, step, around)]
-    if lost and len(lost) == len(steps):
+    if waits and all(isinstance(wait, ChildWait) and wait.is_lost for wait in waits):
         return Explanation(
             sentence=f"{text}; nobody will answer it",
             advice=f"terminate or restart it: tenuto instances restart {record.instance_id}"
             f"{around.place}",
             is_stuck=True,
         )
-    return Explanation(sentence=text, advice=_advice(record, steps, around))
+    return Explanation(sentence=text, advice=_advice(record, waits, around))
 
 
-def _overdue(steps: list[Step], around: Surroundings) -> Explanation | None:
-    for step in steps:
-        if step.due_at is not None and step.due_at < around.now - LATE:
+def _overdue(
+    waits: Sequence[Wait], facts: Sequence[Fact], around: Surroundings
+) -> Explanation | None:
+    for wait in waits:
+        if wait.until is not None and wait.until < around.now - LATE:
+            late = duration(around.now - wait.until)
             return Explanation(
-                sentence=f"{_what(step, around)} is overdue by "
-                f"{duration(around.now - step.due_at)}",
-                advice=f"{_LOG} and its clock" if around.has_host else _START_HOST,
+                sentence=f"{wait_text(wait, around)} is overdue by {late}",
+                advice=_START_HOST if NoHost() in facts else f"{_LOG} and its clock",
                 is_stuck=True,
             )
     return None
 
 
-def _without_function(steps: list[Step], around: Surroundings) -> Explanation | None:
-    missing = () if around.look is None else around.look.unserved
-    for step in steps:
-        if step.kind is StepKind.ACTIVITY and step.name in missing:
-            return _unserved("activity", step.name, f"waits for {_what(step, around)}")
-    return None
+def _without_function(
+    waits: Sequence[Wait], facts: Sequence[Fact], around: Surroundings
+) -> Explanation | None:
+    missing = _missing(facts, "activity")
+    if missing is None:
+        return None
+    wait = next(one for one in waits if isinstance(one, ActivityWait) and one.name == missing.name)
+    return _unserved(missing, f"waits for {wait_text(wait, around)}")
 
 
-def _is_lost(record: InstanceRecord, step: Step, around: Surroundings) -> bool:
-    """Whether a child is not there any more, or another one has its id: it never answers."""
-    name = step.instance_id
-    if step.kind is not StepKind.CHILD or name is None or name not in around.children:
-        return False
-    if step.state is not StepState.RUNNING or around.now - step.changed_at < LATE:
-        return False  # its start may be on its way
-    child = around.children[name]
-    return child is None or child.parent is None or child.parent.instance_id != record.instance_id
-
-
-def _what(step: Step, around: Surroundings) -> str:
-    at = around.at
-    if step.state is StepState.RETRYING and step.due_at is not None:
-        failed = "" if step.failure is None else f", after {failure_text(step.failure)}"
-        again = f"attempt {step.attempt + 1} of {step.kind} {one_line(step.name)}"
-        return f"{again} at {at(step.due_at)}{failed}"
-    since = f"since {at(step.changed_at)} ({duration(around.now - step.changed_at)})"
-    match step.kind:
-        case StepKind.TIMER:
-            due = "" if step.due_at is None else f" due at {at(step.due_at)}"
-            return f"a {TIMERS[step.purpose]}{due}"
-        case StepKind.EVENT:
-            until = "" if step.due_at is None else f", until {at(step.due_at)}"
-            return f"{step_label(step)} {since}{until}"
-        case StepKind.CHILD:
-            standing = _child(step, around)
-            return f"sub-orchestration {one_line(step.name)} ({step.instance_id}{standing}) {since}"
-        case StepKind.ACTIVITY | StepKind.MESSAGE:
-            attempt = f", attempt {step.attempt}" if step.attempt > 1 else ""
-            failed = "" if step.failure is None else f", after {failure_text(step.failure)}"
-            queued = None if around.look is None else around.look.queued.get(step.number)
-            standing = "running" if queued is None else _queued(queued)
-            return f"activity {one_line(step.name)}{attempt}{failed}, {standing} {since}"
-
-
-def _queued(work: QueuedWork) -> str:
-    return f"queued at place {work.place:,} behind {work.behind}"
-
-
-def _child(step: Step, around: Surroundings) -> str:
-    """How a child stands, where that says more than that it runs."""
-    name = step.instance_id or ""
-    if name not in around.children:
+def _advice(record: InstanceRecord, waits: Sequence[Wait], around: Surroundings) -> str:
+    event = next((wait for wait in waits if isinstance(wait, EventWait)), None)
+    if event is None:
         return ""
-    child = around.children[name]
-    if child is None:
-        return ", not there"
-    if child.hold is not None:
-        return f", held ({child.hold.reason})"
-    return "" if child.status is RuntimeStatus.RUNNING else f", {child.status.label}"
-
-
-def _advice(record: InstanceRecord, steps: list[Step], around: Surroundings) -> str:
-    events = [step for step in steps if step.kind is StepKind.EVENT]
-    if not events:
-        return ""
-    named = f"{record.instance_id} {events[0].name}"
+    named = f"{record.instance_id} {event.name}"
     return f"tenuto instances raise-event {named} --data JSON{around.place}"
+
+
+def wait_text(wait: Wait, around: Surroundings) -> str:
+    """What is waited for, in a few words.
+
+    Args:
+        wait: It.
+        around: The present, and how a moment is written.
+    """
+    at = around.at
+    since = f"since {at(wait.since)} ({duration(around.now - wait.since)})"
+    match wait:
+        case TimerWait():
+            due = "" if wait.until is None else f" due at {at(wait.until)}"
+            return f"a {TIMERS[wait.purpose]}{due}"
+        case EventWait():
+            until = "" if wait.until is None else f", until {at(wait.until)}"
+            return f"event {one_line(wait.name)!r} {since}{until}"
+        case ActivityWait(until=None):
+            attempt = f", attempt {wait.attempt}" if wait.attempt > 1 else ""
+            return f"activity {one_line(wait.name)}{attempt}{_after(wait)}, {_work(wait)} {since}"
+        case ChildWait(until=None):
+            return (
+                f"sub-orchestration {one_line(wait.name)} "
+                f"({wait.instance_id}{_child(wait)}) {since}"
+            )
+        case ActivityWait(until=until) | ChildWait(until=until):
+            assert until is not None, "it was looked at"
+            kind = "activity" if isinstance(wait, ActivityWait) else "orchestration"
+            again = f"attempt {wait.attempt} of {kind} {one_line(wait.name)}"
+            return f"{again} at {at(until)}{_after(wait)}"
+
+
+def _after(wait: ActivityWait | ChildWait) -> str:
+    return "" if wait.failure is None else f", after {failure_text(wait.failure)}"
+
+
+def _work(wait: ActivityWait) -> str:
+    if wait.place is None:
+        return "running"
+    return f"queued at place {wait.place:,} behind {wait.behind}"
+
+
+def _child(wait: ChildWait) -> str:
+    """How a child stands, where that says more than that it runs."""
+    if wait.is_missing:
+        return ", not there"
+    if wait.held is not None:
+        return f", held ({wait.held})"
+    is_plain = wait.status is None or wait.status == RuntimeStatus.RUNNING.label
+    return "" if is_plain else f", {wait.status}"

@@ -5,10 +5,12 @@ from typing import Final
 
 from msgspec import structs
 
-from tenuto.insight.explanation import Explanation, Surroundings, explain
+from tenuto.insight.explanation import explain
 from tenuto.insight.follow import Follower
 from tenuto.insight.reading import RunReader
 from tenuto.insight.steps import Run, StepKind
+from tenuto.insight.surroundings import Surroundings
+from tenuto.model.explanation import Explanation
 from tenuto.model.status import InstanceRecord
 
 _MOST_CHILDREN: Final = 20

@@ -1,10 +1,12 @@
 """How times, durations and foreign text are written for people. Pure."""
 
 import os
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal
 
+from tenuto.model.explanation import Held
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold
 from tenuto.model.timing import MICROSECONDS, to_datetime
@@ -39,10 +41,10 @@ def utc_moment(microseconds: int) -> str:
     return f"{to_datetime(microseconds):%Y-%m-%d %H:%M:%SZ}"
 
 
-def held_since(hold: Hold) -> str:
-    """Since when an instance is held, and why."""
-    tried = "" if hold.tried is None else f", tried again {moment(hold.tried)}"
-    return f"since {moment(hold.since)}{tried} ({hold.reason}): {hold.message}"
+def held_since(hold: Hold | Held, at: Callable[[int], str] = moment) -> str:
+    """Since when an instance is held, and why; ``at`` writes a moment."""
+    tried = "" if hold.tried is None else f", tried again {at(hold.tried)}"
+    return f"since {at(hold.since)}{tried} ({hold.reason}): {hold.message}"
 
 
 def local(microseconds: int) -> datetime:

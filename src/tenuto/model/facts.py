@@ -45,7 +45,7 @@ class InstanceFacts(Struct, frozen=True):
     input: str | None = None
 
 
-def facts_of(record: InstanceRecord) -> InstanceFacts:
+def facts_of_row(record: InstanceRecord) -> InstanceFacts:
     """The facts of a stored row's current execution."""
     # By place, here and below: so many names would cost a dict each time.
     return InstanceFacts(

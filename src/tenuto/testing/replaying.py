@@ -11,7 +11,7 @@ from tenuto.model.actions import Action
 from tenuto.model.errors import NonDeterminismError
 from tenuto.model.events import ExecutionCompleted, ExecutionTerminated, HistoryEvent
 from tenuto.model.execution import ExecutionInfo
-from tenuto.model.facts import facts_of
+from tenuto.model.facts import facts_of_row
 from tenuto.model.limits import Limits
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.unread import UnreadEvents
@@ -39,7 +39,7 @@ def check_history(
     checked = turns[:-1] if turns and _is_ended_from_outside(turns[-1]) else turns
     if not checked:
         return  # no decision of the code is recorded
-    info = ExecutionInfo(facts=facts_of(record), limits=limits, unread=unread)
+    info = ExecutionInfo(facts=facts_of_row(record), limits=limits, unread=unread)
     orchestrator = registry.get_orchestrator(record.name)
 
     def open_session(trace: bool) -> Session:  # noqa: FBT001 - the form that replay asks for

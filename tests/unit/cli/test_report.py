@@ -7,7 +7,6 @@ from rich.console import Console, RenderableType
 
 from tenuto.cli.picture.drawing import ASCII, UNICODE
 from tenuto.cli.picture.report import event_table, fact_table, facts, instance_table
-from tenuto.insight.explanation import Explanation
 from tenuto.insight.steps import run_of
 from tenuto.model.events import (
     EventAwaited,
@@ -20,6 +19,7 @@ from tenuto.model.events import (
     TimerCreated,
     TimerFired,
 )
+from tenuto.model.explanation import Explanation
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.status import ParentInstance, RuntimeStatus

@@ -5,7 +5,7 @@ leaves behind that fails. ``test_two_hosts.py`` plays all of it at random.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import Collection, Mapping
 
 import pytest
 
@@ -26,39 +26,13 @@ from tests.support.facts import asks
 from tests.support.partitions import (
     PARTITIONS,
     Slowness,
-    app,
     at_commit,
     named,
     outcome,
     pass_seconds,
     take_the_id_of,
 )
-from tests.support.shared_store import SharedHub
-from tests.support.two_hosts import Cluster, FussyHub
-
-
-@pytest.fixture
-def slowness() -> Slowness:
-    return Slowness()
-
-
-@pytest.fixture
-async def cluster(slowness: Slowness) -> AsyncIterator[Cluster]:
-    """One host that owns everything."""
-    cluster = Cluster(FussyHub(PARTITIONS, rounds=slowness), app, ["a"])
-    await cluster.start()
-    yield cluster
-    await cluster.stop()
-
-
-@pytest.fixture
-async def two(slowness: Slowness) -> AsyncIterator[Cluster]:
-    """The first owns partitions 0 and 2, the second partition 1."""
-    cluster = Cluster(SharedHub(PARTITIONS, rounds=slowness), app, ["a", "b"])
-    await cluster.start()
-    yield cluster
-    await cluster.stop()
-
+from tests.support.two_hosts import Cluster
 
 # --- what is on its way to the store when a partition goes ----------------------------------------
 

@@ -1,7 +1,7 @@
 """Partitions that move while something else goes wrong: found by a review, each kept as a test."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -38,30 +38,7 @@ from tests.support.partitions import (
     take_the_id_of,
 )
 from tests.support.shared_store import SharedHub
-from tests.support.two_hosts import Cluster, FussyHub, Member
-
-
-@pytest.fixture
-def slowness() -> Slowness:
-    return Slowness()
-
-
-@pytest.fixture
-async def cluster(slowness: Slowness) -> AsyncIterator[Cluster]:
-    """One host that owns everything."""
-    cluster = Cluster(FussyHub(PARTITIONS, rounds=slowness), app, ["a"])
-    await cluster.start()
-    yield cluster
-    await cluster.stop()
-
-
-@pytest.fixture
-async def two(slowness: Slowness) -> AsyncIterator[Cluster]:
-    """The first owns partitions 0 and 2, the second partition 1."""
-    cluster = Cluster(FussyHub(PARTITIONS, rounds=slowness), app, ["a", "b"])
-    await cluster.start()
-    yield cluster
-    await cluster.stop()
+from tests.support.two_hosts import Cluster, Member
 
 
 def event(text: str, name: str = "go") -> RaiseEvent:

@@ -1,16 +1,36 @@
 """Why an instance does not move: one sentence for each reason, and what to do."""
 
-from typing import Any
+from typing import Any, get_args
 
+import msgspec
 import pytest
+from msgspec import structs
 
 from tenuto.cli.findings import Finding, Level, standstill
 from tenuto.engine.standing import Look, QueuedWork
-from tenuto.insight.explanation import Surroundings, explain
+from tenuto.insight.explanation import explain
 from tenuto.insight.steps import Run, Step, StepKind, StepState
+from tenuto.insight.surroundings import Surroundings
 from tenuto.insight.wording import moment
 from tenuto.model.events import EventAwaited, TaskFailed, TaskScheduled, TimerCreated
+from tenuto.model.explanation import (
+    ActivityWait,
+    ChildWait,
+    Ended,
+    EventWait,
+    Explanation,
+    Fact,
+    Held,
+    NoHost,
+    NotServed,
+    Pending,
+    StoreUnavailable,
+    Suspended,
+    TurnWait,
+    Untaken,
+)
 from tenuto.model.failure import FailureDetails
+from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
 from tests.support.runs import at, child_call, completed, opening, running, turn
 
@@ -273,3 +293,93 @@ def test_what_its_host_and_its_children_say_is_said(
     found = explain(run_in(RuntimeStatus.RUNNING, *steps), around(**more))
     assert sentence in found.sentence
     assert found.is_stuck is is_stuck
+
+
+SINCE = NOW - 5 * MINUTE
+STARTED = NOW - 10 * MINUTE
+EVENT = step(StepKind.EVENT, StepState.WAITING, "go")
+CHILD = step(StepKind.CHILD, StepState.RUNNING, "pay", instance_id="p-1")
+HOLD = Hold(HoldReason.CRASHED, "it ends hosts", at(1), tried=at(2))
+EVENT_WAIT = EventWait(name="go", since=SINCE)
+CHILD_WAIT = ChildWait(name="pay", instance_id="p-1", since=SINCE)
+
+
+@pytest.mark.parametrize(
+    ("run", "surroundings", "facts"),
+    [
+        (
+            run_in(RuntimeStatus.SUSPENDED, EVENT, hold=HOLD, updated_at=at(1)),
+            around(has_host=False),
+            (
+                Held(reason=HOLD.reason, message=HOLD.message, since=at(1), tried=at(2)),
+                Suspended(since=at(1)),
+                EVENT_WAIT,
+                NoHost(),
+            ),
+        ),
+        (
+            PENDING,
+            around(look=Look(serves=False, unavailable="disk full", place=3)),
+            (
+                StoreUnavailable(error="disk full"),
+                NotServed(kind="orchestrator", name="trip"),
+                Pending(since=STARTED),
+                TurnWait(place=3),
+            ),
+        ),
+        (
+            run_in(RuntimeStatus.PENDING, scheduled_at=NOW - MINUTE),
+            around(),
+            (Pending(since=NOW - MINUTE),),
+        ),
+        (
+            run_in(RuntimeStatus.RUNNING, EVENT),
+            around(untaken={"t-1": 3}, orchestrators=frozenset()),
+            (
+                Untaken(count=3),
+                EVENT_WAIT,
+                NotServed(kind="orchestrator", name="trip", by="app"),
+            ),
+        ),
+        (
+            ACTIVITY,
+            around(look=Look(unserved=("book",), queued={1: QueuedWork(4, "the queue")})),
+            (
+                ActivityWait(
+                    name="book",
+                    since=SINCE,
+                    attempt=2,
+                    failure=FailureDetails("E", "no"),
+                    place=4,
+                    behind="the queue",
+                ),
+                NotServed(kind="activity", name="book"),
+            ),
+        ),
+        (
+            run_in(RuntimeStatus.RUNNING, CHILD),
+            around(children={"p-1": None}),
+            (structs.replace(CHILD_WAIT, is_missing=True, is_lost=True),),
+        ),
+        (
+            run_in(RuntimeStatus.RUNNING, CHILD),
+            around(children={"p-1": run_in(RuntimeStatus.PENDING, hold=HOLD).record}),
+            (structs.replace(CHILD_WAIT, status="Pending", held=HoldReason.CRASHED, is_lost=True),),
+        ),
+        (run_in(RuntimeStatus.FAILED, EVENT), around(), (Ended(status="Failed"),)),
+        (run_in(RuntimeStatus.RUNNING), around(), ()),
+    ],
+)
+def test_the_facts_come_along_in_their_order_and_through_json(
+    run: Run, surroundings: Surroundings, facts: tuple[Fact, ...]
+) -> None:
+    found = explain(run, surroundings)
+    assert found.facts == facts
+    assert msgspec.json.decode(msgspec.json.encode(found), type=Explanation) == found
+
+
+def test_no_two_facts_look_alike_to_machines() -> None:
+    kinds = get_args(Fact)
+    types = [kind.__struct_config__.tag for kind in kinds]
+    assert len(set(types)) == len(types) == 13
+    assert {kind.__struct_config__.tag_field for kind in kinds} == {"type"}

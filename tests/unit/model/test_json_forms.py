@@ -47,7 +47,7 @@ from tenuto.model.events import (
     TimerFired,
     WebhookOpened,
 )
-from tenuto.model.facts import InstanceFacts, facts_of, facts_started, pending_row, started
+from tenuto.model.facts import InstanceFacts, facts_of_row, facts_started, pending_row, started
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.limits import Limits, limit_error
@@ -465,7 +465,7 @@ FACTS = InstanceFacts(
 def test_facts_go_into_the_forms_that_others_read_and_come_back_whole() -> None:
     """Whoever adds a fact: no field may be left out on the way."""
     row = pending_row(FACTS, partition=0, created_at=5)
-    assert (row.created_at, row.wake_at, facts_of(row)) == (5, 9, FACTS)
+    assert (row.created_at, row.wake_at, facts_of_row(row)) == (5, 9, FACTS)
     event = started(FACTS, "python 3.11")
     assert event.runtime == "python 3.11"
     assert facts_started("trip-1", event, "r", 3) == FACTS
@@ -474,7 +474,7 @@ def test_facts_go_into_the_forms_that_others_read_and_come_back_whole() -> None:
     names = {field.name for field in msgspec.structs.fields(InstanceFacts)}
     assert {name for name in names if getattr(FACTS, name)} == names - {"generation"}
     later = msgspec.structs.replace(FACTS, generation=4)
-    assert facts_of(pending_row(later, partition=0, created_at=5)) == later
+    assert facts_of_row(pending_row(later, partition=0, created_at=5)) == later
     assert started(later, "").generation == 4
 
 

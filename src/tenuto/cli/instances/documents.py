@@ -7,9 +7,9 @@ import msgspec
 from msgspec import Raw
 
 from tenuto.client.status import hold_of
-from tenuto.insight.explanation import Explanation
 from tenuto.insight.steps import Run, Step, StepKind
 from tenuto.insight.wording import iso
+from tenuto.model.explanation import Explanation
 from tenuto.model.payload.opaque import as_json
 from tenuto.model.status import InstanceRecord
 
@@ -41,14 +41,10 @@ def instance_document(record: InstanceRecord, *, payloads: bool = True) -> Docum
 
 
 def run_document(run: Run, why: Explanation | None = None) -> Document:
-    """An instance with its steps, and why it does not go on."""
+    """An instance with its steps, and why it does not go on, with the facts as hosts tell them."""
     document = {**instance_document(run.record), "steps": [_step(step) for step in run.steps]}
     if why is not None:
-        document["explanation"] = {
-            "sentence": why.sentence,
-            "advice": why.advice,
-            "isStuck": why.is_stuck,
-        }
+        document["explanation"] = {"advice": "", "isStuck": False, **msgspec.to_builtins(why)}
     return document
 
 

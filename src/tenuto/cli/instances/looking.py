@@ -15,12 +15,13 @@ from tenuto.cli.instances.documents import (
     instance_document,
     run_document,
 )
-from tenuto.insight.explanation import Explanation, Surroundings
 from tenuto.insight.follow import Follower
 from tenuto.insight.steps import Run
+from tenuto.insight.surroundings import Surroundings
 from tenuto.insight.wording import failure_lines, one_line
 from tenuto.model.codec import decode_turn
 from tenuto.model.errors import InstanceNotFoundError
+from tenuto.model.explanation import Explanation
 from tenuto.model.ids import check_instance_id
 from tenuto.model.requests import InstancePage, InstanceQuery
 from tenuto.model.status import RuntimeStatus

@@ -19,7 +19,7 @@ from tenuto.cli.command import FAILED
 from tenuto.cli.connection import Connection, Place, place_options, within
 from tenuto.cli.instances.documents import encoded
 from tenuto.cli.instances.looking import STATUSES, json_option
-from tenuto.client.purging import purge_beside, purge_through
+from tenuto.client.purging import purge_records
 from tenuto.engine.purging import BITE, purge_as_owner
 from tenuto.model.errors import InstanceNotFoundError, InstanceStateError
 from tenuto.model.ids import check_instance_id
@@ -27,7 +27,6 @@ from tenuto.model.requests import InstanceQuery
 from tenuto.model.status import FINISHED, InstanceRecord
 from tenuto.model.timing import to_microseconds
 
-_AT_ONCE: Final = 16
 _PAGE: Final = 1_000
 
 
@@ -186,10 +185,8 @@ async def _fitting(connection: Connection, wanted: Wanted) -> AsyncIterator[Inst
 async def _carried_out(
     connection: Connection, records: Sequence[InstanceRecord], *, force: bool
 ) -> int:
-    if connection.storage is None:
-        going = purge_through(connection.gateway, records, force=force, at_once=_AT_ONCE)
-    elif connection.has_host():
-        going = purge_beside(connection.storage, records, force=force)
+    if connection.storage is None or connection.has_host():
+        going = purge_records(connection.gateway, records, force=force)
     else:
         going = purge_as_owner(connection.storage, records)
     purged = 0

@@ -18,16 +18,12 @@ from tenuto.cli.instances.documents import encoded
 from tenuto.cli.instances.looking import json_option
 from tenuto.client.client import Client
 from tenuto.client.gateway import present
-from tenuto.client.starting import StartOptions, start_request
+from tenuto.client.starting import HOSTS_OWN_LIMITS, StartOptions, start_request
 from tenuto.model.control import CONTROLS, Control
 from tenuto.model.errors import InputError, InstanceStateError
 from tenuto.model.events import EventRaised
 from tenuto.model.ids import check_instance_id
-from tenuto.model.limits import Limits
 from tenuto.model.messages import ClientMessage, RaiseEvent, Terminate
-
-_THE_HOSTS: Final = Limits(payload_bytes=sys.maxsize)
-"""A host's limits are not known here; it refuses what is too long."""
 
 reason_option = click.option("--reason", help="Why, in a few words; kept with the instance.")
 
@@ -68,7 +64,9 @@ def start(
     With --wait the exit code is 0 when it completed, 1 when it failed or was terminated.
     """
     options = StartOptions(instance_id=instance_id, tags=tags)
-    request = start_request(_named(name, "an orchestrator"), text, present(), _THE_HOSTS, options)
+    request = start_request(
+        _named(name, "an orchestrator"), text, present(), HOSTS_OWN_LIMITS, options
+    )
 
     async def begin(connection: Connection) -> int:
         if not request.is_fresh:

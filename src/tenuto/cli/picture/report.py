@@ -9,10 +9,10 @@ from rich.text import Text
 
 from tenuto.cli.picture.drawing import STYLES, Glyphs
 from tenuto.cli.picture.items import state_of
-from tenuto.insight.explanation import Explanation
 from tenuto.insight.steps import Run, StepKind, StepState
 from tenuto.insight.wording import duration, failure_text, held_since, local, moment, one_line
 from tenuto.model.events import HistoryEvent, OrchestratorStarted
+from tenuto.model.explanation import Explanation
 from tenuto.model.failure import FailureDetails
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 

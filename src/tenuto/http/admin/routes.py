@@ -20,13 +20,11 @@ from tenuto.client.wire import (
     MOST_ROWS,
     DeadLetterBody,
     EventBody,
-    ExplanationBody,
     InstanceBody,
     ReasonBody,
     StartBody,
     StartedBody,
     TerminateBody,
-    WaitBody,
     text_of,
 )
 from tenuto.engine.program import Program
@@ -51,10 +49,10 @@ from tenuto.http.queries import (
 )
 from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
 from tenuto.http.waiting import Waiting
-from tenuto.insight.explanation import Surroundings
 from tenuto.insight.inquiry import explained
 from tenuto.insight.reading import GatewayReader
-from tenuto.insight.steps import Step, StepState, run_of
+from tenuto.insight.steps import run_of
+from tenuto.insight.surroundings import Surroundings
 from tenuto.insight.wording import utc_moment
 from tenuto.model.codec import decode_turn
 from tenuto.model.control import CONTROLS, Control
@@ -143,11 +141,11 @@ class AdminApi:
         return json_answer(record)
 
     async def _explained(self, record: InstanceRecord) -> InstanceBody:
-        """With what it waits for; without, when its history is too long to be looked at."""
+        """With why it does not go on; without, when its history is too long to be looked at."""
         try:
             turns = await self._gateway.history(record.instance_id, self._history_bytes)
         except LimitError:
-            return InstanceBody.of(record, (), None)
+            return InstanceBody.of(record, None)
         run = run_of(record, [decode_turn(turn) for turn in turns])
         around = Surroundings(
             now=self._gateway.now(),
@@ -156,8 +154,7 @@ class AdminApi:
             at=utc_moment,
         )
         why = await explained(GatewayReader(self._gateway), run, around)
-        told = ExplanationBody(sentence=why.sentence, advice=why.advice, is_stuck=why.is_stuck)
-        return InstanceBody.of(record, tuple(map(_wait_body, run.open_steps())), told)
+        return InstanceBody.of(record, why)
 
     async def list_instances(self, call: Call) -> Response:
         query = InstanceQuery(
@@ -240,19 +237,6 @@ async def _body(call: Call, kind: type[B], *, otherwise: B | None = None) -> B:
         return msgspec.json.decode(text, type=kind)
     except msgspec.ValidationError as error:
         raise HttpError(f"the body does not fit: {error}") from None
-
-
-def _wait_body(step: Step) -> WaitBody:
-    """What stands in an answer of an open step."""
-    return WaitBody(
-        kind=step.kind.value,  # type: ignore[arg-type]  # messages are never open
-        name=step.name or None,
-        since=step.changed_at,
-        until=step.due_at,
-        attempt=step.attempt + (step.state is StepState.RETRYING),
-        instance_id=step.instance_id,
-        purpose=step.purpose,
-    )
 
 
 def _execution_id(given: str | None) -> str | None:

@@ -7,7 +7,7 @@ from msgspec import structs
 from starlette.responses import Response
 
 from tenuto.client.gateway import Gateway
-from tenuto.client.purging import purge_through
+from tenuto.client.purging import purge_fitting
 from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.durable_functions.answers import ACCEPTED, accepted
 from tenuto.http.errors import HttpError, RouteNotFoundError
@@ -29,9 +29,6 @@ from tenuto.model.limits import Limits, check_payload
 from tenuto.model.messages import Purge, RaiseEvent, Terminate
 from tenuto.model.payload import encode
 from tenuto.model.requests import InstanceQuery
-from tenuto.model.status import FINISHED
-
-_CHUNK: Final = 100
 
 
 class Steering:
@@ -99,30 +96,17 @@ class Steering:
                     "or purge them with force=true",
                     status=409,
                 )
-            wanted = wanted or tuple(sorted(FINISHED))
         query = InstanceQuery(
             statuses=wanted,
             created_from=created_from,
             created_to=self._gateway.now() + 1 if created_to is None else created_to,
-            limit=_CHUNK,
             order="oldest",
-            payloads=False,
         )
-        deleted = await self._purge_all(query, force=force)
+        bites = purge_fitting(self._gateway, query, force=force)
+        deleted = sum([purged async for purged in bites])
         if not deleted:
             raise RouteNotFoundError("no instance that may be purged fits")
         return json_answer(PurgedPayload(deleted))
-
-    async def _purge_all(self, query: InstanceQuery, *, force: bool) -> int:
-        """Delete chunk by chunk, so that a million of them do not come all at once."""
-        deleted, after = 0, query.after
-        while True:
-            page = await self._gateway.query(structs.replace(query, after=after))
-            bites = purge_through(self._gateway, page.records, force=force)
-            deleted += sum([purged async for purged in bites])
-            after = page.after
-            if after is None:
-                return deleted
 
 
 def _check_content_type(call: Call) -> None:

@@ -1,0 +1,33 @@
+"""What whoever asks why an instance waits knows beside the instance itself. Pure data."""
+
+from collections.abc import Callable, Mapping
+
+from msgspec import Struct
+
+from tenuto.engine.standing import Look
+from tenuto.insight.wording import moment
+from tenuto.model.status import InstanceRecord
+
+
+class Surroundings(Struct, frozen=True, kw_only=True):
+    """What is known beside the instance itself.
+
+    Attributes:
+        now: The present, in microseconds since 1970 UTC.
+        has_host: Whether a host carries things out.
+        look: What its host says of it; None when that cannot be asked.
+        children: Rows of children that it waits for, by id; None of those that are not there.
+        untaken: Messages by instance that a running host has left lying while somebody looked.
+        orchestrators: Those of the app that was named; None when none was.
+        place: The options that name the place, for commands in advice.
+        at: How a moment is written.
+    """
+
+    now: int
+    has_host: bool
+    look: Look | None = None
+    children: Mapping[str, InstanceRecord | None] = {}
+    untaken: Mapping[str, int] = {}
+    orchestrators: frozenset[str] | None = None
+    place: str = ""
+    at: Callable[[int], str] = moment

@@ -1,0 +1,227 @@
+"""Why an instance does not go on: the facts, and the words made of them. Pure data.
+
+One closed set of facts for whoever shows or reads them: people, pages, other programs. As JSON each
+has a ``type``, and fields in camelCase; what has its default is left out. Times are microseconds
+since 1970 UTC. Who finds the facts and makes the words: ``tenuto.insight``.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from tenuto.model.events import TimerPurpose
+from tenuto.model.failure import FailureDetails
+from tenuto.model.hold import HoldReason
+
+
+class _Fact(
+    Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, tag_field="type"
+):
+    """Something that is so."""
+
+
+# --- what stands in the way -----------------------------------------------------------------------
+
+
+class Ended(_Fact, frozen=True, kw_only=True, tag="ended"):
+    """It has ended.
+
+    Attributes:
+        status: How, in the words of Durable Functions: ``Completed``.
+    """
+
+    status: str
+
+
+class Held(_Fact, frozen=True, kw_only=True, tag="held"):
+    """It cannot go on, and has not ended.
+
+    Attributes:
+        reason: The kind.
+        message: What happened, where, and what to do.
+        since: When it was held first.
+        tried: When it was last tried again, without success.
+    """
+
+    reason: HoldReason
+    message: str
+    since: int
+    tried: int | None = None
+
+
+class StoreUnavailable(_Fact, frozen=True, kw_only=True, tag="storeUnavailable"):
+    """Its host cannot write to the store now.
+
+    Attributes:
+        error: What the store says.
+    """
+
+    error: str
+
+
+class Suspended(_Fact, frozen=True, kw_only=True, tag="suspended"):
+    """Somebody has suspended it.
+
+    Attributes:
+        since: When its row last changed.
+    """
+
+    since: int
+
+
+class NotServed(_Fact, frozen=True, kw_only=True, tag="notServed"):
+    """A function that it needs is not there.
+
+    Attributes:
+        kind: Of the function.
+        name: Of the function.
+        by: Who does not have it: the host that runs the instance, or the app that somebody named.
+    """
+
+    kind: Literal["orchestrator", "activity"]
+    name: str
+    by: Literal["host", "app"] = "host"
+
+
+class Pending(_Fact, frozen=True, kw_only=True, tag="pending"):
+    """It has not begun.
+
+    Attributes:
+        since: When it was started, or should have begun.
+        until: When it is to begin; None when it may at once.
+    """
+
+    since: int
+    until: int | None = None
+
+
+class Untaken(_Fact, frozen=True, kw_only=True, tag="untaken"):
+    """Messages lie in its inbox, and the host that runs does not take them in.
+
+    Attributes:
+        count: How many.
+    """
+
+    count: int
+
+
+class TurnWait(_Fact, frozen=True, kw_only=True, tag="turn"):
+    """It is queued for its turn.
+
+    Attributes:
+        place: From 1: the next one.
+    """
+
+    place: int
+
+
+class NoHost(_Fact, frozen=True, kw_only=True, tag="noHost"):
+    """No host runs that would carry anything out."""
+
+
+# --- what its code waits for ----------------------------------------------------------------------
+
+
+class TimerWait(_Fact, frozen=True, kw_only=True, tag="timer"):
+    """A timer.
+
+    Attributes:
+        since: The time of the turn that made it.
+        until: When it fires.
+        purpose: What it bounds or puts off; left out when the orchestrator just asked for it.
+    """
+
+    since: int
+    until: int | None = None
+    purpose: TimerPurpose = "timer"
+
+
+class EventWait(_Fact, frozen=True, kw_only=True, tag="event"):
+    """An external event.
+
+    Attributes:
+        name: Its name.
+        since: The time of the turn that came to wait for it.
+        until: When the wait is given up; None: never.
+    """
+
+    name: str
+    since: int
+    until: int | None = None
+
+
+class ActivityWait(_Fact, frozen=True, kw_only=True, tag="activity"):
+    """An activity.
+
+    Attributes:
+        name: Of the activity.
+        since: The time of the turn that asked for this attempt, or learned that one had failed.
+        attempt: Which attempt runs or is queued; with ``until`` the one that begins then.
+        until: When the next attempt begins, in the pause before it.
+        failure: Of the attempt before.
+        place: Its place in the queue, from 1; None when it has begun, or nobody here knows.
+        behind: What it is queued behind: ``the 8 worker threads``.
+    """
+
+    name: str
+    since: int
+    attempt: int = 1
+    until: int | None = None
+    failure: FailureDetails | None = None
+    place: int | None = None
+    behind: str = ""
+
+
+class ChildWait(_Fact, frozen=True, kw_only=True, tag="orchestration"):
+    """A sub-orchestration.
+
+    Attributes:
+        name: Of its orchestrator.
+        instance_id: Its id.
+        since: The time of the turn that asked for this attempt, or learned that one had failed.
+        attempt: Which attempt runs; with ``until`` the one that begins then.
+        until: When the next attempt begins, in the pause before it.
+        failure: Of the attempt before.
+        status: How the child stands, in the words of Durable Functions; None when it was not
+            looked at, or is not there.
+        held: Why it is held, when it is.
+        is_missing: Whether there is no such instance.
+        is_lost: Whether it will never answer: it is missing, or another one has its id.
+    """
+
+    name: str
+    instance_id: str | None = None
+    since: int
+    attempt: int = 1
+    until: int | None = None
+    failure: FailureDetails | None = None
+    status: str | None = None
+    held: HoldReason | None = None
+    is_missing: bool = False
+    is_lost: bool = False
+
+
+Wait = TimerWait | EventWait | ActivityWait | ChildWait
+"""What the code of an instance waits for."""
+
+Obstacle = Ended | Held | StoreUnavailable | Suspended | NotServed | Pending | Untaken | TurnWait
+"""What keeps an instance from going on, whatever its code waits for."""
+
+Fact = Obstacle | NoHost | Wait
+
+
+class Explanation(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """Why an instance does not go on.
+
+    Attributes:
+        sentence: What it waits for, as it follows the instance's name: ``waits for event 'go'``.
+        advice: What to do; empty when there is nothing to do but wait.
+        is_stuck: Whether the wait cannot end before somebody does something.
+        facts: What the sentence is made of: first what stands in the way, the most important
+            first, then all that its code waits for, then what else would keep it.
+    """
+
+    sentence: str
+    advice: str = ""
+    is_stuck: bool = False
+    facts: tuple[Fact, ...] = ()
