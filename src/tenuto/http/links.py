@@ -5,13 +5,17 @@ Only a caller's own answer shows it, and only if it looks like an address.
 """
 
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from tenuto.http.access import Access
 from tenuto.http.errors import HttpError
 from tenuto.http.options import HOST_HEADER, HttpSettings
 from tenuto.http.payloads import management_links
-from tenuto.http.routing import Call, listed
+from tenuto.http.routing import Call
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
@@ -60,10 +64,13 @@ class Links:
         """What a link to an instance carries so that it opens; empty when there are no keys."""
         return _code(self._access.codes(call, instance_id)[0])
 
-    def management(self, call: Call, instance_id: str) -> dict[str, str]:
-        """All links of an instance, each opening what the caller may do."""
-        code, purge_code = self._access.codes(call, instance_id)
-        return management_links(self.base(call), instance_id, _code(code), _code(purge_code))
+    def of(self, call: Call) -> "CallersLinks":
+        """Those of one caller.
+
+        Raises:
+            HttpError: what the request says of the server's address is no address.
+        """
+        return CallersLinks(self.base(call), partial(self._access.codes, call))
 
     def _own_host(self, call: Call) -> str:
         server = call.scope.get("server") or (self._settings.host, self._settings.port)
@@ -81,14 +88,14 @@ class Links:
 
     def _forwarded(self, call: Call) -> dict[str, str]:
         """What the outermost trusted proxy says; those before it could be anybody."""
-        standard = _forwarded_elements(_all(call, "forwarded"))
+        standard = _forwarded_elements(call.listed_header("forwarded"))
         if standard:
             hops = self._hops([element.get("for", "") for element in standard])
             return standard[-min(hops, len(standard))]
-        hops = self._hops(listed(_all(call, "x-forwarded-for")))
+        hops = self._hops(call.listed_header("x-forwarded-for"))
         said = {}
         for name in ("host", "proto", "prefix"):
-            values = listed(_all(call, f"x-forwarded-{name}"))
+            values = call.listed_header(f"x-forwarded-{name}")
             if values:
                 said[name] = values[-min(hops, len(values))]
         return said
@@ -101,6 +108,23 @@ class Links:
                 break
             hops += 1
         return hops
+
+
+class CallersLinks(Struct, frozen=True):
+    """Makes links as one caller sees the server, each opening what the caller may do.
+
+    Attributes:
+        base: Scheme, host and prefix, without a slash at the end.
+        codes: Makes what opens the links of an instance, and what opens the one that purges.
+    """
+
+    base: str
+    codes: Callable[[str], tuple[str, str]]
+
+    def management(self, instance_id: str) -> dict[str, str]:
+        """All links of an instance."""
+        code, purge_code = self.codes(instance_id)
+        return management_links(self.base, instance_id, _code(code), _code(purge_code))
 
 
 def _code(token: str) -> str:
@@ -120,16 +144,9 @@ def _peer(call: Call) -> str:
     return "" if client is None else str(client[0])
 
 
-def _all(call: Call, name: str) -> str:
-    wanted = name.encode()
-    return ",".join(
-        value.decode("latin-1") for key, value in call.scope["headers"] if key == wanted
-    )
-
-
-def _forwarded_elements(text: str) -> list[dict[str, str]]:
+def _forwarded_elements(elements: list[str]) -> list[dict[str, str]]:
     """The elements of ``Forwarded`` (RFC 7239), names in lower case."""
     return [
         {name.lower(): value.strip('"') for name, value in _ELEMENT.findall(element)}
-        for element in listed(text)
+        for element in elements
     ]

@@ -86,6 +86,12 @@ class Call:
         """The media type of the body, in lower case and without parameters; may be empty."""
         return (self.header("content-type") or "").partition(";")[0].strip().lower()
 
+    def listed_header(self, name: str) -> list[str]:
+        """The items of a header that is a list with commas, over all its lines."""
+        wanted = name.encode()
+        lines = [value.decode("latin-1") for key, value in self.scope["headers"] if key == wanted]
+        return _listed(",".join(lines))
+
     @property
     def instance_id(self) -> InstanceId:
         """The id of the instance that the path names.
@@ -111,7 +117,7 @@ class Call:
 
     def many(self, name: str) -> list[str]:
         """The values of a query parameter that may be repeated or hold a list with commas."""
-        return [part for text in self.query.get(name.lower(), ()) for part in listed(text)]
+        return [part for text in self.query.get(name.lower(), ()) for part in _listed(text)]
 
     def one(self, name: str) -> str | None:
         """A query value that may be given once."""
@@ -286,7 +292,7 @@ def _entries(routes: Iterable[Route]) -> Iterator[tuple[PathTemplate, tuple[str]
             yield PathTemplate(path), (route.method,), route
 
 
-def listed(text: str) -> list[str]:
+def _listed(text: str) -> list[str]:
     """The items of a list with commas between them."""
     return [part.strip() for part in text.split(",") if part.strip()]
 

@@ -5,7 +5,7 @@ from typing import Final
 from starlette.responses import Response
 
 from tenuto.http.description import Answer
-from tenuto.http.links import Links
+from tenuto.http.links import CallersLinks
 from tenuto.http.outcomes import links_answer, outcome_answer
 from tenuto.http.payloads import StatusPayload
 from tenuto.http.routing import Call
@@ -42,10 +42,10 @@ def failed_status(call: Call) -> int:
 
 
 async def begun_answer(
-    call: Call, links: Links, waiting: Waiting, instance_id: str, seconds: float | None
+    call: Call, links: CallersLinks, waiting: Waiting, instance_id: str, seconds: float | None
 ) -> Response:
     """The result if the instance ends in so many seconds, else its links."""
-    own = links.management(call, instance_id)
+    own = links.management(instance_id)
     record = await waiting.until(call, instance_id, seconds) if seconds else None
     if record is None or not record.status.is_finished:
         return links_answer(own)

@@ -75,7 +75,7 @@ class Asking:
             payload = structs.replace(payload, history_events=events, history=events)
         if record.status.is_finished:
             return ended_answer(payload, record, failed=failed)
-        own = self._links.management(call, instance_id)["statusQueryGetUri"]
+        own = self._links.of(call).management(instance_id)["statusQueryGetUri"]
         return json_answer(payload, 202, {"Location": own, "Retry-After": "5"})
 
     async def _events(self, instance_id: str, projection: HistoryProjection) -> list[Shown]:

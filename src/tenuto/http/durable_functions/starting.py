@@ -55,7 +55,7 @@ class Starting:
         orchestrator = self._program.get_orchestrator(call.parameters["functionName"])
         given_id = call.instance_id if "instanceId" in call.parameters else None
         seconds = _seconds(call)
-        self._links.base(call)  # a request without an address is refused before anything is done
+        links = self._links.of(call)  # without an address it is refused before anything is done
         text = await call.json_text()
         if text == _NO_INPUT and not orchestrator.signature.takes_input:
             text = None
@@ -63,13 +63,13 @@ class Starting:
         request = start_request(orchestrator, text, self._gateway.now(), self._limits, options)
         self._program.check_input(orchestrator.name, text)
         await self._gateway.start(request)
-        return await begun_answer(call, self._links, self._waiting, request.instance_id, seconds)
+        return await begun_answer(call, links, self._waiting, request.instance_id, seconds)
 
     async def restart(self, call: Call) -> Response:
         instance_id = call.instance_id
         is_new = call.flag("restartWithNewInstanceId", default=True)
         seconds = _seconds(call)
-        self._links.base(call)
+        links = self._links.of(call)
         await call.body()
         record = await self._gateway.get(instance_id)
         if record is None:
@@ -78,7 +78,7 @@ class Starting:
         self._program.get_orchestrator(record.name)
         request = restart_request(record, self._gateway.now(), new_instance_id=is_new)
         await self._gateway.start(request)
-        return await begun_answer(call, self._links, self._waiting, request.instance_id, seconds)
+        return await begun_answer(call, links, self._waiting, request.instance_id, seconds)
 
 
 def _seconds(call: Call) -> float | None:

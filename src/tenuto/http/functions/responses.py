@@ -147,4 +147,4 @@ def _links(request: Request, instance_id: str) -> dict[str, str]:
     call = Call(request.scope, request.receive, 0)
     # Whoever may start it may steer it; never more.
     call.role = Role.OPERATE
-    return links.management(call, instance_id)
+    return links.of(call).management(instance_id)
