@@ -20,6 +20,7 @@ from tenuto.host.server import Server
 from tenuto.http.options import HttpSettings
 from tenuto.insight.explanation import Explanation
 from tenuto.model.hold import Hold, HoldReason
+from tenuto.model.ids import InstanceId
 from tenuto.model.timing import to_datetime
 from tenuto.testing import TestHost
 from tests.support.terminal import tenuto
@@ -87,7 +88,7 @@ async def prepare_all(client: Client, engine: Engine) -> None:
         await client.start(works, instance_id=f"works-{number}")
     await client.start(waits, instance_id="suspended")
     await client.suspend("suspended", "for lunch")
-    held = engine.residents.named("is_held")
+    held = engine.residents.named(InstanceId("is_held"))
     assert held is not None
     engine.holding.hold(held, Hold(HoldReason.GUARD, "time.time() is new here", engine.clock.now()))
     later = to_datetime(client.gateway.now()) + HOUR

@@ -22,6 +22,7 @@ from tenuto.model.errors import (
 )
 from tenuto.model.facts import pending_row, started
 from tenuto.model.ids import (
+    InstanceId,
     derived_from,
     new_execution_id,
     new_message_id,
@@ -49,19 +50,19 @@ class Gateway(Protocol):
     async def start(self, request: StartRequest) -> None:
         """Start an instance; returns when it is durable."""
 
-    async def tell(self, instance_id: str, message: ClientMessage) -> None:
+    async def tell(self, instance_id: InstanceId, message: ClientMessage) -> None:
         """Tell an instance something: an event, a word of control, that it is to be deleted."""
 
-    async def wait(self, instance_id: str, *, started: bool = False) -> InstanceRecord:
+    async def wait(self, instance_id: InstanceId, *, started: bool = False) -> InstanceRecord:
         """The row once the instance has ended, or with ``started`` has begun."""
 
-    async def get(self, instance_id: str) -> InstanceRecord | None:
+    async def get(self, instance_id: InstanceId) -> InstanceRecord | None:
         """The row."""
 
     async def query(self, query: InstanceQuery) -> InstancePage:
         """A page of rows."""
 
-    async def history(self, instance_id: str, most_bytes: int | None = None) -> list[bytes]:
+    async def history(self, instance_id: InstanceId, most_bytes: int | None = None) -> list[bytes]:
         """The turns of the current execution, as JSON arrays."""
 
     async def close(self) -> None:
@@ -138,7 +139,7 @@ class StoreGateway:
             facts.instance_id, "was started and purged by others each time; try again"
         )
 
-    async def tell(self, instance_id: str, message: ClientMessage) -> None:
+    async def tell(self, instance_id: InstanceId, message: ClientMessage) -> None:
         """Append the message; where its effect must be known, wait for the owner's answer.
 
         Raises:
@@ -159,7 +160,7 @@ class StoreGateway:
                 instance_id, structs.replace(message, message_id=new_message_id(self.now()))
             )
 
-    async def _purge(self, instance_id: str, message: Purge) -> None:
+    async def _purge(self, instance_id: InstanceId, message: Purge) -> None:
         is_ending = await self._storage.is_asked(instance_id, _ENDING)
         record = await self._storage.get(instance_id)
         if record is None:
@@ -168,7 +169,7 @@ class StoreGateway:
             raise still_going(instance_id)
         await self._ask(instance_id, message, "was not purged")
 
-    async def wait(self, instance_id: str, *, started: bool = False) -> InstanceRecord:
+    async def wait(self, instance_id: InstanceId, *, started: bool = False) -> InstanceRecord:
         """Look until the instance has ended or begun."""
         while True:
             record = await self._storage.get(instance_id)
@@ -182,7 +183,7 @@ class StoreGateway:
         """Close the connection."""
         await self._storage.close()
 
-    async def _unfinished(self, instance_id: str) -> InstanceRecord:
+    async def _unfinished(self, instance_id: InstanceId) -> InstanceRecord:
         record = await self._storage.get(instance_id)
         if record is None:
             raise InstanceNotFoundError(instance_id)
@@ -190,7 +191,7 @@ class StoreGateway:
             raise InstanceFinishedError(instance_id, f"has already ended ({record.status.label})")
         return record
 
-    async def _refuse_when(self, instance_id: str, control: Control) -> None:
+    async def _refuse_when(self, instance_id: InstanceId, control: Control) -> None:
         """Refuse a word that does not fit the state of an instance.
 
         Earlier ones may be on their way: then the row does not tell what it will be.
@@ -204,7 +205,7 @@ class StoreGateway:
                 instance_id, f"is {record.status.label}, so it cannot {control.name}"
             )
 
-    async def _ask(self, instance_id: str, message: Message, undone: str) -> None:
+    async def _ask(self, instance_id: InstanceId, message: Message, undone: str) -> None:
         """Append a request and wait for the owner's answer to it.
 
         Not for a state of the instance: another request may have changed that again already.
@@ -237,7 +238,7 @@ class StoreGateway:
             )
         raise InstanceStateError(instance_id, reason)
 
-    async def _append(self, instance_id: str, message: Message) -> None:
+    async def _append(self, instance_id: InstanceId, message: Message) -> None:
         partition = partition_of(instance_id, self._partitions)
         row = InboxRow(message.message_id, partition, instance_id, Raw(encode(message)))
         await self._storage.append([row])

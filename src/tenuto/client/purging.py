@@ -12,7 +12,7 @@ from tenuto.engine.ports import InboxRow, Storage
 from tenuto.engine.purging import BITE
 from tenuto.model.codec import encode
 from tenuto.model.errors import InstanceNotFoundError, InstanceStateError, StorageUnavailableError
-from tenuto.model.ids import new_message_id
+from tenuto.model.ids import ExecutionId, InstanceId, new_message_id
 from tenuto.model.messages import Purge
 from tenuto.model.status import InstanceRecord
 
@@ -69,7 +69,7 @@ def _request(record: InstanceRecord, *, force: bool) -> InboxRow:
     return InboxRow(name, record.partition, record.instance_id, message)
 
 
-async def _gone(storage: Storage, executions: dict[str, str]) -> None:
+async def _gone(storage: Storage, executions: dict[InstanceId, ExecutionId]) -> None:
     """Wait until none of these executions is there; an id may have been taken anew meanwhile."""
     left = list(executions)
     last = time.monotonic() + _PATIENCE_SECONDS

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from tenuto.engine.program import Orchestrator
 from tenuto.model.facts import InstanceFacts
-from tenuto.model.ids import check_instance_id, new_execution_id, new_instance_id
+from tenuto.model.ids import ExecutionId, check_instance_id, new_execution_id, new_instance_id
 from tenuto.model.limits import Limits, check_payload
 from tenuto.model.requests import StartRequest
 from tenuto.model.status import FINISHED, RuntimeStatus
@@ -28,7 +28,7 @@ class StartOptions(Struct, frozen=True, kw_only=True):
     """
 
     instance_id: str | None = None
-    execution_id: str | None = None
+    execution_id: ExecutionId | None = None
     version: str | None = None
     tags: Mapping[str, str] | None = None
     trace: TraceContext | None = None

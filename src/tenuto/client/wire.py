@@ -9,6 +9,7 @@ from typing import Final, Literal
 from msgspec import UNSET, Raw, Struct, UnsetType, structs
 
 from tenuto.model.events import TimerPurpose
+from tenuto.model.ids import ExecutionId, InstanceId, MessageId
 from tenuto.model.payload.opaque import as_json
 from tenuto.model.requests import DeadLetter, IdReuse
 from tenuto.model.status import InstanceRecord, RuntimeStatus
@@ -52,7 +53,7 @@ class StartBody(_Body, frozen=True, kw_only=True):
     name: str
     input: Raw | UnsetType = UNSET
     instance_id: str | None = None
-    execution_id: str | None = None
+    execution_id: ExecutionId | None = None
     version: str | None = None
     tags: dict[str, str] | None = None
     trace: TraceContext | None = None
@@ -180,8 +181,8 @@ class DeadLetterBody(_Body, frozen=True, kw_only=True):
         message: The message as it is stored.
     """
 
-    message_id: str
-    instance_id: str
+    message_id: MessageId
+    instance_id: InstanceId
     reason: str
     created_at: int
     message: Raw

@@ -26,6 +26,7 @@ from tenuto.model.errors import (
     TenutoError,
 )
 from tenuto.model.events import ContinueAsNew, TimerFired
+from tenuto.model.ids import InstanceId
 from tenuto.model.messages import Message, RaiseEvent, Start, TimerDue
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.unread import UnreadEvent, UnreadEvents
@@ -90,7 +91,7 @@ class Arrivals:
         if home is not None and home.delivery.turns_away(row.message_id):
             self.route(row)
 
-    def dispatch(self, home: OwnedPartition, instance_id: str, message: Message) -> None:
+    def dispatch(self, home: OwnedPartition, instance_id: InstanceId, message: Message) -> None:
         """Deliver a message, now or when its instance is there; a copy of a known one goes."""
         resident = home.residents.named(instance_id)
         if resident is not None:
@@ -98,21 +99,21 @@ class Arrivals:
         elif not is_durable(message) or home.delivery.sets_out(message.message_id):
             self._pass_on(home, instance_id, message)
 
-    def _pass_on(self, home: OwnedPartition, instance_id: str, message: Message) -> None:
+    def _pass_on(self, home: OwnedPartition, instance_id: InstanceId, message: Message) -> None:
         """Nobody of this id is in memory: it is being started, or may be in the store."""
         if home.starts.is_deciding(instance_id):
             home.starts.when_decided(instance_id, lambda: self._go_on(home, instance_id, message))
         else:
             home.loader.want_named(instance_id, message)
 
-    def _meet(self, home: OwnedPartition, instance_id: str, message: Message) -> None:
+    def _meet(self, home: OwnedPartition, instance_id: InstanceId, message: Message) -> None:
         resident = home.residents.named(instance_id)
         if resident is not None:
             self._arrive(resident, [message])
         else:
             self._pass_on(home, instance_id, message)
 
-    def _go_on(self, home: OwnedPartition, instance_id: str, message: Message) -> None:
+    def _go_on(self, home: OwnedPartition, instance_id: InstanceId, message: Message) -> None:
         """A message that had to wait for a decision or a read finds its instance now."""
         resident = home.residents.named(instance_id)
         if resident is not None:
@@ -131,7 +132,7 @@ class Arrivals:
         """An instance is in memory now: what is on the way to it must not be overtaken."""
         self._arrive(resident, resident.home.loader.take(resident.state))
 
-    def missing(self, home: OwnedPartition, key: str | int, messages: list[Message]) -> None:
+    def missing(self, home: OwnedPartition, key: InstanceId | int, messages: list[Message]) -> None:
         """Messages to an instance that does not exist (any more)."""
         engine = self._engine
         if isinstance(key, str) and (
@@ -150,7 +151,7 @@ class Arrivals:
                 batch.refuse(message.message_id, error)
                 if isinstance(message, RaiseEvent):
                     engine.booking.bury(
-                        message, str(key), f"instance {key!r} does not exist", batch
+                        message, InstanceId(str(key)), f"instance {key!r} does not exist", batch
                     )
         engine.schedule_pump()
 

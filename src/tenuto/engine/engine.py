@@ -47,7 +47,7 @@ from tenuto.model.errors import (
     StorageOwnedError,
     TenutoError,
 )
-from tenuto.model.ids import partition_of
+from tenuto.model.ids import InstanceId, MessageId, partition_of
 from tenuto.model.messages import (
     Message,
     TaskResult,
@@ -158,7 +158,7 @@ class Engine:
         self.takeback.forget(number)
         self.pipeline.let_go(home)
 
-        def is_gone(instance_id: str) -> bool:
+        def is_gone(instance_id: InstanceId) -> bool:
             return self.number_of(instance_id) == number
 
         self.callers.abandon(error, is_gone)
@@ -224,29 +224,29 @@ class Engine:
         """Whether it is open who gets an id."""
         return any(not one.starts.is_idle for one in self.partitions.values())
 
-    def next_message_id(self) -> str:
+    def next_message_id(self) -> MessageId:
         """An id for a message that this host produces (ENGINE rule 12)."""
         self._messages += 1
-        return f"{self._origin}:{self._messages}"
+        return MessageId(f"{self._origin}:{self._messages}")
 
-    def volatile_id(self) -> str:
+    def volatile_id(self) -> MessageId:
         """An id for a request that lives in memory only, until a turn has taken it."""
         self._messages += 1
-        return f"{VOLATILE}{self._messages}"
+        return MessageId(f"{VOLATILE}{self._messages}")
 
     def is_ours(self, partition: Home) -> bool:
         """Whether it is served here still, and was not let go of meanwhile."""
         return self.partitions.get(partition.number) is partition
 
-    def number_of(self, instance_id: str) -> int:
+    def number_of(self, instance_id: InstanceId) -> int:
         """The number of an instance's partition, whoever owns it."""
         return partition_of(instance_id, self.hub_partitions)
 
-    def find(self, instance_id: str) -> Partition | None:
+    def find(self, instance_id: InstanceId) -> Partition | None:
         """The partition of an instance id; None when it is not ours."""
         return self.partitions.get(partition_of(instance_id, self.hub_partitions))
 
-    def elsewhere(self, instance_id: str) -> StorageOwnedError:
+    def elsewhere(self, instance_id: InstanceId) -> StorageOwnedError:
         """Why nothing can be asked of an instance here."""
         number = self.number_of(instance_id)
         return StorageOwnedError(
@@ -254,7 +254,7 @@ class Engine:
             "ask again, or through a client of the store"
         )
 
-    def _check_ours(self, instance_id: str) -> None:
+    def _check_ours(self, instance_id: InstanceId) -> None:
         if self.find(instance_id) is None:
             raise self.elsewhere(instance_id)
 
@@ -354,10 +354,10 @@ class Engine:
         if state.facts.depth:
             self.partitions[state.partition].count_child(state.facts.root_id, -1)
 
-    def _open_below(self, root_id: str) -> int:
+    def _open_below(self, root_id: InstanceId) -> int:
         return sum(one.open_by_root.get(root_id, 0) for one in self.partitions.values())
 
-    def _descendants_left(self, root_id: str) -> int:
+    def _descendants_left(self, root_id: InstanceId) -> int:
         return self.options.limits.open_descendants - self._open_below(root_id)
 
     def settle_batch(self, batch: Batch) -> None:

@@ -15,6 +15,7 @@ from tenuto.model.events import HistoryEvent, Incoming, TaskCompleted, TaskFaile
 from tenuto.model.execution import ExecutionInfo
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
+from tenuto.model.ids import ExecutionId, InstanceId, MessageId
 from tenuto.model.requests import DeadLetter, InstancePage, InstanceQuery
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.trace import TraceContext
@@ -102,9 +103,9 @@ class InstanceUpdate(Struct, frozen=True, array_like=True, gc=False):
 class InboxRow(Struct, frozen=True, array_like=True, gc=False):
     """A durable message. ``message`` is the JSON form of a ``tenuto.model.messages.Message``."""
 
-    message_id: str
+    message_id: MessageId
     partition: int
-    instance_id: str
+    instance_id: InstanceId
     message: Raw
 
 
@@ -142,7 +143,7 @@ class Answer(Struct, frozen=True, array_like=True, gc=False):
         text: The error's message.
     """
 
-    message_id: str
+    message_id: MessageId
     code: str | None = None
     text: str = ""
 
@@ -180,7 +181,7 @@ class CommitBatch(Struct, kw_only=True):
     history: list[HistoryRow]
     forget: list[ForgetBelow]
     inbox: list[InboxRow]
-    consumed: list[tuple[int, str]]
+    consumed: list[tuple[int, MessageId]]
     purged: list[int]
     dead_letters: list[DeadLetter]
     answers: list[Answer] = []
@@ -226,7 +227,7 @@ class PartitionPage(Struct, frozen=True):
     rows: list[InboxRow]
     after: str | None
     cursor: int
-    open_by_root: dict[str, int] = {}
+    open_by_root: dict[InstanceId, int] = {}
     deaths: int = 0
 
 
@@ -255,16 +256,16 @@ class Standing(Struct, frozen=True):
 class StorageReader(Protocol):
     """Reading, open to every process."""
 
-    async def get(self, instance_id: str) -> InstanceRecord | None:
+    async def get(self, instance_id: InstanceId) -> InstanceRecord | None:
         """One instance as last committed."""
 
     async def query(self, query: InstanceQuery) -> InstancePage:
         """A page of instances."""
 
-    async def standing(self, instance_id: str) -> Standing | None:
+    async def standing(self, instance_id: InstanceId) -> Standing | None:
         """How far an instance is; costs the same however long its history and payloads are."""
 
-    async def history(self, instance_id: str, most_bytes: int | None = None) -> list[bytes]:
+    async def history(self, instance_id: InstanceId, most_bytes: int | None = None) -> list[bytes]:
         """The turns of the current execution, each a JSON array of events; empty when unknown.
 
         Raises:
@@ -287,16 +288,16 @@ class StorageClient(StorageReader, Protocol):
     async def append(self, rows: Sequence[InboxRow]) -> None:
         """Add messages; a message id that is already there is left alone."""
 
-    async def answer(self, message_id: str) -> Answer | None:
+    async def answer(self, message_id: MessageId) -> Answer | None:
         """What became of a message whose id begins with ``ASKED``; None as long as it is open."""
 
-    async def is_asked(self, instance_id: str, kinds: Collection[str]) -> bool:
+    async def is_asked(self, instance_id: InstanceId, kinds: Collection[str]) -> bool:
         """Whether a message of one of these kinds, such as ``Suspend``, waits to be taken in.
 
         Then the row of the instance is about to change.
         """
 
-    async def is_waiting(self, message_id: str) -> bool:
+    async def is_waiting(self, message_id: MessageId) -> bool:
         """Whether a message is in the inbox still."""
 
 
@@ -367,7 +368,7 @@ class Storage(StorageClient, Protocol):
     async def load_instances(self, iids: Sequence[int]) -> list[LoadedInstance]:
         """Many instances at once (ENGINE rule 27); unknown iids are left out."""
 
-    async def find(self, instance_ids: Sequence[str]) -> list[InstanceRecord]:
+    async def find(self, instance_ids: Sequence[InstanceId]) -> list[InstanceRecord]:
         """The rows of these instance ids; unknown ones are left out."""
 
     async def due(self, partitions: Collection[int], after: int, until: int) -> list[Wake]:
@@ -423,8 +424,8 @@ class ActivityWork(Struct, eq=False):
 
     partition: int
     iid: int
-    instance_id: str
-    execution_id: str
+    instance_id: InstanceId
+    execution_id: ExecutionId
     sequence: int
     task_id: int
     name: str
@@ -636,15 +637,15 @@ class Observer(Protocol):
     def storage_recovered(self, attempts: int) -> None:
         """The store works again."""
 
-    def instance_held(self, instance_id: str, hold: Hold) -> None:
+    def instance_held(self, instance_id: InstanceId, hold: Hold) -> None:
         """An instance cannot go on; committed soon after."""
 
     def instance_began(
-        self, instance_id: str, name: str, generation: int, trace: TraceContext | None
+        self, instance_id: InstanceId, name: str, generation: int, trace: TraceContext | None
     ) -> None:
         """The first turn of a generation is durable: of a new instance, or of one begun anew."""
 
-    def turn_committed(self, instance_id: str, generation: int, turn: int) -> None:
+    def turn_committed(self, instance_id: InstanceId, generation: int, turn: int) -> None:
         """A turn of a generation is durable; they count from 0."""
 
     def instance_ended(self, record: InstanceRecord) -> None:
@@ -656,10 +657,10 @@ class Observer(Protocol):
     def activities_ended(self, works: Sequence[ActivityWork], now: int) -> None:
         """Attempts of activities ended, at about this time (microseconds)."""
 
-    def dead_letter(self, instance_id: str, reason: str) -> None:
+    def dead_letter(self, instance_id: InstanceId, reason: str) -> None:
         """A message that nobody can take was put aside."""
 
-    def problem(self, instance_id: str | None, text: str) -> None:
+    def problem(self, instance_id: InstanceId | None, text: str) -> None:
         """Something a person should know; the host goes on."""
 
     def notice(self, text: str) -> None:

@@ -31,6 +31,7 @@ from tenuto.model.events import (
 from tenuto.model.facts import InstanceFacts, facts_of, started
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold
+from tenuto.model.ids import InstanceId
 from tenuto.model.messages import TaskResult
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.unread import UnreadEvent, UnreadEvents
@@ -206,7 +207,7 @@ class InstanceState(Struct):
     unread: UnreadEvents | None = None
 
     @property
-    def instance_id(self) -> str:
+    def instance_id(self) -> InstanceId:
         """Whose state it is."""
         return self.facts.instance_id
 

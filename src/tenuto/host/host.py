@@ -28,6 +28,7 @@ from tenuto.insight.explanation import Explanation, Surroundings
 from tenuto.insight.inquiry import inquire
 from tenuto.insight.reading import StoreReader
 from tenuto.model.errors import StorageError, TenutoError
+from tenuto.model.ids import InstanceId
 from tenuto.model.status import InstanceRecord
 from tenuto.storage import open_storage
 from tenuto.telemetry.host_log import HostLog
@@ -212,7 +213,7 @@ class Host:
             look = look_at(engine, record.instance_id, record.name)
             return Surroundings(now=self.clock.now(), has_host=True, look=look)
 
-        return (await inquire(StoreReader(self._storage), instance_id, around))[1]
+        return (await inquire(StoreReader(self._storage), InstanceId(instance_id), around))[1]
 
     async def stop(self) -> None:
         """Stop: take nothing new in, let running activities end, commit, let the store go."""

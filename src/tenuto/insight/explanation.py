@@ -15,6 +15,7 @@ from tenuto.insight.labels import TIMERS, step_label
 from tenuto.insight.steps import Run, Step, StepKind, StepState
 from tenuto.insight.wording import duration, failure_text, moment, one_line
 from tenuto.model.hold import Hold
+from tenuto.model.ids import InstanceId
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import MICROSECONDS
 
@@ -57,7 +58,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     now: int
     has_host: bool
     look: Look | None = None
-    children: Mapping[str, InstanceRecord | None] = {}
+    children: Mapping[InstanceId, InstanceRecord | None] = {}
     untaken: Mapping[str, int] = {}
     orchestrators: frozenset[str] | None = None
     place: str = ""
@@ -258,8 +259,8 @@ def _queued(work: QueuedWork) -> str:
 
 def _child(step: Step, around: Surroundings) -> str:
     """How a child stands, where that says more than that it runs."""
-    name = step.instance_id or ""
-    if name not in around.children:
+    name = step.instance_id
+    if name is None or name not in around.children:
         return ""
     child = around.children[name]
     if child is None:

@@ -9,6 +9,7 @@ from tenuto.insight.explanation import Explanation, Surroundings, explain
 from tenuto.insight.follow import Follower
 from tenuto.insight.reading import RunReader
 from tenuto.insight.steps import Run, StepKind
+from tenuto.model.ids import InstanceId
 from tenuto.model.status import InstanceRecord
 
 _MOST_CHILDREN: Final = 20
@@ -16,7 +17,7 @@ _MOST_CHILDREN: Final = 20
 
 
 async def inquire(
-    reader: RunReader, instance_id: str, around: Callable[[InstanceRecord], Surroundings]
+    reader: RunReader, instance_id: InstanceId, around: Callable[[InstanceRecord], Surroundings]
 ) -> tuple[Run, Explanation]:
     """Why an instance does not go on, with the run that says so.
 

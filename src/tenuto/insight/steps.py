@@ -29,6 +29,7 @@ from tenuto.model.events import (
     TimerPurpose,
 )
 from tenuto.model.failure import FailureDetails
+from tenuto.model.ids import InstanceId
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 
 
@@ -93,7 +94,7 @@ class Step(Struct, kw_only=True):
     purpose: TimerPurpose = "timer"
     is_expired: bool = False
     failure: FailureDetails | None = None
-    instance_id: str | None = None
+    instance_id: InstanceId | None = None
     is_detached: bool = False
     run: "Run | None" = None
 

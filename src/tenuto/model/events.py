@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from tenuto.model.failure import FailureDetails
+from tenuto.model.ids import ExecutionId, InstanceId, MessageId
 from tenuto.model.retry import RetryFacts
 from tenuto.model.status import ParentInstance, RuntimeStatus
 from tenuto.model.trace import TraceContext
@@ -39,7 +40,7 @@ class ExecutionStarted(_Event, frozen=True):
     """
 
     name: str
-    execution_id: str
+    execution_id: ExecutionId
     input: str | None = None
     version: str | None = None
     parent: ParentInstance | None = None
@@ -94,8 +95,8 @@ class SubOrchestrationInstanceCreated(_Event, frozen=True):
 
     event_id: int
     name: str
-    instance_id: str
-    execution_id: str
+    instance_id: InstanceId
+    execution_id: ExecutionId
     input: str | None = None
     version: str | None = None
     tags: dict[str, str] | None = None
@@ -152,7 +153,7 @@ class TaskCanceled(_Event, frozen=True):
     """
 
     task_id: int
-    child: str | None = None
+    child: InstanceId | None = None
 
 
 class EventAwaited(_Event, frozen=True):
@@ -179,7 +180,7 @@ class EventRefused(_Event, frozen=True):
 
     event_id: int
     name: str
-    message: str
+    message: MessageId
     reason: str
 
 
@@ -187,7 +188,7 @@ class EventSent(_Event, frozen=True):
     """An event was sent to another instance."""
 
     event_id: int
-    instance_id: str
+    instance_id: InstanceId
     name: str
     input: str | None = None
 
@@ -254,7 +255,7 @@ class ContinueAsNew(_Event, frozen=True):
     keeps what there was.
     """
 
-    execution_id: str
+    execution_id: ExecutionId
     input: str | None = None
     unread: tuple[int, ...] = ()
     taken: tuple[int, ...] = ()

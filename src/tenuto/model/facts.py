@@ -9,6 +9,7 @@ classes and a line in these functions. Pure data.
 from msgspec import Struct
 
 from tenuto.model.events import ExecutionStarted
+from tenuto.model.ids import ExecutionId, InstanceId
 from tenuto.model.status import InstanceRecord, ParentInstance
 from tenuto.model.trace import TraceContext
 
@@ -31,10 +32,10 @@ class InstanceFacts(Struct, frozen=True):
         input: What it was started with, as JSON text.
     """
 
-    instance_id: str
-    execution_id: str
+    instance_id: InstanceId
+    execution_id: ExecutionId
     name: str
-    root_id: str
+    root_id: InstanceId
     version: str | None = None
     parent: ParentInstance | None = None
     depth: int = 0
@@ -103,7 +104,7 @@ def started(facts: InstanceFacts, runtime: str) -> ExecutionStarted:
 
 
 def facts_started(
-    instance_id: str, event: ExecutionStarted, root_id: str | None, depth: int
+    instance_id: InstanceId, event: ExecutionStarted, root_id: InstanceId | None, depth: int
 ) -> InstanceFacts:
     """The facts of an execution that an event asks for: it begins at the first generation.
 

@@ -15,6 +15,9 @@ InstanceId = NewType("InstanceId", str)
 ExecutionId = NewType("ExecutionId", str)
 MessageId = NewType("MessageId", str)
 
+UNNAMED: Final = MessageId("")
+"""The id of messages that never leave memory, and of the start that a new row stands for."""
+
 MAX_INSTANCE_ID_LENGTH = 256
 _CHILD_ID: Final = re.compile("([0-9a-f]{32}):([0-9a-f]{4,8})")
 _FORBIDDEN = frozenset("/\\#?") | {chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))}
@@ -105,24 +108,24 @@ def new_message_id(now: int) -> MessageId:
     return MessageId(f"client-{_FRESH.take(now)}")
 
 
-def child_instance_id(execution_id: str, event_id: int) -> str:
+def child_instance_id(execution_id: ExecutionId, event_id: int) -> InstanceId:
     """The id of a sub-orchestration that was given none: Durable Functions' form."""
-    return f"{execution_id}:{event_id:04x}"
+    return InstanceId(f"{execution_id}:{event_id:04x}")
 
 
-def derived_from(instance_id: str) -> tuple[str, int] | None:
+def derived_from(instance_id: InstanceId) -> tuple[ExecutionId, int] | None:
     """The execution and the event whose ``child_instance_id`` this is; None for any other id."""
     match = _CHILD_ID.fullmatch(instance_id)
-    return None if match is None else (match[1], int(match[2], 16))
+    return None if match is None else (ExecutionId(match[1]), int(match[2], 16))
 
 
-def reserved_id(instance_id: str) -> InvalidInstanceIdError:
+def reserved_id(instance_id: InstanceId) -> InvalidInstanceIdError:
     """The error of who chooses a free id that a sub-orchestration may yet get."""
     reason = "ids of this form are those of sub-orchestrations, given out by Tenuto"
     return InvalidInstanceIdError(instance_id, reason)
 
 
-def partition_of(instance_id: str, partitions: int) -> int:
+def partition_of(instance_id: InstanceId, partitions: int) -> int:
     """The partition an instance lives in: 32-bit FNV-1a of the UTF-8 id, modulo ``partitions``.
 
     The hash is the one of the Durable Task Framework, so that an id keeps its partition number

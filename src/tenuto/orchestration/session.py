@@ -44,6 +44,7 @@ from tenuto.model.events import (
 )
 from tenuto.model.execution import ExecutionInfo
 from tenuto.model.failure import FailureDetails, failure_of, failure_of_type
+from tenuto.model.ids import InstanceId, MessageId
 from tenuto.model.interrupts import is_from_keyboard
 from tenuto.model.limits import check_payload, limit_error
 from tenuto.model.payload import encode
@@ -118,7 +119,7 @@ class Session:
         self._next_generation: tuple[str | None, bool] | None = None
         self._failure: FailureDetails | None = None
         self._actions: list[Action] = []
-        self._put_aside: dict[str, EventRaised] | None = None
+        self._put_aside: dict[MessageId, EventRaised] | None = None
         self._unread: list[UnreadEvent] | None = None
         self._withdrawn: set[int] = set()
         self._turn_characters = 0
@@ -284,7 +285,7 @@ class Session:
         """Create the durable timer behind ``loop.call_at``."""
         return LoopTimerEntry(self, when, callback)
 
-    def cancel_work(self, task_id: int, child: str | None = None) -> None:
+    def cancel_work(self, task_id: int, child: InstanceId | None = None) -> None:
         """Give up open work, and have a child end. Made and given up in one turn, it leaves no
         trace but its id.
         """
@@ -325,7 +326,7 @@ class Session:
     def refuse_event(self, event: EventRaised, reason: str) -> None:
         """Put an event aside that does not fit what its waiter asked for."""
         number = self.next_id()
-        message = f"{self.info.facts.execution_id}:refused:{number}"
+        message = MessageId(f"{self.info.facts.execution_id}:refused:{number}")
         self.record(EventRefused(number, event.name, message, reason))
         self._has_more = True
         if self._put_aside is None:

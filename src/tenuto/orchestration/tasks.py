@@ -32,6 +32,7 @@ from tenuto.model.events import (
 )
 from tenuto.model.execution import ExecutionInfo
 from tenuto.model.failure import FailureDetails, failure_of
+from tenuto.model.ids import InstanceId
 from tenuto.model.interrupts import is_from_keyboard
 from tenuto.model.retry import RetryFacts, RetryPolicy
 from tenuto.model.timing import MICROSECONDS, span
@@ -81,7 +82,7 @@ class Scheduler(Protocol):
     ) -> int:
         """Create a durable timer and return its id."""
 
-    def cancel_work(self, task_id: int, child: str | None = None) -> None:
+    def cancel_work(self, task_id: int, child: InstanceId | None = None) -> None:
         """Give up open work, and have a child end: recorded as TaskCanceled (ENGINE rule 9)."""
 
     def stop_waiting(self, waiter: "EventTask[Any]") -> None:
@@ -295,7 +296,7 @@ class ChildTask(CallTask[T]):
         super().__init__(scheduler, function, decode, retry)
         self._make_event = event
         self._is_left_alone = on_cancel == "abandon"
-        self._child: str | None = None
+        self._child: InstanceId | None = None
         self.begin_attempt()
 
     def _event(self, task_id: int) -> SubOrchestrationInstanceCreated:

@@ -11,11 +11,12 @@ from tenuto.insight.steps import Run, Step, StepKind, StepState
 from tenuto.insight.wording import moment
 from tenuto.model.events import EventAwaited, TaskFailed, TaskScheduled, TimerCreated
 from tenuto.model.failure import FailureDetails
+from tenuto.model.ids import ExecutionId, InstanceId
 from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
 from tests.support.runs import at, child_call, completed, opening, running, turn
 
 MINUTE = 60_000_000
-CALLER = ParentInstance("t-1", "e", "trip", 1)
+CALLER = ParentInstance(InstanceId("t-1"), ExecutionId("e"), "trip", 1)
 NOW = 1_000 * MINUTE
 
 

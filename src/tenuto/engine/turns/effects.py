@@ -27,7 +27,7 @@ from tenuto.model.events import (
 )
 from tenuto.model.facts import InstanceFacts
 from tenuto.model.failure import FailureDetails
-from tenuto.model.ids import child_instance_id
+from tenuto.model.ids import UNNAMED, InstanceId, MessageId, child_instance_id
 from tenuto.model.messages import ChildResult, Message, RaiseEvent, Start, Terminate
 from tenuto.model.status import ParentInstance, RuntimeStatus
 
@@ -42,7 +42,7 @@ class Send(Struct, frozen=True):
     ``opens`` is the start of an instance under an id that somebody chose: it may be taken.
     """
 
-    instance_id: str
+    instance_id: InstanceId
     message: Message
     opens: bool = False
 
@@ -84,7 +84,7 @@ class _Deciding(Struct):
     state: InstanceState
     timestamp: int
     runtime: Runtime
-    put_aside: Mapping[str, EventRaised]
+    put_aside: Mapping[MessageId, EventRaised]
 
 
 def decided(
@@ -92,7 +92,7 @@ def decided(
     actions: Sequence[Action],
     timestamp: int,
     runtime: Runtime,
-    put_aside: Mapping[str, EventRaised] | None,
+    put_aside: Mapping[MessageId, EventRaised] | None,
 ) -> Effects:
     """Follow the decisions of a turn; what follows from them for others.
 
@@ -208,7 +208,9 @@ def _child(
     return InstanceState(0, 0, max(now, parent.created_at), facts, updated_at=now, last_time=now)
 
 
-def start_of_child(child: InstanceState, runtime: Runtime, message_id: str = "") -> Start:
+def start_of_child(
+    child: InstanceState, runtime: Runtime, message_id: MessageId = UNNAMED
+) -> Start:
     """The message that asks for a child, where its id is decided, or by who owns its partition."""
     facts = child.facts
     event = start_event(child, runtime)

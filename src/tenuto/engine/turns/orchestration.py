@@ -35,6 +35,7 @@ from tenuto.model.events import (
 )
 from tenuto.model.failure import FailureDetails, failure_of
 from tenuto.model.hold import Hold
+from tenuto.model.ids import InstanceId
 from tenuto.model.limits import Limits, limit_error
 from tenuto.model.messages import (
     Message,
@@ -56,7 +57,7 @@ class TurnRules(Struct, frozen=True):
 
     limits: Limits
     runtime: Runtime
-    descendants_left: Callable[[str], int]
+    descendants_left: Callable[[InstanceId], int]
 
 
 class Prepared(Struct):

@@ -54,7 +54,7 @@ from tenuto.model.codec import decode_turn
 from tenuto.model.control import CONTROLS, Control
 from tenuto.model.errors import InstanceNotFoundError, LimitError
 from tenuto.model.events import EventRaised
-from tenuto.model.ids import check_instance_id
+from tenuto.model.ids import ExecutionId, InstanceId, check_instance_id
 from tenuto.model.limits import check_payload
 from tenuto.model.messages import Purge, RaiseEvent, Terminate
 from tenuto.model.payload import encode
@@ -407,11 +407,11 @@ def _wait_body(step: Step) -> WaitBody:
     )
 
 
-def _instance_id(call: Call) -> str:
+def _instance_id(call: Call) -> InstanceId:
     return check_instance_id(call.parameters["instanceId"])
 
 
-def _execution_id(given: str | None) -> str | None:
+def _execution_id(given: ExecutionId | None) -> ExecutionId | None:
     if given is None:
         return None
     if len(given) != _EXECUTION_ID_DIGITS or set(given) - set("0123456789abcdef"):

@@ -10,6 +10,7 @@ from tenuto.http.links import Links
 from tenuto.http.payloads import StatusPayload, status_payload
 from tenuto.http.routing import Call, json_answer
 from tenuto.http.waiting import Waiting
+from tenuto.model.ids import InstanceId
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 
 _LOCATION: Final = {
@@ -50,7 +51,7 @@ def ended_answer(call: Call, payload: StatusPayload, record: InstanceRecord) -> 
 
 
 async def begun_answer(
-    call: Call, links: Links, waiting: Waiting, instance_id: str, seconds: float | None
+    call: Call, links: Links, waiting: Waiting, instance_id: InstanceId, seconds: float | None
 ) -> Response:
     """The result if the instance ends in so many seconds, else its links."""
     own = links.management(call, instance_id)

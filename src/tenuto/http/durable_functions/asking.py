@@ -27,7 +27,7 @@ from tenuto.http.queries import (
 from tenuto.http.routing import Call, Route, json_answer
 from tenuto.model.codec import decode_turn
 from tenuto.model.errors import InstanceNotFoundError
-from tenuto.model.ids import check_instance_id
+from tenuto.model.ids import InstanceId, check_instance_id
 from tenuto.model.requests import InstancePage, InstanceQuery
 from tenuto.model.status import InstanceRecord
 
@@ -143,7 +143,7 @@ class Asking:
         own = self._links.management(call, instance_id)["statusQueryGetUri"]
         return json_answer(payload, 202, {"Location": own, "Retry-After": "5"})
 
-    async def _events(self, instance_id: str, projection: HistoryProjection) -> list[Shown]:
+    async def _events(self, instance_id: InstanceId, projection: HistoryProjection) -> list[Shown]:
         turns = await self._client.gateway.history(instance_id, self._history_bytes)
         for number, turn in enumerate(turns):
             projection.take(decode_turn(turn))

@@ -17,7 +17,7 @@ from tenuto.http.payloads import MOUNT
 from tenuto.http.queries import BOOLEAN, FAILURE, INSTANCE_ID, WAITING
 from tenuto.http.routing import Call, Route
 from tenuto.http.waiting import LONGEST_SECONDS, Waiting
-from tenuto.model.ids import check_instance_id
+from tenuto.model.ids import InstanceId, check_instance_id
 
 _ANSWERS: Final = {200: RESULT, 202: LINKS}
 
@@ -123,7 +123,8 @@ class Starting:
             raise HttpError(f"instance {instance_id!r} does not exist, so it cannot be restarted")
         self._program.get_orchestrator(record.name)
         handle = await self._client.restart(instance_id, new_instance_id=is_new)
-        return await begun_answer(call, self._links, self._waiting, handle.instance_id, seconds)
+        begun = InstanceId(handle.instance_id)
+        return await begun_answer(call, self._links, self._waiting, begun, seconds)
 
 
 def _seconds(call: Call) -> float | None:

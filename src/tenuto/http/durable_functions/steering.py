@@ -25,7 +25,7 @@ from tenuto.http.queries import (
 from tenuto.http.routing import Call, Handler, Route, json_answer
 from tenuto.model.control import CONTROLS, Control
 from tenuto.model.events import EventRaised
-from tenuto.model.ids import check_instance_id
+from tenuto.model.ids import InstanceId, check_instance_id
 from tenuto.model.limits import check_payload
 from tenuto.model.messages import Purge, RaiseEvent, Terminate
 from tenuto.model.payload import encode
@@ -214,7 +214,7 @@ class Steering:
                 return deleted
 
 
-def _instance_id(call: Call) -> str:
+def _instance_id(call: Call) -> InstanceId:
     return check_instance_id(call.parameters["instanceId"])
 
 

@@ -23,7 +23,7 @@ from tenuto.http.description import Answer, Operation
 from tenuto.http.errors import ErrorBody, HttpError, error_answer
 from tenuto.http.routing import Call, Route, json_answer
 from tenuto.model.errors import InvalidInstanceIdError, TenutoError, WebhookClosedError
-from tenuto.model.ids import check_instance_id
+from tenuto.model.ids import InstanceId, check_instance_id
 from tenuto.model.limits import check_payload
 from tenuto.model.messages import RedeemWebhook
 from tenuto.model.webhook import digest_of
@@ -154,12 +154,12 @@ class Callbacks:
         return json_answer(UsedBody(), 202, _HEADERS)
 
 
-def _address(call: Call) -> tuple[str, str]:
-    instance_id = call.parameters["instanceId"]
+def _address(call: Call) -> tuple[InstanceId, str]:
+    text = call.parameters["instanceId"]
     try:
-        check_instance_id(instance_id)
+        instance_id = check_instance_id(text)
     except InvalidInstanceIdError:
-        raise WebhookClosedError(instance_id) from None
+        raise WebhookClosedError(text) from None
     return instance_id, digest_of(call.parameters["token"])
 
 

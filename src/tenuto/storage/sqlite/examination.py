@@ -13,6 +13,7 @@ import msgspec
 
 from tenuto.engine.upkeep import Examination
 from tenuto.model.errors import SettingsError, StorageError
+from tenuto.model.ids import InstanceId
 from tenuto.model.status import RuntimeStatus
 from tenuto.storage.sqlite import reader
 from tenuto.storage.sqlite.database import (
@@ -30,8 +31,8 @@ _BUSY_MILLISECONDS = 5_000
 _decode_numbers = msgspec.json.Decoder(dict[int, int]).decode
 _decode_pair = msgspec.json.Decoder(tuple[int, int | None]).decode
 _decode_iids = msgspec.json.Decoder(list[int]).decode
-_decode_ids = msgspec.json.Decoder(list[str]).decode
-_decode_waiting = msgspec.json.Decoder(list[tuple[int, str]]).decode
+_decode_ids = msgspec.json.Decoder(list[InstanceId]).decode
+_decode_waiting = msgspec.json.Decoder(list[tuple[int, InstanceId]]).decode
 
 
 def examine(path: str, now: int, *, full: bool = False) -> Examination:
@@ -93,7 +94,7 @@ def _with_contents(found: Examination, connection: apsw.Connection, now: int) ->
     )
 
 
-def waiting_messages(path: str) -> list[tuple[int, str]]:
+def waiting_messages(path: str) -> list[tuple[int, InstanceId]]:
     """The oldest messages that nobody has taken in: arrival number and instance.
 
     Raises:
