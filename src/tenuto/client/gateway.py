@@ -32,6 +32,7 @@ from tenuto.model.ids import (
 from tenuto.model.messages import ClientMessage, Message, Purge, RedeemWebhook, Start
 from tenuto.model.requests import DeadLetter, InstancePage, InstanceQuery, StartRequest
 from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.timing import Microseconds
 
 _POLL_SECONDS = 0.05
 _FIRST_PAUSE_SECONDS = 0.002
@@ -44,7 +45,7 @@ _ENDING = ("Terminate", "Fail")
 class Gateway(Protocol):
     """What a client asks for, in JSON text and rows."""
 
-    def now(self) -> int:
+    def now(self) -> Microseconds:
         """The present, in microseconds since 1970: the ids that a client makes begin with it."""
 
     async def start(self, request: StartRequest) -> None:
@@ -254,6 +255,6 @@ def _taken(record: InstanceRecord) -> InstanceExistsError:
     return InstanceExistsError(record.instance_id, f"already exists ({record.status.label})")
 
 
-def present() -> int:
+def present() -> Microseconds:
     """The machine's clock, for a client that has no host's; no decision hangs on it."""
     return time.time_ns() // 1000

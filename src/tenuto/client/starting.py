@@ -11,6 +11,7 @@ from tenuto.model.ids import ExecutionId, check_instance_id, new_execution_id, n
 from tenuto.model.limits import Limits, check_payload
 from tenuto.model.requests import StartRequest
 from tenuto.model.status import FINISHED, RuntimeStatus
+from tenuto.model.timing import Microseconds
 from tenuto.model.trace import TraceContext
 
 
@@ -32,7 +33,7 @@ class StartOptions(Struct, frozen=True, kw_only=True):
     version: str | None = None
     tags: Mapping[str, str] | None = None
     trace: TraceContext | None = None
-    scheduled_at: int | None = None
+    scheduled_at: Microseconds | None = None
     reuse: frozenset[RuntimeStatus] = FINISHED
 
 
@@ -42,7 +43,7 @@ NOTHING_SPECIAL: Final = StartOptions()
 def start_request(
     orchestrator: Orchestrator | str,
     text: str | None,
-    now: int,
+    now: Microseconds,
     limits: Limits,
     options: StartOptions = NOTHING_SPECIAL,
 ) -> StartRequest:

@@ -29,6 +29,7 @@ from tenuto.model.events import ContinueAsNew, TimerFired
 from tenuto.model.ids import InstanceId
 from tenuto.model.messages import Message, RaiseEvent, Start, TimerDue
 from tenuto.model.status import RuntimeStatus
+from tenuto.model.timing import Microseconds
 from tenuto.model.unread import UnreadEvent, UnreadEvents
 
 # Real time: memory comes back when somebody lets go of it.
@@ -268,7 +269,9 @@ class Arrivals:
             resident.inbox.extend(due_timers(state, now))
             self._engine.release.take_work_up(resident)
 
-    def _openings(self, resident: Resident, loaded: LoadedInstance, now: int) -> list[Message]:
+    def _openings(
+        self, resident: Resident, loaded: LoadedInstance, now: Microseconds
+    ) -> list[Message]:
         state = resident.state
         if state.facts.generation and loaded.previous_turn is not None:
             last = decode_turn(loaded.previous_turn)[-1]
@@ -276,7 +279,7 @@ class Arrivals:
                 return seed(state, last, self._engine.runtime)
         return self.opening(resident, now)
 
-    def opening(self, resident: Resident, now: int) -> list[Message]:
+    def opening(self, resident: Resident, now: Microseconds) -> list[Message]:
         """What opens the first generation; nothing yet, and a timer, when that is put off."""
         state = resident.state
         if state.facts.scheduled_at is not None and state.begins_later(now):
@@ -290,7 +293,7 @@ def unread_of(loaded: LoadedInstance) -> UnreadEvents:
     return UnreadEvents(UnreadEvent(number, decode_event(row)) for number, row in loaded.unread)
 
 
-def due_timers(state: InstanceState, now: int) -> list[Message]:
+def due_timers(state: InstanceState, now: Microseconds) -> list[Message]:
     """Messages of the open timers whose time has come, oldest first."""
     return [
         TimerDue(execution_id=state.facts.execution_id, event=TimerFired(task_id, fire_at))
@@ -299,7 +302,7 @@ def due_timers(state: InstanceState, now: int) -> list[Message]:
     ]
 
 
-def _is_to_start(state: InstanceState, now: int) -> bool:
+def _is_to_start(state: InstanceState, now: Microseconds) -> bool:
     """Whether a scheduled start is due. Others are started by the message that made them."""
     return (
         state.status is RuntimeStatus.PENDING

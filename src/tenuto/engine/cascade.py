@@ -18,6 +18,7 @@ from tenuto.model.ids import InstanceId
 from tenuto.model.messages import Terminate
 from tenuto.model.requests import InstanceQuery
 from tenuto.model.status import ParentInstance
+from tenuto.model.timing import Microseconds
 
 _PAGE: Final = 1_000
 _REASON: Final = '"its parent was terminated"'
@@ -105,7 +106,7 @@ class Cascade:
                 return
 
     async def _stored(
-        self, instance_id: InstanceId, since: int
+        self, instance_id: InstanceId, since: Microseconds
     ) -> dict[InstanceId, ParentInstance]:
         """The children with their calls, not those of an earlier instance of that id."""
         found: dict[InstanceId, ParentInstance] = {}

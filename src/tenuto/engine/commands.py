@@ -22,6 +22,7 @@ from tenuto.model.ids import InstanceId
 from tenuto.model.messages import ClientMessage, RedeemWebhook
 from tenuto.model.requests import StartRequest
 from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.timing import Microseconds
 
 
 class Commands:
@@ -29,7 +30,7 @@ class Commands:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self.now: Callable[[], int] = engine.clock.now
+        self.now: Callable[[], Microseconds] = engine.clock.now
 
     async def start(self, request: StartRequest) -> None:
         """Start an instance; returns when it is durable.

@@ -52,6 +52,7 @@ from tenuto.model.messages import (
     Message,
     TaskResult,
 )
+from tenuto.model.timing import Microseconds
 
 _TURNS_PER_PUMP = 256
 _CONGESTED = 1_000
@@ -204,7 +205,7 @@ class Engine:
         return self._ready.index(resident) + 1
 
     @property
-    def waiting_since(self) -> int | None:
+    def waiting_since(self) -> Microseconds | None:
         """Since when the oldest queued instance, or a commit, has waited; None when none does."""
         moments = (self._ready_age.since, self.pipeline.committing_since)
         return min((moment for moment in moments if moment is not None), default=None)
@@ -370,7 +371,7 @@ class Engine:
             self.pipeline.begin_another()
             self.release.committed(batch, CommitResult())
 
-    def arm(self, resident: Resident, fire_at: int) -> None:
+    def arm(self, resident: Resident, fire_at: Microseconds) -> None:
         """Look at the instance when this time comes, if that is soon; later ones are reloaded."""
         if fire_at <= self.clock.now() + HORIZON:
             resident.home.timers.arm(fire_at, resident.state.iid)

@@ -28,6 +28,7 @@ from tenuto.model.errors import (
     StorageUnavailableError,
 )
 from tenuto.model.ids import MessageId
+from tenuto.model.timing import Microseconds
 
 Write = Callable[[Batch], Awaitable[None]]
 
@@ -75,9 +76,9 @@ class CommitPipeline:
     ) -> None:
         self.batch: Batch = Batch()
         self.unavailable: StorageError | None = None
-        self.unavailable_since: int | None = None
+        self.unavailable_since: Microseconds | None = None
         self._failed_tries = 0
-        self.committing_since: int | None = None
+        self.committing_since: Microseconds | None = None
         self.is_pausing: bool = False
         self._storage = storage
         self._clock = clock

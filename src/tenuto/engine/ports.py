@@ -18,6 +18,7 @@ from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.ids import ExecutionId, InstanceId, MessageId
 from tenuto.model.requests import DeadLetter, InstancePage, InstanceQuery
 from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.timing import Microseconds
 from tenuto.model.trace import TraceContext
 
 # --- Clock -------------------------------------------------------------------------------------
@@ -33,16 +34,16 @@ class TimerHandle(Protocol):
 class Clock(Protocol):
     """The only source of time. Times are microseconds since 1970 UTC."""
 
-    def now(self) -> int:
+    def now(self) -> Microseconds:
         """The present."""
 
-    def monotonic(self) -> int:
+    def monotonic(self) -> Microseconds:
         """Time that passes, from any beginning, however the clock is set meanwhile."""
 
-    def call_at(self, when: int, callback: Callable[[], None]) -> TimerHandle:
+    def call_at(self, when: Microseconds, callback: Callable[[], None]) -> TimerHandle:
         """Call back on the host's loop when ``when`` has come, never before."""
 
-    def call_later(self, delay: int, callback: Callable[[], None]) -> TimerHandle:
+    def call_later(self, delay: Microseconds, callback: Callable[[], None]) -> TimerHandle:
         """Call back on the host's loop after so many microseconds, however the clock is set
         meanwhile (ENGINE rule 42). For durations of this host: pauses, limits, looks.
         """
@@ -91,9 +92,9 @@ class InstanceUpdate(Struct, frozen=True, array_like=True, gc=False):
 
     iid: int
     status: RuntimeStatus
-    wake_at: int | None
-    updated_at: int
-    completed_at: int | None
+    wake_at: Microseconds | None
+    updated_at: Microseconds
+    completed_at: Microseconds | None
     output: str | None
     failure: FailureDetails | None
     custom_status: str | None
@@ -241,7 +242,7 @@ class InboxPage(Struct, frozen=True):
 class Wake(Struct, frozen=True, array_like=True, gc=False):
     """An instance of a partition that must be loaded at ``wake_at`` (0: at once)."""
 
-    wake_at: int
+    wake_at: Microseconds
     iid: int
     partition: int
 
@@ -371,7 +372,9 @@ class Storage(StorageClient, Protocol):
     async def find(self, instance_ids: Sequence[InstanceId]) -> list[InstanceRecord]:
         """The rows of these instance ids; unknown ones are left out."""
 
-    async def due(self, partitions: Collection[int], after: int, until: int) -> list[Wake]:
+    async def due(
+        self, partitions: Collection[int], after: Microseconds, until: Microseconds
+    ) -> list[Wake]:
         """Instances with after < wake_at <= until, soonest first; ``after=-1`` includes hot ones.
         One that has ended has a time as long as calls of its last turn are to be made.
         """
@@ -432,16 +435,16 @@ class ActivityWork(Struct, eq=False):
     input: str | None
     attempt: int
     call_id: int
-    timeout: int | None
+    timeout: Microseconds | None
     version: str | None = None
     tags: dict[str, str] | None = None
     trace: TraceContext | None = None
     canceled: bool = False
     answer: TaskCompleted | TaskFailed | None = None
-    begun_at: int | None = None
+    begun_at: Microseconds | None = None
 
     def answered(
-        self, answer: TaskCompleted | TaskFailed, begun_at: int | None = None
+        self, answer: TaskCompleted | TaskFailed, begun_at: Microseconds | None = None
     ) -> "ActivityWork":
         """It has ended like this; what a runner delivers."""
         self.answer = answer
@@ -524,7 +527,7 @@ class Session(Protocol):
     """A running orchestrator. Fed events, it answers with actions; it never touches the world."""
 
     def run_turn(
-        self, timestamp: int, events: Sequence[Incoming], *, replaying: bool = False
+        self, timestamp: Microseconds, events: Sequence[Incoming], *, replaying: bool = False
     ) -> TurnActions | LateTurn:
         """Feed one turn's events, each to its end before the next (ENGINE rule 1).
 
@@ -654,7 +657,7 @@ class Observer(Protocol):
     def activities_began(self, works: Sequence[ActivityWork]) -> None:
         """Attempts of activities were handed to the runner. One may have to wait for room there."""
 
-    def activities_ended(self, works: Sequence[ActivityWork], now: int) -> None:
+    def activities_ended(self, works: Sequence[ActivityWork], now: Microseconds) -> None:
         """Attempts of activities ended, at about this time (microseconds)."""
 
     def dead_letter(self, instance_id: InstanceId, reason: str) -> None:

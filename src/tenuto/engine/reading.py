@@ -20,10 +20,11 @@ from tenuto.engine.timers import HORIZON, RELOAD
 from tenuto.model.errors import StorageUnavailableError
 from tenuto.model.hold import HoldReason
 from tenuto.model.messages import ChangeHold
+from tenuto.model.timing import Microseconds
 
 _HOT: Final = -1
-_LOOK: Final = 1_000_000
-_LEAP: Final = 10_000_000
+_LOOK: Final[Microseconds] = 1_000_000
+_LEAP: Final[Microseconds] = 10_000_000
 _INBOX_PAGE: Final = 1_000
 
 

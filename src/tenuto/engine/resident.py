@@ -15,6 +15,7 @@ from tenuto.engine.timers import TimerQueue
 from tenuto.engine.turns.orchestration import Prepared
 from tenuto.model.ids import InstanceId
 from tenuto.model.messages import Message
+from tenuto.model.timing import Microseconds
 
 SESSION_BYTES = 4096
 """What a live session takes without its history, measured: 2.3 KiB bare, and the user's frames."""
@@ -121,7 +122,7 @@ class Resident:
         self.is_undecided: bool = False
         self.row: RowState = STORED
         self.size: int = SESSION_BYTES
-        self.placed_at: int = state.last_time
+        self.placed_at: Microseconds = state.last_time
         self.failures: int = 0
         self.out: OpenTurn | None = None
         self.offers: int = 0

@@ -33,8 +33,9 @@ from tenuto.model.ids import (
 from tenuto.model.messages import Start, Terminate
 from tenuto.model.requests import StartRequest
 from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
+from tenuto.model.timing import Microseconds
 
-_LOOK_AGAIN: Final = 200_000
+_LOOK_AGAIN: Final[Microseconds] = 200_000
 """Microseconds until what the store could not answer is asked again."""
 _PAUSE_SECONDS: Final = 0.05
 _REPLACED: Final = '"replaced"'

@@ -34,6 +34,7 @@ from tenuto.model.hold import Hold
 from tenuto.model.ids import InstanceId
 from tenuto.model.messages import TaskResult
 from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.timing import Microseconds
 from tenuto.model.unread import UnreadEvent, UnreadEvents
 from tenuto.model.webhook import OpenWebhook
 
@@ -58,14 +59,14 @@ class OpenWork(Struct):
     """
 
     activities: dict[int, ActivityWork] = field(default_factory=dict)
-    timers: dict[int, int] = field(default_factory=dict)
+    timers: dict[int, Microseconds] = field(default_factory=dict)
     children: dict[int, SubOrchestrationInstanceCreated] = field(default_factory=dict)
     webhooks: dict[str, OpenWebhook] = field(default_factory=dict)
     awaits: dict[int, OpenWait] = field(default_factory=dict)
     deadlines: dict[int, int] = field(default_factory=dict)
     scheduled: int = 0
 
-    def wake_at(self) -> int | None:
+    def wake_at(self) -> Microseconds | None:
         """When the instance must be in memory: 0 now, a time, or None until a message comes."""
         if self.activities:
             return 0
@@ -186,12 +187,12 @@ class InstanceState(Struct):
 
     iid: int
     partition: int
-    created_at: int
+    created_at: Microseconds
     facts: InstanceFacts
     status: RuntimeStatus = RuntimeStatus.PENDING
-    wake_at: int | None = 0
-    updated_at: int = 0
-    completed_at: int | None = None
+    wake_at: Microseconds | None = 0
+    updated_at: Microseconds = 0
+    completed_at: Microseconds | None = None
     output: str | None = None
     failure: FailureDetails | None = None
     custom_status: str | None = None
@@ -200,10 +201,10 @@ class InstanceState(Struct):
     next_turn: int = 0
     event_count: int = 0
     history_bytes: int = 0
-    last_time: int = 0
+    last_time: Microseconds = 0
     work: OpenWork = field(default_factory=OpenWork)
     quick_generations: int = 0
-    quick_since: int = 0
+    quick_since: Microseconds = 0
     unread: UnreadEvents | None = None
 
     @property
@@ -221,12 +222,12 @@ class InstanceState(Struct):
         """Whether it takes nothing in now: it is paused or held."""
         return self.status is _SUSPENDED or self.hold is not None
 
-    def begins_later(self, now: int) -> bool:
+    def begins_later(self, now: Microseconds) -> bool:
         """Whether its start was put off, and its time has not come yet."""
         scheduled_at = self.facts.scheduled_at
         return scheduled_at is not None and scheduled_at > now
 
-    def due_at(self) -> int | None:
+    def due_at(self) -> Microseconds | None:
         """When it must be in memory, as its row says (``wake_at``)."""
         if self.is_stopped or self.is_finished:
             return None

@@ -39,6 +39,7 @@ from tenuto.model.messages import (
     Suspend,
 )
 from tenuto.model.status import RuntimeStatus
+from tenuto.model.timing import Microseconds
 
 if TYPE_CHECKING:
     from tenuto.engine.turns.orchestration import Prepared
@@ -48,8 +49,8 @@ _SUSPENDED: Final = RuntimeStatus.SUSPENDED
 _FEW: Final = 4
 """So many payloads are never too many bytes for a turn."""
 
-_FIRST_DELAY: Final = 50_000
-_LONGEST_DELAY: Final = 30_000_000
+_FIRST_DELAY: Final[Microseconds] = 50_000
+_LONGEST_DELAY: Final[Microseconds] = 30_000_000
 """Microseconds until a turn that was given back is offered again."""
 
 
@@ -65,7 +66,7 @@ class Turning:
         self._noting: set[asyncio.Task[None]] = set()
         self.out: int = 0
 
-    def run(self, resident: Resident, now: int) -> None:
+    def run(self, resident: Resident, now: Microseconds) -> None:
         """Take the inbox of an instance in as one turn, or let the turn out."""
         engine = self._engine
         engine.busy_with = resident
@@ -102,7 +103,7 @@ class Turning:
             engine.make_ready(resident)
 
     def _went_wrong(
-        self, resident: Resident, inbox: list[Message], error: Exception, now: int
+        self, resident: Resident, inbox: list[Message], error: Exception, now: Microseconds
     ) -> Step | None:
         """The turn that holds the instance instead; None when it is tried again."""
         engine = self._engine
@@ -124,7 +125,7 @@ class Turning:
         self._engine.make_ready(resident)
 
     def _without_memory(
-        self, resident: Resident, inbox: list[Message], error: MemoryError, now: int
+        self, resident: Resident, inbox: list[Message], error: MemoryError, now: Microseconds
     ) -> Step | None:
         """The turn that holds whoever found no memory; None when that is not to be, or not now."""
         engine = self._engine

@@ -28,6 +28,7 @@ from tenuto.engine.update import (
 )
 from tenuto.model.ids import InstanceId
 from tenuto.model.status import InstanceRecord
+from tenuto.model.timing import Microseconds
 
 __all__ = ["KEPT", "KEPT_BYTES", "QUEUED", "Subscription", "Update", "UpdateFeed"]
 
@@ -37,7 +38,7 @@ KEPT_BYTES: Final = 16 * 1024 * 1024
 """Most bytes of custom statuses and failures among them."""
 QUEUED: Final = 256
 """Updates that wait for one listener at most."""
-_LINGER: Final = 60_000_000
+_LINGER: Final[Microseconds] = 60_000_000
 """How long updates of the list are kept for listeners that come back, in microseconds."""
 _LONGEST_NUMBER: Final = 18
 
@@ -82,7 +83,7 @@ class UpdateFeed:
         self._recent = _Recent(kept)
         self._for_all: list[Subscription] = []
         self._for_one: dict[InstanceId, list[Subscription]] = {}
-        self._keeps_until: int | None = None
+        self._keeps_until: Microseconds | None = None
         self._is_closed = False
 
     @property

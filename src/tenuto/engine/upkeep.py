@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from tenuto.model.ids import InstanceId, MessageId
 from tenuto.model.status import RuntimeStatus
+from tenuto.model.timing import Microseconds
 
 
 class Examination(Struct, frozen=True, kw_only=True):
@@ -52,9 +53,9 @@ class Examination(Struct, frozen=True, kw_only=True):
     counts: dict[RuntimeStatus, int] = {}
     messages: int = 0
     waiting: list[tuple[int, InstanceId]] = []
-    oldest_pending: int | None = None
+    oldest_pending: Microseconds | None = None
     dead_letters: int = 0
-    newest_dead_letter: int | None = None
+    newest_dead_letter: Microseconds | None = None
     lost_histories: list[int] = []
     without_history: list[InstanceId] = []
     lost_messages: list[InstanceId] = []
@@ -72,7 +73,7 @@ class StorageUpkeep(Protocol):
     def owner(self) -> str | None:
         """The host that owns it now, in words; None when none does."""
 
-    async def examine(self, now: int, *, full: bool = False) -> Examination:
+    async def examine(self, now: Microseconds, *, full: bool = False) -> Examination:
         """Look it over without touching it.
 
         Args:

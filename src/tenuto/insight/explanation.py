@@ -17,7 +17,7 @@ from tenuto.insight.wording import duration, failure_text, moment, one_line
 from tenuto.model.hold import Hold
 from tenuto.model.ids import InstanceId
 from tenuto.model.status import InstanceRecord, RuntimeStatus
-from tenuto.model.timing import MICROSECONDS
+from tenuto.model.timing import MICROSECONDS, Microseconds
 
 LATE: Final = 60 * MICROSECONDS
 """What a host should have done so long ago is late."""
@@ -55,14 +55,14 @@ class Surroundings(Struct, frozen=True, kw_only=True):
         at: How a moment is written.
     """
 
-    now: int
+    now: Microseconds
     has_host: bool
     look: Look | None = None
     children: Mapping[InstanceId, InstanceRecord | None] = {}
     untaken: Mapping[str, int] = {}
     orchestrators: frozenset[str] | None = None
     place: str = ""
-    at: Callable[[int], str] = moment
+    at: Callable[[Microseconds], str] = moment
 
 
 def explain(run: Run, around: Surroundings) -> Explanation:

@@ -17,6 +17,7 @@ from tenuto.model.failure import FailureDetails
 from tenuto.model.ids import ExecutionId, InstanceId, MessageId
 from tenuto.model.retry import RetryFacts
 from tenuto.model.status import ParentInstance, RuntimeStatus
+from tenuto.model.timing import Microseconds
 from tenuto.model.trace import TraceContext
 from tenuto.model.webhook import OpenWebhook
 
@@ -30,7 +31,7 @@ class _Event(
 class OrchestratorStarted(_Event, frozen=True):
     """Opens a turn; ``timestamp`` is the orchestrator's clock for all of it."""
 
-    timestamp: int
+    timestamp: Microseconds
 
 
 class ExecutionStarted(_Event, frozen=True):
@@ -45,7 +46,7 @@ class ExecutionStarted(_Event, frozen=True):
     version: str | None = None
     parent: ParentInstance | None = None
     tags: dict[str, str] | None = None
-    scheduled_start: int | None = None
+    scheduled_start: Microseconds | None = None
     generation: int = 0
     runtime: str = ""
     trace: TraceContext | None = None
@@ -66,7 +67,7 @@ class TaskScheduled(_Event, frozen=True):
     input: str | None = None
     attempt: int = 1
     call_id: int | None = None
-    timeout: int | None = None
+    timeout: Microseconds | None = None
     version: str | None = None
     tags: dict[str, str] | None = None
     trace: TraceContext | None = None
@@ -134,7 +135,7 @@ class TimerCreated(_Event, frozen=True):
     """
 
     event_id: int
-    fire_at: int
+    fire_at: Microseconds
     purpose: TimerPurpose = "timer"
     of: int | None = None
 
@@ -143,7 +144,7 @@ class TimerFired(_Event, frozen=True):
     """A durable timer came due; ``fire_at`` is the time it was set for."""
 
     timer_id: int
-    fire_at: int
+    fire_at: Microseconds
 
 
 class TaskCanceled(_Event, frozen=True):
@@ -199,7 +200,7 @@ class WebhookOpened(_Event, frozen=True):
     event_id: int
     name: str
     digest: str
-    expires_at: int
+    expires_at: Microseconds
 
 
 class EventRaised(_Event, frozen=True):

@@ -11,6 +11,7 @@ from msgspec import Struct
 from tenuto.model.events import ExecutionStarted
 from tenuto.model.ids import ExecutionId, InstanceId
 from tenuto.model.status import InstanceRecord, ParentInstance
+from tenuto.model.timing import Microseconds
 from tenuto.model.trace import TraceContext
 
 
@@ -41,7 +42,7 @@ class InstanceFacts(Struct, frozen=True):
     depth: int = 0
     tags: dict[str, str] | None = None
     trace: TraceContext | None = None
-    scheduled_at: int | None = None
+    scheduled_at: Microseconds | None = None
     generation: int = 0
     input: str | None = None
 
@@ -65,7 +66,9 @@ def facts_of(record: InstanceRecord) -> InstanceFacts:
     )
 
 
-def pending_row(facts: InstanceFacts, *, partition: int, created_at: int) -> InstanceRecord:
+def pending_row(
+    facts: InstanceFacts, *, partition: int, created_at: Microseconds
+) -> InstanceRecord:
     """The row of an instance from outside, that has not begun: the store gives it a number."""
     return InstanceRecord(
         0,

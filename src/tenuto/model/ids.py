@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final, NewType
 
 from tenuto.model.errors import InvalidInstanceIdError
+from tenuto.model.timing import Microseconds
 
 InstanceId = NewType("InstanceId", str)
 ExecutionId = NewType("ExecutionId", str)
@@ -74,7 +75,7 @@ class _FreshIds:
         at_fork = getattr(os, "register_at_fork", _ignore)
         at_fork(after_in_child=self._pool.clear)
 
-    def take(self, now: int) -> str:
+    def take(self, now: Microseconds) -> str:
         millisecond = now // 1000
         known, beginning = self._beginning
         if millisecond != known:
@@ -93,17 +94,17 @@ class _FreshIds:
 _FRESH = _FreshIds()
 
 
-def new_instance_id(now: int) -> InstanceId:
+def new_instance_id(now: Microseconds) -> InstanceId:
     """A fresh instance id, 32 hexadecimal digits, ordered by ``now`` (microseconds since 1970)."""
     return InstanceId(_FRESH.take(now))
 
 
-def new_execution_id(now: int) -> ExecutionId:
+def new_execution_id(now: Microseconds) -> ExecutionId:
     """A fresh execution id, as an instance id: children without an id are named after it."""
     return ExecutionId(_FRESH.take(now))
 
 
-def new_message_id(now: int) -> MessageId:
+def new_message_id(now: Microseconds) -> MessageId:
     """A fresh id for a message of a client: ``client-`` and the same 32 digits."""
     return MessageId(f"client-{_FRESH.take(now)}")
 

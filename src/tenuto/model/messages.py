@@ -21,6 +21,7 @@ from tenuto.model.events import (
 from tenuto.model.hold import Hold
 from tenuto.model.ids import UNNAMED, ExecutionId, InstanceId, MessageId
 from tenuto.model.status import FINISHED, RuntimeStatus
+from tenuto.model.timing import Microseconds
 
 
 class _Message(
@@ -80,7 +81,7 @@ class RedeemWebhook(_Message, frozen=True, kw_only=True):
     """
 
     digest: str
-    requested_at: int
+    requested_at: Microseconds
     input: str | None = None
 
 

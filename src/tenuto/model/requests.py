@@ -12,6 +12,7 @@ from msgspec import Raw, Struct
 from tenuto.model.facts import InstanceFacts
 from tenuto.model.ids import UNNAMED, InstanceId, MessageId
 from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
+from tenuto.model.timing import Microseconds
 
 # --- starting -------------------------------------------------------------------------------------
 
@@ -76,10 +77,10 @@ class InstanceQuery(Struct, frozen=True, kw_only=True):
     name: str | None = None
     id_prefix: str | None = None
     parent: InstanceId | None = None
-    created_from: int | None = None
-    created_to: int | None = None
-    completed_from: int | None = None
-    completed_to: int | None = None
+    created_from: Microseconds | None = None
+    created_to: Microseconds | None = None
+    completed_from: Microseconds | None = None
+    completed_to: Microseconds | None = None
     held: bool | None = None
     limit: int = 100
     after: str | None = None
@@ -103,5 +104,5 @@ class DeadLetter(Struct, frozen=True, array_like=True, gc=False):
     message_id: MessageId
     instance_id: InstanceId
     reason: str
-    created_at: int
+    created_at: Microseconds
     message: Raw

@@ -7,6 +7,7 @@ from msgspec import Struct
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold
 from tenuto.model.ids import ExecutionId, InstanceId
+from tenuto.model.timing import Microseconds
 from tenuto.model.trace import TraceContext
 
 
@@ -75,15 +76,15 @@ class InstanceRecord(Struct, frozen=True, rename="camel", omit_defaults=True):
     partition: int
     name: str
     execution_id: ExecutionId
-    created_at: int
+    created_at: Microseconds
     root_id: InstanceId
     version: str | None = None
     generation: int = 0
     status: RuntimeStatus = RuntimeStatus.PENDING
-    wake_at: int | None = 0
-    updated_at: int = 0
-    completed_at: int | None = None
-    scheduled_at: int | None = None
+    wake_at: Microseconds | None = 0
+    updated_at: Microseconds = 0
+    completed_at: Microseconds | None = None
+    scheduled_at: Microseconds | None = None
     parent: ParentInstance | None = None
     depth: int = 0
     input: str | None = None

@@ -19,7 +19,7 @@ from tenuto.model.ids import InstanceId, check_instance_id, child_instance_id
 from tenuto.model.limits import limit_error
 from tenuto.model.payload import decoder, encode
 from tenuto.model.retry import RetryFacts, RetryPolicy
-from tenuto.model.timing import span, to_microseconds
+from tenuto.model.timing import Microseconds, span, to_microseconds
 from tenuto.orchestration.asyncio_inside.functions import gather_in_session
 from tenuto.orchestration.http_call import HttpCallTask, request_text
 from tenuto.orchestration.logger import SessionLogger
@@ -410,7 +410,7 @@ class Context:
 
     # --- pieces ---------------------------------------------------------------------------------
 
-    def _due(self, due: datetime | timedelta, where: str) -> int:
+    def _due(self, due: datetime | timedelta, where: str) -> Microseconds:
         session = self._session
         if isinstance(due, timedelta):
             if due < timedelta(0):

@@ -49,7 +49,7 @@ from tenuto.model.interrupts import is_from_keyboard
 from tenuto.model.limits import check_payload, limit_error
 from tenuto.model.payload import encode
 from tenuto.model.status import RuntimeStatus
-from tenuto.model.timing import LATEST, to_datetime
+from tenuto.model.timing import LATEST, Microseconds, to_datetime
 from tenuto.model.unread import UnreadEvent
 from tenuto.model.webhook import OpenWebhook
 from tenuto.orchestration.asyncio_inside.anyio_scopes import install_if_loaded
@@ -139,7 +139,7 @@ class Session:
     # --- the Session port ----------------------------------------------------------------------
 
     def run_turn(
-        self, timestamp: int, events: Sequence[Incoming], *, replaying: bool = False
+        self, timestamp: Microseconds, events: Sequence[Incoming], *, replaying: bool = False
     ) -> TurnActions:
         """Feed the events of one turn, each to its end, and return what was decided."""
         if self._is_closed:
@@ -268,7 +268,7 @@ class Session:
 
     def set_timer(
         self,
-        fire_at: int,
+        fire_at: Microseconds,
         on_fired: Callable[[], None],
         purpose: TimerPurpose = "timer",
         of: int | None = None,
@@ -281,7 +281,7 @@ class Session:
         self._timers[task_id] = on_fired
         return task_id
 
-    def set_loop_timer(self, when: int, callback: Callback) -> LoopTimer:
+    def set_loop_timer(self, when: Microseconds, callback: Callback) -> LoopTimer:
         """Create the durable timer behind ``loop.call_at``."""
         return LoopTimerEntry(self, when, callback)
 

@@ -7,6 +7,7 @@ from tenuto.engine.ports import ActivityWork
 from tenuto.model.hold import Hold
 from tenuto.model.ids import InstanceId
 from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.timing import Microseconds
 from tenuto.model.trace import TraceContext
 
 _LOGGER = logging.getLogger("tenuto.host")
@@ -64,7 +65,7 @@ class LogObserver:
     def activities_began(self, works: Sequence[ActivityWork]) -> None:
         """Nothing, as above."""
 
-    def activities_ended(self, works: Sequence[ActivityWork], now: int) -> None:
+    def activities_ended(self, works: Sequence[ActivityWork], now: Microseconds) -> None:
         """Nothing: what a failure means is decided by the orchestration."""
 
     def dead_letter(self, instance_id: InstanceId, reason: str) -> None:

@@ -24,7 +24,7 @@ from tenuto.model.events import TaskCompleted
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.ids import InstanceId
 from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
-from tenuto.model.timing import MICROSECONDS
+from tenuto.model.timing import MICROSECONDS, Microseconds
 from tenuto.telemetry.distribution import Distribution
 from tenuto.telemetry.gauges import engine_gauges
 
@@ -138,7 +138,7 @@ class MetricsObserver(Collector):
         self._ended[record.status] += 1
         self._inner.instance_ended(record)
 
-    def activities_ended(self, works: Sequence[ActivityWork], now: int) -> None:
+    def activities_ended(self, works: Sequence[ActivityWork], now: Microseconds) -> None:
         """Count each, and how long it took: the hottest loop of all metrics."""
         activities = self._activities
         for work in works:

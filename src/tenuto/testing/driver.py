@@ -18,6 +18,7 @@ from tenuto.model.ids import InstanceId
 from tenuto.model.messages import ClientMessage
 from tenuto.model.requests import DeadLetter, InstancePage, InstanceQuery, StartRequest
 from tenuto.model.status import InstanceRecord
+from tenuto.model.timing import Microseconds
 from tenuto.testing.clock import VirtualClock
 
 _FAR: Final = 1 << 62
@@ -76,7 +77,7 @@ class EngineDriver:
                 return
         await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def next_wake(self) -> int | None:
+    async def next_wake(self) -> Microseconds | None:
         """The first moment at which an instance is due, stored or in memory."""
         engine = self._engine
         now = engine.clock.now()
@@ -111,7 +112,7 @@ class TimeSkippingGateway:
         self._turn = asyncio.Lock()
         self.is_open = False
 
-    def now(self) -> int:
+    def now(self) -> Microseconds:
         """The present of virtual time."""
         return self._clock.now()
 

@@ -30,6 +30,7 @@ from tenuto.model.failure import FailureDetails
 from tenuto.model.ids import UNNAMED, InstanceId, MessageId, child_instance_id
 from tenuto.model.messages import ChildResult, Message, RaiseEvent, Start, Terminate
 from tenuto.model.status import ParentInstance, RuntimeStatus
+from tenuto.model.timing import Microseconds
 
 T = TypeVar("T")
 
@@ -68,7 +69,7 @@ class Effects(Struct):
 
     works: Sequence[ActivityWork] = ()
     canceled: Sequence[int] = ()
-    timers: Sequence[tuple[int, int]] = ()
+    timers: Sequence[tuple[int, Microseconds]] = ()
     children: Sequence[InstanceState] = ()
     sends: Sequence[Send] = ()
     letters: Sequence[Letter] = ()
@@ -82,7 +83,7 @@ class _Deciding(Struct):
     """What the effects of a turn are made of."""
 
     state: InstanceState
-    timestamp: int
+    timestamp: Microseconds
     runtime: Runtime
     put_aside: Mapping[MessageId, EventRaised]
 
@@ -90,7 +91,7 @@ class _Deciding(Struct):
 def decided(
     state: InstanceState,
     actions: Sequence[Action],
-    timestamp: int,
+    timestamp: Microseconds,
     runtime: Runtime,
     put_aside: Mapping[MessageId, EventRaised] | None,
 ) -> Effects:
@@ -186,7 +187,7 @@ _ADD: Final[dict[type, Callable[[Effects, Any, _Deciding], None]]] = {
 
 
 def _child(
-    parent: InstanceState, event: SubOrchestrationInstanceCreated, now: int
+    parent: InstanceState, event: SubOrchestrationInstanceCreated, now: Microseconds
 ) -> InstanceState:
     """A new child; iid and partition are the owner's to fill in."""
     above = parent.facts

@@ -9,6 +9,7 @@ termination, suspension are transitions here and nowhere else. Keeps the promise
 """
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from msgspec import UNSET, Struct, structs
 
@@ -44,8 +45,9 @@ from tenuto.model.messages import (
     Terminate,
 )
 from tenuto.model.status import RuntimeStatus
+from tenuto.model.timing import Microseconds
 
-_MINUTE = 60_000_000
+_MINUTE: Final[Microseconds] = 60_000_000
 _CHILD = SubOrchestrationInstanceCreated
 _RUNNING = RuntimeStatus.RUNNING
 _FOR_THE_ENGINE = frozenset((ExecutionSuspended, ExecutionResumed))
@@ -73,14 +75,14 @@ class Prepared(Struct):
     """
 
     inbox: SortedInbox
-    timestamp: int
+    timestamp: Microseconds
     answer: TurnActions | None = None
     asks: bool = False
     wants_session: bool = False
 
 
 def prepare(
-    state: InstanceState, inbox: Sequence[Message], now: int, misfit: Hold | None = None
+    state: InstanceState, inbox: Sequence[Message], now: Microseconds, misfit: Hold | None = None
 ) -> Prepared:
     """Sort the whole inbox of an instance, for one turn. Changes nothing.
 
@@ -121,7 +123,7 @@ def prepare(
     return Prepared(result, timestamp, answer, asks, asks or goes_on)
 
 
-def _prepare_for_answer(state: InstanceState, answer: TaskResult, now: int) -> Prepared:
+def _prepare_for_answer(state: InstanceState, answer: TaskResult, now: Microseconds) -> Prepared:
     """For the inbox that most turns have: nothing to put in order, nothing it could repeat."""
     is_plain = not answer.message_id
     if is_wanted(state, answer):
@@ -178,7 +180,7 @@ def take_turn(
     state: InstanceState,
     inbox: Sequence[Message],
     session: Callable[[], Session],
-    now: int,
+    now: Microseconds,
     rules: TurnRules,
     misfit: Hold | None = None,
 ) -> Step:
@@ -197,7 +199,7 @@ def take_turn(
     return finish(state, prepared, answer, rules)
 
 
-def _finish_without_events(state: InstanceState, inbox: SortedInbox, now: int) -> Step:
+def _finish_without_events(state: InstanceState, inbox: SortedInbox, now: Microseconds) -> Step:
     turn = Step([], state.facts.generation, state.next_turn, inbox)
     if state.is_finished:
         for message in inbox.taken:
@@ -248,7 +250,7 @@ def _too_long(
     )
 
 
-def _change_standing(state: InstanceState, turn: Step, now: int) -> None:
+def _change_standing(state: InstanceState, turn: Step, now: Microseconds) -> None:
     """It is paused or held, or no longer, and nothing of it is for history."""
     was_stopped = state.is_stopped
     state.status = turn.inbox.status
@@ -260,7 +262,7 @@ def _change_standing(state: InstanceState, turn: Step, now: int) -> None:
 
 
 def failed_turn(
-    state: InstanceState, inbox: Sequence[Message], failure: FailureDetails, now: int
+    state: InstanceState, inbox: Sequence[Message], failure: FailureDetails, now: Microseconds
 ) -> Step:
     """The turn that ends an instance whose session cannot go on (replay failed, poison)."""
     timestamp = max(now, state.last_time + 1)
@@ -286,7 +288,7 @@ def failed_turn(
 # --- moving on ----------------------------------------------------------------------------------
 
 
-def _not_before_timers(incoming: Sequence[Incoming], timestamp: int) -> int:
+def _not_before_timers(incoming: Sequence[Incoming], timestamp: Microseconds) -> Microseconds:
     for event in incoming:
         if type(event) is TimerFired and event.fire_at > timestamp:
             timestamp = event.fire_at
@@ -341,7 +343,7 @@ def _advance(
     state: InstanceState,
     turn: Step,
     answer: TurnActions,
-    timestamp: int,
+    timestamp: Microseconds,
     rules: TurnRules,
 ) -> None:
     inbox, actions, work = turn.inbox, answer.actions, state.work
@@ -389,7 +391,9 @@ def _stands_otherwise(state: InstanceState, turn: Step) -> bool:
     return is_changed
 
 
-def _complete(state: InstanceState, turn: Step, answer: TurnActions, timestamp: int) -> None:
+def _complete(
+    state: InstanceState, turn: Step, answer: TurnActions, timestamp: Microseconds
+) -> None:
     last = answer.actions[-1]
     assert isinstance(last, ExecutionCompleted)
     turn.has_ended = turn.row_changed = True
@@ -400,7 +404,7 @@ def _complete(state: InstanceState, turn: Step, answer: TurnActions, timestamp: 
         _tell_others(state, turn)
 
 
-def _end(state: InstanceState, ending: ExecutionCompleted, timestamp: int) -> None:
+def _end(state: InstanceState, ending: ExecutionCompleted, timestamp: Microseconds) -> None:
     state.status = ending.orchestration_status
     state.output = ending.result
     state.failure = ending.failure_details
@@ -435,7 +439,7 @@ def _continue(
     state: InstanceState,
     turn: Step,
     answer: TurnActions,
-    timestamp: int,
+    timestamp: Microseconds,
     rules: TurnRules,
 ) -> None:
     ending = answer.actions[-1]
@@ -468,7 +472,7 @@ def seed(state: InstanceState, ending: ContinueAsNew, runtime: Runtime) -> list[
 
 
 def _too_quick(
-    state: InstanceState, turn: Step, ending: ContinueAsNew, timestamp: int, limits: Limits
+    state: InstanceState, turn: Step, ending: ContinueAsNew, timestamp: Microseconds, limits: Limits
 ) -> LimitError | None:
     """Generations that follow each other without waiting for anything are a runaway loop."""
     has_taken = len(turn.inbox.incoming) > 1 or ending.taken

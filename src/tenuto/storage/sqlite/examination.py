@@ -15,6 +15,7 @@ from tenuto.engine.upkeep import Examination
 from tenuto.model.errors import SettingsError, StorageError
 from tenuto.model.ids import InstanceId
 from tenuto.model.status import RuntimeStatus
+from tenuto.model.timing import Microseconds
 from tenuto.storage.sqlite import reader
 from tenuto.storage.sqlite.database import (
     APPLICATION_ID,
@@ -35,7 +36,7 @@ _decode_ids = msgspec.json.Decoder(list[InstanceId]).decode
 _decode_waiting = msgspec.json.Decoder(list[tuple[int, InstanceId]]).decode
 
 
-def examine(path: str, now: int, *, full: bool = False) -> Examination:
+def examine(path: str, now: Microseconds, *, full: bool = False) -> Examination:
     """Look a store over.
 
     Args:
@@ -74,7 +75,9 @@ def examine(path: str, now: int, *, full: bool = False) -> Examination:
             return _with_contents(found, connection, now)
 
 
-def _with_contents(found: Examination, connection: apsw.Connection, now: int) -> Examination:
+def _with_contents(
+    found: Examination, connection: apsw.Connection, now: Microseconds
+) -> Examination:
     counts = _decode_numbers(value(connection, "status_counts"))
     messages, _ = _decode_pair(value(connection, "inbox_counts"))
     letters, newest = _decode_pair(value(connection, "dead_letter_count"))

@@ -32,6 +32,7 @@ from tenuto.model.messages import Start
 from tenuto.model.requests import DeadLetter
 from tenuto.model.room import roomy
 from tenuto.model.status import InstanceRecord
+from tenuto.model.timing import Microseconds
 from tenuto.storage.sqlite.database import transaction, value
 from tenuto.storage.sqlite.queries import SQL
 
@@ -286,7 +287,10 @@ def misfits(
 
 
 def due(
-    connection: apsw.Connection, partitions: Collection[int], after: int, until: int
+    connection: apsw.Connection,
+    partitions: Collection[int],
+    after: Microseconds,
+    until: Microseconds,
 ) -> list[Wake]:
     """Unfinished instances whose time comes, soonest first."""
     arguments = {"partitions": _text([*partitions]), "after": after, "until": until}

@@ -31,6 +31,7 @@ from tenuto.model.hold import HoldReason
 from tenuto.model.ids import InstanceId, MessageId
 from tenuto.model.requests import DeadLetter, InstancePage, InstanceQuery
 from tenuto.model.status import InstanceRecord
+from tenuto.model.timing import Microseconds
 from tenuto.storage.sqlite import listing, reader
 from tenuto.storage.sqlite.changes import ChangeWatcher
 from tenuto.storage.sqlite.database import MEMORY, HubFacts, open_reader, open_writer
@@ -241,7 +242,9 @@ class SqliteStorage:
         """The rows of these instance ids, in this order; unknown ones are left out."""
         return await self._read(lambda reading: reader.find(reading, instance_ids))
 
-    async def due(self, partitions: Collection[int], after: int, until: int) -> list[Wake]:
+    async def due(
+        self, partitions: Collection[int], after: Microseconds, until: Microseconds
+    ) -> list[Wake]:
         """Unfinished instances with after < wake_at <= until, soonest first."""
         return await self._read(lambda reading: reader.due(reading, partitions, after, until))
 

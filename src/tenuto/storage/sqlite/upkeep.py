@@ -8,6 +8,7 @@ from functools import partial
 
 from tenuto.engine.upkeep import Examination
 from tenuto.model.ids import InstanceId, MessageId
+from tenuto.model.timing import Microseconds
 from tenuto.storage.sqlite import dead_letters
 from tenuto.storage.sqlite.examination import examine, waiting_messages
 from tenuto.storage.sqlite.lock import holder
@@ -28,7 +29,7 @@ class SqliteUpkeep:
         """The host that owns it now, in words; None when none does."""
         return holder(self._path)
 
-    async def examine(self, now: int, *, full: bool = False) -> Examination:
+    async def examine(self, now: Microseconds, *, full: bool = False) -> Examination:
         """Look it over without touching it."""
         return await asyncio.to_thread(partial(examine, self._path, now, full=full))
 
