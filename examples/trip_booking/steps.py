@@ -64,7 +64,7 @@ async def read_tree(client: Client, instance_id: str) -> AsyncIterator[Instance]
     if status is None:
         return
     history = await client.history(instance_id)
-    children = [
+    children: list[str] = [
         event.instance_id for event in history if isinstance(event, SubOrchestrationInstanceCreated)
     ]
     yield Instance(

@@ -127,7 +127,7 @@ class Side:
                     found is not None
                     and found.hold is not None
                     and found.runtime_status is not RuntimeStatus.SUSPENDED
-                    and residents.named(instance_id) is None
+                    and residents.named(InstanceId(instance_id)) is None
                 ):
                     return
                 await asyncio.sleep(0.01)

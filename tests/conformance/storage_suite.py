@@ -42,7 +42,7 @@ from tenuto.model.errors import (
 from tenuto.model.events import EventRaised, ExecutionStarted
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
-from tenuto.model.ids import partition_of
+from tenuto.model.ids import ExecutionId, InstanceId, MessageId, partition_of
 from tenuto.model.messages import RaiseEvent, Start
 from tenuto.model.requests import DeadLetter, InstanceQuery, ListingOrder
 from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
@@ -56,6 +56,8 @@ FINISHED = [
     RuntimeStatus.CANCELED,
     RuntimeStatus.TERMINATED,
 ]
+ONE, TWO, X = InstanceId("instance-1"), InstanceId("instance-2"), InstanceId("x")
+PARENT = ParentInstance(InstanceId("p"), ExecutionId("pe"), "pn", 5)
 AWKWARD_IDS = [
     "it's",
     'say "hi"',
@@ -103,17 +105,17 @@ class Places:
 
     @classmethod
     def of(cls, instance_id: str) -> int:
-        return partition_of(instance_id, cls.partitions)
+        return partition_of(InstanceId(instance_id), cls.partitions)
 
 
 def record(iid: int, instance_id: str | None = None, **changes: Any) -> InstanceRecord:
-    name = f"instance-{iid}" if instance_id is None else instance_id
+    name = InstanceId(f"instance-{iid}" if instance_id is None else instance_id)
     fresh = InstanceRecord(
         iid=iid,
         instance_id=name,
         partition=Places.of(name),
         name="hello",
-        execution_id=f"execution-{iid}",
+        execution_id=ExecutionId(f"execution-{iid}"),
         created_at=1_000 + iid,
         root_id=name,
     )
@@ -137,18 +139,33 @@ def message(
     text: str = "1",
     partition: int | None = None,
 ) -> InboxRow:
-    event = RaiseEvent(message_id=message_id, event=EventRaised("e", text))
+    event = raised(message_id, text)
     place = Places.of(instance_id) if partition is None else partition
-    return InboxRow(message_id, place, instance_id, Raw(encode(event)))
+    return InboxRow(event.message_id, place, InstanceId(instance_id), Raw(encode(event)))
 
 
-def used(message_id: str, instance_id: str = "instance-1") -> tuple[int, str]:
+def raised(message_id: str, text: str = "1") -> RaiseEvent:
+    return RaiseEvent(message_id=MessageId(message_id), event=EventRaised("e", text))
+
+
+def strange(body: bytes, partition: int = 0) -> InboxRow:
+    """A message that no store can hold."""
+    return InboxRow(MessageId("bad"), partition, X, Raw(body))
+
+
+def asked(name: object) -> MessageId:
+    """The id of a message whose sender waits for an answer."""
+    return MessageId(f"{ASKED}{name}")
+
+
+def used(message_id: str, instance_id: str = "instance-1") -> tuple[int, MessageId]:
     """A message of an instance, as consumed."""
-    return Places.of(instance_id), message_id
+    return Places.of(instance_id), MessageId(message_id)
 
 
 def letter(number: int, created_at: int = 5, body: bytes = b"{}") -> DeadLetter:
-    return DeadLetter(f"m{number}", "nobody", "finished", created_at, Raw(body))
+    key, to = MessageId(f"m{number}"), InstanceId("nobody")
+    return DeadLetter(key, to, "finished", created_at, Raw(body))
 
 
 class Owner:
@@ -184,6 +201,9 @@ class Owner:
         result = await self.storage.commit(batch)
         self.number = batch.number
         return result
+
+    async def find(self, *instance_ids: str) -> list[InstanceRecord]:
+        return await self.storage.find([InstanceId(one) for one in instance_ids])
 
     async def loaded(self, iid: int) -> LoadedInstance:
         (found,) = await self.storage.load_instances([iid])
@@ -259,7 +279,7 @@ class StorageSuite:
         await storage.close()
         await storage.close()
         with pytest.raises(StorageError, match="not open"):
-            await storage.get("x")
+            await storage.get(X)
 
     async def test_acquire_takes_every_partition_in_a_new_epoch(self, backend: Backend) -> None:
         storage = backend.handle(partitions=3)
@@ -437,12 +457,12 @@ class StorageSuite:
     async def test_an_instance_comes_back_as_it_was_written(self, owner: Owner) -> None:
         full = InstanceRecord(
             iid=7,
-            instance_id="full",
+            instance_id=InstanceId("full"),
             partition=Places.of("full"),
             name='na"me\x00\U0001f3b5',
-            execution_id="e",
+            execution_id=ExecutionId("e"),
             created_at=11,
-            root_id="root",
+            root_id=InstanceId("root"),
             version="v1",
             generation=3,
             status=RuntimeStatus.FAILED,
@@ -450,7 +470,7 @@ class StorageSuite:
             updated_at=12,
             completed_at=13,
             scheduled_at=14,
-            parent=ParentInstance("p", "pe", "pn", 5),
+            parent=PARENT,
             depth=2,
             input='{"a": [1, 2.50, "\\u0000\\ud83d"]}',
             output="null",
@@ -461,14 +481,14 @@ class StorageSuite:
         )
         bare = record(8)
         await owner.commit(instances=[full, bare])
-        assert await owner.storage.get("full") == full
-        assert await owner.storage.find([bare.instance_id, "?", "full"]) == [bare, full]
+        assert await owner.storage.get(full.instance_id) == full
+        assert await owner.find(bare.instance_id, "?", "full") == [bare, full]
         assert (await owner.loaded(7)).record == full
 
     @pytest.mark.parametrize("wake_at", [None, 0, 1, 2**62])
     async def test_wake_at_tells_hot_from_never(self, owner: Owner, wake_at: int | None) -> None:
         await owner.commit(instances=[record(1, wake_at=wake_at)])
-        found = await owner.storage.get("instance-1")
+        found = await owner.storage.get(ONE)
         assert found is not None
         assert found.wake_at == wake_at
 
@@ -477,7 +497,7 @@ class StorageSuite:
         await owner.commit(instances=[record(1, input=payload)])
         changed = update(1, RuntimeStatus.COMPLETED, output=payload, custom_status=payload)
         await owner.commit(updates=[changed])
-        found = await owner.storage.get("instance-1")
+        found = await owner.storage.get(ONE)
         assert found is not None
         assert (found.input, found.output, found.custom_status) == (payload,) * 3
 
@@ -496,7 +516,7 @@ class StorageSuite:
         assert (loaded.record.input, loaded.record.output) == (text, text)
         assert loaded.turns == [events]
         found = decode_message(bytes(loaded.inbox[0].message))
-        assert found == RaiseEvent(message_id="m", event=EventRaised("e", text))
+        assert found == raised("m", text)
         assert bytes((await owner.storage.dead_letters())[0].message) == events
 
     async def test_an_update_writes_the_changing_part_whole(self, owner: Owner) -> None:
@@ -504,7 +524,7 @@ class StorageSuite:
         await owner.commit(instances=[before, record(2)])
         row = InstanceUpdate(1, RuntimeStatus.FAILED, 9, 8, 7, '"out"', FAILURE, None)
         await owner.commit(updates=[row])
-        assert await owner.storage.get("instance-1") == msgspec.structs.replace(
+        assert await owner.storage.get(ONE) == msgspec.structs.replace(
             before,
             status=RuntimeStatus.FAILED,
             wake_at=9,
@@ -514,11 +534,11 @@ class StorageSuite:
             failure=FAILURE,
             custom_status=None,
         )
-        assert await owner.storage.get("instance-2") == record(2)
+        assert await owner.storage.get(TWO) == record(2)
 
     async def test_a_new_instance_is_updated_in_its_own_batch(self, owner: Owner) -> None:
         await owner.commit(instances=[record(1)], updates=[update(1, output="1")])
-        found = await owner.storage.get("instance-1")
+        found = await owner.storage.get(ONE)
         assert found is not None
         assert (found.status, found.output) == (RuntimeStatus.RUNNING, "1")
 
@@ -535,7 +555,7 @@ class StorageSuite:
             purged=[2],
         )
         assert result.refused == {2, 4}
-        taken, free = await owner.storage.find(["taken", "free"])
+        taken, free = await owner.find("taken", "free")
         assert taken == record(1, "taken")
         assert (free.iid, free.output) == (3, "3")
         loaded = await owner.storage.load_instances([1, 2, 3, 4])
@@ -574,7 +594,7 @@ class StorageSuite:
     async def test_replaced_under_a_new_iid_takes_the_id_over(self, owner: Owner) -> None:
         await owner.commit(instances=[record(1, "id"), record(2)], history=[turn(1, 0)])
         await owner.commit(replaced=[record(9, "id")], history=[turn(9, 0)])
-        assert await owner.storage.find(["id", "instance-2"]) == [record(9, "id"), record(2)]
+        assert await owner.find("id", "instance-2") == [record(9, "id"), record(2)]
         assert await owner.storage.load_instances([1]) == []
 
     async def test_purged_deletes_instance_history_and_messages(self, owner: Owner) -> None:
@@ -584,10 +604,10 @@ class StorageSuite:
             inbox=[message("m1", "instance-1"), message("m2", "instance-2")],
         )
         await owner.commit(purged=[1, 77])
-        assert await owner.storage.get("instance-1") is None
-        assert await owner.storage.history("instance-1") == []
+        assert await owner.storage.get(ONE) is None
+        assert await owner.storage.history(ONE) == []
         assert [row.message_id for row in await waiting_in(owner.storage)] == ["m2"]
-        assert len(await owner.storage.history("instance-2")) == 1
+        assert len(await owner.storage.history(TWO)) == 1
         # The iid's history is really gone, not only out of sight.
         await owner.commit(instances=[record(1)])
         assert (await owner.loaded(1)).turns == []
@@ -624,7 +644,7 @@ class StorageSuite:
 
     async def test_an_instance_is_started_and_purged_in_one_batch(self, owner: Owner) -> None:
         await owner.commit(instances=[record(1)], history=[turn(1, 0)], purged=[1])
-        assert await owner.storage.get("instance-1") is None
+        assert await owner.storage.get(ONE) is None
 
     async def test_a_batch_of_every_kind_in_pieces_is_the_same(self, owner: Owner) -> None:
         """A refusal takes the slow way for the whole batch; nothing gets lost on it."""
@@ -662,7 +682,7 @@ class StorageSuite:
         bare = Hold(HoldReason.NOT_SERVED, "not here", 0)
         new = record(1, hold=hold, status=RuntimeStatus.RUNNING, wake_at=None, deliveries=-2)
         await owner.commit(instances=[new, record(2), record(3, hold=bare)])
-        assert await owner.storage.get("instance-1") == new
+        assert await owner.storage.get(ONE) == new
         assert (await owner.loaded(1)).record == new
         # An update says the whole truth: held, held otherwise, held no more.
         for iid, expected in ((2, hold), (2, bare), (2, None), (1, None)):
@@ -759,16 +779,16 @@ class StorageSuite:
             ({"instances": [record(1, "other id")]}, {1}, set(), set()),
             ({"instances": [record(8, created_at=2**63)]}, {8}, set(), set()),
             ({"replaced": [record(1, tags={"k": "\ud800"})]}, {1}, set(), set()),
-            ({"inbox": [InboxRow("bad", 0, "x", Raw(b'{"a":'))]}, set(), {"bad"}, set()),
-            ({"inbox": [InboxRow("bad", 2**70, "x", Raw(b"{}"))]}, set(), {"bad"}, set()),
+            ({"inbox": [strange(b'{"a":')]}, set(), {"bad"}, set()),
+            ({"inbox": [strange(b"{}", 2**70)]}, set(), {"bad"}, set()),
             ({"consumed": [(0, "m\ud800")]}, set(), {"m\ud800"}, set()),
-            ({"answers": [Answer("bad", None, "\ud800")]}, set(), {"bad"}, set()),
+            ({"answers": [Answer(MessageId("bad"), None, "\ud800")]}, set(), {"bad"}, set()),
             ({"dead_letters": [letter(1), letter(2, body=b"{]")]}, set(), set(), {1}),
             (
                 {
                     "instances": [record(8, input="\udfff"), record(9)],
                     "history": [turn(8, 0), turn(9, 0, events=b"nonsense"), turn(10, 0)],
-                    "inbox": [InboxRow("bad", 0, "x", Raw(b"{")), message("good")],
+                    "inbox": [strange(b"{"), message("good")],
                 },
                 {8, 9},
                 {"bad"},
@@ -822,7 +842,7 @@ class StorageSuite:
             for name, rows in whole.items()
         }
         assert (await owner.commit("b", **left)).refused == {31}
-        found = await owner.storage.find(["instance-20", "purged", "taken"])
+        found = await owner.find("instance-20", "purged", "taken")
         assert [row.iid for row in found] == [20, 30, 3]
 
     async def test_a_refusal_for_content_does_not_get_past_the_fence(self, owner: Owner) -> None:
@@ -834,36 +854,36 @@ class StorageSuite:
         with pytest.raises(RowsRefusedError, match="cannot hold this"):
             await owner.storage.start_instance(record(0, "x", input="\ud800"))
         with pytest.raises(RowsRefusedError, match="malformed JSON") as caught:
-            await owner.storage.append([message("m"), InboxRow("bad", 0, "x", Raw(b"{"))])
+            await owner.storage.append([message("m"), strange(b"{")])
         assert "bad" in caught.value.messages
         assert await waiting_in(owner.storage) == []
-        assert await owner.storage.get("x") is None
+        assert await owner.storage.get(X) is None
 
     # --- answers -------------------------------------------------------------------------------
 
     async def test_an_answer_is_found_by_the_id_of_its_message(self, owner: Owner) -> None:
         storage = owner.storage
-        await storage.append([message(f"{ASKED}1"), message(f"{ASKED}2")])
-        assert await storage.is_waiting(f"{ASKED}1")
-        assert await storage.answer(f"{ASKED}1") is None
-        answers = [Answer(f"{ASKED}1"), Answer(f"{ASKED}2", "TN-1204", "it's \x00 not so")]
-        await owner.commit(consumed=[used(f"{ASKED}1"), used(f"{ASKED}2")], answers=answers)
+        await storage.append([message(asked(1)), message(asked(2))])
+        assert await storage.is_waiting(asked(1))
+        assert await storage.answer(asked(1)) is None
+        answers = [Answer(asked(1)), Answer(asked(2), "TN-1204", "it's \x00 not so")]
+        await owner.commit(consumed=[used(asked(1)), used(asked(2))], answers=answers)
         assert [await storage.answer(answer.message_id) for answer in answers] == answers
-        assert not await storage.is_waiting(f"{ASKED}1")
-        await owner.commit(answers=[Answer(f"{ASKED}1", "TN-1203", "again")])
-        assert await storage.answer(f"{ASKED}1") == Answer(f"{ASKED}1", "TN-1203", "again")
+        assert not await storage.is_waiting(asked(1))
+        await owner.commit(answers=[Answer(asked(1), "TN-1203", "again")])
+        assert await storage.answer(asked(1)) == Answer(asked(1), "TN-1203", "again")
 
     async def test_the_newest_10_000_answers_are_kept(self, owner: Owner) -> None:
-        await owner.commit(answers=[Answer(f"{ASKED}{number}") for number in range(10_005)])
-        await owner.commit(answers=[Answer(f"{ASKED}last")])
-        kept = [await owner.storage.answer(f"{ASKED}{name}") for name in (5, 6, "last")]
+        await owner.commit(answers=[Answer(asked(number)) for number in range(10_005)])
+        await owner.commit(answers=[Answer(asked("last"))])
+        kept = [await owner.storage.answer(asked(name)) for name in (5, 6, "last")]
         assert [answer is not None for answer in kept] == [False, True, True]
 
     async def test_a_message_that_goes_with_its_instance_is_answered(self, owner: Owner) -> None:
         """Purged by one client while another's request waits: that one hears of it."""
         storage = owner.storage
         await owner.commit(instances=[record(1), record(2)])
-        mine, others, unheard = f"{ASKED}mine", f"{ASKED}others", "client-unheard"
+        mine, others, unheard = asked("mine"), asked("others"), MessageId("client-unheard")
         await storage.append([message(mine), message(others), message(unheard)])
         await owner.commit(purged=[1], consumed=[used(mine)], answers=[Answer(mine)])
         assert await storage.answer(mine) == Answer(mine)
@@ -874,15 +894,15 @@ class StorageSuite:
         assert not await storage.is_waiting(others)
 
     async def test_a_refused_instance_answers_nothing(self, owner: Owner) -> None:
-        await owner.commit(instances=[record(1, "taken")], inbox=[message(f"{ASKED}1", "taken")])
+        await owner.commit(instances=[record(1, "taken")], inbox=[message(asked(1), "taken")])
         await owner.commit(
             instances=[record(2, "taken")],
             history=[turn(2, 0)],
-            consumed=[used(f"{ASKED}1", "taken")],
-            answers=[Answer(f"{ASKED}1")],
+            consumed=[used(asked(1), "taken")],
+            answers=[Answer(asked(1))],
         )
-        assert await owner.storage.answer(f"{ASKED}1") is None
-        assert await owner.storage.is_waiting(f"{ASKED}1")
+        assert await owner.storage.answer(asked(1)) is None
+        assert await owner.storage.is_waiting(asked(1))
 
     # --- iids ----------------------------------------------------------------------------------
 
@@ -906,7 +926,7 @@ class StorageSuite:
             batch = owner.batch(str(number), history=[turn(1, number)])
             owner.number = batch.number
             batches.append(owner.storage.commit(batch))
-        await asyncio.gather(owner.storage.get("x"), *batches)
+        await asyncio.gather(owner.storage.get(X), *batches)
         await owner.commit(instances=[record(1)])
         assert (await owner.loaded(1)).turns == [b'[{"turn":%d}]' % number for number in range(50)]
 
@@ -919,7 +939,7 @@ class StorageSuite:
         )
         await owner.commit(instances=[record(1)], history=[turn(1, 0, events=events)])
         assert (await owner.loaded(1)).turns == [events]
-        assert await owner.storage.history("instance-1") == [events]
+        assert await owner.storage.history(ONE) == [events]
 
     async def test_history_of_another_generation_is_not_loaded(self, owner: Owner) -> None:
         await owner.commit(
@@ -928,21 +948,21 @@ class StorageSuite:
         )
         loaded = await owner.loaded(1)
         assert (loaded.turns, loaded.previous_turn) == ([], b"[1]")
-        assert await owner.storage.history("instance-1") == [b"[0]", b"[1]"]
+        assert await owner.storage.history(ONE) == [b"[0]", b"[1]"]
         await owner.commit(history=[turn(1, 0, 1, b"[2]")])
         loaded = await owner.loaded(1)
         assert (loaded.turns, loaded.previous_turn) == ([b"[2]"], None)
-        assert await owner.storage.history("instance-1") == [b"[2]"]
+        assert await owner.storage.history(ONE) == [b"[2]"]
 
     async def test_where_an_instance_stands_is_told_without_its_payloads(
         self, owner: Owner
     ) -> None:
-        assert await owner.storage.standing("instance-1") is None
+        assert await owner.storage.standing(ONE) is None
         await owner.commit(
             instances=[record(1, generation=1, input='"long"')],
             history=[turn(1, 0, 0), turn(1, 1, 0), turn(1, 0, 1)],
         )
-        standing = await owner.storage.standing("instance-1")
+        standing = await owner.storage.standing(ONE)
         assert standing is not None
         assert (standing.record.generation, standing.record.input) == (1, None)
         assert standing.turns == 1
@@ -951,14 +971,14 @@ class StorageSuite:
         events = b'["' + "é".encode() * 50 + b'"]'
         await owner.commit(instances=[record(1)], history=[turn(1, 0, events=events)])
         size = len(events)
-        assert await owner.storage.history("instance-1", size) == [events]
+        assert await owner.storage.history(ONE, size) == [events]
         with pytest.raises(LimitError, match=f"takes {size} bytes"):
-            await owner.storage.history("instance-1", size - 1)
+            await owner.storage.history(ONE, size - 1)
 
     async def test_history_of_the_unknown_and_the_unrun_is_empty(self, owner: Owner) -> None:
         await owner.commit(instances=[record(1, generation=2)])
-        assert await owner.storage.history("?") == []
-        assert await owner.storage.history("instance-1") == []
+        assert await owner.storage.history(InstanceId("?")) == []
+        assert await owner.storage.history(ONE) == []
         loaded = await owner.loaded(1)
         assert (loaded.turns, loaded.previous_turn) == ([], None)
 
@@ -990,7 +1010,7 @@ class StorageSuite:
         mine = [row for row in rows if row.instance_id == "instance-1"]
         assert [row.message_id for row in mine] == ["b", "a", "0"]
         assert [row.message_id for row in (await owner.loaded(1)).inbox] == ["b", "a", "0"]
-        expected = RaiseEvent(message_id="b", event=EventRaised("e", "1"))
+        expected = raised("b")
         assert decode_message(bytes(mine[0].message)) == expected
         found, _ = await fetched(storage)
         assert [row.message_id for row in found] == ["b", "a", "c", "0"]
@@ -1048,9 +1068,9 @@ class StorageSuite:
         await storage.append([message("m", partition=0), message("m", partition=1)])
         await owner.commit(fences=owner.leases[1:], consumed=[(1, "m")])
         assert [row.partition for row in await waiting_in(storage)] == [0]
-        assert await storage.is_waiting("m")
+        assert await storage.is_waiting(MessageId("m"))
         await owner.commit(consumed=[(1, "m"), (0, "m")])
-        assert not await storage.is_waiting("m")
+        assert not await storage.is_waiting(MessageId("m"))
         await storage.close()
 
     async def test_appending_nothing_is_harmless(self, owner: Owner) -> None:
@@ -1083,7 +1103,7 @@ class StorageSuite:
         stands = await storage.start_instance(wanted)
         assert stands.iid < 0
         assert stands == msgspec.structs.replace(wanted, iid=stands.iid)
-        assert await storage.get("x") == stands
+        assert await storage.get(X) == stands
         other = await storage.start_instance(record(55, "y"))
         assert other.iid < stands.iid
 
@@ -1094,7 +1114,7 @@ class StorageSuite:
         first = record(1, "x", status=status, input='"first"')
         await owner.commit(instances=[first])
         assert await owner.storage.start_instance(record(9, "x", input='"second"')) == first
-        assert await owner.storage.get("x") == first
+        assert await owner.storage.get(X) == first
 
     async def test_an_iid_from_outside_is_never_used_twice(self, owner: Owner) -> None:
         first = await owner.storage.start_instance(record(0, "x"))
@@ -1118,7 +1138,7 @@ class StorageSuite:
             version="v",
             tags={"a": "b"},
             scheduled_at=8,
-            parent=ParentInstance("p", "pe", "pn", 5),
+            parent=PARENT,
         )
         await storage.start_instance(wanted)
         await storage.append([message("m3"), message("m1")])
@@ -1130,10 +1150,10 @@ class StorageSuite:
         assert decode_message(bytes(rows[-3].message)) == Start(
             event=ExecutionStarted(
                 "hello",
-                "execution-0",
+                ExecutionId("execution-0"),
                 '"in"',
                 "v",
-                ParentInstance("p", "pe", "pn", 5),
+                PARENT,
                 {"a": "b"},
                 8,
             )
@@ -1230,7 +1250,7 @@ class StorageSuite:
         assert [one.record.iid for one in loaded] == wanted[:-1]
         assert {(len(one.turns), len(one.inbox)) for one in loaded} == {(2, 1)}
         assert all(one.inbox[0].instance_id == one.record.instance_id for one in loaded)
-        assert len(await owner.storage.find([f"instance-{iid}" for iid in wanted])) == count
+        assert len(await owner.find(*(f"instance-{iid}" for iid in wanted))) == count
         assert await owner.storage.load_instances([]) == []
         assert len(await owner.storage.load_instances(range(1, 4))) == 3
 
@@ -1326,7 +1346,7 @@ class StorageSuite:
             status = RuntimeStatus.RUNNING if at is None else RuntimeStatus.COMPLETED
             return record(iid, created_at=100 - iid, completed_at=at, status=status, **facts)
 
-        link = ParentInstance("instance-9", "e", "caller", 1)
+        link = ParentInstance(InstanceId("instance-9"), ExecutionId("e"), "caller", 1)
         rows = [ended(1, 10), ended(2, None), ended(3, 30, parent=link), ended(4, 20, name="a")]
         await owner.commit(instances=rows)
 
@@ -1384,12 +1404,12 @@ class StorageSuite:
             page = await owner.storage.query(InstanceQuery(id_prefix=instance_id, order=order))
             assert {row.instance_id for row in page.records} == expected
         iid = ids.index(instance_id) + 1
-        assert await owner.storage.get(instance_id) == record(iid, instance_id)
+        assert await owner.storage.get(InstanceId(instance_id)) == record(iid, instance_id)
         assert [row.message_id for row in (await owner.loaded(iid)).inbox] == [f"m-{instance_id}"]
 
     async def test_children_are_found_by_their_parent(self, owner: Owner) -> None:
         def called_by(parent: str, iid: int, status: RuntimeStatus) -> InstanceRecord:
-            link = ParentInstance(parent, "e", "caller", iid)
+            link = ParentInstance(InstanceId(parent), ExecutionId("e"), "caller", iid)
             return record(iid, parent=link, depth=1, created_at=iid, status=status)
 
         running, completed = RuntimeStatus.RUNNING, RuntimeStatus.COMPLETED
@@ -1409,7 +1429,7 @@ class StorageSuite:
         assert await found(parent="instance-1") == [5, 3, 2]
         assert await found(parent="instance-1", order="oldest", created_from=3) == [3, 5]
         assert await found(parent="instance-1", statuses=(running,), limit=1) == [5]
-        page = await owner.storage.query(InstanceQuery(parent="instance-1", limit=2))
+        page = await owner.storage.query(InstanceQuery(parent=ONE, limit=2))
         assert await found(parent="instance-1", after=page.after) == [2]
         assert await found(parent="instance-3") == []
 
@@ -1470,7 +1490,7 @@ class StorageSuite:
         await owner.commit(instances=[record(1)])
         await owner.storage.close()
         await owner.storage.open()
-        assert await owner.storage.get("instance-1") == record(1)
+        assert await owner.storage.get(ONE) == record(1)
 
     async def test_the_number_of_partitions_is_that_of_the_creation(
         self, storage: Storage, backend: Backend

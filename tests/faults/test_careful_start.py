@@ -13,6 +13,7 @@ import pytest
 
 from tenuto import Client, RuntimeStatus
 from tenuto.model.hold import HoldReason
+from tenuto.model.ids import InstanceId
 from tenuto.storage.sqlite import SqliteStorage
 from tests.support import deadly_process, mixed_load
 from tests.support.load_process import LoadProcess, check_all, check_unfinished, finish
@@ -64,11 +65,11 @@ async def check(store: Path, count: int) -> None:
     storage = SqliteStorage(store)
     await storage.open()
     for number in range(count):
-        record = await storage.get(f"good-{number:04}")
+        record = await storage.get(InstanceId(f"good-{number:04}"))
         assert record is not None
         assert (record.status, record.hold) == (RuntimeStatus.COMPLETED, None)
         assert record.output == str(2 * number)
-    record = await storage.get("evil")
+    record = await storage.get(InstanceId("evil"))
     await storage.close()
     assert record is not None
     assert record.status is RuntimeStatus.RUNNING

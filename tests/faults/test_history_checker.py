@@ -21,9 +21,10 @@ from tenuto.model.events import (
     TimerCreated,
     TimerFired,
 )
+from tenuto.model.ids import ExecutionId
 from tests.support.stored_histories import StoredInstance, StoredTurn, faults_of
 
-STARTED = ExecutionStarted("book", "exec")
+STARTED = ExecutionStarted("book", ExecutionId("exec"))
 TIMER = TimerCreated(1, 90)
 ASKED = TaskScheduled(1, "a")
 DONE = ExecutionCompleted(RuntimeStatus.COMPLETED, "1")

@@ -26,6 +26,7 @@ from tenuto import (
     UnknownFunctionError,
     current_activity,
 )
+from tenuto.model.ids import InstanceId
 from tenuto.testing import TestHost
 from tests.integration.conftest import OpenHost
 from tests.support.histories import kinds
@@ -616,7 +617,7 @@ async def test_a_call_of_the_turn_that_ends_runs_once_and_nobody_gets_its_answer
     assert names.count("TaskScheduled") == 3
     assert "TimerCreated" not in names
     assert names[-1] == "ExecutionCompleted"
-    record = await test.host.engine.storage.get(handle.instance_id)
+    record = await test.host.engine.storage.get(InstanceId(handle.instance_id))
     assert record is not None
     assert record.wake_at is None
     assert not len(test.host.engine.residents)

@@ -12,9 +12,14 @@ from tenuto.engine.ports import InboxRow
 from tenuto.host.last_word import LastWord
 from tenuto.model.codec import encode
 from tenuto.model.hold import Hold, HoldReason
+from tenuto.model.ids import ExecutionId, InstanceId, MessageId
 from tenuto.model.messages import Resume, Terminate
 from tests.support.deployments import Deployments, deployments, untried
 from tests.support.waiting import until
+
+FIRST = InstanceId("i0")
+STOP = MessageId("stop-1")
+ASKED_1 = MessageId("asked-1")
 
 Noted = list[dict[int, int]]
 
@@ -172,7 +177,7 @@ async def test_a_resume_that_died_with_its_host_is_not_tried_without_end(
     """The message is in the store, and so is the hold: the host died before it had committed."""
     await start(one, 1)
     engine = one.test.host.engine
-    resident = engine.residents.named("i0")
+    resident = engine.residents.named(FIRST)
     assert resident is not None
     iid = resident.state.iid
     before = Hold(HoldReason.CRASHED, "crashed before", 5)
@@ -180,9 +185,9 @@ async def test_a_resume_that_died_with_its_host_is_not_tried_without_end(
     await until(lambda: engine.pipeline.is_idle and not engine.has_ready)
     await one.test.crash()
     await one.storage.set_deliveries({iid: 3})
-    event = encode(Resume(message_id="asked-1"))
+    event = encode(Resume(message_id=ASKED_1))
     partition = resident.state.partition
-    await one.storage.append([InboxRow("asked-1", partition, "i0", Raw(event))])
+    await one.storage.append([InboxRow(ASKED_1, partition, FIRST, Raw(event))])
     noted.clear()
     assert await next_note(one, noted) == [4]
     await until(lambda: one.test.host.engine.careful is None)
@@ -198,9 +203,9 @@ async def test_who_is_to_end_does_not_run_for_that(
     await start(one, 2)
     await one.test.crash()
     await until(lambda: gate.begun == 4)
-    event = encode(Terminate(message_id="stop-1", reason='"enough"'))
-    partition = one.test.host.engine.number_of("i0")
-    await one.storage.append([InboxRow("stop-1", partition, "i0", Raw(event))])
+    event = encode(Terminate(message_id=STOP, reason='"enough"'))
+    partition = one.test.host.engine.number_of(FIRST)
+    await one.storage.append([InboxRow(STOP, partition, FIRST, Raw(event))])
     begun = gate.begun
     await next_note(one, noted)
     await until(lambda: one.test.host.engine.careful is None)
@@ -214,9 +219,11 @@ async def test_the_end_of_another_execution_keeps_nobody_from_running(
     """Somebody gave up a child whose id is another's by now."""
     await start(one, 1)
     await one.test.crash()
-    stale = Terminate(message_id="stop-1", reason='"given up"', child_of="another", task_id=3)
-    partition = one.test.host.engine.number_of("i0")
-    await one.storage.append([InboxRow("stop-1", partition, "i0", Raw(encode(stale)))])
+    stale = Terminate(
+        message_id=STOP, reason='"given up"', child_of=ExecutionId("another"), task_id=3
+    )
+    partition = one.test.host.engine.number_of(FIRST)
+    await one.storage.append([InboxRow(STOP, partition, FIRST, Raw(encode(stale)))])
     await next_note(one, noted)
     await until(lambda: one.test.host.engine.careful is None)
     gate.is_open = True

@@ -29,6 +29,7 @@ from tenuto import (
 from tenuto.engine.ports import InboxRow, LoadedInstance
 from tenuto.model.codec import encode
 from tenuto.model.events import ExecutionStarted
+from tenuto.model.ids import ExecutionId, InstanceId, MessageId
 from tenuto.model.messages import Start
 from tenuto.storage import open_storage
 from tests.support.few_ids import check_memory
@@ -36,6 +37,10 @@ from tests.support.held import Held, holding
 from tests.support.held_commits import before_the_row_of
 from tests.support.store_numbers import HISTORY_OF_NOBODY, number_in
 from tests.support.waiting import until
+
+PARENT = InstanceId("p")
+BELOW = InstanceId("below")
+LEFT = MessageId("left")
 
 app = App()
 SECONDS = 5
@@ -227,7 +232,7 @@ async def test_a_number_stays_used_when_only_history_is_left_of_it(url: str) -> 
         handle = await host.client.start(waits, "b", instance_id="b")
         await handle.raise_event("go", "!")
         assert await handle.result() == "b!"
-        record = await host.engine.storage.get("b")
+        record = await host.engine.storage.get(InstanceId("b"))
         assert record is not None
         assert record.iid > 40
 
@@ -373,7 +378,7 @@ async def test_a_start_that_waits_when_a_host_starts_is_not_that_of_who_has_the_
         asking = await asked_while_no_host_looks(url, client)
         async with Host(app, url) as host:
             assert await asking == "done"
-            await until(lambda: host.engine.residents.named("below") is not None)
+            await until(lambda: host.engine.residents.named(BELOW) is not None)
             status = await host.client.get_status("p")
             assert status is not None
             assert (status.name, status.input) == ("calls", "below")
@@ -390,15 +395,17 @@ async def test_a_detached_start_that_its_host_left_undecided_does_not_open_someb
     async with Host(app, url):
         pass
     left = Start(
-        message_id="left",
-        event=ExecutionStarted(name="calls", execution_id="e" * 32, input='["theirs"]'),
-        root_id="gone",
+        message_id=LEFT,
+        event=ExecutionStarted(
+            name="calls", execution_id=ExecutionId("e" * 32), input='["theirs"]'
+        ),
+        root_id=InstanceId("gone"),
     )
     async with Client.open(url) as client:
         await client.start("waits", "ours ", instance_id="p")
         store = open_storage(url, create=False)
         await store.open()
-        await store.append([InboxRow("left", 0, "p", Raw(encode(left)))])
+        await store.append([InboxRow(LEFT, 0, PARENT, Raw(encode(left)))])
         await store.close()
         async with Host(app, url) as host:
             await until(lambda: host.engine.is_idle)

@@ -16,6 +16,7 @@ from tenuto import (
 )
 from tenuto.engine.ports import CommitBatch, CommitResult
 from tenuto.model.events import ExecutionStarted
+from tenuto.model.ids import InstanceId
 from tenuto.storage.sqlite import SqliteStorage
 from tenuto.testing import RecordingObserver, TestHost
 from tests.integration.conftest import OpenHost
@@ -359,7 +360,7 @@ async def test_an_end_in_the_next_batch_is_not_told_with_this_one_durable_before
                 await until(lambda: store.waiting == 2)
                 for _ in range(20):
                     await asyncio.sleep(0)  # turns go on in memory while the commit waits
-            resident = test.host.engine.residents.named(handle.instance_id)
+            resident = test.host.engine.residents.named(InstanceId(handle.instance_id))
             assert resident is not None
             assert resident.state.is_finished
             store.gate.release()

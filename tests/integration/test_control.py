@@ -23,6 +23,7 @@ from tenuto import (
     SubOrchestrationError,
 )
 from tenuto.model.codec import decode_message
+from tenuto.model.ids import InstanceId
 from tenuto.model.messages import RaiseEvent
 from tenuto.testing import TestHost
 from tests.support.held import holding
@@ -503,7 +504,7 @@ async def test_a_message_does_not_go_by_a_read_older_than_what_memory_knew(
         await read.arrived.wait()
         handle = await test.start("nap", 3600, instance_id="x")
         await early
-        await until(lambda: residents.named("x") is None)
+        await until(lambda: residents.named(InstanceId("x")) is None)
         late = asyncio.ensure_future(test.client.raise_event("x", "late"))
         await asyncio.sleep(0)
         read.let_go()

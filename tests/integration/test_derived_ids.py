@@ -21,7 +21,7 @@ from tenuto import (
     RetryPolicy,
     SubOrchestrationError,
 )
-from tenuto.model.ids import child_instance_id, new_execution_id
+from tenuto.model.ids import ExecutionId, InstanceId, child_instance_id, new_execution_id
 from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
 from tests.support.facts import asks
 from tests.support.few_ids import check_memory
@@ -83,7 +83,7 @@ async def opens_reserved(ctx: Context, other: str) -> None:
 async def retries(ctx: Context) -> str:
     policy = RetryPolicy(max_attempts=3)
     # As some SDKs do: the id that the first call of this execution would be given.
-    own = child_instance_id(ctx.execution_id, 1)
+    own = child_instance_id(ExecutionId(ctx.execution_id), 1)
     child = breaks.options(instance_id=own, retry=policy)
     try:
         return await ctx.call_sub_orchestrator(child, 1)
@@ -103,7 +103,7 @@ async def host(url: str) -> AsyncIterator[Host]:
 
 
 async def stored(host: Host, instance_id: str) -> InstanceRecord:
-    record = await host.engine.storage.get(instance_id)
+    record = await host.engine.storage.get(InstanceId(instance_id))
     assert record is not None
     return record
 
@@ -187,7 +187,7 @@ async def test_ids_that_only_look_alike_are_free(host: Host, number: str) -> Non
 async def test_a_child_may_be_started_again_under_its_id(host: Host, url: str) -> None:
     """It exists: by whoever has its id in hand, in process and from outside."""
     parent = await host.client.start(calls_plain)
-    execution = (await parent.status()).execution_id
+    execution = ExecutionId((await parent.status()).execution_id)
     child = child_instance_id(execution, 1)
     await until(lambda: host.engine.residents.named(child))
     await host.client.raise_event(child, "go", "first")
@@ -208,7 +208,7 @@ async def _joined(result: Awaitable[list[str]]) -> str:
 async def test_a_retried_child_keeps_an_id_of_its_own_execution(host: Host) -> None:
     """K1: a call that was made is past; its number is not given out again."""
     parent = await host.client.start(retries)
-    execution = (await parent.status()).execution_id
+    execution = ExecutionId((await parent.status()).execution_id)
     child = child_instance_id(execution, 1)
     assert child in await in_time(parent.result())
     record = await stored(host, child)
@@ -228,14 +228,16 @@ async def test_the_place_of_a_child_is_free_although_another_process_has_taken_i
     assert number_in(url, HISTORY_OF_NOBODY) == 0
 
 
-async def _call_a_child_whose_id_is_taken(host: Host, execution: str, child: str) -> None:
+async def _call_a_child_whose_id_is_taken(
+    host: Host, execution: ExecutionId, child: InstanceId
+) -> None:
     storage = host.engine.storage
     taking = InstanceRecord(
         iid=0,
         instance_id=child,
         partition=host.engine.number_of(child),
         name="waits",
-        execution_id="rival",
+        execution_id=ExecutionId("rival"),
         created_at=1,
         root_id=child,
     )
@@ -282,7 +284,7 @@ async def test_a_child_with_the_execution_id_of_the_finished_one_is_started(host
         execution_id=execution,
         name="tells",
         input="1",
-        parent=ParentInstance("parent", status.execution_id, "waits", 7),
+        parent=ParentInstance(InstanceId("parent"), ExecutionId(status.execution_id), "waits", 7),
         root_id="parent",
         depth=1,
     )

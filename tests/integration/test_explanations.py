@@ -39,6 +39,7 @@ from tenuto.model.explanation import (
 )
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
+from tenuto.model.ids import InstanceId
 from tenuto.model.timing import to_datetime
 from tenuto.storage.sqlite import SqliteStorage
 from tenuto.testing import TestHost

@@ -31,7 +31,7 @@ from tenuto.model.events import (
     WebhookOpened,
 )
 from tenuto.model.hold import HoldReason
-from tenuto.model.ids import new_execution_id
+from tenuto.model.ids import InstanceId, new_execution_id
 from tenuto.model.messages import RedeemWebhook
 from tenuto.model.requests import InstanceQuery
 from tenuto.model.status import InstanceRecord, RuntimeStatus
@@ -66,7 +66,7 @@ async def start(host: Host, instance_id: str, text: str = "1") -> None:
 
 
 async def row(host: Host, instance_id: str) -> InstanceRecord:
-    record = await host.engine.storage.get(instance_id)
+    record = await host.engine.storage.get(InstanceId(instance_id))
     assert record is not None
     return record
 
@@ -183,13 +183,14 @@ async def test_a_webhook_is_decided_while_the_turn_is_out(runner: HandRunner) ->
         second = await turn_out(test.host, runner, 2)
         gateway = Commands(test.host.engine)
         await gateway.tell(
-            "a",
+            InstanceId("a"),
             RedeemWebhook(digest=digest_of("token"), requested_at=gateway.now(), input='"first"'),
         )
         for digest in (digest_of("token"), digest_of("another")):
             with pytest.raises(WebhookClosedError):
                 await gateway.tell(
-                    "a", RedeemWebhook(digest=digest, requested_at=gateway.now(), input='"second"')
+                    InstanceId("a"),
+                    RedeemWebhook(digest=digest, requested_at=gateway.now(), input='"second"'),
                 )
         second.complete()
         third = await turn_out(test.host, runner, 3)
@@ -380,7 +381,7 @@ async def test_chains_finish_through_deaths_of_the_worker(
         assert {one.status for one in page.records} == {COMPLETED}
         assert {one.deliveries for one in page.records} == {0}
         for number in range(60):
-            turns = await host.engine.storage.history(f"c{number}")
+            turns = await host.engine.storage.history(InstanceId(f"c{number}"))
             scheduled = sum(
                 event["type"] == "TaskScheduled" for turn in turns for event in json.loads(turn)
             )

@@ -30,6 +30,7 @@ from tenuto.engine.ports import Observer
 from tenuto.functions.runner import NativeRunner
 from tenuto.model.codec import decode_turn
 from tenuto.model.hold import HoldReason
+from tenuto.model.ids import InstanceId, MessageId
 from tenuto.model.messages import ChildResult, Fail, Message, RaiseEvent, RedeemWebhook
 from tenuto.model.requests import IdReuse
 from tenuto.model.webhook import digest_of
@@ -38,6 +39,8 @@ from tenuto.testing import CRASH_POINTS, CrashAt, TestHost
 from tests.support.deployments import Deployments, deployments, untried
 from tests.support.held import holding
 from tests.support.histories import check_invariants
+
+JOB = InstanceId("job")
 
 HOUR = timedelta(hours=1)
 RUNNING, PENDING, SUSPENDED = (
@@ -69,7 +72,7 @@ async def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIte
 
 async def _check_histories(one: Deployments) -> None:
     async for status in one.test.client.query():
-        turns = await one.storage.history(status.instance_id)
+        turns = await one.storage.history(InstanceId(status.instance_id))
         check_invariants([event for turn in turns for event in decode_turn(turn)])
 
 
@@ -157,7 +160,7 @@ async def test_a_deploy_loses_nothing_it_is_held_for_each_reason_and_goes_on(
 ) -> None:
     one = await open_store(job_app())
     await begun_job(one)
-    history = await one.storage.history("job")
+    history = await one.storage.history(JOB)
     with monkeypatch.context() as patch:
         await one.deploy(BAD[reason](patch))
         await one.test.client.raise_event("job", "go", 0)
@@ -188,7 +191,7 @@ async def test_a_deploy_loses_nothing_it_is_held_for_each_reason_and_goes_on(
         assert events_of(await one.inbox("job")) == ["0", "1", "2"]
         row = await one.row("job")
         assert row.status is RUNNING
-        assert await one.storage.history("job") == history
+        assert await one.storage.history(JOB) == history
 
     await one.deploy(job_app())
     if reason.is_harmful:
@@ -431,9 +434,9 @@ async def test_what_is_held_can_be_ended(open_store: Open, end: str) -> None:
         assert (await client.wait("job")).runtime_status is RuntimeStatus.TERMINATED
     elif end == "fail":
         engine = one.test.host.engine
-        home = engine.find("job")
+        home = engine.find(JOB)
         assert home is not None
-        engine.arrivals.dispatch(home, "job", Fail(message_id="~fail", reason="of no use"))
+        engine.arrivals.dispatch(home, JOB, Fail(message_id=MessageId("~fail"), reason="of no use"))
         await one.test.idle()
         status = await client.wait("job")
         assert status.runtime_status is RuntimeStatus.FAILED
@@ -818,7 +821,7 @@ async def test_a_webhook_of_a_held_instance_is_used_once(open_store: Open) -> No
         gateway = one.test.host.client.gateway
         assert isinstance(gateway, EngineGateway)
         await gateway.tell(
-            "hook", RedeemWebhook(digest=digest, requested_at=gateway.now(), input=text)
+            InstanceId("hook"), RedeemWebhook(digest=digest, requested_at=gateway.now(), input=text)
         )
 
     await use('"first"')

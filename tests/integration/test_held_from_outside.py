@@ -22,6 +22,7 @@ from tenuto import (
     Settings,
 )
 from tenuto.client.gateway import Gateway
+from tenuto.model.ids import InstanceId
 from tests.support.http_in_process import http_to_host
 from tests.support.waiting import until
 
@@ -125,6 +126,6 @@ async def test_over_http_it_is_seen_resumed_and_failed(bad: Host) -> None:
         assert failed.status_code == 204
         assert "hold" not in (await http.get(f"{root}/two")).json()
         gateway: Gateway = bad.client.gateway
-        record = await gateway.get("one")
+        record = await gateway.get(InstanceId("one"))
         assert record is not None
         assert record.status is RuntimeStatus.FAILED

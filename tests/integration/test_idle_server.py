@@ -13,6 +13,7 @@ import pytest
 from tenuto import App, Context, Settings
 from tenuto.host.server import Server
 from tenuto.http.options import HttpSettings
+from tenuto.model.ids import InstanceId
 from tenuto.storage.sqlite.worker import Worker
 from tests.support.terminal import Command
 from tests.support.waiting import until
@@ -62,7 +63,8 @@ async def test_waiting_costs_nothing_an_idle_server_does_not_ask_its_store(
             answer = await stack.enter_async_context(http.stream("GET", path))
             assert (await anext(answer.aiter_lines())).startswith("id: ")
         residents = server.host.engine.residents
-        await until(lambda: residents.named("w-1") is None)  # a second after its last message
+        # A second after its last message.
+        await until(lambda: residents.named(InstanceId("w-1")) is None)
         assert asked, "what starts asks"
         seconds, before = 1.5, len(asked)
         await asyncio.sleep(seconds)

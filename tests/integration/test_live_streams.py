@@ -14,6 +14,7 @@ from msgspec import structs
 from tenuto import App, Context, Settings
 from tenuto.host.server import Server
 from tenuto.http.options import HttpSettings
+from tenuto.model.ids import InstanceId
 from tests.support.waiting import until
 
 app = App()
@@ -121,7 +122,8 @@ async def test_who_comes_back_misses_nothing_also_after_a_restart_of_the_host(
 
 
 async def until_turns(server: Server, instance_id: str, turns: int) -> None:
-    while len(await server.host.client.gateway.history(instance_id)) < turns:  # noqa: ASYNC110 - asks the store
+    gateway, wanted = server.host.client.gateway, InstanceId(instance_id)
+    while len(await gateway.history(wanted)) < turns:  # noqa: ASYNC110 - asks the store
         await asyncio.sleep(0.001)
 
 

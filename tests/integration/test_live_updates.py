@@ -9,12 +9,15 @@ import pytest
 
 from tenuto import App, Client, Context, Host, InstanceExistsError, Settings
 from tenuto.engine.updates import QUEUED, Subscription, Update
+from tenuto.model.ids import InstanceId
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import to_datetime
 from tenuto.testing import TestHost
 from tests.integration.conftest import OpenHost
 from tests.support.held import holding
 from tests.support.waiting import until
+
+ONE = InstanceId("one")
 
 app = App()
 
@@ -70,7 +73,7 @@ def waiting(listening: Subscription) -> list[Update]:
 
 async def test_each_turn_of_an_instance_is_told_in_order(open_host: OpenHost) -> None:
     test = await open_host(app)
-    listening = test.host.engine.updates.subscribe("one")
+    listening = test.host.engine.updates.subscribe(ONE)
     await test.run(three_turns, instance_id="one")
     updates = await until_end(listening)
     turns = [one for one in updates if one.turn >= 0]
@@ -87,7 +90,7 @@ async def test_each_turn_of_an_instance_is_told_in_order(open_host: OpenHost) ->
 
 async def test_only_what_is_listened_to_is_told(open_host: OpenHost) -> None:
     test = await open_host(app)
-    listening = test.host.engine.updates.subscribe("one")
+    listening = test.host.engine.updates.subscribe(ONE)
     handles = [await test.start(three_turns, instance_id=name) for name in ("other", "one")]
     for handle in handles:
         await handle.result()
@@ -116,7 +119,7 @@ async def test_durable_before_visible_nothing_is_told_before_its_commit(
     test = await open_host(app)
     handle = await test.start(counts_events, 2, instance_id="one")
     await test.idle()
-    listening = test.host.engine.updates.subscribe("one")
+    listening = test.host.engine.updates.subscribe(ONE)
     async with holding(test.host.engine.storage, "commit", "before") as held:
         raised = asyncio.ensure_future(handle.raise_event("go"))
         await held.arrived.wait()
@@ -133,8 +136,8 @@ async def test_a_row_is_shown_as_committed_though_later_turns_were_taken_already
     test = await open_host(app)
     handle = await test.start(counts_events, 5, instance_id="one")
     await test.idle()
-    listening = test.host.engine.updates.subscribe("one")
-    resident = test.host.engine.residents.named("one")
+    listening = test.host.engine.updates.subscribe(ONE)
+    resident = test.host.engine.residents.named(ONE)
     assert resident is not None
     async with holding(test.host.engine.storage, "commit", "after", only_first=True) as held:
         asked = [asyncio.ensure_future(handle.raise_event("go"))]
@@ -161,8 +164,8 @@ async def test_a_row_is_not_shown_when_its_next_generation_has_begun_but_is_not_
     test = await open_host(app)
     handle = await test.start(begins_anew, 1, instance_id="one")
     await test.idle()
-    listening = test.host.engine.updates.subscribe("one")
-    resident = test.host.engine.residents.named("one")
+    listening = test.host.engine.updates.subscribe(ONE)
+    resident = test.host.engine.residents.named(ONE)
     assert resident is not None
     async with holding(test.host.engine.storage, "commit", "after", only_first=True) as held:
         asked = [asyncio.ensure_future(handle.suspend())]
@@ -185,20 +188,20 @@ async def test_a_listener_of_one_instance_goes_on_where_it_was_on_the_next_host(
     test = await open_host(app)
     handle = await test.start(counts_events, 3, instance_id="one")
     await test.idle()
-    listening = test.host.engine.updates.subscribe("one")
+    listening = test.host.engine.updates.subscribe(ONE)
     await handle.raise_event("go")
     position = (await anext(listening)).position
     await handle.raise_event("go")
     await test.restart()
     assert [one.turn async for one in listening] == [2]  # what was told before the end
-    back = test.host.engine.updates.subscribe("one", after=position)
+    back = test.host.engine.updates.subscribe(ONE, after=position)
     await test.idle()
     await handle.raise_event("go")
     updates = await until_end(back)
     assert [one.position for one in updates] == ["0.2", "0.3"]
     assert not any(one.is_reset for one in updates)
     assert updates[-1].record is not None
-    seen_all = test.host.engine.updates.subscribe("one", after="0.3")
+    seen_all = test.host.engine.updates.subscribe(ONE, after="0.3")
     await test.idle()
     reading = asyncio.ensure_future(anext(seen_all))
     await test.idle()
@@ -218,7 +221,7 @@ async def test_what_is_committed_while_the_missed_turns_are_read_comes_once(
     await test.idle()
     await handle.raise_event("go")
     storage = test.host.engine.storage
-    listening = test.host.engine.updates.subscribe("one", after="0.0")
+    listening = test.host.engine.updates.subscribe(ONE, after="0.0")
     async with holding(storage, "standing", when) as held:
         reading = asyncio.ensure_future(until_end(listening))
         await held.arrived.wait()
@@ -236,7 +239,7 @@ async def test_a_position_of_another_generation_or_none_at_all_leads_to_a_reset(
     handle = await test.start(begins_anew, 1, instance_id="one")
     await handle.raise_event("go")
     await test.idle()
-    listening = test.host.engine.updates.subscribe("one", after=position)
+    listening = test.host.engine.updates.subscribe(ONE, after=position)
     update = await anext(listening)
     assert (update.is_reset, update.position) == (True, "1.0")
     await handle.raise_event("go")
@@ -245,7 +248,7 @@ async def test_a_position_of_another_generation_or_none_at_all_leads_to_a_reset(
 
 async def test_continuing_as_new_is_told_turn_by_turn(open_host: OpenHost) -> None:
     test = await open_host(app)
-    listening = test.host.engine.updates.subscribe("one")
+    listening = test.host.engine.updates.subscribe(ONE)
     handle = await test.start(begins_anew, 1, instance_id="one")
     for _ in range(2):
         await test.idle()
@@ -265,7 +268,7 @@ async def test_who_missed_more_turns_than_a_listener_may_queue_reads_anew(
     for _ in range(QUEUED + 5):
         await handle.raise_event("go")
     await test.idle()
-    update = await anext(test.host.engine.updates.subscribe("one", after="0.0"))
+    update = await anext(test.host.engine.updates.subscribe(ONE, after="0.0"))
     assert update.is_reset
 
 
@@ -279,12 +282,12 @@ async def test_a_purge_is_told_to_who_listens_and_to_who_comes_back(
         await handle.raise_event("go")
     await test.idle()
     updates = test.host.engine.updates
-    one, everything = updates.subscribe("one"), updates.subscribe()
+    one, everything = updates.subscribe(ONE), updates.subscribe()
     await test.client.purge("one", force=force)
     for listening in (one, everything):
         update = await anext(listening)
         assert (update.instance_id, update.is_purged) == ("one", True)
-    assert (await anext(updates.subscribe("one", after="0.1"))).is_purged
+    assert (await anext(updates.subscribe(ONE, after="0.1"))).is_purged
 
 
 async def test_a_crowd_of_instances_overflows_a_listener_that_does_not_read(

@@ -15,6 +15,7 @@ import pytest
 
 from tenuto import App, Client, Context, Host, Settings, StorageLostError
 from tenuto.model.errors import StorageError
+from tenuto.model.ids import InstanceId
 from tenuto.storage.sqlite import SqliteStorage
 from tenuto.storage.sqlite.examination import examine
 from tenuto.telemetry.health import health_of
@@ -134,7 +135,7 @@ async def test_durable_before_visible_nothing_is_acknowledged_into_a_lost_store(
     with pytest.raises(StorageLostError):
         await outside.start_instance(record(0, "late"))
     with pytest.raises(StorageLostError):
-        await outside.get("instance-1")
+        await outside.get(InstanceId("instance-1"))
     await owner.storage.close()
     await outside.close()
 

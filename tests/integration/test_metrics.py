@@ -13,6 +13,7 @@ from tenuto import ActivityContext, App, Context, Host, StorageError
 from tenuto.engine.ports import ActivityWork
 from tenuto.model.events import TaskFailed
 from tenuto.model.failure import FailureDetails
+from tenuto.model.ids import ExecutionId, InstanceId
 from tenuto.storage.sqlite import SqliteStorage
 from tenuto.telemetry.health import check_health, health_of
 from tenuto.telemetry.metrics import MetricsObserver
@@ -250,8 +251,8 @@ async def test_cancelled_activities_are_told_apart_from_failed_ones(
 
 def test_an_attempt_that_never_began_counts_without_a_duration(metrics: MetricsObserver) -> None:
     work = ActivityWork(
-        partition=0, iid=1, instance_id="one", execution_id="e", sequence=1, task_id=1, name="gone",
-        input=None, attempt=1, call_id=1, timeout=None,
+        partition=0, iid=1, instance_id=InstanceId("one"), execution_id=ExecutionId("e"),
+        sequence=1, task_id=1, name="gone", input=None, attempt=1, call_id=1, timeout=None,
     )  # fmt: skip
     failed = TaskFailed(1, FailureDetails("UnknownFunctionError", "no such activity"))
     metrics.activities_ended([work.answered(failed)], 1_000)

@@ -37,12 +37,15 @@ from tenuto.client import gateway
 from tenuto.engine.ports import InboxRow
 from tenuto.model.codec import decode_message, encode
 from tenuto.model.events import EventRaised
-from tenuto.model.ids import partition_of
+from tenuto.model.ids import InstanceId, MessageId, partition_of
 from tenuto.model.messages import RaiseEvent
 from tenuto.storage import open_storage
 from tenuto.testing import TestHost
 from tests.support.histories import check_invariants, kinds
 from tests.support.inboxes import waiting_in
+
+D = InstanceId("d")
+LATE = MessageId("late")
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("outside_process.py")
@@ -318,10 +321,10 @@ async def test_no_silent_drop_an_event_that_is_overtaken_by_the_end(url: str) ->
     """From outside the row looks alive; by the time the owner sees the event, it is over."""
     async with Host(app, url) as host:
         await (await host.client.start(doubled, 1, instance_id="d")).result()
-    late = RaiseEvent(message_id="late", event=EventRaised("item", "7"))
+    late = RaiseEvent(message_id=LATE, event=EventRaised("item", "7"))
     storage = open_storage(url)
-    partition = partition_of("d", (await storage.open()).partitions)
-    await storage.append([InboxRow("late", partition, "d", Raw(encode(late)))])
+    partition = partition_of(D, (await storage.open()).partitions)
+    await storage.append([InboxRow(LATE, partition, D, Raw(encode(late)))])
     await storage.close()
     async with Host(app, url) as host:
         async with asyncio.timeout(20):

@@ -14,6 +14,7 @@ import pytest
 from tenuto import ActivityContext, App, Client, Context, RetryPolicy, RuntimeStatus
 from tenuto.model.errors import StorageUnavailableError
 from tenuto.model.events import TaskCompleted
+from tenuto.model.ids import InstanceId
 from tenuto.testing import CRASH_POINTS, CrashAt, RecordingObserver, TestHost
 from tests.support.histories import check_invariants, of_type
 
@@ -184,8 +185,8 @@ async def test_no_effect_is_seen_before_its_commit_durable_before_visible() -> N
             await asyncio.sleep(0.001)
         assert not starting.done()
         assert trip.runs == Counter()
-        assert await test.host.engine.storage.get("trip") is None
-        assert await test.host.engine.storage.get("the-child") is None
+        assert await test.host.engine.storage.get(InstanceId("trip")) is None
+        assert await test.host.engine.storage.get(InstanceId("the-child")) is None
         await test.crash()
         with pytest.raises(StorageUnavailableError):
             await starting

@@ -15,6 +15,7 @@ import pytest
 
 from tenuto import App, Context, HoldReason, Host, InputError, RuntimeStatus
 from tenuto.model.hold import Hold
+from tenuto.model.ids import InstanceId
 from tests.support.waiting import until
 
 BAD = 7_777_777
@@ -73,7 +74,7 @@ def refuse(path: Path, table: str) -> None:
 
 
 async def hold_of(host: Host, instance_id: str) -> Hold | None:
-    record = await host.engine.storage.get(instance_id)
+    record = await host.engine.storage.get(InstanceId(instance_id))
     assert record is not None
     return record.hold
 

@@ -5,7 +5,7 @@ import asyncio
 from msgspec import structs
 
 from tenuto import App, Context
-from tenuto.model.ids import new_execution_id
+from tenuto.model.ids import InstanceId, new_execution_id
 from tenuto.testing import TestHost
 from tests.support.facts import asks
 from tests.support.held import holding
@@ -39,7 +39,7 @@ async def test_durable_before_visible_the_same_start_again_waits_for_the_first()
             assert not again.done()
             held.let_go()
             await asyncio.gather(first, again)
-        record = await gateway.get("x")
+        record = await gateway.get(InstanceId("x"))
         assert record is not None
         assert record.execution_id == request.facts.execution_id
 

@@ -17,6 +17,7 @@ from tenuto.model.events import (
     TaskCompleted,
     TaskScheduled,
 )
+from tenuto.model.ids import InstanceId
 from tenuto.model.messages import TaskResult
 from tenuto.testing import TestHost
 from tests.support.histories import kinds, of_type
@@ -257,7 +258,7 @@ async def test_a_duplicate_completion_is_used_once_exactly_once_turns(
     handle = await test.start(parent)
     await test.idle(with_activities=False)
     engine = test.host.engine
-    resident = engine.residents.named(handle.instance_id)
+    resident = engine.residents.named(InstanceId(handle.instance_id))
     assert resident is not None
     answer = TaskResult(
         execution_id=resident.state.facts.execution_id, sequence=1, event=TaskCompleted(1, "10")

@@ -22,7 +22,7 @@ from tenuto.model.errors import (
     StorageUnavailableError,
 )
 from tenuto.model.events import EventRaised
-from tenuto.model.ids import partition_of
+from tenuto.model.ids import InstanceId, MessageId, partition_of
 from tenuto.model.messages import RaiseEvent
 from tenuto.model.requests import IdReuse
 from tenuto.testing import TestHost
@@ -31,6 +31,8 @@ from tests.support.histories import check_invariants, kinds
 from tests.support.inboxes import waiting_in
 from tests.support.shared_store import SharedHub, SharedStorage
 from tests.support.waiting import until
+
+COLLECTOR = InstanceId("c")
 
 PARTITIONS = 8
 
@@ -89,11 +91,10 @@ class Outsider:
             self.written += 1
 
     async def send(self, message_id: str, instance_id: str, name: str, value: object) -> None:
-        event = RaiseEvent(message_id=message_id, event=EventRaised(name, encode(value).decode()))
-        partition = partition_of(instance_id, PARTITIONS)
-        await self._storage.append(
-            [InboxRow(message_id, partition, instance_id, Raw(encode(event)))]
-        )
+        key, to = MessageId(message_id), InstanceId(instance_id)
+        event = RaiseEvent(message_id=key, event=EventRaised(name, encode(value).decode()))
+        partition = partition_of(to, PARTITIONS)
+        await self._storage.append([InboxRow(key, partition, to, Raw(encode(event)))])
 
 
 @pytest.fixture(params=[0, 5, 1_000], ids=["no row again", "some again", "all again"])
@@ -195,7 +196,7 @@ async def test_one_owner_a_commit_is_fenced_for_what_it_touches(
     hub.commit = seen  # type: ignore[method-assign, assignment]
     await test.run(sends, ["nobody"], instance_id="s")
     await test.idle()
-    mine, nobody = (partition_of(one, PARTITIONS) for one in ("s", "nobody"))
+    mine, nobody = (partition_of(InstanceId(one), PARTITIONS) for one in ("s", "nobody"))
     assert fenced[0] == {mine}
     assert set().union(*fenced) == {mine, nobody}
 
@@ -207,10 +208,11 @@ async def test_one_owner_a_partition_that_is_taken_away_is_named(
     handle = await test.start(collects, 1, instance_id="c")
     others = [await test.start(collects, 1, instance_id=f"other-{n}") for n in range(20)]
     await test.idle()
-    partition = partition_of("c", PARTITIONS)
+    partition = partition_of(COLLECTOR, PARTITIONS)
     hub.places[partition].take("another", hub.handle())
     told = [handle.raise_event("item", 1)]
-    mine = [one for one in others if partition_of(one.instance_id, PARTITIONS) != partition]
+    places = [partition_of(InstanceId(one.instance_id), PARTITIONS) for one in others]
+    mine = [one for one, place in zip(others, places, strict=True) if place != partition]
     told += [one.raise_event("item", 2) for one in mine]
     outcomes = await asyncio.gather(*told, return_exceptions=True)
     assert isinstance(outcomes[0], StorageOwnedError)
@@ -321,11 +323,11 @@ async def test_a_partition_is_given_back_by_the_commit_that_is_its_last(
 ) -> None:
     pipeline = test.host.engine.pipeline
     await test.run(collects, 0, instance_id="c")
-    pipeline.batch.released.add(partition_of("c", PARTITIONS))
+    pipeline.batch.released.add(partition_of(COLLECTOR, PARTITIONS))
     await pipeline.flush()
     owners = {number: place.owner for number, place in enumerate(hub.places)}
     assert [number for number, owner in owners.items() if owner is None] == [
-        partition_of("c", PARTITIONS)
+        partition_of(COLLECTOR, PARTITIONS)
     ]
     assert pipeline.leases.keys() == {number for number, owner in owners.items() if owner}
     # What would be written for it now is not even sent.

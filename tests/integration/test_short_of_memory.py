@@ -30,8 +30,11 @@ from tenuto.engine.takeback import TakeBack
 from tenuto.engine.turns import orchestration
 from tenuto.model import codec
 from tenuto.model.hold import Hold
+from tenuto.model.ids import InstanceId
 from tenuto.orchestration.session import Session
 from tests.support.waiting import until
+
+LIGHT = InstanceId("light")
 
 MEBI = 1 << 20
 
@@ -82,7 +85,7 @@ async def host(tmp_path: Path) -> AsyncIterator[Host]:
 
 
 async def hold_of(host: Host, instance_id: str) -> Hold | None:
-    record = await host.engine.storage.get(instance_id)
+    record = await host.engine.storage.get(InstanceId(instance_id))
     assert record is not None
     return record.hold
 
@@ -237,7 +240,7 @@ async def test_what_cannot_be_loaded_for_want_of_memory_is_tried_again(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await both_wait(host)
-    light_one = host.engine.residents.named("light")
+    light_one = host.engine.residents.named(LIGHT)
     assert light_one is not None
     host.engine.retention.unload(light_one)
     storage = host.engine.storage
@@ -245,7 +248,7 @@ async def test_what_cannot_be_loaded_for_want_of_memory_is_tried_again(
     failed = []
 
     async def load(iids: Sequence[int]) -> list[LoadedInstance]:
-        heavy_one = host.engine.residents.named("heavy")
+        heavy_one = host.engine.residents.named(InstanceId("heavy"))
         if light_one.state.iid in iids and heavy_one is not None and heavy_one.size:
             failed.append(len(iids))
             raise no_memory() if len(failed) > 1 else MemoryError
@@ -260,7 +263,7 @@ async def test_what_cannot_be_loaded_for_want_of_memory_is_tried_again(
 async def test_a_replay_that_finds_no_memory_has_not_decided_otherwise(host: Host) -> None:
     await host.client.start(light, instance_id="light")
     await until(lambda: host.engine.is_idle and "light" in waiting(host))
-    resident = host.engine.residents.named("light")
+    resident = host.engine.residents.named(LIGHT)
     assert resident is not None
     host.engine.retention.unload(resident)
     short.append("light")
@@ -455,7 +458,7 @@ async def test_who_cannot_be_loaded_is_told_of_and_tried_again(
 ) -> None:
     await host.client.start(light, instance_id="light")
     await until(lambda: waiting(host) == {"light"})
-    resident = host.engine.residents.named("light")
+    resident = host.engine.residents.named(LIGHT)
     assert resident is not None
     host.engine.retention.unload(resident)
     storage = host.engine.storage

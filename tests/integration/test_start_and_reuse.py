@@ -24,11 +24,14 @@ from tenuto import (
     UnknownFunctionError,
 )
 from tenuto.engine.ports import Storage
-from tenuto.model.ids import new_execution_id, partition_of
+from tenuto.model.ids import ExecutionId, InstanceId, new_execution_id, partition_of
 from tenuto.model.status import InstanceRecord
 from tenuto.testing import RecordingObserver, TestHost
 from tests.support.facts import asks
 from tests.support.histories import kinds
+
+PRIZE = InstanceId("prize")
+STRANGER = InstanceId("stranger")
 
 
 @pytest.fixture(autouse=True)
@@ -304,17 +307,17 @@ class RivalStorage:
     def __getattr__(self, name: str) -> object:
         return getattr(self._inner, name)
 
-    async def find(self, instance_ids: Sequence[str]) -> list[InstanceRecord]:
+    async def find(self, instance_ids: Sequence[InstanceId]) -> list[InstanceRecord]:
         found = await self._inner.find(instance_ids)
-        if "prize" in instance_ids and not found:
+        if PRIZE in instance_ids and not found:
             record = InstanceRecord(
                 iid=0,
-                instance_id="prize",
-                partition=partition_of("prize", self._partitions),
+                instance_id=PRIZE,
+                partition=partition_of(PRIZE, self._partitions),
                 name="greedy",
-                execution_id="rival",
+                execution_id=ExecutionId("rival"),
                 created_at=1,
-                root_id="prize",
+                root_id=PRIZE,
                 input='"theirs"',
             )
             await self._inner.start_instance(record)
@@ -484,12 +487,12 @@ async def test_an_instance_that_no_app_knows_can_be_terminated(
     storage = test.host.engine.storage
     record = InstanceRecord(
         iid=0,
-        instance_id="stranger",
-        partition=test.host.engine.number_of("stranger"),
+        instance_id=STRANGER,
+        partition=test.host.engine.number_of(STRANGER),
         name="doubel",
-        execution_id="e",
+        execution_id=ExecutionId("e"),
         created_at=1,
-        root_id="stranger",
+        root_id=STRANGER,
     )
     unreplayable.add("stranger")
     await storage.start_instance(record)

@@ -23,6 +23,7 @@ from tenuto import (
 )
 from tenuto.engine.ports import CommitBatch, CommitResult
 from tenuto.model.errors import StorageUnavailableError
+from tenuto.model.ids import InstanceId
 from tenuto.storage.sqlite import SqliteStorage
 from tenuto.telemetry.log_observer import LogObserver
 from tenuto.testing import RecordingObserver, TestHost, driver
@@ -142,7 +143,7 @@ async def test_waiting_for_a_beginning_ends_with_the_host(app: App) -> None:
         await asyncio.sleep(0)
         forsaken.cancel()
         await asyncio.wait([forsaken])
-        assert len(host.engine.callers.beginnings[handle.instance_id]) == 1
+        assert len(host.engine.callers.beginnings[InstanceId(handle.instance_id)]) == 1
     with pytest.raises(TenutoError):
         await waiting
 

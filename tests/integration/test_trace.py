@@ -18,7 +18,7 @@ from tenuto.model.events import (
     SubOrchestrationInstanceCreated,
     TaskScheduled,
 )
-from tenuto.model.ids import new_execution_id
+from tenuto.model.ids import InstanceId, new_execution_id
 from tenuto.model.requests import StartRequest
 from tenuto.model.trace import TraceContext, checked_trace
 from tenuto.testing import RecordingObserver, TestHost
@@ -99,7 +99,7 @@ async def test_what_has_no_trace_gives_none(app: App) -> None:
     async with TestHost(app) as test:
         await (await test.start("parent", instance_id="p")).result()
         assert traces(await test.client.history("p")) == [None] * 4
-        text = b"".join(await test.client.gateway.history("p"))
+        text = b"".join(await test.client.gateway.history(InstanceId("p")))
         assert b"trace" not in text
 
 
@@ -111,7 +111,7 @@ async def test_a_trace_outlives_restarts_and_generations(app: App, tmp_path: Pat
         await test.restart()
         await test.advance(timedelta(hours=2))
         await test.client.wait("a")
-        found = await test.client.gateway.get("a")
+        found = await test.client.gateway.get(InstanceId("a"))
         assert found is not None
         assert (found.generation, found.trace) == (2, TRACE)
         assert traces(await test.client.history("a")) == [TRACE, TRACE]

@@ -11,12 +11,13 @@ import pytest
 from tenuto import App, Context, Host, RuntimeStatus, Settings
 from tenuto.engine import reading
 from tenuto.engine.engine import Engine
+from tenuto.model.ids import InstanceId
 from tenuto.testing import RecordingObserver, TestHost
 from tests.integration.conftest import OpenHost
 
 
 def in_memory(test: TestHost, instance_id: str) -> bool:
-    return test.host.engine.residents.named(instance_id) is not None
+    return test.host.engine.residents.named(InstanceId(instance_id)) is not None
 
 
 def live_sessions(engine: Engine) -> int:

@@ -16,6 +16,7 @@ from tenuto import (
     Settings,
 )
 from tenuto.engine.ports import CommitBatch, CommitResult
+from tenuto.model.ids import InstanceId
 from tenuto.storage.sqlite import SqliteStorage
 from tenuto.testing import TestHost
 from tests.integration.conftest import OpenHost
@@ -50,7 +51,7 @@ def actor(app: App, last: int) -> None:
 async def unread_of(test: TestHost, instance_id: str) -> list[int]:
     """The numbers of the events that the store keeps."""
     storage = test.host.engine.storage
-    (record,) = await storage.find([instance_id])
+    (record,) = await storage.find([InstanceId(instance_id)])
     (loaded,) = await storage.load_instances([record.iid])
     return [number for number, _ in loaded.unread]
 
@@ -250,7 +251,7 @@ async def test_they_count_for_the_memory_of_a_session(app: App, test: TestHost) 
     await handle.raise_event("go")
     for _ in range(2):
         await test.idle()
-        resident = test.host.engine.residents.named(handle.instance_id)
+        resident = test.host.engine.residents.named(InstanceId(handle.instance_id))
         assert resident is not None
         assert resident.size > 100_000
         await test.restart()

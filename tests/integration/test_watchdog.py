@@ -9,6 +9,7 @@ import pytest
 
 from tenuto import App, Context, Host, Settings
 from tenuto.host.watchdog import _Turn
+from tenuto.model.ids import InstanceId
 
 SOON = Settings(blocked_turn_seconds=0.1)
 
@@ -122,7 +123,7 @@ async def test_a_turn_that_ends_while_it_is_looked_at_is_not_told(
     async with Host(app, "sqlite://", settings=SOON) as host:
         watchdog = host._watchdog
         assert watchdog is not None
-        assert not watchdog._tell(_Turn(1, 0, 3, "slow-1", "blocking"), 7.0)
+        assert not watchdog._tell(_Turn(1, 0, 3, InstanceId("slow-1"), "blocking"), 7.0)
     assert listener.told == []
 
 

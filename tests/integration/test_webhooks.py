@@ -17,6 +17,7 @@ from tenuto import (
 from tenuto.client.gateway import EngineGateway
 from tenuto.http.options import HttpSettings
 from tenuto.model.events import EventRaised, WebhookOpened
+from tenuto.model.ids import InstanceId
 from tenuto.model.messages import RedeemWebhook
 from tenuto.model.webhook import digest_of
 from tenuto.testing import TestHost
@@ -39,7 +40,7 @@ async def use(test: TestHost, url: str, text: str | None = None) -> None:
     gateway = test.host.client.gateway
     assert isinstance(gateway, EngineGateway)
     await gateway.tell(
-        unquote(instance),
+        InstanceId(unquote(instance)),
         RedeemWebhook(digest=digest_of(token), requested_at=gateway.now(), input=text),
     )
 

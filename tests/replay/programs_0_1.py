@@ -22,6 +22,7 @@ from tenuto import (
 )
 from tenuto.client.gateway import EngineGateway
 from tenuto.model.events import TaskScheduled
+from tenuto.model.ids import InstanceId
 from tenuto.model.messages import RedeemWebhook
 from tenuto.model.webhook import digest_of
 from tenuto.testing import TestHost
@@ -332,7 +333,7 @@ async def _by_webhook(test: TestHost) -> None:
     assert isinstance(gateway, EngineGateway)
     digest = digest_of(str(status.custom_status).rpartition("/")[2].partition("?")[0])
     await gateway.tell(
-        "by_webhook",
+        InstanceId("by_webhook"),
         RedeemWebhook(digest=digest, requested_at=gateway.now(), input='{"yes": true}'),
     )
     await handle.result()

@@ -13,6 +13,7 @@ import sys
 from dataclasses import dataclass
 
 from tenuto import App, Context, Host, InstanceFilter
+from tenuto.model.ids import InstanceId
 from tests.support.load_process import UNFINISHED
 
 app = App()
@@ -84,7 +85,7 @@ async def main(url: str, count: int) -> None:
         which = InstanceFilter(statuses=UNFINISHED, payloads=False)
         while True:
             open_ = [status.instance_id async for status in host.client.query(which)]
-            record = await host.engine.storage.get("evil")
+            record = await host.engine.storage.get(InstanceId("evil"))
             is_idle = host.engine.is_idle and host.engine.careful is None
             if open_ == ["evil"] and is_idle and record is not None and record.hold is not None:
                 say("held")

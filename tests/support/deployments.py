@@ -9,6 +9,7 @@ from tenuto import App, Limits, Settings
 from tenuto.engine.ports import LoadedInstance, Observer, Storage
 from tenuto.model.codec import decode_message
 from tenuto.model.hold import Hold, HoldReason
+from tenuto.model.ids import InstanceId
 from tenuto.model.messages import Message
 from tenuto.model.status import InstanceRecord
 from tenuto.testing import RecordingObserver, TestHost
@@ -36,7 +37,7 @@ class Deployments:
         await self.test.idle(with_activities=False)
 
     async def row(self, instance_id: str) -> InstanceRecord:
-        record = await self.storage.get(instance_id)
+        record = await self.storage.get(InstanceId(instance_id))
         assert record is not None
         return record
 
@@ -59,7 +60,7 @@ class Deployments:
         assert row.hold.reason is reason
         assert not row.status.is_finished
         assert row.wake_at is None
-        assert self.test.host.engine.residents.named(instance_id) is None
+        assert self.test.host.engine.residents.named(InstanceId(instance_id)) is None
         return row.hold
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from tenuto.model.execution import ExecutionInfo
 from tenuto.model.facts import InstanceFacts
+from tenuto.model.ids import ExecutionId, InstanceId
 from tenuto.model.limits import Limits
 from tenuto.model.requests import StartRequest
 from tenuto.model.status import FINISHED, RuntimeStatus
@@ -12,7 +13,12 @@ from tenuto.model.status import FINISHED, RuntimeStatus
 def facts(instance_id: str, execution_id: str, name: str, **more: Any) -> InstanceFacts:
     """Facts of an instance; at the top of its tree if ``more`` says nothing else."""
     more.setdefault("root_id", instance_id)
-    return InstanceFacts(instance_id=instance_id, execution_id=execution_id, name=name, **more)
+    return InstanceFacts(
+        instance_id=InstanceId(instance_id),
+        execution_id=ExecutionId(execution_id),
+        name=name,
+        **more,
+    )
 
 
 def asks(

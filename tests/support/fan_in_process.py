@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 from tenuto import App, Context, Host
+from tenuto.model.ids import InstanceId
 
 LENGTH = 1 << 20
-_ID = "fan-in"
+_ID = InstanceId("fan-in")
 
 app = App()
 

@@ -6,6 +6,7 @@ from tenuto.functions.registry import FunctionRegistry
 from tenuto.model.actions import Action
 from tenuto.model.events import ExecutionCompleted, ExecutionStarted
 from tenuto.model.failure import FailureDetails
+from tenuto.model.ids import ExecutionId
 from tenuto.model.limits import Limits
 from tenuto.model.status import RuntimeStatus
 from tenuto.orchestration.context import Context
@@ -14,6 +15,8 @@ from tenuto.orchestration.session import Session
 from tests.support.facts import execution_of
 
 START = 1_750_000_000_000_000
+EXECUTION = ExecutionId("exec")
+STARTED = ExecutionStarted("guarded", EXECUTION)
 
 
 def open_session(
@@ -27,7 +30,7 @@ def open_session(
     reference = registry.orchestrator(name="guarded")(function)
     info = execution_of(
         instance_id="guarded-1",
-        execution_id="exec",
+        execution_id=EXECUTION,
         name="guarded",
         version=None,
         parent=None,
@@ -47,7 +50,7 @@ def first_turn(
     """What an orchestrator decides in its first turn."""
     session = open_session(function, watch=watch, app=app)
     try:
-        return list(session.run_turn(START, [ExecutionStarted("guarded", "exec", None)]).actions)
+        return list(session.run_turn(START, [STARTED]).actions)
     finally:
         session.close()
 

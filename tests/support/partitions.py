@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from tenuto import App, Context, SubOrchestrationError
 from tenuto.engine.ports import CommitBatch, CommitResult
-from tenuto.model.ids import new_execution_id, partition_of
+from tenuto.model.ids import InstanceId, new_execution_id, partition_of
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tests.support.two_hosts import Cluster, Member
 
@@ -86,11 +86,10 @@ async def spoils(ctx: Context) -> None:
     await ctx.call_activity(work, 1)
 
 
-def named(begin: str, partition: int) -> str:
+def named(begin: str, partition: int) -> InstanceId:
     """An instance id of this partition."""
-    return next(
-        name for name in (f"{begin}{n}" for n in range(99)) if partition_of(name, 3) == partition
-    )
+    names = (InstanceId(f"{begin}{n}") for n in range(99))
+    return next(name for name in names if partition_of(name, PARTITIONS) == partition)
 
 
 class Slowness:

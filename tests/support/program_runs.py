@@ -35,6 +35,7 @@ from tenuto.model.events import (
     TimerFired,
 )
 from tenuto.model.failure import FailureDetails
+from tenuto.model.ids import ExecutionId
 from tenuto.model.limits import Limits
 from tenuto.orchestration.session import Session
 from tests.support.facts import execution_of
@@ -46,7 +47,7 @@ Record: TypeAlias = dict[str, Any]
 
 SECOND = 1_000_000
 START = 1_767_225_600 * SECOND
-EXECUTION = "0123456789abcdef" * 2
+EXECUTION = ExecutionId("0123456789abcdef" * 2)
 _MOST_TURNS = 16
 _LATE = 2
 """How many answers to given up work an environment delivers: they must change nothing."""

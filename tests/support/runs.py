@@ -13,9 +13,11 @@ from tenuto.model.events import (
     TaskScheduled,
 )
 from tenuto.model.failure import FailureDetails
+from tenuto.model.ids import ExecutionId, InstanceId
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import MICROSECONDS
 
+EXECUTION = ExecutionId("exec")
 BEGAN = 1_767_225_600 * MICROSECONDS
 """2026-01-01T00:00Z."""
 
@@ -40,12 +42,12 @@ def record(
 ) -> InstanceRecord:
     return InstanceRecord(
         iid=1,
-        instance_id=instance_id,
+        instance_id=InstanceId(instance_id),
         partition=0,
         name=name,
-        execution_id="exec",
+        execution_id=EXECUTION,
         created_at=BEGAN,
-        root_id=instance_id,
+        root_id=InstanceId(instance_id),
         status=status,
         generation=generation,
         completed_at=None if ended is None else at(ended),
@@ -64,7 +66,7 @@ def completed(*turns: list[HistoryEvent], ended: float = 4.0) -> Run:
 
 
 def opening(*events: HistoryEvent) -> list[HistoryEvent]:
-    return turn(0, ExecutionStarted("book_trip", "exec"), *events)
+    return turn(0, ExecutionStarted("book_trip", EXECUTION), *events)
 
 
 def activities(count: int, *, done: int) -> Run:
@@ -77,8 +79,9 @@ def activities(count: int, *, done: int) -> Run:
 def child_call(
     number: int, instance_id: str, *, detached: bool = False
 ) -> SubOrchestrationInstanceCreated:
+    execution_id = ExecutionId(f"exec-{number}")
     return SubOrchestrationInstanceCreated(
-        number, "pay", instance_id, f"exec-{number}", detached=detached
+        number, "pay", InstanceId(instance_id), execution_id, detached=detached
     )
 
 

@@ -23,6 +23,7 @@ from tenuto.model.events import (
 )
 from tenuto.model.execution import ExecutionInfo
 from tenuto.model.failure import FailureDetails
+from tenuto.model.ids import ExecutionId, InstanceId
 from tenuto.model.limits import Limits
 from tenuto.model.status import ParentInstance
 from tenuto.orchestration.references import AnyOrchestrator
@@ -36,7 +37,7 @@ SECOND = 1_000_000
 START = 1_767_225_600 * SECOND
 """2026-01-01 00:00 UTC."""
 
-EXECUTION = "e" * 32
+EXECUTION = ExecutionId("e" * 32)
 
 functions = FunctionRegistry()
 """What the orchestrators of these tests call."""
@@ -71,7 +72,7 @@ def execution(name: str = "orchestrator", **facts: Any) -> ExecutionInfo:
 
 def child_of(instance_id: str) -> ParentInstance:
     """A parent for ``execution(parent=...)``."""
-    return ParentInstance(instance_id, "f" * 32, "parent", 1)
+    return ParentInstance(InstanceId(instance_id), ExecutionId("f" * 32), "parent", 1)
 
 
 def answered(task_id: int, value: object = None) -> TaskCompleted:

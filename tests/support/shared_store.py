@@ -50,6 +50,7 @@ from tenuto.model.errors import (
     StorageUnavailableError,
 )
 from tenuto.model.hold import HoldReason
+from tenuto.model.ids import UNNAMED, InstanceId, MessageId
 from tenuto.model.messages import Start
 from tenuto.model.requests import DeadLetter, InstancePage, InstanceQuery
 from tenuto.model.status import InstanceRecord, RuntimeStatus
@@ -104,13 +105,13 @@ class SharedHub:
         self.last_iid = 0
         self.last_arrival = 0
         self.instances: dict[int, InstanceRecord] = {}
-        self.iids: dict[str, int] = {}
+        self.iids: dict[InstanceId, int] = {}
         self.turns: dict[int, dict[tuple[int, int], bytes]] = {}
         self.unread: dict[int, dict[int, bytes]] = {}
         self.inbox: dict[int, InboxRow] = {}
-        self.arrivals: dict[tuple[int, str], int] = {}
+        self.arrivals: dict[tuple[int, MessageId], int] = {}
         self.letters: list[DeadLetter] = []
-        self.answers: dict[str, Answer] = {}
+        self.answers: dict[MessageId, Answer] = {}
         self.handles: list[SharedStorage] = []
 
     def handle(self) -> "SharedStorage":
@@ -192,7 +193,7 @@ class SharedHub:
         left["answers"] = [one for one in batch.answers if one.message_id not in unanswered]
         return structs.replace(batch, **left)
 
-    def _is_for(self, number: int, instance_ids: set[str]) -> bool:
+    def _is_for(self, number: int, instance_ids: set[InstanceId]) -> bool:
         return self.inbox[number].instance_id in instance_ids
 
     def _check(self, batch: CommitBatch) -> None:
@@ -307,7 +308,7 @@ class SharedHub:
         self.last_arrival += 1
         return self.last_arrival
 
-    def _take_out(self, key: tuple[int, str]) -> None:
+    def _take_out(self, key: tuple[int, MessageId]) -> None:
         number = self.arrivals.pop(key, None)
         if number is not None:
             del self.inbox[number]
@@ -325,7 +326,7 @@ class SharedHub:
     # --- reading ----------------------------------------------------------------------------------
 
     def named(self, instance_id: str) -> InstanceRecord | None:
-        iid = self.iids.get(instance_id)
+        iid = self.iids.get(InstanceId(instance_id))
         return None if iid is None else self.instances[iid]
 
     def waiting(self, instance_id: str) -> list[InboxRow]:
@@ -370,8 +371,8 @@ class SharedHub:
             last = number
         return rows, None
 
-    def open_by_root(self, partition: int) -> dict[str, int]:
-        opened: dict[str, int] = {}
+    def open_by_root(self, partition: int) -> dict[InstanceId, int]:
+        opened: dict[InstanceId, int] = {}
         for one in self.instances.values():
             if one.partition == partition and one.depth and not one.status.is_finished:
                 opened[one.root_id] = opened.get(one.root_id, 0) + 1
@@ -586,18 +587,18 @@ class SharedStorage:
         hub.add(rows)
         hub.changed_by(self)
 
-    async def answer(self, message_id: str) -> Answer | None:
+    async def answer(self, message_id: MessageId) -> Answer | None:
         return (await self._turn()).answers.get(message_id)
 
-    async def is_asked(self, instance_id: str, kinds: Collection[str]) -> bool:
+    async def is_asked(self, instance_id: InstanceId, kinds: Collection[str]) -> bool:
         waiting = (await self._turn()).waiting(instance_id)
         return any(json.loads(bytes(row.message)).get("type") in kinds for row in waiting)
 
-    async def is_waiting(self, message_id: str) -> bool:
+    async def is_waiting(self, message_id: MessageId) -> bool:
         hub = await self._turn()
         return any(known == message_id for _, known in hub.arrivals)
 
-    async def get(self, instance_id: str) -> InstanceRecord | None:
+    async def get(self, instance_id: InstanceId) -> InstanceRecord | None:
         return (await self._turn()).named(instance_id)
 
     async def query(self, query: InstanceQuery) -> InstancePage:
@@ -618,7 +619,7 @@ class SharedStorage:
             rows = [structs.replace(one, input=None, output=None) for one in rows]
         return InstancePage(rows, token if len(found) > len(rows) else None)
 
-    async def standing(self, instance_id: str) -> Standing | None:
+    async def standing(self, instance_id: InstanceId) -> Standing | None:
         hub = await self._turn()
         record = hub.named(instance_id)
         if record is None:
@@ -626,7 +627,7 @@ class SharedStorage:
         turns = len(hub.current(record))
         return Standing(structs.replace(record, input=None, output=None), turns)
 
-    async def history(self, instance_id: str, most_bytes: int | None = None) -> list[bytes]:
+    async def history(self, instance_id: InstanceId, most_bytes: int | None = None) -> list[bytes]:
         hub = await self._turn()
         record = hub.named(instance_id)
         if record is None:
@@ -676,7 +677,7 @@ def _copy(raw: Raw) -> Raw:
 
 def _started(record: InstanceRecord) -> InboxRow:
     message = Raw(encode(Start(event=start_event(state_of(record), ""))))
-    return InboxRow("", record.partition, record.instance_id, message)
+    return InboxRow(UNNAMED, record.partition, record.instance_id, message)
 
 
 def _created(record: InstanceRecord) -> tuple[int, int]:

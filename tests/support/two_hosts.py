@@ -20,7 +20,7 @@ from tenuto.host.programs import program_of
 from tenuto.model.codec import encode
 from tenuto.model.errors import RowsRefusedError, StorageError, StorageUnavailableError
 from tenuto.model.events import EventRaised
-from tenuto.model.ids import new_execution_id, partition_of
+from tenuto.model.ids import InstanceId, MessageId, new_execution_id, partition_of
 from tenuto.model.limits import Limits
 from tenuto.model.messages import Message, RaiseEvent
 from tenuto.model.status import InstanceRecord
@@ -137,16 +137,17 @@ class Cluster:
     async def begin(self, name: str, instance_id: str, text: str) -> None:
         """Start an instance, as a client of the store does."""
         now = self.clock.now()
+        checked = InstanceId(instance_id)
         await self._outside.start_instance(
             InstanceRecord(
                 iid=0,
-                instance_id=instance_id,
-                partition=partition_of(instance_id, self.hub.partitions),
+                instance_id=checked,
+                partition=partition_of(checked, self.hub.partitions),
                 name=name,
                 execution_id=new_execution_id(now),
                 created_at=now,
                 updated_at=now,
-                root_id=instance_id,
+                root_id=checked,
                 input=text,
             )
         )
@@ -156,12 +157,12 @@ class Cluster:
         event = EventRaised(name, text)
         await self.send(instance_id, lambda key: RaiseEvent(message_id=key, event=event))
 
-    async def send(self, instance_id: str, make: Callable[[str], Message]) -> None:
+    async def send(self, instance_id: str, make: Callable[[MessageId], Message]) -> None:
         """Send a message, as a client of the store does."""
         self._messages += 1
-        key = f"outside-{self._messages}"
-        partition = partition_of(instance_id, self.hub.partitions)
-        await self._outside.append([InboxRow(key, partition, instance_id, Raw(encode(make(key))))])
+        key, to = MessageId(f"outside-{self._messages}"), InstanceId(instance_id)
+        partition = partition_of(to, self.hub.partitions)
+        await self._outside.append([InboxRow(key, partition, to, Raw(encode(make(key))))])
 
     async def rounds(self, count: int) -> None:
         """Let the loop go round."""

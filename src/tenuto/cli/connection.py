@@ -96,7 +96,7 @@ class Connection(Struct, frozen=True, kw_only=True):
         return self.storage is None or owner_of(self.where) is not None
 
     async def inquire(
-        self, instance_id: str, around: Surroundings
+        self, instance_id: InstanceId, around: Surroundings
     ) -> tuple[InstanceRecord, Explanation]:
         """Why an instance does not go on. A host says so itself: it knows more than its store.
 

@@ -16,6 +16,7 @@ from tenuto.cli.instances.looking import json_option
 from tenuto.host.settings import load_settings
 from tenuto.insight.wording import iso, moment, one_line
 from tenuto.model.codec import decode_message
+from tenuto.model.ids import MessageId
 from tenuto.model.messages import RaiseEvent
 from tenuto.model.payload.opaque import as_json
 from tenuto.model.requests import DeadLetter
@@ -60,7 +61,7 @@ def redrive(letter_id: str, storage: str | None, *, as_json: bool) -> None:
     """Send the dead letter ID to its instance again, which must be there and not have ended."""
     url = _url(storage)
     upkeep = upkeep_of(url)
-    instance_id = asyncio.run(upkeep.redrive(letter_id))
+    instance_id = asyncio.run(upkeep.redrive(MessageId(letter_id)))
     has_host = upkeep.owner is not None
     if as_json:
         terminal.say(encoded({"instanceId": instance_id, "store": url, "hostRuns": has_host}))
@@ -91,7 +92,8 @@ def purge(
     if everything and not yes and not _confirmed(url):
         terminal.note("nothing was deleted")
         return FAILED
-    count = asyncio.run(upkeep_of(url).drop_letters(None if everything else letter_ids))
+    named = None if everything else [MessageId(one) for one in letter_ids]
+    count = asyncio.run(upkeep_of(url).drop_letters(named))
     if as_json:
         terminal.say(encoded({"purged": count}))
     else:

@@ -32,7 +32,7 @@ from tenuto.model.errors import (
 )
 from tenuto.model.events import EventRaised, HistoryEvent
 from tenuto.model.failure import FailureDetails
-from tenuto.model.ids import check_instance_id
+from tenuto.model.ids import InstanceId, check_instance_id
 from tenuto.model.limits import Limits, check_payload
 from tenuto.model.messages import Fail, Purge, RaiseEvent, Resume, Suspend, Terminate
 from tenuto.model.payload import encode
@@ -100,7 +100,7 @@ class OrchestrationHandle(Generic[T_co]):
             OrchestrationFailedError: it failed; ``OrchestrationTerminatedError``: it was ended.
             InstanceNotFoundError: there is no such instance.
         """
-        record = await self._client.gateway.wait(self.instance_id)
+        record = await self._client.gateway.wait(InstanceId(self.instance_id))
         return result_of(record, self._orchestrator)  # type: ignore[no-any-return]
 
     async def started(self) -> InstanceStatus:

@@ -22,6 +22,7 @@ from tenuto.model.errors import (
 )
 from tenuto.model.facts import pending_row, started
 from tenuto.model.ids import (
+    InstanceId,
     derived_from,
     new_execution_id,
     new_message_id,
@@ -31,6 +32,7 @@ from tenuto.model.ids import (
 from tenuto.model.messages import ClientMessage, Message, Purge, RedeemWebhook, Start
 from tenuto.model.requests import DeadLetter, InstancePage, InstanceQuery, StartRequest
 from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.timing import Microseconds
 
 _POLL_SECONDS = 0.05
 _FIRST_PAUSE_SECONDS = 0.002
@@ -43,25 +45,25 @@ _ENDING = ("Terminate", "Fail")
 class Gateway(Protocol):
     """What a client asks for, in JSON text and rows."""
 
-    def now(self) -> int:
+    def now(self) -> Microseconds:
         """The present, in microseconds since 1970: the ids that a client makes begin with it."""
 
     async def start(self, request: StartRequest) -> None:
         """Start an instance; returns when it is durable."""
 
-    async def tell(self, instance_id: str, message: ClientMessage) -> None:
+    async def tell(self, instance_id: InstanceId, message: ClientMessage) -> None:
         """Tell an instance something: an event, a word of control, that it is to be deleted."""
 
-    async def wait(self, instance_id: str, *, started: bool = False) -> InstanceRecord:
+    async def wait(self, instance_id: InstanceId, *, started: bool = False) -> InstanceRecord:
         """The row once the instance has ended, or with ``started`` has begun."""
 
-    async def get(self, instance_id: str) -> InstanceRecord | None:
+    async def get(self, instance_id: InstanceId) -> InstanceRecord | None:
         """The row."""
 
     async def query(self, query: InstanceQuery) -> InstancePage:
         """A page of rows."""
 
-    async def history(self, instance_id: str, most_bytes: int | None = None) -> list[bytes]:
+    async def history(self, instance_id: InstanceId, most_bytes: int | None = None) -> list[bytes]:
         """The turns of the current execution, as JSON arrays."""
 
     async def close(self) -> None:
@@ -141,7 +143,7 @@ class StoreGateway:
             facts.instance_id, "was started and purged by others each time; try again"
         )
 
-    async def tell(self, instance_id: str, message: ClientMessage) -> None:
+    async def tell(self, instance_id: InstanceId, message: ClientMessage) -> None:
         """Append the message; where its effect must be known, wait for the owner's answer.
 
         Raises:
@@ -171,7 +173,7 @@ class StoreGateway:
             raise still_going(instance_id)
         await self._ask(instance_id, message, "was not purged")
 
-    async def wait(self, instance_id: str, *, started: bool = False) -> InstanceRecord:
+    async def wait(self, instance_id: InstanceId, *, started: bool = False) -> InstanceRecord:
         """Look until the instance has ended or begun."""
         while True:
             record = await self.storage.get(instance_id)
@@ -193,7 +195,7 @@ class StoreGateway:
             raise InstanceFinishedError(instance_id, f"has already ended ({record.status.label})")
         return record
 
-    async def _refuse_when(self, instance_id: str, control: Control) -> None:
+    async def _refuse_when(self, instance_id: InstanceId, control: Control) -> None:
         """Refuse a word that does not fit the state of an instance.
 
         Earlier ones may be on their way: then the row does not tell what it will be.
@@ -207,7 +209,7 @@ class StoreGateway:
                 instance_id, f"is {record.status.label}, so it cannot {control.name}"
             )
 
-    async def _ask(self, instance_id: str, message: Message, undone: str) -> None:
+    async def _ask(self, instance_id: InstanceId, message: Message, undone: str) -> None:
         """Append a request and wait for the owner's answer to it.
 
         Not for a state of the instance: another request may have changed that again already.
@@ -240,7 +242,7 @@ class StoreGateway:
             )
         raise InstanceStateError(instance_id, reason)
 
-    async def _append(self, instance_id: str, message: Message) -> None:
+    async def _append(self, instance_id: InstanceId, message: Message) -> None:
         partition = partition_of(instance_id, self._partitions)
         row = InboxRow(message.message_id, partition, instance_id, Raw(encode(message)))
         await self.storage.append([row])
@@ -256,6 +258,6 @@ def _taken(record: InstanceRecord) -> InstanceExistsError:
     return InstanceExistsError(record.instance_id, f"already exists ({record.status.label})")
 
 
-def present() -> int:
+def present() -> Microseconds:
     """The machine's clock, for a client that has no host's; no decision hangs on it."""
     return time.time_ns() // 1000

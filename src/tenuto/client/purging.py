@@ -133,7 +133,7 @@ def _request(record: InstanceRecord, *, force: bool) -> InboxRow:
     return InboxRow(name, record.partition, record.instance_id, message)
 
 
-async def _gone(storage: Storage, executions: dict[str, str]) -> None:
+async def _gone(storage: Storage, executions: dict[InstanceId, ExecutionId]) -> None:
     """Wait until none of these executions is there; an id may have been taken anew meanwhile."""
     left = list(executions)
     last = time.monotonic() + _PATIENCE_SECONDS

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from tenuto.engine.program import Orchestrator
 from tenuto.model.facts import InstanceFacts
-from tenuto.model.ids import check_instance_id, new_execution_id, new_instance_id
+from tenuto.model.ids import ExecutionId, check_instance_id, new_execution_id, new_instance_id
 from tenuto.model.limits import Limits, check_payload
 from tenuto.model.requests import IdReuse, StartRequest
 from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
@@ -29,11 +29,11 @@ class StartOptions(Struct, frozen=True, kw_only=True):
     """
 
     instance_id: str | None = None
-    execution_id: str | None = None
+    execution_id: ExecutionId | None = None
     version: str | None = None
     tags: Mapping[str, str] | None = None
     trace: TraceContext | None = None
-    scheduled_at: int | None = None
+    scheduled_at: Microseconds | None = None
     reuse: frozenset[RuntimeStatus] = FINISHED
 
 
@@ -46,7 +46,7 @@ HOSTS_OWN_LIMITS: Final = Limits(payload_bytes=sys.maxsize)
 def start_request(
     orchestrator: Orchestrator | str,
     text: str | None,
-    now: int,
+    now: Microseconds,
     limits: Limits,
     options: StartOptions = NOTHING_SPECIAL,
 ) -> StartRequest:

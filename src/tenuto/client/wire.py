@@ -20,6 +20,7 @@ from tenuto.model.explanation import (
 from tenuto.model.payload.opaque import as_json
 from tenuto.model.requests import DeadLetter, IdReuse
 from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.timing import Microseconds
 from tenuto.model.trace import TraceContext
 
 ADMIN: Final = "/admin"
@@ -60,11 +61,11 @@ class StartBody(_Body, frozen=True, kw_only=True):
     name: str
     input: Raw | UnsetType = UNSET
     instance_id: str | None = None
-    execution_id: str | None = None
+    execution_id: ExecutionId | None = None
     version: str | None = None
     tags: dict[str, str] | None = None
     trace: TraceContext | None = None
-    scheduled_at: int | None = None
+    scheduled_at: Microseconds | None = None
     reuse: IdReuse | tuple[RuntimeStatus, ...] = IdReuse.WHEN_FINISHED
 
     @property
@@ -134,8 +135,8 @@ class WaitBody(_Body, frozen=True, kw_only=True):
 
     kind: Literal["event", "timer", "activity", "orchestration"]
     name: str | None = None
-    since: int
-    until: int | None = None
+    since: Microseconds
+    until: Microseconds | None = None
     attempt: int = 1
     instance_id: str | None = None
     purpose: TimerPurpose = "timer"
@@ -193,10 +194,10 @@ class DeadLetterBody(_Body, frozen=True, kw_only=True):
         message: The message as it is stored.
     """
 
-    message_id: str
-    instance_id: str
+    message_id: MessageId
+    instance_id: InstanceId
     reason: str
-    created_at: int
+    created_at: Microseconds
     message: Raw
 
     @classmethod

@@ -29,6 +29,7 @@ from tenuto.model.events import ContinueAsNew, TimerFired
 from tenuto.model.ids import is_from_outside
 from tenuto.model.messages import Message, RaiseEvent, Start, TimerDue
 from tenuto.model.status import RuntimeStatus
+from tenuto.model.timing import Microseconds
 from tenuto.model.unread import UnreadEvent, UnreadEvents
 
 # Real time: memory comes back when somebody lets go of it.
@@ -91,7 +92,7 @@ class Arrivals:
         if home is not None and home.delivery.turns_away(row.message_id):
             self.route(row)
 
-    def dispatch(self, home: OwnedPartition, instance_id: str, message: Message) -> None:
+    def dispatch(self, home: OwnedPartition, instance_id: InstanceId, message: Message) -> None:
         """Deliver a message, now or when its instance is there; a copy of a known one goes."""
         resident = home.residents.named(instance_id)
         if resident is not None:
@@ -99,21 +100,21 @@ class Arrivals:
         elif not is_durable(message) or home.delivery.sets_out(message.message_id):
             self._pass_on(home, instance_id, message)
 
-    def _pass_on(self, home: OwnedPartition, instance_id: str, message: Message) -> None:
+    def _pass_on(self, home: OwnedPartition, instance_id: InstanceId, message: Message) -> None:
         """Nobody of this id is in memory: it is being started, or may be in the store."""
         if home.starts.is_deciding(instance_id):
             home.starts.when_decided(instance_id, lambda: self._go_on(home, instance_id, message))
         else:
             home.loader.want_named(instance_id, message)
 
-    def _meet(self, home: OwnedPartition, instance_id: str, message: Message) -> None:
+    def _meet(self, home: OwnedPartition, instance_id: InstanceId, message: Message) -> None:
         resident = home.residents.named(instance_id)
         if resident is not None:
             self._arrive(resident, [message])
         else:
             self._pass_on(home, instance_id, message)
 
-    def _go_on(self, home: OwnedPartition, instance_id: str, message: Message) -> None:
+    def _go_on(self, home: OwnedPartition, instance_id: InstanceId, message: Message) -> None:
         """A message that had to wait for a decision or a read finds its instance now."""
         resident = home.residents.named(instance_id)
         if resident is not None:
@@ -132,7 +133,7 @@ class Arrivals:
         """An instance is in memory now: what is on the way to it must not be overtaken."""
         self._arrive(resident, resident.home.loader.take(resident.state))
 
-    def missing(self, home: OwnedPartition, key: str | int, messages: list[Message]) -> None:
+    def missing(self, home: OwnedPartition, key: InstanceId | int, messages: list[Message]) -> None:
         """Messages to an instance that does not exist (any more)."""
         engine = self._engine
         if isinstance(key, str) and (
@@ -151,7 +152,7 @@ class Arrivals:
                 batch.refuse(message.message_id, error)
                 if isinstance(message, RaiseEvent):
                     engine.booking.bury(
-                        message, str(key), f"instance {key!r} does not exist", batch
+                        message, InstanceId(str(key)), f"instance {key!r} does not exist", batch
                     )
         engine.schedule_pump()
 
@@ -269,7 +270,9 @@ class Arrivals:
             resident.inbox.extend(due_timers(state, now))
             self._engine.release.take_work_up(resident)
 
-    def _openings(self, resident: Resident, loaded: LoadedInstance, now: int) -> list[Message]:
+    def _openings(
+        self, resident: Resident, loaded: LoadedInstance, now: Microseconds
+    ) -> list[Message]:
         state = resident.state
         if state.facts.generation and loaded.previous_turn is not None:
             last = decode_turn(loaded.previous_turn)[-1]
@@ -277,7 +280,7 @@ class Arrivals:
                 return seed(state, last, self._engine.runtime)
         return self.opening(resident, now)
 
-    def opening(self, resident: Resident, now: int) -> list[Message]:
+    def opening(self, resident: Resident, now: Microseconds) -> list[Message]:
         """What opens the first generation; nothing yet, and a timer, when that is put off."""
         state = resident.state
         if state.facts.scheduled_at is not None and state.begins_later(now):
@@ -291,7 +294,7 @@ def unread_of(loaded: LoadedInstance) -> UnreadEvents:
     return UnreadEvents(UnreadEvent(number, decode_event(row)) for number, row in loaded.unread)
 
 
-def due_timers(state: InstanceState, now: int) -> list[Message]:
+def due_timers(state: InstanceState, now: Microseconds) -> list[Message]:
     """Messages of the open timers whose time has come, oldest first."""
     return [
         TimerDue(execution_id=state.facts.execution_id, event=TimerFired(task_id, fire_at))
@@ -300,7 +303,7 @@ def due_timers(state: InstanceState, now: int) -> list[Message]:
     ]
 
 
-def _is_to_start(state: InstanceState, now: int) -> bool:
+def _is_to_start(state: InstanceState, now: Microseconds) -> bool:
     """Whether a scheduled start is due. Others are started by the message that made them."""
     return (
         state.status is RuntimeStatus.PENDING

@@ -26,6 +26,7 @@ from tenuto.engine.turns.step import Step
 from tenuto.model.codec import encode
 from tenuto.model.errors import FencedError, RowsRefusedError, TenutoError
 from tenuto.model.failure import storable_text
+from tenuto.model.ids import InstanceId, MessageId
 from tenuto.model.messages import Message
 from tenuto.model.requests import DeadLetter
 from tenuto.model.status import InstanceRecord
@@ -60,21 +61,21 @@ class Batch(Struct):
     history: list[HistoryRow] = field(default_factory=list)
     forget: dict[int, ForgetBelow] = field(default_factory=dict)
     unread: dict[tuple[int, int], UnreadRow] = field(default_factory=dict)
-    produced: dict[str, InboxRow] = field(default_factory=dict)
-    consumed: dict[str, int] = field(default_factory=dict)
+    produced: dict[MessageId, InboxRow] = field(default_factory=dict)
+    consumed: dict[MessageId, int] = field(default_factory=dict)
     held: set[int] = field(default_factory=set)
     released: set[int] = field(default_factory=set)
     purged: list[int] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
-    answers: dict[str, Answer] = field(default_factory=dict)
+    answers: dict[MessageId, Answer] = field(default_factory=dict)
     turns: list[tuple[Resident, Step]] = field(default_factory=list)
     to_route: list[InboxRow] = field(default_factory=list)
-    answered: dict[str, tuple[Caller, TenutoError | None]] = field(default_factory=dict)
+    answered: dict[MessageId, tuple[Caller, TenutoError | None]] = field(default_factory=dict)
     acknowledge: list[Callable[[], None]] = field(default_factory=list)
     starts: list[tuple[Resident, Decided]] = field(default_factory=list)
     bytes: int = 0
-    producers: dict[str, int] = field(default_factory=dict)
-    kept: dict[str, Message] = field(default_factory=dict)
+    producers: dict[MessageId, int] = field(default_factory=dict)
+    kept: dict[MessageId, Message] = field(default_factory=dict)
     put_by: list[tuple[Resident, Message]] = field(default_factory=list)
     refusal: RowsRefusedError | None = None
 
@@ -181,7 +182,7 @@ class Batch(Struct):
         self.produced = {}
         self.kept = {}
 
-    def consume(self, message_id: str, partition: int) -> None:
+    def consume(self, message_id: MessageId, partition: int) -> None:
         """A message with a row was used up; one made in this batch never gets a row."""
         if not message_id or message_id.startswith(VOLATILE):
             return
@@ -190,12 +191,12 @@ class Batch(Struct):
             if message_id.startswith(ASKED):
                 self.answers[message_id] = Answer(message_id)
 
-    def refuse(self, message_id: str, error: TenutoError) -> None:
+    def refuse(self, message_id: MessageId, error: TenutoError) -> None:
         """A message that was consumed was refused: its sender in another process hears why."""
         if message_id.startswith(ASKED):
             self.answers[message_id] = Answer(message_id, error.code, storable_text(str(error)))
 
-    def produce(self, message: Message, partition: int, instance_id: str) -> InboxRow:
+    def produce(self, message: Message, partition: int, instance_id: InstanceId) -> InboxRow:
         """A message for another instance, durable with this batch."""
         row = InboxRow(message.message_id, partition, instance_id, Raw(encode(message)))
         self.produced[message.message_id] = row

@@ -19,6 +19,7 @@ from tenuto.model.codec import encode
 from tenuto.model.errors import TenutoError
 from tenuto.model.events import SubOrchestrationInstanceFailed
 from tenuto.model.failure import failure_of
+from tenuto.model.ids import InstanceId, MessageId
 from tenuto.model.messages import (
     ChildResult,
     Message,
@@ -104,7 +105,7 @@ class Booking:
         else:
             self.send(message, send.instance_id, batch)
 
-    def _ask_for(self, instance_id: str, message: Message, batch: Batch) -> None:
+    def _ask_for(self, instance_id: InstanceId, message: Message, batch: Batch) -> None:
         """The start of an instance: decided after the commit, by whoever owns its partition."""
         number = self._engine.number_of(instance_id)
         batch.to_route.append(batch.produce(message, number, instance_id))
@@ -146,7 +147,7 @@ class Booking:
         if resident.state.unread is not None:
             resident.size += resident.state.unread.size
 
-    def send(self, message: Message, instance_id: str, batch: Batch) -> None:
+    def send(self, message: Message, instance_id: InstanceId, batch: Batch) -> None:
         """A message to another instance: durable with this batch, delivered now if it is here."""
         engine = self._engine
         row = batch.produce(message, engine.number_of(instance_id), instance_id)
@@ -215,7 +216,7 @@ class Booking:
             elif isinstance(message, RaiseEvent):
                 self.bury(message, resident.state.instance_id, str(error), batch)
 
-    def bury(self, message: Message, instance_id: str, reason: str, batch: Batch) -> None:
+    def bury(self, message: Message, instance_id: InstanceId, reason: str, batch: Batch) -> None:
         """A message that nobody can take becomes a dead letter (``no_silent_drop``)."""
         engine = self._engine
         now = engine.clock.now()
@@ -224,7 +225,7 @@ class Booking:
         )
         engine.observer.dead_letter(instance_id, reason)
 
-    def _acknowledge(self, message_id: str, batch: Batch) -> None:
+    def _acknowledge(self, message_id: MessageId, batch: Batch) -> None:
         caller = self._engine.callers.take(message_id)
         if caller is not None:
             batch.answered[message_id] = caller, None
@@ -243,5 +244,5 @@ class Booking:
         engine.schedule_pump()
 
 
-def _renamed(message: Message, message_id: str) -> Message:
+def _renamed(message: Message, message_id: MessageId) -> Message:
     return structs.replace(message, message_id=message_id)

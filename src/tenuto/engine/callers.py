@@ -9,6 +9,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from tenuto.model.errors import TenutoError
+from tenuto.model.ids import InstanceId, MessageId
 from tenuto.model.status import InstanceRecord
 
 Answer: TypeAlias = Callable[[TenutoError | None], None]
@@ -21,7 +22,7 @@ Outcome: TypeAlias = Callable[[InstanceRecord | TenutoError], None]
 class Caller(Struct, frozen=True):
     """Whoever waits for what becomes of a request about an instance."""
 
-    instance_id: str
+    instance_id: InstanceId
     answer: Answer
 
 
@@ -34,9 +35,9 @@ class Callers:
     """
 
     def __init__(self) -> None:
-        self.waiters: dict[str, list[Outcome]] = {}
-        self.beginnings: dict[str, list[Answer]] = {}
-        self._requests: dict[str, Caller] = {}
+        self.waiters: dict[InstanceId, list[Outcome]] = {}
+        self.beginnings: dict[InstanceId, list[Answer]] = {}
+        self._requests: dict[MessageId, Caller] = {}
 
     # --- requests ---------------------------------------------------------------------------------
 
@@ -45,23 +46,23 @@ class Callers:
         """How many requests are not answered yet."""
         return len(self._requests)
 
-    def expect(self, message_id: str, instance_id: str, answer: Answer) -> None:
+    def expect(self, message_id: MessageId, instance_id: InstanceId, answer: Answer) -> None:
         """Somebody waits for what becomes of this request about this instance."""
         self._requests[message_id] = Caller(instance_id, answer)
 
-    def is_expected(self, message_id: str) -> bool:
+    def is_expected(self, message_id: MessageId) -> bool:
         """Whether somebody waits for what becomes of it."""
         return message_id in self._requests
 
-    def take(self, message_id: str) -> Caller | None:
+    def take(self, message_id: MessageId) -> Caller | None:
         """Whoever waits, to be told later, by somebody else."""
         return self._requests.pop(message_id, None)
 
-    def put_back(self, message_id: str, caller: Caller) -> None:
+    def put_back(self, message_id: MessageId, caller: Caller) -> None:
         """It was not to be told after all."""
         self._requests[message_id] = caller
 
-    def answer(self, message_id: str, error: TenutoError | None) -> bool:
+    def answer(self, message_id: MessageId, error: TenutoError | None) -> bool:
         """Tell whoever waits; False when nobody does."""
         caller = self._requests.pop(message_id, None)
         if caller is None:
@@ -71,7 +72,7 @@ class Callers:
 
     # --- instances --------------------------------------------------------------------------------
 
-    def has_begun(self, instance_id: str) -> None:
+    def has_begun(self, instance_id: InstanceId) -> None:
         """A turn of it is durable."""
         for tell in self.beginnings.pop(instance_id, ()):
             tell(None)
@@ -83,7 +84,9 @@ class Callers:
 
     # --- the end ----------------------------------------------------------------------------------
 
-    def abandon(self, error: TenutoError, is_about: Callable[[str], bool] | None = None) -> None:
+    def abandon(
+        self, error: TenutoError, is_about: Callable[[InstanceId], bool] | None = None
+    ) -> None:
         """Nobody will be told any more, of these instances or of any: say so to all who wait."""
         if is_about is None:
             is_about = _any
@@ -99,5 +102,5 @@ class Callers:
                 tell(error)
 
 
-def _any(_instance_id: str) -> bool:
+def _any(_instance_id: InstanceId) -> bool:
     return True

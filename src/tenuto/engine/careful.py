@@ -34,11 +34,12 @@ from tenuto.engine.state import InstanceState
 from tenuto.engine.turns.sorting import is_child, tries_again
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.messages import Terminate
+from tenuto.model.timing import Microseconds
 
 MANY_DEATHS: Final = 2
 """So many owners in a row have died young: it is no coincidence."""
 
-SERVED: Final = 60_000_000
+SERVED: Final[Microseconds] = 60_000_000
 """Microseconds after which a host that dies did not die young."""
 
 _LARGEST_GROUP: Final = 256

@@ -14,9 +14,11 @@ from typing import Final
 from tenuto.engine.parts import Parts
 from tenuto.engine.resident import Home, Resident
 from tenuto.model.errors import StorageUnavailableError
+from tenuto.model.ids import InstanceId
 from tenuto.model.messages import Terminate
 from tenuto.model.requests import InstanceQuery
 from tenuto.model.status import ParentInstance
+from tenuto.model.timing import Microseconds
 
 _PAGE: Final = 1_000
 _REASON: Final = '"its parent was terminated"'
@@ -45,7 +47,7 @@ class Cascade:
             self._engine.observer.problem(None, f"children were not ended: {task.exception()!r}")
 
     async def _hand_on(
-        self, resident: Resident, called: list[str], messages: Sequence[Terminate]
+        self, resident: Resident, called: list[InstanceId], messages: Sequence[Terminate]
     ) -> None:
         engine, home = self._engine, resident.home
         instance_id, since = resident.state.instance_id, resident.state.created_at
@@ -72,7 +74,7 @@ class Cascade:
     def _tell(
         self,
         home: Home,
-        children: dict[str, ParentInstance],
+        children: dict[InstanceId, ParentInstance],
         messages: Sequence[Terminate],
     ) -> None:
         engine = self._engine
@@ -91,7 +93,7 @@ class Cascade:
         batch.acknowledge.append(partial(home.delivery.lands, messages))
         engine.schedule_pump()
 
-    async def _decided(self, called: list[str]) -> None:
+    async def _decided(self, called: list[InstanceId]) -> None:
         """Wait until it is known who has the ids of those it has called."""
         find = self._engine.find
         while True:
@@ -103,9 +105,11 @@ class Cascade:
             else:
                 return
 
-    async def _stored(self, instance_id: str, since: int) -> dict[str, ParentInstance]:
+    async def _stored(
+        self, instance_id: InstanceId, since: Microseconds
+    ) -> dict[InstanceId, ParentInstance]:
         """The children with their calls, not those of an earlier instance of that id."""
-        found: dict[str, ParentInstance] = {}
+        found: dict[InstanceId, ParentInstance] = {}
         after: str | None = None
         while True:
             query = InstanceQuery(

@@ -18,9 +18,11 @@ from tenuto.model.errors import (
     TenutoError,
     WebhookClosedError,
 )
+from tenuto.model.ids import InstanceId
 from tenuto.model.messages import ClientMessage, RedeemWebhook
 from tenuto.model.requests import StartRequest
 from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.timing import Microseconds
 
 
 class Commands:
@@ -28,7 +30,7 @@ class Commands:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self.now: Callable[[], int] = engine.clock.now
+        self.now: Callable[[], Microseconds] = engine.clock.now
 
     async def start(self, request: StartRequest) -> None:
         """Start an instance; returns when it is durable.
@@ -42,7 +44,7 @@ class Commands:
         home.starts.request(request, answer)
         await answer.future
 
-    async def tell(self, instance_id: str, message: ClientMessage) -> None:
+    async def tell(self, instance_id: InstanceId, message: ClientMessage) -> None:
         """Tell an instance something; returns when that is durable, and carried out or kept.
 
         Raises:
@@ -66,7 +68,7 @@ class Commands:
         finally:
             engine.callers.take(key)
 
-    async def wait(self, instance_id: str, *, started: bool = False) -> InstanceRecord:
+    async def wait(self, instance_id: InstanceId, *, started: bool = False) -> InstanceRecord:
         """The instance's row once it has ended, or with ``started`` once it is Pending no more.
 
         Raises:
@@ -103,7 +105,7 @@ class Commands:
         finally:
             self._forget(instance_id, finished)
 
-    async def _begun(self, instance_id: str) -> InstanceRecord:
+    async def _begun(self, instance_id: InstanceId) -> InstanceRecord:
         """Only the store says that an instance has begun: what is in memory may be ahead of it."""
         engine = self._engine
         while True:
@@ -126,7 +128,7 @@ class Commands:
                     if not tells:
                         del beginnings[instance_id]
 
-    async def _row(self, instance_id: str) -> InstanceRecord | None:
+    async def _row(self, instance_id: InstanceId) -> InstanceRecord | None:
         """The stored row; None when there is an instance whose row is on its way."""
         engine = self._engine
         home = engine.find(instance_id)
@@ -141,7 +143,7 @@ class Commands:
         return record
 
     def _forget(
-        self, instance_id: str, waiter: Callable[[InstanceRecord | TenutoError], None]
+        self, instance_id: InstanceId, waiter: Callable[[InstanceRecord | TenutoError], None]
     ) -> None:
         everyone = self._engine.callers.waiters
         waiters = everyone.get(instance_id)
@@ -150,7 +152,7 @@ class Commands:
             if not waiters:
                 del everyone[instance_id]
 
-    def _home_of(self, instance_id: str) -> Partition:
+    def _home_of(self, instance_id: InstanceId) -> Partition:
         """The partition of an instance that requests can be taken for now."""
         engine = self._engine
         if engine.is_draining:

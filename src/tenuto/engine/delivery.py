@@ -37,6 +37,7 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Final
 
+from tenuto.model.ids import MessageId
 from tenuto.model.messages import Message
 
 VOLATILE: Final = "~"
@@ -67,49 +68,49 @@ class Delivery:
         is_used_up: Whether a batch has used up a message, as the pipeline knows.
     """
 
-    def __init__(self, is_used_up: Callable[[str], bool]) -> None:
+    def __init__(self, is_used_up: Callable[[MessageId], bool]) -> None:
         self._is_used_up = is_used_up
-        self._places: dict[str, Place] = {}
+        self._places: dict[MessageId, Place] = {}
 
     def __len__(self) -> int:
         return len(self._places)
 
-    def place_of(self, message_id: str) -> Place | None:
+    def place_of(self, message_id: MessageId) -> Place | None:
         """Where it is; None when it is gone, used up, or known by its row alone."""
         return self._places.get(message_id)
 
-    def is_known(self, message_id: str) -> bool:
+    def is_known(self, message_id: MessageId) -> bool:
         """Whether a row that was read is a copy: the message is here somewhere, or used up."""
         return message_id in self._places or self._is_used_up(message_id)
 
     # --- arriving ---------------------------------------------------------------------------------
 
-    def sets_out(self, message_id: str) -> bool:
+    def sets_out(self, message_id: MessageId) -> bool:
         """A message begins its way to an instance; False for a copy, which goes."""
         if message_id in self._places:
             return False
         self._places[message_id] = _ARRIVING
         return True
 
-    def is_arriving(self, message_id: str) -> bool:
+    def is_arriving(self, message_id: MessageId) -> bool:
         """Whether it is still on its way: nobody has found it in the store meanwhile."""
         return self._places.get(message_id) is _ARRIVING
 
-    def turns_away(self, message_id: str) -> bool:
+    def turns_away(self, message_id: MessageId) -> bool:
         """The end of the way, and nobody is there; False when it has found its instance."""
         if not self.is_arriving(message_id):
             return False
         del self._places[message_id]
         return True
 
-    def decides(self, message_id: str) -> bool:
+    def decides(self, message_id: MessageId) -> bool:
         """It is a start, and being decided; False for a copy, which would be refused for it."""
         if message_id in self._places:
             return False
         self._places[message_id] = Place.DECIDING
         return True
 
-    def has_decided(self, message_id: str) -> None:
+    def has_decided(self, message_id: MessageId) -> None:
         """What became of a start is in a batch, or it waits in its row for another look."""
         if self._places.get(message_id) is Place.DECIDING:
             del self._places[message_id]
@@ -139,7 +140,7 @@ class Delivery:
         for message in messages:
             self._places[message.message_id] = Place.HERE
 
-    def keeps(self, message_id: str) -> None:
+    def keeps(self, message_id: MessageId) -> None:
         """An instance has it, in a row that is being written."""
         self._places[message_id] = Place.HERE
 

@@ -47,11 +47,12 @@ from tenuto.model.errors import (
     StorageOwnedError,
     TenutoError,
 )
-from tenuto.model.ids import partition_of
+from tenuto.model.ids import InstanceId, MessageId, partition_of
 from tenuto.model.messages import (
     Message,
     TaskResult,
 )
+from tenuto.model.timing import Microseconds
 
 _TURNS_PER_PUMP = 256
 _CONGESTED = 1_000
@@ -158,7 +159,7 @@ class Engine:
         self.takeback.forget(number)
         self.pipeline.let_go(home)
 
-        def is_gone(instance_id: str) -> bool:
+        def is_gone(instance_id: InstanceId) -> bool:
             return self.number_of(instance_id) == number
 
         self.callers.abandon(error, is_gone)
@@ -204,7 +205,7 @@ class Engine:
         return self._ready.index(resident) + 1
 
     @property
-    def waiting_since(self) -> int | None:
+    def waiting_since(self) -> Microseconds | None:
         """Since when the oldest queued instance, or a commit, has waited; None when none does."""
         moments = (self._ready_age.since, self.pipeline.committing_since)
         return min((moment for moment in moments if moment is not None), default=None)
@@ -224,29 +225,29 @@ class Engine:
         """Whether it is open who gets an id."""
         return any(not one.starts.is_idle for one in self.partitions.values())
 
-    def next_message_id(self) -> str:
+    def next_message_id(self) -> MessageId:
         """An id for a message that this host produces (ENGINE rule 12)."""
         self._messages += 1
-        return f"{self._origin}:{self._messages}"
+        return MessageId(f"{self._origin}:{self._messages}")
 
-    def volatile_id(self) -> str:
+    def volatile_id(self) -> MessageId:
         """An id for a request that lives in memory only, until a turn has taken it."""
         self._messages += 1
-        return f"{VOLATILE}{self._messages}"
+        return MessageId(f"{VOLATILE}{self._messages}")
 
     def is_ours(self, partition: Home) -> bool:
         """Whether it is served here still, and was not let go of meanwhile."""
         return self.partitions.get(partition.number) is partition
 
-    def number_of(self, instance_id: str) -> int:
+    def number_of(self, instance_id: InstanceId) -> int:
         """The number of an instance's partition, whoever owns it."""
         return partition_of(instance_id, self.hub_partitions)
 
-    def find(self, instance_id: str) -> Partition | None:
+    def find(self, instance_id: InstanceId) -> Partition | None:
         """The partition of an instance id; None when it is not ours."""
         return self.partitions.get(partition_of(instance_id, self.hub_partitions))
 
-    def elsewhere(self, instance_id: str) -> StorageOwnedError:
+    def elsewhere(self, instance_id: InstanceId) -> StorageOwnedError:
         """Why nothing can be asked of an instance here."""
         number = self.number_of(instance_id)
         return StorageOwnedError(
@@ -254,7 +255,7 @@ class Engine:
             "ask again, or through a client of the store"
         )
 
-    def _check_ours(self, instance_id: str) -> None:
+    def _check_ours(self, instance_id: InstanceId) -> None:
         if self.find(instance_id) is None:
             raise self.elsewhere(instance_id)
 
@@ -354,10 +355,10 @@ class Engine:
         if state.facts.depth:
             self.partitions[state.partition].count_child(state.facts.root_id, -1)
 
-    def _open_below(self, root_id: str) -> int:
+    def _open_below(self, root_id: InstanceId) -> int:
         return sum(one.open_by_root.get(root_id, 0) for one in self.partitions.values())
 
-    def _descendants_left(self, root_id: str) -> int:
+    def _descendants_left(self, root_id: InstanceId) -> int:
         return self.options.limits.open_descendants - self._open_below(root_id)
 
     def settle_batch(self, batch: Batch) -> None:
@@ -370,7 +371,7 @@ class Engine:
             self.pipeline.begin_another()
             self.release.committed(batch, CommitResult())
 
-    def arm(self, resident: Resident, fire_at: int) -> None:
+    def arm(self, resident: Resident, fire_at: Microseconds) -> None:
         """Look at the instance when this time comes, if that is soon; later ones are reloaded."""
         if fire_at <= self.clock.now() + HORIZON:
             resident.home.timers.arm(fire_at, resident.state.iid)

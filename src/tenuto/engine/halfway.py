@@ -7,6 +7,7 @@ has the limits, the turn and the session stop who crosses one.
 from tenuto.engine.ports import Observer
 from tenuto.engine.state import InstanceState
 from tenuto.engine.turns.step import Step
+from tenuto.model.ids import InstanceId
 from tenuto.model.limits import Limits
 
 _REMEMBERED = 10_000
@@ -23,7 +24,7 @@ class HalfwayMarks:
     def __init__(self, limits: Limits, observer: Observer) -> None:
         self._limits = limits
         self._observer = observer
-        self._told: set[tuple[str, str]] = set()
+        self._told: set[tuple[str, InstanceId]] = set()
         self._events = limits.history_events // 2
         self._actions = limits.actions_per_turn // 2
         self.events: int = min(self._events, self._actions)
@@ -62,7 +63,7 @@ class HalfwayMarks:
                     what = f"the {name} of {type(event).__name__} takes {size:,} bytes"
                     self._tell(state.instance_id, what, "payload_bytes")
 
-    def _tell(self, instance_id: str, what: str, setting: str) -> None:
+    def _tell(self, instance_id: InstanceId, what: str, setting: str) -> None:
         if (setting, instance_id) in self._told:
             return
         if len(self._told) >= _REMEMBERED:

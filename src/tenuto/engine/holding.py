@@ -31,6 +31,7 @@ from tenuto.model.errors import (
 from tenuto.model.failure import failure_of
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.messages import ChangeHold, Message, RaiseEvent
+from tenuto.model.timing import Microseconds
 
 MISFITS: Final = (
     NonDeterminismError,
@@ -79,7 +80,9 @@ class Holding:
 
     # --- holding ----------------------------------------------------------------------------------
 
-    def misfit(self, resident: Resident, inbox: list[Message], error: Exception, now: int) -> Step:
+    def misfit(
+        self, resident: Resident, inbox: list[Message], error: Exception, now: Microseconds
+    ) -> Step:
         """The turn of an instance whose session could not take this inbox in."""
         engine = self._engine
         state = resident.state
@@ -98,7 +101,9 @@ class Holding:
         is_called = state.facts.parent is not None and serves(state.facts.parent.name)
         return isinstance(error, UnknownFunctionError) and not is_called
 
-    def _fail(self, resident: Resident, inbox: list[Message], error: Exception, now: int) -> Step:
+    def _fail(
+        self, resident: Resident, inbox: list[Message], error: Exception, now: Microseconds
+    ) -> Step:
         engine = self._engine
         for message in inbox:
             if isinstance(message, RaiseEvent):
@@ -213,13 +218,15 @@ class Holding:
             return messages
         return [one for one in messages if not is_retry(one)]
 
-    def with_derived(self, resident: Resident, inbox: list[Message], now: int) -> list[Message]:
+    def with_derived(
+        self, resident: Resident, inbox: list[Message], now: Microseconds
+    ) -> list[Message]:
         """The inbox of a stopped instance, with what it must know when it goes on."""
         if not any(map(tries_again, inbox)):
             return inbox
         return [*self._openings(resident, now), *inbox, *due_timers(resident.state, now)]
 
-    def _openings(self, resident: Resident, now: int) -> Sequence[Message]:
+    def _openings(self, resident: Resident, now: Microseconds) -> Sequence[Message]:
         state = resident.state
         if state.next_turn:
             return ()
@@ -235,7 +242,7 @@ def _weight(resident: Resident) -> int:
     return resident.size + sum(map(payload_length, resident.inbox))
 
 
-def _hold_of(error: Exception, now: int) -> Hold:
+def _hold_of(error: Exception, now: Microseconds) -> Hold:
     reason = next(
         (reason for kind, reason in _REASONS.items() if isinstance(error, kind)), HoldReason.POISON
     )

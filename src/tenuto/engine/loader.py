@@ -11,6 +11,7 @@ from tenuto.engine.ports import LoadedInstance, Storage
 from tenuto.engine.resident import Residents
 from tenuto.engine.state import InstanceState
 from tenuto.model.errors import StorageError, StorageUnavailableError
+from tenuto.model.ids import InstanceId
 from tenuto.model.messages import Message
 
 CHUNK = 500
@@ -39,7 +40,7 @@ class Loader:
         storage: Storage,
         residents: Residents,
         on_loaded: Callable[[LoadedInstance, list[Message]], None],
-        on_missing: Callable[[str | int, list[Message]], None],
+        on_missing: Callable[[InstanceId | int, list[Message]], None],
         on_damaged: Callable[[int, list[Message], Exception], None],
         on_no_memory: Callable[[], None],
         is_congested: Callable[[], bool],
@@ -54,7 +55,7 @@ class Loader:
         self._is_congested = is_congested
         self._on_failed = on_failed
         self._by_iid: dict[int, list[Message]] = {}
-        self._by_id: dict[str, list[Message]] = {}
+        self._by_id: dict[InstanceId, list[Message]] = {}
         self._chunk = CHUNK
         self._without_memory = 0
         self._charged_for: int | None = None
@@ -73,7 +74,7 @@ class Loader:
             waiting.append(message)
         self._begin()
 
-    def want_named(self, instance_id: str, message: Message | None = None) -> None:
+    def want_named(self, instance_id: InstanceId, message: Message | None = None) -> None:
         """Load the instance of this id; the message is for it."""
         waiting = self._by_id.setdefault(instance_id, [])
         if message is not None:

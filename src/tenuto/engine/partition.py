@@ -15,6 +15,7 @@ from tenuto.engine.resident import Residents
 from tenuto.engine.starts import Starts
 from tenuto.engine.timers import TimerQueue
 from tenuto.model.errors import TenutoError
+from tenuto.model.ids import InstanceId
 
 
 class Partition:
@@ -54,7 +55,7 @@ class Partition:
             engine.on_lost,
         )
         self.starts: Starts = Starts(engine, self)
-        self.open_by_root: dict[str, int] = {}
+        self.open_by_root: dict[InstanceId, int] = {}
         self.is_up: bool = False
 
     @property
@@ -62,7 +63,7 @@ class Partition:
         """Whether nothing of it is being read, and no start is being decided."""
         return self.loader.is_idle and self.starts.is_idle
 
-    def count_child(self, root_id: str, change: int) -> None:
+    def count_child(self, root_id: InstanceId, change: int) -> None:
         """So many more (or less) of its instances are unfinished below this root.
 
         Below zero when one ends before the store was read that says that it was open.

@@ -27,6 +27,8 @@ from tenuto.model.errors import (
     StorageError,
     StorageUnavailableError,
 )
+from tenuto.model.ids import MessageId
+from tenuto.model.timing import Microseconds
 
 Write = Callable[[Batch], Awaitable[None]]
 
@@ -74,9 +76,9 @@ class CommitPipeline:
     ) -> None:
         self.batch: Batch = Batch()
         self.unavailable: StorageError | None = None
-        self.unavailable_since: int | None = None
+        self.unavailable_since: Microseconds | None = None
         self._failed_tries = 0
-        self.committing_since: int | None = None
+        self.committing_since: Microseconds | None = None
         self.is_pausing: bool = False
         self._storage = storage
         self._clock = clock
@@ -86,7 +88,7 @@ class CommitPipeline:
         self._on_fenced = on_fenced
         self._on_lost = on_lost
         self.leases: dict[int, Lease] = {}
-        self.used_up: set[str] | None = None
+        self.used_up: set[MessageId] | None = None
         self._owner = ""
         self._number = 0
         self._in_flight: Batch | None = None
@@ -113,7 +115,7 @@ class CommitPipeline:
         self._owner = owner
         self._number = 0
 
-    def is_used_up(self, message_id: str) -> bool:
+    def is_used_up(self, message_id: MessageId) -> bool:
         """Whether a message is used up by a batch that is not known to have landed, or has lately.
 
         Its row may still be seen by who reads the inbox.

@@ -15,8 +15,10 @@ from tenuto.model.events import HistoryEvent, Incoming, TaskCompleted, TaskFaile
 from tenuto.model.execution import ExecutionInfo
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
+from tenuto.model.ids import ExecutionId, InstanceId, MessageId
 from tenuto.model.requests import DeadLetter, InstancePage, InstanceQuery
 from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.timing import Microseconds
 from tenuto.model.trace import TraceContext
 
 # --- Clock -------------------------------------------------------------------------------------
@@ -32,16 +34,16 @@ class TimerHandle(Protocol):
 class Clock(Protocol):
     """The only source of time. Times are microseconds since 1970 UTC."""
 
-    def now(self) -> int:
+    def now(self) -> Microseconds:
         """The present."""
 
-    def monotonic(self) -> int:
+    def monotonic(self) -> Microseconds:
         """Time that passes, from any beginning, however the clock is set meanwhile."""
 
-    def call_at(self, when: int, callback: Callable[[], None]) -> TimerHandle:
+    def call_at(self, when: Microseconds, callback: Callable[[], None]) -> TimerHandle:
         """Call back on the host's loop when ``when`` has come, never before."""
 
-    def call_later(self, delay: int, callback: Callable[[], None]) -> TimerHandle:
+    def call_later(self, delay: Microseconds, callback: Callable[[], None]) -> TimerHandle:
         """Call back on the host's loop after so many microseconds, however the clock is set
         meanwhile (ENGINE rule 42). For durations of this host: pauses, limits, looks.
         """
@@ -90,9 +92,9 @@ class InstanceUpdate(Struct, frozen=True, array_like=True, gc=False):
 
     iid: int
     status: RuntimeStatus
-    wake_at: int | None
-    updated_at: int
-    completed_at: int | None
+    wake_at: Microseconds | None
+    updated_at: Microseconds
+    completed_at: Microseconds | None
     output: str | None
     failure: FailureDetails | None
     custom_status: str | None
@@ -102,9 +104,9 @@ class InstanceUpdate(Struct, frozen=True, array_like=True, gc=False):
 class InboxRow(Struct, frozen=True, array_like=True, gc=False):
     """A durable message. ``message`` is the JSON form of a ``tenuto.model.messages.Message``."""
 
-    message_id: str
+    message_id: MessageId
     partition: int
-    instance_id: str
+    instance_id: InstanceId
     message: Raw
 
 
@@ -142,7 +144,7 @@ class Answer(Struct, frozen=True, array_like=True, gc=False):
         text: The error's message.
     """
 
-    message_id: str
+    message_id: MessageId
     code: str | None = None
     text: str = ""
 
@@ -180,7 +182,7 @@ class CommitBatch(Struct, kw_only=True):
     history: list[HistoryRow]
     forget: list[ForgetBelow]
     inbox: list[InboxRow]
-    consumed: list[tuple[int, str]]
+    consumed: list[tuple[int, MessageId]]
     purged: list[int]
     dead_letters: list[DeadLetter]
     answers: list[Answer] = []
@@ -226,7 +228,7 @@ class PartitionPage(Struct, frozen=True):
     rows: list[InboxRow]
     after: str | None
     cursor: int
-    open_by_root: dict[str, int] = {}
+    open_by_root: dict[InstanceId, int] = {}
     deaths: int = 0
 
 
@@ -240,7 +242,7 @@ class InboxPage(Struct, frozen=True):
 class Wake(Struct, frozen=True, array_like=True, gc=False):
     """An instance of a partition that must be loaded at ``wake_at`` (``AT_ONCE``, or a time)."""
 
-    wake_at: int
+    wake_at: Microseconds
     iid: int
     partition: int
 
@@ -255,16 +257,16 @@ class Standing(Struct, frozen=True):
 class StorageReader(Protocol):
     """Reading, open to every process."""
 
-    async def get(self, instance_id: str) -> InstanceRecord | None:
+    async def get(self, instance_id: InstanceId) -> InstanceRecord | None:
         """One instance as last committed."""
 
     async def query(self, query: InstanceQuery) -> InstancePage:
         """A page of instances."""
 
-    async def standing(self, instance_id: str) -> Standing | None:
+    async def standing(self, instance_id: InstanceId) -> Standing | None:
         """How far an instance is; costs the same however long its history and payloads are."""
 
-    async def history(self, instance_id: str, most_bytes: int | None = None) -> list[bytes]:
+    async def history(self, instance_id: InstanceId, most_bytes: int | None = None) -> list[bytes]:
         """The turns of the current execution, each a JSON array of events; empty when unknown.
 
         Raises:
@@ -287,16 +289,16 @@ class StorageClient(StorageReader, Protocol):
     async def append(self, rows: Sequence[InboxRow]) -> None:
         """Add messages; a message id that is already there is left alone."""
 
-    async def answer(self, message_id: str) -> Answer | None:
+    async def answer(self, message_id: MessageId) -> Answer | None:
         """What became of a message whose id begins with ``ASKED``; None as long as it is open."""
 
-    async def is_asked(self, instance_id: str, kinds: Collection[str]) -> bool:
+    async def is_asked(self, instance_id: InstanceId, kinds: Collection[str]) -> bool:
         """Whether a message of one of these kinds, such as ``Suspend``, waits to be taken in.
 
         Then the row of the instance is about to change.
         """
 
-    async def is_waiting(self, message_id: str) -> bool:
+    async def is_waiting(self, message_id: MessageId) -> bool:
         """Whether a message is in the inbox still."""
 
 
@@ -367,7 +369,7 @@ class Storage(StorageClient, Protocol):
     async def load_instances(self, iids: Sequence[int]) -> list[LoadedInstance]:
         """Many instances at once (ENGINE rule 27); unknown iids are left out."""
 
-    async def find(self, instance_ids: Sequence[str]) -> list[InstanceRecord]:
+    async def find(self, instance_ids: Sequence[InstanceId]) -> list[InstanceRecord]:
         """The rows of these instance ids; unknown ones are left out."""
 
     async def due(self, partitions: Collection[int], after: int | None, until: int) -> list[Wake]:
@@ -424,24 +426,24 @@ class ActivityWork(Struct, eq=False):
 
     partition: int
     iid: int
-    instance_id: str
-    execution_id: str
+    instance_id: InstanceId
+    execution_id: ExecutionId
     sequence: int
     task_id: int
     name: str
     input: str | None
     attempt: int
     call_id: int
-    timeout: int | None
+    timeout: Microseconds | None
     version: str | None = None
     tags: dict[str, str] | None = None
     trace: TraceContext | None = None
     canceled: bool = False
     answer: TaskCompleted | TaskFailed | None = None
-    begun_at: int | None = None
+    begun_at: Microseconds | None = None
 
     def answered(
-        self, answer: TaskCompleted | TaskFailed, begun_at: int | None = None
+        self, answer: TaskCompleted | TaskFailed, begun_at: Microseconds | None = None
     ) -> "ActivityWork":
         """It has ended like this; what a runner delivers."""
         self.answer = answer
@@ -524,7 +526,7 @@ class Session(Protocol):
     """A running orchestrator. Fed events, it answers with actions; it never touches the world."""
 
     def run_turn(
-        self, timestamp: int, events: Sequence[Incoming], *, replaying: bool = False
+        self, timestamp: Microseconds, events: Sequence[Incoming], *, replaying: bool = False
     ) -> TurnActions | LateTurn:
         """Feed one turn's events, each to its end before the next (ENGINE rule 1).
 
@@ -637,15 +639,15 @@ class Observer(Protocol):
     def storage_recovered(self, attempts: int) -> None:
         """The store works again."""
 
-    def instance_held(self, instance_id: str, hold: Hold) -> None:
+    def instance_held(self, instance_id: InstanceId, hold: Hold) -> None:
         """An instance cannot go on; committed soon after."""
 
     def instance_began(
-        self, instance_id: str, name: str, generation: int, trace: TraceContext | None
+        self, instance_id: InstanceId, name: str, generation: int, trace: TraceContext | None
     ) -> None:
         """The first turn of a generation is durable: of a new instance, or of one begun anew."""
 
-    def turn_committed(self, instance_id: str, generation: int, turn: int) -> None:
+    def turn_committed(self, instance_id: InstanceId, generation: int, turn: int) -> None:
         """A turn of a generation is durable; they count from 0."""
 
     def instance_ended(self, record: InstanceRecord) -> None:
@@ -654,13 +656,13 @@ class Observer(Protocol):
     def activities_began(self, works: Sequence[ActivityWork]) -> None:
         """Attempts of activities were handed to the runner. One may have to wait for room there."""
 
-    def activities_ended(self, works: Sequence[ActivityWork], now: int) -> None:
+    def activities_ended(self, works: Sequence[ActivityWork], now: Microseconds) -> None:
         """Attempts of activities ended, at about this time (microseconds)."""
 
-    def dead_letter(self, instance_id: str, reason: str) -> None:
+    def dead_letter(self, instance_id: InstanceId, reason: str) -> None:
         """A message that nobody can take was put aside."""
 
-    def problem(self, instance_id: str | None, text: str) -> None:
+    def problem(self, instance_id: InstanceId | None, text: str) -> None:
         """Something a person should know; the host goes on."""
 
     def notice(self, text: str) -> None:

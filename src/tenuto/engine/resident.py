@@ -13,7 +13,9 @@ from tenuto.engine.ports import ActivityWork, LateTurn, Session
 from tenuto.engine.state import InstanceState
 from tenuto.engine.timers import TimerQueue
 from tenuto.engine.turns.orchestration import Prepared
+from tenuto.model.ids import InstanceId
 from tenuto.model.messages import Message
+from tenuto.model.timing import Microseconds
 
 SESSION_BYTES = 4096
 """What a live session takes without its history, measured: 2.3 KiB bare, and the user's frames."""
@@ -41,7 +43,7 @@ class Loading(Protocol):
     @property
     def is_idle(self) -> bool: ...
     def want(self, iid: int, message: Message | None = None) -> None: ...
-    def want_named(self, instance_id: str, message: Message | None = None) -> None: ...
+    def want_named(self, instance_id: InstanceId, message: Message | None = None) -> None: ...
     def take(self, state: InstanceState) -> list[Message]: ...
 
 
@@ -120,7 +122,7 @@ class Resident:
         self.is_undecided: bool = False
         self.row: RowState = STORED
         self.size: int = SESSION_BYTES
-        self.placed_at: int = state.last_time
+        self.placed_at: Microseconds = state.last_time
         self.failures: int = 0
         self.out: OpenTurn | None = None
         self.offers: int = 0
@@ -153,8 +155,8 @@ class Residents:
 
     def __init__(self) -> None:
         self.by_iid: OrderedDict[int, Resident] = OrderedDict()
-        self._by_id: dict[str, Resident] = {}
-        self._watching: list[set[str]] = []
+        self._by_id: dict[InstanceId, Resident] = {}
+        self._watching: list[set[InstanceId]] = []
 
     def __len__(self) -> int:
         return len(self.by_iid)
@@ -166,7 +168,7 @@ class Residents:
         """By number."""
         return self.by_iid.get(iid)
 
-    def named(self, instance_id: str) -> Resident | None:
+    def named(self, instance_id: InstanceId) -> Resident | None:
         """By instance id."""
         return self._by_id.get(instance_id)
 
@@ -184,12 +186,12 @@ class Residents:
             departed.add(resident.state.facts.instance_id)
 
     @contextmanager
-    def departures(self) -> Generator[set[str]]:
+    def departures(self) -> Generator[set[InstanceId]]:
         """Give a set that collects the ids of who leaves while the store is read.
 
         What was read of them may be older than what they had become: it must be read again.
         """
-        departed: set[str] = set()
+        departed: set[InstanceId] = set()
         self._watching.append(departed)
         try:
             yield departed
@@ -234,7 +236,7 @@ class AllResidents:
     def __iter__(self) -> Iterator[Resident]:
         return chain.from_iterable(one.residents for one in list(self._partitions.values()))
 
-    def named(self, instance_id: str) -> Resident | None:
+    def named(self, instance_id: InstanceId) -> Resident | None:
         """By instance id."""
         found = (one.residents.named(instance_id) for one in self._partitions.values())
         return next(filter(None, found), None)

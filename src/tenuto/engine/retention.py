@@ -5,7 +5,7 @@ only waits (``waiting_costs_nothing``, ENGINE rule 26).
 """
 
 from collections.abc import Sequence
-from typing import overload
+from typing import Final, overload
 
 from tenuto.engine.parts import Parts
 from tenuto.engine.ports import (
@@ -15,8 +15,9 @@ from tenuto.engine.resident import Resident
 from tenuto.model.codec import decode_turn
 from tenuto.model.events import HistoryEvent
 from tenuto.model.execution import ExecutionInfo
+from tenuto.model.timing import Microseconds
 
-_SOON = 1_000_000
+_SOON: Final[Microseconds] = 1_000_000
 
 
 class RecordedTurns(Sequence[Sequence[HistoryEvent]]):

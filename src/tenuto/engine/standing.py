@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from tenuto.engine.engine import Engine
 from tenuto.engine.ports import QueuedWork
+from tenuto.model.ids import InstanceId
 
 __all__ = ["Look", "QueuedWork", "look_at"]
 
@@ -36,7 +37,7 @@ class Look(Struct, frozen=True, kw_only=True):
     unavailable: str = ""
 
 
-def look_at(engine: Engine, instance_id: str, name: str) -> Look | None:
+def look_at(engine: Engine, instance_id: InstanceId, name: str) -> Look | None:
     """How an instance stands here; None when another host has it.
 
     Args:

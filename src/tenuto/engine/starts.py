@@ -22,19 +22,29 @@ from tenuto.model.errors import (
     TenutoError,
 )
 from tenuto.model.facts import facts_started
-from tenuto.model.ids import derived_from, new_execution_id, reserved_id
+from tenuto.model.ids import (
+    UNNAMED,
+    InstanceId,
+    MessageId,
+    derived_from,
+    new_execution_id,
+    reserved_id,
+)
 from tenuto.model.messages import Start, Terminate
 from tenuto.model.requests import StartRequest
 from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
+from tenuto.model.timing import Microseconds
 
-_LOOK_AGAIN: Final = 200_000
+_LOOK_AGAIN: Final[Microseconds] = 200_000
 """Microseconds until what the store could not answer is asked again."""
 _PAUSE_SECONDS: Final = 0.05
 _REPLACED: Final = '"replaced"'
 """The output of an instance that was ended for its successor."""
 
 
-def request_of(instance_id: str, message: Start, *, message_id: str = "") -> StartRequest:
+def request_of(
+    instance_id: InstanceId, message: Start, *, message_id: MessageId = UNNAMED
+) -> StartRequest:
     """What a message to start an instance asks for."""
     facts = facts_started(instance_id, message.event, message.root_id, message.depth)
     return StartRequest(facts=facts, reuse=message.reuse, message_id=message_id)
@@ -80,8 +90,8 @@ class Starts:
         self._engine = engine
         self._home = home
         self._waiting: list[_Decision] = []
-        self._undecided: dict[str, list[_Decision]] = {}
-        self._claims: dict[str, list[_Decision]] = {}
+        self._undecided: dict[InstanceId, list[_Decision]] = {}
+        self._claims: dict[InstanceId, list[_Decision]] = {}
         self._task: asyncio.Task[None] | None = None
         self._is_closed = False
 
@@ -90,18 +100,18 @@ class Starts:
         """Whether no start is being decided."""
         return not self._undecided
 
-    def is_deciding(self, instance_id: str) -> bool:
+    def is_deciding(self, instance_id: InstanceId) -> bool:
         """Whether it is open who gets this id."""
         return instance_id in self._undecided
 
-    def when_decided(self, instance_id: str, then: Callable[[], None]) -> None:
+    def when_decided(self, instance_id: InstanceId, then: Callable[[], None]) -> None:
         """Go on when the newest of the open decisions about this id is made.
 
         Not when the last one is: an id that is started again and again would never get anything.
         """
         self._undecided[instance_id][-1].followers.append(then)
 
-    async def decided(self, instance_id: str) -> None:
+    async def decided(self, instance_id: InstanceId) -> None:
         """Wait until then."""
         decided = asyncio.Event()
         self.when_decided(instance_id, decided.set)
@@ -131,7 +141,7 @@ class Starts:
         else:
             self._admit(request, resident, answer)
 
-    def again(self, instance_id: str, message: Start, answer: Answer) -> None:
+    def again(self, instance_id: InstanceId, message: Start, answer: Answer) -> None:
         """A start that was taken in, with a batch that was not written, is asked for once more."""
         self.request(request_of(instance_id, message), answer)
 
@@ -152,7 +162,7 @@ class Starts:
         pause = 0.0 if self._engine.pipeline.unavailable is None else _PAUSE_SECONDS
         self._engine.loop.call_later(pause, self._look_up, decision)
 
-    def from_message(self, instance_id: str, message: Start) -> None:
+    def from_message(self, instance_id: InstanceId, message: Start) -> None:
         """A start that an orchestrator or another process asked for, with an id of its choice.
 
         A copy of a message that is being decided goes: it would be refused because of the other.

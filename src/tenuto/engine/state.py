@@ -31,6 +31,7 @@ from tenuto.model.events import (
 from tenuto.model.facts import InstanceFacts, facts_of_row, started
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold
+from tenuto.model.ids import InstanceId
 from tenuto.model.messages import TaskResult
 from tenuto.model.status import AT_ONCE, InstanceRecord, RuntimeStatus
 from tenuto.model.unread import UnreadEvent, UnreadEvents
@@ -57,7 +58,7 @@ class OpenWork(Struct):
     """
 
     activities: dict[int, ActivityWork] = field(default_factory=dict)
-    timers: dict[int, int] = field(default_factory=dict)
+    timers: dict[int, Microseconds] = field(default_factory=dict)
     children: dict[int, SubOrchestrationInstanceCreated] = field(default_factory=dict)
     webhooks: dict[str, OpenWebhook] = field(default_factory=dict)
     awaits: dict[int, OpenWait] = field(default_factory=dict)
@@ -185,7 +186,7 @@ class InstanceState(Struct):
 
     iid: int
     partition: int
-    created_at: int
+    created_at: Microseconds
     facts: InstanceFacts
     status: RuntimeStatus = RuntimeStatus.PENDING
     wake_at: int | None = AT_ONCE
@@ -199,14 +200,14 @@ class InstanceState(Struct):
     next_turn: int = 0
     event_count: int = 0
     history_bytes: int = 0
-    last_time: int = 0
+    last_time: Microseconds = 0
     work: OpenWork = field(default_factory=OpenWork)
     quick_generations: int = 0
-    quick_since: int = 0
+    quick_since: Microseconds = 0
     unread: UnreadEvents | None = None
 
     @property
-    def instance_id(self) -> str:
+    def instance_id(self) -> InstanceId:
         """Whose state it is."""
         return self.facts.instance_id
 
@@ -220,12 +221,12 @@ class InstanceState(Struct):
         """Whether it takes nothing in now: it is paused or held."""
         return self.status is _SUSPENDED or self.hold is not None
 
-    def begins_later(self, now: int) -> bool:
+    def begins_later(self, now: Microseconds) -> bool:
         """Whether its start was put off, and its time has not come yet."""
         scheduled_at = self.facts.scheduled_at
         return scheduled_at is not None and scheduled_at > now
 
-    def due_at(self) -> int | None:
+    def due_at(self) -> Microseconds | None:
         """When it must be in memory, as its row says (``wake_at``)."""
         if self.is_stopped or self.is_finished:
             return None

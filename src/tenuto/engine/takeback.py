@@ -29,6 +29,7 @@ from tenuto.model.errors import (
 from tenuto.model.events import TaskFailed
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
+from tenuto.model.ids import InstanceId, MessageId
 from tenuto.model.messages import Message, RaiseEvent, Resume, Start, TaskResult
 from tenuto.model.status import InstanceRecord
 
@@ -66,7 +67,7 @@ class TakeBack:
     def __init__(self, engine: Parts) -> None:
         self._engine = engine
         self.left: dict[int, LeftWork] = {}
-        self._asked: set[str] = set()
+        self._asked: set[MessageId] = set()
         self._owed: dict[int, InstanceRecord] = {}
         self.reload: Callable[[], Awaitable[None]] | None = None
 
@@ -129,7 +130,10 @@ class TakeBack:
         await self._begin_anew([batch, making], requests, {})
 
     async def _begin_anew(
-        self, batches: list[Batch], requests: list[tuple[str, Message]], guilty: dict[int, str]
+        self,
+        batches: list[Batch],
+        requests: list[tuple[InstanceId, Message]],
+        guilty: dict[int, str],
     ) -> None:
         """Memory is empty: read what the store has to be done, and ask once more what was asked."""
         for batch in batches:
@@ -222,9 +226,9 @@ class TakeBack:
 
     async def _hold(
         self,
-        names: list[str],
+        names: list[InstanceId],
         guilty: dict[int, str],
-        used: list[tuple[str, int]],
+        used: list[tuple[MessageId, int]],
         commit: Commit,
         error: RowsRefusedError,
     ) -> None:
@@ -295,7 +299,7 @@ class TakeBack:
         unkept: dict[int, str],
         *,
         has_no_memory: bool,
-    ) -> Iterator[tuple[str, Message]]:
+    ) -> Iterator[tuple[InstanceId, Message]]:
         """Requests of clients, in their order; those that made a guilty instance are answered."""
         engine = self._engine
         everything = self._everything(batches)
@@ -370,7 +374,7 @@ class TakeBack:
                 self._left(resident).works.update(resident.works)
         self._engine.forget_everyone()
 
-    def _ask_again(self, instance_id: str, message: Message) -> None:
+    def _ask_again(self, instance_id: InstanceId, message: Message) -> None:
         engine = self._engine
         home = engine.find(instance_id)
         if home is None:
@@ -384,7 +388,7 @@ class TakeBack:
             home.starts.again(instance_id, message, caller.answer)
 
 
-def _resumes_of(batches: list[Batch], guilty: dict[int, str]) -> list[tuple[str, int]]:
+def _resumes_of(batches: list[Batch], guilty: dict[int, str]) -> list[tuple[MessageId, int]]:
     """Words from the store to try the guilty again, which led to this: else they would without end.
 
     What only memory knows of them is answered and gone.
@@ -399,7 +403,7 @@ def _resumes_of(batches: list[Batch], guilty: dict[int, str]) -> list[tuple[str,
     ]
 
 
-def _no_memory_for(instance_id: str) -> StorageUnavailableError:
+def _no_memory_for(instance_id: InstanceId) -> StorageUnavailableError:
     return StorageUnavailableError(
         f"there is not enough memory to keep an event for instance {instance_id!r}, which is held "
         "now; give the host more memory, then send it again"

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
+from typing import Final
 
 from tenuto.engine.ports import Clock, TimerHandle
+from tenuto.model.timing import Microseconds
 
-HORIZON = 600_000_000
-RELOAD = 240_000_000
+HORIZON: Final[Microseconds] = 600_000_000
+RELOAD: Final[Microseconds] = 240_000_000
 _BITS = 64
 _OFFSET = 1 << (_BITS - 1)
 _MASK = (1 << _BITS) - 1
@@ -30,14 +32,14 @@ class TimerQueue:
     def __len__(self) -> int:
         return len(self._heap)
 
-    def due(self, now: int) -> int:
+    def due(self, now: Microseconds) -> int:
         """How many entries are late at this time."""
         heap = self._heap
         if not heap or heap[0] >> _BITS > now:
             return 0
         return sum(entry >> _BITS <= now for entry in heap)
 
-    def arm(self, when: int, iid: int) -> None:
+    def arm(self, when: Microseconds, iid: int) -> None:
         """Look at the instance at ``when`` (microseconds)."""
         heappush(self._heap, (max(when, 0) << _BITS) | (iid + _OFFSET))
         if len(self._heap) > self._next_compaction:

@@ -28,6 +28,7 @@ from tenuto.engine.turns.orchestration import finish, prepare
 from tenuto.engine.turns.sorting import cut_inbox, ends_or_holds, open_request, still_going
 from tenuto.engine.turns.step import Step
 from tenuto.model.hold import Hold, HoldReason
+from tenuto.model.ids import MessageId
 from tenuto.model.messages import (
     Message,
     Purge,
@@ -38,6 +39,7 @@ from tenuto.model.messages import (
     Suspend,
 )
 from tenuto.model.status import RuntimeStatus
+from tenuto.model.timing import Microseconds
 
 if TYPE_CHECKING:
     from tenuto.engine.turns.orchestration import Prepared
@@ -47,8 +49,8 @@ _SUSPENDED: Final = RuntimeStatus.SUSPENDED
 _FEW: Final = 4
 """So many payloads are never too many bytes for a turn."""
 
-_FIRST_DELAY: Final = 50_000
-_LONGEST_DELAY: Final = 30_000_000
+_FIRST_DELAY: Final[Microseconds] = 50_000
+_LONGEST_DELAY: Final[Microseconds] = 30_000_000
 """Microseconds until a turn that was given back is offered again."""
 
 
@@ -64,7 +66,7 @@ class Turning:
         self._noting: set[asyncio.Task[None]] = set()
         self.out: int = 0
 
-    def run(self, resident: Resident, now: int) -> None:
+    def run(self, resident: Resident, now: Microseconds) -> None:
         """Take the inbox of an instance in as one turn, or let the turn out."""
         engine = self._engine
         engine.busy_with = resident
@@ -101,7 +103,7 @@ class Turning:
             engine.make_ready(resident)
 
     def _went_wrong(
-        self, resident: Resident, inbox: list[Message], error: Exception, now: int
+        self, resident: Resident, inbox: list[Message], error: Exception, now: Microseconds
     ) -> Step | None:
         """The turn that holds the instance instead; None when it is tried again."""
         engine = self._engine
@@ -123,7 +125,7 @@ class Turning:
         self._engine.make_ready(resident)
 
     def _without_memory(
-        self, resident: Resident, inbox: list[Message], error: MemoryError, now: int
+        self, resident: Resident, inbox: list[Message], error: MemoryError, now: Microseconds
     ) -> Step | None:
         """The turn that holds whoever found no memory; None when that is not to be, or not now."""
         engine = self._engine
@@ -156,7 +158,7 @@ class Turning:
         engine = self._engine
         inbox = turn.prepared.inbox
         refused = {refusal.message_id: refusal.error for refusal in inbox.refused}
-        kept: dict[str, Message] = {}
+        kept: dict[MessageId, Message] = {}
         for message in (*inbox.taken, *inbox.held):
             key = message.message_id
             if key in refused:

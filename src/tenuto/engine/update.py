@@ -14,6 +14,7 @@ from tenuto.engine.batch import Batch
 from tenuto.engine.resident import Resident
 from tenuto.engine.turns.step import Step
 from tenuto.model.failure import FailureDetails
+from tenuto.model.ids import InstanceId
 from tenuto.model.status import InstanceRecord
 
 BEFORE_FIRST: Final = -1
@@ -35,7 +36,7 @@ class Update(Struct, frozen=True, kw_only=True):
     """
 
     position: str
-    instance_id: str = ""
+    instance_id: InstanceId = InstanceId("")
     generation: int = 0
     turn: int = BEFORE_FIRST
     record: InstanceRecord | None = None
@@ -45,7 +46,7 @@ class Update(Struct, frozen=True, kw_only=True):
 
 
 def updates_of(
-    batch: Batch, refused: AbstractSet[int], wanted: AbstractSet[str] | None
+    batch: Batch, refused: AbstractSet[int], wanted: AbstractSet[InstanceId] | None
 ) -> Iterator[Update]:
     """One for each turn of a batch, in its order; ``wanted`` are instance ids, None for all."""
     last: dict[int, int] = {}

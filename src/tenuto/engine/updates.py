@@ -26,7 +26,9 @@ from tenuto.engine.update import (
     summary,
     updates_of,
 )
+from tenuto.model.ids import InstanceId
 from tenuto.model.status import InstanceRecord
+from tenuto.model.timing import Microseconds
 
 __all__ = ["KEPT", "KEPT_BYTES", "QUEUED", "Subscription", "Update", "UpdateFeed"]
 
@@ -36,7 +38,7 @@ KEPT_BYTES: Final = 16 * 1024 * 1024
 """Most bytes of custom statuses and failures among them."""
 QUEUED: Final = 256
 """Updates that wait for one listener at most."""
-_LINGER: Final = 60_000_000
+_LINGER: Final[Microseconds] = 60_000_000
 """How long updates of the list are kept for listeners that come back, in microseconds."""
 _LONGEST_NUMBER: Final = 18
 
@@ -67,7 +69,7 @@ class UpdateFeed:
         self,
         storage: Storage,
         clock: Clock,
-        check_ours: Callable[[str], None] = lambda _: None,
+        check_ours: Callable[[InstanceId], None] = lambda _: None,
         *,
         kept: int = KEPT,
         queued: int = QUEUED,
@@ -80,8 +82,8 @@ class UpdateFeed:
         self._epoch = os.urandom(4).hex()
         self._recent = _Recent(kept)
         self._for_all: list[Subscription] = []
-        self._for_one: dict[str, list[Subscription]] = {}
-        self._keeps_until: int | None = None
+        self._for_one: dict[InstanceId, list[Subscription]] = {}
+        self._keeps_until: Microseconds | None = None
         self._is_closed = False
 
     @property
@@ -92,7 +94,7 @@ class UpdateFeed:
     # --- listening -------------------------------------------------------------------------------
 
     def subscribe(
-        self, instance_id: str | None = None, *, after: str | None = None
+        self, instance_id: InstanceId | None = None, *, after: str | None = None
     ) -> "Subscription":
         """Listen from now on, or from where a listener was before.
 
@@ -144,7 +146,7 @@ class UpdateFeed:
             self._keeps_until = self._clock.now() + _LINGER
         self.is_heard = bool(self._for_one or self._for_all or self._keeps_until)
 
-    def let_go(self, is_gone: Callable[[str], bool]) -> None:
+    def let_go(self, is_gone: Callable[[InstanceId], bool]) -> None:
         """These instances are another host's: what becomes of them is not told here any more.
 
         Who listens to one of them gets the end, and who listens to all is told to read anew: of
@@ -216,7 +218,7 @@ class UpdateFeed:
         self.is_heard = bool(self._for_one)
         return False
 
-    async def missed_turns(self, instance_id: str, after: str) -> list[Update]:
+    async def missed_turns(self, instance_id: InstanceId, after: str) -> list[Update]:
         """What one instance has done since, as the store knows it.
 
         Raises:
@@ -257,7 +259,11 @@ class Subscription:
     """
 
     def __init__(
-        self, feed: UpdateFeed, instance_id: str | None, queued: int, after: str | None = None
+        self,
+        feed: UpdateFeed,
+        instance_id: InstanceId | None,
+        queued: int,
+        after: str | None = None,
     ) -> None:
         self.instance_id = instance_id
         self._feed = feed

@@ -9,7 +9,9 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from tenuto.model.ids import InstanceId, MessageId
 from tenuto.model.status import RuntimeStatus
+from tenuto.model.timing import Microseconds
 
 
 class Examination(Struct, frozen=True, kw_only=True):
@@ -50,13 +52,13 @@ class Examination(Struct, frozen=True, kw_only=True):
     partitions: int = 1
     counts: dict[RuntimeStatus, int] = {}
     messages: int = 0
-    waiting: list[tuple[int, str]] = []
-    oldest_pending: int | None = None
+    waiting: list[tuple[int, InstanceId]] = []
+    oldest_pending: Microseconds | None = None
     dead_letters: int = 0
-    newest_dead_letter: int | None = None
+    newest_dead_letter: Microseconds | None = None
     lost_histories: list[int] = []
-    without_history: list[str] = []
-    lost_messages: list[str] = []
+    without_history: list[InstanceId] = []
+    lost_messages: list[InstanceId] = []
 
     @property
     def is_readable(self) -> bool:
@@ -71,7 +73,7 @@ class StorageUpkeep(Protocol):
     def owner(self) -> str | None:
         """The host that owns it now, in words; None when none does."""
 
-    async def examine(self, now: int, *, full: bool = False) -> Examination:
+    async def examine(self, now: Microseconds, *, full: bool = False) -> Examination:
         """Look it over without touching it.
 
         Args:
@@ -83,10 +85,10 @@ class StorageUpkeep(Protocol):
             StorageError: it cannot be read, or is none.
         """
 
-    async def waiting(self) -> list[tuple[int, str]]:
+    async def waiting(self) -> list[tuple[int, InstanceId]]:
         """The oldest messages that nobody has taken in: arrival number and instance."""
 
-    async def redrive(self, message_id: str) -> str:
+    async def redrive(self, message_id: MessageId) -> InstanceId:
         """Send a dead letter to its instance again; the instance's id.
 
         Raises:
@@ -94,5 +96,5 @@ class StorageUpkeep(Protocol):
             InstanceNotFoundError, InstanceFinishedError: still nobody can take it.
         """
 
-    async def drop_letters(self, message_ids: Sequence[str] | None) -> int:
+    async def drop_letters(self, message_ids: Sequence[MessageId] | None) -> int:
         """Delete these dead letters, or with None all; how many there were."""

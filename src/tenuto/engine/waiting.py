@@ -2,6 +2,8 @@
 
 from collections import deque
 
+from tenuto.model.timing import Microseconds
+
 
 class QueueAge:
     """The age of the head of a queue that is emptied in rounds, to within one round.
@@ -14,9 +16,9 @@ class QueueAge:
 
     def __init__(self) -> None:
         self._taken = 0
-        self._marks: deque[tuple[int, int]] = deque()
+        self._marks: deque[tuple[int, Microseconds]] = deque()
 
-    def round(self, taken: int, left: int, now: int) -> None:
+    def round(self, taken: int, left: int, now: Microseconds) -> None:
         """A round has ended: so many were taken, so many are left."""
         self._taken += taken
         marks = self._marks
@@ -26,6 +28,6 @@ class QueueAge:
             marks.append((self._taken + left, now))
 
     @property
-    def since(self) -> int | None:
+    def since(self) -> Microseconds | None:
         """By when the head had come, in the time of the rounds; None without one."""
         return self._marks[0][1] if self._marks else None

@@ -26,7 +26,7 @@ from tenuto.functions.whereabouts import task_place, thread_of, thread_place
 from tenuto.model.errors import UnknownFunctionError
 from tenuto.model.events import TaskCompleted, TaskFailed
 from tenuto.model.failure import failure_of_type
-from tenuto.model.timing import MICROSECONDS
+from tenuto.model.timing import MICROSECONDS, Microseconds
 from tenuto.orchestration.references import AnyActivity
 
 if TYPE_CHECKING:
@@ -302,7 +302,7 @@ class ActivityExecutor:
             if attempt.work.timeout is not None:
                 self._set_timer(attempt, attempt.work.timeout)
 
-    def _set_timer(self, attempt: Attempt, delay: int) -> None:
+    def _set_timer(self, attempt: Attempt, delay: Microseconds) -> None:
         attempt.timer = self._clock.call_later(delay, partial(self._on_timer, attempt))
 
     def _on_timer(self, attempt: Attempt) -> None:
@@ -371,7 +371,7 @@ class ActivityExecutor:
         self,
         work: ActivityWork,
         event: TaskCompleted | TaskFailed,
-        begun_at: int | None = None,
+        begun_at: Microseconds | None = None,
     ) -> None:
         work.answer = event
         work.begun_at = begun_at

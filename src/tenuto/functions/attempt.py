@@ -23,6 +23,7 @@ from tenuto.model.events import TaskCompleted, TaskFailed
 from tenuto.model.failure import failure_of
 from tenuto.model.limits import check_payload
 from tenuto.model.payload import encode
+from tenuto.model.timing import Microseconds
 from tenuto.orchestration.references import AnyActivity
 
 
@@ -79,7 +80,7 @@ class Attempt:
         self.work = work
         self.pace = lane.pace
         self.event: TaskCompleted | TaskFailed | None = None
-        self.begun_at: int | None = None
+        self.begun_at: Microseconds | None = None
         self.is_withdrawn = False
         self.is_answered = False
         self.task: asyncio.Task[None] | None = None

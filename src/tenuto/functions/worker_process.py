@@ -40,6 +40,7 @@ from tenuto.functions.worker_messages import (
 from tenuto.model.events import TaskCompleted, TaskFailed
 from tenuto.model.failure import failure_of
 from tenuto.model.module_names import NAMES
+from tenuto.model.timing import Microseconds
 from tenuto.orchestration.references import ActivityFunction, AnyActivity
 
 _PATIENCE_SECONDS: Final = 5.0
@@ -180,16 +181,16 @@ class Worker:
 class _NoClock:
     """Time is measured by the host."""
 
-    def now(self) -> int:
+    def now(self) -> Microseconds:
         return 0
 
-    def monotonic(self) -> int:
+    def monotonic(self) -> Microseconds:
         return 0
 
-    def call_at(self, when: int, callback: Callable[[], None]) -> TimerHandle:
+    def call_at(self, when: Microseconds, callback: Callable[[], None]) -> TimerHandle:
         raise NotImplementedError
 
-    def call_later(self, delay: int, callback: Callable[[], None]) -> TimerHandle:
+    def call_later(self, delay: Microseconds, callback: Callable[[], None]) -> TimerHandle:
         raise NotImplementedError
 
 

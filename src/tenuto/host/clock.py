@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from tenuto.model.timing import Microseconds
+
 _TIME = vars(time)
 """What ``time`` holds. The guard asks at each look into the module itself whether a session runs,
 which costs more than the clock; tools that replace its functions are seen here as well."""
@@ -17,7 +19,9 @@ class _Alarm:
 
     __slots__ = ("_callback", "_clock", "_handle", "_when")
 
-    def __init__(self, clock: "SystemClock", when: int, callback: Callable[[], None]) -> None:
+    def __init__(
+        self, clock: "SystemClock", when: Microseconds, callback: Callable[[], None]
+    ) -> None:
         self._clock = clock
         self._when = when
         self._callback = callback
@@ -47,19 +51,19 @@ class _Alarm:
 class SystemClock:
     """The machine's clock, in microseconds since 1970 UTC."""
 
-    def now(self) -> int:
+    def now(self) -> Microseconds:
         """The present."""
-        now: int = _TIME["time_ns"]() // 1000
+        now: Microseconds = _TIME["time_ns"]() // 1000
         return now
 
-    def monotonic(self) -> int:
+    def monotonic(self) -> Microseconds:
         """Time of the running loop, which nobody sets."""
         return int(asyncio.get_running_loop().time() * 1_000_000)
 
-    def call_at(self, when: int, callback: Callable[[], None]) -> _Alarm:
+    def call_at(self, when: Microseconds, callback: Callable[[], None]) -> _Alarm:
         """Call back on the running loop when ``when`` has come, never before."""
         return _Alarm(self, when, callback)
 
-    def call_later(self, delay: int, callback: Callable[[], None]) -> asyncio.TimerHandle:
+    def call_later(self, delay: Microseconds, callback: Callable[[], None]) -> asyncio.TimerHandle:
         """Call back on the running loop after so many microseconds of its monotonic clock."""
         return asyncio.get_running_loop().call_later(delay / 1_000_000, callback)

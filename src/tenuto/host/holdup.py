@@ -10,11 +10,12 @@ from tenuto.client.client import OrchestrationHandle
 from tenuto.host.host import Host
 from tenuto.model.errors import InstanceStateError
 from tenuto.model.hold import Hold
+from tenuto.model.ids import InstanceId
 
 _PAUSE: Final = 0.25
 
 
-async def until_held(host: Host, instance_id: str) -> Hold:
+async def until_held(host: Host, instance_id: InstanceId) -> Hold:
     """Return once an instance is held and this host has tried it; else never."""
     seen = None
     while True:
@@ -35,12 +36,13 @@ async def result_unless_held(host: Host, handle: OrchestrationHandle[Any]) -> An
     Raises:
         InstanceStateError: it is held.
     """
+    instance_id = InstanceId(handle.instance_id)
     result = asyncio.ensure_future(handle.result())
-    held = asyncio.ensure_future(until_held(host, handle.instance_id))
+    held = asyncio.ensure_future(until_held(host, instance_id))
     try:
         await asyncio.wait([result, held], return_when=asyncio.FIRST_COMPLETED)
         if not result.done():
-            raise held_error(handle.instance_id, held.result())
+            raise held_error(instance_id, held.result())
         return result.result()
     finally:
         result.cancel()
@@ -48,13 +50,13 @@ async def result_unless_held(host: Host, handle: OrchestrationHandle[Any]) -> An
         await asyncio.gather(result, held, return_exceptions=True)
 
 
-def _may_go_on(host: Host, instance_id: str) -> bool:
+def _may_go_on(host: Host, instance_id: InstanceId) -> bool:
     engine = host.engine
     is_here = engine.residents.named(instance_id) is not None
     return is_here or engine.careful is not None or engine.is_loading
 
 
-def held_error(instance_id: str, hold: Hold) -> InstanceStateError:
+def held_error(instance_id: InstanceId, hold: Hold) -> InstanceStateError:
     """What a run says that ends because its instance is held."""
     return InstanceStateError(
         instance_id,

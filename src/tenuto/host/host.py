@@ -213,7 +213,7 @@ class Host:
             look = look_at(engine, record.instance_id, record.name)
             return Surroundings(now=self.clock.now(), has_host=True, look=look)
 
-        return (await inquire(StoreReader(self._storage), instance_id, around))[1]
+        return (await inquire(StoreReader(self._storage), InstanceId(instance_id), around))[1]
 
     async def stop(self) -> None:
         """Stop: take nothing new in, let running activities end, commit, let the store go."""

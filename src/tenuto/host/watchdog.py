@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 
 from tenuto.engine.engine import Engine
 from tenuto.host.loop_watch import Incident, LoopWatch, debugger_at, incident_at
+from tenuto.model.ids import InstanceId
 
 _LOGGER: Final = logging.getLogger("tenuto.host")
 _STACK_ENTRIES: Final = 12
@@ -33,7 +34,7 @@ class _Turn(NamedTuple):
     iid: int
     generation: int
     number: int
-    instance_id: str
+    instance_id: InstanceId
     name: str
 
 

@@ -4,6 +4,7 @@ import asyncio
 
 from tenuto.client.gateway import Gateway
 from tenuto.http.routing import Call
+from tenuto.model.ids import InstanceId
 from tenuto.model.status import InstanceRecord
 
 LONGEST_SECONDS = 600
@@ -26,7 +27,7 @@ class Waiting:
         self._closing.set()
 
     async def until(
-        self, call: Call, instance_id: str, seconds: float, *, started: bool = False
+        self, call: Call, instance_id: InstanceId, seconds: float, *, started: bool = False
     ) -> InstanceRecord | None:
         """The instance's row once it has ended, the time is up, or nobody waits any more.
 

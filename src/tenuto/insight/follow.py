@@ -15,6 +15,7 @@ from tenuto.insight.reading import RunReader
 from tenuto.insight.steps import Run, Step, StepKind, nested, run_of
 from tenuto.model.codec import decode_turn
 from tenuto.model.errors import InstanceNotFoundError
+from tenuto.model.ids import InstanceId
 from tenuto.model.status import InstanceRecord
 
 _CHUNK: Final = 50
@@ -30,7 +31,7 @@ class Followed(Struct):
         run: Its steps.
     """
 
-    instance_id: str
+    instance_id: InstanceId
     record: InstanceRecord | None = None
     turns: int = 0
     run: Run | None = None
@@ -55,18 +56,18 @@ class Follower:
         most: How many instances are read; the steps of further children are not shown.
     """
 
-    def __init__(self, reader: RunReader, root_id: str, *, most: int) -> None:
+    def __init__(self, reader: RunReader, root_id: InstanceId, *, most: int) -> None:
         self.root_id = root_id
         self._reader = reader
         self._most = most
         self._reading = asyncio.Lock()
-        self._known: dict[str, Followed] = {root_id: Followed(root_id)}
+        self._known: dict[InstanceId, Followed] = {root_id: Followed(root_id)}
 
     def unfinished(self) -> list[Followed]:
         """What may still change."""
         return [one for one in self._known.values() if not one.is_finished]
 
-    async def read(self, changed: Iterable[str] | None = None) -> Run:
+    async def read(self, changed: Iterable[InstanceId] | None = None) -> Run:
         """The run as it is stored now.
 
         Args:
@@ -92,9 +93,9 @@ class Follower:
             raise InstanceNotFoundError(self.root_id)
         return self._assembled(root.run, {self.root_id})
 
-    async def _read(self, wanted: list[str]) -> list[str]:
+    async def _read(self, wanted: list[InstanceId]) -> list[InstanceId]:
         """Read these instances; return the children that turned up."""
-        found: list[str] = []
+        found: list[InstanceId] = []
         for start in range(0, len(wanted), _CHUNK):
             chunk = wanted[start : start + _CHUNK]
             read = await self._reader.load(chunk)
@@ -106,7 +107,7 @@ class Follower:
                 self._known[self.root_id].run = None  # purged, or never there
         return found
 
-    def _take(self, loaded: LoadedInstance) -> list[str]:
+    def _take(self, loaded: LoadedInstance) -> list[InstanceId]:
         record = loaded.record
         one = self._known[record.instance_id]
         one.record = record
@@ -121,13 +122,13 @@ class Follower:
         self._known.update((child, Followed(child)) for child in fresh)
         return fresh
 
-    def _assembled(self, run: Run, above: Collection[str]) -> Run:
+    def _assembled(self, run: Run, above: Collection[InstanceId]) -> Run:
         """The run with its children's runs below its steps."""
         # When one id was called twice, its row and history are those of the later call.
         last = {step.instance_id: step.number for step in run.steps if _is_child(step)}
         steps = []
         for step in run.steps:
-            child = self._known.get(step.instance_id or "")
+            child = None if step.instance_id is None else self._known.get(step.instance_id)
             if (
                 child is not None
                 and child.run is not None

@@ -18,7 +18,7 @@ _MOST_CHILDREN: Final = 20
 
 
 async def inquire(
-    reader: RunReader, instance_id: str, around: Callable[[InstanceRecord], Surroundings]
+    reader: RunReader, instance_id: InstanceId, around: Callable[[InstanceRecord], Surroundings]
 ) -> tuple[Run, Explanation]:
     """Why an instance does not go on, with the run that says so.
 

@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 from tenuto.client.gateway import Gateway
 from tenuto.engine.ports import LoadedInstance, Storage
+from tenuto.model.ids import InstanceId
 from tenuto.model.status import InstanceRecord
 
 _AT_ONCE: Final = 8
@@ -14,10 +15,10 @@ _AT_ONCE: Final = 8
 class RunReader(Protocol):
     """What is needed to draw a run."""
 
-    async def load(self, instance_ids: Sequence[str]) -> list[LoadedInstance]:
+    async def load(self, instance_ids: Sequence[InstanceId]) -> list[LoadedInstance]:
         """These instances with the history of their current execution; unknown ids are left out."""
 
-    async def rows(self, instance_ids: Sequence[str]) -> list[InstanceRecord]:
+    async def rows(self, instance_ids: Sequence[InstanceId]) -> list[InstanceRecord]:
         """Their rows alone."""
 
 
@@ -27,12 +28,12 @@ class StoreReader:
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
-    async def load(self, instance_ids: Sequence[str]) -> list[LoadedInstance]:
+    async def load(self, instance_ids: Sequence[InstanceId]) -> list[LoadedInstance]:
         """See ``RunReader``."""
         records = await self._storage.find(instance_ids)
         return await self._storage.load_instances([record.iid for record in records])
 
-    async def rows(self, instance_ids: Sequence[str]) -> list[InstanceRecord]:
+    async def rows(self, instance_ids: Sequence[InstanceId]) -> list[InstanceRecord]:
         """See ``RunReader``."""
         return await self._storage.find(instance_ids)
 
@@ -44,21 +45,21 @@ class GatewayReader:
         self._gateway = gateway
         self._free = asyncio.Semaphore(_AT_ONCE)
 
-    async def load(self, instance_ids: Sequence[str]) -> list[LoadedInstance]:
+    async def load(self, instance_ids: Sequence[InstanceId]) -> list[LoadedInstance]:
         """See ``RunReader``. An instance that moves on between row and history is of no harm."""
         found = await asyncio.gather(*(self._one(one) for one in instance_ids))
         return [one for one in found if one is not None]
 
-    async def rows(self, instance_ids: Sequence[str]) -> list[InstanceRecord]:
+    async def rows(self, instance_ids: Sequence[InstanceId]) -> list[InstanceRecord]:
         """See ``RunReader``."""
         found = await asyncio.gather(*(self._row(one) for one in instance_ids))
         return [one for one in found if one is not None]
 
-    async def _row(self, instance_id: str) -> InstanceRecord | None:
+    async def _row(self, instance_id: InstanceId) -> InstanceRecord | None:
         async with self._free:
             return await self._gateway.get(instance_id)
 
-    async def _one(self, instance_id: str) -> LoadedInstance | None:
+    async def _one(self, instance_id: InstanceId) -> LoadedInstance | None:
         async with self._free:
             turns = await self._gateway.history(instance_id)
             record = await self._gateway.get(instance_id)

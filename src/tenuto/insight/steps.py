@@ -29,7 +29,9 @@ from tenuto.model.events import (
     TimerPurpose,
 )
 from tenuto.model.failure import FailureDetails
+from tenuto.model.ids import InstanceId
 from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.timing import Microseconds
 
 
 class StepKind(StrEnum):
@@ -85,15 +87,15 @@ class Step(Struct, kw_only=True):
     kind: StepKind
     name: str
     state: StepState
-    begun_at: int
-    changed_at: int
-    ended_at: int | None = None
+    begun_at: Microseconds
+    changed_at: Microseconds
+    ended_at: Microseconds | None = None
     attempt: int = 1
-    due_at: int | None = None
+    due_at: Microseconds | None = None
     purpose: TimerPurpose = "timer"
     is_expired: bool = False
     failure: FailureDetails | None = None
-    instance_id: str | None = None
+    instance_id: InstanceId | None = None
     is_detached: bool = False
     run: "Run | None" = None
 

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from msgspec import UNSET, Struct, UnsetType
 
 from tenuto.model.events import Decision, Ending, EventRaised
+from tenuto.model.ids import MessageId
 from tenuto.model.unread import UnreadEvent
 
 Action: TypeAlias = Decision | Ending
@@ -30,5 +31,5 @@ class TurnActions(Struct):
     actions: list[Action]
     custom_status: str | UnsetType | None = UNSET
     logs: list[logging.LogRecord] | None = None
-    put_aside: dict[str, EventRaised] | None = None
+    put_aside: dict[MessageId, EventRaised] | None = None
     unread: list[UnreadEvent] | None = None

@@ -63,6 +63,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 if TYPE_CHECKING:
     from tenuto.model.failure import FailureDetails
+    from tenuto.model.ids import MessageId
 
 
 _SHOWN: Final = 80
@@ -421,14 +422,14 @@ class RowsRefusedError(StorageError):
         text: str,
         *,
         instances: Mapping[int, str] | None = None,
-        messages: Mapping[str, str] | None = None,
+        messages: Mapping["MessageId", str] | None = None,
         letters: Mapping[int, str] | None = None,
         out_of_memory: bool = False,
     ) -> None:
         super().__init__(text)
         self.out_of_memory: bool = out_of_memory
         self.instances: dict[int, str] = dict(instances or {})
-        self.messages: dict[str, str] = dict(messages or {})
+        self.messages: dict[MessageId, str] = dict(messages or {})
         self.letters: dict[int, str] = dict(letters or {})
 
 

@@ -14,8 +14,10 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from tenuto.model.failure import FailureDetails
+from tenuto.model.ids import ExecutionId, InstanceId, MessageId
 from tenuto.model.retry import RetryFacts
 from tenuto.model.status import ParentInstance, RuntimeStatus
+from tenuto.model.timing import Microseconds
 from tenuto.model.trace import TraceContext
 from tenuto.model.webhook import OpenWebhook
 
@@ -29,7 +31,7 @@ class _Event(
 class OrchestratorStarted(_Event, frozen=True):
     """Opens a turn; ``timestamp`` is the orchestrator's clock for all of it."""
 
-    timestamp: int
+    timestamp: Microseconds
 
 
 class ExecutionStarted(_Event, frozen=True):
@@ -39,12 +41,12 @@ class ExecutionStarted(_Event, frozen=True):
     """
 
     name: str
-    execution_id: str
+    execution_id: ExecutionId
     input: str | None = None
     version: str | None = None
     parent: ParentInstance | None = None
     tags: dict[str, str] | None = None
-    scheduled_start: int | None = None
+    scheduled_start: Microseconds | None = None
     generation: int = 0
     runtime: str = ""
     trace: TraceContext | None = None
@@ -65,7 +67,7 @@ class TaskScheduled(_Event, frozen=True):
     input: str | None = None
     attempt: int = 1
     call_id: int | None = None
-    timeout: int | None = None
+    timeout: Microseconds | None = None
     version: str | None = None
     tags: dict[str, str] | None = None
     trace: TraceContext | None = None
@@ -94,8 +96,8 @@ class SubOrchestrationInstanceCreated(_Event, frozen=True):
 
     event_id: int
     name: str
-    instance_id: str
-    execution_id: str
+    instance_id: InstanceId
+    execution_id: ExecutionId
     input: str | None = None
     version: str | None = None
     tags: dict[str, str] | None = None
@@ -133,7 +135,7 @@ class TimerCreated(_Event, frozen=True):
     """
 
     event_id: int
-    fire_at: int
+    fire_at: Microseconds
     purpose: TimerPurpose = "timer"
     of: int | None = None
 
@@ -142,7 +144,7 @@ class TimerFired(_Event, frozen=True):
     """A durable timer came due; ``fire_at`` is the time it was set for."""
 
     timer_id: int
-    fire_at: int
+    fire_at: Microseconds
 
 
 class TaskCanceled(_Event, frozen=True):
@@ -152,7 +154,7 @@ class TaskCanceled(_Event, frozen=True):
     """
 
     task_id: int
-    child: str | None = None
+    child: InstanceId | None = None
 
 
 class EventAwaited(_Event, frozen=True):
@@ -179,7 +181,7 @@ class EventRefused(_Event, frozen=True):
 
     event_id: int
     name: str
-    message: str
+    message: MessageId
     reason: str
 
 
@@ -187,7 +189,7 @@ class EventSent(_Event, frozen=True):
     """An event was sent to another instance."""
 
     event_id: int
-    instance_id: str
+    instance_id: InstanceId
     name: str
     input: str | None = None
 
@@ -198,7 +200,7 @@ class WebhookOpened(_Event, frozen=True):
     event_id: int
     name: str
     digest: str
-    expires_at: int
+    expires_at: Microseconds
 
 
 class EventRaised(_Event, frozen=True):
@@ -254,7 +256,7 @@ class ContinueAsNew(_Event, frozen=True):
     keeps what there was.
     """
 
-    execution_id: str
+    execution_id: ExecutionId
     input: str | None = None
     unread: tuple[int, ...] = ()
     taken: tuple[int, ...] = ()

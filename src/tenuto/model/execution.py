@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from tenuto.model.facts import InstanceFacts
+from tenuto.model.ids import InstanceId
 from tenuto.model.limits import Limits
 from tenuto.model.unread import UnreadEvents
 
@@ -19,6 +20,6 @@ class ExecutionInfo(Struct, frozen=True, kw_only=True):
     unread: UnreadEvents | None = None
 
     @property
-    def instance_id(self) -> str:
+    def instance_id(self) -> InstanceId:
         """Whose execution it is."""
         return self.facts.instance_id

@@ -31,16 +31,16 @@ class InstanceFacts(Struct, frozen=True):
         input: What it was started with, as JSON text.
     """
 
-    instance_id: str
-    execution_id: str
+    instance_id: InstanceId
+    execution_id: ExecutionId
     name: str
-    root_id: str
+    root_id: InstanceId
     version: str | None = None
     parent: ParentInstance | None = None
     depth: int = 0
     tags: dict[str, str] | None = None
     trace: TraceContext | None = None
-    scheduled_at: int | None = None
+    scheduled_at: Microseconds | None = None
     generation: int = 0
     input: str | None = None
 
@@ -64,7 +64,9 @@ def facts_of_row(record: InstanceRecord) -> InstanceFacts:
     )
 
 
-def pending_row(facts: InstanceFacts, *, partition: int, created_at: int) -> InstanceRecord:
+def pending_row(
+    facts: InstanceFacts, *, partition: int, created_at: Microseconds
+) -> InstanceRecord:
     """The row of an instance from outside, that has not begun: the store gives it a number."""
     return InstanceRecord(
         0,
@@ -103,7 +105,7 @@ def started(facts: InstanceFacts, runtime: str) -> ExecutionStarted:
 
 
 def facts_started(
-    instance_id: str, event: ExecutionStarted, root_id: str | None, depth: int
+    instance_id: InstanceId, event: ExecutionStarted, root_id: InstanceId | None, depth: int
 ) -> InstanceFacts:
     """The facts of an execution that an event asks for: it begins at the first generation.
 

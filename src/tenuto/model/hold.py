@@ -9,6 +9,8 @@ from enum import StrEnum
 
 from msgspec import Struct, structs
 
+from tenuto.model.timing import Microseconds
+
 
 class HoldReason(StrEnum):
     """Why an instance is held.
@@ -64,10 +66,10 @@ class Hold(Struct, frozen=True, rename="camel", omit_defaults=True):
 
     reason: HoldReason
     message: str
-    since: int
+    since: Microseconds
     recorded: str | None = None
     produced: str | None = None
-    tried: int | None = None
+    tried: Microseconds | None = None
 
     def after(self, before: "Hold | None") -> "Hold":
         """The same after another try: held since the first time."""

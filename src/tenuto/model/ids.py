@@ -10,10 +10,14 @@ from collections.abc import Callable
 from typing import Final, NewType
 
 from tenuto.model.errors import InvalidInstanceIdError
+from tenuto.model.timing import Microseconds
 
 InstanceId = NewType("InstanceId", str)
 ExecutionId = NewType("ExecutionId", str)
 MessageId = NewType("MessageId", str)
+
+UNNAMED: Final = MessageId("")
+"""The id of messages that never leave memory, and of the start that a new row stands for."""
 
 MAX_INSTANCE_ID_LENGTH = 256
 _CHILD_ID: Final = re.compile("([0-9a-f]{32}):([0-9a-f]{4,8})")
@@ -71,7 +75,7 @@ class _FreshIds:
         at_fork = getattr(os, "register_at_fork", _ignore)
         at_fork(after_in_child=self._pool.clear)
 
-    def take(self, now: int) -> str:
+    def take(self, now: Microseconds) -> str:
         millisecond = now // 1000
         known, beginning = self._beginning
         if millisecond != known:
@@ -90,33 +94,33 @@ class _FreshIds:
 _FRESH = _FreshIds()
 
 
-def new_instance_id(now: int) -> InstanceId:
+def new_instance_id(now: Microseconds) -> InstanceId:
     """A fresh instance id, 32 hexadecimal digits, ordered by ``now`` (microseconds since 1970)."""
     return InstanceId(_FRESH.take(now))
 
 
-def new_execution_id(now: int) -> ExecutionId:
+def new_execution_id(now: Microseconds) -> ExecutionId:
     """A fresh execution id, as an instance id: children without an id are named after it."""
     return ExecutionId(_FRESH.take(now))
 
 
-def new_message_id(now: int) -> MessageId:
+def new_message_id(now: Microseconds) -> MessageId:
     """A fresh id for a message of a client: ``client-`` and the same 32 digits."""
     return MessageId(f"client-{_FRESH.take(now)}")
 
 
-def child_instance_id(execution_id: str, event_id: int) -> str:
+def child_instance_id(execution_id: ExecutionId, event_id: int) -> InstanceId:
     """The id of a sub-orchestration that was given none: Durable Functions' form."""
-    return f"{execution_id}:{event_id:04x}"
+    return InstanceId(f"{execution_id}:{event_id:04x}")
 
 
-def derived_from(instance_id: str) -> tuple[str, int] | None:
+def derived_from(instance_id: InstanceId) -> tuple[ExecutionId, int] | None:
     """The execution and the event whose ``child_instance_id`` this is; None for any other id."""
     match = _CHILD_ID.fullmatch(instance_id)
-    return None if match is None else (match[1], int(match[2], 16))
+    return None if match is None else (ExecutionId(match[1]), int(match[2], 16))
 
 
-def reserved_id(instance_id: str) -> InvalidInstanceIdError:
+def reserved_id(instance_id: InstanceId) -> InvalidInstanceIdError:
     """The error of who chooses a free id that a sub-orchestration may yet get."""
     reason = "ids of this form are those of sub-orchestrations, given out by Tenuto"
     return InvalidInstanceIdError(instance_id, reason)

@@ -19,7 +19,9 @@ from tenuto.model.events import (
     TimerFired,
 )
 from tenuto.model.hold import Hold
+from tenuto.model.ids import UNNAMED, ExecutionId, InstanceId, MessageId
 from tenuto.model.status import FINISHED, RuntimeStatus
+from tenuto.model.timing import Microseconds
 
 
 class _Message(
@@ -27,7 +29,7 @@ class _Message(
 ):
     """Shared form; ``message_id`` is empty for messages that never leave memory."""
 
-    message_id: str = ""
+    message_id: MessageId = UNNAMED
 
 
 class Start(_Message, frozen=True, kw_only=True):
@@ -38,7 +40,7 @@ class Start(_Message, frozen=True, kw_only=True):
     """
 
     event: ExecutionStarted
-    root_id: str | None = None
+    root_id: InstanceId | None = None
     depth: int = 0
     reuse: frozenset[RuntimeStatus] = FINISHED
 
@@ -46,7 +48,7 @@ class Start(_Message, frozen=True, kw_only=True):
 class TaskResult(_Message, frozen=True, kw_only=True):
     """An activity attempt ended. ``sequence`` counts the attempts scheduled by the execution."""
 
-    execution_id: str
+    execution_id: ExecutionId
     sequence: int
     event: TaskCompleted | TaskFailed
 
@@ -54,14 +56,14 @@ class TaskResult(_Message, frozen=True, kw_only=True):
 class ChildResult(_Message, frozen=True, kw_only=True):
     """A sub-orchestration ended."""
 
-    execution_id: str
+    execution_id: ExecutionId
     event: SubOrchestrationInstanceCompleted | SubOrchestrationInstanceFailed
 
 
 class TimerDue(_Message, frozen=True, kw_only=True):
     """A timer came due."""
 
-    execution_id: str
+    execution_id: ExecutionId
     event: TimerFired
 
 
@@ -79,7 +81,7 @@ class RedeemWebhook(_Message, frozen=True, kw_only=True):
     """
 
     digest: str
-    requested_at: int
+    requested_at: Microseconds
     input: str | None = None
 
 
@@ -93,7 +95,7 @@ class Terminate(_Message, frozen=True, kw_only=True):
 
     reason: str | None = None
     recurse: bool = False
-    child_of: str | None = None
+    child_of: ExecutionId | None = None
     task_id: int = 0
 
 

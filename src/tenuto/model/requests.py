@@ -10,7 +10,9 @@ from typing import Final, Literal, TypeAlias
 from msgspec import Raw, Struct
 
 from tenuto.model.facts import InstanceFacts
+from tenuto.model.ids import UNNAMED, InstanceId, MessageId
 from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
+from tenuto.model.timing import Microseconds
 
 # --- starting -------------------------------------------------------------------------------------
 
@@ -49,10 +51,10 @@ class StartRequest(Struct, kw_only=True):
     facts: InstanceFacts
     reuse: frozenset[RuntimeStatus] = FINISHED
     is_fresh: bool = False
-    message_id: str = ""
+    message_id: MessageId = UNNAMED
 
     @property
-    def instance_id(self) -> str:
+    def instance_id(self) -> InstanceId:
         """Whom it starts."""
         return self.facts.instance_id
 
@@ -74,11 +76,11 @@ class InstanceQuery(Struct, frozen=True, kw_only=True):
     statuses: tuple[RuntimeStatus, ...] | None = None
     name: str | None = None
     id_prefix: str | None = None
-    parent: str | None = None
-    created_from: int | None = None
-    created_to: int | None = None
-    completed_from: int | None = None
-    completed_to: int | None = None
+    parent: InstanceId | None = None
+    created_from: Microseconds | None = None
+    created_to: Microseconds | None = None
+    completed_from: Microseconds | None = None
+    completed_to: Microseconds | None = None
     held: bool | None = None
     limit: int = 100
     after: str | None = None
@@ -99,8 +101,8 @@ class InstancePage(Struct, frozen=True):
 class DeadLetter(Struct, frozen=True, array_like=True, gc=False):
     """A message that nobody can take, with the reason, for people to read."""
 
-    message_id: str
-    instance_id: str
+    message_id: MessageId
+    instance_id: InstanceId
     reason: str
-    created_at: int
+    created_at: Microseconds
     message: Raw

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from tenuto.model.errors import InputError
 from tenuto.model.failure import FailureDetails
-from tenuto.model.timing import span
+from tenuto.model.timing import Microseconds, span
 
 _ZERO = timedelta(0)
 _LONGEST = timedelta(days=365_000)
@@ -27,10 +27,10 @@ class RetryFacts(Struct, frozen=True, rename="camel", omit_defaults=True, gc=Fal
     """
 
     max_attempts: int
-    first_interval: int
+    first_interval: Microseconds
     backoff: float = 1.0
-    max_interval: int | None = None
-    timeout: int | None = None
+    max_interval: Microseconds | None = None
+    timeout: Microseconds | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,5 +114,5 @@ class RetryPolicy:
         return min(delay, cap)
 
 
-def _kept(duration: timedelta) -> int:
+def _kept(duration: timedelta) -> Microseconds:
     return span(min(duration, _LONGEST))

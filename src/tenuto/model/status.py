@@ -7,6 +7,8 @@ from msgspec import Struct
 
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold
+from tenuto.model.ids import ExecutionId, InstanceId
+from tenuto.model.timing import Microseconds
 from tenuto.model.trace import TraceContext
 
 
@@ -54,8 +56,8 @@ class ParentInstance(Struct, frozen=True, rename="camel", omit_defaults=True):
     ``task_scheduled_id`` is the parent's own number for the call.
     """
 
-    instance_id: str
-    execution_id: str
+    instance_id: InstanceId
+    execution_id: ExecutionId
     name: str
     task_scheduled_id: int
 
@@ -75,12 +77,12 @@ class InstanceRecord(Struct, frozen=True, rename="camel", omit_defaults=True):
     """
 
     iid: int
-    instance_id: str
+    instance_id: InstanceId
     partition: int
     name: str
-    execution_id: str
-    created_at: int
-    root_id: str
+    execution_id: ExecutionId
+    created_at: Microseconds
+    root_id: InstanceId
     version: str | None = None
     generation: int = 0
     status: RuntimeStatus = RuntimeStatus.PENDING

@@ -5,6 +5,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from tenuto.model.timing import Microseconds
+
 WEBHOOK_ACTIVITY: Final = "BuiltIn::WebhookActivity"
 """The reserved activity that makes the token and the address."""
 
@@ -20,7 +22,7 @@ class OpenWebhook(Struct, frozen=True, rename="camel", gc=False):
 
     name: str
     digest: str
-    expires_at: int
+    expires_at: Microseconds
 
 
 class WebhookSecret(Struct, frozen=True, rename="camel"):

@@ -15,11 +15,11 @@ from tenuto.model.errors import InputError, PayloadError
 from tenuto.model.events import EventSent
 from tenuto.model.events import SubOrchestrationInstanceCreated as ChildCreated
 from tenuto.model.http_call import HttpCallOptions, HttpResponse, http_request
-from tenuto.model.ids import check_instance_id, child_instance_id
+from tenuto.model.ids import InstanceId, check_instance_id, child_instance_id
 from tenuto.model.limits import limit_error
 from tenuto.model.payload import decoder, encode
 from tenuto.model.retry import RetryFacts, RetryPolicy
-from tenuto.model.timing import span, to_microseconds
+from tenuto.model.timing import Microseconds, span, to_microseconds
 from tenuto.orchestration.asyncio_inside.functions import gather_in_session
 from tenuto.orchestration.http_call import HttpCallTask, request_text
 from tenuto.orchestration.logger import SessionLogger
@@ -121,7 +121,7 @@ class Context:
     def logger(self) -> logging.Logger:
         """A logger that writes each line once: silent in replay, shown when the turn commits."""
         if self._logger is None:
-            self._logger = SessionLogger(self._session.log, self.instance_id)
+            self._logger = SessionLogger(self._session.log, self._session.info.instance_id)
         return self._logger
 
     @property
@@ -134,7 +134,7 @@ class Context:
     def new_uuid(self) -> uuid.UUID:
         """A UUID (version 5) that comes out the same in every replay."""
         self._uuids += 1
-        return random_uuid(self.execution_id, self._uuids)
+        return random_uuid(self._session.info.facts.execution_id, self._uuids)
 
     # --- calls ----------------------------------------------------------------------------------
 
@@ -321,10 +321,10 @@ class Context:
 
     def send_event(self, instance_id: str, name: str, data: object = None) -> None:
         """Raise an event on another instance. One that cannot take it gets a dead letter."""
-        check_instance_id(instance_id)
+        target = check_instance_id(instance_id)
         _check_name(name, "send_event")
         text = None if data is None else self._session.encode(data, f"event {name!r}")
-        self._session.record(EventSent(self._session.next_id(), instance_id, name, text))
+        self._session.record(EventSent(self._session.next_id(), target, name, text))
 
     def create_webhook(self, name: str, *, expires_in: timedelta) -> "DurableTask[str]":
         """An address that raises an event on this instance, once: for an e-mail, or a service.
@@ -410,7 +410,7 @@ class Context:
 
     # --- pieces ---------------------------------------------------------------------------------
 
-    def _due(self, due: datetime | timedelta, where: str) -> int:
+    def _due(self, due: datetime | timedelta, where: str) -> Microseconds:
         session = self._session
         if isinstance(due, timedelta):
             if due < timedelta(0):
@@ -456,12 +456,13 @@ class Context:
             call.retry = orchestrator.retry
             call.version = orchestrator.version
             call.tags = None if orchestrator.tags is None else dict(orchestrator.tags)
-            call.instance_id = orchestrator.instance_id
             call.on_cancel = orchestrator.on_cancel
+            if instance_id is None:
+                instance_id = orchestrator.instance_id
         if instance_id is not None:
-            call.instance_id = instance_id
-        if call.instance_id is not None and check_instance_id(call.instance_id) == self.instance_id:
-            raise InputError(f"a child cannot have its parent's own id {self.instance_id!r}")
+            call.instance_id = check_instance_id(instance_id)
+            if call.instance_id == self.instance_id:
+                raise InputError(f"a child cannot have its parent's own id {self.instance_id!r}")
         if call.text is not None:
             session.check_size(call.text, "the input of orchestrator", call.name)
         limit = session.info.limits.nesting_depth
@@ -483,11 +484,12 @@ class Context:
         call_id: int | None = None,
         retry: RetryFacts | None = None,
     ) -> ChildCreated:
+        execution_id = self._session.info.facts.execution_id
         return ChildCreated(
             task_id,
             call.name,
-            call.instance_id or child_instance_id(self.execution_id, task_id),
-            child_execution_id(self.execution_id, task_id, self._session.loop.now),
+            call.instance_id or child_instance_id(execution_id, task_id),
+            child_execution_id(execution_id, task_id, self._session.loop.now),
             call.text,
             call.version,
             call.tags,
@@ -511,7 +513,7 @@ class _ChildCall:
         self.retry: RetryPolicy | None = None
         self.version: str | None = None
         self.tags: dict[str, str] | None = None
-        self.instance_id: str | None = None
+        self.instance_id: InstanceId | None = None
         self.on_cancel: OnCancel = "terminate"
 
 

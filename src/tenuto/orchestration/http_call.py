@@ -19,13 +19,13 @@ from tenuto.model.http_call import (
     HttpRequest,
     HttpResponse,
 )
-from tenuto.model.timing import MICROSECONDS, span, to_microseconds
+from tenuto.model.timing import MICROSECONDS, Microseconds, span, to_microseconds
 from tenuto.orchestration.tasks import ActivityTask, Scheduler
 
 _ACCEPTED: Final = 202
 _LEAST_PAUSE: Final = MICROSECONDS
 """A server that says ``Retry-After: 0`` must not fill the history with polls."""
-_LONGEST_PAUSE: Final = 366 * 86_400 * MICROSECONDS
+_LONGEST_PAUSE: Final[Microseconds] = 366 * 86_400 * MICROSECONDS
 _OF_FIRST_REQUEST_ONLY: Final = frozenset({"content-type", "content-length", "x-functions-key"})
 """A poll has no body, and a function's key belongs to that function alone."""
 
@@ -103,7 +103,7 @@ class HttpCallTask(ActivityTask[HttpResponse]):
         if self.done():
             self._drop_deadline()
 
-    def _pause_before_retry(self, answer: HttpAnswer) -> int | None:
+    def _pause_before_retry(self, answer: HttpAnswer) -> Microseconds | None:
         retry = self._options.retry
         if retry is None or not retry.covers(answer.status_code):
             return None
@@ -148,7 +148,7 @@ class HttpCallTask(ActivityTask[HttpResponse]):
         self._begun_at = self._now
         self.begin_attempt()
 
-    def _pause_before_poll(self, answer: HttpAnswer) -> int:
+    def _pause_before_poll(self, answer: HttpAnswer) -> Microseconds:
         values = answer.headers.get("retry-after")
         asked = None if not values else _asked_pause(values[0].strip(), self._now)
         if asked is None:
@@ -158,7 +158,7 @@ class HttpCallTask(ActivityTask[HttpResponse]):
     # --- ends -------------------------------------------------------------------------------------
 
     @property
-    def _now(self) -> int:
+    def _now(self) -> Microseconds:
         return self._scheduler.loop.now
 
     def _give_up(self) -> None:
@@ -195,7 +195,7 @@ def _response(text: str | None) -> HttpResponse:
     )
 
 
-def _asked_pause(text: str, now: int) -> int | None:
+def _asked_pause(text: str, now: Microseconds) -> Microseconds | None:
     """What ``Retry-After`` asks for, in microseconds; None when it says nothing."""
     if text.isascii() and text.isdigit():
         return int(text[:12]) * MICROSECONDS

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from tenuto.model.ids import InstanceId
 from tenuto.model.interrupts import is_from_keyboard
 from tenuto.orchestration.loop import SessionLoop
 
@@ -18,7 +19,7 @@ _PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 class SessionLogger(logging.Logger):
     """A ``logging.Logger`` for one instance; records carry ``instance_id``."""
 
-    def __init__(self, hold: Callable[[logging.LogRecord], None], instance_id: str) -> None:
+    def __init__(self, hold: Callable[[logging.LogRecord], None], instance_id: InstanceId) -> None:
         super().__init__("tenuto.orchestration")
         self._hold = hold
         self._instance_id = instance_id

@@ -23,7 +23,7 @@ from weakref import WeakSet
 from tenuto.model.errors import GuardError, SessionDiscarded
 from tenuto.model.execution import ExecutionInfo
 from tenuto.model.interrupts import is_from_keyboard
-from tenuto.model.timing import MICROSECONDS
+from tenuto.model.timing import MICROSECONDS, Microseconds
 from tenuto.orchestration.breaking import Breaker
 from tenuto.orchestration.futures import SessionFuture, SessionTask
 from tenuto.orchestration.generator_hooks import forget, watch_generators
@@ -68,7 +68,7 @@ class LoopOwner(Protocol):
     def replaying(self) -> bool:
         """Whether it does what was done before."""
 
-    def set_loop_timer(self, when: int, callback: "Callback") -> LoopTimer:
+    def set_loop_timer(self, when: Microseconds, callback: "Callback") -> LoopTimer:
         """Make the callback ready when the orchestrator's clock shows ``when``, in microseconds."""
 
     def report(self, context: dict[str, Any]) -> None:
@@ -137,7 +137,7 @@ class SessionLoop(asyncio.AbstractEventLoop):
     """For libraries that number what they do (``guard_libraries``)."""
 
     def __init__(self, owner: LoopOwner) -> None:
-        self.now: int = 0
+        self.now: Microseconds = 0
         self.is_open: bool = False
         self.dead: bool = False
         self.tasks: dict[int, SessionTask[Any]] = {}
@@ -147,7 +147,7 @@ class SessionLoop(asyncio.AbstractEventLoop):
         self._owner: LoopOwner | None = owner
         self._ready: deque[Callback] = deque()
         self._rounds = range(owner.info.limits.callbacks_per_event)
-        self.origin: int | None = None
+        self.origin: Microseconds | None = None
         self._generators: WeakSet[AsyncGenerator[Any, Any]] | None = None
         self._adopted: set[int] | None = None
         self._abandoned: list[AsyncGenerator[Any, Any]] = []
@@ -372,7 +372,7 @@ class SessionLoop(asyncio.AbstractEventLoop):
         entry = Callback(callback, args, copy_context() if context is None else context)
         return self._call_when((self.origin or 0) + _microseconds(when), entry)
 
-    def _call_when(self, when: int, entry: Callback) -> object:
+    def _call_when(self, when: Microseconds, entry: Callback) -> object:
         if not self.is_open or self._owner is None:
             self._refuse_closed()
             return entry
@@ -470,7 +470,7 @@ def _end_generator(generator: Any) -> bool:  # noqa: ANN401 - an async generator
     return False
 
 
-def _microseconds(seconds: float) -> int:
+def _microseconds(seconds: float) -> Microseconds:
     try:
         return round(seconds * MICROSECONDS)
     except (OverflowError, ValueError):

@@ -27,6 +27,7 @@ from tenuto.model.events import (
     TaskCanceled,
     TaskScheduled,
 )
+from tenuto.model.timing import Microseconds
 from tenuto.orchestration.runtime import RUNTIME
 from tenuto.orchestration.session import Session
 
@@ -36,7 +37,7 @@ _ACTIONS = frozenset(get_args(Decision) + get_args(Ending))
 class RecordedTurn(msgspec.Struct, frozen=True):
     """A turn of history, taken apart."""
 
-    timestamp: int
+    timestamp: Microseconds
     incoming: list[Incoming]
     actions: list[Action]
 

@@ -44,11 +44,12 @@ from tenuto.model.events import (
 )
 from tenuto.model.execution import ExecutionInfo
 from tenuto.model.failure import FailureDetails, failure_of, failure_of_type
+from tenuto.model.ids import InstanceId, MessageId
 from tenuto.model.interrupts import is_from_keyboard
 from tenuto.model.limits import check_payload, limit_error
 from tenuto.model.payload import encode
 from tenuto.model.status import RuntimeStatus
-from tenuto.model.timing import LATEST, to_datetime
+from tenuto.model.timing import LATEST, Microseconds, to_datetime
 from tenuto.model.unread import UnreadEvent
 from tenuto.model.webhook import OpenWebhook
 from tenuto.orchestration.asyncio_inside.anyio_scopes import install_if_loaded
@@ -118,7 +119,7 @@ class Session:
         self._next_generation: tuple[str | None, bool] | None = None
         self._failure: FailureDetails | None = None
         self._actions: list[Action] = []
-        self._put_aside: dict[str, EventRaised] | None = None
+        self._put_aside: dict[MessageId, EventRaised] | None = None
         self._unread: list[UnreadEvent] | None = None
         self._withdrawn: set[int] = set()
         self._turn_characters = 0
@@ -138,7 +139,7 @@ class Session:
     # --- the Session port ----------------------------------------------------------------------
 
     def run_turn(
-        self, timestamp: int, events: Sequence[Incoming], *, replaying: bool = False
+        self, timestamp: Microseconds, events: Sequence[Incoming], *, replaying: bool = False
     ) -> TurnActions:
         """Feed the events of one turn, each to its end, and return what was decided."""
         if self._is_closed:
@@ -267,7 +268,7 @@ class Session:
 
     def set_timer(
         self,
-        fire_at: int,
+        fire_at: Microseconds,
         on_fired: Callable[[], None],
         purpose: TimerPurpose = "timer",
         of: int | None = None,
@@ -280,11 +281,11 @@ class Session:
         self._timers[task_id] = on_fired
         return task_id
 
-    def set_loop_timer(self, when: int, callback: Callback) -> LoopTimer:
+    def set_loop_timer(self, when: Microseconds, callback: Callback) -> LoopTimer:
         """Create the durable timer behind ``loop.call_at``."""
         return LoopTimerEntry(self, when, callback)
 
-    def cancel_work(self, task_id: int, child: str | None = None) -> None:
+    def cancel_work(self, task_id: int, child: InstanceId | None = None) -> None:
         """Give up open work, and have a child end. Made and given up in one turn, it leaves no
         trace but its id.
         """
@@ -325,7 +326,7 @@ class Session:
     def refuse_event(self, event: EventRaised, reason: str) -> None:
         """Put an event aside that does not fit what its waiter asked for."""
         number = self.next_id()
-        message = f"{self.info.facts.execution_id}:refused:{number}"
+        message = MessageId(f"{self.info.facts.execution_id}:refused:{number}")
         self.record(EventRefused(number, event.name, message, reason))
         self._has_more = True
         if self._put_aside is None:

@@ -32,9 +32,10 @@ from tenuto.model.events import (
 )
 from tenuto.model.execution import ExecutionInfo
 from tenuto.model.failure import FailureDetails, failure_of
+from tenuto.model.ids import InstanceId
 from tenuto.model.interrupts import is_from_keyboard
 from tenuto.model.retry import RetryFacts, RetryPolicy
-from tenuto.model.timing import MICROSECONDS, span
+from tenuto.model.timing import MICROSECONDS, Microseconds, span
 from tenuto.orchestration.futures import SessionFuture
 from tenuto.orchestration.loop import Callback, SessionLoop
 from tenuto.orchestration.references import OnCancel
@@ -74,14 +75,14 @@ class Scheduler(Protocol):
 
     def set_timer(
         self,
-        fire_at: int,
+        fire_at: Microseconds,
         on_fired: Callable[[], None],
         purpose: TimerPurpose = "timer",
         of: int | None = None,
     ) -> int:
         """Create a durable timer and return its id."""
 
-    def cancel_work(self, task_id: int, child: str | None = None) -> None:
+    def cancel_work(self, task_id: int, child: InstanceId | None = None) -> None:
         """Give up open work, and have a child end: recorded as TaskCanceled (ENGINE rule 9)."""
 
     def stop_waiting(self, waiter: "EventTask[Any]") -> None:
@@ -216,7 +217,7 @@ class CallTask(DurableTask[T]):
             return
         self._pause(now + span(delay))
 
-    def _pause(self, until: int) -> None:
+    def _pause(self, until: Microseconds) -> None:
         """Let the next attempt begin then."""
         self._open_id = self._scheduler.set_timer(until, self.begin_attempt, "retry", self.first_id)
 
@@ -246,7 +247,7 @@ class ActivityTask(CallTask[T]):
         text: str | None,
         decode: Callable[[str | None], Any],
         retry: RetryPolicy | None,
-        timeout: int | None,
+        timeout: Microseconds | None,
     ) -> None:
         super().__init__(scheduler, function, decode, retry)
         self._input = text
@@ -295,7 +296,7 @@ class ChildTask(CallTask[T]):
         super().__init__(scheduler, function, decode, retry)
         self._make_event = event
         self._is_left_alone = on_cancel == "abandon"
-        self._child: str | None = None
+        self._child: InstanceId | None = None
         self.begin_attempt()
 
     def _event(self, task_id: int) -> SubOrchestrationInstanceCreated:
@@ -326,7 +327,7 @@ class TimerTask(DurableTask[None]):
 
     __slots__ = ()
 
-    def __init__(self, scheduler: Scheduler, fire_at: int) -> None:
+    def __init__(self, scheduler: Scheduler, fire_at: Microseconds) -> None:
         super().__init__(scheduler)
         self._open_id = scheduler.set_timer(fire_at, self._fired)
 
@@ -341,7 +342,7 @@ class LoopTimerEntry:
 
     __slots__ = ("_callback", "_cancelled", "_scheduler", "_task_id", "_when")
 
-    def __init__(self, scheduler: Scheduler, fire_at: int, callback: Callback) -> None:
+    def __init__(self, scheduler: Scheduler, fire_at: Microseconds, callback: Callback) -> None:
         self._scheduler = scheduler
         self._callback = callback
         self._when = scheduler.loop.time() + (fire_at - scheduler.loop.now) / MICROSECONDS
@@ -406,7 +407,7 @@ class EventTask(DurableTask[T]):
         self._scheduler.stop_waiting(self)
         return True
 
-    def expire_at(self, fire_at: int, description: str) -> None:
+    def expire_at(self, fire_at: Microseconds, description: str) -> None:
         """End the wait with TimeoutError when the timer fires first."""
 
         def expired() -> None:

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 
 from tenuto.engine.ports import ActivityWork
 from tenuto.model.hold import Hold
+from tenuto.model.ids import InstanceId
 from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.timing import Microseconds
 from tenuto.model.trace import TraceContext
 
 _LOGGER = logging.getLogger("tenuto.host")
@@ -30,7 +32,7 @@ class LogObserver:
         """The store works again."""
         _LOGGER.warning("the store works again after %d failed tries", attempts)
 
-    def instance_held(self, instance_id: str, hold: Hold) -> None:
+    def instance_held(self, instance_id: InstanceId, hold: Hold) -> None:
         """A problem that waits for somebody."""
         self.problem(instance_id, f"is held ({hold.reason}): {hold.message}")
 
@@ -53,20 +55,20 @@ class LogObserver:
     sees_turns: bool = False
 
     def instance_began(
-        self, instance_id: str, name: str, generation: int, trace: TraceContext | None
+        self, instance_id: InstanceId, name: str, generation: int, trace: TraceContext | None
     ) -> None:
         """Nothing: it does not ask for it."""
 
-    def turn_committed(self, instance_id: str, generation: int, turn: int) -> None:
+    def turn_committed(self, instance_id: InstanceId, generation: int, turn: int) -> None:
         """Nothing, as above."""
 
     def activities_began(self, works: Sequence[ActivityWork]) -> None:
         """Nothing, as above."""
 
-    def activities_ended(self, works: Sequence[ActivityWork], now: int) -> None:
+    def activities_ended(self, works: Sequence[ActivityWork], now: Microseconds) -> None:
         """Nothing: what a failure means is decided by the orchestration."""
 
-    def dead_letter(self, instance_id: str, reason: str) -> None:
+    def dead_letter(self, instance_id: InstanceId, reason: str) -> None:
         """A problem like any other."""
         self.problem(instance_id, f"dead letter: {reason}")
 
@@ -74,7 +76,7 @@ class LogObserver:
         """A line about the host."""
         _LOGGER.warning("%s", text)
 
-    def problem(self, instance_id: str | None, text: str) -> None:
+    def problem(self, instance_id: InstanceId | None, text: str) -> None:
         """A line that names the instance."""
         if instance_id is None:
             _LOGGER.warning("%s", text)

@@ -22,8 +22,9 @@ from tenuto.engine.engine import Engine
 from tenuto.engine.ports import ActivityWork, Observer
 from tenuto.model.events import TaskCompleted
 from tenuto.model.hold import Hold, HoldReason
+from tenuto.model.ids import InstanceId
 from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
-from tenuto.model.timing import MICROSECONDS
+from tenuto.model.timing import MICROSECONDS, Microseconds
 from tenuto.telemetry.distribution import Distribution
 from tenuto.telemetry.gauges import engine_gauges
 
@@ -127,7 +128,7 @@ class MetricsObserver(Collector):
         """Pass it on."""
         self._inner.storage_recovered(attempts)
 
-    def instance_held(self, instance_id: str, hold: Hold) -> None:
+    def instance_held(self, instance_id: InstanceId, hold: Hold) -> None:
         """Count it by reason."""
         self._held[hold.reason] = self._held.get(hold.reason, 0) + 1
         self._inner.instance_held(instance_id, hold)
@@ -137,7 +138,7 @@ class MetricsObserver(Collector):
         self._ended[record.status] += 1
         self._inner.instance_ended(record)
 
-    def activities_ended(self, works: Sequence[ActivityWork], now: int) -> None:
+    def activities_ended(self, works: Sequence[ActivityWork], now: Microseconds) -> None:
         """Count each, and how long it took: the hottest loop of all metrics."""
         activities = self._activities
         for work in works:
@@ -158,12 +159,12 @@ class MetricsObserver(Collector):
                     activity.failed += 1
         self._inner.activities_ended(works, now)
 
-    def dead_letter(self, instance_id: str, reason: str) -> None:
+    def dead_letter(self, instance_id: InstanceId, reason: str) -> None:
         """Count it."""
         self._dead_letters += 1
         self._inner.dead_letter(instance_id, reason)
 
-    def problem(self, instance_id: str | None, text: str) -> None:
+    def problem(self, instance_id: InstanceId | None, text: str) -> None:
         """Pass it on."""
         self._inner.problem(instance_id, text)
 

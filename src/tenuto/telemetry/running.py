@@ -4,6 +4,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Protocol
 
+from tenuto.model.ids import InstanceId
+
 
 class RunningActivity(Protocol):
     """What a log line says of the attempt that wrote it."""
@@ -13,7 +15,7 @@ class RunningActivity(Protocol):
         """The activity."""
 
     @property
-    def instance_id(self) -> str:
+    def instance_id(self) -> InstanceId:
         """The orchestration that called it."""
 
     @property

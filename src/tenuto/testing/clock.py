@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from tenuto.engine.lifecycle import Lifecycle
 from tenuto.engine.reading import Reading
 from tenuto.model.errors import InputError
-from tenuto.model.timing import span, to_datetime, to_microseconds
+from tenuto.model.timing import Microseconds, span, to_datetime, to_microseconds
 
 START: Final = datetime(2026, 1, 1, tzinfo=UTC)
 """When virtual time begins, unless a test says otherwise."""
@@ -26,7 +26,7 @@ class Driven(Protocol):
     async def rest(self, *, with_activities: bool = True) -> None:
         """Come to rest: everything that can be done at this moment is done and durable."""
 
-    async def next_wake(self) -> int | None:
+    async def next_wake(self) -> Microseconds | None:
         """The next moment something is due that has not asked the clock for a call yet."""
 
 
@@ -35,8 +35,10 @@ class VirtualCall:
 
     __slots__ = ("_callback", "is_upkeep", "when")
 
-    def __init__(self, when: int, callback: Callable[[], None], *, is_upkeep: bool) -> None:
-        self.when: int = when
+    def __init__(
+        self, when: Microseconds, callback: Callable[[], None], *, is_upkeep: bool
+    ) -> None:
+        self.when: Microseconds = when
         self.is_upkeep: bool = is_upkeep
         self._callback: Callable[[], None] | None = callback
 
@@ -81,15 +83,15 @@ class VirtualClock:
 
     # --- the Clock port ------------------------------------------------------------------------
 
-    def now(self) -> int:
+    def now(self) -> Microseconds:
         """The present, in microseconds since 1970 UTC."""
         return self._now
 
-    def monotonic(self) -> int:
+    def monotonic(self) -> Microseconds:
         """The same: nobody sets a virtual clock, its time passes."""
         return self._now
 
-    def call_at(self, when: int, callback: Callable[[], None]) -> VirtualCall:
+    def call_at(self, when: Microseconds, callback: Callable[[], None]) -> VirtualCall:
         """Call back on the running loop when ``when`` has come, never before."""
         # The lifecycle looks every few minutes for what is due soon; ``next_wake`` knows better,
         # so time may pass these calls by.
@@ -101,7 +103,7 @@ class VirtualClock:
             self._fire_soon()
         return call
 
-    def call_later(self, delay: int, callback: Callable[[], None]) -> VirtualCall:
+    def call_later(self, delay: Microseconds, callback: Callable[[], None]) -> VirtualCall:
         """Call back on the running loop after so many microseconds."""
         return self.call_at(self._now + delay, callback)
 
@@ -141,7 +143,7 @@ class VirtualClock:
         self.jump(target)
         await self._rest(with_activities=with_activities)
 
-    async def next_moment(self) -> int | None:
+    async def next_moment(self) -> Microseconds | None:
         """The next moment at which something is due; None when time brings nothing more.
 
         Asking the store for what comes after the next upkeep, instead of stopping at each of them,
@@ -156,7 +158,7 @@ class VirtualClock:
             return call if wake is None else wake
         return min(call, wake)
 
-    def jump(self, to: int) -> None:
+    def jump(self, to: Microseconds) -> None:
         """Set the time (microseconds); what is due is called from the loop."""
         self._now = max(self._now, to)
         self._fire_soon()
@@ -169,7 +171,7 @@ class VirtualClock:
         else:
             await asyncio.sleep(0)
 
-    def _next_call(self, *, upkeep: bool) -> int | None:
+    def _next_call(self, *, upkeep: bool) -> Microseconds | None:
         while self._calls and not self._calls[0][2].is_pending:
             heappop(self._calls)
         return min(
@@ -197,21 +199,21 @@ class ClockWire:
         self._clock = clock
         self._is_cut = False
 
-    def now(self) -> int:
+    def now(self) -> Microseconds:
         """The present, in microseconds since 1970 UTC."""
         return self._clock.now()
 
-    def monotonic(self) -> int:
+    def monotonic(self) -> Microseconds:
         """Time that passes, in microseconds."""
         return self._clock.monotonic()
 
-    def call_at(self, when: int, callback: Callable[[], None]) -> VirtualCall:
+    def call_at(self, when: Microseconds, callback: Callable[[], None]) -> VirtualCall:
         """Call back when ``when`` has come; never, once the wire is cut."""
         if self._is_cut:
             return VirtualCall(when, callback, is_upkeep=True)
         return self._clock.call_at(when, callback)
 
-    def call_later(self, delay: int, callback: Callable[[], None]) -> VirtualCall:
+    def call_later(self, delay: Microseconds, callback: Callable[[], None]) -> VirtualCall:
         """Call back after so many microseconds; never, once the wire is cut."""
         return self.call_at(self.now() + delay, callback)
 
@@ -221,7 +223,7 @@ class ClockWire:
         self._clock.forget_calls()
 
 
-def _moment(value: datetime) -> int:
+def _moment(value: datetime) -> Microseconds:
     if value.tzinfo is None:
         raise InputError(f"virtual time needs an aware datetime, got {value!r}")
     return to_microseconds(value)

@@ -14,9 +14,11 @@ from typing import Final
 from tenuto.client.gateway import Gateway, has_come
 from tenuto.engine.engine import Engine
 from tenuto.model.errors import TenutoError
+from tenuto.model.ids import InstanceId
 from tenuto.model.messages import ClientMessage
 from tenuto.model.requests import DeadLetter, InstancePage, InstanceQuery, StartRequest
 from tenuto.model.status import InstanceRecord
+from tenuto.model.timing import Microseconds
 from tenuto.testing.clock import VirtualClock
 
 _FAR: Final = 1 << 62
@@ -75,7 +77,7 @@ class EngineDriver:
                 return
         await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def next_wake(self) -> int | None:
+    async def next_wake(self) -> Microseconds | None:
         """The first moment at which an instance is due, stored or in memory."""
         engine = self._engine
         now = engine.clock.now()
@@ -89,7 +91,7 @@ class EngineDriver:
         moments += [wake.wake_at for wake in waiting]
         return min(moments, default=None)
 
-    async def find(self, instance_ids: list[str]) -> list[InstanceRecord]:
+    async def find(self, instance_ids: list[InstanceId]) -> list[InstanceRecord]:
         """Rows as last committed."""
         return await self._engine.storage.find(instance_ids)
 
@@ -105,12 +107,12 @@ class TimeSkippingGateway:
         self._clock = clock
         self._inner: Gateway | None = None
         self._driver: EngineDriver | None = None
-        self._waited: Counter[tuple[str, bool]] = Counter()
+        self._waited: Counter[tuple[InstanceId, bool]] = Counter()
         self._waits: set[asyncio.Future[InstanceRecord]] = set()
         self._turn = asyncio.Lock()
         self.is_open = False
 
-    def now(self) -> int:
+    def now(self) -> Microseconds:
         """The present of virtual time."""
         return self._clock.now()
 
@@ -144,12 +146,12 @@ class TimeSkippingGateway:
         async with self._request() as inner:
             await inner.start(request)
 
-    async def tell(self, instance_id: str, message: ClientMessage) -> None:
+    async def tell(self, instance_id: InstanceId, message: ClientMessage) -> None:
         """Tell an instance something."""
         async with self._request() as inner:
             await inner.tell(instance_id, message)
 
-    async def get(self, instance_id: str) -> InstanceRecord | None:
+    async def get(self, instance_id: InstanceId) -> InstanceRecord | None:
         """The row."""
         async with self._request() as inner:
             return await inner.get(instance_id)
@@ -159,7 +161,7 @@ class TimeSkippingGateway:
         async with self._request() as inner:
             return await inner.query(query)
 
-    async def history(self, instance_id: str, most_bytes: int | None = None) -> list[bytes]:
+    async def history(self, instance_id: InstanceId, most_bytes: int | None = None) -> list[bytes]:
         """The turns of the current execution, as JSON arrays."""
         async with self._request() as inner:
             return await inner.history(instance_id, most_bytes)
@@ -172,7 +174,7 @@ class TimeSkippingGateway:
     async def close(self) -> None:
         """Nothing: the test host opens and closes what it uses."""
 
-    async def wait(self, instance_id: str, *, started: bool = False) -> InstanceRecord:
+    async def wait(self, instance_id: InstanceId, *, started: bool = False) -> InstanceRecord:
         """The row once the instance has ended or begun; time passes meanwhile."""
         key = instance_id, started
         self._waited[key] += 1
@@ -186,7 +188,7 @@ class TimeSkippingGateway:
             if not self._waited[key]:
                 del self._waited[key]
 
-    async def _wait_here(self, instance_id: str, *, started: bool) -> InstanceRecord | None:
+    async def _wait_here(self, instance_id: InstanceId, *, started: bool) -> InstanceRecord | None:
         """Wait at the present host; None when it went away."""
         inner, driver = self._inner, self._driver
         if inner is None or driver is None:

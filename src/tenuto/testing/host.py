@@ -15,6 +15,7 @@ from tenuto.host.host import Host
 from tenuto.host.settings import Settings
 from tenuto.model.codec import decode_turn
 from tenuto.model.errors import InstanceNotFoundError
+from tenuto.model.ids import InstanceId
 from tenuto.orchestration.references import OrchestratorFunction
 from tenuto.storage.sqlite import SqliteStorage
 from tenuto.testing.clock import START, ClockWire, VirtualClock
@@ -172,7 +173,7 @@ class TestHost:
             InstanceNotFoundError: there is no such instance.
         """
         storage = self.host.engine.storage
-        found = await storage.find([instance_id])
+        found = await storage.find([InstanceId(instance_id)])
         loaded = await storage.load_instances([record.iid for record in found])
         if not loaded:
             raise InstanceNotFoundError(instance_id)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from tenuto.engine.ports import ActivityWork
+from tenuto.model.ids import InstanceId
 from tenuto.model.status import InstanceRecord
 from tenuto.model.trace import TraceContext
 from tenuto.telemetry.log_observer import LogObserver
@@ -24,9 +25,9 @@ class RecordingObserver(LogObserver):
     sees_turns: bool = True
 
     def __init__(self) -> None:
-        self.problems: list[tuple[str | None, str]] = []
-        self.began: list[str] = []
-        self.turns: list[tuple[str, int, int]] = []
+        self.problems: list[tuple[InstanceId | None, str]] = []
+        self.began: list[InstanceId] = []
+        self.turns: list[tuple[InstanceId, int, int]] = []
         self.activities: list[str] = []
         self.ended: list[InstanceRecord] = []
         self.commits: list[int] = []
@@ -43,13 +44,13 @@ class RecordingObserver(LogObserver):
         self.storage_failures.append(error)
 
     def instance_began(
-        self, instance_id: str, name: str, generation: int, trace: TraceContext | None
+        self, instance_id: InstanceId, name: str, generation: int, trace: TraceContext | None
     ) -> None:
         """Keep the id."""
         super().instance_began(instance_id, name, generation, trace)
         self.began.append(instance_id)
 
-    def turn_committed(self, instance_id: str, generation: int, turn: int) -> None:
+    def turn_committed(self, instance_id: InstanceId, generation: int, turn: int) -> None:
         """Keep which."""
         super().turn_committed(instance_id, generation, turn)
         self.turns.append((instance_id, generation, turn))
@@ -64,7 +65,7 @@ class RecordingObserver(LogObserver):
         super().instance_ended(record)
         self.ended.append(record)
 
-    def problem(self, instance_id: str | None, text: str) -> None:
+    def problem(self, instance_id: InstanceId | None, text: str) -> None:
         """Keep the text."""
         super().problem(instance_id, text)
         self.problems.append((instance_id, text))

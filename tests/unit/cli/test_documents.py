@@ -12,12 +12,13 @@ from tenuto.cli.instances.documents import (
 )
 from tenuto.model.events import TaskFailed, TaskScheduled
 from tenuto.model.failure import FailureDetails
+from tenuto.model.ids import ExecutionId, InstanceId
 from tenuto.model.status import ParentInstance, RuntimeStatus
 from tests.support.runs import activities, opening, record, running, turn, with_child
 
 
 def test_an_instance_has_the_names_of_durable_functions() -> None:
-    parent = ParentInstance("root-1", "exec", "root", 3)
+    parent = ParentInstance(InstanceId("root-1"), ExecutionId("exec"), "root", 3)
     one = structs.replace(
         record(RuntimeStatus.COMPLETED, ended=2), parent=parent, tags={"a": "b"}, version="2"
     )

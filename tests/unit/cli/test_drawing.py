@@ -24,6 +24,7 @@ from tenuto.model.events import (
     TimerFired,
 )
 from tenuto.model.failure import FailureDetails
+from tenuto.model.ids import InstanceId, MessageId
 from tenuto.model.status import RuntimeStatus
 from tests.support.runs import (
     activities,
@@ -149,7 +150,7 @@ def test_each_kind_of_step_says_what_it_is() -> None:
     made_up = "64fdfdb250c6eba1fb97851a7cb34640:0001"
     run = running(
         opening(
-            EventSent(1, "other-1", "hello"),
+            EventSent(1, InstanceId("other-1"), "hello"),
             child_call(2, made_up),
             child_call(3, "log-1", detached=True),
             TimerCreated(4, at(60)),
@@ -163,7 +164,11 @@ def test_each_kind_of_step_says_what_it_is() -> None:
             EventAwaited(8, "late"),
             TimerCreated(9, at(3), "timeout", 8),
         ),
-        turn(3, TimerFired(9, at(3)), EventRefused(10, "bad", "m", "event 'bad': no number")),
+        turn(
+            3,
+            TimerFired(9, at(3)),
+            EventRefused(10, "bad", MessageId("m"), "event 'bad': no number"),
+        ),
     )
     assert labels(run)[1:] == [
         "├─ ✔ event 'hello' to other-1",

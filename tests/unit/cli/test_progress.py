@@ -17,6 +17,7 @@ from tenuto.model.events import (
 )
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
+from tenuto.model.ids import InstanceId
 from tests.support.runs import activities, at, opening, running, turn, with_child
 
 SOLD_OUT = FailureDetails("SoldOut", "no seat")
@@ -65,13 +66,15 @@ def test_attempts_are_told_one_by_one() -> None:
 
 def test_waits_and_arrivals_have_words_of_their_own() -> None:
     progress = Progress()
-    begun = opening(EventSent(1, "b", "hello"), EventAwaited(2, "paid"))
+    begun = opening(EventSent(1, InstanceId("b"), "hello"), EventAwaited(2, "paid"))
     assert progress.lines(running(begun)) == [
         "        0 ms  sent       event 'hello' to b",
         "        0 ms  waiting    event 'paid'",
     ]
     begun = turn(5, EventRaised("Paid"), EventRaised("paid"), EventTaken(2))
-    arrived = running(opening(EventSent(1, "b", "hello"), EventAwaited(2, "paid")), begun)
+    arrived = running(
+        opening(EventSent(1, InstanceId("b"), "hello"), EventAwaited(2, "paid")), begun
+    )
     assert progress.lines(arrived) == [
         "       5.0 s  received   event 'paid'  (5.0 s)",
         "       5.0 s  received   event 'Paid'",

@@ -22,6 +22,7 @@ from tenuto.model.events import (
 from tenuto.model.explanation import Explanation
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
+from tenuto.model.ids import ExecutionId, InstanceId, MessageId
 from tenuto.model.status import ParentInstance, RuntimeStatus
 from tests.support.runs import at, opening, record, running, turn
 
@@ -70,7 +71,7 @@ def test_why_the_newest_event_was_refused_is_told_in_full() -> None:
     reason = "event 'paid': value at $ does not fit: Expected `float`, found `str`"
     run = running(
         opening(EventAwaited(1, "paid")),
-        turn(2, EventRaised("paid", '"lots"'), EventRefused(2, "paid", "m-1", reason)),
+        turn(2, EventRaised("paid", '"lots"'), EventRefused(2, "paid", MessageId("m-1"), reason)),
     )
     assert dict(facts(run))["refused"].startswith(reason)
 
@@ -79,7 +80,7 @@ def test_the_facts_are_those_that_there_are() -> None:
     assert [name for name, _ in facts(running(opening()))] == ["status", "started"]
     full = structs.replace(
         record(RuntimeStatus.COMPLETED, ended=4, output='"done"'),
-        parent=ParentInstance("root-1", "exec", "root", 1),
+        parent=ParentInstance(InstanceId("root-1"), ExecutionId("exec"), "root", 1),
         scheduled_at=at(1),
         version="2",
         tags={"a": "b"},

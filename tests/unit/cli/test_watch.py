@@ -13,6 +13,7 @@ from tenuto.insight.follow import Follower
 from tenuto.insight.reading import StoreReader
 from tenuto.insight.steps import Run, StepState
 from tenuto.model.errors import ActivityError, ConnectionFailedError, InstanceNotFoundError
+from tenuto.model.ids import InstanceId
 from tenuto.model.status import RuntimeStatus
 from tenuto.testing import TestHost
 
@@ -83,7 +84,7 @@ async def test(bell: CommitBell) -> AsyncIterator[TestHost]:
 
 
 async def watch(test: TestHost, bell: CommitBell, instance_id: str, *, most: int = 10) -> Watcher:
-    watcher = Watcher(test.host, bell, instance_id, most=most)
+    watcher = Watcher(test.host, bell, InstanceId(instance_id), most=most)
     await watcher.read()
     return watcher
 
@@ -119,7 +120,7 @@ async def test_waiting_costs_nothing_nobody_looks_while_nothing_happens(
     await test.start(forever, 0, instance_id="f-1")
     await test.idle()
     watcher = await watch(test, bell, "f-1")
-    assert test.host.engine.residents.named("f-1") is not None, "still in memory"
+    assert test.host.engine.residents.named(InstanceId("f-1")) is not None, "still in memory"
     await test.start(approval, "Rome", instance_id="not-ours")
     await test.idle()
     with pytest.raises(TimeoutError):
@@ -132,7 +133,7 @@ async def test_of_an_instance_that_was_waiting_before_it_is_known_what_for(
     await test.start(approval, "Oslo", instance_id="a-1")
     await test.idle()
     await test.restart()
-    run = await Watcher(test.host, bell, "a-1", most=10).read()
+    run = await Watcher(test.host, bell, InstanceId("a-1"), most=10).read()
     waiting = run.steps[-1]
     assert (waiting.name, waiting.state) == ("Approved", StepState.WAITING)
     assert waiting.begun_at == run.steps[0].ended_at, "since the turn that began to wait"
@@ -201,13 +202,13 @@ async def test_what_a_former_execution_waited_for_is_forgotten(
 async def test_the_store_alone_tells_what_is_awaited(test: TestHost) -> None:
     await test.start(approval, "Oslo", instance_id="a-1")
     await test.idle()
-    run = await Follower(StoreReader(test.host.engine.storage), "a-1", most=10).read()
+    run = await Follower(StoreReader(test.host.engine.storage), InstanceId("a-1"), most=10).read()
     assert described(run) == [("book", StepState.COMPLETED), ("Approved", StepState.WAITING)]
 
 
 async def test_an_unknown_instance_is_not_found(test: TestHost) -> None:
     with pytest.raises(InstanceNotFoundError, match="'nobody'"):
-        await Follower(StoreReader(test.host.engine.storage), "nobody", most=10).read()
+        await Follower(StoreReader(test.host.engine.storage), InstanceId("nobody"), most=10).read()
 
 
 async def test_of_two_children_with_one_id_the_later_has_the_steps(test: TestHost) -> None:
@@ -216,7 +217,7 @@ async def test_of_two_children_with_one_id_the_later_has_the_steps(test: TestHos
     await test.client.raise_event("same", "approved", "yes")
     await test.idle()
     first, second = (
-        await Follower(StoreReader(test.host.engine.storage), "w-1", most=10).read()
+        await Follower(StoreReader(test.host.engine.storage), InstanceId("w-1"), most=10).read()
     ).steps
     assert first.run is None
     assert second.run is not None
@@ -229,7 +230,7 @@ async def test_an_instance_that_belongs_to_somebody_else_is_not_shown_as_a_child
     await test.start(approval, "Rome", instance_id="taken")
     await test.start(jealous, instance_id="j-1")
     await test.idle()
-    run = await Follower(StoreReader(test.host.engine.storage), "j-1", most=10).read()
+    run = await Follower(StoreReader(test.host.engine.storage), InstanceId("j-1"), most=10).read()
     assert run.steps[0].state is StepState.FAILED
     assert run.steps[0].run is None
 
@@ -238,7 +239,7 @@ async def test_what_could_not_be_read_is_looked_at_again_soon(
     test: TestHost, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The host may be back before anything is told: only a look finds that."""
-    follower = Follower(StoreReader(test.host.engine.storage), "a", most=10)
+    follower = Follower(StoreReader(test.host.engine.storage), InstanceId("a"), most=10)
     await test.start(approval, "Oslo", instance_id="a")
     run = await follower.read()
     asked: list[bool] = []

@@ -11,10 +11,13 @@ from tenuto.client.wire import raw_of
 from tenuto.http.payloads import output_of, raw
 from tenuto.model.codec import encode
 from tenuto.model.events import EventRaised
+from tenuto.model.ids import ExecutionId, InstanceId, MessageId
 from tenuto.model.messages import RaiseEvent
 from tenuto.model.payload.opaque import json_text, shown
 from tenuto.model.requests import DeadLetter
 from tenuto.model.status import InstanceRecord, RuntimeStatus
+
+X = InstanceId("x")
 
 DEEP = "[" * 100_000 + "]" * 100_000
 FOREIGN = [
@@ -41,13 +44,13 @@ FOREIGN = [
 def test_whatever_is_stored_is_shown(text: str, status: RuntimeStatus) -> None:
     record = InstanceRecord(
         iid=1,
-        instance_id="x",
+        instance_id=X,
         partition=0,
         name="foreign",
-        execution_id="e",
+        execution_id=ExecutionId("e"),
         created_at=1,
         completed_at=2,
-        root_id="x",
+        root_id=X,
         status=status,
         input=text,
         output=text,
@@ -79,8 +82,8 @@ def test_json_is_shown_to_the_letter(text: str) -> None:
 
 
 def test_the_data_of_a_dead_letter_too() -> None:
-    event = RaiseEvent(message_id="m", event=EventRaised("e", "blob:v1:x"))
-    letter = DeadLetter("m", "x", "gone", 1, msgspec.Raw(encode(event)))
+    event = RaiseEvent(message_id=MessageId("m"), event=EventRaised("e", "blob:v1:x"))
+    letter = DeadLetter(MessageId("m"), X, "gone", 1, msgspec.Raw(encode(event)))
     assert letter_of(letter).data == "blob:v1:x"
 
 

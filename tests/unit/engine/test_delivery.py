@@ -4,22 +4,23 @@ import pytest
 
 from tenuto.engine.delivery import Delivery, Place
 from tenuto.model.events import EventRaised
+from tenuto.model.ids import UNNAMED, MessageId
 from tenuto.model.messages import Message, RaiseEvent
 
-KEY = "message"
+KEY = MessageId("message")
 
 
-def message(key: str = KEY) -> Message:
+def message(key: MessageId = KEY) -> Message:
     return RaiseEvent(message_id=key, event=EventRaised("go"))
 
 
 @pytest.fixture
-def used_up() -> set[str]:
+def used_up() -> set[MessageId]:
     return set()
 
 
 @pytest.fixture
-def delivery(used_up: set[str]) -> Delivery:
+def delivery(used_up: set[MessageId]) -> Delivery:
     return Delivery(used_up.__contains__)
 
 
@@ -65,7 +66,7 @@ def test_an_instance_that_leaves_memory_leaves_its_messages_to_their_rows(
 
 
 def test_what_has_landed_is_not_known_but_to_the_pipeline(
-    delivery: Delivery, used_up: set[str]
+    delivery: Delivery, used_up: set[MessageId]
 ) -> None:
     delivery.hands_over(message())
     used_up.add(KEY)
@@ -94,17 +95,18 @@ def test_what_is_kept_for_later_is_here(delivery: Delivery) -> None:
 
 
 def test_read_anew_everything_may_come_again_but_what_is_being_decided(delivery: Delivery) -> None:
-    delivery.sets_out("arriving")
-    delivery.hands_over(message("here"))
-    delivery.decides("start")
+    arriving, here, start = map(MessageId, ("arriving", "here", "start"))
+    delivery.sets_out(arriving)
+    delivery.hands_over(message(here))
+    delivery.decides(start)
     delivery.forgets()
-    assert not delivery.is_known("arriving")
-    assert not delivery.is_known("here")
-    assert delivery.is_known("start")
+    assert not delivery.is_known(arriving)
+    assert not delivery.is_known(here)
+    assert delivery.is_known(start)
 
 
-@pytest.mark.parametrize("key", ["", "~1"])
-def test_what_has_no_row_has_no_place(delivery: Delivery, key: str) -> None:
+@pytest.mark.parametrize("key", [UNNAMED, MessageId("~1")])
+def test_what_has_no_row_has_no_place(delivery: Delivery, key: MessageId) -> None:
     for _ in range(2):
         assert delivery.hands_over(message(key))
         assert delivery.arrives(message(key))

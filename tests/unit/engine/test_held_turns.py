@@ -34,6 +34,7 @@ from tenuto.model.events import (
 )
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
+from tenuto.model.ids import UNNAMED, ExecutionId, InstanceId, MessageId
 from tenuto.model.limits import Limits
 from tenuto.model.messages import (
     ChangeHold,
@@ -49,7 +50,12 @@ from tenuto.model.messages import (
     TimerDue,
 )
 from tenuto.model.status import RuntimeStatus
-from tests.unit.engine.test_take_turn import NOW, RULES, Recorder, due, never, waiting
+from tests.unit.engine.test_take_turn import EXECUTION, NOW, RULES, Recorder, due, never, waiting
+
+FIRST = MessageId("~1")
+SECOND = MessageId("~2")
+THIRD = MessageId("~3")
+NEXT = ExecutionId("e2")
 
 MISFIT = Hold(HoldReason.DECISIONS, "does not fit", NOW)
 CRASHED = Hold(HoldReason.CRASHED, "crashed", NOW)
@@ -90,12 +96,14 @@ def held(hold: Hold = MISFIT) -> InstanceState:
     return structs.replace(waiting((1, NOW)), hold=hold, wake_at=None)
 
 
-def start_of(state: InstanceState, message_id: str = "") -> Start:
+def start_of(state: InstanceState, message_id: MessageId = UNNAMED) -> Start:
     return Start(message_id=message_id, event=start_event(state, "python 3.11"))
 
 
 def event(number: int, text: str | None = None) -> RaiseEvent:
-    return RaiseEvent(message_id=f"m{number}", event=EventRaised("e", text or str(number)))
+    return RaiseEvent(
+        message_id=MessageId(f"m{number}"), event=EventRaised("e", text or str(number))
+    )
 
 
 def take(state: InstanceState, *inbox: Message, session: Session | None = None) -> Step:
@@ -108,7 +116,7 @@ def take(state: InstanceState, *inbox: Message, session: Session | None = None) 
 @pytest.mark.parametrize("scheduled_at", [None, NOW + 500])
 def test_a_pause_of_what_has_not_begun_and_its_end(scheduled_at: int | None) -> None:
     state = pending(scheduled_at)
-    turn = take(state, Suspend(message_id="~1"))
+    turn = take(state, Suspend(message_id=FIRST))
     assert (state.status, state.wake_at, state.next_turn) == (SUSPENDED, None, 0)
     assert (turn.events, turn.row_changed, turn.resumes) == ([], True, False)
     # Its start, when the time has come, is derived again; what it is sent waits.
@@ -116,11 +124,11 @@ def test_a_pause_of_what_has_not_begun_and_its_end(scheduled_at: int | None) -> 
     turn = take(state, start, event(1))
     assert (turn.inbox.taken, turn.inbox.held) == ([start], [event(1)])
     assert not turn.row_changed
-    turn = take(state, Suspend(message_id="~2"))
+    turn = take(state, Suspend(message_id=SECOND))
     (refusal,) = turn.inbox.refused
     assert isinstance(refusal.error, InstanceStateError)
     # The end of the pause, before its time: pending as ever.
-    turn = take(state, Resume(message_id="~3"))
+    turn = take(state, Resume(message_id=THIRD))
     assert (state.status, state.wake_at) == (PENDING, scheduled_at or 0)
     assert (turn.events, turn.resumes) == ([], True)
     session = Decider()
@@ -132,8 +140,8 @@ def test_a_pause_of_what_has_not_begun_and_its_end(scheduled_at: int | None) -> 
 def test_pause_and_end_of_the_pause_with_the_start_in_one_turn() -> None:
     state = pending()
     session = Decider()
-    start = start_of(state, "s")
-    take(state, Suspend(message_id="~1"), Resume(message_id="~2"), start, session=session)
+    start = start_of(state, MessageId("s"))
+    take(state, Suspend(message_id=FIRST), Resume(message_id=SECOND), start, session=session)
     # The start comes first, whatever came before it; then the instance has begun.
     assert [type(one).__name__ for one in session.events] == [
         "ExecutionStarted", "ExecutionSuspended", "ExecutionResumed",
@@ -143,18 +151,18 @@ def test_pause_and_end_of_the_pause_with_the_start_in_one_turn() -> None:
 
 def test_a_second_start_of_what_has_begun_is_a_duplicate() -> None:
     state = waiting((1, NOW + 9))
-    turn = take(state, start_of(state, "s"))
-    assert (turn.inbox.taken, turn.events) == ([start_of(state, "s")], [])
+    turn = take(state, start_of(state, MessageId("s")))
+    assert (turn.inbox.taken, turn.events) == ([start_of(state, MessageId("s"))], [])
 
 
 @pytest.mark.parametrize("ends", [False, True])
 def test_a_pause_outlives_the_end_of_its_generation(ends: bool) -> None:
     """F2: what a generation is seeded with comes after the pause, once."""
-    again = ContinueAsNew("e2", '"next"')
+    again = ContinueAsNew(NEXT, '"next"')
     state = waiting((1, NOW))
-    inbox: list[Message] = [due(1, NOW), Suspend(message_id="~1", reason="why")]
+    inbox: list[Message] = [due(1, NOW), Suspend(message_id=FIRST, reason="why")]
     if ends:
-        inbox.append(Resume(message_id="~2"))
+        inbox.append(Resume(message_id=SECOND))
     turn = take(state, *inbox, session=Decider(again))
     assert state.facts.generation == 1
     assert [type(one) for one in turn.seed] == [Start]
@@ -167,7 +175,7 @@ def test_a_pause_outlives_the_end_of_its_generation(ends: bool) -> None:
     assert kept.inbox.held == [event(9)]
     assert kept.inbox.taken == list(turn.seed)
     session = Decider()
-    gone_on = take(state, *turn.seed, event(9), Resume(message_id="~3"), session=session)
+    gone_on = take(state, *turn.seed, event(9), Resume(message_id=THIRD), session=session)
     assert gone_on.inbox.held == []
     assert state.status is RUNNING
     raised = [one.input for one in session.events if isinstance(one, EventRaised)]
@@ -179,7 +187,7 @@ def test_a_pause_outlives_the_end_of_its_generation(ends: bool) -> None:
 
 def test_a_misfit_keeps_what_it_came_with_and_uses_up_what_asked_for_the_try() -> None:
     state = waiting((1, NOW))
-    inbox: list[Message] = [Resume(message_id="~1"), ChangeHold(), event(1), due(1, NOW)]
+    inbox: list[Message] = [Resume(message_id=FIRST), ChangeHold(), event(1), due(1, NOW)]
     turn = take_turn(state, inbox, never, NOW, RULES, MISFIT)
     assert state.hold is MISFIT
     assert (state.status, state.wake_at) == (RUNNING, None)
@@ -191,7 +199,7 @@ def test_a_misfit_keeps_what_it_came_with_and_uses_up_what_asked_for_the_try() -
 def test_a_misfit_that_was_paused_is_paused_no_more_when_a_resume_asked_for_the_try() -> None:
     state = structs.replace(held(), status=SUSPENDED)
     session = Decider()
-    turn = take_turn(state, [Resume(message_id="~1")], never, NOW, RULES, MISFIT)
+    turn = take_turn(state, [Resume(message_id=FIRST)], never, NOW, RULES, MISFIT)
     assert (state.status, state.hold) == (RUNNING, MISFIT)
     assert turn.events[1:] == [ExecutionResumed(None)]
     assert session.fed == []
@@ -200,7 +208,7 @@ def test_a_misfit_that_was_paused_is_paused_no_more_when_a_resume_asked_for_the_
 def test_pauses_that_come_and_go_in_one_turn_need_no_session() -> None:
     """Whoever is held takes them in as well: there is no session then."""
     state = structs.replace(held(), status=SUSPENDED)
-    inbox: list[Message] = [Resume(message_id="~1"), Suspend(message_id="~2")]
+    inbox: list[Message] = [Resume(message_id=FIRST), Suspend(message_id=SECOND)]
     turn = take_turn(state, inbox, never, NOW, RULES, MISFIT)
     assert turn.events[1:] == [ExecutionResumed(None), ExecutionSuspended(None)]
     assert (state.status, state.hold) == (SUSPENDED, MISFIT)
@@ -208,13 +216,13 @@ def test_pauses_that_come_and_go_in_one_turn_need_no_session() -> None:
 
 def test_one_that_has_not_begun_is_held_and_pending() -> None:
     state = pending()
-    start = start_of(state, "s")
+    start = start_of(state, MessageId("s"))
     turn = take_turn(state, [event(1), start], never, NOW, RULES, MISFIT)
     assert (state.status, state.hold, state.wake_at) == (PENDING, MISFIT, None)
     assert turn.inbox.held == [event(1)]
     assert turn.inbox.taken == [start]
     session = Decider()
-    turn = take(state, start, event(1), Resume(message_id="~1"), session=session)
+    turn = take(state, start, event(1), Resume(message_id=FIRST), session=session)
     assert session.events == [start.event, EventRaised("e", "1")]
     assert (state.status, state.hold) == (RUNNING, None)
     assert turn.resumes
@@ -225,7 +233,7 @@ def test_one_that_has_not_begun_is_held_and_pending() -> None:
 def test_what_is_harmful_is_tried_again_only_by_a_resume(hold: Hold, is_resume: bool) -> None:
     state = held(hold)
     session = Decider()
-    word = Resume(message_id="~1") if is_resume else ChangeHold()
+    word = Resume(message_id=FIRST) if is_resume else ChangeHold()
     turn = take(state, word, event(1), due(1, NOW), session=session)
     goes_on = is_resume or hold is MISFIT
     assert (state.hold is None, turn.resumes) == (goes_on, goes_on)
@@ -247,14 +255,14 @@ def test_only_what_fits_goes_on_even_if_there_is_nothing_for_it() -> None:
 
 
 def test_resume_of_what_is_neither_paused_nor_held_is_refused() -> None:
-    turn = take(waiting((1, NOW + 9)), Resume(message_id="~1"))
+    turn = take(waiting((1, NOW + 9)), Resume(message_id=FIRST))
     (refusal,) = turn.inbox.refused
     assert "cannot resume" in str(refusal.error)
 
 
 def test_suspend_of_what_is_held_is_kept_in_history_and_costs_no_session() -> None:
     state = held()
-    turn = take(state, Suspend(message_id="~1", reason="why"))
+    turn = take(state, Suspend(message_id=FIRST, reason="why"))
     assert turn.events[1:] == [ExecutionSuspended("why")]
     assert (state.status, state.hold, state.wake_at) == (SUSPENDED, MISFIT, None)
     assert turn.row_changed
@@ -276,7 +284,7 @@ def test_a_hold_comes_between_messages() -> None:
 @pytest.mark.parametrize("reason", [None, "of no use"])
 def test_an_operator_ends_what_is_held_as_failed(reason: str | None) -> None:
     state = held()
-    turn = take(state, event(1), Fail(message_id="~1", reason=reason), event(2))
+    turn = take(state, event(1), Fail(message_id=FIRST, reason=reason), event(2))
     assert state.status is RuntimeStatus.FAILED
     assert state.hold is None
     assert state.failure is not None
@@ -289,15 +297,15 @@ def test_an_operator_ends_what_is_held_as_failed(reason: str | None) -> None:
     assert {one.message_id for one in turn.inbox.taken} | {
         one.message_id for one in turn.inbox.held
     } == {"m1", "~1", "m2"}
-    late = take(state, Fail(message_id="~2"))
+    late = take(state, Fail(message_id=SECOND))
     assert isinstance(late.inbox.refused[0].error, InstanceFinishedError)
 
 
 def test_purge_of_what_is_held_needs_force() -> None:
-    turn = take(held(), Purge(message_id="~1"))
+    turn = take(held(), Purge(message_id=FIRST))
     assert isinstance(turn.inbox.refused[0].error, InstanceStateError)
     state = held()
-    assert take(state, Purge(message_id="~2", force=True)).inbox.purge
+    assert take(state, Purge(message_id=SECOND, force=True)).inbox.purge
     assert state.is_finished
 
 
@@ -349,16 +357,16 @@ def test_one_message_that_is_longer_than_all_is_taken_alone() -> None:
 def test_results_and_failures_count() -> None:
     def result(number: int, length: int) -> Message:
         return TaskResult(
-            message_id=str(number), execution_id="e", sequence=number,
+            message_id=MessageId(str(number)), execution_id=EXECUTION, sequence=number,
             event=TaskCompleted(number, "x" * length),
         )  # fmt: skip
 
     def child(number: int, length: int) -> Message:
         answer = SubOrchestrationInstanceCompleted(number, "x" * length)
-        return ChildResult(message_id=str(number), execution_id="e", event=answer)
+        return ChildResult(message_id=MessageId(str(number)), execution_id=EXECUTION, event=answer)
 
     failure = TaskFailed(3, FailureDetails("E", "m"))
-    many = [TaskResult(execution_id="e", sequence=3, event=failure)] * 20_000
+    many = [TaskResult(execution_id=EXECUTION, sequence=3, event=failure)] * 20_000
     now, left = cut_inbox(waiting(), [result(1, 9 * MEBI), child(2, 9 * MEBI)])
     assert (len(now), len(left)) == (1, 1)
     now, left = cut_inbox(waiting(), list(many))
@@ -376,8 +384,8 @@ def test_what_opens_an_instance_comes_first() -> None:
     state = structs.replace(pending(), status=SUSPENDED)
     seed: list[Message] = [start_of(state)]
     kept: list[Message] = [long_event(3, 3), long_event(4, 3)]
-    now, left = cut_inbox(state, [kept[0], *seed, kept[1], Resume(message_id="~1")])
-    assert now == [*seed, Resume(message_id="~1"), kept[0]]
+    now, left = cut_inbox(state, [kept[0], *seed, kept[1], Resume(message_id=FIRST)])
+    assert now == [*seed, Resume(message_id=FIRST), kept[0]]
     assert left == [kept[1]]
 
 
@@ -391,7 +399,7 @@ def test_cut_inboxes_at_random_keep_every_message_and_the_order_of_each_source()
             else long_event(number, chance.choice([1, 7, 17]))
             for number in range(12)
         ]
-        inbox.insert(chance.randrange(12), Resume(message_id="~1"))
+        inbox.insert(chance.randrange(12), Resume(message_id=FIRST))
         left, seen = inbox, []
         while left:
             now, left = cut_inbox(state, left)
@@ -453,7 +461,7 @@ def test_the_history_of_an_execution_is_limited_in_bytes() -> None:
 def test_a_new_generation_begins_with_an_empty_history() -> None:
     state = waiting((1, NOW))
     state.history_bytes = 900
-    again = Decider(ContinueAsNew("e2", "1"))
+    again = Decider(ContinueAsNew(NEXT, "1"))
     take_turn(state, [due(1, NOW)], lambda: again, NOW, limited(history_bytes=2_000))
     assert (state.facts.generation, state.history_bytes) == (1, 0)
 
@@ -464,18 +472,18 @@ def test_a_new_generation_begins_with_an_empty_history() -> None:
 def test_answers_wait_while_it_is_held_and_count_once() -> None:
     state = held()
     state.apply([TaskScheduled(5, "a")])
-    answer = TaskResult(execution_id="e", sequence=1, event=TaskCompleted(5, "1"))
+    answer = TaskResult(execution_id=EXECUTION, sequence=1, event=TaskCompleted(5, "1"))
     result = sort_inbox(
-        state, [answer, answer, TimerDue(execution_id="e", event=TimerFired(1, NOW))]
+        state, [answer, answer, TimerDue(execution_id=EXECUTION, event=TimerFired(1, NOW))]
     )
     assert result.held == [answer, answer]
     session = Decider()
-    take(state, *result.held, Resume(message_id="~1"), session=session)
+    take(state, *result.held, Resume(message_id=FIRST), session=session)
     assert session.events == [answer.event]
 
 
 def test_what_has_waited_comes_before_what_comes_after_the_resume() -> None:
     state = held()
-    session = Decider(EventSent(2, "other", "e", "1"))
-    take(state, event(1), Resume(message_id="~1"), event(2), session=session)
+    session = Decider(EventSent(2, InstanceId("other"), "e", "1"))
+    take(state, event(1), Resume(message_id=FIRST), event(2), session=session)
     assert session.events == [EventRaised("e", "1"), EventRaised("e", "2")]

@@ -14,12 +14,16 @@ from tenuto import App, Context, InstanceExistsError, InstanceFinishedError
 from tenuto.engine.ports import InboxPage, InboxRow
 from tenuto.model.codec import encode
 from tenuto.model.events import EventRaised
+from tenuto.model.ids import InstanceId, MessageId
 from tenuto.model.messages import RaiseEvent, Resume, Suspend, Terminate
 from tenuto.model.requests import StartRequest
 from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
 from tests.support.facts import asks
 from tests.support.shared_store import SharedHub
 from tests.support.two_hosts import Cluster, FussyHub, Member
+
+ONE = InstanceId("one")
+ASTRAY = MessageId("astray")
 
 app = App()
 runs: Counter[str] = Counter()
@@ -143,7 +147,7 @@ async def test_work_whose_answer_was_taken_back_does_not_run_again(
         await cluster.rounds(1)
     slowness.rounds = 20
     asked = asyncio.create_task(
-        member.commands.tell("spoiler", RaiseEvent(event=EventRaised("go", "null")))
+        member.commands.tell(InstanceId("spoiler"), RaiseEvent(event=EventRaised("go", "null")))
     )
     told.set()
     await asked
@@ -174,7 +178,7 @@ async def test_a_page_that_was_read_before_its_message_was_used_up_brings_nothin
     storage.fetch_inbox = late  # type: ignore[method-assign]
     slowness.rounds = 40
     await cluster.tell("one", "go", '"first"')
-    one = member.engine.residents.named("one")
+    one = member.engine.residents.named(ONE)
     assert one is not None
     while one.state.next_turn < 2:
         await cluster.rounds(1)
@@ -210,15 +214,15 @@ async def test_a_successor_begins_when_the_one_before_has_answered(
     await member.commands.start(start("waits"))
     slowness.rounds = 30
     going = asyncio.create_task(
-        member.commands.tell("one", RaiseEvent(event=EventRaised("go", '"on"')))
+        member.commands.tell(ONE, RaiseEvent(event=EventRaised("go", '"on"')))
     )
-    one = member.engine.residents.named("one")
+    one = member.engine.residents.named(ONE)
     assert one is not None
     while not one.state.is_finished:
         await cluster.rounds(1)
     assert one.in_flight, "its end is on its way to the store"
     late = asyncio.create_task(
-        member.commands.tell("one", RaiseEvent(event=EventRaised("go", '"again"')))
+        member.commands.tell(ONE, RaiseEvent(event=EventRaised("go", '"again"')))
     )
     successor = asyncio.create_task(member.commands.start(start("works", '"next"')))
     await asyncio.wait([going, late, successor], timeout=5)
@@ -241,7 +245,7 @@ async def test_an_id_that_was_looked_up_in_vain_is_looked_up_again_if_its_instan
     find = storage.find
     held = asyncio.Event()
 
-    async def late(instance_ids: Sequence[str]) -> list[InstanceRecord]:
+    async def late(instance_ids: Sequence[InstanceId]) -> list[InstanceRecord]:
         found = await find(instance_ids)
         if not found:
             await held.wait()
@@ -252,7 +256,7 @@ async def test_an_id_that_was_looked_up_in_vain_is_looked_up_again_if_its_instan
     await cluster.rounds(20)
     storage.find = find  # type: ignore[method-assign]
     await member.commands.start(start("waits_twice"))
-    one = member.engine.residents.named("one")
+    one = member.engine.residents.named(ONE)
     assert one is not None
     while not (one.is_idle and one.state.next_turn == 1):
         await cluster.rounds(1)
@@ -273,7 +277,7 @@ async def test_whoever_was_ended_for_a_successor_gives_way_also_when_its_host_ha
 ) -> None:
     """Its end is durable, its replacement is not, and its end is not among the statuses."""
     await member.commands.start(start("waits"))
-    await member.commands.tell("one", Terminate(reason=reason))
+    await member.commands.tell(ONE, Terminate(reason=reason))
     await cluster.crash(0)
     commands = cluster.members[0].commands
     again = structs.replace(start("works", '"next"'), reuse=frozenset({RuntimeStatus.RUNNING}))
@@ -295,10 +299,10 @@ async def test_a_message_in_the_wrong_partition_is_refused_and_moves_nobody(
     engine = cluster.members[0].engine
     await cluster.begin("waits", "one", "null")
     await cluster.rounds(50)
-    wrong = (engine.number_of("one") + 1) % 8
+    wrong = (engine.number_of(ONE) + 1) % 8
     event = EventRaised("go", '"astray"')
-    message = RaiseEvent(message_id="astray", event=event)
-    cluster.hub.add([InboxRow("astray", wrong, "one", Raw(encode(message)))])
+    message = RaiseEvent(message_id=ASTRAY, event=event)
+    cluster.hub.add([InboxRow(ASTRAY, wrong, ONE, Raw(encode(message)))])
     await cluster.tell("one", "other", "null")
     await cluster.rounds(100)
     assert sum(resident.state.instance_id == "one" for resident in engine.residents) <= 1

@@ -16,10 +16,13 @@ from hypothesis import strategies as st
 
 from tenuto import App, Context, TenutoError
 from tenuto.model.events import EventRaised
+from tenuto.model.ids import InstanceId
 from tenuto.model.messages import RaiseEvent, Resume, Suspend
 from tenuto.model.status import RuntimeStatus
 from tests.support.shared_store import SharedHub
 from tests.support.two_hosts import Cluster, FussyHub, Member
+
+ONE = InstanceId("one")
 
 PARTITIONS = 3
 OUTSIDE, ORCHESTRATOR, CLIENT = 1, 2, 3
@@ -82,7 +85,7 @@ class Story:
     def owner(self) -> Member:
         """Who has the instance's partition, by what it knows itself."""
         first, second = self.cluster.members
-        return first if first.engine.find("one") is not None else second
+        return first if first.engine.find(ONE) is not None else second
 
     async def befall(self, kind: str, value: int) -> None:
         match kind:
@@ -120,7 +123,7 @@ class Story:
 
     async def _ask(self, item: int) -> None:
         try:
-            await self.owner.commands.tell("one", RaiseEvent(event=EventRaised("item", str(item))))
+            await self.owner.commands.tell(ONE, RaiseEvent(event=EventRaised("item", str(item))))
         except TenutoError:
             return  # perhaps it was taken in
         self.acknowledged.add(item)

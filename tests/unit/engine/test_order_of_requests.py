@@ -6,6 +6,7 @@ from tenuto import InstanceStateError, RuntimeStatus
 from tenuto.engine.state import InstanceState
 from tenuto.engine.turns.sorting import cut_inbox, sort_inbox
 from tenuto.model.events import EventRaised
+from tenuto.model.ids import MessageId
 from tenuto.model.messages import Message, RaiseEvent, Resume, Suspend
 from tests.support.facts import facts
 
@@ -32,10 +33,11 @@ def test_requests_to_a_suspended_instance_keep_their_order_among_many_messages(
         next_turn=1,
     )
     events: list[Message] = [
-        RaiseEvent(message_id=f"e{number}", event=EventRaised("other", "1")) for number in range(6)
+        RaiseEvent(message_id=MessageId(f"e{number}"), event=EventRaised("other", "1"))
+        for number in range(6)
     ]
     controls: list[Message] = [
-        Suspend(message_id=f"c{number}") if one == "S" else Resume(message_id=f"c{number}")
+        (Suspend if one == "S" else Resume)(message_id=MessageId(f"c{number}"))
         for number, one in enumerate(requests)
     ]
     now, later = cut_inbox(state, [*controls, *events])

@@ -9,9 +9,12 @@ from tenuto.engine.runners import RunnerSet
 from tenuto.model.errors import UnknownFunctionError
 from tenuto.model.events import ExecutionStarted, OrchestratorStarted, TaskCompleted, TaskFailed
 from tenuto.model.execution import ExecutionInfo
+from tenuto.model.ids import ExecutionId, InstanceId
 from tenuto.model.limits import Limits
 from tests.support.facts import execution_of
 from tests.support.foreign_runner import ForeignRunner, Script
+
+EXECUTION = ExecutionId("exec")
 
 
 def info(name: str, instance_id: str = "one") -> ExecutionInfo:
@@ -31,8 +34,8 @@ def work(name: str, task_id: int = 1) -> ActivityWork:
     return ActivityWork(
         partition=0,
         iid=1,
-        instance_id="one",
-        execution_id="exec",
+        instance_id=InstanceId("one"),
+        execution_id=EXECUTION,
         sequence=task_id,
         task_id=task_id,
         name=name,
@@ -105,7 +108,7 @@ def test_sessions_go_by_the_name_of_the_orchestrator(
     runners.open_session(info("order", "a"))
     runners.open_session(info("ship", "b"))
     runners.replay_session(
-        info("ship", "c"), [[OrchestratorStarted(1), ExecutionStarted("ship", "exec", "1")]]
+        info("ship", "c"), [[OrchestratorStarted(1), ExecutionStarted("ship", EXECUTION, "1")]]
     )
     assert (left.opened, right.opened, right.replayed) == (["a"], ["b"], ["c"])
     assert left.replayed == []

@@ -26,6 +26,7 @@ from tenuto.model.events import (
     TimerFired,
 )
 from tenuto.model.hold import Hold, HoldReason
+from tenuto.model.ids import ExecutionId, InstanceId, MessageId
 from tenuto.model.limits import Limits
 from tenuto.model.messages import (
     RaiseEvent,
@@ -38,6 +39,8 @@ from tenuto.model.messages import (
 from tenuto.model.status import ParentInstance, RuntimeStatus
 from tenuto.model.webhook import OpenWebhook
 from tests.support.facts import facts
+
+EXECUTION = ExecutionId("e")
 
 NOW = 1_000_000
 RULES = TurnRules(Limits(), "python 3.11", lambda _root: 10)
@@ -79,7 +82,7 @@ def waiting(*timers: tuple[int, int]) -> InstanceState:
 
 def due(task_id: int, fire_at: int) -> TimerDue:
     """The message that a timer has come due."""
-    return TimerDue(execution_id="e", event=TimerFired(task_id, fire_at))
+    return TimerDue(execution_id=EXECUTION, event=TimerFired(task_id, fire_at))
 
 
 def started(turn: Step) -> int:
@@ -120,7 +123,7 @@ def test_a_timer_that_comes_due_behind_a_suspension_is_not_kept_but_derived_agai
     session = Recorder()
     state = waiting((1, NOW))
     turn = take_turn(
-        state, [Suspend(message_id="~1"), due(1, NOW)], lambda: session, NOW + 5, RULES
+        state, [Suspend(message_id=MessageId("~1")), due(1, NOW)], lambda: session, NOW + 5, RULES
     )
     assert state.status is RuntimeStatus.SUSPENDED
     assert turn.inbox.held == []
@@ -133,11 +136,14 @@ def test_a_webhook_is_decided_also_for_an_instance_that_must_wait_for_another_ap
     state = waiting((1, NOW + 500))
     state.work.webhooks["d"] = OpenWebhook("paid", "d", NOW + 10)
     requests = [
-        RedeemWebhook(message_id=name, digest="d", requested_at=NOW, input="1") for name in "ab"
+        RedeemWebhook(message_id=MessageId(name), digest="d", requested_at=NOW, input="1")
+        for name in "ab"
     ]
     hold = Hold(HoldReason.NOT_SERVED, "not here", NOW)
     turn = take_turn(state, [due(1, NOW + 500), *requests], never, NOW, RULES, hold)
-    assert turn.inbox.held == [RaiseEvent(message_id="a", event=EventRaised("paid", "1", "d"))]
+    assert turn.inbox.held == [
+        RaiseEvent(message_id=MessageId("a"), event=EventRaised("paid", "1", "d"))
+    ]
     (refusal,) = turn.inbox.refused
     assert refusal.message_id == "b"
     assert isinstance(refusal.error, WebhookClosedError)
@@ -169,7 +175,7 @@ def test_history_tells_which_events_are_awaited_and_until_when() -> None:
         ("open", None),
     ]
     state.apply([EventRaised("paid"), EventRaised("sent")])
-    state.apply([EventTaken(1), EventRefused(10, "sent", "m", "why"), TaskCanceled(5)])
+    state.apply([EventTaken(1), EventRefused(10, "sent", MessageId("m"), "why"), TaskCanceled(5)])
     assert list(work.awaits) == [3, 7]
     assert work.timers == {4: NOW + 5, 8: NOW + 7}
     state.apply([TimerFired(4, NOW + 5), EventTaken(7), TaskCanceled(8)])
@@ -179,9 +185,9 @@ def test_history_tells_which_events_are_awaited_and_until_when() -> None:
 @pytest.mark.parametrize(
     ("parent", "is_ended"),
     [
-        (ParentInstance("p", "e0", "parent", 4), True),
-        (ParentInstance("p", "e0", "parent", 5), False),
-        (ParentInstance("p", "e1", "parent", 4), False),
+        (ParentInstance(InstanceId("p"), ExecutionId("e0"), "parent", 4), True),
+        (ParentInstance(InstanceId("p"), ExecutionId("e0"), "parent", 5), False),
+        (ParentInstance(InstanceId("p"), ExecutionId("e1"), "parent", 4), False),
         (None, False),
     ],
 )
@@ -190,7 +196,9 @@ def test_a_parent_ends_its_own_child_and_nobody_who_has_taken_its_id(
 ) -> None:
     state = waiting((1, NOW))
     state.facts = structs.replace(state.facts, parent=parent)
-    word = Terminate(message_id="m", reason='"why"', child_of="e0", task_id=4)
+    word = Terminate(
+        message_id=MessageId("m"), reason='"why"', child_of=ExecutionId("e0"), task_id=4
+    )
     turn = take_turn(state, [word], Recorder, NOW, RULES)
     assert state.is_finished is is_ended
     assert turn.inbox.taken == [word]

@@ -19,7 +19,7 @@ from tenuto.engine.ports import CommitBatch, InboxPage, InboxRow, Wake
 from tenuto.model.errors import StorageOwnedError
 from tenuto.model.events import EventRaised
 from tenuto.model.hold import HoldReason
-from tenuto.model.ids import partition_of
+from tenuto.model.ids import ExecutionId, InstanceId, partition_of
 from tenuto.model.messages import RaiseEvent, Suspend
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tests.support.facts import asks
@@ -81,13 +81,13 @@ async def test_whoever_starts_a_fresh_id_that_was_taken_is_told(cluster: Cluster
         cluster.hub.start(
             InstanceRecord(
                 iid=0,
-                instance_id="fresh",
-                partition=partition_of("fresh", PARTITIONS),
+                instance_id=FRESH,
+                partition=partition_of(FRESH, PARTITIONS),
                 name="waits",
-                execution_id="other",
+                execution_id=ExecutionId("other"),
                 created_at=now,
                 updated_at=now,
-                root_id="fresh",
+                root_id=FRESH,
                 input="null",
             )
         )
@@ -144,10 +144,10 @@ async def test_a_start_from_the_inbox_of_a_partition_that_goes_is_not_refused(
     member = cluster.members[0]
     parent = next(
         name
-        for name in (f"parent{n}" for n in range(99))
-        if partition_of(name, 3) != partition_of(f"{name}-child", 3)
+        for name in (InstanceId(f"parent{n}") for n in range(99))
+        if partition_of(name, 3) != partition_of(InstanceId(f"{name}-child"), 3)
     )
-    number = partition_of(f"{parent}-child", 3)
+    number = partition_of(InstanceId(f"{parent}-child"), 3)
     slowness.rounds = 5
     await cluster.begin("chooses", parent, "null")
     pipeline = member.engine.pipeline
@@ -192,15 +192,15 @@ async def test_open_descendants_are_counted_once_however_often_their_partition_i
     cluster: Cluster,
 ) -> None:
     member = cluster.members[0]
-    await cluster.begin("has_waiting_child", "root", "null")
+    await cluster.begin("has_waiting_child", ROOT, "null")
     await cluster.rounds(100)
     child = next(one for one in cluster.hub.instances.values() if one.depth)
 
     def below() -> int:
-        return sum(home.open_by_root.get("root", 0) for home in member.engine.partitions.values())
+        return sum(home.open_by_root.get(ROOT, 0) for home in member.engine.partitions.values())
 
     assert below() == 1
-    for number in (child.partition, partition_of("root", PARTITIONS), child.partition):
+    for number in (child.partition, partition_of(ROOT, PARTITIONS), child.partition):
         await member.lifecycle.take([number])
         assert below() == 1
         await cluster.rounds(100)
@@ -448,9 +448,9 @@ async def test_who_waits_is_told_when_the_partition_goes(
         scheduled_at=cluster.clock.now() + 3_600_000_000,
     )
     await member.commands.start(request)
-    waiting = asyncio.create_task(member.commands.wait("later", started=started))
+    waiting = asyncio.create_task(member.commands.wait(LATER, started=started))
     await cluster.rounds(20)
-    member.engine.drop(partition_of("later", PARTITIONS))
+    member.engine.drop(partition_of(LATER, PARTITIONS))
     with pytest.raises(StorageError, match="another host"):
         await asyncio.wait_for(waiting, 5)
 

@@ -18,7 +18,7 @@ from tenuto.host.programs import program_of
 from tenuto.model.errors import RowsRefusedError, StorageOwnedError
 from tenuto.model.events import EventRaised
 from tenuto.model.hold import HoldReason
-from tenuto.model.ids import partition_of
+from tenuto.model.ids import InstanceId, MessageId, partition_of
 from tenuto.model.limits import Limits
 from tenuto.model.messages import RaiseEvent
 from tenuto.model.requests import DeadLetter
@@ -45,7 +45,7 @@ def event(text: str, name: str = "go") -> RaiseEvent:
     return RaiseEvent(event=EventRaised(name, text))
 
 
-def below(member: Member, root: str) -> int:
+def below(member: Member, root: InstanceId) -> int:
     return sum(home.open_by_root.get(root, 0) for home in member.engine.partitions.values())
 
 
@@ -95,7 +95,7 @@ async def test_a_host_that_has_given_everything_back_takes_and_commits_again(
             instance_id=f"i{number}", execution_id=f"e{number}", name="works", input="null"
         )
         await commands.start(request)
-        assert (await asyncio.wait_for(commands.wait(f"i{number}"), 10)).output == "5"
+        assert (await asyncio.wait_for(commands.wait(InstanceId(f"i{number}")), 10)).output == "5"
         storage.load_partition = fails  # type: ignore[method-assign,assignment]
         with pytest.raises(StorageUnavailableError):
             await lifecycle.take(everything)
@@ -145,7 +145,7 @@ async def test_a_message_that_cannot_be_read_stops_neither_a_take_nor_others(
     member = two.members[0]
     await two.members[1].lifecycle.abandon()
     await two.begin("waits", name := named("strange", 1), "null")
-    two.hub.add([InboxRow("from-the-future", 1, name, Raw(b'{"type":"FromTheFuture"}'))])
+    two.hub.add([InboxRow(MessageId("from-the-future"), 1, name, Raw(b'{"type":"FromTheFuture"}'))])
     await member.lifecycle.take([1])
     await two.begin("works", other := named("works", 0), "null")
     await pass_seconds(two, 5)
@@ -186,7 +186,7 @@ async def test_nothing_is_taken_by_who_cannot_write_any_more() -> None:
 
 
 def letter() -> "DeadLetter":
-    return DeadLetter("m", "nobody", "why", 1, Raw(b"{}"))
+    return DeadLetter(MessageId("m"), InstanceId("nobody"), "why", 1, Raw(b"{}"))
 
 
 # --- what is decided twice, or lost ---------------------------------------------------------------
@@ -405,9 +405,9 @@ async def test_who_waits_for_what_is_being_made_elsewhere_is_told_so(
     starting = asyncio.create_task(member.commands.start(request))
     await cluster.rounds(10)
     slowness.rounds = 6
-    waiting = asyncio.create_task(member.commands.wait("i", started=True))
+    waiting = asyncio.create_task(member.commands.wait(InstanceId("i"), started=True))
     await cluster.rounds(3)
-    taking = asyncio.create_task(member.lifecycle.take([partition_of("i", PARTITIONS)]))
+    taking = asyncio.create_task(member.lifecycle.take([partition_of(InstanceId("i"), PARTITIONS)]))
     await cluster.rounds(10)
     await pass_seconds(cluster, 3)
     await asyncio.wait_for(taking, 5)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from tenuto import App, Context, StorageError, TenutoError
 from tenuto.model.codec import decode_turn
 from tenuto.model.events import EventRaised, HistoryEvent
+from tenuto.model.ids import InstanceId
 from tenuto.model.messages import RaiseEvent
 from tenuto.model.status import RuntimeStatus
 from tests.support.histories import check_invariants, of_type
@@ -136,7 +137,7 @@ class Play:
         """Ask a member itself; what it has acknowledged is durable, whoever owns it afterwards."""
         try:
             await self.cluster.members[number].commands.tell(
-                "open", RaiseEvent(event=EventRaised("item", str(item)))
+                InstanceId("open"), RaiseEvent(event=EventRaised("item", str(item)))
             )
         except TenutoError:
             return None
@@ -218,7 +219,7 @@ def history_of(hub: SharedHub, instance_id: str) -> list[HistoryEvent]:
 @given(seed=st.integers(0, 2**32), steps=st.lists(step, max_size=40))
 def test_exactly_once_turns_over_takeovers(seed: int, steps: list[tuple[str, object]]) -> None:
     hub, acknowledged = asyncio.run(play(seed, steps))
-    outputs = {one.instance_id: one.output for one in hub.instances.values()}
+    outputs: dict[str, str | None] = {one.instance_id: one.output for one in hub.instances.values()}
     assert {one.status for one in hub.instances.values()} == {RuntimeStatus.COMPLETED}, outputs
     assert outputs["tree"] == "7"
     assert outputs["chosen"] == "[7]"

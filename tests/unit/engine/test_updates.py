@@ -15,20 +15,23 @@ from tenuto.engine.turns.step import Step
 from tenuto.engine.updates import Subscription, Update, UpdateFeed
 from tenuto.model.events import OrchestratorStarted
 from tenuto.model.failure import FailureDetails
+from tenuto.model.ids import ExecutionId, InstanceId
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.storage.sqlite import SqliteStorage
 from tenuto.testing.clock import VirtualClock
+
+ONE = InstanceId("i1")
 
 
 def record(number: int, *, custom_status: str | None = None) -> InstanceRecord:
     return InstanceRecord(
         iid=number,
-        instance_id=f"i{number}",
+        instance_id=InstanceId(f"i{number}"),
         partition=0,
         name="hello",
-        execution_id=f"e{number}",
+        execution_id=ExecutionId(f"e{number}"),
         created_at=1,
-        root_id=f"i{number}",
+        root_id=InstanceId(f"i{number}"),
         input='"secret"',
         output='"secret"',
         custom_status=custom_status,
@@ -72,7 +75,7 @@ async def read(listening: Subscription, count: int) -> list[Update]:
 
 async def test_nothing_is_published_while_nobody_listens(feed: UpdateFeed) -> None:
     assert not is_heard(feed)
-    listening = feed.subscribe("i1")
+    listening = feed.subscribe(ONE)
     assert is_heard(feed)
     assert feed.listeners == 1
     listening.close()
@@ -101,7 +104,7 @@ async def test_an_update_shows_the_row_without_payloads_and_stack_traces(feed: U
 
 
 async def test_a_listener_of_one_instance_hears_of_no_other(feed: UpdateFeed) -> None:
-    one, other = feed.subscribe("i1"), feed.subscribe("i2")
+    one, other = feed.subscribe(ONE), feed.subscribe(InstanceId("i2"))
     publish(feed, 1, 2)
     assert [update.instance_id for update in await read(one, 1)] == ["i1"]
     assert [update.instance_id for update in await read(other, 1)] == ["i2"]
@@ -198,7 +201,7 @@ async def test_a_slow_listener_is_told_to_read_anew_and_others_are_not(feed: Upd
 
 
 async def test_a_slow_listener_of_one_instance_is_reset_too(feed: UpdateFeed) -> None:
-    slow = feed.subscribe("i1")
+    slow = feed.subscribe(ONE)
     publish(feed, 1, 1, 1, 1)
     update = await anext(slow)
     assert (update.is_reset, update.position) == (True, "0.-1")
@@ -228,7 +231,7 @@ async def test_after_the_minute_a_listener_of_one_instance_still_hears(
     feed: UpdateFeed, clock: VirtualClock
 ) -> None:
     feed.subscribe().close()
-    one = feed.subscribe("i1")
+    one = feed.subscribe(ONE)
     await clock.advance(timedelta(seconds=60))
     publish(feed, 1)
     assert is_heard(feed)
@@ -249,7 +252,7 @@ async def test_large_custom_statuses_do_not_pile_up(
 
 
 async def test_waiting_may_be_cancelled_without_losing_an_update(feed: UpdateFeed) -> None:
-    listening = feed.subscribe("i1", after="0.3")
+    listening = feed.subscribe(ONE, after="0.3")
     reading = asyncio.ensure_future(anext(listening))
     await asyncio.sleep(0)
     reading.cancel()  # while the store is read
@@ -275,7 +278,7 @@ async def test_rows_that_the_store_left_out_of_a_batch_are_not_told(feed: Update
 
 
 async def test_a_word_to_read_anew_replaces_what_was_missed(feed: UpdateFeed) -> None:
-    listening = feed.subscribe("i1", after="0.0")
+    listening = feed.subscribe(ONE, after="0.0")
     publish(feed, 1, 1, 1, 1)
     assert (await anext(listening)).is_reset
     assert has_nothing(listening)
@@ -296,7 +299,7 @@ async def test_a_closed_listener_hears_nothing_more(feed: UpdateFeed) -> None:
 
 
 async def test_the_end_of_the_host_ends_all_listeners_after_what_waits(feed: UpdateFeed) -> None:
-    everything, one = feed.subscribe(), feed.subscribe("i1")
+    everything, one = feed.subscribe(), feed.subscribe(ONE)
     publish(feed, 1)
     feed.close()
     assert not is_heard(feed)

@@ -11,6 +11,7 @@ from tenuto.functions.activities import ActivityExecutor
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.model.events import TaskCompleted
 from tenuto.model.failure import FailureDetails
+from tenuto.model.ids import ExecutionId, InstanceId
 from tenuto.model.payload import decoder
 
 
@@ -114,8 +115,8 @@ def work(
     return ActivityWork(
         partition=0,
         iid=1,
-        instance_id="trip-1",
-        execution_id="exec",
+        instance_id=InstanceId("trip-1"),
+        execution_id=ExecutionId("exec"),
         sequence=task_id,
         task_id=task_id,
         name=name,

@@ -15,6 +15,7 @@ from tenuto.functions.runner import NativeRunner
 from tenuto.model.actions import TurnActions
 from tenuto.model.errors import InputError, InvalidInstanceIdError
 from tenuto.model.events import ExecutionCompleted, ExecutionStarted
+from tenuto.model.ids import ExecutionId
 from tenuto.model.limits import Limits
 from tenuto.model.retry import RetryPolicy
 from tenuto.orchestration.context import Context
@@ -123,7 +124,7 @@ def _run(orchestrator: OrchestratorFunction[Any]) -> ExecutionCompleted:
         limits=Limits(),
     )
     session = NativeRunner(app, _NoClock()).open_session(info)
-    answer = session.run_turn(0, [ExecutionStarted(orchestrator.name, "e")])
+    answer = session.run_turn(0, [ExecutionStarted(orchestrator.name, ExecutionId("e"))])
     session.close()
     assert isinstance(answer, TurnActions)
     actions = answer.actions

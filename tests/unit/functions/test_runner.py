@@ -9,6 +9,7 @@ from tenuto.model.actions import TurnActions
 from tenuto.model.errors import UnknownFunctionError
 from tenuto.model.events import ExecutionCompleted, ExecutionStarted
 from tenuto.model.execution import ExecutionInfo
+from tenuto.model.ids import ExecutionId
 from tenuto.model.limits import Limits
 from tenuto.model.webhook import WEBHOOK_ACTIVITY
 from tenuto.orchestration.context import Context
@@ -54,7 +55,7 @@ def test_it_says_what_it_runs(runner: NativeRunner) -> None:
 
 def test_it_opens_sessions(runner: NativeRunner) -> None:
     session = runner.open_session(info("double"))
-    turn = session.run_turn(0, [ExecutionStarted("double", "exec", "21")])
+    turn = session.run_turn(0, [ExecutionStarted("double", ExecutionId("exec"), "21")])
     assert isinstance(turn, TurnActions)
     (ending,) = turn.actions
     assert isinstance(ending, ExecutionCompleted)

@@ -17,6 +17,7 @@ from tenuto.model.events import (
     TimerCreated,
 )
 from tenuto.model.failure import FailureDetails
+from tenuto.model.ids import ExecutionId, MessageId
 
 START = OrchestratorStarted(timestamp=1_000_000)
 
@@ -47,12 +48,14 @@ def test_what_was_given_up_is_hidden_with_what_it_gave_up() -> None:
 def test_what_is_ours_alone_is_hidden_with_the_timer_of_a_wait_that_is_over() -> None:
     for end in (EventTaken(1), TaskCanceled(1)):
         wait = (EventAwaited(1, "paid"), TimerCreated(2, 5, "timeout", 1))
-        shown = _shown(*wait, EventRaised("paid"), EventRefused(3, "paid", "m", "why"), end)
+        shown = _shown(
+            *wait, EventRaised("paid"), EventRefused(3, "paid", MessageId("m"), "why"), end
+        )
         assert [one["EventType"] for one in shown] == ["EventRaised"]
 
 
 def test_a_generation_that_ended_says_so() -> None:
-    shown = _shown(ContinueAsNew(execution_id="x", input="1"))
+    shown = _shown(ContinueAsNew(execution_id=ExecutionId("x"), input="1"))
     assert shown[0]["OrchestrationStatus"] == "ContinuedAsNew"
     assert "Input" not in shown[0]
 

@@ -35,7 +35,7 @@ from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
 from tests.support.runs import at, child_call, completed, opening, running, turn
 
 MINUTE = 60_000_000
-CALLER = ParentInstance("t-1", "e", "trip", 1)
+CALLER = ParentInstance(InstanceId("t-1"), ExecutionId("e"), "trip", 1)
 NOW = 1_000 * MINUTE
 
 

@@ -10,6 +10,7 @@ from tenuto.insight.follow import Follower
 from tenuto.insight.steps import Run
 from tenuto.model.codec import encode
 from tenuto.model.events import HistoryEvent, TaskScheduled
+from tenuto.model.ids import ExecutionId
 from tenuto.model.status import InstanceRecord, ParentInstance
 from tests.support.runs import child_call, opening, record
 
@@ -25,7 +26,7 @@ class SlowReader:
         parent = record()
         child = structs.replace(
             record(name="pay", instance_id="pay-1"),
-            parent=ParentInstance(parent.instance_id, "exec", parent.name, 1),
+            parent=ParentInstance(parent.instance_id, ExecutionId("exec"), parent.name, 1),
         )
         self._rows = {
             parent.instance_id: loaded(parent, opening(child_call(1, "pay-1"))),

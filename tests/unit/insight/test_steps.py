@@ -23,6 +23,7 @@ from tenuto.model.events import (
     TimerFired,
 )
 from tenuto.model.failure import FailureDetails
+from tenuto.model.ids import ExecutionId, InstanceId, MessageId
 from tenuto.model.status import RuntimeStatus
 from tests.support.runs import at, child_call, completed, opening, record, running, turn
 
@@ -81,7 +82,8 @@ def test_what_was_canceled_ends_at_that_turn() -> None:
 
 def test_events_that_arrive_and_are_sent_are_steps_of_no_length() -> None:
     run = running(
-        opening(EventSent(1, "other-1", "hello")), turn(2, EventRaised("paid"), EventRaised("paid"))
+        opening(EventSent(1, InstanceId("other-1"), "hello")),
+        turn(2, EventRaised("paid"), EventRaised("paid")),
     )
     sent, first, second = run.steps
     assert (sent.kind, sent.name, sent.instance_id) == (StepKind.MESSAGE, "hello", "other-1")
@@ -148,7 +150,9 @@ def test_attempts_of_a_child_are_one_step_too() -> None:
         turn(
             3,
             TimerFired(2, at(3)),
-            SubOrchestrationInstanceCreated(3, "pay", "pay-2", "e", attempt=2, call_id=1),
+            SubOrchestrationInstanceCreated(
+                3, "pay", InstanceId("pay-2"), ExecutionId("e"), attempt=2, call_id=1
+            ),
         ),
     )
     step = only(run)
@@ -192,7 +196,7 @@ def test_a_wait_ends_as_one_step(
 
 
 def test_an_event_that_was_refused_is_a_step_and_the_wait_goes_on() -> None:
-    refused = EventRefused(3, "paid", "m", "does not fit")
+    refused = EventRefused(3, "paid", MessageId("m"), "does not fit")
     wait, event = running(AWAITED, turn(5, EventRaised("paid", "1"), refused)).steps
     assert (wait.number, wait.state) == (1, StepState.WAITING)
     assert (event.state, event.ended_at) == (StepState.FAILED, at(5))
@@ -202,7 +206,9 @@ def test_an_event_that_was_refused_is_a_step_and_the_wait_goes_on() -> None:
 
 def test_events_of_which_history_lacks_the_arrival_are_told_as_far_as_they_go() -> None:
     """Those that came a generation ago."""
-    assert running(opening(EventRefused(1, "paid", "m", "why"), EventTaken(9))).steps == []
+    assert (
+        running(opening(EventRefused(1, "paid", MessageId("m"), "why"), EventTaken(9))).steps == []
+    )
 
 
 @pytest.mark.parametrize("status", [RuntimeStatus.PENDING, RuntimeStatus.SUSPENDED])

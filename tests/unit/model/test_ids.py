@@ -8,6 +8,7 @@ import pytest
 from tenuto.model import ids
 from tenuto.model.errors import InvalidInstanceIdError
 from tenuto.model.ids import (
+    InstanceId,
     check_instance_id,
     child_instance_id,
     derived_from,
@@ -69,7 +70,7 @@ def test_a_system_without_fork_makes_ids_too(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(
-    ("instance_id", "of_4", "of_16"),
+    ("text", "of_4", "of_16"),
     [
         ("", 1, 5),
         ("a", 0, 12),
@@ -81,8 +82,9 @@ def test_a_system_without_fork_makes_ids_too(monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_ids_keep_the_partition_of_the_durable_task_framework(
-    instance_id: str, of_4: int, of_16: int
+    text: str, of_4: int, of_16: int
 ) -> None:
+    instance_id = InstanceId(text)
     assert partition_of(instance_id, 4) == of_4
     assert partition_of(instance_id, 16) == of_16
     assert partition_of(instance_id, 1) == 0
@@ -120,9 +122,9 @@ def test_the_id_of_a_child_says_whose_it_is(number: int) -> None:
     "end", ["", ":", ":001", ":000G", ":000A", ":123456789", ":0001\n", "x:0001"]
 )
 def test_other_ids_are_nobodys_child(end: str) -> None:
-    other = new_execution_id(NOW) + end
+    other = InstanceId(new_execution_id(NOW) + end)
     assert derived_from(other) is None
 
 
 def test_the_error_of_a_reserved_id_says_why() -> None:
-    assert "given out by Tenuto" in str(reserved_id("x"))
+    assert "given out by Tenuto" in str(reserved_id(InstanceId("x")))

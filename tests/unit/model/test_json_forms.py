@@ -50,6 +50,7 @@ from tenuto.model.events import (
 from tenuto.model.facts import InstanceFacts, facts_of_row, facts_started, pending_row, started
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
+from tenuto.model.ids import ExecutionId, InstanceId, MessageId
 from tenuto.model.limits import Limits, limit_error
 from tenuto.model.messages import (
     ChangeHold,
@@ -72,6 +73,10 @@ from tenuto.model.timing import LATEST, span, to_datetime, to_microseconds
 from tenuto.model.trace import TraceContext
 from tenuto.model.webhook import OpenWebhook
 
+E0, E1, E2, E4, E7 = map(ExecutionId, ("e0", "e1", "e2", "e4", "e7"))
+I4, I7, TRIP, ROOT = map(InstanceId, ("i4", "i7", "trip-1", "r"))
+M1, M2, M3, M4, M5, M6, M7, M8, M9 = (MessageId(f"m{number}") for number in range(1, 10))
+
 FAILURE = FailureDetails("shop.SoldOut", "no seat", "trace", FailureDetails("OSError", "x"), True)
 FAILURE_JSON = {
     "errorType": "shop.SoldOut",
@@ -80,7 +85,7 @@ FAILURE_JSON = {
     "innerFailure": {"errorType": "OSError", "errorMessage": "x"},
     "isNonRetriable": True,
 }
-PARENT = ParentInstance("above", "e0", "outer", 4)
+PARENT = ParentInstance(InstanceId("above"), E0, "outer", 4)
 PARENT_JSON = {
     "instanceId": "above",
     "executionId": "e0",
@@ -90,9 +95,9 @@ PARENT_JSON = {
 
 EVENTS: list[tuple[HistoryEvent, dict[str, Any]]] = [
     (OrchestratorStarted(1), {"timestamp": 1}),
-    (ExecutionStarted("trip", "e1"), {"name": "trip", "executionId": "e1"}),
+    (ExecutionStarted("trip", E1), {"name": "trip", "executionId": "e1"}),
     (
-        ExecutionStarted("trip", "e1", "{}", "2", PARENT, {"a": "b"}, 7, 3, "python 3.11"),
+        ExecutionStarted("trip", E1, "{}", "2", PARENT, {"a": "b"}, 7, 3, "python 3.11"),
         {
             "name": "trip",
             "executionId": "e1",
@@ -158,11 +163,11 @@ EVENTS: list[tuple[HistoryEvent, dict[str, Any]]] = [
     (TaskCompleted(3), {"taskScheduledId": 3}),
     (TaskFailed(3, FAILURE), {"taskScheduledId": 3, "failureDetails": FAILURE_JSON}),
     (
-        SubOrchestrationInstanceCreated(4, "trip", "i4", "e4"),
+        SubOrchestrationInstanceCreated(4, "trip", I4, E4),
         {"eventId": 4, "name": "trip", "instanceId": "i4", "executionId": "e4"},
     ),
     (
-        SubOrchestrationInstanceCreated(4, "trip", "i4", "e4", retry=RetryFacts(2, 0)),
+        SubOrchestrationInstanceCreated(4, "trip", I4, E4, retry=RetryFacts(2, 0)),
         {
             "eventId": 4,
             "name": "trip",
@@ -172,7 +177,7 @@ EVENTS: list[tuple[HistoryEvent, dict[str, Any]]] = [
         },
     ),
     (
-        SubOrchestrationInstanceCreated(4, "trip", "i4", "e4", "1", "2", {"a": "b"}, True),
+        SubOrchestrationInstanceCreated(4, "trip", I4, E4, "1", "2", {"a": "b"}, True),
         {
             "eventId": 4,
             "name": "trip",
@@ -186,7 +191,7 @@ EVENTS: list[tuple[HistoryEvent, dict[str, Any]]] = [
     ),
     (
         SubOrchestrationInstanceCreated(
-            7, "trip", "i7", "e7", attempt=2, call_id=4, trace=TraceContext("00-1-2-03", "v=1")
+            7, "trip", I7, E7, attempt=2, call_id=4, trace=TraceContext("00-1-2-03", "v=1")
         ),
         {
             "eventId": 7,
@@ -210,15 +215,15 @@ EVENTS: list[tuple[HistoryEvent, dict[str, Any]]] = [
     ),
     (TimerFired(5, 99), {"timerId": 5, "fireAt": 99}),
     (TaskCanceled(5), {"taskId": 5}),
-    (TaskCanceled(4, "i4"), {"taskId": 4, "child": "i4"}),
+    (TaskCanceled(4, I4), {"taskId": 4, "child": "i4"}),
     (EventAwaited(6, "paid"), {"eventId": 6, "name": "paid"}),
     (EventTaken(6), {"taskId": 6}),
     (
-        EventRefused(7, "paid", "e1:refused:7", "why"),
+        EventRefused(7, "paid", MessageId("e1:refused:7"), "why"),
         {"eventId": 7, "name": "paid", "message": "e1:refused:7", "reason": "why"},
     ),
     (
-        EventSent(6, "other", "paid", "1"),
+        EventSent(6, InstanceId("other"), "paid", "1"),
         {"eventId": 6, "instanceId": "other", "name": "paid", "input": "1"},
     ),
     (EventRaised("paid", "1"), {"name": "paid", "input": "1"}),
@@ -228,7 +233,7 @@ EVENTS: list[tuple[HistoryEvent, dict[str, Any]]] = [
         {"eventId": 7, "name": "paid", "digest": "a1", "expiresAt": 99},
     ),
     (
-        ExecutionStarted("trip", "e1", webhooks=(OpenWebhook("paid", "a1", 99),)),
+        ExecutionStarted("trip", E1, webhooks=(OpenWebhook("paid", "a1", 99),)),
         {
             "name": "trip",
             "executionId": "e1",
@@ -236,7 +241,7 @@ EVENTS: list[tuple[HistoryEvent, dict[str, Any]]] = [
         },
     ),
     (
-        ContinueAsNew("e2", webhooks=(OpenWebhook("paid", "a1", 99),)),
+        ContinueAsNew(E2, webhooks=(OpenWebhook("paid", "a1", 99),)),
         {
             "executionId": "e2",
             "webhooks": [{"name": "paid", "digest": "a1", "expiresAt": 99}],
@@ -255,11 +260,11 @@ EVENTS: list[tuple[HistoryEvent, dict[str, Any]]] = [
         {"orchestrationStatus": 3, "failureDetails": FAILURE_JSON},
     ),
     (
-        ContinueAsNew("e2", version="3", tags={}),
+        ContinueAsNew(E2, version="3", tags={}),
         {"executionId": "e2", "version": "3", "tags": {}},
     ),
     (
-        ContinueAsNew("e2", "1", unread=(4, 6), taken=(1,)),
+        ContinueAsNew(E2, "1", unread=(4, 6), taken=(1,)),
         {
             "executionId": "e2",
             "input": "1",
@@ -271,7 +276,7 @@ EVENTS: list[tuple[HistoryEvent, dict[str, Any]]] = [
 
 MESSAGES: list[tuple[Message, dict[str, Any]]] = [
     (
-        Start(message_id="m1", event=ExecutionStarted("trip", "e1"), root_id="r", depth=2),
+        Start(message_id=M1, event=ExecutionStarted("trip", E1), root_id=ROOT, depth=2),
         {
             "messageId": "m1",
             "event": {"type": "ExecutionStarted", "name": "trip", "executionId": "e1"},
@@ -280,7 +285,7 @@ MESSAGES: list[tuple[Message, dict[str, Any]]] = [
         },
     ),
     (
-        TaskResult(execution_id="e1", sequence=7, event=TaskCompleted(3)),
+        TaskResult(execution_id=E1, sequence=7, event=TaskCompleted(3)),
         {
             "executionId": "e1",
             "sequence": 7,
@@ -289,7 +294,7 @@ MESSAGES: list[tuple[Message, dict[str, Any]]] = [
     ),
     (
         ChildResult(
-            message_id="m2", execution_id="e1", event=SubOrchestrationInstanceCompleted(4, "1")
+            message_id=M2, execution_id=E1, event=SubOrchestrationInstanceCompleted(4, "1")
         ),
         {
             "messageId": "m2",
@@ -302,31 +307,31 @@ MESSAGES: list[tuple[Message, dict[str, Any]]] = [
         },
     ),
     (
-        TimerDue(execution_id="e1", event=TimerFired(5, 99)),
+        TimerDue(execution_id=E1, event=TimerFired(5, 99)),
         {"executionId": "e1", "event": {"type": "TimerFired", "timerId": 5, "fireAt": 99}},
     ),
     (
-        RaiseEvent(message_id="m3", event=EventRaised("paid")),
+        RaiseEvent(message_id=M3, event=EventRaised("paid")),
         {"messageId": "m3", "event": {"type": "EventRaised", "name": "paid"}},
     ),
     (
-        RedeemWebhook(message_id="m8", digest="a1", requested_at=5, input="1"),
+        RedeemWebhook(message_id=M8, digest="a1", requested_at=5, input="1"),
         {"messageId": "m8", "digest": "a1", "requestedAt": 5, "input": "1"},
     ),
-    (Fail(message_id="m4", reason="no"), {"messageId": "m4", "reason": "no"}),
+    (Fail(message_id=M4, reason="no"), {"messageId": "m4", "reason": "no"}),
     (ChangeHold(), {}),
     (
         ChangeHold(hold=Hold(HoldReason.GUARD, "why", 9)),
         {"hold": {"reason": "guard", "message": "why", "since": 9}},
     ),
-    (Terminate(message_id="m4", reason='"no"'), {"messageId": "m4", "reason": '"no"'}),
+    (Terminate(message_id=M4, reason='"no"'), {"messageId": "m4", "reason": '"no"'}),
     (
-        Terminate(message_id="m9", child_of="e0", task_id=4),
+        Terminate(message_id=M9, child_of=E0, task_id=4),
         {"messageId": "m9", "childOf": "e0", "taskId": 4},
     ),
-    (Suspend(message_id="m5"), {"messageId": "m5"}),
-    (Resume(message_id="m6", reason="why"), {"messageId": "m6", "reason": "why"}),
-    (Purge(message_id="m7", force=True), {"messageId": "m7", "force": True}),
+    (Suspend(message_id=M5), {"messageId": "m5"}),
+    (Resume(message_id=M6, reason="why"), {"messageId": "m6", "reason": "why"}),
+    (Purge(message_id=M7, force=True), {"messageId": "m7", "force": True}),
 ]
 
 
@@ -367,7 +372,7 @@ def test_a_failure_keeps_its_form_to_the_last_cause() -> None:
 
 
 def test_an_instance_keeps_its_form() -> None:
-    record = InstanceRecord(1, "trip-1", 0, "trip", "e1", 5, "trip-1")
+    record = InstanceRecord(1, TRIP, 0, "trip", E1, 5, TRIP)
     form = {
         "iid": 1,
         "instanceId": "trip-1",
@@ -448,10 +453,10 @@ def test_times_are_microseconds_since_1970_and_come_back_whole() -> None:
 
 
 FACTS = InstanceFacts(
-    "trip-1",
-    "e1",
+    TRIP,
+    E1,
     "trip",
-    "r",
+    ROOT,
     version="2",
     parent=PARENT,
     depth=3,
@@ -468,7 +473,7 @@ def test_facts_go_into_the_forms_that_others_read_and_come_back_whole() -> None:
     assert (row.created_at, row.wake_at, facts_of_row(row)) == (5, 9, FACTS)
     event = started(FACTS, "python 3.11")
     assert event.runtime == "python 3.11"
-    assert facts_started("trip-1", event, "r", 3) == FACTS
+    assert facts_started(TRIP, event, ROOT, 3) == FACTS
     state = state_of(row)
     assert (state.facts, state.record()) == (FACTS, row)
     names = {field.name for field in msgspec.structs.fields(InstanceFacts)}

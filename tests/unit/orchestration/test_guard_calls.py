@@ -31,7 +31,16 @@ from tenuto.orchestration.guard import installing as guard
 from tenuto.orchestration.guard.calls import CallWatch, end_watch, look
 from tenuto.orchestration.replay import replay
 from tenuto.orchestration.runtime import RUNTIME
-from tests.support.guarded import START, allowed, first_turn, open_session, refusal_of, run_inside
+from tests.support.guarded import (
+    EXECUTION,
+    START,
+    STARTED,
+    allowed,
+    first_turn,
+    open_session,
+    refusal_of,
+    run_inside,
+)
 
 if TYPE_CHECKING:
     from _typeshed import TraceFunction
@@ -143,7 +152,7 @@ def test_it_looks_only_while_a_turn_runs_and_outside_of_sessions_at_nothing() ->
         await ctx.create_timer(timedelta(1))
 
     session = open_session(guarded, watch=CallWatch(1))
-    session.run_turn(START, [ExecutionStarted("guarded", "exec", None)])
+    session.run_turn(START, [STARTED])
     assert sys.getprofile() is None
     _now()
     session.close()
@@ -215,7 +224,7 @@ def test_replayed_turns_are_looked_at() -> None:
     app = FunctionRegistry()
     guarded = _clock_after_two_answers(app)
     events: list[list[Incoming]] = [
-        [ExecutionStarted("guarded", "exec", None, runtime=RUNTIME)],
+        [ExecutionStarted("guarded", EXECUTION, runtime=RUNTIME)],
         [TaskCompleted(1, '"hello"')],
         [TaskCompleted(2, '"hello"')],
     ]
@@ -237,7 +246,7 @@ def test_replay_is_pure_a_replay_that_goes_wrong_because_of_a_clock_says_so() ->
     turns: list[list[HistoryEvent]] = [
         [
             OrchestratorStarted(START),
-            ExecutionStarted("guarded", "exec", None, runtime=RUNTIME),
+            ExecutionStarted("guarded", EXECUTION, runtime=RUNTIME),
             TaskScheduled(1, "greet", None),
         ]
     ]

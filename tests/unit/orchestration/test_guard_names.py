@@ -22,7 +22,6 @@ from tenuto.functions.registry import FunctionRegistry
 from tenuto.model.errors import GuardError
 from tenuto.model.events import (
     ExecutionCompleted,
-    ExecutionStarted,
     TaskCompleted,
     TaskFailed,
     TaskScheduled,
@@ -33,7 +32,15 @@ from tenuto.model.status import RuntimeStatus
 from tenuto.orchestration.context import Context
 from tenuto.orchestration.guard import installing as guard
 from tenuto.orchestration.guard.names import GUARDED_NAMES, GuardedName
-from tests.support.guarded import START, allowed, first_turn, open_session, refusal_of, run_inside
+from tests.support.guarded import (
+    START,
+    STARTED,
+    allowed,
+    first_turn,
+    open_session,
+    refusal_of,
+    run_inside,
+)
 
 guard.install()
 
@@ -258,7 +265,7 @@ def test_a_violation_in_a_later_turn_fails_that_turn() -> None:
         return str(time.time())
 
     session = open_session(guarded, app=app)
-    (scheduled,) = session.run_turn(START, [ExecutionStarted("guarded", "exec", None)]).actions
+    (scheduled,) = session.run_turn(START, [STARTED]).actions
     assert isinstance(scheduled, TaskScheduled)
     (ending,) = session.run_turn(START + 1, [TaskCompleted(1, '"hello"')]).actions
     assert isinstance(ending, ExecutionCompleted)
@@ -272,7 +279,7 @@ def test_generator_orchestrators_are_guarded() -> None:
         return random.random()
 
     session = open_session(guarded)
-    (timer,) = session.run_turn(START, [ExecutionStarted("guarded", "exec", None)]).actions
+    (timer,) = session.run_turn(START, [STARTED]).actions
     assert type(timer).__name__ == "TimerCreated"
     session.close()
 
@@ -299,7 +306,7 @@ def test_retry_predicates_are_guarded() -> None:
         return await ctx.call_activity(greet)
 
     session = open_session(guarded, app=app)
-    session.run_turn(START, [ExecutionStarted("guarded", "exec", None)])
+    session.run_turn(START, [STARTED])
     (ending,) = session.run_turn(
         START + 1, [TaskFailed(1, FailureDetails("ValueError", "no"))]
     ).actions
@@ -325,7 +332,7 @@ def test_defaults_that_come_from_chance_are_refused_when_a_value_is_rebuilt() ->
         return str(await ctx.call_activity(place))
 
     session = open_session(guarded, app=app)
-    session.run_turn(START, [ExecutionStarted("guarded", "exec", None)])
+    session.run_turn(START, [STARTED])
     (ending,) = session.run_turn(START + 1, [TaskCompleted(1, "{}")]).actions
     assert isinstance(ending, ExecutionCompleted)
     assert "uuid.uuid4() inside an orchestrator" in str(ending.failure_details)
@@ -378,7 +385,7 @@ def test_cleaning_up_a_discarded_session_may_not_read_the_clock_either() -> None
                 told.append(error)
 
     session = open_session(guarded)
-    session.run_turn(START, [ExecutionStarted("guarded", "exec", None)])
+    session.run_turn(START, [STARTED])
     assert session.close() == 0
     assert len(told) == 1
     assert session.loop.violation is None

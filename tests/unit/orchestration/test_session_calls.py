@@ -31,6 +31,7 @@ from tenuto.model.events import (
     TimerCreated,
     TimerFired,
 )
+from tenuto.model.ids import InstanceId
 from tenuto.model.limits import Limits
 from tenuto.model.retry import RetryFacts
 from tenuto.model.timing import to_datetime
@@ -384,13 +385,24 @@ def test_a_child_gets_ids_that_come_out_the_same_in_every_replay() -> None:
     driven = Driven(calls, directory=app)
     assert driven.start().actions == [
         SubOrchestrationInstanceCreated(
-            1, "child", f"{EXECUTION}:0001", child_execution_id(EXECUTION, 1, START), "1", "7"
+            1,
+            "child",
+            InstanceId(f"{EXECUTION}:0001"),
+            child_execution_id(EXECUTION, 1, START),
+            "1",
+            "7",
         ),
         SubOrchestrationInstanceCreated(
-            2, "child", "chosen", child_execution_id(EXECUTION, 2, START), "2", "8", {"a": "b"}
+            2,
+            "child",
+            InstanceId("chosen"),
+            child_execution_id(EXECUTION, 2, START),
+            "2",
+            "8",
+            {"a": "b"},
         ),
         SubOrchestrationInstanceCreated(
-            3, "child", "by-name", child_execution_id(EXECUTION, 3, START), "3", "7"
+            3, "child", InstanceId("by-name"), child_execution_id(EXECUTION, 3, START), "3", "7"
         ),
     ]
     driven.turn(child_answered(3, 30), child_answered(1, 10), child_answered(2, 20))

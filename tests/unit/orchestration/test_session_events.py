@@ -21,6 +21,7 @@ from tenuto.model.events import (
     TaskCanceled,
     TimerCreated,
 )
+from tenuto.model.ids import InstanceId
 from tenuto.model.unread import UnreadEvent, UnreadEvents
 from tests.support.sessions import (
     EXECUTION,
@@ -254,8 +255,8 @@ def test_events_are_sent_with_their_data_or_without() -> None:
     driven = Driven(send)
     driven.start()
     assert driven.of_type(EventSent) == [
-        EventSent(1, "other", "hello", '{"a":1}'),
-        EventSent(2, "other", "hello"),
+        EventSent(1, InstanceId("other"), "hello", '{"a":1}'),
+        EventSent(2, InstanceId("other"), "hello"),
     ]
     assert driven.result == ["InvalidInstanceIdError", "InputError", "InputError", "PayloadError"]
     driven.close()

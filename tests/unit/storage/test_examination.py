@@ -8,6 +8,7 @@ from tenuto.cli.findings import Level, store_findings
 from tenuto.engine.ports import InboxRow
 from tenuto.model.codec import encode
 from tenuto.model.events import ExecutionStarted
+from tenuto.model.ids import ExecutionId, InstanceId, MessageId
 from tenuto.model.messages import Start
 from tenuto.model.status import RuntimeStatus
 from tenuto.storage.sqlite import SqliteStorage
@@ -56,5 +57,6 @@ async def test_legal_states_are_no_finding(tmp_path: Path) -> None:
 
 
 def _start(instance_id: str) -> InboxRow:
-    event = ExecutionStarted("hello", "execution")
-    return InboxRow("s", 0, instance_id, Raw(encode(Start(message_id="s", event=event))))
+    event = ExecutionStarted("hello", ExecutionId("execution"))
+    start = Start(message_id=MessageId("s"), event=event)
+    return InboxRow(start.message_id, 0, InstanceId(instance_id), Raw(encode(start)))

@@ -18,6 +18,7 @@ from tenuto.model.errors import (
     StorageUnavailableError,
     StorageVersionError,
 )
+from tenuto.model.ids import InstanceId
 from tenuto.storage import open_storage
 from tenuto.storage.sqlite import SqliteStorage, database
 from tenuto.storage.sqlite.queries import MIGRATIONS
@@ -38,7 +39,7 @@ async def refused(path: Path, error: type[StorageError]) -> str:
         await storage.open()
     assert str(path) in str(caught.value)
     with pytest.raises(StorageError, match="not open"):
-        await storage.get("x")
+        await storage.get(InstanceId("x"))
     await storage.close()
     return str(caught.value)
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tenuto.engine.ports import CommitResult
 from tenuto.model.errors import StorageError
+from tenuto.model.ids import InstanceId
 from tenuto.model.requests import InstanceQuery
 from tenuto.storage.sqlite import SqliteStorage, batch, listing, narrowing, reader, writer
 from tenuto.storage.sqlite.errors import translate
@@ -130,7 +131,7 @@ async def test_a_batch_too_long_for_one_statement_is_cut_up(
         await owner.commit(
             instances=[record(50)], history=[turn(50, number % 28) for number in range(40)]
         )
-    assert await storage.get("instance-50") is None
+    assert await storage.get(InstanceId("instance-50")) is None
     assert await storage.landed(long) == CommitResult()
     await storage.append([message(f"n{number}") for number in numbers])
     assert len(await waiting_in(storage)) == 58
@@ -156,7 +157,7 @@ async def test_results_too_long_for_one_value_are_read_in_halves(
     monkeypatch.setattr(reader, "LONGEST_VALUE", longest)
     found = await storage.load_instances(numbers), await storage.dead_letters()
     assert msgspec.json.encode(found) == msgspec.json.encode(expected)
-    assert len(await storage.history("instance-11")) == 220
+    assert len(await storage.history(InstanceId("instance-11"))) == 220
     await storage.close()
 
 

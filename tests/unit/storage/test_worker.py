@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tenuto.model.errors import StorageError
+from tenuto.model.ids import InstanceId
 from tenuto.storage.sqlite import SqliteStorage, changes, writer
 from tenuto.storage.sqlite.changes import ChangeWatcher
 from tenuto.storage.sqlite.worker import Worker
@@ -168,7 +169,7 @@ async def test_a_reader_in_the_way_delays_the_checkpoint_only(tmp_path: Path) ->
     owner = await Owner.of(SqliteStorage(tmp_path / "hub.db"))
     other = SqliteStorage(tmp_path / "hub.db")
     await other.open()
-    await other.get("x")
+    await other.get(InstanceId("x"))
     await other._read(lambda one: one.execute("BEGIN").execute("SELECT * FROM hub").fetchall())
     await owner.commit(history=[turn(1, 0)])
     hub = owner.storage._hub  # type: ignore[attr-defined]

@@ -107,14 +107,14 @@ def list_(  # noqa: PLR0913 - one for each option
 @json_option
 def show(instance_id: str, *, place: Place, as_json: bool) -> None:
     """Draw an instance: what it did when, what it waits for, why it failed."""
-    check_instance_id(instance_id)
+    checked = check_instance_id(instance_id)
 
     async def read(opened: Connection) -> tuple[Run, Explanation | None]:
-        run = await Follower(opened.reader, instance_id, most=_MOST_INSTANCES).read()
+        run = await Follower(opened.reader, checked, most=_MOST_INSTANCES).read()
         if run.record.status.is_finished:
             return run, None
         around = Surroundings(now=_now(), has_host=opened.has_host(), place=place.options)
-        return run, (await opened.inquire(instance_id, around))[1]
+        return run, (await opened.inquire(checked, around))[1]
 
     run, why = within(place, read)
     if as_json:
@@ -151,11 +151,11 @@ def _draw(run: Run, why: Explanation | None) -> None:
 @json_option
 def history(instance_id: str, *, place: Place, as_json: bool) -> None:
     """List every event of an instance's current execution."""
-    check_instance_id(instance_id)
+    checked = check_instance_id(instance_id)
 
     async def read(opened: Connection) -> list[bytes]:
-        turns = await opened.gateway.history(instance_id)
-        if not turns and await opened.gateway.get(instance_id) is None:
+        turns = await opened.gateway.history(checked)
+        if not turns and await opened.gateway.get(checked) is None:
             raise InstanceNotFoundError(instance_id)
         return turns
 

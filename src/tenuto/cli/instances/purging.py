@@ -22,7 +22,7 @@ from tenuto.cli.instances.looking import STATUSES, json_option
 from tenuto.client.purging import purge_records
 from tenuto.engine.purging import BITE, purge_as_owner
 from tenuto.model.errors import InstanceNotFoundError, InstanceStateError
-from tenuto.model.ids import check_instance_id
+from tenuto.model.ids import InstanceId, check_instance_id
 from tenuto.model.requests import InstanceQuery
 from tenuto.model.status import FINISHED, InstanceRecord
 from tenuto.model.timing import to_microseconds
@@ -143,7 +143,7 @@ async def _found(connection: Connection, wanted: Wanted) -> list[InstanceRecord]
         return [one async for one in _fitting(connection, wanted)]
     found = []
     for one in wanted.ids:
-        record = await connection.gateway.get(one)
+        record = await connection.gateway.get(InstanceId(one))
         if record is None:
             raise InstanceNotFoundError(one)
         if not (record.status.is_finished or wanted.force):

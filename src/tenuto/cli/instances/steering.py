@@ -147,11 +147,11 @@ controls: Final = {one.name: control_command(one) for one in CONTROLS}
 @json_option
 def restart(instance_id: str, *, same_id: bool, place: Place, as_json: bool) -> None:
     """Run an instance again, with the same orchestrator and input."""
-    check_instance_id(instance_id)
+    checked = check_instance_id(instance_id)
 
     async def again(connection: Connection) -> None:
         if same_id:
-            await _refuse_taken(connection, instance_id)
+            await _refuse_taken(connection, checked)
         client = Client(connection.gateway)
         handle = await client.restart(instance_id, new_instance_id=not same_id)
         _say_started(connection, handle.instance_id, as_json=as_json)
@@ -171,10 +171,10 @@ def _named(name: str, what: str) -> str:
 def _tell(
     place: Place, instance_id: str, message: ClientMessage, what: str, *, as_json: bool
 ) -> None:
-    check_instance_id(instance_id)
+    checked = check_instance_id(instance_id)
 
     async def act(connection: Connection) -> None:
-        await connection.gateway.tell(instance_id, message)
+        await connection.gateway.tell(checked, message)
         if as_json:
             _say_document(connection, instance_id)
         else:
@@ -201,7 +201,7 @@ def _say_document(connection: Connection, instance_id: str) -> None:
     terminal.say(encoded(document))
 
 
-async def _refuse_taken(connection: Connection, instance_id: str) -> None:
+async def _refuse_taken(connection: Connection, instance_id: InstanceId) -> None:
     """Who must give way to a new instance does so by the hand of a host: say so before."""
     if connection.has_host():
         return

@@ -12,6 +12,7 @@ from tenuto.host.host import Host
 from tenuto.insight.follow import Follower
 from tenuto.insight.reading import StoreReader
 from tenuto.insight.steps import Run
+from tenuto.model.ids import InstanceId
 from tenuto.model.status import InstanceRecord
 from tenuto.telemetry.log_observer import LogObserver
 
@@ -46,10 +47,10 @@ class Watcher:
         most: How many instances are read.
     """
 
-    def __init__(self, host: Host, bell: CommitBell, root_id: str, *, most: int) -> None:
+    def __init__(self, host: Host, bell: CommitBell, root_id: InstanceId, *, most: int) -> None:
         self._engine: Engine = host.engine
         self.follower: Follower = Follower(StoreReader(host.engine.storage), root_id, most=most)
-        self._changed: set[str] = set()
+        self._changed: set[InstanceId] = set()
         self._moved = asyncio.Event()
         self._pause = 0.0
         bell.ring = self._look

@@ -26,7 +26,7 @@ from tenuto.insight.follow import Follower
 from tenuto.insight.steps import Run, StepKind
 from tenuto.insight.wording import iso, local, one_line
 from tenuto.model.errors import ConnectionFailedError, UnexpectedAnswerError
-from tenuto.model.ids import check_instance_id
+from tenuto.model.ids import InstanceId, check_instance_id
 from tenuto.model.payload.opaque import as_json
 from tenuto.model.requests import InstanceQuery
 from tenuto.model.status import InstanceRecord, RuntimeStatus
@@ -48,19 +48,18 @@ def watch(instance_id: str | None, *, place: Place, as_json: bool) -> int:
     was terminated. Without, prints a line whenever an instance changes its status; in a store,
     among the 500 newest. With --json, one JSON document a line.
     """
-    if instance_id is not None:
-        check_instance_id(instance_id)
+    checked = None if instance_id is None else check_instance_id(instance_id)
 
     async def follow(connection: Connection) -> int:
-        if instance_id is not None:
+        if checked is not None:
             view = JsonLinesView() if as_json else view_for(json=False, output=sys.stdout)
-            return await watch_instance(connection, instance_id, view)
+            return await watch_instance(connection, checked, view)
         return await _watch_all(connection, as_json=as_json)
 
     return within(place, follow)
 
 
-async def watch_instance(connection: Connection, instance_id: str, view: View) -> int:
+async def watch_instance(connection: Connection, instance_id: InstanceId, view: View) -> int:
     """Show an instance until it ends or somebody stops watching; the exit code.
 
     Raises:

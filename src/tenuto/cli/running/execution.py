@@ -27,7 +27,7 @@ from tenuto.host.host import Host
 from tenuto.host.settings import DEFAULT, LoadedSettings
 from tenuto.insight.steps import Run, StepKind
 from tenuto.model.errors import InputError, InstanceStateError, StorageError, StorageOwnedError
-from tenuto.model.ids import new_instance_id
+from tenuto.model.ids import InstanceId, new_instance_id
 from tenuto.model.limits import Limits, limit_error
 from tenuto.model.requests import StartRequest
 from tenuto.model.status import InstanceRecord, RuntimeStatus
@@ -54,7 +54,7 @@ class Order(Struct, frozen=True, kw_only=True):
     app: App
     orchestrator: AnyOrchestrator
     input: str | None
-    instance_id: str | None
+    instance_id: InstanceId | None
     settings: LoadedSettings
     resume: tuple[str, ...]
 
@@ -142,7 +142,7 @@ async def _look_on(order: Order, view: View, owned: StorageOwnedError) -> int:
         return await watch_instance(connection, known.instance_id, view)
 
 
-async def _begin(host: Host, order: Order, instance_id: str, view: View) -> None:
+async def _begin(host: Host, order: Order, instance_id: InstanceId, view: View) -> None:
     """Start the instance, or attach to the one that is there."""
     known = None
     if order.instance_id is not None:
@@ -186,7 +186,7 @@ async def _follow(
     host: Host,
     watcher: Watcher,
     view: View,
-    instance_id: str,
+    instance_id: InstanceId,
     stop: "asyncio.Future[int]",
 ) -> Run:
     """Show the run until it ends or is held, somebody wants to stop, or the store is lost."""

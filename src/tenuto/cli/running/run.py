@@ -61,15 +61,14 @@ def run(
         loaded = load_app(target)
         route_logs()
         orchestrator = loaded.orchestrator or _only_one(loaded, target)
-        if instance_id is not None:
-            check_instance_id(instance_id)
+        checked = None if instance_id is None else check_instance_id(instance_id)
         if text is not None or instance_id is None:
             orchestrator.signature.decode_arguments(text)
         order = Order(
             app=loaded.app,
             orchestrator=orchestrator,
             input=text,
-            instance_id=instance_id,
+            instance_id=checked,
             settings=_settings(storage),
             resume=_resume_command(context, target, storage),
         )

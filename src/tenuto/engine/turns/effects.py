@@ -27,9 +27,10 @@ from tenuto.model.events import (
 )
 from tenuto.model.facts import InstanceFacts
 from tenuto.model.failure import FailureDetails
-from tenuto.model.ids import child_instance_id
+from tenuto.model.ids import UNNAMED, InstanceId, MessageId, child_instance_id
 from tenuto.model.messages import ChildResult, Message, RaiseEvent, Start, Terminate
 from tenuto.model.status import ParentInstance, RuntimeStatus
+from tenuto.model.timing import Microseconds
 
 T = TypeVar("T")
 
@@ -42,7 +43,7 @@ class Send(Struct, frozen=True):
     ``opens`` is the start of an instance under an id that somebody chose: it may be taken.
     """
 
-    instance_id: str
+    instance_id: InstanceId
     message: Message
     opens: bool = False
 
@@ -68,7 +69,7 @@ class Effects(Struct):
 
     works: Sequence[ActivityWork] = ()
     canceled: Sequence[int] = ()
-    timers: Sequence[tuple[int, int]] = ()
+    timers: Sequence[tuple[int, Microseconds]] = ()
     children: Sequence[InstanceState] = ()
     sends: Sequence[Send] = ()
     letters: Sequence[Letter] = ()
@@ -82,17 +83,17 @@ class _Deciding(Struct):
     """What the effects of a turn are made of."""
 
     state: InstanceState
-    timestamp: int
+    timestamp: Microseconds
     runtime: Runtime
-    put_aside: Mapping[str, EventRaised]
+    put_aside: Mapping[MessageId, EventRaised]
 
 
 def decided(
     state: InstanceState,
     actions: Sequence[Action],
-    timestamp: int,
+    timestamp: Microseconds,
     runtime: Runtime,
-    put_aside: Mapping[str, EventRaised] | None,
+    put_aside: Mapping[MessageId, EventRaised] | None,
 ) -> Effects:
     """Follow the decisions of a turn; what follows from them for others.
 
@@ -186,7 +187,7 @@ _ADD: Final[dict[type, Callable[[Effects, Any, _Deciding], None]]] = {
 
 
 def _child(
-    parent: InstanceState, event: SubOrchestrationInstanceCreated, now: int
+    parent: InstanceState, event: SubOrchestrationInstanceCreated, now: Microseconds
 ) -> InstanceState:
     """A new child; iid and partition are the owner's to fill in."""
     above = parent.facts
@@ -208,7 +209,9 @@ def _child(
     return InstanceState(0, 0, max(now, parent.created_at), facts, updated_at=now, last_time=now)
 
 
-def start_of_child(child: InstanceState, runtime: Runtime, message_id: str = "") -> Start:
+def start_of_child(
+    child: InstanceState, runtime: Runtime, message_id: MessageId = UNNAMED
+) -> Start:
     """The message that asks for a child, where its id is decided, or by who owns its partition."""
     facts = child.facts
     event = start_event(child, runtime)

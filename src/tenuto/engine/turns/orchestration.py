@@ -9,6 +9,7 @@ termination, suspension are transitions here and nowhere else. Keeps the promise
 """
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from msgspec import UNSET, Struct, structs
 
@@ -35,6 +36,7 @@ from tenuto.model.events import (
 )
 from tenuto.model.failure import FailureDetails, failure_of
 from tenuto.model.hold import Hold
+from tenuto.model.ids import InstanceId
 from tenuto.model.limits import Limits, limit_error
 from tenuto.model.messages import (
     Message,
@@ -44,7 +46,7 @@ from tenuto.model.messages import (
 )
 from tenuto.model.status import AT_ONCE, RuntimeStatus
 
-_MINUTE = 60_000_000
+_MINUTE: Final[Microseconds] = 60_000_000
 _CHILD = SubOrchestrationInstanceCreated
 _RUNNING = RuntimeStatus.RUNNING
 _FOR_THE_ENGINE = frozenset((ExecutionSuspended, ExecutionResumed))
@@ -56,7 +58,7 @@ class TurnRules(Struct, frozen=True):
 
     limits: Limits
     runtime: Runtime
-    descendants_left: Callable[[str], int]
+    descendants_left: Callable[[InstanceId], int]
 
 
 class Prepared(Struct):
@@ -72,14 +74,14 @@ class Prepared(Struct):
     """
 
     inbox: SortedInbox
-    timestamp: int
+    timestamp: Microseconds
     answer: TurnActions | None = None
     asks: bool = False
     wants_session: bool = False
 
 
 def prepare(
-    state: InstanceState, inbox: Sequence[Message], now: int, misfit: Hold | None = None
+    state: InstanceState, inbox: Sequence[Message], now: Microseconds, misfit: Hold | None = None
 ) -> Prepared:
     """Sort the whole inbox of an instance, for one turn. Changes nothing.
 
@@ -120,7 +122,7 @@ def prepare(
     return Prepared(result, timestamp, answer, asks, asks or goes_on)
 
 
-def _prepare_for_answer(state: InstanceState, answer: TaskResult, now: int) -> Prepared:
+def _prepare_for_answer(state: InstanceState, answer: TaskResult, now: Microseconds) -> Prepared:
     """For the inbox that most turns have: nothing to put in order, nothing it could repeat."""
     is_plain = not answer.message_id
     if is_wanted(state, answer):
@@ -177,7 +179,7 @@ def take_turn(
     state: InstanceState,
     inbox: Sequence[Message],
     session: Callable[[], Session],
-    now: int,
+    now: Microseconds,
     rules: TurnRules,
     misfit: Hold | None = None,
 ) -> Step:
@@ -196,7 +198,7 @@ def take_turn(
     return finish(state, prepared, answer, rules)
 
 
-def _finish_without_events(state: InstanceState, inbox: SortedInbox, now: int) -> Step:
+def _finish_without_events(state: InstanceState, inbox: SortedInbox, now: Microseconds) -> Step:
     turn = Step([], state.facts.generation, state.next_turn, inbox)
     if state.is_finished:
         for message in inbox.taken:
@@ -247,7 +249,7 @@ def _too_long(
     )
 
 
-def _change_standing(state: InstanceState, turn: Step, now: int) -> None:
+def _change_standing(state: InstanceState, turn: Step, now: Microseconds) -> None:
     """It is paused or held, or no longer, and nothing of it is for history."""
     was_stopped = state.is_stopped
     state.status = turn.inbox.status
@@ -259,7 +261,7 @@ def _change_standing(state: InstanceState, turn: Step, now: int) -> None:
 
 
 def failed_turn(
-    state: InstanceState, inbox: Sequence[Message], failure: FailureDetails, now: int
+    state: InstanceState, inbox: Sequence[Message], failure: FailureDetails, now: Microseconds
 ) -> Step:
     """The turn that ends an instance whose session cannot go on (replay failed, poison)."""
     timestamp = max(now, state.last_time + 1)
@@ -285,7 +287,7 @@ def failed_turn(
 # --- moving on ----------------------------------------------------------------------------------
 
 
-def _not_before_timers(incoming: Sequence[Incoming], timestamp: int) -> int:
+def _not_before_timers(incoming: Sequence[Incoming], timestamp: Microseconds) -> Microseconds:
     for event in incoming:
         if type(event) is TimerFired and event.fire_at > timestamp:
             timestamp = event.fire_at
@@ -340,7 +342,7 @@ def _advance(
     state: InstanceState,
     turn: Step,
     answer: TurnActions,
-    timestamp: int,
+    timestamp: Microseconds,
     rules: TurnRules,
 ) -> None:
     inbox, actions, work = turn.inbox, answer.actions, state.work
@@ -388,7 +390,9 @@ def _stands_otherwise(state: InstanceState, turn: Step) -> bool:
     return is_changed
 
 
-def _complete(state: InstanceState, turn: Step, answer: TurnActions, timestamp: int) -> None:
+def _complete(
+    state: InstanceState, turn: Step, answer: TurnActions, timestamp: Microseconds
+) -> None:
     last = answer.actions[-1]
     assert isinstance(last, ExecutionCompleted)
     turn.has_ended = turn.row_changed = True
@@ -399,7 +403,7 @@ def _complete(state: InstanceState, turn: Step, answer: TurnActions, timestamp: 
         _tell_others(state, turn)
 
 
-def _end(state: InstanceState, ending: ExecutionCompleted, timestamp: int) -> None:
+def _end(state: InstanceState, ending: ExecutionCompleted, timestamp: Microseconds) -> None:
     state.status = ending.orchestration_status
     state.output = ending.result
     state.failure = ending.failure_details
@@ -434,7 +438,7 @@ def _continue(
     state: InstanceState,
     turn: Step,
     answer: TurnActions,
-    timestamp: int,
+    timestamp: Microseconds,
     rules: TurnRules,
 ) -> None:
     ending = answer.actions[-1]
@@ -467,7 +471,7 @@ def seed(state: InstanceState, ending: ContinueAsNew, runtime: Runtime) -> list[
 
 
 def _too_quick(
-    state: InstanceState, turn: Step, ending: ContinueAsNew, timestamp: int, limits: Limits
+    state: InstanceState, turn: Step, ending: ContinueAsNew, timestamp: Microseconds, limits: Limits
 ) -> LimitError | None:
     """Generations that follow each other without waiting for anything are a runaway loop."""
     has_taken = len(turn.inbox.incoming) > 1 or ending.taken

@@ -28,6 +28,7 @@ from tenuto.model.events import (
     TaskCompleted,
 )
 from tenuto.model.hold import Hold
+from tenuto.model.ids import InstanceId, MessageId
 from tenuto.model.messages import (
     ChangeHold,
     ChildResult,
@@ -59,7 +60,7 @@ _ANSWERS: Final = (TaskResult, ChildResult, TimerDue)
 class Refusal(Struct, frozen=True):
     """A client's request that does not fit the state; the client gets the error."""
 
-    message_id: str
+    message_id: MessageId
     error: TenutoError
 
 
@@ -158,7 +159,7 @@ def _stands_first(message: Message) -> bool:
     return _opens(message) or isinstance(message, Suspend | ChangeHold)
 
 
-def still_going(instance_id: str) -> InstanceStateError:
+def still_going(instance_id: InstanceId) -> InstanceStateError:
     """Why an instance is not purged without force."""
     return InstanceStateError(
         instance_id, "is still going; terminate it first, or purge it with force"

@@ -10,7 +10,7 @@ import msgspec
 
 from tenuto.model.codec import decode_message
 from tenuto.model.errors import InputError, InstanceFinishedError, InstanceNotFoundError
-from tenuto.model.ids import partition_of
+from tenuto.model.ids import InstanceId, MessageId, partition_of
 from tenuto.model.messages import RaiseEvent
 from tenuto.storage.sqlite import reader
 from tenuto.storage.sqlite.database import open_writer, transaction, value
@@ -18,7 +18,7 @@ from tenuto.storage.sqlite.errors import translated
 from tenuto.storage.sqlite.queries import SQL
 
 
-def redrive(path: str, message_id: str) -> str:
+def redrive(path: str, message_id: MessageId) -> InstanceId:
     """Send a dead letter to its instance again; the instance's id.
 
     Raises:
@@ -51,7 +51,7 @@ def redrive(path: str, message_id: str) -> str:
         connection.close()
 
 
-def purge(path: str, message_ids: Sequence[str] | None) -> int:
+def purge(path: str, message_ids: Sequence[MessageId] | None) -> int:
     """Delete dead letters; how many there were.
 
     Args:

@@ -13,7 +13,9 @@ import msgspec
 
 from tenuto.engine.upkeep import Examination
 from tenuto.model.errors import SettingsError, StorageError
+from tenuto.model.ids import InstanceId
 from tenuto.model.status import RuntimeStatus
+from tenuto.model.timing import Microseconds
 from tenuto.storage.sqlite import reader
 from tenuto.storage.sqlite.database import (
     APPLICATION_ID,
@@ -30,11 +32,11 @@ _BUSY_MILLISECONDS = 5_000
 _decode_numbers = msgspec.json.Decoder(dict[int, int]).decode
 _decode_pair = msgspec.json.Decoder(tuple[int, int | None]).decode
 _decode_iids = msgspec.json.Decoder(list[int]).decode
-_decode_ids = msgspec.json.Decoder(list[str]).decode
-_decode_waiting = msgspec.json.Decoder(list[tuple[int, str]]).decode
+_decode_ids = msgspec.json.Decoder(list[InstanceId]).decode
+_decode_waiting = msgspec.json.Decoder(list[tuple[int, InstanceId]]).decode
 
 
-def examine(path: str, now: int, *, full: bool = False) -> Examination:
+def examine(path: str, now: Microseconds, *, full: bool = False) -> Examination:
     """Look a store over.
 
     Args:
@@ -73,7 +75,9 @@ def examine(path: str, now: int, *, full: bool = False) -> Examination:
             return _with_contents(found, connection, now)
 
 
-def _with_contents(found: Examination, connection: apsw.Connection, now: int) -> Examination:
+def _with_contents(
+    found: Examination, connection: apsw.Connection, now: Microseconds
+) -> Examination:
     counts = _decode_numbers(value(connection, "status_counts"))
     messages, _ = _decode_pair(value(connection, "inbox_counts"))
     letters, newest = _decode_pair(value(connection, "dead_letter_count"))
@@ -93,7 +97,7 @@ def _with_contents(found: Examination, connection: apsw.Connection, now: int) ->
     )
 
 
-def waiting_messages(path: str) -> list[tuple[int, str]]:
+def waiting_messages(path: str) -> list[tuple[int, InstanceId]]:
     """The oldest messages that nobody has taken in: arrival number and instance.
 
     Raises:

@@ -13,6 +13,7 @@ import msgspec
 
 from tenuto.model.errors import InputError
 from tenuto.model.requests import InstancePage, InstanceQuery
+from tenuto.model.timing import Microseconds
 from tenuto.storage.sqlite import reader
 from tenuto.storage.sqlite.database import Arguments, transaction, value
 
@@ -82,11 +83,11 @@ def _arguments(wanted: InstanceQuery) -> Arguments:
     return arguments
 
 
-def _bounded(time: int | None, otherwise: int) -> int:
+def _bounded(time: Microseconds | None, otherwise: Microseconds) -> Microseconds:
     return otherwise if time is None else min(max(time, _LEAST), _MOST)
 
 
-def _within(time: int | None) -> int | None:
+def _within(time: Microseconds | None) -> Microseconds | None:
     return None if time is None else _bounded(time, 0)
 
 
@@ -113,11 +114,11 @@ def _behind(prefix: str) -> str | bytes:
     return stem[:-1] + chr(following)
 
 
-def _token(order: str, time: int, iid: int) -> str:
+def _token(order: str, time: Microseconds, iid: int) -> str:
     return f"{order}.{time}.{iid}"
 
 
-def _after(wanted: InstanceQuery) -> tuple[int, int]:
+def _after(wanted: InstanceQuery) -> tuple[Microseconds, int]:
     if wanted.after is None:
         return (_MOST, _MOST) if wanted.order in _FALLING else (_LEAST, _LEAST)
     match = _TOKEN.fullmatch(wanted.after)

@@ -32,6 +32,7 @@ from tenuto.model.messages import Start
 from tenuto.model.requests import DeadLetter
 from tenuto.model.room import roomy
 from tenuto.model.status import InstanceRecord
+from tenuto.model.timing import Microseconds
 from tenuto.storage.sqlite.database import transaction, value
 from tenuto.storage.sqlite.queries import SQL
 
@@ -116,12 +117,12 @@ def records(
     return _gather(connection, name, iids, _decode_records)
 
 
-def find(connection: apsw.Connection, instance_ids: Sequence[str]) -> list[InstanceRecord]:
+def find(connection: apsw.Connection, instance_ids: Sequence[InstanceId]) -> list[InstanceRecord]:
     """The rows of these instance ids in their order, unknown ones left out."""
     return records(connection, _iids(connection, instance_ids))
 
 
-def _iids(connection: apsw.Connection, instance_ids: Sequence[str]) -> list[int]:
+def _iids(connection: apsw.Connection, instance_ids: Sequence[InstanceId]) -> list[int]:
     return _decode_numbers(value(connection, "iids", {"ids": _text(instance_ids)}))
 
 
@@ -167,18 +168,18 @@ def _unread(connection: apsw.Connection, iids: Sequence[int]) -> dict[int, list[
     return found
 
 
-def _waiting(connection: apsw.Connection, iids: Sequence[int]) -> dict[str, list[InboxRow]]:
+def _waiting(connection: apsw.Connection, iids: Sequence[int]) -> dict[InstanceId, list[InboxRow]]:
     numbers: list[int] = []
     for start in range(0, len(iids), _KEYS_PER_QUERY):
         keys = _text(iids[start : start + _KEYS_PER_QUERY])
         numbers += _decode_numbers(value(connection, "waiting_messages", {"keys": keys}))
-    inbox: dict[str, list[InboxRow]] = {}
+    inbox: dict[InstanceId, list[InboxRow]] = {}
     for _, row in _messages(connection, numbers):
         inbox.setdefault(row.instance_id, []).append(row)
     return inbox
 
 
-def standing(connection: apsw.Connection, instance_id: str) -> Standing | None:
+def standing(connection: apsw.Connection, instance_id: InstanceId) -> Standing | None:
     """An instance's row without payloads, and how far its history goes."""
     with transaction(connection, "DEFERRED"):
         for record in records(connection, _iids(connection, [instance_id]), payloads=False):
@@ -187,7 +188,7 @@ def standing(connection: apsw.Connection, instance_id: str) -> Standing | None:
 
 
 def history(
-    connection: apsw.Connection, instance_id: str, most_bytes: int | None = None
+    connection: apsw.Connection, instance_id: InstanceId, most_bytes: int | None = None
 ) -> list[bytes]:
     """The turns of the current generation, else of the one before.
 
@@ -206,7 +207,9 @@ def history(
     return []
 
 
-def _check_length(connection: apsw.Connection, iid: int, instance_id: str, most_bytes: int) -> None:
+def _check_length(
+    connection: apsw.Connection, iid: int, instance_id: InstanceId, most_bytes: int
+) -> None:
     size = value(connection, "history_bytes", {"iid": iid})
     if size > most_bytes:
         raise LimitError(
@@ -264,7 +267,7 @@ def _short_enough(sizes: Sequence[tuple[int, int]]) -> list[int]:
     return numbers
 
 
-def is_asked(connection: apsw.Connection, instance_id: str, kinds: Collection[str]) -> bool:
+def is_asked(connection: apsw.Connection, instance_id: InstanceId, kinds: Collection[str]) -> bool:
     """Whether a request of one of these kinds to an instance waits to be taken in."""
     arguments = {"instance_id": instance_id, "kinds": encode(list(kinds)).decode()}
     return bool(value(connection, "is_asked", arguments))
@@ -317,16 +320,16 @@ def _messages(connection: apsw.Connection, numbers: Sequence[int]) -> list[tuple
 
 def _start(record: InstanceRecord) -> InboxRow:
     message = Raw(encode(Start(event=start_event(state_of(record), ""))))
-    return InboxRow("", record.partition, record.instance_id, message)
+    return InboxRow(UNNAMED, record.partition, record.instance_id, message)
 
 
-def answer(connection: apsw.Connection, message_id: str) -> Answer | None:
+def answer(connection: apsw.Connection, message_id: MessageId) -> Answer | None:
     """What became of a message from another process."""
     found = value(connection, "answer", {"message_id": message_id})
     return None if found is None else _decode_answer(found)
 
 
-def is_waiting(connection: apsw.Connection, message_id: str) -> bool:
+def is_waiting(connection: apsw.Connection, message_id: MessageId) -> bool:
     """Whether a message is in the inbox."""
     return bool(value(connection, "is_waiting", {"message_id": message_id}))
 

@@ -28,8 +28,10 @@ from tenuto.engine.ports import (
 )
 from tenuto.model.errors import SettingsError, StorageError
 from tenuto.model.hold import HoldReason
+from tenuto.model.ids import InstanceId, MessageId
 from tenuto.model.requests import DeadLetter, InstancePage, InstanceQuery
 from tenuto.model.status import InstanceRecord
+from tenuto.model.timing import Microseconds
 from tenuto.storage.sqlite import listing, reader
 from tenuto.storage.sqlite.changes import ChangeWatcher
 from tenuto.storage.sqlite.database import MEMORY, HubFacts, open_reader, open_writer
@@ -236,7 +238,7 @@ class SqliteStorage:
         """Many instances at once, in this order; unknown iids are left out."""
         return await self._read(lambda reading: reader.load_instances(reading, iids))
 
-    async def find(self, instance_ids: Sequence[str]) -> list[InstanceRecord]:
+    async def find(self, instance_ids: Sequence[InstanceId]) -> list[InstanceRecord]:
         """The rows of these instance ids, in this order; unknown ones are left out."""
         return await self._read(lambda reading: reader.find(reading, instance_ids))
 
@@ -252,7 +254,7 @@ class SqliteStorage:
         """Durably note, by iid, how often instances were tried."""
         await self._write(lambda writer: writer.set_deliveries(deliveries))
 
-    async def is_asked(self, instance_id: str, kinds: Collection[str]) -> bool:
+    async def is_asked(self, instance_id: InstanceId, kinds: Collection[str]) -> bool:
         """Whether a request of one of these kinds to an instance waits to be taken in."""
         return await self._read(lambda reading: reader.is_asked(reading, instance_id, kinds))
 
@@ -280,15 +282,15 @@ class SqliteStorage:
         """Add messages; a message id that is already there is left alone."""
         await self._write(lambda writer: writer.append(rows))
 
-    async def answer(self, message_id: str) -> Answer | None:
+    async def answer(self, message_id: MessageId) -> Answer | None:
         """What became of a message from another process; None as long as it is open."""
         return await self._read(lambda reading: reader.answer(reading, message_id))
 
-    async def is_waiting(self, message_id: str) -> bool:
+    async def is_waiting(self, message_id: MessageId) -> bool:
         """Whether a message is in the inbox still."""
         return await self._read(lambda reading: reader.is_waiting(reading, message_id))
 
-    async def get(self, instance_id: str) -> InstanceRecord | None:
+    async def get(self, instance_id: InstanceId) -> InstanceRecord | None:
         """One instance as last committed."""
         found = await self.find([instance_id])
         return found[0] if found else None
@@ -297,11 +299,11 @@ class SqliteStorage:
         """A page of instances."""
         return await self._read(lambda reading: listing.query(reading, query))
 
-    async def standing(self, instance_id: str) -> Standing | None:
+    async def standing(self, instance_id: InstanceId) -> Standing | None:
         """An instance without payloads, and how far its history goes."""
         return await self._read(lambda reading: reader.standing(reading, instance_id))
 
-    async def history(self, instance_id: str, most_bytes: int | None = None) -> list[bytes]:
+    async def history(self, instance_id: InstanceId, most_bytes: int | None = None) -> list[bytes]:
         """The turns of the current execution; empty when unknown."""
         return await self._read(lambda reading: reader.history(reading, instance_id, most_bytes))
 

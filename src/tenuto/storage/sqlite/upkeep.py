@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from tenuto.engine.upkeep import Examination
+from tenuto.model.ids import InstanceId, MessageId
+from tenuto.model.timing import Microseconds
 from tenuto.storage.sqlite import dead_letters
 from tenuto.storage.sqlite.examination import examine, waiting_messages
 from tenuto.storage.sqlite.lock import holder
@@ -27,18 +29,18 @@ class SqliteUpkeep:
         """The host that owns it now, in words; None when none does."""
         return holder(self._path)
 
-    async def examine(self, now: int, *, full: bool = False) -> Examination:
+    async def examine(self, now: Microseconds, *, full: bool = False) -> Examination:
         """Look it over without touching it."""
         return await asyncio.to_thread(partial(examine, self._path, now, full=full))
 
-    async def waiting(self) -> list[tuple[int, str]]:
+    async def waiting(self) -> list[tuple[int, InstanceId]]:
         """The oldest messages that nobody has taken in: arrival number and instance."""
         return await asyncio.to_thread(waiting_messages, self._path)
 
-    async def redrive(self, message_id: str) -> str:
+    async def redrive(self, message_id: MessageId) -> InstanceId:
         """Send a dead letter to its instance again; the instance's id."""
         return await asyncio.to_thread(dead_letters.redrive, self._path, message_id)
 
-    async def drop_letters(self, message_ids: Sequence[str] | None) -> int:
+    async def drop_letters(self, message_ids: Sequence[MessageId] | None) -> int:
         """Delete these dead letters, or with None all; how many there were."""
         return await asyncio.to_thread(dead_letters.purge, self._path, message_ids)
