@@ -30,6 +30,7 @@ from tenuto import (
     UnknownFunctionError,
 )
 from tenuto.model.events import EventRaised, ExecutionStarted
+from tenuto.model.ids import InstanceId
 from tenuto.model.requests import ListingOrder
 
 PAYLOAD_BYTES = 20_000

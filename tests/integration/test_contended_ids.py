@@ -430,13 +430,13 @@ async def test_a_start_is_not_used_up_by_the_instance_that_it_replaces(
             await host.client.terminate("p")
     async with Host(app, url) as host, Client.open(url) as client:
         await until(lambda: host.engine.is_idle)
-        assert host.engine.residents.named("p") is None
+        assert host.engine.residents.named(InstanceId("p")) is None
         async with holding(host.engine.storage, "fetch_inbox", "before") as held:
             asking = await asked_while_no_host_looks(url, client)
             await held.arrived.wait()
-            home = host.engine.find("p")
+            home = host.engine.find(InstanceId("p"))
             assert home is not None
-            home.loader.want_named("p")
+            home.loader.want_named(InstanceId("p"))
             await until(lambda: home.loader.is_idle and host.engine.is_settled)
             held.let_go()
             assert await asking == "done"
@@ -444,6 +444,6 @@ async def test_a_start_is_not_used_up_by_the_instance_that_it_replaces(
         assert status is not None
         assert (status.name, status.input, status.hold) == ("calls", "below", None)
         # What is at rest is asked of all: its child must be one of them.
-        await until(lambda: host.engine.residents.named("below") is not None)
+        await until(lambda: host.engine.residents.named(InstanceId("below")) is not None)
         await all_at_rest(host)
     assert number_in(url, HISTORY_OF_NOBODY) == 0

@@ -371,7 +371,7 @@ async def prepare_all(client: Client, engine: Engine) -> None:
     await client.wait("asks", started=True)
     await client.wait("asks-child", started=True)
     await client.suspend("asks-child")
-    held = engine.residents.named("is_held")
+    held = engine.residents.named(InstanceId("is_held"))
     assert held is not None
     engine.holding.hold(held, Hold(HoldReason.GUARD, "time.time() is new here", engine.clock.now()))
     later = to_datetime(client.gateway.now()) + HOUR
@@ -469,7 +469,7 @@ async def a_short_patience(engine: Engine) -> None:
     storage = engine.storage
     assert isinstance(storage, SqliteStorage)
     await storage._write(lambda one: one.connection.set_busy_timeout(10))
-    assert (await storage.get("waits")) is not None
+    assert (await storage.get(InstanceId("waits"))) is not None
 
 
 async def test_an_instance_that_has_ended_says_so(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from tenuto.insight.inquiry import inquire
 from tenuto.insight.reading import GatewayReader, RunReader, StoreReader
 from tenuto.insight.surroundings import Surroundings
 from tenuto.model.explanation import Explanation
+from tenuto.model.ids import InstanceId
 from tenuto.model.status import InstanceRecord
 from tenuto.storage import open_storage, owner_of
 

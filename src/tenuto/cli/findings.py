@@ -8,6 +8,7 @@ from tenuto.engine.upkeep import Examination
 from tenuto.insight.wording import duration, moment, one_line
 from tenuto.model.explanation import Explanation, Fact
 from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.timing import Microseconds
 
 _KIB = 1024
 _ROOM = 256 * 1024 * 1024
@@ -68,7 +69,7 @@ def version_finding(sqlite: str, least: tuple[int, int, int], words: str) -> Fin
     return Finding(level=Level.OK, topic="versions", text=words)
 
 
-def store_findings(found: Examination, now: int, *, full: bool) -> list[Finding]:
+def store_findings(found: Examination, now: Microseconds, *, full: bool) -> list[Finding]:
     """What an examination says of a store."""
     findings = [_schema(found), _soundness(found, full=full), _room(found)]
     if not found.is_readable:
@@ -140,7 +141,7 @@ def _owner(found: Examination) -> Finding:
     return _store(Level.NOTE, "no host runs on it")
 
 
-def _counts(found: Examination, now: int) -> Finding:
+def _counts(found: Examination, now: Microseconds) -> Finding:
     counts = [
         f"{count:,} {RuntimeStatus(status).label}" for status, count in sorted(found.counts.items())
     ]

@@ -164,7 +164,7 @@ class StoreGateway:
                 instance_id, structs.replace(message, message_id=new_message_id(self.now()))
             )
 
-    async def _purge(self, instance_id: str, message: Purge) -> None:
+    async def _purge(self, instance_id: InstanceId, message: Purge) -> None:
         is_ending = await self.storage.is_asked(instance_id, _ENDING)
         record = await self.storage.get(instance_id)
         if record is None:
@@ -187,7 +187,7 @@ class StoreGateway:
         """Close the connection."""
         await self.storage.close()
 
-    async def _unfinished(self, instance_id: str) -> InstanceRecord:
+    async def _unfinished(self, instance_id: InstanceId) -> InstanceRecord:
         record = await self.storage.get(instance_id)
         if record is None:
             raise InstanceNotFoundError(instance_id)

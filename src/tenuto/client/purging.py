@@ -22,7 +22,7 @@ from tenuto.model.errors import (
     InstanceStateError,
     StorageUnavailableError,
 )
-from tenuto.model.ids import new_message_id
+from tenuto.model.ids import ExecutionId, InstanceId, new_message_id
 from tenuto.model.messages import Purge
 from tenuto.model.requests import InstanceQuery
 from tenuto.model.status import FINISHED, InstanceRecord

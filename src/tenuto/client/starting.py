@@ -12,6 +12,7 @@ from tenuto.model.ids import ExecutionId, check_instance_id, new_execution_id, n
 from tenuto.model.limits import Limits, check_payload
 from tenuto.model.requests import IdReuse, StartRequest
 from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
+from tenuto.model.timing import Microseconds
 from tenuto.model.trace import TraceContext
 
 
@@ -94,7 +95,9 @@ def start_request(
     return StartRequest(facts=facts, reuse=options.reuse, is_fresh=instance_id is None)
 
 
-def restart_request(record: InstanceRecord, now: int, *, new_instance_id: bool) -> StartRequest:
+def restart_request(
+    record: InstanceRecord, now: Microseconds, *, new_instance_id: bool
+) -> StartRequest:
     """The request to run an instance again with the same name, input, version and tags.
 
     Args:

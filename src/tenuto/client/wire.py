@@ -17,6 +17,7 @@ from tenuto.model.explanation import (
     TimerWait,
     Wait,
 )
+from tenuto.model.ids import ExecutionId, InstanceId, MessageId
 from tenuto.model.payload.opaque import as_json
 from tenuto.model.requests import DeadLetter, IdReuse
 from tenuto.model.status import InstanceRecord, RuntimeStatus

@@ -26,7 +26,7 @@ from tenuto.model.errors import (
     TenutoError,
 )
 from tenuto.model.events import ContinueAsNew, TimerFired
-from tenuto.model.ids import is_from_outside
+from tenuto.model.ids import InstanceId, is_from_outside
 from tenuto.model.messages import Message, RaiseEvent, Start, TimerDue
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import Microseconds

@@ -372,7 +372,9 @@ class Storage(StorageClient, Protocol):
     async def find(self, instance_ids: Sequence[InstanceId]) -> list[InstanceRecord]:
         """The rows of these instance ids; unknown ones are left out."""
 
-    async def due(self, partitions: Collection[int], after: int | None, until: int) -> list[Wake]:
+    async def due(
+        self, partitions: Collection[int], after: Microseconds | None, until: Microseconds
+    ) -> list[Wake]:
         """Instances with after < wake_at <= until, soonest first; None: from the first on, those
         that must be loaded at once among them. One that has ended has a time as long as calls of
         its last turn are to be made.

@@ -20,7 +20,6 @@ from tenuto.engine.timers import HORIZON, RELOAD
 from tenuto.model.errors import StorageUnavailableError
 from tenuto.model.hold import HoldReason
 from tenuto.model.messages import ChangeHold
-from tenuto.model.timing import Microseconds
 
 _LOOK: Final = 1_000_000
 _LEAP: Final = 10_000_000

@@ -34,6 +34,7 @@ from tenuto.model.hold import Hold
 from tenuto.model.ids import InstanceId
 from tenuto.model.messages import TaskResult
 from tenuto.model.status import AT_ONCE, InstanceRecord, RuntimeStatus
+from tenuto.model.timing import Microseconds
 from tenuto.model.unread import UnreadEvent, UnreadEvents
 from tenuto.model.webhook import OpenWebhook
 
@@ -189,9 +190,9 @@ class InstanceState(Struct):
     created_at: Microseconds
     facts: InstanceFacts
     status: RuntimeStatus = RuntimeStatus.PENDING
-    wake_at: int | None = AT_ONCE
-    updated_at: int = 0
-    completed_at: int | None = None
+    wake_at: Microseconds | None = AT_ONCE
+    updated_at: Microseconds = 0
+    completed_at: Microseconds | None = None
     output: str | None = None
     failure: FailureDetails | None = None
     custom_status: str | None = None

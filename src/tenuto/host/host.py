@@ -29,6 +29,7 @@ from tenuto.insight.reading import StoreReader
 from tenuto.insight.surroundings import Surroundings
 from tenuto.model.errors import StorageError, TenutoError
 from tenuto.model.explanation import Explanation
+from tenuto.model.ids import InstanceId
 from tenuto.model.status import InstanceRecord
 from tenuto.storage import open_storage
 from tenuto.telemetry.host_log import HostLog

@@ -15,7 +15,7 @@ from typing import Final
 from msgspec import Struct
 
 from tenuto.http.options import AccessKey
-from tenuto.model.timing import MICROSECONDS
+from tenuto.model.timing import MICROSECONDS, Microseconds
 
 _PREFIX: Final = "l1"
 _PARTS: Final = 4
@@ -39,7 +39,7 @@ class Token(Struct, frozen=True):
     """
 
     opens: Opens
-    expires_at: int
+    expires_at: Microseconds
     text: str
 
 
@@ -57,7 +57,7 @@ class Tokens:
             digest.update(hashlib.sha256(f"{role}:{key}".encode()).digest())
         self._secret = digest.digest()
 
-    def make(self, instance_id: str, opens: Opens, expires_at: int) -> str:
+    def make(self, instance_id: str, opens: Opens, expires_at: Microseconds) -> str:
         """A token for an instance.
 
         Args:
@@ -68,7 +68,7 @@ class Tokens:
         signature = self._sign(instance_id, opens, expires_at)
         return f"{_PREFIX}.{opens.value}.{expires_at:x}.{signature}"
 
-    def read(self, text: str, instance_id: str, now: int) -> Token | None:
+    def read(self, text: str, instance_id: str, now: Microseconds) -> Token | None:
         """The token, None unless it is genuine, for this instance and in time.
 
         Args:
@@ -89,7 +89,7 @@ class Tokens:
             return None
         return Token(opens, expires_at, text)
 
-    def _sign(self, instance_id: str, opens: Opens, expires_at: int) -> str:
+    def _sign(self, instance_id: str, opens: Opens, expires_at: Microseconds) -> str:
         signed = f"{opens.value}\n{expires_at:x}\n{instance_id}".encode()
         digest = hmac.digest(self._secret, signed, "sha256")
         return urlsafe_b64encode(digest).rstrip(b"=").decode()

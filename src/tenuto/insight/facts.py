@@ -29,7 +29,7 @@ from tenuto.model.explanation import (
     Wait,
 )
 from tenuto.model.status import InstanceRecord, RuntimeStatus
-from tenuto.model.timing import MICROSECONDS
+from tenuto.model.timing import MICROSECONDS, Microseconds
 
 LATE: Final = 60 * MICROSECONDS
 """What a host should have done so long ago is late."""
@@ -144,7 +144,9 @@ def _attempt(step: Step) -> tuple[int, int | None]:
     return step.attempt, None
 
 
-def _is_lost(record: InstanceRecord, step: Step, child: InstanceRecord | None, now: int) -> bool:
+def _is_lost(
+    record: InstanceRecord, step: Step, child: InstanceRecord | None, now: Microseconds
+) -> bool:
     """Whether a child is not there any more, or another one has its id: it never answers."""
     if step.state is not StepState.RUNNING or now - step.changed_at < LATE:
         return False  # its start may be on its way

@@ -11,6 +11,7 @@ from tenuto.insight.reading import RunReader
 from tenuto.insight.steps import Run, StepKind
 from tenuto.insight.surroundings import Surroundings
 from tenuto.model.explanation import Explanation
+from tenuto.model.ids import InstanceId
 from tenuto.model.status import InstanceRecord
 
 _MOST_CHILDREN: Final = 20

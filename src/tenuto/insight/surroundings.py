@@ -7,6 +7,7 @@ from msgspec import Struct
 from tenuto.engine.standing import Look
 from tenuto.insight.wording import moment
 from tenuto.model.status import InstanceRecord
+from tenuto.model.timing import Microseconds
 
 
 class Surroundings(Struct, frozen=True, kw_only=True):
@@ -23,7 +24,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
         at: How a moment is written.
     """
 
-    now: int
+    now: Microseconds
     has_host: bool
     look: Look | None = None
     children: Mapping[str, InstanceRecord | None] = {}

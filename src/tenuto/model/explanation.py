@@ -12,6 +12,8 @@ from msgspec import Struct
 from tenuto.model.events import TimerPurpose
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import HoldReason
+from tenuto.model.ids import InstanceId
+from tenuto.model.timing import Microseconds
 
 
 class _Fact(
@@ -45,8 +47,8 @@ class Held(_Fact, frozen=True, kw_only=True, tag="held"):
 
     reason: HoldReason
     message: str
-    since: int
-    tried: int | None = None
+    since: Microseconds
+    tried: Microseconds | None = None
 
 
 class StoreUnavailable(_Fact, frozen=True, kw_only=True, tag="storeUnavailable"):
@@ -66,7 +68,7 @@ class Suspended(_Fact, frozen=True, kw_only=True, tag="suspended"):
         since: When its row last changed.
     """
 
-    since: int
+    since: Microseconds
 
 
 class NotServed(_Fact, frozen=True, kw_only=True, tag="notServed"):
@@ -91,8 +93,8 @@ class Pending(_Fact, frozen=True, kw_only=True, tag="pending"):
         until: When it is to begin; None when it may at once.
     """
 
-    since: int
-    until: int | None = None
+    since: Microseconds
+    until: Microseconds | None = None
 
 
 class Untaken(_Fact, frozen=True, kw_only=True, tag="untaken"):
@@ -131,8 +133,8 @@ class TimerWait(_Fact, frozen=True, kw_only=True, tag="timer"):
         purpose: What it bounds or puts off; left out when the orchestrator just asked for it.
     """
 
-    since: int
-    until: int | None = None
+    since: Microseconds
+    until: Microseconds | None = None
     purpose: TimerPurpose = "timer"
 
 
@@ -146,8 +148,8 @@ class EventWait(_Fact, frozen=True, kw_only=True, tag="event"):
     """
 
     name: str
-    since: int
-    until: int | None = None
+    since: Microseconds
+    until: Microseconds | None = None
 
 
 class ActivityWait(_Fact, frozen=True, kw_only=True, tag="activity"):
@@ -164,9 +166,9 @@ class ActivityWait(_Fact, frozen=True, kw_only=True, tag="activity"):
     """
 
     name: str
-    since: int
+    since: Microseconds
     attempt: int = 1
-    until: int | None = None
+    until: Microseconds | None = None
     failure: FailureDetails | None = None
     place: int | None = None
     behind: str = ""
@@ -190,10 +192,10 @@ class ChildWait(_Fact, frozen=True, kw_only=True, tag="orchestration"):
     """
 
     name: str
-    instance_id: str | None = None
-    since: int
+    instance_id: InstanceId | None = None
+    since: Microseconds
     attempt: int = 1
-    until: int | None = None
+    until: Microseconds | None = None
     failure: FailureDetails | None = None
     status: str | None = None
     held: HoldReason | None = None

@@ -9,7 +9,9 @@ classes and a line in these functions. Pure data.
 from msgspec import Struct
 
 from tenuto.model.events import ExecutionStarted
+from tenuto.model.ids import ExecutionId, InstanceId
 from tenuto.model.status import AT_ONCE, InstanceRecord, ParentInstance
+from tenuto.model.timing import Microseconds
 from tenuto.model.trace import TraceContext
 
 

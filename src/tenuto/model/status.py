@@ -86,10 +86,10 @@ class InstanceRecord(Struct, frozen=True, rename="camel", omit_defaults=True):
     version: str | None = None
     generation: int = 0
     status: RuntimeStatus = RuntimeStatus.PENDING
-    wake_at: int | None = AT_ONCE
-    updated_at: int = 0
-    completed_at: int | None = None
-    scheduled_at: int | None = None
+    wake_at: Microseconds | None = AT_ONCE
+    updated_at: Microseconds = 0
+    completed_at: Microseconds | None = None
+    scheduled_at: Microseconds | None = None
     parent: ParentInstance | None = None
     depth: int = 0
     input: str | None = None

@@ -34,6 +34,10 @@ from tests.support.partitions import (
 )
 from tests.support.two_hosts import Cluster
 
+FRESH = InstanceId("fresh")
+ROOT = InstanceId("root")
+LATER = InstanceId("later")
+
 # --- what is on its way to the store when a partition goes ----------------------------------------
 
 

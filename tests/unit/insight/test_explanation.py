@@ -31,6 +31,7 @@ from tenuto.model.explanation import (
 )
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
+from tenuto.model.ids import ExecutionId, InstanceId
 from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
 from tests.support.runs import at, child_call, completed, opening, running, turn
 

@@ -22,7 +22,7 @@ from tenuto.client.starting import HOSTS_OWN_LIMITS, StartOptions, start_request
 from tenuto.model.control import CONTROLS, Control
 from tenuto.model.errors import InputError, InstanceStateError
 from tenuto.model.events import EventRaised
-from tenuto.model.ids import check_instance_id
+from tenuto.model.ids import InstanceId, check_instance_id
 from tenuto.model.messages import ClientMessage, RaiseEvent, Terminate
 
 reason_option = click.option("--reason", help="Why, in a few words; kept with the instance.")

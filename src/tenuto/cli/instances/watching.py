@@ -30,7 +30,7 @@ from tenuto.model.ids import InstanceId, check_instance_id
 from tenuto.model.payload.opaque import as_json
 from tenuto.model.requests import InstanceQuery
 from tenuto.model.status import InstanceRecord, RuntimeStatus
-from tenuto.model.timing import to_microseconds
+from tenuto.model.timing import Microseconds, to_microseconds
 
 _MOST_INSTANCES: Final = 100
 _MOST_LISTED: Final = 500
@@ -142,7 +142,7 @@ class JsonLinesView:
     def begin(self, heading: Heading) -> None:
         """Nothing."""
 
-    def show(self, run: Run, now: int) -> None:  # noqa: ARG002 - the document has its own times
+    def show(self, run: Run, now: Microseconds) -> None:  # noqa: ARG002 - the document has its own times
         """Print the document, unless it is the last one again."""
         document = msgspec.json.encode(instance_document(run.record))
         if document != self._last:
@@ -152,7 +152,7 @@ class JsonLinesView:
     def pause(self) -> None:
         """Nothing."""
 
-    def end(self, run: Run, now: int) -> None:
+    def end(self, run: Run, now: Microseconds) -> None:
         """Print the last one."""
         self.show(run, now)
 
@@ -224,7 +224,7 @@ class _Row(Struct, frozen=True, kw_only=True):
     name: str
     status: str
     custom_status: str
-    updated_at: int
+    updated_at: Microseconds
     held: str = ""
 
     @classmethod

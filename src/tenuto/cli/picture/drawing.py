@@ -14,6 +14,7 @@ from rich.text import Text
 from tenuto.cli.picture.items import Item
 from tenuto.insight.steps import StepState
 from tenuto.insight.wording import duration
+from tenuto.model.timing import Microseconds
 
 BAR: Final = 24
 """Width of the bars of time."""
@@ -105,7 +106,7 @@ class Sheet(Struct, frozen=True, kw_only=True):
     frame: int | None = None
 
 
-def draw(root: Item, now: int, sheet: Sheet) -> Table:
+def draw(root: Item, now: Microseconds, sheet: Sheet) -> Table:
     """The tree of a run; what is open lasts until ``now`` (microseconds since 1970 UTC)."""
     lines = _lines(root, "", "", sheet.glyphs)
     shown = lines if len(lines) <= sheet.rows else lines[: max(sheet.rows - 1, 1)]
@@ -124,7 +125,7 @@ def draw(root: Item, now: int, sheet: Sheet) -> Table:
     return table
 
 
-def bar_for(root: Item, now: int, width: int, glyphs: Glyphs) -> int:
+def bar_for(root: Item, now: Microseconds, width: int, glyphs: Glyphs) -> int:
     """How wide the bars of time may be in so many columns; 0 where there is no room for any."""
     if width < _NARROW:
         return 0
@@ -174,7 +175,7 @@ def _words(item: Item, glyphs: Glyphs) -> str:
     return f"{item.count:,} {item.state}"
 
 
-def _time(item: Item, now: int) -> str:
+def _time(item: Item, now: Microseconds) -> str:
     if item.due_at is not None and item.state.is_open:
         return f"{duration(item.due_at - now)} left"
     if item.ended_at is None:  # in whole tenths, so that it does not flicker

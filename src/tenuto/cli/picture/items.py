@@ -14,6 +14,7 @@ from tenuto.insight.labels import step_label
 from tenuto.insight.steps import Run, Step, StepKind, StepState
 from tenuto.insight.wording import failure_text, one_line
 from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.timing import Microseconds
 
 _FEWEST: Final = 3
 """So many equal neighbours become one line, before anything else is folded."""
@@ -38,7 +39,7 @@ class Item(Struct, kw_only=True):
     label: str
     begun_at: int
     ended_at: int | None = None
-    due_at: int | None = None
+    due_at: Microseconds | None = None
     detail: str = ""
     is_wait: bool = False
     count: int = 1

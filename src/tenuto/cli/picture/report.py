@@ -15,6 +15,7 @@ from tenuto.model.events import HistoryEvent, OrchestratorStarted
 from tenuto.model.explanation import Explanation
 from tenuto.model.failure import FailureDetails
 from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.timing import Microseconds
 
 _SHORT: Final = 60
 _LONG: Final = 300
@@ -25,7 +26,7 @@ _MOMENT: Final = "2026-01-31 18:00:00"
 
 
 def instance_table(
-    records: Sequence[InstanceRecord], now: int, glyphs: Glyphs, width: int = _WIDE
+    records: Sequence[InstanceRecord], now: Microseconds, glyphs: Glyphs, width: int = _WIDE
 ) -> Table:
     """One line for each instance; why it is held as far as there is room in ``width``."""
     states = [state_of(record.status) for record in records]

@@ -20,6 +20,7 @@ from tenuto.insight.steps import Run
 from tenuto.insight.wording import duration, failure_lines, moment, visible
 from tenuto.model.payload.opaque import json_text, shown
 from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.timing import Microseconds
 
 _FRAME_SECONDS: Final = 0.125
 _LAST_ROWS: Final = 100
@@ -52,7 +53,7 @@ class Heading(Struct, frozen=True, kw_only=True):
     storage: str
     is_default_storage: bool
     instance_id: str
-    since: int | None
+    since: Microseconds | None
     is_host: bool = False
     known: str = "; not started anew"
     foot: str = field(default_factory=run_foot)
@@ -75,13 +76,13 @@ class View(Protocol):
     def begin(self, heading: Heading) -> None:
         """What is going to run."""
 
-    def show(self, run: Run, now: int) -> None:
+    def show(self, run: Run, now: Microseconds) -> None:
         """The run as it is now."""
 
     def pause(self) -> None:
         """Stop moving."""
 
-    def end(self, run: Run, now: int) -> None:
+    def end(self, run: Run, now: Microseconds) -> None:
         """The last picture, and the result if there is one."""
 
 
@@ -114,7 +115,7 @@ class LiveView:
         self._live = Live(console=self._output, auto_refresh=False, transient=True)
         self._live.start()
 
-    def show(self, run: Run, now: int) -> None:
+    def show(self, run: Run, now: Microseconds) -> None:
         """Draw the next frame."""
         live = self._live  # which a breakpoint in another thread may take away
         if live is None:
@@ -136,7 +137,7 @@ class LiveView:
             live.update(Text(""), refresh=True)
             live.stop()
 
-    def end(self, run: Run, now: int) -> None:
+    def end(self, run: Run, now: Microseconds) -> None:
         """Leave a still picture and the result."""
         self.pause()
         items = folded(item_of_run(run), _LAST_ROWS)
@@ -144,7 +145,9 @@ class LiveView:
         self._output.print()
         print_ending(self._output, run.record)
 
-    def _sheet(self, items: Item, now: int, *, rows: int, frame: int | None = None) -> Sheet:
+    def _sheet(
+        self, items: Item, now: Microseconds, *, rows: int, frame: int | None = None
+    ) -> Sheet:
         bar = bar_for(items, now, self._output.width, self._glyphs)
         return Sheet(glyphs=self._glyphs, rows=rows, bar=bar, frame=frame)
 
@@ -163,7 +166,7 @@ class PlainView:
         for line in heading.lines():
             self._say(line)
 
-    def show(self, run: Run, now: int) -> None:  # noqa: ARG002 - lines carry their own time
+    def show(self, run: Run, now: Microseconds) -> None:  # noqa: ARG002 - lines carry their own time
         """Print what is new."""
         for line in self._progress.lines(run):
             self._say(line)
@@ -171,7 +174,7 @@ class PlainView:
     def pause(self) -> None:
         """Nothing."""
 
-    def end(self, run: Run, now: int) -> None:
+    def end(self, run: Run, now: Microseconds) -> None:
         """Print the rest and the result, on one line of its own."""
         self.show(run, now)
         for line in ending_lines(run.record):
@@ -191,13 +194,13 @@ class DocumentView:
     def begin(self, heading: Heading) -> None:
         """Nothing."""
 
-    def show(self, run: Run, now: int) -> None:
+    def show(self, run: Run, now: Microseconds) -> None:
         """Nothing."""
 
     def pause(self) -> None:
         """Nothing."""
 
-    def end(self, run: Run, now: int) -> None:  # noqa: ARG002 - the document has its own times
+    def end(self, run: Run, now: Microseconds) -> None:  # noqa: ARG002 - the document has its own times
         """Print the document."""
         terminal.say(encoded(instance_document(run.record)), self._output)
 

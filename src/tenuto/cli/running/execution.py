@@ -31,6 +31,7 @@ from tenuto.model.ids import InstanceId, new_instance_id
 from tenuto.model.limits import Limits, limit_error
 from tenuto.model.requests import StartRequest
 from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.timing import Microseconds
 from tenuto.orchestration.references import AnyOrchestrator
 
 _MOST_INSTANCES: Final = 100
@@ -173,7 +174,7 @@ def _check_same(order: Order, known: InstanceRecord) -> None:
         terminal.note(f"instance {known.instance_id!r} keeps the input it was started with")
 
 
-def _request(order: Order, instance_id: str, limits: Limits, now: int) -> StartRequest:
+def _request(order: Order, instance_id: str, limits: Limits, now: Microseconds) -> StartRequest:
     orchestrator, text = order.orchestrator, order.input
     orchestrator.signature.decode_arguments(text)
     if text is not None and (size := len(text.encode())) > limits.payload_bytes:

@@ -45,6 +45,7 @@ from tenuto.model.messages import (
     Terminate,
 )
 from tenuto.model.status import AT_ONCE, RuntimeStatus
+from tenuto.model.timing import Microseconds
 
 _MINUTE: Final[Microseconds] = 60_000_000
 _CHILD = SubOrchestrationInstanceCreated

@@ -58,6 +58,7 @@ from tenuto.model.codec import decode_turn
 from tenuto.model.control import CONTROLS, Control
 from tenuto.model.errors import InstanceNotFoundError, LimitError
 from tenuto.model.events import EventRaised
+from tenuto.model.ids import ExecutionId
 from tenuto.model.limits import Limits, check_payload
 from tenuto.model.messages import Purge, RaiseEvent, Terminate
 from tenuto.model.payload import encode
@@ -239,14 +240,14 @@ async def _body(call: Call, kind: type[B], *, otherwise: B | None = None) -> B:
         raise HttpError(f"the body does not fit: {error}") from None
 
 
-def _execution_id(given: str | None) -> str | None:
+def _execution_id(given: str | None) -> ExecutionId | None:
     if given is None:
         return None
     if len(given) != _EXECUTION_ID_DIGITS or set(given) - set("0123456789abcdef"):
         raise HttpError(
             f"executionId must be {_EXECUTION_ID_DIGITS} hexadecimal digits (lower case)"
         )
-    return given
+    return ExecutionId(given)
 
 
 def _scheduled(microseconds: int | None) -> int | None:

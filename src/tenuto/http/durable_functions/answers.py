@@ -10,6 +10,7 @@ from tenuto.http.outcomes import links_answer, outcome_answer
 from tenuto.http.payloads import StatusPayload
 from tenuto.http.routing import Call
 from tenuto.http.waiting import Waiting
+from tenuto.model.ids import InstanceId
 
 _LOCATION: Final = {
     "Location": "The address of the instance's status.",
@@ -42,7 +43,11 @@ def failed_status(call: Call) -> int:
 
 
 async def begun_answer(
-    call: Call, links: CallersLinks, waiting: Waiting, instance_id: str, seconds: float | None
+    call: Call,
+    links: CallersLinks,
+    waiting: Waiting,
+    instance_id: InstanceId,
+    seconds: float | None,
 ) -> Response:
     """The result if the instance ends in so many seconds, else its links."""
     own = links.management(instance_id)

@@ -27,6 +27,7 @@ from tenuto.http.queries import (
 from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
 from tenuto.model.codec import decode_turn
 from tenuto.model.errors import InstanceNotFoundError
+from tenuto.model.ids import InstanceId
 from tenuto.model.requests import InstancePage, InstanceQuery
 from tenuto.model.status import InstanceRecord
 
@@ -78,7 +79,7 @@ class Asking:
         own = self._links.of(call).management(instance_id)["statusQueryGetUri"]
         return json_answer(payload, 202, {"Location": own, "Retry-After": "5"})
 
-    async def _events(self, instance_id: str, projection: HistoryProjection) -> list[Shown]:
+    async def _events(self, instance_id: InstanceId, projection: HistoryProjection) -> list[Shown]:
         turns = await self._gateway.history(instance_id, self._history_bytes)
         for number, turn in enumerate(turns):
             projection.take(decode_turn(turn))

@@ -21,6 +21,7 @@ from tenuto.http.description import Answer, Operation
 from tenuto.http.errors import ErrorBody, HttpError, error_answer
 from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
 from tenuto.model.errors import InvalidInstanceIdError, TenutoError, WebhookClosedError
+from tenuto.model.ids import InstanceId
 from tenuto.model.limits import Limits, check_payload
 from tenuto.model.messages import RedeemWebhook
 from tenuto.model.webhook import digest_of
@@ -142,7 +143,7 @@ _ENDPOINTS: Final = (
 )
 
 
-def _address(call: Call) -> tuple[str, str]:
+def _address(call: Call) -> tuple[InstanceId, str]:
     try:
         return call.instance_id, digest_of(call.parameters["token"])
     except InvalidInstanceIdError:

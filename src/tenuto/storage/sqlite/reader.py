@@ -27,7 +27,7 @@ from tenuto.engine.state import start_event, state_of
 from tenuto.model.codec import encode
 from tenuto.model.errors import LimitError
 from tenuto.model.hold import HoldReason
-from tenuto.model.ids import arrival_of
+from tenuto.model.ids import UNNAMED, InstanceId, MessageId, arrival_of
 from tenuto.model.messages import Start
 from tenuto.model.requests import DeadLetter
 from tenuto.model.room import roomy
@@ -287,7 +287,10 @@ def misfits(
 
 
 def due(
-    connection: apsw.Connection, partitions: Collection[int], after: int | None, until: int
+    connection: apsw.Connection,
+    partitions: Collection[int],
+    after: Microseconds | None,
+    until: Microseconds,
 ) -> list[Wake]:
     """Unfinished instances whose time comes, soonest first."""
     arguments = {"partitions": _text([*partitions]), "after": after, "until": until}

@@ -242,7 +242,9 @@ class SqliteStorage:
         """The rows of these instance ids, in this order; unknown ones are left out."""
         return await self._read(lambda reading: reader.find(reading, instance_ids))
 
-    async def due(self, partitions: Collection[int], after: int | None, until: int) -> list[Wake]:
+    async def due(
+        self, partitions: Collection[int], after: Microseconds | None, until: Microseconds
+    ) -> list[Wake]:
         """Unfinished instances with after < wake_at <= until, soonest first."""
         return await self._read(lambda reading: reader.due(reading, partitions, after, until))
 
