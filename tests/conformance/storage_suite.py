@@ -11,10 +11,9 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 import pytest
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from tenuto.engine.ports import (
-    ASKED,
     Answer,
     CommitBatch,
     CommitResult,
@@ -138,10 +137,12 @@ def message(
     instance_id: str = "instance-1",
     text: str = "1",
     partition: int | None = None,
+    *,
+    awaits_answer: bool = False,
 ) -> InboxRow:
-    event = raised(message_id, text)
+    event = structs.replace(raised(message_id, text), awaits_answer=awaits_answer)
     place = Places.of(instance_id) if partition is None else partition
-    return InboxRow(event.message_id, place, InstanceId(instance_id), Raw(encode(event)))
+    return InboxRow(MessageId(message_id), place, InstanceId(instance_id), Raw(encode(event)))
 
 
 def raised(message_id: str, text: str = "1") -> RaiseEvent:
@@ -155,7 +156,7 @@ def strange(body: bytes, partition: int = 0) -> InboxRow:
 
 def asked(name: object) -> MessageId:
     """The id of a message whose sender waits for an answer."""
-    return MessageId(f"{ASKED}{name}")
+    return MessageId(f"asked-{name}")
 
 
 def used(message_id: str, instance_id: str = "instance-1") -> tuple[int, MessageId]:
@@ -672,7 +673,7 @@ class StorageSuite:
         ]
         assert len((await owner.loaded(2)).turns) == 2
         left = await waiting_in(owner.storage)
-        assert sorted(row.message_id for row in left) == ["m2", "m3"]
+        assert sorted(str(row.message_id) for row in left) == ["m2", "m3"]
         assert len(await owner.storage.dead_letters()) == 1
 
     # --- held ----------------------------------------------------------------------------------
@@ -884,7 +885,8 @@ class StorageSuite:
         storage = owner.storage
         await owner.commit(instances=[record(1), record(2)])
         mine, others, unheard = asked("mine"), asked("others"), MessageId("client-unheard")
-        await storage.append([message(mine), message(others), message(unheard)])
+        waiting = [message(one, awaits_answer=True) for one in (mine, others)]
+        await storage.append([*waiting, message(unheard)])
         await owner.commit(purged=[1], consumed=[used(mine)], answers=[Answer(mine)])
         assert await storage.answer(mine) == Answer(mine)
         answer = await storage.answer(others)
@@ -1024,7 +1026,7 @@ class StorageSuite:
         page = first = await storage.load_partition(0, None, size)
         while True:
             assert len(page.rows) <= size
-            seen += [row.message_id for row in page.rows]
+            seen += [str(row.message_id) for row in page.rows]
             if page.after is None:
                 break
             if len(seen) == size:
@@ -1085,10 +1087,10 @@ class StorageSuite:
             page = await first_page(storage, partition)
             assert [row.message_id for row in page.rows] == [f"m{partition}"]
             rows, _ = await fetched(storage, {partition: 0})
-            assert [row.message_id for row in rows] == [f"m{partition}", ""][: partition + 1]
+            assert [row.message_id for row in rows] == [f"m{partition}", None][: partition + 1]
             assert len(await storage.due([partition], None, 1)) == partition
         rows, cursors = await fetched(storage, {0: 0, 1: 0})
-        assert [row.message_id for row in rows] == ["m0", "m1", ""]
+        assert [row.message_id for row in rows] == ["m0", "m1", None]
         await storage.append([message("m2", partition=1)])
         rows, _ = await fetched(storage, {0: 0, 1: cursors[1]})
         assert {"m0", "m2"} <= {row.message_id for row in rows}
@@ -1144,7 +1146,7 @@ class StorageSuite:
         await storage.append([message("m3"), message("m1")])
         await owner.commit(inbox=[message("own", "instance-2")])
         rows, after = await fetched(storage, cursors)
-        assert [row.message_id for row in rows][-4:] == ["m2", "", "m3", "own"]
+        assert [row.message_id for row in rows][-4:] == ["m2", None, "m3", "own"]
         assert {row.message_id or row.instance_id for row in rows[:-4]} <= {"m1", "early"}
         assert rows[-3].instance_id == "late"
         assert decode_message(bytes(rows[-3].message)) == Start(
@@ -1182,7 +1184,7 @@ class StorageSuite:
         await storage.append([message("m2")])
         await storage.start_instance(record(0, "y"))
         rows, _ = await fetched(storage, cursors)
-        assert [row.message_id for row in rows] == ["m2", ""]
+        assert [row.message_id for row in rows] == ["m2", None]
 
     async def test_an_instance_that_has_been_run_is_no_news(self, owner: Owner) -> None:
         started = await owner.storage.start_instance(record(0, "x"))

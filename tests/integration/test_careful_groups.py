@@ -185,7 +185,7 @@ async def test_a_resume_that_died_with_its_host_is_not_tried_without_end(
     await until(lambda: engine.pipeline.is_idle and not engine.has_ready)
     await one.test.crash()
     await one.storage.set_deliveries({iid: 3})
-    event = encode(Resume(message_id=ASKED_1))
+    event = encode(Resume(message_id=ASKED_1, awaits_answer=True))
     partition = resident.state.partition
     await one.storage.append([InboxRow(ASKED_1, partition, FIRST, Raw(event))])
     noted.clear()

@@ -30,7 +30,7 @@ from tenuto.engine.ports import Observer
 from tenuto.functions.runner import NativeRunner
 from tenuto.model.codec import decode_turn
 from tenuto.model.hold import HoldReason
-from tenuto.model.ids import InstanceId, MessageId
+from tenuto.model.ids import InstanceId, MemoryId
 from tenuto.model.messages import ChildResult, Fail, Message, RaiseEvent, RedeemWebhook
 from tenuto.model.requests import IdReuse
 from tenuto.model.webhook import digest_of
@@ -436,7 +436,7 @@ async def test_what_is_held_can_be_ended(open_store: Open, end: str) -> None:
         engine = one.test.host.engine
         home = engine.find(JOB)
         assert home is not None
-        engine.arrivals.dispatch(home, JOB, Fail(message_id=MessageId("~fail"), reason="of no use"))
+        engine.arrivals.dispatch(home, JOB, Fail(message_id=MemoryId(10**9), reason="of no use"))
         await one.test.idle()
         status = await client.wait("job")
         assert status.runtime_status is RuntimeStatus.FAILED

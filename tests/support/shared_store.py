@@ -22,7 +22,6 @@ from msgspec import Raw, Struct, structs
 
 from tenuto.engine.ports import (
     ALL_UNREAD,
-    ASKED,
     Answer,
     CommitBatch,
     CommitResult,
@@ -38,7 +37,7 @@ from tenuto.engine.ports import (
     Wake,
 )
 from tenuto.engine.state import start_event, state_of
-from tenuto.model.codec import encode
+from tenuto.model.codec import decode_message, encode
 from tenuto.model.errors import (
     FencedError,
     InputError,
@@ -50,7 +49,7 @@ from tenuto.model.errors import (
     StorageUnavailableError,
 )
 from tenuto.model.hold import HoldReason
-from tenuto.model.ids import UNNAMED, InstanceId, MessageId
+from tenuto.model.ids import InstanceId, MessageId
 from tenuto.model.messages import Start
 from tenuto.model.requests import DeadLetter, InstancePage, InstanceQuery
 from tenuto.model.status import InstanceRecord, RuntimeStatus
@@ -274,8 +273,9 @@ class SharedHub:
             record = self.instances.get(iid)
             self._drop(iid)
             for row in self.waiting(record.instance_id) if record else ():
+                assert row.message_id is not None
                 self._take_out((row.partition, row.message_id))
-                if row.message_id.startswith(ASKED):
+                if decode_message(row.message).awaits_answer:
                     code, text = InstanceNotFoundError.code, "it was purged meanwhile"
                     gone = Answer(row.message_id, code, text)
                     self.answers.setdefault(row.message_id, gone)
@@ -299,6 +299,7 @@ class SharedHub:
 
     def add(self, rows: Sequence[InboxRow]) -> None:
         for row in rows:
+            assert row.message_id is not None
             key = (row.partition, row.message_id)
             if key not in self.arrivals:
                 number = self.arrivals[key] = self.next_arrival()
@@ -580,7 +581,11 @@ class SharedStorage:
 
     async def append(self, rows: Sequence[InboxRow]) -> None:
         hub = await self._turn()
-        bad = {row.message_id: reason for row in rows if (reason := unstorable(row))}
+        bad = {
+            row.message_id: reason
+            for row in rows
+            if row.message_id is not None and (reason := unstorable(row))
+        }
         if bad:
             text = f"the store cannot hold this: {[*bad.values()]}"
             raise RowsRefusedError(text, messages=bad)
@@ -677,7 +682,7 @@ def _copy(raw: Raw) -> Raw:
 
 def _started(record: InstanceRecord) -> InboxRow:
     message = Raw(encode(Start(event=start_event(state_of(record), ""))))
-    return InboxRow(UNNAMED, record.partition, record.instance_id, message)
+    return InboxRow(None, record.partition, record.instance_id, message)
 
 
 def _created(record: InstanceRecord) -> tuple[int, int]:

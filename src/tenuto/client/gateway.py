@@ -10,7 +10,7 @@ from msgspec import Raw, structs
 from tenuto.client.remote_errors import error_of
 from tenuto.client.wire import ErrorBody
 from tenuto.engine.commands import Commands
-from tenuto.engine.ports import ASKED, InboxRow, Storage, StorageReader
+from tenuto.engine.ports import InboxRow, Storage, StorageReader
 from tenuto.engine.turns.sorting import still_going
 from tenuto.model.codec import encode
 from tenuto.model.control import CONTROL_OF, Control
@@ -23,8 +23,8 @@ from tenuto.model.errors import (
 from tenuto.model.facts import pending_row, started
 from tenuto.model.ids import (
     InstanceId,
+    MessageId,
     derived_from,
-    new_execution_id,
     new_message_id,
     partition_of,
     reserved_id,
@@ -160,9 +160,7 @@ class StoreGateway:
                 await self._unfinished(instance_id)
             else:
                 await self._refuse_when(instance_id, control)
-            await self._append(
-                instance_id, structs.replace(message, message_id=new_message_id(self.now()))
-            )
+            await self._append(instance_id, message, new_message_id(self.now()))
 
     async def _purge(self, instance_id: InstanceId, message: Purge) -> None:
         is_ending = await self.storage.is_asked(instance_id, _ENDING)
@@ -217,12 +215,12 @@ class StoreGateway:
         Raises:
             TenutoError: why the owner refuses; InstanceStateError: none has answered.
         """
-        message = structs.replace(message, message_id=f"{ASKED}{new_execution_id(self.now())}")
-        await self._append(instance_id, message)
+        key = new_message_id(self.now())
+        await self._append(instance_id, structs.replace(message, awaits_answer=True), key)
         began = time.monotonic()
         pause = _FIRST_PAUSE_SECONDS
         while time.monotonic() - began < _OWNER_SECONDS:
-            answer = await self.storage.answer(message.message_id)
+            answer = await self.storage.answer(key)
             if answer is not None and answer.code is not None:
                 body = ErrorBody(answer.code, answer.text)
                 raise error_of(body, instance_id=instance_id)
@@ -230,7 +228,7 @@ class StoreGateway:
                 return
             await asyncio.sleep(pause)
             pause = min(2 * pause, _POLL_SECONDS)
-        if await self.storage.is_waiting(message.message_id):
+        if await self.storage.is_waiting(key):
             reason = (
                 f"{undone} within {_OWNER_SECONDS:.0f} s: no host has taken the request in. It "
                 "stays in the store and is carried out when a host runs on it"
@@ -242,9 +240,10 @@ class StoreGateway:
             )
         raise InstanceStateError(instance_id, reason)
 
-    async def _append(self, instance_id: InstanceId, message: Message) -> None:
+    async def _append(self, instance_id: InstanceId, message: Message, key: MessageId) -> None:
         partition = partition_of(instance_id, self._partitions)
-        row = InboxRow(message.message_id, partition, instance_id, Raw(encode(message)))
+        named = structs.replace(message, message_id=key)
+        row = InboxRow(key, partition, instance_id, Raw(encode(named)))
         await self.storage.append([row])
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec import MsgspecError
 
-from tenuto.engine.delivery import is_durable
+from tenuto.engine.delivery import row_id
 from tenuto.engine.parts import OwnedPartition, Parts
 from tenuto.engine.ports import InboxRow, LoadedInstance
 from tenuto.engine.resident import STORED, Home, Resident
@@ -97,7 +97,7 @@ class Arrivals:
         resident = home.residents.named(instance_id)
         if resident is not None:
             self._engine.deliver(resident, message)
-        elif not is_durable(message) or home.delivery.sets_out(message.message_id):
+        elif (key := row_id(message)) is None or home.delivery.sets_out(key):
             self._pass_on(home, instance_id, message)
 
     def _pass_on(self, home: OwnedPartition, instance_id: InstanceId, message: Message) -> None:
@@ -147,9 +147,9 @@ class Arrivals:
             error = InstanceNotFoundError(str(key))
             if engine.callers.answer(message.message_id, error):
                 continue
-            if is_durable(message) and home.delivery.turns_away(message.message_id):
-                batch.consume(message.message_id, home.number)
-                batch.refuse(message.message_id, error)
+            if home.delivery.turns_away(row_id(message)):
+                batch.consume(message, home.number)
+                batch.refuse(message, error)
                 if isinstance(message, RaiseEvent):
                     engine.booking.bury(
                         message, InstanceId(str(key)), f"instance {key!r} does not exist", batch
@@ -169,7 +169,7 @@ class Arrivals:
             self._engine.loop.call_later(_AGAIN_SECONDS, home.loader.want, key)
         engine.observer.problem(None, text)
         for message in messages:
-            home.delivery.turns_away(message.message_id)
+            home.delivery.turns_away(row_id(message))
             engine.callers.answer(message.message_id, told)
 
     # --- times ------------------------------------------------------------------------------------

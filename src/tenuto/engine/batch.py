@@ -8,10 +8,9 @@ from typing import Final
 from msgspec import Raw, Struct, field
 
 from tenuto.engine.callers import Caller
-from tenuto.engine.delivery import VOLATILE
+from tenuto.engine.delivery import row_id
 from tenuto.engine.ports import (
     ALL_UNREAD,
-    ASKED,
     Answer,
     CommitBatch,
     ForgetBelow,
@@ -26,7 +25,7 @@ from tenuto.engine.turns.step import Step
 from tenuto.model.codec import encode
 from tenuto.model.errors import FencedError, RowsRefusedError, TenutoError
 from tenuto.model.failure import storable_text
-from tenuto.model.ids import InstanceId, MessageId
+from tenuto.model.ids import AnyMessageId, InstanceId, MessageId
 from tenuto.model.messages import Message
 from tenuto.model.requests import DeadLetter
 from tenuto.model.status import InstanceRecord
@@ -70,7 +69,7 @@ class Batch(Struct):
     answers: dict[MessageId, Answer] = field(default_factory=dict)
     turns: list[tuple[Resident, Step]] = field(default_factory=list)
     to_route: list[InboxRow] = field(default_factory=list)
-    answered: dict[MessageId, tuple[Caller, TenutoError | None]] = field(default_factory=dict)
+    answered: dict[AnyMessageId, tuple[Caller, TenutoError | None]] = field(default_factory=dict)
     acknowledge: list[Callable[[], None]] = field(default_factory=list)
     starts: list[tuple[Resident, Decided]] = field(default_factory=list)
     bytes: int = 0
@@ -182,26 +181,28 @@ class Batch(Struct):
         self.produced = {}
         self.kept = {}
 
-    def consume(self, message_id: MessageId, partition: int) -> None:
+    def consume(self, message: Message, partition: int) -> None:
         """A message with a row was used up; one made in this batch never gets a row."""
-        if not message_id or message_id.startswith(VOLATILE):
-            return
-        if self.produced.pop(message_id, None) is None:
-            self.consumed[message_id] = partition
-            if message_id.startswith(ASKED):
-                self.answers[message_id] = Answer(message_id)
+        key = row_id(message)
+        if key is not None and self.produced.pop(key, None) is None:
+            self.consumed[key] = partition
+            if message.awaits_answer:
+                self.answers[key] = Answer(key)
 
-    def refuse(self, message_id: MessageId, error: TenutoError) -> None:
+    def refuse(self, message: Message, error: TenutoError) -> None:
         """A message that was consumed was refused: its sender in another process hears why."""
-        if message_id.startswith(ASKED):
-            self.answers[message_id] = Answer(message_id, error.code, storable_text(str(error)))
+        key = row_id(message)
+        if key is not None and message.awaits_answer:
+            self.answers[key] = Answer(key, error.code, storable_text(str(error)))
 
     def produce(self, message: Message, partition: int, instance_id: InstanceId) -> InboxRow:
         """A message for another instance, durable with this batch."""
-        row = InboxRow(message.message_id, partition, instance_id, Raw(encode(message)))
-        self.produced[message.message_id] = row
+        key = row_id(message)
+        assert key is not None
+        row = InboxRow(key, partition, instance_id, Raw(encode(message)))
+        self.produced[key] = row
         if self.turns:  # the newest is the one that is being booked
-            self.producers[message.message_id] = self.turns[-1][0].state.iid
+            self.producers[key] = self.turns[-1][0].state.iid
         return row
 
     def touched(self) -> set[int]:

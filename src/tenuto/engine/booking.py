@@ -8,7 +8,7 @@ Nothing here leaves the host; that is for ``release``.
 from msgspec import Raw, structs
 
 from tenuto.engine.batch import Batch
-from tenuto.engine.delivery import is_durable
+from tenuto.engine.delivery import row_id
 from tenuto.engine.parts import Parts
 from tenuto.engine.ports import ForgetBelow
 from tenuto.engine.resident import NEW, SESSION_BYTES, STORED, Resident
@@ -19,7 +19,7 @@ from tenuto.model.codec import encode
 from tenuto.model.errors import TenutoError
 from tenuto.model.events import SubOrchestrationInstanceFailed
 from tenuto.model.failure import failure_of
-from tenuto.model.ids import InstanceId, MessageId
+from tenuto.model.ids import AnyMessageId, InstanceId, MessageId
 from tenuto.model.messages import (
     ChildResult,
     Message,
@@ -73,7 +73,7 @@ class Booking:
         state, inbox = resident.state, turn.inbox
         for message in inbox.taken:
             if message.message_id:
-                batch.consume(message.message_id, state.partition)
+                batch.consume(message, state.partition)
         if inbox.held:
             self._hold(resident, inbox.held)
         if inbox.refused:
@@ -161,7 +161,8 @@ class Booking:
     def _hold(self, resident: Resident, held: list[Message]) -> None:
         """Messages that must wait are made durable (ENGINE rule 16)."""
         for message in held:
-            resident.held.append(message if is_durable(message) else self._keep(resident, message))
+            is_stored = row_id(message) is not None
+            resident.held.append(message if is_stored else self._keep(resident, message))
 
     def keep(self, resident: Resident, message: Message) -> Message:
         """A client's request that must wait for a turn that is out: durable, and acknowledged."""
@@ -180,19 +181,20 @@ class Booking:
         if resident.row is not STORED:
             batch.write_row(resident, whole=True)
         if message.message_id:
-            batch.consume(message.message_id, resident.state.partition)
+            batch.consume(message, resident.state.partition)
             batch.put_by.append((resident, message))
             self._acknowledge(message.message_id, batch)
         resident.home.delivery.lands([message])
         engine.schedule_pump()
-        return structs.replace(message, message_id="")
+        return structs.replace(message, message_id=None)
 
     def _keep(self, resident: Resident, message: Message) -> Message:
         engine = self._engine
         batch = engine.pipeline.batch
-        kept = _renamed(message, engine.next_message_id())
-        resident.home.delivery.keeps(kept.message_id)
-        batch.kept[kept.message_id] = message
+        key = engine.next_message_id()
+        kept = _renamed(message, key)
+        resident.home.delivery.keeps(key)
+        batch.kept[key] = message
         batch.produce(kept, resident.state.partition, resident.state.instance_id)
         if message.message_id:
             self._acknowledge(message.message_id, batch)
@@ -209,7 +211,7 @@ class Booking:
             error = refused.get(message.message_id)
             if error is None:
                 continue
-            batch.refuse(message.message_id, error)
+            batch.refuse(message, error)
             caller = engine.callers.take(message.message_id)
             if caller is not None:
                 batch.answered[message.message_id] = caller, error
@@ -220,12 +222,11 @@ class Booking:
         """A message that nobody can take becomes a dead letter (``no_silent_drop``)."""
         engine = self._engine
         now = engine.clock.now()
-        batch.dead_letters.append(
-            DeadLetter(message.message_id, instance_id, reason, now, Raw(encode(message)))
-        )
+        key = row_id(message) or engine.next_message_id()
+        batch.dead_letters.append(DeadLetter(key, instance_id, reason, now, Raw(encode(message))))
         engine.observer.dead_letter(instance_id, reason)
 
-    def _acknowledge(self, message_id: MessageId, batch: Batch) -> None:
+    def _acknowledge(self, message_id: AnyMessageId, batch: Batch) -> None:
         caller = self._engine.callers.take(message_id)
         if caller is not None:
             batch.answered[message_id] = caller, None

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from tenuto.model.errors import TenutoError
-from tenuto.model.ids import InstanceId, MessageId
+from tenuto.model.ids import AnyMessageId, InstanceId
 from tenuto.model.status import InstanceRecord
 
 Answer: TypeAlias = Callable[[TenutoError | None], None]
@@ -37,7 +37,7 @@ class Callers:
     def __init__(self) -> None:
         self.waiters: dict[InstanceId, list[Outcome]] = {}
         self.beginnings: dict[InstanceId, list[Answer]] = {}
-        self._requests: dict[MessageId, Caller] = {}
+        self._requests: dict[AnyMessageId, Caller] = {}
 
     # --- requests ---------------------------------------------------------------------------------
 
@@ -46,23 +46,23 @@ class Callers:
         """How many requests are not answered yet."""
         return len(self._requests)
 
-    def expect(self, message_id: MessageId, instance_id: InstanceId, answer: Answer) -> None:
+    def expect(self, message_id: AnyMessageId, instance_id: InstanceId, answer: Answer) -> None:
         """Somebody waits for what becomes of this request about this instance."""
         self._requests[message_id] = Caller(instance_id, answer)
 
-    def is_expected(self, message_id: MessageId) -> bool:
+    def is_expected(self, message_id: AnyMessageId) -> bool:
         """Whether somebody waits for what becomes of it."""
         return message_id in self._requests
 
-    def take(self, message_id: MessageId) -> Caller | None:
+    def take(self, message_id: AnyMessageId) -> Caller | None:
         """Whoever waits, to be told later, by somebody else."""
         return self._requests.pop(message_id, None)
 
-    def put_back(self, message_id: MessageId, caller: Caller) -> None:
+    def put_back(self, message_id: AnyMessageId, caller: Caller) -> None:
         """It was not to be told after all."""
         self._requests[message_id] = caller
 
-    def answer(self, message_id: MessageId, error: TenutoError | None) -> bool:
+    def answer(self, message_id: AnyMessageId, error: TenutoError | None) -> bool:
         """Tell whoever waits; False when nobody does."""
         caller = self._requests.pop(message_id, None)
         if caller is None:

@@ -89,7 +89,7 @@ class Cascade:
             )
             engine.booking.send(word, child, batch)
         for message in messages:
-            batch.consume(message.message_id, home.number)
+            batch.consume(message, home.number)
         batch.acknowledge.append(partial(home.delivery.lands, messages))
         engine.schedule_pump()
 

@@ -56,7 +56,7 @@ class Commands:
         home = self._home_of(instance_id)
         engine = self._engine
         answer = _Answer()
-        key = engine.volatile_id()
+        key = engine.memory_id()
         engine.callers.expect(key, instance_id, answer)
         engine.arrivals.dispatch(home, instance_id, structs.replace(message, message_id=key))
         try:

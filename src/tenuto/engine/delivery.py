@@ -40,14 +40,11 @@ from typing import Final
 from tenuto.model.ids import MessageId
 from tenuto.model.messages import Message
 
-VOLATILE: Final = "~"
-"""Message ids with this prefix never have a row in the store."""
 
-
-def is_durable(message: Message) -> bool:
-    """Whether a message has, or is to have, a row in the store."""
+def row_id(message: Message) -> MessageId | None:
+    """The id of the row that a message has, or is to have, in the store; None when it has none."""
     key = message.message_id
-    return bool(key) and not key.startswith(VOLATILE)
+    return key if isinstance(key, str) else None
 
 
 class Place(Enum):
@@ -79,8 +76,10 @@ class Delivery:
         """Where it is; None when it is gone, used up, or known by its row alone."""
         return self._places.get(message_id)
 
-    def is_known(self, message_id: MessageId) -> bool:
+    def is_known(self, message_id: MessageId | None) -> bool:
         """Whether a row that was read is a copy: the message is here somewhere, or used up."""
+        if message_id is None:
+            return False
         return message_id in self._places or self._is_used_up(message_id)
 
     # --- arriving ---------------------------------------------------------------------------------
@@ -96,49 +95,56 @@ class Delivery:
         """Whether it is still on its way: nobody has found it in the store meanwhile."""
         return self._places.get(message_id) is _ARRIVING
 
-    def turns_away(self, message_id: MessageId) -> bool:
+    def turns_away(self, message_id: MessageId | None) -> bool:
         """The end of the way, and nobody is there; False when it has found its instance."""
-        if not self.is_arriving(message_id):
+        if message_id is None or not self.is_arriving(message_id):
             return False
         del self._places[message_id]
         return True
 
-    def decides(self, message_id: MessageId) -> bool:
+    def decides(self, start: Message) -> bool:
         """It is a start, and being decided; False for a copy, which would be refused for it."""
-        if message_id in self._places:
+        key = row_id(start)
+        assert key is not None
+        if key in self._places:
             return False
-        self._places[message_id] = Place.DECIDING
+        self._places[key] = Place.DECIDING
         return True
 
-    def has_decided(self, message_id: MessageId) -> None:
+    def has_decided(self, start: Message) -> None:
         """What became of a start is in a batch, or it waits in its row for another look."""
-        if self._places.get(message_id) is Place.DECIDING:
-            del self._places[message_id]
+        key = row_id(start)
+        if key is not None and self._places.get(key) is Place.DECIDING:
+            del self._places[key]
 
     # --- here -------------------------------------------------------------------------------------
 
     def arrives(self, message: Message) -> bool:
         """The end of the way: into the inbox; False when its instance was read with its row."""
-        if not is_durable(message):
+        key = row_id(message)
+        if key is None:
             return True
-        if not self.is_arriving(message.message_id):
+        if not self.is_arriving(key):
             return False
-        self._places[message.message_id] = Place.HERE
+        self._places[key] = Place.HERE
         return True
 
     def hands_over(self, message: Message) -> bool:
         """Into the inbox of an instance in memory, without a way; False for a copy."""
-        if not is_durable(message):
+        key = row_id(message)
+        if key is None:
             return True
-        if message.message_id in self._places:
+        if key in self._places:
             return False
-        self._places[message.message_id] = Place.HERE
+        self._places[key] = Place.HERE
         return True
 
     def found(self, messages: Iterable[Message]) -> None:
         """An instance was read with these: copies on the way come too late."""
         for message in messages:
-            self._places[message.message_id] = Place.HERE
+            key = row_id(message)
+            if key is not None:
+                self._places[key] = Place.HERE
 
     def keeps(self, message_id: MessageId) -> None:
         """An instance has it, in a row that is being written."""
@@ -153,8 +159,9 @@ class Delivery:
     def lands(self, messages: Iterable[Message]) -> None:
         """A batch that has used them up is durable, or they never will be."""
         for message in messages:
-            if message.message_id:
-                self._places.pop(message.message_id, None)
+            key = row_id(message)
+            if key is not None:
+                self._places.pop(key, None)
 
     def forgets(self) -> None:
         """Everything is read anew; a start that is being decided is no news even then."""

@@ -16,7 +16,6 @@ from tenuto.engine.booking import Booking
 from tenuto.engine.callers import Callers
 from tenuto.engine.careful import Careful
 from tenuto.engine.cascade import Cascade
-from tenuto.engine.delivery import VOLATILE
 from tenuto.engine.halfway import HalfwayMarks
 from tenuto.engine.holding import Holding
 from tenuto.engine.iids import Iids
@@ -47,7 +46,7 @@ from tenuto.model.errors import (
     StorageOwnedError,
     TenutoError,
 )
-from tenuto.model.ids import InstanceId, MessageId, partition_of
+from tenuto.model.ids import InstanceId, MemoryId, MessageId, partition_of
 from tenuto.model.messages import (
     Message,
     TaskResult,
@@ -230,10 +229,10 @@ class Engine:
         self._messages += 1
         return MessageId(f"{self._origin}:{self._messages}")
 
-    def volatile_id(self) -> MessageId:
+    def memory_id(self) -> MemoryId:
         """An id for a request that lives in memory only, until a turn has taken it."""
         self._messages += 1
-        return MessageId(f"{VOLATILE}{self._messages}")
+        return MemoryId(self._messages)
 
     def is_ours(self, partition: Home) -> bool:
         """Whether it is served here still, and was not let go of meanwhile."""

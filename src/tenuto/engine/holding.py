@@ -13,7 +13,7 @@ from msgspec import structs
 
 from tenuto.engine.arrivals import due_timers
 from tenuto.engine.batch import HEAVY_BYTES
-from tenuto.engine.delivery import is_durable
+from tenuto.engine.delivery import row_id
 from tenuto.engine.parts import Parts
 from tenuto.engine.ports import ActivityWork
 from tenuto.engine.resident import Resident
@@ -108,7 +108,7 @@ class Holding:
         for message in inbox:
             if isinstance(message, RaiseEvent):
                 letter = message
-                if not is_durable(message):
+                if row_id(message) is None:
                     letter = structs.replace(message, message_id=engine.next_message_id())
                 reason = f"its turn failed: {error}"
                 name = resident.state.instance_id

@@ -102,9 +102,13 @@ class InstanceUpdate(Struct, frozen=True, array_like=True, gc=False):
 
 
 class InboxRow(Struct, frozen=True, array_like=True, gc=False):
-    """A durable message. ``message`` is the JSON form of a ``tenuto.model.messages.Message``."""
+    """A durable message. ``message`` is the JSON form of a ``tenuto.model.messages.Message``.
 
-    message_id: MessageId
+    ``message_id`` is None for the start that an instance from outside stands for: it has no row of
+    its own in the inbox.
+    """
+
+    message_id: MessageId | None
     partition: int
     instance_id: InstanceId
     message: Raw
@@ -131,15 +135,11 @@ class UnreadRow(Struct, frozen=True, array_like=True, gc=False):
     event: Raw | None
 
 
-ASKED = "asked-"
-"""Begins the id of a message from another process whose sender waits for an ``Answer``."""
-
-
 class Answer(Struct, frozen=True, array_like=True, gc=False):
     """What became of a message from another process: for the client that waits for it.
 
     Attributes:
-        message_id: Of the message; it begins with ``ASKED``.
+        message_id: Of the message; its sender waits for an answer (``awaits_answer``).
         code: Of the error with which it was refused; None when it was carried out.
         text: The error's message.
     """
@@ -159,8 +159,8 @@ class CommitBatch(Struct, kw_only=True):
     ``CommitResult.refused``.
 
     Answers are kept for a while for those who ask with ``StorageClient.answer``. A message whose
-    id begins with ``ASKED`` and that goes because its instance is purged is answered by the store:
-    no such instance.
+    sender waits for one, and that goes because its instance is purged, is answered by the store: no
+    such instance.
 
     Attributes:
         batch_id: Random; the same however often the batch is sent.
@@ -290,7 +290,7 @@ class StorageClient(StorageReader, Protocol):
         """Add messages; a message id that is already there is left alone."""
 
     async def answer(self, message_id: MessageId) -> Answer | None:
-        """What became of a message whose id begins with ``ASKED``; None as long as it is open."""
+        """What became of a message that awaits an answer; None as long as it is open."""
 
     async def is_asked(self, instance_id: InstanceId, kinds: Collection[str]) -> bool:
         """Whether a message of one of these kinds, such as ``Suspend``, waits to be taken in.

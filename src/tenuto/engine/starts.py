@@ -23,9 +23,7 @@ from tenuto.model.errors import (
 )
 from tenuto.model.facts import facts_started
 from tenuto.model.ids import (
-    UNNAMED,
     InstanceId,
-    MessageId,
     derived_from,
     new_execution_id,
     reserved_id,
@@ -42,12 +40,11 @@ _REPLACED: Final = '"replaced"'
 """The output of an instance that was ended for its successor."""
 
 
-def request_of(
-    instance_id: InstanceId, message: Start, *, message_id: MessageId = UNNAMED
-) -> StartRequest:
+def request_of(instance_id: InstanceId, message: Start, *, is_stored: bool) -> StartRequest:
     """What a message to start an instance asks for."""
     facts = facts_started(instance_id, message.event, message.root_id, message.depth)
-    return StartRequest(facts=facts, reuse=message.reuse, message_id=message_id)
+    stored = message if is_stored else None
+    return StartRequest(facts=facts, reuse=message.reuse, message=stored)
 
 
 class _Decision:
@@ -125,7 +122,7 @@ class Starts:
         if self._task is not None:
             self._task.cancel()
         for decision in undecided:
-            if not decision.request.message_id:
+            if decision.request.message is None:
                 decision.answer(error)
             for then in decision.followers:
                 then()
@@ -143,7 +140,7 @@ class Starts:
 
     def again(self, instance_id: InstanceId, message: Start, answer: Answer) -> None:
         """A start that was taken in, with a batch that was not written, is asked for once more."""
-        self.request(request_of(instance_id, message), answer)
+        self.request(request_of(instance_id, message, is_stored=False), answer)
 
     def _opened(self, request: StartRequest, answer: Answer) -> _Decision:
         decision = _Decision(request, answer)
@@ -167,9 +164,9 @@ class Starts:
 
         A copy of a message that is being decided goes: it would be refused because of the other.
         """
-        if not self._home.delivery.decides(message.message_id):
+        if not self._home.delivery.decides(message):
             return
-        request = request_of(instance_id, message, message_id=message.message_id)
+        request = request_of(instance_id, message, is_stored=True)
 
         def answer(error: TenutoError | None) -> None:
             # With the partition its inbox has gone: whoever has that decides about the start.
@@ -182,8 +179,8 @@ class Starts:
         """Nobody gets lost: a parent is told; for what reports to nobody there is a dead letter."""
         engine = self._engine
         batch = engine.pipeline.batch
-        batch.consume(message.message_id, self._home.number)
-        batch.refuse(message.message_id, error)
+        batch.consume(message, self._home.number)
+        batch.refuse(message, error)
         if request.facts.parent is not None:
             engine.booking.fail_child(request.facts.parent, str(error))
         elif message.root_id is not None:
@@ -221,7 +218,7 @@ class Starts:
     def _could_not_look(self, decision: _Decision, error: TenutoError) -> None:
         """A client hears of it. What is in the inbox stays there, and is looked at again."""
         engine = self._engine
-        if not decision.request.message_id:
+        if decision.request.message is None:
             self._answer(decision, error)
         elif isinstance(error, StorageUnavailableError) and engine.gone is None:
             engine.clock.call_later(_LOOK_AGAIN, lambda: self._look_up(decision))
@@ -274,7 +271,8 @@ class Starts:
 
     def _consume(self, request: StartRequest) -> None:
         batch = self._engine.pipeline.batch
-        batch.consume(request.message_id, self._home.number)
+        if request.message is not None:
+            batch.consume(request.message, self._home.number)
         self._engine.schedule_pump()
 
     def _answer(self, decision: _Decision, error: TenutoError | None) -> None:
@@ -283,7 +281,8 @@ class Starts:
 
     def _decided(self, decision: _Decision) -> None:
         name = decision.request.facts.instance_id
-        self._home.delivery.has_decided(decision.request.message_id)
+        if decision.request.message is not None:
+            self._home.delivery.has_decided(decision.request.message)
         # By identity: it may be one of many for this id.
         left = [one for one in self._undecided[name] if one is not decision]
         if left:
@@ -312,7 +311,7 @@ class Starts:
                 decision.has_ended = error is None
                 loop.call_soon(self._look_up, decision)
 
-        message = Terminate(message_id=engine.volatile_id(), reason=_REPLACED)
+        message = Terminate(message_id=engine.memory_id(), reason=_REPLACED)
         engine.callers.expect(message.message_id, decision.request.facts.instance_id, ended)
         if resident is not None:
             engine.deliver(resident, message)
@@ -366,11 +365,15 @@ class Starts:
         engine.child_begins(resident.state)
         self._home.residents.add(resident)
         engine.arrivals.gather(resident)
-        message_id = request.message_id or engine.volatile_id()
-        engine.callers.expect(message_id, request.facts.instance_id, answer)
-        self._home.delivery.has_decided(message_id)
         event = start_event(resident.state, engine.runtime)
-        engine.deliver(resident, Start(message_id=message_id, event=event))
+        message = request.message
+        if message is None:
+            message = Start(message_id=engine.memory_id(), event=event)
+        else:
+            self._home.delivery.has_decided(message)
+            message = structs.replace(message, event=event)
+        engine.callers.expect(message.message_id, request.facts.instance_id, answer)
+        engine.deliver(resident, message)
 
     def _write_ahead(self, decision: _Decision, resident: Resident) -> None:
         """Write the row alone: another process may have taken the id since we looked.
@@ -382,7 +385,7 @@ class Starts:
         name = request.facts.instance_id
         self._claims[name] = []
         # Where ``Engine.abandon`` finds it, should this batch never be written.
-        key = engine.volatile_id()
+        key = engine.memory_id()
         engine.callers.expect(key, name, decision.answer)
 
         def decided(is_free: bool, error: TenutoError | None) -> None:  # noqa: FBT001 - see Batch
@@ -402,7 +405,8 @@ class Starts:
 
         resident.in_flight += 1
         batch = engine.pipeline.batch
-        batch.consume(request.message_id, resident.state.partition)
+        if request.message is not None:
+            batch.consume(request.message, resident.state.partition)
         batch.write_row(resident, whole=True)
         batch.starts.append((resident, decided))
         engine.schedule_pump()

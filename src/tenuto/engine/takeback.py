@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 from msgspec import structs
 
 from tenuto.engine.batch import Batch
-from tenuto.engine.delivery import VOLATILE, is_durable
+from tenuto.engine.delivery import row_id
 from tenuto.engine.parts import Parts
 from tenuto.engine.ports import ActivityWork, InstanceUpdate
 from tenuto.engine.resident import Resident
@@ -29,7 +29,7 @@ from tenuto.model.errors import (
 from tenuto.model.events import TaskFailed
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
-from tenuto.model.ids import InstanceId, MessageId
+from tenuto.model.ids import AnyMessageId, InstanceId, is_of_memory
 from tenuto.model.messages import Message, RaiseEvent, Resume, Start, TaskResult
 from tenuto.model.status import InstanceRecord
 
@@ -67,7 +67,7 @@ class TakeBack:
     def __init__(self, engine: Parts) -> None:
         self._engine = engine
         self.left: dict[int, LeftWork] = {}
-        self._asked: set[MessageId] = set()
+        self._asked: set[AnyMessageId] = set()
         self._owed: dict[int, InstanceRecord] = {}
         self.reload: Callable[[], Awaitable[None]] | None = None
 
@@ -228,7 +228,7 @@ class TakeBack:
         self,
         names: list[InstanceId],
         guilty: dict[int, str],
-        used: list[tuple[MessageId, int]],
+        used: list[tuple[Message, int]],
         commit: Commit,
         error: RowsRefusedError,
     ) -> None:
@@ -257,8 +257,8 @@ class TakeBack:
             holds.held.add(record.partition)
             engine.observer.instance_held(record.instance_id, hold)
         if holds.updates:
-            for message_id, partition in used:
-                holds.consume(message_id, partition)
+            for message, partition in used:
+                holds.consume(message, partition)
             await commit(holds)
 
     async def _stored_parent(
@@ -320,7 +320,7 @@ class TakeBack:
             elif has_no_memory and self._is_asked_twice(message, resident, guilty):
                 name = resident.state.instance_id
                 engine.callers.answer(message.message_id, _no_memory_for(name))
-            elif message.message_id.startswith(VOLATILE):
+            elif is_of_memory(message.message_id):
                 error = _refusal(resident, guilty) if isinstance(message, Start) else None
                 # What has let a guilty one try again has done so, and would again, without end.
                 is_done = isinstance(message, Resume) and resident.state.iid in guilty
@@ -347,7 +347,7 @@ class TakeBack:
     def _is_asked_twice(self, message: Message, resident: Resident, guilty: dict[int, str]) -> bool:
         """Whether there is no memory to keep an event of a client even by who is held already."""
         key = message.message_id
-        if not (key.startswith(VOLATILE) and isinstance(message, RaiseEvent)):
+        if not (is_of_memory(key) and isinstance(message, RaiseEvent)):
             return False
         if resident.state.iid not in guilty:
             return False
@@ -388,18 +388,18 @@ class TakeBack:
             home.starts.again(instance_id, message, caller.answer)
 
 
-def _resumes_of(batches: list[Batch], guilty: dict[int, str]) -> list[tuple[MessageId, int]]:
+def _resumes_of(batches: list[Batch], guilty: dict[int, str]) -> list[tuple[Message, int]]:
     """Words from the store to try the guilty again, which led to this: else they would without end.
 
     What only memory knows of them is answered and gone.
     """
     return [
-        (message.message_id, resident.state.partition)
+        (message, resident.state.partition)
         for batch in batches
         for resident, turn in batch.turns
         if resident.state.iid in guilty
         for message in turn.inbox.taken
-        if isinstance(message, Resume) and is_durable(message)
+        if isinstance(message, Resume) and row_id(message) is not None
     ]
 
 

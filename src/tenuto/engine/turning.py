@@ -28,7 +28,7 @@ from tenuto.engine.turns.orchestration import finish, prepare
 from tenuto.engine.turns.sorting import cut_inbox, ends_or_holds, open_request, still_going
 from tenuto.engine.turns.step import Step
 from tenuto.model.hold import Hold, HoldReason
-from tenuto.model.ids import MessageId
+from tenuto.model.ids import AnyMessageId
 from tenuto.model.messages import (
     Message,
     Purge,
@@ -158,7 +158,7 @@ class Turning:
         engine = self._engine
         inbox = turn.prepared.inbox
         refused = {refusal.message_id: refusal.error for refusal in inbox.refused}
-        kept: dict[MessageId, Message] = {}
+        kept: dict[AnyMessageId, Message] = {}
         for message in (*inbox.taken, *inbox.held):
             key = message.message_id
             if key in refused:

@@ -7,7 +7,7 @@ ids are made by Tenuto. Keeps the promise ``bad_input_is_refused_whole``.
 import os
 import re
 from collections.abc import Callable
-from typing import Final, NewType
+from typing import Final, NewType, TypeAlias
 
 from tenuto.model.errors import InvalidInstanceIdError
 from tenuto.model.timing import Microseconds
@@ -16,8 +16,11 @@ InstanceId = NewType("InstanceId", str)
 ExecutionId = NewType("ExecutionId", str)
 MessageId = NewType("MessageId", str)
 
-UNNAMED: Final = MessageId("")
-"""The id of messages that never leave memory, and of the start that a new row stands for."""
+MemoryId = NewType("MemoryId", int)
+"""Names what a client of this process asks for, from above zero: it never has a row of its own."""
+
+AnyMessageId: TypeAlias = MessageId | MemoryId | None
+"""Of a message: its row's, or that of a request in memory; None: nobody has to know it again."""
 
 MAX_INSTANCE_ID_LENGTH = 256
 _CHILD_ID: Final = re.compile("([0-9a-f]{32}):([0-9a-f]{4,8})")
@@ -143,6 +146,11 @@ def arrival_of(iid: int) -> int:
 def is_from_outside(iid: int) -> bool:
     """Whether another process has inserted the instance."""
     return iid < 0
+
+
+def is_of_memory(message_id: AnyMessageId) -> bool:
+    """Whether a message is a request of a client of this process."""
+    return isinstance(message_id, int)
 
 
 def partition_of(instance_id: str, partitions: int) -> int:

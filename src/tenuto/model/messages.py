@@ -19,7 +19,7 @@ from tenuto.model.events import (
     TimerFired,
 )
 from tenuto.model.hold import Hold
-from tenuto.model.ids import UNNAMED, ExecutionId, InstanceId, MessageId
+from tenuto.model.ids import AnyMessageId, ExecutionId, InstanceId
 from tenuto.model.status import FINISHED, RuntimeStatus
 from tenuto.model.timing import Microseconds
 
@@ -27,9 +27,15 @@ from tenuto.model.timing import Microseconds
 class _Message(
     Struct, frozen=True, tag=lambda name: name, rename="camel", omit_defaults=True, gc=False
 ):
-    """Shared form; ``message_id`` is empty for messages that never leave memory."""
+    """Shared form.
 
-    message_id: MessageId = UNNAMED
+    Attributes:
+        message_id: Its name; None for what never leaves memory.
+        awaits_answer: Whether its sender, in another process, waits for an answer in the store.
+    """
+
+    message_id: AnyMessageId = None
+    awaits_answer: bool = False
 
 
 class Start(_Message, frozen=True, kw_only=True):

@@ -10,7 +10,8 @@ from typing import Final, Literal, TypeAlias
 from msgspec import Raw, Struct
 
 from tenuto.model.facts import InstanceFacts
-from tenuto.model.ids import UNNAMED, InstanceId, MessageId
+from tenuto.model.ids import InstanceId, MessageId
+from tenuto.model.messages import Start
 from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
 
@@ -46,12 +47,13 @@ class StartRequest(Struct, kw_only=True):
 
     ``reuse`` are the statuses of an instance that may be replaced when the id exists; one that is
     still going is ended first. ``is_fresh``: the id was just made up, so it cannot be taken.
+    ``message`` is what has asked for it through the inbox.
     """
 
     facts: InstanceFacts
     reuse: frozenset[RuntimeStatus] = FINISHED
     is_fresh: bool = False
-    message_id: MessageId = UNNAMED
+    message: Start | None = None
 
     @property
     def instance_id(self) -> InstanceId:

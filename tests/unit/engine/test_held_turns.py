@@ -34,7 +34,7 @@ from tenuto.model.events import (
 )
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
-from tenuto.model.ids import UNNAMED, ExecutionId, InstanceId, MessageId
+from tenuto.model.ids import AnyMessageId, ExecutionId, InstanceId, MemoryId, MessageId
 from tenuto.model.limits import Limits
 from tenuto.model.messages import (
     ChangeHold,
@@ -52,9 +52,9 @@ from tenuto.model.messages import (
 from tenuto.model.status import RuntimeStatus
 from tests.unit.engine.test_take_turn import EXECUTION, NOW, RULES, Recorder, due, never, waiting
 
-FIRST = MessageId("~1")
-SECOND = MessageId("~2")
-THIRD = MessageId("~3")
+FIRST = MemoryId(1)
+SECOND = MemoryId(2)
+THIRD = MemoryId(3)
 NEXT = ExecutionId("e2")
 
 MISFIT = Hold(HoldReason.DECISIONS, "does not fit", NOW)
@@ -96,7 +96,7 @@ def held(hold: Hold = MISFIT) -> InstanceState:
     return structs.replace(waiting((1, NOW)), hold=hold, wake_at=None)
 
 
-def start_of(state: InstanceState, message_id: MessageId = UNNAMED) -> Start:
+def start_of(state: InstanceState, message_id: AnyMessageId = None) -> Start:
     return Start(message_id=message_id, event=start_event(state, "python 3.11"))
 
 
@@ -296,7 +296,7 @@ def test_an_operator_ends_what_is_held_as_failed(reason: str | None) -> None:
     # The event that waited, and the one that came too late, are answered.
     assert {one.message_id for one in turn.inbox.taken} | {
         one.message_id for one in turn.inbox.held
-    } == {"m1", "~1", "m2"}
+    } == {"m1", FIRST, "m2"}
     late = take(state, Fail(message_id=SECOND))
     assert isinstance(late.inbox.refused[0].error, InstanceFinishedError)
 

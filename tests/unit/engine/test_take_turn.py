@@ -26,7 +26,7 @@ from tenuto.model.events import (
     TimerFired,
 )
 from tenuto.model.hold import Hold, HoldReason
-from tenuto.model.ids import ExecutionId, InstanceId, MessageId
+from tenuto.model.ids import ExecutionId, InstanceId, MemoryId, MessageId
 from tenuto.model.limits import Limits
 from tenuto.model.messages import (
     RaiseEvent,
@@ -123,7 +123,7 @@ def test_a_timer_that_comes_due_behind_a_suspension_is_not_kept_but_derived_agai
     session = Recorder()
     state = waiting((1, NOW))
     turn = take_turn(
-        state, [Suspend(message_id=MessageId("~1")), due(1, NOW)], lambda: session, NOW + 5, RULES
+        state, [Suspend(message_id=MemoryId(1)), due(1, NOW)], lambda: session, NOW + 5, RULES
     )
     assert state.status is RuntimeStatus.SUSPENDED
     assert turn.inbox.held == []

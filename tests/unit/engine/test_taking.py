@@ -513,7 +513,7 @@ async def test_a_page_from_before_a_partition_was_taken_anew_brings_nothing_of_i
     cursor = first.engine.partitions[0].cursor
 
     def noting(row: InboxRow) -> None:
-        routed.append(row.message_id)
+        routed.append(str(row.message_id))
         route(row)
 
     first.engine.arrivals.route = noting  # type: ignore[method-assign]

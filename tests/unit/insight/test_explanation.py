@@ -302,7 +302,7 @@ EVENT = step(StepKind.EVENT, StepState.WAITING, "go")
 CHILD = step(StepKind.CHILD, StepState.RUNNING, "pay", instance_id="p-1")
 HOLD = Hold(HoldReason.CRASHED, "it ends hosts", at(1), tried=at(2))
 EVENT_WAIT = EventWait(name="go", since=SINCE)
-CHILD_WAIT = ChildWait(name="pay", instance_id="p-1", since=SINCE)
+CHILD_WAIT = ChildWait(name="pay", instance_id=InstanceId("p-1"), since=SINCE)
 
 
 @pytest.mark.parametrize(

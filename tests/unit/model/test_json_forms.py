@@ -284,6 +284,7 @@ MESSAGES: list[tuple[Message, dict[str, Any]]] = [
             "depth": 2,
         },
     ),
+    (Suspend(message_id=M1, awaits_answer=True), {"messageId": "m1", "awaitsAnswer": True}),
     (
         TaskResult(execution_id=E1, sequence=7, event=TaskCompleted(3)),
         {

@@ -59,4 +59,4 @@ async def test_legal_states_are_no_finding(tmp_path: Path) -> None:
 def _start(instance_id: str) -> InboxRow:
     event = ExecutionStarted("hello", ExecutionId("execution"))
     start = Start(message_id=MessageId("s"), event=event)
-    return InboxRow(start.message_id, 0, InstanceId(instance_id), Raw(encode(start)))
+    return InboxRow(MessageId("s"), 0, InstanceId(instance_id), Raw(encode(start)))

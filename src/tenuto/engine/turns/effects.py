@@ -27,7 +27,7 @@ from tenuto.model.events import (
 )
 from tenuto.model.facts import InstanceFacts
 from tenuto.model.failure import FailureDetails
-from tenuto.model.ids import UNNAMED, InstanceId, MessageId, child_instance_id
+from tenuto.model.ids import InstanceId, MessageId, child_instance_id
 from tenuto.model.messages import ChildResult, Message, RaiseEvent, Start, Terminate
 from tenuto.model.status import ParentInstance, RuntimeStatus
 from tenuto.model.timing import Microseconds
@@ -210,7 +210,7 @@ def _child(
 
 
 def start_of_child(
-    child: InstanceState, runtime: Runtime, message_id: MessageId = UNNAMED
+    child: InstanceState, runtime: Runtime, message_id: MessageId | None = None
 ) -> Start:
     """The message that asks for a child, where its id is decided, or by who owns its partition."""
     facts = child.facts

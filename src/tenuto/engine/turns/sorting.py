@@ -28,7 +28,7 @@ from tenuto.model.events import (
     TaskCompleted,
 )
 from tenuto.model.hold import Hold
-from tenuto.model.ids import InstanceId, MessageId
+from tenuto.model.ids import AnyMessageId, InstanceId
 from tenuto.model.messages import (
     ChangeHold,
     ChildResult,
@@ -60,7 +60,7 @@ _ANSWERS: Final = (TaskResult, ChildResult, TimerDue)
 class Refusal(Struct, frozen=True):
     """A client's request that does not fit the state; the client gets the error."""
 
-    message_id: MessageId
+    message_id: AnyMessageId
     error: TenutoError
 
 
@@ -311,7 +311,8 @@ def _accept(state: InstanceState, message: RedeemWebhook, result: SortedInbox) -
         result.refused.append(Refusal(message.message_id, WebhookClosedError(state.instance_id)))
         return None
     event = EventRaised(webhook.name, message.input, webhook.digest)
-    return RaiseEvent(message_id=message.message_id, event=event)
+    key, awaits_answer = message.message_id, message.awaits_answer
+    return RaiseEvent(message_id=key, awaits_answer=awaits_answer, event=event)
 
 
 def _open_webhooks(state: InstanceState, result: SortedInbox) -> dict[str, OpenWebhook]:

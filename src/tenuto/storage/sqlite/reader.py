@@ -27,7 +27,7 @@ from tenuto.engine.state import start_event, state_of
 from tenuto.model.codec import encode
 from tenuto.model.errors import LimitError
 from tenuto.model.hold import HoldReason
-from tenuto.model.ids import UNNAMED, InstanceId, MessageId, arrival_of
+from tenuto.model.ids import InstanceId, MessageId, arrival_of
 from tenuto.model.messages import Start
 from tenuto.model.requests import DeadLetter
 from tenuto.model.room import roomy
@@ -323,7 +323,7 @@ def _messages(connection: apsw.Connection, numbers: Sequence[int]) -> list[tuple
 
 def _start(record: InstanceRecord) -> InboxRow:
     message = Raw(encode(Start(event=start_event(state_of(record), ""))))
-    return InboxRow(UNNAMED, record.partition, record.instance_id, message)
+    return InboxRow(None, record.partition, record.instance_id, message)
 
 
 def answer(connection: apsw.Connection, message_id: MessageId) -> Answer | None:
