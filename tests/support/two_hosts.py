@@ -180,7 +180,11 @@ class Cluster:
         for number, place in enumerate(self.hub.places):
             owners = [one for one in self.members if number in one.owned]
             if place.owner is None or not owners or number not in owners[0].engine.partitions:
-                await self.members[0].lifecycle.take([number])
+                taking = asyncio.create_task(self.members[0].lifecycle.take([number]))
+                while not taking.done():  # a commit that has failed is tried again after a pause
+                    await self.rounds(10)
+                    self.pass_time(1)
+                await taking
 
     async def settle(self) -> None:
         """Until every instance has ended and no message is left.
