@@ -43,10 +43,10 @@ MUTATIONS = [
     Mutation(
         "a copy of what is in an inbox is handed over again",
         "engine/delivery.py",
-        """        if message.message_id in self._places:
+        """        if key in self._places:
             return False
-        self._places[message.message_id] = Place.HERE""",
-        """        self._places[message.message_id] = Place.HERE""",
+        self._places[key] = Place.HERE""",
+        """        self._places[key] = Place.HERE""",
     ),
     Mutation(
         "a copy of what is on its way sets out as well",
@@ -59,10 +59,10 @@ MUTATIONS = [
     Mutation(
         "what its instance was read with arrives as well",
         "engine/delivery.py",
-        """        if not self.is_arriving(message.message_id):
+        """        if not self.is_arriving(key):
             return False
-        self._places""",
-        """        self._places""",
+        self._places[key]""",
+        """        self._places[key]""",
     ),
     Mutation(
         "what left memory with its instance is never taken in again",

@@ -387,10 +387,10 @@ async def test_a_host_explains_in_a_test_on_a_virtual_clock() -> None:
     async with TestHost(app, settings=Settings(on_mismatch="hold")) as test:
         await prepare_all(test.client, test.host.engine)
         await test.advance(timedelta(seconds=2), with_activities=False)
-        found = {name: await test.host.explain(name) for name in EVERYWHERE}
+        found = {name: await test.explain(name) for name in EVERYWHERE}
         check(found, EVERYWHERE)
         for name, one in QUEUED.items():
-            assert fits(await test.host.explain(name), one)
+            assert fits(await test.explain(name), one)
         began = test.client.gateway.now() - 2_000_000
         hour = 3_600_000_000
         assert found["sleeps"].facts == (TimerWait(since=began, until=began + hour),)

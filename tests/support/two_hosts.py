@@ -5,6 +5,7 @@ No host, no HTTP: what matters here is who owns which partition, and when.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from msgspec import Raw
@@ -174,17 +175,25 @@ class Cluster:
         self.clock.jump(self.clock.now() + seconds * _SECOND)
 
     async def take_what_is_left(self) -> None:
-        """What nobody serves, after takes that have failed, is taken by the first."""
+        """What nobody serves, after takes that have failed, is taken by whoever is there."""
         for member in self.members:
             member.failures = 0
         for number, place in enumerate(self.hub.places):
             owners = [one for one in self.members if number in one.owned]
             if place.owner is None or not owners or number not in owners[0].engine.partitions:
-                taking = asyncio.create_task(self.members[0].lifecycle.take([number]))
-                while not taking.done():  # a commit that has failed is tried again after a pause
-                    await self.rounds(10)
-                    self.pass_time(1)
+                await self._take(number)
+
+    async def _take(self, number: int) -> None:
+        """By the first who can: one that owns nothing any more finds out, and has ended."""
+        for member in self.members:
+            taking = asyncio.create_task(member.lifecycle.take([number]))
+            while not taking.done():  # a commit that has failed is tried again after a pause
+                await self.rounds(10)
+                self.pass_time(1)
+            with suppress(StorageError):
                 await taking
+                return
+        raise AssertionError(f"nobody can take partition {number}")
 
     async def settle(self) -> None:
         """Until every instance has ended and no message is left.

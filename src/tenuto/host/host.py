@@ -27,6 +27,7 @@ from tenuto.host.watchdog import Watchdog
 from tenuto.insight.inquiry import inquire
 from tenuto.insight.reading import StoreReader
 from tenuto.insight.surroundings import Surroundings
+from tenuto.insight.wording import utc_moment
 from tenuto.model.errors import StorageError, TenutoError
 from tenuto.model.explanation import Explanation
 from tenuto.model.ids import InstanceId
@@ -200,7 +201,9 @@ class Host:
         )
 
     async def explain(self, instance_id: str) -> Explanation:
-        """Why an instance does not go on: a sentence, and what to do.
+        """Why an instance does not go on: a sentence, the facts behind it, and what to do.
+
+        Times in the sentence are UTC.
 
         Raises:
             InstanceNotFoundError: there is no such instance.
@@ -212,7 +215,7 @@ class Host:
 
         def around(record: InstanceRecord) -> Surroundings:
             look = look_at(engine, record.instance_id, record.name)
-            return Surroundings(now=self.clock.now(), has_host=True, look=look)
+            return Surroundings(now=self.clock.now(), has_host=True, look=look, at=utc_moment)
 
         return (await inquire(StoreReader(self._storage), InstanceId(instance_id), around))[1]
 

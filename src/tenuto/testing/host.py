@@ -15,6 +15,7 @@ from tenuto.host.host import Host
 from tenuto.host.settings import Settings
 from tenuto.model.codec import decode_turn
 from tenuto.model.errors import InstanceNotFoundError
+from tenuto.model.explanation import Explanation
 from tenuto.model.ids import InstanceId
 from tenuto.orchestration.references import OrchestratorFunction
 from tenuto.storage.sqlite import SqliteStorage
@@ -160,6 +161,17 @@ class TestHost:
             TenutoError: it takes longer than ten seconds of real time.
         """
         await self._driver.rest(with_activities=with_activities)
+
+    async def explain(self, instance_id: str) -> Explanation:
+        """Why an instance does not go on: ``Host.explain``; times in words are UTC.
+
+        Raises:
+            InstanceNotFoundError: there is no such instance.
+
+        Example:
+            ``assert (await host.explain("trip-1")).facts == (EventWait(name="paid", since=now),)``
+        """
+        return await self.host.explain(instance_id)
 
     # --- replay --------------------------------------------------------------------------------
 

@@ -40,10 +40,12 @@ async def test_a_history_without_its_instance_and_the_other_way_round(tmp_path: 
 
 
 async def test_legal_states_are_no_finding(tmp_path: Path) -> None:
-    """Pending ones, the next generation before its first turn, starts that wait for their id."""
+    """Pending ones, some suspended; the next generation before its first turn; starts that wait."""
     path = tmp_path / "hub.db"
     owner = await Owner.of(SqliteStorage(path))
     await owner.storage.start_instance(record(0, "from outside"))
+    suspended = RuntimeStatus.SUSPENDED
+    await owner.commit(instances=[record(9, status=suspended, scheduled_at=10**18)])
     await owner.commit(
         instances=[record(1), record(2, status=RuntimeStatus.RUNNING), record(3)],
         history=[turn(2, 0), turn(3, 0)],

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import apsw
 import pytest
+from msgspec import Raw
 
-from tenuto.engine.ports import HostIdentity
+from tenuto.engine.ports import HostIdentity, InboxRow
+from tenuto.model.codec import decode_message, encode
 from tenuto.model.errors import (
     SettingsError,
     StorageCorruptError,
@@ -18,7 +20,8 @@ from tenuto.model.errors import (
     StorageUnavailableError,
     StorageVersionError,
 )
-from tenuto.model.ids import InstanceId
+from tenuto.model.ids import InstanceId, MessageId
+from tenuto.model.messages import Purge
 from tenuto.storage import open_storage
 from tenuto.storage.sqlite import SqliteStorage, database
 from tenuto.storage.sqlite.queries import MIGRATIONS
@@ -265,6 +268,29 @@ async def test_a_store_of_the_first_release_gets_a_secret_that_stays(
     other = await SqliteStorage(path.with_name("other.db")).open()
     assert other.secret != secrets[0]
     assert other.secret not in repr(other)
+
+
+async def test_who_waits_for_an_answer_when_a_store_is_migrated_still_gets_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before, that was said by the name of the message."""
+    asked, other = MessageId("asked-1"), MessageId("client-1")
+    with monkeypatch.context() as patched:
+        patched.setattr(database, "MIGRATIONS", MIGRATIONS[:2])
+        storage = SqliteStorage(path)
+        await storage.open()
+        rows = [
+            InboxRow(key, 0, InstanceId("i"), Raw(encode(Purge(message_id=key))))
+            for key in (asked, other)
+        ]
+        await storage.append(rows)
+        await storage.close()
+    storage = SqliteStorage(path)
+    await storage.open()
+    page = await storage.load_partition(0, None, 10)
+    await storage.close()
+    awaits = {row.message_id: decode_message(row.message).awaits_answer for row in page.rows}
+    assert awaits == {asked: True, other: False}
 
 
 async def test_a_failed_migration_changes_nothing(

@@ -401,11 +401,12 @@ SELECT json_group_array(iid) FROM (
     WHERE NOT EXISTS (SELECT 1 FROM instance WHERE instance.iid = history.iid)
     ORDER BY iid LIMIT :rows);
 
--- without_history: instances that have begun, of which no turn is left (a pending one has none yet;
--- a seed of the next generation stands in the one before)
+-- without_history: instances that have begun, of which no turn is left (a pending one has none yet,
+-- nor has one that was suspended before its time; a seed of the next generation stands in the one
+-- before)
 SELECT json_group_array(instance_id) FROM (
     SELECT instance_id FROM instance
-    WHERE status <> 6
+    WHERE status <> 6 AND NOT (status = 7 AND scheduled_at IS NOT NULL)
         AND NOT EXISTS (SELECT 1 FROM history WHERE history.iid = instance.iid)
     ORDER BY iid LIMIT :rows);
 

@@ -19,3 +19,7 @@ CREATE TRIGGER purge_instances_run INSTEAD OF INSERT ON purge_instances BEGIN
     DELETE FROM unread WHERE iid IN (SELECT value FROM json_each(new.iids));
     DELETE FROM instance WHERE iid IN (SELECT value FROM json_each(new.iids));
 END;
+
+-- Those that wait now were named by it.
+UPDATE inbox SET message = json_set(message, '$.awaitsAnswer', json('true'))
+WHERE message_id GLOB 'asked-*';
