@@ -3,149 +3,28 @@
 One SQLite file; PostgreSQL when you grow.
 """
 
-from tenuto import schedule
-from tenuto.client.client import Client, InstanceFilter, OrchestrationHandle
-from tenuto.client.connection import ConnectionOptions
-from tenuto.client.status import DeadLetterStatus, HoldStatus, InstanceStatus
-from tenuto.client.sync_client import SyncClient, SyncOrchestrationHandle
-from tenuto.functions.activity_context import ActivityContext, current_activity
-from tenuto.functions.outbound import OutboundSettings
-from tenuto.host.app import App
-from tenuto.host.host import Host
-from tenuto.host.settings import Settings
-from tenuto.model.errors import (
-    ActivityError,
-    ActivityTimeoutError,
-    AppLoadError,
-    BlockingCallError,
-    ConnectionFailedError,
-    FencedError,
-    ForbiddenError,
-    GuardError,
-    HttpCallError,
-    HttpError,
-    InputError,
-    InstanceError,
-    InstanceExistsError,
-    InstanceFinishedError,
-    InstanceNotFoundError,
-    InstanceStateError,
-    InvalidInstanceIdError,
-    LimitError,
-    NonDeterminismError,
-    OrchestrationFailedError,
-    OrchestrationTerminatedError,
-    OutboundRefusedError,
-    PayloadError,
-    PayloadMisfitError,
-    RegistrationError,
-    RowsRefusedError,
-    SettingsError,
-    StorageCorruptError,
-    StorageError,
-    StorageLostError,
-    StorageOwnedError,
-    StorageReadOnlyError,
-    StorageUnavailableError,
-    StorageVersionError,
-    SubOrchestrationError,
-    TenutoError,
-    UnauthorizedError,
-    UnexpectedAnswerError,
-    UnknownFunctionError,
-    WebhookClosedError,
-    WorkerCrashedError,
-    WorkError,
-)
-from tenuto.model.failure import FailureDetails
-from tenuto.model.hold import HoldReason
-from tenuto.model.http_call import (
-    HttpCallOptions,
-    HttpResponse,
-    HttpRetry,
-    ManagedIdentityTokenSource,
-)
-from tenuto.model.limits import Limits
-from tenuto.model.requests import IdReuse
-from tenuto.model.retry import RetryPolicy
-from tenuto.model.status import RuntimeStatus
-from tenuto.orchestration.context import Context
-from tenuto.orchestration.references import ActivityFunction, OrchestratorFunction
-from tenuto.orchestration.tasks import DurableTask
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "ActivityContext",
-    "ActivityError",
-    "ActivityFunction",
-    "ActivityTimeoutError",
-    "App",
-    "AppLoadError",
-    "BlockingCallError",
-    "Client",
-    "ConnectionFailedError",
-    "ConnectionOptions",
-    "Context",
-    "DeadLetterStatus",
-    "DurableTask",
-    "FailureDetails",
-    "FencedError",
-    "ForbiddenError",
-    "GuardError",
-    "HoldReason",
-    "HoldStatus",
-    "Host",
-    "HttpCallError",
-    "HttpCallOptions",
-    "HttpError",
-    "HttpResponse",
-    "HttpRetry",
-    "IdReuse",
-    "InputError",
-    "InstanceError",
-    "InstanceExistsError",
-    "InstanceFilter",
-    "InstanceFinishedError",
-    "InstanceNotFoundError",
-    "InstanceStateError",
-    "InstanceStatus",
-    "InvalidInstanceIdError",
-    "LimitError",
-    "Limits",
-    "ManagedIdentityTokenSource",
-    "NonDeterminismError",
-    "OrchestrationFailedError",
-    "OrchestrationHandle",
-    "OrchestrationTerminatedError",
-    "OrchestratorFunction",
-    "OutboundRefusedError",
-    "OutboundSettings",
-    "PayloadError",
-    "PayloadMisfitError",
-    "RegistrationError",
-    "RetryPolicy",
-    "RowsRefusedError",
-    "RuntimeStatus",
-    "Settings",
-    "SettingsError",
-    "StorageCorruptError",
-    "StorageError",
-    "StorageLostError",
-    "StorageOwnedError",
-    "StorageReadOnlyError",
-    "StorageUnavailableError",
-    "StorageVersionError",
-    "SubOrchestrationError",
-    "SyncClient",
-    "SyncOrchestrationHandle",
-    "TenutoError",
-    "UnauthorizedError",
-    "UnexpectedAnswerError",
-    "UnknownFunctionError",
-    "WebhookClosedError",
-    "WorkError",
-    "WorkerCrashedError",
-    "current_activity",
-    "schedule",
-]
+if TYPE_CHECKING:
+    from tenuto.api import *  # noqa: F403 - it lists its names
+    from tenuto.api import __all__ as __all__
+else:  # a type checker would take any name for one of ours
+
+    def __getattr__(name: str) -> object:
+        """Load what programs use when the first name is asked for: the command needs none.
+
+        All of it at once, so that no orchestrator ever loads a module within a turn.
+        """
+        if name.startswith("__") and name != "__all__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        api, names = import_module("tenuto.api"), globals()
+        names.update({one: getattr(api, one) for one in api.__all__}, __all__=api.__all__)
+        if name not in names:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return names[name]
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__getattr__("__all__")})

@@ -19,7 +19,6 @@ from tenuto.client.connection import ConnectionOptions
 from tenuto.client.gateway import Gateway
 from tenuto.client.http_gateway import HttpGateway
 from tenuto.client.opening import Opening
-from tenuto.client.purging import purge_fitting
 from tenuto.client.starting import HOSTS_OWN_LIMITS, StartOptions, restart_request, start_request
 from tenuto.client.status import DeadLetterStatus, InstanceStatus, letter_of, status_of
 from tenuto.engine.program import Orchestrator, OrchestratorDirectory
@@ -457,6 +456,8 @@ class Client:
         Example:
             ``await client.purge_many(InstanceFilter(completed_to=a_month_ago))``
         """
+        from tenuto.client.purging import purge_fitting  # noqa: PLC0415 - for few programs
+
         gone = purge_fitting(self.gateway, _to_query(which, None), force=force)
         return sum([count async for count in gone])
 

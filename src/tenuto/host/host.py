@@ -7,7 +7,7 @@ import platform
 import sys
 import time
 import uuid
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from tenuto.client.client import Client
 from tenuto.client.gateway import EngineGateway
@@ -17,24 +17,20 @@ from tenuto.engine.lifecycle import Lifecycle
 from tenuto.engine.options import EngineOptions
 from tenuto.engine.ports import Clock, HostIdentity, HubInfo, Observer, Runner, Storage
 from tenuto.engine.program import Program, RunnerMeans
-from tenuto.engine.standing import look_at
 from tenuto.functions.locating import check_not_importing
 from tenuto.host.clock import SystemClock
 from tenuto.host.last_word import LastWord
 from tenuto.host.programs import Hosted, program_of
 from tenuto.host.settings import Settings
 from tenuto.host.watchdog import Watchdog
-from tenuto.insight.inquiry import inquire
-from tenuto.insight.reading import StoreReader
-from tenuto.insight.surroundings import Surroundings
-from tenuto.insight.wording import utc_moment
 from tenuto.model.errors import StorageError, TenutoError
-from tenuto.model.explanation import Explanation
 from tenuto.model.ids import InstanceId
-from tenuto.model.status import InstanceRecord
 from tenuto.storage import open_storage
 from tenuto.telemetry.host_log import HostLog
 from tenuto.telemetry.log_observer import LogObserver
+
+if TYPE_CHECKING:
+    from tenuto.model.explanation import Explanation
 
 _SWITCH_SECONDS = 0.0005
 """The commit thread queues for the interpreter lock; a short interval lets it in (rule 23)."""
@@ -200,7 +196,7 @@ class Host:
             self._on_lost,
         )
 
-    async def explain(self, instance_id: str) -> Explanation:
+    async def explain(self, instance_id: str) -> "Explanation":
         """Why an instance does not go on: a sentence, the facts behind it, and what to do.
 
         Times in the sentence are UTC.
@@ -211,13 +207,9 @@ class Host:
         Example:
             ``print((await host.explain("trip-1")).sentence)``
         """
-        engine = self.engine
+        from tenuto.host.explaining import explain_here  # noqa: PLC0415 - few hosts are asked
 
-        def around(record: InstanceRecord) -> Surroundings:
-            look = look_at(engine, record.instance_id, record.name)
-            return Surroundings(now=self.clock.now(), has_host=True, look=look, at=utc_moment)
-
-        return (await inquire(StoreReader(self._storage), InstanceId(instance_id), around))[1]
+        return await explain_here(self.engine, self._storage, InstanceId(instance_id))
 
     async def stop(self) -> None:
         """Stop: take nothing new in, let running activities end, commit, let the store go."""

@@ -4,13 +4,16 @@ Each backend is a folder; SQL stands in ``.sql`` files. Never decides anything a
 """
 
 import os
+from typing import TYPE_CHECKING
 
 from tenuto.engine.ports import Storage
-from tenuto.engine.upkeep import StorageUpkeep
 from tenuto.model.errors import SettingsError
 from tenuto.storage.sqlite import SqliteStorage
 from tenuto.storage.sqlite.database import MEMORY
 from tenuto.storage.sqlite.lock import holder
+
+if TYPE_CHECKING:
+    from tenuto.engine.upkeep import StorageUpkeep
 
 __all__ = ["open_storage", "owner_of", "path_of", "upkeep_of"]
 
@@ -40,7 +43,7 @@ def path_of(url: str) -> str:
     return place if place == MEMORY else os.path.realpath(place)
 
 
-def upkeep_of(url: str) -> StorageUpkeep:
+def upkeep_of(url: str) -> "StorageUpkeep":
     """What looks after the store behind a URL.
 
     Raises:

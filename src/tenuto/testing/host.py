@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Self, TypeVar, TypeVarTuple, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, TypeVarTuple, overload
 
 from msgspec import structs
 
@@ -15,7 +15,6 @@ from tenuto.host.host import Host
 from tenuto.host.settings import Settings
 from tenuto.model.codec import decode_turn
 from tenuto.model.errors import InstanceNotFoundError
-from tenuto.model.explanation import Explanation
 from tenuto.model.ids import InstanceId
 from tenuto.orchestration.references import OrchestratorFunction
 from tenuto.storage.sqlite import SqliteStorage
@@ -23,6 +22,9 @@ from tenuto.testing.clock import START, ClockWire, VirtualClock
 from tenuto.testing.driver import EngineDriver, TimeSkippingGateway
 from tenuto.testing.observer import RecordingObserver
 from tenuto.testing.replaying import check_history
+
+if TYPE_CHECKING:
+    from tenuto.model.explanation import Explanation
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -162,7 +164,7 @@ class TestHost:
         """
         await self._driver.rest(with_activities=with_activities)
 
-    async def explain(self, instance_id: str) -> Explanation:
+    async def explain(self, instance_id: str) -> "Explanation":
         """Why an instance does not go on: ``Host.explain``; times in words are UTC.
 
         Raises:

@@ -1,0 +1,146 @@
+"""Everything that programs use of Tenuto, under the names that ``tenuto`` shows them by."""
+
+from tenuto import schedule
+from tenuto.client.client import Client, InstanceFilter, OrchestrationHandle
+from tenuto.client.connection import ConnectionOptions
+from tenuto.client.status import DeadLetterStatus, HoldStatus, InstanceStatus
+from tenuto.client.sync_client import SyncClient, SyncOrchestrationHandle
+from tenuto.functions.activity_context import ActivityContext, current_activity
+from tenuto.functions.outbound import OutboundSettings
+from tenuto.host.app import App
+from tenuto.host.host import Host
+from tenuto.host.settings import Settings
+from tenuto.model.errors import (
+    ActivityError,
+    ActivityTimeoutError,
+    AppLoadError,
+    BlockingCallError,
+    ConnectionFailedError,
+    FencedError,
+    ForbiddenError,
+    GuardError,
+    HttpCallError,
+    HttpError,
+    InputError,
+    InstanceError,
+    InstanceExistsError,
+    InstanceFinishedError,
+    InstanceNotFoundError,
+    InstanceStateError,
+    InvalidInstanceIdError,
+    LimitError,
+    NonDeterminismError,
+    OrchestrationFailedError,
+    OrchestrationTerminatedError,
+    OutboundRefusedError,
+    PayloadError,
+    PayloadMisfitError,
+    RegistrationError,
+    RowsRefusedError,
+    SettingsError,
+    StorageCorruptError,
+    StorageError,
+    StorageLostError,
+    StorageOwnedError,
+    StorageReadOnlyError,
+    StorageUnavailableError,
+    StorageVersionError,
+    SubOrchestrationError,
+    TenutoError,
+    UnauthorizedError,
+    UnexpectedAnswerError,
+    UnknownFunctionError,
+    WebhookClosedError,
+    WorkerCrashedError,
+    WorkError,
+)
+from tenuto.model.failure import FailureDetails
+from tenuto.model.hold import HoldReason
+from tenuto.model.http_call import (
+    HttpCallOptions,
+    HttpResponse,
+    HttpRetry,
+    ManagedIdentityTokenSource,
+)
+from tenuto.model.limits import Limits
+from tenuto.model.requests import IdReuse
+from tenuto.model.retry import RetryPolicy
+from tenuto.model.status import RuntimeStatus
+from tenuto.orchestration.context import Context
+from tenuto.orchestration.references import ActivityFunction, OrchestratorFunction
+from tenuto.orchestration.tasks import DurableTask
+
+__all__ = [
+    "ActivityContext",
+    "ActivityError",
+    "ActivityFunction",
+    "ActivityTimeoutError",
+    "App",
+    "AppLoadError",
+    "BlockingCallError",
+    "Client",
+    "ConnectionFailedError",
+    "ConnectionOptions",
+    "Context",
+    "DeadLetterStatus",
+    "DurableTask",
+    "FailureDetails",
+    "FencedError",
+    "ForbiddenError",
+    "GuardError",
+    "HoldReason",
+    "HoldStatus",
+    "Host",
+    "HttpCallError",
+    "HttpCallOptions",
+    "HttpError",
+    "HttpResponse",
+    "HttpRetry",
+    "IdReuse",
+    "InputError",
+    "InstanceError",
+    "InstanceExistsError",
+    "InstanceFilter",
+    "InstanceFinishedError",
+    "InstanceNotFoundError",
+    "InstanceStateError",
+    "InstanceStatus",
+    "InvalidInstanceIdError",
+    "LimitError",
+    "Limits",
+    "ManagedIdentityTokenSource",
+    "NonDeterminismError",
+    "OrchestrationFailedError",
+    "OrchestrationHandle",
+    "OrchestrationTerminatedError",
+    "OrchestratorFunction",
+    "OutboundRefusedError",
+    "OutboundSettings",
+    "PayloadError",
+    "PayloadMisfitError",
+    "RegistrationError",
+    "RetryPolicy",
+    "RowsRefusedError",
+    "RuntimeStatus",
+    "Settings",
+    "SettingsError",
+    "StorageCorruptError",
+    "StorageError",
+    "StorageLostError",
+    "StorageOwnedError",
+    "StorageReadOnlyError",
+    "StorageUnavailableError",
+    "StorageVersionError",
+    "SubOrchestrationError",
+    "SyncClient",
+    "SyncOrchestrationHandle",
+    "TenutoError",
+    "UnauthorizedError",
+    "UnexpectedAnswerError",
+    "UnknownFunctionError",
+    "WebhookClosedError",
+    "WorkError",
+    "WorkerCrashedError",
+    "current_activity",
+    "schedule",
+]
