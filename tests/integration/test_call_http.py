@@ -328,7 +328,10 @@ async def test_redirects_are_followed_and_secrets_stay_with_the_server_that_was_
             "Authorization": "Basic abc",
             "Cookie": "a=1",
             "X-Mine": "1",
+            "X-Api-Key": "k",
             "X-Functions-Key": "k",
+            "Accept-Language": "de",
+            "traceparent": "00-a-b-01",
         }
         got = await ctx.call_http("POST", f"{url}/here", "body", headers)
         return [got.content, got.url]
@@ -338,10 +341,34 @@ async def test_redirects_are_followed_and_secrets_stay_with_the_server_that_was_
     assert (here.method, here.body) == (there.method, there.body) == ("POST", "body")
     assert there.headers["authorization"] == "Basic abc"
     (elsewhere,) = other.asked
-    assert elsewhere.headers["x-mine"] == "1"
-    assert not {"authorization", "cookie", "x-functions-key", "content-type"} & set(
-        elsewhere.headers
-    )
+    assert there.headers["x-api-key"] == "k"
+    assert elsewhere.headers["accept-language"] == "de"
+    assert elsewhere.headers["traceparent"] == "00-a-b-01"
+    secret = {"authorization", "cookie", "x-api-key", "x-functions-key", "x-mine"}
+    assert not (secret | {"content-type"}) & set(elsewhere.headers), "any name may be a key's"
+
+
+async def test_a_poll_of_another_server_gets_no_key_and_the_header_that_names_it_may_be_chosen(
+    app: App, test: TestHost, serve: Serve
+) -> None:
+    """As Azure's services have it: 202 with ``Operation-Location``."""
+    other = await serve(lambda asked: Reply(200, asked.target.encode()))
+    names = [("Operation-Location", f"{other.url}/operation"), ("Retry-After", "1")]
+    server = await serve(lambda _asked: Reply(202, headers=names))
+
+    @app.orchestrator
+    async def calls(ctx: Context, url: str, chosen: bool) -> list[str | int | None]:
+        headers = {"Ocp-Apim-Subscription-Key": "k", "api-key": "k", "Accept": "a/b"}
+        names = ("operation-location", "Location") if chosen else ("Location",)
+        options = HttpCallOptions(poll_headers=names)
+        got = await ctx.call_http("POST", url, "body", headers, options=options)
+        return [got.status_code, got.content]
+
+    assert await test.run(calls, server.url, True) == [200, "/operation"]
+    (poll,) = other.asked
+    assert poll.headers["accept"] == "a/b"
+    assert not {"ocp-apim-subscription-key", "api-key"} & set(poll.headers)
+    assert (await test.run(calls, server.url, False))[0] == 202
 
 
 async def test_endless_redirects_and_binary_answers_and_long_ones_end_with_an_error(

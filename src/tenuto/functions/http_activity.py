@@ -1,12 +1,13 @@
 """The reserved activity behind ``ctx.call_http``: one request, from first byte to last.
 
 Owns the HTTP client of the host (made when it is first needed), redirects, token sources, and which
-headers may go to which server: what is secret goes only to the server that the caller meant. Never
-writes a token into history, and never lets a body grow past the limit of a payload.
+headers may go to which server: to another than the caller meant, only what is surely harmless.
+Never writes a token into history, and never lets a body grow past the limit of a payload.
 """
 
 import asyncio
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -36,9 +37,10 @@ MAX_REDIRECTS: Final = 10
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _KEEPING_THE_METHOD: Final = frozenset({307, 308})
-_FOR_THE_SERVER_THAT_WAS_MEANT: Final = frozenset(
-    {"authorization", "cookie", "host", "proxy-authorization", "x-functions-key"}
+_HARMLESS: Final = re.compile(
+    r"accept(?:-[a-z-]+)?|content-[a-z-]+|user-agent|traceparent|tracestate", re.IGNORECASE
 )
+"""Headers that may go anywhere. A list of the secret ones would miss the next name of a key."""
 _BODY_HEADERS: Final = frozenset({"content-type", "content-length", "content-encoding"})
 _PORTS: Final = {"http": 80, "https": 443}
 
@@ -288,10 +290,10 @@ async def _within(
 def _fit_for(
     url: "httpx2.URL", origin: "httpx2.URL", headers: list[tuple[str, str]]
 ) -> list[tuple[str, str]]:
-    """The headers that may go to this address: secrets only to the server that was meant."""
+    """The headers that may go to this address: to a server that was not meant, harmless ones."""
     if _is_meant(url, origin):
         return headers
-    return [one for one in headers if one[0].lower() not in _FOR_THE_SERVER_THAT_WAS_MEANT]
+    return [one for one in headers if _HARMLESS.fullmatch(one[0])]
 
 
 def _is_meant(url: "httpx2.URL", origin: "httpx2.URL") -> bool:

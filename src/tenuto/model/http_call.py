@@ -119,7 +119,10 @@ class HttpCallOptions:
     Attributes:
         poll: Whether a 202 with a ``Location`` is followed, with durable timers between, until
             the answer is another one. Otherwise the 202 is the result.
+        poll_headers: The headers that may name the address to poll, the first that is there
+            counts: some services say ``Operation-Location``.
         poll_interval: Time between polls when the server asks for none by ``Retry-After``.
+        max_poll_interval: The longest time between polls, whatever the server asks for.
         timeout: Total time, polls and retries included; then the call raises ``TimeoutError``.
             None for no end.
         retry: When a request is tried again; None for never.
@@ -132,7 +135,9 @@ class HttpCallOptions:
     """
 
     poll: bool = True
+    poll_headers: tuple[str, ...] = ("Location",)
     poll_interval: timedelta = timedelta(seconds=30)
+    max_poll_interval: timedelta = timedelta(days=7)
     timeout: timedelta | None = None
     retry: HttpRetry | None = None
     token_source: str | ManagedIdentityTokenSource | None = None
@@ -140,7 +145,13 @@ class HttpCallOptions:
     def __post_init__(self) -> None:
         if not isinstance(self.poll, bool):
             raise InputError(f"HttpCallOptions.poll must be True or False, got {self.poll!r}")
-        for name in ("poll_interval", "timeout"):
+        headers: object = self.poll_headers
+        if not isinstance(headers, tuple) or not headers or not all(map(_is_header, headers)):
+            raise InputError(
+                "HttpCallOptions.poll_headers must be a tuple of names of headers, such as "
+                f'("Operation-Location", "Location"); got {headers!r}'
+            )
+        for name in ("poll_interval", "max_poll_interval", "timeout"):
             value = getattr(self, name)
             if value is None and name == "timeout":
                 continue
@@ -151,6 +162,10 @@ class HttpCallOptions:
         if self.retry is not None and not isinstance(self.retry, HttpRetry):
             raise InputError(f"HttpCallOptions.retry must be an HttpRetry, got {self.retry!r}")
         _check_token_source(self.token_source)
+
+
+def _is_header(name: object) -> bool:
+    return isinstance(name, str) and _TOKEN.fullmatch(name) is not None
 
 
 def _check_token_source(source: object) -> None:

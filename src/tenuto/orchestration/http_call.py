@@ -25,7 +25,6 @@ from tenuto.orchestration.tasks import ActivityTask, Scheduler
 _ACCEPTED: Final = 202
 _LEAST_PAUSE: Final = MICROSECONDS
 """A server that says ``Retry-After: 0`` must not fill the history with polls."""
-_LONGEST_PAUSE: Final[Microseconds] = 366 * 86_400 * MICROSECONDS
 _OF_FIRST_REQUEST_ONLY: Final = frozenset({"content-type", "content-length", "x-functions-key"})
 """A poll has no body, and a function's key belongs to that function alone."""
 
@@ -120,14 +119,22 @@ class HttpCallTask(ActivityTask[HttpResponse]):
         if answer.status_code != _ACCEPTED or not self._options.poll:
             return False
         # A poll that is answered without a new address goes on where it was.
-        return self._request.base is not None or "location" in answer.headers
+        return self._request.base is not None or self._address(answer) is not None
+
+    def _address(self, answer: HttpAnswer) -> str | None:
+        """Where to poll."""
+        for name in self._options.poll_headers:
+            found = answer.headers.get(name.lower())
+            if found:
+                return found[0]
+        return None
 
     def _poll_later(self, answer: HttpAnswer) -> None:
-        locations = answer.headers.get("location")
-        if locations:
+        address = self._address(answer)
+        if address is not None:
             self._request = HttpRequest(
                 "GET",
-                locations[0],
+                address,
                 None,
                 {
                     name: values
@@ -153,7 +160,7 @@ class HttpCallTask(ActivityTask[HttpResponse]):
         asked = None if not values else _asked_pause(values[0].strip(), self._now)
         if asked is None:
             return span(self._options.poll_interval)
-        return min(max(asked, _LEAST_PAUSE), _LONGEST_PAUSE)
+        return min(max(asked, _LEAST_PAUSE), span(self._options.max_poll_interval))
 
     # --- ends -------------------------------------------------------------------------------------
 

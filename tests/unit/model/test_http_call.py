@@ -129,6 +129,10 @@ def test_content_that_cannot_be_stored_is_refused(content: object) -> None:
         (lambda: HttpRetry(max_attempts=1, statuses=("404",)), "statuses"),  # type: ignore[arg-type]
         (lambda: HttpCallOptions(poll="yes"), "poll"),  # type: ignore[arg-type]
         (lambda: HttpCallOptions(poll_interval=timedelta(0)), "poll_interval"),
+        (lambda: HttpCallOptions(max_poll_interval=timedelta(0)), "max_poll_interval"),
+        (lambda: HttpCallOptions(poll_headers=()), "poll_headers"),
+        (lambda: HttpCallOptions(poll_headers="Location"), "poll_headers"),  # type: ignore[arg-type]
+        (lambda: HttpCallOptions(poll_headers=("a b",)), "poll_headers"),
         (lambda: HttpCallOptions(poll_interval=None), "poll_interval"),  # type: ignore[arg-type]
         (lambda: HttpCallOptions(timeout=5), "timeout"),  # type: ignore[arg-type]
         (lambda: HttpCallOptions(retry=3), "retry"),  # type: ignore[arg-type]

@@ -130,7 +130,8 @@ def test_a_202_with_a_location_is_polled_until_another_answer() -> None:
         ("5", 5),
         ("0", 1),
         (" 7 ", 7),
-        ("9" * 40, 366 * 86_400),
+        ("9" * 40, 7 * 86_400),
+        ("Thu, 01 Jan 2032 01:00:00 GMT", 7 * 86_400),
         ("Thu, 01 Jan 2026 01:00:01 GMT", 3_600),
         ("Thu, 01 Jan 1970 00:00:00 GMT", 1),
         ("Thu, 41 Jan 2026 01:00:00 GMT", 30),
@@ -144,6 +145,14 @@ def test_retry_after_is_a_number_of_seconds_or_a_date(text: str, seconds: int) -
     driven.start()
     assert driven.now == START
     assert pause(driven, 1, location="/7", retry_after=text) == seconds
+    driven.close()
+
+
+def test_the_longest_time_between_polls_is_an_option() -> None:
+    """An absurd ``Retry-After`` parks nobody for a year."""
+    driven = Driven(caller(HttpCallOptions(max_poll_interval=timedelta(days=30))))
+    driven.start()
+    assert pause(driven, 1, location="/7", retry_after="9" * 9) == 30 * 86_400
     driven.close()
 
 
