@@ -245,6 +245,36 @@ async def test_what_cannot_be_noted_is_said_and_stops_nobody(
     assert any("tries could not be noted: disk is full" in text for _, text in one.test.problems)
 
 
+async def test_who_was_read_anew_while_its_try_is_noted_takes_no_turn_twice(
+    one: Deployments, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a fence is lost at that moment: the one that was let go is nobody any more."""
+    arrived, goes_on = asyncio.Event(), asyncio.Event()
+    whole = one.storage.set_deliveries
+
+    async def note(deliveries: dict[int, int]) -> None:
+        arrived.set()
+        await goes_on.wait()
+        await whole(deliveries)
+
+    await start(one, 1)
+    await one.test.crash()
+    monkeypatch.setattr(one.storage, "set_deliveries", note)
+    await one.test.crash()
+    await arrived.wait()
+    engine = one.test.host.engine
+    before = engine.residents.named(FIRST)
+    assert before is not None
+    engine.forget_everyone()
+    assert engine.takeback.reload is not None
+    await engine.takeback.reload()
+    await until(lambda: engine.residents.named(FIRST) is not None)
+    gate.is_open = True
+    goes_on.set()
+    assert await one.test.client.handle(FIRST).result() == 2
+    assert not before.works, "the one of before has run nothing"
+
+
 async def test_graceful_stops_are_no_deaths(one: Deployments) -> None:
     for _ in range(4):
         await one.test.crash()

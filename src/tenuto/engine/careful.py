@@ -172,6 +172,8 @@ class Careful:
         if not engine.is_ours(resident.home):
             return
         self._admitted[resident.home].add(state.iid)
+        if resident.home.residents.get(state.iid) is not resident:
+            return  # everything was read anew while its try was noted: whoever is there now may run
         most = engine.options.max_deliveries
         # The process died before a resume of what is held had been committed: it is still there.
         would_run = state.hold is None or any(map(tries_again, resident.inbox))
