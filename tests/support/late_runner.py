@@ -83,7 +83,7 @@ class LateRunner:
     running = 0
     queued = 0
 
-    def queue_of(self, _work: ActivityWork) -> None:
+    def stage_of(self, _work: ActivityWork) -> None:
         """They are not looked at."""
 
     def __init__(self) -> None:

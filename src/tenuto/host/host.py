@@ -7,6 +7,7 @@ import platform
 import sys
 import time
 import uuid
+from functools import partial
 from typing import Self
 
 from tenuto.client.client import Client
@@ -17,7 +18,7 @@ from tenuto.engine.lifecycle import Lifecycle
 from tenuto.engine.options import EngineOptions
 from tenuto.engine.ports import Clock, HostIdentity, HubInfo, Observer, Runner, Storage
 from tenuto.engine.program import Program, RunnerMeans
-from tenuto.engine.standing import look_at
+from tenuto.engine.standing import look_at, serves_here
 from tenuto.functions.locating import check_not_importing
 from tenuto.host.clock import SystemClock
 from tenuto.host.last_word import LastWord
@@ -214,7 +215,8 @@ class Host:
             look = look_at(engine, record.instance_id, record.name)
             return Surroundings(now=self.clock.now(), has_host=True, look=look)
 
-        return (await inquire(StoreReader(self._storage), InstanceId(instance_id), around))[1]
+        reader, serves = StoreReader(self._storage), partial(serves_here, engine)
+        return (await inquire(reader, InstanceId(instance_id), around, serves))[1]
 
     async def stop(self) -> None:
         """Stop: take nothing new in, let running activities end, commit, let the store go."""

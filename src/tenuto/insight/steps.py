@@ -10,11 +10,14 @@ from typing import Any, Final
 from msgspec import Struct, structs
 
 from tenuto.model.events import (
+    ContinueAsNew,
     EventAwaited,
     EventRaised,
     EventRefused,
     EventSent,
     EventTaken,
+    ExecutionCompleted,
+    ExecutionStarted,
     HistoryEvent,
     OrchestratorStarted,
     SubOrchestrationInstanceCompleted,
@@ -28,10 +31,12 @@ from tenuto.model.events import (
     TimerFired,
     TimerPurpose,
 )
+from tenuto.model.explanation import ActivityWait, Explanation
 from tenuto.model.failure import FailureDetails
 from tenuto.model.ids import InstanceId
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
+from tenuto.orchestration.runtime import is_native
 
 
 class StepKind(StrEnum):
@@ -106,10 +111,15 @@ class Run(Struct, kw_only=True):
     Attributes:
         record: Its row.
         steps: What it did and waits for.
+        untaken: Messages in its inbox that it would take in now, when that was read.
+        is_telling: Whether its history says all that it waits for, and does not end: that is so
+            once it has begun, except for programs that keep to themselves what events they await.
     """
 
     record: InstanceRecord
     steps: list[Step]
+    untaken: int = 0
+    is_telling: bool = False
 
     def open_steps(self) -> list[Step]:
         """What it waits for, without what its children wait for."""
@@ -134,7 +144,7 @@ def run_of(
         reader.on_raised(event)
     for turn in turns:
         reader.read(turn)
-    run = Run(record=record, steps=reader.steps)
+    run = Run(record=record, steps=reader.steps, is_telling=reader.is_telling)
     if record.status.is_finished:
         _give_up(run)
     return run
@@ -159,6 +169,18 @@ def nested(step: Step, child: Run) -> Step:
     )
 
 
+def as_its_host_says(run: Run, why: Explanation) -> Run:
+    """A run whose activities that are queued do not run."""
+    queued = {
+        fact.id for fact in why.facts if isinstance(fact, ActivityWait) and fact.stage == "queued"
+    }
+    steps = [
+        structs.replace(step, state=StepState.WAITING) if step.number in queued else step
+        for step in run.steps
+    ]
+    return structs.replace(run, steps=steps)
+
+
 def _give_up(run: Run) -> None:
     """When an orchestrator has ended, nobody waits for its open work any more (DESIGN 2)."""
     for step in run.open_steps():
@@ -172,6 +194,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.now = 0
+        self.is_telling = False
         self._steps: dict[int, Step] = {}
         self._events = 0
         self._of: dict[int, int] = {}
@@ -193,6 +216,12 @@ class _Reader:
 
     def on_started(self, event: OrchestratorStarted) -> None:
         self.now = event.timestamp
+
+    def on_begun(self, event: ExecutionStarted) -> None:
+        self.is_telling = is_native(event.runtime)
+
+    def on_over(self, _event: ExecutionCompleted | ContinueAsNew) -> None:
+        self.is_telling = False
 
     def on_scheduled(self, event: TaskScheduled) -> None:
         self._attempt(event, StepKind.ACTIVITY)
@@ -295,6 +324,9 @@ class _Reader:
 
 _HANDLERS: Final[dict[type, Callable[[_Reader, Any], None]]] = {
     OrchestratorStarted: _Reader.on_started,
+    ExecutionStarted: _Reader.on_begun,
+    ExecutionCompleted: _Reader.on_over,
+    ContinueAsNew: _Reader.on_over,
     TaskScheduled: _Reader.on_scheduled,
     TaskCompleted: _Reader.on_completed,
     TaskFailed: _Reader.on_failed,

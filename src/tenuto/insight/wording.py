@@ -44,7 +44,7 @@ def utc_moment(microseconds: int) -> str:
 def held_since(hold: Hold | Held, at: Callable[[int], str] = moment) -> str:
     """Since when an instance is held, and why; ``at`` writes a moment."""
     tried = "" if hold.tried is None else f", tried again {at(hold.tried)}"
-    return f"since {at(hold.since)}{tried} ({hold.reason}): {hold.message}"
+    return f"since {at(hold.since)}{tried} ({hold.reason}): {unbroken(hold.message)}"
 
 
 def local(microseconds: int) -> datetime:
@@ -55,6 +55,11 @@ def local(microseconds: int) -> datetime:
 def iso(microseconds: int) -> str:
     """A time for machines: ISO 8601 in UTC."""
     return f"{to_datetime(microseconds):%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+def unbroken(text: str) -> str:
+    """Foreign text on one line, unable to steer a terminal, however long it is."""
+    return visible(" ".join(text.split()))
 
 
 def one_line(text: str, most: int = 500) -> str:
