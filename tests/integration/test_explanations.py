@@ -196,13 +196,13 @@ EVERYWHERE: Mapping[str, Expected] = {
         (Held(reason=HoldReason.GUARD, message="time.time() is new here", since=NOW), EVENT),
     ),
     "suspended": Expected(
-        rf"suspended since {MOMENT} \([^)]+\)",
-        (Suspended(since=NOW), EVENT),
+        rf"suspended since {MOMENT} \([^)]+\): for lunch",
+        (Suspended(since=NOW, reason="for lunch"), EVENT),
     ),
     "later": Expected(rf"begins at {MOMENT}", (Pending(since=NOW, until=NOW),)),
     "later_suspended": Expected(
-        rf"suspended since {MOMENT} \([^)]+\)",
-        (Suspended(since=NOW),),
+        rf"suspended since {MOMENT} \([^)]+\), and not to begin before {MOMENT}",
+        (Suspended(since=NOW, until=NOW),),
     ),
 }
 """What everybody says."""

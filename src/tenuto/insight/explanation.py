@@ -14,7 +14,7 @@ from tenuto.insight.facts import LATE, facts_of, is_late
 from tenuto.insight.steps import Run
 from tenuto.insight.surroundings import Surroundings
 from tenuto.insight.waits import wait_text
-from tenuto.insight.wording import duration, held_since
+from tenuto.insight.wording import duration, held_since, one_line
 from tenuto.model.explanation import (
     ActivityWait,
     ChildWait,
@@ -84,10 +84,9 @@ def _told(record: InstanceRecord, facts: Sequence[Fact], around: Surroundings) -
                 sentence=f"waits for the store, which its host cannot write to: {error}",
                 advice="its host tries again by itself; " + _LOG,
             )
-        case Suspended(since=since):
+        case Suspended() as suspended:
             return Explanation(
-                sentence=f"suspended since {around.at(since)} ({duration(around.now - since)})",
-                advice=_command("resume", record, around),
+                sentence=_suspended(suspended, around), advice=_command("resume", record, around)
             )
         case NotServed(kind="orchestrator", by="host") as missing:
             return _unserved(missing, "waits for a host that serves it")
@@ -102,6 +101,14 @@ def _told(record: InstanceRecord, facts: Sequence[Fact], around: Surroundings) -
 
 def _command(verb: str, record: InstanceRecord, around: Surroundings) -> str:
     return command(f"instances {verb}", record.instance_id, options=around.place)
+
+
+def _suspended(suspended: Suspended, around: Surroundings) -> str:
+    since = suspended.since
+    text = f"suspended since {around.at(since)} ({duration(around.now - since)})"
+    if suspended.until is not None:
+        text += f", and not to begin before {around.at(suspended.until)}"
+    return f"{text}: {one_line(suspended.reason)}" if suspended.reason else text
 
 
 def _untaken(count: int, around: Surroundings) -> Explanation:

@@ -83,7 +83,12 @@ def _obstacles(run: Run, around: Surroundings) -> Iterator[Obstacle]:
     if look.unavailable:
         yield StoreUnavailable(error=look.unavailable)
     if record.status is RuntimeStatus.SUSPENDED:
-        yield Suspended(since=record.updated_at or record.created_at)
+        begins = record.scheduled_at or 0
+        yield Suspended(
+            since=record.updated_at or record.created_at,
+            reason=run.pause_reason,
+            until=begins if begins > around.now else None,
+        )
     if not look.serves:
         yield NotServed(kind="orchestrator", name=record.name)
     if record.status is RuntimeStatus.PENDING:
@@ -152,6 +157,7 @@ def _activity(step: Step, around: Surroundings) -> ActivityWait:
     wait = ActivityWait(
         id=step.number,
         name=step.name,
+        call=step.call,
         since=step.changed_at,
         attempt=attempt,
         until=until,

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from msgspec import Struct, structs
 
+from tenuto.insight.built_in import call_text
 from tenuto.model.events import (
     ContinueAsNew,
     EventAwaited,
@@ -18,6 +19,7 @@ from tenuto.model.events import (
     EventTaken,
     ExecutionCompleted,
     ExecutionStarted,
+    ExecutionSuspended,
     HistoryEvent,
     OrchestratorStarted,
     SubOrchestrationInstanceCompleted,
@@ -75,6 +77,7 @@ class Step(Struct, kw_only=True):
         number: The event id of the call or wait; below zero for events that nobody awaited when
             they arrived.
         name: Of the function or event; empty for timers.
+        call: What an activity does that Tenuto itself has, in words; empty for others.
         begun_at: The time of the turn that decided it.
         changed_at: The time of the turn that brought it to its state and attempt.
         ended_at: The time of the turn that learned of its end.
@@ -95,6 +98,7 @@ class Step(Struct, kw_only=True):
     begun_at: Microseconds
     changed_at: Microseconds
     ended_at: Microseconds | None = None
+    call: str = ""
     attempt: int = 1
     due_at: Microseconds | None = None
     purpose: TimerPurpose = "timer"
@@ -111,6 +115,7 @@ class Run(Struct, kw_only=True):
     Attributes:
         record: Its row.
         steps: What it did and waits for.
+        pause_reason: Why it was suspended, where somebody said so.
         untaken: Messages in its inbox that it would take in now, when that was read.
         is_telling: Whether its history says all that it waits for, and does not end: that is so
             once it has begun, except for programs that keep to themselves what events they await.
@@ -118,6 +123,7 @@ class Run(Struct, kw_only=True):
 
     record: InstanceRecord
     steps: list[Step]
+    pause_reason: str = ""
     untaken: int = 0
     is_telling: bool = False
 
@@ -144,7 +150,12 @@ def run_of(
         reader.on_raised(event)
     for turn in turns:
         reader.read(turn)
-    run = Run(record=record, steps=reader.steps, is_telling=reader.is_telling)
+    run = Run(
+        record=record,
+        steps=reader.steps,
+        pause_reason=reader.pause_reason,
+        is_telling=reader.is_telling,
+    )
     if record.status.is_finished:
         _give_up(run)
     return run
@@ -195,6 +206,7 @@ class _Reader:
     def __init__(self) -> None:
         self.now = 0
         self.is_telling = False
+        self.pause_reason = ""
         self._steps: dict[int, Step] = {}
         self._events = 0
         self._of: dict[int, int] = {}
@@ -223,8 +235,12 @@ class _Reader:
     def on_over(self, _event: ExecutionCompleted | ContinueAsNew) -> None:
         self.is_telling = False
 
+    def on_suspended(self, event: ExecutionSuspended) -> None:
+        self.pause_reason = event.reason or ""
+
     def on_scheduled(self, event: TaskScheduled) -> None:
-        self._attempt(event, StepKind.ACTIVITY)
+        step = self._attempt(event, StepKind.ACTIVITY)
+        step.call = call_text(event.name, event.input)
 
     def on_created(self, event: SubOrchestrationInstanceCreated) -> None:
         step = self._attempt(event, StepKind.CHILD)
@@ -327,6 +343,7 @@ _HANDLERS: Final[dict[type, Callable[[_Reader, Any], None]]] = {
     ExecutionStarted: _Reader.on_begun,
     ExecutionCompleted: _Reader.on_over,
     ContinueAsNew: _Reader.on_over,
+    ExecutionSuspended: _Reader.on_suspended,
     TaskScheduled: _Reader.on_scheduled,
     TaskCompleted: _Reader.on_completed,
     TaskFailed: _Reader.on_failed,

@@ -33,15 +33,19 @@ def _plainly(wait: Wait, around: Surroundings) -> str:
             return f"event {one_line(wait.name)!r} {since}{until}"
         case ActivityWait(until=None):
             attempt = f", attempt {wait.attempt}" if wait.attempt > 1 else ""
-            return f"activity {one_line(wait.name)}{attempt}{_after(wait)}, {_work(wait, around)}"
+            return f"{_called(wait)}{attempt}{_after(wait)}, {_work(wait, around)}"
         case ChildWait(until=None):
             named = f"{wait.instance_id}{_standing(wait)}"
             return f"sub-orchestration {one_line(wait.name)} ({named}){_trouble(wait)} {since}"
         case ActivityWait(until=until) | ChildWait(until=until):
             assert until is not None, "it was looked at"
-            kind = "activity" if isinstance(wait, ActivityWait) else "orchestration"
-            again = f"attempt {wait.attempt} of {kind} {one_line(wait.name)}"
-            return f"{again} at {at(until)}{_after(wait)}"
+            return f"attempt {wait.attempt} of {_called(wait)} at {at(until)}{_after(wait)}"
+
+
+def _called(wait: ActivityWait | ChildWait) -> str:
+    if isinstance(wait, ActivityWait):
+        return one_line(wait.call or f"activity {wait.name}")
+    return f"orchestration {one_line(wait.name)}"
 
 
 def _since(moment: Microseconds, around: Surroundings) -> str:

@@ -63,10 +63,13 @@ def unbroken(text: str) -> str:
 
 
 def one_line(text: str, most: int = 500) -> str:
-    """Foreign text on one line, unable to steer a terminal, and cut when it is long."""
+    """Foreign text on one line, unable to steer a terminal, and cut when it is long: after a whole
+    word, unless that is long itself.
+    """
     line = " ".join(text[: 2 * most].split())
     if len(line) > most or len(text) > 2 * most:
-        line = f"{line[: most - 3]}..."
+        words, _, _ = line[: most - 2].rpartition(" ")
+        line = f"{words if len(words) > most // 2 else line[: most - 3]}..."
     return visible(line)
 
 

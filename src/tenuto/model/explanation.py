@@ -66,9 +66,13 @@ class Suspended(_Fact, frozen=True, kw_only=True, tag="suspended"):
 
     Attributes:
         since: When its row last changed.
+        reason: Theirs, where history has it.
+        until: When it is to begin, if it goes on before that.
     """
 
     since: Microseconds
+    reason: str = ""
+    until: Microseconds | None = None
 
 
 class NotServed(_Fact, frozen=True, kw_only=True, tag="notServed"):
@@ -162,6 +166,7 @@ class ActivityWait(_Fact, frozen=True, kw_only=True, tag="activity"):
     Attributes:
         id: The event id of the call.
         name: Of the activity.
+        call: What it does, of one that Tenuto itself has: ``an HTTP call (GET https://x.org/)``.
         since: The time of the turn that asked for this attempt, or learned that one had failed.
         attempt: Which attempt runs or is queued; with ``until`` the one that begins then.
         until: When the next attempt begins, in the pause before it.
@@ -174,6 +179,7 @@ class ActivityWait(_Fact, frozen=True, kw_only=True, tag="activity"):
 
     id: int
     name: str
+    call: str = ""
     since: Microseconds
     attempt: int = 1
     until: Microseconds | None = None

@@ -32,8 +32,10 @@ from tenuto.model.explanation import (
 )
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
+from tenuto.model.http_call import HTTP_ACTIVITY
 from tenuto.model.ids import ExecutionId, InstanceId
 from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
+from tenuto.model.webhook import WEBHOOK_ACTIVITY
 from tests.support.runs import at, child_call, completed, opening, running, turn
 
 MINUTE = 60_000_000
@@ -568,3 +570,32 @@ def test_who_is_told_the_facts_says_them_in_their_own_zone_and_for_their_own_pla
     assert here.facts == there.facts
     assert here.sentence == "suspended since then (1 min 00 s)"
     assert here.advice == "tenuto instances resume t-1 --url http://x"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        (
+            HTTP_ACTIVITY,
+            '{"method":"GET","url":"https://me:pw@x.org:81/a/b?key=1","headers":{"k":["v"]}}',
+            "an HTTP call (GET https://x.org:81/a/b)",
+        ),
+        (
+            HTTP_ACTIVITY,
+            '{"method":"GET","url":"../state?t=1","base":"http://x.org/jobs/7/"}',
+            "an HTTP call (GET http://x.org/jobs/state)",
+        ),
+        (HTTP_ACTIVITY, '{"method":"GET","url":"http://x.org:port/"}', "an HTTP call"),
+        (HTTP_ACTIVITY, "no JSON", "an HTTP call"),
+        (WEBHOOK_ACTIVITY, '"paid"', "the address of a webhook"),
+        ("book", '"x"', "activity book"),
+    ],
+)
+def test_what_tenuto_itself_does_is_said_without_secrets(name: str, text: str, words: str) -> None:
+    failed = TaskFailed(1, FailureDetails("E", "no"))
+    first = opening(TaskScheduled(1, name, text))
+    retrying = turn(1, failed, TimerCreated(2, at(9), "retry", 1))
+    here = Surroundings(now=at(5), has_host=True)
+    assert f"waits for {words}, asked for since" in explain(running(first), here).sentence
+    found = explain(running(first, retrying), here)
+    assert f"waits for attempt 2 of {words} at" in found.sentence

@@ -87,8 +87,10 @@ class Application:
         gateway, limits = served.client.gateway, served.client.limits
         self._waiting = Waiting(gateway)
         longest = served.settings.history_bytes
-        management = ManagementApi(gateway, limits, served.program, links, self._waiting, longest)
         explaining = Explaining(gateway, served.engine, longest)
+        management = ManagementApi(
+            gateway, limits, served.program, links, self._waiting, longest, explaining
+        )
         admin = AdminApi(gateway, limits, served.program, self._waiting, longest, explaining)
         facts = HostFacts(
             version=served.version,
