@@ -559,7 +559,7 @@ async def test_what_lies_in_the_inbox_while_no_host_runs_is_said(tmp_path: Path)
     for name in ("waits", "suspended"):
         found = await asyncio.to_thread(shown_by_command, tmp_path, url, name)
         assert found.sentence == "1 message waits to be taken in; no host runs"
-        assert found.advice == "start a host: tenuto start APP"
+        assert found.advice == f"start a host: tenuto start APP --storage {url}"
         assert found.is_stuck
     kept = await asyncio.to_thread(shown_by_command, tmp_path, url, "kept")
     assert re.fullmatch(rf"suspended {SINCE}; no host runs", kept.sentence)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 from click.core import ParameterSource
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from tenuto.cli import terminal
 from tenuto.client.connection import ConnectionOptions, is_loopback
@@ -109,8 +109,9 @@ class Connection(Struct, frozen=True, kw_only=True):
             body = await self.gateway.inquire(instance_id)
             if body.explanation is not None:
                 # The host knows neither the zone of this machine nor the address by which it was
-                # asked.
-                return body, told(body, body.explanation.facts, around)
+                # asked; what is late is a matter of its clock.
+                why = body.explanation
+                return body, told(body, why.facts, structs.replace(around, now=why.at))
         run, explanation = await inquire(self.reader, instance_id, lambda _: around)
         return run.record, explanation
 

@@ -6,7 +6,7 @@ from tenuto.client.gateway import Gateway
 from tenuto.engine.engine import Engine
 from tenuto.engine.standing import look_at, serves_here
 from tenuto.insight.inquiry import explained
-from tenuto.insight.reading import GatewayReader
+from tenuto.insight.reading import StoreReader
 from tenuto.insight.steps import run_of
 from tenuto.insight.surroundings import Surroundings
 from tenuto.insight.wording import utc_moment
@@ -48,4 +48,4 @@ class Explaining:
             at=utc_moment,
         )
         serves = partial(serves_here, self._engine)
-        return await explained(GatewayReader(self._gateway), run, around, serves)
+        return await explained(StoreReader(self._engine.storage), run, around, serves)

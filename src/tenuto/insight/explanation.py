@@ -36,7 +36,6 @@ from tenuto.model.explanation import (
 from tenuto.model.status import InstanceRecord
 
 _FEW: Final = 3
-_START_HOST: Final = "start a host: tenuto start APP"
 _LOG: Final = "look at the host's log"
 
 
@@ -64,7 +63,7 @@ def told(record: InstanceRecord, facts: tuple[Fact, ...], around: Surroundings) 
         facts: Why it does not go on.
         around: The present, how a moment is written, and which place commands name.
     """
-    found = structs.replace(_told(record, facts, around), facts=facts)
+    found = structs.replace(_told(record, facts, around), facts=facts, at=around.now)
     if NoHost() in facts and not isinstance(facts[0], Held):  # whose message is long enough
         return structs.replace(found, sentence=f"{found.sentence}; no host runs")
     return found
@@ -111,12 +110,16 @@ def _suspended(suspended: Suspended, around: Surroundings) -> str:
     return f"{text}: {one_line(suspended.reason)}" if suspended.reason else text
 
 
+def _start_host(around: Surroundings) -> str:
+    return f"start a host: {command('start', 'APP', options=around.place)}"
+
+
 def _untaken(count: int, around: Surroundings) -> Explanation:
     messages, them = ("message", "it") if count == 1 else ("messages", "them")
     if not around.has_host:
         return Explanation(
             sentence=f"{count:,} {messages} {_verb('wait', count)} to be taken in",
-            advice=_START_HOST,
+            advice=_start_host(around),
             is_stuck=True,
         )
     return Explanation(
@@ -159,7 +162,7 @@ def _pending(
     if missing is not None:
         return _unserved(missing, standing)
     if not around.has_host:
-        return Explanation(sentence=standing, advice=_START_HOST, is_stuck=True)
+        return Explanation(sentence=standing, advice=_start_host(around), is_stuck=True)
     if age > LATE:
         return Explanation(
             sentence=f"{standing} although a host runs: perhaps its app has no "
@@ -199,7 +202,7 @@ def _running(record: InstanceRecord, facts: Sequence[Fact], around: Surroundings
     late = any(is_late(wait, around) for wait in waits)
     works = any(isinstance(wait, ActivityWait) and wait.until is None for wait in waits)
     if not around.has_host and (late or works or not waits):
-        return Explanation(sentence=text, advice=_START_HOST, is_stuck=True)
+        return Explanation(sentence=text, advice=_start_host(around), is_stuck=True)
     if late:
         return Explanation(sentence=text, advice=f"{_LOG} and its clock", is_stuck=True)
     return Explanation(sentence=text, advice=_advice(record, waits, around))

@@ -249,9 +249,11 @@ class Explanation(Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
         is_stuck: Whether the wait cannot end before somebody does something.
         facts: What the sentence is made of: first what stands in the way, then all that its code
             waits for, then what else would keep it; of each kind the most important first.
+        at: When this was so, by the clock of whoever says it.
     """
 
     sentence: str
     advice: str = ""
     is_stuck: bool = False
     facts: tuple[Fact, ...] = ()
+    at: Microseconds = 0
