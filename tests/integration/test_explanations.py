@@ -539,8 +539,9 @@ async def test_code_that_waits_for_itself_is_stuck(way: Way, tmp_path: Path) -> 
             at_host = await asyncio.to_thread(shown_by_command, tmp_path, side.url, "itself")
             assert at_host.advice == (
                 "mend its code, which waits for something of its own, such as a lock or an "
-                f"asyncio.Event; then tenuto instances restart itself --url {side.url}; "
-                "or terminate it"
+                "asyncio.Event; then end it, and run it again: "
+                f"tenuto instances terminate itself --url {side.url}, "
+                f"then tenuto instances restart itself --url {side.url}"
             )
 
 

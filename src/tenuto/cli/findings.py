@@ -149,7 +149,8 @@ def _counts(found: Examination, now: Microseconds) -> Finding:
     ]
     parts = [", ".join(counts) or "no instances"]
     if found.messages:
-        parts.append(f"{found.messages:,} messages wait")
+        waits = "message waits" if found.messages == 1 else "messages wait"
+        parts.append(f"{found.messages:,} {waits}")
     if found.oldest_pending is not None:
         parts.append(f"the oldest pending one for {duration(now - found.oldest_pending)}")
     return _store(Level.OK, "; ".join(parts))

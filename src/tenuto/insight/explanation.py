@@ -110,6 +110,12 @@ def _suspended(suspended: Suspended, around: Surroundings) -> str:
     return f"{text}: {one_line(suspended.reason)}" if suspended.reason else text
 
 
+def _anew(record: InstanceRecord, around: Surroundings) -> str:
+    """How what will never end is run again: under an id of its own, so that both can be seen."""
+    commands = (_command(verb, record, around) for verb in ("terminate", "restart"))
+    return f"end it, and run it again: {', then '.join(commands)}"
+
+
 def _start_host(around: Surroundings) -> str:
     return f"start a host: {command('start', 'APP', options=around.place)}"
 
@@ -186,7 +192,7 @@ def _running(record: InstanceRecord, facts: Sequence[Fact], around: Surroundings
             sentence="waits for something that nothing can bring: no timer, event, activity or "
             "child is open",
             advice="mend its code, which waits for something of its own, such as a lock or an "
-            f"asyncio.Event; then {_command('restart', record, around)}; or terminate it",
+            f"asyncio.Event; then {_anew(record, around)}",
             is_stuck=True,
         )
     waits = [fact for fact in facts if isinstance(fact, Wait)]
@@ -222,7 +228,7 @@ def _waiting(waits: Sequence[Wait], around: Surroundings) -> str:
 
 def _advice_for_child(record: InstanceRecord, child: ChildWait, around: Surroundings) -> str:
     if child.is_lost or child.instance_id is None:
-        return f"terminate it, or restart it: {_command('restart', record, around)}"
+        return _anew(record, around)
     return f"see {command('instances show', child.instance_id, options=around.place)}"
 
 

@@ -264,7 +264,13 @@ OVERDUE = run_in(
         ),
         (run_in(RuntimeStatus.RUNNING), around(), Level.NOTE, "is between two steps", ""),
         (IDLE, around(), Level.WRONG, NOTHING, "mend its code"),
-        (IDLE, around(look=Look()), Level.WRONG, NOTHING, "tenuto instances restart t-1;"),
+        (
+            IDLE,
+            around(look=Look()),
+            Level.WRONG,
+            NOTHING,
+            "tenuto instances terminate t-1, then tenuto",
+        ),
         (IDLE, around(has_host=False), Level.WRONG, f"{NOTHING}; no host runs", "mend its code"),
         (IDLE, around(look=Look(is_busy=True)), Level.NOTE, "is between two steps", ""),
         (
