@@ -92,6 +92,11 @@ async def works(ctx: Context) -> None:
 
 
 @app.orchestrator
+async def works_much(ctx: Context) -> None:
+    await asyncio.gather(*(ctx.call_activity(busy) for _ in range(20)))
+
+
+@app.orchestrator
 async def tries_again(ctx: Context) -> None:
     await ctx.call_activity(breaks)
 
@@ -508,6 +513,17 @@ async def a_short_patience(engine: Engine) -> None:
     assert isinstance(storage, SqliteStorage)
     await storage._write(lambda one: one.connection.set_busy_timeout(10))
     assert (await storage.get(InstanceId("waits"))) is not None
+
+
+async def test_each_of_many_attempts_says_how_far_it_has_come(tmp_path: Path) -> None:
+    async with in_a_test(app, tmp_path) as side:
+        await side.client.start(works_much, instance_id="much")
+        assert side.test is not None
+        await side.test.idle(with_activities=False)
+        facts = (await side.explain("much")).facts
+        found = [(one.stage, one.place) for one in facts if isinstance(one, ActivityWait)]
+        assert found == [("running", None), *(("queued", place) for place in range(1, 20))]
+        gate.is_open = True
 
 
 async def test_an_instance_that_has_ended_says_so(tmp_path: Path) -> None:

@@ -102,8 +102,8 @@ class ForeignRunner:
     def queued(self) -> int:
         return len(self.waiting)
 
-    def stage_of(self, work: ActivityWork) -> WorkStage | None:
-        return None
+    def stages_of(self, works: Sequence[ActivityWork]) -> Mapping[ActivityWork, WorkStage]:
+        return {}
 
     def serves(self, name: str) -> bool:
         return name in self.scripts

@@ -604,8 +604,8 @@ class Runner(Protocol):
     def queued(self) -> int:
         """Attempts that wait for room."""
 
-    def stage_of(self, work: ActivityWork) -> WorkStage | None:
-        """How far an attempt has come; None when that is not known here."""
+    def stages_of(self, works: Sequence[ActivityWork]) -> Mapping[ActivityWork, WorkStage]:
+        """How far attempts have come, as far as that is known here."""
 
     def bind(self, deliver: Callable[[list[ActivityWork]], None]) -> None:
         """Say where attempts go that have ended, each with its answer; called on the host's loop,

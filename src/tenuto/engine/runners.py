@@ -123,10 +123,12 @@ class RunnerSet:
         """Attempts that wait for room, wherever that is."""
         return sum(runner.queued for runner in self._runners)
 
-    def stage_of(self, work: ActivityWork) -> WorkStage | None:
-        """How far an attempt has come where it was handed to."""
-        runner = self._handed_to.get(work)
-        return None if runner is None else runner.stage_of(work)
+    def stages_of(self, works: Sequence[ActivityWork]) -> Mapping[ActivityWork, WorkStage]:
+        """How far attempts have come where they were handed to."""
+        found: dict[ActivityWork, WorkStage] = {}
+        for runner in self._runners:
+            found |= runner.stages_of([one for one in works if self._handed_to.get(one) is runner])
+        return found
 
     def bind(self, deliver: Callable[[list[ActivityWork]], None]) -> None:
         """Say where attempts go that have ended; called on the host's loop, many at a time."""

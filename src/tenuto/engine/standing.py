@@ -4,8 +4,6 @@ For people who ask why it does not go on (``insight``). Looks, and changes nothi
 """
 
 from collections.abc import Mapping
-from itertools import islice
-from typing import Final
 
 from msgspec import Struct
 
@@ -14,9 +12,6 @@ from tenuto.engine.ports import BegunWork, QueuedWork, WorkStage
 from tenuto.model.ids import InstanceId
 
 __all__ = ["BegunWork", "Look", "QueuedWork", "look_at", "serves_here"]
-
-_MOST: Final = 10
-"""So many attempts are looked for in the queues, which may be long; people are shown fewer."""
 
 
 class Look(Struct, frozen=True, kw_only=True):
@@ -27,7 +22,7 @@ class Look(Struct, frozen=True, kw_only=True):
         unserved: Activities that the instance has called, and that are not here.
         is_busy: Whether something is on its way to it or from it: a message, a turn, an outcome.
         place: Its place in the queue for turns, from 1; None when it is not queued.
-        stages: By the event id of the call, how far its attempt has come; of many, of the first.
+        stages: By the event id of the call, how far its attempt has come, where that is known.
         unavailable: Why the store cannot be written to; empty when it can.
     """
 
@@ -53,12 +48,8 @@ def look_at(engine: Engine, instance_id: InstanceId, name: str) -> Look | None:
     runner = engine.runner
     resident = home.residents.named(instance_id)
     works = () if resident is None else tuple(resident.state.work.activities.values())
-    stages = {}
-    running = () if resident is None else resident.works.values()
-    for work in islice(running, _MOST):
-        found = runner.stage_of(work)
-        if found is not None:
-            stages[work.call_id] = found
+    running = () if resident is None else tuple(resident.works.values())
+    stages = {work.call_id: stage for work, stage in runner.stages_of(running).items()}
     problem = engine.pipeline.unavailable
     return Look(
         serves=runner.serves(name),

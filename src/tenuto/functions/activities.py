@@ -10,7 +10,7 @@ import asyncio
 import logging
 import sys
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextvars import Context
 from datetime import timedelta
 from functools import partial
@@ -146,24 +146,20 @@ class ActivityExecutor:
         """Attempts that wait for a thread or for room under a limit."""
         return sum(one.begun_at is None and not one.is_withdrawn for one in self._attempts.values())
 
-    def stage_of(self, work: ActivityWork) -> WorkStage | None:
-        """How far an attempt has come; None when it is not here, or is just being begun."""
-        attempt = self._attempts.get(work)
-        if attempt is None or attempt.is_withdrawn:
-            return None
-        if attempt.begun_at is not None:
-            return BegunWork(attempt.begun_at)
-        lane = attempt.lane
-        pool = _pool(lane)
-        most = lane.reference.max_concurrent
-        for queue, behind in (
-            (lane.waiting, f"the limit of activity {work.name!r}, {most} at once"),
-            (self._queue_before(pool), f"what runs in the {pool}"),
-        ):
-            before = [one for one in queue if not one.is_withdrawn]
-            if attempt in before:
-                return QueuedWork(before.index(attempt) + 1, behind)
-        return None
+    def stages_of(self, works: Iterable[ActivityWork]) -> dict[ActivityWork, WorkStage]:
+        """How far attempts have come, but those that are not here or are just being begun."""
+        attempts = [one for work in works if (one := self._attempts.get(work)) is not None]
+        stages: dict[Attempt, WorkStage] = {}
+        lanes = {one.lane for one in attempts}
+        for pool in set(map(_pool, lanes)):
+            stages |= _in_order(self._queue_before(pool), f"what runs in the {pool}")
+        for lane in lanes:
+            name, most = lane.reference.name, lane.reference.max_concurrent
+            stages |= _in_order(lane.waiting, f"the limit of activity {name!r}, {most} at once")
+        for attempt in attempts:
+            if attempt.begun_at is not None:
+                stages[attempt] = BegunWork(attempt.begun_at)
+        return {one.work: stages[one] for one in attempts if one in stages}
 
     def _queue_before(self, pool: "_Pool") -> Sequence[Attempt]:
         """What was let in and waits for room, the next one first."""
@@ -415,6 +411,12 @@ def _pool(lane: Lane) -> _Pool:
     if lane.reference.is_async:
         return "host's loop"
     return "worker threads" if lane.place is None else "worker processes"
+
+
+def _in_order(queue: Iterable[Attempt], behind: str) -> dict[Attempt, WorkStage]:
+    """The places of those in a queue that will still begin."""
+    waiting = (one for one in queue if not one.is_withdrawn)
+    return {one: QueuedWork(place, behind) for place, one in enumerate(waiting, 1)}
 
 
 def _nowhere(_works: list[ActivityWork]) -> None:

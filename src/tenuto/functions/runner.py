@@ -114,9 +114,9 @@ class NativeRunner:
         """Attempts that wait for a thread or for room under a limit."""
         return self._executor.queued
 
-    def stage_of(self, work: ActivityWork) -> WorkStage | None:
-        """How far an attempt has come."""
-        return self._executor.stage_of(work)
+    def stages_of(self, works: Sequence[ActivityWork]) -> Mapping[ActivityWork, WorkStage]:
+        """How far attempts have come."""
+        return self._executor.stages_of(works)
 
     def open_session(self, info: ExecutionInfo) -> Session:
         """A fresh session for an execution.

@@ -463,7 +463,7 @@ async def test_the_place_of_an_attempt_counts_those_alone_that_will_still_begin(
     works = [work(name, task_id=number) for number in range(4)]
     executor.start(works)
     await until(lambda: executor.running == 1)
-    assert isinstance(executor.stage_of(works[0]), BegunWork)
+    assert isinstance(executor.stages_of(works)[works[0]], BegunWork)
     assert places(executor, works) == [None, 1, 2, 3]
     assert [executor.cancel(one) for one in works[1:3]] == [True, True]
     assert places(executor, works) == [None, None, None, 1]
@@ -471,7 +471,7 @@ async def test_the_place_of_an_attempt_counts_those_alone_that_will_still_begin(
     gate.set()
     opened.set()
     await outcomes.wait(2)
-    assert executor.stage_of(works[0]) is None
+    assert executor.stages_of(works) == {}
 
 
 async def test_the_place_is_that_of_the_queue_and_not_of_the_asking(
@@ -495,9 +495,7 @@ async def test_the_place_is_that_of_the_queue_and_not_of_the_asking(
     assert places(executor, [second, *others]) == [1, 1, 2]
     ended[0].set()
     await outcomes.wait(1)
-    await until(
-        lambda: executor.stage_of(others[0]) != QueuedWork(1, "what runs in the host's loop")
-    )
+    await until(lambda: places(executor, others) == [None, 1])
     assert places(executor, [second, *others]) == [2, None, 1]
     ended[1].set()
     opened.set()
@@ -505,7 +503,7 @@ async def test_the_place_is_that_of_the_queue_and_not_of_the_asking(
 
 
 def places(executor: ActivityExecutor, works: list[ActivityWork]) -> list[int | None]:
-    stages = [executor.stage_of(one) for one in works]
+    stages = map(executor.stages_of(works).get, works)
     return [stage.place if isinstance(stage, QueuedWork) else None for stage in stages]
 
 
