@@ -191,7 +191,7 @@ def test_a_message_that_a_running_host_leaves_lying_is_wrong(
         try:
             command(capsys, "instances", "raise-event", "trip-1", "Approved")
             out, _ = command(capsys, "doctor", code=1)
-            assert "1 messages lie in its inbox" in out
+            assert "1 message lies in its inbox" in out
         finally:
             host.send(signal.SIGCONT)
         host.send(signal.SIGTERM)

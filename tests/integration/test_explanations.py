@@ -31,6 +31,7 @@ from tenuto.model.explanation import (
     Explanation,
     Fact,
     Held,
+    NothingOpen,
     NotServed,
     Pending,
     StoreUnavailable,
@@ -91,6 +92,11 @@ async def works(ctx: Context) -> None:
 
 
 @app.orchestrator
+async def works_much(ctx: Context) -> None:
+    await asyncio.gather(*(ctx.call_activity(busy) for _ in range(20)))
+
+
+@app.orchestrator
 async def tries_again(ctx: Context) -> None:
     await ctx.call_activity(breaks)
 
@@ -108,6 +114,22 @@ async def gathers(ctx: Context) -> None:
         ctx.call_sub_orchestrator(waits.options(instance_id=f"{ctx.instance_id}-child")),
         ctx.call_activity(breaks),
     )
+
+
+@app.orchestrator
+async def waits_for_itself(ctx: Context) -> None:
+    await ctx.call_activity(at_once)
+    await asyncio.Event().wait()
+
+
+@app.activity
+async def at_once() -> None: ...
+
+
+@app.orchestrator
+async def calls_many(ctx: Context, count: int) -> None:
+    calls = [waits.options(instance_id=f"{ctx.instance_id}-{n}") for n in range(count)]
+    await asyncio.gather(*(ctx.call_sub_orchestrator(one) for one in calls))
 
 
 poorer = App()
@@ -130,7 +152,7 @@ NO_SEAT = FailureDetails("ValueError", "no seat")
 
 EVENT = EventWait(name="approved", since=NOW)
 CHILD = ChildWait(name="waits", since=NOW, status="Running")
-RETRY = ActivityWait(name="breaks", since=NOW, attempt=2, until=NOW, failure=NO_SEAT)
+RETRY = ActivityWait(id=NOW, name="breaks", since=NOW, attempt=2, until=NOW, failure=NO_SEAT)
 
 
 class Expected(Struct, frozen=True):
@@ -156,9 +178,6 @@ EVERYWHERE: Mapping[str, Expected] = {
         rf"waits for attempt 2 of activity breaks at {MOMENT}, after ValueError: no seat",
         (RETRY,),
     ),
-    "works-0": Expected(
-        rf"waits for activity busy, running {SINCE}", (ActivityWait(name="busy", since=NOW),)
-    ),
     "calls": Expected(
         rf"waits for sub-orchestration waits \(calls-child\) {SINCE}",
         (structs.replace(CHILD, instance_id="calls-child"),),
@@ -168,13 +187,13 @@ EVERYWHERE: Mapping[str, Expected] = {
         (structs.replace(CHILD, instance_id="asks-child", status="Suspended"),),
     ),
     "gathers": Expected(
-        rf"waits for event 'approved' {SINCE}, a timer due at {MOMENT}, "
-        rf"sub-orchestration waits \(gathers-child\) {SINCE}, 1 more",
+        rf"waits for attempt 2 of activity breaks at {MOMENT}, after ValueError: no seat, "
+        rf"event 'approved' {SINCE}, a timer due at {MOMENT}, 1 more",
         (
+            RETRY,
             EVENT,
             TimerWait(since=NOW, until=NOW),
             structs.replace(CHILD, instance_id="gathers-child"),
-            RETRY,
         ),
     ),
     "is_held": Expected(
@@ -182,26 +201,37 @@ EVERYWHERE: Mapping[str, Expected] = {
         (Held(reason=HoldReason.GUARD, message="time.time() is new here", since=NOW), EVENT),
     ),
     "suspended": Expected(
-        rf"suspended since {MOMENT} \([^)]+\)",
-        (Suspended(since=NOW), EVENT),
+        rf"suspended since {MOMENT} \([^)]+\): for lunch",
+        (Suspended(since=NOW, reason="for lunch"), EVENT),
     ),
     "later": Expected(rf"begins at {MOMENT}", (Pending(since=NOW, until=NOW),)),
     "later_suspended": Expected(
-        rf"suspended since {MOMENT} \([^)]+\)",
-        (Suspended(since=NOW),),
+        rf"suspended since {MOMENT} \([^)]+\), and not to begin before {MOMENT}",
+        (Suspended(since=NOW, until=NOW),),
     ),
 }
 """What everybody says."""
 
 BEHIND = "the limit of activity 'busy', 1 at once"
 
-QUEUED: Mapping[str, Expected] = {
+ASKED = ActivityWait(id=NOW, name="busy", since=NOW)
+
+AT_HOST: Mapping[str, Expected] = {
+    "works-0": Expected(
+        rf"waits for activity busy, running {SINCE}",
+        (structs.replace(ASKED, stage="running", begun_at=NOW),),
+    ),
     "works-2": Expected(
-        rf"waits for activity busy, queued at place 2 behind {BEHIND} {SINCE}",
-        (ActivityWait(name="busy", since=NOW, place=2, behind=BEHIND),),
-    )
+        rf"waits for activity busy, queued at place 2 behind {BEHIND}, {SINCE}",
+        (structs.replace(ASKED, stage="queued", place=2, behind=BEHIND),),
+    ),
 }
-"""What only the host knows; others believe that it runs."""
+"""What the host alone knows of activities."""
+
+BESIDE: Mapping[str, Expected] = {
+    name: Expected(rf"waits for activity busy, asked for {SINCE}", (ASKED,)) for name in AT_HOST
+}
+"""What others say of the same."""
 
 UNSERVED: Mapping[str, Expected] = {
     "waits": Expected(
@@ -212,7 +242,7 @@ UNSERVED: Mapping[str, Expected] = {
         rf"held since {MOMENT} \(not_served\): no activity named 'busy' is registered.*",
         (
             Held(reason=HoldReason.NOT_SERVED, message="", since=NOW),
-            ActivityWait(name="busy", since=NOW),
+            ASKED,
         ),
     ),
 }
@@ -299,6 +329,13 @@ def shown_by_command(folder: Path, place: str, name: str) -> Explanation:
     return msgspec.convert(json.loads(done.stdout)["explanation"], Explanation)
 
 
+def state_shown(folder: Path, place: str, name: str) -> str:
+    """The state of its first step."""
+    done = tenuto(folder, "instances", "show", name, "--json", "--url", place)
+    state: str = json.loads(done.stdout)["steps"][0]["state"]
+    return state
+
+
 def told_by_the_doctor(folder: Path, place: str) -> dict[str, tuple[str, tuple[Fact, ...]]]:
     """Sentence and facts of all instances."""
     option = "--url" if place.startswith("http") else "--storage"
@@ -313,12 +350,13 @@ def told_by_the_doctor(folder: Path, place: str) -> dict[str, tuple[str, tuple[F
     }
 
 
+MOMENTS = ("id", "since", "until", "tried", "begun_at")
+
+
 def timeless(fact: Fact) -> Fact:
     """A fact without what differs from run to run."""
     known: dict[str, Any] = structs.asdict(fact)
-    changed: dict[str, Any] = {
-        name: NOW for name in ("since", "until", "tried") if known.get(name) is not None
-    }
+    changed: dict[str, Any] = {name: NOW for name in MOMENTS if known.get(name) is not None}
     if known.get("failure") is not None:
         changed["failure"] = FailureDetails(
             known["failure"].error_type, known["failure"].error_message
@@ -389,7 +427,7 @@ async def test_a_host_explains_in_a_test_on_a_virtual_clock() -> None:
         await test.advance(timedelta(seconds=2), with_activities=False)
         found = {name: await test.explain(name) for name in EVERYWHERE}
         check(found, EVERYWHERE)
-        for name, one in QUEUED.items():
+        for name, one in AT_HOST.items():
             assert fits(await test.explain(name), one)
         began = test.client.gateway.now() - 2_000_000
         hour = 3_600_000_000
@@ -404,9 +442,14 @@ async def test_a_server_and_its_store_explain_to_other_processes(tmp_path: Path)
         await prepare_all(side.client, side.engine)
         told = await settled(side.explain, EVERYWHERE)
         check(told, EVERYWHERE)
-        for name, one in QUEUED.items():
+        for name, one in AT_HOST.items():
             assert fits(await side.explain(name), one)
+            beside = await asyncio.to_thread(shown_by_command, tmp_path, url, name)
+            assert fits(beside, BESIDE[name])
+            assert not beside.is_stuck
         assert (await side.client.get_status("works-2")) is not None
+        states = [await asyncio.to_thread(state_shown, tmp_path, side.url, one) for one in AT_HOST]
+        assert states == ["running", "waiting"]
         shown = [asyncio.to_thread(shown_by_command, tmp_path, url, name) for name in EVERYWHERE]
         found = dict(zip(EVERYWHERE, await asyncio.gather(*shown), strict=True))
         check(found, EVERYWHERE)
@@ -415,7 +458,7 @@ async def test_a_server_and_its_store_explain_to_other_processes(tmp_path: Path)
         resumed = await asyncio.to_thread(shown_by_command, tmp_path, side.url, "suspended")
         assert resumed.advice == f"tenuto instances resume suspended --url {side.url}"
         at_host = await asyncio.to_thread(told_by_the_doctor, tmp_path, side.url)
-        for name, one in {**EVERYWHERE, **QUEUED}.items():
+        for name, one in {**EVERYWHERE, **AT_HOST}.items():
             sentence, facts = at_host[name]
             assert fits(Explanation(sentence=sentence, facts=facts), one), name
         gate.is_open = True
@@ -472,8 +515,106 @@ async def a_short_patience(engine: Engine) -> None:
     assert (await storage.get(InstanceId("waits"))) is not None
 
 
+async def test_each_of_many_attempts_says_how_far_it_has_come(tmp_path: Path) -> None:
+    async with in_a_test(app, tmp_path) as side:
+        await side.client.start(works_much, instance_id="much")
+        assert side.test is not None
+        await side.test.idle(with_activities=False)
+        facts = (await side.explain("much")).facts
+        found = [(one.stage, one.place) for one in facts if isinstance(one, ActivityWait)]
+        assert found == [("running", None), *(("queued", place) for place in range(1, 20))]
+        gate.is_open = True
+
+
 async def test_an_instance_that_has_ended_says_so(tmp_path: Path) -> None:
     async with in_a_test(app, tmp_path) as side:
         handle = await side.client.start(sleeps, instance_id="s")
         await handle.result()
         assert (await side.explain("s")).sentence == f"has ended ({RuntimeStatus.COMPLETED.label})"
+
+
+NOTHING_OPEN = (
+    "waits for something that nothing can bring: no timer, event, activity or child is open"
+)
+
+
+@WAYS
+async def test_code_that_waits_for_itself_is_stuck(way: Way, tmp_path: Path) -> None:
+    expected = {"itself": Expected(NOTHING_OPEN, (NothingOpen(),))}
+    async with way(app, tmp_path) as side:
+        await side.client.start(waits_for_itself, instance_id="itself")
+        told = (await settled(side.explain, expected))["itself"]
+        assert fits(told, expected["itself"])
+        assert told.is_stuck
+        await side.client.raise_event("itself", "go")  # a turn that changes nothing
+        assert fits((await settled(side.explain, expected))["itself"], expected["itself"])
+        if side.url:
+            url = settings_of(tmp_path).storage
+            beside = await asyncio.to_thread(shown_by_command, tmp_path, url, "itself")
+            assert beside.sentence == NOTHING_OPEN
+            at_host = await asyncio.to_thread(shown_by_command, tmp_path, side.url, "itself")
+            assert at_host.advice == (
+                "mend its code, which waits for something of its own, such as a lock or an "
+                "asyncio.Event; then end it, and run it again: "
+                f"tenuto instances terminate itself --url {side.url}, "
+                f"then tenuto instances restart itself --url {side.url}"
+            )
+
+
+async def test_what_lies_in_the_inbox_while_no_host_runs_is_said(tmp_path: Path) -> None:
+    url = settings_of(tmp_path).storage
+    async with in_a_test(app, tmp_path) as side:
+        for name in ("waits", "suspended", "kept"):
+            await side.client.start(waits, instance_id=name)
+            await side.client.wait(name, started=True)
+        for name in ("suspended", "kept"):
+            await side.client.suspend(name)
+        await side.client.raise_event("kept", "approved")  # waits for the end of the pause
+    async with Client.open(url) as outside:
+        await outside.raise_event("waits", "approved")
+        await outside.resume("suspended")
+    for name in ("waits", "suspended"):
+        found = await asyncio.to_thread(shown_by_command, tmp_path, url, name)
+        assert found.sentence == "1 message waits to be taken in; no host runs"
+        assert found.advice == f"start a host: tenuto start APP --storage {url}"
+        assert found.is_stuck
+    kept = await asyncio.to_thread(shown_by_command, tmp_path, url, "kept")
+    assert re.fullmatch(rf"suspended {SINCE}; no host runs", kept.sentence)
+    told = await asyncio.to_thread(told_by_the_doctor, tmp_path, url)
+    assert told["waits"][0] == "1 message waits to be taken in; no host runs"
+
+
+async def test_a_parent_is_as_stuck_as_the_worst_of_its_children(tmp_path: Path) -> None:
+    async with in_a_test(app, tmp_path) as side:
+        await side.client.start(calls_many, 30, instance_id="many")
+        await side.client.wait("many", started=True)
+        await side.client.wait("many-29", started=True)
+        assert not (await side.explain("many")).is_stuck
+        engine = side.engine
+        held = engine.residents.named(InstanceId("many-29"))
+        assert held is not None
+        engine.holding.hold(held, Hold(HoldReason.GUARD, "no", engine.clock.now()))
+        assert side.test is not None
+        await side.test.idle(with_activities=False)
+        told = await side.explain("many")
+        assert told.is_stuck
+        first, *_ = told.sentence.split(" since ")
+        assert first == "waits for sub-orchestration waits (many-29), which is held (guard),"
+        assert told.advice == "see tenuto instances show many-29"
+
+
+async def test_the_code_of_a_child_that_is_gone_is_said_of_its_parent(tmp_path: Path) -> None:
+    async with in_a_test(app, tmp_path) as side:
+        await side.client.start(calls, instance_id="calls")
+        await side.client.wait("calls", started=True)
+        await side.client.wait("calls-child", started=True)
+    half = App()
+    half.orchestrator(name="calls")(calls.function)
+    async with in_a_test(half, tmp_path) as side:
+        told = await side.explain("calls")
+        assert re.fullmatch(
+            r"waits for sub-orchestration waits \(calls-child\), whose orchestrator is not there, "
+            rf"{SINCE}",
+            told.sentence,
+        )
+        assert told.is_stuck

@@ -358,8 +358,11 @@ async def test_the_next_step_of_a_sequence_is_not_here(open_store: Open) -> None
     one = await open_store(job_app("missing"))
     await one.test.start("job", 4, instance_id="job")
     hold = await one.check_held("job", HoldReason.NOT_SERVED)
+    await one.test.advance(HOUR)
     await one.test.client.resume("job")
-    assert untried(await one.check_held("job", HoldReason.NOT_SERVED)) == hold
+    again = await one.check_held("job", HoldReason.NOT_SERVED)
+    assert again.tried == one.test.clock.now()
+    assert untried(again) == hold
     await one.test.client.terminate("job", "enough")
     assert (await one.test.client.wait("job")).runtime_status is RuntimeStatus.TERMINATED
 

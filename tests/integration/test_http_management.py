@@ -275,6 +275,20 @@ async def test_a_hello_history_has_three_events(serve: Serving) -> None:
     assert "history" not in (await serve.status("h")).json()
 
 
+async def test_who_asks_for_it_is_told_why_an_instance_does_not_go_on(serve: Serving) -> None:
+    await serve.start("approval", instance_id="a")
+    await serve.http.get("/admin/instances/a", params={"wait": "20", "until": "started"})
+    told = (await serve.status("a", showExplanation="true")).json()["explanation"]
+    assert told["sentence"].startswith("waits for event 'Approval' since")
+    assert told["facts"][0]["type"] == "event"
+    admin = (await serve.http.get("/admin/instances/a")).json()["explanation"]
+    assert (told["facts"], told["advice"]) == (admin["facts"], admin["advice"])
+    assert "explanation" not in (await serve.status("a")).json()
+    await serve.start("hello", "Ada", instance_id="h")
+    await serve.ended("h")
+    assert "explanation" not in (await serve.status("h", showExplanation="true")).json()
+
+
 async def test_a_history_shows_what_ended_once_and_what_is_open_as_it_was_scheduled(
     app: App, serve: Serving
 ) -> None:

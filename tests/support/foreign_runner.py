@@ -7,7 +7,7 @@ coroutine, no registry, no signature.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
-from tenuto.engine.ports import ActivityWork, QueuedWork
+from tenuto.engine.ports import ActivityWork, WorkStage
 from tenuto.model.actions import Action, TurnActions
 from tenuto.model.errors import UnknownFunctionError
 from tenuto.model.events import (
@@ -102,8 +102,8 @@ class ForeignRunner:
     def queued(self) -> int:
         return len(self.waiting)
 
-    def queue_of(self, work: ActivityWork) -> QueuedWork | None:
-        return None
+    def stages_of(self, works: Sequence[ActivityWork]) -> Mapping[ActivityWork, WorkStage]:
+        return {}
 
     def serves(self, name: str) -> bool:
         return name in self.scripts

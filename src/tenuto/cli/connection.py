@@ -6,8 +6,6 @@ goes on undisturbed: a command beside it owns nothing.
 
 import asyncio
 import functools
-import re
-import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -23,6 +21,7 @@ from tenuto.client.gateway import Gateway, StoreGateway
 from tenuto.client.http_gateway import HttpGateway
 from tenuto.engine.ports import Storage
 from tenuto.host.settings import load_settings
+from tenuto.insight.explanation import told
 from tenuto.insight.inquiry import inquire
 from tenuto.insight.reading import GatewayReader, RunReader, StoreReader
 from tenuto.insight.surroundings import Surroundings
@@ -43,8 +42,6 @@ _CONNECT_SECONDS: Final = 10.0
 T = TypeVar("T")
 AnyFunction = Callable[..., Any]
 
-_COMMAND: Final = re.compile(r"(tenuto instances \S+ \S+?)(?=[;,\s]|$)")
-
 
 class Place(Struct, frozen=True, kw_only=True):
     """A store or a host, as the options name it.
@@ -60,11 +57,11 @@ class Place(Struct, frozen=True, kw_only=True):
     key: str | None = None
 
     @property
-    def options(self) -> str:
-        """The options that name it, with a space before, for commands in advice."""
+    def options(self) -> tuple[str, ...]:
+        """The options that name it, for commands in advice."""
         if self.url is not None:
-            return f" --url {shlex.quote(self.url)}"
-        return "" if self.storage is None else f" --storage {shlex.quote(self.storage)}"
+            return ("--url", self.url)
+        return () if self.storage is None else ("--storage", self.storage)
 
     def __repr__(self) -> str:
         return f"Place(storage={self.storage!r}, url={self.url!r})"
@@ -111,10 +108,10 @@ class Connection(Struct, frozen=True, kw_only=True):
         if isinstance(self.gateway, HttpGateway):
             body = await self.gateway.inquire(instance_id)
             if body.explanation is not None:
-                told = body.explanation
-                # The host does not know the address under which it was asked.
-                advice = _COMMAND.sub(lambda found: found[0] + around.place, told.advice)
-                return body, structs.replace(told, advice=advice)
+                # The host knows neither the zone of this machine nor the address by which it was
+                # asked; what is late is a matter of its clock.
+                why = body.explanation
+                return body, told(body, why.facts, structs.replace(around, now=why.at))
         run, explanation = await inquire(self.reader, instance_id, lambda _: around)
         return run.record, explanation
 

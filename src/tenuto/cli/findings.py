@@ -1,10 +1,12 @@
 """What the doctor has to say: findings, each with what to do about it. Pure."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 from msgspec import Struct
 
 from tenuto.engine.upkeep import Examination
+from tenuto.insight.advice import command
 from tenuto.insight.wording import duration, moment, one_line
 from tenuto.model.explanation import Explanation, Fact
 from tenuto.model.status import InstanceRecord, RuntimeStatus
@@ -147,7 +149,8 @@ def _counts(found: Examination, now: Microseconds) -> Finding:
     ]
     parts = [", ".join(counts) or "no instances"]
     if found.messages:
-        parts.append(f"{found.messages:,} messages wait")
+        waits = "message waits" if found.messages == 1 else "messages wait"
+        parts.append(f"{found.messages:,} {waits}")
     if found.oldest_pending is not None:
         parts.append(f"the oldest pending one for {duration(now - found.oldest_pending)}")
     return _store(Level.OK, "; ".join(parts))
@@ -191,7 +194,7 @@ def _store(level: Level, text: str, advice: str = "") -> Finding:
     return Finding(level=level, topic="store", text=text, advice=advice)
 
 
-def letters_finding(count: int, newest: int | None, place: str) -> Finding:
+def letters_finding(count: int, newest: int | None, place: Sequence[str]) -> Finding:
     """What there is to say of dead letters."""
     if not count:
         return Finding(level=Level.OK, topic="dead letters", text="none")
@@ -201,7 +204,7 @@ def letters_finding(count: int, newest: int | None, place: str) -> Finding:
         level=Level.WRONG,
         topic="dead letters",
         text=f"{count:,} {noun} that nobody could take{last}",
-        advice=f"tenuto dead-letters list{place}",
+        advice=command("dead-letters list", options=place),
     )
 
 

@@ -132,6 +132,23 @@ class Holding:
         self.hold(resident, _hold_of(error, engine.clock.now()))
         return True
 
+    def check_served(self, state: InstanceState) -> None:
+        """See that what held an instance is there before it goes on: it is held on otherwise, not
+        anew.
+
+        Raises:
+            UnknownFunctionError: an activity is not here.
+        """
+        engine = self._engine
+        runner, hold = engine.runner, state.hold
+        if hold is None or hold.reason is not HoldReason.NOT_SERVED:
+            return
+        if engine.options.on_mismatch == "fail":
+            return
+        for work in state.work.activities.values():
+            if not runner.serves_activity(work.name):
+                raise UnknownFunctionError("activity", work.name, list(runner.activity_limits))
+
     def hold_for_activity(self, work: ActivityWork) -> bool:
         """Hold the instance of an attempt whose activity is not here; False where it is to fail."""
         engine = self._engine

@@ -470,6 +470,20 @@ class QueuedWork(Struct, frozen=True):
     behind: str
 
 
+class BegunWork(Struct, frozen=True):
+    """An attempt whose function runs.
+
+    Attributes:
+        at: When it began.
+    """
+
+    at: Microseconds
+
+
+WorkStage = QueuedWork | BegunWork
+"""How far an attempt has come."""
+
+
 class GivenBack(Struct, frozen=True):
     """Nobody could run a turn, for no fault of its instance: it is offered again (ENGINE rule 32).
 
@@ -590,8 +604,8 @@ class Runner(Protocol):
     def queued(self) -> int:
         """Attempts that wait for room."""
 
-    def queue_of(self, work: ActivityWork) -> QueuedWork | None:
-        """What an attempt waits for; None when it has begun, or is not here."""
+    def stages_of(self, works: Sequence[ActivityWork]) -> Mapping[ActivityWork, WorkStage]:
+        """How far attempts have come, as far as that is known here."""
 
     def bind(self, deliver: Callable[[list[ActivityWork]], None]) -> None:
         """Say where attempts go that have ended, each with its answer; called on the host's loop,

@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 
 from tenuto.engine.ports import (
     ActivityWork,
-    QueuedWork,
     Runner,
     Runtime,
     Session,
+    WorkStage,
 )
 from tenuto.model.errors import UnknownFunctionError
 from tenuto.model.events import HistoryEvent, TaskFailed
@@ -123,10 +123,12 @@ class RunnerSet:
         """Attempts that wait for room, wherever that is."""
         return sum(runner.queued for runner in self._runners)
 
-    def queue_of(self, work: ActivityWork) -> QueuedWork | None:
-        """What an attempt waits for, where it was handed to."""
-        runner = self._handed_to.get(work)
-        return None if runner is None else runner.queue_of(work)
+    def stages_of(self, works: Sequence[ActivityWork]) -> Mapping[ActivityWork, WorkStage]:
+        """How far attempts have come where they were handed to."""
+        found: dict[ActivityWork, WorkStage] = {}
+        for runner in self._runners:
+            found |= runner.stages_of([one for one in works if self._handed_to.get(one) is runner])
+        return found
 
     def bind(self, deliver: Callable[[list[ActivityWork]], None]) -> None:
         """Say where attempts go that have ended; called on the host's loop, many at a time."""

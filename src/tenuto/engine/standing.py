@@ -4,19 +4,14 @@ For people who ask why it does not go on (``insight``). Looks, and changes nothi
 """
 
 from collections.abc import Mapping
-from itertools import islice
-from typing import Final
 
 from msgspec import Struct
 
 from tenuto.engine.engine import Engine
-from tenuto.engine.ports import QueuedWork
+from tenuto.engine.ports import BegunWork, QueuedWork, WorkStage
 from tenuto.model.ids import InstanceId
 
-__all__ = ["Look", "QueuedWork", "look_at"]
-
-_MOST: Final = 10
-"""So many attempts are looked for in the queues, which may be long; people are shown fewer."""
+__all__ = ["BegunWork", "Look", "QueuedWork", "look_at", "serves_here"]
 
 
 class Look(Struct, frozen=True, kw_only=True):
@@ -25,15 +20,17 @@ class Look(Struct, frozen=True, kw_only=True):
     Attributes:
         serves: Whether it has the orchestrator.
         unserved: Activities that the instance has called, and that are not here.
+        is_busy: Whether something is on its way to it or from it: a message, a turn, an outcome.
         place: Its place in the queue for turns, from 1; None when it is not queued.
-        queued: By the event id of the call, attempts that have not begun; of many, of the first.
+        stages: By the event id of the call, how far its attempt has come, where that is known.
         unavailable: Why the store cannot be written to; empty when it can.
     """
 
     serves: bool = True
     unserved: tuple[str, ...] = ()
+    is_busy: bool = False
     place: int | None = None
-    queued: Mapping[int, QueuedWork] = {}
+    stages: Mapping[int, WorkStage] = {}
     unavailable: str = ""
 
 
@@ -51,17 +48,25 @@ def look_at(engine: Engine, instance_id: InstanceId, name: str) -> Look | None:
     runner = engine.runner
     resident = home.residents.named(instance_id)
     works = () if resident is None else tuple(resident.state.work.activities.values())
-    queued = {}
-    running = () if resident is None else resident.works.values()
-    for work in islice(running, _MOST):
-        found = runner.queue_of(work)
-        if found is not None:
-            queued[work.call_id] = found
+    running = () if resident is None else tuple(resident.works.values())
+    stages = {work.call_id: stage for work, stage in runner.stages_of(running).items()}
     problem = engine.pipeline.unavailable
     return Look(
         serves=runner.serves(name),
         unserved=tuple(work.name for work in works if not runner.serves_activity(work.name)),
+        is_busy=resident is not None and not resident.is_idle,
         place=engine.place_of(resident),
-        queued=queued,
+        stages=stages,
         unavailable="" if problem is None else str(problem),
     )
+
+
+def serves_here(engine: Engine, instance_id: InstanceId, name: str) -> bool:
+    """Whether the orchestrator of an instance is here, as far as the instance is ours.
+
+    Args:
+        engine: Of the host.
+        instance_id: Which one.
+        name: Its orchestrator.
+    """
+    return engine.find(instance_id) is None or engine.runner.serves(name)

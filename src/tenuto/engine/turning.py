@@ -83,6 +83,8 @@ class Turning:
             prepared = prepare(state, inbox, now)
             answer = prepared.answer
             if prepared.wants_session:
+                if state.hold is not None:
+                    engine.holding.check_served(state)
                 session = resident.session or engine.retention.session(resident)
                 if prepared.asks:
                     late = session.run_turn(prepared.timestamp, prepared.inbox.incoming)

@@ -10,15 +10,15 @@ import asyncio
 import logging
 import sys
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextvars import Context
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from msgspec.structs import replace
 
-from tenuto.engine.ports import ActivityWork, Clock, QueuedWork
+from tenuto.engine.ports import ActivityWork, BegunWork, Clock, QueuedWork, WorkStage
 from tenuto.functions.attempt import Attempt, Lane
 from tenuto.functions.locating import place_of
 from tenuto.functions.threads import WorkerThreads
@@ -146,28 +146,27 @@ class ActivityExecutor:
         """Attempts that wait for a thread or for room under a limit."""
         return sum(one.begun_at is None and not one.is_withdrawn for one in self._attempts.values())
 
-    def queue_of(self, work: ActivityWork) -> QueuedWork | None:
-        """What an attempt waits for; None when it has begun, or is not here."""
-        attempt = self._attempts.get(work)
-        if attempt is None or attempt.begun_at is not None or attempt.is_withdrawn:
-            return None
-        lane = attempt.lane
-        if attempt in lane.waiting:
-            most = lane.reference.max_concurrent
-            behind = f"the limit of activity {work.name!r}, {most} at once"
-            return QueuedWork(lane.waiting.index(attempt) + 1, behind)
-        pool = _pool(lane)
-        lanes = [one for one in self._lanes.values() if _pool(one) == pool]
-        outside = {id(one) for each in lanes for one in each.waiting}
-        admitted = [
-            one
-            for one in self._attempts.values()
-            if one.begun_at is None
-            and not one.is_withdrawn
-            and one.lane in lanes
-            and id(one) not in outside
-        ]
-        return QueuedWork(admitted.index(attempt) + 1, f"what runs in the {pool}")
+    def stages_of(self, works: Iterable[ActivityWork]) -> dict[ActivityWork, WorkStage]:
+        """How far attempts have come, but those that are not here or are just being begun."""
+        attempts = [one for work in works if (one := self._attempts.get(work)) is not None]
+        stages: dict[Attempt, WorkStage] = {}
+        lanes = {one.lane for one in attempts}
+        for pool in set(map(_pool, lanes)):
+            stages |= _in_order(self._queue_before(pool), f"what runs in the {pool}")
+        for lane in lanes:
+            name, most = lane.reference.name, lane.reference.max_concurrent
+            stages |= _in_order(lane.waiting, f"the limit of activity {name!r}, {most} at once")
+        for attempt in attempts:
+            if attempt.begun_at is not None:
+                stages[attempt] = BegunWork(attempt.begun_at)
+        return {one.work: stages[one] for one in attempts if one in stages}
+
+    def _queue_before(self, pool: "_Pool") -> Sequence[Attempt]:
+        """What was let in and waits for room, the next one first."""
+        if pool == "host's loop":
+            return self._for_loop
+        workers = self._threads if pool == "worker threads" else self._processes
+        return () if workers is None else workers.queued
 
     async def drain(self, seconds: float) -> bool:
         """Begin nothing more, and wait for what runs.
@@ -404,11 +403,20 @@ def _place(attempt: Attempt) -> str:
     return thread_place(thread_of(Attempt.run.__code__, attempt))
 
 
-def _pool(lane: Lane) -> str:
+_Pool = Literal["host's loop", "worker threads", "worker processes"]
+
+
+def _pool(lane: Lane) -> _Pool:
     """Where the attempts of an activity run."""
     if lane.reference.is_async:
         return "host's loop"
     return "worker threads" if lane.place is None else "worker processes"
+
+
+def _in_order(queue: Iterable[Attempt], behind: str) -> dict[Attempt, WorkStage]:
+    """The places of those in a queue that will still begin."""
+    waiting = (one for one in queue if not one.is_withdrawn)
+    return {one: QueuedWork(place, behind) for place, one in enumerate(waiting, 1)}
 
 
 def _nowhere(_works: list[ActivityWork]) -> None:

@@ -84,6 +84,11 @@ class WorkerProcesses:
         """Processes that exist now."""
         return len(self._idle) + len(self._busy)
 
+    @property
+    def queued(self) -> list[Attempt]:
+        """Attempts that wait for a process, the next one first."""
+        return [job.attempt for job in self._threads.queued]
+
     def submit(self, attempts: Iterable[Attempt]) -> None:
         """Queue attempts, in order."""
         self._threads.submit([_Job(one, self._perform) for one in attempts])

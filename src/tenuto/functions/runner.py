@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
-from tenuto.engine.ports import ActivityWork, Clock, QueuedWork, Session
+from tenuto.engine.ports import ActivityWork, Clock, Session, WorkStage
 from tenuto.functions.activities import MAX_ASYNC, ActivityExecutor
 from tenuto.functions.built_in import AllActivities
 from tenuto.functions.outbound import OutboundSettings
@@ -114,9 +114,9 @@ class NativeRunner:
         """Attempts that wait for a thread or for room under a limit."""
         return self._executor.queued
 
-    def queue_of(self, work: ActivityWork) -> QueuedWork | None:
-        """What an attempt waits for; None when it has begun."""
-        return self._executor.queue_of(work)
+    def stages_of(self, works: Sequence[ActivityWork]) -> Mapping[ActivityWork, WorkStage]:
+        """How far attempts have come."""
+        return self._executor.stages_of(works)
 
     def open_session(self, info: ExecutionInfo) -> Session:
         """A fresh session for an execution.

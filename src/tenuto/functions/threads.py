@@ -116,6 +116,11 @@ class WorkerThreads(Generic[J]):
         """Threads that exist now."""
         return self._count
 
+    @property
+    def queued(self) -> list[J]:
+        """Jobs that no thread has taken, the next one first."""
+        return list(self._queue.copy())  # at once: threads take from it meanwhile
+
     def submit(self, jobs: Iterable[J]) -> None:
         """Queue jobs, in order."""
         self._queue.extend(jobs)

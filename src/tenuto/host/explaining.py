@@ -1,8 +1,10 @@
 """Why an instance does not go on, as its own host knows it. Loaded when it is asked."""
 
+from functools import partial
+
 from tenuto.engine.engine import Engine
 from tenuto.engine.ports import Storage
-from tenuto.engine.standing import look_at
+from tenuto.engine.standing import look_at, serves_here
 from tenuto.insight.inquiry import inquire
 from tenuto.insight.reading import StoreReader
 from tenuto.insight.surroundings import Surroundings
@@ -28,4 +30,5 @@ async def explain_here(engine: Engine, storage: Storage, instance_id: InstanceId
         look = look_at(engine, record.instance_id, record.name)
         return Surroundings(now=engine.clock.now(), has_host=True, look=look, at=utc_moment)
 
-    return (await inquire(StoreReader(storage), instance_id, around))[1]
+    reader, serves = StoreReader(storage), partial(serves_here, engine)
+    return (await inquire(reader, instance_id, around, serves))[1]

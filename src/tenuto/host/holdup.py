@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from tenuto.client.client import OrchestrationHandle
 from tenuto.host.host import Host
+from tenuto.insight.advice import command
 from tenuto.model.errors import InstanceStateError
 from tenuto.model.hold import Hold
 from tenuto.model.ids import InstanceId
@@ -61,6 +62,6 @@ def held_error(instance_id: InstanceId, hold: Hold) -> InstanceStateError:
     return InstanceStateError(
         instance_id,
         f"is held ({hold.reason}), and nothing of it is lost; run it again with the same id when "
-        f"the code fits, or end it with tenuto instances fail {instance_id}. What holds it: "
+        f"the code fits, or end it with {command('instances fail', instance_id)}. What holds it: "
         f"{hold.message}",
     )

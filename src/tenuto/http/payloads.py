@@ -10,6 +10,7 @@ from urllib.parse import quote
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from tenuto.client.status import HoldStatus, hold_of
+from tenuto.model.explanation import Explanation
 from tenuto.model.payload.opaque import as_json
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import MICROSECONDS
@@ -21,8 +22,8 @@ class StatusPayload(Struct, frozen=True, kw_only=True, rename="camel"):
     """The status of an instance.
 
     Its history, where it was asked for, stands twice: SDKs look for ``history``, tools for
-    ``historyEvents``. ``hold`` is Tenuto's own: why the instance cannot go on now; left out when
-    it can.
+    ``historyEvents``. Tenuto's own are ``hold``, why the instance cannot go on now, left out when
+    it can, and ``explanation``, why it does not go on, where that was asked for.
     """
 
     name: str
@@ -36,6 +37,7 @@ class StatusPayload(Struct, frozen=True, kw_only=True, rename="camel"):
     history_events: list[Any] | UnsetType = UNSET
     history: list[Any] | UnsetType = UNSET
     hold: HoldStatus | UnsetType = UNSET
+    explanation: Explanation | UnsetType = UNSET
 
 
 class PurgedPayload(Struct, frozen=True, rename="camel"):

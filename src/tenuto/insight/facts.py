@@ -4,10 +4,12 @@ The row knows whether an instance is held, suspended, not begun; the history, wh
 for; the host, of queues, of functions that are not there, of a store that does not answer.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-from tenuto.engine.standing import Look
+from msgspec import structs
+
+from tenuto.engine.standing import BegunWork, Look, QueuedWork
 from tenuto.insight.steps import Run, Step, StepKind, StepState
 from tenuto.insight.surroundings import Surroundings
 from tenuto.model.explanation import (
@@ -18,6 +20,7 @@ from tenuto.model.explanation import (
     Fact,
     Held,
     NoHost,
+    NothingOpen,
     NotServed,
     Obstacle,
     Pending,
@@ -46,20 +49,46 @@ def facts_of(run: Run, around: Surroundings) -> tuple[Fact, ...]:
     """
     if run.record.status.is_finished:
         return (Ended(status=run.record.status.label),)
-    steps = run.open_steps()
-    waits = (_wait(run.record, step, around) for step in steps)
-    return (*_obstacles(run.record, around), *waits, *_beyond(run.record, steps, around))
+    waits = [_wait(run.record, step, around) for step in run.open_steps()]
+    waits.sort(key=lambda wait: _rank(wait, around))
+    return (*_obstacles(run, around), *waits, *_beyond(run, waits, around))
 
 
-def _obstacles(record: InstanceRecord, around: Surroundings) -> Iterator[Obstacle]:
+def is_late(wait: Wait, around: Surroundings) -> bool:
+    """Whether something is overdue: a host does it in time, and nobody else does it at all."""
+    patience = LATE if around.has_host else 0
+    return wait.until is not None and wait.until < around.now - patience
+
+
+def _rank(wait: Wait, around: Surroundings) -> int:
+    """What does not come by itself stands first, then what goes wrong."""
+    if isinstance(wait, ChildWait) and wait.is_stuck:
+        return 0
+    if isinstance(wait, ActivityWait) and wait.name in (around.look or _NOTHING).unserved:
+        return 0
+    if is_late(wait, around):
+        return 1
+    has_failed = isinstance(wait, ActivityWait | ChildWait) and wait.failure is not None
+    return 2 if has_failed else 3
+
+
+def _obstacles(run: Run, around: Surroundings) -> Iterator[Obstacle]:
     """What stands in the way, the most important first."""
+    record = run.record
     hold, look = record.hold, around.look or _NOTHING
+    if run.untaken and not around.has_host:  # whatever they say: it is a host that is needed
+        yield Untaken(count=run.untaken)
     if hold is not None:
         yield Held(reason=hold.reason, message=hold.message, since=hold.since, tried=hold.tried)
     if look.unavailable:
         yield StoreUnavailable(error=look.unavailable)
     if record.status is RuntimeStatus.SUSPENDED:
-        yield Suspended(since=record.updated_at or record.created_at)
+        begins = record.scheduled_at or 0
+        yield Suspended(
+            since=record.updated_at or record.created_at,
+            reason=run.pause_reason,
+            until=begins if begins > around.now else None,
+        )
     if not look.serves:
         yield NotServed(kind="orchestrator", name=record.name)
     if record.status is RuntimeStatus.PENDING:
@@ -68,25 +97,43 @@ def _obstacles(record: InstanceRecord, around: Surroundings) -> Iterator[Obstacl
             since=max(record.created_at, begins if begins <= around.now else 0),
             until=begins if begins > around.now else None,
         )
-    if count := around.untaken.get(record.instance_id):
+    if around.has_host and (count := around.untaken.get(record.instance_id)):
         yield Untaken(count=count)
     if look.place is not None:
         yield TurnWait(place=look.place)
 
 
 def _beyond(
-    record: InstanceRecord, steps: list[Step], around: Surroundings
-) -> Iterator[NotServed | NoHost]:
+    run: Run, waits: Sequence[Wait], around: Surroundings
+) -> Iterator[NotServed | NothingOpen | NoHost]:
     """What will keep it when its waits are over, be that in three months."""
+    record = run.record
+    if not waits and _is_at_rest(run, around):
+        yield NothingOpen()
     missing = (around.look or _NOTHING).unserved
-    called = dict.fromkeys(step.name for step in steps if step.kind is StepKind.ACTIVITY)
-    for name in called:
+    for name in dict.fromkeys(wait.name for wait in waits if isinstance(wait, ActivityWait)):
         if name in missing:
             yield NotServed(kind="activity", name=name)
     if around.orchestrators is not None and record.name not in around.orchestrators:
         yield NotServed(kind="orchestrator", name=record.name, by="app")
     if not around.has_host:
         yield NoHost()
+
+
+def _is_at_rest(run: Run, around: Surroundings) -> bool:
+    """Whether its code waits, and no message is on its way to it.
+
+    What a turn asks for is stored with the turn: a history that has begun and not ended, and has
+    nothing open, is that of code which waits for something of its own.
+    """
+    record, look = run.record, around.look or _NOTHING
+    return (
+        run.is_telling
+        and record.status is RuntimeStatus.RUNNING
+        and record.wake_at is None
+        and record.hold is None
+        and not (run.untaken or look.is_busy)
+    )
 
 
 # --- what its code waits for ----------------------------------------------------------------------
@@ -107,16 +154,22 @@ def _wait(record: InstanceRecord, step: Step, around: Surroundings) -> Wait:
 
 def _activity(step: Step, around: Surroundings) -> ActivityWait:
     attempt, until = _attempt(step)
-    queued = (around.look or _NOTHING).queued.get(step.number)
-    return ActivityWait(
+    wait = ActivityWait(
+        id=step.number,
         name=step.name,
+        call=step.call,
         since=step.changed_at,
         attempt=attempt,
         until=until,
         failure=step.failure,
-        place=None if queued is None else queued.place,
-        behind="" if queued is None else queued.behind,
     )
+    match None if until else (around.look or _NOTHING).stages.get(step.number):
+        case QueuedWork(place=place, behind=behind):
+            return structs.replace(wait, stage="queued", place=place, behind=behind)
+        case BegunWork(at=at):
+            return structs.replace(wait, stage="running", begun_at=at)
+        case None:
+            return wait
 
 
 def _child(record: InstanceRecord, step: Step, around: Surroundings) -> ChildWait:
@@ -134,6 +187,7 @@ def _child(record: InstanceRecord, step: Step, around: Surroundings) -> ChildWai
         held=None if child is None or child.hold is None else child.hold.reason,
         is_missing=child is None and name in around.children,
         is_lost=name in around.children and _is_lost(record, step, child, around.now),
+        is_unserved=name in around.unserved,
     )
 
 

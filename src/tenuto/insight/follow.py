@@ -13,10 +13,11 @@ from tenuto.engine.arrivals import unread_of
 from tenuto.engine.ports import LoadedInstance
 from tenuto.insight.reading import RunReader
 from tenuto.insight.steps import Run, Step, StepKind, nested, run_of
-from tenuto.model.codec import decode_turn
+from tenuto.model.codec import decode_message, decode_turn
 from tenuto.model.errors import InstanceNotFoundError
 from tenuto.model.ids import InstanceId
-from tenuto.model.status import InstanceRecord
+from tenuto.model.messages import Start, Steering
+from tenuto.model.status import InstanceRecord, RuntimeStatus
 
 _CHUNK: Final = 50
 
@@ -114,6 +115,7 @@ class Follower:
         one.turns = len(loaded.turns)
         turns = [decode_turn(turn) for turn in loaded.turns]
         one.run = run_of(record, turns, unread_of(loaded).events)
+        one.run.untaken = _untaken(loaded)
         children = {
             step.instance_id: None for step in one.run.steps if _is_child(step) and step.instance_id
         }
@@ -141,6 +143,15 @@ class Follower:
             else:
                 steps.append(step)
         return structs.replace(run, steps=steps)
+
+
+def _untaken(loaded: LoadedInstance) -> int:
+    """Messages in the inbox but those that only wait until the instance goes on, or begins."""
+    record = loaded.record
+    messages = [decode_message(row.message) for row in loaded.inbox]
+    if record.status is not RuntimeStatus.RUNNING or record.hold is not None:
+        messages = [one for one in messages if isinstance(one, Steering)]
+    return sum(not isinstance(one, Start) for one in messages)
 
 
 def _is_child(step: Step) -> bool:

@@ -1,6 +1,6 @@
 """Inquiry: reads what an explanation of an instance is made of, and makes it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from msgspec import structs
@@ -14,12 +14,18 @@ from tenuto.model.explanation import Explanation
 from tenuto.model.ids import InstanceId
 from tenuto.model.status import InstanceRecord
 
-_MOST_CHILDREN: Final = 20
+_MOST_CHILDREN: Final = 1_000
 """So many children are looked at; of more, only their calls are known."""
+
+Serves = Callable[[InstanceId, str], bool]
+"""Whether the orchestrator of that name is there, for that instance."""
 
 
 async def inquire(
-    reader: RunReader, instance_id: InstanceId, around: Callable[[InstanceRecord], Surroundings]
+    reader: RunReader,
+    instance_id: InstanceId,
+    around: Callable[[InstanceRecord], Surroundings],
+    serves: Serves | None = None,
 ) -> tuple[Run, Explanation]:
     """Why an instance does not go on, with the run that says so.
 
@@ -27,21 +33,25 @@ async def inquire(
         reader: Where it is read.
         instance_id: Which one.
         around: What else is known of it.
+        serves: Of its children, when that is known.
 
     Raises:
         InstanceNotFoundError: there is no such instance.
     """
     run = await Follower(reader, instance_id, most=1).read()
-    return run, await explained(reader, run, around(run.record))
+    return run, await explained(reader, run, around(run.record), serves)
 
 
-async def explained(reader: RunReader, run: Run, around: Surroundings) -> Explanation:
+async def explained(
+    reader: RunReader, run: Run, around: Surroundings, serves: Serves | None = None
+) -> Explanation:
     """Why an instance does not go on, whose run was read.
 
     Args:
         reader: Where its children are read.
         run: The run.
         around: What else is known.
+        serves: Of its children, when that is known.
     """
     wanted = [
         step.instance_id
@@ -50,5 +60,19 @@ async def explained(reader: RunReader, run: Run, around: Surroundings) -> Explan
     ][:_MOST_CHILDREN]
     if wanted:
         found = {one.instance_id: one for one in await reader.rows(wanted)}
-        around = structs.replace(around, children={name: found.get(name) for name in wanted})
+        around = structs.replace(
+            around,
+            children={name: found.get(name) for name in wanted},
+            unserved=frozenset(_unserved(found.values(), around, serves)),
+        )
     return explain(run, around)
+
+
+def _unserved(
+    children: Iterable[InstanceRecord], around: Surroundings, serves: Serves | None
+) -> Iterator[InstanceId]:
+    for one in children:
+        is_served = serves is None or serves(one.instance_id, one.name)
+        is_known = around.orchestrators is None or one.name in around.orchestrators
+        if not (one.status.is_finished or (is_served and is_known)):
+            yield one.instance_id

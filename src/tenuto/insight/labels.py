@@ -9,6 +9,7 @@ from tenuto.model.timing import MICROSECONDS
 
 _HOUR: Final = 3600 * MICROSECONDS
 _DAY: Final = 24 * _HOUR
+_NEARLY_A_YEAR: Final = 300 * _DAY
 
 TIMERS: Final[dict[TimerPurpose, str]] = {
     "timer": "timer",
@@ -40,4 +41,6 @@ def _timer(step: Step) -> str:
         return duration(length)
     if length < _DAY:
         return f"until {local(due_at):%H:%M}"
-    return f"until {local(due_at):%a %d %b %H:%M}"
+    if length < _NEARLY_A_YEAR:
+        return f"until {local(due_at):%a %d %b %H:%M}"
+    return f"until {local(due_at):%d %b %Y %H:%M}"

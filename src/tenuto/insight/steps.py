@@ -9,12 +9,17 @@ from typing import Any, Final
 
 from msgspec import Struct, structs
 
+from tenuto.insight.built_in import call_text
 from tenuto.model.events import (
+    ContinueAsNew,
     EventAwaited,
     EventRaised,
     EventRefused,
     EventSent,
     EventTaken,
+    ExecutionCompleted,
+    ExecutionStarted,
+    ExecutionSuspended,
     HistoryEvent,
     OrchestratorStarted,
     SubOrchestrationInstanceCompleted,
@@ -28,10 +33,12 @@ from tenuto.model.events import (
     TimerFired,
     TimerPurpose,
 )
+from tenuto.model.explanation import ActivityWait, Explanation
 from tenuto.model.failure import FailureDetails
 from tenuto.model.ids import InstanceId
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
+from tenuto.orchestration.runtime import is_native
 
 
 class StepKind(StrEnum):
@@ -70,6 +77,7 @@ class Step(Struct, kw_only=True):
         number: The event id of the call or wait; below zero for events that nobody awaited when
             they arrived.
         name: Of the function or event; empty for timers.
+        call: What an activity does that Tenuto itself has, in words; empty for others.
         begun_at: The time of the turn that decided it.
         changed_at: The time of the turn that brought it to its state and attempt.
         ended_at: The time of the turn that learned of its end.
@@ -90,6 +98,7 @@ class Step(Struct, kw_only=True):
     begun_at: Microseconds
     changed_at: Microseconds
     ended_at: Microseconds | None = None
+    call: str = ""
     attempt: int = 1
     due_at: Microseconds | None = None
     purpose: TimerPurpose = "timer"
@@ -106,10 +115,17 @@ class Run(Struct, kw_only=True):
     Attributes:
         record: Its row.
         steps: What it did and waits for.
+        pause_reason: Why it was suspended, where somebody said so.
+        untaken: Messages in its inbox that it would take in now, when that was read.
+        is_telling: Whether its history says all that it waits for, and does not end: that is so
+            once it has begun, except for programs that keep to themselves what events they await.
     """
 
     record: InstanceRecord
     steps: list[Step]
+    pause_reason: str = ""
+    untaken: int = 0
+    is_telling: bool = False
 
     def open_steps(self) -> list[Step]:
         """What it waits for, without what its children wait for."""
@@ -134,7 +150,12 @@ def run_of(
         reader.on_raised(event)
     for turn in turns:
         reader.read(turn)
-    run = Run(record=record, steps=reader.steps)
+    run = Run(
+        record=record,
+        steps=reader.steps,
+        pause_reason=reader.pause_reason,
+        is_telling=reader.is_telling,
+    )
     if record.status.is_finished:
         _give_up(run)
     return run
@@ -159,6 +180,18 @@ def nested(step: Step, child: Run) -> Step:
     )
 
 
+def as_its_host_says(run: Run, why: Explanation) -> Run:
+    """A run whose activities that are queued do not run."""
+    queued = {
+        fact.id for fact in why.facts if isinstance(fact, ActivityWait) and fact.stage == "queued"
+    }
+    steps = [
+        structs.replace(step, state=StepState.WAITING) if step.number in queued else step
+        for step in run.steps
+    ]
+    return structs.replace(run, steps=steps)
+
+
 def _give_up(run: Run) -> None:
     """When an orchestrator has ended, nobody waits for its open work any more (DESIGN 2)."""
     for step in run.open_steps():
@@ -172,6 +205,8 @@ class _Reader:
 
     def __init__(self) -> None:
         self.now = 0
+        self.is_telling = False
+        self.pause_reason = ""
         self._steps: dict[int, Step] = {}
         self._events = 0
         self._of: dict[int, int] = {}
@@ -194,8 +229,18 @@ class _Reader:
     def on_started(self, event: OrchestratorStarted) -> None:
         self.now = event.timestamp
 
+    def on_begun(self, event: ExecutionStarted) -> None:
+        self.is_telling = is_native(event.runtime)
+
+    def on_over(self, _event: ExecutionCompleted | ContinueAsNew) -> None:
+        self.is_telling = False
+
+    def on_suspended(self, event: ExecutionSuspended) -> None:
+        self.pause_reason = event.reason or ""
+
     def on_scheduled(self, event: TaskScheduled) -> None:
-        self._attempt(event, StepKind.ACTIVITY)
+        step = self._attempt(event, StepKind.ACTIVITY)
+        step.call = call_text(event.name, event.input)
 
     def on_created(self, event: SubOrchestrationInstanceCreated) -> None:
         step = self._attempt(event, StepKind.CHILD)
@@ -295,6 +340,10 @@ class _Reader:
 
 _HANDLERS: Final[dict[type, Callable[[_Reader, Any], None]]] = {
     OrchestratorStarted: _Reader.on_started,
+    ExecutionStarted: _Reader.on_begun,
+    ExecutionCompleted: _Reader.on_over,
+    ContinueAsNew: _Reader.on_over,
+    ExecutionSuspended: _Reader.on_suspended,
     TaskScheduled: _Reader.on_scheduled,
     TaskCompleted: _Reader.on_completed,
     TaskFailed: _Reader.on_failed,

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from tenuto.engine.standing import Look
 from tenuto.insight.wording import moment
+from tenuto.model.ids import InstanceId
 from tenuto.model.status import InstanceRecord
 from tenuto.model.timing import Microseconds
 
@@ -20,6 +21,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
         children: Rows of children that it waits for, by id; None of those that are not there.
         untaken: Messages by instance that a running host has left lying while somebody looked.
         orchestrators: Those of the app that was named; None when none was.
+        unserved: Children among them whose orchestrator is not there.
         place: The options that name the place, for commands in advice.
         at: How a moment is written.
     """
@@ -30,5 +32,6 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     children: Mapping[str, InstanceRecord | None] = {}
     untaken: Mapping[str, int] = {}
     orchestrators: frozenset[str] | None = None
-    place: str = ""
+    unserved: frozenset[InstanceId] = frozenset()
+    place: tuple[str, ...] = ()
     at: Callable[[int], str] = moment

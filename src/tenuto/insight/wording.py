@@ -44,7 +44,7 @@ def utc_moment(microseconds: int) -> str:
 def held_since(hold: Hold | Held, at: Callable[[int], str] = moment) -> str:
     """Since when an instance is held, and why; ``at`` writes a moment."""
     tried = "" if hold.tried is None else f", tried again {at(hold.tried)}"
-    return f"since {at(hold.since)}{tried} ({hold.reason}): {hold.message}"
+    return f"since {at(hold.since)}{tried} ({hold.reason}): {unbroken(hold.message)}"
 
 
 def local(microseconds: int) -> datetime:
@@ -57,11 +57,19 @@ def iso(microseconds: int) -> str:
     return f"{to_datetime(microseconds):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
+def unbroken(text: str) -> str:
+    """Foreign text on one line, unable to steer a terminal, however long it is."""
+    return visible(" ".join(text.split()))
+
+
 def one_line(text: str, most: int = 500) -> str:
-    """Foreign text on one line, unable to steer a terminal, and cut when it is long."""
+    """Foreign text on one line, unable to steer a terminal, and cut when it is long: after a whole
+    word, unless that is long itself.
+    """
     line = " ".join(text[: 2 * most].split())
     if len(line) > most or len(text) > 2 * most:
-        line = f"{line[: most - 3]}..."
+        words, _, _ = line[: most - 2].rpartition(" ")
+        line = f"{words if len(words) > most // 2 else line[: most - 3]}..."
     return visible(line)
 
 

@@ -66,9 +66,13 @@ class Suspended(_Fact, frozen=True, kw_only=True, tag="suspended"):
 
     Attributes:
         since: When its row last changed.
+        reason: Theirs, where history has it.
+        until: When it is to begin, if it goes on before that.
     """
 
     since: Microseconds
+    reason: str = ""
+    until: Microseconds | None = None
 
 
 class NotServed(_Fact, frozen=True, kw_only=True, tag="notServed"):
@@ -98,7 +102,7 @@ class Pending(_Fact, frozen=True, kw_only=True, tag="pending"):
 
 
 class Untaken(_Fact, frozen=True, kw_only=True, tag="untaken"):
-    """Messages lie in its inbox, and the host that runs does not take them in.
+    """Messages lie in its inbox: no host runs, or the one that does leaves them there.
 
     Attributes:
         count: How many.
@@ -115,6 +119,10 @@ class TurnWait(_Fact, frozen=True, kw_only=True, tag="turn"):
     """
 
     place: int
+
+
+class NothingOpen(_Fact, frozen=True, kw_only=True, tag="nothingOpen"):
+    """Its code waits, and nothing is open that could wake it."""
 
 
 class NoHost(_Fact, frozen=True, kw_only=True, tag="noHost"):
@@ -156,20 +164,28 @@ class ActivityWait(_Fact, frozen=True, kw_only=True, tag="activity"):
     """An activity.
 
     Attributes:
+        id: The event id of the call.
         name: Of the activity.
+        call: What it does, of one that Tenuto itself has: ``an HTTP call (GET https://x.org/)``.
         since: The time of the turn that asked for this attempt, or learned that one had failed.
         attempt: Which attempt runs or is queued; with ``until`` the one that begins then.
         until: When the next attempt begins, in the pause before it.
         failure: Of the attempt before.
-        place: Its place in the queue, from 1; None when it has begun, or nobody here knows.
-        behind: What it is queued behind: ``the 8 worker threads``.
+        stage: How far the attempt has come, as its host knows; a store does not.
+        begun_at: When it began, while it runs.
+        place: Its place in the queue, from 1, while it is queued.
+        behind: What it is queued behind: ``what runs in the worker threads``.
     """
 
+    id: int
     name: str
+    call: str = ""
     since: Microseconds
     attempt: int = 1
     until: Microseconds | None = None
     failure: FailureDetails | None = None
+    stage: Literal["unknown", "queued", "running"] = "unknown"
+    begun_at: Microseconds | None = None
     place: int | None = None
     behind: str = ""
 
@@ -189,6 +205,7 @@ class ChildWait(_Fact, frozen=True, kw_only=True, tag="orchestration"):
         held: Why it is held, when it is.
         is_missing: Whether there is no such instance.
         is_lost: Whether it will never answer: it is missing, or another one has its id.
+        is_unserved: Whether its orchestrator is not there.
     """
 
     name: str
@@ -201,6 +218,17 @@ class ChildWait(_Fact, frozen=True, kw_only=True, tag="orchestration"):
     held: HoldReason | None = None
     is_missing: bool = False
     is_lost: bool = False
+    is_unserved: bool = False
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether it cannot go on before somebody does something."""
+        return self.held is not None or self.is_lost or self.is_unserved
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether it was not looked at."""
+        return self.status is None and not self.is_missing
 
 
 Wait = TimerWait | EventWait | ActivityWait | ChildWait
@@ -209,7 +237,7 @@ Wait = TimerWait | EventWait | ActivityWait | ChildWait
 Obstacle = Ended | Held | StoreUnavailable | Suspended | NotServed | Pending | Untaken | TurnWait
 """What keeps an instance from going on, whatever its code waits for."""
 
-Fact = Obstacle | NoHost | Wait
+Fact = Obstacle | NothingOpen | NoHost | Wait
 
 
 class Explanation(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -219,11 +247,13 @@ class Explanation(Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
         sentence: What it waits for, as it follows the instance's name: ``waits for event 'go'``.
         advice: What to do; empty when there is nothing to do but wait.
         is_stuck: Whether the wait cannot end before somebody does something.
-        facts: What the sentence is made of: first what stands in the way, the most important
-            first, then all that its code waits for, then what else would keep it.
+        facts: What the sentence is made of: first what stands in the way, then all that its code
+            waits for, then what else would keep it; of each kind the most important first.
+        at: When this was so, by the clock of whoever says it.
     """
 
     sentence: str
     advice: str = ""
     is_stuck: bool = False
     facts: tuple[Fact, ...] = ()
+    at: Microseconds = 0

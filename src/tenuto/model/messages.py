@@ -138,7 +138,10 @@ class Purge(_Message, frozen=True, kw_only=True):
     force: bool = False
 
 
-ClientMessage: TypeAlias = RaiseEvent | RedeemWebhook | Terminate | Suspend | Resume | Fail | Purge
+Steering: TypeAlias = Terminate | Suspend | Resume | Fail | Purge
+"""What an instance takes in however it stands."""
+
+ClientMessage: TypeAlias = RaiseEvent | RedeemWebhook | Steering
 """What a client may tell an instance."""
 
 Message: TypeAlias = Start | TaskResult | ChildResult | TimerDue | ChangeHold | ClientMessage

@@ -7,7 +7,9 @@ from rich.console import Console, RenderableType
 
 from tenuto.cli.picture.drawing import ASCII, UNICODE
 from tenuto.cli.picture.report import event_table, fact_table, facts, instance_table
+from tenuto.insight.explanation import explain
 from tenuto.insight.steps import run_of
+from tenuto.insight.surroundings import Surroundings
 from tenuto.model.events import (
     EventAwaited,
     EventRaised,
@@ -106,9 +108,20 @@ def test_why_it_does_not_go_on_is_said_with_what_to_do() -> None:
     run = running(opening(EventAwaited(1, "paid")))
     why = Explanation(sentence="waits for event 'paid'", advice="raise it")
     assert facts(run, why)[-2:] == [("now", "waits for event 'paid'"), ("what to do", "raise it")]
-    held = Hold(HoldReason.GUARD, "no", at(1))
-    holding = structs.replace(run, record=structs.replace(run.record, hold=held))
-    assert "now" not in dict(facts(holding, why))
+
+
+def test_a_held_instance_says_the_same_as_everywhere_and_all_of_it() -> None:
+    message = f"{'it decides otherwise ' * 40}; start a host with code that fits"
+    hold = Hold(HoldReason.DECISIONS, message, at(1), recorded="one", produced="two")
+    run = running(opening())
+    run = structs.replace(run, record=structs.replace(run.record, hold=hold))
+    why = explain(run, Surroundings(now=at(5), has_host=True, place=("--url", "http://x")))
+    found = dict(facts(run, why))
+    assert found["now"] == why.sentence
+    assert found["now"].endswith("start a host with code that fits")
+    assert found["what to do"] == why.advice
+    assert "resume trip-1 --url http://x" in found["what to do"]
+    assert (found["recorded"], found["produced"]) == ("one", "two")
 
 
 def test_a_history_has_a_line_for_each_event_and_a_time_for_each_turn() -> None:

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from tenuto.engine.ports import ActivityWork, BegunWork, QueuedWork
 from tenuto.functions.activities import ActivityExecutor
 from tenuto.functions.activity_context import ActivityContext, current_activity
 from tenuto.functions.registry import FunctionRegistry
@@ -437,6 +438,73 @@ async def test_the_limit_of_all_async_activities_is_kept_first_come_first_served
     opened.set()
     await outcomes.wait(6)
     assert order == list(range(6))
+
+
+@pytest.mark.parametrize("kind", ["lane", "threads", "loop"])
+async def test_the_place_of_an_attempt_counts_those_alone_that_will_still_begin(
+    app: FunctionRegistry,
+    make_executor: MakeExecutor,
+    outcomes: Outcomes,
+    gate: threading.Event,
+    kind: str,
+) -> None:
+    opened = asyncio.Event()
+
+    @app.activity
+    def in_thread() -> None:
+        gate.wait()
+
+    @app.activity(max_concurrent=1 if kind == "lane" else None)
+    async def on_loop() -> None:
+        await opened.wait()
+
+    executor = make_executor(max_async=1, max_threads=1)
+    name = "in_thread" if kind == "threads" else "on_loop"
+    works = [work(name, task_id=number) for number in range(4)]
+    executor.start(works)
+    await until(lambda: executor.running == 1)
+    assert isinstance(executor.stages_of(works)[works[0]], BegunWork)
+    assert places(executor, works) == [None, 1, 2, 3]
+    assert [executor.cancel(one) for one in works[1:3]] == [True, True]
+    assert places(executor, works) == [None, None, None, 1]
+    assert executor.queued == 1
+    gate.set()
+    opened.set()
+    await outcomes.wait(2)
+    assert executor.stages_of(works) == {}
+
+
+async def test_the_place_is_that_of_the_queue_and_not_of_the_asking(
+    app: FunctionRegistry, make_executor: MakeExecutor, outcomes: Outcomes
+) -> None:
+    opened = asyncio.Event()
+    ended: list[asyncio.Event] = [asyncio.Event(), asyncio.Event()]
+
+    @app.activity(max_concurrent=1)
+    async def narrow(number: int) -> None:
+        await ended[number].wait()
+
+    @app.activity
+    async def wide() -> None:
+        await opened.wait()
+
+    executor = make_executor(max_async=1)
+    first, second = (work("narrow", str(number), task_id=number) for number in range(2))
+    others = [work("wide", task_id=number) for number in (2, 3)]
+    executor.start([first, second, *others])
+    assert places(executor, [second, *others]) == [1, 1, 2]
+    ended[0].set()
+    await outcomes.wait(1)
+    await until(lambda: places(executor, others) == [None, 1])
+    assert places(executor, [second, *others]) == [2, None, 1]
+    ended[1].set()
+    opened.set()
+    await outcomes.wait(4)
+
+
+def places(executor: ActivityExecutor, works: list[ActivityWork]) -> list[int | None]:
+    stages = map(executor.stages_of(works).get, works)
+    return [stage.place if isinstance(stage, QueuedWork) else None for stage in stages]
 
 
 async def test_a_long_queue_of_activities_that_never_wait_does_not_nest(

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tenuto.engine.ports import QueuedWork
 from tenuto.functions import locating, processes, worker_messages
 from tenuto.functions.activities import ActivityExecutor
 from tenuto.functions.locating import Place, import_from, place_of, standing_at
@@ -90,6 +91,9 @@ async def test_attempts_run_side_by_side_in_as_many_processes_as_are_allowed(
     await until(lambda: executor.running == 2)  # what they say comes a moment later
     assert executor.running == 2
     assert executor.queued == 1
+    stages = executor.stages_of(works)
+    assert stages[works[2]] == QueuedWork(1, "what runs in the worker processes")
+    assert len(stages) == 3
     gate.touch()
     await outcomes.wait(3)
     assert len(set(outcomes.results().values())) == 2

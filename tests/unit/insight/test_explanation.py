@@ -7,11 +7,11 @@ import pytest
 from msgspec import structs
 
 from tenuto.cli.findings import Finding, Level, standstill
-from tenuto.engine.standing import Look, QueuedWork
-from tenuto.insight.explanation import explain
+from tenuto.engine.standing import BegunWork, Look, QueuedWork
+from tenuto.insight.explanation import explain, told
 from tenuto.insight.steps import Run, Step, StepKind, StepState
 from tenuto.insight.surroundings import Surroundings
-from tenuto.insight.wording import moment
+from tenuto.insight.wording import moment, utc_moment
 from tenuto.model.events import EventAwaited, TaskFailed, TaskScheduled, TimerCreated
 from tenuto.model.explanation import (
     ActivityWait,
@@ -22,6 +22,7 @@ from tenuto.model.explanation import (
     Fact,
     Held,
     NoHost,
+    NothingOpen,
     NotServed,
     Pending,
     StoreUnavailable,
@@ -31,13 +32,16 @@ from tenuto.model.explanation import (
 )
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
+from tenuto.model.http_call import HTTP_ACTIVITY
 from tenuto.model.ids import ExecutionId, InstanceId
 from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
+from tenuto.model.webhook import WEBHOOK_ACTIVITY
 from tests.support.runs import at, child_call, completed, opening, running, turn
 
 MINUTE = 60_000_000
 CALLER = ParentInstance(InstanceId("t-1"), ExecutionId("e"), "trip", 1)
 NOW = 1_000 * MINUTE
+HOLD = Hold(HoldReason.CRASHED, "it ends hosts", at(1), tried=at(2))
 
 
 def run_in(status: RuntimeStatus, *steps: Step, **more: Any) -> Run:
@@ -51,7 +55,9 @@ def run_in(status: RuntimeStatus, *steps: Step, **more: Any) -> Run:
         "root_id": "t-1",
         "status": status,
     }
-    return Run(record=InstanceRecord(**(given | more)), steps=list(steps))
+    untaken, is_telling = more.pop("untaken", 0), more.pop("is_telling", True)
+    record = InstanceRecord(**(given | more))
+    return Run(record=record, steps=list(steps), untaken=untaken, is_telling=is_telling)
 
 
 def step(kind: StepKind, state: StepState, name: str = "", **more: Any) -> Step:
@@ -75,6 +81,8 @@ def found_of(run: Run, surroundings: Surroundings) -> Finding:
     return standstill(run.record, explain(run, surroundings))
 
 
+NOTHING = "waits for something that nothing can bring: no timer, event, activity or child is open"
+IDLE = run_in(RuntimeStatus.RUNNING, wake_at=None)
 PENDING = run_in(RuntimeStatus.PENDING)
 ACTIVITY = run_in(
     RuntimeStatus.RUNNING,
@@ -82,6 +90,7 @@ ACTIVITY = run_in(
         StepKind.ACTIVITY, StepState.RUNNING, "book", attempt=2, failure=FailureDetails("E", "no")
     ),
 )
+INBOX = run_in(RuntimeStatus.RUNNING, step(StepKind.EVENT, StepState.WAITING, "go"), untaken=2)
 OVERDUE = run_in(
     RuntimeStatus.RUNNING, step(StepKind.TIMER, StepState.WAITING, due_at=NOW - 2 * MINUTE)
 )
@@ -92,7 +101,7 @@ OVERDUE = run_in(
     [
         (
             run_in(RuntimeStatus.SUSPENDED, updated_at=NOW - 3 * MINUTE),
-            around(place=" --url http://x"),
+            around(place=("--url", "http://x")),
             Level.NOTE,
             "suspended since",
             "tenuto instances resume t-1 --url http://x",
@@ -104,7 +113,7 @@ OVERDUE = run_in(
             "begins at",
             "",
         ),
-        (PENDING, around(has_host=False), Level.WRONG, "pending for 10 min 00 s: no host", "start"),
+        (PENDING, around(has_host=False), Level.WRONG, "pending for 10 min 00 s; no host", "start"),
         (PENDING, around(), Level.WRONG, "although a host runs: perhaps its app has no", "log"),
         (
             PENDING,
@@ -124,13 +133,55 @@ OVERDUE = run_in(
             ACTIVITY,
             around(),
             Level.NOTE,
-            "waits for activity book, attempt 2, after E: no, running since",
+            "waits for activity book, attempt 2, after E: no, asked for since",
             "",
         ),
         (ACTIVITY, around(has_host=False), Level.WRONG, "no host runs", "tenuto start"),
         (ACTIVITY, around(untaken={"t-1": 3}), Level.WRONG, "3 messages lie in its inbox", "log"),
+        (ACTIVITY, around(untaken={"t-1": 1}), Level.WRONG, "1 message lies in its inbox", "log"),
+        (
+            INBOX,
+            around(has_host=False),
+            Level.WRONG,
+            "t-1 (trip) 2 messages wait to be taken in; no host runs",
+            "start a host",
+        ),
+        (
+            run_in(RuntimeStatus.SUSPENDED, untaken=1),
+            around(has_host=False),
+            Level.WRONG,
+            "1 message waits to be taken in; no host runs",
+            "start a host",
+        ),
+        (INBOX, around(), Level.NOTE, "waits for event 'go' since", "raise-event"),
         (OVERDUE, around(), Level.WRONG, "a timer due at", "look at the host's log"),
-        (OVERDUE, around(has_host=False), Level.WRONG, "overdue by 2 min 00 s", "tenuto start"),
+        (
+            OVERDUE,
+            around(has_host=False),
+            Level.WRONG,
+            "overdue by 2 min 00 s; no host runs",
+            "tenuto start",
+        ),
+        (
+            run_in(
+                RuntimeStatus.RUNNING,
+                step(StepKind.TIMER, StepState.WAITING, due_at=NOW - MINUTE // 60),
+            ),
+            around(has_host=False),
+            Level.WRONG,
+            "overdue by 1.0 s; no host runs",
+            "start a host: tenuto start",
+        ),
+        (
+            run_in(
+                RuntimeStatus.RUNNING,
+                step(StepKind.TIMER, StepState.WAITING, due_at=NOW - MINUTE // 60),
+            ),
+            around(),
+            Level.NOTE,
+            "waits for a timer due at",
+            "",
+        ),
         (
             run_in(
                 RuntimeStatus.RUNNING,
@@ -138,8 +189,18 @@ OVERDUE = run_in(
             ),
             around(has_host=False),
             Level.NOTE,
-            "waits for a timer due at",
+            "; no host runs",
             "",
+        ),
+        (
+            run_in(
+                RuntimeStatus.RUNNING,
+                step(StepKind.EVENT, StepState.WAITING, "Paid", due_at=NOW + MINUTE),
+            ),
+            around(has_host=False),
+            Level.NOTE,
+            "; no host runs",
+            "raise-event",
         ),
         (
             run_in(
@@ -187,7 +248,38 @@ OVERDUE = run_in(
             "sub-orchestration trip (c-2) since",
             "",
         ),
+        (
+            run_in(RuntimeStatus.RUNNING, is_telling=False),
+            around(),
+            Level.NOTE,
+            "is between two steps",
+            "",
+        ),
+        (
+            run_in(RuntimeStatus.RUNNING, is_telling=False),
+            around(has_host=False),
+            Level.WRONG,
+            "is between two steps; no host runs",
+            "start a host",
+        ),
         (run_in(RuntimeStatus.RUNNING), around(), Level.NOTE, "is between two steps", ""),
+        (IDLE, around(), Level.WRONG, NOTHING, "mend its code"),
+        (
+            IDLE,
+            around(look=Look()),
+            Level.WRONG,
+            NOTHING,
+            "tenuto instances terminate t-1, then tenuto",
+        ),
+        (IDLE, around(has_host=False), Level.WRONG, f"{NOTHING}; no host runs", "mend its code"),
+        (IDLE, around(look=Look(is_busy=True)), Level.NOTE, "is between two steps", ""),
+        (
+            run_in(RuntimeStatus.RUNNING, wake_at=None, untaken=1),
+            around(),
+            Level.NOTE,
+            "is between two steps",
+            "",
+        ),
     ],
 )
 def test_each_reason_has_its_words_and_its_advice(
@@ -227,8 +319,8 @@ def test_what_it_waits_for_is_named_as_its_history_says() -> None:
     )
     since = f"since {moment(at(0))} (5.0 s)"
     assert explain(run, Surroundings(now=at(5), has_host=True)).sentence == (
-        f"waits for activity book, running {since}, sub-orchestration pay (pay-1) {since}, "
-        f"a timer due at {moment(at(60))}, 1 more"
+        f"waits for activity book, asked for {since}, sub-orchestration pay (pay-1) {since}, "
+        f"a timer due at {moment(at(60))}, 1 more, with 1 of its children not looked at"
     )
 
 
@@ -264,15 +356,76 @@ def test_until_when_it_waits_and_what_is_tried_again_is_said() -> None:
         ),
         (
             [step(StepKind.ACTIVITY, StepState.RUNNING, "book")],
-            {"look": Look(queued={1: QueuedWork(4, "the limit of activity 'book', 2 at once")})},
-            "activity book, queued at place 4 behind the limit of activity 'book', 2 at once since",
+            {"look": Look(stages={1: QueuedWork(4, "the limit of activity 'book', 2 at once")})},
+            "queued at place 4 behind the limit of activity 'book', 2 at once, since",
+            False,
+        ),
+        (
+            [step(StepKind.ACTIVITY, StepState.RUNNING, "book")],
+            {"look": Look(stages={1: BegunWork(NOW - MINUTE)})},
+            f"activity book, running since {moment(NOW - MINUTE)} (1 min 00 s)",
             False,
         ),
         (
             [step(StepKind.CHILD, StepState.RUNNING, "pay", instance_id="p-1")],
             {"children": {"p-1": None}},
-            "sub-orchestration pay (p-1, not there) since",
+            "sub-orchestration pay (p-1), which is not there and will never answer, since",
             True,
+        ),
+        (
+            [
+                step(
+                    StepKind.CHILD,
+                    StepState.RUNNING,
+                    "pay",
+                    instance_id="p-1",
+                    changed_at=NOW - MINUTE // 60,
+                )
+            ],
+            {"children": {"p-1": None}},
+            "sub-orchestration pay (p-1, not there yet) since",
+            False,
+        ),
+        (
+            [step(StepKind.CHILD, StepState.RUNNING, "pay", instance_id="p-1")],
+            {"children": {"p-1": run_in(RuntimeStatus.RUNNING, parent=CALLER, hold=HOLD).record}},
+            "sub-orchestration pay (p-1), which is held (crashed), since",
+            True,
+        ),
+        (
+            [step(StepKind.CHILD, StepState.RUNNING, "pay", instance_id="p-1")],
+            {
+                "children": {"p-1": run_in(RuntimeStatus.RUNNING, parent=CALLER).record},
+                "unserved": frozenset({"p-1"}),
+            },
+            "sub-orchestration pay (p-1), whose orchestrator is not there, since",
+            True,
+        ),
+        (  # what is stuck comes first, whatever stands beside it
+            [
+                step(StepKind.EVENT, StepState.WAITING, "go"),
+                step(StepKind.TIMER, StepState.WAITING, due_at=NOW + MINUTE),
+                step(StepKind.TIMER, StepState.WAITING, due_at=NOW + MINUTE),
+                step(StepKind.CHILD, StepState.RUNNING, "pay", instance_id="p-1"),
+            ],
+            {"children": {"p-1": None}},
+            "waits for sub-orchestration pay (p-1), which is not there",
+            True,
+        ),
+        (
+            [
+                step(StepKind.EVENT, StepState.WAITING, "go"),
+                step(
+                    StepKind.ACTIVITY,
+                    StepState.RETRYING,
+                    "book",
+                    due_at=NOW + MINUTE,
+                    failure=FailureDetails("E", "no"),
+                ),
+            ],
+            {},
+            "waits for attempt 2 of activity book at",
+            False,
         ),
         (
             [step(StepKind.CHILD, StepState.RUNNING, "pay", instance_id="p-1")],
@@ -283,7 +436,7 @@ def test_until_when_it_waits_and_what_is_tried_again_is_said() -> None:
         (
             [step(StepKind.CHILD, StepState.RUNNING, "pay", instance_id="p-1")],
             {"children": {"p-1": run_in(RuntimeStatus.RUNNING).record}},
-            "nobody will answer it",
+            "pay (p-1), whose id another instance has, so that nobody will answer, since",
             True,
         ),
     ],
@@ -300,7 +453,6 @@ SINCE = NOW - 5 * MINUTE
 STARTED = NOW - 10 * MINUTE
 EVENT = step(StepKind.EVENT, StepState.WAITING, "go")
 CHILD = step(StepKind.CHILD, StepState.RUNNING, "pay", instance_id="p-1")
-HOLD = Hold(HoldReason.CRASHED, "it ends hosts", at(1), tried=at(2))
 EVENT_WAIT = EventWait(name="go", since=SINCE)
 CHILD_WAIT = ChildWait(name="pay", instance_id=InstanceId("p-1"), since=SINCE)
 
@@ -344,13 +496,15 @@ CHILD_WAIT = ChildWait(name="pay", instance_id=InstanceId("p-1"), since=SINCE)
         ),
         (
             ACTIVITY,
-            around(look=Look(unserved=("book",), queued={1: QueuedWork(4, "the queue")})),
+            around(look=Look(unserved=("book",), stages={1: QueuedWork(4, "the queue")})),
             (
                 ActivityWait(
+                    id=1,
                     name="book",
                     since=SINCE,
                     attempt=2,
                     failure=FailureDetails("E", "no"),
+                    stage="queued",
                     place=4,
                     behind="the queue",
                 ),
@@ -367,6 +521,8 @@ CHILD_WAIT = ChildWait(name="pay", instance_id=InstanceId("p-1"), since=SINCE)
             around(children={"p-1": run_in(RuntimeStatus.PENDING, hold=HOLD).record}),
             (structs.replace(CHILD_WAIT, status="Pending", held=HoldReason.CRASHED, is_lost=True),),
         ),
+        (IDLE, around(), (NothingOpen(),)),
+        (INBOX, around(has_host=False), (Untaken(count=2), EVENT_WAIT, NoHost())),
         (run_in(RuntimeStatus.FAILED, EVENT), around(), (Ended(status="Failed"),)),
         (run_in(RuntimeStatus.RUNNING), around(), ()),
     ],
@@ -382,5 +538,70 @@ def test_the_facts_come_along_in_their_order_and_through_json(
 def test_no_two_facts_look_alike_to_machines() -> None:
     kinds = get_args(Fact)
     types = [kind.__struct_config__.tag for kind in kinds]
-    assert len(set(types)) == len(types) == 13
+    assert len(set(types)) == len(types) == 14
     assert {kind.__struct_config__.tag_field for kind in kinds} == {"type"}
+
+
+@pytest.mark.parametrize(
+    ("instance_id", "event", "command"),
+    [
+        ("t-1", "go", "t-1 go --data JSON --storage 'sqlite:///my trips.db'"),
+        (
+            "my trip",
+            "it's on",
+            "'my trip' 'it'\"'\"'s on' --data JSON --storage 'sqlite:///my trips.db'",
+        ),
+        ("-t", "go", "--data JSON --storage 'sqlite:///my trips.db' -- -t go"),
+        (
+            "t-1",
+            "a\nb\x1b'",
+            "t-1 $'a\\x0ab\\x1b\\'' --data JSON --storage 'sqlite:///my trips.db'",
+        ),
+    ],
+)
+def test_what_is_pasted_arrives_as_it_was_meant(instance_id: str, event: str, command: str) -> None:
+    run = run_in(
+        RuntimeStatus.RUNNING,
+        step(StepKind.EVENT, StepState.WAITING, event),
+        instance_id=instance_id,
+    )
+    found = explain(run, around(place=("--storage", "sqlite:///my trips.db")))
+    assert found.advice == f"tenuto instances raise-event {command}"
+
+
+def test_who_is_told_the_facts_says_them_in_their_own_zone_and_for_their_own_place() -> None:
+    run = run_in(RuntimeStatus.SUSPENDED, updated_at=NOW - MINUTE)
+    there = explain(run, around(at=utc_moment))
+    here = told(run.record, there.facts, around(place=("--url", "http://x"), at=lambda _: "then"))
+    assert here.facts == there.facts
+    assert here.sentence == "suspended since then (1 min 00 s)"
+    assert here.advice == "tenuto instances resume t-1 --url http://x"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        (
+            HTTP_ACTIVITY,
+            '{"method":"GET","url":"https://me:pw@x.org:81/a/b?key=1","headers":{"k":["v"]}}',
+            "an HTTP call (GET https://x.org:81/a/b)",
+        ),
+        (
+            HTTP_ACTIVITY,
+            '{"method":"GET","url":"../state?t=1","base":"http://x.org/jobs/7/"}',
+            "an HTTP call (GET http://x.org/jobs/state)",
+        ),
+        (HTTP_ACTIVITY, '{"method":"GET","url":"http://x.org:port/"}', "an HTTP call"),
+        (HTTP_ACTIVITY, "no JSON", "an HTTP call"),
+        (WEBHOOK_ACTIVITY, '"paid"', "the address of a webhook"),
+        ("book", '"x"', "activity book"),
+    ],
+)
+def test_what_tenuto_itself_does_is_said_without_secrets(name: str, text: str, words: str) -> None:
+    failed = TaskFailed(1, FailureDetails("E", "no"))
+    first = opening(TaskScheduled(1, name, text))
+    retrying = turn(1, failed, TimerCreated(2, at(9), "retry", 1))
+    here = Surroundings(now=at(5), has_host=True)
+    assert f"waits for {words}, asked for since" in explain(running(first), here).sentence
+    found = explain(running(first, retrying), here)
+    assert f"waits for attempt 2 of {words} at" in found.sentence

@@ -53,6 +53,9 @@ def test_times_are_local_for_people_and_utc_for_machines() -> None:
 def test_foreign_text_stays_on_one_line_and_is_cut() -> None:
     assert one_line(" a\n\tb ") == "a b"
     assert one_line("x" * 20, 10) == "xxxxxxx..."
+    assert one_line("one two three", 10) == "one two..."
+    assert one_line("one two three", 12) == "one two..."
+    assert one_line("a " + "x" * 20, 10) == "a xxxxx..."
     assert len(one_line("x \n" * 5_000_000)) <= 500
 
 

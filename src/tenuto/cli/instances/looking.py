@@ -16,7 +16,7 @@ from tenuto.cli.instances.documents import (
     run_document,
 )
 from tenuto.insight.follow import Follower
-from tenuto.insight.steps import Run
+from tenuto.insight.steps import Run, as_its_host_says
 from tenuto.insight.surroundings import Surroundings
 from tenuto.insight.wording import failure_lines, one_line
 from tenuto.model.codec import decode_turn
@@ -114,7 +114,8 @@ def show(instance_id: str, *, place: Place, as_json: bool) -> None:
         if run.record.status.is_finished:
             return run, None
         around = Surroundings(now=_now(), has_host=opened.has_host(), place=place.options)
-        return run, (await opened.inquire(checked, around))[1]
+        _, why = await opened.inquire(checked, around)
+        return as_its_host_says(run, why), why
 
     run, why = within(place, read)
     if as_json:

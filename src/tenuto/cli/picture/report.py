@@ -10,7 +10,7 @@ from rich.text import Text
 from tenuto.cli.picture.drawing import STYLES, Glyphs
 from tenuto.cli.picture.items import state_of
 from tenuto.insight.steps import Run, StepKind, StepState
-from tenuto.insight.wording import duration, failure_text, held_since, local, moment, one_line
+from tenuto.insight.wording import duration, failure_text, local, moment, one_line, visible
 from tenuto.model.events import HistoryEvent, OrchestratorStarted
 from tenuto.model.explanation import Explanation
 from tenuto.model.failure import FailureDetails
@@ -83,7 +83,7 @@ def fact_table(run: Run, why: Explanation | None) -> Table:
 def facts(run: Run, why: Explanation | None = None) -> list[tuple[str, str]]:
     """What there is to say of an instance, beside its steps."""
     record = run.record
-    told = None if record.hold is not None else why  # what holds it stands below
+    hold = record.hold
     found = [
         ("status", record.status.label),
         ("started", moment(record.created_at)),
@@ -95,12 +95,14 @@ def facts(run: Run, why: Explanation | None = None) -> list[tuple[str, str]]:
         ("input", record.input or ""),
         ("output", record.output or ""),
         ("custom status", record.custom_status or ""),
-        ("now", "" if told is None else told.sentence),
-        ("what to do", "" if told is None else told.advice),
-        *held_facts(record),
+        ("recorded", "" if hold is None else hold.recorded or ""),
+        ("produced", "" if hold is None else hold.produced or ""),
         ("refused", _refused(run)),
     ]
-    return [(name, one_line(text, _LONG)) for name, text in found if text]
+    shown = [(name, one_line(text, _LONG)) for name, text in found if text]
+    if why is not None:  # whole: what helps may stand at the end
+        shown += [("now", why.sentence), ("what to do", visible(why.advice))]
+    return [(name, text) for name, text in shown if text]
 
 
 def _refused(run: Run) -> str:
@@ -114,19 +116,6 @@ def _refused(run: Run) -> str:
     if newest is None or newest.failure is None:
         return ""
     return f"{newest.failure.error_message} (at {moment(newest.changed_at)})"
-
-
-def held_facts(record: InstanceRecord) -> list[tuple[str, str]]:
-    """Why an instance cannot go on now, and both sides where there are two."""
-    hold = record.hold
-    if hold is None:
-        return []
-    return [
-        ("held", held_since(hold)),
-        ("recorded", hold.recorded or ""),
-        ("produced", hold.produced or ""),
-        ("go on with", f"tenuto instances resume {record.instance_id}"),
-    ]
 
 
 def event_table(turns: Sequence[Sequence[HistoryEvent]]) -> Table:

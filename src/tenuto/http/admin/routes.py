@@ -5,7 +5,6 @@ its first reader; the shapes that both share stand in ``tenuto.client.wire``.
 """
 
 import re
-from collections.abc import Callable
 from functools import partial
 from typing import Final, TypeVar
 
@@ -28,7 +27,6 @@ from tenuto.client.wire import (
     text_of,
 )
 from tenuto.engine.program import Program
-from tenuto.engine.standing import Look
 from tenuto.http.admin.operations import (
     DEAD_LETTERS,
     GET,
@@ -42,6 +40,7 @@ from tenuto.http.admin.operations import (
     steering,
 )
 from tenuto.http.errors import JSON, HttpError
+from tenuto.http.explaining import Explaining
 from tenuto.http.options import Role
 from tenuto.http.queries import (
     moment,
@@ -49,21 +48,15 @@ from tenuto.http.queries import (
 )
 from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
 from tenuto.http.waiting import Waiting
-from tenuto.insight.inquiry import explained
-from tenuto.insight.reading import GatewayReader
-from tenuto.insight.steps import run_of
-from tenuto.insight.surroundings import Surroundings
-from tenuto.insight.wording import utc_moment
-from tenuto.model.codec import decode_turn
 from tenuto.model.control import CONTROLS, Control
-from tenuto.model.errors import InstanceNotFoundError, LimitError
+from tenuto.model.errors import InstanceNotFoundError
 from tenuto.model.events import EventRaised
 from tenuto.model.ids import ExecutionId
 from tenuto.model.limits import Limits, check_payload
 from tenuto.model.messages import Purge, RaiseEvent, Terminate
 from tenuto.model.payload import encode
 from tenuto.model.requests import InstanceQuery, ListingOrder
-from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import LATEST
 from tenuto.model.trace import checked_trace
 
@@ -83,7 +76,7 @@ class AdminApi:
         program: The orchestrators that may be started.
         waiting: For callers that wait for the end.
         history_bytes: Longest history that is shown.
-        look: What the host knows of an instance, by its id and its orchestrator.
+        explaining: Why an instance does not go on.
     """
 
     def __init__(
@@ -93,11 +86,11 @@ class AdminApi:
         program: Program,
         waiting: Waiting,
         history_bytes: int,
-        look: Callable[[str, str], Look | None],
+        explaining: Explaining,
     ) -> None:
         self._gateway = gateway
         self._limits = limits
-        self._look = look
+        self._explaining = explaining
         self._history_bytes = history_bytes
         self._program = program
         self._waiting = waiting
@@ -138,24 +131,8 @@ class AdminApi:
         if record is None:
             raise InstanceNotFoundError(instance_id)
         if not record.status.is_finished and call.flag("waitingFor", default=True):
-            return json_answer(await self._explained(record))
+            return json_answer(InstanceBody.of(record, await self._explaining.why(record)))
         return json_answer(record)
-
-    async def _explained(self, record: InstanceRecord) -> InstanceBody:
-        """With why it does not go on; without, when its history is too long to be looked at."""
-        try:
-            turns = await self._gateway.history(record.instance_id, self._history_bytes)
-        except LimitError:
-            return InstanceBody.of(record, None)
-        run = run_of(record, [decode_turn(turn) for turn in turns])
-        around = Surroundings(
-            now=self._gateway.now(),
-            has_host=True,
-            look=self._look(record.instance_id, record.name),
-            at=utc_moment,
-        )
-        why = await explained(GatewayReader(self._gateway), run, around)
-        return InstanceBody.of(record, why)
 
     async def list_instances(self, call: Call) -> Response:
         query = InstanceQuery(

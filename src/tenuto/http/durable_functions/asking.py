@@ -10,6 +10,7 @@ from tenuto.client.gateway import Gateway
 from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.durable_functions.answers import FINISHED, UNDER_WAY, failed_status
 from tenuto.http.durable_functions.history import HistoryProjection, Shown
+from tenuto.http.explaining import Explaining
 from tenuto.http.links import Links
 from tenuto.http.options import Role
 from tenuto.http.outcomes import ended_answer
@@ -47,12 +48,16 @@ class Asking:
         gateway: Where requests go.
         links: Makes the links in answers.
         history_bytes: Longest history that is shown.
+        explaining: Why an instance does not go on.
     """
 
-    def __init__(self, gateway: Gateway, links: Links, history_bytes: int) -> None:
+    def __init__(
+        self, gateway: Gateway, links: Links, history_bytes: int, explaining: Explaining
+    ) -> None:
         self._gateway = gateway
         self._history_bytes = history_bytes
         self._links = links
+        self._explaining = explaining
 
     def routes(self) -> list[Route]:
         """The routes of the table at the end of this module."""
@@ -65,6 +70,7 @@ class Asking:
         show_input = call.flag("showInput", default=True)
         show_history = call.flag("showHistory", default=False)
         show_output = call.flag("showHistoryOutput", default=False)
+        show_explanation = call.flag("showExplanation", default=False)
         failed = failed_status(call)
         record = await self._gateway.get(instance_id)
         if record is None:
@@ -76,6 +82,8 @@ class Asking:
             payload = structs.replace(payload, history_events=events, history=events)
         if record.status.is_finished:
             return ended_answer(payload, record, failed=failed)
+        if show_explanation and (why := await self._explaining.why(record)) is not None:
+            payload = structs.replace(payload, explanation=why)
         own = self._links.of(call).management(instance_id)["statusQueryGetUri"]
         return json_answer(payload, 202, {"Location": own, "Retry-After": "5"})
 
@@ -141,6 +149,11 @@ _STATUS: Final = Operation(
         Parameter(
             name="showHistoryOutput",
             text="Whether results are shown in the history (default false).",
+            schema=BOOLEAN,
+        ),
+        Parameter(
+            name="showExplanation",
+            text="Whether it is said why the instance does not go on (default false).",
             schema=BOOLEAN,
         ),
         FAILURE,

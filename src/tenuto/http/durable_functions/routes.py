@@ -16,6 +16,7 @@ from tenuto.http.durable_functions.asking import Asking
 from tenuto.http.durable_functions.starting import Starting
 from tenuto.http.durable_functions.steering import Steering
 from tenuto.http.errors import NotImplementedYetError
+from tenuto.http.explaining import Explaining
 from tenuto.http.links import Links
 from tenuto.http.options import Role
 from tenuto.http.payloads import MOUNT
@@ -35,6 +36,7 @@ class ManagementApi:
         links: Makes the links in answers.
         waiting: For callers that wait for the end.
         history_bytes: Longest history that is shown.
+        explaining: Why an instance does not go on.
     """
 
     def __init__(
@@ -45,9 +47,10 @@ class ManagementApi:
         links: Links,
         waiting: Waiting,
         history_bytes: int,
+        explaining: Explaining,
     ) -> None:
         self._starting = Starting(gateway, limits, program, links, waiting)
-        self._asking = Asking(gateway, links, history_bytes)
+        self._asking = Asking(gateway, links, history_bytes, explaining)
         self._steering = Steering(gateway, limits)
 
     def routes(self) -> list[Route]:

@@ -12,7 +12,6 @@ from starlette.types import Receive, Scope, Send
 from tenuto.client.client import Client
 from tenuto.engine.engine import Engine
 from tenuto.engine.program import Program
-from tenuto.engine.standing import look_at
 from tenuto.http.access import Access
 from tenuto.http.admin.facts import FactsApi, HostFacts
 from tenuto.http.admin.live import LiveApi
@@ -20,6 +19,7 @@ from tenuto.http.admin.observation import Metrics, ObservationApi
 from tenuto.http.admin.routes import AdminApi
 from tenuto.http.durable_functions.routes import ManagementApi
 from tenuto.http.errors import error_answer
+from tenuto.http.explaining import Explaining
 from tenuto.http.functions.callbacks import Callbacks, without_token
 from tenuto.http.functions.description import described
 from tenuto.http.functions.responses import CLIENT_STATE, LINKS_STATE
@@ -87,9 +87,11 @@ class Application:
         gateway, limits = served.client.gateway, served.client.limits
         self._waiting = Waiting(gateway)
         longest = served.settings.history_bytes
-        management = ManagementApi(gateway, limits, served.program, links, self._waiting, longest)
-        look = partial(look_at, served.engine)
-        admin = AdminApi(gateway, limits, served.program, self._waiting, longest, look)
+        explaining = Explaining(gateway, served.engine, longest)
+        management = ManagementApi(
+            gateway, limits, served.program, links, self._waiting, longest, explaining
+        )
+        admin = AdminApi(gateway, limits, served.program, self._waiting, longest, explaining)
         facts = HostFacts(
             version=served.version,
             storage=served.storage,

@@ -1,0 +1,86 @@
+"""What an instance waits for, each in a few words. Pure."""
+
+from tenuto.insight.facts import is_late
+from tenuto.insight.labels import TIMERS
+from tenuto.insight.surroundings import Surroundings
+from tenuto.insight.wording import duration, failure_text, one_line
+from tenuto.model.explanation import ActivityWait, ChildWait, EventWait, TimerWait, Wait
+from tenuto.model.status import RuntimeStatus
+from tenuto.model.timing import Microseconds
+
+
+def wait_text(wait: Wait, around: Surroundings) -> str:
+    """What is waited for, in a few words.
+
+    Args:
+        wait: It.
+        around: The present, and how a moment is written.
+    """
+    if wait.until is not None and is_late(wait, around):
+        return f"{_plainly(wait, around)}, overdue by {duration(around.now - wait.until)}"
+    return _plainly(wait, around)
+
+
+def _plainly(wait: Wait, around: Surroundings) -> str:
+    at = around.at
+    since = _since(wait.since, around)
+    match wait:
+        case TimerWait():
+            due = "" if wait.until is None else f" due at {at(wait.until)}"
+            return f"a {TIMERS[wait.purpose]}{due}"
+        case EventWait():
+            until = "" if wait.until is None else f", until {at(wait.until)}"
+            return f"event {one_line(wait.name)!r} {since}{until}"
+        case ActivityWait(until=None):
+            attempt = f", attempt {wait.attempt}" if wait.attempt > 1 else ""
+            return f"{_called(wait)}{attempt}{_after(wait)}, {_work(wait, around)}"
+        case ChildWait(until=None):
+            named = f"{wait.instance_id}{_standing(wait)}"
+            return f"sub-orchestration {one_line(wait.name)} ({named}){_trouble(wait)} {since}"
+        case ActivityWait(until=until) | ChildWait(until=until):
+            assert until is not None, "it was looked at"
+            return f"attempt {wait.attempt} of {_called(wait)} at {at(until)}{_after(wait)}"
+
+
+def _called(wait: ActivityWait | ChildWait) -> str:
+    if isinstance(wait, ActivityWait):
+        return one_line(wait.call or f"activity {wait.name}")
+    return f"orchestration {one_line(wait.name)}"
+
+
+def _since(moment: Microseconds, around: Surroundings) -> str:
+    return f"since {around.at(moment)} ({duration(around.now - moment)})"
+
+
+def _after(wait: ActivityWait | ChildWait) -> str:
+    return "" if wait.failure is None else f", after {failure_text(wait.failure)}"
+
+
+def _work(wait: ActivityWait, around: Surroundings) -> str:
+    """How far an attempt has come, as far as that is known."""
+    since = _since(wait.since, around)
+    if wait.stage == "running":
+        began = wait.since if wait.begun_at is None else wait.begun_at
+        return f"running {_since(began, around)}"
+    if wait.stage == "queued":
+        return f"queued at place {wait.place:,} behind {wait.behind}, {since}"
+    return f"asked for {since}"
+
+
+def _standing(wait: ChildWait) -> str:
+    """How a child stands, where that says more than that it runs."""
+    if wait.is_missing and not wait.is_lost:
+        return ", not there yet"
+    is_plain = wait.status is None or wait.status == RuntimeStatus.RUNNING.label
+    return "" if is_plain else f", {wait.status}"
+
+
+def _trouble(wait: ChildWait) -> str:
+    """Why a child will not answer before somebody does something."""
+    if wait.is_missing and wait.is_lost:
+        return ", which is not there and will never answer,"
+    if wait.is_lost:
+        return ", whose id another instance has, so that nobody will answer,"
+    if wait.held is not None:
+        return f", which is held ({wait.held}),"
+    return ", whose orchestrator is not there," if wait.is_unserved else ""
