@@ -142,6 +142,11 @@ class ActivityExecutor:
         return sum(one.begun_at is not None for one in self._attempts.values())
 
     @property
+    def lost_threads(self) -> int:
+        """Threads that hang in attempts which were given up."""
+        return 0 if self._threads is None else self._threads.lost
+
+    @property
     def queued(self) -> int:
         """Attempts that wait for a thread or for room under a limit."""
         return sum(one.begun_at is None and not one.is_withdrawn for one in self._attempts.values())
@@ -323,7 +328,6 @@ class ActivityExecutor:
             return
         limit = timedelta(microseconds=timeout)
         message = f"{attempt!r} ran longer than its timeout of {limit}"
-        _LOGGER.warning("%s; %s", message, _end_of_timed_out(attempt))
         failure = failure_of_type(TimeoutError, message)
         event = TaskFailed(attempt.work.task_id, failure)
         self._answer(attempt.work, event, attempt.begun_at)
@@ -333,6 +337,42 @@ class ActivityExecutor:
             attempt.task.cancel()
         if self._processes is not None:
             self._processes.kill(attempt)
+        _LOGGER.warning("%s; %s", message, self._give_up(attempt))
+        self._dispatch()
+
+    def _give_up(self, attempt: Attempt) -> str:
+        """Nobody waits for an attempt: what it holds is for others; in words, what becomes of it.
+
+        Its code may go on all the same: then it overlaps with what runs in its place.
+        """
+        self._leave_lane(attempt)
+        if attempt.task is not None:
+            return "it is cancelled"
+        if attempt.lane.place is not None:
+            return "its worker process is ended"
+        threads = self._threads
+        if threads is None or not threads.lose(attempt):
+            if threads is not None and threads.lost >= threads.max_lost:
+                _LOGGER.error(
+                    "%d threads for sync activities hang in attempts that were given up, and no "
+                    "more are replaced: when the others hang as well, no sync activity runs. This "
+                    "one hangs at %s. Give what it calls a time limit of its own; restart the host",
+                    threads.lost,
+                    _place(attempt),
+                )
+            return "it keeps its thread until it returns"
+        return (
+            f"its thread is given up and replaced ({threads.lost} of at most {threads.max_lost}); "
+            f"it may still be at work: {_place(attempt)}"
+        )
+
+    def _leave_lane(self, attempt: Attempt) -> None:
+        """Its place under the limit of its activity is free."""
+        lane = attempt.lane
+        if lane.free is not None and not attempt.has_left_lane:
+            attempt.has_left_lane = True
+            lane.free += 1
+            self._admit(lane)
 
     # --- ends ------------------------------------------------------------------------------------
 
@@ -348,11 +388,8 @@ class ActivityExecutor:
         self._attempts.pop(attempt.work, None)
         if attempt.timer is not None:
             attempt.timer.cancel()
-        lane = attempt.lane
-        if lane.free is not None:
-            lane.free += 1
-            self._admit(lane)
-        if attempt.is_answered and lane.place is None:
+        self._leave_lane(attempt)
+        if attempt.is_answered and attempt.lane.place is None:
             _LOGGER.warning("%r ended after it was given up; its result is dropped", attempt)
         elif attempt.event is not None and not attempt.is_answered:
             self._answer(attempt.work, attempt.event, attempt.begun_at)
@@ -384,14 +421,6 @@ class ActivityExecutor:
         if self._ended:
             ended, self._ended = self._ended, []
             self._deliver(ended)
-
-
-def _end_of_timed_out(attempt: Attempt) -> str:
-    if attempt.task is not None:
-        return "it is cancelled"
-    if attempt.lane.place is not None:
-        return "its worker process is ended"
-    return "it keeps its thread until it returns"
 
 
 def _place(attempt: Attempt) -> str:

@@ -57,7 +57,8 @@ class Attempt:
 
     ``event`` is how it ended, None until then; ``begun_at`` is None until user code may run;
     ``is_withdrawn`` means that it never begins, ``is_answered`` that its outcome went out,
-    ``is_cancel_requested`` that nobody waits for it.
+    ``is_cancel_requested`` that nobody waits for it, ``has_left_lane`` that another may run in its
+    place under the limit of its activity.
     """
 
     __slots__ = (
@@ -65,6 +66,7 @@ class Attempt:
         "_undecided",
         "begun_at",
         "event",
+        "has_left_lane",
         "is_answered",
         "is_cancel_requested",
         "is_withdrawn",
@@ -83,6 +85,7 @@ class Attempt:
         self.begun_at: Microseconds | None = None
         self.is_withdrawn = False
         self.is_answered = False
+        self.has_left_lane = False
         self.task: asyncio.Task[None] | None = None
         self.timer: TimerHandle | None = None
         self._context: ActivityContext | None = None

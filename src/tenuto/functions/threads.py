@@ -6,6 +6,9 @@ others back: before a thread begins one while more are queued and nobody else dr
 another. A supervisor on the loop catches the job that is slow by surprise. Results go back in
 bursts too. Knows nothing of activities; never runs a job on the loop.
 
+A job that nobody waits for any more may hang for ever, and its thread with it. Such a thread is
+*lost*: another one takes its place, up to a bound, and it ends should its job ever return.
+
 A thread is *draining* while it is expected to take the next job soon: it has been woken, or runs
 something short. Whoever adds to the queue looks at the draining threads afterwards; whoever stops
 draining looks at the queue afterwards. So one of the two always sees the other.
@@ -81,6 +84,7 @@ class WorkerThreads(Generic[J]):
         loop: The host's loop; ``submit`` and ``on_done`` run on it.
         on_done: Gets finished jobs, many at a time.
         max_threads: Most threads; None for four per processor, at least 8 and at most 32.
+        max_lost: Most lost threads that are replaced; None for four for each of those.
         idle_seconds: How long a thread without work stays.
     """
 
@@ -90,9 +94,11 @@ class WorkerThreads(Generic[J]):
         on_done: Callable[[list[J]], None],
         *,
         max_threads: int | None = None,
+        max_lost: int | None = None,
         idle_seconds: float = IDLE_SECONDS,
     ) -> None:
         self.max_threads = max_threads or max(8, min(32, 4 * (os.cpu_count() or 1)))
+        self.max_lost = 4 * self.max_threads if max_lost is None else max_lost
         self._loop = loop
         self._on_done = on_done
         self._idle_seconds = idle_seconds
@@ -101,7 +107,9 @@ class WorkerThreads(Generic[J]):
         self._announced = False
         self._idle: list[_Thread] = []
         self._draining: set[_Thread] = set()
+        self._running: dict[J, _Thread] = {}
         self._count = 0
+        self._lost = 0
         self._started = 0
         self._count_lock = threading.Lock()
         self._closed = False
@@ -113,8 +121,13 @@ class WorkerThreads(Generic[J]):
 
     @property
     def count(self) -> int:
-        """Threads that exist now."""
+        """Threads that exist now, lost ones left out."""
         return self._count
+
+    @property
+    def lost(self) -> int:
+        """Threads whose job nobody waits for any more."""
+        return self._lost
 
     @property
     def queued(self) -> list[J]:
@@ -130,6 +143,26 @@ class WorkerThreads(Generic[J]):
             self._supervise()
         if not self._draining and not self._wake_one():
             self._supervise()
+
+    def lose(self, job: J) -> bool:
+        """Nobody waits for this job any more: its thread is given up, and another takes its place.
+
+        Returns:
+            Whether it is: not when the job is over or in no thread, nor when too many are lost.
+        """
+        if self._lost >= self.max_lost:
+            return False
+        # Whoever takes it out decides: this, or the thread whose job is over.
+        thread = self._running.pop(job, None)
+        if thread is None:
+            return False
+        with self._count_lock:
+            self._count -= 1
+            self._lost += 1
+        self._draining.discard(thread)
+        if self._queue and not self._draining:
+            self._wake_one()
+        return True
 
     def stop(self) -> None:
         """Forget queued jobs and end the threads; a job that is running is left behind."""
@@ -222,6 +255,7 @@ class WorkerThreads(Generic[J]):
 
     def _run(self, thread: _Thread) -> None:
         queue, done, draining = self._queue, self._done, self._draining
+        running = self._running
         while True:
             try:
                 job = queue.popleft()
@@ -239,6 +273,7 @@ class WorkerThreads(Generic[J]):
                 self._announce()
                 if queue and not draining:
                     self._wake_one()
+            running[job] = thread
             began = perf_counter()
             try:
                 job.run()
@@ -246,9 +281,18 @@ class WorkerThreads(Generic[J]):
                 _LOGGER.exception("a thread for activities was interrupted")
             pace.add(perf_counter() - began)
             done.append(job)
+            if running.pop(job, None) is None:
+                self._return_late()
+                return
             draining.add(thread)
             if is_slow:
                 self._announce()
+
+    def _return_late(self) -> None:
+        """The job of a lost thread is over after all, and the thread with it."""
+        with self._count_lock:
+            self._lost -= 1
+        self._announce()
 
     def _announce(self) -> None:
         """Have the loop fetch the results; once until it does."""

@@ -524,7 +524,7 @@ async def test_a_long_queue_of_activities_that_never_wait_does_not_nest(
 SECOND = 1_000_000
 
 
-async def test_a_sync_activity_that_runs_too_long_is_answered_at_its_deadline_and_keeps_its_slot(
+async def test_a_sync_activity_that_runs_too_long_is_answered_in_time_and_gives_its_place_up(
     app: FunctionRegistry,
     executor: ActivityExecutor,
     outcomes: Outcomes,
@@ -556,12 +556,15 @@ async def test_a_sync_activity_that_runs_too_long_is_answered_at_its_deadline_an
     )
     assert failure(outcome).error_message == message
     assert not failure(outcome).is_non_retriable
-    assert f"{message}; it keeps its thread until it returns" in caplog.text
+    assert f"{message}; its thread is given up and replaced (1 of at most " in caplog.text
+    assert "in hang" in caplog.text, "it is said where"
     assert tokens[0].cancellation.requested
-    assert (executor.running, executor.queued) == (1, 1)
+    await until(lambda: executor.running == 2)
+    assert (executor.queued, executor.lost_threads) == (0, 1)
     gate.set()
     await outcomes.wait(2)
     assert outcomes.results()[2] == "late"
+    await until(lambda: executor.lost_threads == 0)
     assert "attempt 1 ended after it was given up; its result is dropped" in caplog.text
 
 

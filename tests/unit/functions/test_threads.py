@@ -302,3 +302,75 @@ async def test_a_job_that_comes_while_the_last_thread_ends_gets_a_new_one(
     assert pool.done[0].thread is not pool.done[1].thread
     await until(lambda: pool.threads.count == 0)
     pool.threads.stop()
+
+
+# --- lost threads ---------------------------------------------------------------------------------
+
+
+async def test_a_lost_thread_is_replaced_and_ends_when_its_job_does(gate: threading.Event) -> None:
+    pool = Pool(max_threads=1)
+    hung, next_one = Job(gate.wait), Job()
+    pool.submit(hung)
+    await until(lambda: hung.thread is not None)
+    pool.submit(next_one)
+    assert pool.threads.lose(hung)
+    await until(lambda: next_one in pool.done)
+    assert next_one.thread is not hung.thread
+    assert (pool.threads.count, pool.threads.lost) == (1, 1)
+    gate.set()
+    await until(lambda: hung in pool.done)
+    await until(lambda: pool.threads.lost == 0)
+    assert hung.thread is not None
+    await asyncio.to_thread(hung.thread.join, 5)
+    assert not hung.thread.is_alive()
+    pool.threads.stop()
+    await until(lambda: pool.threads.count == 0)
+
+
+async def test_no_more_threads_are_lost_than_may_be(gate: threading.Event) -> None:
+    pool = Pool(max_threads=1, max_lost=2)
+    jobs = [Job(gate.wait) for _ in range(3)]
+    for job in jobs:
+        pool.submit(job)
+    told = []
+    for job in jobs:
+        await until(lambda job=job: job.thread is not None)  # type: ignore[misc]
+        told.append(pool.threads.lose(job))
+    assert told == [True, True, False]
+    gate.set()
+    await until(lambda: len(pool.done) == 3)
+    await until(lambda: (pool.threads.lost, pool.threads.count) == (0, 1))
+    pool.submit(Job())
+    await pool.finish(4)
+    pool.threads.stop()
+    await until(lambda: pool.threads.count == 0)
+
+
+async def test_what_is_over_or_has_not_begun_loses_nothing(
+    pool: Pool, gate: threading.Event
+) -> None:
+    over = Job()
+    pool.submit(over)
+    await pool.finish(1)
+    assert not pool.threads.lose(over)
+    blocking = [Job(gate.wait) for _ in range(8)]
+    queued = Job()
+    pool.submit(*blocking, queued)
+    await until(lambda: all(job.thread is not None for job in blocking))
+    assert not pool.threads.lose(queued)
+    assert pool.threads.lost == 0
+    gate.set()
+    await pool.finish(10)
+
+
+async def test_losing_a_job_while_it_ends_keeps_the_count_of_threads(pool: Pool) -> None:
+    """Whichever of the two takes it out decides: no thread is counted twice, or not at all."""
+    for _ in range(300):
+        jobs = [Job() for _ in range(8)]
+        pool.submit(*jobs)
+        for job in jobs:
+            pool.threads.lose(job)
+        await until(lambda jobs=jobs: all(job in pool.done for job in jobs))  # type: ignore[misc]
+        pool.bursts.clear()
+    await until(lambda: pool.threads.lost == 0)
+    assert 0 <= pool.threads.count <= 8
