@@ -102,6 +102,13 @@ class ForeignRunner:
     def queued(self) -> int:
         return len(self.waiting)
 
+    @property
+    def hung(self) -> int:
+        return 0
+
+    def shortages(self) -> Sequence[str]:
+        return ()
+
     def stages_of(self, works: Sequence[ActivityWork]) -> Mapping[ActivityWork, WorkStage]:
         return {}
 

@@ -84,6 +84,13 @@ class LateRunner:
     running = 0
     queued = 0
 
+    @property
+    def hung(self) -> int:
+        return 0
+
+    def shortages(self) -> Sequence[str]:
+        return ()
+
     def stages_of(self, _works: Sequence[ActivityWork]) -> Mapping[ActivityWork, WorkStage]:
         """They are not looked at."""
         return {}

@@ -604,6 +604,13 @@ class Runner(Protocol):
     def queued(self) -> int:
         """Attempts that wait for room."""
 
+    @property
+    def hung(self) -> int:
+        """Attempts that were given up and still hold something of this process."""
+
+    def shortages(self) -> Sequence[str]:
+        """What it has too little of to run attempts, in sentences; none when all is well."""
+
     def stages_of(self, works: Sequence[ActivityWork]) -> Mapping[ActivityWork, WorkStage]:
         """How far attempts have come, as far as that is known here."""
 

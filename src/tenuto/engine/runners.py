@@ -123,6 +123,15 @@ class RunnerSet:
         """Attempts that wait for room, wherever that is."""
         return sum(runner.queued for runner in self._runners)
 
+    @property
+    def hung(self) -> int:
+        """Attempts that were given up and still hold something, wherever that is."""
+        return sum(runner.hung for runner in self._runners)
+
+    def shortages(self) -> Sequence[str]:
+        """What any of them has too little of."""
+        return [text for runner in self._runners for text in runner.shortages()]
+
     def stages_of(self, works: Sequence[ActivityWork]) -> Mapping[ActivityWork, WorkStage]:
         """How far attempts have come where they were handed to."""
         found: dict[ActivityWork, WorkStage] = {}

@@ -142,9 +142,24 @@ class ActivityExecutor:
         return sum(one.begun_at is not None for one in self._attempts.values())
 
     @property
-    def lost_threads(self) -> int:
-        """Threads that hang in attempts which were given up."""
-        return 0 if self._threads is None else self._threads.lost
+    def hung(self) -> int:
+        """Sync attempts that were given up and keep a thread, replaced or not."""
+        return sum(map(_is_hung, self._attempts.values()))
+
+    def shortages(self) -> list[str]:
+        """Whether attempts that hang hold all threads, so that no sync activity runs; where."""
+        threads = self._threads
+        if threads is None:
+            return []
+        holding = [one for one in self._attempts.values() if _is_hung(one)]
+        if len(holding) - threads.lost < threads.max_threads:
+            return []
+        text = (
+            f"no sync activity runs: {len(holding)} attempts that were given up hold all threads, "
+            f"such as {holding[0]!r} at {_place(holding[0])}; restart the host, and give what they "
+            "call a time limit of its own"
+        )
+        return [text]
 
     @property
     def queued(self) -> int:
@@ -446,6 +461,13 @@ def _in_order(queue: Iterable[Attempt], behind: str) -> dict[Attempt, WorkStage]
     """The places of those in a queue that will still begin."""
     waiting = (one for one in queue if not one.is_withdrawn)
     return {one: QueuedWork(place, behind) for place, one in enumerate(waiting, 1)}
+
+
+def _is_hung(attempt: Attempt) -> bool:
+    """Whether its outcome went out, and its thread has not come back."""
+    lane = attempt.lane
+    is_in_thread = lane.place is None and not lane.reference.is_async
+    return is_in_thread and attempt.is_answered and attempt.event is None
 
 
 def _nowhere(_works: list[ActivityWork]) -> None:

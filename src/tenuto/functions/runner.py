@@ -114,6 +114,15 @@ class NativeRunner:
         """Attempts that wait for a thread or for room under a limit."""
         return self._executor.queued
 
+    @property
+    def hung(self) -> int:
+        """Sync attempts that were given up and keep a thread."""
+        return self._executor.hung
+
+    def shortages(self) -> Sequence[str]:
+        """Whether attempts that hang hold all threads."""
+        return self._executor.shortages()
+
     def stages_of(self, works: Sequence[ActivityWork]) -> Mapping[ActivityWork, WorkStage]:
         """How far attempts have come."""
         return self._executor.stages_of(works)

@@ -19,6 +19,11 @@ def engine_gauges(engine: Engine) -> Iterator[Metric]:
     values: list[tuple[str, str, float]] = [
         ("activities_running", "Attempts of activities whose function runs.", runner.running),
         ("activities_queued", "Attempts of activities that wait for room.", runner.queued),
+        (
+            "activities_hung",
+            "Attempts of sync activities that were given up and keep a thread.",
+            runner.hung,
+        ),
         ("ready_instances", "Instances that are queued for a turn.", engine.ready),
         (
             "oldest_waiting_seconds",

@@ -63,7 +63,7 @@ def health_of(engine: Engine | None, loop_seconds: float = 0.0) -> Health:
         return _unready("the host is stopping: it takes nothing new and lets running work end")
     if engine.gone is not None:
         return Health(live=False, ready=False, reasons=(f"the host has ended: {engine.gone}",))
-    reasons = [*_about_store(engine)]
+    reasons = [*_about_store(engine), *engine.runner.shortages()]
     if loop_seconds > SLOW_LOOP_SECONDS:
         reasons.append(
             f"the host's loop was blocked: one round took {loop_seconds:.1f} s; "

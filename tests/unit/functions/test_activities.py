@@ -560,12 +560,39 @@ async def test_a_sync_activity_that_runs_too_long_is_answered_in_time_and_gives_
     assert "in hang" in caplog.text, "it is said where"
     assert tokens[0].cancellation.requested
     await until(lambda: executor.running == 2)
-    assert (executor.queued, executor.lost_threads) == (0, 1)
+    assert (executor.queued, executor.hung) == (0, 1)
     gate.set()
     await outcomes.wait(2)
     assert outcomes.results()[2] == "late"
-    await until(lambda: executor.lost_threads == 0)
+    await until(lambda: executor.hung == 0)
     assert "attempt 1 ended after it was given up; its result is dropped" in caplog.text
+
+
+async def test_attempts_that_hang_in_all_threads_are_said_to(
+    app: FunctionRegistry, clock: FakeClock, gate: threading.Event, outcomes: Outcomes
+) -> None:
+    """Four for each thread are replaced; then it is said that nothing runs, and where it hangs."""
+    executor = ActivityExecutor(app, clock, payload_bytes=1_000, max_threads=1)
+    executor.bind(outcomes)
+
+    @app.activity
+    def hang() -> None:
+        gate.wait()
+
+    for number in range(1, 6):
+        executor.start([work("hang", task_id=number, timeout=SECOND)])
+        await until(lambda number=number: executor.running == number)  # type: ignore[misc]
+        assert executor.shortages() == []
+        clock.advance(SECOND)
+        await outcomes.wait(number)
+    assert executor.hung == 5
+    (text,) = executor.shortages()
+    assert "no sync activity runs: 5 attempts that were given up hold all threads" in text
+    assert "in hang" in text
+    gate.set()
+    await until(lambda: executor.hung == 0)
+    assert executor.shortages() == []
+    await executor.stop()
 
 
 async def test_an_async_activity_that_runs_too_long_is_cancelled(
