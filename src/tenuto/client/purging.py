@@ -54,7 +54,7 @@ async def purge_fitting(
             raise InputError(
                 f"instances that are {going} have not ended; force=True ends and deletes them"
             )
-        statuses = statuses or tuple(sorted(FINISHED))
+        statuses = tuple(sorted(FINISHED)) if statuses is None else statuses
     query = structs.replace(query, statuses=statuses, limit=_PAGE, payloads=False)
     while True:
         page = await gateway.query(query)
