@@ -610,7 +610,7 @@ class ClientSuite:
             await client.start(collect, 1, instance_id=f"going-{number}")
         await (await client.start(nothing, instance_id="ended")).result()
         going = InstanceFilter(statuses=[RuntimeStatus.RUNNING, RuntimeStatus.COMPLETED])
-        with pytest.raises(InputError, match="Running have not ended; force=True"):
+        with pytest.raises(InputError, match="Running have not ended; terminate them first"):
             await client.purge_many(going)
         assert len(await all_of(client)) == 4
         assert await client.purge_many(InstanceFilter(), force=True) == 4

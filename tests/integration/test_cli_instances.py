@@ -351,7 +351,7 @@ def test_a_key_opens_a_host_by_option_or_by_variable(
         (["purge", "x", "--older-than", "1d"], "name instances by id, or by --status"),
         (["purge", "--older-than", "soon"], "is no length of time"),
         (["purge", "--older-than", "999999999999w"], "is no length of time"),
-        (["purge", "--status", "Running"], "--force ends and deletes them"),
+        (["purge", "--status", "Running"], "terminate them first, or purge them with force"),
     ],
 )
 def test_bad_input_is_refused_whole(
