@@ -38,7 +38,7 @@ from tenuto.model.ids import InstanceId, check_instance_id
 from tenuto.model.limits import Limits, check_payload
 from tenuto.model.messages import Fail, Purge, RaiseEvent, Resume, Suspend, Terminate
 from tenuto.model.payload import encode
-from tenuto.model.payload.opaque import shown
+from tenuto.model.payload.opaque import reason_of, shown
 from tenuto.model.requests import IdReuse, InstanceQuery, ListingOrder
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.texts import checked_name, checked_text_or_none
@@ -519,7 +519,9 @@ def result_of(record: InstanceRecord, orchestrator: object = None) -> Any:  # no
             return signature.decode_result(record.output)
         return shown(record.output)
     if record.status is RuntimeStatus.TERMINATED:
-        failure = FailureDetails("OrchestrationTerminated", record.output or "no reason was given")
+        failure = FailureDetails(
+            "OrchestrationTerminated", reason_of(record.output) or "no reason was given"
+        )
         raise OrchestrationTerminatedError(record.instance_id, record.name, failure)
     failure = record.failure or FailureDetails("Unknown", record.status.label)
     raise OrchestrationFailedError(record.instance_id, record.name, failure)

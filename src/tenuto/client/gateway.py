@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Raw, structs
 
@@ -14,7 +14,7 @@ from tenuto.engine.commands import Commands
 from tenuto.engine.ports import InboxRow, Storage, StorageReader
 from tenuto.engine.turns.sorting import still_going
 from tenuto.model.codec import encode
-from tenuto.model.control import CONTROL_OF, Control
+from tenuto.model.control import CONTROL_OF, ENDING, STEERING, Control
 from tenuto.model.errors import (
     InstanceExistsError,
     InstanceFinishedError,
@@ -43,8 +43,14 @@ _NOBODY_SECONDS = 3.0
 """Whether a host runs is looked at after so long, once: to look is to hold its lock for an instant,
 and a host that is restarted is soon back."""
 _MOST_TRIES = 10
-_STEERING = ("Suspend", "Resume")
-_ENDING = ("Terminate", "Fail")
+
+
+def _kinds(messages: Iterable[type]) -> tuple[str, ...]:
+    return tuple(one.__name__ for one in messages)
+
+
+_STEERING: Final = _kinds(STEERING)
+_ENDING: Final = _kinds(ENDING)
 
 
 class Gateway(Protocol):

@@ -12,10 +12,12 @@ from msgspec import Raw, structs
 
 from tenuto import App, Context, InstanceExistsError, InstanceFinishedError
 from tenuto.engine.ports import InboxPage, InboxRow
+from tenuto.engine.starts import _REPLACED
 from tenuto.model.codec import encode
 from tenuto.model.events import EventRaised
 from tenuto.model.ids import InstanceId, MessageId
 from tenuto.model.messages import RaiseEvent, Resume, Suspend, Terminate
+from tenuto.model.payload import encode as encode_value
 from tenuto.model.requests import StartRequest
 from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
 from tests.support.facts import asks
@@ -271,7 +273,10 @@ async def test_an_id_that_was_looked_up_in_vain_is_looked_up_again_if_its_instan
     assert not cluster.hub.letters
 
 
-@pytest.mark.parametrize(("reason", "gives_way"), [('"replaced"', True), ('"enough"', False)])
+@pytest.mark.parametrize(
+    ("reason", "gives_way"),
+    [(_REPLACED, True), (encode_value("replaced"), False), (encode_value("enough"), False)],
+)
 async def test_whoever_was_ended_for_a_successor_gives_way_also_when_its_host_has_died_since(
     cluster: Cluster, member: Member, reason: str, *, gives_way: bool
 ) -> None:
