@@ -255,6 +255,37 @@ MUTATIONS = [
         "                flying.held.add(home.number)\n",
         "                pass\n",
     ),
+    Mutation(
+        "who uses a webhook from outside gets no answer",
+        "engine/turns/sorting.py",
+        "return RaiseEvent(message_id=key, awaits_answer=awaits_answer, event=event)",
+        "return RaiseEvent(message_id=key, event=event)",
+    ),
+    Mutation(
+        "the history of a child that replaces an instance has the id of another execution",
+        "engine/starts.py",
+        "message = structs.replace(message, event=event)",
+        "pass",
+    ),
+    Mutation(
+        "what was carried out is answered to who does not ask",
+        "engine/batch.py",
+        """            if message.awaits_answer:
+                self.answers[key] = Answer(key)""",
+        """            self.answers[key] = Answer(key)""",
+    ),
+    Mutation(
+        "what was refused is answered to who does not ask",
+        "engine/batch.py",
+        "if key is not None and message.awaits_answer:",
+        "if key is not None:",
+    ),
+    Mutation(
+        "what has ended says nothing to who asks something of it",
+        "engine/turns/sorting.py",
+        "elif isinstance(message, CLIENT_MESSAGES):",
+        "elif isinstance(message, RaiseEvent):",
+    ),
 ]
 
 

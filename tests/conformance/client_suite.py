@@ -1,10 +1,12 @@
 """What every client keeps, whichever way its requests go. A way's own test is only a fixture."""
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import pytest
 
@@ -23,6 +25,7 @@ from tenuto import (
     InvalidInstanceIdError,
     LimitError,
     OrchestrationFailedError,
+    OrchestrationHandle,
     OrchestrationTerminatedError,
     PayloadError,
     RuntimeStatus,
@@ -31,7 +34,7 @@ from tenuto import (
 )
 from tenuto.model.events import EventRaised, ExecutionStarted
 from tenuto.model.ids import InstanceId
-from tenuto.model.requests import ListingOrder
+from tenuto.model.requests import InstanceQuery, ListingOrder
 
 PAYLOAD_BYTES = 20_000
 NOBODY: dict[str, int] = {}
@@ -142,6 +145,44 @@ async def held(side: Side, instance_id: str) -> None:
 
 async def all_of(client: Client, which: InstanceFilter | None = None) -> list[str]:
     return [status.instance_id async for status in client.query(which)]
+
+
+class Text(str):
+    """What libraries that write JSON refuse."""
+
+    __slots__ = ()
+
+
+def texts_of(kind: type) -> list[tuple[str, str]]:
+    """The public methods of a class, each with a parameter that is a text or holds some."""
+    return [
+        (name, parameter.name)
+        for name, method in vars(kind).items()
+        if inspect.isfunction(method) and not name.startswith("_")
+        for parameter in inspect.signature(method).parameters.values()
+        if "str" in str(parameter.annotation)
+    ]
+
+
+TEXTS = [(kind, *one) for kind in (Client, OrchestrationHandle) for one in texts_of(kind)]
+
+
+def called(client: Client, kind: type, method: str, parameter: str, text: str) -> object:
+    """What a method gives when one of its texts is this one, and the rest is in order."""
+    needed = inspect.signature(getattr(kind, method)).parameters
+    given: dict[str, Any] = {"instance_id": "x"} if "instance_id" in needed else {}
+    given |= {"orchestrator": echo} if "orchestrator" in needed else {}
+    given |= {"name": "item"} if "name" in needed else {}
+    given[parameter] = {"key": text} if parameter == "tags" else text
+    inputs = [1] if method == "start" else []
+    # The first ones by place, as programs do; an input comes after them.
+    first = [given.pop(one) for one in ("instance_id", "orchestrator") if one in given][::-1]
+    if method == "start":
+        given["instance_id"], first = first[1], first[:1]
+    elif method == "handle_of":
+        first = first[::-1]
+    target = client if kind is Client else client.handle("x")
+    return getattr(target, method)(*first, *inputs, **given)
 
 
 class ClientSuite:
@@ -569,7 +610,7 @@ class ClientSuite:
             await client.start(collect, 1, instance_id=f"going-{number}")
         await (await client.start(nothing, instance_id="ended")).result()
         going = InstanceFilter(statuses=[RuntimeStatus.RUNNING, RuntimeStatus.COMPLETED])
-        with pytest.raises(InputError, match="Running have not ended; force=True"):
+        with pytest.raises(InputError, match="Running have not ended; terminate them first"):
             await client.purge_many(going)
         assert len(await all_of(client)) == 4
         assert await client.purge_many(InstanceFilter(), force=True) == 4
@@ -606,6 +647,60 @@ class ClientSuite:
                 await ask()
         assert await client.get_status("l") is None
         assert (await client.handle("c").status()).runtime_status is RuntimeStatus.RUNNING
+
+    @pytest.mark.parametrize(("kind", "method", "parameter"), TEXTS)
+    async def test_a_text_that_cannot_be_stored_is_refused_where_it_enters(
+        self, side: Side, kind: type, method: str, parameter: str
+    ) -> None:
+        """``bad_input_is_refused_whole``: every text that any method takes."""
+        if (method, parameter) != ("start", "instance_id"):
+            await side.client.start(collect, 1, instance_id="x")
+        before = await all_of(side.client)
+        async with asyncio.timeout(20):
+            with pytest.raises(InputError, match="surrogate") as caught:
+                await cast(
+                    "Awaitable[object]",
+                    called(side.client, kind, method, parameter, "half \ud800"),
+                )
+        is_id = parameter == "instance_id"
+        assert type(caught.value) is (InvalidInstanceIdError if is_id else PayloadError)
+        assert await all_of(side.client) == before
+        if before:
+            await side.client.raise_event("x", "item", 7)
+            assert await side.client.handle("x").result() == [7]
+
+    async def test_texts_with_any_character_pass_unchanged(self, side: Side) -> None:
+        """NUL too, and whatever class of text it is."""
+        client, odd = side.client, "\x00 \n\u2028 \U0001f600"
+        handle = await client.start(
+            Text("collect"), 1, instance_id=Text("x"), version=Text(odd), tags={odd: Text(odd)}
+        )
+        status = await handle.status()
+        assert (status.version, status.tags) == (odd, {odd: odd})
+        await client.suspend(Text("x"), Text(odd))
+        await client.resume("x", Text(odd))
+        await client.raise_event("x", Text(odd), 1)
+        assert await all_of(client, InstanceFilter(name=Text("collect"), id_prefix=Text("x")))
+        await client.fail("x", Text(odd))
+        with pytest.raises(OrchestrationFailedError) as failed:
+            await handle.result()
+        assert odd in failed.value.failure.error_message
+
+    async def test_an_empty_list_of_statuses_is_met_by_nothing(self, side: Side) -> None:
+        await (await side.client.start(nothing, instance_id="x")).result()
+        assert await all_of(side.client, InstanceFilter(statuses=[])) == []
+        for force in (False, True):
+            assert await side.client.purge_many(InstanceFilter(statuses=[]), force=force) == 0
+        assert await all_of(side.client) == ["x"]
+
+    async def test_a_filter_that_is_used_up_by_reading_it_holds_for_all_pages(
+        self, side: Side, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("tenuto.client.client.InstanceQuery", partial(InstanceQuery, limit=1))
+        for name in ("x", "y"):
+            await (await side.client.start(nothing, instance_id=name)).result()
+        statuses = iter([RuntimeStatus.COMPLETED])
+        assert await all_of(side.client, InstanceFilter(statuses=statuses)) == ["y", "x"]
 
     async def test_an_event_needs_a_name(self, side: Side) -> None:
         await side.client.start(collect, 1, instance_id="c")

@@ -132,19 +132,28 @@ async def test_a_set_of_statuses_that_may_be_replaced_comes_through(
         await start(terminated)
 
 
-async def test_purging_many_without_a_host_says_so(
+async def test_purging_without_a_host_says_so_soon(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tenuto.client.purging._PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr("tenuto.client.gateway._NOBODY_SECONDS", 0.1)
     chosen = settings(tmp_path)
     async with Host(app, settings=chosen) as host:
-        await (await host.client.start("nothing", instance_id="x")).result()
-    async with Client.open(chosen.storage) as client:
-        with pytest.raises(StorageUnavailableError, match="has not deleted 1 instances"):
+        for name in ("x", "y"):
+            await (await host.client.start("nothing", instance_id=name)).result()
+    async with Client.open(chosen.storage) as client, asyncio.timeout(20):
+        with pytest.raises(StorageUnavailableError) as many:
             await client.purge_many(InstanceFilter())
-    async with Host(app, settings=chosen) as host:  # the request has stayed in the store
+        with pytest.raises(StorageUnavailableError) as one:
+            await client.purge_many(InstanceFilter(id_prefix="x"))
+        with pytest.raises(StorageUnavailableError) as named:
+            await client.purge("x")
+    kept = "no host runs on this store. The request stays in the store and is carried out when"
+    assert str(many.value).startswith(f"2 instances were not purged, such as 'y': {kept}")
+    assert str(one.value).startswith(f"instance 'x' was not purged: {kept}")
+    assert str(one.value) == str(named.value)
+    async with Host(app, settings=chosen) as host:  # the requests have stayed in the store
         async with asyncio.timeout(20):
-            while await host.client.get_status("x") is not None:  # noqa: ASYNC110 - nobody tells
+            while [one async for one in host.client.query()]:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.01)
 
 

@@ -228,7 +228,7 @@ async def test_bad_input_is_refused_whole_options_of_a_start(
     assert await nothing_was_started(test)
 
 
-@pytest.mark.parametrize("verb", ["terminate", "suspend", "resume"])
+@pytest.mark.parametrize("verb", ["terminate", "suspend", "resume", "fail"])
 async def test_bad_input_is_refused_whole_reasons(test: TestHost, verb: str) -> None:
     handle = await test.start(listen)
     with pytest.raises(InputError, match="reason must be a str or None, got 7"):
@@ -242,8 +242,14 @@ async def test_bad_input_is_refused_whole_reasons(test: TestHost, verb: str) -> 
         ({"created_from": datetime(2026, 1, 1)}, "created_from must be an aware datetime"),  # noqa: DTZ001
         ({"created_to": "now"}, "created_to must be an aware datetime"),
         ({"statuses": ["running"]}, "statuses are members of RuntimeStatus, got 'running'"),
-        ({"id_prefix": "\ud800"}, "half of a surrogate pair"),
-        ({"name": "\udfff"}, "half of a surrogate pair"),
+        ({"id_prefix": "\ud800"}, "id_prefix: cannot be stored: it has a lone surrogate"),
+        ({"name": 5}, "name must be a str or None, got 5"),
+        ({"id_prefix": b"a"}, "id_prefix must be a str or None, got b'a'"),
+        ({"statuses": RuntimeStatus.RUNNING}, "statuses is a list of members of RuntimeStatus"),
+        ({"statuses": "Running"}, "statuses is a list of members of RuntimeStatus"),
+        ({"held": "no"}, "held must be True or False, got 'no'"),
+        ({"payloads": 1}, "payloads must be True or False, got 1"),
+        ({"name": "\udfff"}, "name: cannot be stored: it has a lone surrogate"),
     ],
 )
 async def test_bad_input_is_refused_whole_filters(
@@ -251,6 +257,33 @@ async def test_bad_input_is_refused_whole_filters(
 ) -> None:
     with pytest.raises(InputError, match=message):
         _ = [one async for one in test.client.query(InstanceFilter(**filters))]
+    with pytest.raises(InputError, match=message):
+        await test.client.purge_many(InstanceFilter(**filters))
+
+
+@pytest.mark.parametrize("which", [{}, "done", 7, []])
+async def test_bad_input_is_refused_whole_what_is_no_filter(
+    test: TestHost, which: Whatever
+) -> None:
+    with pytest.raises(InputError, match="said by an InstanceFilter, got"):
+        _ = [one async for one in test.client.query(which)]
+    for one in (which, None):
+        with pytest.raises(InputError, match="said by an InstanceFilter, got"):
+            await test.client.purge_many(one)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("flag", ["yes", 1, None])
+async def test_bad_input_is_refused_whole_flags(test: TestHost, flag: Whatever) -> None:
+    handle = await test.start(listen)
+    for call in (
+        lambda: test.client.terminate(handle.instance_id, recurse=flag),
+        lambda: handle.terminate(recurse=flag),
+        lambda: test.client.purge(handle.instance_id, force=flag),
+        lambda: test.client.purge_many(InstanceFilter(), force=flag),
+    ):
+        with pytest.raises(InputError, match="must be True or False, got"):
+            await call()
+    await handle.terminate()
 
 
 async def test_an_event_of_another_type_is_refused_and_not_lost_and_the_wait_stays_open(

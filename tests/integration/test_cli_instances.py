@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tenuto.cli.command import run_command_line
+from tenuto.cli.instances.steering import controls
 from tests.support.terminal import TENUTO, Command, environment, tenuto
 
 if sys.platform == "win32":
@@ -350,7 +351,7 @@ def test_a_key_opens_a_host_by_option_or_by_variable(
         (["purge", "x", "--older-than", "1d"], "name instances by id, or by --status"),
         (["purge", "--older-than", "soon"], "is no length of time"),
         (["purge", "--older-than", "999999999999w"], "is no length of time"),
-        (["purge", "--status", "Running"], "--force ends and deletes them"),
+        (["purge", "--status", "Running"], "terminate them first, or purge them with force"),
     ],
 )
 def test_bad_input_is_refused_whole(
@@ -452,3 +453,37 @@ def test_a_purge_asks_on_a_terminal(store: Path) -> None:
         assert process.returncode == code
         assert "Delete 1 instance from store sqlite:///tenuto.db?" in err
         assert said in out + err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (("start", "quick", "--id"), "'--id'"),
+        (("start", "quick", "--tag", "key=value", "--tag"), "'--tag'"),
+        (("start",), "'NAME'"),
+        (("raise-event", "x"), "'EVENT'"),
+        *(((verb, "x", "--reason"), "'--reason'") for verb in ("terminate", *controls)),
+        (("list", "--name"), "'--name'"),
+        (("list", "--prefix"), "'--prefix'"),
+        (("show",), "'INSTANCE_ID'"),
+        (("purge", "x"), "'[INSTANCE_IDS]...'"),
+    ],
+)
+def test_bad_input_is_refused_whole_an_argument_that_is_not_utf8(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], option: str
+) -> None:
+    bad = "half=\udcff"  # as Python hands on the byte FF
+    assert run_command_line(["instances", *arguments, bad]) == 2
+    error = capsys.readouterr().err
+    assert f"Invalid value for {option}: " in error
+    assert "\\udcff' is not UTF-8" in error
+    assert not (folder / "tenuto.db").exists()
+
+
+def test_bad_input_is_refused_whole_a_dead_letter_that_is_not_utf8(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in ("redrive", "purge"):
+        assert run_command_line(["dead-letters", command, "\udcff"]) == 2
+        assert "is not UTF-8" in capsys.readouterr().err
+    assert list(folder.glob("*.db")) == []

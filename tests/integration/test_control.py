@@ -95,10 +95,11 @@ async def test_a_running_instance_is_terminated_with_its_reason_as_output(test: 
     ]
 
 
-async def test_terminating_without_a_reason_says_so(test: TestHost) -> None:
+@pytest.mark.parametrize("reason", [None, "", " \n"])
+async def test_terminating_without_a_reason_says_so(test: TestHost, reason: str | None) -> None:
     handle = await test.start("collect", 1)
-    await handle.terminate()
-    assert (await handle.status()).output is None
+    await handle.terminate(reason)
+    assert (await handle.status()).output == reason
     with pytest.raises(OrchestrationTerminatedError, match="no reason was given"):
         await handle.result()
 

@@ -10,6 +10,7 @@ from tenuto import App, Context, SettingsError
 from tenuto.http.options import AccessKey, HttpSettings, Role
 from tenuto.http.payloads import MOUNT
 from tenuto.http.tokens import Opens, Tokens
+from tenuto.model.ids import InstanceId
 from tests.support.http_server import (
     ADMIN_KEY,
     KEYS,
@@ -19,6 +20,7 @@ from tests.support.http_server import (
     serving,
 )
 
+_A = InstanceId("a")
 INSTANCES = f"{MOUNT}/instances"
 AS_READER = {"x-functions-key": READ_KEY}
 AS_OPERATOR = {"x-functions-key": OPERATE_KEY}
@@ -175,20 +177,20 @@ async def test_a_link_expires(app: App) -> None:
 async def test_a_link_cannot_be_renewed_by_itself(serve: Serving) -> None:
     await _links(serve, AS_OPERATOR)
     in_an_hour = serve.server.host.clock.now() // 1_000_000 + 3600
-    code = Tokens(KEYS.values(), serve.server.host.hub.secret).make("a", Opens.OPERATE, in_an_hour)
+    code = Tokens(KEYS.values(), serve.server.host.hub.secret).make(_A, Opens.OPERATE, in_an_hour)
     answer = await serve.http.get(f"{INSTANCES}/a?code={code}")
     assert answer.headers["location"] == f"{serve.url}{INSTANCES}/a?code={code}"
 
 
 def test_tokens_outlive_a_restart_and_die_when_keys_change() -> None:
     keys = list(KEYS.values())
-    text = Tokens(keys, "s").make("a", Opens.READ, 100)
-    assert Tokens(reversed(keys), "s").read(text, "a", 99_000_000) is not None
-    assert Tokens(keys, "s").read(text, "a", 100_000_000) is None
-    assert Tokens(keys, "another store's").read(text, "a", 0) is None
-    assert Tokens(keys[1:], "s").read(text, "a", 0) is None
+    text = Tokens(keys, "s").make(_A, Opens.READ, 100)
+    assert Tokens(reversed(keys), "s").read(text, _A, 99_000_000) is not None
+    assert Tokens(keys, "s").read(text, _A, 100_000_000) is None
+    assert Tokens(keys, "another store's").read(text, _A, 0) is None
+    assert Tokens(keys[1:], "s").read(text, _A, 0) is None
     promoted = [AccessKey(key=keys[0].key, role=Role.ADMIN), *keys[1:]]
-    assert Tokens(promoted, "s").read(text, "a", 0) is None
+    assert Tokens(promoted, "s").read(text, _A, 0) is None
     for other in (
         "",
         "l1",
@@ -198,7 +200,7 @@ def test_tokens_outlive_a_restart_and_die_when_keys_change() -> None:
         f"{text}é",
         text.replace("64", "65"),
     ):
-        assert Tokens(keys, "s").read(other, "a", 0) is None, other
+        assert Tokens(keys, "s").read(other, _A, 0) is None, other
 
 
 async def test_no_secret_stands_in_links_errors_or_logs(

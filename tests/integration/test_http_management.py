@@ -11,6 +11,7 @@ import pytest
 
 from tenuto import ActivityError, App, Context
 from tenuto.http.payloads import MOUNT
+from tenuto.model.control import CONTROLS
 from tenuto.model.limits import Limits
 from tests.support.http_server import Serving, serving
 
@@ -562,13 +563,82 @@ async def test_purging_many_takes_what_fits_and_leaves_what_runs(serve: Serving)
     )
     since = "createdTimeFrom=2020-01-01T00:00:00Z"
     assert (await purge(f"{since}&runtimeStatus=Complete"))[0] == 400
-    assert (await purge(f"{since}&runtimeStatus=Running"))[0] == 409
+    status, body = await purge(f"{since}&runtimeStatus=Running")
+    assert status == 409
+    assert (
+        "Running have not ended; terminate them first, or purge them with force" in body["message"]
+    )
     assert (await purge(f"{since}&createdTimeTo=2021-01-01T00:00:00Z"))[0] == 404
     assert (await purge(f"{since}&runtimeStatus=Completed")) == (200, {"instancesDeleted": 3})
     assert (await purge(since)) == (200, {"instancesDeleted": 1})
     assert (await purge(since))[0] == 404
     assert (await serve.status("a")).status_code == 202
     assert (await purge(f"{since}&force=true")) == (200, {"instancesDeleted": 1})
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ("instanceIdPrefx=a", "there is no query parameter 'instanceidprefx' here; there are"),
+        ("bogus=1", "createdTimeTo, runtimeStatus, instanceIdPrefix, force, code, taskHub"),
+        ("status=Failed", "there is no query parameter 'status' here"),
+        ("instanceIdPrefix=", "query parameter instanceIdPrefix is empty"),
+        ("runtimeStatus=", "query parameter runtimeStatus is empty"),
+        ("runtimeStatus=,", "query parameter runtimeStatus is empty"),
+        ("createdTimeTo=", "query parameter createdTimeTo is empty"),
+    ],
+)
+async def test_a_filter_that_is_misspelt_or_empty_deletes_nothing(
+    serve: Serving, query: str, reason: str
+) -> None:
+    await serve.start("hello", "Ada", instance_id="a")
+    await serve.ended("a")
+    answer = await serve.http.delete(f"{INSTANCES}?createdTimeFrom=2020-01-01&{query}")
+    assert answer.status_code == 400
+    assert reason in answer.json()["message"]
+    assert (await serve.status("a")).status_code == 200
+
+
+async def test_many_are_purged_whose_ids_begin_so(serve: Serving) -> None:
+    for name in ("a-1", "a-2", "b-1"):
+        await serve.start("hello", "Ada", instance_id=name)
+        await serve.ended(name)
+    answer = await serve.http.delete(
+        f"{INSTANCES}?createdTimeFrom=2020-01-01&InstanceIdPrefix=a-&taskHub=h&connection=c&code="
+    )
+    assert answer.json() == {"instancesDeleted": 2}
+    assert (await serve.status("b-1")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", f"{MOUNT}/orchestrators/hello"),
+        ("POST", f"{INSTANCES}/a/raiseEvent/go"),
+        ("POST", f"{INSTANCES}/a/terminate"),
+        *[("POST", f"{INSTANCES}/a/{one.name}") for one in CONTROLS],
+        ("POST", f"{INSTANCES}/a/restart"),
+        ("DELETE", f"{INSTANCES}/a"),
+        ("POST", "/admin/instances"),
+        ("POST", "/admin/instances/a/raise-event"),
+        ("POST", "/admin/instances/a/terminate"),
+        ("DELETE", "/admin/instances/a"),
+    ],
+)
+async def test_what_changes_something_takes_no_unknown_parameter(
+    serve: Serving, method: str, path: str
+) -> None:
+    await serve.start("approval", instance_id="a")
+    answer = await serve.http.request(method, f"{path}?taskHub=h&Recursive=true")
+    assert answer.status_code == 400
+    assert "there is no query parameter 'recursive' here; there are" in answer.json()["message"]
+    assert (await serve.status("a")).json()["runtimeStatus"] == "Running"
+
+
+async def test_who_only_asks_may_send_more(serve: Serving) -> None:
+    await serve.start("approval", instance_id="a")
+    assert (await serve.http.get(f"{INSTANCES}/a?bogus=1")).status_code == 202
+    assert (await serve.http.get(f"{INSTANCES}?bogus=1")).status_code == 200
 
 
 # --- what is not there ----------------------------------------------------------------------------

@@ -31,6 +31,7 @@ from tenuto import (
     RuntimeStatus,
     SettingsError,
     StorageOwnedError,
+    StorageUnavailableError,
     UnknownFunctionError,
 )
 from tenuto.client import gateway
@@ -282,14 +283,14 @@ async def test_an_id_of_an_ended_instance_is_used_again_from_outside(url: str) -
 async def test_what_only_an_owner_can_do_says_that_no_host_answers(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway, "_OWNER_SECONDS", 0.2)
+    monkeypatch.setattr(gateway, "_NOBODY_SECONDS", 0.1)
     async with Host(app, url) as host:
         await (await host.client.start(doubled, 1, instance_id="x")).result()
         await (await host.client.start(doubled, 1, instance_id="y")).result()
     async with Client.open(url, app) as client:
-        with pytest.raises(InstanceStateError, match="no host has taken the request in"):
+        with pytest.raises(StorageUnavailableError, match="'x' was not purged: no host runs on"):
             await client.purge("x")
-        with pytest.raises(InstanceStateError, match="was not replaced within"):
+        with pytest.raises(StorageUnavailableError, match="not replaced: no host runs on this"):
             await client.start(doubled, 50, instance_id="y")
         await client.start(collect, 1, instance_id="z")
         with pytest.raises(InstanceStateError, match="is still going"):

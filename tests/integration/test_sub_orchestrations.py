@@ -196,7 +196,13 @@ async def test_a_childs_failure_can_be_caught_and_compensated(app: App, test: Te
     assert await test.run(parent) == ["child", "ValueError", "no rooms"]
 
 
-async def test_a_terminated_child_fails_its_call(app: App, test: TestHost) -> None:
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [("enough", ': "enough"'), (None, " without a reason"), ("", " without a reason")],
+)
+async def test_a_terminated_child_fails_its_call(
+    app: App, test: TestHost, reason: str | None, said: str
+) -> None:
     @app.orchestrator
     async def child(ctx: Context) -> None:
         await ctx.wait_for_external_event("never")
@@ -211,10 +217,9 @@ async def test_a_terminated_child_fails_its_call(app: App, test: TestHost) -> No
 
     handle = await test.start(parent)
     await test.idle()
-    await test.client.terminate("the-child", "enough")
-    result = await handle.result()
-    assert "terminated" in result.lower()
-    assert "enough" in result
+    await test.client.terminate("the-child", reason)
+    words = f"sub-orchestration 'the-child' was terminated{said}"
+    assert await handle.result() == f"OrchestrationTerminated: {words}"
 
 
 async def test_children_nest_and_run_side_by_side(app: App, test: TestHost) -> None:

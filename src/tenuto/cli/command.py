@@ -62,13 +62,21 @@ dead_letters: GuessingGroup = GuessingGroup(
 tenuto: GuessingGroup = GuessingGroup(
     "tenuto",
     [
-        LazyCommand("start", "running.start:start", "Serve an app: HTTP API and triggers."),
-        LazyCommand("run", "running.run:run", "Run an orchestration and watch it."),
+        LazyCommand(
+            "start", "running.start:start", "Serve an app: HTTP API and triggers.", takes_paths=True
+        ),
+        LazyCommand(
+            "run", "running.run:run", "Run an orchestration and watch it.", takes_paths=True
+        ),
         instances,
         dead_letters,
-        LazyCommand("doctor", "doctor:doctor", "Find out what is wrong, and what to do."),
-        LazyCommand("config", "config:config", "Show the settings and their sources."),
-        LazyCommand("new", "new:new", "Make a project that runs and has a test."),
+        LazyCommand(
+            "doctor", "doctor:doctor", "Find out what is wrong, and what to do.", takes_paths=True
+        ),
+        LazyCommand(
+            "config", "config:config", "Show the settings and their sources.", takes_paths=True
+        ),
+        LazyCommand("new", "new:new", "Make a project that runs and has a test.", takes_paths=True),
         LazyCommand("completion", "completion:completion", "Complete words in a shell."),
     ],
     help="Durable functions for Python: run orchestrations and look at them.",

@@ -1,10 +1,14 @@
 """Commands that are imported when they are called, and groups that guess what was misspelled."""
 
+from collections.abc import Iterator
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, Final
 
 import click
+
+from tenuto.model.errors import PayloadError
+from tenuto.model.texts import checked_text
 
 _ROOM: Final = "tenuto.cli"
 
@@ -17,6 +21,8 @@ class LazyCommand(click.Command):
         target: Where the command itself is, in this room: ``running.run:run``.
         help: Its line in the list of commands.
         is_listed: Whether what stands there are several commands, by name.
+        takes_paths: Whether an argument may name a file, which need not be UTF-8. All others are
+            texts, which must be.
     """
 
     def __init__(
@@ -26,10 +32,12 @@ class LazyCommand(click.Command):
         help: str,  # noqa: A002 - click's word
         *,
         is_listed: bool = False,
+        takes_paths: bool = False,
     ) -> None:
         super().__init__(name, help=help)
         self._target = target
         self._is_listed = is_listed
+        self._takes_paths = takes_paths
 
     def load(self) -> click.Command:
         """The command itself, imported now."""
@@ -46,7 +54,34 @@ class LazyCommand(click.Command):
         **extra: Any,
     ) -> click.Context:
         """The context of the command itself: from here on, this one is out of the way."""
-        return self.load().make_context(info_name, args, parent, **extra)
+        context = self.load().make_context(info_name, args, parent, **extra)
+        if not self._takes_paths and not context.resilient_parsing:
+            _refuse_what_is_no_text(context)
+        return context
+
+
+def _refuse_what_is_no_text(context: click.Context) -> None:
+    """Refuse bytes that are not UTF-8: Python hands them on as halves of surrogate pairs.
+
+    Here for all commands, before one of them has done anything.
+    """
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name or "")
+        for text in _texts_in(value):
+            try:
+                checked_text(text, "it")
+            except PayloadError:
+                raise click.BadParameter(f"{text!r} is not UTF-8", context, parameter) from None
+
+
+def _texts_in(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from value
+        yield from value.values()
+    elif isinstance(value, tuple):
+        yield from value
 
 
 class GuessingGroup(click.Group):

@@ -15,6 +15,8 @@ from typing import (
     overload,
 )
 
+from msgspec import structs
+
 from tenuto.client.connection import ConnectionOptions
 from tenuto.client.gateway import Gateway
 from tenuto.client.http_gateway import HttpGateway
@@ -35,15 +37,15 @@ from tenuto.model.ids import InstanceId, check_instance_id
 from tenuto.model.limits import Limits, check_payload
 from tenuto.model.messages import Fail, Purge, RaiseEvent, Resume, Suspend, Terminate
 from tenuto.model.payload import encode
-from tenuto.model.payload.opaque import shown
+from tenuto.model.payload.opaque import reason_of, shown
 from tenuto.model.requests import IdReuse, InstanceQuery, ListingOrder
 from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.texts import checked_name, checked_text_or_none
 from tenuto.model.timing import to_microseconds
 from tenuto.orchestration.references import (
     AnyOrchestrator,
     OrchestratorFunction,
     checked_orchestrator,
-    checked_tags,
 )
 
 T = TypeVar("T")
@@ -56,7 +58,7 @@ class InstanceFilter:
     """Which instances to list; None means any.
 
     Attributes:
-        statuses: One of these.
+        statuses: One of these; an empty list is met by nothing.
         name: This orchestrator.
         id_prefix: Ids that begin so.
         created_from: Started at or after this moment (aware).
@@ -297,8 +299,8 @@ class Client:
             text = found.signature.encode_arguments(args)
         options = StartOptions(
             instance_id=instance_id,
-            version=_text(version, "version"),
-            tags=checked_tags(tags),
+            version=version,
+            tags=tags,
             scheduled_at=None if start_at is None else _moment(start_at, "start_at"),
             reuse=_policy(reuse).statuses,
         )
@@ -340,8 +342,7 @@ class Client:
         Raises:
             InstanceNotFoundError, InstanceFinishedError: nobody can take it.
         """
-        if not name or not isinstance(name, str):
-            raise InputError(f"an event needs a name, a non-empty string; got {name!r}")
+        name = checked_name(name, "an event")
         text = None if data is None else self._checked(encode(data), f"event {name!r}")
         event = RaiseEvent(event=EventRaised(name, text))
         await self.gateway.tell(check_instance_id(instance_id), event)
@@ -360,8 +361,9 @@ class Client:
         Raises:
             InstanceNotFoundError, InstanceFinishedError: there is nothing to end.
         """
-        text = None if self._reason(reason) is None else encode(reason)
-        word = Terminate(reason=text, recurse=recurse)
+        words = self._reason(reason)
+        text = None if words is None else encode(words)
+        word = Terminate(reason=text, recurse=_flag(recurse, "recurse"))
         await self.gateway.tell(check_instance_id(instance_id), word)
 
     async def suspend(self, instance_id: str, reason: str | None = None) -> None:
@@ -430,7 +432,8 @@ class Client:
             InstanceStateError: it has not ended, and ``force`` is not set.
         """
         try:
-            await self.gateway.tell(check_instance_id(instance_id), Purge(force=force))
+            word = Purge(force=_flag(force, "force"))
+            await self.gateway.tell(check_instance_id(instance_id), word)
         except InstanceNotFoundError:
             return False
         return True
@@ -458,20 +461,21 @@ class Client:
         """
         from tenuto.client.purging import purge_fitting  # noqa: PLC0415 - for few programs
 
-        gone = purge_fitting(self.gateway, _to_query(which, None), force=force)
+        query = _to_query(_filter(which))
+        gone = purge_fitting(self.gateway, query, force=_flag(force, "force"))
         return sum([count async for count in gone])
 
     async def query(self, which: InstanceFilter | None = None) -> AsyncIterator[InstanceStatus]:
         """All instances that pass the filter, in its order, read page by page."""
-        chosen = which or InstanceFilter()
-        after: str | None = None
+        chosen = InstanceFilter() if which is None else _filter(which)
+        query = _to_query(chosen)
         while True:
-            page = await self.gateway.query(_to_query(chosen, after))
+            page = await self.gateway.query(query)
             for record in page.records:
                 yield status_of(record)
-            after = page.after
-            if after is None:
+            if page.after is None:
                 return
+            query = structs.replace(query, after=page.after)
 
     async def dead_letters(self, limit: int = 100) -> list[DeadLetterStatus]:
         """Events that nobody could take, newest first, with the reason.
@@ -493,14 +497,15 @@ class Client:
         """The orchestrator that is meant; its name where nobody here knows what there is."""
         directory = self._directory
         if isinstance(orchestrator, str):
-            return orchestrator if directory is None else directory.get_orchestrator(orchestrator)
+            name = checked_name(orchestrator, "an orchestrator")
+            return name if directory is None else directory.get_orchestrator(name)
         given = checked_orchestrator(orchestrator, "client.start")
         if directory is not None:
             directory.get_orchestrator(given.name)
         return given
 
     def _reason(self, reason: object) -> str | None:
-        return self._checked(_text(reason, "reason"), "the reason")
+        return self._checked(checked_text_or_none(reason, "reason"), "the reason")
 
     def _checked(self, text: str | None, what: str) -> str | None:
         check_payload(text, self._limits.payload_bytes, what)
@@ -515,22 +520,28 @@ def result_of(record: InstanceRecord, orchestrator: object = None) -> Any:  # no
             return signature.decode_result(record.output)
         return shown(record.output)
     if record.status is RuntimeStatus.TERMINATED:
-        failure = FailureDetails("OrchestrationTerminated", record.output or "no reason was given")
+        failure = FailureDetails(
+            "OrchestrationTerminated", reason_of(record.output) or "no reason was given"
+        )
         raise OrchestrationTerminatedError(record.instance_id, record.name, failure)
     failure = record.failure or FailureDetails("Unknown", record.status.label)
     raise OrchestrationFailedError(record.instance_id, record.name, failure)
 
 
-def _text(value: object, what: str) -> str | None:
-    if value is None or isinstance(value, str):
+def _flag(value: object, what: str) -> bool:
+    if isinstance(value, bool):
         return value
-    raise InputError(f"{what} must be a str or None, got {value!r}")
+    raise InputError(f"{what} must be True or False, got {value!r}")
 
 
-def _status(value: object) -> RuntimeStatus:
-    if isinstance(value, RuntimeStatus):
-        return value
-    raise InputError(f"statuses are members of RuntimeStatus, got {value!r}")
+def _statuses(values: object) -> tuple[RuntimeStatus, ...]:
+    if not isinstance(values, Iterable) or isinstance(values, str):
+        raise InputError(f"statuses is a list of members of RuntimeStatus, got {values!r}")
+    found = tuple(values)
+    for one in found:
+        if not isinstance(one, RuntimeStatus):
+            raise InputError(f"statuses are members of RuntimeStatus, got {one!r}")
+    return found
 
 
 def _policy(reuse: object) -> IdReuse:
@@ -565,17 +576,25 @@ def _order(value: object) -> ListingOrder:
     return cast("ListingOrder", value)
 
 
-def _to_query(which: InstanceFilter, after: str | None) -> InstanceQuery:
+def _filter(which: object) -> InstanceFilter:
+    if isinstance(which, InstanceFilter):
+        return which
+    raise InputError(
+        f"which instances is said by an InstanceFilter, got {which!r}; InstanceFilter() is all of "
+        "them"
+    )
+
+
+def _to_query(which: InstanceFilter) -> InstanceQuery:
     return InstanceQuery(
-        statuses=None if which.statuses is None else tuple(map(_status, which.statuses)),
-        name=which.name,
-        id_prefix=which.id_prefix,
+        statuses=None if which.statuses is None else _statuses(which.statuses),
+        name=checked_text_or_none(which.name, "name"),
+        id_prefix=checked_text_or_none(which.id_prefix, "id_prefix"),
         created_from=_bound(which.created_from, "created_from"),
         created_to=_bound(which.created_to, "created_to"),
         completed_from=_bound(which.completed_from, "completed_from"),
         completed_to=_bound(which.completed_to, "completed_to"),
-        after=after,
         order=_order(which.order),
-        held=which.held,
-        payloads=which.payloads,
+        held=None if which.held is None else _flag(which.held, "held"),
+        payloads=_flag(which.payloads, "payloads"),
     )

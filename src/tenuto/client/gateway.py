@@ -2,8 +2,9 @@
 
 import asyncio
 import time
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Raw, structs
 
@@ -13,12 +14,13 @@ from tenuto.engine.commands import Commands
 from tenuto.engine.ports import InboxRow, Storage, StorageReader
 from tenuto.engine.turns.sorting import still_going
 from tenuto.model.codec import encode
-from tenuto.model.control import CONTROL_OF, Control
+from tenuto.model.control import CONTROL_OF, ENDING, STEERING, Control
 from tenuto.model.errors import (
     InstanceExistsError,
     InstanceFinishedError,
     InstanceNotFoundError,
     InstanceStateError,
+    StorageUnavailableError,
 )
 from tenuto.model.facts import pending_row, started
 from tenuto.model.ids import (
@@ -37,9 +39,18 @@ from tenuto.model.timing import Microseconds
 _POLL_SECONDS = 0.05
 _FIRST_PAUSE_SECONDS = 0.002
 _OWNER_SECONDS = 30.0
+_NOBODY_SECONDS = 3.0
+"""Whether a host runs is looked at after so long, once: to look is to hold its lock for an instant,
+and a host that is restarted is soon back."""
 _MOST_TRIES = 10
-_STEERING = ("Suspend", "Resume")
-_ENDING = ("Terminate", "Fail")
+
+
+def _kinds(messages: Iterable[type]) -> tuple[str, ...]:
+    return tuple(one.__name__ for one in messages)
+
+
+_STEERING: Final = _kinds(STEERING)
+_ENDING: Final = _kinds(ENDING)
 
 
 class Gateway(Protocol):
@@ -97,12 +108,21 @@ class StoreGateway:
     Requests are durable when a call returns; the owning host takes them in soon after. What can
     be seen to be wrong from the row is refused at once; the rest the owner decides.
 
+    Args:
+        storage: The store, open.
+        partitions: How many it has.
+        has_host: Whether a host owns the store now; one does where that cannot be known.
+
     Attributes:
         storage: The store, open.
+        has_host: The same.
     """
 
-    def __init__(self, storage: Storage, partitions: int) -> None:
+    def __init__(
+        self, storage: Storage, partitions: int, has_host: Callable[[], bool] = lambda: True
+    ) -> None:
         self.storage = storage
+        self.has_host = has_host
         self._partitions = partitions
         self.now = present
         self.get = storage.get
@@ -116,7 +136,7 @@ class StoreGateway:
         Raises:
             InstanceExistsError: the id is taken.
             InvalidInstanceIdError: it is free, and one that a sub-orchestration may yet get.
-            InstanceStateError: another instance must give way first, and no host answers.
+            StorageUnavailableError: another instance must give way first, and no host answers.
         """
         facts = request.facts
         partition = partition_of(facts.instance_id, self._partitions)
@@ -148,7 +168,8 @@ class StoreGateway:
 
         Raises:
             InstanceNotFoundError, InstanceFinishedError: nobody can take it.
-            InstanceStateError: it does not fit the state of the instance, or no host answers.
+            InstanceStateError: it does not fit the state of the instance.
+            StorageUnavailableError: its effect must be known, and no host answers.
         """
         if isinstance(message, Purge):
             await self._purge(instance_id, message)
@@ -213,13 +234,13 @@ class StoreGateway:
         Not for a state of the instance: another request may have changed that again already.
 
         Raises:
-            TenutoError: why the owner refuses; InstanceStateError: none has answered.
+            TenutoError: why the owner refuses; StorageUnavailableError: none has answered.
         """
         key = new_message_id(self.now())
         await self._append(instance_id, structs.replace(message, awaits_answer=True), key)
-        began = time.monotonic()
+        patience = Patience(self.has_host)
         pause = _FIRST_PAUSE_SECONDS
-        while time.monotonic() - began < _OWNER_SECONDS:
+        while not patience.is_over():
             answer = await self.storage.answer(key)
             if answer is not None and answer.code is not None:
                 body = ErrorBody(answer.code, answer.text)
@@ -229,22 +250,58 @@ class StoreGateway:
             await asyncio.sleep(pause)
             pause = min(2 * pause, _POLL_SECONDS)
         if await self.storage.is_waiting(key):
-            reason = (
-                f"{undone} within {_OWNER_SECONDS:.0f} s: no host has taken the request in. It "
-                "stays in the store and is carried out when a host runs on it"
-            )
-        else:
-            reason = (
-                f"was asked, and a host has taken the request in, but has not answered within "
-                f"{_OWNER_SECONDS:.0f} s; look at the instance and at the host's log"
-            )
-        raise InstanceStateError(instance_id, reason)
+            raise patience.error(f"instance {instance_id!r} {undone}")
+        raise StorageUnavailableError(
+            f"instance {instance_id!r} was asked, and a host has taken the request in, but has not "
+            f"answered within {patience.seconds:.0f} s; look at the instance and at the host's log"
+        )
 
     async def _append(self, instance_id: InstanceId, message: Message, key: MessageId) -> None:
         partition = partition_of(instance_id, self._partitions)
         named = structs.replace(message, message_id=key)
         row = InboxRow(key, partition, instance_id, Raw(encode(named)))
         await self.storage.append([row])
+
+
+class Patience:
+    """How long an answer of the host is waited for: less when none runs.
+
+    Args:
+        has_host: Whether one owns the store now.
+    """
+
+    def __init__(self, has_host: Callable[[], bool]) -> None:
+        self._has_host = has_host
+        self._began = time.monotonic()
+        self._is_alone: bool | None = None
+
+    @property
+    def seconds(self) -> float:
+        """For how long it has been waited."""
+        return time.monotonic() - self._began
+
+    def is_over(self) -> bool:
+        """Whether there is no point in waiting any longer."""
+        waited = self.seconds
+        if self._is_alone is None and waited > min(_NOBODY_SECONDS, _OWNER_SECONDS):
+            self._is_alone = not self._has_host()
+        return bool(self._is_alone) or waited > _OWNER_SECONDS
+
+    def error(self, undone: str) -> StorageUnavailableError:
+        """Why nothing has come.
+
+        Args:
+            undone: What was not done, as a sentence begins.
+        """
+        why = (
+            "no host runs on this store"
+            if self._is_alone
+            else f"no host has done it within {self.seconds:.0f} s"
+        )
+        return StorageUnavailableError(
+            f"{undone}: {why}. The request stays in the store and is carried out when a host runs "
+            "on it"
+        )
 
 
 def has_come(record: InstanceRecord, *, started: bool) -> bool:

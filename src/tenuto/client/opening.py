@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 from typing import Any, Generic, TypeVar
 
 from tenuto.client.gateway import StoreGateway
-from tenuto.storage import open_storage
+from tenuto.storage import open_storage, owner_of
 
 C = TypeVar("C")
 
@@ -34,5 +34,7 @@ class Opening(Generic[C]):
     async def _open(self) -> C:
         storage = open_storage(self._url, create=False)
         hub = await storage.open()
-        self._gateway = StoreGateway(storage, hub.partitions)
+        self._gateway = StoreGateway(
+            storage, hub.partitions, lambda: owner_of(self._url) is not None
+        )
         return self._make(self._gateway)

@@ -5,33 +5,30 @@ requests go. Where no host runs, ``engine.purging`` does it as the owner of the 
 """
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final
 
 from msgspec import Raw, structs
 
-from tenuto.client.gateway import Gateway, StoreGateway, present
+from tenuto.client.gateway import Gateway, Patience, StoreGateway, present
 from tenuto.client.http_gateway import HttpGateway
-from tenuto.engine.ports import InboxRow, Storage
+from tenuto.engine.ports import InboxRow
 from tenuto.engine.purging import BITE
 from tenuto.model.codec import encode
 from tenuto.model.errors import (
     InputError,
     InstanceNotFoundError,
     InstanceStateError,
-    StorageUnavailableError,
 )
 from tenuto.model.ids import ExecutionId, InstanceId, new_message_id
 from tenuto.model.messages import Purge
 from tenuto.model.requests import InstanceQuery
-from tenuto.model.status import FINISHED, InstanceRecord
+from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
 
 _PAGE: Final = 1_000
 _REQUESTS_AT_ONCE: Final = 16
 """Other clients of a server want to be heard too."""
 _LOOK_SECONDS: Final = 0.05
-_PATIENCE_SECONDS: Final = 30.0
 
 
 async def purge_fitting(
@@ -47,22 +44,49 @@ async def purge_fitting(
     Raises:
         InputError: it asks for instances that have not ended, without ``force``.
     """
+    async for records in fitting(gateway, query, force=force):
+        async for gone in purge_records(gateway, records, force=force):
+            yield gone
+
+
+async def fitting(
+    gateway: Gateway, query: InstanceQuery, *, force: bool
+) -> AsyncIterator[list[InstanceRecord]]:
+    """What may be deleted of that which fits a query, page by page.
+
+    Args:
+        gateway: To whoever has them.
+        query: Which ones; without ``force``, of these all that have ended.
+        force: Also those that have not ended.
+
+    Raises:
+        InputError: it asks for instances that have not ended, without ``force``.
+    """
+    check_ended(query.statuses, force=force)
     statuses = query.statuses
-    if not force:
-        going = ", ".join(one.label for one in statuses or () if not one.is_finished)
-        if going:
-            raise InputError(
-                f"instances that are {going} have not ended; force=True ends and deletes them"
-            )
-        statuses = statuses or tuple(sorted(FINISHED))
+    if statuses is None and not force:
+        statuses = tuple(sorted(FINISHED))
     query = structs.replace(query, statuses=statuses, limit=_PAGE, payloads=False)
     while True:
         page = await gateway.query(query)
-        async for gone in purge_records(gateway, page.records, force=force):
-            yield gone
+        yield page.records
         if page.after is None:
             return
         query = structs.replace(query, after=page.after)
+
+
+def check_ended(statuses: Iterable[RuntimeStatus] | None, *, force: bool) -> None:
+    """Refuse to delete instances that go on, unless that is forced.
+
+    Raises:
+        InputError: naming the statuses of such instances.
+    """
+    going = ", ".join(one.label for one in statuses or () if not one.is_finished)
+    if going and not force:
+        raise InputError(
+            f"instances that are {going} have not ended; terminate them first, or purge them with "
+            "force"
+        )
 
 
 def purge_records(
@@ -79,7 +103,7 @@ def purge_records(
         StorageUnavailableError: they are asked for through the store, and no host does it.
     """
     if isinstance(gateway, StoreGateway):
-        return purge_beside(gateway.storage, records, force=force)
+        return purge_beside(gateway, records, force=force)
     at_once = _REQUESTS_AT_ONCE if isinstance(gateway, HttpGateway) else BITE
     return purge_through(gateway, records, force=force, at_once=at_once)
 
@@ -108,12 +132,12 @@ async def purge_through(
 
 
 async def purge_beside(
-    storage: Storage, records: Sequence[InstanceRecord], *, force: bool
+    gateway: StoreGateway, records: Sequence[InstanceRecord], *, force: bool
 ) -> AsyncIterator[int]:
     """Ask the owner of a store by messages, a bite at a time, and see them gone.
 
     Args:
-        storage: The store, open.
+        gateway: To the store.
         records: Which ones.
         force: Also those that have not ended; they are ended first.
 
@@ -122,8 +146,8 @@ async def purge_beside(
     """
     for start in range(0, len(records), BITE):
         bite = records[start : start + BITE]
-        await storage.append([_request(one, force=force) for one in bite])
-        await _gone(storage, {one.instance_id: one.execution_id for one in bite})
+        await gateway.storage.append([_request(one, force=force) for one in bite])
+        await _gone(gateway, {one.instance_id: one.execution_id for one in bite})
         yield len(bite)
 
 
@@ -133,23 +157,27 @@ def _request(record: InstanceRecord, *, force: bool) -> InboxRow:
     return InboxRow(name, record.partition, record.instance_id, message)
 
 
-async def _gone(storage: Storage, executions: dict[InstanceId, ExecutionId]) -> None:
+async def _gone(gateway: StoreGateway, executions: dict[InstanceId, ExecutionId]) -> None:
     """Wait until none of these executions is there; an id may have been taken anew meanwhile."""
     left = list(executions)
-    last = time.monotonic() + _PATIENCE_SECONDS
-    while left:
+    patience = Patience(gateway.has_host)
+    while True:
         still = [
             one.instance_id
-            for one in await storage.find(left)
+            for one in await gateway.storage.find(left)
             if one.execution_id == executions[one.instance_id]
         ]
+        if not still:
+            return
         if len(still) < len(left):
-            last = time.monotonic() + _PATIENCE_SECONDS
+            patience = Patience(gateway.has_host)
         left = still
-        if left and time.monotonic() > last:
-            raise StorageUnavailableError(
-                f"the host has not deleted {len(left):,} instances within "
-                f"{_PATIENCE_SECONDS:.0f} s, such as {left[0]!r}; the requests stay in the store"
-            )
-        if left:
-            await asyncio.sleep(_LOOK_SECONDS)
+        if patience.is_over():
+            raise patience.error(_not_deleted(left))
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+def _not_deleted(left: Sequence[InstanceId]) -> str:
+    if len(left) == 1:
+        return f"instance {left[0]!r} was not purged"
+    return f"{len(left):,} instances were not purged, such as {left[0]!r}"

@@ -12,8 +12,10 @@ from tenuto.model.ids import ExecutionId, check_instance_id, new_execution_id, n
 from tenuto.model.limits import Limits, check_payload
 from tenuto.model.requests import IdReuse, StartRequest
 from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
+from tenuto.model.texts import checked_name, checked_text_or_none
 from tenuto.model.timing import Microseconds
 from tenuto.model.trace import TraceContext
+from tenuto.orchestration.references import checked_tags
 
 
 class StartOptions(Struct, frozen=True, kw_only=True):
@@ -63,13 +65,16 @@ def start_request(
     Raises:
         LimitError: the input is too long.
         InvalidInstanceIdError: the id cannot be one.
+        InputError: name, version or tags cannot be stored.
 
     Example:
         ``await gateway.start(start_request(program.get_orchestrator(name), text, now, limits))``
     """
-    instance_id, version, tags = options.instance_id, options.version, options.tags
+    instance_id = options.instance_id
+    version = checked_text_or_none(options.version, "version")
+    tags = checked_tags(options.tags)
     if isinstance(orchestrator, str):
-        name = orchestrator
+        name = checked_name(orchestrator, "an orchestrator")
     else:
         name = orchestrator.name
         if instance_id is None:
@@ -77,7 +82,7 @@ def start_request(
         if version is None:
             version = orchestrator.version
         if tags is None:
-            tags = orchestrator.tags
+            tags = None if orchestrator.tags is None else dict(orchestrator.tags)
     if text is not None:
         check_payload(text, limits.payload_bytes, f"the input of {name!r}")
     checked = new_instance_id(now) if instance_id is None else check_instance_id(instance_id)
@@ -87,7 +92,7 @@ def start_request(
         name=name,
         root_id=checked,
         version=version,
-        tags=None if tags is None else dict(tags),
+        tags=tags,
         trace=options.trace,
         scheduled_at=options.scheduled_at,
         input=text,

@@ -399,7 +399,7 @@ class Storage(StorageClient, Protocol):
 
         Every message that is not consumed comes once at least, whoever has sent it; it may come
         again until the cursor has passed it. A new instance made by a client comes as a row with
-        an empty message id and a ``Start`` message.
+        a ``Start`` message and None as its message id.
         """
 
     def on_change(self, callback: Callable[[], None]) -> None:

@@ -36,8 +36,12 @@ from tenuto.model.timing import Microseconds
 _LOOK_AGAIN: Final[Microseconds] = 200_000
 """Microseconds until what the store could not answer is asked again."""
 _PAUSE_SECONDS: Final = 0.05
-_REPLACED: Final = '"replaced"'
-"""The output of an instance that was ended for its successor."""
+_REPLACED: Final = '"replaced" '
+"""The output of an instance that was ended for its successor.
+
+It tells so to a host that comes after this one, and must not be what a person gave as the reason:
+the space behind it means nothing in JSON, and nothing that writes a reason as JSON puts one there.
+"""
 
 
 def request_of(instance_id: InstanceId, message: Start, *, is_stored: bool) -> StartRequest:

@@ -30,13 +30,12 @@ from tenuto.engine.turns.step import Step
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.ids import AnyMessageId
 from tenuto.model.messages import (
+    CLIENT_MESSAGES,
     Message,
     Purge,
     RaiseEvent,
     RedeemWebhook,
-    Resume,
     Start,
-    Suspend,
 )
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import Microseconds
@@ -207,7 +206,7 @@ class Turning:
         elif isinstance(message, Purge):
             engine.booking.refuse(message, still_going(state.instance_id))
             return None
-        elif not isinstance(message, RaiseEvent | Suspend | Resume):
+        elif not isinstance(message, CLIENT_MESSAGES):
             return message
         return engine.booking.keep(resident, message)
 

@@ -12,7 +12,8 @@ from tenuto.http.errors import ForbiddenError, UnauthorizedError
 from tenuto.http.options import HttpSettings, Role
 from tenuto.http.routing import Call
 from tenuto.http.tokens import Opens, Token, Tokens
-from tenuto.model.timing import MICROSECONDS
+from tenuto.model.ids import InstanceId
+from tenuto.model.timing import MICROSECONDS, Microseconds
 
 _ROLES: Final = {Opens.READ: Role.READ, Opens.OPERATE: Role.OPERATE, Opens.PURGE: Role.ADMIN}
 
@@ -26,7 +27,9 @@ class Access:
         secret: What links are signed with.
     """
 
-    def __init__(self, settings: HttpSettings, now: Callable[[], int], secret: str) -> None:
+    def __init__(
+        self, settings: HttpSettings, now: Callable[[], Microseconds], secret: str
+    ) -> None:
         self._is_open = not settings.keys
         # Keys for single functions open nothing else; see triggers.
         self._keys = [
@@ -78,13 +81,13 @@ class Access:
         return found
 
     def _role_by_link(self, call: Call, needed: Role, sent: str) -> Role | None:
-        token = self._tokens.read(sent, call.parameters["instanceId"], self._now())
+        token = self._tokens.read(sent, InstanceId(call.parameters["instanceId"]), self._now())
         if token is None or (token.opens is Opens.PURGE) != (needed is Role.ADMIN):
             return None
         call.token = token
         return _ROLES[token.opens]
 
-    def codes(self, call: Call, instance_id: str) -> tuple[str, str]:
+    def codes(self, call: Call, instance_id: InstanceId) -> tuple[str, str]:
         """What opens the links to an instance in an answer, and what opens its purge.
 
         Nobody gets more than they came with: links handed to the holder of a link end when that
@@ -95,13 +98,15 @@ class Access:
             return "", ""
         opens = Opens.READ if call.role is Role.READ else Opens.OPERATE
         token: Token | None = call.token
-        expires_at = (
-            self._now() // MICROSECONDS + self._link_seconds if token is None else token.expires_at
+        expires_at_seconds = (
+            self._now() // MICROSECONDS + self._link_seconds
+            if token is None
+            else token.expires_at_seconds
         )
-        code = self._tokens.make(instance_id, opens, expires_at)
+        code = self._tokens.make(instance_id, opens, expires_at_seconds)
         if token is not None or call.role is not Role.ADMIN:
             return code, ""
-        return code, self._tokens.make(instance_id, Opens.PURGE, expires_at)
+        return code, self._tokens.make(instance_id, Opens.PURGE, expires_at_seconds)
 
 
 def _digest(text: str) -> bytes:

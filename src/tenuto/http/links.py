@@ -16,6 +16,7 @@ from tenuto.http.errors import HttpError
 from tenuto.http.options import HOST_HEADER, HttpSettings
 from tenuto.http.payloads import management_links
 from tenuto.http.routing import Call
+from tenuto.model.ids import InstanceId
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
@@ -59,10 +60,6 @@ class Links:
         if not _PREFIX.fullmatch(prefix):
             raise HttpError("the X-Forwarded-Prefix of this request is no path")
         return f"{scheme}://{host}{prefix}{self._prefix}"
-
-    def query(self, call: Call, instance_id: str) -> str:
-        """What a link to an instance carries so that it opens; empty when there are no keys."""
-        return _code(self._access.codes(call, instance_id)[0])
 
     def of(self, call: Call) -> "CallersLinks":
         """Those of one caller.
@@ -119,9 +116,9 @@ class CallersLinks(Struct, frozen=True):
     """
 
     base: str
-    codes: Callable[[str], tuple[str, str]]
+    codes: Callable[[InstanceId], tuple[str, str]]
 
-    def management(self, instance_id: str) -> dict[str, str]:
+    def management(self, instance_id: InstanceId) -> dict[str, str]:
         """All links of an instance."""
         code, purge_code = self.codes(instance_id)
         return management_links(self.base, instance_id, _code(code), _code(purge_code))

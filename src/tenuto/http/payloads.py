@@ -11,6 +11,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from tenuto.client.status import HoldStatus, hold_of
 from tenuto.model.explanation import Explanation
+from tenuto.model.ids import InstanceId
 from tenuto.model.payload.opaque import as_json
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import MICROSECONDS
@@ -27,7 +28,7 @@ class StatusPayload(Struct, frozen=True, kw_only=True, rename="camel"):
     """
 
     name: str
-    instance_id: str
+    instance_id: InstanceId
     runtime_status: str
     input: Raw
     custom_status: Raw
@@ -87,7 +88,7 @@ def seconds_text(microseconds: int) -> str:
 
 
 def management_links(
-    base: str, instance_id: str, query: str, purge_query: str | None = None
+    base: str, instance_id: InstanceId, query: str, purge_query: str | None = None
 ) -> dict[str, str]:
     """The links of an instance.
 

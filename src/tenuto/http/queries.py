@@ -54,6 +54,7 @@ STATUSES: Final = Parameter(
     text="One or more statuses, with commas between them or repeated.",
     schema={"type": "string", "pattern": f"^({_ANY})(,({_ANY}))*$"},
 )
+ID_PREFIX: Final = Parameter(name="instanceIdPrefix", text="What the instance ids begin with.")
 WAITING: Final = (
     Parameter(
         name="timeout",

@@ -10,6 +10,7 @@ from urllib.parse import unquote_to_bytes
 
 from tenuto.http.errors import HttpError, MethodNotAllowedError, RouteNotFoundError
 from tenuto.http.templates import PathTemplate
+from tenuto.model.errors import InputError
 
 T = TypeVar("T")
 
@@ -31,10 +32,22 @@ class Router(Generic[T]):
 
     Args:
         entries: Each with its path and its methods; GET answers HEAD too.
+
+    Raises:
+        InputError: two of them would answer the same requests.
     """
 
     def __init__(self, entries: Iterable[tuple[PathTemplate, Collection[str], T]] = ()) -> None:
         self._entries = sorted(entries, key=lambda entry: entry[0].order)
+        taken: dict[tuple[str, tuple[str | int, ...]], PathTemplate] = {}
+        for template, methods, _ in self._entries:
+            for method in methods:
+                other = taken.setdefault((method, template.shape), template)
+                if other is not template:
+                    raise InputError(
+                        f"two answer the same requests: {method} {other.path} and {method} "
+                        f"{template.path}"
+                    )
 
     def find(self, method: str, parts: Sequence[str], path: str) -> tuple[T, dict[str, str]]:
         """What answers, and what the parameters of its path stand for.

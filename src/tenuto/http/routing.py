@@ -35,6 +35,8 @@ Handler = Callable[["Call"], Awaitable[Response]]
 
 _TRUE: Final = {"true", "1"}
 _FALSE: Final = {"false", "0"}
+_EVERYWHERE: Final = ("code", "taskHub", "connection")
+"""What clients of Durable Functions send with all they ask for."""
 
 
 class Call:
@@ -151,6 +153,26 @@ class Call:
         if not 0 <= value <= most:
             raise HttpError(f"query parameter {name} must be a number from 0 to {most:g}")
         return value
+
+    def check_query(self, route: "Route") -> None:
+        """Refuse a parameter that a route which changes something does not have.
+
+        A misspelt filter would delete everything else. Whoever only asks, or comes with a link
+        that a mailer may have lengthened, is served all the same.
+
+        Raises:
+            HttpError: naming those that there are.
+        """
+        if route.method == "GET" or route.role is None or not self.scope["query_string"]:
+            return
+        there = [one.name for one in route.operation.parameters if one.place == "query"]
+        there += _EVERYWHERE
+        known = {name.lower() for name in there}
+        for name in self.query:
+            if name not in known:
+                raise HttpError(
+                    f"there is no query parameter {name!r} here; there are {', '.join(there)}"
+                )
 
     async def body(self) -> bytes:
         """The whole body.

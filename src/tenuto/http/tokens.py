@@ -15,6 +15,7 @@ from typing import Final
 from msgspec import Struct
 
 from tenuto.http.options import AccessKey
+from tenuto.model.ids import InstanceId
 from tenuto.model.timing import MICROSECONDS, Microseconds
 
 _PREFIX: Final = "l1"
@@ -34,12 +35,12 @@ class Token(Struct, frozen=True):
 
     Attributes:
         opens: What it is good for.
-        expires_at: In seconds since 1970 UTC.
+        expires_at_seconds: Since 1970 UTC.
         text: As it was sent.
     """
 
     opens: Opens
-    expires_at: Microseconds
+    expires_at_seconds: int
     text: str
 
 
@@ -57,18 +58,18 @@ class Tokens:
             digest.update(hashlib.sha256(f"{role}:{key}".encode()).digest())
         self._secret = digest.digest()
 
-    def make(self, instance_id: str, opens: Opens, expires_at: Microseconds) -> str:
+    def make(self, instance_id: InstanceId, opens: Opens, expires_at_seconds: int) -> str:
         """A token for an instance.
 
         Args:
             instance_id: What it opens.
             opens: What it is good for there.
-            expires_at: In seconds since 1970 UTC.
+            expires_at_seconds: Since 1970 UTC.
         """
-        signature = self._sign(instance_id, opens, expires_at)
-        return f"{_PREFIX}.{opens.value}.{expires_at:x}.{signature}"
+        signature = self._sign(instance_id, opens, expires_at_seconds)
+        return f"{_PREFIX}.{opens.value}.{expires_at_seconds:x}.{signature}"
 
-    def read(self, text: str, instance_id: str, now: Microseconds) -> Token | None:
+    def read(self, text: str, instance_id: InstanceId, now: Microseconds) -> Token | None:
         """The token, None unless it is genuine, for this instance and in time.
 
         Args:
@@ -80,16 +81,16 @@ class Tokens:
         if len(parts) != _PARTS or parts[0] != _PREFIX:
             return None
         try:
-            opens, expires_at = Opens(parts[1]), int(parts[2], 16)
+            opens, expires_at_seconds = Opens(parts[1]), int(parts[2], 16)
             sent = urlsafe_b64decode(f"{parts[3]}=")
         except ValueError:
             return None
-        genuine = urlsafe_b64decode(f"{self._sign(instance_id, opens, expires_at)}=")
-        if not hmac.compare_digest(genuine, sent) or expires_at * MICROSECONDS <= now:
+        genuine = urlsafe_b64decode(f"{self._sign(instance_id, opens, expires_at_seconds)}=")
+        if not hmac.compare_digest(genuine, sent) or expires_at_seconds * MICROSECONDS <= now:
             return None
-        return Token(opens, expires_at, text)
+        return Token(opens, expires_at_seconds, text)
 
-    def _sign(self, instance_id: str, opens: Opens, expires_at: Microseconds) -> str:
-        signed = f"{opens.value}\n{expires_at:x}\n{instance_id}".encode()
+    def _sign(self, instance_id: InstanceId, opens: Opens, expires_at_seconds: int) -> str:
+        signed = f"{opens.value}\n{expires_at_seconds:x}\n{instance_id}".encode()
         digest = hmac.digest(self._secret, signed, "sha256")
         return urlsafe_b64encode(digest).rstrip(b"=").decode()

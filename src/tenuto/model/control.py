@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from tenuto.model.messages import Fail, Resume, Suspend
+from tenuto.model.messages import Fail, Resume, Suspend, Terminate
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 
 
@@ -22,6 +22,7 @@ class Control(Struct, frozen=True, kw_only=True):
         message: What is told the instance.
         summary: What it does, in a few words.
         explained: The same for whoever is about to do it.
+        ends: Whether it ends the instance; else it pauses it, or lets it go on.
         cannot: Whether an unfinished instance whose row is this would refuse it.
     """
 
@@ -29,6 +30,7 @@ class Control(Struct, frozen=True, kw_only=True):
     message: type[Suspend | Resume | Fail]
     summary: str
     explained: str
+    ends: bool = False
     cannot: Callable[[InstanceRecord], bool] = lambda _: False
 
 
@@ -47,6 +49,7 @@ CONTROLS: Final = (
         summary="End an instance as failed",
         explained="End an instance as failed, as its own code would; for one that no code will "
         "ever fit.",
+        ends=True,
     ),
     Control(
         name="suspend",
@@ -66,3 +69,9 @@ CONTROLS: Final = (
 
 CONTROL_OF: Final[Mapping[type, Control]] = {one.message: one for one in CONTROLS}
 """By what is told the instance."""
+
+ENDING: Final[tuple[type, ...]] = (Terminate, *(one.message for one in CONTROLS if one.ends))
+"""What ends an instance."""
+
+STEERING: Final[tuple[type, ...]] = tuple(one.message for one in CONTROLS if not one.ends)
+"""What pauses an instance, or lets it go on: it matters which of these comes first."""

@@ -343,7 +343,9 @@ class StorageError(TenutoError):
 
 
 class StorageUnavailableError(StorageError):
-    """The store cannot write now (disk full, locked, gone). The host retries; nothing is lost.
+    """The store cannot write now (disk full, locked, gone), or no host answers through it.
+
+    What was asked for stays, or the host retries; nothing is lost.
 
     Args:
         text: What happened.

@@ -2,8 +2,9 @@
 
 A start asks for it, the state in memory and the session hold it. Two forms are flat because others
 read them: the stored row (``InstanceRecord``) and the event that opens a history
-(``ExecutionStarted``). This file alone goes between them, so a new fact is a field in the three
-classes and a line in these functions. Pure data.
+(``ExecutionStarted``). This file goes between them, and beside it ``InstanceState.record`` alone,
+which writes a row for each commit. So a new fact is a field in the three classes, a line in these
+functions and one there. Pure data.
 """
 
 from msgspec import Struct

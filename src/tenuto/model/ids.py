@@ -51,7 +51,7 @@ def check_instance_id(text: object) -> InstanceId:
         text.encode()
     except UnicodeEncodeError:
         raise InvalidInstanceIdError(text, "it holds half of a surrogate pair") from None
-    return InstanceId(text)
+    return InstanceId(text if type(text) is str else str.__str__(text))
 
 
 def _ignore(**_callbacks: Callable[[], None]) -> None:

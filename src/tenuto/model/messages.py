@@ -5,7 +5,7 @@ asked, and is dropped when that execution is over (ENGINE rule 17). Messages fro
 whatever execution is current. The producer names every message (ENGINE rule 12).
 """
 
-from typing import TypeAlias
+from typing import Final, TypeAlias, get_args
 
 from msgspec import Struct
 
@@ -143,5 +143,8 @@ Steering: TypeAlias = Terminate | Suspend | Resume | Fail | Purge
 
 ClientMessage: TypeAlias = RaiseEvent | RedeemWebhook | Steering
 """What a client may tell an instance."""
+
+CLIENT_MESSAGES: Final[tuple[type, ...]] = get_args(ClientMessage)
+"""The same, for ``isinstance``."""
 
 Message: TypeAlias = Start | TaskResult | ChildResult | TimerDue | ChangeHold | ClientMessage

@@ -69,8 +69,8 @@ AT_ONCE: Final = 0
 class InstanceRecord(Struct, frozen=True, rename="camel", omit_defaults=True):
     """Everything the store knows of an instance but its history.
 
-    Times are microseconds since 1970 UTC. ``wake_at`` is ``AT_ONCE`` while work is open (the
-    instance must be loaded at recovery), the next timer's time while it only waits, None when only
+    Times are microseconds since 1970 UTC. ``wake_at`` is 0 while work is open (the instance must be
+    loaded at recovery), the next timer's time while it only waits, None when only
     a message can wake it. ``root_id`` is the top of its tree (its own id at the top), ``depth`` is
     0 there. ``hold`` says why an unfinished instance cannot go on now, None while it can;
     ``deliveries`` how often it was tried alone because hosts had died (ENGINE rule 32).

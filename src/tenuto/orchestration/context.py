@@ -19,6 +19,7 @@ from tenuto.model.ids import InstanceId, check_instance_id, child_instance_id
 from tenuto.model.limits import limit_error
 from tenuto.model.payload import decoder, encode
 from tenuto.model.retry import RetryFacts, RetryPolicy
+from tenuto.model.texts import checked_text
 from tenuto.model.timing import Microseconds, span, to_microseconds
 from tenuto.orchestration.asyncio_inside.functions import gather_in_session
 from tenuto.orchestration.http_call import HttpCallTask, request_text
@@ -309,7 +310,7 @@ class Context:
             timeout: Give up after this long; the task then raises ``TimeoutError`` and consumes
                 no event.
         """
-        _check_name(name, "wait_for_external_event")
+        name = _checked_name(name, "wait_for_external_event")
         session = self._session
         fire_at = None if timeout is None else self._due(timeout, "wait_for_external_event")
         decode = _plain if event_type is None else _typed(event_type, f"event {name!r}")
@@ -322,7 +323,7 @@ class Context:
     def send_event(self, instance_id: str, name: str, data: object = None) -> None:
         """Raise an event on another instance. One that cannot take it gets a dead letter."""
         target = check_instance_id(instance_id)
-        _check_name(name, "send_event")
+        name = _checked_name(name, "send_event")
         text = None if data is None else self._session.encode(data, f"event {name!r}")
         self._session.record(EventSent(self._session.next_id(), target, name, text))
 
@@ -351,7 +352,7 @@ class Context:
                 await ctx.call_activity(send_mail, customer, f"Please approve: {url}")
                 await ctx.wait_for_external_event("approval", timeout=timedelta(days=7))
         """
-        _check_name(name, "create_webhook")
+        name = _checked_name(name, "create_webhook")
         return open_webhook(self._session, name, expires_in)
 
     # --- the instance ---------------------------------------------------------------------------
@@ -533,6 +534,7 @@ def _typed(annotation: object, owner: str) -> Callable[[str | None], Any]:
     return decoded
 
 
-def _check_name(name: object, where: str) -> None:
+def _checked_name(name: object, where: str) -> str:
     if not isinstance(name, str) or not name:
         raise InputError(f"{where} takes the event's name, a non-empty string; got {name!r}")
+    return checked_text(name, "the event's name")

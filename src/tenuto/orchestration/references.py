@@ -30,6 +30,7 @@ from msgspec import UNSET, UnsetType
 from tenuto.model.errors import GuardError, InputError
 from tenuto.model.ids import check_instance_id
 from tenuto.model.retry import RetryPolicy
+from tenuto.model.texts import checked_text, checked_text_or_none
 
 if TYPE_CHECKING:
     from tenuto.model.signature import Signature
@@ -299,8 +300,7 @@ def _check_cpu_bound(cpu_bound: object) -> None:
 
 
 def _check_version(version: object) -> None:
-    if version is not None and not isinstance(version, str):
-        raise InputError(f"version must be a str or None, got {version!r}")
+    checked_text_or_none(version, "version")
 
 
 def _check_on_cancel(on_cancel: object) -> None:
@@ -316,4 +316,7 @@ def checked_tags(tags: object) -> dict[str, str] | None:
         isinstance(part, str) for item in tags.items() for part in item
     ):
         raise InputError(f"tags must map str to str, got {tags!r}")
-    return dict(tags)
+    return {
+        checked_text(name, "a tag's name"): checked_text(value, f"tag {name!r}")
+        for name, value in tags.items()
+    }

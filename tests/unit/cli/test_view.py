@@ -176,6 +176,8 @@ def test_json_is_one_document_at_the_end() -> None:
         (RuntimeStatus.TERMINATED, '"too late"', ["terminated after 4.0 s: too late"]),
         (RuntimeStatus.TERMINATED, '{"by":"Ada"}', ['terminated after 4.0 s: {"by":"Ada"}']),
         (RuntimeStatus.TERMINATED, None, ["terminated after 4.0 s"]),
+        (RuntimeStatus.TERMINATED, '""', ["terminated after 4.0 s"]),
+        (RuntimeStatus.TERMINATED, '" "', ["terminated after 4.0 s"]),
         (RuntimeStatus.FAILED, None, ["failed after 4.0 s"]),
     ],
 )

@@ -281,15 +281,16 @@ def test_a_hold_comes_between_messages() -> None:
     assert (state.hold, state.wake_at) == (CRASHED, None)
 
 
-@pytest.mark.parametrize("reason", [None, "of no use"])
+@pytest.mark.parametrize("reason", [None, "", " ", "of no use"])
 def test_an_operator_ends_what_is_held_as_failed(reason: str | None) -> None:
     state = held()
     turn = take(state, event(1), Fail(message_id=FIRST, reason=reason), event(2))
     assert state.status is RuntimeStatus.FAILED
     assert state.hold is None
     assert state.failure is not None
-    assert state.failure.error_message.startswith("ended as failed by an operator")
-    assert (reason or "operator") in state.failure.error_message
+    words = "ended as failed by an operator"
+    is_given = reason is not None and reason.strip()
+    assert state.failure.error_message == (f"{words}: {reason}" if is_given else words)
     assert turn.events[1] == ExecutionFailed(reason)
     assert turn.has_ended
     assert isinstance(turn.events[-1], ExecutionCompleted)

@@ -12,10 +12,12 @@ from msgspec import Raw, structs
 
 from tenuto import App, Context, InstanceExistsError, InstanceFinishedError
 from tenuto.engine.ports import InboxPage, InboxRow
-from tenuto.model.codec import encode
-from tenuto.model.events import EventRaised
+from tenuto.engine.starts import _REPLACED
+from tenuto.model.codec import decode_turn, encode
+from tenuto.model.events import EventRaised, ExecutionStarted
 from tenuto.model.ids import InstanceId, MessageId
 from tenuto.model.messages import RaiseEvent, Resume, Suspend, Terminate
+from tenuto.model.payload import encode as encode_value
 from tenuto.model.requests import StartRequest
 from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
 from tests.support.facts import asks
@@ -52,6 +54,11 @@ async def works_long(ctx: Context, name: str) -> str:
 @app.orchestrator
 async def works(ctx: Context, name: str) -> str:
     return await ctx.call_activity(work, name)
+
+
+@app.orchestrator
+async def calls(ctx: Context, name: str) -> str:
+    return await ctx.call_sub_orchestrator(works.options(instance_id="one"), name)
 
 
 @app.orchestrator
@@ -271,7 +278,10 @@ async def test_an_id_that_was_looked_up_in_vain_is_looked_up_again_if_its_instan
     assert not cluster.hub.letters
 
 
-@pytest.mark.parametrize(("reason", "gives_way"), [('"replaced"', True), ('"enough"', False)])
+@pytest.mark.parametrize(
+    ("reason", "gives_way"),
+    [(_REPLACED, True), (encode_value("replaced"), False), (encode_value("enough"), False)],
+)
 async def test_whoever_was_ended_for_a_successor_gives_way_also_when_its_host_has_died_since(
     cluster: Cluster, member: Member, reason: str, *, gives_way: bool
 ) -> None:
@@ -288,6 +298,22 @@ async def test_whoever_was_ended_for_a_successor_gives_way_also_when_its_host_ha
     else:
         with pytest.raises(InstanceExistsError):
             await commands.start(again)
+
+
+async def test_the_history_of_a_child_that_replaces_an_instance_has_the_id_of_its_row(
+    cluster: Cluster, member: Member
+) -> None:
+    """Its execution id is a new one: answers to whoever stood there must not count for it."""
+    await member.commands.start(start("works", '"first"'))
+    await cluster.settle()
+    await cluster.begin("calls", "parent", '"second"')
+    await cluster.settle()
+    record = cluster.hub.named("one")
+    assert record is not None
+    assert (record.generation, record.output) == (1, '"second"')
+    events = [event for turn in cluster.hub.current(record) for event in decode_turn(turn)]
+    (begun,) = [event for event in events if isinstance(event, ExecutionStarted)]
+    assert begun.execution_id == record.execution_id
 
 
 async def test_a_message_in_the_wrong_partition_is_refused_and_moves_nobody(

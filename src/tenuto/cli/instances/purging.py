@@ -8,10 +8,9 @@ import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
 
 import click
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from tenuto.cli import terminal
 from tenuto.cli.arguments import length_of_time
@@ -19,15 +18,13 @@ from tenuto.cli.command import FAILED
 from tenuto.cli.connection import Connection, Place, place_options, within
 from tenuto.cli.instances.documents import encoded
 from tenuto.cli.instances.looking import STATUSES, json_option
-from tenuto.client.purging import purge_records
+from tenuto.client.purging import check_ended, fitting, purge_records
 from tenuto.engine.purging import BITE, purge_as_owner
 from tenuto.model.errors import InstanceNotFoundError, InstanceStateError
 from tenuto.model.ids import InstanceId, check_instance_id
 from tenuto.model.requests import InstanceQuery
-from tenuto.model.status import FINISHED, InstanceRecord
+from tenuto.model.status import InstanceRecord
 from tenuto.model.timing import to_microseconds
-
-_PAGE: Final = 1_000
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
@@ -52,11 +49,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
         fits = bool(self.statuses) or self.older_than is not None
         if bool(self.ids) == fits:
             raise click.UsageError("name instances by id, or by --status and --older-than")
-        going = [one for one in self.statuses if STATUSES[one] not in FINISHED]
-        if going and not self.force:
-            raise click.UsageError(
-                f"{', '.join(going)}: such instances have not ended; --force ends and deletes them"
-            )
+        check_ended((STATUSES[one] for one in self.statuses), force=self.force)
 
 
 @click.command()
@@ -155,28 +148,19 @@ async def _found(connection: Connection, wanted: Wanted) -> list[InstanceRecord]
 
 
 async def _fitting(connection: Connection, wanted: Wanted) -> AsyncIterator[InstanceRecord]:
-    statuses = tuple(STATUSES[one] for one in wanted.statuses)
-    if not statuses and not wanted.force:
-        statuses = tuple(sorted(FINISHED))
     before = None
     if wanted.older_than is not None:
         before = to_microseconds(datetime.now(UTC) - wanted.older_than)
     query = InstanceQuery(
-        statuses=statuses or None,
+        statuses=tuple(STATUSES[one] for one in wanted.statuses) or None,
         created_to=before,
-        limit=_PAGE,
         order="oldest" if connection.storage is not None else "newest",
-        payloads=False,
     )
-    while True:
-        page = await connection.gateway.query(query)
-        for record in page.records:
+    async for records in fitting(connection.gateway, query, force=wanted.force):
+        for record in records:
             last = record.completed_at or record.updated_at or record.created_at
             if before is None or last < before:
                 yield record
-        if page.after is None:
-            return
-        query = structs.replace(query, after=page.after)
 
 
 # --- deleting ----------------------------------------------------------------------------------

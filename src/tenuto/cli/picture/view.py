@@ -18,7 +18,7 @@ from tenuto.cli.picture.progress import Progress
 from tenuto.cli.running.stopping import stop_key
 from tenuto.insight.steps import Run
 from tenuto.insight.wording import duration, failure_lines, moment, visible
-from tenuto.model.payload.opaque import json_text, shown
+from tenuto.model.payload.opaque import json_text, reason_of, shown
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
 
@@ -222,10 +222,11 @@ def ending_lines(record: InstanceRecord) -> list[str]:
 
 def _reason(output: str | None) -> str:
     """The reason that somebody gave, without the quotes that a text has in JSON."""
-    if output is None:
+    given = reason_of(output)
+    if given is None:
         return ""
-    reason = shown(output)
-    return f": {visible(reason if isinstance(reason, str) else output)}"
+    reason = shown(given)
+    return f": {visible(reason if isinstance(reason, str) else given)}"
 
 
 def print_ending(output: Console, record: InstanceRecord) -> None:

@@ -29,6 +29,7 @@ from tenuto.model.facts import InstanceFacts
 from tenuto.model.failure import FailureDetails
 from tenuto.model.ids import InstanceId, MessageId, child_instance_id
 from tenuto.model.messages import ChildResult, Message, RaiseEvent, Start, Terminate
+from tenuto.model.payload.opaque import reason_of
 from tenuto.model.status import ParentInstance, RuntimeStatus
 from tenuto.model.timing import Microseconds
 
@@ -227,9 +228,11 @@ def reply_to_parent(state: InstanceState) -> Send | None:
     if state.status is RuntimeStatus.COMPLETED:
         event = SubOrchestrationInstanceCompleted(parent.task_scheduled_id, state.output)
     else:
+        reason = reason_of(state.output)
+        why = " without a reason" if reason is None else f": {reason}"
         failure = state.failure or FailureDetails(
             "OrchestrationTerminated",
-            f"sub-orchestration {state.instance_id!r} was terminated: {state.output}",
+            f"sub-orchestration {state.instance_id!r} was terminated{why}",
         )
         event = SubOrchestrationInstanceFailed(parent.task_scheduled_id, failure)
     return Send(parent.instance_id, ChildResult(execution_id=parent.execution_id, event=event))

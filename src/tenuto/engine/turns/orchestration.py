@@ -299,7 +299,8 @@ def _ended_from_outside(incoming: Sequence[Incoming]) -> ExecutionCompleted:
     last = incoming[-1]
     if isinstance(last, ExecutionFailed):
         words = "ended as failed by an operator"
-        text = words if last.reason is None else f"{words}: {last.reason}"
+        reason = (last.reason or "").strip()
+        text = f"{words}: {last.reason}" if reason else words
         return ExecutionCompleted(
             RuntimeStatus.FAILED, None, FailureDetails("OrchestrationFailed", text)
         )

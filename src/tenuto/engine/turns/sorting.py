@@ -10,6 +10,7 @@ from typing import Final, assert_never
 from msgspec import Struct, field
 
 from tenuto.engine.state import InstanceState
+from tenuto.model.control import ENDING, STEERING
 from tenuto.model.errors import (
     InstanceFinishedError,
     InstanceStateError,
@@ -30,6 +31,7 @@ from tenuto.model.events import (
 from tenuto.model.hold import Hold
 from tenuto.model.ids import AnyMessageId, InstanceId
 from tenuto.model.messages import (
+    CLIENT_MESSAGES,
     ChangeHold,
     ChildResult,
     Fail,
@@ -51,6 +53,7 @@ _RUNNING: Final = RuntimeStatus.RUNNING
 _PENDING: Final = RuntimeStatus.PENDING
 _SUSPENDED: Final = RuntimeStatus.SUSPENDED
 _FIRST: Final = (Start, ChangeHold)
+_KEYS: Final = (*STEERING, ChangeHold)
 _MOST_CHARACTERS: Final = 4 * 1024 * 1024
 _FAILURE_CHARACTERS: Final = 1_000
 _COMPLETED: Final = (TaskCompleted, SubOrchestrationInstanceCompleted)
@@ -156,7 +159,7 @@ def _opens(message: Message) -> bool:
 
 def _stands_first(message: Message) -> bool:
     """What opens the instance, and what closes it again: these keep their order."""
-    return _opens(message) or isinstance(message, Suspend | ChangeHold)
+    return _opens(message) or isinstance(message, _KEYS)
 
 
 def still_going(instance_id: InstanceId) -> InstanceStateError:
@@ -170,7 +173,7 @@ def ends_or_holds(message: Message) -> bool:
     """Whether a turn that is out is not waited for: the instance ends, or is held, without it."""
     if isinstance(message, Purge):
         return message.force
-    return isinstance(message, Terminate | Fail) or (
+    return isinstance(message, ENDING) or (
         isinstance(message, ChangeHold) and message.hold is not None
     )
 
@@ -217,7 +220,7 @@ def refuse_finished(
         result.purge = True
     elif isinstance(message, RedeemWebhook):
         result.refused.append(Refusal(message.message_id, WebhookClosedError(state.instance_id)))
-    elif isinstance(message, RaiseEvent | Terminate | Suspend | Resume | Fail):
+    elif isinstance(message, CLIENT_MESSAGES):
         error = InstanceFinishedError(state.instance_id, f"has already ended ({status.label})")
         result.refused.append(Refusal(message.message_id, error))
 

@@ -19,6 +19,7 @@ from tenuto.http.queries import (
     BOOLEAN,
     CREATED,
     FAILURE,
+    ID_PREFIX,
     ON_INSTANCE,
     STATUSES,
     moment,
@@ -167,7 +168,7 @@ _LIST: Final = Operation(
     parameters=(
         *CREATED,
         STATUSES,
-        Parameter(name="instanceIdPrefix", text="What the instance ids begin with."),
+        ID_PREFIX,
         Parameter(
             name="top",
             text="The most instances on the page (default 100, at most 1000).",

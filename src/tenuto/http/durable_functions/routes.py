@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from tenuto.client.gateway import Gateway
 from tenuto.engine.program import Program
-from tenuto.http.description import Operation
+from tenuto.http.description import Operation, Parameter
 from tenuto.http.durable_functions.asking import Asking
 from tenuto.http.durable_functions.starting import Starting
 from tenuto.http.durable_functions.steering import Steering
@@ -82,21 +82,28 @@ async def _refuse(call: Call) -> Response:
     )
 
 
-def _not_yet(method: str, path: str, role: Role, summary: str) -> Route:
+def _not_yet(method: str, path: str, role: Role, summary: str, *parameters: str) -> Route:
     operation = Operation(
         summary=f"{summary} (does not exist yet)",
         tag="not yet",
         path_schemas=ON_INSTANCE,
+        parameters=tuple(Parameter(name=one, text="As in the original.") for one in parameters),
         errors=(501,),
     )
     return Route(method=method, path=path, role=role, handler=_refuse, operation=operation)
 
 
 _NOT_YET: Final = (
-    _not_yet("POST", "/instances/{instanceId}/rewind", Role.OPERATE, "Rewind a failed instance"),
+    _not_yet(
+        "POST",
+        "/instances/{instanceId}/rewind",
+        Role.OPERATE,
+        "Rewind a failed instance",
+        "reason",
+    ),
     _not_yet("GET", "/entities/{name?}", Role.READ, "A page of entities"),
     _not_yet("GET", "/entities/{name}/{key}", Role.READ, "The state of an entity"),
-    _not_yet("POST", "/entities/{name}/{key}", Role.OPERATE, "Signal an entity"),
+    _not_yet("POST", "/entities/{name}/{key}", Role.OPERATE, "Signal an entity", "op"),
     _not_yet("DELETE", "/entities/{name}/{key}", Role.ADMIN, "Delete an entity"),
     _not_yet("POST", "/makeprimary", Role.ADMIN, "Make this app the primary one"),
 )

@@ -1,13 +1,13 @@
 """Steering instances over the management API: events, pause, end, deletion."""
 
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from msgspec import structs
 from starlette.responses import Response
 
 from tenuto.client.gateway import Gateway
-from tenuto.client.purging import purge_fitting
+from tenuto.client.purging import check_ended, purge_fitting
 from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.durable_functions.answers import ACCEPTED, accepted
 from tenuto.http.errors import HttpError, RouteNotFoundError
@@ -17,6 +17,7 @@ from tenuto.http.queries import (
     BOOLEAN,
     CREATED,
     FORCE,
+    ID_PREFIX,
     ON_INSTANCE,
     STATUSES,
     moment,
@@ -24,11 +25,14 @@ from tenuto.http.queries import (
 )
 from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
 from tenuto.model.control import CONTROLS, Control
+from tenuto.model.errors import InputError
 from tenuto.model.events import EventRaised
 from tenuto.model.limits import Limits, check_payload
 from tenuto.model.messages import Purge, RaiseEvent, Terminate
 from tenuto.model.payload import encode
 from tenuto.model.requests import InstanceQuery
+
+T = TypeVar("T")
 
 
 class Steering:
@@ -85,19 +89,16 @@ class Steering:
         created_from = moment(call, "createdTimeFrom")
         if created_from is None:
             raise HttpError("Please provide value for 'createdTimeFrom' parameter.")
-        created_to = moment(call, "createdTimeTo")
+        created_to = _filled(call, "createdTimeTo", moment(call, "createdTimeTo"))
         force = call.flag("force", default=False)
-        wanted = statuses(call, strict=True)
-        if not force:
-            going = [one.label for one in wanted or () if not one.is_finished]
-            if going:
-                raise HttpError(
-                    f"instances that are {', '.join(going)} have not ended; terminate them first, "
-                    "or purge them with force=true",
-                    status=409,
-                )
+        wanted = _filled(call, "runtimeStatus", statuses(call, strict=True))
+        try:
+            check_ended(wanted, force=force)
+        except InputError as error:  # what is asked for is well-formed
+            raise HttpError(str(error), status=409) from None
         query = InstanceQuery(
             statuses=wanted,
+            id_prefix=_filled(call, "instanceIdPrefix", call.one("instanceIdPrefix") or None),
             created_from=created_from,
             created_to=self._gateway.now() + 1 if created_to is None else created_to,
             order="oldest",
@@ -107,6 +108,13 @@ class Steering:
         if not deleted:
             raise RouteNotFoundError("no instance that may be purged fits")
         return json_answer(PurgedPayload(deleted))
+
+
+def _filled(call: Call, name: str, value: T | None) -> T | None:
+    """A filter; one that is given but empty was meant to hold something, and would delete all."""
+    if value is None and name.lower() in call.query:
+        raise HttpError(f"query parameter {name} is empty; leave it out to delete any")
+    return value
 
 
 def _check_content_type(call: Call) -> None:
@@ -160,10 +168,11 @@ _PURGE: Final = Operation(
     answers={200: _PURGED},
     errors=(404, 409),
 )
+_PREFIX: Final = structs.replace(ID_PREFIX, schema={"type": "string", "minLength": 1})
 _PURGE_MANY: Final = Operation(
     summary="Delete instances and their histories",
     tag="instances",
-    parameters=(structs.replace(CREATED[0], required=True), CREATED[1], STATUSES, FORCE),
+    parameters=(structs.replace(CREATED[0], required=True), CREATED[1], STATUSES, _PREFIX, FORCE),
     answers={200: _PURGED},
     errors=(404, 409),
 )

@@ -20,7 +20,7 @@ from tenuto.http.options import Role
 from tenuto.http.outcomes import links_answer, outcome_answer
 from tenuto.http.routing import Call
 from tenuto.model.errors import InputError
-from tenuto.model.ids import check_instance_id
+from tenuto.model.ids import InstanceId, check_instance_id
 from tenuto.model.payload import encode
 
 CLIENT_STATE: Final = "tenuto_client"
@@ -142,7 +142,7 @@ def _state(request: Request) -> Mapping[str, Any]:
     return state
 
 
-def _links(request: Request, instance_id: str) -> dict[str, str]:
+def _links(request: Request, instance_id: InstanceId) -> dict[str, str]:
     links: Links = _state(request)[LINKS_STATE]
     call = Call(request.scope, request.receive, 0)
     # Whoever may start it may steer it; never more.

@@ -162,7 +162,10 @@ class Application:
     async def _handled(self, call: Call) -> Response:
         scope = call.scope
         self._origins.check(call)
-        table = self._triggers if is_trigger(scope["raw_path"]) else self.routes
+        is_ours = not is_trigger(scope["raw_path"])
+        table = self.routes if is_ours else self._triggers
         route, call.parameters = table.find(scope["method"], scope["raw_path"])
         call.role = self._access.check(call, route.role, opened_by_link=route.opened_by_link)
+        if is_ours:
+            call.check_query(route)
         return await route.handler(call)

@@ -27,6 +27,13 @@ def shown(text: str | None) -> Any:
         return text
 
 
+def reason_of(output: str | None) -> str | None:
+    """Why an instance was terminated, in JSON as it is stored; None when nobody has said why."""
+    reason = shown(output)
+    is_empty = reason is None or (isinstance(reason, str) and not reason.strip())
+    return None if output is None or is_empty else output.strip()
+
+
 def json_text(text: str | None) -> str:
     """A stored payload as valid JSON text, to the letter if it is that already."""
     if text is None:
