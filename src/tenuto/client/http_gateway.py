@@ -290,7 +290,7 @@ class HttpGateway:
     async def _row(
         self, instance_id: str, seconds: float, *, started: bool = False
     ) -> InstanceRecord:
-        query = {"explanation": "false"}
+        query = {"waitingFor": "false"}
         if seconds:
             query["wait"] = str(seconds)
         if started:

@@ -9,9 +9,11 @@ import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from msgspec import structs
+from msgspec.json import encode
 
 from tenuto import (
     App,
@@ -32,9 +34,12 @@ from tenuto import (
 )
 from tenuto.client.http_gateway import HttpGateway
 from tenuto.host.server import Server
+from tenuto.http.admin.operations import GET
 from tenuto.http.options import AccessKey, HttpSettings, Role
 from tenuto.model.errors import RouteNotFoundError
-from tenuto.model.ids import new_execution_id
+from tenuto.model.ids import ExecutionId, InstanceId, new_execution_id
+from tenuto.model.status import InstanceRecord
+from tests.support.answering_server import Reply, answering_server
 from tests.support.cutting_proxy import answering, cutting_proxy
 from tests.support.facts import asks
 from tests.support.waiting import until
@@ -98,6 +103,22 @@ async def test_the_same_start_again_is_a_success_and_another_is_refused(server: 
         request.facts = structs.replace(request.facts, execution_id=new_execution_id(0))
         with pytest.raises(InstanceExistsError):
             await client.gateway.start(request)
+
+
+async def test_a_row_is_asked_for_without_an_explanation() -> None:
+    """Else the server would read the whole history for each look at an instance."""
+    row = InstanceRecord(
+        1, InstanceId("c"), 0, "collect", ExecutionId("e"), 5, InstanceId("c"), wake_at=None
+    )
+    answer = Reply(200, encode(row), [("Content-Type", "application/json")])
+    async with answering_server(lambda _asked: answer) as asked, Client(asked.url) as client:
+        assert await client.gateway.get(InstanceId("c")) == row
+    known = {one.name for one in GET.parameters}
+    for one in asked.asked:
+        query = parse_qs(urlsplit(one.target).query)
+        assert query.keys() <= known
+        assert query["waitingFor"] == ["false"]
+    assert asked.asked
 
 
 async def test_an_event_whose_answer_is_lost_is_not_sent_again(server: Server) -> None:
