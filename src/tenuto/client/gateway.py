@@ -14,7 +14,7 @@ from tenuto.engine.commands import Commands
 from tenuto.engine.ports import InboxRow, Storage, StorageReader
 from tenuto.engine.turns.sorting import still_going
 from tenuto.model.codec import encode
-from tenuto.model.control import CONTROL_OF, ENDING, STEERING, Control
+from tenuto.model.control import CONTROL_OF, ENDING, PAUSING, Control
 from tenuto.model.errors import (
     InstanceExistsError,
     InstanceFinishedError,
@@ -49,7 +49,7 @@ def _kinds(messages: Iterable[type]) -> tuple[str, ...]:
     return tuple(one.__name__ for one in messages)
 
 
-_STEERING: Final = _kinds(STEERING)
+_PAUSING: Final = _kinds(PAUSING)
 _ENDING: Final = _kinds(ENDING)
 
 
@@ -220,7 +220,7 @@ class StoreGateway:
         Earlier ones may be on their way: then the row does not tell what it will be.
         """
         record = await self._unfinished(instance_id)
-        if not control.cannot(record) or await self.storage.is_asked(instance_id, _STEERING):
+        if not control.cannot(record) or await self.storage.is_asked(instance_id, _PAUSING):
             return
         record = await self._unfinished(instance_id)  # they may have been carried out just now
         if control.cannot(record):

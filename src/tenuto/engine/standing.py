@@ -8,10 +8,8 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from tenuto.engine.engine import Engine
-from tenuto.engine.ports import BegunWork, QueuedWork, WorkStage
+from tenuto.engine.ports import WorkStage
 from tenuto.model.ids import InstanceId
-
-__all__ = ["BegunWork", "Look", "QueuedWork", "look_at", "serves_here"]
 
 
 class Look(Struct, frozen=True, kw_only=True):

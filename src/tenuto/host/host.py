@@ -207,9 +207,14 @@ class Host:
         Example:
             ``print((await host.explain("trip-1")).sentence)``
         """
-        from tenuto.host.explaining import explain_here  # noqa: PLC0415 - few hosts are asked
+        # Few hosts are asked, and the command shall begin quickly.
+        from tenuto.insight.follow import Follower  # noqa: PLC0415
+        from tenuto.insight.here import explained_here  # noqa: PLC0415
+        from tenuto.insight.reading import StoreReader  # noqa: PLC0415
 
-        return await explain_here(self.engine, self._storage, InstanceId(instance_id))
+        reader = StoreReader(self._storage)
+        run = await Follower(reader, InstanceId(instance_id), most=1).read()
+        return await explained_here(self.engine, run)
 
     async def stop(self) -> None:
         """Stop: take nothing new in, let running activities end, commit, let the store go."""

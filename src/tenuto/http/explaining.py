@@ -1,15 +1,9 @@
-"""Why an instance does not go on, as a host tells over HTTP: times in words are UTC."""
-
-from functools import partial
+"""Why an instance does not go on, as a host tells over HTTP."""
 
 from tenuto.client.gateway import Gateway
 from tenuto.engine.engine import Engine
-from tenuto.engine.standing import look_at, serves_here
-from tenuto.insight.inquiry import explained
-from tenuto.insight.reading import StoreReader
+from tenuto.insight.here import explained_here
 from tenuto.insight.steps import run_of
-from tenuto.insight.surroundings import Surroundings
-from tenuto.insight.wording import utc_moment
 from tenuto.model.codec import decode_turn
 from tenuto.model.errors import LimitError
 from tenuto.model.explanation import Explanation
@@ -41,11 +35,4 @@ class Explaining:
         except LimitError:
             return None
         run = run_of(record, [decode_turn(turn) for turn in turns])
-        around = Surroundings(
-            now=self._gateway.now(),
-            has_host=True,
-            look=look_at(self._engine, record.instance_id, record.name),
-            at=utc_moment,
-        )
-        serves = partial(serves_here, self._engine)
-        return await explained(StoreReader(self._engine.storage), run, around, serves)
+        return await explained_here(self._engine, run)

@@ -9,7 +9,8 @@ from typing import Final
 
 from msgspec import structs
 
-from tenuto.engine.standing import BegunWork, Look, QueuedWork
+from tenuto.engine.ports import BegunWork, QueuedWork
+from tenuto.engine.standing import Look
 from tenuto.insight.steps import Run, Step, StepKind, StepState
 from tenuto.insight.surroundings import Surroundings
 from tenuto.model.explanation import (

@@ -73,5 +73,5 @@ CONTROL_OF: Final[Mapping[type, Control]] = {one.message: one for one in CONTROL
 ENDING: Final[tuple[type, ...]] = (Terminate, *(one.message for one in CONTROLS if one.ends))
 """What ends an instance."""
 
-STEERING: Final[tuple[type, ...]] = tuple(one.message for one in CONTROLS if not one.ends)
+PAUSING: Final[tuple[type, ...]] = tuple(one.message for one in CONTROLS if not one.ends)
 """What pauses an instance, or lets it go on: it matters which of these comes first."""

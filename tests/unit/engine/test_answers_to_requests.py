@@ -5,7 +5,7 @@ import pytest
 from tenuto.engine.batch import Batch
 from tenuto.engine.ports import Answer
 from tenuto.engine.turns.sorting import SortedInbox, ends_or_holds, refuse_finished, sort_inbox
-from tenuto.model.control import CONTROLS, ENDING, STEERING
+from tenuto.model.control import CONTROLS, ENDING, PAUSING
 from tenuto.model.errors import InputError, InstanceFinishedError, WebhookClosedError
 from tenuto.model.events import EventRaised
 from tenuto.model.ids import MessageId
@@ -73,7 +73,7 @@ def test_what_has_ended_refuses_whatever_a_client_asks_but_to_go(kind: type) -> 
 def test_every_word_of_control_is_a_request_of_clients_that_ends_or_steers() -> None:
     words = {one.message for one in CONTROLS}
     assert words <= set(CLIENT_MESSAGES)
-    assert set(ENDING) & set(STEERING) == set()
-    assert set(ENDING) | set(STEERING) == {*words, Terminate}
-    for kind in (*ENDING, *STEERING):
+    assert set(ENDING) & set(PAUSING) == set()
+    assert set(ENDING) | set(PAUSING) == {*words, Terminate}
+    for kind in (*ENDING, *PAUSING):
         assert ends_or_holds(message_of(kind)) is (kind in ENDING)

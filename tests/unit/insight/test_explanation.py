@@ -7,7 +7,8 @@ import pytest
 from msgspec import structs
 
 from tenuto.cli.findings import Finding, Level, standstill
-from tenuto.engine.standing import BegunWork, Look, QueuedWork
+from tenuto.engine.ports import BegunWork, QueuedWork
+from tenuto.engine.standing import Look
 from tenuto.insight.explanation import explain, told
 from tenuto.insight.steps import Run, Step, StepKind, StepState
 from tenuto.insight.surroundings import Surroundings

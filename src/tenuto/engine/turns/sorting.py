@@ -10,7 +10,7 @@ from typing import Final, assert_never
 from msgspec import Struct, field
 
 from tenuto.engine.state import InstanceState
-from tenuto.model.control import ENDING, STEERING
+from tenuto.model.control import ENDING, PAUSING
 from tenuto.model.errors import (
     InstanceFinishedError,
     InstanceStateError,
@@ -53,7 +53,7 @@ _RUNNING: Final = RuntimeStatus.RUNNING
 _PENDING: Final = RuntimeStatus.PENDING
 _SUSPENDED: Final = RuntimeStatus.SUSPENDED
 _FIRST: Final = (Start, ChangeHold)
-_KEYS: Final = (*STEERING, ChangeHold)
+_KEYS: Final = (*PAUSING, ChangeHold)
 _MOST_CHARACTERS: Final = 4 * 1024 * 1024
 _FAILURE_CHARACTERS: Final = 1_000
 _COMPLETED: Final = (TaskCompleted, SubOrchestrationInstanceCompleted)
