@@ -366,20 +366,21 @@ class ActivityExecutor:
         if attempt.lane.place is not None:
             return "its worker process is ended"
         threads = self._threads
-        if threads is None or not threads.lose(attempt):
-            if threads is not None and threads.lost >= threads.max_lost:
-                _LOGGER.error(
-                    "%d threads for sync activities hang in attempts that were given up, and no "
-                    "more are replaced: when the others hang as well, no sync activity runs. This "
-                    "one hangs at %s. Give what it calls a time limit of its own; restart the host",
-                    threads.lost,
-                    _place(attempt),
-                )
-            return "it keeps its thread until it returns"
-        return (
-            f"its thread is given up and replaced ({threads.lost} of at most {threads.max_lost}); "
-            f"it may still be at work: {_place(attempt)}"
-        )
+        assert threads is not None, "it runs in one of them"
+        if threads.lose(attempt):
+            return (
+                f"its thread is given up and replaced ({threads.lost} of at most "
+                f"{threads.max_lost}); it may still be at work: {_place(attempt)}"
+            )
+        if threads.lost >= threads.max_lost:
+            _LOGGER.error(
+                "%d threads for sync activities hang in attempts that were given up, and no more "
+                "are replaced: when the others hang as well, no sync activity runs. This one hangs "
+                "at %s. Give what it calls a time limit of its own; restart the host",
+                threads.lost,
+                _place(attempt),
+            )
+        return "it keeps its thread until it returns"
 
     def _leave_lane(self, attempt: Attempt) -> None:
         """Its place under the limit of its activity is free."""
