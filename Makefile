@@ -46,8 +46,8 @@ $(PYTHON):
 	echo "making $(VENV) with $$found"; \
 	rm -rf $(VENV) && "$$found" -m venv $(VENV)
 
-$(RUNTIME): pyproject.toml | $(PYTHON)
-	$(PIP) install --editable .
+$(RUNTIME): pyproject.toml requirements/runtime.txt | $(PYTHON)
+	$(PIP) install --editable . --constraint requirements/runtime.txt
 	@touch $@
 
 $(DEV): requirements/dev.txt requirements/test.txt $(RUNTIME)

@@ -232,10 +232,10 @@ class Arrivals:
         engine = self._engine
         state = state_of(loaded.record)
         state.follow(map(decode_turn, loaded.turns))
-        rows = [decode_message(row.message) for row in loaded.inbox]
+        rows: list[Message] = [decode_message(row.message) for row in loaded.inbox]
         # A start in the inbox is somebody's request for the id, which ``starts`` decides; what
         # opens this instance is in its row.
-        inbox = [message for message in rows if not isinstance(message, Start)]
+        inbox: list[Message] = [message for message in rows if not isinstance(message, Start)]
         if loaded.unread:
             state.unread = unread_of(loaded)
         resident = engine.admit(state, home, STORED)
