@@ -1,4 +1,4 @@
-"""A real Chromium without a screen, as people's browsers are: for pages, forms and foreign sites."""
+"""A real Chromium without a screen, for pages, forms and foreign sites."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
