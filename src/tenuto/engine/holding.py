@@ -90,7 +90,7 @@ class Holding:
         resident.failures = 0
         if engine.options.on_mismatch == "fail" and not self._is_for_another_app(state, error):
             return self._fail(resident, inbox, error, now)
-        hold = _hold_of(error, now).after(state.hold)
+        hold = hold_of(error, now).after(state.hold)
         if hold != state.hold:
             engine.observer.instance_held(state.instance_id, hold)
         return take_turn(state, inbox, _no_session, now, engine.rules, hold)
@@ -129,7 +129,7 @@ class Holding:
         error = UnknownFunctionError("orchestrator", state.facts.name, engine.runner.orchestrators)
         if engine.options.on_mismatch == "fail" and not self._is_for_another_app(state, error):
             return False
-        self.hold(resident, _hold_of(error, engine.clock.now()))
+        self.hold(resident, hold_of(error, engine.clock.now()))
         return True
 
     def check_served(self, state: InstanceState) -> None:
@@ -158,7 +158,7 @@ class Holding:
             return False
         resident.works.pop(work.task_id, None)
         error = UnknownFunctionError("activity", work.name, list(engine.runner.activity_limits))
-        self.hold(resident, _hold_of(error, engine.clock.now()))
+        self.hold(resident, hold_of(error, engine.clock.now()))
         return True
 
     def hold(self, resident: Resident, hold: Hold) -> None:
@@ -259,7 +259,8 @@ def _weight(resident: Resident) -> int:
     return resident.size + sum(map(payload_length, resident.inbox))
 
 
-def _hold_of(error: Exception, now: Microseconds) -> Hold:
+def hold_of(error: Exception, now: Microseconds) -> Hold:
+    """How an instance is held whose turn ended in this error."""
     reason = next(
         (reason for kind, reason in _REASONS.items() if isinstance(error, kind)), HoldReason.POISON
     )
