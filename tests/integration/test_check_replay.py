@@ -327,8 +327,10 @@ async def test_the_report_tells_each_misfit_once_with_both_sides_and_its_instanc
         "  instances e0, e1, e2 and 2 more",
         "timer: 1 would be held",
         "  reason    not_served",
+        "  recorded  orchestrator 'timer'",
         "  instances t0",
         "6 of 6 instances would be held",
     ]
-    (produced,) = [line for line in lines if line.startswith("  produced")]
-    assert produced.startswith("  produced  TaskScheduled #1 'two' at ")
+    decided, missing = [line for line in lines if line.startswith("  produced")]
+    assert decided.startswith("  produced  TaskScheduled #1 'two' at ")
+    assert missing.startswith("  produced  no orchestrator of that name; registered: events, ")

@@ -264,11 +264,10 @@ def hold_of(error: Exception, now: Microseconds) -> Hold:
     reason = next(
         (reason for kind, reason in _REASONS.items() if isinstance(error, kind)), HoldReason.POISON
     )
-    recorded = produced = None
+    recorded: str | None = getattr(error, "recorded", None)
+    produced: str | None = getattr(error, "produced", None)
     text = str(error)
-    if isinstance(error, NonDeterminismError):
-        recorded, produced = error.recorded, error.produced
-    elif reason in {HoldReason.POISON, HoldReason.MEMORY}:
+    if reason in {HoldReason.POISON, HoldReason.MEMORY}:
         text = f"its turn cannot be taken: {error!r}"
     elif reason is HoldReason.NOT_SERVED:
         text = f"{text}; it goes on when a host starts that has it"

@@ -36,7 +36,7 @@ class Misfit(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
 
     Attributes:
         reason: As ``HoldReason`` has it, or ``unreadable``.
-        message: What happens, where, and what to do; of several instances that of the first.
+        message: What happens, where, and what to do; as the next two of the first instance.
         recorded: What is stored, where two sides differ.
         produced: What the code says to it.
         instance_ids: Whom it would hold, in the order in which they were looked at.
@@ -144,14 +144,15 @@ class FitCheck:
         self, record: InstanceRecord, reason: str, message: str, hold: Hold | None = None
     ) -> None:
         """What is the same but for the instance's id is told once."""
-        recorded = None if hold is None else hold.recorded
-        produced = None if hold is None else hold.produced
         alike = message.replace(repr(record.instance_id), _ELLIPSIS)
-        key = (record.name, record.version or "", reason, recorded or "", produced or "", alike)
+        key = (record.name, record.version or "", reason, alike)
         misfit = self._misfits.get(key)
         if misfit is None:
             misfit = self._misfits[key] = Misfit(
-                reason=reason, message=message, recorded=recorded, produced=produced
+                reason=reason,
+                message=message,
+                recorded=None if hold is None else hold.recorded,
+                produced=None if hold is None else hold.produced,
             )
             self._fit(record).misfits.append(misfit)
         misfit.instance_ids.append(record.instance_id)

@@ -132,7 +132,10 @@ class PayloadError(InputError):
 
 
 class UnknownFunctionError(InputError):
-    """No function of that name is registered."""
+    """No function of that name is registered.
+
+    ``recorded`` and ``produced`` say so as the two sides that do not fit.
+    """
 
     code = "TN-1103"
 
@@ -143,6 +146,8 @@ class UnknownFunctionError(InputError):
         listed = ", ".join(names) if names else "none"
         super().__init__(f"no {kind} named {name!r} is registered; {hint}registered: {listed}")
         self.name = name
+        self.recorded = f"{kind} {name!r}"
+        self.produced = f"no {kind} of that name; registered: {listed}"
 
 
 class SettingsError(InputError):
@@ -303,15 +308,35 @@ class NonDeterminismError(TenutoError):
 
 
 class PayloadMisfitError(TenutoError):
-    """Stored data do not fit the type that the code asks for now; the instance is held."""
+    """Stored data do not fit the type that the code asks for now; the instance is held.
+
+    ``recorded`` and ``produced`` are the two sides, in words.
+
+    Args:
+        stored: What the data are: ``the result of 'book'``.
+        text: The data, as JSON text.
+        error: Why they do not fit.
+    """
 
     code = "TN-1504"
 
+    def __init__(self, stored: str, text: str | None, error: PayloadError) -> None:
+        super().__init__(f"{stored} does not fit: {error}")
+        shown = text or "nothing"
+        self.recorded = f"{stored}: {shown if len(shown) <= _SHOWN else f'{shown[:_SHOWN]}...'}"
+        self.produced = str(error)
+
 
 class GuardError(TenutoError):
-    """An orchestrator did something that cannot be replayed."""
+    """An orchestrator did something that cannot be replayed.
+
+    Where it did so in replay, ``recorded`` is what history has there and ``produced`` what the code
+    does.
+    """
 
     code = "TN-1501"
+    recorded: str | None = None
+    produced: str | None = None
 
 
 class LimitError(TenutoError):

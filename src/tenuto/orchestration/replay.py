@@ -87,7 +87,12 @@ def _replay_turn(
     recorded = split_turn(turns[number])
     produced = session.run_turn(recorded.timestamp, recorded.incoming, replaying=True).actions
     if differs(recorded.actions, produced):
-        raise session.loop.violation or _explain(turns, number, produced, open_session)
+        violation = session.loop.violation
+        if violation is None:
+            raise _explain(turns, number, produced, open_session)
+        old = _at(recorded.actions, _first_difference(recorded.actions, produced))
+        violation.recorded, violation.produced = describe(old), str(violation)
+        raise violation
 
 
 def differs(recorded: Sequence[Action], produced: Sequence[Action]) -> bool:

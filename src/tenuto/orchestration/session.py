@@ -452,7 +452,7 @@ class Session:
             try:
                 arguments = self.orchestrator.signature.decode_arguments(event.input)
             except PayloadError as error:
-                raise PayloadMisfitError(f"the input does not fit: {error}") from error
+                raise PayloadMisfitError("the input", event.input, error) from error
             coroutine = as_coroutine(self.orchestrator.function(Context(self), *arguments), self)
         except (SessionDiscarded, PayloadMisfitError):
             raise

@@ -134,11 +134,11 @@ class DurableTask(_TaskType[T]):
             value = decode(text)
         except BaseException as error:  # noqa: BLE001 - handed on
             # The caller's own type may refuse the data in any way.
-            self._broken(error)
+            self._broken(error, text)
         else:
             self.set_result(value)
 
-    def _broken(self, error: BaseException) -> None:
+    def _broken(self, error: BaseException, _text: str | None = None) -> None:
         """User code that we called raised: whoever waits for the task gets the error."""
         if isinstance(error, SessionDiscarded) or is_from_keyboard(error):
             raise error
@@ -190,11 +190,10 @@ class CallTask(DurableTask[T]):
         """The work is done; ``result`` is JSON text."""
         self._decoded(self._decode, result)
 
-    def _broken(self, error: BaseException) -> None:
+    def _broken(self, error: BaseException, text: str | None = None) -> None:
         """What was stored does not fit what is asked for now: no fault of who waits for it."""
         if isinstance(error, PayloadError):
-            text = f"the result of {self.function!r} does not fit: {error}"
-            raise PayloadMisfitError(text) from error
+            raise PayloadMisfitError(f"the result of {self.function!r}", text, error) from error
         super()._broken(error)
 
     def failed(self, failure: FailureDetails) -> None:
