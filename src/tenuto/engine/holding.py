@@ -31,6 +31,7 @@ from tenuto.model.errors import (
 from tenuto.model.failure import failure_of
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.messages import ChangeHold, Message, RaiseEvent
+from tenuto.model.status import InstanceRecord
 from tenuto.model.timing import Microseconds
 
 MISFITS: Final = (
@@ -160,6 +161,18 @@ class Holding:
         error = UnknownFunctionError("activity", work.name, list(engine.runner.activity_limits))
         self.hold(resident, hold_of(error, engine.clock.now()))
         return True
+
+    def hold_ahead(self, record: InstanceRecord, hold: Hold) -> None:
+        """Hold an instance that only waits: it was found out before its next turn that the code
+        does not fit it. One whose session lives here fits, whatever was read of it.
+        """
+        engine = self._engine
+        home = engine.partitions.get(record.partition)
+        resident = None if home is None else home.residents.get(record.iid)
+        if home is None or (resident is not None and resident.session is not None):
+            return
+        engine.observer.instance_held(record.instance_id, hold)
+        home.loader.want(record.iid, ChangeHold(hold=hold))
 
     def hold(self, resident: Resident, hold: Hold) -> None:
         """Hold an instance from its next turn on."""

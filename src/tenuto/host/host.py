@@ -30,6 +30,7 @@ from tenuto.telemetry.host_log import HostLog
 from tenuto.telemetry.log_observer import LogObserver
 
 if TYPE_CHECKING:
+    from tenuto.insight.going_on import GoingOn
     from tenuto.model.explanation import Explanation
 
 _SWITCH_SECONDS = 0.0005
@@ -215,6 +216,18 @@ class Host:
         reader = StoreReader(self._storage)
         run = await Follower(reader, InstanceId(instance_id), most=1).read()
         return await explained_here(self.engine, run)
+
+    async def look_ahead(self) -> "GoingOn":
+        """What it goes on with, soon after its start; holds those whom the code does not fit.
+
+        Looks at a bounded number of instances, the newest.
+
+        Raises:
+            StorageError: the store cannot be read.
+        """
+        from tenuto.host.looking_ahead import look_ahead  # noqa: PLC0415 - few hosts are asked
+
+        return await look_ahead(self.engine)
 
     async def stop(self) -> None:
         """Stop: take nothing new in, let running activities end, commit, let the store go."""

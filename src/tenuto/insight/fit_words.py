@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from tenuto.insight.fitting import FitReport, Misfit, OrchestratorFit
 from tenuto.insight.wording import one_line, unbroken
+from tenuto.model.hold import HoldReason
 from tenuto.model.ids import InstanceId
 
 Row = tuple[int, str, str]
@@ -58,7 +59,8 @@ def _misfit_rows(misfit: Misfit, most_ids: int) -> Iterator[Row]:
     if misfit.recorded is not None and misfit.produced is not None:
         yield 1, "recorded", unbroken(misfit.recorded)
         yield 1, "produced", unbroken(misfit.produced)
-    yield 1, "why", unbroken(misfit.message)
+    if misfit.reason != HoldReason.DECISIONS:  # which says the same, and where to the letter
+        yield 1, "why", unbroken(misfit.message)
     yield 1, "instances", _named(misfit.instance_ids, most_ids)
 
 

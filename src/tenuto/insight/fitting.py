@@ -227,6 +227,8 @@ async def outside_of_tasks(act: Callable[[], T]) -> T:
     done: asyncio.Future[T] = loop.create_future()
 
     def run() -> None:
+        if done.cancelled():
+            return
         try:
             result = act()
         except Exception as error:  # noqa: BLE001 - handed to whoever waits
