@@ -177,6 +177,7 @@ class Host:
             clock=self.clock,
             limits=self.settings.limits,
             webhook_base=lambda: self.webhook_base or self.settings.http.base_url,
+            webhook_secret=self.hub.secret,
         )
 
     def _engine_over(self, runner: Runner) -> Engine:
