@@ -131,6 +131,24 @@ async def test_links_open_their_instance_without_a_key(serve: Serving) -> None:
     assert (await serve.http.get(again.json()["statusQueryGetUri"])).status_code == 202
 
 
+async def test_a_link_creates_no_other_instance(serve: Serving) -> None:
+    """S11: whoever holds one could else fill the store."""
+    restart = (await _links(serve, AS_OPERATOR))["restartPostUri"]
+    for state in ("running", "ended"):
+        refused = await serve.http.post(f"{restart}&restartWithNewInstanceId=true")
+        assert (refused.status_code, refused.json()["code"]) == (403, "TN-1702")
+        if state == "running":
+            assert (await serve.http.post(restart)).status_code == 409
+            await serve.server.host.client.terminate("a")
+            await serve.server.host.client.wait("a")
+    again = await serve.http.post(f"{restart}&restartWithNewInstanceId=false")
+    assert again.json()["id"] == "a"
+    found = (await serve.http.get(INSTANCES, headers=AS_READER)).json()
+    assert [one["instanceId"] for one in found] == ["a"]
+    by_key = await serve.http.post(f"{INSTANCES}/a/restart", headers=AS_OPERATOR)
+    assert by_key.json()["id"] != "a"
+
+
 async def test_a_link_opens_nothing_else(serve: Serving) -> None:
     links = await _links(serve, AS_OPERATOR)
     await _links(serve, AS_OPERATOR, "b")
