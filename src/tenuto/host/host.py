@@ -180,6 +180,7 @@ class Host:
             clock=self.clock,
             limits=self.settings.limits,
             webhook_base=self._base_of_links,
+            webhook_secret=self.hub.secret,
         )
 
     def _base_of_links(self) -> str:

@@ -60,6 +60,7 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         keys: Keys by name; without any, only loopback is listened to and everything is allowed.
         cors_origins: Web origins whose scripts may call; none by default.
         body_bytes: Longest body of a request.
+        webhook_bytes: Longest body of a request to a webhook, which needs no key.
         header_bytes: Longest head of a request.
         history_bytes: Longest history that is answered in one piece.
         request_seconds: The longest time in which head and body of a request must have come.
@@ -77,6 +78,7 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     keys: dict[str, AccessKey] = {}
     cors_origins: tuple[str, ...] = ()
     body_bytes: Annotated[int, Meta(ge=1)] = 5 * 1024 * 1024
+    webhook_bytes: Annotated[int, Meta(ge=1)] = 64 * 1024
     header_bytes: Annotated[int, Meta(ge=1024)] = 64 * 1024
     history_bytes: Annotated[int, Meta(ge=1)] = 64 * 1024 * 1024
     request_seconds: Annotated[float, Meta(gt=0)] = 30.0

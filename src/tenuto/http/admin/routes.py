@@ -206,7 +206,7 @@ async def _body(call: Call, kind: type[B], *, otherwise: B | None = None) -> B:
     Raises:
         HttpError: it is no JSON, or not of this shape; naming the place.
     """
-    text = await call.json_text()
+    text = await call.json_text(wrapped=True)
     if text is None:
         if otherwise is not None:
             return otherwise
