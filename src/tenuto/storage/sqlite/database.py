@@ -18,6 +18,7 @@ from tenuto.model.errors import (
     StorageOwnedError,
     StorageVersionError,
 )
+from tenuto.model.timing import Microseconds
 from tenuto.storage.sqlite.errors import translated
 from tenuto.storage.sqlite.lock import OwnerLock
 from tenuto.storage.sqlite.queries import MIGRATIONS, SQL
@@ -57,10 +58,11 @@ def transaction(connection: apsw.Connection, kind: str = "IMMEDIATE") -> Iterato
 
 
 class HubFacts(NamedTuple):
-    """What is constant in a hub."""
+    """What is to be known of a hub; ``copied_at``: it is a copy that reaches up to then."""
 
     partitions: int
     secret: str
+    copied_at: Microseconds | None
 
 
 def open_writer(
@@ -223,8 +225,9 @@ def _facts(connection: apsw.Connection, path: str) -> HubFacts:
     try:
         partitions = value(connection, "hub_partitions")
         secret = value(connection, "hub_secret")
+        copied_at = value(connection, "copied_at")
     except apsw.SQLError as error:
         raise StorageCorruptError(
             f"the store {path!r} lacks tables that belong to it ({error}); restore it from a backup"
         ) from error
-    return HubFacts(partitions, secret)
+    return HubFacts(partitions, secret, copied_at)
