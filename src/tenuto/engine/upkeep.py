@@ -5,7 +5,8 @@ messages that nobody could take. Each backend has one (``storage.upkeep_of``).
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeAlias
+from threading import Event
+from typing import Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -93,6 +94,32 @@ class Copy(Struct, frozen=True, kw_only=True):
     kept_aside: list[str] = []
 
 
+class Following(Struct, frozen=True, kw_only=True):
+    """What becomes of a continuous copy.
+
+    Attributes:
+        state: The store is copied as a whole; the copy is up to date; it falls behind.
+        text: The same in words, with the reason.
+        reaches_to: All that was committed before this moment is in the copy; None: there is none.
+    """
+
+    state: Literal["copying", "following", "behind"]
+    text: str
+    reaches_to: Microseconds | None = None
+
+
+class FollowedTo(Struct, frozen=True, kw_only=True):
+    """How far a continuous copy goes.
+
+    Attributes:
+        reaches_to: All that was committed before this moment is in it; None: there is no copy.
+        host_had_stopped: The host had stopped by then, so that nothing is missing.
+    """
+
+    reaches_to: Microseconds | None
+    host_had_stopped: bool
+
+
 class StorageUpkeep(Protocol):
     """Looks after a store, also while a host owns it."""
 
@@ -140,6 +167,27 @@ class StorageUpkeep(Protocol):
         Raises:
             SettingsError: there is no store, or the file cannot go there.
             StorageError: one of them cannot be read or written, or the store is damaged.
+        """
+
+    def follow(
+        self,
+        folder: str,
+        now: Callable[[], Microseconds],
+        stop: Event,
+        told: Callable[[Following], None],
+    ) -> FollowedTo:
+        """Keep a folder up to date with it; blocks until told to stop.
+
+        Args:
+            folder: Where the copy goes; made when it is not there.
+            now: Tells the present.
+            stop: Set from outside when it shall end.
+            told: Called when something changes.
+
+        Raises:
+            SettingsError: the folder cannot be used, or holds the copy of another store.
+            StorageOwnedError: another process writes to it.
+            StorageError: there is no such store.
         """
 
     def restore(

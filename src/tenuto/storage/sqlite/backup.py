@@ -97,7 +97,7 @@ def _open_source(path: str) -> apsw.Connection:
         connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
         try:
             connection.set_busy_timeout(_BUSY_MILLISECONDS)
-            _check_kind(connection, path)
+            check_kind(connection, path)
         except BaseException:
             connection.close()
             raise
@@ -174,7 +174,13 @@ def _refuse_itself(path: str, target: Path) -> None:
         raise SettingsError(f"{str(target)!r} belongs to the store itself; give another name")
 
 
-def _check_kind(connection: apsw.Connection, path: str) -> None:
+def check_kind(connection: apsw.Connection, path: str) -> None:
+    """Refuse a file that is no store of this Tenuto.
+
+    Raises:
+        StorageCorruptError: it is another program's file.
+        StorageVersionError: it is another Tenuto's.
+    """
     if _number(connection, "application_id") != APPLICATION_ID:
         raise StorageCorruptError(f"the file {path!r} is not a Tenuto store; correct its URL")
     schema = _number(connection, "user_version")

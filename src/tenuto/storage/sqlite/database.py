@@ -105,6 +105,11 @@ def _check_place(path: str, *, create: bool) -> None:
         return
     check_no_log_is_left(path)
     folder = Path(path).parent
+    if (folder / "generation.json").exists():
+        raise SettingsError(
+            f"the file {path!r} is a part of a continuous copy, not a store; make one of it: "
+            f"tenuto restore {str(folder.parent)!r} FILE"
+        )
     if not folder.is_dir():
         raise SettingsError(
             f"the store {path!r} cannot be opened: the folder {str(folder)!r} does not exist; "

@@ -18,6 +18,9 @@ SELECT secret FROM hub;
 -- copied_at: up to when a copy reaches; NULL when this is none
 SELECT copied_at FROM hub;
 
+-- incarnation: which life of the store this is
+SELECT incarnation FROM hub;
+
 -- instance_count: how many instances there are
 SELECT count(*) FROM instance;
 

@@ -4,12 +4,14 @@ Never changes the copy, and never deletes what it replaces: that may hold what i
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 from msgspec import structs
 
 from tenuto.engine.upkeep import Copy, Told
 from tenuto.model.timing import Microseconds, to_datetime
 from tenuto.storage.sqlite.backup import copied, finished
+from tenuto.storage.sqlite.following.assembling import assembled
 from tenuto.storage.sqlite.placing import (
     checked_target,
     move_aside,
@@ -30,7 +32,7 @@ def restore(
     """Make a store out of a copy.
 
     Args:
-        source: The copy.
+        source: The copy: a file, or the folder of a continuous copy.
         target: The store's file to be.
         now: Tells the present.
         force: Whether to move a store aside that is there.
@@ -45,7 +47,10 @@ def restore(
     """
     place = checked_target(target, force=force)
     with partial_file(place) as partial:
-        reaches_to = copied(source, partial, now, told)
+        if Path(source).is_dir():
+            reaches_to = assembled(source, partial, told)
+        else:
+            reaches_to = copied(source, partial, now, told)
         found = finished(partial, target, reaches_to, accept_loss=accept_loss)
         kept = []
         if force:

@@ -5,12 +5,14 @@ short in a thread.
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
+from threading import Event
 
-from tenuto.engine.upkeep import Copy, Examination, Told
+from tenuto.engine.upkeep import Copy, Examination, FollowedTo, Following, Told
 from tenuto.model.ids import InstanceId, MessageId
 from tenuto.model.timing import Microseconds
 from tenuto.storage.sqlite import backup, copies, dead_letters, restoring
 from tenuto.storage.sqlite.examination import examine, waiting_messages
+from tenuto.storage.sqlite.following.follower import Follower
 from tenuto.storage.sqlite.lock import holder
 
 
@@ -50,6 +52,16 @@ class SqliteUpkeep:
     ) -> Copy:
         """Copy it into a file."""
         return backup.back_up(self._path, target, now, force=force, told=told)
+
+    def follow(
+        self,
+        folder: str,
+        now: Callable[[], Microseconds],
+        stop: Event,
+        told: Callable[[Following], None],
+    ) -> FollowedTo:
+        """Keep a folder up to date with it."""
+        return Follower(self._path, folder, now, told).run(stop)
 
     def restore(
         self,
