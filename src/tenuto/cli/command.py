@@ -76,6 +76,8 @@ tenuto: GuessingGroup = GuessingGroup(
         LazyCommand(
             "doctor", "doctor:doctor", "Find out what is wrong, and what to do.", takes_paths=True
         ),
+        LazyCommand("backup", "backup:backup", "Copy a store, beside its host.", takes_paths=True),
+        LazyCommand("restore", "backup:restore", "Make a store out of a copy.", takes_paths=True),
         LazyCommand(
             "check-replay",
             "check_replay:check_replay",

@@ -76,7 +76,7 @@ def store_findings(found: Examination, now: Microseconds, *, full: bool) -> list
     findings = [_schema(found), _soundness(found, full=full), _room(found)]
     if not found.is_readable:
         return findings
-    findings += [_owner(found), _counts(found, now), *_orphans(found)]
+    findings += [*_copy(found), _owner(found), _counts(found, now), *_orphans(found)]
     return findings
 
 
@@ -131,7 +131,24 @@ def _room(found: Examination) -> Finding:
     return _store(Level.OK, text)
 
 
+def _copy(found: Examination) -> list[Finding]:
+    if found.copied_at is None:
+        return []
+    text = f"a copy that reaches up to {moment(found.copied_at)}"
+    if not found.was_left:
+        return [_store(Level.OK, f"{text}; the host of its original had stopped")]
+    return [
+        _store(
+            Level.NOTE,
+            f"{text}; the host of its original had not stopped",
+            "a host starts on it only with --accept-loss, for what came later would run again",
+        )
+    ]
+
+
 def _owner(found: Examination) -> Finding:
+    if found.copied_at is not None:
+        return _store(Level.NOTE, "no host has run on it")
     if found.owner is not None:
         return _store(Level.OK, f"owned by {found.owner}")
     if found.was_left:

@@ -53,11 +53,15 @@ class Clock(Protocol):
 
 
 class HubInfo(Struct, frozen=True, kw_only=True):
-    """Constant facts of an opened task hub; ``secret`` is random and known to its hosts alone."""
+    """Facts of an opened task hub; ``secret`` is random and known to its hosts alone.
+
+    ``copied_at``: it was a copy when it was opened, and reaches up to then.
+    """
 
     url: str
     partitions: int
     secret: str
+    copied_at: Microseconds | None = None
 
     def __repr__(self) -> str:
         return f"HubInfo(url={self.url!r}, partitions={self.partitions})"

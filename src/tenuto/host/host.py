@@ -25,6 +25,7 @@ from tenuto.host.settings import Settings
 from tenuto.host.watchdog import Watchdog
 from tenuto.model.errors import StorageError, TenutoError
 from tenuto.model.ids import InstanceId
+from tenuto.model.timing import to_datetime
 from tenuto.storage import open_storage
 from tenuto.telemetry.host_log import HostLog
 from tenuto.telemetry.log_observer import LogObserver
@@ -160,6 +161,12 @@ class Host:
             if found is not None:
                 text = f"the host before was ended by a fatal signal; its last word:\n{found}"
                 self._observer.notice(text)
+            if self._hub.copied_at is not None:
+                moment = to_datetime(self._hub.copied_at)
+                self._observer.notice(
+                    f"the store was a copy, which reaches up to {moment:%Y-%m-%d %H:%M:%SZ}; from "
+                    "now on it is a store of its own"
+                )
             self._storage.on_lost(self._on_lost)
         except BaseException:
             self._watch_no_more()

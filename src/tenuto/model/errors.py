@@ -38,7 +38,8 @@
     │   ├── FencedError                    TN-1605  this host lost its lease
     │   ├── StorageReadOnlyError           TN-1606
     │   ├── StorageLostError               TN-1607  its files were deleted, replaced or cut short
-    │   └── RowsRefusedError               TN-1608  it cannot hold certain rows; the others it can
+    │   ├── RowsRefusedError               TN-1608  it cannot hold certain rows; the others it can
+    │   └── StorageCopyError               TN-1609  a copy that has not seen its host stop
     ├── HttpError                          TN-1700  a request that a server refuses
     │   ├── UnauthorizedError              TN-1701
     │   ├── ForbiddenError                 TN-1702
@@ -458,6 +459,12 @@ class RowsRefusedError(StorageError):
         self.instances: dict[int, str] = dict(instances or {})
         self.messages: dict[MessageId, str] = dict(messages or {})
         self.letters: dict[int, str] = dict(letters or {})
+
+
+class StorageCopyError(StorageError):
+    """The store is a copy of one whose host went on: a host on it would run steps twice."""
+
+    code = "TN-1609"
 
 
 class HttpError(TenutoError):

@@ -43,6 +43,7 @@ def test_no_query_reads_a_whole_table(name: str) -> None:
         "acquire": "SCAN partition",
         # The doctor's: a person asks, and not often.
         "status_counts": "SCAN instance",
+        "instance_count": "SCAN instance",
         "lost_histories": "SCAN history",
         "without_history": "SCAN instance",
         "lost_messages": "SCAN inbox",
