@@ -48,8 +48,8 @@ TIMER, EVENT, ACTIVITY, CHILD = (
             {},
             {HoldReason.CRASHED: 2, HoldReason.MEMORY: 1, HoldReason.PAYLOAD: 1},
             (
-                "goes on with 0 instances; 1 is held, its code has changed, 2 are held (crashed), 1 "
-                "is held (memory) (tenuto instances list --held)"
+                "goes on with 0 instances; 1 is held, its code has changed, 2 are held (crashed), "
+                "1 is held (memory) (tenuto instances list --held)"
             ),
         ),
     ],
