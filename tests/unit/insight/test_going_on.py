@@ -31,8 +31,8 @@ TIMER, EVENT, ACTIVITY, CHILD = (
             {ACTIVITY: 2, CHILD: 1, WaitsFor.TURN: 1, WaitsFor.START: 1, WaitsFor.RESUME: 1},
             {HoldReason.GUARD: 1},
             (
-                "goes on with 6 instances: 2 wait for activities, 1 for sub-orchestrations, 1 is to "
-                "begin, 1 begins later, 1 is suspended; 1 is held, its code has changed (tenuto "
+                "goes on with 6 instances: 2 wait for activities, 1 for sub-orchestrations, 1 is "
+                "to begin, 1 begins later, 1 is suspended; 1 is held, its code has changed (tenuto "
                 "instances list --held)"
             ),
         ),
@@ -48,8 +48,8 @@ TIMER, EVENT, ACTIVITY, CHILD = (
             {},
             {HoldReason.CRASHED: 2, HoldReason.MEMORY: 1, HoldReason.PAYLOAD: 1},
             (
-                "goes on with 0 instances; 1 is held, its code has changed, 2 are held (crashed), 1 is "
-                "held (memory) (tenuto instances list --held)"
+                "goes on with 0 instances; 1 is held, its code has changed, 2 are held (crashed), "
+                "1 is held (memory) (tenuto instances list --held)"
             ),
         ),
     ],
