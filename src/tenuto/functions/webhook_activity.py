@@ -5,7 +5,6 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 from tenuto.functions.activity_context import ActivityContext
-from tenuto.model.errors import SettingsError
 from tenuto.model.webhook import WebhookSecret
 
 _TOKEN_BYTES = 32
@@ -15,25 +14,15 @@ class WebhookActivity:
     """Makes the token of a webhook and the address that holds it.
 
     Args:
-        base: The address under which this host is reached from outside, without the path; None
-            when it is not known.
+        base: The address under which this host is reached from outside, without the path.
     """
 
-    def __init__(self, base: Callable[[], str | None]) -> None:
+    def __init__(self, base: Callable[[], str]) -> None:
         self._base = base
 
     async def run(self, context: ActivityContext, event_name: str) -> WebhookSecret:
-        """A fresh token, and where to send it.
-
-        Raises:
-            SettingsError: the host does not know its own address.
-        """
+        """A fresh token, and where to send it."""
         base = self._base()
-        if base is None:
-            raise SettingsError(
-                f"a webhook for the event {event_name!r} needs the address under which this host "
-                "is reached: set http.base_url, or run the app with `tenuto start`"
-            )
         token = secrets.token_urlsafe(_TOKEN_BYTES)
         instance = quote(context.instance_id, safe="")
         # The name is for the page alone, so that it need not look into the instance's history.

@@ -74,7 +74,9 @@ class Host:
         """All that it runs, whatever its kind."""
         self.clock: Clock = clock or SystemClock()
         self.webhook_base: str | None = None
-        """Where webhooks point; a server says so. Without one it is ``http.base_url``."""
+        """Where links point; a server says so. Without one it is where the settings have it."""
+        self.links_path: str = ""
+        """What stands before the paths of a server that another app mounts."""
         if storage is None:
             storage = self.settings.storage
         if isinstance(storage, str):
@@ -177,8 +179,15 @@ class Host:
         return RunnerMeans(
             clock=self.clock,
             limits=self.settings.limits,
-            webhook_base=lambda: self.webhook_base or self.settings.http.base_url,
+            webhook_base=self._base_of_links,
         )
+
+    def _base_of_links(self) -> str:
+        """Where links point. Without a server they wait for one, and the log says so, once."""
+        if self.webhook_base is None:
+            self.webhook_base = self.settings.http.address.rstrip("/") + self.links_path
+            self._log.links_wait(self.webhook_base)
+        return self.webhook_base
 
     def _engine_over(self, runner: Runner) -> Engine:
         settings = self.settings

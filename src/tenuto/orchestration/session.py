@@ -7,7 +7,7 @@ with actions. Never reads a clock, never touches the world; keeps the promise ``
 import logging
 import sys
 from asyncio import CancelledError
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, ClassVar, Final, NoReturn, Protocol
@@ -127,6 +127,8 @@ class Session:
         self._surely_short = info.limits.payload_bytes // 4
         self._custom_status: str | UnsetType | None = UNSET
         self._has_more = False
+        self._offered: dict[int, int] = {}
+        self._refused: dict[int, PayloadError] = {}
         self._logs: list[logging.LogRecord] | None = None
         self._is_ended = False
         self._is_closed = False
@@ -172,6 +174,19 @@ class Session:
         if self._has_more:
             return self._with_more()
         return TurnActions(self._actions)
+
+    def run_offered(
+        self, timestamp: Microseconds, events: Sequence[Incoming], offered: Collection[int]
+    ) -> TurnActions:
+        """The same, of which those at these places are only offered (``DoorKeeper``)."""
+        # By identity: the list keeps them alive, and no order hangs on it.
+        self._offered = {id(events[place]): place for place in offered}
+        try:
+            answer = self.run_turn(timestamp, events)
+        finally:
+            refused, self._refused, self._offered = self._refused, {}, {}
+        answer.refused = refused or None
+        return answer
 
     def _with_more(self) -> TurnActions:
         """What a turn leaves besides its actions, as few do."""
@@ -323,8 +338,13 @@ class Session:
         if timer_id is not None:
             self._withdrawn.add(timer_id)
 
-    def refuse_event(self, event: EventRaised, reason: str) -> None:
-        """Put an event aside that does not fit what its waiter asked for."""
+    def refuse_event(self, event: EventRaised, error: PayloadError) -> None:
+        """An event does not fit what its waiter asked for: tell its sender, or put it aside."""
+        place = self._offered.get(id(event))
+        if place is not None:
+            self._refused[place] = error
+            return
+        reason = str(error)
         number = self.next_id()
         message = MessageId(f"{self.info.facts.execution_id}:refused:{number}")
         self.record(EventRefused(number, event.name, message, reason))
@@ -482,8 +502,9 @@ class Session:
             on_fired()
 
     def _on_event_raised(self, event: EventRaised) -> None:
-        self._close_webhook(event)
         self._mailbox.arrived(event)
+        if not self._refused or self._offered.get(id(event)) not in self._refused:
+            self._close_webhook(event)
 
     def _close_webhook(self, event: EventRaised) -> None:
         if event.webhook is not None:

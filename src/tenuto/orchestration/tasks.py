@@ -91,8 +91,8 @@ class Scheduler(Protocol):
     def end_wait(self, action: EventTaken | TaskCanceled, timer_id: int | None) -> None:
         """A wait for an event is over, and so is the timer that bounds it."""
 
-    def refuse_event(self, event: EventRaised, reason: str) -> None:
-        """Put an event aside that does not fit: recorded as EventRefused."""
+    def refuse_event(self, event: EventRaised, error: PayloadError) -> None:
+        """Turn an event away that does not fit, or put it aside: recorded as EventRefused."""
 
 
 class DurableTask(_TaskType[T]):
@@ -425,7 +425,7 @@ class EventTask(DurableTask[T]):
             # The caller's own type may refuse the data in any way.
             if isinstance(error, SessionDiscarded) or is_from_keyboard(error):
                 raise
-            self._scheduler.refuse_event(event, _reason(error))
+            self._scheduler.refuse_event(event, _misfit(error, f"event {self.name!r}"))
             return False
         if self._open_id is not None:
             self._scheduler.end_wait(EventTaken(self._open_id), self._timer_id)
@@ -439,13 +439,18 @@ class EventTask(DurableTask[T]):
             self._open_id = None
 
 
-def _reason(error: BaseException) -> str:
-    """Why an event does not fit, for whoever sent it."""
+def _misfit(error: BaseException, owner: str) -> PayloadError:
+    """Why data do not fit, for whoever sent them."""
+    if isinstance(error, PayloadError) and len(error.reason) <= _REASON_LENGTH:
+        return error.of(owner)
     failure = failure_of(error, with_traceback=False)
-    text = failure.error_message
-    if not isinstance(error, PayloadError):
-        text = f"{failure.error_type}: {text}"
-    return text if len(text) <= _REASON_LENGTH else f"{text[:_REASON_LENGTH]}..."
+    if isinstance(error, PayloadError):
+        reason, path = error.reason, error.path
+    else:
+        reason, path = f"does not fit: {failure.error_type}: {failure.error_message}", "$"
+    if len(reason) > _REASON_LENGTH:
+        reason = f"{reason[:_REASON_LENGTH]}..."
+    return PayloadError(reason, path=path, owner=owner)
 
 
 # --- composition --------------------------------------------------------------------------------
