@@ -1,11 +1,14 @@
 """The replay check names, before a deployment, exactly those whom its host then holds."""
 
+import asyncio
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tenuto import App, InputError
+from tenuto import App, InputError, Settings, testing
 from tenuto.engine.ports import LoadedInstance
 from tenuto.host.checking import fit_check
 from tenuto.insight.fit_words import fit_lines
@@ -188,3 +191,76 @@ async def test_the_report_tells_each_misfit_once_with_both_sides_and_its_instanc
     decided, missing = [line for line in lines if line.startswith("  produced")]
     assert decided.startswith("  produced  TaskScheduled #1 'two' at ")
     assert missing.startswith("  produced  no orchestrator of that name; registered: events, ")
+
+
+# --- as a test of users, and as a command ---------------------------------------------------------
+
+
+async def exported(folder: Path, *names: str) -> Path:
+    """A folder with the histories of instances of these orchestrators."""
+    histories = folder / "histories"
+    histories.mkdir()
+    async with deployments(app_of(GOOD)) as one:
+        for name in names:
+            await one.test.start(name, 1, instance_id=f"{name}-1")
+        await one.test.idle()
+        async for loaded in unfinished(one.storage, InstanceQuery()):
+            write_history(histories, loaded)
+    return histories
+
+
+async def test_a_test_may_check_histories_also_inside_a_task(tmp_path: Path) -> None:
+    histories = await exported(tmp_path, "events", "timer")
+    assert testing.check_histories(app_of(GOOD), histories) == 2
+    one_file = histories / "timer-1.history.json"
+    assert await asyncio.to_thread(testing.check_histories, app_of(GOOD), str(one_file)) == 1
+    said = r"events: 1 would be held\n  reason    decisions"
+    bad = app_of(Version(first="two"))
+    with pytest.raises(AssertionError, match=said):
+        testing.check_histories(bad, histories)
+    with pytest.raises(AssertionError, match=said):
+        await asyncio.to_thread(testing.check_histories, bad, histories)
+    with pytest.raises(InputError, match="there are no histories"):
+        testing.check_histories(app_of(GOOD), tmp_path / "nothing", settings=Settings())
+
+
+TEST_FILE = """
+import pytest
+from tenuto import App, Context
+
+pytest_plugins = ["tenuto.testing.plugin"]
+app = App()
+
+
+@app.activity
+def one(number: int) -> int:
+    return number
+
+
+@app.orchestrator
+async def events(ctx: Context, number: int) -> None:
+    await ctx.call_activity({call}, number)
+    await ctx.wait_for_external_event("go", int)
+
+
+def test_plain(tenuto_histories) -> None:
+    assert tenuto_histories(app, "histories") == 1
+
+
+@pytest.mark.asyncio
+async def test_in_a_task(tenuto_histories) -> None:
+    assert tenuto_histories(app, "histories") == 1
+"""
+
+
+async def test_the_fixture_of_the_plugin_finds_histories_beside_the_test(tmp_path: Path) -> None:
+    await exported(tmp_path, "events")
+    (tmp_path / "pytest.ini").touch()
+    for call, code, said in (("one", 0, "2 passed"), ("'two'", 1, "2 failed")):
+        (tmp_path / "test_codes.py").write_text(TEST_FILE.replace("{call}", call))
+        words = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:cacheprovider"]
+        run = partial(subprocess.run, words, cwd=tmp_path, capture_output=True, text=True)
+        result = await asyncio.to_thread(run)
+        assert result.returncode == code, result.stdout
+        assert said in result.stdout
+        assert ("recorded  TaskScheduled #1 'one'" in result.stdout) == bool(code)

@@ -1,8 +1,9 @@
 """Orchestrators that wait for each kind of thing, and deployments that do not fit them."""
 
+import contextlib
 from datetime import timedelta
 
-from tenuto import App, Context, RetryPolicy
+from tenuto import App, Context, PayloadError, RetryPolicy
 from tests.support.deployments import Deployments
 
 HOUR = timedelta(hours=1)
@@ -112,7 +113,8 @@ async def poke(one: Deployments) -> None:
     for name in sorted(ALL - {"later"}):
         status = await client.get_status(name)
         if status is not None and not status.runtime_status.is_finished:
-            await client.raise_event(name, "go", 1)
+            with contextlib.suppress(PayloadError):  # the door knows what the code asks for
+                await client.raise_event(name, "go", 1)
     if not (await one.row("paused")).status.is_finished:
         await client.resume("paused")
     await one.test.idle()
@@ -144,6 +146,7 @@ BAD = {
         )
         | {"parent": "decisions"},
     ),
+    "an event's type": (Version(event_kind=dict), {}),
     "no orchestrator": (
         Version(without=("events", "timer")),
         dict.fromkeys(("events", "timer", "paused", "later"), "not_served"),

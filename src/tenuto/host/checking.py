@@ -23,7 +23,9 @@ def fit_check(app: Hosted, settings: Settings | None = None) -> FitCheck:
     program = program_of(app, settings)
     program.check()
     means = RunnerMeans(
-        clock=SystemClock(), limits=settings.limits, webhook_base=lambda: settings.http.address
+        clock=SystemClock(),
+        limits=settings.limits,
+        webhook_base=lambda: settings.http.address,  # no activity asks for it
     )
     # Never bound, so it starts nothing and need not be stopped.
     return FitCheck(program.make_runner(means), settings.limits, time.time_ns() // 1000)

@@ -6,6 +6,7 @@ in the length of a history and in time: it costs no more on a store with a milli
 Must never try what has hurt a host, and nothing at all while the host is careful.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from functools import partial
@@ -40,6 +41,8 @@ class Bounds(Struct, frozen=True, kw_only=True):
 
 
 BOUNDS: Final = Bounds()
+_PATIENCE_SECONDS: Final = 2.0
+_PAUSE_SECONDS: Final = 0.002
 
 
 async def look_ahead(engine: Engine, bounds: Bounds = BOUNDS) -> GoingOn:
@@ -59,7 +62,16 @@ async def look_ahead(engine: Engine, bounds: Bounds = BOUNDS) -> GoingOn:
             found.has_more = True
             break
         await _look(engine, record, bounds, found)
+    if found.held:
+        await _until_settled(engine)
     return found
+
+
+async def _until_settled(engine: Engine) -> None:
+    """Whoever reads the answer finds in the store whom it names; not waited for without end."""
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while not engine.is_settled and time.monotonic() < end:  # noqa: ASYNC110 - many may end it
+        await asyncio.sleep(_PAUSE_SECONDS)
 
 
 async def _unfinished(

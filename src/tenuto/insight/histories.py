@@ -91,7 +91,7 @@ def read_histories(place: Path) -> Iterator[LoadedInstance]:
     Raises:
         InputError: there are none, or a file is not a history that this Tenuto can read.
     """
-    paths = sorted(place.rglob(f"*{SUFFIX}")) if place.is_dir() else [place]
+    paths = [place] if place.is_file() else sorted(place.rglob(f"*{SUFFIX}"))
     if not paths:
         raise InputError(
             f"there are no histories in {str(place)!r}; their names end with {SUFFIX}, and "

@@ -7,7 +7,7 @@ with actions. Never reads a clock, never touches the world; keeps the promise ``
 import logging
 import sys
 from asyncio import CancelledError
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, ClassVar, Final, NoReturn, Protocol
@@ -120,6 +120,7 @@ class Session:
         self._failure: FailureDetails | None = None
         self._actions: list[Action] = []
         self._put_aside: dict[MessageId, EventRaised] | None = None
+        self.refusals: Mapping[int, str] = {}
         self._unread: list[UnreadEvent] | None = None
         self._withdrawn: set[int] = set()
         self._turn_characters = 0
@@ -338,20 +339,25 @@ class Session:
         if timer_id is not None:
             self._withdrawn.add(timer_id)
 
-    def refuse_event(self, event: EventRaised, error: PayloadError) -> None:
+    def refuse_event(self, event: EventRaised, which: int, error: PayloadError) -> None:
         """An event does not fit what its waiter asked for: tell its sender, or put it aside."""
         place = self._offered.get(id(event))
         if place is not None:
             self._refused[place] = error
+            self._mailbox.arrivals -= 1  # history never knows of it
             return
         reason = str(error)
         number = self.next_id()
         message = MessageId(f"{self.info.facts.execution_id}:refused:{number}")
-        self.record(EventRefused(number, event.name, message, reason))
+        self.record(EventRefused(number, event.name, message, reason, which))
         self._has_more = True
         if self._put_aside is None:
             self._put_aside = {}
         self._put_aside[message] = event
+
+    def refused_in_history(self, which: int) -> str | None:
+        """In a recorded turn, why an event was refused in it; None when it was not."""
+        return self.refusals.get(which)
 
     def set_custom_status(self, status: str | None) -> None:
         """The custom status as JSON text; None clears it."""

@@ -91,8 +91,11 @@ class Scheduler(Protocol):
     def end_wait(self, action: EventTaken | TaskCanceled, timer_id: int | None) -> None:
         """A wait for an event is over, and so is the timer that bounds it."""
 
-    def refuse_event(self, event: EventRaised, error: PayloadError) -> None:
+    def refuse_event(self, event: EventRaised, which: int, error: PayloadError) -> None:
         """Turn an event away that does not fit, or put it aside: recorded as EventRefused."""
+
+    def refused_in_history(self, which: int) -> str | None:
+        """In a recorded turn, why an event was refused in it; None when it was not."""
 
 
 class DurableTask(_TaskType[T]):
@@ -417,15 +420,26 @@ class EventTask(DurableTask[T]):
 
         self._timer_id = self._scheduler.set_timer(fire_at, expired, "timeout", self._open_id)
 
-    def accepts(self, event: EventRaised) -> bool:
-        """Take an event, or refuse it when its data are not what was asked for."""
+    def accepts(self, event: EventRaised, which: int) -> bool:
+        """Take an event, or refuse it when its data are not what was asked for.
+
+        One that was refused stays so whatever is asked for by now: it is among the dead letters.
+
+        Args:
+            event: It.
+            which: As ``EventRefused`` has it.
+        """
+        refused = self._scheduler.refused_in_history(which)
+        if refused is not None:
+            self._scheduler.refuse_event(event, which, PayloadError(refused, path=""))
+            return False
         try:
             value = self._decode(event.input)
         except BaseException as error:
             # The caller's own type may refuse the data in any way.
             if isinstance(error, SessionDiscarded) or is_from_keyboard(error):
                 raise
-            self._scheduler.refuse_event(event, _misfit(error, f"event {self.name!r}"))
+            self._scheduler.refuse_event(event, which, _misfit(error, f"event {self.name!r}"))
             return False
         if self._open_id is not None:
             self._scheduler.end_wait(EventTaken(self._open_id), self._timer_id)

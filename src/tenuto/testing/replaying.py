@@ -17,7 +17,7 @@ from tenuto.model.limits import Limits
 from tenuto.model.status import InstanceRecord
 from tenuto.model.unread import UnreadEvents
 from tenuto.orchestration.guard.calls import CallWatch
-from tenuto.orchestration.replay import RecordedTurn, describe, replay, split_turn
+from tenuto.orchestration.replay import RecordedTurn, describe, replay, run_again, split_turn
 from tenuto.orchestration.session import Session
 
 
@@ -49,8 +49,7 @@ def check_history(
     try:
         for number, turn in enumerate(checked, 1):
             recorded = split_turn(turn)
-            produced = session.run_turn(recorded.timestamp, recorded.incoming, replaying=True)
-            _compare(record, number, recorded, produced.actions)
+            _compare(record, number, recorded, run_again(session, recorded))
     finally:
         session.close()
 
