@@ -16,7 +16,13 @@ from tenuto.model.execution import ExecutionInfo
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.ids import ExecutionId, InstanceId, MessageId
-from tenuto.model.requests import DeadLetter, InstancePage, InstanceQuery
+from tenuto.model.requests import (
+    DeadLetter,
+    DeadLetterPage,
+    HistoryPage,
+    InstancePage,
+    InstanceQuery,
+)
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
 from tenuto.model.trace import TraceContext
@@ -279,6 +285,25 @@ class StorageReader(Protocol):
 
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """The newest dead letters."""
+
+    async def history_page(
+        self, instance_id: InstanceId, after: str | None, most_bytes: int
+    ) -> HistoryPage:
+        """Turns of the current execution, as long as they fit; one at least.
+
+        Raises:
+            InputError: ``after`` is not the token of the page before, or the instance has continued
+                as new since.
+        """
+
+    async def dead_letter_page(
+        self, limit: int, after: str | None, most_bytes: int
+    ) -> DeadLetterPage:
+        """Dead letters, newest first, as long as they fit; one at least.
+
+        Raises:
+            InputError: ``after`` is not the token of the page before.
+        """
 
 
 class StorageClient(StorageReader, Protocol):

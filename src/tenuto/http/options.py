@@ -62,7 +62,8 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         body_bytes: Longest body of a request.
         webhook_bytes: Longest body of a request to a webhook, which needs no key.
         header_bytes: Longest head of a request.
-        history_bytes: Longest history that is answered in one piece.
+        history_bytes: Longest history that is answered in one piece, or looked at for an answer.
+        page_bytes: Where a page of instances, turns or dead letters ends early.
         request_seconds: The longest time in which head and body of a request must have come.
         link_seconds: How long the links in answers open what they point to.
         watchers: Most live streams at a time.
@@ -80,7 +81,8 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     body_bytes: Annotated[int, Meta(ge=1)] = 5 * 1024 * 1024
     webhook_bytes: Annotated[int, Meta(ge=1)] = 64 * 1024
     header_bytes: Annotated[int, Meta(ge=1024)] = 64 * 1024
-    history_bytes: Annotated[int, Meta(ge=1)] = 64 * 1024 * 1024
+    history_bytes: Annotated[int, Meta(ge=1)] = 16 * 1024 * 1024
+    page_bytes: Annotated[int, Meta(ge=1)] = 16 * 1024 * 1024
     request_seconds: Annotated[float, Meta(gt=0)] = 30.0
     link_seconds: Annotated[int, Meta(ge=1)] = 7 * 24 * 3600
     watchers: Annotated[int, Meta(ge=0)] = 2_000

@@ -86,12 +86,12 @@ class Application:
         self._mounted = MountedApps(served.mounts, self.state)
         gateway, limits = served.client.gateway, served.client.limits
         self._waiting = Waiting(gateway)
-        longest = served.settings.history_bytes
-        explaining = Explaining(gateway, served.engine, longest)
+        settings = served.settings
+        explaining = Explaining(gateway, served.engine, settings.history_bytes)
         management = ManagementApi(
-            gateway, limits, served.program, links, self._waiting, longest, explaining
+            gateway, limits, served.program, links, self._waiting, settings, explaining
         )
-        admin = AdminApi(gateway, limits, served.program, self._waiting, longest, explaining)
+        admin = AdminApi(gateway, limits, served.program, self._waiting, settings, explaining)
         facts = HostFacts(
             version=served.version,
             storage=served.storage,
