@@ -37,7 +37,8 @@ def is_passed_on(link: "FailureDetails") -> bool:
 
 def own_text(link: "FailureDetails") -> str:
     """Type and message of one failure; our own types under the name that users import."""
-    return f"{link.error_type}".removeprefix(OWN_ERRORS) + f": {link.error_message}"
+    name = f"{link.error_type}".removeprefix(OWN_ERRORS)
+    return f"{name}: {link.error_message}" if link.error_message else name
 
 
 def place_text(failure: "FailureDetails") -> str:

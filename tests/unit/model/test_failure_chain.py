@@ -93,3 +93,8 @@ def test_calls_give_way_before_what_was_raised_does() -> None:
     assert failure.summary == (
         f"{NAME}: 51 (failed 48 levels below); it led, over 7 others, to ValueError: 7"
     )
+
+
+def test_an_exception_without_words_is_its_type() -> None:
+    failure = failure_of(ActivityError("charge", failure_of(KeyboardInterrupt())))
+    assert failure.summary == "KeyboardInterrupt (in activity 'charge')"
