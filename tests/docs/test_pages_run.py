@@ -20,6 +20,7 @@ from tenuto.cli.command import tenuto as command_line
 from tenuto.cli.group import LazyCommand
 from tenuto.host.server import Server
 from tenuto.host.settings import load_settings
+from tenuto.testing import TestHost
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "decisions" not in path.parts)
@@ -59,6 +60,12 @@ def test_the_first_workflow_passes_the_tests_of_the_testing_page(elsewhere: Path
     )
     assert run.returncode == 0, run.stdout + run.stderr
     assert f"{tests.count('async def test_')} passed" in run.stdout
+
+
+async def test_the_errors_page_tells_a_declined_card_from_a_fault() -> None:
+    scope = run_page("errors.md")
+    async with TestHost(scope["app"]) as host:
+        assert await host.run(scope["order"], "4711") == "declined: 51"
 
 
 async def test_the_client_page_runs_in_process_on_a_store_and_over_http(

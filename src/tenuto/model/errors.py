@@ -244,10 +244,19 @@ class OrchestrationFailedError(TenutoError):
     code = "TN-1300"
 
     def __init__(self, instance_id: str, name: str, failure: "FailureDetails") -> None:
-        super().__init__(f"orchestration {name!r} (instance {instance_id!r}) failed: {failure}")
+        text = f"orchestration {name!r} (instance {instance_id!r}) failed: {failure.summary}"
+        super().__init__(text)
         self.instance_id = instance_id
         self.name = name
         self.failure = failure
+
+    @property
+    def cause(self) -> BaseException:
+        """What the orchestrator raised, as an exception again, with its fields.
+
+        Its class is the one that was raised if this process has imported it, else its nearest base.
+        """
+        return self.failure.to_exception()
 
 
 class OrchestrationTerminatedError(OrchestrationFailedError):
@@ -267,9 +276,18 @@ class WorkError(TenutoError):
     kind: ClassVar[str] = "call of"
 
     def __init__(self, function: str, failure: "FailureDetails") -> None:
-        super().__init__(f"{self.kind} {function!r} failed: {failure}")
+        super().__init__(f"{self.kind} {function!r} failed: {failure.summary}")
         self.function = function
         self.failure = failure
+
+    @property
+    def cause(self) -> BaseException:
+        """What was raised there, as an exception again, with its fields.
+
+        Its class is the one that was raised if this process has imported it, else its nearest base.
+        An orchestrator that decides by it should name the class: ``failure.find(CardDeclined)``.
+        """
+        return self.failure.to_exception()
 
 
 class ActivityError(WorkError):

@@ -74,7 +74,7 @@ def start(
 
 async def _serve(app: App, target: str, settings: LoadedSettings, began: float) -> int:
     server = Server(app, settings=settings.values, sources=settings.sources)
-    with stop_requests(lambda: None) as stop:
+    with stop_requests(lambda: None, settings.values.drain_seconds) as stop:
         await server.start()
         try:
             _introduce(server, target, settings, time.perf_counter() - began)
