@@ -87,7 +87,7 @@ def test_queries_use_their_index(name: str, index: str) -> None:
 
 def test_every_query_has_a_purpose_and_a_use() -> None:
     folder = Path(reader.__file__).parent
-    code = "\n".join(file.read_text(encoding="utf-8") for file in folder.glob("*.py"))
+    code = "\n".join(file.read_text(encoding="utf-8") for file in folder.rglob("*.py"))
     assert len(SQL) > 25
     listings = {name for name in SQL if name.startswith("list_")}
     unused = {name for name in SQL if f'"{name}"' not in code} - listings
