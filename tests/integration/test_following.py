@@ -185,7 +185,7 @@ async def test_a_log_that_began_anew_unseen_makes_a_new_generation(
     with followed(path, folder) as one:
         await up_to_now(one)
         assert one.says("copying")
-        assert names(folder, "0*") == ["000002"]
+        await asyncio.to_thread(one.until, lambda: names(folder, "0*") == ["000002"])
         await asyncio.to_thread(restored, folder, tmp_path / "new.db")
         assert await contents(tmp_path / "new.db") == await everything(owner.storage)
     await owner.storage.close()
