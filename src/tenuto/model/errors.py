@@ -147,8 +147,8 @@ class UnknownFunctionError(InputError):
         listed = ", ".join(names) if names else "none"
         super().__init__(f"no {kind} named {name!r} is registered; {hint}registered: {listed}")
         self.name = name
-        self.recorded = f"{kind} {name!r}"
-        self.produced = f"no {kind} of that name; registered: {listed}"
+        self.recorded: str = f"{kind} {name!r}"
+        self.produced: str = f"no {kind} of that name; registered: {listed}"
 
 
 class SettingsError(InputError):
@@ -342,8 +342,10 @@ class PayloadMisfitError(TenutoError):
     def __init__(self, stored: str, text: str | None, error: PayloadError) -> None:
         super().__init__(f"{stored} does not fit: {error}")
         shown = text or "nothing"
-        self.recorded = f"{stored}: {shown if len(shown) <= _SHOWN else f'{shown[:_SHOWN]}...'}"
-        self.produced = str(error)
+        if len(shown) > _SHOWN:
+            shown = f"{shown[:_SHOWN]}..."
+        self.recorded: str = f"{stored}: {shown}"
+        self.produced: str = str(error)
 
 
 class GuardError(TenutoError):
