@@ -138,9 +138,11 @@ def test_check_replay_beside_a_running_host_runs_nothing_and_names_all(folder: P
 
 def test_the_input_of_check_replay_is_refused_whole(begun: Path) -> None:
     (begun / "empty").mkdir()
+    (begun / "damaged.db").write_bytes(b"no store" * 100)
     for arguments, said in (
         (["nothing.py"], "there is no file 'nothing.py'"),
         (["travel.py", "--storage", "sqlite:///none.db"], "there is no store at"),
+        (["travel.py", "--storage", "sqlite:///damaged.db"], "error TN-1602"),
         (["travel.py", "--histories", "nowhere"], "does not exist"),
         (["travel.py", "--histories", "empty"], "there are no histories in 'empty'"),
         (
