@@ -30,6 +30,7 @@
     ├── LimitError                         TN-1502
     ├── WorkerCrashedError                 TN-1503  the process that ran an activity is gone
     ├── PayloadMisfitError                 TN-1504  what is stored does not fit the code any more
+    ├── ScheduleToStartTimeoutError        TN-1505  an activity did not begin in time
     ├── StorageError                       TN-1600
     │   ├── StorageUnavailableError        TN-1601  passing: disk full, locked; retried by the host
     │   ├── StorageCorruptError            TN-1602
@@ -305,7 +306,7 @@ class SubOrchestrationError(WorkError):
 
 
 class ActivityTimeoutError(ActivityError, TimeoutError):
-    """An activity attempt ran longer than its timeout."""
+    """An activity attempt ran longer than its timeout, or did not begin in time."""
 
     code = "TN-1403"
 
@@ -346,6 +347,16 @@ class PayloadMisfitError(TenutoError):
             shown = f"{shown[:_SHOWN]}..."
         self.recorded: str = f"{stored}: {shown}"
         self.produced: str = str(error)
+
+
+class ScheduleToStartTimeoutError(TenutoError, TimeoutError):
+    """An attempt of an activity did not begin within its ``schedule_to_start_timeout``.
+
+    It is not tried again: that would only queue it once more. At the call it is an
+    ``ActivityTimeoutError`` with this failure.
+    """
+
+    code = "TN-1505"
 
 
 class GuardError(TenutoError):
