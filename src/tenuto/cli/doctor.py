@@ -30,8 +30,9 @@ from tenuto.cli.findings import (
 )
 from tenuto.cli.instances.documents import encoded
 from tenuto.cli.instances.looking import json_option
+from tenuto.cli.nearby import storage_of
 from tenuto.engine.upkeep import Examination, StorageUpkeep
-from tenuto.host.settings import DEFAULT, LoadedSettings, load_settings
+from tenuto.host.settings import DEFAULT, LoadedSettings
 from tenuto.insight.surroundings import Surroundings
 from tenuto.model.errors import SettingsError, StorageError, TenutoError
 from tenuto.model.requests import InstanceQuery
@@ -131,7 +132,7 @@ class _Visit:
 
     def _settings(self) -> LoadedSettings | None:
         try:
-            settings = load_settings(storage=self._place.storage, given_as="option --{}")
+            settings = storage_of(self._place.storage)
         except SettingsError as error:
             self._add(Level.WRONG, "settings", str(error), "correct it; `tenuto config` lists all")
             return None
@@ -243,10 +244,12 @@ class _Visit:
     async def _letters(self, connection: Connection, around: Surroundings) -> None:
         if self.store is not None:
             count, newest = self.store.dead_letters, self.store.newest_dead_letter
+            unseen = self.store.unseen_dead_letters
         else:
             letters = await connection.gateway.dead_letters(_MOST_LETTERS)
             count, newest = len(letters), letters[0].created_at if letters else None
-        self.findings.append(letters_finding(count, newest, around.place))
+            unseen = sum(one.acknowledged_at is None for one in letters)
+        self.findings.append(letters_finding(count, unseen, newest, around.place))
 
     def _add(self, level: Level, topic: str, text: str, advice: str = "") -> None:
         self.findings.append(Finding(level=level, topic=topic, text=text, advice=advice))
