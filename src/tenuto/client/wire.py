@@ -27,6 +27,8 @@ from tenuto.model.trace import TraceContext
 ADMIN: Final = "/admin"
 LONGEST_WAIT_SECONDS: Final = 60
 """The longest time for which one request may ask the server to wait."""
+CONTINUATION: Final = "x-ms-continuation-token"
+"""The header of a page that asks for the next one; empty or left out on the last page."""
 MOST_ROWS: Final = 1_000
 """The most rows that one answer holds."""
 

@@ -18,6 +18,7 @@ from tenuto.functions.locating import place_of, standing_at
 from tenuto.functions.replay_hints import unreplayable_imports
 from tenuto.model.errors import (
     InputError,
+    LimitError,
     RegistrationError,
     SignatureError,
     UnknownFunctionError,
@@ -377,7 +378,7 @@ def _refusals(
         name = getattr(function, "__name__", None)
     try:
         yield _checked_name(function, name)
-    except (InputError, SignatureError) as error:
+    except (InputError, SignatureError, LimitError) as error:
         raise RegistrationError(
             f"{kind} {name or function!r} ({_place(function)}) cannot {what}: {error}"
         ) from None

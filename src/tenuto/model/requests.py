@@ -73,6 +73,7 @@ class InstanceQuery(Struct, frozen=True, kw_only=True):
     with the time of completion, which instances have that have ended.
 
     ``parent`` is the instance that has called; a prefix of ids is not looked at beside it.
+    ``most_bytes``: a page ends early rather than being longer, as stored; it has one row at least.
     """
 
     statuses: tuple[RuntimeStatus, ...] | None = None
@@ -88,12 +89,23 @@ class InstanceQuery(Struct, frozen=True, kw_only=True):
     after: str | None = None
     order: ListingOrder = "newest"
     payloads: bool = True
+    most_bytes: int | None = None
 
 
 class InstancePage(Struct, frozen=True):
     """A page of a listing; ``after`` continues it, None at its end."""
 
     records: list[InstanceRecord]
+    after: str | None
+
+
+# --- histories ------------------------------------------------------------------------------------
+
+
+class HistoryPage(Struct, frozen=True):
+    """Turns of an execution, each a JSON array of events; ``after`` continues them."""
+
+    turns: list[bytes]
     after: str | None
 
 
@@ -111,3 +123,10 @@ class DeadLetter(Struct, frozen=True, array_like=True, gc=False):
     created_at: Microseconds
     message: Raw
     acknowledged_at: Microseconds | None = None
+
+
+class DeadLetterPage(Struct, frozen=True):
+    """Dead letters, newest first; ``after`` continues them, None at their end."""
+
+    letters: list[DeadLetter]
+    after: str | None

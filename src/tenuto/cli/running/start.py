@@ -15,10 +15,13 @@ from tenuto.cli.nearby import noted
 from tenuto.cli.running.reloading import RELOADED, orphaned, serve_and_reload
 from tenuto.cli.running.stopping import say_stopping, stop_key, stop_requests
 from tenuto.host.app import App
+from tenuto.host.host import Host
 from tenuto.host.loading import load_app
 from tenuto.host.own_loop import run_on_fast_loop
 from tenuto.host.server import Server
 from tenuto.host.settings import DEFAULT, LoadedSettings, load_settings
+from tenuto.insight.going_on import sentence
+from tenuto.model.errors import TenutoError
 from tenuto.storage import upkeep_of
 from tenuto.telemetry.log_setup import configure_logging
 
@@ -73,20 +76,45 @@ def start(
 
 async def _serve(app: App, target: str, settings: LoadedSettings, began: float) -> int:
     server = Server(app, settings=settings.values, sources=settings.sources)
-    with stop_requests(lambda: None) as stop:
+    with stop_requests(lambda: None, settings.values.drain_seconds) as stop:
         await server.start()
         try:
             _introduce(server, target, settings, time.perf_counter() - began)
+            looking = asyncio.ensure_future(_say_what_goes_on(server.host, settings))
             lost = asyncio.ensure_future(server.host.until_lost())
             watched: list[asyncio.Future[Any]] = [stop, lost, *orphaned()]
             await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
             if lost.done():
                 raise lost.result()
             lost.cancel()
+            looking.cancel()
             say_stopping(server.host)
         finally:
             await server.stop()
     return 0
+
+
+async def _say_what_goes_on(host: Host, settings: LoadedSettings) -> None:
+    """One line, once it is known; the log is told of what goes wrong."""
+    try:
+        found = await host.look_ahead()
+    except TenutoError as error:
+        _LOGGER.warning("what the store goes on with could not be read: %s", error)
+        return
+    if found.is_nothing:
+        return
+    is_default = settings.sources["storage"] == DEFAULT
+    place = () if is_default else ("--storage", settings.values.storage)
+    text = sentence(found, place)
+    if settings.values.log_format == "json":
+        facts = {
+            "waits": {str(kind): count for kind, count in found.waits.items()},
+            "held": {str(reason): count for reason, count in found.held.items()},
+            "has_more": found.has_more,
+        }
+        _LOGGER.info("%s", text, extra=facts)
+    else:
+        terminal.say(text)
 
 
 def _introduce(server: Server, target: str, settings: LoadedSettings, seconds: float) -> None:

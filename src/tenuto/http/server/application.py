@@ -86,12 +86,12 @@ class Application:
         self._mounted = MountedApps(served.mounts, self.state)
         gateway, limits = served.client.gateway, served.client.limits
         self._waiting = Waiting(gateway)
-        longest = served.settings.history_bytes
-        explaining = Explaining(gateway, served.engine, longest)
+        settings = served.settings
+        explaining = Explaining(gateway, served.engine, settings.history_bytes)
         management = ManagementApi(
-            gateway, limits, served.program, links, self._waiting, longest, explaining
+            gateway, limits, served.program, links, self._waiting, settings, explaining
         )
-        admin = AdminApi(gateway, limits, served.program, self._waiting, longest, explaining)
+        admin = AdminApi(gateway, limits, served.program, self._waiting, settings, explaining)
         facts = HostFacts(
             version=served.version,
             storage=served.storage,
@@ -108,7 +108,7 @@ class Application:
                 *FactsApi(facts, served.program, served.triggers, served.engine.clock).routes(),
                 *self._live.routes(),
                 *ObservationApi(served.engine, self._access, served.metrics).routes(),
-                *Callbacks(gateway, limits).routes(),
+                *Callbacks(gateway, limits, served.secret, served.settings.webhook_bytes).routes(),
                 *open_api.routes(),
             ]
         )
@@ -147,6 +147,7 @@ class Application:
         scope["state"] = {**scope.get("state", {}), **self.state}
         call = Call(scope, receive, self._settings.body_bytes)
         try:
+            call.check_host()
             answer = self._origins.preflight(call) or await self._handled(call)
         except TenutoError as error:
             answer = error_answer(error)
@@ -157,6 +158,9 @@ class Application:
             answer = error_answer(
                 TenutoError("something went wrong while processing the request; see the host's log")
             )
+        if not is_trigger(scope["raw_path"]):
+            answer.headers.setdefault("Cache-Control", "no-store")
+            answer.headers.setdefault("X-Content-Type-Options", "nosniff")
         await answer(scope, receive, self._origins.telling(call, send))
 
     async def _handled(self, call: Call) -> Response:

@@ -172,6 +172,13 @@ FROM json_each(:keys) AS wanted CROSS JOIN instance_record ON iid = wanted.value
 SELECT CAST('[' || coalesce(group_concat(record), '') || ']' AS BLOB)
 FROM json_each(:keys) AS wanted CROSS JOIN instance_summary ON iid = wanted.value;
 
+-- record_sizes: how long instances are by iid, with input and output or without
+SELECT json_group_array(json_array(iid, 500 + coalesce(octet_length(custom_status), 0)
+    + coalesce(octet_length(failure), 0) + coalesce(octet_length(tags), 0)
+    + coalesce(octet_length(version), 0) + octet_length(name)
+    + iif(:payloads, coalesce(octet_length(input), 0) + coalesce(octet_length(output), 0), 0)))
+FROM json_each(:keys) AS wanted CROSS JOIN instance ON iid = wanted.value;
+
 -- iids: the iids of instance ids
 SELECT json_group_array(iid) FROM json_each(:ids) AS wanted
 CROSS JOIN instance ON instance.instance_id = wanted.value;
@@ -201,6 +208,13 @@ FROM (
         ORDER BY generation DESC, turn DESC LIMIT 1) AS events
     FROM json_each(:keys) AS wanted CROSS JOIN instance ON instance.iid = wanted.value)
 WHERE events IS NOT NULL;
+
+-- last_generation: of an instance, the newest generation that has a history
+SELECT max(generation) FROM history WHERE iid = :iid;
+
+-- turns_after: the turns of one generation after a turn, row by row
+SELECT turn, CAST(events AS BLOB) FROM history
+WHERE iid = :iid AND generation = :generation AND turn > :after ORDER BY turn;
 
 -- previous_turns: the whole generation before the current one, row by row
 SELECT CAST(events AS BLOB) FROM history
@@ -380,6 +394,11 @@ FROM dead_letter;
 UPDATE dead_letter SET acknowledged_at = :now
 WHERE acknowledged_at IS NULL
     AND (:ids IS NULL OR message_id IN (SELECT value FROM json_each(:ids)));
+
+-- dead_letter_sizes: the newest dead letters below a number, and how long they are
+SELECT json_group_array(json_array(number, size)) FROM (
+    SELECT number, octet_length(message) + octet_length(reason) AS size FROM dead_letter
+    WHERE number < :before ORDER BY number DESC LIMIT :rows);
 
 -- redrive: put the message of a dead letter into the inbox again, under a name of its own
 INSERT OR IGNORE INTO inbox (message_id, partition, instance_id, message)
