@@ -34,7 +34,7 @@ from tenuto.cli.instances.documents import encoded
 from tenuto.cli.instances.looking import json_option
 from tenuto.cli.nearby import storage_of
 from tenuto.engine.upkeep import Examination, StorageUpkeep
-from tenuto.host.settings import DEFAULT, LoadedSettings, Settings
+from tenuto.host.settings import DEFAULT, LoadedSettings, Settings, load_settings
 from tenuto.insight.fitting import UNFINISHED, FitCheck, FitReport, check_store
 from tenuto.insight.surroundings import Surroundings
 from tenuto.model.errors import SettingsError, StorageError, TenutoError
@@ -104,7 +104,7 @@ def _code_of(target: str, place: Place) -> _Code:
 
     app = load_app(target).app
     try:
-        settings = storage_of(place.storage).values
+        settings = load_settings(storage=place.storage, given_as="option --{}").values
     except SettingsError:  # a finding of its own
         settings = Settings()
     names = frozenset(program_of(app, settings).orchestrators)
