@@ -56,6 +56,7 @@ dead_letters: GuessingGroup = GuessingGroup(
     [
         LazyCommand("list", "dead_letters:list_", "List them, newest first."),
         LazyCommand("redrive", "dead_letters:redrive", "Send one again."),
+        LazyCommand("acknowledge", "dead_letters:acknowledge", "Say that they were seen to."),
         LazyCommand("purge", "dead_letters:purge", "Delete them."),
     ],
     help="Events that nobody could take: read them, send them again, delete them.",

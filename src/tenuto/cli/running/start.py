@@ -10,6 +10,7 @@ import click
 
 from tenuto.cli import terminal
 from tenuto.cli.arguments import target_completion
+from tenuto.cli.nearby import noted
 from tenuto.cli.running.reloading import is_reloaded, serve_and_reload
 from tenuto.cli.running.stopping import say_stopping, stop_key, stop_requests
 from tenuto.host.app import App
@@ -69,7 +70,8 @@ def start(
     configure_logging(settings.values.log_format, settings.values.log_level)
     if accept_loss:
         upkeep_of(settings.values.storage).accept_loss()
-    return run_on_fast_loop(_serve(loaded.app, target, settings, began, is_again=is_again))
+    with noted(settings):
+        return run_on_fast_loop(_serve(loaded.app, target, settings, began, is_again=is_again))
 
 
 async def _serve(
