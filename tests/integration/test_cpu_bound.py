@@ -248,4 +248,5 @@ if __name__ == "__main__":
     (tmp_path / "shop.py").write_text(SCRIPT + unwilling + asked)
     done = _run(tmp_path, "shop.py")
     assert done.returncode == 0, done.stderr
-    assert f"activity 'slow' failed: {kind.partition('(')[0]}" in done.stdout
+    assert f" failed: {kind.partition('(')[0]}" in done.stdout
+    assert "(in activity 'slow')" in done.stdout

@@ -42,6 +42,9 @@ instances: GuessingGroup = GuessingGroup(
         LazyCommand("terminate", "instances.steering:terminate", "End an instance now."),
         *(LazyCommand(one.name, _CONTROLS, f"{one.summary}.", is_listed=True) for one in CONTROLS),
         LazyCommand("restart", "instances.steering:restart", "Run an instance again."),
+        LazyCommand(
+            "export", "instances.exporting:export", "Write histories as files.", takes_paths=True
+        ),
         LazyCommand("purge", "instances.purging:purge", "Delete instances with their histories."),
     ],
     help="Look at instances and steer them, in a store or on a running host.",
@@ -72,6 +75,14 @@ tenuto: GuessingGroup = GuessingGroup(
         dead_letters,
         LazyCommand(
             "doctor", "doctor:doctor", "Find out what is wrong, and what to do.", takes_paths=True
+        ),
+        LazyCommand("backup", "backup:backup", "Copy a store, beside its host.", takes_paths=True),
+        LazyCommand("restore", "backup:restore", "Make a store out of a copy.", takes_paths=True),
+        LazyCommand(
+            "check-replay",
+            "check_replay:check_replay",
+            "Would all that is unfinished go on with this code?",
+            takes_paths=True,
         ),
         LazyCommand(
             "config", "config:config", "Show the settings and their sources.", takes_paths=True

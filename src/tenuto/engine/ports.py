@@ -5,7 +5,7 @@ functions of one kind of program, ``Observer`` is told what happens and owns the
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 from msgspec import Raw, Struct
 
@@ -59,11 +59,15 @@ class Clock(Protocol):
 
 
 class HubInfo(Struct, frozen=True, kw_only=True):
-    """Constant facts of an opened task hub; ``secret`` is random and known to its hosts alone."""
+    """Facts of an opened task hub; ``secret`` is random and known to its hosts alone.
+
+    ``copied_at``: it was a copy when it was opened, and reaches up to then.
+    """
 
     url: str
     partitions: int
     secret: str
+    copied_at: Microseconds | None = None
 
     def __repr__(self) -> str:
         return f"HubInfo(url={self.url!r}, partitions={self.partitions})"
@@ -577,6 +581,23 @@ class Session(Protocol):
 
     def close(self) -> int:
         """Discard the session; the number of coroutines that refused to end (ENGINE rule 5)."""
+
+
+@runtime_checkable
+class DoorKeeper(Protocol):
+    """A session that knows the types of what is waited for, and can say at once what does not fit.
+
+    A session without this takes every event; what it cannot use it puts aside by itself.
+    """
+
+    def run_offered(
+        self, timestamp: Microseconds, events: Sequence[Incoming], offered: Collection[int]
+    ) -> TurnActions:
+        """Feed one turn's events, as ``run_turn``, of which some are only offered.
+
+        An offered event that does not fit what waits for it is refused in the answer, by its place
+        among ``events``, and has no effect: its sender is told, and history never knows of it.
+        """
 
 
 Runtime: TypeAlias = str | Callable[[str], str]

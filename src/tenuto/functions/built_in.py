@@ -25,8 +25,7 @@ class AllActivities:
         clock: Measures the time of requests.
         outbound: Where requests may go.
         payload_bytes: Longest answer to a request.
-        webhook_base: The address under which this host is reached from outside; None when it is
-            not known.
+        webhook_base: The address under which this host is reached from outside.
         webhook_secret: What the tokens of webhooks are signed with.
     """
 
@@ -37,7 +36,7 @@ class AllActivities:
         *,
         outbound: OutboundSettings,
         payload_bytes: int,
-        webhook_base: Callable[[], str | None],
+        webhook_base: Callable[[], str],
         webhook_secret: str,
     ) -> None:
         self._registry = registry

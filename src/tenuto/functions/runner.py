@@ -46,8 +46,7 @@ class NativeRunner:
         clock: Measures the timeouts of activities.
         limits: Of these, ``payload_bytes`` holds for results of activities.
         options: Threads, processes, the guard, where calls over HTTP may go.
-        webhook_base: The address under which this host is reached from outside; None when it is
-            not known.
+        webhook_base: The address under which this host is reached from outside.
         webhook_secret: What the tokens of webhooks are signed with.
     """
 
@@ -58,7 +57,7 @@ class NativeRunner:
         *,
         limits: Limits | None = None,
         options: RunnerOptions | None = None,
-        webhook_base: Callable[[], str | None] = lambda: None,
+        webhook_base: Callable[[], str] = lambda: "http://127.0.0.1",
         webhook_secret: str = "",
     ) -> None:
         if registry.orchestrators:

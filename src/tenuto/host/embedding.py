@@ -94,6 +94,7 @@ class EmbeddedApp:
             StorageOwnedError: another host runs on this store.
             StorageError: the store cannot be used, with the reason.
         """
+        self.host.links_path = self.path
         base = self.settings.http.base_url
         if base is not None:
             self.host.webhook_base = base.rstrip("/") + self.path

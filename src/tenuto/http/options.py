@@ -45,6 +45,9 @@ class AccessKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return f"AccessKey(role={self.role.value!r})"
 
 
+_PORT: Final = 7071
+
+
 class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the server listens, and what it lets in.
 
@@ -70,7 +73,7 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """
 
     host: str = "127.0.0.1"
-    port: Annotated[int, Meta(ge=0, le=65_535)] = 7071
+    port: Annotated[int, Meta(ge=0, le=65_535)] = _PORT
     base_url: str | None = None
     trusted_proxies: tuple[str, ...] = ()
     keys: dict[str, AccessKey] = {}
@@ -83,6 +86,14 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     request_seconds: Annotated[float, Meta(gt=0)] = 30.0
     link_seconds: Annotated[int, Meta(ge=1)] = 7 * 24 * 3600
     watchers: Annotated[int, Meta(ge=0)] = 2_000
+
+    @property
+    def address(self) -> str:
+        """Where a server with these settings is reached, as far as they tell."""
+        if self.base_url is not None:
+            return self.base_url
+        host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104 - compared
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port or _PORT}"
 
     def __post_init__(self) -> None:
         for proxy in self.trusted_proxies:

@@ -176,13 +176,16 @@ class EventTaken(_Event, frozen=True):
 class EventRefused(_Event, frozen=True):
     """An external event did not fit what its waiter asked for; the wait stays open.
 
-    ``message`` is the id of the dead letter that the event has become.
+    ``message`` is the id of the dead letter that the event has become. ``which`` event it was: the
+    n-th that came to this generation, or, below zero, one that earlier generations have left, by
+    its number.
     """
 
     event_id: int
     name: str
     message: MessageId
     reason: str
+    which: int = 0
 
 
 class EventSent(_Event, frozen=True):

@@ -2,7 +2,7 @@
 
 What passes can be stored by every store and sent to every server. None of them is a payload: what
 is longer than a page belongs into an input or an event. Keeps the promise
-``bad_input_is_refused_whole``.
+``bad_input_is_refused_whole``. What exceptions and logs say is not refused, but made storable.
 """
 
 from collections.abc import Iterable
@@ -12,6 +12,9 @@ from tenuto.model.errors import InputError, LimitError, PayloadError
 
 MOST_BYTES: Final = 4 * 1024
 """Name, version and tags of an instance together, as UTF-8; a reason or an event's name alone."""
+
+MOST_CHARACTERS: Final = 32_768
+"""What history keeps of a text that nobody has checked."""
 
 
 def checked_text(value: object, what: str) -> str:
@@ -83,3 +86,11 @@ def checked_name(value: object, what: str) -> str:
     if not value or not isinstance(value, str):
         raise InputError(f"{what} needs a name, a non-empty string; got {value!r}")
     return checked_text(value, f"the name of {what}")
+
+
+def storable_text(text: str) -> str:
+    """Cut to what history keeps, with lone surrogates made visible (JSON cannot hold them)."""
+    text = str.__str__(text)  # whatever class of text it is
+    if len(text) > MOST_CHARACTERS:
+        text = f"{text[: MOST_CHARACTERS // 2]}\n...\n{text[-MOST_CHARACTERS // 2 :]}"
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -342,8 +342,8 @@ class Context:
         Raises:
             InputError: for an empty name or a time that is not allowed.
 
-        The task raises ``ActivityError`` when the host does not know its own address (setting
-        ``http.base_url``).
+        Without a server the address is the one that ``tenuto start`` has with the host's settings
+        (``http.base_url``, or host and port): it works once one serves this store.
 
         Example:
             ::

@@ -19,6 +19,7 @@ from tenuto.model.errors import (
     StorageOwnedError,
     StorageVersionError,
 )
+from tenuto.model.timing import Microseconds
 from tenuto.storage.sqlite.errors import translated
 from tenuto.storage.sqlite.lock import OwnerLock
 from tenuto.storage.sqlite.queries import MIGRATIONS, SQL
@@ -59,10 +60,11 @@ def transaction(connection: apsw.Connection, kind: str = "IMMEDIATE") -> Iterato
 
 
 class HubFacts(NamedTuple):
-    """What is constant in a hub."""
+    """What is to be known of a hub; ``copied_at``: it is a copy that reaches up to then."""
 
     partitions: int
     secret: str
+    copied_at: Microseconds | None
 
 
 def open_writer(
@@ -118,6 +120,11 @@ def _check_place(path: str, *, create: bool) -> None:
         return
     check_no_log_is_left(path)
     folder = Path(path).parent
+    if (folder / "generation.json").exists():
+        raise SettingsError(
+            f"the file {path!r} is a part of a continuous copy, not a store; make one of it: "
+            f"tenuto restore {str(folder.parent)!r} FILE"
+        )
     if not folder.is_dir():
         raise SettingsError(
             f"the store {path!r} cannot be opened: the folder {str(folder)!r} does not exist; "
@@ -238,8 +245,9 @@ def _facts(connection: apsw.Connection, path: str) -> HubFacts:
     try:
         partitions = value(connection, "hub_partitions")
         secret = value(connection, "hub_secret")
+        copied_at = value(connection, "copied_at")
     except apsw.SQLError as error:
         raise StorageCorruptError(
             f"the store {path!r} lacks tables that belong to it ({error}); restore it from a backup"
         ) from error
-    return HubFacts(partitions, secret)
+    return HubFacts(partitions, secret, copied_at)

@@ -85,6 +85,7 @@ def _with_contents(
         found,
         was_left=bool(reader.leases(connection)),
         partitions=value(connection, "hub_partitions"),
+        copied_at=value(connection, "copied_at"),
         counts={RuntimeStatus(status): count for status, count in counts.items()},
         messages=messages,
         waiting=_decode_waiting(value(connection, "inbox_waiting", {"rows": _FEW})),

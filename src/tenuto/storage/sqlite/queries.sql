@@ -15,6 +15,24 @@ SELECT partitions FROM hub;
 -- hub_secret: what the server signs its links with
 SELECT secret FROM hub;
 
+-- copied_at: up to when a copy reaches; NULL when this is none
+SELECT copied_at FROM hub;
+
+-- incarnation: which life of the store this is
+SELECT incarnation FROM hub;
+
+-- instance_count: how many instances there are
+SELECT count(*) FROM instance;
+
+-- mark_copy: from now on this file is a copy, which reaches up to a moment
+UPDATE hub SET copied_at = :copied_at;
+
+-- begin_new_life: a copy becomes a store of its own
+UPDATE hub SET copied_at = NULL, incarnation = lower(hex(randomblob(16)));
+
+-- part_from_owners: a copy is to be started though its host had not stopped; of a store nothing
+UPDATE partition SET owner = NULL WHERE (SELECT copied_at FROM hub) IS NOT NULL;
+
 -- is_empty: whether the file holds no table at all
 SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema);
 

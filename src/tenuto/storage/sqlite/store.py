@@ -154,7 +154,12 @@ class SqliteStorage:
             await hub.close()
             raise
         self._hub = hub
-        self._info = HubInfo(url=_url(self._path), partitions=facts.partitions, secret=facts.secret)
+        self._info = HubInfo(
+            url=_url(self._path),
+            partitions=facts.partitions,
+            secret=facts.secret,
+            copied_at=facts.copied_at,
+        )
         if hub.watcher is not None:
             for callback in self._callbacks:
                 hub.watcher.add(callback)
