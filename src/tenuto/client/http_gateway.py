@@ -22,6 +22,7 @@ from tenuto.client.remote_errors import error_of
 from tenuto.client.wire import (
     ADMIN,
     MOST_ROWS,
+    AnswerBody,
     DeadLetterBody,
     ErrorBody,
     EventBody,
@@ -43,7 +44,14 @@ from tenuto.model.errors import (
     TenutoError,
     UnexpectedAnswerError,
 )
-from tenuto.model.messages import ClientMessage, Purge, RaiseEvent, RedeemWebhook, Terminate
+from tenuto.model.messages import (
+    AnswerQuestion,
+    ClientMessage,
+    Purge,
+    RaiseEvent,
+    RedeemWebhook,
+    Terminate,
+)
 from tenuto.model.requests import DeadLetter, InstancePage, InstanceQuery, StartRequest
 from tenuto.model.status import InstanceRecord
 from tenuto.model.timing import to_datetime
@@ -174,6 +182,9 @@ class HttpGateway:
             case Purge(force=force):
                 query = {"force": "true"} if force else {}
                 await self._command("DELETE", instance_id, "", query=query)
+            case AnswerQuestion(question=question, input=text, by=by):
+                answer = AnswerBody(question=question, answer=raw_of(text), by=by)
+                await self._tell(instance_id, "answer", answer)
             case RedeemWebhook():
                 raise InputError("a webhook is used by a request to its own address")
             case _:

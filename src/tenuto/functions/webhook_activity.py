@@ -5,7 +5,7 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 from tenuto.functions.activity_context import ActivityContext
-from tenuto.model.webhook import WebhookSecret
+from tenuto.model.webhook import WebhookSecret, digest_of
 
 _TOKEN_BYTES = 32
 
@@ -20,12 +20,9 @@ class WebhookActivity:
     def __init__(self, base: Callable[[], str]) -> None:
         self._base = base
 
-    async def run(self, context: ActivityContext, event_name: str) -> WebhookSecret:
+    async def run(self, context: ActivityContext, _what: str) -> WebhookSecret:
         """A fresh token, and where to send it."""
         base = self._base()
         token = secrets.token_urlsafe(_TOKEN_BYTES)
         instance = quote(context.instance_id, safe="")
-        # The name is for the page alone, so that it need not look into the instance's history.
-        name = quote(event_name, safe="")
-        url = f"{base.rstrip('/')}/callbacks/{instance}/{token}?event={name}"
-        return WebhookSecret(token, url)
+        return WebhookSecret(digest_of(token), f"{base.rstrip('/')}/callbacks/{instance}/{token}")

@@ -26,9 +26,9 @@ class OpenWebhook(Struct, frozen=True, rename="camel", gc=False):
 
 
 class WebhookSecret(Struct, frozen=True, rename="camel"):
-    """What the reserved activity makes: 256 random bits, and the address that holds them."""
+    """What the reserved activity makes: an address with 256 random bits in it, and their digest."""
 
-    token: str
+    digest: str
     url: str
 
 

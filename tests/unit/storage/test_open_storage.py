@@ -8,9 +8,8 @@ from pathlib import Path
 
 import apsw
 import pytest
-from msgspec import Raw
 
-from tenuto.engine.ports import HostIdentity, InboxRow
+from tenuto.engine.ports import HostIdentity
 from tenuto.model.codec import decode_message, encode
 from tenuto.model.errors import (
     SettingsError,
@@ -279,12 +278,15 @@ async def test_who_waits_for_an_answer_when_a_store_is_migrated_still_gets_one(
         patched.setattr(database, "MIGRATIONS", MIGRATIONS[:2])
         storage = SqliteStorage(path)
         await storage.open()
-        rows = [
-            InboxRow(key, 0, InstanceId("i"), Raw(encode(Purge(message_id=key))))
-            for key in (asked, other)
-        ]
-        await storage.append(rows)
         await storage.close()
+    with apsw.Connection(str(path)) as connection:  # as was written then
+        for key in (asked, other):
+            connection.execute(
+                "INSERT INTO inbox (message_id, partition, instance_id, message)"
+                " VALUES (?, 0, 'i', ?)",
+                (key, encode(Purge(message_id=key)).decode()),
+            )
+    connection.close()
     storage = SqliteStorage(path)
     await storage.open()
     page = await storage.load_partition(0, None, 10)

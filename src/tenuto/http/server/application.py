@@ -108,7 +108,7 @@ class Application:
                 *FactsApi(facts, served.program, served.triggers, served.engine.clock).routes(),
                 *self._live.routes(),
                 *ObservationApi(served.engine, self._access, served.metrics).routes(),
-                *Callbacks(gateway, limits).routes(),
+                *Callbacks(gateway, limits, served.engine.storage.link).routes(),
                 *open_api.routes(),
             ]
         )
