@@ -27,6 +27,7 @@ from tenuto.model.events import (
     EventAwaited,
     EventRaised,
     EventTaken,
+    QuestionAnswered,
     SubOrchestrationInstanceCreated,
     TaskCanceled,
     TaskScheduled,
@@ -50,6 +51,8 @@ _REASON_LENGTH: Final = 1000
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from tenuto.orchestration.questions import Question
+
     class _TaskType(SessionFuture[T], Coroutine[Any, Any, T]):
         """For type checkers a durable task is also a coroutine: TaskGroup.create_task takes it."""
 
@@ -65,6 +68,7 @@ class Scheduler(Protocol):
 
     loop: SessionLoop
     info: ExecutionInfo
+    questions: "dict[int, Question[Any]]"
 
     def open_call(self, call: "CallTask[Any]") -> int:
         """The next event id of the execution; answers to it go to this call."""
@@ -93,8 +97,10 @@ class Scheduler(Protocol):
     def end_wait(self, action: EventTaken | TaskCanceled, timer_id: int | None) -> None:
         """A wait for an event is over, and so is the timer that bounds it."""
 
-    def refuse_event(self, event: EventRaised, which: int, error: PayloadError) -> None:
-        """Turn an event away that does not fit, or put it aside: recorded as EventRefused."""
+    def refuse_event(
+        self, event: EventRaised | QuestionAnswered, name: str, which: int, error: PayloadError
+    ) -> None:
+        """Turn away what does not fit, or put it aside: recorded as EventRefused."""
 
     def refused_in_history(self, which: int) -> str | None:
         """In a recorded turn, why an event was refused in it; None when it was not."""
@@ -441,7 +447,7 @@ class EventTask(DurableTask[T]):
         """
         refused = self._scheduler.refused_in_history(which)
         if refused is not None:
-            self._scheduler.refuse_event(event, which, PayloadError(refused, path=""))
+            self._scheduler.refuse_event(event, event.name, which, PayloadError(refused, path=""))
             return False
         try:
             value = self._decode(event.input)
@@ -449,7 +455,9 @@ class EventTask(DurableTask[T]):
             # The caller's own type may refuse the data in any way.
             if isinstance(error, SessionDiscarded) or is_from_keyboard(error):
                 raise
-            self._scheduler.refuse_event(event, which, _misfit(error, f"event {self.name!r}"))
+            self._scheduler.refuse_event(
+                event, event.name, which, misfit(error, f"event {self.name!r}")
+            )
             return False
         if self._open_id is not None:
             self._scheduler.end_wait(EventTaken(self._open_id), self._timer_id)
@@ -463,7 +471,7 @@ class EventTask(DurableTask[T]):
             self._open_id = None
 
 
-def _misfit(error: BaseException, owner: str) -> PayloadError:
+def misfit(error: BaseException, owner: str) -> PayloadError:
     """Why data do not fit, for whoever sent them."""
     if isinstance(error, PayloadError) and len(error.reason) <= _REASON_LENGTH:
         return error.of(owner)

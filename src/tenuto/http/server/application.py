@@ -112,7 +112,13 @@ class Application:
                 *FactsApi(facts, served.program, served.triggers, served.engine.clock).routes(),
                 *self._live.routes(),
                 *ObservationApi(served.engine, self._access, served.metrics).routes(),
-                *Callbacks(gateway, limits, served.secret, served.settings.webhook_bytes).routes(),
+                *Callbacks(
+                    gateway,
+                    limits,
+                    served.engine.storage.link,
+                    secret=served.secret,
+                    body_bytes=served.settings.webhook_bytes,
+                ).routes(),
                 *open_api.routes(),
             ]
         )
