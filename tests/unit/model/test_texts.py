@@ -2,7 +2,7 @@
 
 import pytest
 
-from tenuto import InputError, PayloadError
+from tenuto import InputError, LimitError, PayloadError
 from tenuto.model.texts import check_together, checked_name, checked_text, checked_text_or_none
 
 
