@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.following import restored
+from tests.support.following import now, read_reach, restored
 from tests.support.storm import Storm, landed_in
 from tests.support.terminal import TENUTO, Program
 
@@ -73,3 +73,29 @@ async def test_durable_before_visible_a_copy_after_kills_at_random_moments(
 @pytest.mark.parametrize("seed", range(3, 6))
 async def test_durable_before_visible_a_copy_after_many_kills(tmp_path: Path, seed: int) -> None:
     await kill_rounds(tmp_path, rounds=60, seed=seed)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(300)
+async def test_the_copy_lags_at_most_a_second_under_load(tmp_path: Path) -> None:
+    path, folder = tmp_path / "hub.db", tmp_path / "copy"
+    with Storm(path, SIZE) as storm:
+        await asyncio.to_thread(storm.until_told)
+        await measure(storm, follower_of(path, folder), folder)
+
+
+async def measure(storm: Storm, follower: Program, folder: Path) -> None:
+    with follower:
+        await asyncio.to_thread(follower.until, "(generation")
+        lags = []
+        for _ in range(1_000):
+            reach = read_reach(folder)
+            assert reach is not None
+            lags.append((now() - reach.at) / 1_000_000)
+            await asyncio.sleep(0.02)
+    lags.sort()
+    figures = (
+        f"{lags[500]:.2f} s in the middle, {lags[990]:.2f} s of 99 %, {lags[-1]:.2f} s at most"
+    )
+    print(f"{len(storm.told):,} commits; the copy lags {figures}")  # noqa: T201 - a figure
+    assert lags[500] < 1.0, figures

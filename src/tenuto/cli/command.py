@@ -56,6 +56,7 @@ dead_letters: GuessingGroup = GuessingGroup(
     [
         LazyCommand("list", "dead_letters:list_", "List them, newest first."),
         LazyCommand("redrive", "dead_letters:redrive", "Send one again."),
+        LazyCommand("acknowledge", "dead_letters:acknowledge", "Say that they were seen to."),
         LazyCommand("purge", "dead_letters:purge", "Delete them."),
     ],
     help="Events that nobody could take: read them, send them again, delete them.",
@@ -88,6 +89,7 @@ tenuto: GuessingGroup = GuessingGroup(
             "config", "config:config", "Show the settings and their sources.", takes_paths=True
         ),
         LazyCommand("new", "new:new", "Make a project that runs and has a test.", takes_paths=True),
+        LazyCommand("key", "key:key", "Make a key for callers of a server."),
         LazyCommand("completion", "completion:completion", "Complete words in a shell."),
     ],
     help="Durable functions for Python: run orchestrations and look at them.",

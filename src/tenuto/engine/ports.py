@@ -452,7 +452,8 @@ class ActivityWork(Struct, eq=False):
 
     ``partition`` is the instance's. ``sequence`` counts the attempts of the execution. ``canceled``
     is the cooperative token; it only ever turns on. ``answer`` is how it ended, None until then;
-    ``begun_at`` (microseconds) is None when its function never began.
+    ``begun_at`` (microseconds) is None when its function never began. ``start_by`` is the time
+    after which it is not to begin any more: its answer is a ``ScheduleToStartTimeoutError`` then.
     """
 
     partition: int
@@ -472,6 +473,7 @@ class ActivityWork(Struct, eq=False):
     canceled: bool = False
     answer: TaskCompleted | TaskFailed | None = None
     begun_at: Microseconds | None = None
+    start_by: Microseconds | None = None
 
     def answered(
         self, answer: TaskCompleted | TaskFailed, begun_at: Microseconds | None = None

@@ -118,6 +118,41 @@ HOST_HEADER: Final = re.compile(_HOST)
 """What a Host header may look like."""
 
 
+_PLACEHOLDERS: Final = (
+    *("changeme", "change-me", "change_me", "placeholder", "replaceme", "replace-me"),
+    *("replace_me", "yourkey", "your-key", "your_key", "yoursecret", "your-secret", "your_secret"),
+    *("example", "password", "insert-", "random-text", "secret-key", "secret_key", "..."),
+)
+_SENDABLE: Final = re.compile(r"[!-~]+")
+_LEAST_DIFFERENT: Final = 4
+
+
+def check_keys(settings: HttpSettings) -> None:
+    """Refuse keys that stand in templates and on pages of documentation, before a server starts.
+
+    The first thing that somebody tries who finds a server is what its manual shows.
+
+    Raises:
+        SettingsError: naming the key, without showing it.
+    """
+    for name, key in settings.keys.items():
+        if _is_placeholder(key.key):
+            raise SettingsError(
+                f"setting http.keys: what stands for the key {name!r} is a placeholder, or nothing "
+                "that a caller can send; `tenuto key` makes a key"
+            )
+
+
+def _is_placeholder(key: str) -> bool:
+    text = key.lower()
+    return (
+        not _SENDABLE.fullmatch(key)
+        or len(set(key)) < _LEAST_DIFFERENT
+        or any(one in text for one in _PLACEHOLDERS)
+        or (key[0], key[-1]) in {("<", ">"), ("{", "}"), ("$", "}"), ("[", "]")}
+    )
+
+
 def _check_network(text: str) -> None:
     # Few settings name proxies, and the module takes its time to load.
     import ipaddress  # noqa: PLC0415

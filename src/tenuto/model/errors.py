@@ -30,6 +30,7 @@
     ├── LimitError                         TN-1502
     ├── WorkerCrashedError                 TN-1503  the process that ran an activity is gone
     ├── PayloadMisfitError                 TN-1504  what is stored does not fit the code any more
+    ├── ScheduleToStartTimeoutError        TN-1505  an activity did not begin in time
     ├── StorageError                       TN-1600
     │   ├── StorageUnavailableError        TN-1601  passing: disk full, locked; retried by the host
     │   ├── StorageCorruptError            TN-1602
@@ -147,8 +148,8 @@ class UnknownFunctionError(InputError):
         listed = ", ".join(names) if names else "none"
         super().__init__(f"no {kind} named {name!r} is registered; {hint}registered: {listed}")
         self.name = name
-        self.recorded = f"{kind} {name!r}"
-        self.produced = f"no {kind} of that name; registered: {listed}"
+        self.recorded: str = f"{kind} {name!r}"
+        self.produced: str = f"no {kind} of that name; registered: {listed}"
 
 
 class SettingsError(InputError):
@@ -305,7 +306,7 @@ class SubOrchestrationError(WorkError):
 
 
 class ActivityTimeoutError(ActivityError, TimeoutError):
-    """An activity attempt ran longer than its timeout."""
+    """An activity attempt ran longer than its timeout, or did not begin in time."""
 
     code = "TN-1403"
 
@@ -342,8 +343,20 @@ class PayloadMisfitError(TenutoError):
     def __init__(self, stored: str, text: str | None, error: PayloadError) -> None:
         super().__init__(f"{stored} does not fit: {error}")
         shown = text or "nothing"
-        self.recorded = f"{stored}: {shown if len(shown) <= _SHOWN else f'{shown[:_SHOWN]}...'}"
-        self.produced = str(error)
+        if len(shown) > _SHOWN:
+            shown = f"{shown[:_SHOWN]}..."
+        self.recorded: str = f"{stored}: {shown}"
+        self.produced: str = str(error)
+
+
+class ScheduleToStartTimeoutError(TenutoError, TimeoutError):
+    """An attempt of an activity did not begin within its ``schedule_to_start_timeout``.
+
+    It is not tried again: that would only queue it once more. At the call it is an
+    ``ActivityTimeoutError`` with this failure.
+    """
+
+    code = "TN-1505"
 
 
 class GuardError(TenutoError):

@@ -59,7 +59,8 @@ class TaskScheduled(_Event, frozen=True):
     ``call_id`` is the event id of the first attempt (None in the first itself); ``timeout`` is
     start to close of this attempt, in microseconds. ``version`` and ``tags`` say which workers may
     take it, where a program has several; ``trace`` is what its spans belong to. ``retry`` is the
-    policy at the first attempt of a call that has one.
+    policy at the first attempt of a call that has one. ``start_by`` is the time after which this
+    attempt is not begun any more.
     """
 
     event_id: int
@@ -72,6 +73,7 @@ class TaskScheduled(_Event, frozen=True):
     tags: dict[str, str] | None = None
     trace: TraceContext | None = None
     retry: RetryFacts | None = None
+    start_by: Microseconds | None = None
 
 
 class TaskCompleted(_Event, frozen=True):

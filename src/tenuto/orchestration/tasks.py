@@ -12,11 +12,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from tenuto.model.actions import Action
+from tenuto.model.class_names import type_name
 from tenuto.model.errors import (
     ActivityError,
     ActivityTimeoutError,
     PayloadError,
     PayloadMisfitError,
+    ScheduleToStartTimeoutError,
     SessionDiscarded,
     SubOrchestrationError,
     WorkError,
@@ -35,7 +37,7 @@ from tenuto.model.failure import FailureDetails, failure_of
 from tenuto.model.ids import InstanceId
 from tenuto.model.interrupts import is_from_keyboard
 from tenuto.model.retry import RetryFacts, RetryPolicy
-from tenuto.model.timing import MICROSECONDS, Microseconds, span
+from tenuto.model.timing import LATEST, MICROSECONDS, Microseconds, span
 from tenuto.orchestration.futures import SessionFuture
 from tenuto.orchestration.loop import Callback, SessionLoop
 from tenuto.orchestration.references import OnCancel
@@ -237,10 +239,13 @@ class CallTask(DurableTask[T]):
         """What the orchestrator sees of the last failure."""
 
 
+_TIMEOUTS: Final = {"TimeoutError", type_name(ScheduleToStartTimeoutError)}
+
+
 class ActivityTask(CallTask[T]):
     """A call of an activity."""
 
-    __slots__ = ("_input", "_timeout")
+    __slots__ = ("_input", "_start_timeout", "_timeout")
 
     def __init__(
         self,
@@ -250,15 +255,19 @@ class ActivityTask(CallTask[T]):
         decode: Callable[[str | None], Any],
         retry: RetryPolicy | None,
         timeout: Microseconds | None,
+        start_timeout: Microseconds | None = None,
     ) -> None:
         super().__init__(scheduler, function, decode, retry)
         self._input = text
         self._timeout = timeout
+        self._start_timeout = start_timeout
         self.begin_attempt()
 
     def _event(self, task_id: int) -> TaskScheduled:
-        trace = self._scheduler.info.facts.trace
-        if self._retry is None and trace is None:  # most calls: a field less costs less
+        trace, limit = self._scheduler.info.facts.trace, self._start_timeout
+        if (
+            self._retry is None and trace is None and limit is None
+        ):  # most calls: a field less costs less
             return TaskScheduled(
                 task_id, self.function, self._input, self.attempt, self.first_id, self._timeout
             )
@@ -271,10 +280,11 @@ class ActivityTask(CallTask[T]):
             self._timeout,
             trace=trace,
             retry=self._first_facts(),
+            start_by=None if limit is None else min(self._scheduler.loop.now + limit, LATEST),
         )
 
     def _error(self, failure: FailureDetails) -> ActivityError:
-        if failure.error_type == "TimeoutError":
+        if failure.error_type in _TIMEOUTS:
             return ActivityTimeoutError(self.function, failure)
         return ActivityError(self.function, failure)
 

@@ -14,7 +14,7 @@ from tenuto.engine.engine import Engine
 from tenuto.engine.program import Program
 from tenuto.http.access import Access
 from tenuto.http.admin.facts import FactsApi, HostFacts
-from tenuto.http.admin.live import LiveApi
+from tenuto.http.admin.live import EventStream, LiveApi
 from tenuto.http.admin.observation import Metrics, ObservationApi
 from tenuto.http.admin.routes import AdminApi
 from tenuto.http.durable_functions.routes import ManagementApi
@@ -25,7 +25,8 @@ from tenuto.http.functions.description import described
 from tenuto.http.functions.responses import CLIENT_STATE, LINKS_STATE
 from tenuto.http.functions.triggers import HttpTriggers, TriggerApi, is_trigger
 from tenuto.http.links import Links
-from tenuto.http.options import HttpSettings
+from tenuto.http.masking import Masking
+from tenuto.http.options import HttpSettings, Role
 from tenuto.http.routing import Call, Routes
 from tenuto.http.server.mounting import MountedApps, Mounts
 from tenuto.http.server.openapi import OpenApi
@@ -98,7 +99,10 @@ class Application:
             configuration=served.configuration,
             sources=served.sources,
         )
-        self._live = LiveApi(gateway, served.engine.updates, served.settings.watchers)
+        self._masking = Masking(served.secret)
+        self._live = LiveApi(
+            gateway, served.engine.updates, served.settings.watchers, self._masking
+        )
         self._origins = Origins(served.settings)
         open_api = OpenApi(links, served.version, has_keys=bool(served.settings.keys))
         self.routes: Routes = Routes(
@@ -159,6 +163,9 @@ class Application:
                 TenutoError("something went wrong while processing the request; see the host's log")
             )
         if not is_trigger(scope["raw_path"]):
+            if call.role is Role.READ and not isinstance(answer, EventStream):
+                answer.body = await self._masking.masked(bytes(answer.body))
+                answer.headers["Content-Length"] = str(len(answer.body))
             answer.headers.setdefault("Cache-Control", "no-store")
             answer.headers.setdefault("X-Content-Type-Options", "nosniff")
         await answer(scope, receive, self._origins.telling(call, send))

@@ -383,16 +383,22 @@ SELECT json_group_array(number) FROM (
 -- dead_letters: dead letters by number
 SELECT CAST('[' || coalesce(group_concat('[' || json_quote(message_id) || ','
     || json_quote(instance_id) || ',' || json_quote(reason) || ',' || created_at || ',' || message
-    || ']'), '') || ']' AS BLOB)
+    || ',' || coalesce(acknowledged_at, 'null') || ']'), '') || ']' AS BLOB)
 FROM json_each(:keys) AS wanted CROSS JOIN dead_letter ON dead_letter.number = wanted.value;
+
+-- dead_letter_count: how many dead letters there are, the newest's time, how many are not acknowledged
+SELECT json_array(count(*), max(created_at), count(*) FILTER (WHERE acknowledged_at IS NULL))
+FROM dead_letter;
+
+-- acknowledge_dead_letters: note that somebody has seen to them, by message id, or to all of them
+UPDATE dead_letter SET acknowledged_at = :now
+WHERE acknowledged_at IS NULL
+    AND (:ids IS NULL OR message_id IN (SELECT value FROM json_each(:ids)));
 
 -- dead_letter_sizes: the newest dead letters below a number, and how long they are
 SELECT json_group_array(json_array(number, size)) FROM (
     SELECT number, octet_length(message) + octet_length(reason) AS size FROM dead_letter
     WHERE number < :before ORDER BY number DESC LIMIT :rows);
-
--- dead_letter_count: how many dead letters there are, and when the newest was given up
-SELECT json_array(count(*), max(created_at)) FROM dead_letter;
 
 -- redrive: put the message of a dead letter into the inbox again, under a name of its own
 INSERT OR IGNORE INTO inbox (message_id, partition, instance_id, message)
