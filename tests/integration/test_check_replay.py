@@ -11,10 +11,11 @@ from typing import ClassVar, cast
 import pytest
 from msgspec import Raw, structs
 
-from tenuto import App, InputError, Limits, Settings, testing
+from tenuto import App, InputError, Limits, RuntimeStatus, Settings, testing
 from tenuto.engine.fitting import misfit_of
 from tenuto.engine.ports import InboxRow, LateTurn, LoadedInstance, Runner
 from tenuto.host.checking import fit_check
+from tenuto.insight import fitting
 from tenuto.insight.fit_words import fit_lines
 from tenuto.insight.fitting import (
     FitReport,
@@ -345,3 +346,25 @@ async def test_a_runner_that_answers_elsewhere_is_not_waited_for() -> None:
         loaded = await one.loaded("a")
         assert misfit_of(loaded, cast("Runner", runner), Limits(), 1) is None
         assert (runner.recalled, runner.closed) == (1, 1)
+
+
+async def test_a_store_is_read_page_by_page_and_only_what_is_wanted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fitting, "PAGE", 2)
+    async with deployments(app_of(GOOD)) as one:
+        for number in range(5):
+            await one.test.start("events", 1, instance_id=f"e{number}")
+        await one.test.run("timer", 1, instance_id="done")
+        await one.test.idle()
+        bad = app_of(Version(first="two"))
+        told: list[int] = []
+        report = await check_store(fit_check(bad), one.storage, on_progress=told.append)
+        assert sorted(named(report)) == [f"e{number}" for number in range(5)]
+        assert told == [1, 2, 3, 4, 5]
+        for wanted, found in (
+            (InstanceQuery(id_prefix="e3"), ["e3"]),
+            (InstanceQuery(statuses=(RuntimeStatus.COMPLETED,)), []),
+            (InstanceQuery(statuses=(RuntimeStatus.SUSPENDED,)), []),
+        ):
+            assert sorted(named(await check_store(fit_check(bad), one.storage, wanted))) == found
