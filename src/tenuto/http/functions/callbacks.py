@@ -81,8 +81,11 @@ class UsedBody(Struct, frozen=True):
 
 def without_token(path: str) -> str:
     """A path as it may stand in a log."""
-    start, mark, rest = path.partition("/callbacks/")
-    return f"{start}{mark}{rest.partition('/')[0]}/..." if mark else path
+    start = path.lower().find("/callbacks/")  # in whatever case it was asked for
+    if start < 0:
+        return path
+    end = start + len("/callbacks/")
+    return f"{path[:end]}{path[end:].partition('/')[0]}/..."
 
 
 class Callbacks:
