@@ -5,7 +5,7 @@ functions of one kind of program, ``Observer`` is told what happens and owns the
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 from msgspec import Raw, Struct
 
@@ -16,7 +16,13 @@ from tenuto.model.execution import ExecutionInfo
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.ids import ExecutionId, InstanceId, MessageId
-from tenuto.model.requests import DeadLetter, InstancePage, InstanceQuery
+from tenuto.model.requests import (
+    DeadLetter,
+    DeadLetterPage,
+    HistoryPage,
+    InstancePage,
+    InstanceQuery,
+)
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
 from tenuto.model.trace import TraceContext
@@ -53,11 +59,15 @@ class Clock(Protocol):
 
 
 class HubInfo(Struct, frozen=True, kw_only=True):
-    """Constant facts of an opened task hub; ``secret`` is random and known to its hosts alone."""
+    """Facts of an opened task hub; ``secret`` is random and known to its hosts alone.
+
+    ``copied_at``: it was a copy when it was opened, and reaches up to then.
+    """
 
     url: str
     partitions: int
     secret: str
+    copied_at: Microseconds | None = None
 
     def __repr__(self) -> str:
         return f"HubInfo(url={self.url!r}, partitions={self.partitions})"
@@ -276,6 +286,25 @@ class StorageReader(Protocol):
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """The newest dead letters."""
 
+    async def history_page(
+        self, instance_id: InstanceId, after: str | None, most_bytes: int
+    ) -> HistoryPage:
+        """Turns of the current execution, as long as they fit; one at least.
+
+        Raises:
+            InputError: ``after`` is not the token of the page before, or the instance has continued
+                as new since.
+        """
+
+    async def dead_letter_page(
+        self, limit: int, after: str | None, most_bytes: int
+    ) -> DeadLetterPage:
+        """Dead letters, newest first, as long as they fit; one at least.
+
+        Raises:
+            InputError: ``after`` is not the token of the page before.
+        """
+
 
 class StorageClient(StorageReader, Protocol):
     """What processes that own nothing may write: new instances and messages (ENGINE rule 14)."""
@@ -423,7 +452,8 @@ class ActivityWork(Struct, eq=False):
 
     ``partition`` is the instance's. ``sequence`` counts the attempts of the execution. ``canceled``
     is the cooperative token; it only ever turns on. ``answer`` is how it ended, None until then;
-    ``begun_at`` (microseconds) is None when its function never began.
+    ``begun_at`` (microseconds) is None when its function never began. ``start_by`` is the time
+    after which it is not to begin any more: its answer is a ``ScheduleToStartTimeoutError`` then.
     """
 
     partition: int
@@ -443,6 +473,7 @@ class ActivityWork(Struct, eq=False):
     canceled: bool = False
     answer: TaskCompleted | TaskFailed | None = None
     begun_at: Microseconds | None = None
+    start_by: Microseconds | None = None
 
     def answered(
         self, answer: TaskCompleted | TaskFailed, begun_at: Microseconds | None = None
@@ -552,6 +583,23 @@ class Session(Protocol):
 
     def close(self) -> int:
         """Discard the session; the number of coroutines that refused to end (ENGINE rule 5)."""
+
+
+@runtime_checkable
+class DoorKeeper(Protocol):
+    """A session that knows the types of what is waited for, and can say at once what does not fit.
+
+    A session without this takes every event; what it cannot use it puts aside by itself.
+    """
+
+    def run_offered(
+        self, timestamp: Microseconds, events: Sequence[Incoming], offered: Collection[int]
+    ) -> TurnActions:
+        """Feed one turn's events, as ``run_turn``, of which some are only offered.
+
+        An offered event that does not fit what waits for it is refused in the answer, by its place
+        among ``events``, and has no effect: its sender is told, and history never knows of it.
+        """
 
 
 Runtime: TypeAlias = str | Callable[[str], str]

@@ -24,7 +24,7 @@ from tenuto.engine.holding import MISFITS
 from tenuto.engine.parts import Parts
 from tenuto.engine.ports import GivenBack, LateAnswer, LateTurn
 from tenuto.engine.resident import OpenTurn, Resident
-from tenuto.engine.turns.orchestration import finish, prepare
+from tenuto.engine.turns.orchestration import ask, finish, prepare
 from tenuto.engine.turns.sorting import cut_inbox, ends_or_holds, open_request, still_going
 from tenuto.engine.turns.step import Step
 from tenuto.model.hold import Hold, HoldReason
@@ -45,9 +45,6 @@ if TYPE_CHECKING:
     from tenuto.model.actions import TurnActions
 
 _SUSPENDED: Final = RuntimeStatus.SUSPENDED
-_FEW: Final = 4
-"""So many payloads are never too many bytes for a turn."""
-
 _FIRST_DELAY: Final[Microseconds] = 50_000
 _LONGEST_DELAY: Final[Microseconds] = 30_000_000
 """Microseconds until a turn that was given back is offered again."""
@@ -76,7 +73,7 @@ class Turning:
             resident.held = []
         if state.hold is not None or state.status is _SUSPENDED:
             inbox = engine.holding.with_derived(resident, inbox, now)
-        if len(inbox) > _FEW:
+        if len(inbox) > 1:
             inbox, resident.inbox = cut_inbox(state, inbox)
         try:
             prepared = prepare(state, inbox, now)
@@ -86,7 +83,7 @@ class Turning:
                     engine.holding.check_served(state)
                 session = resident.session or engine.retention.session(resident)
                 if prepared.asks:
-                    late = session.run_turn(prepared.timestamp, prepared.inbox.incoming)
+                    late = ask(session, prepared)
                     if isinstance(late, LateTurn):
                         self._let_out(resident, inbox, prepared, late)
                         return

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 
+from tenuto.model.errors import PayloadError
 from tenuto.model.events import Decision, Ending, EventRaised
 from tenuto.model.ids import MessageId
 from tenuto.model.unread import UnreadEvent
@@ -26,6 +27,8 @@ class TurnActions(Struct):
         logs: Records to hand to their loggers once the turn is committed.
         put_aside: The events that ``EventRefused`` tells of, by the message id in it.
         unread: The events that ``ContinueAsNew`` names as unread.
+        refused: Offered events that do not fit what waits for them, and why, by their place among
+            those that were fed: they have changed nothing.
     """
 
     actions: list[Action]
@@ -33,3 +36,4 @@ class TurnActions(Struct):
     logs: list[logging.LogRecord] | None = None
     put_aside: dict[MessageId, EventRaised] | None = None
     unread: list[UnreadEvent] | None = None
+    refused: dict[int, PayloadError] | None = None

@@ -59,7 +59,8 @@ class TaskScheduled(_Event, frozen=True):
     ``call_id`` is the event id of the first attempt (None in the first itself); ``timeout`` is
     start to close of this attempt, in microseconds. ``version`` and ``tags`` say which workers may
     take it, where a program has several; ``trace`` is what its spans belong to. ``retry`` is the
-    policy at the first attempt of a call that has one.
+    policy at the first attempt of a call that has one. ``start_by`` is the time after which this
+    attempt is not begun any more.
     """
 
     event_id: int
@@ -72,6 +73,7 @@ class TaskScheduled(_Event, frozen=True):
     tags: dict[str, str] | None = None
     trace: TraceContext | None = None
     retry: RetryFacts | None = None
+    start_by: Microseconds | None = None
 
 
 class TaskCompleted(_Event, frozen=True):
@@ -176,13 +178,16 @@ class EventTaken(_Event, frozen=True):
 class EventRefused(_Event, frozen=True):
     """An external event did not fit what its waiter asked for; the wait stays open.
 
-    ``message`` is the id of the dead letter that the event has become.
+    ``message`` is the id of the dead letter that the event has become. ``which`` event it was: the
+    n-th that came to this generation, or, below zero, one that earlier generations have left, by
+    its number.
     """
 
     event_id: int
     name: str
     message: MessageId
     reason: str
+    which: int = 0
 
 
 class EventSent(_Event, frozen=True):

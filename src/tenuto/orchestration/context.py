@@ -170,16 +170,18 @@ class Context:
             activity = session.directory.find_activity(activity) or activity
         if isinstance(activity, str):
             name, text = activity, self._bare_input(activity, args)
-            decode, retry, timeout = _plain, None, None
+            decode, retry, timeout, start = _plain, None, None, None
         else:
             activity = checked_activity(activity, "ctx.call_activity")
             name = activity.name
             text = activity.signature.encode_arguments(args)
             decode, retry = activity.signature.decode_result, activity.retry
             timeout = None if activity.timeout is None else span(activity.timeout)
+            limit = activity.schedule_to_start_timeout
+            start = None if limit is None else span(limit)
         if text is not None:
             session.check_size(text, "the input of activity", name)
-        return ActivityTask(session, name, text, decode, retry, timeout)
+        return ActivityTask(session, name, text, decode, retry, timeout, start)
 
     @overload
     def call_sub_orchestrator(
@@ -342,8 +344,8 @@ class Context:
         Raises:
             InputError: for an empty name or a time that is not allowed.
 
-        The task raises ``ActivityError`` when the host does not know its own address (setting
-        ``http.base_url``).
+        Without a server the address is the one that ``tenuto start`` has with the host's settings
+        (``http.base_url``, or host and port): it works once one serves this store.
 
         Example:
             ::

@@ -7,7 +7,7 @@ with actions. Never reads a clock, never touches the world; keeps the promise ``
 import logging
 import sys
 from asyncio import CancelledError
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, ClassVar, Final, NoReturn, Protocol
@@ -120,6 +120,7 @@ class Session:
         self._failure: FailureDetails | None = None
         self._actions: list[Action] = []
         self._put_aside: dict[MessageId, EventRaised] | None = None
+        self.refusals: Mapping[int, str] = {}
         self._unread: list[UnreadEvent] | None = None
         self._withdrawn: set[int] = set()
         self._turn_characters = 0
@@ -127,6 +128,8 @@ class Session:
         self._surely_short = info.limits.payload_bytes // 4
         self._custom_status: str | UnsetType | None = UNSET
         self._has_more = False
+        self._offered: dict[int, int] = {}
+        self._refused: dict[int, PayloadError] = {}
         self._logs: list[logging.LogRecord] | None = None
         self._is_ended = False
         self._is_closed = False
@@ -172,6 +175,19 @@ class Session:
         if self._has_more:
             return self._with_more()
         return TurnActions(self._actions)
+
+    def run_offered(
+        self, timestamp: Microseconds, events: Sequence[Incoming], offered: Collection[int]
+    ) -> TurnActions:
+        """The same, of which those at these places are only offered (``DoorKeeper``)."""
+        # By identity: the list keeps them alive, and no order hangs on it.
+        self._offered = {id(events[place]): place for place in offered}
+        try:
+            answer = self.run_turn(timestamp, events)
+        finally:
+            refused, self._refused, self._offered = self._refused, {}, {}
+        answer.refused = refused or None
+        return answer
 
     def _with_more(self) -> TurnActions:
         """What a turn leaves besides its actions, as few do."""
@@ -323,15 +339,25 @@ class Session:
         if timer_id is not None:
             self._withdrawn.add(timer_id)
 
-    def refuse_event(self, event: EventRaised, reason: str) -> None:
-        """Put an event aside that does not fit what its waiter asked for."""
+    def refuse_event(self, event: EventRaised, which: int, error: PayloadError) -> None:
+        """An event does not fit what its waiter asked for: tell its sender, or put it aside."""
+        place = self._offered.get(id(event))
+        if place is not None:
+            self._refused[place] = error
+            self._mailbox.arrivals -= 1  # history never knows of it
+            return
+        reason = str(error)
         number = self.next_id()
         message = MessageId(f"{self.info.facts.execution_id}:refused:{number}")
-        self.record(EventRefused(number, event.name, message, reason))
+        self.record(EventRefused(number, event.name, message, reason, which))
         self._has_more = True
         if self._put_aside is None:
             self._put_aside = {}
         self._put_aside[message] = event
+
+    def refused_in_history(self, which: int) -> str | None:
+        """In a recorded turn, why an event was refused in it; None when it was not."""
+        return self.refusals.get(which)
 
     def set_custom_status(self, status: str | None) -> None:
         """The custom status as JSON text; None clears it."""
@@ -452,7 +478,7 @@ class Session:
             try:
                 arguments = self.orchestrator.signature.decode_arguments(event.input)
             except PayloadError as error:
-                raise PayloadMisfitError(f"the input does not fit: {error}") from error
+                raise PayloadMisfitError("the input", event.input, error) from error
             coroutine = as_coroutine(self.orchestrator.function(Context(self), *arguments), self)
         except (SessionDiscarded, PayloadMisfitError):
             raise
@@ -482,8 +508,9 @@ class Session:
             on_fired()
 
     def _on_event_raised(self, event: EventRaised) -> None:
-        self._close_webhook(event)
         self._mailbox.arrived(event)
+        if not self._refused or self._offered.get(id(event)) not in self._refused:
+            self._close_webhook(event)
 
     def _close_webhook(self, event: EventRaised) -> None:
         if event.webhook is not None:

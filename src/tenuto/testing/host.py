@@ -244,6 +244,7 @@ class TestHost:
             clock=self._wire,
             observer=self.observer,
         )
+        host.webhook_base = self.settings.http.address
         await host.start()
         self._host = host
         self._driver = EngineDriver(host.engine)

@@ -4,11 +4,12 @@ Pure; looks at the state and never changes it. Answers count once, for the execu
 attempt that asked (ENGINE rules 16, 17). Keeps the promise ``exactly_once_turns``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, assert_never
 
 from msgspec import Struct, field
 
+from tenuto.engine.delivery import row_id
 from tenuto.engine.state import InstanceState
 from tenuto.model.control import ENDING, PAUSING
 from tenuto.model.errors import (
@@ -80,6 +81,8 @@ class SortedInbox(Struct):
             handed on.
         status: Where the instance stands once the messages have had their say.
         hold: Why it is held then; None when it is not.
+        offered: Those of the events whose senders can still be told that their data do not fit, by
+            place among ``incoming``, with the messages that they came with.
         is_open: Whether it takes messages in: it runs, and is not held.
         is_terminated: Whether it ends here.
         purge: Whether it is to be deleted.
@@ -96,6 +99,14 @@ class SortedInbox(Struct):
     is_open: bool = True
     is_terminated: bool = False
     purge: bool = False
+    offered: dict[int, Message] = field(default_factory=dict)
+
+    def refuse_offered(self, refused: Mapping[int, TenutoError]) -> None:
+        """These of the offered events have not been taken after all: they never came."""
+        for place, error in refused.items():
+            self.refused.append(Refusal(self.offered[place].message_id, error))
+        self.incoming = [event for place, event in enumerate(self.incoming) if place not in refused]
+        self.offered = {}
 
 
 def sort_inbox(
@@ -127,7 +138,8 @@ def sort_inbox(
 def cut_inbox(state: InstanceState, inbox: list[Message]) -> tuple[list[Message], list[Message]]:
     """What one turn may take in of an inbox, by its bytes, and what is for the turns after it.
 
-    What an instance that is not open only keeps need not be cut.
+    What an instance that is not open only keeps need not be cut. Of those who use the same link,
+    one is served in a turn: until its data are seen to fit, nobody knows whether the next is late.
     """
     if state.is_stopped or state.status is RuntimeStatus.PENDING:
         if not any(map(_opens, inbox)):
@@ -135,10 +147,13 @@ def cut_inbox(state: InstanceState, inbox: list[Message]) -> tuple[list[Message]
         keys = [message for message in inbox if _stands_first(message)]
         inbox = keys + [message for message in inbox if not _stands_first(message)]
     size = 0
+    has_link = False
     for index, message in enumerate(inbox):
         size += payload_length(message)
-        if size > _MOST_CHARACTERS and index:
+        is_second = has_link and isinstance(message, RedeemWebhook)
+        if (size > _MOST_CHARACTERS and index) or is_second:
             return inbox[:index], inbox[index:]
+        has_link = has_link or isinstance(message, RedeemWebhook)
     return inbox, []
 
 
@@ -295,11 +310,13 @@ def _sort_start(state: InstanceState, message: Start, result: SortedInbox) -> No
 def _sort_event(message: RaiseEvent | None, result: SortedInbox) -> None:
     if message is None:  # a webhook's that is closed
         return
-    if result.is_open:
-        result.taken.append(message)
-        result.incoming.append(message.event)
-    else:
+    if not result.is_open:
         result.held.append(message)
+        return
+    if message.awaits_answer or row_id(message) is None:
+        result.offered[len(result.incoming)] = message
+    result.taken.append(message)
+    result.incoming.append(message.event)
 
 
 def _accept(state: InstanceState, message: RedeemWebhook, result: SortedInbox) -> RaiseEvent | None:

@@ -24,7 +24,7 @@ from tenuto.model.errors import InvalidInstanceIdError, TenutoError, WebhookClos
 from tenuto.model.ids import InstanceId
 from tenuto.model.limits import Limits, check_payload
 from tenuto.model.messages import RedeemWebhook
-from tenuto.model.webhook import digest_of
+from tenuto.model.webhook import digest_of, is_genuine
 
 _LOGGER: Final = logging.getLogger("tenuto.http")
 
@@ -84,11 +84,15 @@ class Callbacks:
     Args:
         gateway: Takes what is used.
         limits: Of these, ``payload_bytes`` holds for the data.
+        secret: What tokens are signed with.
+        body_bytes: Longest body of a request.
     """
 
-    def __init__(self, gateway: Gateway, limits: Limits) -> None:
+    def __init__(self, gateway: Gateway, limits: Limits, secret: str, body_bytes: int) -> None:
         self._gateway = gateway
         self._limits = limits
+        self._secret = secret
+        self._body_bytes = body_bytes
 
     def routes(self) -> list[Route]:
         """The routes of the table below."""
@@ -107,9 +111,10 @@ class Callbacks:
         )
 
     async def use(self, call: Call) -> Response:
-        text = await _data(call)
         try:
-            instance_id, digest = _address(call)
+            instance_id, digest = await self._address(call)  # before the body is read
+            call.limit_body(self._body_bytes, "webhook_bytes")
+            text = await _data(call)
             check_payload(text, self._limits.payload_bytes, "the data of this webhook")
             used = RedeemWebhook(digest=digest, requested_at=self._gateway.now(), input=text)
             await self._gateway.tell(instance_id, used)
@@ -118,6 +123,27 @@ class Callbacks:
         if _wants_page(call):
             return _page(202, "Thank you", "<p>Your answer has been recorded.</p>")
         return json_answer(UsedBody(), 202, _HEADERS)
+
+    async def _address(self, call: Call) -> tuple[InstanceId, str]:
+        """Instance and digest of the token.
+
+        Anybody may send anything here: an address that was made up costs a digest, one whose
+        instance has ended a look at its row.
+
+        Raises:
+            WebhookClosedError: there never was such an address, or its instance has ended.
+        """
+        token = call.parameters["token"]
+        try:
+            instance_id = call.instance_id
+        except InvalidInstanceIdError:
+            raise WebhookClosedError(call.parameters["instanceId"]) from None
+        if not is_genuine(self._secret, instance_id, token):
+            raise WebhookClosedError(instance_id)
+        record = await self._gateway.get(instance_id)
+        if record is None or record.status.is_finished:
+            raise WebhookClosedError(instance_id)
+        return instance_id, digest_of(token)
 
 
 _SHOW: Final = Operation(
@@ -141,13 +167,6 @@ _ENDPOINTS: Final = (
     Endpoint("GET", PATH, None, Callbacks.show, _SHOW),
     Endpoint("POST", PATH, None, Callbacks.use, _USE),
 )
-
-
-def _address(call: Call) -> tuple[InstanceId, str]:
-    try:
-        return call.instance_id, digest_of(call.parameters["token"])
-    except InvalidInstanceIdError:
-        raise WebhookClosedError(call.parameters["instanceId"]) from None
 
 
 async def _data(call: Call) -> str | None:

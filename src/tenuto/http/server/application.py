@@ -14,7 +14,7 @@ from tenuto.engine.engine import Engine
 from tenuto.engine.program import Program
 from tenuto.http.access import Access
 from tenuto.http.admin.facts import FactsApi, HostFacts
-from tenuto.http.admin.live import LiveApi
+from tenuto.http.admin.live import EventStream, LiveApi
 from tenuto.http.admin.observation import Metrics, ObservationApi
 from tenuto.http.admin.routes import AdminApi
 from tenuto.http.durable_functions.routes import ManagementApi
@@ -25,7 +25,8 @@ from tenuto.http.functions.description import described
 from tenuto.http.functions.responses import CLIENT_STATE, LINKS_STATE
 from tenuto.http.functions.triggers import HttpTriggers, TriggerApi, is_trigger
 from tenuto.http.links import Links
-from tenuto.http.options import HttpSettings
+from tenuto.http.masking import Masking
+from tenuto.http.options import HttpSettings, Role
 from tenuto.http.routing import Call, Routes
 from tenuto.http.server.mounting import MountedApps, Mounts
 from tenuto.http.server.openapi import OpenApi
@@ -86,19 +87,22 @@ class Application:
         self._mounted = MountedApps(served.mounts, self.state)
         gateway, limits = served.client.gateway, served.client.limits
         self._waiting = Waiting(gateway)
-        longest = served.settings.history_bytes
-        explaining = Explaining(gateway, served.engine, longest)
+        settings = served.settings
+        explaining = Explaining(gateway, served.engine, settings.history_bytes)
         management = ManagementApi(
-            gateway, limits, served.program, links, self._waiting, longest, explaining
+            gateway, limits, served.program, links, self._waiting, settings, explaining
         )
-        admin = AdminApi(gateway, limits, served.program, self._waiting, longest, explaining)
+        admin = AdminApi(gateway, limits, served.program, self._waiting, settings, explaining)
         facts = HostFacts(
             version=served.version,
             storage=served.storage,
             configuration=served.configuration,
             sources=served.sources,
         )
-        self._live = LiveApi(gateway, served.engine.updates, served.settings.watchers)
+        self._masking = Masking(served.secret)
+        self._live = LiveApi(
+            gateway, served.engine.updates, served.settings.watchers, self._masking
+        )
         self._origins = Origins(served.settings)
         open_api = OpenApi(links, served.version, has_keys=bool(served.settings.keys))
         self.routes: Routes = Routes(
@@ -108,7 +112,7 @@ class Application:
                 *FactsApi(facts, served.program, served.triggers, served.engine.clock).routes(),
                 *self._live.routes(),
                 *ObservationApi(served.engine, self._access, served.metrics).routes(),
-                *Callbacks(gateway, limits).routes(),
+                *Callbacks(gateway, limits, served.secret, served.settings.webhook_bytes).routes(),
                 *open_api.routes(),
             ]
         )
@@ -147,6 +151,7 @@ class Application:
         scope["state"] = {**scope.get("state", {}), **self.state}
         call = Call(scope, receive, self._settings.body_bytes)
         try:
+            call.check_host()
             answer = self._origins.preflight(call) or await self._handled(call)
         except TenutoError as error:
             answer = error_answer(error)
@@ -157,6 +162,12 @@ class Application:
             answer = error_answer(
                 TenutoError("something went wrong while processing the request; see the host's log")
             )
+        if not is_trigger(scope["raw_path"]):
+            if call.role is Role.READ and not isinstance(answer, EventStream):
+                answer.body = await self._masking.masked(bytes(answer.body))
+                answer.headers["Content-Length"] = str(len(answer.body))
+            answer.headers.setdefault("Cache-Control", "no-store")
+            answer.headers.setdefault("X-Content-Type-Options", "nosniff")
         await answer(scope, receive, self._origins.telling(call, send))
 
     async def _handled(self, call: Call) -> Response:
