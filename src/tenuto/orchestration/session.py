@@ -436,10 +436,10 @@ class Session:
             record.exc_info = (type(error), error, error.__traceback__)
         self.log(record)
 
-    def encode(self, value: object, what: str) -> str:
+    def encode(self, value: object, what: str, write: Callable[[object], str] = encode) -> str:
         """A payload as JSON text, refused when too long."""
         try:
-            text = encode(value)
+            text = write(value)
         except PayloadError as error:
             raise error.of(f"{what} of orchestrator {self.info.facts.name!r}") from None
         return self.check_size(text, what)
@@ -612,7 +612,9 @@ class Session:
             self._trace_ending(None)
             return self._continued(*self._next_generation)
         try:
-            result = self.encode(root.result(), "the result")
+            result = self.encode(
+                root.result(), "the result", self.orchestrator.signature.encode_result
+            )
         except BaseException as refused:
             # A result that cannot be stored, in whatever way its class refuses.
             if is_from_keyboard(refused):
