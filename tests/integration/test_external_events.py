@@ -16,6 +16,8 @@ from tenuto import (
     RuntimeStatus,
 )
 from tenuto.model.codec import decode_message
+from tenuto.model.events import EventRaised
+from tenuto.model.ids import InstanceId, MessageId
 from tenuto.model.messages import RaiseEvent
 from tenuto.testing import TestHost
 from tests.support.histories import kinds
@@ -265,7 +267,12 @@ async def test_event_data_of_another_type_is_a_dead_letter_and_the_wait_goes_on(
     handle = await test.start(parent, 0)
     await handle.raise_event("number", "early")
     await test.advance(timedelta(days=6))
-    await handle.raise_event("number", {"no": "number"})
+    letter = RaiseEvent(
+        message_id=MessageId("outside-1"), event=EventRaised("number", '{"no":"number"}')
+    )
+    home = test.host.engine.partitions[0]
+    test.host.engine.arrivals.dispatch(home, InstanceId(handle.instance_id), letter)
+    await test.idle()
     for data in (1, "carried over", 2):
         await handle.raise_event("number", data)
     assert await handle.result() == 2

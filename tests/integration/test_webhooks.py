@@ -9,7 +9,8 @@ import pytest
 from tenuto import (
     App,
     Context,
-    OrchestrationFailedError,
+    Host,
+    PayloadError,
     RuntimeStatus,
     Settings,
     WebhookClosedError,
@@ -259,15 +260,36 @@ async def test_requests_in_the_turn_between_two_generations_are_decided_once(
     assert await handle.result() == [1]
 
 
-async def test_without_an_address_of_its_own_a_host_says_what_is_missing(
-    app: App, open_host: OpenHost, approval: str
+async def test_without_an_address_of_its_own_a_host_makes_links_for_the_server_to_come(
+    app: App, caplog: pytest.LogCaptureFixture
 ) -> None:
-    test = await open_host(app)
-    with pytest.raises(
-        OrchestrationFailedError, match=r"set http\.base_url, or run .*tenuto start"
-    ):
-        await test.run(approval)
-    test.host.webhook_base = "http://127.0.0.1:7071"
-    handle = await test.start(approval)
-    assert (await address(test, handle.instance_id)).startswith("http://127.0.0.1:7071/callbacks/")
-    await handle.terminate()
+    @app.orchestrator
+    async def asking(ctx: Context) -> list[str]:
+        return [await ctx.create_webhook(name, expires_in=DAY) for name in ("a", "b")]
+
+    settings = Settings(http=HttpSettings(port=7199))
+    async with Host(app, "sqlite://", settings=settings) as host:
+        with caplog.at_level("INFO", "tenuto.host"):
+            handle = await host.client.start(asking, instance_id="one")
+            links = await handle.result()
+    assert all(link.startswith("http://127.0.0.1:7199/callbacks/one/") for link in links)
+    said = [one.getMessage() for one in caplog.records if "tenuto start" in one.getMessage()]
+    assert len(said) == 1
+    assert "http://127.0.0.1:7199" in said[0]
+
+
+async def test_data_that_do_not_fit_leave_the_webhook_open(app: App, test: TestHost) -> None:
+    @app.orchestrator
+    async def counting(ctx: Context) -> int:
+        ctx.set_custom_status(await ctx.create_webhook("count", expires_in=DAY))
+        return await ctx.wait_for_external_event("count", int)
+
+    handle = await test.start(counting)
+    url = await address(test, handle.instance_id)
+    wrong, right, late = await asyncio.gather(
+        use(test, url, '"x"'), use(test, url, "1"), use(test, url, "2"), return_exceptions=True
+    )
+    assert isinstance(wrong, PayloadError)
+    assert right is None
+    assert isinstance(late, WebhookClosedError)
+    assert await handle.result() == 1

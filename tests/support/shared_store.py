@@ -15,7 +15,7 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct, structs
@@ -31,6 +31,7 @@ from tenuto.engine.ports import (
     InboxPage,
     InboxRow,
     Lease,
+    LinkRow,
     LoadedInstance,
     PartitionPage,
     Standing,
@@ -50,12 +51,22 @@ from tenuto.model.errors import (
 )
 from tenuto.model.hold import HoldReason
 from tenuto.model.ids import InstanceId, MessageId
+from tenuto.model.links import FoundLink, decode_link
 from tenuto.model.messages import Start
-from tenuto.model.requests import DeadLetter, InstancePage, InstanceQuery
+from tenuto.model.requests import (
+    DeadLetter,
+    DeadLetterPage,
+    HistoryPage,
+    InstancePage,
+    InstanceQuery,
+)
 from tenuto.model.status import InstanceRecord, RuntimeStatus
+
+T = TypeVar("T")
 
 _DAY: Final = 86_400_000_000
 _KEPT: Final = 10_000
+_CLOSED_LINKS: Final = 100
 _PAGE_BYTES: Final = 16 * 1024 * 1024
 _TOKEN: Final = re.compile(r"(\w+)\.(-?[0-9]{1,19})\.(-?[0-9]{1,19})", re.ASCII)
 
@@ -107,6 +118,7 @@ class SharedHub:
         self.iids: dict[InstanceId, int] = {}
         self.turns: dict[int, dict[tuple[int, int], bytes]] = {}
         self.unread: dict[int, dict[int, bytes]] = {}
+        self.links: dict[str, LinkRow] = {}
         self.inbox: dict[int, InboxRow] = {}
         self.arrivals: dict[tuple[int, MessageId], int] = {}
         self.letters: list[DeadLetter] = []
@@ -183,7 +195,15 @@ class SharedHub:
         kept = {key for key, number in self.arrivals.items() if self._is_for(number, names)}
         left: dict[str, Any] = {
             name: [row for row in getattr(batch, name) if row.iid not in refused]
-            for name in ("instances", "replaced", "updates", "history", "forget", "unread")
+            for name in (
+                "instances",
+                "replaced",
+                "updates",
+                "history",
+                "forget",
+                "unread",
+                "links",
+            )
         }
         left["instances"] = [row for row in left["instances"] if row.iid not in standing]
         left["purged"] = [iid for iid in batch.purged if iid not in refused]
@@ -196,7 +216,9 @@ class SharedHub:
         return self.inbox[number].instance_id in instance_ids
 
     def _check(self, batch: CommitBatch) -> None:
-        instances = unstorable_rows(batch, ("replaced", "updates", "history", "forget", "unread"))
+        instances = unstorable_rows(
+            batch, ("replaced", "updates", "history", "forget", "unread", "links")
+        )
         instances |= unstorable_rows(batch, ("instances",))
         purged = set(batch.purged)
         for record in batch.instances:
@@ -246,6 +268,7 @@ class SharedHub:
             for key in [key for key in turns if key[0] < old.generation]:
                 del turns[key]
         self._change_unread(batch)
+        self._change_links(batch)
         self.add(batch.inbox)
         for used in batch.consumed:
             self._take_out(used)
@@ -257,6 +280,13 @@ class SharedHub:
         for message_id in list(self.answers)[:-_KEPT]:
             del self.answers[message_id]
 
+    def _change_links(self, batch: CommitBatch) -> None:
+        for link in batch.links:
+            self.links[link.digest] = link
+            ours = [one for one in self.links.values() if one.iid == link.iid and not one.is_open]
+            for old in ours[:-_CLOSED_LINKS]:
+                del self.links[old.digest]
+
     def _put(self, record: InstanceRecord) -> None:
         self.instances[record.iid] = record
         self.iids[record.instance_id] = record.iid
@@ -267,6 +297,7 @@ class SharedHub:
             del self.iids[record.instance_id]
         self.turns.pop(iid, None)
         self.unread.pop(iid, None)
+        self.links = {key: row for key, row in self.links.items() if row.iid != iid}
 
     def _purge(self, iids: Sequence[int]) -> None:
         for iid in iids:
@@ -619,6 +650,8 @@ class SharedStorage:
         if place is not None:
             found = [one for one in found if (key(one) < place if falls else key(one) > place)]
         rows = found[: query.limit]
+        if query.most_bytes is not None:
+            rows = _short_enough(rows, query.most_bytes, _length)
         token = f"{query.order}.{key(rows[-1])[0]}.{rows[-1].iid}" if rows else None
         if not query.payloads:
             rows = [structs.replace(one, input=None, output=None) for one in rows]
@@ -642,8 +675,58 @@ class SharedStorage:
             raise LimitError(f"the history of instance {instance_id!r} takes {size:,} bytes")
         return hub.current(record) or hub.before(record)
 
+    async def link(self, digest: str) -> FoundLink | None:
+        hub = await self._turn()
+        row = hub.links.get(digest)
+        record = None if row is None else hub.instances.get(row.iid)
+        if row is None or record is None:
+            return None
+        link = decode_link(row.link)
+        return FoundLink(record.instance_id, record.execution_id, record.status, link)
+
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         return [*itertools.islice(reversed((await self._turn()).letters), max(limit, 0))]
+
+    async def history_page(
+        self, instance_id: InstanceId, after: str | None, most_bytes: int
+    ) -> HistoryPage:
+        hub = await self._turn()
+        record = hub.named(instance_id)
+        if record is None:
+            return HistoryPage([], None)
+        generation = record.generation if hub.current(record) else record.generation - 1
+        known, start = (generation, 0) if after is None else map(int, after.split("."))
+        if known != generation:
+            raise InputError(
+                f"{instance_id!r} has gone on since {after!r}; read from the beginning"
+            )
+        turns = (hub.current(record) or hub.before(record))[start:]
+        fitting = _short_enough(turns, most_bytes, len)
+        end = f"{generation}.{start + len(fitting)}" if len(fitting) < len(turns) else None
+        return HistoryPage(fitting, end)
+
+    async def dead_letter_page(
+        self, limit: int, after: str | None, most_bytes: int
+    ) -> DeadLetterPage:
+        hub = await self._turn()
+        older = hub.letters[: None if after is None else int(after)]
+        wanted = [*reversed(older)][:limit]
+        fitting = _short_enough(wanted, most_bytes, lambda one: len(bytes(one.message)))
+        left = len(older) - len(fitting)
+        return DeadLetterPage(fitting, str(left) if left else None)
+
+
+def _short_enough(rows: list[T], most_bytes: int, length: Callable[[T], int]) -> list[T]:
+    total = 0
+    for count, row in enumerate(rows):
+        total += length(row)
+        if count and total > most_bytes:
+            return rows[:count]
+    return rows
+
+
+def _length(record: InstanceRecord) -> int:
+    return len(msgspec.json.encode(record))
 
 
 def unstorable(row: object) -> str | None:

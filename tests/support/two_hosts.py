@@ -62,7 +62,9 @@ class Member:
         self.failures = 0
         self._storage = hub.handle()
         self._storage.is_away = self._is_away
-        means = RunnerMeans(clock=clock, limits=Limits(), webhook_base=lambda: None)
+        means = RunnerMeans(
+            clock=clock, limits=Limits(), webhook_base=lambda: "http://127.0.0.1:7071"
+        )
         self.engine = Engine(
             self._storage,
             clock,

@@ -5,7 +5,7 @@ functions of one kind of program, ``Observer`` is told what happens and owns the
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 from msgspec import Raw, Struct
 
@@ -16,7 +16,14 @@ from tenuto.model.execution import ExecutionInfo
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.ids import ExecutionId, InstanceId, MessageId
-from tenuto.model.requests import DeadLetter, InstancePage, InstanceQuery
+from tenuto.model.links import FoundLink
+from tenuto.model.requests import (
+    DeadLetter,
+    DeadLetterPage,
+    HistoryPage,
+    InstancePage,
+    InstanceQuery,
+)
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
 from tenuto.model.trace import TraceContext
@@ -53,11 +60,15 @@ class Clock(Protocol):
 
 
 class HubInfo(Struct, frozen=True, kw_only=True):
-    """Constant facts of an opened task hub; ``secret`` is random and known to its hosts alone."""
+    """Facts of an opened task hub; ``secret`` is random and known to its hosts alone.
+
+    ``copied_at``: it was a copy when it was opened, and reaches up to then.
+    """
 
     url: str
     partitions: int
     secret: str
+    copied_at: Microseconds | None = None
 
     def __repr__(self) -> str:
         return f"HubInfo(url={self.url!r}, partitions={self.partitions})"
@@ -135,6 +146,23 @@ class UnreadRow(Struct, frozen=True, array_like=True, gc=False):
     event: Raw | None
 
 
+class LinkRow(Struct, frozen=True, array_like=True, gc=False):
+    """A link that people may open: the JSON form of a ``tenuto.model.links.Link``.
+
+    Attributes:
+        iid: Of the instance; the row goes with it.
+        digest: Of the token.
+        is_open: Whether it may still be used. Of the others the newest hundred of an instance are
+            kept.
+        link: What there is to show.
+    """
+
+    iid: int
+    digest: str
+    is_open: bool
+    link: Raw
+
+
 class Answer(Struct, frozen=True, array_like=True, gc=False):
     """What became of a message from another process: for the client that waits for it.
 
@@ -187,6 +215,7 @@ class CommitBatch(Struct, kw_only=True):
     dead_letters: list[DeadLetter]
     answers: list[Answer] = []
     unread: list[UnreadRow] = []
+    links: list[LinkRow] = []
     released: list[int] = []
 
 
@@ -275,6 +304,28 @@ class StorageReader(Protocol):
 
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """The newest dead letters."""
+
+    async def history_page(
+        self, instance_id: InstanceId, after: str | None, most_bytes: int
+    ) -> HistoryPage:
+        """Turns of the current execution, as long as they fit; one at least.
+
+        Raises:
+            InputError: ``after`` is not the token of the page before, or the instance has continued
+                as new since.
+        """
+
+    async def dead_letter_page(
+        self, limit: int, after: str | None, most_bytes: int
+    ) -> DeadLetterPage:
+        """Dead letters, newest first, as long as they fit; one at least.
+
+        Raises:
+            InputError: ``after`` is not the token of the page before.
+        """
+
+    async def link(self, digest: str) -> FoundLink | None:
+        """The link whose token has this digest; None when there is none. A look-up, no more."""
 
 
 class StorageClient(StorageReader, Protocol):
@@ -554,6 +605,23 @@ class Session(Protocol):
 
     def close(self) -> int:
         """Discard the session; the number of coroutines that refused to end (ENGINE rule 5)."""
+
+
+@runtime_checkable
+class DoorKeeper(Protocol):
+    """A session that knows the types of what is waited for, and can say at once what does not fit.
+
+    A session without this takes every event; what it cannot use it puts aside by itself.
+    """
+
+    def run_offered(
+        self, timestamp: Microseconds, events: Sequence[Incoming], offered: Collection[int]
+    ) -> TurnActions:
+        """Feed one turn's events, as ``run_turn``, of which some are only offered.
+
+        An offered event that does not fit what waits for it is refused in the answer, by its place
+        among ``events``, and has no effect: its sender is told, and history never knows of it.
+        """
 
 
 Runtime: TypeAlias = str | Callable[[str], str]

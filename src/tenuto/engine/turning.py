@@ -24,16 +24,22 @@ from tenuto.engine.holding import MISFITS
 from tenuto.engine.parts import Parts
 from tenuto.engine.ports import GivenBack, LateAnswer, LateTurn
 from tenuto.engine.resident import OpenTurn, Resident
-from tenuto.engine.turns.orchestration import finish, prepare
-from tenuto.engine.turns.sorting import cut_inbox, ends_or_holds, open_request, still_going
+from tenuto.engine.turns.orchestration import ask, finish, prepare
+from tenuto.engine.turns.sorting import (
+    Refusal,
+    cut_inbox,
+    ends_or_holds,
+    open_request,
+    still_going,
+)
 from tenuto.engine.turns.step import Step
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.ids import AnyMessageId
 from tenuto.model.messages import (
     CLIENT_MESSAGES,
+    AnswerQuestion,
     Message,
     Purge,
-    RaiseEvent,
     RedeemWebhook,
     Start,
 )
@@ -45,9 +51,6 @@ if TYPE_CHECKING:
     from tenuto.model.actions import TurnActions
 
 _SUSPENDED: Final = RuntimeStatus.SUSPENDED
-_FEW: Final = 4
-"""So many payloads are never too many bytes for a turn."""
-
 _FIRST_DELAY: Final[Microseconds] = 50_000
 _LONGEST_DELAY: Final[Microseconds] = 30_000_000
 """Microseconds until a turn that was given back is offered again."""
@@ -76,7 +79,7 @@ class Turning:
             resident.held = []
         if state.hold is not None or state.status is _SUSPENDED:
             inbox = engine.holding.with_derived(resident, inbox, now)
-        if len(inbox) > _FEW:
+        if len(inbox) > 1:
             inbox, resident.inbox = cut_inbox(state, inbox)
         try:
             prepared = prepare(state, inbox, now)
@@ -86,7 +89,7 @@ class Turning:
                     engine.holding.check_served(state)
                 session = resident.session or engine.retention.session(resident)
                 if prepared.asks:
-                    late = session.run_turn(prepared.timestamp, prepared.inbox.incoming)
+                    late = ask(session, prepared)
                     if isinstance(late, LateTurn):
                         self._let_out(resident, inbox, prepared, late)
                         return
@@ -197,9 +200,9 @@ class Turning:
         """A client need not wait for a turn that may take long; None when it is refused."""
         engine = self._engine
         state = resident.state
-        if isinstance(message, RedeemWebhook):
+        if isinstance(message, RedeemWebhook | AnswerQuestion):
             found = open_request(state, turn.prepared.inbox, resident.inbox[: turn.seen], message)
-            if not isinstance(found, RaiseEvent):
+            if isinstance(found, Refusal):
                 engine.booking.refuse(message, found.error)
                 return None
             message = found

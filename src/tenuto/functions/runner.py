@@ -46,8 +46,8 @@ class NativeRunner:
         clock: Measures the timeouts of activities.
         limits: Of these, ``payload_bytes`` holds for results of activities.
         options: Threads, processes, the guard, where calls over HTTP may go.
-        webhook_base: The address under which this host is reached from outside; None when it is
-            not known.
+        webhook_base: The address under which this host is reached from outside.
+        webhook_secret: What the tokens of webhooks are signed with.
     """
 
     def __init__(
@@ -57,7 +57,8 @@ class NativeRunner:
         *,
         limits: Limits | None = None,
         options: RunnerOptions | None = None,
-        webhook_base: Callable[[], str | None] = lambda: None,
+        webhook_base: Callable[[], str] = lambda: "http://127.0.0.1",
+        webhook_secret: str = "",
     ) -> None:
         if registry.orchestrators:
             _prepare_process()
@@ -71,6 +72,7 @@ class NativeRunner:
             outbound=options.outbound,
             payload_bytes=payload_bytes,
             webhook_base=webhook_base,
+            webhook_secret=webhook_secret,
         )
         self._executor = ActivityExecutor(
             self._activities,

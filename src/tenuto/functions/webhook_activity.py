@@ -5,38 +5,25 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 from tenuto.functions.activity_context import ActivityContext
-from tenuto.model.errors import SettingsError
-from tenuto.model.webhook import WebhookSecret
-
-_TOKEN_BYTES = 32
+from tenuto.model.webhook import CHANCE_BYTES, WebhookSecret, digest_of, signed_token
 
 
 class WebhookActivity:
     """Makes the token of a webhook and the address that holds it.
 
     Args:
-        base: The address under which this host is reached from outside, without the path; None
-            when it is not known.
+        base: The address under which this host is reached from outside, without the path.
+        secret: What tokens are signed with.
     """
 
-    def __init__(self, base: Callable[[], str | None]) -> None:
+    def __init__(self, base: Callable[[], str], secret: str) -> None:
         self._base = base
+        self._secret = secret
 
-    async def run(self, context: ActivityContext, event_name: str) -> WebhookSecret:
-        """A fresh token, and where to send it.
-
-        Raises:
-            SettingsError: the host does not know its own address.
-        """
+    async def run(self, context: ActivityContext, _what: str) -> WebhookSecret:
+        """A fresh token, and where to send it."""
         base = self._base()
-        if base is None:
-            raise SettingsError(
-                f"a webhook for the event {event_name!r} needs the address under which this host "
-                "is reached: set http.base_url, or run the app with `tenuto start`"
-            )
-        token = secrets.token_urlsafe(_TOKEN_BYTES)
+        chance = secrets.token_bytes(CHANCE_BYTES)
+        token = signed_token(self._secret, context.instance_id, chance)
         instance = quote(context.instance_id, safe="")
-        # The name is for the page alone, so that it need not look into the instance's history.
-        name = quote(event_name, safe="")
-        url = f"{base.rstrip('/')}/callbacks/{instance}/{token}?event={name}"
-        return WebhookSecret(token, url)
+        return WebhookSecret(digest_of(token), f"{base.rstrip('/')}/callbacks/{instance}/{token}")

@@ -18,7 +18,8 @@
     │   ├── InstanceNotFoundError          TN-1202
     │   ├── InstanceFinishedError          TN-1203
     │   ├── InstanceStateError             TN-1204
-    │   └── WebhookClosedError             TN-1205
+    │   ├── WebhookClosedError             TN-1205
+    │   └── QuestionClosedError            TN-1206  nothing of the kind is asked, now or any more
     ├── OrchestrationFailedError           TN-1300  a waited-for orchestration did not complete
     │   └── OrchestrationTerminatedError   TN-1301
     ├── WorkError                          TN-1400  raised inside orchestrators
@@ -39,7 +40,8 @@
     │   ├── FencedError                    TN-1605  this host lost its lease
     │   ├── StorageReadOnlyError           TN-1606
     │   ├── StorageLostError               TN-1607  its files were deleted, replaced or cut short
-    │   └── RowsRefusedError               TN-1608  it cannot hold certain rows; the others it can
+    │   ├── RowsRefusedError               TN-1608  it cannot hold certain rows; the others it can
+    │   └── StorageCopyError               TN-1609  a copy that has not seen its host stop
     ├── HttpError                          TN-1700  a request that a server refuses
     │   ├── UnauthorizedError              TN-1701
     │   ├── ForbiddenError                 TN-1702
@@ -133,7 +135,10 @@ class PayloadError(InputError):
 
 
 class UnknownFunctionError(InputError):
-    """No function of that name is registered."""
+    """No function of that name is registered.
+
+    ``recorded`` and ``produced`` say so as the two sides that do not fit.
+    """
 
     code = "TN-1103"
 
@@ -144,6 +149,8 @@ class UnknownFunctionError(InputError):
         listed = ", ".join(names) if names else "none"
         super().__init__(f"no {kind} named {name!r} is registered; {hint}registered: {listed}")
         self.name = name
+        self.recorded: str = f"{kind} {name!r}"
+        self.produced: str = f"no {kind} of that name; registered: {listed}"
 
 
 class SettingsError(InputError):
@@ -231,6 +238,12 @@ class WebhookClosedError(InstanceError):
             "has no open webhook at this address: it was used, has expired, or never existed; "
             "ask whoever sent it for a new one",
         )
+
+
+class QuestionClosedError(InstanceError):
+    """The instance does not ask this: not yet, not any more, or never."""
+
+    code = "TN-1206"
 
 
 class OrchestrationFailedError(TenutoError):
@@ -322,9 +335,25 @@ class NonDeterminismError(TenutoError):
 
 
 class PayloadMisfitError(TenutoError):
-    """Stored data do not fit the type that the code asks for now; the instance is held."""
+    """Stored data do not fit the type that the code asks for now; the instance is held.
+
+    ``recorded`` and ``produced`` are the two sides, in words.
+
+    Args:
+        stored: What the data are: ``the result of 'book'``.
+        text: The data, as JSON text.
+        error: Why they do not fit.
+    """
 
     code = "TN-1504"
+
+    def __init__(self, stored: str, text: str | None, error: PayloadError) -> None:
+        super().__init__(f"{stored} does not fit: {error}")
+        shown = text or "nothing"
+        if len(shown) > _SHOWN:
+            shown = f"{shown[:_SHOWN]}..."
+        self.recorded: str = f"{stored}: {shown}"
+        self.produced: str = str(error)
 
 
 class ScheduleToStartTimeoutError(TenutoError, TimeoutError):
@@ -338,9 +367,15 @@ class ScheduleToStartTimeoutError(TenutoError, TimeoutError):
 
 
 class GuardError(TenutoError):
-    """An orchestrator did something that cannot be replayed."""
+    """An orchestrator did something that cannot be replayed.
+
+    Where it did so in replay, ``recorded`` is what history has there and ``produced`` what the code
+    does.
+    """
 
     code = "TN-1501"
+    recorded: str | None = None
+    produced: str | None = None
 
 
 class LimitError(TenutoError):
@@ -462,6 +497,12 @@ class RowsRefusedError(StorageError):
         self.instances: dict[int, str] = dict(instances or {})
         self.messages: dict[MessageId, str] = dict(messages or {})
         self.letters: dict[int, str] = dict(letters or {})
+
+
+class StorageCopyError(StorageError):
+    """The store is a copy of one whose host went on: a host on it would run steps twice."""
+
+    code = "TN-1609"
 
 
 class HttpError(TenutoError):

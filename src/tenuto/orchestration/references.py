@@ -30,7 +30,7 @@ from msgspec import UNSET, UnsetType
 from tenuto.model.errors import GuardError, InputError
 from tenuto.model.ids import check_instance_id
 from tenuto.model.retry import RetryPolicy
-from tenuto.model.texts import checked_text, checked_text_or_none
+from tenuto.model.texts import check_together, checked_text, checked_text_or_none
 
 if TYPE_CHECKING:
     from tenuto.model.signature import Signature
@@ -171,7 +171,9 @@ class OrchestratorFunction(_Reference, Generic[*Ts, T_co]):
         _check_retry(self.retry)
         if self.instance_id is not None:
             check_instance_id(self.instance_id)
-        self.__dict__["tags"] = checked_tags(self.tags)
+        tags = self.__dict__["tags"] = checked_tags(self.tags)
+        labels = [part for item in (tags or {}).items() for part in item]
+        check_together([self.name, self.version or "", *labels], "name, version and tags together")
 
     def __repr__(self) -> str:
         return f"<orchestrator {self.name!r}>"
@@ -328,7 +330,9 @@ def checked_tags(tags: object) -> dict[str, str] | None:
         isinstance(part, str) for item in tags.items() for part in item
     ):
         raise InputError(f"tags must map str to str, got {tags!r}")
-    return {
-        checked_text(name, "a tag's name"): checked_text(value, f"tag {name!r}")
+    checked = {
+        checked_text(name, "a tag's name"): checked_text(value, f"tag {name[:80]!r}")
         for name, value in tags.items()
     }
+    check_together((part for item in checked.items() for part in item), "the tags together")
+    return checked

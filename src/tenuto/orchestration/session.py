@@ -7,7 +7,7 @@ with actions. Never reads a clock, never touches the world; keeps the promise ``
 import logging
 import sys
 from asyncio import CancelledError
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, ClassVar, Final, NoReturn, Protocol
@@ -32,6 +32,8 @@ from tenuto.model.events import (
     ExecutionCompleted,
     ExecutionStarted,
     Incoming,
+    QuestionAnswered,
+    QuestionAsked,
     SubOrchestrationInstanceCompleted,
     SubOrchestrationInstanceFailed,
     TaskCanceled,
@@ -70,11 +72,12 @@ from tenuto.orchestration.positions import (
     waiting_position,
 )
 from tenuto.orchestration.preparation import prepare_process
+from tenuto.orchestration.questions import Question
 from tenuto.orchestration.references import AnyActivity, AnyOrchestrator
 from tenuto.orchestration.tasks import CallTask, DurableTask, EventTask, LoopTimerEntry
 from tenuto.orchestration.unawaited import unawaited
 
-_WAITS: Final = (TimerCreated, EventAwaited)
+_WAITS: Final = (TimerCreated, EventAwaited, QuestionAsked)
 
 _LIVE: Final[set["Session"]] = set()
 """Sessions that have begun and are not closed. Were one dropped, the garbage collector would run
@@ -118,10 +121,12 @@ class Session:
         self._timers: dict[int, Callable[[], None]] = {}
         self._mailbox = Mailbox(info.unread)
         self.webhooks: dict[str, OpenWebhook] = {}
+        self.questions: dict[int, Question[Any]] = {}
         self._next_generation: tuple[str | None, bool] | None = None
         self._failure: FailureDetails | None = None
         self._actions: list[Action] = []
-        self._put_aside: dict[MessageId, EventRaised] | None = None
+        self._put_aside: dict[MessageId, EventRaised | QuestionAnswered] | None = None
+        self.refusals: Mapping[int, str] = {}
         self._unread: list[UnreadEvent] | None = None
         self._withdrawn: set[int] = set()
         self._turn_characters = 0
@@ -129,6 +134,8 @@ class Session:
         self._surely_short = info.limits.payload_bytes // 4
         self._custom_status: str | UnsetType | None = UNSET
         self._has_more = False
+        self._offered: dict[int, int] = {}
+        self._refused: dict[int, PayloadError] = {}
         self._logs: list[logging.LogRecord] | None = None
         self._is_ended = False
         self._is_closed = False
@@ -178,6 +185,19 @@ class Session:
             return self._with_more()
         return TurnActions(self._actions)
 
+    def run_offered(
+        self, timestamp: Microseconds, events: Sequence[Incoming], offered: Collection[int]
+    ) -> TurnActions:
+        """The same, of which those at these places are only offered (``DoorKeeper``)."""
+        # By identity: the list keeps them alive, and no order hangs on it.
+        self._offered = {id(events[place]): place for place in offered}
+        try:
+            answer = self.run_turn(timestamp, events)
+        finally:
+            refused, self._refused, self._offered = self._refused, {}, {}
+        answer.refused = refused or None
+        return answer
+
     def _with_more(self) -> TurnActions:
         """What a turn leaves besides its actions, as few do."""
         self._has_more = False
@@ -197,6 +217,7 @@ class Session:
         self._calls.clear()
         self._timers.clear()
         self._mailbox.forget()
+        self.questions.clear()
         return len(refused)
 
     def _feed(self, events: Sequence[Incoming]) -> None:
@@ -328,15 +349,27 @@ class Session:
         if timer_id is not None:
             self._withdrawn.add(timer_id)
 
-    def refuse_event(self, event: EventRaised, reason: str) -> None:
-        """Put an event aside that does not fit what its waiter asked for."""
+    def refuse_event(
+        self, event: EventRaised | QuestionAnswered, name: str, which: int, error: PayloadError
+    ) -> None:
+        """What came does not fit what was asked for: tell its sender, or put it aside."""
+        place = self._offered.get(id(event))
+        if place is not None:
+            self._refused[place] = error
+            self._mailbox.arrivals -= 1  # history never knows of it
+            return
+        reason = str(error)
         number = self.next_id()
         message = MessageId(f"{self.info.facts.execution_id}:refused:{number}")
-        self.record(EventRefused(number, event.name, message, reason))
+        self.record(EventRefused(number, name, message, reason, which))
         self._has_more = True
         if self._put_aside is None:
             self._put_aside = {}
         self._put_aside[message] = event
+
+    def refused_in_history(self, which: int) -> str | None:
+        """In a recorded turn, why an event was refused in it; None when it was not."""
+        return self.refusals.get(which)
 
     def set_custom_status(self, status: str | None) -> None:
         """The custom status as JSON text; None clears it."""
@@ -411,10 +444,10 @@ class Session:
             record.exc_info = (type(error), error, error.__traceback__)
         self.log(record)
 
-    def encode(self, value: object, what: str) -> str:
+    def encode(self, value: object, what: str, write: Callable[[object], str] = encode) -> str:
         """A payload as JSON text, refused when too long."""
         try:
-            text = encode(value)
+            text = write(value)
         except PayloadError as error:
             raise error.of(f"{what} of orchestrator {self.info.facts.name!r}") from None
         return self.check_size(text, what)
@@ -460,7 +493,7 @@ class Session:
             try:
                 arguments = self.orchestrator.signature.decode_arguments(event.input)
             except PayloadError as error:
-                raise PayloadMisfitError(f"the input does not fit: {error}") from error
+                raise PayloadMisfitError("the input", event.input, error) from error
             coroutine = as_coroutine(self.orchestrator.function(Context(self), *arguments), self)
         except (SessionDiscarded, PayloadMisfitError):
             raise
@@ -490,8 +523,15 @@ class Session:
             on_fired()
 
     def _on_event_raised(self, event: EventRaised) -> None:
-        self._close_webhook(event)
         self._mailbox.arrived(event)
+        if not self._refused or self._offered.get(id(event)) not in self._refused:
+            self._close_webhook(event)
+
+    def _on_question_answered(self, event: QuestionAnswered) -> None:
+        question = self.questions.get(event.task_id)
+        if question is not None:
+            self._mailbox.arrivals += 1
+            question.answered(event, self._mailbox.arrivals)
 
     def _close_webhook(self, event: EventRaised) -> None:
         if event.webhook is not None:
@@ -505,6 +545,7 @@ class Session:
         SubOrchestrationInstanceFailed: _on_task_failed,
         TimerFired: _on_timer_fired,
         EventRaised: _on_event_raised,
+        QuestionAnswered: _on_question_answered,
     }
     """What a session reacts to. Pauses, ends from outside and turn marks are the engine's."""
 
@@ -609,7 +650,9 @@ class Session:
             self._trace_ending(None)
             return self._continued(*self._next_generation)
         try:
-            result = self.encode(root.result(), "the result")
+            result = self.encode(
+                root.result(), "the result", self.orchestrator.signature.encode_result
+            )
         except BaseException as refused:
             # A result that cannot be stored, in whatever way its class refuses.
             if is_from_keyboard(refused):

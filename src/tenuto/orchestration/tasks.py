@@ -28,6 +28,7 @@ from tenuto.model.events import (
     EventAwaited,
     EventRaised,
     EventTaken,
+    QuestionAnswered,
     SubOrchestrationInstanceCreated,
     TaskCanceled,
     TaskScheduled,
@@ -51,6 +52,8 @@ _REASON_LENGTH: Final = 1000
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from tenuto.orchestration.questions import Question
+
     class _TaskType(SessionFuture[T], Coroutine[Any, Any, T]):
         """For type checkers a durable task is also a coroutine: TaskGroup.create_task takes it."""
 
@@ -66,6 +69,7 @@ class Scheduler(Protocol):
 
     loop: SessionLoop
     info: ExecutionInfo
+    questions: "dict[int, Question[Any]]"
 
     def open_call(self, call: "CallTask[Any]") -> int:
         """The next event id of the execution; answers to it go to this call."""
@@ -94,8 +98,13 @@ class Scheduler(Protocol):
     def end_wait(self, action: EventTaken | TaskCanceled, timer_id: int | None) -> None:
         """A wait for an event is over, and so is the timer that bounds it."""
 
-    def refuse_event(self, event: EventRaised, reason: str) -> None:
-        """Put an event aside that does not fit: recorded as EventRefused."""
+    def refuse_event(
+        self, event: EventRaised | QuestionAnswered, name: str, which: int, error: PayloadError
+    ) -> None:
+        """Turn away what does not fit, or put it aside: recorded as EventRefused."""
+
+    def refused_in_history(self, which: int) -> str | None:
+        """In a recorded turn, why an event was refused in it; None when it was not."""
 
 
 Made: TypeAlias = tuple[CodeType, int]
@@ -147,11 +156,11 @@ class DurableTask(_TaskType[T]):
             value = decode(text)
         except BaseException as error:  # noqa: BLE001 - handed on
             # The caller's own type may refuse the data in any way.
-            self._broken(error)
+            self._broken(error, text)
         else:
             self.set_result(value)
 
-    def _broken(self, error: BaseException) -> None:
+    def _broken(self, error: BaseException, _text: str | None = None) -> None:
         """User code that we called raised: whoever waits for the task gets the error."""
         if isinstance(error, SessionDiscarded) or is_from_keyboard(error):
             raise error
@@ -208,11 +217,10 @@ class CallTask(DurableTask[T]):
         """The work is done; ``result`` is JSON text."""
         self._decoded(self._decode, result)
 
-    def _broken(self, error: BaseException) -> None:
+    def _broken(self, error: BaseException, text: str | None = None) -> None:
         """What was stored does not fit what is asked for now: no fault of who waits for it."""
         if isinstance(error, PayloadError):
-            text = f"the result of {self.function!r} does not fit: {error}"
-            raise PayloadMisfitError(text) from error
+            raise PayloadMisfitError(f"the result of {self.function!r}", text, error) from error
         super()._broken(error)
 
     def failed(self, failure: FailureDetails) -> None:
@@ -454,15 +462,28 @@ class EventTask(DurableTask[T]):
 
         self._timer_id = self._scheduler.set_timer(fire_at, expired, "timeout", self._open_id)
 
-    def accepts(self, event: EventRaised) -> bool:
-        """Take an event, or refuse it when its data are not what was asked for."""
+    def accepts(self, event: EventRaised, which: int) -> bool:
+        """Take an event, or refuse it when its data are not what was asked for.
+
+        One that was refused stays so whatever is asked for by now: it is among the dead letters.
+
+        Args:
+            event: It.
+            which: As ``EventRefused`` has it.
+        """
+        refused = self._scheduler.refused_in_history(which)
+        if refused is not None:
+            self._scheduler.refuse_event(event, event.name, which, PayloadError(refused, path=""))
+            return False
         try:
             value = self._decode(event.input)
         except BaseException as error:
             # The caller's own type may refuse the data in any way.
             if isinstance(error, SessionDiscarded) or is_from_keyboard(error):
                 raise
-            self._scheduler.refuse_event(event, _reason(error))
+            self._scheduler.refuse_event(
+                event, event.name, which, misfit(error, f"event {self.name!r}")
+            )
             return False
         if self._open_id is not None:
             self._scheduler.end_wait(EventTaken(self._open_id), self._timer_id)
@@ -476,13 +497,18 @@ class EventTask(DurableTask[T]):
             self._open_id = None
 
 
-def _reason(error: BaseException) -> str:
-    """Why an event does not fit, for whoever sent it."""
+def misfit(error: BaseException, owner: str) -> PayloadError:
+    """Why data do not fit, for whoever sent them."""
+    if isinstance(error, PayloadError) and len(error.reason) <= _REASON_LENGTH:
+        return error.of(owner)
     failure = failure_of(error, with_traceback=False)
-    text = failure.error_message
-    if not isinstance(error, PayloadError):
-        text = f"{failure.error_type}: {text}"
-    return text if len(text) <= _REASON_LENGTH else f"{text[:_REASON_LENGTH]}..."
+    if isinstance(error, PayloadError):
+        reason, path = error.reason, error.path
+    else:
+        reason, path = f"does not fit: {failure.error_type}: {failure.error_message}", "$"
+    if len(reason) > _REASON_LENGTH:
+        reason = f"{reason[:_REASON_LENGTH]}..."
+    return PayloadError(reason, path=path, owner=owner)
 
 
 # --- composition --------------------------------------------------------------------------------

@@ -50,6 +50,19 @@ class HostLog:
             settings=in_force,
         )
 
+    def links_wait(self, base: str) -> None:
+        """A link was made, and no server of this host answers it.
+
+        Args:
+            base: Where it points.
+        """
+        self._say(
+            "links wait",
+            "links for answers point to %s, and this host has no server: they work once `tenuto "
+            "start` serves this store there (setting http.base_url names another address)",
+            base,
+        )
+
     def stopping(self) -> None:
         """The host takes nothing new and lets running work end."""
         self._say("stopping", "host stopping")

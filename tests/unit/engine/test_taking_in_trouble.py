@@ -71,7 +71,7 @@ async def test_a_host_that_has_given_everything_back_takes_and_commits_again(
     clock = VirtualClock()
     storage = SqliteStorage(tmp_path / "store.db")
     hub = await storage.open()
-    means = RunnerMeans(clock=clock, limits=Limits(), webhook_base=lambda: None)
+    means = RunnerMeans(clock=clock, limits=Limits(), webhook_base=lambda: "http://127.0.0.1:7071")
     lost: list[StorageError] = []
     engine = Engine(
         storage,

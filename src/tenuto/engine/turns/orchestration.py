@@ -13,9 +13,10 @@ from typing import Final
 
 from msgspec import UNSET, Struct, structs
 
-from tenuto.engine.ports import LateTurn, Runtime, Session
+from tenuto.engine.ports import DoorKeeper, LateTurn, Runtime, Session
 from tenuto.engine.state import FOLLOW, InstanceState, start_event
 from tenuto.engine.turns.effects import NOTHING, Send, decided, reply_to_parent
+from tenuto.engine.turns.links import link_rows
 from tenuto.engine.turns.sorting import SortedInbox, is_wanted, refuse_finished, sort_inbox
 from tenuto.engine.turns.step import Step
 from tenuto.model.actions import Action, TurnActions
@@ -148,6 +149,10 @@ def finish(
     inbox = prepared.inbox
     if answer is None:
         return _finish_without_events(state, inbox, prepared.timestamp)
+    if answer.refused:
+        inbox.refuse_offered(answer.refused)
+        if not inbox.incoming and not answer.actions:  # nothing has happened
+            return _finish_without_events(state, inbox, prepared.timestamp)
     timestamp, limits, actions = prepared.timestamp, rules.limits, answer.actions
     events: list[HistoryEvent] = [OrchestratorStarted(timestamp), *inbox.incoming, *actions]
     if prepared.asks and (
@@ -193,10 +198,18 @@ def take_turn(
     if prepared.wants_session:
         found = session()
         if prepared.asks:
-            given = found.run_turn(prepared.timestamp, prepared.inbox.incoming)
+            given = ask(found, prepared)
             assert not isinstance(given, LateTurn)
             answer = given
     return finish(state, prepared, answer, rules)
+
+
+def ask(session: Session, prepared: Prepared) -> TurnActions | LateTurn:
+    """Have user code run for the events of a turn; who is asked at the door sees what it can."""
+    inbox = prepared.inbox
+    if inbox.offered and isinstance(session, DoorKeeper):
+        return session.run_offered(prepared.timestamp, inbox.incoming, inbox.offered)
+    return session.run_turn(prepared.timestamp, inbox.incoming)
 
 
 def _finish_without_events(state: InstanceState, inbox: SortedInbox, now: Microseconds) -> Step:
@@ -360,6 +373,8 @@ def _advance(
     if actions:
         last = actions[-1]
         turn.effects = decided(state, actions, timestamp, rules.runtime, answer.put_aside)
+    if work.links:
+        turn.links = link_rows(state, inbox.incoming)
     is_changed = False
     if inbox.status is not state.status or inbox.hold is not state.hold:
         is_changed = _stands_otherwise(state, turn)

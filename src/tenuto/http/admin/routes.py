@@ -15,8 +15,10 @@ from tenuto.client.gateway import Gateway, has_come
 from tenuto.client.starting import StartOptions, start_request
 from tenuto.client.wire import (
     ADMIN,
+    CONTINUATION,
     LONGEST_WAIT_SECONDS,
     MOST_ROWS,
+    AnswerBody,
     DeadLetterBody,
     EventBody,
     InstanceBody,
@@ -28,6 +30,7 @@ from tenuto.client.wire import (
 )
 from tenuto.engine.program import Program
 from tenuto.http.admin.operations import (
+    ANSWER,
     DEAD_LETTERS,
     GET,
     HISTORY,
@@ -41,7 +44,7 @@ from tenuto.http.admin.operations import (
 )
 from tenuto.http.errors import JSON, HttpError
 from tenuto.http.explaining import Explaining
-from tenuto.http.options import Role
+from tenuto.http.options import HttpSettings, Role
 from tenuto.http.queries import (
     moment,
     statuses,
@@ -53,10 +56,11 @@ from tenuto.model.errors import InstanceNotFoundError
 from tenuto.model.events import EventRaised
 from tenuto.model.ids import ExecutionId
 from tenuto.model.limits import Limits, check_payload
-from tenuto.model.messages import Purge, RaiseEvent, Terminate
+from tenuto.model.messages import AnswerQuestion, Purge, RaiseEvent, Terminate
 from tenuto.model.payload import encode
-from tenuto.model.requests import InstanceQuery, ListingOrder
+from tenuto.model.requests import HistoryPage, InstanceQuery, ListingOrder
 from tenuto.model.status import RuntimeStatus
+from tenuto.model.texts import checked_name, checked_text_or_none
 from tenuto.model.timing import LATEST
 from tenuto.model.trace import checked_trace
 
@@ -75,7 +79,7 @@ class AdminApi:
         limits: Of these, ``payload_bytes`` holds for what goes in.
         program: The orchestrators that may be started.
         waiting: For callers that wait for the end.
-        history_bytes: Longest history that is shown.
+        settings: How long histories and pages may be.
         explaining: Why an instance does not go on.
     """
 
@@ -85,13 +89,14 @@ class AdminApi:
         limits: Limits,
         program: Program,
         waiting: Waiting,
-        history_bytes: int,
+        settings: HttpSettings,
         explaining: Explaining,
     ) -> None:
         self._gateway = gateway
         self._limits = limits
         self._explaining = explaining
-        self._history_bytes = history_bytes
+        self._history_bytes = settings.history_bytes
+        self._page_bytes = settings.page_bytes
         self._program = program
         self._waiting = waiting
 
@@ -148,47 +153,68 @@ class AdminApi:
             after=call.one("after"),
             held=_held(call),
             payloads=call.flag("payloads", default=True),
+            most_bytes=self._page_bytes,
         )
         return json_answer(await self._gateway.query(query))
 
     async def history(self, call: Call) -> Response:
         instance_id = call.instance_id
-        turns = await self._gateway.history(instance_id, self._history_bytes)
-        if not turns and await self._gateway.get(instance_id) is None:
+        if (after := call.one("after")) is None:  # nobody takes a part of it for the whole
+            page = HistoryPage(await self._gateway.history(instance_id, self._history_bytes), None)
+        else:
+            page = await self._gateway.history_page(instance_id, after or None, self._page_bytes)
+        if not page.turns and await self._gateway.get(instance_id) is None:
             raise InstanceNotFoundError(instance_id)
-        return Response(b"[" + b",".join(turns) + b"]", media_type=JSON)
+        body = b"[" + b",".join(page.turns) + b"]"
+        return Response(body, headers=_continued(page.after), media_type=JSON)
 
     async def dead_letters(self, call: Call) -> Response:
-        letters = await self._gateway.dead_letters(_rows(call))
-        return json_answer([DeadLetterBody.of(letter) for letter in letters])
+        after = call.one("after") or None
+        page = await self._gateway.dead_letter_page(_rows(call), after, self._page_bytes)
+        bodies = [DeadLetterBody.of(letter) for letter in page.letters]
+        return json_answer(bodies, 200, _continued(page.after))
 
     # --- steering ----------------------------------------------------------------------------
 
     async def raise_event(self, call: Call) -> Response:
         instance_id = call.instance_id
         body = await _body(call, EventBody)
-        if not body.name:
-            raise HttpError("an event needs a name, a non-empty string")
+        name = checked_name(body.name, "an event")
         text = text_of(body.input)
-        check_payload(text, self._limits.payload_bytes, f"event {body.name!r}")
-        event = RaiseEvent(event=EventRaised(body.name, text))
+        check_payload(text, self._limits.payload_bytes, f"event {name!r}")
+        event = RaiseEvent(event=EventRaised(name, text))
         await self._gateway.tell(instance_id, event)
+        return _done()
+
+    async def answer(self, call: Call) -> Response:
+        instance_id = call.instance_id
+        body = await _body(call, AnswerBody)
+        text = text_of(body.answer)
+        check_payload(text, self._limits.payload_bytes, "the answer")
+        check_payload(body.by, self._limits.payload_bytes, "by")
+        now = self._gateway.now()
+        message = AnswerQuestion(question=body.question, requested_at=now, input=text, by=body.by)
+        await self._gateway.tell(instance_id, message)
         return _done()
 
     async def terminate(self, call: Call) -> Response:
         instance_id = call.instance_id
         body = await _body(call, TerminateBody, otherwise=TerminateBody())
-        check_payload(body.reason, self._limits.payload_bytes, "the reason")
-        text = None if body.reason is None else encode(body.reason)
+        reason = self._reason(body.reason)
+        text = None if reason is None else encode(reason)
         await self._gateway.tell(instance_id, Terminate(reason=text, recurse=body.recurse))
         return _done()
 
     async def steer(self, call: Call, control: Control) -> Response:
         instance_id = call.instance_id
         body = await _body(call, ReasonBody, otherwise=ReasonBody())
-        check_payload(body.reason, self._limits.payload_bytes, "the reason")
-        await self._gateway.tell(instance_id, control.message(reason=body.reason))
+        reason = self._reason(body.reason)
+        await self._gateway.tell(instance_id, control.message(reason=reason))
         return _done()
+
+    def _reason(self, given: str | None) -> str | None:
+        check_payload(given, self._limits.payload_bytes, "the reason")
+        return checked_text_or_none(given, "the reason")
 
     async def purge(self, call: Call) -> Response:
         instance_id = call.instance_id
@@ -206,7 +232,7 @@ async def _body(call: Call, kind: type[B], *, otherwise: B | None = None) -> B:
     Raises:
         HttpError: it is no JSON, or not of this shape; naming the place.
     """
-    text = await call.json_text()
+    text = await call.json_text(wrapped=True)
     if text is None:
         if otherwise is not None:
             return otherwise
@@ -266,6 +292,10 @@ def _rows(call: Call) -> int:
     return int(text)
 
 
+def _continued(after: str | None) -> dict[str, str]:
+    return {CONTINUATION: after or ""}
+
+
 def _done() -> Response:
     return Response(status_code=204)
 
@@ -286,6 +316,7 @@ _ENDPOINTS: Final[tuple[Endpoint[AdminApi], ...]] = (
     Endpoint("GET", f"{_INSTANCE}/history", Role.READ, AdminApi.history, HISTORY),
     Endpoint("GET", f"{ADMIN}/dead-letters", Role.READ, AdminApi.dead_letters, DEAD_LETTERS),
     Endpoint("POST", f"{_INSTANCE}/raise-event", Role.OPERATE, AdminApi.raise_event, RAISE_EVENT),
+    Endpoint("POST", f"{_INSTANCE}/answer", Role.OPERATE, AdminApi.answer, ANSWER),
     Endpoint("POST", f"{_INSTANCE}/terminate", Role.OPERATE, AdminApi.terminate, TERMINATE),
     *map(_steered, CONTROLS),
     Endpoint("DELETE", _INSTANCE, Role.ADMIN, AdminApi.purge, PURGE),

@@ -1,7 +1,9 @@
 """What one connection may use up: time and bytes of a request, time of a reader.
 
 A request that trickles in is answered 408 and cut, a head that is too long 431, a peer that does
-not read what it asked for is dropped. What arrives whole in one piece costs no timer.
+not read what it asked for is dropped. What arrives whole in one piece costs no timer. A body whose
+request has been answered already, such as with a refusal, is taken slowly: it is for nothing, and
+who sends it must not take the loop from the others.
 """
 
 import asyncio
@@ -20,14 +22,21 @@ from tenuto.http.errors import (
     error_body,
 )
 from tenuto.http.options import HttpSettings
+from tenuto.http.server.peers import Peers
+from tenuto.telemetry.traffic import NO_ROUTE, Traffic
 
 _PER_HEADER = 4
 """Bytes of a header beside its name and value."""
 
+_REST_SECONDS = 0.02
+"""Between two pieces of a body that nobody wants. Cutting the connection would take the answer with
+it, as the peer may not have read it yet.
+"""
 
-def bounded_protocol(settings: HttpSettings) -> Any:  # noqa: ANN401 - what uvicorn calls a protocol
+
+def bounded_protocol(settings: HttpSettings, traffic: Traffic, peers: Peers) -> Any:  # noqa: ANN401 - what uvicorn calls a protocol
     """What serves one connection, within the limits of the settings."""
-    return partial(BoundedProtocol, settings)
+    return partial(BoundedProtocol, settings, traffic, peers)
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -35,6 +44,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     Args:
         settings: The limits.
+        traffic: Counts what is refused here.
+        peers: The other connections.
         config: uvicorn's.
         server_state: uvicorn's.
         app_state: uvicorn's.
@@ -44,6 +55,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def __init__(
         self,
         settings: HttpSettings,
+        traffic: Traffic,
+        peers: Peers,
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
@@ -51,6 +64,9 @@ class BoundedProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._settings = settings
+        self._traffic = traffic
+        self._peers = peers
+        self._peer: str | None = None
         self._is_refused = False
         self._in_head = False
         self._in_message = False
@@ -65,12 +81,23 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn
         """Somebody is there; the first request is due."""
         super().connection_made(transport)
-        self._arm()
+        self._peer = self.client[0] if self.client else None
+        if self._peers.may_come(self, self._peer, transport.get_extra_info("socket").fileno()):
+            self._arm()
+        else:
+            self._is_refused = True
+            transport.close()
+
+    def give_way(self) -> None:
+        """Be closed: the peer holds too many connections that wait."""
+        self._is_refused = True
+        self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody is there any more."""
         self._disarm()
         self._may_write()
+        self._peers.gone(self, self._peer)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -84,7 +111,10 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         if self.transport.get_protocol() is not self:  # it speaks WebSocket now
             self._disarm()
+            self._peers.works(self, self._peer)
             return
+        if self._in_message and not self._in_head and self._is_idle:
+            self._rest()
         if self._in_message and self._fed_bytes > self._settings.header_bytes:
             self._refuse_head()
         elif self._in_message or self._is_idle:
@@ -93,6 +123,14 @@ class BoundedProtocol(HttpToolsProtocol):
             self._arm()
         else:
             self._disarm()
+
+    def _rest(self) -> None:
+        self.flow.pause_reading()
+        self.loop.call_later(_REST_SECONDS, self._read_on)
+
+    def _read_on(self) -> None:
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
 
     @property
     def _is_idle(self) -> bool:
@@ -177,8 +215,16 @@ class BoundedProtocol(HttpToolsProtocol):
         """The request is there."""
         self._in_message = False
         self._chunk_bytes = 0  # what follows in the same piece is the next request's
+        if not self._is_idle:
+            self._peers.works(self, self._peer)
         if not self._is_refused:
             super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """An answer has gone out."""
+        super().on_response_complete()
+        if not self.transport.is_closing() and self._is_idle and not self._in_message:
+            self._peers.waits(self, self._peer)
 
     # --- the reader of the answer ------------------------------------------------------------
 
@@ -221,10 +267,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_refused = True
         self._disarm()
         if self._may_answer:
+            self._traffic.answered("other", NO_ROUTE, error.status, 0.0)
             body = error_body(error.code, str(error), type(error).__name__)
             status = HTTPStatus(error.status)
             head = (
                 f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\n"
+                "cache-control: no-store\r\nx-content-type-options: nosniff\r\n"
                 f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
             )
             self.transport.write(head.encode() + body)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import time
 from collections.abc import Generator
 from typing import Final
 
@@ -12,7 +13,9 @@ from starlette.types import ASGIApp
 
 from tenuto.http.options import HttpSettings
 from tenuto.http.server.limits import bounded_protocol
+from tenuto.http.server.peers import Peers
 from tenuto.model.errors import SettingsError
+from tenuto.telemetry.traffic import Traffic
 
 _BACKLOG: Final = 2048
 
@@ -33,15 +36,22 @@ class HttpServer:
         application: What answers.
         listening: The socket, from ``listen``.
         settings: What one connection may use up.
+        traffic: Counts connections.
     """
 
     def __init__(
-        self, application: ASGIApp, listening: socket.socket, settings: HttpSettings
+        self,
+        application: ASGIApp,
+        listening: socket.socket,
+        settings: HttpSettings,
+        traffic: Traffic | None = None,
     ) -> None:
         self._listening = listening
+        counts = traffic or Traffic()
+        peers = Peers(settings.idle_connections, counts, time.monotonic)
         config = uvicorn.Config(
             application,
-            http=bounded_protocol(settings),
+            http=bounded_protocol(settings, counts, peers),
             loop="none",
             lifespan="off",
             log_config=None,
@@ -78,8 +88,11 @@ def listen(settings: HttpSettings) -> socket.socket:
     host, port = settings.host, settings.port
     listening: socket.socket | None = None
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, kind)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+        family, kind, protocol, _, address = found[0]
+        # With its protocol: asyncio sends at once (TCP_NODELAY) only where it knows that. Else each
+        # answer waits 40 ms for the caller's acknowledgement of its head.
+        listening = socket.socket(family, kind, protocol)
         if os.name == "posix":  # elsewhere it would let two servers share the port
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
