@@ -92,6 +92,7 @@ tenuto: GuessingGroup = GuessingGroup(
             "config", "config:config", "Show the settings and their sources.", takes_paths=True
         ),
         LazyCommand("new", "new:new", "Make a project that runs and has a test.", takes_paths=True),
+        LazyCommand("key", "key:key", "Make a key for callers of a server."),
         LazyCommand("completion", "completion:completion", "Complete words in a shell."),
     ],
     help="Durable functions for Python: run orchestrations and look at them.",

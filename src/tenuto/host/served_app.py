@@ -12,9 +12,11 @@ from tenuto.host.host import Host
 from tenuto.host.programs import Hosted
 from tenuto.host.settings import Settings
 from tenuto.http.admin.observation import Metrics
+from tenuto.http.options import check_keys
 from tenuto.http.server.application import Application, Served
 from tenuto.telemetry.log_observer import LogObserver
 from tenuto.telemetry.metrics import CONTENT_TYPE, MetricsObserver
+from tenuto.telemetry.traffic import Traffic
 
 _VERSION: Final = version("tenuto")
 
@@ -47,6 +49,7 @@ class ServedApp:
         self._sources = sources
         self._prefix = prefix
         self._metrics = MetricsObserver(observer or LogObserver(), version=_VERSION)
+        self.traffic: Traffic = self._metrics.traffic
         self.host: Host = Host(app, settings=settings, clock=clock, observer=self._metrics)
         self.application: Application | None = None
 
@@ -54,11 +57,12 @@ class ServedApp:
         """Start the host, then what is mounted beside its functions.
 
         Raises:
-            SettingsError: a key is for a function that the app has not.
+            SettingsError: a key is a placeholder, or for a function that the app has not.
             AppLoadError: a mounted app refuses to start.
             StorageOwnedError: another host runs on this store.
             StorageError: the store cannot be used, with the reason.
         """
+        check_keys(self._settings.http)
         await self.host.start()
         try:
             self._metrics.watch(self.host.engine)
@@ -77,6 +81,7 @@ class ServedApp:
                     storage=self._settings.storage,
                     configuration=msgspec.to_builtins(self._settings),
                     sources=self._sources,
+                    traffic=self.traffic,
                 )
             )
             await application.start()

@@ -28,30 +28,35 @@ class OpenWebhook(Struct, frozen=True, rename="camel", gc=False):
 
 
 class WebhookSecret(Struct, frozen=True, rename="camel"):
-    """What the reserved activity makes: a token, and the address that holds it."""
+    """What the reserved activity makes: an address with a token in it, and the token's digest."""
 
-    token: str
+    digest: str
     url: str
 
 
 CHANCE_BYTES: Final = 16
-"""Random bytes of a token; as many sign them."""
+"""Random bytes of a token."""
+
+TOKEN_LENGTH: Final = 43
+_MARK_BYTES: Final = 4
+_SIGNATURE_BYTES: Final = 12
 
 
 def signed_token(secret: str, instance_id: str, chance: bytes) -> str:
     """The token of a webhook: 43 characters that only the hosts of a store can make.
 
     So a server tells by computing alone that an address was made up, before it reads a body or
-    asks the store for anything.
+    asks the store for anything. Four bytes tell a token from any other text, wherever it stands.
 
     Args:
         secret: What the hosts of the store know alone.
         instance_id: Whose webhook it is.
         chance: ``CHANCE_BYTES`` random bytes.
     """
-    signed = b"tenuto webhook\n%s\n%s" % (instance_id.encode("utf-8", "surrogatepass"), chance)
-    signature = hmac.digest(secret.encode(), signed, "sha256")[:CHANCE_BYTES]
-    return urlsafe_b64encode(chance + signature).rstrip(b"=").decode()
+    marked = chance + _digest(secret, b"webhook", chance)[:_MARK_BYTES]
+    owner = instance_id.encode("utf-8", "surrogatepass")
+    signature = _digest(secret, b"webhook of", marked, owner)[:_SIGNATURE_BYTES]
+    return urlsafe_b64encode(marked + signature).rstrip(b"=").decode()
 
 
 def is_genuine(secret: str, instance_id: str, token: str) -> bool:
@@ -62,6 +67,19 @@ def is_genuine(secret: str, instance_id: str, token: str) -> bool:
         return False
     genuine = signed_token(secret, instance_id, chance).encode()
     return hmac.compare_digest(genuine, token.encode("utf-8", "surrogatepass"))
+
+
+def is_token(secret: str, text: bytes) -> bool:
+    """Whether 43 characters are the token of any webhook of this store."""
+    decoded = urlsafe_b64decode(text + b"=")
+    mark = decoded[CHANCE_BYTES : CHANCE_BYTES + _MARK_BYTES]
+    return hmac.compare_digest(
+        _digest(secret, b"webhook", decoded[:CHANCE_BYTES])[:_MARK_BYTES], mark
+    )
+
+
+def _digest(secret: str, *parts: bytes) -> bytes:
+    return hmac.digest(secret.encode(), b"\n".join(parts), "sha256")
 
 
 def digest_of(token: str) -> str:

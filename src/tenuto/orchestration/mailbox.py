@@ -31,7 +31,7 @@ class Mailbox:
         self._kept = 0 if carried is None else carried.last
         self._unread: dict[str, deque[tuple[int, int, EventRaised]]] = {}
         self.arrivals: int = 0
-        """How many have come, which names each of them."""
+        """How many events and answers have come, which names each of them."""
         self._waiters: dict[str, OrderedDict[EventTask[Any], None]] = {}
 
     def forget(self) -> None:

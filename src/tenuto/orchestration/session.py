@@ -32,6 +32,8 @@ from tenuto.model.events import (
     ExecutionCompleted,
     ExecutionStarted,
     Incoming,
+    QuestionAnswered,
+    QuestionAsked,
     SubOrchestrationInstanceCompleted,
     SubOrchestrationInstanceFailed,
     TaskCanceled,
@@ -69,10 +71,11 @@ from tenuto.orchestration.positions import (
     waiting_position,
 )
 from tenuto.orchestration.preparation import prepare_process
+from tenuto.orchestration.questions import Question
 from tenuto.orchestration.references import AnyActivity, AnyOrchestrator
 from tenuto.orchestration.tasks import CallTask, EventTask, LoopTimerEntry
 
-_WAITS: Final = (TimerCreated, EventAwaited)
+_WAITS: Final = (TimerCreated, EventAwaited, QuestionAsked)
 
 _LIVE: Final[set["Session"]] = set()
 """Sessions that have begun and are not closed. Were one dropped, the garbage collector would run
@@ -116,10 +119,11 @@ class Session:
         self._timers: dict[int, Callable[[], None]] = {}
         self._mailbox = Mailbox(info.unread)
         self.webhooks: dict[str, OpenWebhook] = {}
+        self.questions: dict[int, Question[Any]] = {}
         self._next_generation: tuple[str | None, bool] | None = None
         self._failure: FailureDetails | None = None
         self._actions: list[Action] = []
-        self._put_aside: dict[MessageId, EventRaised] | None = None
+        self._put_aside: dict[MessageId, EventRaised | QuestionAnswered] | None = None
         self.refusals: Mapping[int, str] = {}
         self._unread: list[UnreadEvent] | None = None
         self._withdrawn: set[int] = set()
@@ -208,6 +212,7 @@ class Session:
         self._calls.clear()
         self._timers.clear()
         self._mailbox.forget()
+        self.questions.clear()
         return len(refused)
 
     def _feed(self, events: Sequence[Incoming]) -> None:
@@ -339,8 +344,10 @@ class Session:
         if timer_id is not None:
             self._withdrawn.add(timer_id)
 
-    def refuse_event(self, event: EventRaised, which: int, error: PayloadError) -> None:
-        """An event does not fit what its waiter asked for: tell its sender, or put it aside."""
+    def refuse_event(
+        self, event: EventRaised | QuestionAnswered, name: str, which: int, error: PayloadError
+    ) -> None:
+        """What came does not fit what was asked for: tell its sender, or put it aside."""
         place = self._offered.get(id(event))
         if place is not None:
             self._refused[place] = error
@@ -349,7 +356,7 @@ class Session:
         reason = str(error)
         number = self.next_id()
         message = MessageId(f"{self.info.facts.execution_id}:refused:{number}")
-        self.record(EventRefused(number, event.name, message, reason, which))
+        self.record(EventRefused(number, name, message, reason, which))
         self._has_more = True
         if self._put_aside is None:
             self._put_aside = {}
@@ -429,10 +436,10 @@ class Session:
             record.exc_info = (type(error), error, error.__traceback__)
         self.log(record)
 
-    def encode(self, value: object, what: str) -> str:
+    def encode(self, value: object, what: str, write: Callable[[object], str] = encode) -> str:
         """A payload as JSON text, refused when too long."""
         try:
-            text = encode(value)
+            text = write(value)
         except PayloadError as error:
             raise error.of(f"{what} of orchestrator {self.info.facts.name!r}") from None
         return self.check_size(text, what)
@@ -512,6 +519,12 @@ class Session:
         if not self._refused or self._offered.get(id(event)) not in self._refused:
             self._close_webhook(event)
 
+    def _on_question_answered(self, event: QuestionAnswered) -> None:
+        question = self.questions.get(event.task_id)
+        if question is not None:
+            self._mailbox.arrivals += 1
+            question.answered(event, self._mailbox.arrivals)
+
     def _close_webhook(self, event: EventRaised) -> None:
         if event.webhook is not None:
             self.webhooks.pop(event.webhook, None)
@@ -524,6 +537,7 @@ class Session:
         SubOrchestrationInstanceFailed: _on_task_failed,
         TimerFired: _on_timer_fired,
         EventRaised: _on_event_raised,
+        QuestionAnswered: _on_question_answered,
     }
     """What a session reacts to. Pauses, ends from outside and turn marks are the engine's."""
 
@@ -598,7 +612,9 @@ class Session:
             self._trace_ending(None)
             return self._continued(*self._next_generation)
         try:
-            result = self.encode(root.result(), "the result")
+            result = self.encode(
+                root.result(), "the result", self.orchestrator.signature.encode_result
+            )
         except BaseException as refused:
             # A result that cannot be stored, in whatever way its class refuses.
             if is_from_keyboard(refused):

@@ -12,11 +12,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from tenuto.model.actions import Action
+from tenuto.model.class_names import type_name
 from tenuto.model.errors import (
     ActivityError,
     ActivityTimeoutError,
     PayloadError,
     PayloadMisfitError,
+    ScheduleToStartTimeoutError,
     SessionDiscarded,
     SubOrchestrationError,
     WorkError,
@@ -25,6 +27,7 @@ from tenuto.model.events import (
     EventAwaited,
     EventRaised,
     EventTaken,
+    QuestionAnswered,
     SubOrchestrationInstanceCreated,
     TaskCanceled,
     TaskScheduled,
@@ -35,7 +38,7 @@ from tenuto.model.failure import FailureDetails, failure_of
 from tenuto.model.ids import InstanceId
 from tenuto.model.interrupts import is_from_keyboard
 from tenuto.model.retry import RetryFacts, RetryPolicy
-from tenuto.model.timing import MICROSECONDS, Microseconds, span
+from tenuto.model.timing import LATEST, MICROSECONDS, Microseconds, span
 from tenuto.orchestration.futures import SessionFuture
 from tenuto.orchestration.loop import Callback, SessionLoop
 from tenuto.orchestration.references import OnCancel
@@ -47,6 +50,8 @@ _REASON_LENGTH: Final = 1000
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+
+    from tenuto.orchestration.questions import Question
 
     class _TaskType(SessionFuture[T], Coroutine[Any, Any, T]):
         """For type checkers a durable task is also a coroutine: TaskGroup.create_task takes it."""
@@ -63,6 +68,7 @@ class Scheduler(Protocol):
 
     loop: SessionLoop
     info: ExecutionInfo
+    questions: "dict[int, Question[Any]]"
 
     def open_call(self, call: "CallTask[Any]") -> int:
         """The next event id of the execution; answers to it go to this call."""
@@ -91,8 +97,10 @@ class Scheduler(Protocol):
     def end_wait(self, action: EventTaken | TaskCanceled, timer_id: int | None) -> None:
         """A wait for an event is over, and so is the timer that bounds it."""
 
-    def refuse_event(self, event: EventRaised, which: int, error: PayloadError) -> None:
-        """Turn an event away that does not fit, or put it aside: recorded as EventRefused."""
+    def refuse_event(
+        self, event: EventRaised | QuestionAnswered, name: str, which: int, error: PayloadError
+    ) -> None:
+        """Turn away what does not fit, or put it aside: recorded as EventRefused."""
 
     def refused_in_history(self, which: int) -> str | None:
         """In a recorded turn, why an event was refused in it; None when it was not."""
@@ -237,10 +245,13 @@ class CallTask(DurableTask[T]):
         """What the orchestrator sees of the last failure."""
 
 
+_TIMEOUTS: Final = {"TimeoutError", type_name(ScheduleToStartTimeoutError)}
+
+
 class ActivityTask(CallTask[T]):
     """A call of an activity."""
 
-    __slots__ = ("_input", "_timeout")
+    __slots__ = ("_input", "_start_timeout", "_timeout")
 
     def __init__(
         self,
@@ -250,15 +261,19 @@ class ActivityTask(CallTask[T]):
         decode: Callable[[str | None], Any],
         retry: RetryPolicy | None,
         timeout: Microseconds | None,
+        start_timeout: Microseconds | None = None,
     ) -> None:
         super().__init__(scheduler, function, decode, retry)
         self._input = text
         self._timeout = timeout
+        self._start_timeout = start_timeout
         self.begin_attempt()
 
     def _event(self, task_id: int) -> TaskScheduled:
-        trace = self._scheduler.info.facts.trace
-        if self._retry is None and trace is None:  # most calls: a field less costs less
+        trace, limit = self._scheduler.info.facts.trace, self._start_timeout
+        if (
+            self._retry is None and trace is None and limit is None
+        ):  # most calls: a field less costs less
             return TaskScheduled(
                 task_id, self.function, self._input, self.attempt, self.first_id, self._timeout
             )
@@ -271,10 +286,11 @@ class ActivityTask(CallTask[T]):
             self._timeout,
             trace=trace,
             retry=self._first_facts(),
+            start_by=None if limit is None else min(self._scheduler.loop.now + limit, LATEST),
         )
 
     def _error(self, failure: FailureDetails) -> ActivityError:
-        if failure.error_type == "TimeoutError":
+        if failure.error_type in _TIMEOUTS:
             return ActivityTimeoutError(self.function, failure)
         return ActivityError(self.function, failure)
 
@@ -431,7 +447,7 @@ class EventTask(DurableTask[T]):
         """
         refused = self._scheduler.refused_in_history(which)
         if refused is not None:
-            self._scheduler.refuse_event(event, which, PayloadError(refused, path=""))
+            self._scheduler.refuse_event(event, event.name, which, PayloadError(refused, path=""))
             return False
         try:
             value = self._decode(event.input)
@@ -439,7 +455,9 @@ class EventTask(DurableTask[T]):
             # The caller's own type may refuse the data in any way.
             if isinstance(error, SessionDiscarded) or is_from_keyboard(error):
                 raise
-            self._scheduler.refuse_event(event, which, _misfit(error, f"event {self.name!r}"))
+            self._scheduler.refuse_event(
+                event, event.name, which, misfit(error, f"event {self.name!r}")
+            )
             return False
         if self._open_id is not None:
             self._scheduler.end_wait(EventTaken(self._open_id), self._timer_id)
@@ -453,7 +471,7 @@ class EventTask(DurableTask[T]):
             self._open_id = None
 
 
-def _misfit(error: BaseException, owner: str) -> PayloadError:
+def misfit(error: BaseException, owner: str) -> PayloadError:
     """Why data do not fit, for whoever sent them."""
     if isinstance(error, PayloadError) and len(error.reason) <= _REASON_LENGTH:
         return error.of(owner)

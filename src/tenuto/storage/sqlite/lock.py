@@ -39,7 +39,7 @@ class OwnerLock:
         if self.held:
             return
         try:
-            descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o666)
+            descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600)
         except PermissionError as error:
             raise read_only(self._path, "own", f"({error})") from error
         if not try_lock(descriptor):
