@@ -439,6 +439,9 @@ class ClientSuite:
             while not (letters := await side.client.dead_letters()):  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.01)
         assert letters == await side.host.client.dead_letters()
+        for wrong in (0, -1, 10_001, True, "5"):
+            with pytest.raises(InputError, match="limit must be a whole number from 1 to 10,000"):
+                await side.client.dead_letters(wrong)  # type: ignore[arg-type]
         (letter,) = letters
         assert (letter.instance_id, letter.name, letter.data) == ("nobody", "hello", {"from": "t"})
 
