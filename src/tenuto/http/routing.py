@@ -47,6 +47,7 @@ class Call:
         parameters: What the path's parameters stand for.
         role: What the caller may do.
         token: What the caller came with when that was a link.
+        hides_links: Whether the answer goes to somebody who may not use the links in it.
     """
 
     __slots__ = (
@@ -54,6 +55,7 @@ class Call:
         "_is_body_asked",
         "_query",
         "_receive",
+        "hides_links",
         "parameters",
         "role",
         "scope",
@@ -65,6 +67,7 @@ class Call:
         self.parameters: Mapping[str, str] = {}
         self.role: Role = Role.READ
         self.token: Token | None = None
+        self.hides_links: bool = False
         self._receive = receive
         self._body_bytes = body_bytes
         self._is_body_asked = False

@@ -25,8 +25,9 @@ from tenuto.http.functions.description import described
 from tenuto.http.functions.responses import CLIENT_STATE, LINKS_STATE
 from tenuto.http.functions.triggers import HttpTriggers, TriggerApi, is_trigger
 from tenuto.http.links import Links
-from tenuto.http.options import HttpSettings
+from tenuto.http.options import HttpSettings, Role
 from tenuto.http.routing import Call, Routes
+from tenuto.http.server.masking import hiding_tokens
 from tenuto.http.server.mounting import MountedApps, Mounts
 from tenuto.http.server.openapi import OpenApi
 from tenuto.http.server.origins import Origins
@@ -157,7 +158,8 @@ class Application:
             answer = error_answer(
                 TenutoError("something went wrong while processing the request; see the host's log")
             )
-        await answer(scope, receive, self._origins.telling(call, send))
+        send = self._origins.telling(call, send)
+        await answer(scope, receive, hiding_tokens(send) if call.hides_links else send)
 
     async def _handled(self, call: Call) -> Response:
         scope = call.scope
@@ -168,4 +170,5 @@ class Application:
         call.role = self._access.check(call, route.role, opened_by_link=route.opened_by_link)
         if is_ours:
             call.check_query(route)
+            call.hides_links = call.role is Role.READ and route.role is not None
         return await route.handler(call)
