@@ -141,11 +141,11 @@ mutations: $(DEV) ## take the guards of delivery away, one by one: a quick test 
 
 .PHONY: faults
 faults: system-check $(DEV) ## kill processes and break disks, for minutes
-	$(BIN)/pytest tests/faults -m faults --timeout 1800
+	$(BIN)/pytest tests/faults -m faults --timeout 1800 -o faulthandler_timeout=0
 
 .PHONY: soak
 soak: $(DEV) ## a long load, watching memory and latency
-	$(BIN)/pytest tests -m soak --timeout 7200 || { [ $$? -eq 5 ] && echo "there is no soak test yet"; }
+	$(BIN)/pytest tests -m soak --timeout 7200 -o faulthandler_timeout=0 || { [ $$? -eq 5 ] && echo "there is no soak test yet"; }
 
 # --------------------------------------------------------------------------- figures, docs, demo
 

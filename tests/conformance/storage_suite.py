@@ -1268,6 +1268,70 @@ class StorageSuite:
         assert [row.message_id for row in await owner.storage.dead_letters(2)] == ["m4", "m3"]
         assert await owner.storage.dead_letters(0) == []
 
+    async def test_dead_letters_come_in_pages_that_end_early(self, owner: Owner) -> None:
+        body = b'{"type":"RaiseEvent","event":{"name":"%s"}}' % (b"x" * 1_000)
+        await owner.commit(dead_letters=[letter(number, body=body) for number in range(7)])
+        for limit, most_bytes, lengths in [
+            (100, 2_500, [2, 2, 2, 1]),
+            (100, 1, [1] * 7),
+            (3, 10**6, [3, 3, 1]),
+            (7, 10**6, [7]),
+        ]:
+            after, found = None, []
+            for length in lengths:
+                page = await owner.storage.dead_letter_page(limit, after, most_bytes)
+                assert len(page.letters) == length
+                found += [str(one.message_id) for one in page.letters]
+                after = page.after
+            assert after is None
+            assert found == [f"m{number}" for number in reversed(range(7))]
+
+    async def test_a_page_of_instances_ends_early_and_the_next_one_goes_on(
+        self, owner: Owner
+    ) -> None:
+        texts = {"input": "i" * 1_000, "output": "o" * 1_000, "custom_status": "c" * 1_000}
+        await owner.commit(instances=[record(iid, **texts) for iid in range(1, 8)])
+        for payloads, most_bytes, most_rows in [(True, 8_000, 2), (True, 1, 1), (False, 8_000, 6)]:
+            after, found = None, []
+            while True:
+                query = InstanceQuery(
+                    order="oldest", most_bytes=most_bytes, payloads=payloads, after=after
+                )
+                page = await owner.storage.query(query)
+                assert 1 <= len(page.records) <= most_rows
+                found += [one.iid for one in page.records]
+                after = page.after
+                if after is None:
+                    break
+            assert found == list(range(1, 8))
+
+    async def test_a_history_comes_in_pages_of_whole_turns(self, owner: Owner) -> None:
+        turns = [turn(1, number, events=b'["%s"]' % (b"x" * 1_000)) for number in range(5)]
+        await owner.commit(instances=[record(1), record(2)], history=turns)
+        for most_bytes, lengths in [(2_500, [2, 2, 1]), (1, [1] * 5), (10**6, [5])]:
+            after, found = None, []
+            for length in lengths:
+                page = await owner.storage.history_page(ONE, after, most_bytes)
+                assert len(page.turns) == length
+                found += page.turns
+                after = page.after
+            assert after is None
+            assert found == await owner.storage.history(ONE)
+        nothing = await owner.storage.history_page(TWO, None, 10)
+        assert (nothing.turns, nothing.after) == ([], None)
+        nobody = await owner.storage.history_page(InstanceId("nobody"), None, 10)
+        assert (nobody.turns, nobody.after) == ([], None)
+
+    async def test_a_history_that_begins_anew_between_two_pages_is_not_mixed(
+        self, owner: Owner
+    ) -> None:
+        await owner.commit(instances=[record(1)], history=[turn(1, 0), turn(1, 1)])
+        after = (await owner.storage.history_page(ONE, None, 1)).after
+        assert after is not None
+        await owner.commit(replaced=[record(1, generation=1)], history=[turn(1, 0, 1)])
+        with pytest.raises(InputError, match="from the beginning"):
+            await owner.storage.history_page(ONE, after, 1)
+
     async def test_dead_letters_are_capped(self, owner: Owner) -> None:
         await owner.commit(dead_letters=[letter(number) for number in range(9_999)])
         await owner.commit(dead_letters=[letter(number) for number in range(9_999, 10_003)])

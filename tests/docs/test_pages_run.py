@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tenuto.cli.command import tenuto as command_line
 from tenuto.cli.group import LazyCommand
 from tenuto.host.server import Server
 from tenuto.host.settings import load_settings
+from tenuto.testing import TestHost
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "decisions" not in path.parts)
@@ -58,6 +60,12 @@ def test_the_first_workflow_passes_the_tests_of_the_testing_page(elsewhere: Path
     )
     assert run.returncode == 0, run.stdout + run.stderr
     assert f"{tests.count('async def test_')} passed" in run.stdout
+
+
+async def test_the_errors_page_tells_a_declined_card_from_a_fault() -> None:
+    scope = run_page("errors.md")
+    async with TestHost(scope["app"]) as host:
+        assert await host.run(scope["order"], "4711") == "declined: 51"
 
 
 async def test_the_client_page_runs_in_process_on_a_store_and_over_http(
@@ -110,6 +118,42 @@ async def test_the_app_of_the_trigger_page_runs_inside_another_one(elsewhere: Pa
             begun = await http.post("/tenuto/api/orders/9", json=[])
             assert begun.json() == {"instance": "order-9"}
         assert await durable.client.handle("order-9").result() == "order 9: 0 items"
+
+
+def test_the_check_of_the_page_on_changing_code_finds_a_change(elsewhere: Path) -> None:
+    test, app = blocks("changing-code.md")[0], changing_app()
+    (elsewhere / "trips.py").write_text(app, encoding="utf-8")
+    (elsewhere / "test_changes.py").write_text(test, encoding="utf-8")
+    (elsewhere / "pytest.ini").touch()
+
+    async def begin() -> None:
+        scope: dict[str, Any] = {"__name__": "trips"}
+        exec(compile(app, "trips.py", "exec"), scope)
+        async with tenuto.Host(scope["app"], storage="sqlite:///tenuto.db") as host:
+            await host.client.start("trip", "Oslo", instance_id="trip-1")
+            async with asyncio.timeout(30):
+                said = ""
+                while not said.startswith("waits for event 'paid'"):
+                    said = (await host.explain("trip-1")).sentence
+
+    asyncio.run(begin())
+    for words in (["instances", "export", "--to", "histories"], ["check-replay", "trips.py"]):
+        run = [sys.executable, "-m", "tenuto", *words]
+        subprocess.run(run, check=True, capture_output=True, timeout=60)
+    checked = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    subprocess.run(checked, check=True, capture_output=True, timeout=60)
+    changed = app.replace("ctx.call_activity(book, city)", "ctx.call_activity(insure, city)")
+    (elsewhere / "trips.py").write_text(changed, encoding="utf-8")
+    failed = subprocess.run(checked, check=False, capture_output=True, text=True, timeout=60)
+    assert failed.returncode == 1
+    assert "produced  TaskScheduled #1 'insure' at " in failed.stdout
+
+
+def changing_app() -> str:
+    """The app of the page, which stands in a list and is indented."""
+    text = (DOCS / "changing-code.md").read_text(encoding="utf-8")
+    (app,) = re.findall(r"^  ```python\n(.*?)^  ```", text, re.DOTALL | re.MULTILINE)
+    return textwrap.dedent(app)
 
 
 @pytest.mark.parametrize("page", ["settings.md", "security.md"])

@@ -28,7 +28,7 @@ async def http(folder: Path) -> AsyncIterator[httpx2.AsyncClient]:
     async with (
         api.router.lifespan_context(api) as state,
         httpx2.AsyncClient(
-            transport=httpx2.ASGITransport(with_state(api, state)), base_url="http://reports"
+            transport=httpx2.ASGITransport(with_state(api, state)), base_url="http://localhost"
         ) as client,
     ):
         yield client
@@ -47,7 +47,7 @@ async def test_a_customer_gets_an_address_at_once_and_the_report_in_the_end(
     order = {"customer": "ada", "months": 2, "seconds_per_month": 0}
     ordered = await http.post("/reports", json=order)
     assert ordered.status_code == 202
-    assert ordered.headers["location"] == f"http://reports/reports/{ordered.json()['id']}"
+    assert ordered.headers["location"] == f"http://localhost/reports/{ordered.json()['id']}"
     report = await until_made(http, ordered.headers["location"])
     assert report.text == "ada\n2026-01       294\n2026-02       588\ntotal         882\n"
     managed = await http.get(ordered.json()["statusQueryGetUri"])

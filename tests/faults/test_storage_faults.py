@@ -22,6 +22,7 @@ from tenuto.engine.ports import CommitResult, HostIdentity
 from tenuto.model.errors import StorageError, StorageUnavailableError
 from tenuto.model.requests import InstanceQuery
 from tenuto.storage.sqlite import SqliteStorage
+from tenuto.storage.sqlite.backup import back_up
 from tests.conformance.storage_suite import (
     Owner,
     everything,
@@ -262,6 +263,23 @@ async def test_a_disk_that_is_full_at_a_checkpoint_stops_nobody(
     await until(lambda: hub.writer._unsaved_since is None)
     await owner.storage.close()
     assert_sound(path)
+
+
+@pytest.mark.parametrize("at", ["write", "sync"])
+async def test_a_backup_to_a_full_disk_leaves_nothing_and_says_so(
+    path: Path, disk: Disk, at: str
+) -> None:
+    owner = await Owner.of(SqliteStorage(path))
+    await owner.commit(instances=[record(1)])
+    disk.at, disk.error, disk.suffix = at, apsw.FullError, ".partial"
+    target = path.with_name("copy.db")
+    with pytest.raises(StorageUnavailableError, match=r"copy\.db.*disk is full"):
+        back_up(str(path), str(target), lambda: 1, force=False, told=lambda _done, _of: None)
+    assert not list(path.parent.glob("*copy*"))
+    assert not list(path.parent.glob(".copy*"))
+    disk.error = None
+    await owner.commit(instances=[record(2)])
+    await owner.storage.close()
 
 
 async def test_a_failed_slow_commit_writes_nothing(path: Path, disk: Disk) -> None:

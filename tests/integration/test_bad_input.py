@@ -101,6 +101,15 @@ BAD_IDS = [
     ("@counter@1", "a leading '@' is reserved for entities"),
     ("half \ud800", "it holds half of a surrogate pair"),
     (7, "it is a int, not a string"),
+    (".", "it would stand for a folder"),
+    ("..", "it would stand for a folder"),
+    (" ", "it begins or ends with a blank"),
+    (" a", "it begins or ends with a blank"),
+    ("a ", "it begins or ends with a blank"),
+    *[
+        (f"a{one}b", f"it contains {one!a}")
+        for one in "\u00a0\u00ad\u061c\u200b\u200e\u202e\u2028\u2029\u2066\u3000\ufeff\U000e0041"
+    ],
 ]
 
 

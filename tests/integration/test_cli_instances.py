@@ -542,7 +542,10 @@ def test_a_question_is_shown_and_answered(
         out, _ = instances(capsys, "answer", "q-1", "way=Ship", "parcels=3", *place)
         assert "Way: Ship; Parcels: 3" in out
         watching.until("question 'When?'")
-        instances(capsys, "answer", "q-1", "2026-05-03", "--question", "When?", *place)
+        out, _ = instances(
+            capsys, "answer", "q-1", "2026-05-03", "--question", "When?", "--json", *place
+        )
+        assert json.loads(out)["answer"] == "2026-05-03"
         assert watching.end() == 0, watching.err
         assert watching.out.splitlines()[-1] == '[true,"ship",3,"2026-05-03"]'
     _, err = instances(capsys, "answer", "q-1", "yes", *place, code=None)

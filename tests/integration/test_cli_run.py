@@ -214,8 +214,8 @@ def test_a_result_that_is_none_is_null(folder: Path) -> None:
 def test_a_failed_run_says_why_and_where(folder: Path) -> None:
     done = tenuto(folder, "run", "travel.py:fails")
     assert done.returncode == 1
-    assert "ActivityError: activity 'sold_out' failed: LookupError: no seat to Mars" in done.stdout
-    assert "caused by LookupError: no seat to Mars" in done.stdout
+    assert "\n  LookupError: no seat to Mars (in activity 'sold_out')\n" in done.stdout
+    assert "ActivityError" not in done.stdout
     assert 'raise LookupError(f"no seat to {city}")' in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
 
@@ -545,7 +545,7 @@ def test_instances_can_be_looked_at_without_a_host(folder: Path) -> None:
     assert len(first.stdout.splitlines()) == 2
     assert "there are more; --limit shows more than 1" in first.stderr
     shown = tenuto(folder, "instances", "show", "broken-1").stdout
-    assert "caused by LookupError: no seat to Mars" in shown
+    assert "LookupError: no seat to Mars (in activity 'sold_out')" in shown
     assert 'raise LookupError(f"no seat to {city}")' in shown
     document = json.loads(tenuto(folder, "instances", "show", "trips-1", "--json").stdout)
     assert document["output"] == ["booked Oslo"]

@@ -241,7 +241,13 @@ UNSERVED: Mapping[str, Expected] = {
     "works": Expected(
         rf"held since {MOMENT} \(not_served\): no activity named 'busy' is registered.*",
         (
-            Held(reason=HoldReason.NOT_SERVED, message="", since=NOW),
+            Held(
+                reason=HoldReason.NOT_SERVED,
+                message="",
+                since=NOW,
+                recorded="activity 'busy'",
+                produced="no activity of that name; registered: none",
+            ),
             ASKED,
         ),
     ),

@@ -1,6 +1,7 @@
 """Keys, links that open one instance for a while, addresses in links, scripts of other origins."""
 
 import asyncio
+import string
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -130,6 +131,24 @@ async def test_links_open_their_instance_without_a_key(serve: Serving) -> None:
     assert (await serve.http.get(again.json()["statusQueryGetUri"])).status_code == 202
 
 
+async def test_a_link_creates_no_other_instance(serve: Serving) -> None:
+    """S11: whoever holds one could else fill the store."""
+    restart = (await _links(serve, AS_OPERATOR))["restartPostUri"]
+    for state in ("running", "ended"):
+        refused = await serve.http.post(f"{restart}&restartWithNewInstanceId=true")
+        assert (refused.status_code, refused.json()["code"]) == (403, "TN-1702")
+        if state == "running":
+            assert (await serve.http.post(restart)).status_code == 409
+            await serve.server.host.client.terminate("a")
+            await serve.server.host.client.wait("a")
+    again = await serve.http.post(f"{restart}&restartWithNewInstanceId=false")
+    assert again.json()["id"] == "a"
+    found = (await serve.http.get(INSTANCES, headers=AS_READER)).json()
+    assert [one["instanceId"] for one in found] == ["a"]
+    by_key = await serve.http.post(f"{INSTANCES}/a/restart", headers=AS_OPERATOR)
+    assert by_key.json()["id"] != "a"
+
+
 async def test_a_link_opens_nothing_else(serve: Serving) -> None:
     links = await _links(serve, AS_OPERATOR)
     await _links(serve, AS_OPERATOR, "b")
@@ -199,6 +218,13 @@ def test_tokens_outlive_a_restart_and_die_when_keys_change() -> None:
         "l1.q.64.aa",
         f"{text}é",
         text.replace("64", "65"),
+        # Other spellings of the same: whoever compares the text alone knows each token.
+        text.replace(".64.", ".064."),
+        text.replace(".64.", ".0x64."),
+        text.replace(".64.", ".6_4."),
+        text.replace(".64.", ". 64."),
+        *(text[:-1] + last for last in string.ascii_letters + string.digits if last != text[-1]),
+        f"{text}=",
     ):
         assert Tokens(keys, "s").read(other, _A, 0) is None, other
 
@@ -222,13 +248,13 @@ async def test_no_secret_stands_in_links_errors_or_logs(
 
 async def _location(serve: Serving, **headers: str) -> str:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    answer = await serve.start("approval", headers=named)
+    answer = await serve.start("approval", headers={**AS_OPERATOR, **named})
     assert answer.status_code == 202, answer.text
     return str(answer.headers["location"]).partition(MOUNT)[0]
 
 
 async def test_links_have_the_host_of_the_request(app: App) -> None:
-    async with serving(app) as serve:
+    async with serving(app, keys=KEYS) as serve:
         assert await _location(serve) == serve.url
         assert await _location(serve, host="localhost:9") == "http://localhost:9"
         forged = {"x_forwarded_host": "evil.example", "forwarded": "host=evil.example"}
@@ -236,7 +262,8 @@ async def test_links_have_the_host_of_the_request(app: App) -> None:
 
 
 async def test_links_follow_a_trusted_proxy(app: App) -> None:
-    async with serving(app, trusted_proxies=("127.0.0.0/8", "::1", "10.0.0.7")) as serve:
+    proxies = ("127.0.0.0/8", "::1", "10.0.0.7")
+    async with serving(app, keys=KEYS, trusted_proxies=proxies) as serve:
         one = {"x_forwarded_host": "flows.example.com", "x_forwarded_proto": "https"}
         assert await _location(serve, **one) == "https://flows.example.com"
         assert (
@@ -271,11 +298,11 @@ async def test_a_configured_address_wins(app: App) -> None:
 async def test_a_wrong_host_is_refused_before_anything_begins(
     app: App, headers: dict[str, str]
 ) -> None:
-    async with serving(app, trusted_proxies=("127.0.0.1",)) as serve:
-        answer = await serve.start("approval", headers=headers)
+    async with serving(app, keys=KEYS, trusted_proxies=("127.0.0.1",)) as serve:
+        answer = await serve.start("approval", headers={**AS_OPERATOR, **headers})
         assert answer.status_code == 400
         assert "evil" not in answer.text
-        assert (await serve.http.get(INSTANCES)).json() == []
+        assert (await serve.http.get(INSTANCES, headers=AS_READER)).json() == []
 
 
 @pytest.mark.parametrize(
@@ -333,27 +360,42 @@ async def test_scripts_of_allowed_origins_may_call(app: App) -> None:
 
 
 @pytest.mark.parametrize(
-    ("site", "mode", "status"),
+    ("site", "mode", "more", "status"),
     [
-        ("cross-site", "cors", 403),
-        ("cross-site", "no-cors", 403),
-        ("cross-site", "navigate", 200),
-        ("same-origin", "cors", 200),
-        ("none", "navigate", 200),
+        ("cross-site", "cors", {}, 403),
+        ("cross-site", "no-cors", {"dest": "image"}, 403),
+        ("same-site", "no-cors", {"dest": "image"}, 403),  # another port of this machine
+        ("cross-site", "navigate", {}, 403),
+        ("cross-site", "navigate", {"dest": "document"}, 403),  # a script has set it off
+        ("cross-site", "navigate", {"dest": "iframe", "user": "?1"}, 403),
+        ("same-site", "navigate", {"dest": "frame", "user": "?1"}, 403),
+        ("cross-site", "navigate", {"dest": "document", "user": "?1"}, 200),  # a link was followed
+        ("same-origin", "cors", {}, 200),
+        ("none", "navigate", {}, 200),
     ],
 )
-async def test_a_page_of_another_site_calls_no_function_by_get_on_a_server_without_keys(
-    site: str, mode: str, status: int
+async def test_a_page_of_another_site_calls_nothing_by_get_on_a_server_without_keys(
+    site: str, mode: str, more: dict[str, str], status: int
 ) -> None:
     app = App()
+
+    @app.http("GET", "/")
+    async def root() -> str:
+        return "at the root"
 
     @app.http("GET", "/begin")
     async def begin() -> str:
         return "begun"
 
+    sent = {"sec-fetch-site": site, "sec-fetch-mode": mode}
+    sent |= {f"sec-fetch-{name}": value for name, value in more.items()}
     async with serving(app) as serve:
-        sent = {"sec-fetch-site": site, "sec-fetch-mode": mode}
-        assert (await serve.http.get("/api/begin", headers=sent)).status_code == status
+        for path in ("/api/begin", "/api", "/api/", INSTANCES, "/admin/instances", "/healthz"):
+            for method in ("GET", "HEAD"):
+                answer = await serve.http.request(method, path, headers=sent)
+                assert answer.status_code == status, path
+        posted = await serve.http.post(f"{MOUNT}/orchestrators/none", headers=sent)
+        assert posted.status_code == (400 if site in {"same-origin", "none"} else 403)
     async with serving(app, cors_origins=(PAGE,)) as serve:
         answer = await serve.http.get("/api/begin", headers={**sent, "origin": PAGE})
         assert answer.status_code == 200
@@ -382,8 +424,9 @@ async def test_a_server_without_keys_answers_to_the_names_of_its_own_machine_alo
         for other in ("evil.example", "evil.example:7071", "127.0.0.1.evil.example", "[::2]"):
             assert await status(serve, other) == 403, other
     async with serving(app, base_url="https://flows.example.com/x") as serve:
-        assert await status(serve, "flows.example.com") == 200
-        assert await status(serve, "evil.example") == 403
+        # Who calls it by that name may be anybody behind a proxy.
+        assert await status(serve, "flows.example.com") == 403
+        assert await status(serve, "localhost") == 200
     async with serving(app, keys=KEYS) as serve:
         answer = await serve.http.get(INSTANCES, headers={"host": "any.example", **AS_READER})
         assert answer.status_code == 200

@@ -7,7 +7,6 @@ import httpx2
 
 from tenuto import App, Context
 from tenuto.http.options import AccessKey, HttpSettings, Role
-from tenuto.http.server.masking import without_tokens
 from tenuto.model.explanation import QuestionWait
 from tenuto.testing import TestHost
 from tests.support.http_in_process import http_to
@@ -59,15 +58,12 @@ async def test_a_key_that_reads_sees_no_usable_address(app: App, test: TestHost)
         open_ones = await texts(http, OPERATE)
         assert all(token in text for text in open_ones)
         masked = await texts(http, READ)
-        assert all("/callbacks/one/****" in text for text in masked)
-        for text, other in zip(masked, open_ones, strict=True):
-            assert token not in text
-            assert len(text) == len(other) or "code=" in other
-            assert without_tokens(text.encode()).decode() == text
-        stream = await http.post(
+        assert all("/callbacks/one/***" in text for text in masked)
+        assert all(token not in text for text in masked)
+        refused = await http.post(
             "/admin/instances/one/answer", json={"answer": True}, headers={"x-functions-key": READ}
         )
-        assert stream.status_code == 403
+        assert refused.status_code == 403
         for wrong, status in (({"answer": "yes"}, 400), ({"answer": 1, "question": "x"}, 409)):
             answer = await http.post(
                 "/admin/instances/one/answer", json=wrong, headers={"x-functions-key": OPERATE}
@@ -105,7 +101,7 @@ async def test_live_updates_are_masked_too(app: App, test: TestHost) -> None:
         await handle.raise_event("go")
         await test.answer("one", True)
         text = await following
-        assert "/callbacks/one/****" in text
+        assert "/callbacks/one/***" in text
 
 
 async def test_what_a_person_is_asked_is_explained(app: App, test: TestHost) -> None:
@@ -131,16 +127,3 @@ async def test_what_a_person_is_asked_is_explained(app: App, test: TestHost) -> 
     async with http_to(test, app) as http:
         (wait,) = (await http.get("/admin/instances/one")).json()["waitingFor"]
         assert (wait["kind"], wait["name"], wait["url"]) == ("question", "B?", b.url)
-
-
-def test_tokens_are_found_in_whatever_text_they_stand() -> None:
-    token = b"x" * 43
-    for text in (
-        b"https://a.org/tenuto/callbacks/trip-1/%s" % token,
-        rb"https:\/\/a.org\/callbacks\/trip-1\/%s" % token,
-        rb'"{\"a\":\"http:\\/\\/a.org\\/callbacks\\/t\\/%s\"}"' % token,
-    ):
-        masked = without_tokens(text)
-        assert token not in masked
-        assert len(masked) == len(text)
-    assert without_tokens(b"/callbacks/short") == b"/callbacks/short"

@@ -190,6 +190,7 @@ async def test_a_websocket_for_nobody_is_closed_and_one_for_a_mounted_app_is_pas
                 "path": path,
                 "root_path": "/tenuto",
                 "headers": [],
+                "client": ("127.0.0.1", 5000),
             }
             await durable(scope, receive, send)
     assert sent == [{"type": "websocket.close"}, {"type": "websocket.close"}]
@@ -208,7 +209,7 @@ def embedded(app: App, **http: Any) -> EmbeddedApp:
 async def calling(api: FastAPI, address: str = "127.0.0.1") -> AsyncIterator[httpx2.AsyncClient]:
     async with api.router.lifespan_context(api) as state:
         transport = httpx2.ASGITransport(with_state(api, state), client=(address, 5000))
-        async with httpx2.AsyncClient(transport=transport, base_url="http://x") as http:
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as http:
             yield http
 
 
@@ -226,7 +227,9 @@ async def test_our_app_runs_inside_a_fastapi_app_in_the_same_loop(app: App) -> N
             started = await http.post(path)
             assert started.status_code == 202
             link = started.json()["statusQueryGetUri"]
-            assert link.startswith("http://x/tenuto/runtime/webhooks/durabletask/instances/")
+            assert link.startswith(
+                "http://localhost/tenuto/runtime/webhooks/durabletask/instances/"
+            )
             await durable.client.wait(started.json()["id"])
             assert (await http.get(link)).json()["output"] == "Hello Ada!"
         assert (await http.get("/tenuto/nothing")).status_code == 404
@@ -241,10 +244,10 @@ async def test_a_server_of_ones_own_can_serve_the_app_alone(app: App, tmp_path: 
     life = Lifespan(durable, {})
     await life.start()
     async with httpx2.AsyncClient(
-        transport=httpx2.ASGITransport(durable), base_url="http://x"
+        transport=httpx2.ASGITransport(durable), base_url="http://localhost"
     ) as http:
         started = await http.post("/api/greet/Ada")
-        assert started.json()["statusQueryGetUri"].startswith("http://x/runtime/")
+        assert started.json()["statusQueryGetUri"].startswith("http://localhost/runtime/")
     with pytest.raises(AppLoadError, match=r"owned by another host|is owned"):
         await Lifespan(second, {}).start()
     await life.stop()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tenuto import App, Context, Host, Settings
-from tests.support.terminal import Command, environment, tenuto
+from tests.support.terminal import Command, Program, environment, tenuto
 from tests.support.waiting import until
 
 if sys.platform == "win32":
@@ -22,6 +22,7 @@ if sys.platform == "win32":
 
 APP = """
 import asyncio, atexit, threading, time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tenuto import App, Context
 
@@ -65,6 +66,48 @@ def leaves_a_thread() -> None:
 def computes() -> None:
     threading.Thread(target=time.sleep, args=(3600,), daemon=False).start()
     begun("computes")
+
+
+@app.activity
+async def blocks() -> None:
+    begun("blocks")
+    time.sleep(3600)
+
+
+@app.activity
+async def blocks_when_cancelled() -> None:
+    begun("blocks_when_cancelled")
+    try:
+        await asyncio.sleep(3600)
+    except asyncio.CancelledError:
+        time.sleep(3600)
+
+
+@app.activity
+async def leaves_a_task_that_blocks() -> None:
+    async def stay() -> None:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            time.sleep(3600)
+
+    app.kept = asyncio.create_task(stay(), name="forgotten")
+    await asyncio.sleep(0)
+    begun("leaves_a_task_that_blocks")
+
+
+@app.activity
+def registers_its_end() -> None:
+    atexit.register(time.sleep, 3600)
+    ThreadPoolExecutor().submit(time.sleep, 0)
+    begun("registers_its_end")
+
+
+@app.activity
+def leaves_a_pool() -> None:
+    app.pool = ThreadPoolExecutor(1, "pool")
+    app.pool.submit(time.sleep, 3600)
+    begun("leaves_a_pool")
 
 
 @app.activity
@@ -140,6 +183,8 @@ def stop_in_time(command: Command) -> None:
         ("leaves_a_thread", r"thread 'left-over' does not end and is left: .*threading.py"),
         ("computes", r"host stopped"),
         ("spawns", r"task 'forgotten' does not end .*travel.py:\d+ in stay"),
+        ("registers_its_end", r"what runs at the end of the program does not end, and is left"),
+        ("leaves_a_pool", r"thread 'pool_0' does not end and is left: .*thread.py:\d+ in _worker"),
     ],
 )
 def test_after_a_signal_the_process_ends_and_says_what_it_has_left(
@@ -149,6 +194,133 @@ def test_after_a_signal_the_process_ends_and_says_what_it_has_left(
         begin(folder, command, name)
         stop_in_time(command)
         assert re.search(said, command.err), command.err
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("blocks", r"activity 'blocks' of instance 'blocks' blocks .*travel.py:\d+ in blocks;"),
+        (
+            "blocks_when_cancelled",
+            r"'blocks_when_cancelled' blocks .*travel.py:\d+ in blocks_when_cancelled;",
+        ),
+        ("leaves_a_task_that_blocks", r"stay blocks this host's loop, .*travel.py:\d+ in .*stay;"),
+    ],
+)
+def test_a_process_whose_loop_is_blocked_ends_too(folder: Path, name: str, said: str) -> None:
+    with Command(folder, "start", "travel.py", "--port", "0") as command:
+        command.until("listening ")
+        started = tenuto(folder, "instances", "start", f"call_{name}", "--id", name)
+        assert started.returncode == 0, started.stderr
+        deadline = time.monotonic() + 30
+        while not (folder / f"{name}.begun").exists():
+            assert time.monotonic() < deadline, command.err
+            time.sleep(0.01)
+        began = time.monotonic()
+        command.send(signal.SIGTERM)
+        code = command.process.wait(30)
+        assert time.monotonic() - began < 15
+        assert code == 128 + signal.SIGTERM
+        assert re.search(said, command.err), command.err
+
+
+@pytest.mark.parametrize("name", ["blocks", "blocks_when_cancelled", "stubborn", "asleep"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_ends_too_and_says_how_to_go_on(
+    folder: Path, name: str, number: signal.Signals
+) -> None:
+    with Command(folder, "run", f"travel.py:call_{name}", "--id", "r") as command:
+        deadline = time.monotonic() + 30
+        while not (folder / f"{name}.begun").exists():
+            assert time.monotonic() < deadline, command.err
+            time.sleep(0.01)
+        command.send(number)
+        assert command.process.wait(30) == 128 + number
+        assert re.search(
+            rf"activity '{name}' of instance 'r'.*travel.py:\d+ in {name}", command.err
+        )
+        assert "run travel.py:call_" in command.err
+
+
+STUCK = """
+import asyncio, atexit, sys, threading, time
+from pathlib import Path
+from tenuto import App, Context
+
+app = App()
+
+
+@app.activity
+async def blocks() -> None:
+    Path("begun").touch()
+    time.sleep(3600)
+
+
+@app.activity
+async def stubborn() -> None:
+    Path("begun").touch()
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            pass
+
+
+@app.activity
+def leaves_a_thread() -> None:
+    threading.Thread(target=time.sleep, args=(3600,), name="left-over", daemon=False).start()
+    Path("begun").touch()
+    time.sleep(3600)
+
+
+@app.activity
+async def ends() -> None:
+    Path("begun").touch()
+    await asyncio.sleep(0.3)
+    Path("ended").touch()
+
+
+@app.orchestrator
+async def trip(ctx: Context) -> None:
+    await ctx.call_activity(sys.argv[1])
+    await ctx.create_timer(__import__("datetime").timedelta(hours=1))
+
+
+try:
+    app.run(trip, storage="sqlite:///s.db", instance_id="t")
+finally:
+    print("tidied up")
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("blocks", r"'blocks' of instance 't' blocks this host's loop, .*trip.py:\d+ in blocks"),
+        ("stubborn", r"activity 'stubborn' of instance 't', .* is left: .*trip.py:\d+ in stubborn"),
+        ("leaves_a_thread", r"thread 'left-over' does not end and is left"),
+        ("ends", r"up to 1 s for 1 running activity \(Ctrl-C again: at once\)"),
+    ],
+)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_script_that_is_told_to_stop_drains_and_ends(
+    tmp_path: Path, name: str, said: str, number: signal.Signals
+) -> None:
+    (tmp_path / "trip.py").write_text(STUCK)
+    env = environment(TENUTO_DRAIN_SECONDS="1")
+    with Program(tmp_path, sys.executable, "trip.py", name, env=env) as program:
+        deadline = time.monotonic() + 30
+        while not (tmp_path / "begun").exists():
+            assert time.monotonic() < deadline, program.err
+            time.sleep(0.01)
+        program.send(number)
+        code = program.process.wait(30)
+        assert code in ({128 + number} if number is signal.SIGTERM else {128 + number, -number})
+        assert re.search(said, program.err), program.err
+        if name != "blocks":
+            assert "tidied up" in program.out
+            assert "goes on when a host runs on it" in program.err
+        assert (tmp_path / "ended").exists() is (name == "ends")
 
 
 def test_an_exit_beside_an_activity_does_not_end_the_host(folder: Path) -> None:

@@ -20,6 +20,8 @@ from tenuto import Context, GuardError, Limits, NonDeterminismError, RetryPolicy
 from tenuto.model.errors import PayloadMisfitError
 from tenuto.model.events import (
     EventRaised,
+    EventRefused,
+    ExecutionCompleted,
     ExecutionStarted,
     HistoryEvent,
     OrchestratorStarted,
@@ -372,6 +374,33 @@ def test_another_event_or_a_type_that_an_old_event_does_not_fit_is_another_way()
     assert "recorded EventTaken #1, the code produced EventRefused #2 'paid'" in (
         refusal(stricter, driven.turns)
     )
+
+
+def test_an_event_that_was_refused_stays_so_whatever_the_code_asks_for_by_now() -> None:
+    async def strict(ctx: Context) -> list[int]:
+        await ctx.call_activity(pay, "first")
+        return [await ctx.wait_for_external_event("paid", int) for _ in range(3)]
+
+    async def lenient(ctx: Context) -> list[object]:
+        await ctx.call_activity(pay, "first")
+        return [await ctx.wait_for_external_event("paid", object) for _ in range(3)]
+
+    driven = Driven(strict)
+    driven.start()
+    # Unread ones, refused and taken where they were kept; then one of each on arrival.
+    driven.turn(raised("paid", "early"))
+    driven.turn(raised("paid", 1))
+    driven.turn(TaskCompleted(1, '"paid"'))
+    driven.turn(raised("paid", "late"))
+    driven.turn(raised("paid", 2))
+    refused = [one for turn in driven.turns for one in turn if isinstance(one, EventRefused)]
+    assert len(refused) == 2
+    driven.close()
+    session = replay(driven.turns, Driven(lenient).open)
+    ended = session.run_turn(10**9, [raised("paid", "now it may")]).actions
+    session.close()
+    assert isinstance(ended[-1], ExecutionCompleted)
+    assert ended[-1].result == '[1,2,"now it may"]'
 
 
 def test_something_that_cannot_be_replayed_is_the_better_explanation() -> None:

@@ -21,8 +21,11 @@ _ARGUMENTS: Final = [
 
 
 @asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
+async def chromium(*arguments: str) -> AsyncIterator[Browser]:
     """A browser with a profile of its own, which is gone afterwards.
+
+    Args:
+        *arguments: What else Chromium is told.
 
     Example:
         >>> async with chromium() as browser:
@@ -31,7 +34,9 @@ async def chromium() -> AsyncIterator[Browser]:
         ...     await page.get_by_role("button", name="Approve").click()
     """
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
+        browser = await playwright.chromium.launch(
+            executable_path=CHROMIUM, args=[*_ARGUMENTS, *arguments]
+        )
         try:
             yield browser
         finally:

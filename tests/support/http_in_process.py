@@ -11,7 +11,7 @@ from tenuto.http.options import HttpSettings
 from tenuto.http.server.application import Application, Served
 from tenuto.testing import TestHost
 
-BASE = "http://tenuto.test"
+BASE = "http://tenuto.localhost"
 
 
 def with_state(app: ASGIApp, state: Mapping[str, object] | None) -> ASGIApp:

@@ -15,7 +15,7 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct, structs
@@ -53,8 +53,16 @@ from tenuto.model.hold import HoldReason
 from tenuto.model.ids import InstanceId, MessageId
 from tenuto.model.links import FoundLink, decode_link
 from tenuto.model.messages import Start
-from tenuto.model.requests import DeadLetter, InstancePage, InstanceQuery
+from tenuto.model.requests import (
+    DeadLetter,
+    DeadLetterPage,
+    HistoryPage,
+    InstancePage,
+    InstanceQuery,
+)
 from tenuto.model.status import InstanceRecord, RuntimeStatus
+
+T = TypeVar("T")
 
 _DAY: Final = 86_400_000_000
 _KEPT: Final = 10_000
@@ -642,6 +650,8 @@ class SharedStorage:
         if place is not None:
             found = [one for one in found if (key(one) < place if falls else key(one) > place)]
         rows = found[: query.limit]
+        if query.most_bytes is not None:
+            rows = _short_enough(rows, query.most_bytes, _length)
         token = f"{query.order}.{key(rows[-1])[0]}.{rows[-1].iid}" if rows else None
         if not query.payloads:
             rows = [structs.replace(one, input=None, output=None) for one in rows]
@@ -676,6 +686,47 @@ class SharedStorage:
 
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         return [*itertools.islice(reversed((await self._turn()).letters), max(limit, 0))]
+
+    async def history_page(
+        self, instance_id: InstanceId, after: str | None, most_bytes: int
+    ) -> HistoryPage:
+        hub = await self._turn()
+        record = hub.named(instance_id)
+        if record is None:
+            return HistoryPage([], None)
+        generation = record.generation if hub.current(record) else record.generation - 1
+        known, start = (generation, 0) if after is None else map(int, after.split("."))
+        if known != generation:
+            raise InputError(
+                f"{instance_id!r} has gone on since {after!r}; read from the beginning"
+            )
+        turns = (hub.current(record) or hub.before(record))[start:]
+        fitting = _short_enough(turns, most_bytes, len)
+        end = f"{generation}.{start + len(fitting)}" if len(fitting) < len(turns) else None
+        return HistoryPage(fitting, end)
+
+    async def dead_letter_page(
+        self, limit: int, after: str | None, most_bytes: int
+    ) -> DeadLetterPage:
+        hub = await self._turn()
+        older = hub.letters[: None if after is None else int(after)]
+        wanted = [*reversed(older)][:limit]
+        fitting = _short_enough(wanted, most_bytes, lambda one: len(bytes(one.message)))
+        left = len(older) - len(fitting)
+        return DeadLetterPage(fitting, str(left) if left else None)
+
+
+def _short_enough(rows: list[T], most_bytes: int, length: Callable[[T], int]) -> list[T]:
+    total = 0
+    for count, row in enumerate(rows):
+        total += length(row)
+        if count and total > most_bytes:
+            return rows[:count]
+    return rows
+
+
+def _length(record: InstanceRecord) -> int:
+    return len(msgspec.json.encode(record))
 
 
 def unstorable(row: object) -> str | None:

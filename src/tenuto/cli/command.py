@@ -43,6 +43,9 @@ instances: GuessingGroup = GuessingGroup(
         LazyCommand("terminate", "instances.steering:terminate", "End an instance now."),
         *(LazyCommand(one.name, _CONTROLS, f"{one.summary}.", is_listed=True) for one in CONTROLS),
         LazyCommand("restart", "instances.steering:restart", "Run an instance again."),
+        LazyCommand(
+            "export", "instances.exporting:export", "Write histories as files.", takes_paths=True
+        ),
         LazyCommand("purge", "instances.purging:purge", "Delete instances with their histories."),
     ],
     help="Look at instances and steer them, in a store or on a running host.",
@@ -54,6 +57,7 @@ dead_letters: GuessingGroup = GuessingGroup(
     [
         LazyCommand("list", "dead_letters:list_", "List them, newest first."),
         LazyCommand("redrive", "dead_letters:redrive", "Send one again."),
+        LazyCommand("acknowledge", "dead_letters:acknowledge", "Say that they were seen to."),
         LazyCommand("purge", "dead_letters:purge", "Delete them."),
     ],
     help="Events that nobody could take: read them, send them again, delete them.",
@@ -74,10 +78,19 @@ tenuto: GuessingGroup = GuessingGroup(
         LazyCommand(
             "doctor", "doctor:doctor", "Find out what is wrong, and what to do.", takes_paths=True
         ),
+        LazyCommand("backup", "backup:backup", "Copy a store, beside its host.", takes_paths=True),
+        LazyCommand("restore", "backup:restore", "Make a store out of a copy.", takes_paths=True),
+        LazyCommand(
+            "check-replay",
+            "check_replay:check_replay",
+            "Would all that is unfinished go on with this code?",
+            takes_paths=True,
+        ),
         LazyCommand(
             "config", "config:config", "Show the settings and their sources.", takes_paths=True
         ),
         LazyCommand("new", "new:new", "Make a project that runs and has a test.", takes_paths=True),
+        LazyCommand("key", "key:key", "Make a key for callers of a server."),
         LazyCommand("completion", "completion:completion", "Complete words in a shell."),
     ],
     help="Durable functions for Python: run orchestrations and look at them.",

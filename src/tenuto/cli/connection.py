@@ -16,11 +16,11 @@ from click.core import ParameterSource
 from msgspec import Struct, structs
 
 from tenuto.cli import terminal
+from tenuto.cli.nearby import storage_of
 from tenuto.client.connection import ConnectionOptions, is_loopback
 from tenuto.client.gateway import Gateway, StoreGateway
 from tenuto.client.http_gateway import HttpGateway
 from tenuto.engine.ports import Storage
-from tenuto.host.settings import load_settings
 from tenuto.insight.explanation import told
 from tenuto.insight.inquiry import inquire
 from tenuto.insight.reading import GatewayReader, RunReader, StoreReader
@@ -196,10 +196,10 @@ async def connected(place: Place) -> AsyncIterator[Connection]:
         finally:
             await gateway.close()
         return
-    url = load_settings(storage=place.storage, given_as="option --{}").values.storage
+    url = storage_of(place.storage).values.storage
     storage = open_storage(url, create=False)
     hub = await storage.open()
-    gateway = StoreGateway(storage, hub.partitions)
+    gateway = StoreGateway(storage, hub.partitions, lambda: owner_of(url) is not None)
     try:
         yield Connection(where=url, gateway=gateway, reader=StoreReader(storage), storage=storage)
     finally:

@@ -18,11 +18,13 @@ from msgspec import Struct, structs
 
 from tenuto.cli import terminal
 from tenuto.cli.arguments import target_completion
+from tenuto.cli.check_replay import Progress, fit_document
 from tenuto.cli.command import FAILED
 from tenuto.cli.connection import Connection, Place, connected, place_options
 from tenuto.cli.findings import (
     Finding,
     Level,
+    fit_findings,
     letters_finding,
     standstill,
     store_findings,
@@ -30,12 +32,14 @@ from tenuto.cli.findings import (
 )
 from tenuto.cli.instances.documents import encoded
 from tenuto.cli.instances.looking import json_option
+from tenuto.cli.nearby import storage_of
 from tenuto.engine.upkeep import Examination, StorageUpkeep
-from tenuto.host.settings import DEFAULT, LoadedSettings, load_settings
+from tenuto.host.settings import DEFAULT, LoadedSettings, Settings, load_settings
+from tenuto.insight.fitting import UNFINISHED, FitCheck, FitReport, check_store
 from tenuto.insight.surroundings import Surroundings
 from tenuto.model.errors import SettingsError, StorageError, TenutoError
 from tenuto.model.requests import InstanceQuery
-from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
+from tenuto.model.status import InstanceRecord
 from tenuto.storage import upkeep_of
 
 _LEAST_SQLITE: Final = (3, 51, 3)
@@ -44,7 +48,6 @@ _LOOK_SECONDS: Final = 1.5
 """A host takes a message in within milliseconds."""
 _HEALTH_PATIENCE: Final = timedelta(seconds=10)
 _MOST_LETTERS: Final = 1_000
-_GOING: Final = tuple(sorted(set(RuntimeStatus) - FINISHED))
 
 
 @click.command()
@@ -61,7 +64,8 @@ _GOING: Final = tuple(sorted(set(RuntimeStatus) - FINISHED))
     "target",
     metavar="TARGET",
     shell_complete=target_completion,
-    help="The app, such as travel.py: tells of instances whose orchestrator it does not have.",
+    help="The app, such as travel.py: replays what is unfinished against its code, which runs "
+    "nothing, and tells whom it would hold.",
 )
 @place_options
 @json_option
@@ -71,7 +75,7 @@ def doctor(limit: int, target: str | None, *, full: bool, place: Place, as_json:
     Looks at versions, settings, the store or host, and at the instances that do not move: what
     each waits for, and since when. Changes nothing. The exit code is 1 when something is wrong.
     """
-    visit = _Visit(place=place, full=full, orchestrators=_orchestrators_of(target))
+    visit = _Visit(place=place, full=full, code=None if target is None else _code_of(target, place))
     asyncio.run(visit.look())
     findings = _fewer(visit.findings, limit)
     is_healthy = all(one.level is not Level.WRONG for one in visit.findings)
@@ -85,14 +89,26 @@ def doctor(limit: int, target: str | None, *, full: bool, place: Place, as_json:
     return 0 if is_healthy else FAILED
 
 
-def _orchestrators_of(target: str | None) -> frozenset[str] | None:
-    """Those of an app; None when no app was named."""
-    if target is None:
-        return None
+class _Code(Struct, frozen=True):
+    """The app that was named, its orchestrators, and what finds out whether it fits."""
+
+    target: str
+    orchestrators: frozenset[str]
+    check: FitCheck
+
+
+def _code_of(target: str, place: Place) -> _Code:
+    from tenuto.host.checking import fit_check
     from tenuto.host.loading import load_app
     from tenuto.host.programs import program_of
 
-    return frozenset(program_of(load_app(target).app).orchestrators)
+    app = load_app(target).app
+    try:
+        settings = load_settings(storage=place.storage, given_as="option --{}").values
+    except SettingsError:  # a finding of its own
+        settings = Settings()
+    names = frozenset(program_of(app, settings).orchestrators)
+    return _Code(target, names, fit_check(app, settings))
 
 
 class _Health(Struct):
@@ -105,13 +121,15 @@ class _Health(Struct):
 class _Visit:
     """Looks at one thing after the other; what cannot be looked at is a finding too."""
 
-    def __init__(self, *, place: Place, full: bool, orchestrators: frozenset[str] | None) -> None:
+    def __init__(self, *, place: Place, full: bool, code: _Code | None) -> None:
         self.findings: list[Finding] = []
+        self.replay: FitReport | None = None
         self.store: Examination | None = None
         self._upkeep: StorageUpkeep | None = None
         self._place = place
         self._full = full
-        self._orchestrators = orchestrators
+        self._code = code
+        self._orchestrators = None if code is None else code.orchestrators
         self._now = time.time_ns() // 1000
 
     async def look(self) -> None:
@@ -131,7 +149,7 @@ class _Visit:
 
     def _settings(self) -> LoadedSettings | None:
         try:
-            settings = load_settings(storage=self._place.storage, given_as="option --{}")
+            settings = storage_of(self._place.storage)
         except SettingsError as error:
             self._add(Level.WRONG, "settings", str(error), "correct it; `tenuto config` lists all")
             return None
@@ -189,6 +207,7 @@ class _Visit:
                     finding = await self._instance(connection, record, around)
                     if finding is not None:
                         self.findings.append(finding)
+                await self._replay(connection)
                 await self._letters(connection, around)
         except TenutoError as error:
             topic = "store" if place.url is None else "host"
@@ -215,7 +234,7 @@ class _Visit:
     async def _going(self, connection: Connection) -> AsyncIterator[InstanceRecord]:
         """All that have not ended, page by page; of many it is said how far it is."""
         query = InstanceQuery(
-            statuses=_GOING,
+            statuses=UNFINISHED,
             limit=_PAGE,
             order="oldest" if connection.storage is not None else "newest",
             payloads=False,
@@ -240,13 +259,29 @@ class _Visit:
             return None
         return None if run.status.is_finished else standstill(run, why)
 
+    async def _replay(self, connection: Connection) -> None:
+        """Whether the code that was named fits what is unfinished."""
+        code = self._code
+        if code is None:
+            return
+        if connection.storage is None:
+            text = f"what runs on a host cannot be replayed against {code.target} from here"
+            self._add(Level.NOTE, "code", text, "name its store with --storage")
+            return
+        report = self.replay = await check_store(
+            code.check, connection.storage, on_progress=Progress()
+        )
+        self.findings += fit_findings(report, code.target)
+
     async def _letters(self, connection: Connection, around: Surroundings) -> None:
         if self.store is not None:
             count, newest = self.store.dead_letters, self.store.newest_dead_letter
+            unseen = self.store.unseen_dead_letters
         else:
             letters = await connection.gateway.dead_letters(_MOST_LETTERS)
             count, newest = len(letters), letters[0].created_at if letters else None
-        self.findings.append(letters_finding(count, newest, around.place))
+            unseen = sum(one.acknowledged_at is None for one in letters)
+        self.findings.append(letters_finding(count, unseen, newest, around.place))
 
     def _add(self, level: Level, topic: str, text: str, advice: str = "") -> None:
         self.findings.append(Finding(level=level, topic=topic, text=text, advice=advice))
@@ -308,6 +343,7 @@ def _document(visit: _Visit, *, is_healthy: bool) -> dict[str, Any]:
             "platform": platform.platform(),
         },
         "store": None if visit.store is None else _store_document(visit.store),
+        "replay": None if visit.replay is None else fit_document(visit.replay),
         "findings": [_camel(one) for one in visit.findings],
     }
 

@@ -7,12 +7,15 @@ from msgspec import Struct
 
 from tenuto.engine.upkeep import Examination
 from tenuto.insight.advice import command
+from tenuto.insight.fit_words import summary
+from tenuto.insight.fitting import FitReport, Misfit, OrchestratorFit
 from tenuto.insight.wording import duration, moment, one_line
 from tenuto.model.explanation import Explanation, Fact
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
 
 _KIB = 1024
+_FEW_IDS = 5
 _ROOM = 256 * 1024 * 1024
 _LONG_LOG = 1024 * 1024 * 1024
 
@@ -30,7 +33,7 @@ class Finding(Struct, frozen=True, kw_only=True):
 
     Attributes:
         level: How bad it is.
-        topic: What it is about: versions, settings, store, instances, dead letters.
+        topic: What it is about: versions, settings, store, instances, code, dead letters.
         text: What was found.
         advice: What to do; empty when there is nothing to do.
         instance_id: The instance it is about.
@@ -57,6 +60,35 @@ def standstill(record: InstanceRecord, why: Explanation) -> Finding:
     )
 
 
+def fit_findings(report: FitReport, target: str) -> list[Finding]:
+    """Whether code fits what is unfinished: one finding for each way in which it does not."""
+    if report.fits:
+        text = f"{target}: {summary(report)}"
+        return [Finding(level=Level.OK, topic="code", text=text)]
+    return [
+        Finding(
+            level=Level.WRONG,
+            topic="code",
+            text=_misfit(fit, misfit, target),
+            advice="see all of it: tenuto check-replay; deploy code that fits, or let them end "
+            "with the code that they have",
+        )
+        for fit in report.orchestrators
+        for misfit in fit.misfits
+    ]
+
+
+def _misfit(fit: OrchestratorFit, misfit: Misfit, target: str) -> str:
+    ids = misfit.instance_ids
+    more = f" and {len(ids) - _FEW_IDS:,} more" if len(ids) > _FEW_IDS else ""
+    named = ", ".join(map(one_line, ids[:_FEW_IDS]))
+    sides = ""
+    if misfit.recorded is not None and misfit.produced is not None:
+        sides = f": recorded {one_line(misfit.recorded)}, produced {one_line(misfit.produced)}"
+    held = f"{target} would hold {len(ids):,} of {one_line(fit.name, 60)} ({misfit.reason})"
+    return f"{held}{sides}: {named}{more}"
+
+
 def version_finding(sqlite: str, least: tuple[int, int, int], words: str) -> Finding:
     """Whether this SQLite is one that loses nothing."""
     found = tuple(int(part) for part in sqlite.split("."))
@@ -76,7 +108,7 @@ def store_findings(found: Examination, now: Microseconds, *, full: bool) -> list
     findings = [_schema(found), _soundness(found, full=full), _room(found)]
     if not found.is_readable:
         return findings
-    findings += [_owner(found), _counts(found, now), *_orphans(found)]
+    findings += [*_copy(found), _owner(found), _counts(found, now), *_orphans(found)]
     return findings
 
 
@@ -131,7 +163,24 @@ def _room(found: Examination) -> Finding:
     return _store(Level.OK, text)
 
 
+def _copy(found: Examination) -> list[Finding]:
+    if found.copied_at is None:
+        return []
+    text = f"a copy that reaches up to {moment(found.copied_at)}"
+    if not found.was_left:
+        return [_store(Level.OK, f"{text}; the host of its original had stopped")]
+    return [
+        _store(
+            Level.NOTE,
+            f"{text}; the host of its original had not stopped",
+            "a host starts on it only with --accept-loss, for what came later would run again",
+        )
+    ]
+
+
 def _owner(found: Examination) -> Finding:
+    if found.copied_at is not None:
+        return _store(Level.NOTE, "no host has run on it")
     if found.owner is not None:
         return _store(Level.OK, f"owned by {found.owner}")
     if found.was_left:
@@ -194,17 +243,24 @@ def _store(level: Level, text: str, advice: str = "") -> Finding:
     return Finding(level=level, topic="store", text=text, advice=advice)
 
 
-def letters_finding(count: int, newest: int | None, place: Sequence[str]) -> Finding:
-    """What there is to say of dead letters."""
+def letters_finding(
+    count: int, unseen: int, newest: Microseconds | None, place: Sequence[str]
+) -> Finding:
+    """What there is to say of dead letters: wrong are those that nobody has acknowledged."""
     if not count:
         return Finding(level=Level.OK, topic="dead letters", text="none")
     last = "" if newest is None else f", the newest of {moment(newest)}"
-    noun = "event" if count == 1 else "events"
+    events = f"{count:,} {'event' if count == 1 else 'events'} that nobody could take"
+    listing = command("dead-letters list", options=place)
+    if not unseen:
+        text = f"{events}{last}; all were acknowledged"
+        return Finding(level=Level.NOTE, topic="dead letters", text=text, advice=listing)
+    known = "" if unseen == count else f"; {count - unseen:,} of them were acknowledged"
     return Finding(
         level=Level.WRONG,
         topic="dead letters",
-        text=f"{count:,} {noun} that nobody could take{last}",
-        advice=command("dead-letters list", options=place),
+        text=f"{events}{last}{known}",
+        advice=f"{listing}; then redrive, purge or acknowledge them",
     )
 
 

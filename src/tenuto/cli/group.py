@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 
 from tenuto.model.errors import PayloadError
-from tenuto.model.texts import checked_text
+from tenuto.model.texts import check_unicode
 
 _ROOM: Final = "tenuto.cli"
 
@@ -69,7 +69,7 @@ def _refuse_what_is_no_text(context: click.Context) -> None:
         value = context.params.get(parameter.name or "")
         for text in _texts_in(value):
             try:
-                checked_text(text, "it")
+                check_unicode(text, "it")
             except PayloadError:
                 raise click.BadParameter(f"{text!r} is not UTF-8", context, parameter) from None
 

@@ -49,7 +49,12 @@ from tenuto.model.payload.opaque import reason_of, shown
 from tenuto.model.questions import OpenQuestion, open_questions
 from tenuto.model.requests import IdReuse, InstanceQuery, ListingOrder
 from tenuto.model.status import InstanceRecord, RuntimeStatus
-from tenuto.model.texts import checked_name, checked_text, checked_text_or_none
+from tenuto.model.texts import (
+    check_unicode,
+    checked_name,
+    checked_text,
+    checked_text_or_none,
+)
 from tenuto.model.timing import to_microseconds
 from tenuto.orchestration.references import (
     AnyOrchestrator,
@@ -561,7 +566,12 @@ class Client:
         return given
 
     def _reason(self, reason: object) -> str | None:
-        return self._checked(checked_text_or_none(reason, "reason"), "the reason")
+        if isinstance(reason, str):
+            check_unicode(reason, "reason")
+            self._checked(reason, "the reason")
+            if self._limits is HOSTS_OWN_LIMITS:
+                return str(reason)  # the host refuses what is too long, by its own limits
+        return checked_text_or_none(reason, "reason")
 
     def _checked(self, text: str | None, what: str) -> str | None:
         check_payload(text, self._limits.payload_bytes, what)

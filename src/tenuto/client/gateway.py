@@ -39,7 +39,14 @@ from tenuto.model.messages import (
     RedeemWebhook,
     Start,
 )
-from tenuto.model.requests import DeadLetter, InstancePage, InstanceQuery, StartRequest
+from tenuto.model.requests import (
+    DeadLetter,
+    DeadLetterPage,
+    HistoryPage,
+    InstancePage,
+    InstanceQuery,
+    StartRequest,
+)
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
 
@@ -90,6 +97,16 @@ class Gateway(Protocol):
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """The newest messages that nobody could take."""
 
+    async def history_page(
+        self, instance_id: InstanceId, after: str | None, most_bytes: int
+    ) -> HistoryPage:
+        """Turns of the current execution, as long as they fit; one at least."""
+
+    async def dead_letter_page(
+        self, limit: int, after: str | None, most_bytes: int
+    ) -> DeadLetterPage:
+        """Messages that nobody could take, newest first, as long as they fit; one at least."""
+
 
 class EngineGateway:
     """Into the engine of this process; reads go to its store."""
@@ -103,7 +120,9 @@ class EngineGateway:
         self.get = storage.get
         self.query = storage.query
         self.history = storage.history
+        self.history_page = storage.history_page
         self.dead_letters = storage.dead_letters
+        self.dead_letter_page = storage.dead_letter_page
 
     async def close(self) -> None:
         """Nothing: engine and store are the host's."""
@@ -135,7 +154,9 @@ class StoreGateway:
         self.get = storage.get
         self.query = storage.query
         self.history = storage.history
+        self.history_page = storage.history_page
         self.dead_letters = storage.dead_letters
+        self.dead_letter_page = storage.dead_letter_page
 
     async def start(self, request: StartRequest) -> None:
         """Insert a pending instance; one that must give way to it is left to the owner.

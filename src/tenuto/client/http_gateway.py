@@ -21,6 +21,7 @@ from tenuto.client.gateway import has_come, present
 from tenuto.client.remote_errors import error_of
 from tenuto.client.wire import (
     ADMIN,
+    CONTINUATION,
     MOST_ROWS,
     AnswerBody,
     DeadLetterBody,
@@ -52,7 +53,14 @@ from tenuto.model.messages import (
     RedeemWebhook,
     Terminate,
 )
-from tenuto.model.requests import DeadLetter, InstancePage, InstanceQuery, StartRequest
+from tenuto.model.requests import (
+    DeadLetter,
+    DeadLetterPage,
+    HistoryPage,
+    InstancePage,
+    InstanceQuery,
+    StartRequest,
+)
 from tenuto.model.status import InstanceRecord
 from tenuto.model.timing import to_datetime
 
@@ -86,6 +94,10 @@ class _Request(Struct, frozen=True, kw_only=True):
     name: str | None = None
     is_safe: bool = False
     wait_seconds: float = 0.0
+
+
+class _HistoryMovedError(Exception):
+    """An instance has continued as new between two pages of its history."""
 
 
 class _Connections:
@@ -262,27 +274,72 @@ class HttpGateway:
         return self._read(await self._ask(sent), InstancePage, sent)
 
     async def history(self, instance_id: str, most_bytes: int | None = None) -> list[bytes]:
-        """The turns of the current execution; the server has a limit of its own."""
+        """The turns of the current execution; read again when it changes on the way."""
+        del most_bytes
+        while True:
+            try:
+                return await self._whole_history(instance_id)
+            except InstanceNotFoundError:
+                return []
+            except _HistoryMovedError:
+                continue
+
+    async def _whole_history(self, instance_id: str) -> list[bytes]:
+        turns: list[bytes] = []
+        after: str | None = None
+        while True:
+            try:
+                page = await self.history_page(instance_id, after, 0)
+            except InputError as error:
+                if after is None:
+                    raise
+                raise _HistoryMovedError from error
+            turns += page.turns
+            after = page.after
+            if after is None:
+                return turns
+
+    async def history_page(
+        self, instance_id: str, after: str | None, most_bytes: int
+    ) -> HistoryPage:
+        """Turns of the current execution, as many as the server gives at a time."""
         del most_bytes
         sent = _Request(
             method="GET",
             path=f"{_path(instance_id)}/history",
+            query={"after": after or ""},
             instance_id=instance_id,
             is_safe=True,
         )
-        try:
-            answer = await self._ask(sent)
-        except InstanceNotFoundError:
-            return []
-        return [bytes(turn) for turn in self._read(answer, list[Raw], sent)]
+        answer = await self._ask(sent)
+        turns = [bytes(turn) for turn in self._read(answer, list[Raw], sent)]
+        return HistoryPage(turns, answer.headers.get(CONTINUATION) or None)
 
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """The newest messages that nobody could take."""
-        sent = _Request(
-            method="GET", path="/dead-letters", query={"limit": str(limit)}, is_safe=True
+        letters: list[DeadLetter] = []
+        after: str | None = None
+        while True:
+            page = await self.dead_letter_page(limit - len(letters), after, 0)
+            letters += page.letters
+            after = page.after
+            if after is None or len(letters) >= limit:
+                return letters
+
+    async def dead_letter_page(
+        self, limit: int, after: str | None, most_bytes: int
+    ) -> DeadLetterPage:
+        """Messages that nobody could take, as many as the server gives at a time."""
+        del most_bytes
+        query = {"limit": str(min(limit, MOST_ROWS))}
+        if after is not None:
+            query["after"] = after
+        sent = _Request(method="GET", path="/dead-letters", query=query, is_safe=True)
+        answer = await self._ask(sent)
+        bodies = self._read(answer, list[DeadLetterBody], sent)
+        return DeadLetterPage(
+            [body.letter for body in bodies], answer.headers.get(CONTINUATION) or None
         )
-        bodies = self._read(await self._ask(sent), list[DeadLetterBody], sent)
-        return [body.letter for body in bodies]
 
     async def close(self) -> None:
         """Close the connections."""

@@ -12,7 +12,7 @@ from tenuto.model.ids import ExecutionId, check_instance_id, new_execution_id, n
 from tenuto.model.limits import Limits, check_payload
 from tenuto.model.requests import IdReuse, StartRequest
 from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
-from tenuto.model.texts import checked_name, checked_text_or_none
+from tenuto.model.texts import check_together, checked_name, checked_text_or_none
 from tenuto.model.timing import Microseconds
 from tenuto.model.trace import TraceContext
 from tenuto.orchestration.references import checked_tags
@@ -63,7 +63,7 @@ def start_request(
         options: What else is asked for.
 
     Raises:
-        LimitError: the input is too long.
+        LimitError: the input is too long, or name, version and tags together are.
         InvalidInstanceIdError: the id cannot be one.
         InputError: name, version or tags cannot be stored.
 
@@ -83,6 +83,8 @@ def start_request(
             version = orchestrator.version
         if tags is None:
             tags = None if orchestrator.tags is None else dict(orchestrator.tags)
+    labels = [part for item in (tags or {}).items() for part in item]
+    check_together([name, version or "", *labels], "name, version and tags together")
     if text is not None:
         check_payload(text, limits.payload_bytes, f"the input of {name!r}")
     checked = new_instance_id(now) if instance_id is None else check_instance_id(instance_id)

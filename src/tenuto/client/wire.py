@@ -28,6 +28,8 @@ from tenuto.model.trace import TraceContext
 ADMIN: Final = "/admin"
 LONGEST_WAIT_SECONDS: Final = 60
 """The longest time for which one request may ask the server to wait."""
+CONTINUATION: Final = "x-ms-continuation-token"
+"""The header of a page that asks for the next one; empty or left out on the last page."""
 MOST_ROWS: Final = 1_000
 """The most rows that one answer holds."""
 
@@ -212,6 +214,7 @@ class DeadLetterBody(_Body, frozen=True, kw_only=True):
         reason: Why it could not be delivered.
         created_at: When it was given up, in microseconds since 1970 UTC.
         message: The message as it is stored.
+        acknowledged_at: When somebody said that they have seen to it.
     """
 
     message_id: MessageId
@@ -219,6 +222,7 @@ class DeadLetterBody(_Body, frozen=True, kw_only=True):
     reason: str
     created_at: Microseconds
     message: Raw
+    acknowledged_at: Microseconds | None = None
 
     @classmethod
     def of(cls, letter: DeadLetter) -> "DeadLetterBody":
@@ -229,13 +233,19 @@ class DeadLetterBody(_Body, frozen=True, kw_only=True):
             reason=letter.reason,
             created_at=letter.created_at,
             message=letter.message,
+            acknowledged_at=letter.acknowledged_at,
         )
 
     @property
     def letter(self) -> DeadLetter:
         """The dead letter as it is stored."""
         return DeadLetter(
-            self.message_id, self.instance_id, self.reason, self.created_at, self.message
+            self.message_id,
+            self.instance_id,
+            self.reason,
+            self.created_at,
+            self.message,
+            self.acknowledged_at,
         )
 
 

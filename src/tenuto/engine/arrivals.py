@@ -14,7 +14,7 @@ from msgspec import MsgspecError
 
 from tenuto.engine.delivery import row_id
 from tenuto.engine.parts import OwnedPartition, Parts
-from tenuto.engine.ports import InboxRow, LoadedInstance
+from tenuto.engine.ports import InboxRow, LoadedInstance, Runtime
 from tenuto.engine.resident import STORED, Home, Resident
 from tenuto.engine.state import InstanceState, start_event, state_of
 from tenuto.engine.turns.orchestration import seed
@@ -230,14 +230,8 @@ class Arrivals:
 
     def _admit(self, home: Home, loaded: LoadedInstance) -> Resident:
         engine = self._engine
-        state = state_of(loaded.record)
-        state.follow(map(decode_turn, loaded.turns))
-        rows: list[Message] = [decode_message(row.message) for row in loaded.inbox]
-        # A start in the inbox is somebody's request for the id, which ``starts`` decides; what
-        # opens this instance is in its row.
-        inbox: list[Message] = [message for message in rows if not isinstance(message, Start)]
-        if loaded.unread:
-            state.unread = unread_of(loaded)
+        state = restored(loaded)
+        inbox = waiting_in(loaded)
         resident = engine.admit(state, home, STORED)
         engine.takeback.adopt(resident)
         state.history_bytes = sum(map(len, loaded.turns))
@@ -273,12 +267,7 @@ class Arrivals:
     def _openings(
         self, resident: Resident, loaded: LoadedInstance, now: Microseconds
     ) -> list[Message]:
-        state = resident.state
-        if state.facts.generation and loaded.previous_turn is not None:
-            last = decode_turn(loaded.previous_turn)[-1]
-            if isinstance(last, ContinueAsNew):
-                return seed(state, last, self._engine.runtime)
-        return self.opening(resident, now)
+        return seeded(resident.state, loaded, self._engine.runtime) or self.opening(resident, now)
 
     def opening(self, resident: Resident, now: Microseconds) -> list[Message]:
         """What opens the first generation; nothing yet, and a timer, when that is put off."""
@@ -287,6 +276,34 @@ class Arrivals:
             self._engine.arm(resident, state.facts.scheduled_at)
             return []
         return [Start(event=start_event(state, self._engine.runtime))]
+
+
+def restored(loaded: LoadedInstance) -> InstanceState:
+    """The state of an instance that was read."""
+    state = state_of(loaded.record)
+    state.follow(map(decode_turn, loaded.turns))
+    if loaded.unread:
+        state.unread = unread_of(loaded)
+    return state
+
+
+def waiting_in(loaded: LoadedInstance) -> list[Message]:
+    """The messages that wait for an instance that was read, in the order of their arrival.
+
+    A start in the inbox is somebody's request for the id, which ``starts`` decides; what opens this
+    instance is in its row.
+    """
+    rows: list[Message] = [decode_message(row.message) for row in loaded.inbox]
+    return [message for message in rows if not isinstance(message, Start)]
+
+
+def seeded(state: InstanceState, loaded: LoadedInstance, runtime: Runtime) -> list[Message]:
+    """What opens a generation that follows another one; nothing for the first."""
+    if state.facts.generation and loaded.previous_turn is not None:
+        last = decode_turn(loaded.previous_turn)[-1]
+        if isinstance(last, ContinueAsNew):
+            return seed(state, last, runtime)
+    return []
 
 
 def unread_of(loaded: LoadedInstance) -> UnreadEvents:

@@ -25,11 +25,11 @@ from tenuto.engine.resident import NEW, REPLACED, STORED, Resident
 from tenuto.engine.turns.step import Step
 from tenuto.model.codec import encode
 from tenuto.model.errors import FencedError, RowsRefusedError, TenutoError
-from tenuto.model.failure import storable_text
 from tenuto.model.ids import AnyMessageId, InstanceId, MessageId
 from tenuto.model.messages import Message
 from tenuto.model.requests import DeadLetter
 from tenuto.model.status import InstanceRecord
+from tenuto.model.texts import storable_text
 from tenuto.model.unread import UnreadEvent
 
 HEAVY_BYTES: Final = 16 * 1024 * 1024

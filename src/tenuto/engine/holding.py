@@ -31,6 +31,7 @@ from tenuto.model.errors import (
 from tenuto.model.failure import failure_of
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.messages import LETTERS, ChangeHold, Message
+from tenuto.model.status import InstanceRecord
 from tenuto.model.timing import Microseconds
 
 MISFITS: Final = (
@@ -90,7 +91,7 @@ class Holding:
         resident.failures = 0
         if engine.options.on_mismatch == "fail" and not self._is_for_another_app(state, error):
             return self._fail(resident, inbox, error, now)
-        hold = _hold_of(error, now).after(state.hold)
+        hold = hold_of(error, now).after(state.hold)
         if hold != state.hold:
             engine.observer.instance_held(state.instance_id, hold)
         return take_turn(state, inbox, _no_session, now, engine.rules, hold)
@@ -129,7 +130,7 @@ class Holding:
         error = UnknownFunctionError("orchestrator", state.facts.name, engine.runner.orchestrators)
         if engine.options.on_mismatch == "fail" and not self._is_for_another_app(state, error):
             return False
-        self.hold(resident, _hold_of(error, engine.clock.now()))
+        self.hold(resident, hold_of(error, engine.clock.now()))
         return True
 
     def check_served(self, state: InstanceState) -> None:
@@ -158,8 +159,20 @@ class Holding:
             return False
         resident.works.pop(work.task_id, None)
         error = UnknownFunctionError("activity", work.name, list(engine.runner.activity_limits))
-        self.hold(resident, _hold_of(error, engine.clock.now()))
+        self.hold(resident, hold_of(error, engine.clock.now()))
         return True
+
+    def hold_ahead(self, record: InstanceRecord, hold: Hold) -> None:
+        """Hold an instance that only waits: it was found out before its next turn that the code
+        does not fit it. One whose session lives here fits, whatever was read of it.
+        """
+        engine = self._engine
+        home = engine.partitions.get(record.partition)
+        resident = None if home is None else home.residents.get(record.iid)
+        if home is None or (resident is not None and resident.session is not None):
+            return
+        engine.observer.instance_held(record.instance_id, hold)
+        home.loader.want(record.iid, ChangeHold(hold=hold))
 
     def hold(self, resident: Resident, hold: Hold) -> None:
         """Hold an instance from its next turn on."""
@@ -259,15 +272,15 @@ def _weight(resident: Resident) -> int:
     return resident.size + sum(map(payload_length, resident.inbox))
 
 
-def _hold_of(error: Exception, now: Microseconds) -> Hold:
+def hold_of(error: Exception, now: Microseconds) -> Hold:
+    """How an instance is held whose turn ended in this error."""
     reason = next(
         (reason for kind, reason in _REASONS.items() if isinstance(error, kind)), HoldReason.POISON
     )
-    recorded = produced = None
+    recorded: str | None = getattr(error, "recorded", None)
+    produced: str | None = getattr(error, "produced", None)
     text = str(error)
-    if isinstance(error, NonDeterminismError):
-        recorded, produced = error.recorded, error.produced
-    elif reason in {HoldReason.POISON, HoldReason.MEMORY}:
+    if reason in {HoldReason.POISON, HoldReason.MEMORY}:
         text = f"its turn cannot be taken: {error!r}"
     elif reason is HoldReason.NOT_SERVED:
         text = f"{text}; it goes on when a host starts that has it"

@@ -17,7 +17,13 @@ from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.ids import ExecutionId, InstanceId, MessageId
 from tenuto.model.links import FoundLink
-from tenuto.model.requests import DeadLetter, InstancePage, InstanceQuery
+from tenuto.model.requests import (
+    DeadLetter,
+    DeadLetterPage,
+    HistoryPage,
+    InstancePage,
+    InstanceQuery,
+)
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
 from tenuto.model.trace import TraceContext
@@ -54,11 +60,15 @@ class Clock(Protocol):
 
 
 class HubInfo(Struct, frozen=True, kw_only=True):
-    """Constant facts of an opened task hub; ``secret`` is random and known to its hosts alone."""
+    """Facts of an opened task hub; ``secret`` is random and known to its hosts alone.
+
+    ``copied_at``: it was a copy when it was opened, and reaches up to then.
+    """
 
     url: str
     partitions: int
     secret: str
+    copied_at: Microseconds | None = None
 
     def __repr__(self) -> str:
         return f"HubInfo(url={self.url!r}, partitions={self.partitions})"
@@ -298,6 +308,25 @@ class StorageReader(Protocol):
     async def link(self, digest: str) -> FoundLink | None:
         """The link whose token has this digest; None when there is none. A look-up, no more."""
 
+    async def history_page(
+        self, instance_id: InstanceId, after: str | None, most_bytes: int
+    ) -> HistoryPage:
+        """Turns of the current execution, as long as they fit; one at least.
+
+        Raises:
+            InputError: ``after`` is not the token of the page before, or the instance has continued
+                as new since.
+        """
+
+    async def dead_letter_page(
+        self, limit: int, after: str | None, most_bytes: int
+    ) -> DeadLetterPage:
+        """Dead letters, newest first, as long as they fit; one at least.
+
+        Raises:
+            InputError: ``after`` is not the token of the page before.
+        """
+
 
 class StorageClient(StorageReader, Protocol):
     """What processes that own nothing may write: new instances and messages (ENGINE rule 14)."""
@@ -445,7 +474,8 @@ class ActivityWork(Struct, eq=False):
 
     ``partition`` is the instance's. ``sequence`` counts the attempts of the execution. ``canceled``
     is the cooperative token; it only ever turns on. ``answer`` is how it ended, None until then;
-    ``begun_at`` (microseconds) is None when its function never began.
+    ``begun_at`` (microseconds) is None when its function never began. ``start_by`` is the time
+    after which it is not to begin any more: its answer is a ``ScheduleToStartTimeoutError`` then.
     """
 
     partition: int
@@ -465,6 +495,7 @@ class ActivityWork(Struct, eq=False):
     canceled: bool = False
     answer: TaskCompleted | TaskFailed | None = None
     begun_at: Microseconds | None = None
+    start_by: Microseconds | None = None
 
     def answered(
         self, answer: TaskCompleted | TaskFailed, begun_at: Microseconds | None = None

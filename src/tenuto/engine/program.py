@@ -131,11 +131,13 @@ class RunnerMeans(Struct, frozen=True, kw_only=True):
         clock: The host's time.
         limits: What one orchestration may use up.
         webhook_base: The address under which the host is reached from outside.
+        webhook_secret: What the tokens of webhooks are signed with; no caller knows it.
     """
 
     clock: Clock
     limits: Limits
     webhook_base: Callable[[], str]
+    webhook_secret: str = ""
 
 
 class Program(OrchestratorDirectory, Protocol):

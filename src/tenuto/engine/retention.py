@@ -9,12 +9,15 @@ from typing import Final, overload
 
 from tenuto.engine.parts import Parts
 from tenuto.engine.ports import (
+    Runner,
     Session,
 )
 from tenuto.engine.resident import Resident
+from tenuto.engine.state import InstanceState
 from tenuto.model.codec import decode_turn
 from tenuto.model.events import HistoryEvent
 from tenuto.model.execution import ExecutionInfo
+from tenuto.model.limits import Limits
 from tenuto.model.timing import Microseconds
 
 _SOON: Final[Microseconds] = 1_000_000
@@ -43,6 +46,23 @@ class RecordedTurns(Sequence[Sequence[HistoryEvent]]):
         return decode_turn(self._rows[index])
 
 
+def live_session(
+    runner: Runner, state: InstanceState, rows: Sequence[bytes], limits: Limits
+) -> Session:
+    """A session of an execution: a fresh one, or as its recorded turns have left it.
+
+    Args:
+        runner: Has its orchestrator.
+        state: The instance.
+        rows: The turns of its current generation, as they are stored.
+        limits: What it may use up.
+    """
+    info = ExecutionInfo(facts=state.facts, limits=limits, unread=state.unread)
+    if state.next_turn == 0:
+        return runner.open_session(info)
+    return runner.replay_session(info, RecordedTurns(rows))
+
+
 class Retention:
     """Decides for an engine which instances and sessions stay.
 
@@ -65,14 +85,9 @@ class Retention:
         """The live session of an instance: as it is, fresh, or rebuilt from its history."""
         engine = self._engine
         if resident.session is None:
-            state = resident.state
-            limits = engine.options.limits
-            info = ExecutionInfo(facts=state.facts, limits=limits, unread=state.unread)
-            if state.next_turn == 0:
-                resident.session = engine.runner.open_session(info)
-            else:
-                turns = RecordedTurns(resident.recorded or ())
-                resident.session = engine.runner.replay_session(info, turns)
+            rows, limits = resident.recorded or (), engine.options.limits
+            resident.session = live_session(engine.runner, resident.state, rows, limits)
+            if resident.state.next_turn:
                 resident.recorded = None
             self._sessions += 1
             self.session_bytes += resident.size

@@ -103,6 +103,7 @@ def scheduled(work: OpenWork, event: TaskScheduled, state: "InstanceState") -> A
         event.version,
         event.tags,
         event.trace,
+        start_by=event.start_by,
     )
     return found
 

@@ -4,8 +4,9 @@ Beside ``Storage``, which is for hosts and clients: looking a store over, and wh
 messages that nobody could take. Each backend has one (``storage.upkeep_of``).
 """
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from threading import Event
+from typing import Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -32,8 +33,10 @@ class Examination(Struct, frozen=True, kw_only=True):
         messages: Messages that wait to be taken in.
         waiting: The oldest of them: arrival number and instance.
         oldest_pending: When the oldest instance that should have begun was started.
+        copied_at: It is a copy that nobody has started yet, and reaches up to then.
         dead_letters: How many there are.
         newest_dead_letter: When the newest was given up.
+        unseen_dead_letters: How many of them nobody has acknowledged.
         lost_histories: Numbers of instances that have a history and no row.
         without_history: Instances that have begun and have no history.
         lost_messages: Ids that messages wait for and no instance has. A host clears these within
@@ -54,8 +57,10 @@ class Examination(Struct, frozen=True, kw_only=True):
     messages: int = 0
     waiting: list[tuple[int, InstanceId]] = []
     oldest_pending: Microseconds | None = None
+    copied_at: Microseconds | None = None
     dead_letters: int = 0
     newest_dead_letter: Microseconds | None = None
+    unseen_dead_letters: int = 0
     lost_histories: list[int] = []
     without_history: list[InstanceId] = []
     lost_messages: list[InstanceId] = []
@@ -64,6 +69,57 @@ class Examination(Struct, frozen=True, kw_only=True):
     def is_readable(self) -> bool:
         """Whether its tables are those of this Tenuto."""
         return self.schema == self.known_schema and not self.faults
+
+
+Told: TypeAlias = Callable[[int, int], None]
+"""Told how much is done, of how much."""
+
+
+class Copy(Struct, frozen=True, kw_only=True):
+    """A copy of a store that was made.
+
+    Attributes:
+        path: Its file.
+        size: Its bytes.
+        instances: How many are in it.
+        reaches_to: All that was committed before this moment is in it.
+        host_had_stopped: The host of the original had stopped by then, or there was none: then a
+            host on the copy takes up just what that one left.
+        kept_aside: Files that stood in its place, by their new names.
+    """
+
+    path: str
+    size: int
+    instances: int
+    reaches_to: Microseconds
+    host_had_stopped: bool
+    kept_aside: list[str] = []
+
+
+class Following(Struct, frozen=True, kw_only=True):
+    """What becomes of a continuous copy.
+
+    Attributes:
+        state: The store is copied as a whole; the copy is up to date; it falls behind.
+        text: The same in words, with the reason.
+        reaches_to: All that was committed before this moment is in the copy; None: there is none.
+    """
+
+    state: Literal["copying", "following", "behind"]
+    text: str
+    reaches_to: Microseconds | None = None
+
+
+class FollowedTo(Struct, frozen=True, kw_only=True):
+    """How far a continuous copy goes.
+
+    Attributes:
+        reaches_to: All that was committed before this moment is in it; None: there is no copy.
+        host_had_stopped: The host had stopped by then, so that nothing is missing.
+    """
+
+    reaches_to: Microseconds | None
+    host_had_stopped: bool
 
 
 class StorageUpkeep(Protocol):
@@ -96,5 +152,84 @@ class StorageUpkeep(Protocol):
             InstanceNotFoundError, InstanceFinishedError: still nobody can take it.
         """
 
+    async def acknowledge_letters(
+        self, message_ids: Sequence[MessageId] | None, now: Microseconds
+    ) -> int:
+        """Note that somebody has seen to these dead letters, or with None to all.
+
+        They stay, and are listed. Of how many that was not known yet.
+        """
+
     async def drop_letters(self, message_ids: Sequence[MessageId] | None) -> int:
         """Delete these dead letters, or with None all; how many there were."""
+
+    def back_up(
+        self, target: str, now: Callable[[], Microseconds], *, force: bool, told: Told
+    ) -> Copy:
+        """Copy it into a file; blocks until that is done.
+
+        Args:
+            target: The file to be made.
+            now: Tells the present.
+            force: Whether a file that is there is replaced.
+            told: Called with how much is done, of how much.
+
+        Raises:
+            SettingsError: there is no store, or the file cannot go there.
+            StorageError: one of them cannot be read or written, or the store is damaged.
+        """
+
+    def follow(
+        self,
+        folder: str,
+        now: Callable[[], Microseconds],
+        stop: Event,
+        told: Callable[[Following], None],
+    ) -> FollowedTo:
+        """Keep a folder up to date with it; blocks until told to stop.
+
+        Args:
+            folder: Where the copy goes; made when it is not there.
+            now: Tells the present.
+            stop: Set from outside when it shall end.
+            told: Called when something changes.
+
+        Raises:
+            SettingsError: the folder cannot be used, or holds the copy of another store.
+            StorageOwnedError: another process writes to it.
+            StorageError: there is no such store.
+        """
+
+    def restore(
+        self,
+        source: str,
+        now: Callable[[], Microseconds],
+        *,
+        force: bool,
+        accept_loss: bool,
+        told: Told,
+    ) -> Copy:
+        """Make this store out of a copy; blocks until that is done.
+
+        Args:
+            source: The copy.
+            now: Tells the present.
+            force: Whether to move a store aside that is there.
+            accept_loss: Let it be started though the host of the original had not stopped.
+            told: Called with how much is done, of how much.
+
+        Raises:
+            SettingsError: there is no copy, or the store cannot go there.
+            StorageOwnedError: a host runs on the store that would be moved aside.
+            StorageError: one of them cannot be read or written, or the copy is damaged.
+        """
+
+    def accept_loss(self) -> Microseconds | None:
+        """Let a copy be started though its host had not stopped; up to when it reaches.
+
+        A store that is no copy is left as it is: then None.
+
+        Raises:
+            SettingsError: there is no store.
+            StorageError: it cannot be used.
+        """

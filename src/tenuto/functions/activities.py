@@ -23,7 +23,7 @@ from tenuto.functions.attempt import Attempt, Lane
 from tenuto.functions.locating import place_of
 from tenuto.functions.threads import WorkerThreads
 from tenuto.functions.whereabouts import task_place, thread_of, thread_place
-from tenuto.model.errors import UnknownFunctionError
+from tenuto.model.errors import ScheduleToStartTimeoutError, UnknownFunctionError
 from tenuto.model.events import TaskCompleted, TaskFailed
 from tenuto.model.failure import failure_of_type
 from tenuto.model.timing import MICROSECONDS, Microseconds
@@ -114,7 +114,10 @@ class ActivityExecutor:
             lane = self._lanes.get(work.name) or self._open_lane(work)
             if lane is None:
                 continue
-            attempt = self._attempts[work] = Attempt(lane, work)
+            attempt = Attempt(lane, work)
+            if work.start_by is not None and not self._may_wait(attempt, work.start_by):
+                continue
+            self._attempts[work] = attempt
             lane.waiting.append(attempt)
             self._admit(lane)
         self._dispatch()
@@ -219,8 +222,7 @@ class ActivityExecutor:
         for attempt in self._attempts.values():
             attempt.withdraw()
             attempt.request_cancel()
-            if attempt.timer is not None:
-                attempt.timer.cancel()
+            attempt.cancel_timers()
             if attempt.task is not None:
                 attempt.task.cancel()
                 tasks.append(attempt.task)
@@ -257,6 +259,7 @@ class ActivityExecutor:
                 continue
             if lane.free is not None:
                 lane.free -= 1
+                attempt.has_place = True
             if lane.reference.is_async:
                 self._for_loop.append(attempt)
             elif lane.place is not None:
@@ -303,6 +306,7 @@ class ActivityExecutor:
             self._end(attempt)
             return
         self._in_flight += 1
+        attempt.cancel_timers()
         attempt.task = eager_task(self._run_on_loop(attempt), attempt.new_context())
         timeout = attempt.work.timeout
         if timeout is not None and attempt.event is None:
@@ -315,6 +319,36 @@ class ActivityExecutor:
         self._dispatch()
 
     # --- timeouts --------------------------------------------------------------------------------
+
+    def _may_wait(self, attempt: Attempt, start_by: Microseconds) -> bool:
+        """Bound the time in the queue; False when it is over before the attempt got here."""
+        if start_by <= self._clock.now():
+            attempt.withdraw()
+            self._answer_late(attempt)
+            return False
+        attempt.start_timer = self._clock.call_at(start_by, partial(self._on_late, attempt))
+        return True
+
+    def _on_late(self, attempt: Attempt) -> None:
+        """An attempt should have begun by now. Whoever runs it may be about to: the first wins."""
+        attempt.start_timer = None
+        if not attempt.decide():
+            return
+        attempt.is_withdrawn = True
+        self._attempts.pop(attempt.work, None)
+        waiting = attempt.lane.waiting
+        while waiting and waiting[0].is_withdrawn:
+            waiting.popleft()
+        self._answer_late(attempt)
+        self._leave_lane(attempt)
+        self._dispatch()
+
+    def _answer_late(self, attempt: Attempt) -> None:
+        message = f"{attempt!r} did not begin within its schedule_to_start_timeout"
+        failure = failure_of_type(ScheduleToStartTimeoutError, message)
+        event = TaskFailed(attempt.work.task_id, replace(failure, is_non_retriable=True))
+        self._answer(attempt.work, event)
+        _LOGGER.warning("%s: all places are taken, or its host was away", message)
 
     def _time_queued(self, attempts: list[Attempt]) -> None:
         for attempt in attempts:
@@ -385,8 +419,8 @@ class ActivityExecutor:
     def _leave_lane(self, attempt: Attempt) -> None:
         """Its place under the limit of its activity is free."""
         lane = attempt.lane
-        if lane.free is not None and not attempt.has_left_lane:
-            attempt.has_left_lane = True
+        if lane.free is not None and attempt.has_place:
+            attempt.has_place = False
             lane.free += 1
             self._admit(lane)
 
@@ -402,8 +436,7 @@ class ActivityExecutor:
     def _end(self, attempt: Attempt) -> None:
         """Free what the attempt held and answer, unless it never began or has timed out."""
         self._attempts.pop(attempt.work, None)
-        if attempt.timer is not None:
-            attempt.timer.cancel()
+        attempt.cancel_timers()
         self._leave_lane(attempt)
         if attempt.is_answered and attempt.lane.place is None:
             _LOGGER.warning("%r ended after it was given up; its result is dropped", attempt)

@@ -57,8 +57,8 @@ class Attempt:
 
     ``event`` is how it ended, None until then; ``begun_at`` is None until user code may run;
     ``is_withdrawn`` means that it never begins, ``is_answered`` that its outcome went out,
-    ``is_cancel_requested`` that nobody waits for it, ``has_left_lane`` that another may run in its
-    place under the limit of its activity.
+    ``is_cancel_requested`` that nobody waits for it, ``has_place`` that it counts under the limit
+    of its activity.
     """
 
     __slots__ = (
@@ -66,12 +66,13 @@ class Attempt:
         "_undecided",
         "begun_at",
         "event",
-        "has_left_lane",
+        "has_place",
         "is_answered",
         "is_cancel_requested",
         "is_withdrawn",
         "lane",
         "pace",
+        "start_timer",
         "task",
         "timer",
         "work",
@@ -85,9 +86,10 @@ class Attempt:
         self.begun_at: Microseconds | None = None
         self.is_withdrawn = False
         self.is_answered = False
-        self.has_left_lane = False
+        self.has_place = False
         self.task: asyncio.Task[None] | None = None
         self.timer: TimerHandle | None = None
+        self.start_timer: TimerHandle | None = None
         self._context: ActivityContext | None = None
         self.is_cancel_requested = False
         # The attempt belongs to the one who takes this: a thread to begin it, or the loop to
@@ -150,6 +152,12 @@ class Attempt:
             return self._undecided.pop()
         except IndexError:
             return False
+
+    def cancel_timers(self) -> None:
+        """Nothing limits its time any more."""
+        for timer in (self.timer, self.start_timer):
+            if timer is not None:
+                timer.cancel()
 
     def new_context(self) -> Context:
         """Context variables for this attempt."""

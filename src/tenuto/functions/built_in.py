@@ -26,6 +26,7 @@ class AllActivities:
         outbound: Where requests may go.
         payload_bytes: Longest answer to a request.
         webhook_base: The address under which this host is reached from outside.
+        webhook_secret: What the tokens of webhooks are signed with.
     """
 
     def __init__(
@@ -36,12 +37,15 @@ class AllActivities:
         outbound: OutboundSettings,
         payload_bytes: int,
         webhook_base: Callable[[], str],
+        webhook_secret: str,
     ) -> None:
         self._registry = registry
         self._http = HttpActivity(registry.token_sources, clock, outbound, payload_bytes)
         self._built_in: dict[str, AnyActivity] = {
             HTTP_ACTIVITY: _reference(HTTP_ACTIVITY, self._http.run),
-            WEBHOOK_ACTIVITY: _reference(WEBHOOK_ACTIVITY, WebhookActivity(webhook_base).run),
+            WEBHOOK_ACTIVITY: _reference(
+                WEBHOOK_ACTIVITY, WebhookActivity(webhook_base, webhook_secret).run
+            ),
         }
 
     def get_activity(self, name: str) -> AnyActivity:

@@ -116,6 +116,7 @@ class NativeProgram:
             limits=means.limits,
             options=self._options,
             webhook_base=means.webhook_base,
+            webhook_secret=means.webhook_secret,
         )
 
 

@@ -18,6 +18,7 @@ from tenuto.functions.locating import place_of, standing_at
 from tenuto.functions.replay_hints import unreplayable_imports
 from tenuto.model.errors import (
     InputError,
+    LimitError,
     RegistrationError,
     SignatureError,
     UnknownFunctionError,
@@ -123,6 +124,7 @@ class FunctionRegistry:
         name: str | None = None,
         retry: RetryPolicy | None = None,
         timeout: timedelta | None = None,
+        schedule_to_start_timeout: timedelta | None = None,
         max_concurrent: int | None = None,
         cpu_bound: bool = False,
     ) -> ActivityDecorator: ...
@@ -133,6 +135,7 @@ class FunctionRegistry:
         name: str | None = None,
         retry: RetryPolicy | None = None,
         timeout: timedelta | None = None,
+        schedule_to_start_timeout: timedelta | None = None,
         max_concurrent: int | None = None,
         cpu_bound: bool = False,
     ) -> Any:
@@ -143,7 +146,11 @@ class FunctionRegistry:
                 its first parameter is annotated ``ActivityContext``, that is handed in.
             name: Its name in history; the function's own when None.
             retry: When calls try a failed attempt again.
-            timeout: The longest time that one attempt may take.
+            timeout: The longest time that one attempt may take, from its beginning.
+            schedule_to_start_timeout: The longest time that one attempt may wait for its
+                beginning: for a thread, a process, or room under a limit. It counts from when it
+                was scheduled, over restarts of the host. Then the call raises
+                ``ActivityTimeoutError``; such an attempt is not tried again.
             max_concurrent: Most attempts that run at the same time on one host.
             cpu_bound: For a ``def`` that computes for long: runs in a worker process, which finds
                 the function by module and name. What it changes in memory stays there.
@@ -162,6 +169,7 @@ class FunctionRegistry:
             name=name,
             retry=retry,
             timeout=timeout,
+            schedule_to_start_timeout=schedule_to_start_timeout,
             max_concurrent=max_concurrent,
             cpu_bound=cpu_bound,
         )
@@ -377,7 +385,7 @@ def _refusals(
         name = getattr(function, "__name__", None)
     try:
         yield _checked_name(function, name)
-    except (InputError, SignatureError) as error:
+    except (InputError, SignatureError, LimitError) as error:
         raise RegistrationError(
             f"{kind} {name or function!r} ({_place(function)}) cannot {what}: {error}"
         ) from None

@@ -47,6 +47,7 @@ class NativeRunner:
         limits: Of these, ``payload_bytes`` holds for results of activities.
         options: Threads, processes, the guard, where calls over HTTP may go.
         webhook_base: The address under which this host is reached from outside.
+        webhook_secret: What the tokens of webhooks are signed with.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class NativeRunner:
         limits: Limits | None = None,
         options: RunnerOptions | None = None,
         webhook_base: Callable[[], str] = lambda: "http://127.0.0.1",
+        webhook_secret: str = "",
     ) -> None:
         if registry.orchestrators:
             _prepare_process()
@@ -70,6 +72,7 @@ class NativeRunner:
             outbound=options.outbound,
             payload_bytes=payload_bytes,
             webhook_base=webhook_base,
+            webhook_secret=webhook_secret,
         )
         self._executor = ActivityExecutor(
             self._activities,

@@ -5,9 +5,7 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 from tenuto.functions.activity_context import ActivityContext
-from tenuto.model.webhook import WebhookSecret, digest_of
-
-_TOKEN_BYTES = 32
+from tenuto.model.webhook import CHANCE_BYTES, WebhookSecret, digest_of, signed_token
 
 
 class WebhookActivity:
@@ -15,14 +13,17 @@ class WebhookActivity:
 
     Args:
         base: The address under which this host is reached from outside, without the path.
+        secret: What tokens are signed with.
     """
 
-    def __init__(self, base: Callable[[], str]) -> None:
+    def __init__(self, base: Callable[[], str], secret: str) -> None:
         self._base = base
+        self._secret = secret
 
     async def run(self, context: ActivityContext, _what: str) -> WebhookSecret:
         """A fresh token, and where to send it."""
         base = self._base()
-        token = secrets.token_urlsafe(_TOKEN_BYTES)
+        chance = secrets.token_bytes(CHANCE_BYTES)
+        token = signed_token(self._secret, context.instance_id, chance)
         instance = quote(context.instance_id, safe="")
         return WebhookSecret(digest_of(token), f"{base.rstrip('/')}/callbacks/{instance}/{token}")

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Final
 
+from tenuto.functions.attempt import Attempt
+
 _MOST_PLACES: Final = 4
 """Places that are named, the outermost first: those are in the code of users."""
 
@@ -50,12 +52,62 @@ def thread_of(code: CodeType, owner: object) -> int | None:
     return None
 
 
+def work_left(loop: asyncio.AbstractEventLoop) -> list[str]:
+    """What runs for this host at this moment, and where; asked in a thread of its own.
+
+    Args:
+        loop: The host's, which may be blocked.
+    """
+    found: dict[Attempt, str] = {}
+    for ident, innermost in sys._current_frames().items():  # noqa: SLF001 - as above
+        frame: FrameType | None = innermost
+        while frame is not None:
+            if frame.f_code in _ATTEMPTS:
+                found[frame.f_locals["self"]] = thread_place(ident)
+            frame = frame.f_back
+    others: list[str] = []
+    for task in asyncio.all_tasks(loop):
+        attempt = _attempt_in(task)
+        if attempt is not None:
+            found.setdefault(attempt, task_place(task))
+        elif is_of_users(task):
+            others.append(f"task {task.get_name()!r} is left: {task_place(task)}")
+    attempts = [f"{one!r} does not end in time and is left: {at}" for one, at in found.items()]
+    return [*attempts, *others[:_MOST_TASKS]]
+
+
+_ATTEMPTS: Final = {Attempt.run.__code__, Attempt.run_async.__code__}
+_MOST_TASKS: Final = 10
+
+
+def is_of_users(task: "asyncio.Task[Any]") -> bool:
+    """Whether a task runs a coroutine function that is not Tenuto's."""
+    code = getattr(task.get_coro(), "cr_code", None)
+    return code is not None and not code.co_filename.startswith((_OURS, _PYTHONS))
+
+
+def _attempt_in(task: "asyncio.Task[Any]") -> Attempt | None:
+    link: Any = task.get_coro()
+    for _ in range(_MOST_LINKS):
+        frame = getattr(link, "cr_frame", None)
+        if frame is None:
+            return None
+        if frame.f_code in _ATTEMPTS:
+            attempt: Attempt = frame.f_locals["self"]
+            return attempt
+        link = getattr(link, "cr_await", None)
+    return None
+
+
 def threads_python_waits_for() -> list[threading.Thread]:
     """Those that would keep this process from ending."""
+    # The threads of a pool are waited for whether or not they are daemons.
+    pools = vars(sys.modules.get("concurrent.futures.thread", object)).get("_threads_queues", {})
+    joined = {*pools.copy()}
     return [
         one
         for one in threading.enumerate()
-        if one.is_alive() and not one.daemon and one is not threading.main_thread()
+        if (one in joined or not one.daemon) and one is not threading.main_thread()
     ]
 
 
@@ -81,3 +133,4 @@ def _words(frames: list[tuple[CodeType, int]]) -> str:
 
 
 _OURS: Final = str(Path(__file__).parents[1])
+_PYTHONS: Final = str(Path(asyncio.__file__).parents[1])

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from tenuto.functions.worker_messages import Log
-from tenuto.model.failure import storable_text
+from tenuto.model.texts import storable_text
 
 # --- in the worker -----------------------------------------------------------------------------
 

@@ -1,5 +1,7 @@
 """The app: the functions of one program."""
 
+import asyncio
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, TypeVarTuple, overload
@@ -10,7 +12,7 @@ from tenuto.functions.locating import check_not_importing
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.host.holdup import result_unless_held
 from tenuto.host.host import Host
-from tenuto.host.own_loop import run_on_fast_loop
+from tenuto.host.own_loop import StopRequestedError, run_on_fast_loop
 from tenuto.host.settings import DEFAULT, Settings, load_settings
 from tenuto.model.errors import InputError
 from tenuto.orchestration.references import AnyOrchestrator, OrchestratorFunction
@@ -201,18 +203,26 @@ class App(FunctionRegistry):
             SettingsError: a setting is unknown or not allowed.
             StorageOwnedError: another host runs on this store.
             InstanceStateError: the instance is held; nothing of it is lost.
+            KeyboardInterrupt: Ctrl-C. As at SIGTERM, which ends the program with exit code 143,
+                running activities get ``drain_seconds`` to end; what is left then is named, and
+                does not keep the process.
         """
         check_not_importing()
         loaded = load_settings(storage=storage)
         if loaded.sources["storage"] == DEFAULT:
             sys.stderr.write(f"tenuto: the store is {loaded.values.storage} (the default)\n")
         try:
-            return run_on_fast_loop(self._run(orchestrator, args, instance_id, loaded.values))
-        except KeyboardInterrupt:
+            return run_on_fast_loop(
+                self._run(orchestrator, args, instance_id, loaded.values),
+                drain_seconds=loaded.values.drain_seconds,
+            )
+        except (StopRequestedError, KeyboardInterrupt) as request:
             sys.stderr.write(
                 "tenuto: stopped; what had begun stays in the store and goes on when a host runs "
                 "on it, such as this script with the same instance_id\n"
             )
+            if isinstance(request, StopRequestedError) and request.number != signal.SIGINT:
+                raise SystemExit(128 + request.number) from None
             raise KeyboardInterrupt from None
 
     async def _run(
@@ -223,14 +233,30 @@ class App(FunctionRegistry):
         settings: Settings,
     ) -> Any:  # noqa: ANN401 - the user's result
         async with Host(self, settings=settings) as host:
-            client = host.client
-            if instance_id is not None:
-                standing = await client.get_status(instance_id)
-                if standing is not None:
-                    found = self._attach(client, standing, orchestrator)
-                    return await result_unless_held(host, found)
-            handle = await client.start(orchestrator, *args, instance_id=instance_id)
-            return await result_unless_held(host, handle)
+            try:
+                handle = await self._begun(host.client, orchestrator, args, instance_id)
+                return await result_unless_held(host, handle)
+            except asyncio.CancelledError:
+                if running := host.engine.running:
+                    what = "activity" if running == 1 else "activities"
+                    sys.stderr.write(
+                        f"tenuto: stopping; up to {settings.drain_seconds:g} s for {running} "
+                        f"running {what} (Ctrl-C again: at once)\n"
+                    )
+                raise
+
+    async def _begun(
+        self,
+        client: Client,
+        orchestrator: AnyOrchestrator | str,
+        args: tuple[Any, ...],
+        instance_id: str | None,
+    ) -> OrchestrationHandle[Any]:
+        if instance_id is not None:
+            standing = await client.get_status(instance_id)
+            if standing is not None:
+                return self._attach(client, standing, orchestrator)
+        return await client.start(orchestrator, *args, instance_id=instance_id)
 
     @staticmethod
     def _attach(

@@ -14,10 +14,11 @@ from tenuto.host.host import Host
 from tenuto.host.served_app import ServedApp
 from tenuto.host.settings import Settings, load_settings
 from tenuto.http.errors import error_answer
-from tenuto.model.errors import ForbiddenError, InputError, TenutoError
+from tenuto.http.server.callers import why_not_local
+from tenuto.http.server.origins import not_local
+from tenuto.model.errors import InputError, TenutoError
 
 _PATH: Final = re.compile(r"(/[A-Za-z0-9._~-]+)*")
-_LOCAL: Final = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1", "localhost", "testclient"})
 
 
 class EmbeddedApp:
@@ -27,8 +28,9 @@ class EmbeddedApp:
     Routes of the other app find the client as ``durable.client`` and, after the lifespan has been
     run, as ``request.state.tenuto_client``.
 
-    Without ``http.keys`` only callers on this machine are answered here. The other app's own routes
-    are its own business.
+    Without ``http.keys`` only callers on this machine are answered here: not what comes through a
+    proxy or a Unix socket, and not Starlette's ``TestClient`` as it is, whose address is none. The
+    other app's own routes are its own business.
 
     Args:
         app: The functions.
@@ -121,9 +123,12 @@ class EmbeddedApp:
                 "FastAPI(lifespan=durable.lifespan)"
             )
             await error_answer(error)(scope, receive, send)
-        elif not self.settings.http.keys and not _is_local(scope):
-            refusal = ForbiddenError("without keys only this machine is answered: set http.keys")
-            await error_answer(refusal)(scope, receive, send)
+        elif not self.settings.http.keys and (why := why_not_local(scope)) is not None:
+            # Here, too, so that what is mounted below is not open where the rest is closed.
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close"})
+            else:
+                await error_answer(not_local(why))(scope, receive, send)
         else:
             await application(_below(scope, self.path), receive, send)
 
@@ -139,11 +144,6 @@ class EmbeddedApp:
         await receive()
         await self.stop()
         await send({"type": "lifespan.shutdown.complete"})
-
-
-def _is_local(scope: Scope) -> bool:
-    client = scope.get("client")
-    return client is None or client[0] in _LOCAL
 
 
 def _below(scope: Scope, mounted_at: str) -> Scope:

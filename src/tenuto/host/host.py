@@ -25,11 +25,13 @@ from tenuto.host.settings import Settings
 from tenuto.host.watchdog import Watchdog
 from tenuto.model.errors import StorageError, TenutoError
 from tenuto.model.ids import InstanceId
+from tenuto.model.timing import to_datetime
 from tenuto.storage import open_storage
 from tenuto.telemetry.host_log import HostLog
 from tenuto.telemetry.log_observer import LogObserver
 
 if TYPE_CHECKING:
+    from tenuto.insight.going_on import GoingOn
     from tenuto.model.explanation import Explanation
 
 _SWITCH_SECONDS = 0.0005
@@ -159,6 +161,12 @@ class Host:
             if found is not None:
                 text = f"the host before was ended by a fatal signal; its last word:\n{found}"
                 self._observer.notice(text)
+            if self._hub.copied_at is not None:
+                moment = to_datetime(self._hub.copied_at)
+                self._observer.notice(
+                    f"the store was a copy, which reaches up to {moment:%Y-%m-%d %H:%M:%SZ}; from "
+                    "now on it is a store of its own"
+                )
             self._storage.on_lost(self._on_lost)
         except BaseException:
             self._watch_no_more()
@@ -179,6 +187,7 @@ class Host:
             clock=self.clock,
             limits=self.settings.limits,
             webhook_base=self._base_of_links,
+            webhook_secret=self.hub.secret,
         )
 
     def _base_of_links(self) -> str:
@@ -224,6 +233,18 @@ class Host:
         reader = StoreReader(self._storage)
         run = await Follower(reader, InstanceId(instance_id), most=1).read()
         return await explained_here(self.engine, run)
+
+    async def look_ahead(self) -> "GoingOn":
+        """What it goes on with, soon after its start; holds those whom the code does not fit.
+
+        Looks at a bounded number of instances, the newest.
+
+        Raises:
+            StorageError: the store cannot be read.
+        """
+        from tenuto.host.looking_ahead import look_ahead  # noqa: PLC0415 - few hosts are asked
+
+        return await look_ahead(self.engine)
 
     async def stop(self) -> None:
         """Stop: take nothing new in, let running activities end, commit, let the store go."""

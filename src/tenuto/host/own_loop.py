@@ -11,13 +11,16 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
 from functools import partial
+from types import FrameType
 from typing import Any, Final, TypeVar
 
 from tenuto.functions.detached_threads import DetachedThreads
 from tenuto.functions.user_calls import flush_output
 from tenuto.functions.whereabouts import task_place, thread_place, threads_python_waits_for
+from tenuto.host.deadline import Deadline
 
 T = TypeVar("T")
 
@@ -32,20 +35,106 @@ _EXIT_SECONDS: Final = 2.0
 _LAST_SECONDS: Final = 3.0
 """How long what runs at Python's own end may keep it."""
 
+_SOON_SECONDS: Final = 60.0
+"""A program that goes on for so long after it was asked to stop, goes on on purpose."""
+
+ECHO_SECONDS: Final = 0.2
+"""Programs around this one, such as ``timeout``, pass a signal on that came by itself too: what
+follows so soon is the same request."""
+
 _left: list[object] = []
 """What did not end. Collected as garbage it would be thrown out of its wait once more."""
 
 
-def run_on_fast_loop(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on a fresh loop: uvloop when it is installed, else asyncio's."""
+class StopRequestedError(BaseException):
+    """A signal has asked a program to stop, and it has.
+
+    Attributes:
+        number: Of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def run_on_fast_loop(coroutine: Coroutine[Any, Any, T], *, drain_seconds: float | None = None) -> T:
+    """Run a coroutine on a fresh loop: uvloop when it is installed, else asyncio's.
+
+    Args:
+        coroutine: What to run.
+        drain_seconds: When given, Ctrl-C and SIGTERM cancel the coroutine, unless the program has
+            handlers of its own for them; and the process ends, this time and little more later.
+
+    Raises:
+        StopRequestedError: it was cancelled so.
+    """
     runner = asyncio.Runner(loop_factory=fast_loop_factory())
     threads = DetachedThreads(name="tenuto-blocking")
+    requests: list[int] = []
     try:
         loop = runner.get_loop()
         loop.set_default_executor(threads)
-        return _run(runner, loop.create_task(coroutine))
+        work = loop.create_task(coroutine)
+        with _obeying_signals(loop, work, drain_seconds, requests):
+            try:
+                result = _run(runner, work)
+            finally:
+                _close(runner, threads)
+    except asyncio.CancelledError:
+        if requests:
+            raise StopRequestedError(requests[0]) from None
+        raise
+    if requests:
+        raise StopRequestedError(requests[0])
+    return result
+
+
+@contextmanager
+def _obeying_signals(
+    loop: asyncio.AbstractEventLoop,
+    work: "asyncio.Task[T]",
+    drain_seconds: float | None,
+    requests: list[int],
+) -> Generator[None]:
+    if drain_seconds is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    deadline = Deadline(loop, drain_seconds)
+    first = 0.0
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        nonlocal first
+        now = time.monotonic()
+        if not requests:
+            requests.append(number)
+            first = now
+            deadline.begin(128 + number)
+            threading.Thread(target=_end_after_main, args=(128 + number,), daemon=True).start()
+            loop.call_soon_threadsafe(work.cancel)
+        elif now - first >= ECHO_SECONDS:
+            flush_output()
+            os._exit(128 + number)
+
+    defaults = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    before = {
+        number: signal.signal(number, handle)
+        for number, default in defaults.items()
+        if signal.getsignal(number) is default
+    }
+    try:
+        yield
     finally:
-        _close(runner, threads)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end_after_main(code: int) -> None:
+    """See to the end of a program that was asked to stop; one that goes on is its own business."""
+    began = time.monotonic()
+    threading.main_thread().join()
+    if time.monotonic() - began < _SOON_SECONDS:
+        _end(code)
 
 
 def fast_loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -74,6 +163,8 @@ def _end(code: int) -> None:
     threads = threads_python_waits_for()
     if not threads:
         time.sleep(_LAST_SECONDS)
+        place = thread_place(threading.main_thread().ident)
+        _LOGGER.warning("what runs at the end of the program does not end, and is left: %s", place)
     for thread in threads:
         place = thread_place(thread.ident)
         _LOGGER.warning("thread %r does not end and is left: %s", thread.name, place)

@@ -12,6 +12,7 @@ from tenuto.host.host import Host
 from tenuto.host.programs import Hosted
 from tenuto.host.settings import Settings
 from tenuto.http.admin.observation import Metrics
+from tenuto.http.options import check_keys
 from tenuto.http.server.application import Application, Served
 from tenuto.telemetry.log_observer import LogObserver
 from tenuto.telemetry.metrics import CONTENT_TYPE, MetricsObserver
@@ -54,11 +55,12 @@ class ServedApp:
         """Start the host, then what is mounted beside its functions.
 
         Raises:
-            SettingsError: a key is for a function that the app has not.
+            SettingsError: a key is a placeholder, or for a function that the app has not.
             AppLoadError: a mounted app refuses to start.
             StorageOwnedError: another host runs on this store.
             StorageError: the store cannot be used, with the reason.
         """
+        check_keys(self._settings.http)
         await self.host.start()
         try:
             self._metrics.watch(self.host.engine)

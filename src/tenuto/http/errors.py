@@ -85,10 +85,10 @@ class ErrorBody(Struct, frozen=True):
     stack_trace: str = msgspec.field(name="StackTrace", default="")
 
 
-def body_too_large(most_bytes: int) -> RequestTooLargeError:
-    """The error for a body that is longer than allowed."""
+def body_too_large(most_bytes: int, setting: str = "body_bytes") -> RequestTooLargeError:
+    """The error for a body that is longer than allowed by a setting below ``http``."""
     return RequestTooLargeError(
-        f"the body is longer than {most_bytes:,} bytes (setting http.body_bytes)"
+        f"the body is longer than {most_bytes:,} bytes (setting http.{setting})"
     )
 
 

@@ -60,8 +60,10 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         keys: Keys by name; without any, only loopback is listened to and everything is allowed.
         cors_origins: Web origins whose scripts may call; none by default.
         body_bytes: Longest body of a request.
+        webhook_bytes: Longest body of a request to a webhook, which needs no key.
         header_bytes: Longest head of a request.
-        history_bytes: Longest history that is answered in one piece.
+        history_bytes: Longest history that is answered in one piece, or looked at for an answer.
+        page_bytes: Where a page of instances, turns or dead letters ends early.
         request_seconds: The longest time in which head and body of a request must have come.
         link_seconds: How long the links in answers open what they point to.
         watchers: Most live streams at a time.
@@ -77,8 +79,10 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     keys: dict[str, AccessKey] = {}
     cors_origins: tuple[str, ...] = ()
     body_bytes: Annotated[int, Meta(ge=1)] = 5 * 1024 * 1024
+    webhook_bytes: Annotated[int, Meta(ge=1)] = 64 * 1024
     header_bytes: Annotated[int, Meta(ge=1024)] = 64 * 1024
-    history_bytes: Annotated[int, Meta(ge=1)] = 64 * 1024 * 1024
+    history_bytes: Annotated[int, Meta(ge=1)] = 16 * 1024 * 1024
+    page_bytes: Annotated[int, Meta(ge=1)] = 16 * 1024 * 1024
     request_seconds: Annotated[float, Meta(gt=0)] = 30.0
     link_seconds: Annotated[int, Meta(ge=1)] = 7 * 24 * 3600
     watchers: Annotated[int, Meta(ge=0)] = 2_000
@@ -112,6 +116,41 @@ _ORIGIN: Final = re.compile(rf"https?://{_HOST}")
 _BASE_URL: Final = re.compile(rf"https?://{_HOST}(?:/[A-Za-z0-9._~/-]*)?")
 HOST_HEADER: Final = re.compile(_HOST)
 """What a Host header may look like."""
+
+
+_PLACEHOLDERS: Final = (
+    *("changeme", "change-me", "change_me", "placeholder", "replaceme", "replace-me"),
+    *("replace_me", "yourkey", "your-key", "your_key", "yoursecret", "your-secret", "your_secret"),
+    *("example", "password", "insert-", "random-text", "secret-key", "secret_key", "..."),
+)
+_SENDABLE: Final = re.compile(r"[!-~]+")
+_LEAST_DIFFERENT: Final = 4
+
+
+def check_keys(settings: HttpSettings) -> None:
+    """Refuse keys that stand in templates and on pages of documentation, before a server starts.
+
+    The first thing that somebody tries who finds a server is what its manual shows.
+
+    Raises:
+        SettingsError: naming the key, without showing it.
+    """
+    for name, key in settings.keys.items():
+        if _is_placeholder(key.key):
+            raise SettingsError(
+                f"setting http.keys: what stands for the key {name!r} is a placeholder, or nothing "
+                "that a caller can send; `tenuto key` makes a key"
+            )
+
+
+def _is_placeholder(key: str) -> bool:
+    text = key.lower()
+    return (
+        not _SENDABLE.fullmatch(key)
+        or len(set(key)) < _LEAST_DIFFERENT
+        or any(one in text for one in _PLACEHOLDERS)
+        or (key[0], key[-1]) in {("<", ">"), ("{", "}"), ("$", "}"), ("[", "]")}
+    )
 
 
 def _check_network(text: str) -> None:

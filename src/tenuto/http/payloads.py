@@ -69,10 +69,7 @@ def status_payload(
 def output_of(record: InstanceRecord) -> Raw | str:
     """The result; of a failed instance, the failure in words, as Durable Functions has it."""
     if record.status is RuntimeStatus.FAILED and record.failure is not None:
-        return (
-            f"Orchestrator function '{record.name}' failed: "
-            f"{record.failure.error_type}: {record.failure.error_message}"
-        )
+        return f"Orchestrator function '{record.name}' failed: {record.failure.summary}"
     return raw(record.output)
 
 

@@ -8,7 +8,7 @@ from tenuto.http.description import Parameter
 from tenuto.http.errors import HttpError
 from tenuto.http.routing import Call
 from tenuto.http.waiting import LONGEST_SECONDS
-from tenuto.model.ids import MAX_INSTANCE_ID_LENGTH
+from tenuto.model.ids import MAX_INSTANCE_ID_LENGTH, UNSEEN
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import to_microseconds
 
@@ -24,7 +24,7 @@ _INSTANCE_ID: Final[Mapping[str, Any]] = {
     "type": "string",
     "minLength": 1,
     "maxLength": MAX_INSTANCE_ID_LENGTH,
-    "pattern": r"^[^@/\\#?\u0000-\u001f\u007f-\u009f][^/\\#?\u0000-\u001f\u007f-\u009f]*$",
+    "pattern": rf"^(?!\.\.?$)(?![@ ])[^/\\#?\u0000-\u001f\u007f-\u009f{UNSEEN}]+(?<! )$",
 }
 ON_INSTANCE: Final[Mapping[str, Mapping[str, Any]]] = {"instanceId": _INSTANCE_ID}
 """The schemas of a path that names an instance."""

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
+from tenuto.http.bodies import json_text
 from tenuto.http.description import Operation
 from tenuto.http.errors import (
     JSON,
@@ -23,11 +24,12 @@ from tenuto.http.errors import (
     RouteNotFoundError,
     body_too_large,
 )
-from tenuto.http.options import Role
+from tenuto.http.options import HOST_HEADER, Role
 from tenuto.http.router import Router, path_parts
 from tenuto.http.templates import PathTemplate
 from tenuto.http.tokens import Token
 from tenuto.model.ids import InstanceId, check_instance_id
+from tenuto.model.payload.plain import MAX_DEPTH
 
 T = TypeVar("T")
 
@@ -47,15 +49,14 @@ class Call:
         parameters: What the path's parameters stand for.
         role: What the caller may do.
         token: What the caller came with when that was a link.
-        hides_links: Whether the answer goes to somebody who may not use the links in it.
     """
 
     __slots__ = (
         "_body_bytes",
+        "_body_setting",
         "_is_body_asked",
         "_query",
         "_receive",
-        "hides_links",
         "parameters",
         "role",
         "scope",
@@ -67,9 +68,9 @@ class Call:
         self.parameters: Mapping[str, str] = {}
         self.role: Role = Role.READ
         self.token: Token | None = None
-        self.hides_links: bool = False
         self._receive = receive
         self._body_bytes = body_bytes
+        self._body_setting = "body_bytes"
         self._is_body_asked = False
         self._query: dict[str, list[str]] | None = None
 
@@ -85,6 +86,18 @@ class Call:
             if key == wanted:
                 return str(value.decode("latin-1"))
         return None
+
+    def check_host(self) -> None:
+        """Refuse a request whose ``Host`` may be read in two ways (RFC 9112, 3.2).
+
+        Raises:
+            HttpError: there are several, or it is no host name.
+        """
+        hosts = [value.decode("latin-1") for key, value in self.scope["headers"] if key == b"host"]
+        if len(hosts) > 1:
+            raise HttpError("the request has several Host headers; send one")
+        if hosts and hosts[0] and not HOST_HEADER.fullmatch(hosts[0]):
+            raise HttpError("the Host of this request is no host name")
 
     @property
     def content_type(self) -> str:
@@ -177,15 +190,26 @@ class Call:
                     f"there is no query parameter {name!r} here; there are {', '.join(there)}"
                 )
 
+    def limit_body(self, most_bytes: int, setting: str) -> None:
+        """Allow a shorter body than usual.
+
+        Args:
+            most_bytes: Its longest length.
+            setting: The setting below ``http`` that says so.
+        """
+        if most_bytes < self._body_bytes:
+            self._body_bytes, self._body_setting = most_bytes, setting
+
     async def body(self) -> bytes:
         """The whole body.
 
         Raises:
             RequestTooLargeError: it is longer than allowed.
         """
+        most = self._body_bytes
         length = self.header("content-length")
-        if length is not None and length.isdigit() and int(length) > self._body_bytes:
-            raise body_too_large(self._body_bytes)
+        if length is not None and length.isdigit() and int(length[:20]) > most:
+            raise body_too_large(most, self._body_setting)
         self._is_body_asked = True
         parts = bytearray()
         while True:
@@ -193,8 +217,8 @@ class Call:
             if message["type"] == "http.disconnect":
                 raise HttpError("the caller went away before its request was complete")
             parts += message.get("body", b"")
-            if len(parts) > self._body_bytes:
-                raise body_too_large(self._body_bytes)
+            if len(parts) > most:
+                raise body_too_large(most, self._body_setting)
             if not message.get("more_body", False):
                 return bytes(parts)
 
@@ -208,19 +232,20 @@ class Call:
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
-    async def json_text(self) -> str | None:
-        """The body as JSON text to the letter; None when there is none."""
+    async def json_text(self, *, wrapped: bool = False) -> str | None:
+        """The body as JSON text to the letter; None when there is none.
+
+        Args:
+            wrapped: Whether payloads stand one level down in it.
+
+        Raises:
+            HttpError: it is not JSON, or nested too deep.
+            RequestTooLargeError: it is longer than allowed.
+        """
         body = await self.body()
         if not body.strip():
             return None
-        try:
-            msgspec.json.decode(body)
-            return body.decode()
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            reason = str(error).removeprefix("JSON is malformed: ")
-        except RecursionError:
-            reason = "it is nested too deep"
-        raise HttpError(f"Invalid JSON content: {reason}")
+        return await json_text(body, levels=MAX_DEPTH + wrapped)
 
 
 class Route(Struct, frozen=True, kw_only=True):

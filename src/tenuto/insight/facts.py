@@ -81,7 +81,14 @@ def _obstacles(run: Run, around: Surroundings) -> Iterator[Obstacle]:
     if run.untaken and not around.has_host:  # whatever they say: it is a host that is needed
         yield Untaken(count=run.untaken)
     if hold is not None:
-        yield Held(reason=hold.reason, message=hold.message, since=hold.since, tried=hold.tried)
+        yield Held(
+            reason=hold.reason,
+            message=hold.message,
+            since=hold.since,
+            tried=hold.tried,
+            recorded=hold.recorded,
+            produced=hold.produced,
+        )
     if look.unavailable:
         yield StoreUnavailable(error=look.unavailable)
     if record.status is RuntimeStatus.SUSPENDED:

@@ -8,6 +8,13 @@ from typing import Final, Literal
 
 from tenuto.model.explanation import Held
 from tenuto.model.failure import FailureDetails
+from tenuto.model.failure_chain import (
+    OWN_ERRORS,
+    links_of,
+    own_text,
+    place_text,
+    raised_on_the_way,
+)
 from tenuto.model.hold import Hold
 from tenuto.model.timing import MICROSECONDS, to_datetime
 
@@ -84,23 +91,23 @@ def visible(text: str) -> str:
 
 
 def failure_text(failure: FailureDetails) -> str:
-    """Type and message on one line; our own types under the name that users import."""
-    return one_line(str(failure).removeprefix("tenuto.model.errors."))
+    """The root cause, and how it got here, on one line."""
+    return one_line(failure.summary)
 
 
 def failure_lines(failure: FailureDetails) -> list[str]:
-    """A failure with its causes; the traceback is that of the last cause that has one."""
-    lines: list[str] = []
-    stack: str | None = None
-    link: FailureDetails | None = failure
-    while link is not None:
-        prefix = "caused by " if lines else ""
-        lines.append(prefix + failure_text(link))
-        stack = link.stack_trace or stack
-        link = link.inner_failure
-    users, ours = _frames(visible(stack or ""))
+    """The root cause, where it was raised, what it led to; its traceback, or the nearest one."""
+    root = failure.root_cause
+    place = place_text(failure)
+    lines = [one_line(own_text(root)) + (f" ({place})" if place else "")]
+    ways, omitted = raised_on_the_way(failure)
+    lines += [f"led to {one_line(own_text(one))}" for one in ways]
+    if omitted:
+        lines.insert(len(lines) // 2 + 1, f"led to {omitted} others, which are not kept")
+    stacks = [one.stack_trace for one in links_of(failure) if one.stack_trace]
+    users, ours = _frames(visible(stacks[-1] if stacks else ""))
     # An error that we raise ourselves says what is wrong; where we found it out says nothing.
-    is_refusal = failure.error_type.startswith("tenuto.")
+    is_refusal = root.error_type.startswith(OWN_ERRORS)
     return lines + (users or ([] if is_refusal else ours))
 
 

@@ -31,6 +31,7 @@
     ├── LimitError                         TN-1502
     ├── WorkerCrashedError                 TN-1503  the process that ran an activity is gone
     ├── PayloadMisfitError                 TN-1504  what is stored does not fit the code any more
+    ├── ScheduleToStartTimeoutError        TN-1505  an activity did not begin in time
     ├── StorageError                       TN-1600
     │   ├── StorageUnavailableError        TN-1601  passing: disk full, locked; retried by the host
     │   ├── StorageCorruptError            TN-1602
@@ -39,7 +40,8 @@
     │   ├── FencedError                    TN-1605  this host lost its lease
     │   ├── StorageReadOnlyError           TN-1606
     │   ├── StorageLostError               TN-1607  its files were deleted, replaced or cut short
-    │   └── RowsRefusedError               TN-1608  it cannot hold certain rows; the others it can
+    │   ├── RowsRefusedError               TN-1608  it cannot hold certain rows; the others it can
+    │   └── StorageCopyError               TN-1609  a copy that has not seen its host stop
     ├── HttpError                          TN-1700  a request that a server refuses
     │   ├── UnauthorizedError              TN-1701
     │   ├── ForbiddenError                 TN-1702
@@ -133,7 +135,10 @@ class PayloadError(InputError):
 
 
 class UnknownFunctionError(InputError):
-    """No function of that name is registered."""
+    """No function of that name is registered.
+
+    ``recorded`` and ``produced`` say so as the two sides that do not fit.
+    """
 
     code = "TN-1103"
 
@@ -144,6 +149,8 @@ class UnknownFunctionError(InputError):
         listed = ", ".join(names) if names else "none"
         super().__init__(f"no {kind} named {name!r} is registered; {hint}registered: {listed}")
         self.name = name
+        self.recorded: str = f"{kind} {name!r}"
+        self.produced: str = f"no {kind} of that name; registered: {listed}"
 
 
 class SettingsError(InputError):
@@ -245,10 +252,19 @@ class OrchestrationFailedError(TenutoError):
     code = "TN-1300"
 
     def __init__(self, instance_id: str, name: str, failure: "FailureDetails") -> None:
-        super().__init__(f"orchestration {name!r} (instance {instance_id!r}) failed: {failure}")
+        text = f"orchestration {name!r} (instance {instance_id!r}) failed: {failure.summary}"
+        super().__init__(text)
         self.instance_id = instance_id
         self.name = name
         self.failure = failure
+
+    @property
+    def cause(self) -> BaseException:
+        """What the orchestrator raised, as an exception again, with its fields.
+
+        Its class is the one that was raised if this process has imported it, else its nearest base.
+        """
+        return self.failure.to_exception()
 
 
 class OrchestrationTerminatedError(OrchestrationFailedError):
@@ -268,9 +284,18 @@ class WorkError(TenutoError):
     kind: ClassVar[str] = "call of"
 
     def __init__(self, function: str, failure: "FailureDetails") -> None:
-        super().__init__(f"{self.kind} {function!r} failed: {failure}")
+        super().__init__(f"{self.kind} {function!r} failed: {failure.summary}")
         self.function = function
         self.failure = failure
+
+    @property
+    def cause(self) -> BaseException:
+        """What was raised there, as an exception again, with its fields.
+
+        Its class is the one that was raised if this process has imported it, else its nearest base.
+        An orchestrator that decides by it should name the class: ``failure.find(CardDeclined)``.
+        """
+        return self.failure.to_exception()
 
 
 class ActivityError(WorkError):
@@ -288,7 +313,7 @@ class SubOrchestrationError(WorkError):
 
 
 class ActivityTimeoutError(ActivityError, TimeoutError):
-    """An activity attempt ran longer than its timeout."""
+    """An activity attempt ran longer than its timeout, or did not begin in time."""
 
     code = "TN-1403"
 
@@ -310,15 +335,47 @@ class NonDeterminismError(TenutoError):
 
 
 class PayloadMisfitError(TenutoError):
-    """Stored data do not fit the type that the code asks for now; the instance is held."""
+    """Stored data do not fit the type that the code asks for now; the instance is held.
+
+    ``recorded`` and ``produced`` are the two sides, in words.
+
+    Args:
+        stored: What the data are: ``the result of 'book'``.
+        text: The data, as JSON text.
+        error: Why they do not fit.
+    """
 
     code = "TN-1504"
 
+    def __init__(self, stored: str, text: str | None, error: PayloadError) -> None:
+        super().__init__(f"{stored} does not fit: {error}")
+        shown = text or "nothing"
+        if len(shown) > _SHOWN:
+            shown = f"{shown[:_SHOWN]}..."
+        self.recorded: str = f"{stored}: {shown}"
+        self.produced: str = str(error)
+
+
+class ScheduleToStartTimeoutError(TenutoError, TimeoutError):
+    """An attempt of an activity did not begin within its ``schedule_to_start_timeout``.
+
+    It is not tried again: that would only queue it once more. At the call it is an
+    ``ActivityTimeoutError`` with this failure.
+    """
+
+    code = "TN-1505"
+
 
 class GuardError(TenutoError):
-    """An orchestrator did something that cannot be replayed."""
+    """An orchestrator did something that cannot be replayed.
+
+    Where it did so in replay, ``recorded`` is what history has there and ``produced`` what the code
+    does.
+    """
 
     code = "TN-1501"
+    recorded: str | None = None
+    produced: str | None = None
 
 
 class LimitError(TenutoError):
@@ -440,6 +497,12 @@ class RowsRefusedError(StorageError):
         self.instances: dict[int, str] = dict(instances or {})
         self.messages: dict[MessageId, str] = dict(messages or {})
         self.letters: dict[int, str] = dict(letters or {})
+
+
+class StorageCopyError(StorageError):
+    """The store is a copy of one whose host went on: a host on it would run steps twice."""
+
+    code = "TN-1609"
 
 
 class HttpError(TenutoError):

@@ -61,7 +61,8 @@ class TaskScheduled(_Event, frozen=True):
     ``call_id`` is the event id of the first attempt (None in the first itself); ``timeout`` is
     start to close of this attempt, in microseconds. ``version`` and ``tags`` say which workers may
     take it, where a program has several; ``trace`` is what its spans belong to. ``retry`` is the
-    policy at the first attempt of a call that has one.
+    policy at the first attempt of a call that has one. ``start_by`` is the time after which this
+    attempt is not begun any more.
     """
 
     event_id: int
@@ -74,6 +75,7 @@ class TaskScheduled(_Event, frozen=True):
     tags: dict[str, str] | None = None
     trace: TraceContext | None = None
     retry: RetryFacts | None = None
+    start_by: Microseconds | None = None
 
 
 class TaskCompleted(_Event, frozen=True):
@@ -179,13 +181,16 @@ class EventRefused(_Event, frozen=True):
     """An external event or an answer did not fit what was asked for; the wait stays open. ``name``
     is the event's, or the question's title.
 
-    ``message`` is the id of the dead letter that the event has become.
+    ``message`` is the id of the dead letter that the event has become. ``which`` event it was: the
+    n-th that came to this generation, or, below zero, one that earlier generations have left, by
+    its number.
     """
 
     event_id: int
     name: str
     message: MessageId
     reason: str
+    which: int = 0
 
 
 class QuestionAsked(_Event, frozen=True):

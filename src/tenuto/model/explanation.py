@@ -43,12 +43,16 @@ class Held(_Fact, frozen=True, kw_only=True, tag="held"):
         message: What happened, where, and what to do.
         since: When it was held first.
         tried: When it was last tried again, without success.
+        recorded: What is stored, where two sides do not fit.
+        produced: What the code says to it.
     """
 
     reason: HoldReason
     message: str
     since: Microseconds
     tried: Microseconds | None = None
+    recorded: str | None = None
+    produced: str | None = None
 
 
 class StoreUnavailable(_Fact, frozen=True, kw_only=True, tag="storeUnavailable"):

@@ -6,16 +6,21 @@ from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from tenuto.model.module_names import recorded_module_name
+from tenuto.model import failure_chain
+from tenuto.model.class_names import is_named, type_name
+from tenuto.model.failure_fields import Fields, class_of, fields_of, rebuilt
+from tenuto.model.texts import MOST_CHARACTERS, storable_text
 
 A = TypeVar("A")
+E = TypeVar("E", bound=BaseException)
 T = TypeVar("T")
 
 _COMMON = (Exception, BaseException, object)
 _MAX_BASES = 20
-_MAX_CAUSES = 20
-_MAX_TEXT = 32_768
+_MOST_LINKS = 1_000
+"""Causes that are looked at in search of the first of all."""
 _MAX_FORMATTED = 200
 """Errors and notes that Python's own formatting is trusted with."""
 _EXCEPTIONS: Any = BaseExceptionGroup.__dict__["exceptions"]
@@ -33,7 +38,12 @@ class FailureDetails(Struct, frozen=True, rename="camel", omit_defaults=True):
         is_non_retriable: True when no retry policy may try again.
         bases: Names of the exception classes that the class is derived from, nearest first.
             ``Exception`` is understood; what is not derived from it says ``BaseException``.
-        properties: What programs in other languages tell of it besides: JSON values by name.
+        properties: What the exception carries besides, as JSON values by name: its public
+            attributes, as far as they can be stored, and what programs in other languages tell.
+        args: Its ``args``; None when they say no more than the message, or cannot be stored.
+        kinds: Of properties and ``args.0``, which are no plain JSON values, and what they are.
+        levels: How many failed calls in a row this one stands for.
+        omitted: Causes between this one and its cause that were too many to be kept.
     """
 
     error_type: str
@@ -43,25 +53,73 @@ class FailureDetails(Struct, frozen=True, rename="camel", omit_defaults=True):
     is_non_retriable: bool = False
     bases: tuple[str, ...] = ()
     properties: dict[str, Any] | None = None
+    args: list[Any] | None = None
+    kinds: dict[str, str] | None = None
+    levels: int = 1
+    omitted: int = 0
 
     def __str__(self) -> str:
         return f"{self.error_type}: {self.error_message}"
 
-    def is_caused_by(self, error: type[BaseException] | str) -> bool:
+    @property
+    def root_cause(self) -> "FailureDetails":
+        """The failure that led to all the others."""
+        return failure_chain.links_of(self)[-1]
+
+    @property
+    def summary(self) -> str:
+        """What failed in the first place, and how it got here, for people.
+
+        Example:
+            ``shop.CardDeclined: 51 (failed 3 levels below, in activity 'charge')``
+        """
+        return failure_chain.summary(self)
+
+    def is_caused_by(
+        self, error: type[BaseException] | str | tuple[type[BaseException] | str, ...]
+    ) -> bool:
         """Whether this failure or one of its causes would be caught by ``except error``.
 
         Args:
-            error: A class; or its name, as ``error_type`` shows it or without the module.
+            error: A class; or its name, as ``error_type`` shows it or without the module; or
+                several of them.
 
         Example:
             ``failure.is_caused_by(OSError)`` is True for a ``ConnectionResetError``.
         """
-        failure: FailureDetails | None = self
-        while failure is not None:
-            if _is_a(failure, error):
-                return True
-            failure = failure.inner_failure
-        return False
+        wanted = error if isinstance(error, tuple) else (error,)
+        return any(_is_a(one, kind) for one in failure_chain.links_of(self) for kind in wanted)
+
+    def find(self, error: type[E]) -> E | None:
+        """The first failure that ``except error`` would catch, as an exception again.
+
+        Its fields and causes are those that were recorded. Which class it has depends on nothing
+        but the recorded name and what is given here, so that orchestrators may ask.
+
+        Args:
+            error: A class.
+
+        Returns:
+            An exception of that class, or of the subclass that was raised if this process has
+            imported it; None when nothing of that class was raised.
+
+        Example:
+            ``if declined := error.failure.find(CardDeclined): print(declined.code)``
+        """
+        for link in failure_chain.links_of(self):
+            if _is_a(link, error):
+                found = rebuilt(link, class_of(link, error))
+                assert isinstance(found, error), "as class_of promises"
+                return found
+        return None
+
+    def to_exception(self) -> BaseException:
+        """The exception that was raised, with its fields and causes.
+
+        It has the class that was raised if this process has imported it, else its nearest base
+        that is here. Nothing is imported, and no method of the class is called.
+        """
+        return rebuilt(self)
 
 
 def _is_a(failure: FailureDetails, error: type[BaseException] | str) -> bool:
@@ -71,22 +129,11 @@ def _is_a(failure: FailureDetails, error: type[BaseException] | str) -> bool:
     if wanted == "Exception":
         return "BaseException" not in failure.bases
     names = (failure.error_type, *failure.bases)
-    is_short = isinstance(error, str) and "." not in error
-    return wanted in names or (is_short and any(one.endswith(f".{wanted}") for one in names))
-
-
-def type_name(error: type[BaseException]) -> str:
-    """The name under which an exception class is recorded: ``ValueError``, ``shop.SoldOut``.
-
-    A class of the main program has the name that it has when the file is imported, and only its
-    own when there is no file.
-    """
-    name, module = error.__qualname__, error.__module__
-    if module == "builtins":
-        return name
-    known: object = module  # which a class may set to anything
-    recorded = recorded_module_name(known) if isinstance(known, str) else None
-    return storable_text(name if recorded is None else f"{recorded}.{name}")
+    if wanted in names:
+        return True
+    if not isinstance(error, str):
+        return any(is_named(error, one) for one in names)
+    return "." not in error and any(one.endswith(f".{wanted}") for one in names)
 
 
 def failure_of_type(error: type[BaseException], message: str) -> FailureDetails:
@@ -95,36 +142,55 @@ def failure_of_type(error: type[BaseException], message: str) -> FailureDetails:
 
 
 def failure_of(error: BaseException, *, with_traceback: bool = True) -> FailureDetails:
-    """Record an exception with its cause chain (at most 20 links; texts cut at 32,768).
+    """Record an exception with its cause chain (long chains without what lies between
+    both ends; texts cut at 32,768).
 
     Never raises: what an exception says of itself is the code of users, and may raise anything.
     What cannot be found out is left out.
     """
     chain: list[BaseException] = []
-    inner: FailureDetails | None = None
+    elsewhere: list[FailureDetails] = []
+    seen: set[int] = set()
     link: BaseException | None = error
-    while link is not None and len(chain) < _MAX_CAUSES:
-        if any(link is known for known in chain):
-            break
+    while link is not None and id(link) not in seen and len(seen) < _MOST_LINKS:
+        seen.add(id(link))
         chain.append(link)
         recorded = _asked(_recorded, link, None)
         if recorded is not None:  # work that failed elsewhere, with its own causes
-            inner = _asked(
-                lambda known: _first_links(known, _MAX_CAUSES - len(chain)), recorded, None
-            )
+            elsewhere = _asked(_storable_links, recorded, elsewhere)
             break
         link = _asked(_cause, link, None)
-    for one in reversed(chain):
-        inner = FailureDetails(
-            error_type=_type_name(type(one)),
-            error_message=_asked(_message, one, "<message not available>"),
-            stack_trace=_asked(_stack, one, None) if with_traceback else None,
-            inner_failure=inner,
-            is_non_retriable=_asked(_is_non_retriable, one, False),
-            bases=_bases(type(one)),
-        )
-    assert inner is not None
-    return inner
+    # What is left out again need not be looked at closely.
+    half = failure_chain.MOST_LINKS
+    gap = len(chain) - 2 * half
+    own = [
+        _link_of(one, with_traceback=with_traceback) for one in chain[: half if gap > 0 else None]
+    ]
+    if gap > 0:
+        own[-1] = replace(own[-1], omitted=gap)
+        own += [_link_of(one, with_traceback=with_traceback) for one in chain[-half:]]
+    failure = failure_chain.joined([*own, *elsewhere])
+    assert failure is not None
+    return failure
+
+
+def _link_of(error: BaseException, *, with_traceback: bool) -> FailureDetails:
+    """One exception, without its causes."""
+    message = _asked(_message, error, "<message not available>")
+    fields = _asked(lambda one: fields_of(one, message), error, _NO_FIELDS)
+    return FailureDetails(
+        error_type=_type_name(type(error)),
+        error_message=message,
+        stack_trace=_asked(_stack, error, None) if with_traceback else None,
+        is_non_retriable=_asked(_is_non_retriable, error, False),
+        bases=_bases(type(error)),
+        properties=fields.values or None,
+        args=fields.args,
+        kinds=fields.kinds or None,
+    )
+
+
+_NO_FIELDS = Fields({}, None, {})
 
 
 def _asked(question: Callable[[A], T], of: A, otherwise: T) -> T:
@@ -173,27 +239,35 @@ def _is_non_retriable(error: BaseException) -> bool:
     return getattr(error, "is_non_retriable", False) is True
 
 
-def _first_links(failure: FailureDetails | None, count: int) -> FailureDetails | None:
-    """The same again, as it can be stored: users may have made it of anything."""
-    if failure is None or count <= 0:
-        return None
-    stack = failure.stack_trace
-    return FailureDetails(
-        storable_text(str(failure.error_type)),
-        storable_text(str(failure.error_message)),
-        None if stack is None else storable_text(str(stack)),
-        _first_links(failure.inner_failure, count - 1),
-        is_non_retriable=bool(failure.is_non_retriable),
-        bases=tuple(storable_text(str(one)) for one in failure.bases),
-        properties=_asked(_storable_properties, failure.properties, None),
-    )
+def _storable_links(failure: FailureDetails) -> list[FailureDetails]:
+    """The same again, as they can be stored: users may have made them of anything."""
+    links: list[FailureDetails] = []
+    link: FailureDetails | None = failure
+    while link is not None and len(links) < _MOST_LINKS:
+        stack = link.stack_trace
+        carried = _asked(_storable_fields, link, _NO_FIELDS)
+        links.append(
+            FailureDetails(
+                storable_text(str(link.error_type)),
+                storable_text(str(link.error_message)),
+                None if stack is None else storable_text(str(stack)),
+                is_non_retriable=bool(link.is_non_retriable),
+                bases=tuple(storable_text(str(one)) for one in link.bases),
+                properties=carried.values or None,
+                args=carried.args,
+                kinds=carried.kinds or None,
+                levels=int(link.levels),
+                omitted=int(link.omitted),
+            )
+        )
+        link = link.inner_failure
+    return links
 
 
-def _storable_properties(properties: object) -> dict[str, Any] | None:
-    """A copy by way of JSON; what cannot be written so is left out as a whole."""
-    if properties is None:
-        return None
-    return msgspec.json.decode(msgspec.json.encode(properties), type=dict[str, Any])
+def _storable_fields(failure: FailureDetails) -> Fields:
+    """Copies by way of JSON; what cannot be written so is left out as a whole."""
+    given = Fields(failure.properties or {}, failure.args, failure.kinds or {})
+    return msgspec.json.decode(msgspec.json.encode(given), type=Fields)
 
 
 def _notes(error: BaseException) -> object:
@@ -210,7 +284,7 @@ def _message(error: BaseException) -> str:
     waiting = list(reversed(_members(error)))
     separator = ": "
     while waiting:
-        if length > _MAX_TEXT:
+        if length > MOST_CHARACTERS:
             parts.append("; ...")
             break
         one = waiting.pop()
@@ -219,7 +293,9 @@ def _message(error: BaseException) -> str:
         length += len(part)
         inside = _members(one)
         # Not more than can still be shown: a group may have a million members.
-        waiting.extend(reversed(inside[: _MAX_TEXT - length] if length < _MAX_TEXT else ()))
+        waiting.extend(
+            reversed(inside[: MOST_CHARACTERS - length] if length < MOST_CHARACTERS else ())
+        )
         separator = ": " if inside else "; "
     return storable_text("".join(parts))
 
@@ -269,11 +345,3 @@ def _is_small(error: BaseException) -> bool:
         waiting += (link for link in (one.__cause__, one.__context__) if link is not None)
         waiting += _members(one)[:_MAX_FORMATTED]
     return False
-
-
-def storable_text(text: str) -> str:
-    """Cut to what history keeps, with lone surrogates made visible (JSON cannot hold them)."""
-    text = str.__str__(text)  # whatever class of text it is
-    if len(text) > _MAX_TEXT:
-        text = f"{text[: _MAX_TEXT // 2]}\n...\n{text[-_MAX_TEXT // 2 :]}"
-    return text.encode("utf-8", "backslashreplace").decode()

@@ -26,12 +26,28 @@ MAX_INSTANCE_ID_LENGTH = 256
 _CHILD_ID: Final = re.compile("([0-9a-f]{32}):([0-9a-f]{4,8})")
 _FORBIDDEN = frozenset("/\\#?") | {chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))}
 
+# Written out, since Python's own tables differ from version to version.
+UNSEEN: Final = (
+    r"\u00a0\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u1680\u180e\u2000-\u200f"
+    r"\u2028-\u202f\u205f-\u206f\u3000\ufeff\ufff9-\ufffb"
+)
+"""Characters of format and blanks other than the space, as ranges of a regular expression: two ids
+that look the same would not be.
+"""
+_UNSEEN_FAR: Final = (
+    r"\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    r"\U000e0001\U000e0020-\U000e007f"
+)
+_find_unseen: Final = re.compile(f"[{UNSEEN}{_UNSEEN_FAR}]").search
+
 
 def check_instance_id(text: object) -> InstanceId:
     r"""Return ``text`` as an instance id or refuse it.
 
     The rules are those of Durable Functions: 1 to 256 characters, no control characters, none of
-    ``/ \ # ?``, and no leading ``@`` (that marks an entity).
+    ``/ \ # ?``, and no leading ``@`` (that marks an entity). And it must be seen for what it is, in
+    a log and in an address: not ``.`` or ``..``, no blank at an end, no character that shows
+    nothing.
 
     Raises:
         InvalidInstanceIdError: naming the rule that is broken.
@@ -47,11 +63,25 @@ def check_instance_id(text: object) -> InstanceId:
     if not _FORBIDDEN.isdisjoint(text):
         found = next(character for character in text if character in _FORBIDDEN)
         raise InvalidInstanceIdError(text, f"it contains {found!r}; / \\ # ? are not allowed")
+    if text in {".", ".."}:
+        raise InvalidInstanceIdError(text, "in an address it would stand for a folder")
+    if text[0] == " " or text[-1] == " ":
+        raise InvalidInstanceIdError(text, "it begins or ends with a blank")
+    if not text.isascii():
+        _check_beyond_ascii(text)
+    return InstanceId(text if type(text) is str else str.__str__(text))
+
+
+def _check_beyond_ascii(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
         raise InvalidInstanceIdError(text, "it holds half of a surrogate pair") from None
-    return InstanceId(text if type(text) is str else str.__str__(text))
+    unseen = _find_unseen(text)
+    if unseen is not None:
+        raise InvalidInstanceIdError(
+            text, f"it contains {unseen[0]!a}, which cannot be seen, or not be told from a space"
+        )
 
 
 def _ignore(**_callbacks: Callable[[], None]) -> None:

@@ -73,6 +73,7 @@ class InstanceQuery(Struct, frozen=True, kw_only=True):
     with the time of completion, which instances have that have ended.
 
     ``parent`` is the instance that has called; a prefix of ids is not looked at beside it.
+    ``most_bytes``: a page ends early rather than being longer, as stored; it has one row at least.
     """
 
     statuses: tuple[RuntimeStatus, ...] | None = None
@@ -88,6 +89,7 @@ class InstanceQuery(Struct, frozen=True, kw_only=True):
     after: str | None = None
     order: ListingOrder = "newest"
     payloads: bool = True
+    most_bytes: int | None = None
 
 
 class InstancePage(Struct, frozen=True):
@@ -97,14 +99,34 @@ class InstancePage(Struct, frozen=True):
     after: str | None
 
 
+# --- histories ------------------------------------------------------------------------------------
+
+
+class HistoryPage(Struct, frozen=True):
+    """Turns of an execution, each a JSON array of events; ``after`` continues them."""
+
+    turns: list[bytes]
+    after: str | None
+
+
 # --- dead letters ---------------------------------------------------------------------------------
 
 
 class DeadLetter(Struct, frozen=True, array_like=True, gc=False):
-    """A message that nobody can take, with the reason, for people to read."""
+    """A message that nobody can take, with the reason, for people to read, and when somebody said
+    that they have seen to it.
+    """
 
     message_id: MessageId
     instance_id: InstanceId
     reason: str
     created_at: Microseconds
     message: Raw
+    acknowledged_at: Microseconds | None = None
+
+
+class DeadLetterPage(Struct, frozen=True):
+    """Dead letters, newest first; ``after`` continues them, None at their end."""
+
+    letters: list[DeadLetter]
+    after: str | None

@@ -173,16 +173,18 @@ class Context:
             activity = session.directory.find_activity(activity) or activity
         if isinstance(activity, str):
             name, text = activity, self._bare_input(activity, args)
-            decode, retry, timeout = _plain, None, None
+            decode, retry, timeout, start = _plain, None, None, None
         else:
             activity = checked_activity(activity, "ctx.call_activity")
             name = activity.name
             text = activity.signature.encode_arguments(args)
             decode, retry = activity.signature.decode_result, activity.retry
             timeout = None if activity.timeout is None else span(activity.timeout)
+            limit = activity.schedule_to_start_timeout
+            start = None if limit is None else span(limit)
         if text is not None:
             session.check_size(text, "the input of activity", name)
-        return ActivityTask(session, name, text, decode, retry, timeout)
+        return ActivityTask(session, name, text, decode, retry, timeout, start)
 
     @overload
     def call_sub_orchestrator(
@@ -402,7 +404,7 @@ class Context:
                 the question is answered with yes or no, and the answer is True or False.
             choices: Instead of that, the answers to choose from, each a button: values, or a
                 mapping of what the buttons say to the values.
-            text: What is said below the question; line breaks are kept.
+            text: What is said below the question, up to 4 KiB; line breaks are kept.
             timeout: Give up after this long; the task then raises ``TimeoutError``, and the page
                 says that it is too late.
 

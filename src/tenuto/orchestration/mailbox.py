@@ -22,14 +22,16 @@ class Mailbox:
         carried: What earlier generations have left unread; read first, and never changed here.
     """
 
-    __slots__ = ("_carried", "_kept", "_places", "_taken", "_unread", "_waiters")
+    __slots__ = ("_carried", "_kept", "_places", "_taken", "_unread", "_waiters", "arrivals")
 
     def __init__(self, carried: UnreadEvents | None = None) -> None:
         self._carried = carried
         self._places: dict[str, Iterator[tuple[int, EventRaised]]] = {}
         self._taken: list[int] = []
         self._kept = 0 if carried is None else carried.last
-        self._unread: dict[str, deque[tuple[int, EventRaised]]] = {}
+        self._unread: dict[str, deque[tuple[int, int, EventRaised]]] = {}
+        self.arrivals: int = 0
+        """How many have come, which names each of them."""
         self._waiters: dict[str, OrderedDict[EventTask[Any], None]] = {}
 
     def forget(self) -> None:
@@ -43,7 +45,7 @@ class Mailbox:
         """Events of this generation that nobody has waited for yet, oldest first."""
         numbered = [entry for entries in self._unread.values() for entry in entries]
         numbered.sort(key=lambda entry: entry[0])
-        return [UnreadEvent(number, event) for number, event in numbered]
+        return [UnreadEvent(number, event) for number, _, event in numbered]
 
     @property
     def taken(self) -> tuple[int, ...]:
@@ -53,8 +55,9 @@ class Mailbox:
     def wait(self, waiter: EventTask[Any]) -> None:
         """Give the waiter the oldest unread event of its name, or the next that arrives."""
         key = waiter.name.casefold()
-        while (event := self._oldest(key)) is not None:
-            if waiter.accepts(event):
+        while (oldest := self._oldest(key)) is not None:
+            which, event = oldest
+            if waiter.accepts(event, which):
                 return
         waiter.opened()
         self._waiters.setdefault(key, OrderedDict())[waiter] = None
@@ -70,45 +73,46 @@ class Mailbox:
     def arrived(self, event: EventRaised) -> None:
         """Give the event to whoever has waited longest, or keep it."""
         key = event.name.casefold()
+        self.arrivals = which = self.arrivals + 1
         waiters = self._waiters.get(key)
         while waiters:
             waiter = next(iter(waiters))
             is_set = waiter.done()  # user code may set any future
-            if is_set or waiter.accepts(event):
+            if is_set or waiter.accepts(event, which):
                 del waiters[waiter]
                 if not waiters:
                     del self._waiters[key]
             if not is_set:
                 return
-        self._keep(key, event)
+        self._keep(key, which, event)
 
     def keep(self, event: EventRaised) -> None:
         """Keep the event unread: the orchestrator has ended and waits for nothing."""
-        self._keep(event.name.casefold(), event)
+        self._keep(event.name.casefold(), 0, event)
 
-    def _keep(self, key: str, event: EventRaised) -> None:
+    def _keep(self, key: str, which: int, event: EventRaised) -> None:
         self._kept += 1
-        self._unread.setdefault(key, deque()).append((self._kept, event))
+        self._unread.setdefault(key, deque()).append((self._kept, which, event))
 
-    def _oldest(self, key: str) -> EventRaised | None:
-        """Take the oldest unread event of that name out."""
+    def _oldest(self, key: str) -> tuple[int, EventRaised] | None:
+        """Take the oldest unread event of that name out, and say which it is."""
         if self._carried is not None:
-            event = self._oldest_carried(key, self._carried)
-            if event is not None:
-                return event
+            carried = self._oldest_carried(key, self._carried)
+            if carried is not None:
+                return carried
         unread = self._unread.get(key)
         if unread is None:
             return None
-        _, event = unread.popleft()
+        _, which, event = unread.popleft()
         if not unread:
             del self._unread[key]
-        return event
+        return which, event
 
-    def _oldest_carried(self, key: str, carried: UnreadEvents) -> EventRaised | None:
+    def _oldest_carried(self, key: str, carried: UnreadEvents) -> tuple[int, EventRaised] | None:
         place = self._places.get(key)
         if place is None:
             place = self._places[key] = carried.named(key)
         for number, event in place:
             self._taken.append(number)
-            return event
+            return -number, event
         return None

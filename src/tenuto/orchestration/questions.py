@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
-from tenuto.model.errors import InputError, SessionDiscarded
+from tenuto.model.errors import InputError, PayloadError, SessionDiscarded
 from tenuto.model.events import (
     EventTaken,
     QuestionAnswered,
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LONGEST_TITLE: Final = 200
-_LONGEST_TEXT: Final = 16_000
 
 _read: Final = msgspec.json.Decoder(WebhookSecret).decode
 
@@ -97,6 +96,13 @@ class Question(DurableTask[T]):
 
     def answered(self, event: QuestionAnswered) -> None:
         """Take the answer, or turn it away when it is not what was asked for."""
+        # As ``EventRefused`` has it: events count upwards, questions downwards.
+        which = -event.task_id
+        refused = self._scheduler.refused_in_history(which)
+        if refused is not None:
+            error = PayloadError(refused, path="")
+            self._scheduler.refuse_event(event, which, self.title, error)
+            return
         try:
             value = self._asked.decode(event.input)
         except BaseException as error:
@@ -104,7 +110,7 @@ class Question(DurableTask[T]):
             if isinstance(error, SessionDiscarded) or is_from_keyboard(error):
                 raise
             owner = f"the answer to {self.title!r}"
-            self._scheduler.refuse_event(event, self.title, misfit(error, owner))
+            self._scheduler.refuse_event(event, which, self.title, misfit(error, owner))
             return
         self._over(EventTaken)
         if not self.done():  # user code may set any future
@@ -143,6 +149,7 @@ def checked_words(title: object, text: object) -> tuple[str, str]:
 
     Raises:
         InputError: they cannot be shown.
+        LimitError: they are longer than texts may be.
     """
     words = checked_text(title, "the title of a question").strip()
     if not words or len(words) > _LONGEST_TITLE or "\n" in words:
@@ -150,7 +157,4 @@ def checked_words(title: object, text: object) -> tuple[str, str]:
             f"ctx.ask: the title is one line of 1 to {_LONGEST_TITLE} characters, got "
             f"{title!r:.80}; longer words go into text="
         )
-    more = checked_text(text, "the text of a question")
-    if len(more) > _LONGEST_TEXT:
-        raise InputError(f"ctx.ask: the text is longer than {_LONGEST_TEXT:,} characters")
-    return words, more
+    return words, checked_text(text, "the text of a question")

@@ -86,9 +86,31 @@ def _replay_turn(
     open_session: Callable[[bool], Session],
 ) -> None:
     recorded = split_turn(turns[number])
-    produced = session.run_turn(recorded.timestamp, recorded.incoming, replaying=True).actions
+    produced = run_again(session, recorded)
     if differs(recorded.actions, produced):
-        raise session.loop.violation or _explain(turns, number, produced, open_session)
+        violation = session.loop.violation
+        if violation is None:
+            raise _explain(turns, number, produced, open_session)
+        old = _at(recorded.actions, _first_difference(recorded.actions, produced))
+        violation.recorded, violation.produced = describe(old), str(violation)
+        raise violation
+
+
+def run_again(session: Session, recorded: RecordedTurn) -> list[Action]:
+    """What the code decides in a recorded turn.
+
+    Which events were refused is a fact and no decision: code that asks for other data by now must
+    not take what has become a dead letter since.
+    """
+    session.refusals = {
+        one.which: one.reason
+        for one in recorded.actions
+        if isinstance(one, EventRefused) and one.which
+    }
+    try:
+        return session.run_turn(recorded.timestamp, recorded.incoming, replaying=True).actions
+    finally:
+        session.refusals = {}
 
 
 def differs(recorded: Sequence[Action], produced: Sequence[Action]) -> bool:
@@ -137,8 +159,7 @@ def _explain(
     again: Sequence[Action] = ()
     try:
         for turn in turns[: number + 1]:
-            recorded = split_turn(turn)
-            again = session.run_turn(recorded.timestamp, recorded.incoming, replaying=True).actions
+            again = run_again(session, split_turn(turn))
         trace = session.trace or []
         waiting = session.positions()
     finally:

@@ -7,7 +7,7 @@ with actions. Never reads a clock, never touches the world; keeps the promise ``
 import logging
 import sys
 from asyncio import CancelledError
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, ClassVar, Final, NoReturn, Protocol
@@ -124,6 +124,7 @@ class Session:
         self._failure: FailureDetails | None = None
         self._actions: list[Action] = []
         self._put_aside: dict[MessageId, EventRaised | QuestionAnswered] | None = None
+        self.refusals: Mapping[int, str] = {}
         self._unread: list[UnreadEvent] | None = None
         self._withdrawn: set[int] = set()
         self._turn_characters = 0
@@ -344,21 +345,27 @@ class Session:
             self._withdrawn.add(timer_id)
 
     def refuse_event(
-        self, event: EventRaised | QuestionAnswered, name: str, error: PayloadError
+        self, event: EventRaised | QuestionAnswered, which: int, name: str, error: PayloadError
     ) -> None:
         """What came does not fit what was asked for: tell its sender, or put it aside."""
         place = self._offered.get(id(event))
         if place is not None:
             self._refused[place] = error
+            if isinstance(event, EventRaised):
+                self._mailbox.arrivals -= 1  # history never knows of it
             return
         reason = str(error)
         number = self.next_id()
         message = MessageId(f"{self.info.facts.execution_id}:refused:{number}")
-        self.record(EventRefused(number, name, message, reason))
+        self.record(EventRefused(number, name, message, reason, which))
         self._has_more = True
         if self._put_aside is None:
             self._put_aside = {}
         self._put_aside[message] = event
+
+    def refused_in_history(self, which: int) -> str | None:
+        """In a recorded turn, why an event was refused in it; None when it was not."""
+        return self.refusals.get(which)
 
     def set_custom_status(self, status: str | None) -> None:
         """The custom status as JSON text; None clears it."""
@@ -479,7 +486,7 @@ class Session:
             try:
                 arguments = self.orchestrator.signature.decode_arguments(event.input)
             except PayloadError as error:
-                raise PayloadMisfitError(f"the input does not fit: {error}") from error
+                raise PayloadMisfitError("the input", event.input, error) from error
             coroutine = as_coroutine(self.orchestrator.function(Context(self), *arguments), self)
         except (SessionDiscarded, PayloadMisfitError):
             raise

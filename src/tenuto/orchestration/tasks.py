@@ -12,11 +12,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from tenuto.model.actions import Action
+from tenuto.model.class_names import type_name
 from tenuto.model.errors import (
     ActivityError,
     ActivityTimeoutError,
     PayloadError,
     PayloadMisfitError,
+    ScheduleToStartTimeoutError,
     SessionDiscarded,
     SubOrchestrationError,
     WorkError,
@@ -36,7 +38,7 @@ from tenuto.model.failure import FailureDetails, failure_of
 from tenuto.model.ids import InstanceId
 from tenuto.model.interrupts import is_from_keyboard
 from tenuto.model.retry import RetryFacts, RetryPolicy
-from tenuto.model.timing import MICROSECONDS, Microseconds, span
+from tenuto.model.timing import LATEST, MICROSECONDS, Microseconds, span
 from tenuto.orchestration.futures import SessionFuture
 from tenuto.orchestration.loop import Callback, SessionLoop
 from tenuto.orchestration.references import OnCancel
@@ -96,9 +98,12 @@ class Scheduler(Protocol):
         """A wait for an event is over, and so is the timer that bounds it."""
 
     def refuse_event(
-        self, event: EventRaised | QuestionAnswered, name: str, error: PayloadError
+        self, event: EventRaised | QuestionAnswered, which: int, name: str, error: PayloadError
     ) -> None:
         """Turn away what does not fit, or put it aside: recorded as EventRefused."""
+
+    def refused_in_history(self, which: int) -> str | None:
+        """In a recorded turn, why an event was refused in it; None when it was not."""
 
 
 class DurableTask(_TaskType[T]):
@@ -140,11 +145,11 @@ class DurableTask(_TaskType[T]):
             value = decode(text)
         except BaseException as error:  # noqa: BLE001 - handed on
             # The caller's own type may refuse the data in any way.
-            self._broken(error)
+            self._broken(error, text)
         else:
             self.set_result(value)
 
-    def _broken(self, error: BaseException) -> None:
+    def _broken(self, error: BaseException, _text: str | None = None) -> None:
         """User code that we called raised: whoever waits for the task gets the error."""
         if isinstance(error, SessionDiscarded) or is_from_keyboard(error):
             raise error
@@ -196,11 +201,10 @@ class CallTask(DurableTask[T]):
         """The work is done; ``result`` is JSON text."""
         self._decoded(self._decode, result)
 
-    def _broken(self, error: BaseException) -> None:
+    def _broken(self, error: BaseException, text: str | None = None) -> None:
         """What was stored does not fit what is asked for now: no fault of who waits for it."""
         if isinstance(error, PayloadError):
-            text = f"the result of {self.function!r} does not fit: {error}"
-            raise PayloadMisfitError(text) from error
+            raise PayloadMisfitError(f"the result of {self.function!r}", text, error) from error
         super()._broken(error)
 
     def failed(self, failure: FailureDetails) -> None:
@@ -241,10 +245,13 @@ class CallTask(DurableTask[T]):
         """What the orchestrator sees of the last failure."""
 
 
+_TIMEOUTS: Final = {"TimeoutError", type_name(ScheduleToStartTimeoutError)}
+
+
 class ActivityTask(CallTask[T]):
     """A call of an activity."""
 
-    __slots__ = ("_input", "_timeout")
+    __slots__ = ("_input", "_start_timeout", "_timeout")
 
     def __init__(
         self,
@@ -254,15 +261,19 @@ class ActivityTask(CallTask[T]):
         decode: Callable[[str | None], Any],
         retry: RetryPolicy | None,
         timeout: Microseconds | None,
+        start_timeout: Microseconds | None = None,
     ) -> None:
         super().__init__(scheduler, function, decode, retry)
         self._input = text
         self._timeout = timeout
+        self._start_timeout = start_timeout
         self.begin_attempt()
 
     def _event(self, task_id: int) -> TaskScheduled:
-        trace = self._scheduler.info.facts.trace
-        if self._retry is None and trace is None:  # most calls: a field less costs less
+        trace, limit = self._scheduler.info.facts.trace, self._start_timeout
+        if (
+            self._retry is None and trace is None and limit is None
+        ):  # most calls: a field less costs less
             return TaskScheduled(
                 task_id, self.function, self._input, self.attempt, self.first_id, self._timeout
             )
@@ -275,10 +286,11 @@ class ActivityTask(CallTask[T]):
             self._timeout,
             trace=trace,
             retry=self._first_facts(),
+            start_by=None if limit is None else min(self._scheduler.loop.now + limit, LATEST),
         )
 
     def _error(self, failure: FailureDetails) -> ActivityError:
-        if failure.error_type == "TimeoutError":
+        if failure.error_type in _TIMEOUTS:
             return ActivityTimeoutError(self.function, failure)
         return ActivityError(self.function, failure)
 
@@ -424,8 +436,19 @@ class EventTask(DurableTask[T]):
 
         self._timer_id = self._scheduler.set_timer(fire_at, expired, "timeout", self._open_id)
 
-    def accepts(self, event: EventRaised) -> bool:
-        """Take an event, or refuse it when its data are not what was asked for."""
+    def accepts(self, event: EventRaised, which: int) -> bool:
+        """Take an event, or refuse it when its data are not what was asked for.
+
+        One that was refused stays so whatever is asked for by now: it is among the dead letters.
+
+        Args:
+            event: It.
+            which: As ``EventRefused`` has it.
+        """
+        refused = self._scheduler.refused_in_history(which)
+        if refused is not None:
+            self._scheduler.refuse_event(event, which, event.name, PayloadError(refused, path=""))
+            return False
         try:
             value = self._decode(event.input)
         except BaseException as error:
@@ -433,7 +456,7 @@ class EventTask(DurableTask[T]):
             if isinstance(error, SessionDiscarded) or is_from_keyboard(error):
                 raise
             name = event.name
-            self._scheduler.refuse_event(event, name, misfit(error, f"event {self.name!r}"))
+            self._scheduler.refuse_event(event, which, name, misfit(error, f"event {self.name!r}"))
             return False
         if self._open_id is not None:
             self._scheduler.end_wait(EventTaken(self._open_id), self._timer_id)

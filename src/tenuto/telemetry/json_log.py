@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from tenuto.model.failure import type_name
+from tenuto.model.class_names import type_name
 from tenuto.telemetry.log_text import message_of, safe_text
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}

@@ -48,7 +48,7 @@ class LogObserver:
                 "instance %r (%s) failed: %s",
                 record.instance_id,
                 record.name,
-                record.failure,
+                None if record.failure is None else record.failure.summary,
                 extra=facts,
             )
 

@@ -16,7 +16,14 @@ from tenuto.engine.engine import Engine
 from tenuto.model.errors import TenutoError
 from tenuto.model.ids import InstanceId
 from tenuto.model.messages import ClientMessage
-from tenuto.model.requests import DeadLetter, InstancePage, InstanceQuery, StartRequest
+from tenuto.model.requests import (
+    DeadLetter,
+    DeadLetterPage,
+    HistoryPage,
+    InstancePage,
+    InstanceQuery,
+    StartRequest,
+)
 from tenuto.model.status import InstanceRecord
 from tenuto.model.timing import Microseconds
 from tenuto.testing.clock import VirtualClock
@@ -170,6 +177,20 @@ class TimeSkippingGateway:
         """The newest messages that nobody could take."""
         async with self._request() as inner:
             return await inner.dead_letters(limit)
+
+    async def history_page(
+        self, instance_id: InstanceId, after: str | None, most_bytes: int
+    ) -> HistoryPage:
+        """Turns of the current execution, as long as they fit."""
+        async with self._request() as inner:
+            return await inner.history_page(instance_id, after, most_bytes)
+
+    async def dead_letter_page(
+        self, limit: int, after: str | None, most_bytes: int
+    ) -> DeadLetterPage:
+        """Messages that nobody could take, newest first, as long as they fit."""
+        async with self._request() as inner:
+            return await inner.dead_letter_page(limit, after, most_bytes)
 
     async def close(self) -> None:
         """Nothing: the test host opens and closes what it uses."""

@@ -7,14 +7,18 @@ Needs pytest-asyncio, whose fixtures live in the loop of the test.
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
+import pytest
 import pytest_asyncio
 
 from tenuto.engine.ports import Observer, Storage
 from tenuto.functions.registry import FunctionRegistry
+from tenuto.host.programs import Hosted
 from tenuto.host.settings import Settings
 from tenuto.testing.clock import START
+from tenuto.testing.histories import check_histories
 from tenuto.testing.host import MEMORY, TestHost
 
 
@@ -50,3 +54,24 @@ async def tenuto_host() -> AsyncIterator[MakeTestHost]:
             return await opened.enter_async_context(host)
 
         yield open_host
+
+
+class CheckHistories(Protocol):
+    """What the fixture ``tenuto_histories`` gives: checks that code fits recorded histories."""
+
+    def __call__(
+        self, app: Hosted, histories: str | Path, *, settings: Settings | None = None
+    ) -> int:
+        """Replay them; the arguments are those of ``tenuto.testing.check_histories``. A relative
+        path begins in the folder of the test's file.
+        """
+
+
+@pytest.fixture
+def tenuto_histories(request: pytest.FixtureRequest) -> CheckHistories:
+    """Checks that code fits histories that ``tenuto instances export`` wrote."""
+
+    def check(app: Hosted, histories: str | Path, *, settings: Settings | None = None) -> int:
+        return check_histories(app, request.path.parent / histories, settings=settings)
+
+    return check

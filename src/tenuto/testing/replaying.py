@@ -6,20 +6,19 @@ that a changed input does not strand running instances; here everything must be 
 
 from collections.abc import Sequence
 
+from tenuto.engine.fitting import is_ended_from_outside
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.model.actions import Action
 from tenuto.model.errors import NonDeterminismError
-from tenuto.model.events import ExecutionCompleted, ExecutionTerminated, HistoryEvent
+from tenuto.model.events import HistoryEvent
 from tenuto.model.execution import ExecutionInfo
 from tenuto.model.facts import facts_of_row
 from tenuto.model.limits import Limits
-from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.status import InstanceRecord
 from tenuto.model.unread import UnreadEvents
 from tenuto.orchestration.guard.calls import CallWatch
-from tenuto.orchestration.replay import RecordedTurn, describe, replay, split_turn
+from tenuto.orchestration.replay import RecordedTurn, describe, replay, run_again, split_turn
 from tenuto.orchestration.session import Session
-
-_ENDED_BY_THE_ENGINE = ("LimitError", "NonDeterminismError", "UnknownFunctionError")
 
 
 def check_history(
@@ -36,7 +35,7 @@ def check_history(
         GuardError: it does, because the code does what cannot be replayed.
         UnknownFunctionError: no orchestrator of that name.
     """
-    checked = turns[:-1] if turns and _is_ended_from_outside(turns[-1]) else turns
+    checked = turns[:-1] if turns and is_ended_from_outside(turns[-1]) else turns
     if not checked:
         return  # no decision of the code is recorded
     info = ExecutionInfo(facts=facts_of_row(record), limits=limits, unread=unread)
@@ -50,25 +49,9 @@ def check_history(
     try:
         for number, turn in enumerate(checked, 1):
             recorded = split_turn(turn)
-            produced = session.run_turn(recorded.timestamp, recorded.incoming, replaying=True)
-            _compare(record, number, recorded, produced.actions)
+            _compare(record, number, recorded, run_again(session, recorded))
     finally:
         session.close()
-
-
-def _is_ended_from_outside(turn: Sequence[HistoryEvent]) -> bool:
-    """Whether the engine ended the execution: by a request, a limit, or because replay failed."""
-    last = turn[-1]
-    if not isinstance(last, ExecutionCompleted):
-        return False
-    if any(isinstance(event, ExecutionTerminated) for event in turn):
-        return True
-    failure = last.failure_details
-    return (
-        last.orchestration_status is RuntimeStatus.FAILED
-        and failure is not None
-        and failure.error_type.rpartition(".")[2] in _ENDED_BY_THE_ENGINE
-    )
 
 
 def _compare(

@@ -128,7 +128,7 @@ def test_a_failure_is_shown_with_its_causes_instead_of_a_result() -> None:
     output = screen(colour=False)
     LiveView(output).end(FAILED, at(4))
     assert "failed after 4.0 s" in written(output)
-    assert "caused by SoldOut: no seat" in written(output)
+    assert "SoldOut: no seat\n  led to ActivityError: x" in written(output)
     assert "null" not in written(output)
 
 
@@ -155,7 +155,7 @@ def test_plain_lines_end_with_the_result_on_one_line() -> None:
 def test_plain_lines_of_a_failure_have_no_result() -> None:
     said: list[str] = []
     PlainView(said.append).end(FAILED, at(4))
-    assert said == ["failed after 4.0 s", "  ActivityError: x", "  caused by SoldOut: no seat"]
+    assert said == ["failed after 4.0 s", "  SoldOut: no seat", "  led to ActivityError: x"]
 
 
 def test_json_is_one_document_at_the_end() -> None:

@@ -79,14 +79,14 @@ def test_a_failure_shows_its_causes_and_the_lines_of_the_last_that_has_some() ->
     )
     outer = FailureDetails("ActivityError", "book failed", "Traceback:\n  File b\nx", inner)
     assert failure_lines(outer) == [
-        "ActivityError: book failed",
-        "caused by SoldOut: no seat",
+        "SoldOut: no seat",
+        "led to ActivityError: book failed",
         '  File "a.py", line 1',
         "    raise",
     ]
     assert failure_lines(FailureDetails("A", "b", inner_failure=FailureDetails("C", "d"))) == [
-        "A: b",
-        "caused by C: d",
+        "C: d",
+        "led to A: b",
     ]
 
 

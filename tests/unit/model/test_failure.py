@@ -7,14 +7,14 @@ from typing import NoReturn
 import msgspec
 import pytest
 
+from tenuto.model.class_names import type_name
 from tenuto.model.errors import ActivityError, SubOrchestrationError
 from tenuto.model.failure import (
     FailureDetails,
     failure_of,
     failure_of_type,
-    storable_text,
-    type_name,
 )
+from tenuto.model.texts import storable_text
 
 
 class SoldOutError(Exception):
@@ -198,7 +198,7 @@ def test_properties_of_a_recorded_failure_stay_with_it() -> None:
     while link is not None:
         links.append(link.properties)
         link = link.inner_failure
-    assert links == [None, None, None, None, properties]
+    assert links == [{"function": "trip"}, {"function": "book"}, None, None, properties]
     own = FailureDetails("SoldOut", "no", properties={"b": object(), "a": 1})
     cause = failure_of(ActivityError("book", own)).inner_failure
     assert cause == FailureDetails("SoldOut", "no")

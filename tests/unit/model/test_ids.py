@@ -2,6 +2,8 @@
 
 import os
 import re
+import sys
+import unicodedata
 
 import pytest
 
@@ -128,3 +130,25 @@ def test_other_ids_are_nobodys_child(end: str) -> None:
 
 def test_the_error_of_a_reserved_id_says_why() -> None:
     assert "given out by Tenuto" in str(reserved_id(InstanceId("x")))
+
+
+def test_an_id_holds_nothing_that_cannot_be_seen() -> None:
+    """S13: characters of format (Cf) and blanks (Z*), by the tables of this Python at least."""
+    for code in range(sys.maxunicode + 1):
+        character = chr(code)
+        kind = unicodedata.category(character)
+        if kind in {"Cf", "Zs", "Zl", "Zp"} and character != " ":
+            with pytest.raises(InvalidInstanceIdError):
+                check_instance_id(f"a{character}b")
+    for fine in (
+        "a b",
+        ".a",
+        "a.",
+        "...",
+        "-",
+        "\u00fcber",
+        "\U0001f3b5",
+        "it's 7",
+        "\u4f60\u597d",
+    ):
+        assert check_instance_id(fine) == fine

@@ -542,7 +542,10 @@ def test_messages_of_errors_say_what_happened_where_and_what_next() -> None:
 def test_a_failed_orchestration_carries_its_failure() -> None:
     error = OrchestrationFailedError("trip-1", "trip", FAILURE)
     assert (error.instance_id, error.name, error.failure) == ("trip-1", "trip", FAILURE)
-    assert str(error) == ("orchestration 'trip' (instance 'trip-1') failed: shop.SoldOut: no seat")
+    assert str(error) == (
+        "orchestration 'trip' (instance 'trip-1') failed: OSError: x; it led to "
+        "shop.SoldOut: no seat"
+    )
 
 
 def test_a_signature_error_is_a_registration_error_and_a_type_error() -> None:

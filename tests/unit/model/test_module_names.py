@@ -7,11 +7,13 @@ from types import ModuleType
 import pytest
 
 from tenuto.model import module_names
-from tenuto.model.failure import type_name
+from tenuto.model.class_names import is_named, loaded_class, type_name
 from tenuto.model.module_names import (
     IMPORTED_MAIN,
     MAIN,
+    is_recorded_as,
     module_name_of,
+    modules_recorded_as,
     record_as_its_file,
     recorded_module_name,
 )
@@ -74,3 +76,53 @@ def test_modules_under_another_name_for_once_are_called_as_ever(
 
 def test_a_package_is_found_from_its_own_file(package: Path, tmp_path: Path) -> None:
     assert module_name_of(str(package / "__init__.py")) == (str(tmp_path), "pkg.inner")
+
+
+def test_names_that_mean_the_same_file_are_the_same(
+    tmp_path: Path, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "space").mkdir()
+    for name, file in (
+        ("space.shop", tmp_path / "space" / "shop.py"),
+        ("pkg.inner.errors", package / "errors.py"),
+        ("other.errors", tmp_path / "other" / "errors.py"),
+        ("native", tmp_path / "native.so"),
+    ):
+        module = ModuleType(name)
+        module.__file__ = str(file)
+        monkeypatch.setitem(sys.modules, name, module)
+    folder = ".".join(tmp_path.parts[-1:])
+    for recorded in ("space.shop", "shop", f"{folder}.space.shop"):
+        assert is_recorded_as("space.shop", recorded)
+        assert sys.modules["space.shop"] in modules_recorded_as(recorded)
+    for recorded in ("shop.space", "hop", "other.shop", "space.shop.more", "space"):
+        assert not is_recorded_as("space.shop", recorded)
+    # A package says where its names begin.
+    assert is_recorded_as("pkg.inner.errors", "pkg.inner.errors")
+    assert not is_recorded_as("pkg.inner.errors", "errors")
+    assert not is_recorded_as("other.errors", "space.errors")
+    assert is_recorded_as("other.errors", "errors")
+    assert is_recorded_as("native", "native")
+    assert not is_recorded_as("native", "other.native")
+    assert not is_recorded_as("not.there", "there")
+    declined = type("CardDeclined", (Exception,), {"__module__": "space.shop"})
+    assert is_named(declined, "shop.CardDeclined")
+    assert not is_named(declined, "shop.Declined")
+    sys.modules["space.shop"].CardDeclined = declined  # type: ignore[attr-defined]
+    assert loaded_class("shop.CardDeclined") is declined
+    assert loaded_class("space.shop.CardDeclined") is declined
+    odd = type("CardDeclined", (Exception,), {"__module__": None})
+    assert not is_named(odd, "shop.CardDeclined")
+    monkeypatch.setattr(module_names, "NAMES", {"space.shop": "store"})
+    assert sys.modules["space.shop"] in modules_recorded_as("store")
+
+
+def test_a_main_program_is_meant_by_the_name_under_which_another_imports_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, MAIN, main_from(tmp_path / "space" / "shop.py"))
+    assert is_recorded_as(MAIN, "space.shop")
+    assert is_recorded_as(MAIN, "shop")
+    assert not is_recorded_as(MAIN, "other.shop")
+    monkeypatch.setitem(sys.modules, MAIN, main_from("/nowhere/__main__.py"))
+    assert not is_recorded_as(MAIN, "nowhere")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tenuto import InputError, PayloadError
-from tenuto.model.texts import checked_name, checked_text, checked_text_or_none
+from tenuto import InputError, LimitError, PayloadError
+from tenuto.model.texts import check_together, checked_name, checked_text, checked_text_or_none
 
 
 class Shouted(str):
@@ -32,6 +32,18 @@ def test_what_is_no_text_is_refused(value: object) -> None:
             checked_text_or_none(value, "the reason")
     with pytest.raises(InputError, match=r"^an event needs a name, a non-empty string; got "):
         checked_name(value, "an event")
+
+
+def test_a_text_that_is_longer_than_a_page_is_refused_whole() -> None:
+    for fits in ("x" * 4_096, "\u00fc" * 2_048):
+        assert checked_text(fits, "the reason") == fits
+    for long in ("x" * 4_097, "\u00fc" * 2_049):
+        for check in (checked_text, checked_text_or_none, checked_name):
+            with pytest.raises(LimitError, match="at most 4,096 are allowed"):
+                check(long, "the reason")
+    check_together(["a" * 4_000, "\u00fc" * 48], "both")
+    with pytest.raises(LimitError, match=r"^both: 4,098 bytes"):
+        check_together(["a" * 4_000, "\u00fc" * 49], "both")
 
 
 def test_half_of_a_surrogate_pair_is_refused_with_its_place() -> None:

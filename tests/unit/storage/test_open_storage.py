@@ -269,23 +269,22 @@ async def test_a_store_of_the_first_release_gets_a_secret_that_stays(
     assert other.secret not in repr(other)
 
 
-async def test_who_waits_for_an_answer_when_a_store_is_migrated_still_gets_one(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_who_waits_for_an_answer_when_a_store_is_migrated_still_gets_one(path: Path) -> None:
     """Before, that was said by the name of the message."""
     asked, other = MessageId("asked-1"), MessageId("client-1")
-    with monkeypatch.context() as patched:
-        patched.setattr(database, "MIGRATIONS", MIGRATIONS[:2])
-        storage = SqliteStorage(path)
-        await storage.open()
-        await storage.close()
-    with apsw.Connection(str(path)) as connection:  # as was written then
-        for key in (asked, other):
-            connection.execute(
-                "INSERT INTO inbox (message_id, partition, instance_id, message)"
-                " VALUES (?, 0, 'i', ?)",
-                (key, encode(Purge(message_id=key)).decode()),
-            )
+    connection = apsw.Connection(str(path))
+    for script in MIGRATIONS[:2]:
+        connection.execute(script)
+    connection.execute("INSERT INTO hub (id, partitions, secret) VALUES (1, 1, 'secret')")
+    connection.execute("INSERT INTO partition (partition) VALUES (0)")
+    for key in (asked, other):
+        text = encode(Purge(message_id=key)).decode()
+        connection.execute(
+            "INSERT INTO inbox (message_id, partition, instance_id, message) VALUES (?, 0, 'i', ?)",
+            (key, text),
+        )
+    connection.pragma("application_id", database.APPLICATION_ID)
+    connection.pragma("user_version", 2)
     connection.close()
     storage = SqliteStorage(path)
     await storage.open()

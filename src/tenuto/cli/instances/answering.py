@@ -4,6 +4,7 @@ The words of a person become JSON by the form of the question. Without words a t
 them; elsewhere what can be answered is said.
 """
 
+import json
 import sys
 from collections.abc import Sequence
 
@@ -12,6 +13,8 @@ import click
 from tenuto.cli import terminal
 from tenuto.cli.arguments import json_text
 from tenuto.cli.connection import Connection, Place, place_options, within
+from tenuto.cli.instances.documents import encoded
+from tenuto.cli.instances.looking import json_option
 from tenuto.client.client import Client
 from tenuto.client.gateway import present
 from tenuto.model.errors import InputError, QuestionClosedError
@@ -33,6 +36,7 @@ from tenuto.model.questions import OpenQuestion
 @click.option("--question", metavar="NUMBER|TITLE", help="Which one, where several are asked.")
 @click.option("--by", metavar="NAME", help="Who answers; kept in the history.")
 @place_options
+@json_option
 def answer(
     instance_id: str,
     answer: tuple[str, ...],
@@ -41,6 +45,7 @@ def answer(
     by: str | None,
     *,
     place: Place,
+    as_json: bool,
 ) -> None:
     """Answer what an instance asks: with one ANSWER, or NAME=VALUE for each field of a form.
 
@@ -56,6 +61,11 @@ def answer(
         asked.form.check(text)
         message = AnswerQuestion(question=asked.number, requested_at=present(), input=text, by=by)
         await connection.gateway.tell(checked, message)
+        if as_json:
+            answered = json.loads(text)
+            document = {"instanceId": instance_id, "question": asked.title, "answer": answered}
+            terminal.say(encoded(document))
+            return
         words = "; ".join(f"{label}: {value}" for label, value in asked.form.in_words(text))
         terminal.say(f"{asked.title} {words}")
 

@@ -24,6 +24,7 @@ from tenuto.model.errors import InputError, InstanceStateError
 from tenuto.model.events import EventRaised
 from tenuto.model.ids import InstanceId, check_instance_id
 from tenuto.model.messages import ClientMessage, RaiseEvent, Terminate
+from tenuto.model.texts import checked_name, checked_text_or_none
 
 reason_option = click.option("--reason", help="Why, in a few words; kept with the instance.")
 
@@ -115,6 +116,7 @@ def terminate(
     instance_id: str, reason: str | None, *, recurse: bool, place: Place, as_json: bool
 ) -> None:
     """End an instance now; what it has called goes on unless --recurse is given."""
+    checked_text_or_none(reason, "the reason")
     text = None if reason is None else msgspec.json.encode(reason).decode()
     message = Terminate(reason=text, recurse=recurse)
     _tell(place, instance_id, message, "the request to terminate", as_json=as_json)
@@ -129,6 +131,7 @@ def control_command(control: Control) -> click.Command:
     @place_options
     @json_option
     def steer(instance_id: str, reason: str | None, *, place: Place, as_json: bool) -> None:
+        checked_text_or_none(reason, "the reason")
         what = f"the request to {control.name}"
         _tell(place, instance_id, control.message(reason=reason), what, as_json=as_json)
 
@@ -165,7 +168,7 @@ def restart(instance_id: str, *, same_id: bool, place: Place, as_json: bool) -> 
 def _named(name: str, what: str) -> str:
     if not name.strip():
         raise InputError(f"{what} needs a name; got {name!r}")
-    return name
+    return checked_name(name, what)
 
 
 def _tell(

@@ -99,7 +99,11 @@ async def _run(order: Order, view: View) -> int:
         view.pause()
         _say_resume(order, instance_id)
 
-    with stop_requests(at_once) as stop, making_room_at_breakpoints(view.pause):
+    drain_seconds = order.settings.values.drain_seconds
+    with (
+        stop_requests(at_once, drain_seconds) as stop,
+        making_room_at_breakpoints(view.pause),
+    ):
         await host.start()
         try:
             await _begin(host, order, instance_id, view)

@@ -11,6 +11,7 @@ import click
 from msgspec import structs
 
 from tenuto.cli.arguments import json_text, target_completion
+from tenuto.cli.nearby import noted
 from tenuto.cli.picture.view import view_for
 from tenuto.cli.running.execution import Order, execute
 from tenuto.cli.running.logs import route_logs
@@ -20,6 +21,7 @@ from tenuto.host.settings import DEFAULT, LoadedSettings, load_settings
 from tenuto.model.errors import AppLoadError
 from tenuto.model.ids import check_instance_id
 from tenuto.orchestration.references import AnyOrchestrator
+from tenuto.storage import upkeep_of
 
 
 @click.command(short_help="Run an orchestration and watch it.")
@@ -33,6 +35,11 @@ from tenuto.orchestration.references import AnyOrchestrator
 )
 @click.option("--id", "instance_id", help="The instance's id; one that exists is attached to.")
 @click.option("--storage", help="Storage URL, such as sqlite:///travel.db.")
+@click.option(
+    "--accept-loss",
+    is_flag=True,
+    help="Go on with a copy although its original's host had not stopped.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document at the end.")
 @click.pass_context
 def run(
@@ -42,6 +49,7 @@ def run(
     instance_id: str | None,
     storage: str | None,
     *,
+    accept_loss: bool,
     as_json: bool,
 ) -> int:
     """Run an orchestration and watch it until it ends.
@@ -64,14 +72,18 @@ def run(
         checked = None if instance_id is None else check_instance_id(instance_id)
         if text is not None or instance_id is None:
             orchestrator.signature.decode_arguments(text)
+        settings = _settings(storage)
+        if accept_loss:
+            upkeep_of(settings.values.storage).accept_loss()
         order = Order(
             app=loaded.app,
             orchestrator=orchestrator,
             input=text,
             instance_id=checked,
-            settings=_settings(storage),
+            settings=settings,
             resume=_resume_command(context, target, storage),
         )
+        stack.enter_context(noted(settings))
         return run_on_fast_loop(execute(order, view_for(json=as_json, output=output)))
 
 

@@ -12,16 +12,14 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from tenuto.cli import terminal
+from tenuto.host.deadline import Deadline
+from tenuto.host.own_loop import ECHO_SECONDS
 
 if TYPE_CHECKING:
     from tenuto.host.host import Host
-
-_ECHO_SECONDS: Final = 0.2
-"""Programs around this one, such as ``timeout``, pass a signal on that came by itself too: what
-follows so soon is the same request."""
 
 
 def stop_signals() -> tuple[signal.Signals, ...]:
@@ -52,14 +50,19 @@ def say_stopping(host: "Host") -> None:
 
 
 @contextmanager
-def stop_requests(at_once: Callable[[], None]) -> Generator["asyncio.Future[int]"]:
+def stop_requests(
+    at_once: Callable[[], None], drain_seconds: float = 0.0
+) -> Generator["asyncio.Future[int]"]:
     """Give a future that gets the number of the first signal to stop.
 
     Args:
-        at_once: Called at a further signal, right before the process ends without ado.
+        at_once: Called right before the process ends without ado: at a further signal, or because
+            it does not come to an end.
+        drain_seconds: How long running work may take once it was asked to stop.
     """
     loop = asyncio.get_running_loop()
     requested: asyncio.Future[int] = loop.create_future()
+    deadline = Deadline(loop, drain_seconds, at_once)
 
     def request(number: int) -> None:
         if not requested.done():
@@ -72,8 +75,9 @@ def stop_requests(at_once: Callable[[], None]) -> Generator["asyncio.Future[int]
         now = time.monotonic()
         if not first:
             first.append(now)
+            deadline.begin(128 + number)
             loop.call_soon_threadsafe(request, number)
-        elif now - first[0] >= _ECHO_SECONDS:
+        elif now - first[0] >= ECHO_SECONDS:
             at_once()
             sys.stdout.flush()
             os._exit(128 + number)

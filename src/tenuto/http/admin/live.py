@@ -19,6 +19,7 @@ from tenuto.client.wire import ADMIN
 from tenuto.engine.updates import Subscription, Update, UpdateFeed
 from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.errors import TooManyWatchersError
+from tenuto.http.masking import Masking
 from tenuto.http.options import Role
 from tenuto.http.payloads import raw
 from tenuto.http.queries import ON_INSTANCE
@@ -58,6 +59,7 @@ class LiveApi:
         gateway: Where states are read.
         feed: Where updates come from.
         watchers: Most streams at a time.
+        masking: Hides addresses from who may only look.
     """
 
     def __init__(
@@ -65,7 +67,9 @@ class LiveApi:
         gateway: Gateway,
         feed: UpdateFeed,
         watchers: int,
+        masking: Masking,
     ) -> None:
+        self._masking = masking
         self._gateway = gateway
         self._feed = feed
         self._watchers = watchers
@@ -84,7 +88,7 @@ class LiveApi:
         self._check_room()
         # Who is new has read nothing yet, and any position but a known one leads to a reset.
         after = _last_seen(call) or "new"
-        return self._stream(self._feed.subscribe(after=after))
+        return self._stream(call, self._feed.subscribe(after=after))
 
     async def follow_one(self, call: Call) -> Response:
         instance_id = call.instance_id
@@ -99,7 +103,7 @@ class LiveApi:
             and not await self._feed.missed_turns(instance_id, last_seen)
         ):
             return Response(status_code=204)  # tells browsers not to come back
-        return self._stream(self._feed.subscribe(instance_id, after=last_seen or "new"))
+        return self._stream(call, self._feed.subscribe(instance_id, after=last_seen or "new"))
 
     def _check_room(self) -> None:
         if len(self._open) >= self._watchers:
@@ -108,11 +112,13 @@ class LiveApi:
                 "try again later"
             )
 
-    def _stream(self, subscription: Subscription) -> "EventStream":
+    def _stream(self, call: Call, subscription: Subscription) -> "EventStream":
         self._open.add(subscription)
-        return EventStream(self, subscription)
+        return EventStream(self, subscription, is_masked=call.role is Role.READ)
 
-    async def run(self, subscription: Subscription, receive: Receive, send: Send) -> None:
+    async def run(
+        self, subscription: Subscription, receive: Receive, send: Send, *, is_masked: bool
+    ) -> None:
         """Send what comes until the end of the instance, of the caller or of the server."""
         gone = asyncio.ensure_future(_disconnected(receive))
         following: asyncio.Future[Update | None] | None = None
@@ -136,6 +142,8 @@ class LiveApi:
                 if update is None:
                     break  # the server stops
                 body, is_last = await self._event(subscription, update)
+                if is_masked:
+                    body = await self._masking.masked(body)
                 await send({"type": "http.response.body", "body": body, "more_body": True})
                 if is_last:
                     break
@@ -198,11 +206,12 @@ _ENDPOINTS: Final = (
 class EventStream(Response):
     """An answer whose body is what comes of a subscription."""
 
-    def __init__(self, live: LiveApi, subscription: Subscription) -> None:
+    def __init__(self, live: LiveApi, subscription: Subscription, *, is_masked: bool) -> None:
         super().__init__(headers=_HEADERS, media_type="text/event-stream")
         del self.headers["content-length"]
         self._live = live
         self._subscription = subscription
+        self._is_masked = is_masked
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the head, then what comes."""
@@ -216,7 +225,7 @@ class EventStream(Response):
         if scope["method"] == "HEAD":
             await self._live.end(self._subscription, send)
         else:
-            await self._live.run(self._subscription, receive, send)
+            await self._live.run(self._subscription, receive, send, is_masked=self._is_masked)
 
 
 async def _next(subscription: Subscription) -> Update | None:

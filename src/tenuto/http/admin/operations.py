@@ -2,7 +2,10 @@
 
 from typing import Any, Final, get_args
 
+from msgspec import structs
+
 from tenuto.client.wire import (
+    CONTINUATION,
     LONGEST_WAIT_SECONDS,
     MOST_ROWS,
     AnswerBody,
@@ -62,6 +65,10 @@ _UNTIL: Final = Parameter(
     text="What `wait` waits for: that the instance has ended (default), or is no longer Pending.",
     schema={"type": "string", "enum": ["ended", "started"]},
 )
+_AFTER: Final = Parameter(
+    name="after", text=f"The header `{CONTINUATION}` of the page before; empty for the first."
+)
+_NEXT: Final = {CONTINUATION: "What to send as `after` for the next page; empty on the last."}
 _DONE: Final = Answer(text="The request is durable.")
 
 
@@ -111,16 +118,28 @@ GET: Final = _described(
 )
 HISTORY: Final = _described(
     "The turns of an instance's current execution, as they are stored",
-    Answer(text="The turns, oldest first, each an array of events.", kind=list[list[Any]]),
-    errors=(404,),
+    Answer(
+        text="The turns, oldest first, each an array of events: all of them, or those of a page.",
+        kind=list[list[Any]],
+        headers=_NEXT,
+    ),
+    parameters=(
+        structs.replace(
+            _AFTER,
+            text=f"Asks for pages: empty for the first one, then the header `{CONTINUATION}` of "
+            "the page before. Without it a history that is too long for one answer is refused.",
+        ),
+    ),
+    errors=(404, 413),
 )
 DEAD_LETTERS: Final = _described(
     "Messages that nobody could take, newest first",
     Answer(
         text="The messages, each with the reason why nobody could take it.",
         kind=list[DeadLetterBody],
+        headers=_NEXT,
     ),
-    parameters=(_LIMIT,),
+    parameters=(_LIMIT, _AFTER),
 )
 RAISE_EVENT: Final = _described(
     "Raise an external event", _DONE, status=204, body=EventBody, errors=(404, 410, 413)

@@ -15,6 +15,7 @@ from tenuto.client.gateway import Gateway, has_come
 from tenuto.client.starting import StartOptions, start_request
 from tenuto.client.wire import (
     ADMIN,
+    CONTINUATION,
     LONGEST_WAIT_SECONDS,
     MOST_ROWS,
     AnswerBody,
@@ -43,7 +44,7 @@ from tenuto.http.admin.operations import (
 )
 from tenuto.http.errors import JSON, HttpError
 from tenuto.http.explaining import Explaining
-from tenuto.http.options import Role
+from tenuto.http.options import HttpSettings, Role
 from tenuto.http.queries import (
     moment,
     statuses,
@@ -57,8 +58,9 @@ from tenuto.model.ids import ExecutionId
 from tenuto.model.limits import Limits, check_payload
 from tenuto.model.messages import AnswerQuestion, Purge, RaiseEvent, Terminate
 from tenuto.model.payload import encode
-from tenuto.model.requests import InstanceQuery, ListingOrder
+from tenuto.model.requests import HistoryPage, InstanceQuery, ListingOrder
 from tenuto.model.status import RuntimeStatus
+from tenuto.model.texts import checked_name, checked_text_or_none
 from tenuto.model.timing import LATEST
 from tenuto.model.trace import checked_trace
 
@@ -77,7 +79,7 @@ class AdminApi:
         limits: Of these, ``payload_bytes`` holds for what goes in.
         program: The orchestrators that may be started.
         waiting: For callers that wait for the end.
-        history_bytes: Longest history that is shown.
+        settings: How long histories and pages may be.
         explaining: Why an instance does not go on.
     """
 
@@ -87,13 +89,14 @@ class AdminApi:
         limits: Limits,
         program: Program,
         waiting: Waiting,
-        history_bytes: int,
+        settings: HttpSettings,
         explaining: Explaining,
     ) -> None:
         self._gateway = gateway
         self._limits = limits
         self._explaining = explaining
-        self._history_bytes = history_bytes
+        self._history_bytes = settings.history_bytes
+        self._page_bytes = settings.page_bytes
         self._program = program
         self._waiting = waiting
 
@@ -150,30 +153,36 @@ class AdminApi:
             after=call.one("after"),
             held=_held(call),
             payloads=call.flag("payloads", default=True),
+            most_bytes=self._page_bytes,
         )
         return json_answer(await self._gateway.query(query))
 
     async def history(self, call: Call) -> Response:
         instance_id = call.instance_id
-        turns = await self._gateway.history(instance_id, self._history_bytes)
-        if not turns and await self._gateway.get(instance_id) is None:
+        if (after := call.one("after")) is None:  # nobody takes a part of it for the whole
+            page = HistoryPage(await self._gateway.history(instance_id, self._history_bytes), None)
+        else:
+            page = await self._gateway.history_page(instance_id, after or None, self._page_bytes)
+        if not page.turns and await self._gateway.get(instance_id) is None:
             raise InstanceNotFoundError(instance_id)
-        return Response(b"[" + b",".join(turns) + b"]", media_type=JSON)
+        body = b"[" + b",".join(page.turns) + b"]"
+        return Response(body, headers=_continued(page.after), media_type=JSON)
 
     async def dead_letters(self, call: Call) -> Response:
-        letters = await self._gateway.dead_letters(_rows(call))
-        return json_answer([DeadLetterBody.of(letter) for letter in letters])
+        after = call.one("after") or None
+        page = await self._gateway.dead_letter_page(_rows(call), after, self._page_bytes)
+        bodies = [DeadLetterBody.of(letter) for letter in page.letters]
+        return json_answer(bodies, 200, _continued(page.after))
 
     # --- steering ----------------------------------------------------------------------------
 
     async def raise_event(self, call: Call) -> Response:
         instance_id = call.instance_id
         body = await _body(call, EventBody)
-        if not body.name:
-            raise HttpError("an event needs a name, a non-empty string")
+        name = checked_name(body.name, "an event")
         text = text_of(body.input)
-        check_payload(text, self._limits.payload_bytes, f"event {body.name!r}")
-        event = RaiseEvent(event=EventRaised(body.name, text))
+        check_payload(text, self._limits.payload_bytes, f"event {name!r}")
+        event = RaiseEvent(event=EventRaised(name, text))
         await self._gateway.tell(instance_id, event)
         return _done()
 
@@ -191,17 +200,21 @@ class AdminApi:
     async def terminate(self, call: Call) -> Response:
         instance_id = call.instance_id
         body = await _body(call, TerminateBody, otherwise=TerminateBody())
-        check_payload(body.reason, self._limits.payload_bytes, "the reason")
-        text = None if body.reason is None else encode(body.reason)
+        reason = self._reason(body.reason)
+        text = None if reason is None else encode(reason)
         await self._gateway.tell(instance_id, Terminate(reason=text, recurse=body.recurse))
         return _done()
 
     async def steer(self, call: Call, control: Control) -> Response:
         instance_id = call.instance_id
         body = await _body(call, ReasonBody, otherwise=ReasonBody())
-        check_payload(body.reason, self._limits.payload_bytes, "the reason")
-        await self._gateway.tell(instance_id, control.message(reason=body.reason))
+        reason = self._reason(body.reason)
+        await self._gateway.tell(instance_id, control.message(reason=reason))
         return _done()
+
+    def _reason(self, given: str | None) -> str | None:
+        check_payload(given, self._limits.payload_bytes, "the reason")
+        return checked_text_or_none(given, "the reason")
 
     async def purge(self, call: Call) -> Response:
         instance_id = call.instance_id
@@ -219,7 +232,7 @@ async def _body(call: Call, kind: type[B], *, otherwise: B | None = None) -> B:
     Raises:
         HttpError: it is no JSON, or not of this shape; naming the place.
     """
-    text = await call.json_text()
+    text = await call.json_text(wrapped=True)
     if text is None:
         if otherwise is not None:
             return otherwise
@@ -277,6 +290,10 @@ def _rows(call: Call) -> int:
     if not re.fullmatch("[0-9]{1,6}", text) or not 1 <= int(text) <= MOST_ROWS:
         raise HttpError(f"query parameter limit must be a whole number from 1 to {MOST_ROWS:,}")
     return int(text)
+
+
+def _continued(after: str | None) -> dict[str, str]:
+    return {CONTINUATION: after or ""}
 
 
 def _done() -> Response:

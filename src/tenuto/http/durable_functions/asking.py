@@ -7,12 +7,13 @@ from msgspec import structs
 from starlette.responses import Response
 
 from tenuto.client.gateway import Gateway
+from tenuto.client.wire import CONTINUATION
 from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.durable_functions.answers import FINISHED, UNDER_WAY, failed_status
 from tenuto.http.durable_functions.history import HistoryProjection, Shown
 from tenuto.http.explaining import Explaining
 from tenuto.http.links import Links
-from tenuto.http.options import Role
+from tenuto.http.options import HttpSettings, Role
 from tenuto.http.outcomes import ended_answer
 from tenuto.http.payloads import StatusPayload, status_payload
 from tenuto.http.queries import (
@@ -30,14 +31,7 @@ from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
 from tenuto.model.codec import decode_turn
 from tenuto.model.errors import InstanceNotFoundError
 from tenuto.model.ids import InstanceId
-from tenuto.model.requests import InstancePage, InstanceQuery
-from tenuto.model.status import InstanceRecord
-
-CONTINUATION: Final = "x-ms-continuation-token"
-
-_FIRST_ROWS: Final = 20
-_PAGE_BYTES: Final = 16 * 1024 * 1024
-"""A page ends early rather than grow far beyond this."""
+from tenuto.model.requests import InstanceQuery
 
 _TURNS_AT_ONCE: Final = 200
 
@@ -48,15 +42,20 @@ class Asking:
     Args:
         gateway: Where requests go.
         links: Makes the links in answers.
-        history_bytes: Longest history that is shown.
+        settings: How long histories and pages may be.
         explaining: Why an instance does not go on.
     """
 
     def __init__(
-        self, gateway: Gateway, links: Links, history_bytes: int, explaining: Explaining
+        self,
+        gateway: Gateway,
+        links: Links,
+        settings: HttpSettings,
+        explaining: Explaining,
     ) -> None:
         self._gateway = gateway
-        self._history_bytes = history_bytes
+        self._history_bytes = settings.history_bytes
+        self._page_bytes = settings.page_bytes
         self._links = links
         self._explaining = explaining
 
@@ -106,30 +105,12 @@ class Asking:
             created_to=moment(call, "createdTimeTo"),
             limit=page_size(call),
             after=call.header(CONTINUATION) or None,
+            most_bytes=self._page_bytes,
         )
         show_input = call.flag("showInput", default=True)
-        page = await self._page(query)
+        page = await self._gateway.query(query)
         payloads = [status_payload(record, show_input=show_input) for record in page.records]
         return json_answer(payloads, 200, {CONTINUATION: page.after or ""})
-
-    async def _page(self, query: InstanceQuery) -> InstancePage:
-        """A page in a few steps, so that large payloads do not come all at once."""
-        records: list[InstanceRecord] = []
-        after, rows, taken = query.after, _FIRST_ROWS, 0
-        while True:
-            rows = min(rows, query.limit - len(records))
-            page = await self._gateway.query(structs.replace(query, limit=rows, after=after))
-            records += page.records
-            after = page.after
-            taken += sum(_size(record) for record in page.records)
-            if after is None or len(records) >= query.limit or taken >= _PAGE_BYTES:
-                return InstancePage(records, after)
-            rows = rows * 2 if taken < _PAGE_BYTES // 4 else _FIRST_ROWS
-
-
-def _size(record: InstanceRecord) -> int:
-    payloads = (record.input, record.output, record.custom_status)
-    return sum(len(text) for text in payloads if text is not None)
 
 
 # --- the table of routes, below the mount ---------------------------------------------------------

@@ -18,7 +18,7 @@ from tenuto.http.durable_functions.steering import Steering
 from tenuto.http.errors import NotImplementedYetError
 from tenuto.http.explaining import Explaining
 from tenuto.http.links import Links
-from tenuto.http.options import Role
+from tenuto.http.options import HttpSettings, Role
 from tenuto.http.payloads import MOUNT
 from tenuto.http.queries import ON_INSTANCE
 from tenuto.http.routing import Call, Route
@@ -35,7 +35,7 @@ class ManagementApi:
         program: The orchestrators that may be started.
         links: Makes the links in answers.
         waiting: For callers that wait for the end.
-        history_bytes: Longest history that is shown.
+        settings: How long histories and pages may be.
         explaining: Why an instance does not go on.
     """
 
@@ -46,11 +46,11 @@ class ManagementApi:
         program: Program,
         links: Links,
         waiting: Waiting,
-        history_bytes: int,
+        settings: HttpSettings,
         explaining: Explaining,
     ) -> None:
         self._starting = Starting(gateway, limits, program, links, waiting)
-        self._asking = Asking(gateway, links, history_bytes, explaining)
+        self._asking = Asking(gateway, links, settings, explaining)
         self._steering = Steering(gateway, limits)
 
     def routes(self) -> list[Route]:

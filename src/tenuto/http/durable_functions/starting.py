@@ -10,7 +10,7 @@ from tenuto.client.starting import StartOptions, restart_request, start_request
 from tenuto.engine.program import Program
 from tenuto.http.description import Operation, Parameter
 from tenuto.http.durable_functions.answers import LINKS, RESULT, begun_answer, failed_status
-from tenuto.http.errors import HttpError
+from tenuto.http.errors import ForbiddenError, HttpError
 from tenuto.http.links import Links
 from tenuto.http.options import Role
 from tenuto.http.queries import BOOLEAN, FAILURE, ON_INSTANCE, WAITING
@@ -67,7 +67,13 @@ class Starting:
 
     async def restart(self, call: Call) -> Response:
         instance_id = call.instance_id
-        is_new = call.flag("restartWithNewInstanceId", default=True)
+        is_new = call.flag("restartWithNewInstanceId", default=call.token is None)
+        if is_new and call.token is not None:
+            # Else whoever holds a link could fill the store.
+            raise ForbiddenError(
+                "a link runs its own instance again, under the same id: leave out "
+                "restartWithNewInstanceId, or come with a key"
+            )
         seconds = _seconds(call)
         links = self._links.of(call)
         await call.body()
@@ -123,8 +129,8 @@ _RESTART: Final = Operation(
     parameters=(
         Parameter(
             name="restartWithNewInstanceId",
-            text="Whether the instance runs under a fresh id (default true); under its own it runs "
-            "only once it has ended or while it is held.",
+            text="Whether the instance runs under a fresh id (default true, with a link false and "
+            "nothing else); under its own it runs only once it has ended or while it is held.",
             schema=BOOLEAN,
         ),
         *WAITING,

@@ -31,6 +31,7 @@ from tenuto.model.limits import Limits, check_payload
 from tenuto.model.messages import Purge, RaiseEvent, Terminate
 from tenuto.model.payload import encode
 from tenuto.model.requests import InstanceQuery
+from tenuto.model.texts import checked_name, checked_text_or_none
 
 T = TypeVar("T")
 
@@ -55,7 +56,7 @@ class Steering:
 
     async def raise_event(self, call: Call) -> Response:
         instance_id = call.instance_id
-        name = call.parameters["eventName"]
+        name = checked_name(call.parameters["eventName"], "an event")
         text = await call.json_text()
         if text is not None:
             _check_content_type(call)
@@ -66,7 +67,7 @@ class Steering:
 
     async def terminate(self, call: Call) -> Response:
         instance_id = call.instance_id
-        reason = call.one("reason")
+        reason = checked_text_or_none(call.one("reason"), "the reason")
         text = None if reason is None else encode(reason)
         recurse = call.flag("recurse", default=False)
         await self._gateway.tell(instance_id, Terminate(reason=text, recurse=recurse))
@@ -74,7 +75,8 @@ class Steering:
 
     async def steer(self, call: Call, control: Control) -> Response:
         instance_id = call.instance_id
-        await self._gateway.tell(instance_id, control.message(reason=call.one("reason")))
+        reason = checked_text_or_none(call.one("reason"), "the reason")
+        await self._gateway.tell(instance_id, control.message(reason=reason))
         return accepted()
 
     # --- deletion ----------------------------------------------------------------------------

@@ -42,6 +42,8 @@ PATH: Final = "/callbacks/{instanceId}/{token}"
 _FORM: Final = "application/x-www-form-urlencoded"
 _MOST_FIELDS: Final = 1_000
 
+FindLink = Callable[[str, str], Awaitable[FoundLink | None]]
+
 Fields = Mapping[str, Sequence[str]]
 """What a browser sends: the texts of each field."""
 
@@ -91,18 +93,21 @@ class Callbacks:
     Args:
         gateway: Takes what is used.
         limits: Of these, ``payload_bytes`` holds for the data.
-        find: The link whose token has a digest.
+        find: The link that an address belongs to, by instance id and token.
+        body_bytes: Longest body of a request.
     """
 
     def __init__(
         self,
         gateway: Gateway,
         limits: Limits,
-        find: Callable[[str], Awaitable[FoundLink | None]],
+        find: FindLink,
+        body_bytes: int,
     ) -> None:
         self._gateway = gateway
         self._limits = limits
         self._find = find
+        self._body_bytes = body_bytes
 
     def routes(self) -> list[Route]:
         """The routes of the table below."""
@@ -130,6 +135,7 @@ class Callbacks:
             return _nothing(call)
         if not found.is_open(self._gateway.now()):
             return self._closed(call, found)
+        call.limit_body(self._body_bytes, "webhook_bytes")
         if isinstance(found.link, QuestionLink):
             return await self._answer(call, found, found.link)
         return await self._redeem(call, found, found.link.name)
@@ -181,9 +187,7 @@ class Callbacks:
         return json_answer(UsedBody(), 202, HEADERS)
 
     async def _found(self, call: Call) -> FoundLink | None:
-        found = await self._find(digest_of(call.parameters["token"]))
-        is_its = found is not None and found.instance_id == call.parameters["instanceId"]
-        return found if is_its else None
+        return await self._find(call.parameters["instanceId"], call.parameters["token"])
 
     def _closed(self, call: Call, found: FoundLink, error: TenutoError | None = None) -> Response:
         """Why a link that is there cannot be used; a question tells what was answered."""

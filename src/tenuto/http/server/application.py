@@ -14,25 +14,27 @@ from tenuto.engine.engine import Engine
 from tenuto.engine.program import Program
 from tenuto.http.access import Access
 from tenuto.http.admin.facts import FactsApi, HostFacts
-from tenuto.http.admin.live import LiveApi
+from tenuto.http.admin.live import EventStream, LiveApi
 from tenuto.http.admin.observation import Metrics, ObservationApi
 from tenuto.http.admin.routes import AdminApi
 from tenuto.http.durable_functions.routes import ManagementApi
 from tenuto.http.errors import error_answer
 from tenuto.http.explaining import Explaining
-from tenuto.http.functions.callbacks import Callbacks, without_token
+from tenuto.http.functions.callbacks import Callbacks, FindLink, without_token
 from tenuto.http.functions.description import described
 from tenuto.http.functions.responses import CLIENT_STATE, LINKS_STATE
 from tenuto.http.functions.triggers import HttpTriggers, TriggerApi, is_trigger
 from tenuto.http.links import Links
+from tenuto.http.masking import Masking
 from tenuto.http.options import HttpSettings, Role
 from tenuto.http.routing import Call, Routes
-from tenuto.http.server.masking import hiding_tokens
 from tenuto.http.server.mounting import MountedApps, Mounts
 from tenuto.http.server.openapi import OpenApi
 from tenuto.http.server.origins import Origins
 from tenuto.http.waiting import Waiting
 from tenuto.model.errors import TenutoError
+from tenuto.model.links import FoundLink
+from tenuto.model.webhook import digest_of, is_genuine
 
 _LOGGER: Final = logging.getLogger("tenuto.http")
 
@@ -70,6 +72,18 @@ class Served(Struct, frozen=True, kw_only=True):
     configuration: Mapping[str, Any] = {}
     sources: Mapping[str, str] = {}
 
+    def links(self) -> FindLink:
+        """The links of the store: a made-up address costs a digest, any other a look-up."""
+        secret, storage = self.secret, self.engine.storage
+
+        async def find(instance_id: str, token: str) -> FoundLink | None:
+            if not is_genuine(secret, instance_id, token):
+                return None
+            found = await storage.link(digest_of(token))
+            return found if found is not None and found.instance_id == instance_id else None
+
+        return find
+
 
 class Application:
     """The whole server as one ASGI callable.
@@ -87,19 +101,22 @@ class Application:
         self._mounted = MountedApps(served.mounts, self.state)
         gateway, limits = served.client.gateway, served.client.limits
         self._waiting = Waiting(gateway)
-        longest = served.settings.history_bytes
-        explaining = Explaining(gateway, served.engine, longest)
+        settings = served.settings
+        explaining = Explaining(gateway, served.engine, settings.history_bytes)
         management = ManagementApi(
-            gateway, limits, served.program, links, self._waiting, longest, explaining
+            gateway, limits, served.program, links, self._waiting, settings, explaining
         )
-        admin = AdminApi(gateway, limits, served.program, self._waiting, longest, explaining)
+        admin = AdminApi(gateway, limits, served.program, self._waiting, settings, explaining)
         facts = HostFacts(
             version=served.version,
             storage=served.storage,
             configuration=served.configuration,
             sources=served.sources,
         )
-        self._live = LiveApi(gateway, served.engine.updates, served.settings.watchers)
+        self._masking = Masking(served.secret)
+        self._live = LiveApi(
+            gateway, served.engine.updates, served.settings.watchers, self._masking
+        )
         self._origins = Origins(served.settings)
         open_api = OpenApi(links, served.version, has_keys=bool(served.settings.keys))
         self.routes: Routes = Routes(
@@ -109,7 +126,7 @@ class Application:
                 *FactsApi(facts, served.program, served.triggers, served.engine.clock).routes(),
                 *self._live.routes(),
                 *ObservationApi(served.engine, self._access, served.metrics).routes(),
-                *Callbacks(gateway, limits, served.engine.storage.link).routes(),
+                *Callbacks(gateway, limits, served.links(), served.settings.webhook_bytes).routes(),
                 *open_api.routes(),
             ]
         )
@@ -148,6 +165,7 @@ class Application:
         scope["state"] = {**scope.get("state", {}), **self.state}
         call = Call(scope, receive, self._settings.body_bytes)
         try:
+            call.check_host()
             answer = self._origins.preflight(call) or await self._handled(call)
         except TenutoError as error:
             answer = error_answer(error)
@@ -158,8 +176,13 @@ class Application:
             answer = error_answer(
                 TenutoError("something went wrong while processing the request; see the host's log")
             )
-        send = self._origins.telling(call, send)
-        await answer(scope, receive, hiding_tokens(send) if call.hides_links else send)
+        if not is_trigger(scope["raw_path"]):
+            if call.role is Role.READ and not isinstance(answer, EventStream):
+                answer.body = await self._masking.masked(bytes(answer.body))
+                answer.headers["Content-Length"] = str(len(answer.body))
+            answer.headers.setdefault("Cache-Control", "no-store")
+            answer.headers.setdefault("X-Content-Type-Options", "nosniff")
+        await answer(scope, receive, self._origins.telling(call, send))
 
     async def _handled(self, call: Call) -> Response:
         scope = call.scope
@@ -170,5 +193,4 @@ class Application:
         call.role = self._access.check(call, route.role, opened_by_link=route.opened_by_link)
         if is_ours:
             call.check_query(route)
-            call.hides_links = call.role is Role.READ and route.role is not None
         return await route.handler(call)

@@ -1,7 +1,9 @@
 """What one connection may use up: time and bytes of a request, time of a reader.
 
 A request that trickles in is answered 408 and cut, a head that is too long 431, a peer that does
-not read what it asked for is dropped. What arrives whole in one piece costs no timer.
+not read what it asked for is dropped. What arrives whole in one piece costs no timer. A body whose
+request has been answered already, such as with a refusal, is taken slowly: it is for nothing, and
+who sends it must not take the loop from the others.
 """
 
 import asyncio
@@ -23,6 +25,11 @@ from tenuto.http.options import HttpSettings
 
 _PER_HEADER = 4
 """Bytes of a header beside its name and value."""
+
+_REST_SECONDS = 0.02
+"""Between two pieces of a body that nobody wants. Cutting the connection would take the answer with
+it, as the peer may not have read it yet.
+"""
 
 
 def bounded_protocol(settings: HttpSettings) -> Any:  # noqa: ANN401 - what uvicorn calls a protocol
@@ -85,6 +92,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.get_protocol() is not self:  # it speaks WebSocket now
             self._disarm()
             return
+        if self._in_message and not self._in_head and self._is_idle:
+            self._rest()
         if self._in_message and self._fed_bytes > self._settings.header_bytes:
             self._refuse_head()
         elif self._in_message or self._is_idle:
@@ -93,6 +102,14 @@ class BoundedProtocol(HttpToolsProtocol):
             self._arm()
         else:
             self._disarm()
+
+    def _rest(self) -> None:
+        self.flow.pause_reading()
+        self.loop.call_later(_REST_SECONDS, self._read_on)
+
+    def _read_on(self) -> None:
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
 
     @property
     def _is_idle(self) -> bool:
@@ -225,6 +242,7 @@ class BoundedProtocol(HttpToolsProtocol):
             status = HTTPStatus(error.status)
             head = (
                 f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\n"
+                "cache-control: no-store\r\nx-content-type-options: nosniff\r\n"
                 f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
             )
             self.transport.write(head.encode() + body)

@@ -1,12 +1,12 @@
-"""Scripts of web pages: which origins may call, and how their browsers are told.
+"""Pages of others: which origins may call, and how their browsers are told.
 
-Browsers ask before most calls of another origin's scripts (CORS), but not before a plain POST, nor
-when a foreign name is made to point to this machine (DNS rebinding). A server without keys lets
-everybody on its machine in, so it refuses both itself: a page that somebody happens to look at
-must not start or read anything.
+Browsers ask before most calls of another origin's scripts (CORS), but not before a plain POST, a
+form, a frame or an image, nor when a foreign name is made to point to this machine (DNS rebinding).
+A server without keys lets everybody on its machine in, so it refuses all of these itself: a page
+that somebody happens to look at must not start or read anything. Another port of this machine is
+another origin, too: that it is the same site counts for nothing.
 """
 
-import re
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
@@ -16,13 +16,15 @@ from starlette.types import Message, Send
 from tenuto.http.errors import ForbiddenError
 from tenuto.http.options import HttpSettings
 from tenuto.http.routing import Call
+from tenuto.http.server.callers import why_not_local
 
 _METHODS: Final = "GET, HEAD, POST, PUT, PATCH, DELETE"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _SHOWN: Final = "Location, Retry-After, x-ms-continuation-token"
 _HOLDS_SECONDS: Final = "600"
-_LOOPBACK: Final = re.compile(r"127(\.[0-9]{1,3}){3}")
-_FUNCTIONS: Final = b"/api/"
+_OWN: Final = frozenset({"same-origin", "none"})
+"""What browsers call the site of a request that no other page has set off."""
+
 _FOREIGN: Final = (
     "a page of another origin may not call a server without keys; allow it with setting "
     "http.cors_origins"
@@ -43,9 +45,6 @@ class Origins:
     def __init__(self, settings: HttpSettings) -> None:
         self._allowed = {origin.lower() for origin in settings.cors_origins}
         self._has_keys = bool(settings.keys)
-        known = (settings.base_url or "").partition("://")[2].partition("/")[0]
-        self._own_names = {"localhost", settings.host.lower(), _name_of(known)}
-        self._is_behind_proxies = bool(settings.trusted_proxies)
 
     def preflight(self, call: Call) -> Response | None:
         """The answer to a browser that asks first, None for any other request.
@@ -69,43 +68,24 @@ class Origins:
         return Response(status_code=204, headers=headers)
 
     def check(self, call: Call) -> None:
-        """Refuse what pages of other origins make browsers send to a server without keys.
+        """Refuse who is not local, and what pages of others send, on a server without keys.
 
         Raises:
             ForbiddenError: it is such a request.
         """
         if self._has_keys:
             return
-        host = (call.header("host") or "").lower()
-        if not self._is_own_name(call, host):
-            raise ForbiddenError(
-                "a server without keys answers to the names of its own machine alone, such as "
-                "localhost; set http.keys, or http.base_url to the address it is known by"
-            )
+        why = why_not_local(call.scope)
+        if why is not None:
+            raise not_local(why)
         origin = call.header("origin")
-        if self._allows(origin):
+        if self._allows(origin) or call.scope["raw_path"].lower().startswith(_WEBHOOKS):
             return
-        path = call.scope["raw_path"].lower()
-        if (
-            path.startswith(_FUNCTIONS)
-            and call.header("sec-fetch-site") == "cross-site"
-            and call.header("sec-fetch-mode") != "navigate"
-        ):
-            # A function may start something at a GET, too. A link that a person follows may.
+        host = (call.header("host") or "").lower()
+        if origin is not None and origin.partition("://")[2].lower() != host:
             raise ForbiddenError(_FOREIGN)
-        if call.scope["method"] in _SAFE or origin is None:
-            return
-        if path.startswith(_WEBHOOKS):
-            return
-        if origin.partition("://")[2].lower() != host:
+        if call.header("sec-fetch-site") not in {None, *_OWN} and not _is_followed_link(call):
             raise ForbiddenError(_FOREIGN)
-
-    def _is_own_name(self, call: Call, host: str) -> bool:
-        server = call.scope.get("server")
-        if not host or self._is_behind_proxies or not server or not _is_loopback(server[0]):
-            return True
-        name = _name_of(host)
-        return name in self._own_names or name.endswith(".localhost") or _is_loopback(name)
 
     def telling(self, call: Call, send: Send) -> Send:
         """``send``, telling the browser whether the script may read the answer."""
@@ -129,12 +109,22 @@ class Origins:
         return origin is not None and ("*" in self._allowed or origin.lower() in self._allowed)
 
 
-def _name_of(host: str) -> str:
-    """Without port and brackets, in lower case."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return host.partition(":")[0].lower()
+def not_local(why: str) -> ForbiddenError:
+    """The refusal of a caller that is not on this machine, by a server without keys."""
+    return ForbiddenError(
+        f"a server without keys answers only callers on its own machine, and {why}; set http.keys"
+    )
 
 
-def _is_loopback(address: str) -> bool:
-    return address == "::1" or _LOOPBACK.fullmatch(address) is not None
+def _is_followed_link(call: Call) -> bool:
+    """Whether a person has opened an address as a page of its own, as from an e-mail.
+
+    A form that is sent looks the same but for its method. In a frame, or by a script that nobody's
+    click has set off, it does not.
+    """
+    return (
+        call.scope["method"] in _SAFE
+        and call.header("sec-fetch-mode") == "navigate"
+        and call.header("sec-fetch-dest") == "document"
+        and call.header("sec-fetch-user") == "?1"
+    )

@@ -78,8 +78,11 @@ def listen(settings: HttpSettings) -> socket.socket:
     host, port = settings.host, settings.port
     listening: socket.socket | None = None
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, kind)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+        family, kind, protocol, _, address = found[0]
+        # With its protocol: asyncio sends at once (TCP_NODELAY) only where it knows that. Else each
+        # answer waits 40 ms for the caller's acknowledgement of its head.
+        listening = socket.socket(family, kind, protocol)
         if os.name == "posix":  # elsewhere it would let two servers share the port
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)

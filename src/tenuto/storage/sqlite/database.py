@@ -4,8 +4,9 @@ Creates a hub in an empty file and brings an older schema up to date; refuses ev
 name. Never touches a file before it is known to be a Tenuto store.
 """
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,12 +19,14 @@ from tenuto.model.errors import (
     StorageOwnedError,
     StorageVersionError,
 )
+from tenuto.model.timing import Microseconds
 from tenuto.storage.sqlite.errors import translated
 from tenuto.storage.sqlite.lock import OwnerLock
 from tenuto.storage.sqlite.queries import MIGRATIONS, SQL
 
 MEMORY = ":memory:"
 APPLICATION_ID = 0x54454E55  # "TENU", in the header of the file
+_OWNER_ONLY = 0o600
 _BUSY_MILLISECONDS = 5_000
 _JOURNAL_BYTES = 64 * 1024 * 1024
 _WRITER_CACHE_KIB = 16 * 1024
@@ -57,10 +60,11 @@ def transaction(connection: apsw.Connection, kind: str = "IMMEDIATE") -> Iterato
 
 
 class HubFacts(NamedTuple):
-    """What is constant in a hub."""
+    """What is to be known of a hub; ``copied_at``: it is a copy that reaches up to then."""
 
     partitions: int
     secret: str
+    copied_at: Microseconds | None
 
 
 def open_writer(
@@ -69,6 +73,8 @@ def open_writer(
     """Open or create the hub; return the writing connection and the number of partitions."""
     _check_place(path, create=create)
     with translated(path, "open"):
+        if create and path != MEMORY:
+            _make_private(path)
         connection = apsw.Connection(path)
         try:
             connection.set_busy_timeout(_BUSY_MILLISECONDS)
@@ -78,6 +84,17 @@ def open_writer(
         except BaseException:
             connection.close()
             raise
+
+
+def _make_private(path: str) -> None:
+    """Make the file, for its owner's eyes alone; SQLite gives the files beside it the same rights.
+
+    Only one that is not there: the rights of a store that exists are its owner's decision. And to
+    close a file that is open elsewhere in this process would drop SQLite's locks on it.
+    """
+    # What stands in the way is told by SQLite, in its own words.
+    with suppress(OSError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, _OWNER_ONLY))
 
 
 def open_reader(path: str) -> apsw.Connection:
@@ -103,6 +120,11 @@ def _check_place(path: str, *, create: bool) -> None:
         return
     check_no_log_is_left(path)
     folder = Path(path).parent
+    if (folder / "generation.json").exists():
+        raise SettingsError(
+            f"the file {path!r} is a part of a continuous copy, not a store; make one of it: "
+            f"tenuto restore {str(folder.parent)!r} FILE"
+        )
     if not folder.is_dir():
         raise SettingsError(
             f"the store {path!r} cannot be opened: the folder {str(folder)!r} does not exist; "
@@ -223,8 +245,9 @@ def _facts(connection: apsw.Connection, path: str) -> HubFacts:
     try:
         partitions = value(connection, "hub_partitions")
         secret = value(connection, "hub_secret")
+        copied_at = value(connection, "copied_at")
     except apsw.SQLError as error:
         raise StorageCorruptError(
             f"the store {path!r} lacks tables that belong to it ({error}); restore it from a backup"
         ) from error
-    return HubFacts(partitions, secret)
+    return HubFacts(partitions, secret, copied_at)

@@ -41,6 +41,10 @@ def query(connection: apsw.Connection, wanted: InstanceQuery) -> InstancePage:
         more = len(keys) > wanted.limit
         keys = keys[: wanted.limit]
         iids = [iid for _, iid in keys]
+        if wanted.most_bytes is not None:
+            count = reader.fitting(connection, iids, wanted.most_bytes, payloads=wanted.payloads)
+            more = more or count < len(keys)
+            keys, iids = keys[:count], iids[:count]
         records = reader.records(connection, iids, payloads=wanted.payloads)
     return InstancePage(records, _token(wanted.order, *keys[-1]) if more else None)
 

@@ -39,10 +39,10 @@ class OwnerLock:
         if self.held:
             return
         try:
-            descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o666)
+            descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600)
         except PermissionError as error:
             raise read_only(self._path, "own", f"({error})") from error
-        if not _try_lock(descriptor):
+        if not try_lock(descriptor):
             holder = _read(descriptor)
             os.close(descriptor)
             raise StorageOwnedError(
@@ -79,7 +79,7 @@ def holder(path: str) -> str | None:
     except OSError:  # no host has ever run, or we may not write: then we cannot tell
         return None
     try:
-        return None if _try_lock(descriptor) else _read(descriptor)
+        return None if try_lock(descriptor) else _read(descriptor)
     finally:
         os.close(descriptor)
 
@@ -104,7 +104,8 @@ if sys.platform == "win32":  # pragma: no cover - measured on POSIX
     # Windows forbids others to read a locked range, so the range lies far behind the text.
     _FAR = 1 << 30
 
-    def _try_lock(descriptor: int) -> bool:
+    def try_lock(descriptor: int) -> bool:
+        """Lock an open file for this process, at once or not at all; whether that went well."""
         os.lseek(descriptor, _FAR, os.SEEK_SET)
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
@@ -115,7 +116,8 @@ if sys.platform == "win32":  # pragma: no cover - measured on POSIX
 else:
     import fcntl
 
-    def _try_lock(descriptor: int) -> bool:
+    def try_lock(descriptor: int) -> bool:
+        """Lock an open file for this process, at once or not at all; whether that went well."""
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -15,6 +15,24 @@ SELECT partitions FROM hub;
 -- hub_secret: what the server signs its links with
 SELECT secret FROM hub;
 
+-- copied_at: up to when a copy reaches; NULL when this is none
+SELECT copied_at FROM hub;
+
+-- incarnation: which life of the store this is
+SELECT incarnation FROM hub;
+
+-- instance_count: how many instances there are
+SELECT count(*) FROM instance;
+
+-- mark_copy: from now on this file is a copy, which reaches up to a moment
+UPDATE hub SET copied_at = :copied_at;
+
+-- begin_new_life: a copy becomes a store of its own
+UPDATE hub SET copied_at = NULL, incarnation = lower(hex(randomblob(16)));
+
+-- part_from_owners: a copy is to be started though its host had not stopped; of a store nothing
+UPDATE partition SET owner = NULL WHERE (SELECT copied_at FROM hub) IS NOT NULL;
+
 -- is_empty: whether the file holds no table at all
 SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema);
 
@@ -158,6 +176,13 @@ FROM json_each(:keys) AS wanted CROSS JOIN instance_record ON iid = wanted.value
 SELECT CAST('[' || coalesce(group_concat(record), '') || ']' AS BLOB)
 FROM json_each(:keys) AS wanted CROSS JOIN instance_summary ON iid = wanted.value;
 
+-- record_sizes: how long instances are by iid, with input and output or without
+SELECT json_group_array(json_array(iid, 500 + coalesce(octet_length(custom_status), 0)
+    + coalesce(octet_length(failure), 0) + coalesce(octet_length(tags), 0)
+    + coalesce(octet_length(version), 0) + octet_length(name)
+    + iif(:payloads, coalesce(octet_length(input), 0) + coalesce(octet_length(output), 0), 0)))
+FROM json_each(:keys) AS wanted CROSS JOIN instance ON iid = wanted.value;
+
 -- iids: the iids of instance ids
 SELECT json_group_array(iid) FROM json_each(:ids) AS wanted
 CROSS JOIN instance ON instance.instance_id = wanted.value;
@@ -187,6 +212,13 @@ FROM (
         ORDER BY generation DESC, turn DESC LIMIT 1) AS events
     FROM json_each(:keys) AS wanted CROSS JOIN instance ON instance.iid = wanted.value)
 WHERE events IS NOT NULL;
+
+-- last_generation: of an instance, the newest generation that has a history
+SELECT max(generation) FROM history WHERE iid = :iid;
+
+-- turns_after: the turns of one generation after a turn, row by row
+SELECT turn, CAST(events AS BLOB) FROM history
+WHERE iid = :iid AND generation = :generation AND turn > :after ORDER BY turn;
 
 -- previous_turns: the whole generation before the current one, row by row
 SELECT CAST(events AS BLOB) FROM history
@@ -355,11 +387,22 @@ SELECT json_group_array(number) FROM (
 -- dead_letters: dead letters by number
 SELECT CAST('[' || coalesce(group_concat('[' || json_quote(message_id) || ','
     || json_quote(instance_id) || ',' || json_quote(reason) || ',' || created_at || ',' || message
-    || ']'), '') || ']' AS BLOB)
+    || ',' || coalesce(acknowledged_at, 'null') || ']'), '') || ']' AS BLOB)
 FROM json_each(:keys) AS wanted CROSS JOIN dead_letter ON dead_letter.number = wanted.value;
 
--- dead_letter_count: how many dead letters there are, and when the newest was given up
-SELECT json_array(count(*), max(created_at)) FROM dead_letter;
+-- dead_letter_count: how many dead letters there are, the newest's time, how many are not acknowledged
+SELECT json_array(count(*), max(created_at), count(*) FILTER (WHERE acknowledged_at IS NULL))
+FROM dead_letter;
+
+-- acknowledge_dead_letters: note that somebody has seen to them, by message id, or to all of them
+UPDATE dead_letter SET acknowledged_at = :now
+WHERE acknowledged_at IS NULL
+    AND (:ids IS NULL OR message_id IN (SELECT value FROM json_each(:ids)));
+
+-- dead_letter_sizes: the newest dead letters below a number, and how long they are
+SELECT json_group_array(json_array(number, size)) FROM (
+    SELECT number, octet_length(message) + octet_length(reason) AS size FROM dead_letter
+    WHERE number < :before ORDER BY number DESC LIMIT :rows);
 
 -- redrive: put the message of a dead letter into the inbox again, under a name of its own
 INSERT OR IGNORE INTO inbox (message_id, partition, instance_id, message)

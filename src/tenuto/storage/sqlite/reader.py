@@ -5,6 +5,7 @@ interpreter lock (ENGINE rules 23, 27). Results that would be too long for one v
 halves. Never writes.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
@@ -25,12 +26,12 @@ from tenuto.engine.ports import (
 )
 from tenuto.engine.state import start_event, state_of
 from tenuto.model.codec import encode
-from tenuto.model.errors import LimitError
+from tenuto.model.errors import InputError, LimitError
 from tenuto.model.hold import HoldReason
 from tenuto.model.ids import ExecutionId, InstanceId, MessageId, arrival_of
 from tenuto.model.links import FoundLink, Link
 from tenuto.model.messages import Start
-from tenuto.model.requests import DeadLetter
+from tenuto.model.requests import DeadLetter, DeadLetterPage, HistoryPage
 from tenuto.model.room import roomy
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
@@ -38,6 +39,10 @@ from tenuto.storage.sqlite.database import transaction, value
 from tenuto.storage.sqlite.queries import SQL
 
 T = TypeVar("T")
+
+_PLACE: Final = re.compile(r"([0-9]{1,18})\.(-1|[0-9]{1,18})")
+_NUMBER: Final = re.compile("[0-9]{1,18}")
+_FIRST_LETTER: Final = 2**63 - 1
 
 _KEYS_PER_QUERY = 500
 _HARMFUL: Final = msgspec.json.encode([one for one in HoldReason if one.is_harmful]).decode()
@@ -119,6 +124,15 @@ def records(
     """The rows of these iids in their order, unknown ones left out."""
     name = "records" if payloads else "summaries"
     return _gather(connection, name, iids, _decode_records)
+
+
+def fitting(
+    connection: apsw.Connection, iids: Sequence[int], most_bytes: int, *, payloads: bool
+) -> int:
+    """How many of these rows, from the first on, are not too long together; one at least."""
+    arguments = {"keys": _text(iids), "payloads": payloads}
+    sizes = _decode_sizes(value(connection, "record_sizes", arguments))
+    return len(_short_enough(sizes, most_bytes))
 
 
 def find(connection: apsw.Connection, instance_ids: Sequence[InstanceId]) -> list[InstanceRecord]:
@@ -211,6 +225,45 @@ def history(
     return []
 
 
+def history_page(
+    connection: apsw.Connection, instance_id: InstanceId, after: str | None, most_bytes: int
+) -> HistoryPage:
+    """Turns of the current generation, else of the one before, as long as they fit; one at least.
+
+    Raises:
+        InputError: the token is none, or the instance has continued as new since the page before.
+    """
+    with transaction(connection, "DEFERRED"):
+        for iid in _iids(connection, [instance_id]):
+            generation = value(connection, "last_generation", {"iid": iid})
+            known, last = (generation, -1) if after is None else _place(after)
+            if generation != known:
+                raise InputError(
+                    f"instance {instance_id!r} has gone on under a new history since the page "
+                    f"before ({after!r}); read its history from the beginning"
+                )
+            arguments = {"iid": iid, "generation": generation, "after": last}
+            turns: list[bytes] = []
+            total = 0
+            for turn, events in connection.execute(SQL["turns_after"], arguments):
+                total += len(events)
+                if turns and total > most_bytes:
+                    return HistoryPage(turns, f"{generation}.{last}")
+                turns.append(events)
+                last = turn
+            return HistoryPage(turns, None)
+    return HistoryPage([], None)
+
+
+def _place(after: str) -> tuple[int, int]:
+    match = _PLACE.fullmatch(after)
+    if match is None:
+        raise InputError(
+            f"the page token {after!r} is not one of a history; use that of the page before"
+        )
+    return int(match[1]), int(match[2])
+
+
 def _check_length(
     connection: apsw.Connection, iid: int, instance_id: InstanceId, most_bytes: int
 ) -> None:
@@ -218,8 +271,8 @@ def _check_length(
     if size > most_bytes:
         raise LimitError(
             f"the history of instance {instance_id!r} takes {size:,} bytes; the limit over HTTP is "
-            f"{most_bytes:,} (setting http.history_bytes). `tenuto instances history` shows it on "
-            "the store"
+            f"{most_bytes:,} (setting http.history_bytes). Ask for pages with `?after=`, or let "
+            "`tenuto instances history` do that"
         )
 
 
@@ -259,13 +312,13 @@ def load_partition(
         )
 
 
-def _short_enough(sizes: Sequence[tuple[int, int]]) -> list[int]:
+def _short_enough(sizes: Sequence[tuple[int, int]], most_bytes: int = LONGEST_VALUE) -> list[int]:
     """The first of these numbers, so many that they are not too long together; one at least."""
     numbers: list[int] = []
     total = 0
     for number, size in sizes:
         total += size
-        if numbers and total > LONGEST_VALUE:
+        if numbers and total > most_bytes:
             break
         numbers.append(number)
     return numbers
@@ -356,6 +409,32 @@ def dead_letters(connection: apsw.Connection, limit: int) -> list[DeadLetter]:
         numbers = value(connection, "dead_letter_numbers", {"rows": max(limit, 0)})
         letters = _gather(connection, "dead_letters", _decode_numbers(numbers), _decode_letters)
     return [msgspec.structs.replace(row, message=row.message.copy()) for row in letters]
+
+
+def dead_letter_page(
+    connection: apsw.Connection, limit: int, after: str | None, most_bytes: int
+) -> DeadLetterPage:
+    """Dead letters, newest first, as long as they fit; one at least.
+
+    Raises:
+        InputError: the token is none.
+    """
+    if after is not None and not _NUMBER.fullmatch(after):
+        raise InputError(
+            f"the page token {after!r} is not one of dead letters; use that of the page before"
+        )
+    arguments = {
+        "before": _FIRST_LETTER if after is None else int(after),
+        "rows": max(limit, 0) + 1,
+    }
+    with transaction(connection, "DEFERRED"):
+        sizes = _decode_sizes(value(connection, "dead_letter_sizes", arguments))
+        numbers = _short_enough(sizes[:limit], most_bytes)
+        letters = _gather(connection, "dead_letters", numbers, _decode_letters)
+    return DeadLetterPage(
+        [msgspec.structs.replace(row, message=row.message.copy()) for row in letters],
+        str(numbers[-1]) if len(numbers) < len(sizes) else None,
+    )
 
 
 def dead_letter(connection: apsw.Connection, number: int) -> DeadLetter:

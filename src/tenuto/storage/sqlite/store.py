@@ -30,7 +30,13 @@ from tenuto.model.errors import SettingsError, StorageError
 from tenuto.model.hold import HoldReason
 from tenuto.model.ids import InstanceId, MessageId
 from tenuto.model.links import FoundLink
-from tenuto.model.requests import DeadLetter, InstancePage, InstanceQuery
+from tenuto.model.requests import (
+    DeadLetter,
+    DeadLetterPage,
+    HistoryPage,
+    InstancePage,
+    InstanceQuery,
+)
 from tenuto.model.status import InstanceRecord
 from tenuto.model.timing import Microseconds
 from tenuto.storage.sqlite import listing, reader
@@ -149,7 +155,12 @@ class SqliteStorage:
             await hub.close()
             raise
         self._hub = hub
-        self._info = HubInfo(url=_url(self._path), partitions=facts.partitions, secret=facts.secret)
+        self._info = HubInfo(
+            url=_url(self._path),
+            partitions=facts.partitions,
+            secret=facts.secret,
+            copied_at=facts.copied_at,
+        )
         if hub.watcher is not None:
             for callback in self._callbacks:
                 hub.watcher.add(callback)
@@ -317,6 +328,22 @@ class SqliteStorage:
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """The newest dead letters, newest first."""
         return await self._read(lambda reading: reader.dead_letters(reading, limit))
+
+    async def history_page(
+        self, instance_id: InstanceId, after: str | None, most_bytes: int
+    ) -> HistoryPage:
+        """Turns of the current execution, as long as they fit."""
+        return await self._read(
+            lambda reading: reader.history_page(reading, instance_id, after, most_bytes)
+        )
+
+    async def dead_letter_page(
+        self, limit: int, after: str | None, most_bytes: int
+    ) -> DeadLetterPage:
+        """Dead letters, newest first, as long as they fit."""
+        return await self._read(
+            lambda reading: reader.dead_letter_page(reading, limit, after, most_bytes)
+        )
 
 
 def _url(path: str) -> str:

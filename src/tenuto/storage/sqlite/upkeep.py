@@ -1,16 +1,18 @@
-"""Upkeep of a file: see ``engine.upkeep``. Each thing is done in a thread, with a connection of its
-own.
+"""Upkeep of a file: see ``engine.upkeep``. Each thing is done with a connection of its own, what is
+short in a thread.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from threading import Event
 
-from tenuto.engine.upkeep import Examination
+from tenuto.engine.upkeep import Copy, Examination, FollowedTo, Following, Told
 from tenuto.model.ids import InstanceId, MessageId
 from tenuto.model.timing import Microseconds
-from tenuto.storage.sqlite import dead_letters
+from tenuto.storage.sqlite import backup, copies, dead_letters, restoring
 from tenuto.storage.sqlite.examination import examine, waiting_messages
+from tenuto.storage.sqlite.following.follower import Follower
 from tenuto.storage.sqlite.lock import holder
 
 
@@ -41,6 +43,46 @@ class SqliteUpkeep:
         """Send a dead letter to its instance again; the instance's id."""
         return await asyncio.to_thread(dead_letters.redrive, self._path, message_id)
 
+    async def acknowledge_letters(
+        self, message_ids: Sequence[MessageId] | None, now: Microseconds
+    ) -> int:
+        """Note that somebody has seen to these dead letters, or with None to all."""
+        return await asyncio.to_thread(dead_letters.acknowledge, self._path, message_ids, now)
+
     async def drop_letters(self, message_ids: Sequence[MessageId] | None) -> int:
         """Delete these dead letters, or with None all; how many there were."""
         return await asyncio.to_thread(dead_letters.purge, self._path, message_ids)
+
+    def back_up(
+        self, target: str, now: Callable[[], Microseconds], *, force: bool, told: Told
+    ) -> Copy:
+        """Copy it into a file."""
+        return backup.back_up(self._path, target, now, force=force, told=told)
+
+    def follow(
+        self,
+        folder: str,
+        now: Callable[[], Microseconds],
+        stop: Event,
+        told: Callable[[Following], None],
+    ) -> FollowedTo:
+        """Keep a folder up to date with it."""
+        return Follower(self._path, folder, now, told).run(stop)
+
+    def restore(
+        self,
+        source: str,
+        now: Callable[[], Microseconds],
+        *,
+        force: bool,
+        accept_loss: bool,
+        told: Told,
+    ) -> Copy:
+        """Make it out of a copy."""
+        return restoring.restore(
+            source, self._path, now, force=force, accept_loss=accept_loss, told=told
+        )
+
+    def accept_loss(self) -> Microseconds | None:
+        """Let a copy be started though its host had not stopped; up to when it reaches."""
+        return copies.accept_loss(self._path)

@@ -34,6 +34,7 @@ from tenuto.storage.sqlite.batch import (
     weight,
     without,
 )
+from tenuto.storage.sqlite.copies import start_copy
 from tenuto.storage.sqlite.database import MEMORY, Arguments, transaction, value
 from tenuto.storage.sqlite.errors import translate, translated
 from tenuto.storage.sqlite.files import NoFiles, StoreFiles
@@ -85,6 +86,8 @@ class Writer:
             # Crash points: before COMMIT the old epoch stands and the system drops our lock;
             # after it the epoch is counted up without an owner at work, which is harmless.
             with self._writing("own"), transaction(self.connection):
+                if value(self.connection, "copied_at") is not None:
+                    start_copy(self.connection, self._path)
                 wanted = None if partitions is None else msgspec.json.encode(partitions).decode()
                 self.connection.execute(SQL["forget_landed"])
                 self.connection.execute(SQL["begin_landed"], {"owner": host.owner})

@@ -1,0 +1,79 @@
+"""Who calls a server without keys: only true callers on its own machine may do everything.
+
+What cannot be told is not local: a peer without an address (a Unix socket), a request that came
+through a proxy, a name that is not this machine's. A proxy beside the server connects from loopback
+like everybody else, so its marks count, not its place. Keeps nobody out of a server with keys.
+"""
+
+import re
+from typing import Final
+
+from starlette.types import Scope
+
+_LOOPBACK: Final = re.compile(r"(?:::ffff:)?127(?:\.[0-9]{1,3}){3}|::1")
+_MARKS: Final = frozenset(
+    {
+        "cdn-loop",
+        "client-ip",
+        "forwarded",
+        "forwarded-for",
+        "true-client-ip",
+        "via",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-host",
+        "x-proxyuser-ip",
+        "x-remote-addr",
+        "x-remote-ip",
+    }
+)
+_MARKS_BEGIN: Final = (
+    "cf-",
+    "fastly-",
+    "fly-",
+    "x-amzn-",
+    "x-appengine-",
+    "x-arr-",
+    "x-azure-",
+    "x-envoy-",
+    "x-forwarded",
+    "x-original-",
+    "x-real-",
+    "x-traefik-",
+)
+"""Headers that proxies add and callers have no reason to send."""
+
+_OLD: Final = "1.0"
+"""What nginx speaks to servers behind it unless it is told otherwise, without any other mark."""
+
+
+def why_not_local(scope: Scope) -> str | None:
+    """Why a request is not that of a caller on this machine, in words; None when it is.
+
+    Args:
+        scope: The request as ASGI hands it in.
+    """
+    client = scope.get("client")
+    if not client or not is_loopback(str(client[0])):
+        return "the caller's address is not known or not this machine's"
+    for key, value in scope["headers"]:
+        name = key.decode("latin-1").lower().replace("_", "-")
+        if name in _MARKS or name.startswith(_MARKS_BEGIN):
+            return f"the request came through a proxy, as its header {name} shows"
+        if name == "host" and not _is_own_name(value.decode("latin-1")):
+            return "the request is for another name than this machine's, such as localhost"
+    if scope.get("http_version") == _OLD:
+        return "the request came by HTTP/1.0, as through a proxy"
+    return None
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address is one of this machine alone."""
+    return _LOOPBACK.fullmatch(address.lower()) is not None
+
+
+def _is_own_name(host: str) -> bool:
+    """Whether a ``Host`` names this machine; an empty one names none."""
+    host = host.strip().lower()
+    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    return not host or name == "localhost" or name.endswith(".localhost") or is_loopback(name)

@@ -1,0 +1,128 @@
+"""What a host says at its start that it goes on with, and whom it holds then already."""
+
+from datetime import timedelta
+
+import pytest
+
+from tenuto import App, Context, Settings
+from tenuto.host.looking_ahead import Bounds, look_ahead
+from tenuto.insight.going_on import GoingOn, WaitsFor, sentence
+from tenuto.model.hold import Hold, HoldReason
+from tenuto.testing import TestHost
+from tests.support.changed_code import ALL, BAD, GOOD, HOUR, Version, app_of, begin, held, poke
+from tests.support.deployments import Deployments, deployments
+
+
+async def looked(one: Deployments, bounds: Bounds | None = None) -> GoingOn:
+    engine = one.test.host.engine
+    found = await look_ahead(engine, bounds or Bounds())
+    await one.test.idle(with_activities=False)
+    return found
+
+
+async def test_each_instance_is_counted_once_under_what_it_waits_for() -> None:
+    async with deployments(app_of(GOOD)) as one:
+        assert (await looked(one)).is_nothing
+        await begin(one)
+        await one.test.advance(timedelta(seconds=1))
+        assert (await looked(one)).waits == {
+            WaitsFor.TIMER: 2,  # one of them the pause before another attempt
+            WaitsFor.EVENT: 4,
+            WaitsFor.CHILD: 1,
+            WaitsFor.START: 1,
+            WaitsFor.RESUME: 1,
+        }
+
+
+@pytest.mark.parametrize("change", BAD)
+async def test_a_deploy_loses_nothing_whom_it_does_not_fit_is_held_at_the_start(
+    change: str,
+) -> None:
+    version, expected = BAD[change]
+    async with deployments(app_of(GOOD)) as one:
+        await begin(one)
+        await one.test.advance(timedelta(seconds=1))
+        await one.deploy(app_of(version))
+        found = await looked(one)
+        assert found.held.total() == len(expected)
+        assert found.waits.total() == len(ALL) - len(expected)
+        assert await held(one) == expected
+        # Whatever comes now for those that are held is kept.
+        await poke(one)
+        assert await held(one) == expected
+        # The next start says the same, and code that fits lets them go on.
+        await one.test.restart()
+        assert (await looked(one)).held == found.held
+        await one.deploy(app_of(GOOD))
+        back = await looked(one)
+        assert not back.held
+        assert await held(one) == {}
+
+
+async def test_an_instance_that_lives_here_fits_and_is_not_held_for_what_was_read() -> None:
+    async with deployments(app_of(GOOD)) as one:
+        await one.test.start("events", 1, instance_id="events")
+        await one.test.idle()
+        record = await one.row("events")
+        engine = one.test.host.engine
+        resident = engine.residents.get(record.iid)
+        assert resident is not None
+        assert resident.session is not None
+        engine.holding.hold_ahead(record, Hold(HoldReason.DECISIONS, "read before", 1))
+        await one.test.idle()
+        assert (await one.row("events")).hold is None
+
+
+async def test_it_is_bounded_in_instances_in_history_and_in_time() -> None:
+    async with deployments(app_of(GOOD)) as one:
+        for number in range(5):
+            await one.test.start("timer", 1, instance_id=f"t{number}")
+        await one.test.start("events", 1, instance_id="e")
+        await one.test.idle()
+        await one.test.advance(timedelta(seconds=1))
+        few = await looked(one, Bounds(instances=3))
+        assert few.has_more
+        assert few.waits.total() == 3
+        assert sentence(few).startswith("goes on with more than 3 instances; of 3 looked at: ")
+        none = await looked(one, Bounds(seconds=-1))
+        assert none.has_more
+        assert not none.waits
+        await one.deploy(app_of(Version(first="two")))
+        # What is too long to be read is told by its row, and not tried.
+        rows = await looked(one, Bounds(history_bytes=10))
+        assert rows.waits == {WaitsFor.TIMER: 5, WaitsFor.EVENT: 1}
+        assert not rows.held
+
+
+async def test_what_the_row_says_of_each_kind() -> None:
+    app = App()
+
+    @app.orchestrator
+    async def waits(ctx: Context) -> None:
+        await ctx.wait_for_external_event("go")
+
+    async with deployments(app) as one:
+        await one.test.start("waits", instance_id="w")
+        await one.test.start("waits", instance_id="s")
+        await one.test.client.start(
+            "waits", instance_id="l", start_at=one.test.clock.current_time + HOUR
+        )
+        await one.test.idle()
+        await one.test.client.suspend("s")
+        await one.test.idle()
+        await one.test.advance(timedelta(seconds=1))
+        found = await looked(one, Bounds(history_bytes=-1))
+        assert found.waits == {WaitsFor.EVENT: 1, WaitsFor.RESUME: 1, WaitsFor.START: 1}
+
+
+async def test_a_host_that_fails_misfits_does_not_look_for_them() -> None:
+    settings = Settings(on_mismatch="fail")
+    async with TestHost(app_of(GOOD), settings=settings) as test:
+        await test.start("events", 1, instance_id="e")
+        await test.idle()
+        await test.advance(timedelta(seconds=1))
+        test.app = app_of(Version(first="two"))
+        await test.restart()
+        found = await test.host.look_ahead()
+        assert found.waits == {WaitsFor.EVENT: 1}
+        assert not found.held
