@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import (
     Any,
+    Final,
     Generic,
     Self,
     TypeVar,
@@ -49,12 +50,7 @@ from tenuto.model.payload.opaque import reason_of, shown
 from tenuto.model.questions import OpenQuestion, open_questions
 from tenuto.model.requests import IdReuse, InstanceQuery, ListingOrder
 from tenuto.model.status import InstanceRecord, RuntimeStatus
-from tenuto.model.texts import (
-    check_unicode,
-    checked_name,
-    checked_text,
-    checked_text_or_none,
-)
+from tenuto.model.texts import check_unicode, checked_name, checked_text, checked_text_or_none
 from tenuto.model.timing import to_microseconds
 from tenuto.orchestration.references import (
     AnyOrchestrator,
@@ -65,6 +61,8 @@ from tenuto.orchestration.references import (
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 Ts = TypeVarTuple("Ts")
+
+_MOST_LETTERS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -542,11 +540,18 @@ class Client:
         """Events that nobody could take, newest first, with the reason.
 
         Args:
-            limit: At most so many.
+            limit: At most so many, from 1 to 10,000: no more are kept.
+
+        Raises:
+            InputError: the limit is no such number.
 
         Example:
             ``for letter in await client.dead_letters(): print(letter.reason)``
         """
+        if type(limit) is not int or not 1 <= limit <= _MOST_LETTERS:
+            raise InputError(
+                f"limit must be a whole number from 1 to {_MOST_LETTERS:,}, got {limit!r}"
+            )
         return [letter_of(letter) for letter in await self.gateway.dead_letters(limit)]
 
     async def history(self, instance_id: str) -> list[HistoryEvent]:

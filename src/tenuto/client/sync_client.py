@@ -367,7 +367,10 @@ class SyncClient(BlockingClient):
         """Events that nobody could take, newest first, with the reason.
 
         Args:
-            limit: At most so many.
+            limit: At most so many, from 1 to 10,000: no more are kept.
+
+        Raises:
+            InputError: the limit is no such number.
 
         Example:
             ``for letter in client.dead_letters(): print(letter.reason)``

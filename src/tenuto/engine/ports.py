@@ -305,9 +305,6 @@ class StorageReader(Protocol):
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """The newest dead letters."""
 
-    async def link(self, digest: str) -> FoundLink | None:
-        """The link whose token has this digest; None when there is none. A look-up, no more."""
-
     async def history_page(
         self, instance_id: InstanceId, after: str | None, most_bytes: int
     ) -> HistoryPage:
@@ -326,6 +323,9 @@ class StorageReader(Protocol):
         Raises:
             InputError: ``after`` is not the token of the page before.
         """
+
+    async def link(self, digest: str) -> FoundLink | None:
+        """The link whose token has this digest; None when there is none. A look-up, no more."""
 
 
 class StorageClient(StorageReader, Protocol):

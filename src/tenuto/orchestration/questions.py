@@ -20,7 +20,7 @@ from tenuto.model.events import (
 )
 from tenuto.model.form import Form
 from tenuto.model.interrupts import is_from_keyboard
-from tenuto.model.texts import checked_text
+from tenuto.model.texts import check_unicode, checked_text
 from tenuto.model.timing import Microseconds
 from tenuto.model.webhook import WEBHOOK_ACTIVITY, WebhookSecret
 from tenuto.orchestration.tasks import ActivityTask, DurableTask, misfit
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LONGEST_TITLE: Final = 200
+_LONGEST_TEXT: Final = 16_000
 
 _read: Final = msgspec.json.Decoder(WebhookSecret).decode
 
@@ -94,14 +95,16 @@ class Question(DurableTask[T]):
         self.url.cancel()
         return True
 
-    def answered(self, event: QuestionAnswered) -> None:
-        """Take the answer, or turn it away when it is not what was asked for."""
-        # As ``EventRefused`` has it: events count upwards, questions downwards.
-        which = -event.task_id
+    def answered(self, event: QuestionAnswered, which: int) -> None:
+        """Take the answer, or turn it away when it is not what was asked for.
+
+        Args:
+            event: The answer.
+            which: As ``EventRefused`` has it.
+        """
         refused = self._scheduler.refused_in_history(which)
         if refused is not None:
-            error = PayloadError(refused, path="")
-            self._scheduler.refuse_event(event, which, self.title, error)
+            self._scheduler.refuse_event(event, self.title, which, PayloadError(refused, path=""))
             return
         try:
             value = self._asked.decode(event.input)
@@ -110,7 +113,7 @@ class Question(DurableTask[T]):
             if isinstance(error, SessionDiscarded) or is_from_keyboard(error):
                 raise
             owner = f"the answer to {self.title!r}"
-            self._scheduler.refuse_event(event, which, self.title, misfit(error, owner))
+            self._scheduler.refuse_event(event, self.title, which, misfit(error, owner))
             return
         self._over(EventTaken)
         if not self.done():  # user code may set any future
@@ -149,7 +152,6 @@ def checked_words(title: object, text: object) -> tuple[str, str]:
 
     Raises:
         InputError: they cannot be shown.
-        LimitError: they are longer than texts may be.
     """
     words = checked_text(title, "the title of a question").strip()
     if not words or len(words) > _LONGEST_TITLE or "\n" in words:
@@ -157,4 +159,9 @@ def checked_words(title: object, text: object) -> tuple[str, str]:
             f"ctx.ask: the title is one line of 1 to {_LONGEST_TITLE} characters, got "
             f"{title!r:.80}; longer words go into text="
         )
-    return words, checked_text(text, "the text of a question")
+    if not isinstance(text, str):
+        raise InputError(f"ctx.ask: the text must be a str, got {text!r:.80}")
+    check_unicode(text, "the text of a question")
+    if len(text) > _LONGEST_TEXT:
+        raise InputError(f"ctx.ask: the text is longer than {_LONGEST_TEXT:,} characters")
+    return words, str.__str__(text)

@@ -33,7 +33,7 @@ from tenuto.model.limits import Limits, check_payload
 from tenuto.model.links import FoundLink, QuestionLink
 from tenuto.model.messages import AnswerQuestion, RedeemWebhook
 from tenuto.model.timing import Microseconds
-from tenuto.model.webhook import digest_of
+from tenuto.model.webhook import digest_of, is_genuine
 
 _LOGGER: Final = logging.getLogger("tenuto.http")
 
@@ -41,8 +41,6 @@ PATH: Final = "/callbacks/{instanceId}/{token}"
 
 _FORM: Final = "application/x-www-form-urlencoded"
 _MOST_FIELDS: Final = 1_000
-
-FindLink = Callable[[str, str], Awaitable[FoundLink | None]]
 
 Fields = Mapping[str, Sequence[str]]
 """What a browser sends: the texts of each field."""
@@ -83,8 +81,11 @@ class UsedBody(Struct, frozen=True):
 
 def without_token(path: str) -> str:
     """A path as it may stand in a log."""
-    start, mark, rest = path.partition("/callbacks/")
-    return f"{start}{mark}{rest.partition('/')[0]}/..." if mark else path
+    start = path.lower().find("/callbacks/")  # in whatever case it was asked for
+    if start < 0:
+        return path
+    end = start + len("/callbacks/")
+    return f"{path[:end]}{path[end:].partition('/')[0]}/..."
 
 
 class Callbacks:
@@ -93,7 +94,8 @@ class Callbacks:
     Args:
         gateway: Takes what is used.
         limits: Of these, ``payload_bytes`` holds for the data.
-        find: The link that an address belongs to, by instance id and token.
+        find: The link whose token has a digest.
+        secret: What tokens are signed with.
         body_bytes: Longest body of a request.
     """
 
@@ -101,12 +103,15 @@ class Callbacks:
         self,
         gateway: Gateway,
         limits: Limits,
-        find: FindLink,
+        find: Callable[[str], Awaitable[FoundLink | None]],
+        *,
+        secret: str,
         body_bytes: int,
     ) -> None:
         self._gateway = gateway
         self._limits = limits
         self._find = find
+        self._secret = secret
         self._body_bytes = body_bytes
 
     def routes(self) -> list[Route]:
@@ -187,7 +192,12 @@ class Callbacks:
         return json_answer(UsedBody(), 202, HEADERS)
 
     async def _found(self, call: Call) -> FoundLink | None:
-        return await self._find(call.parameters["instanceId"], call.parameters["token"])
+        """The link of this address; an address that was made up costs no look into the store."""
+        instance_id, token = call.parameters["instanceId"], call.parameters["token"]
+        if not is_genuine(self._secret, instance_id, token):
+            return None
+        found = await self._find(digest_of(token))
+        return found if found is not None and found.instance_id == instance_id else None
 
     def _closed(self, call: Call, found: FoundLink, error: TenutoError | None = None) -> Response:
         """Why a link that is there cannot be used; a question tells what was answered."""
