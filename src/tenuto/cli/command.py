@@ -14,13 +14,16 @@ from tenuto.cli.terminal import complain, note, nowhere, prepare_streams
 from tenuto.model.control import CONTROLS
 from tenuto.model.errors import (
     ConnectionFailedError,
+    ForbiddenError,
     HttpError,
     InputError,
     InstanceError,
     LimitError,
     TenutoError,
+    UnauthorizedError,
 )
 
+KEY_VARIABLE = "TENUTO_HTTP_KEY"
 FAILED = 1
 WRONG_INPUT = 2
 INTERRUPTED = 130
@@ -120,6 +123,8 @@ def run_command_line(arguments: list[str] | None = None) -> int:
         return error.exit_code
     except TenutoError as error:
         complain(str(error), error.code)
+        if isinstance(error, UnauthorizedError | ForbiddenError):
+            note(f"give the key of the host by --key, or better in the variable {KEY_VARIABLE}")
         return WRONG_INPUT if isinstance(error, _NOTHING_DONE) else FAILED
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED

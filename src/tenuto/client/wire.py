@@ -100,6 +100,20 @@ class EventBody(_Body, frozen=True, kw_only=True):
     input: Raw | UnsetType = UNSET
 
 
+class AnswerBody(_Body, frozen=True, kw_only=True):
+    """The answer to a question.
+
+    Attributes:
+        answer: Any JSON that has the form of the question.
+        question: Its number or its title; may be left out where only one is asked.
+        by: Who answers.
+    """
+
+    answer: Raw | UnsetType = UNSET
+    question: int | str | None = None
+    by: str | None = None
+
+
 class ReasonBody(_Body, frozen=True, kw_only=True):
     """Why an instance is steered.
 

@@ -22,7 +22,6 @@ from tenuto.model.errors import PayloadError
 from tenuto.model.events import TaskCompleted, TaskFailed
 from tenuto.model.failure import failure_of
 from tenuto.model.limits import check_payload
-from tenuto.model.payload import encode
 from tenuto.model.timing import Microseconds
 from tenuto.orchestration.references import AnyActivity
 
@@ -196,7 +195,7 @@ class Attempt:
 
     def _complete(self, result: object) -> None:
         try:
-            text = encode(result)
+            text = self.lane.reference.signature.encode_result(result)
             limit = self.lane.payload_bytes
             if len(text) * 4 > limit:  # else the words alone would cost something each time
                 check_payload(text, limit, f"the result of activity {self.work.name!r}")

@@ -324,6 +324,7 @@ class FunctionRegistry:
             if inspect.isgeneratorfunction(function):
                 raise InputError("it is a generator, whose result cannot be stored; return a list")
             signature = Signature.of(function, _is_activity_context)
+            signature.refuse_ambiguous()
             if signature.skipped > 1:
                 raise InputError("it takes more than one ActivityContext; it gets one, the first")
             makes = partial(_context_for_direct_call, checked_name) if signature.skipped else None
@@ -338,6 +339,21 @@ class FunctionRegistry:
                 _check_place(reference)
             _add(self._activities, reference)
         return reference
+
+    def check_signatures(self) -> None:
+        """See that what functions take and give can be written and rebuilt; now all classes that
+        their annotations mention are defined.
+
+        Raises:
+            RegistrationError: naming function, file and line, parameter and what to do.
+        """
+        for kind, references in (
+            ("activity", self._activities),
+            ("orchestrator", self._orchestrators),
+        ):
+            for one in references.values():
+                with _refusals(kind, one.function, one.name, "take or give this"):
+                    one.signature.prepare()
 
     def check_places(self) -> None:
         """See that worker processes will find the activities that are to run in them.
@@ -366,10 +382,12 @@ class FunctionRegistry:
                     "its first parameter must be the context: "
                     f"`async def {checked_name}(ctx: Context, ...)`"
                 )
+            signature = Signature.of(function, 1)
+            signature.refuse_ambiguous()
             reference: AnyOrchestrator = OrchestratorFunction(
                 function=function,
                 name=checked_name,
-                signature=Signature.of(function, 1),
+                signature=signature,
                 version=version,
             )
             _add(self._orchestrators, reference)
