@@ -27,6 +27,7 @@ from tenuto.http.functions.triggers import HttpTriggers, TriggerApi, is_trigger
 from tenuto.http.links import Links
 from tenuto.http.masking import Masking
 from tenuto.http.options import HttpSettings, Role
+from tenuto.http.payloads import MOUNT
 from tenuto.http.routing import Call, Routes
 from tenuto.http.server.mounting import MountedApps, Mounts
 from tenuto.http.server.openapi import OpenApi
@@ -176,13 +177,16 @@ class Application:
             call.check_host()
             answer = self._origins.preflight(call) or await self._handled(call, visit)
         except TenutoError as error:
-            answer = error_answer(error)
+            answer = error_answer(error, for_sdks=_is_for_sdks(scope))
             if call.expects_more:
                 answer.headers["Connection"] = "close"  # the body it announced is not waited for
         except Exception:  # a request must not end the server, whatever is wrong with it
             _LOGGER.exception("%s %s failed", scope["method"], without_token(scope["path"]))
             answer = error_answer(
-                TenutoError("something went wrong while processing the request; see the host's log")
+                TenutoError(
+                    "something went wrong while processing the request; see the host's log"
+                ),
+                for_sdks=_is_for_sdks(scope),
             )
         if not is_trigger(scope["raw_path"]):
             if call.role is Role.READ and not isinstance(answer, EventStream):
@@ -203,3 +207,8 @@ class Application:
         if is_ours:
             call.check_query(route)
         return await route.handler(call)
+
+
+def _is_for_sdks(scope: Scope) -> bool:
+    """Whether it is a route that SDKs of Durable Functions call."""
+    return str(scope["path"]).startswith(MOUNT)
