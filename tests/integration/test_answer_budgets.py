@@ -1,5 +1,6 @@
 """Answers that list something are bounded in bytes, and go on; no text escapes the limits (S4)."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -112,6 +113,9 @@ async def test_a_history_comes_in_pages_for_who_asks_for_them(app: App) -> None:
 async def test_dead_letters_come_in_pages(serve: Serving) -> None:
     client = serve.server.host.client
     await (await client.start("tells_nobody")).result()
+    async with asyncio.timeout(10):
+        while len(await client.dead_letters(COUNT)) < COUNT:
+            await asyncio.sleep(0.01)
     seen: list[str] = []
     after = ""
     while True:

@@ -287,7 +287,7 @@ async def test_requests_sent_together_are_answered_in_order(serve: Serving) -> N
     second = START + b"/second HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n1"
     answer = await serve.raw(slow + second + last)
     assert answer.count(b"HTTP/1.1 202") == 2
-    assert answer.index(b'"id":"first"') < answer.index(b'"id":"second"')
+    assert answer.index(b'"id": "first"') < answer.index(b'"id": "second"')
     assert b'"instanceId":"second"' in answer
 
 
