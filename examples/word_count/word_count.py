@@ -61,7 +61,7 @@ def cut(file: str, lines_per_piece: int) -> list[Piece]:
 def count(piece: Piece) -> dict[str, int]:
     with Path(piece.file).open(encoding="utf-8") as text:
         lines = islice(text, piece.first_line, piece.first_line + piece.lines)
-        return Counter(word for line in lines for word in WORD.findall(line.lower()))
+        return dict(Counter(word for line in lines for word in WORD.findall(line.lower())))
 
 
 @app.activity
@@ -69,7 +69,7 @@ def add_up(counts: list[dict[str, int]]) -> dict[str, int]:
     total = Counter[str]()
     for one in counts:
         total.update(one)
-    return total
+    return dict(total)
 
 
 # --- orchestrators -------------------------------------------------------------------------------

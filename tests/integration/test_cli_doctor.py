@@ -135,7 +135,10 @@ def test_each_instance_that_waits_says_what_for(
         assert "note   sleeps-1 (sleeps) waits for a timer due at" in out
         assert "WRONG  lost (elsewhere) held since" in out
         assert "(not_served): no orchestrator named 'elsewhere' is registered" in out
-        assert "1 wrong" in out
+        assert (
+            "WRONG  travel.py would hold 1 of elsewhere (not_served): recorded orchestrator" in out
+        )
+        assert "2 wrong" in out
         out, err = command(capsys, "doctor", "--limit", "1", "--app", "travel.py", code=1)
         assert "2 more instances" in err
         assert "WRONG  lost" in out, "what is wrong is kept"
@@ -213,8 +216,9 @@ def letters(folder: Path) -> str:
 
     async def make() -> str:
         async with Host(app, f"sqlite:///{folder}/tenuto.db") as host:
+            before = len(await host.client.gateway.dead_letters())
             await (await host.client.start(speaks)).result()
-            while not await host.client.gateway.dead_letters():  # noqa: ASYNC110 - it tells nobody
+            while len(await host.client.gateway.dead_letters()) == before:  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.001)
             return (await host.client.gateway.dead_letters())[0].message_id
 
@@ -276,6 +280,46 @@ def test_a_dead_letter_to_an_instance_that_has_ended_stays(
     _, err = command(capsys, "dead-letters", "redrive", letter, code=2)
     assert err.startswith("error TN-1203: instance 'later' has already ended (Terminated)")
     assert json.loads(command(capsys, "dead-letters", "list", "--json")[0])[0]["id"] == letter
+
+
+def test_doctor_is_content_with_letters_that_were_acknowledged(
+    capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    ended(folder, "quick")
+    first = letters(folder)
+    out, _ = command(capsys, "doctor", code=1)
+    assert "redrive, purge or acknowledge them" in out
+    command(capsys, "dead-letters", "acknowledge", code=2)
+    command(capsys, "dead-letters", "acknowledge", first, "--all", code=2)
+    assert command(capsys, "dead-letters", "acknowledge", "nobody")[0].startswith("acknowledged 0")
+    out, _ = command(capsys, "dead-letters", "acknowledge", first)
+    assert out == "acknowledged 1 dead letter\n"
+    out, _ = command(capsys, "doctor")
+    assert "1 event that nobody could take" in out
+    assert "all were acknowledged" in out
+    (letter,) = json.loads(command(capsys, "dead-letters", "list", "--json")[0])
+    assert letter["acknowledgedTime"] is not None
+    assert "  seen      20" in command(capsys, "dead-letters", "list")[0]
+    letters(folder)
+    out, _ = command(capsys, "doctor", code=1)
+    assert "2 events that nobody could take" in out
+    assert "1 of them were acknowledged" in out
+    found = json.loads(command(capsys, "dead-letters", "acknowledge", "--all", "--json")[0])
+    assert found == {"acknowledged": 1}
+    command(capsys, "doctor")
+
+
+def test_doctor_is_content_with_a_host_whose_letters_were_acknowledged(
+    capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    letters(folder)
+    with Command(folder, "start", "travel.py", "--port", "0") as host:
+        host.until("listening")
+        (url,) = re.findall(r"listening +(\S+)", host.out)
+        out, _ = command(capsys, "doctor", "--url", url, code=1)
+        assert "1 event that nobody could take" in out
+        command(capsys, "dead-letters", "acknowledge", "--all")
+        assert "all were acknowledged" in command(capsys, "doctor", "--url", url)[0]
 
 
 def test_dead_letters_are_purged_by_id_or_all(

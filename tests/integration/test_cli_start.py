@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.leftovers import is_running
 from tests.support.ports import held_port
 from tests.support.terminal import Command, in_background, tenuto
 
@@ -186,6 +187,60 @@ def test_a_killed_reloader_leaves_no_server_behind(folder: Path) -> None:
             except OSError:
                 break
             time.sleep(0.05)
+
+
+SIGN = """
+import os, time
+from pathlib import Path
+Path("server.new").write_text(str(os.getpid()))
+Path("server.new").rename("server")
+"""
+BLOCKS = (
+    APP
+    + SIGN
+    + """
+import asyncio
+
+@app.http("GET", "/block", auth="anonymous")
+async def block() -> None:
+    Path("blocked").touch()
+    time.sleep(3600)
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("code", "what"),
+    [(SIGN + "time.sleep(3600)\n", "imports"), (SIGN + APP, "waits"), (BLOCKS, "blocks")],
+)
+def test_a_server_ends_with_the_killed_process_that_reloads_it_whatever_it_does(
+    folder: Path, code: str, what: str
+) -> None:
+    (folder / "travel.py").write_text(code)
+    (folder / "tenuto.toml").write_text("drain_seconds = 0.1\n")
+    with Command(folder, "start", "travel.py", "--port", "0", "--reload") as command:
+        _wait_for(folder / "server")
+        if what == "blocks":
+            url = url_of(command)
+            with pytest.raises(OSError, match="timed out"):
+                urllib.request.urlopen(f"{url}/api/block", timeout=0.5)
+            _wait_for(folder / "blocked")
+        server = int((folder / "server").read_text())
+        assert is_running(server)
+        command.send(signal.SIGKILL)
+        command.end()
+        deadline = time.monotonic() + 20
+        while is_running(server):
+            assert time.monotonic() < deadline, command.err
+            time.sleep(0.02)
+        assert ("blocks this host's loop" in command.err) is (what == "blocks")
+
+
+def _wait_for(file: Path) -> None:
+    deadline = time.monotonic() + 30
+    while not file.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_a_taken_port_is_said_clearly(folder: Path) -> None:

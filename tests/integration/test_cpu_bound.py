@@ -203,6 +203,37 @@ async def test_a_host_that_is_killed_takes_its_workers_along(tmp_path: Path) -> 
     assert not (tmp_path / "gate").exists()
 
 
+LETS_NOBODY_IN = """
+import os
+from tenuto import App, Context
+
+app = App()
+
+
+@app.activity(cpu_bound=True)
+def compute() -> int:
+    with open("begun", "w") as file:
+        file.write(str(os.getpid()))
+    return sum(range(10**12))  # one call, which lets no other thread in
+
+
+@app.orchestrator
+async def slowly(ctx: Context) -> int:
+    return await ctx.call_activity(compute)
+"""
+
+
+async def test_a_worker_that_lets_no_thread_in_goes_with_its_host_too(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(LETS_NOBODY_IN)
+    with Terminal(tmp_path, "run", "shop.py:slowly") as terminal:
+        await until(lambda: (tmp_path / "begun").exists() and (tmp_path / "begun").read_text())
+        worker = int((tmp_path / "begun").read_text())
+        assert is_running(worker)
+        terminal.process.kill()
+        terminal.process.wait()
+        await until(lambda: not is_running(worker))
+
+
 async def test_ctrl_c_lets_running_workers_end_first(tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text(SCRIPT)
     with Terminal(tmp_path, "run", "shop.py:slowly", "--id", "a") as terminal:

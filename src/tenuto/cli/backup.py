@@ -15,8 +15,8 @@ from tenuto.cli import terminal
 from tenuto.cli.findings import size
 from tenuto.cli.instances.documents import Document, encoded
 from tenuto.cli.instances.looking import json_option
+from tenuto.cli.nearby import storage_of
 from tenuto.engine.upkeep import Copy, Following, StorageUpkeep, Told
-from tenuto.host.settings import load_settings
 from tenuto.insight.wording import iso, moment
 from tenuto.storage import upkeep_of
 
@@ -47,7 +47,7 @@ def backup(
     """
     if (file is None) == (folder is None) or (force and folder is not None):
         raise click.UsageError("give FILE (and --force), or --follow DIR")
-    upkeep = upkeep_of(load_settings(storage=storage, given_as="option --{}").values.storage)
+    upkeep = upkeep_of(storage_of(storage).values.storage)
     if folder is not None:
         _follow(upkeep, folder, as_json=as_json)
         return

@@ -14,7 +14,7 @@ import click
 
 from tenuto.cli import terminal
 from tenuto.cli.arguments import target_completion
-from tenuto.cli.command import FAILED
+from tenuto.cli.command import FAILED, WRONG_INPUT
 from tenuto.cli.connection import Place, connected
 from tenuto.cli.instances.documents import encoded
 from tenuto.cli.instances.looking import json_option
@@ -23,6 +23,7 @@ from tenuto.host.settings import load_settings
 from tenuto.insight.fit_words import fit_rows, summary
 from tenuto.insight.fitting import FitCheck, FitReport, Misfit, check_histories, check_store
 from tenuto.insight.histories import read_histories
+from tenuto.model.errors import StorageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,7 +68,11 @@ def check_replay(
     settings = load_settings(storage=storage, given_as="option --{}").values
     check = fit_check(load_app(target).app, settings)
     if histories is None:
-        report = asyncio.run(_of_store(check, Place(storage=storage)))
+        try:
+            report = asyncio.run(_of_store(check, Place(storage=storage)))
+        except StorageError as error:  # 1 would say that somebody does not fit
+            terminal.complain(str(error), error.code)
+            return WRONG_INPUT
     else:
         report = check_histories(check, _counted(read_histories(histories)))
     if as_json:
@@ -78,7 +83,7 @@ def check_replay(
         if not report.fits:
             terminal.note(
                 "a host with this code holds these and loses nothing of them; they go on when code "
-                "that fits is there: `docs/changing-code.md`"
+                "that fits is there: see the page Changing code of the documentation"
             )
     return 0 if report.fits else FAILED
 

@@ -16,11 +16,12 @@ from click.core import ParameterSource
 from msgspec import Struct, structs
 
 from tenuto.cli import terminal
+from tenuto.cli.command import KEY_VARIABLE
+from tenuto.cli.nearby import storage_of
 from tenuto.client.connection import ConnectionOptions, is_loopback
 from tenuto.client.gateway import Gateway, StoreGateway
 from tenuto.client.http_gateway import HttpGateway
 from tenuto.engine.ports import Storage
-from tenuto.host.settings import load_settings
 from tenuto.insight.explanation import told
 from tenuto.insight.inquiry import inquire
 from tenuto.insight.reading import GatewayReader, RunReader, StoreReader
@@ -33,7 +34,6 @@ from tenuto.storage import open_storage, owner_of
 if TYPE_CHECKING:
     import httpx2
 
-KEY_VARIABLE: Final = "TENUTO_HTTP_KEY"
 _PATIENCE: Final = timedelta(seconds=1)
 """A person who mistyped an address should not wait long; a host that restarts is soon back."""
 
@@ -196,10 +196,10 @@ async def connected(place: Place) -> AsyncIterator[Connection]:
         finally:
             await gateway.close()
         return
-    url = load_settings(storage=place.storage, given_as="option --{}").values.storage
+    url = storage_of(place.storage).values.storage
     storage = open_storage(url, create=False)
     hub = await storage.open()
-    gateway = StoreGateway(storage, hub.partitions)
+    gateway = StoreGateway(storage, hub.partitions, lambda: owner_of(url) is not None)
     try:
         yield Connection(where=url, gateway=gateway, reader=StoreReader(storage), storage=storage)
     finally:

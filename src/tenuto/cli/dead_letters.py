@@ -1,10 +1,11 @@
 """``tenuto dead-letters``: events that nobody could take (promise ``no_silent_drop``).
 
-Read from a store or a host; sent again and deleted in a store, also beside its host.
+Read from a store or a host; sent again, acknowledged and deleted in a store, also beside its host.
 """
 
 import asyncio
 import sys
+import time
 
 import click
 
@@ -13,7 +14,7 @@ from tenuto.cli.command import FAILED
 from tenuto.cli.connection import Connection, Place, place_options, within
 from tenuto.cli.instances.documents import Document, encoded
 from tenuto.cli.instances.looking import json_option
-from tenuto.host.settings import load_settings
+from tenuto.cli.nearby import storage_of
 from tenuto.insight.wording import iso, moment, one_line
 from tenuto.model.codec import decode_message
 from tenuto.model.ids import MessageId
@@ -49,6 +50,8 @@ def list_(limit: int, *, place: Place, as_json: bool) -> None:
         terminal.say(f"  for       {one_line(one.instance_id)}")
         terminal.say(f"  event     {document['name'] or document['kind']} {data}")
         terminal.say(f"  given up  {moment(one.created_at)}: {one_line(one.reason)}")
+        if one.acknowledged_at is not None:
+            terminal.say(f"  seen      {moment(one.acknowledged_at)}")
     if not letters:
         terminal.note("no dead letters")
 
@@ -69,6 +72,30 @@ def redrive(letter_id: str, storage: str | None, *, as_json: bool) -> None:
     terminal.say(f"sent to {instance_id} again")
     if not has_host:
         terminal.note("it is kept in the store; it happens when a host runs on it")
+
+
+@click.command()
+@click.argument("letter_ids", metavar="[ID]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All that there are now.")
+@_storage_option
+@json_option
+def acknowledge(
+    letter_ids: tuple[str, ...], storage: str | None, *, everything: bool, as_json: bool
+) -> int:
+    """Say that dead letters were seen to, by ID, or --all of them.
+
+    They stay and are listed; `tenuto doctor` finds nothing wrong with them any more.
+    """
+    if bool(letter_ids) == everything:
+        raise click.UsageError("name dead letters by ID, or give --all")
+    named = None if everything else [MessageId(one) for one in letter_ids]
+    now = time.time_ns() // 1000
+    count = asyncio.run(upkeep_of(_url(storage)).acknowledge_letters(named, now))
+    if as_json:
+        terminal.say(encoded({"acknowledged": count}))
+    else:
+        terminal.say(f"acknowledged {count:,} dead letter{'' if count == 1 else 's'}")
+    return 0
 
 
 @click.command()
@@ -102,7 +129,7 @@ def purge(
 
 
 def _url(storage: str | None) -> str:
-    return load_settings(storage=storage, given_as="option --{}").values.storage
+    return storage_of(storage).values.storage
 
 
 def _confirmed(url: str) -> bool:
@@ -123,4 +150,5 @@ def _document(letter: DeadLetter) -> Document:
         "data": as_json(data),
         "reason": letter.reason,
         "givenUpTime": iso(letter.created_at),
+        "acknowledgedTime": None if letter.acknowledged_at is None else iso(letter.acknowledged_at),
     }

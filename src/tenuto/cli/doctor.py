@@ -32,6 +32,7 @@ from tenuto.cli.findings import (
 )
 from tenuto.cli.instances.documents import encoded
 from tenuto.cli.instances.looking import json_option
+from tenuto.cli.nearby import storage_of
 from tenuto.engine.upkeep import Examination, StorageUpkeep
 from tenuto.host.settings import DEFAULT, LoadedSettings, Settings, load_settings
 from tenuto.insight.fitting import UNFINISHED, FitCheck, FitReport, check_store
@@ -148,7 +149,7 @@ class _Visit:
 
     def _settings(self) -> LoadedSettings | None:
         try:
-            settings = load_settings(storage=self._place.storage, given_as="option --{}")
+            settings = storage_of(self._place.storage)
         except SettingsError as error:
             self._add(Level.WRONG, "settings", str(error), "correct it; `tenuto config` lists all")
             return None
@@ -256,6 +257,15 @@ class _Visit:
             run, why = await connection.inquire(record.instance_id, around)
         except TenutoError:  # purged meanwhile, or a history that cannot be read: looked at above
             return None
+        except Exception as error:  # noqa: BLE001 - one that is damaged must not hide the others
+            name = record.instance_id
+            return Finding(
+                level=Level.WRONG,
+                topic="instances",
+                text=f"what is stored of {name} cannot be read: {error!r}",
+                advice="restore the store from a backup, or purge the instance",
+                instance_id=name,
+            )
         return None if run.status.is_finished else standstill(run, why)
 
     async def _replay(self, connection: Connection) -> None:
@@ -275,10 +285,12 @@ class _Visit:
     async def _letters(self, connection: Connection, around: Surroundings) -> None:
         if self.store is not None:
             count, newest = self.store.dead_letters, self.store.newest_dead_letter
+            unseen = self.store.unseen_dead_letters
         else:
             letters = await connection.gateway.dead_letters(_MOST_LETTERS)
             count, newest = len(letters), letters[0].created_at if letters else None
-        self.findings.append(letters_finding(count, newest, around.place))
+            unseen = sum(one.acknowledged_at is None for one in letters)
+        self.findings.append(letters_finding(count, unseen, newest, around.place))
 
     def _add(self, level: Level, topic: str, text: str, advice: str = "") -> None:
         self.findings.append(Finding(level=level, topic=topic, text=text, advice=advice))

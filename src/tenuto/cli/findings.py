@@ -243,17 +243,24 @@ def _store(level: Level, text: str, advice: str = "") -> Finding:
     return Finding(level=level, topic="store", text=text, advice=advice)
 
 
-def letters_finding(count: int, newest: int | None, place: Sequence[str]) -> Finding:
-    """What there is to say of dead letters."""
+def letters_finding(
+    count: int, unseen: int, newest: Microseconds | None, place: Sequence[str]
+) -> Finding:
+    """What there is to say of dead letters: wrong are those that nobody has acknowledged."""
     if not count:
         return Finding(level=Level.OK, topic="dead letters", text="none")
     last = "" if newest is None else f", the newest of {moment(newest)}"
-    noun = "event" if count == 1 else "events"
+    events = f"{count:,} {'event' if count == 1 else 'events'} that nobody could take"
+    listing = command("dead-letters list", options=place)
+    if not unseen:
+        text = f"{events}{last}; all were acknowledged"
+        return Finding(level=Level.NOTE, topic="dead letters", text=text, advice=listing)
+    known = "" if unseen == count else f"; {count - unseen:,} of them were acknowledged"
     return Finding(
         level=Level.WRONG,
         topic="dead letters",
-        text=f"{count:,} {noun} that nobody could take{last}",
-        advice=command("dead-letters list", options=place),
+        text=f"{events}{last}{known}",
+        advice=f"{listing}; then redrive, purge or acknowledge them",
     )
 
 

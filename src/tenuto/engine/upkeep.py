@@ -36,6 +36,7 @@ class Examination(Struct, frozen=True, kw_only=True):
         copied_at: It is a copy that nobody has started yet, and reaches up to then.
         dead_letters: How many there are.
         newest_dead_letter: When the newest was given up.
+        unseen_dead_letters: How many of them nobody has acknowledged.
         lost_histories: Numbers of instances that have a history and no row.
         without_history: Instances that have begun and have no history.
         lost_messages: Ids that messages wait for and no instance has. A host clears these within
@@ -59,6 +60,7 @@ class Examination(Struct, frozen=True, kw_only=True):
     copied_at: Microseconds | None = None
     dead_letters: int = 0
     newest_dead_letter: Microseconds | None = None
+    unseen_dead_letters: int = 0
     lost_histories: list[int] = []
     without_history: list[InstanceId] = []
     lost_messages: list[InstanceId] = []
@@ -148,6 +150,14 @@ class StorageUpkeep(Protocol):
         Raises:
             InputError: there is no such letter, or it is no event.
             InstanceNotFoundError, InstanceFinishedError: still nobody can take it.
+        """
+
+    async def acknowledge_letters(
+        self, message_ids: Sequence[MessageId] | None, now: Microseconds
+    ) -> int:
+        """Note that somebody has seen to these dead letters, or with None to all.
+
+        They stay, and are listed. Of how many that was not known yet.
         """
 
     async def drop_letters(self, message_ids: Sequence[MessageId] | None) -> int:

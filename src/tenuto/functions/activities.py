@@ -23,7 +23,7 @@ from tenuto.functions.attempt import Attempt, Lane
 from tenuto.functions.locating import place_of
 from tenuto.functions.threads import WorkerThreads
 from tenuto.functions.whereabouts import task_place, thread_of, thread_place
-from tenuto.model.errors import UnknownFunctionError
+from tenuto.model.errors import ScheduleToStartTimeoutError, UnknownFunctionError
 from tenuto.model.events import TaskCompleted, TaskFailed
 from tenuto.model.failure import failure_of_type
 from tenuto.model.timing import MICROSECONDS, Microseconds
@@ -38,6 +38,7 @@ MAX_ASYNC: Final = 1_000
 """Most async activities in flight, if not set otherwise."""
 
 _STOP_SECONDS: Final = 1.0
+_MOST_NAMED: Final = 3
 _TOLD: Final = TaskCompleted(0)
 """In the place of an outcome that was handed on."""
 
@@ -114,7 +115,10 @@ class ActivityExecutor:
             lane = self._lanes.get(work.name) or self._open_lane(work)
             if lane is None:
                 continue
-            attempt = self._attempts[work] = Attempt(lane, work)
+            attempt = Attempt(lane, work)
+            if work.start_by is not None and not self._may_wait(attempt, work.start_by):
+                continue
+            self._attempts[work] = attempt
             lane.waiting.append(attempt)
             self._admit(lane)
         self._dispatch()
@@ -147,19 +151,25 @@ class ActivityExecutor:
         return sum(map(_is_hung, self._attempts.values()))
 
     def shortages(self) -> list[str]:
-        """Whether attempts that hang hold all threads, so that no sync activity runs; where."""
+        """Whether no sync activity runs, since attempts that hang or wait hold all threads."""
         threads = self._threads
         if threads is None:
             return []
-        holding = [one for one in self._attempts.values() if _is_hung(one)]
-        if len(holding) - threads.lost < threads.max_threads:
+        hung = [one for one in self._attempts.values() if _is_hung(one)]
+        staying = threads.staying
+        if len(hung) - threads.lost + len(staying) < threads.max_threads:
             return []
+        whose = [f"{len(hung)} attempts that were given up"] if hung else []
+        if staying:
+            whose.append(f"{threads.away + len(staying)} that wait for orchestrations")
+        places = "; ".join(f"{one!r} at {_place(one)}" for one in [*hung, *staying][:_MOST_NAMED])
         text = (
-            f"no sync activity runs: {len(holding)} attempts that were given up hold all threads, "
-            f"such as {holding[0]!r} at {_place(holding[0])}; restart the host, and give what they "
-            "call a time limit of its own"
+            f"no sync activity runs: {' and '.join(whose)} hold all threads, such as {places}; "
+            "restart the host, and "
         )
-        return [text]
+        if hung:
+            return [text + "give what they call a time limit of its own"]
+        return [text + "wait for orchestrations in orchestrators, or in `async def` activities"]
 
     @property
     def queued(self) -> int:
@@ -172,14 +182,24 @@ class ActivityExecutor:
         stages: dict[Attempt, WorkStage] = {}
         lanes = {one.lane for one in attempts}
         for pool in set(map(_pool, lanes)):
-            stages |= _in_order(self._queue_before(pool), f"what runs in the {pool}")
+            behind = f"what runs in the {pool}"
+            if pool == "worker threads" and (short := self.shortages()):
+                behind = f"{behind} ({short[0]})"
+            stages |= _in_order(self._queue_before(pool), behind)
         for lane in lanes:
             name, most = lane.reference.name, lane.reference.max_concurrent
-            stages |= _in_order(lane.waiting, f"the limit of activity {name!r}, {most} at once")
+            behind = f"the limit of activity {name!r}, {most} at once"
+            if lane.waiting and self._waits_for_others(lane):
+                behind = f"{behind} (those that run wait for orchestrations)"
+            stages |= _in_order(lane.waiting, behind)
         for attempt in attempts:
             if attempt.begun_at is not None:
                 stages[attempt] = BegunWork(attempt.begun_at)
         return {one.work: stages[one] for one in attempts if one in stages}
+
+    def _waits_for_others(self, lane: Lane) -> bool:
+        blocked = [] if self._threads is None else self._threads.blocked
+        return sum(one.lane is lane for one in blocked) == lane.reference.max_concurrent
 
     def _queue_before(self, pool: "_Pool") -> Sequence[Attempt]:
         """What was let in and waits for room, the next one first."""
@@ -219,8 +239,7 @@ class ActivityExecutor:
         for attempt in self._attempts.values():
             attempt.withdraw()
             attempt.request_cancel()
-            if attempt.timer is not None:
-                attempt.timer.cancel()
+            attempt.cancel_timers()
             if attempt.task is not None:
                 attempt.task.cancel()
                 tasks.append(attempt.task)
@@ -257,6 +276,7 @@ class ActivityExecutor:
                 continue
             if lane.free is not None:
                 lane.free -= 1
+                attempt.has_place = True
             if lane.reference.is_async:
                 self._for_loop.append(attempt)
             elif lane.place is not None:
@@ -270,7 +290,7 @@ class ActivityExecutor:
             if self._threads is None:
                 loop = asyncio.get_running_loop()
                 self._threads = WorkerThreads(
-                    loop, self._on_jobs_done, max_threads=self._max_threads
+                    loop, self._on_jobs_done, on_stay=_warn_of, max_threads=self._max_threads
                 )
             self._time_queued(self._for_threads)
             self._threads.submit(self._for_threads)
@@ -303,6 +323,7 @@ class ActivityExecutor:
             self._end(attempt)
             return
         self._in_flight += 1
+        attempt.cancel_timers()
         attempt.task = eager_task(self._run_on_loop(attempt), attempt.new_context())
         timeout = attempt.work.timeout
         if timeout is not None and attempt.event is None:
@@ -315,6 +336,36 @@ class ActivityExecutor:
         self._dispatch()
 
     # --- timeouts --------------------------------------------------------------------------------
+
+    def _may_wait(self, attempt: Attempt, start_by: Microseconds) -> bool:
+        """Bound the time in the queue; False when it is over before the attempt got here."""
+        if start_by <= self._clock.now():
+            attempt.withdraw()
+            self._answer_late(attempt)
+            return False
+        attempt.start_timer = self._clock.call_at(start_by, partial(self._on_late, attempt))
+        return True
+
+    def _on_late(self, attempt: Attempt) -> None:
+        """An attempt should have begun by now. Whoever runs it may be about to: the first wins."""
+        attempt.start_timer = None
+        if not attempt.decide():
+            return
+        attempt.is_withdrawn = True
+        self._attempts.pop(attempt.work, None)
+        waiting = attempt.lane.waiting
+        while waiting and waiting[0].is_withdrawn:
+            waiting.popleft()
+        self._answer_late(attempt)
+        self._leave_lane(attempt)
+        self._dispatch()
+
+    def _answer_late(self, attempt: Attempt) -> None:
+        message = f"{attempt!r} did not begin within its schedule_to_start_timeout"
+        failure = failure_of_type(ScheduleToStartTimeoutError, message)
+        event = TaskFailed(attempt.work.task_id, replace(failure, is_non_retriable=True))
+        self._answer(attempt.work, event)
+        _LOGGER.warning("%s: all places are taken, or its host was away", message)
 
     def _time_queued(self, attempts: list[Attempt]) -> None:
         for attempt in attempts:
@@ -385,8 +436,8 @@ class ActivityExecutor:
     def _leave_lane(self, attempt: Attempt) -> None:
         """Its place under the limit of its activity is free."""
         lane = attempt.lane
-        if lane.free is not None and not attempt.has_left_lane:
-            attempt.has_left_lane = True
+        if lane.free is not None and attempt.has_place:
+            attempt.has_place = False
             lane.free += 1
             self._admit(lane)
 
@@ -402,8 +453,7 @@ class ActivityExecutor:
     def _end(self, attempt: Attempt) -> None:
         """Free what the attempt held and answer, unless it never began or has timed out."""
         self._attempts.pop(attempt.work, None)
-        if attempt.timer is not None:
-            attempt.timer.cancel()
+        attempt.cancel_timers()
         self._leave_lane(attempt)
         if attempt.is_answered and attempt.lane.place is None:
             _LOGGER.warning("%r ended after it was given up; its result is dropped", attempt)
@@ -446,6 +496,17 @@ def _place(attempt: Attempt) -> str:
     if attempt.lane.place is not None:
         return "its worker process is ended"
     return thread_place(thread_of(Attempt.run.__code__, attempt))
+
+
+def _warn_of(attempt: Attempt) -> None:
+    """It waits for an orchestration, and nobody can run in its place."""
+    _LOGGER.error(
+        "%r waits for an orchestration and keeps its thread, as too many others wait already: when "
+        "all threads are kept so, no sync activity runs. Wait for orchestrations in orchestrators, "
+        "or in `async def` activities. It waits at %s",
+        attempt,
+        _place(attempt),
+    )
 
 
 _Pool = Literal["host's loop", "worker threads", "worker processes"]

@@ -22,7 +22,6 @@ from tenuto.model.errors import PayloadError
 from tenuto.model.events import TaskCompleted, TaskFailed
 from tenuto.model.failure import failure_of
 from tenuto.model.limits import check_payload
-from tenuto.model.payload import encode
 from tenuto.model.timing import Microseconds
 from tenuto.orchestration.references import AnyActivity
 
@@ -57,8 +56,8 @@ class Attempt:
 
     ``event`` is how it ended, None until then; ``begun_at`` is None until user code may run;
     ``is_withdrawn`` means that it never begins, ``is_answered`` that its outcome went out,
-    ``is_cancel_requested`` that nobody waits for it, ``has_left_lane`` that another may run in its
-    place under the limit of its activity.
+    ``is_cancel_requested`` that nobody waits for it, ``has_place`` that it counts under the limit
+    of its activity.
     """
 
     __slots__ = (
@@ -66,12 +65,13 @@ class Attempt:
         "_undecided",
         "begun_at",
         "event",
-        "has_left_lane",
+        "has_place",
         "is_answered",
         "is_cancel_requested",
         "is_withdrawn",
         "lane",
         "pace",
+        "start_timer",
         "task",
         "timer",
         "work",
@@ -85,9 +85,10 @@ class Attempt:
         self.begun_at: Microseconds | None = None
         self.is_withdrawn = False
         self.is_answered = False
-        self.has_left_lane = False
+        self.has_place = False
         self.task: asyncio.Task[None] | None = None
         self.timer: TimerHandle | None = None
+        self.start_timer: TimerHandle | None = None
         self._context: ActivityContext | None = None
         self.is_cancel_requested = False
         # The attempt belongs to the one who takes this: a thread to begin it, or the loop to
@@ -151,6 +152,12 @@ class Attempt:
         except IndexError:
             return False
 
+    def cancel_timers(self) -> None:
+        """Nothing limits its time any more."""
+        for timer in (self.timer, self.start_timer):
+            if timer is not None:
+                timer.cancel()
+
     def new_context(self) -> Context:
         """Context variables for this attempt."""
         return self.lane.context.copy()
@@ -188,7 +195,7 @@ class Attempt:
 
     def _complete(self, result: object) -> None:
         try:
-            text = encode(result)
+            text = self.lane.reference.signature.encode_result(result)
             limit = self.lane.payload_bytes
             if len(text) * 4 > limit:  # else the words alone would cost something each time
                 check_payload(text, limit, f"the result of activity {self.work.name!r}")

@@ -38,6 +38,9 @@ from tenuto.functions.worker_messages import (
 from tenuto.model.errors import WorkerCrashedError
 from tenuto.model.module_names import NAMES
 
+if sys.platform != "win32":
+    from tenuto.functions.lifeline import Lifeline
+
 _LOGGER = logging.getLogger(__name__)
 
 _IDLE_SECONDS: Final = 60.0
@@ -220,11 +223,13 @@ class _Process:
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
+        self._lifeline = None if sys.platform == "win32" else Lifeline()
         with theirs:
             try:
-                self._process = _spawn(theirs)
+                self._process = _spawn(theirs, self._lifeline)
             except BaseException:
                 ours.close()
+                self._let_go()
                 raise
         ours.settimeout(_LOOK_SECONDS)
         self._channel: Channel[ToHost] = Channel(ours, ToHost, self._look)  # type: ignore[arg-type]  # a union
@@ -315,7 +320,9 @@ class _Process:
 
     def wait(self) -> int:
         """Wait until it has ended; its exit code."""
-        return self._process.wait()
+        code = self._process.wait()
+        self._let_go()
+        return code
 
     def hang_up(self) -> None:
         """Let it end."""
@@ -331,7 +338,12 @@ class _Process:
         except subprocess.TimeoutExpired:
             self.kill_now()
             code = self.wait()
+        self._let_go()
         return _exit_words(self._process.pid, code)
+
+    def _let_go(self) -> None:
+        if self._lifeline is not None:
+            self._lifeline.close()
 
     def _look(self) -> None:
         if not self.is_alive:
@@ -353,7 +365,7 @@ def _end_all(idle: list[_Process], busy: list[_Process]) -> None:
 # --- starting ----------------------------------------------------------------------------------
 
 
-def _spawn(end: socket.socket) -> "subprocess.Popen[bytes]":
+def _spawn(end: socket.socket, line: "Lifeline | None") -> "subprocess.Popen[bytes]":
     """Start a Python with the same flags and the same places to import from.
 
     It gets no signals from the terminal, and nothing to read: both belong to the host.
@@ -362,7 +374,8 @@ def _spawn(end: socket.socket) -> "subprocess.Popen[bytes]":
     if sys.platform == "win32":
         given = "socket.fromshare(sys.stdin.buffer.read())"
     else:
-        given = str(end.fileno())
+        assert line is not None, "where there is no Windows there is one"
+        given = f"{end.fileno()}, {line.theirs}"
     given_places: list[object] = [*sys.path]
     places = [one for one in given_places if isinstance(one, str)]  # import ignores others
     program = (
@@ -381,7 +394,10 @@ def _spawn(end: socket.socket) -> "subprocess.Popen[bytes]":
             process.stdin.write(end.share(process.pid))
         return process
     return subprocess.Popen(  # noqa: S603 - this very Python
-        command, stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=[end.fileno()]
+        command,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        pass_fds=[end.fileno(), line.theirs],
     )
 
 

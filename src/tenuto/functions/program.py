@@ -101,11 +101,13 @@ class NativeProgram:
         return self._registry.warnings
 
     def check(self) -> None:
-        """See that worker processes will find the activities that are to run in them.
+        """See that what the functions take and give can be stored, and that worker processes will
+        find the activities that are to run in them.
 
         Raises:
             RegistrationError: naming function, file and line.
         """
+        self._registry.check_signatures()
         self._registry.check_places()
 
     def make_runner(self, means: RunnerMeans) -> Runner:

@@ -88,6 +88,27 @@ class OrchestratorDecorator(Protocol):
     ) -> OrchestratorFunction[*Ts, T]: ...
 
 
+class DurableDecorator(Protocol):
+    """What ``http(..., durable=True)`` gives: also for what is an orchestrator already."""
+
+    @overload
+    def __call__(
+        self, function: OrchestratorFunction[*Ts, T], /
+    ) -> OrchestratorFunction[*Ts, T]: ...
+    @overload
+    def __call__(
+        self, function: Callable[[Context, *Ts], Awaitable[T]], /
+    ) -> OrchestratorFunction[*Ts, T]: ...
+    @overload
+    def __call__(
+        self, function: Callable[[Context, *Ts], Generator[Any, Any, T]], /
+    ) -> OrchestratorFunction[*Ts, T]: ...
+    @overload
+    def __call__(
+        self, function: Callable[[Context, *Ts], T], /
+    ) -> OrchestratorFunction[*Ts, T]: ...
+
+
 class FunctionRegistry:
     """The activities and orchestrators of an app.
 
@@ -124,6 +145,7 @@ class FunctionRegistry:
         name: str | None = None,
         retry: RetryPolicy | None = None,
         timeout: timedelta | None = None,
+        schedule_to_start_timeout: timedelta | None = None,
         max_concurrent: int | None = None,
         cpu_bound: bool = False,
     ) -> ActivityDecorator: ...
@@ -134,6 +156,7 @@ class FunctionRegistry:
         name: str | None = None,
         retry: RetryPolicy | None = None,
         timeout: timedelta | None = None,
+        schedule_to_start_timeout: timedelta | None = None,
         max_concurrent: int | None = None,
         cpu_bound: bool = False,
     ) -> Any:
@@ -144,7 +167,11 @@ class FunctionRegistry:
                 its first parameter is annotated ``ActivityContext``, that is handed in.
             name: Its name in history; the function's own when None.
             retry: When calls try a failed attempt again.
-            timeout: The longest time that one attempt may take.
+            timeout: The longest time that one attempt may take, from its beginning.
+            schedule_to_start_timeout: The longest time that one attempt may wait for its
+                beginning: for a thread, a process, or room under a limit. It counts from when it
+                was scheduled, over restarts of the host. Then the call raises
+                ``ActivityTimeoutError``; such an attempt is not tried again.
             max_concurrent: Most attempts that run at the same time on one host.
             cpu_bound: For a ``def`` that computes for long: runs in a worker process, which finds
                 the function by module and name. What it changes in memory stays there.
@@ -163,6 +190,7 @@ class FunctionRegistry:
             name=name,
             retry=retry,
             timeout=timeout,
+            schedule_to_start_timeout=schedule_to_start_timeout,
             max_concurrent=max_concurrent,
             cpu_bound=cpu_bound,
         )
@@ -317,6 +345,7 @@ class FunctionRegistry:
             if inspect.isgeneratorfunction(function):
                 raise InputError("it is a generator, whose result cannot be stored; return a list")
             signature = Signature.of(function, _is_activity_context)
+            signature.refuse_ambiguous()
             if signature.skipped > 1:
                 raise InputError("it takes more than one ActivityContext; it gets one, the first")
             makes = partial(_context_for_direct_call, checked_name) if signature.skipped else None
@@ -331,6 +360,21 @@ class FunctionRegistry:
                 _check_place(reference)
             _add(self._activities, reference)
         return reference
+
+    def check_signatures(self) -> None:
+        """See that what functions take and give can be written and rebuilt; now all classes that
+        their annotations mention are defined.
+
+        Raises:
+            RegistrationError: naming function, file and line, parameter and what to do.
+        """
+        for kind, references in (
+            ("activity", self._activities),
+            ("orchestrator", self._orchestrators),
+        ):
+            for one in references.values():
+                with _refusals(kind, one.function, one.name, "take or give this"):
+                    one.signature.prepare()
 
     def check_places(self) -> None:
         """See that worker processes will find the activities that are to run in them.
@@ -359,10 +403,12 @@ class FunctionRegistry:
                     "its first parameter must be the context: "
                     f"`async def {checked_name}(ctx: Context, ...)`"
                 )
+            signature = Signature.of(function, 1)
+            signature.refuse_ambiguous()
             reference: AnyOrchestrator = OrchestratorFunction(
                 function=function,
                 name=checked_name,
-                signature=Signature.of(function, 1),
+                signature=signature,
                 version=version,
             )
             _add(self._orchestrators, reference)

@@ -43,6 +43,9 @@ from tenuto.model.module_names import NAMES
 from tenuto.model.timing import Microseconds
 from tenuto.orchestration.references import ActivityFunction, AnyActivity
 
+if sys.platform != "win32":
+    from tenuto.functions.lifeline import end_with
+
 _PATIENCE_SECONDS: Final = 5.0
 """How long an idle worker without a host may take to end: threads of users may hold it up."""
 
@@ -210,12 +213,15 @@ def _stay(_number: int, _frame: object) -> None:
     """A signal to the whole service; unlike one that is ignored, processes started here get it."""
 
 
-def main(end: socket.socket | int) -> None:
+def main(end: socket.socket | int, line: int | None = None) -> None:
     """Be a worker process.
 
     Args:
         end: Its end of the line to the host, or the descriptor of that.
+        line: The descriptor of its lifeline; None where there can be none.
     """
+    if line is not None and sys.platform != "win32":
+        end_with(line)
     signal.signal(signal.SIGTERM, _stay)
     # Where the host was started with interrupts ignored, they stay so in what is started here.
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:

@@ -18,7 +18,8 @@
     │   ├── InstanceNotFoundError          TN-1202
     │   ├── InstanceFinishedError          TN-1203
     │   ├── InstanceStateError             TN-1204
-    │   └── WebhookClosedError             TN-1205
+    │   ├── WebhookClosedError             TN-1205
+    │   └── QuestionClosedError            TN-1206  nothing of the kind is asked, now or any more
     ├── OrchestrationFailedError           TN-1300  a waited-for orchestration did not complete
     │   └── OrchestrationTerminatedError   TN-1301
     ├── WorkError                          TN-1400  raised inside orchestrators
@@ -30,6 +31,7 @@
     ├── LimitError                         TN-1502
     ├── WorkerCrashedError                 TN-1503  the process that ran an activity is gone
     ├── PayloadMisfitError                 TN-1504  what is stored does not fit the code any more
+    ├── ScheduleToStartTimeoutError        TN-1505  an activity did not begin in time
     ├── StorageError                       TN-1600
     │   ├── StorageUnavailableError        TN-1601  passing: disk full, locked; retried by the host
     │   ├── StorageCorruptError            TN-1602
@@ -238,6 +240,12 @@ class WebhookClosedError(InstanceError):
         )
 
 
+class QuestionClosedError(InstanceError):
+    """The instance does not ask this: not yet, not any more, or never."""
+
+    code = "TN-1206"
+
+
 class OrchestrationFailedError(TenutoError):
     """A waited-for orchestration failed. ``failure`` holds type, message, traceback and causes."""
 
@@ -305,7 +313,7 @@ class SubOrchestrationError(WorkError):
 
 
 class ActivityTimeoutError(ActivityError, TimeoutError):
-    """An activity attempt ran longer than its timeout."""
+    """An activity attempt ran longer than its timeout, or did not begin in time."""
 
     code = "TN-1403"
 
@@ -346,6 +354,16 @@ class PayloadMisfitError(TenutoError):
             shown = f"{shown[:_SHOWN]}..."
         self.recorded: str = f"{stored}: {shown}"
         self.produced: str = str(error)
+
+
+class ScheduleToStartTimeoutError(TenutoError, TimeoutError):
+    """An attempt of an activity did not begin within its ``schedule_to_start_timeout``.
+
+    It is not tried again: that would only queue it once more. At the call it is an
+    ``ActivityTimeoutError`` with this failure.
+    """
+
+    code = "TN-1505"
 
 
 class GuardError(TenutoError):

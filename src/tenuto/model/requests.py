@@ -113,13 +113,16 @@ class HistoryPage(Struct, frozen=True):
 
 
 class DeadLetter(Struct, frozen=True, array_like=True, gc=False):
-    """A message that nobody can take, with the reason, for people to read."""
+    """A message that nobody can take, with the reason, for people to read, and when somebody said
+    that they have seen to it.
+    """
 
     message_id: MessageId
     instance_id: InstanceId
     reason: str
     created_at: Microseconds
     message: Raw
+    acknowledged_at: Microseconds | None = None
 
 
 class DeadLetterPage(Struct, frozen=True):

@@ -22,13 +22,13 @@ import sys
 import types
 import typing
 from collections.abc import Callable
-from datetime import date, datetime
 from typing import Any, TypeAlias, get_args, get_origin
 
 import msgspec
 
 from tenuto.model.errors import PayloadError, SignatureError
-from tenuto.model.payload import Decode, decoder, encode
+from tenuto.model.payload import Decode, Writer, decoder, encode, refuse_ambiguous
+from tenuto.model.room import encoded
 
 Skip: TypeAlias = int | Callable[[object], bool]
 """Leading parameters that are injected, not inputs: how many, or which annotations (resolved where
@@ -38,8 +38,6 @@ possible).
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _NO_DEFAULT = inspect.Parameter.empty
-# Instances of a subclass which JSON writes in another way than instances of the class.
-_STRANGERS: dict[type, type] = {int: bool, float: bool, date: datetime}
 
 _read_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -100,14 +98,38 @@ class Signature:
             )
         return cls(function, inputs[skipped:], skipped)
 
+    def refuse_ambiguous(self) -> None:
+        """Look for unions that JSON cannot tell apart. Annotations that mention what is not defined
+        yet are left to :meth:`prepare`.
+
+        Errors:
+            SignatureError: naming function, parameter, union and what to do.
+        """
+        kinds = [
+            (self._owner(index), functools.partial(_resolve, self.function, one.annotation))
+            for index, one in enumerate(self.parameters)
+        ]
+        kinds.append((self._result_owner, functools.partial(_result_type, self.function)))
+        for owner, kind in kinds:
+            try:
+                annotation = kind(owner)
+            except PayloadError:
+                continue
+            try:
+                refuse_ambiguous(annotation)
+            except PayloadError as error:
+                raise SignatureError(str(error.of(owner))) from None
+
     def prepare(self) -> None:
         """Resolve annotations and build decoders now, to find mistakes before the first call.
 
         Errors:
             PayloadError: When a type is unknown or can never be rebuilt; it names function and
                 parameter.
+            SignatureError: When JSON cannot tell the members of a union apart.
         """
-        _ = self._classes, self._decoders, self._result
+        self.refuse_ambiguous()
+        _ = self._writers, self._decoders, self._result, self._result_writer
 
     def encode_arguments(self, args: tuple[Any, ...]) -> str | None:
         """Write the arguments of a call, given by position.
@@ -116,27 +138,39 @@ class Signature:
             JSON text, or None when no argument is given.
 
         Errors:
-            PayloadError: When there are too many or too few, when one is not an instance of the
-                class it is annotated with (int is accepted for float), or when one cannot be
-                stored.
+            PayloadError: When there are too many or too few, when one does not fit its annotation,
+                cannot be stored, or would come back as another value; int is accepted for float.
         """
         if not self._required <= len(args) <= len(self._names):
             raise self._miscounted(len(args))
-        pairs = zip(args, self._classes)  # noqa: B905 - zip is slow with a keyword
-        for index, (value, cls) in enumerate(pairs):
-            if cls is not None and type(value) is not cls and not _is_instance(value, cls):
-                reason = (
-                    f"is a {type(value).__qualname__}, but the annotation says {cls.__qualname__}"
-                )
-                raise PayloadError(reason, owner=self._owner(index))
+        writers = self._writers
+        if len(writers) == 1 and args:
+            return self._write(0, args[0])
         if not args:
             return None
+        for value, writer in zip(args, writers):  # noqa: B905 - zip is slow with a keyword
+            if not writer.is_exact(value):
+                parts = {
+                    name: msgspec.Raw(self._write(index, args[index]).encode())
+                    for index, name in enumerate(self._names[: len(args)])
+                }
+                return encoded(parts).decode()
         try:
-            return encode(
-                args[0] if len(self._names) == 1 else dict(zip(self._names, args, strict=False))
-            )
+            return encode(dict(zip(self._names, args, strict=False)))
         except PayloadError:
             return self._find_refused(args)
+
+    def encode_result(self, value: object) -> str:
+        """Write what the function gave.
+
+        Errors:
+            PayloadError: When it does not fit the annotation, cannot be stored, or would come back
+                as another value.
+        """
+        try:
+            return self._result_writer(value)
+        except PayloadError as error:
+            raise error.of(self._result_owner) from error
 
     def decode_arguments(self, text: str | None) -> tuple[Any, ...]:
         """Read a stored input into the arguments for a call, defaults included; injected ones are
@@ -170,7 +204,7 @@ class Signature:
         try:
             return self._result("null" if text is None else text)
         except PayloadError as error:
-            raise error.of(f"result of {self.name}") from error
+            raise error.of(self._result_owner) from error
 
     @functools.cached_property
     def _annotations(self) -> list[object]:
@@ -180,8 +214,11 @@ class Signature:
         ]
 
     @functools.cached_property
-    def _classes(self) -> list[type[Any] | None]:
-        return [_checkable_class(annotation) for annotation in self._annotations]
+    def _writers(self) -> list[Writer]:
+        owners = map(self._owner, range(len(self._names)))
+        return [
+            self._writer(one, owner) for one, owner in zip(self._annotations, owners, strict=True)
+        ]
 
     @functools.cached_property
     def _decoders(self) -> list[Decode]:
@@ -190,9 +227,32 @@ class Signature:
         ]
 
     @functools.cached_property
+    def _result_type(self) -> object:
+        return _result_type(self.function, self._result_owner)
+
+    @functools.cached_property
     def _result(self) -> Decode:
-        owner = f"result of {self.name}"
-        return self._decoder(_result_type(self.function, owner), owner)
+        return self._decoder(self._result_type, self._result_owner)
+
+    @functools.cached_property
+    def _result_writer(self) -> Writer:
+        return self._writer(self._result_type, self._result_owner)
+
+    @property
+    def _result_owner(self) -> str:
+        return f"result of {self.name}"
+
+    def _writer(self, annotation: object, owner: str) -> Writer:
+        try:
+            return Writer(annotation)
+        except PayloadError as error:
+            raise error.of(owner) from error
+
+    def _write(self, index: int, value: object) -> str:
+        try:
+            return self._writers[index](value)
+        except PayloadError as error:
+            raise error.of(self._owner(index)) from error
 
     def _decoder(self, annotation: object, owner: str) -> Decode:
         try:
@@ -340,6 +400,8 @@ def _defined(function: Callable[..., object]) -> Any:  # noqa: ANN401 - any call
 def _result_type(function: Callable[..., object], owner: str) -> object:
     plain = _defined(function)
     annotation = _resolve(function, _inspected(function).return_annotation, owner)
+    if annotation in (typing.NoReturn, typing.Never):
+        return None  # it only raises
     origin, arguments = get_origin(annotation), get_args(annotation)
     if inspect.iscoroutinefunction(plain):
         return annotation
@@ -348,24 +410,6 @@ def _result_type(function: Callable[..., object], owner: str) -> object:
             return Any
         _yielded, _sent, returned = (*arguments, Any, Any)[:3]  # PEP 696 lets the last two out
         return returned
-    if origin in (collections.abc.Awaitable, collections.abc.Coroutine):
+    if arguments and isinstance(origin, type) and issubclass(origin, collections.abc.Awaitable):
         return arguments[-1]
     return annotation
-
-
-def _checkable_class(annotation: object) -> type[Any] | None:
-    """The annotation, when it is a plain class that isinstance can test."""
-    if not isinstance(annotation, type):
-        return None
-    try:
-        isinstance(None, annotation)
-    except TypeError:  # TypedDict, Protocol
-        return None
-    return annotation
-
-
-def _is_instance(value: object, cls: type[Any]) -> bool:
-    stranger = _STRANGERS.get(cls)
-    if stranger is not None and isinstance(value, stranger):
-        return False
-    return isinstance(value, cls) or (cls is float and isinstance(value, int))

@@ -69,6 +69,8 @@ class ActivityFunction(_Reference, Generic[*Ts, T_co]):
         signature: How arguments and result are written and rebuilt; without the context.
         retry: When a failed attempt is tried again; None for never.
         timeout: The longest time one attempt may take; None for no end.
+        schedule_to_start_timeout: The longest time one attempt may wait for its beginning; None
+            for no end.
         max_concurrent: Most attempts running at the same time on one host; None for no own limit.
         cpu_bound: Whether it runs in a worker process.
         is_async: Whether it is an ``async def``.
@@ -78,6 +80,7 @@ class ActivityFunction(_Reference, Generic[*Ts, T_co]):
 
     retry: RetryPolicy | None = None
     timeout: timedelta | None = None
+    schedule_to_start_timeout: timedelta | None = None
     max_concurrent: int | None = None
     cpu_bound: bool = False
     make_context: Callable[[], object] | None = None
@@ -86,7 +89,8 @@ class ActivityFunction(_Reference, Generic[*Ts, T_co]):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_retry(self.retry)
-        _check_timeout(self.timeout)
+        _check_timeout(self.timeout, "timeout")
+        _check_timeout(self.schedule_to_start_timeout, "schedule_to_start_timeout")
         _check_max_concurrent(self.max_concurrent)
         _check_cpu_bound(self.cpu_bound)
         self.__dict__["is_async"] = is_async_callable(self.function)
@@ -115,12 +119,15 @@ class ActivityFunction(_Reference, Generic[*Ts, T_co]):
         *,
         retry: RetryPolicy | UnsetType | None = UNSET,
         timeout: timedelta | UnsetType | None = UNSET,
+        schedule_to_start_timeout: timedelta | UnsetType | None = UNSET,
     ) -> Self:
         """The same activity with other options; what is not given stays as it is.
 
         Args:
             retry: When a failed attempt is tried again; None for never.
             timeout: The longest time one attempt may take; None for no end.
+            schedule_to_start_timeout: The longest time one attempt may wait for its beginning;
+                None for no end.
 
         Raises:
             InputError: for a value that is not allowed.
@@ -128,7 +135,12 @@ class ActivityFunction(_Reference, Generic[*Ts, T_co]):
         Example:
             ``await ctx.call_activity(book.options(timeout=timedelta(seconds=30)), trip)``
         """
-        return replace(self, **_given(retry=retry, timeout=timeout))
+        return replace(
+            self,
+            **_given(
+                retry=retry, timeout=timeout, schedule_to_start_timeout=schedule_to_start_timeout
+            ),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -280,13 +292,13 @@ def _check_retry(retry: object) -> None:
         raise InputError(f"retry must be a RetryPolicy or None, got {retry!r}")
 
 
-def _check_timeout(timeout: object) -> None:
+def _check_timeout(timeout: object, name: str) -> None:
     if timeout is None:
         return
     if not isinstance(timeout, timedelta):
-        raise InputError(f"timeout must be a timedelta or None, got {timeout!r}")
+        raise InputError(f"{name} must be a timedelta or None, got {timeout!r}")
     if timeout <= timedelta(0):
-        raise InputError(f"timeout must be longer than nothing, got {timeout}")
+        raise InputError(f"{name} must be longer than nothing, got {timeout}")
 
 
 def _check_max_concurrent(limit: object) -> None:

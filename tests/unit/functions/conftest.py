@@ -111,6 +111,7 @@ def work(
     task_id: int = 1,
     attempt: int = 1,
     timeout: int | None = None,
+    start_by: int | None = None,
 ) -> ActivityWork:
     return ActivityWork(
         partition=0,
@@ -124,6 +125,7 @@ def work(
         attempt=attempt,
         call_id=7,
         timeout=timeout,
+        start_by=start_by,
     )
 
 

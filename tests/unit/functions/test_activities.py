@@ -657,6 +657,98 @@ async def test_the_timeout_counts_from_the_start_of_the_function_not_from_the_qu
     assert clock.pending == []
 
 
+@pytest.mark.parametrize("kind", ["lane", "threads", "loop"])
+async def test_the_time_in_the_queue_has_a_limit_of_its_own(
+    app: FunctionRegistry,
+    make_executor: MakeExecutor,
+    outcomes: Outcomes,
+    clock: FakeClock,
+    gate: threading.Event,
+    kind: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    begun: list[int] = []
+
+    async def on_loop(number: int) -> int:
+        begun.append(number)
+        await until(gate.is_set)
+        return number
+
+    def in_thread(number: int) -> int:
+        begun.append(number)
+        gate.wait()
+        return number
+
+    limit = 1 if kind == "lane" else None
+    function = on_loop if kind == "loop" else in_thread
+    app.activity(name="hold", max_concurrent=limit)(function)
+    executor = make_executor(
+        max_threads=1 if kind == "threads" else 8, max_async=1 if kind == "loop" else 10
+    )
+    now = clock.now()
+    executor.start([work("hold", "1", start_by=now + SECOND)])
+    await until(lambda: begun == [1])
+    executor.start([work("hold", "2", task_id=2)])
+    executor.start([work("hold", "3", task_id=3, start_by=now + 2 * SECOND)])
+    executor.start([work("hold", "4", task_id=4, start_by=now + 3 * SECOND)])
+    clock.advance(2 * SECOND - 1)
+    await asyncio.sleep(0)
+    assert outcomes.all == []
+    assert executor.queued == 3
+    clock.advance(1)
+    (outcome,) = await outcomes.wait(1)
+    found = failure(outcome)
+    assert found.error_type == "tenuto.model.errors.ScheduleToStartTimeoutError"
+    assert found.is_caused_by(TimeoutError)
+    assert found.is_non_retriable
+    message = (
+        "activity 'hold' of instance 'trip-1', task 3, attempt 1 did not begin within its "
+        "schedule_to_start_timeout"
+    )
+    assert found.error_message == message
+    assert message in caplog.text
+    assert executor.queued == 2
+    gate.set()
+    await outcomes.wait(4)
+    assert {one: outcomes.results()[one] for one in (1, 2, 4)} == {1: 1, 2: 2, 4: 4}
+    assert sorted(begun) == [1, 2, 4], "the one that was too late never began"
+    assert clock.pending == []
+
+
+async def test_a_place_that_is_taken_for_one_that_is_too_late_is_free_at_once(
+    app: FunctionRegistry,
+    make_executor: MakeExecutor,
+    outcomes: Outcomes,
+    clock: FakeClock,
+    gate: threading.Event,
+) -> None:
+    @app.activity
+    def fill(number: int) -> int:
+        gate.wait()
+        return number
+
+    @app.activity(max_concurrent=1)
+    def limited(number: int) -> int:
+        return number
+
+    executor = make_executor(max_threads=1)
+    executor.start([work("fill", "0", task_id=10)])
+    await until(lambda: executor.running == 1)
+    by = clock.now() + SECOND
+    executor.start([work("limited", "1", start_by=by), work("limited", "2", task_id=2)])
+    clock.advance(SECOND)
+    await outcomes.wait(1)
+    clock.advance(SECOND)
+    executor.start([work("limited", "3", task_id=3, start_by=by)])
+    await outcomes.wait(2)  # its time was over before it came here
+    assert outcomes.results()[3].is_caused_by(TimeoutError)
+    gate.set()
+    await outcomes.wait(4)
+    assert outcomes.results()[2] == 2
+    (lane,) = [one for name, one in executor._lanes.items() if name == "limited"]
+    assert lane.free == 1
+
+
 async def test_a_timer_that_was_set_when_the_attempt_was_queued_is_set_anew(
     app: FunctionRegistry,
     make_executor: MakeExecutor,

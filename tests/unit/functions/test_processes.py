@@ -18,6 +18,7 @@ import pytest
 from tenuto.engine.ports import QueuedWork
 from tenuto.functions import locating, processes, worker_messages
 from tenuto.functions.activities import ActivityExecutor
+from tenuto.functions.lifeline import Lifeline
 from tenuto.functions.locating import Place, import_from, place_of, standing_at
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.functions.worker_messages import Channel, ToHost
@@ -550,9 +551,9 @@ async def test_stopping_right_after_the_start_leaves_no_process(
     spawn = processes._spawn
     may_start = threading.Event()
 
-    def spawn_late(end: socket.socket) -> "subprocess.Popen[bytes]":
+    def spawn_late(end: socket.socket, line: "Lifeline | None") -> "subprocess.Popen[bytes]":
         assert may_start.wait(20)
-        started.append(spawn(end))
+        started.append(spawn(end, line))
         return started[0]
 
     monkeypatch.setattr(processes, "_spawn", spawn_late)

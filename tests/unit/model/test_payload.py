@@ -560,10 +560,31 @@ def test_offsets_that_iso_cannot_write_keep_their_instant() -> None:
     assert decoder(datetime)(encode(moment)) == moment
 
 
-def test_zones_are_kept_as_offsets() -> None:
-    moment = datetime(2026, 7, 1, tzinfo=ZoneInfo("Europe/Berlin"))
+def test_zones_are_kept_with_their_names() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    moment = datetime(2026, 7, 1, tzinfo=berlin)
 
-    assert encode(moment) == '"2026-07-01T00:00:00+02:00"'
+    assert encode(moment) == '"2026-07-01T00:00:00+02:00[Europe/Berlin]"'
+    for annotation in (datetime, datetime | None, datetime | int | Hotel):
+        back = decoder(annotation)(encode(moment))
+        assert (back, back.tzinfo) == (moment, berlin)
+    holder = {moment: [Trip([], Hotel("A", 1), moment)]}
+    (key, (trip,)) = decoder(dict[datetime, list[Trip]])(encode(holder)).popitem()
+    assert key.tzinfo is trip.start.tzinfo is berlin
+
+
+def test_of_two_equal_readings_of_a_clock_the_right_one_comes_back() -> None:
+    for fold in (0, 1):
+        moment = datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"), fold=fold)
+        back = decoder(datetime)(encode(moment))
+        assert (back.fold, back.utcoffset()) == (fold, moment.utcoffset())
+
+
+def test_where_the_rules_of_a_zone_have_changed_the_instant_is_kept() -> None:
+    back = decoder(datetime)('"2026-07-01T00:00:00+05:00[Europe/Berlin]"')
+
+    assert back == datetime(2026, 6, 30, 19, tzinfo=UTC)
+    assert back.tzinfo == ZoneInfo("Europe/Berlin")
 
 
 def test_fields_that_were_never_set_are_left_out() -> None:
@@ -675,6 +696,11 @@ WRONG: list[tuple[Any, str, str]] = [
     (set[Car | Hotel], '[{"type":"car","wheels":1}]', "set cannot be made of it: unhashable"),
     (Count, '"a"', "Expected `int`, found `str`"),
     (collections.defaultdict[str, int], '{"a":1}', "defaultdict cannot be made of it"),
+    (datetime, '"2026-07-01T00:00:00+02:00[Nowhere/City]"', "is no point in time"),
+    (datetime, '"2026-07-01T00:00:00[Europe/Berlin]"', "a zone needs an offset"),
+    (datetime, '"2026-13-01T00:00:00+02:00[Europe/Berlin]"', "is no point in time"),
+    (datetime, '"[x]"', "Invalid RFC3339"),
+    (list[datetime], "[3]", "Expected"),
     (Node, '{"value":1,"children":[' * 9_000 + "1" + "]}" * 9_000, "nested too deep"),
 ]
 

@@ -2,7 +2,7 @@ import dataclasses
 import functools
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, NoReturn, TypedDict
 
 import pytest
 from hypothesis import given
@@ -28,10 +28,6 @@ class Trip:
 
 class Options(TypedDict):
     fast: bool
-
-
-class Named(Protocol):
-    name: str
 
 
 def nothing() -> None: ...
@@ -230,20 +226,41 @@ def test_instances_that_json_writes_differently_are_refused() -> None:
         signature.encode_arguments((1, datetime(2026, 1, 1, tzinfo=UTC)))
 
 
-def test_int_passes_as_float_and_subclasses_as_their_base() -> None:
+def test_int_passes_as_the_float_that_it_is() -> None:
+    text = Signature.of(two).encode_arguments((Trip("Oslo"), 3))
+
+    assert Signature.of(two).decode_arguments(text) == (Trip("Oslo"), 3.0)
+    with pytest.raises(PayloadError, match=r"'nights' of two: value at \$ is 9007199254740993"):
+        Signature.of(two).encode_arguments((Trip("Oslo"), 2**53 + 1))
+
+
+def test_subclasses_do_not_pass_as_their_base() -> None:
     class LongTrip(Trip):
         pass
 
-    text = Signature.of(two).encode_arguments((LongTrip("Oslo"), 3))
-
-    assert text is not None
-    assert Signature.of(two).decode_arguments(text) == (Trip("Oslo"), 3.0)
+    with pytest.raises(PayloadError, match="is a LongTrip and would come back as a Trip"):
+        Signature.of(two).encode_arguments((LongTrip("Oslo"), 3))
 
 
-def test_only_plain_classes_are_tested_at_the_call_site() -> None:
-    def loose(a: Options, b: Named, c: list[int]) -> None: ...
+def test_every_annotation_is_tested_at_the_call_site() -> None:
+    def loose(a: str | None, b: int | None, c: list[int]) -> None: ...
 
-    assert Signature.of(loose).encode_arguments((1, 2, 3)) == '{"a":1,"b":2,"c":3}'
+    with pytest.raises(PayloadError, match=r"argument 'b' of .*loose: value at \$ does not fit"):
+        Signature.of(loose).encode_arguments(("x", "x", 3))
+
+
+def test_results_are_tested_where_they_are_given() -> None:
+    assert Signature.of(one).encode_result(Trip("Oslo")) == '{"city":"Oslo","nights":1}'
+    with pytest.raises(PayloadError, match=r"^result of one: value at \$ is an int"):
+        Signature.of(one).encode_result(3)
+
+
+def test_a_function_that_only_raises_gives_nothing() -> None:
+    def fails() -> NoReturn:
+        raise ValueError
+
+    Signature.of(fails).prepare()
+    assert Signature.of(fails).decode_result("null") is None
 
 
 # ------------------------------------------------------------------------- refusals of inputs

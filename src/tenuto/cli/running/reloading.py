@@ -5,7 +5,6 @@ where they were with the new code. Looks at the Python files below the current f
 settings files that stand in it.
 """
 
-import asyncio
 import os
 import signal
 import subprocess
@@ -19,6 +18,9 @@ from typing import Final
 from tenuto.cli import terminal
 from tenuto.cli.running.stopping import stop_signals
 
+if sys.platform != "win32":
+    from tenuto.functions.lifeline import Lifeline, when_broken
+
 _PAUSE_SECONDS: Final = 0.3
 _SETTLE_SECONDS: Final = 0.1
 """A change counts once nothing has changed for so long: a file may be written in pieces."""
@@ -26,7 +28,8 @@ _SKIPPED: Final = {"__pycache__", "build", "dist", "node_modules", "site-package
 _OTHER_FILES: Final = {"tenuto.toml", "pyproject.toml"}
 
 RELOADED: Final = "_TENUTO_RELOADED"
-"""Holds the number of this process, in the one that the server runs in."""
+"""Holds, for the process that the server runs in, the descriptor of its line to this one; nothing
+where there can be none."""
 
 Stamps = dict[str, tuple[int, int]]
 
@@ -48,16 +51,16 @@ def serve_and_reload() -> int:
             signal.signal(number, handler)
 
 
-def orphaned() -> list["asyncio.Future[None]"]:
-    """What is done when the process that reloads this one was killed; nothing without one."""
-    if RELOADED not in os.environ or os.name != "posix":
-        return []
-    return [asyncio.ensure_future(_gone(int(os.environ[RELOADED])))]
+def is_reloaded() -> bool:
+    """Whether another process runs this server and starts it anew.
 
-
-async def _gone(parent: int) -> None:
-    while os.getppid() == parent:  # noqa: ASYNC110 - the system tells nobody
-        await asyncio.sleep(_PAUSE_SECONDS)
+    When that one is gone, whatever way it ends, this one is told to stop. Asked once: commands that
+    are started here are not meant.
+    """
+    line = os.environ.pop(RELOADED, None)
+    if line and sys.platform != "win32":
+        when_broken(int(line), lambda: os.kill(os.getpid(), signal.SIGTERM))
+    return line is not None
 
 
 class _Process:
@@ -66,14 +69,17 @@ class _Process:
     def __init__(self, command: list[str]) -> None:
         self._command = command
         self._end_is_said = False
+        self._line = None if sys.platform == "win32" else Lifeline()
         self._process = self._begin()
 
     def _begin(self) -> "subprocess.Popen[bytes]":
         # A session of its own: Ctrl-C reaches this process alone, which passes it on once.
+        theirs = () if self._line is None else (self._line.theirs,)
         return subprocess.Popen(  # noqa: S603 - this very program
             self._command,
-            env={**os.environ, RELOADED: str(os.getpid())},
+            env={**os.environ, RELOADED: "".join(map(str, theirs))},
             start_new_session=os.name == "posix",
+            pass_fds=theirs,
         )
 
     def look(self) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import sys
 import time
 from typing import Any, Final
@@ -11,7 +10,8 @@ import click
 
 from tenuto.cli import terminal
 from tenuto.cli.arguments import target_completion
-from tenuto.cli.running.reloading import RELOADED, orphaned, serve_and_reload
+from tenuto.cli.nearby import noted
+from tenuto.cli.running.reloading import is_reloaded, serve_and_reload
 from tenuto.cli.running.stopping import say_stopping, stop_key, stop_requests
 from tenuto.host.app import App
 from tenuto.host.host import Host
@@ -65,22 +65,27 @@ def start(
     if reload:
         return serve_and_reload()
     began = time.perf_counter()
+    is_again = is_reloaded()
     loaded = load_app(target)
     configure_logging(settings.values.log_format, settings.values.log_level)
     if accept_loss:
         upkeep_of(settings.values.storage).accept_loss()
-    return run_on_fast_loop(_serve(loaded.app, target, settings, began))
+    with noted(settings):
+        return run_on_fast_loop(_serve(loaded.app, target, settings, began, is_again=is_again))
 
 
-async def _serve(app: App, target: str, settings: LoadedSettings, began: float) -> int:
+async def _serve(
+    app: App, target: str, settings: LoadedSettings, began: float, *, is_again: bool
+) -> int:
     server = Server(app, settings=settings.values, sources=settings.sources)
     with stop_requests(lambda: None, settings.values.drain_seconds) as stop:
         await server.start()
         try:
-            _introduce(server, target, settings, time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            _introduce(server, target, settings, seconds, is_again=is_again)
             looking = asyncio.ensure_future(_say_what_goes_on(server.host, settings))
             lost = asyncio.ensure_future(server.host.until_lost())
-            watched: list[asyncio.Future[Any]] = [stop, lost, *orphaned()]
+            watched: list[asyncio.Future[Any]] = [stop, lost]
             await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
             if lost.done():
                 raise lost.result()
@@ -115,7 +120,9 @@ async def _say_what_goes_on(host: Host, settings: LoadedSettings) -> None:
         terminal.say(text)
 
 
-def _introduce(server: Server, target: str, settings: LoadedSettings, seconds: float) -> None:
+def _introduce(
+    server: Server, target: str, settings: LoadedSettings, seconds: float, *, is_again: bool
+) -> None:
     """What is served, and where; a line of the log when that is for machines."""
     program = server.host.program
     if settings.values.log_format == "json":
@@ -137,7 +144,7 @@ def _introduce(server: Server, target: str, settings: LoadedSettings, seconds: f
         f"activities     {', '.join(program.activities) or 'none'}",
     ]
     lines += [f"{'/'.join(one.methods):<14} {server.url}{one.path}" for one in server.triggers]
-    if RELOADED not in os.environ:
+    if not is_again:
         example = next(iter(program.orchestrators), None)
         if example is not None:
             path = f"/runtime/webhooks/durabletask/orchestrators/{example}"

@@ -14,7 +14,8 @@ import msgspec
 from tenuto.model.errors import PayloadError
 from tenuto.model.payload.error import ROOT, misfit
 from tenuto.model.payload.foreign import is_pydantic, is_self_contained, validate_json
-from tenuto.model.payload.native import MISFITS, is_native
+from tenuto.model.payload.moments import mentions_zone
+from tenuto.model.payload.native import MISFITS, has_moments, is_native
 from tenuto.model.payload.rebuild import converter, rebuild_custom
 from tenuto.model.room import LONG, make_room
 
@@ -54,11 +55,30 @@ def _remembered(annotation: object, _spelling: str | None) -> Decode:
 def _build(annotation: object) -> Decode:
     if is_pydantic(annotation) and is_self_contained(annotation):
         return lambda text: validate_json(annotation, text)
-    if is_native(annotation):
-        return _reader(msgspec.json.Decoder(annotation, dec_hook=rebuild_custom).decode)
+    if not is_native(annotation):
+        return _reader(_careful(annotation))
+    decode = msgspec.json.Decoder(annotation, dec_hook=rebuild_custom).decode
+    return _reader(_with_zones(annotation, decode) if has_moments(annotation) else decode)
+
+
+def _careful(annotation: object) -> Decode:
     convert = converter(annotation)
     parse = msgspec.json.Decoder().decode
-    return _reader(lambda text: convert(parse(text), ROOT))
+    return lambda text: convert(parse(text), ROOT)
+
+
+def _with_zones(annotation: object, decode: Decode) -> Decode:
+    """The fast way, and the careful one for the few texts that name a time zone."""
+
+    def read(text: str | bytes) -> Any:
+        try:
+            return decode(text)
+        except MISFITS:
+            if not mentions_zone(text):
+                raise
+        return _careful(annotation)(text)
+
+    return read
 
 
 def _reader(decode: Callable[[str | bytes], Any]) -> Decode:

@@ -30,6 +30,14 @@ def is_native(annotation: Any) -> bool:
     return not any(_is_beyond(node) for node in _nodes(shape, set()))
 
 
+def has_moments(annotation: Any) -> bool:
+    """Whether a type that msgspec can serve has points in time somewhere: msgspec cannot read those
+    that name a zone.
+    """
+    shape = msgspec_inspect.type_info(annotation)
+    return any(isinstance(node, msgspec_inspect.DateTimeType) for node in _nodes(shape, set()))
+
+
 def _is_beyond(node: object) -> bool:
     match node:
         case msgspec_inspect.CustomType():

@@ -21,6 +21,7 @@ import msgspec
 from tenuto.model.errors import PayloadError
 from tenuto.model.payload.error import ROOT, item, member
 from tenuto.model.payload.foreign import dump_pydantic, is_attrs, is_pydantic
+from tenuto.model.payload.moments import zone_of, zoned_text
 
 MAX_DEPTH = 100
 """Levels of nesting that a value may have. Fixed, so that a refusal does not depend on the stack
@@ -43,11 +44,13 @@ def plain(value: Any) -> Any:
 
 
 def has_whole_minute_offset(moment: datetime | time) -> bool:
-    """Whether the offset from UTC can be written as hours and minutes; ISO 8601 has no more than
-    that.
+    """Whether the zone can be written as hours and minutes: ISO 8601 has no more than that, and the
+    name of a zone is no offset.
     """
     if moment.tzinfo is UTC:
         return True
+    if isinstance(moment, datetime) and zone_of(moment.tzinfo) is not None:
+        return False
     offset = moment.utcoffset()
     return offset is not None and not offset % timedelta(minutes=1)
 
@@ -155,7 +158,10 @@ def _number(value: float, path: str) -> float:
     return float.__float__(value)
 
 
-def _moment(value: datetime, _path: str) -> datetime:
+def _moment(value: datetime, _path: str) -> datetime | str:
+    zone = zone_of(value.tzinfo)
+    if zone is not None:
+        return zoned_text(value, zone)
     exact = datetime.fromisoformat(datetime.isoformat(value))
     # Offsets with seconds stand in old local times; the instant is kept, in UTC.
     return (

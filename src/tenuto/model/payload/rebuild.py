@@ -11,6 +11,7 @@ import types
 import typing
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
@@ -19,7 +20,8 @@ import msgspec
 from tenuto.model.errors import PayloadError
 from tenuto.model.payload.error import ROOT, expect, item, member, misfit
 from tenuto.model.payload.foreign import Convert, is_pydantic, pydantic_converter
-from tenuto.model.payload.native import MISFITS, is_native
+from tenuto.model.payload.moments import zoned_moment
+from tenuto.model.payload.native import MISFITS, has_moments, is_native
 from tenuto.model.payload.plain import key_text, plain
 from tenuto.model.payload.records import Record, is_record, keys_of
 
@@ -63,9 +65,11 @@ def _remembered(annotation: object, _spelling: str) -> Convert:
 def _build(annotation: Any) -> Convert:
     if is_pydantic(annotation):
         return pydantic_converter(annotation, converter)
-    if is_native(annotation):
+    if is_native(annotation) and not has_moments(annotation):
         return _native(annotation)
-    transparent = _inner(annotation)
+    if _is_moment(annotation):
+        return _moment(annotation)
+    transparent = meant_by(annotation)
     if transparent is not None:
         return converter(transparent)
     origin = get_origin(annotation) or annotation
@@ -82,7 +86,7 @@ def _build(annotation: Any) -> Convert:
     raise PayloadError(f"cannot be rebuilt: {annotation!r} is not a type of storable values")
 
 
-def _inner(annotation: Any) -> Any:
+def meant_by(annotation: Any) -> Any:
     """The type that a NewType, an alias, an Annotated or a free type variable stands for."""
     if get_origin(annotation) in _QUALIFIERS:
         return get_args(annotation)[0]
@@ -97,6 +101,28 @@ def _native(annotation: Any) -> Convert:
             return msgspec.convert(data, annotation, dec_hook=rebuild_custom, str_keys=True)
         except MISFITS as error:
             raise misfit(error, path) from error
+
+    return convert
+
+
+def _is_moment(annotation: Any) -> bool:
+    while get_origin(annotation) in _QUALIFIERS:
+        annotation = get_args(annotation)[0]
+    return annotation is datetime
+
+
+def _moment(annotation: Any) -> Convert:
+    """Points in time: what names a zone is read here, and then held against the annotation's own
+    conditions.
+    """
+    convert_plain = _native(annotation)
+
+    def convert(data: Any, path: str) -> Any:
+        zoned = zoned_moment(data, path) if isinstance(data, str) else None
+        if zoned is None:
+            return convert_plain(data, path)
+        convert_plain(datetime.isoformat(zoned.replace(tzinfo=UTC)), path)
+        return zoned
 
     return convert
 
@@ -178,7 +204,7 @@ def _dict(key: object, value: object) -> Convert:
 
 
 def _key(key: Any) -> Convert:
-    if not is_native(dict[key, None]):
+    if not is_native(dict[key, None]) or has_moments(key):
         return _odd_key(key)
     convert_single = _native(dict[key, None])
 

@@ -6,6 +6,7 @@ msgspec does, unless a struct forbids them.
 """
 
 import dataclasses
+import types
 import typing
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -36,7 +37,7 @@ def is_record(cls: object) -> bool:
         or dataclasses.is_dataclass(cls)
         or typing.is_typeddict(cls)
         or issubclass(cls, msgspec.Struct)
-        or _is_named_tuple(cls)
+        or is_named_tuple(cls)
     )
 
 
@@ -47,7 +48,7 @@ def keys_of(annotation: Any) -> frozenset[str] | None:
     cls = get_origin(annotation) or annotation
     if is_pydantic(cls):
         return frozenset(cls.__pydantic_fields__)
-    if not is_record(cls) or _is_array(cls):
+    if not is_record(cls) or is_array(cls):
         return None
     tag = [cls.__struct_config__.tag_field] if issubclass(cls, msgspec.Struct) else []
     return frozenset([field.key for field in _fields(cls)] + [name for name in tag if name])
@@ -72,7 +73,7 @@ class Record:
         _refuse_init_vars(self._cls)
 
     def __call__(self, data: Any, path: str) -> Any:
-        if _is_array(self._cls):
+        if is_array(self._cls):
             expect(list, data, path)
             data = {
                 field.key: part for (field, _), part in zip(self._converters, data, strict=False)
@@ -83,12 +84,12 @@ class Record:
 
     @cached_property
     def _converters(self) -> list[tuple[Field, Convert]]:
-        types = _field_types(self._annotation)
+        types = field_types(self._annotation)
         return [(field, self._resolve(types.get(field.name, Any))) for field in _fields(self._cls)]
 
     def _parts(self, data: dict[str, Any], path: str) -> Iterator[tuple[Field, Any]]:
         for index, (field, convert) in enumerate(self._converters):
-            place = item(path, index) if _is_array(self._cls) else member(path, field.key)
+            place = item(path, index) if is_array(self._cls) else member(path, field.key)
             if field.key in data:
                 yield field, convert(data[field.key], place)
             elif field.required:
@@ -130,7 +131,7 @@ def _fields(cls: Any) -> list[Field]:
         return [
             Field(name, name, name, name in cls.__required_keys__) for name in cls.__annotations__
         ]
-    if _is_named_tuple(cls):
+    if is_named_tuple(cls):
         return [Field(name, name, name, name not in cls._field_defaults) for name in cls._fields]
     return [
         Field(one.encode_name, one.name, one.name, one.required)
@@ -159,13 +160,14 @@ def _has_no_default(field: dataclasses.Field[Any]) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
-def _is_named_tuple(cls: type[Any]) -> bool:
+def is_named_tuple(cls: type[Any]) -> bool:
+    """Whether the class is a NamedTuple, or a subclass of one."""
     return issubclass(cls, tuple) and hasattr(cls, "_field_defaults")
 
 
-def _is_array(cls: type[Any]) -> bool:
+def is_array(cls: type[Any]) -> bool:
     """Whether objects of the class are written as arrays, by position."""
-    return _is_named_tuple(cls) or (
+    return is_named_tuple(cls) or (
         issubclass(cls, msgspec.Struct) and cls.__struct_config__.array_like
     )
 
@@ -201,16 +203,36 @@ def _refuse_wrong_struct(cls: type[Any], data: dict[str, Any], path: str, known:
         raise PayloadError(f"does not fit: Object contains unknown field `{unknown[0]}`", path=path)
 
 
-def _field_types(annotation: Any) -> dict[str, Any]:
+def field_types(annotation: Any) -> dict[str, Any]:
+    """The types of a class's fields, with those that stand for its type variables and for Self.
+
+    Errors:
+        PayloadError: When a type is not there at run time.
+    """
     cls = get_origin(annotation) or annotation
     try:
-        types = typing.get_type_hints(cls, include_extras=True)
+        found = typing.get_type_hints(cls, include_extras=True)
     except NameError as error:
         raise PayloadError(
             f"cannot be rebuilt: a field of {cls!r} has an unknown type: {error}"
         ) from error
     bound = _type_variables(annotation)
-    return {name: _bind(kind, bound) for name, kind in types.items()}
+    return {name: _itself(_bind(kind, bound), annotation) for name, kind in found.items()}
+
+
+def _itself(kind: Any, annotation: Any) -> Any:
+    """A type with the class in place of Self."""
+    if kind is typing.Self:
+        return annotation
+    inner = get_args(kind)
+    if get_origin(kind) in (None, typing.Literal) or not inner:
+        return kind
+    replaced = tuple(_itself(one, annotation) for one in inner)
+    if replaced == inner:
+        return kind
+    if get_origin(kind) in (typing.Union, types.UnionType):
+        return typing.Union[replaced]  # noqa: UP007 - made of a tuple
+    return kind.copy_with(replaced) if hasattr(kind, "copy_with") else get_origin(kind)[replaced]
 
 
 def _type_variables(annotation: Any) -> dict[TypeVar, Any]:

@@ -1,4 +1,5 @@
-"""What people do with dead letters: send one again, or delete them (promise ``no_silent_drop``).
+"""What people do with dead letters: send one again, say that they have seen to them, or delete them
+(promise ``no_silent_drop``).
 
 Works beside the host that owns the store: to its engine a letter sent again is a message from
 outside, and dead letters it never reads. Must never touch anything else of the store.
@@ -11,9 +12,10 @@ import msgspec
 from tenuto.model.codec import decode_message
 from tenuto.model.errors import InputError, InstanceFinishedError, InstanceNotFoundError
 from tenuto.model.ids import InstanceId, MessageId, partition_of
-from tenuto.model.messages import RaiseEvent
+from tenuto.model.messages import LETTERS
+from tenuto.model.timing import Microseconds
 from tenuto.storage.sqlite import reader
-from tenuto.storage.sqlite.database import open_writer, transaction, value
+from tenuto.storage.sqlite.database import Arguments, open_writer, transaction, value
 from tenuto.storage.sqlite.errors import translated
 from tenuto.storage.sqlite.queries import SQL
 
@@ -34,8 +36,10 @@ def redrive(path: str, message_id: MessageId) -> InstanceId:
             if number is None:
                 raise InputError(f"there is no dead letter {message_id!r}")
             letter = reader.dead_letter(connection, number)
-            if not isinstance(decode_message(letter.message), RaiseEvent):
-                raise InputError(f"dead letter {message_id!r} is no event; it can only be purged")
+            if not isinstance(decode_message(letter.message), LETTERS):
+                raise InputError(
+                    f"dead letter {message_id!r} is no event and no answer; it can only be purged"
+                )
             standing = reader.find(connection, [letter.instance_id])
             if not standing:
                 raise InstanceNotFoundError(letter.instance_id)
@@ -51,6 +55,17 @@ def redrive(path: str, message_id: MessageId) -> InstanceId:
         connection.close()
 
 
+def acknowledge(path: str, message_ids: Sequence[MessageId] | None, now: Microseconds) -> int:
+    """Note that somebody has seen to dead letters; of how many that was not known yet.
+
+    Args:
+        path: The store's file.
+        message_ids: Which ones; None for all.
+        now: The present.
+    """
+    return _change(path, "acknowledge_dead_letters", message_ids, {"now": now})
+
+
 def purge(path: str, message_ids: Sequence[MessageId] | None) -> int:
     """Delete dead letters; how many there were.
 
@@ -58,12 +73,18 @@ def purge(path: str, message_ids: Sequence[MessageId] | None) -> int:
         path: The store's file.
         message_ids: Which ones; None for all.
     """
+    return _change(path, "drop_dead_letters", message_ids, {})
+
+
+def _change(
+    path: str, statement: str, message_ids: Sequence[MessageId] | None, arguments: Arguments
+) -> int:
     ids = None if message_ids is None else msgspec.json.encode(message_ids).decode()
     connection, _ = open_writer(path, 1, create=False)
     try:
         # Crash points: one statement, a transaction of its own.
         with translated(path, "write to"):
-            connection.execute(SQL["drop_dead_letters"], {"ids": ids})
+            connection.execute(SQL[statement], {"ids": ids} | arguments)
             return connection.changes()
     finally:
         connection.close()

@@ -31,6 +31,7 @@ _FEW = 1_000
 _BUSY_MILLISECONDS = 5_000
 _decode_numbers = msgspec.json.Decoder(dict[int, int]).decode
 _decode_pair = msgspec.json.Decoder(tuple[int, int | None]).decode
+_decode_letters = msgspec.json.Decoder(tuple[int, int | None, int]).decode
 _decode_iids = msgspec.json.Decoder(list[int]).decode
 _decode_ids = msgspec.json.Decoder(list[InstanceId]).decode
 _decode_waiting = msgspec.json.Decoder(list[tuple[int, InstanceId]]).decode
@@ -80,7 +81,7 @@ def _with_contents(
 ) -> Examination:
     counts = _decode_numbers(value(connection, "status_counts"))
     messages, _ = _decode_pair(value(connection, "inbox_counts"))
-    letters, newest = _decode_pair(value(connection, "dead_letter_count"))
+    letters, newest, unseen = _decode_letters(value(connection, "dead_letter_count"))
     return msgspec.structs.replace(
         found,
         was_left=bool(reader.leases(connection)),
@@ -92,6 +93,7 @@ def _with_contents(
         oldest_pending=value(connection, "oldest_pending", {"now": now}),
         dead_letters=letters,
         newest_dead_letter=newest,
+        unseen_dead_letters=unseen,
         lost_histories=_decode_iids(value(connection, "lost_histories", {"rows": _FEW})),
         without_history=_decode_ids(value(connection, "without_history", {"rows": _FEW})),
         lost_messages=_decode_ids(value(connection, "lost_messages", {"rows": _FEW})),

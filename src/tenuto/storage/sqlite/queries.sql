@@ -39,10 +39,10 @@ SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema);
 -- commit: a whole transaction (the trigger of the view is its body)
 INSERT INTO commit_batch (
     batch_id, owner, number, refused, fences, purged, instances, replaced, updates, history, forget,
-    unread, inbox, consumed, dead_letters, answers, released)
+    unread, links, inbox, consumed, dead_letters, answers, released)
 VALUES (
     :batch_id, :owner, :number, :refused, :fences, :purged, :instances, :replaced, :updates,
-    :history, :forget, :unread, :inbox, :consumed, :dead_letters, :answers, :released);
+    :history, :forget, :unread, :links, :inbox, :consumed, :dead_letters, :answers, :released);
 
 -- landed: iids that were refused in a batch that has landed; no row when it has not
 SELECT coalesce(refused, '[]') FROM landed
@@ -113,6 +113,10 @@ FROM (SELECT * FROM partition WHERE owner IS NOT NULL ORDER BY partition);
 
 -- answer: what became of a message from outside
 SELECT json_array(message_id, code, text) FROM answer WHERE message_id = :message_id;
+
+-- link: a link by the digest of its token, with how its instance stands
+SELECT json_array(instance_id, execution_id, status, json(link)) FROM link
+JOIN instance ON instance.iid = link.iid WHERE digest = :digest;
 
 -- is_waiting: whether a message waits in the inbox
 SELECT EXISTS (SELECT 1 FROM inbox WHERE message_id = :message_id);
@@ -383,16 +387,22 @@ SELECT json_group_array(number) FROM (
 -- dead_letters: dead letters by number
 SELECT CAST('[' || coalesce(group_concat('[' || json_quote(message_id) || ','
     || json_quote(instance_id) || ',' || json_quote(reason) || ',' || created_at || ',' || message
-    || ']'), '') || ']' AS BLOB)
+    || ',' || coalesce(acknowledged_at, 'null') || ']'), '') || ']' AS BLOB)
 FROM json_each(:keys) AS wanted CROSS JOIN dead_letter ON dead_letter.number = wanted.value;
+
+-- dead_letter_count: how many dead letters there are, the newest's time, how many are not acknowledged
+SELECT json_array(count(*), max(created_at), count(*) FILTER (WHERE acknowledged_at IS NULL))
+FROM dead_letter;
+
+-- acknowledge_dead_letters: note that somebody has seen to them, by message id, or to all of them
+UPDATE dead_letter SET acknowledged_at = :now
+WHERE acknowledged_at IS NULL
+    AND (:ids IS NULL OR message_id IN (SELECT value FROM json_each(:ids)));
 
 -- dead_letter_sizes: the newest dead letters below a number, and how long they are
 SELECT json_group_array(json_array(number, size)) FROM (
     SELECT number, octet_length(message) + octet_length(reason) AS size FROM dead_letter
     WHERE number < :before ORDER BY number DESC LIMIT :rows);
-
--- dead_letter_count: how many dead letters there are, and when the newest was given up
-SELECT json_array(count(*), max(created_at)) FROM dead_letter;
 
 -- redrive: put the message of a dead letter into the inbox again, under a name of its own
 INSERT OR IGNORE INTO inbox (message_id, partition, instance_id, message)

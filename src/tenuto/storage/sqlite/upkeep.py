@@ -43,6 +43,12 @@ class SqliteUpkeep:
         """Send a dead letter to its instance again; the instance's id."""
         return await asyncio.to_thread(dead_letters.redrive, self._path, message_id)
 
+    async def acknowledge_letters(
+        self, message_ids: Sequence[MessageId] | None, now: Microseconds
+    ) -> int:
+        """Note that somebody has seen to these dead letters, or with None to all."""
+        return await asyncio.to_thread(dead_letters.acknowledge, self._path, message_ids, now)
+
     async def drop_letters(self, message_ids: Sequence[MessageId] | None) -> int:
         """Delete these dead letters, or with None all; how many there were."""
         return await asyncio.to_thread(dead_letters.purge, self._path, message_ids)

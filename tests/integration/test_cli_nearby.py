@@ -1,0 +1,99 @@
+"""A folder's commands find the host that runs there, whichever store it has."""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.terminal import Command, tenuto
+
+if sys.platform == "win32":
+    pytest.skip("signals of POSIX", allow_module_level=True)
+
+APP = """
+from tenuto import App, Context
+
+app = App()
+
+
+@app.orchestrator
+async def trip(ctx: Context) -> str:
+    return await ctx.wait_for_external_event("Approved", str)
+"""
+OTHER = ("--storage", "sqlite:///other.db")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "travel.py").write_text(APP)
+    return tmp_path
+
+
+def serving(folder: Path, *options: str) -> Command:
+    host = Command(folder, "start", "travel.py", "--port", "0", *options)
+    host.until("listening")
+    return host
+
+
+def test_commands_find_a_host_on_another_store(folder: Path) -> None:
+    with serving(folder, *OTHER) as host:
+        started = tenuto(folder, "instances", "start", "trip", "--id", "t-1")
+        assert started.returncode == 0, started.stderr
+        assert "store sqlite:///other.db, on which a host of this folder runs" in started.stderr
+        listed = tenuto(folder, "instances", "list", "--json")
+        assert [one["instanceId"] for one in json.loads(listed.stdout)] == ["t-1"]
+        assert not (folder / "tenuto.db").exists()
+        assert "other.db" in tenuto(folder, "doctor").stdout
+        assert tenuto(folder, "backup", "copy.db").returncode == 0
+        assert tenuto(folder, "dead-letters", "acknowledge", "--all").returncode == 0
+        assert (folder / ".tenuto").stat().st_mode & 0o777 == 0o700
+        host.send(signal.SIGTERM)
+        assert host.end() == 0
+    assert not (folder / ".tenuto").exists()
+    gone = tenuto(folder, "instances", "list")
+    assert "there is no store at" in gone.stderr
+
+
+def test_what_is_chosen_is_not_overruled(folder: Path) -> None:
+    assert tenuto(folder, "run", "travel.py:trip", "--id", "x", "--input", "1").returncode == 2
+    with serving(folder), serving(folder, *OTHER):
+        assert tenuto(folder, "instances", "start", "trip", "--id", "here").returncode == 0
+        found = tenuto(folder, "instances", "list", *OTHER)
+        assert "here" not in found.stdout, "the default store has a host, so it is meant"
+    with serving(folder, *OTHER):
+        chosen = tenuto(folder, "instances", "list", env={"TENUTO_STORAGE": "sqlite:///tenuto.db"})
+        assert "here" in chosen.stdout
+        (folder / "tenuto.toml").write_text('storage = "sqlite:///tenuto.db"')
+        assert "here" in tenuto(folder, "instances", "list").stdout
+
+
+def test_several_hosts_are_told_apart_by_the_person(folder: Path) -> None:
+    with serving(folder, *OTHER), serving(folder, "--storage", "sqlite:///third.db"):
+        refused = tenuto(folder, "instances", "list")
+        assert refused.returncode == 2
+        assert "on sqlite:///other.db, sqlite:///third.db; choose one" in refused.stderr
+
+
+def test_what_a_killed_host_has_left_is_not_believed(folder: Path) -> None:
+    with serving(folder, *OTHER) as host:
+        host.send(signal.SIGKILL)
+        host.end()
+    assert list((folder / ".tenuto").iterdir())
+    assert "there is no store at" in tenuto(folder, "instances", "list").stderr
+    for number, text in enumerate(("{", '{"storage": "postgres://x"}', '{"storage": 5}', "[]")):
+        (folder / ".tenuto" / f"{number}.json").write_text(text)
+    assert "there is no store at" in tenuto(folder, "instances", "list").stderr
+    with serving(folder, *OTHER) as host:
+        assert tenuto(folder, "instances", "list").returncode == 0
+        assert len(list((folder / ".tenuto").iterdir())) == 1, "old ones are gone"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_note_of_another_user_is_not_believed(folder: Path) -> None:
+    with serving(folder, *OTHER):
+        (note,) = (folder / ".tenuto").iterdir()
+        os.chown(note, 12345, 12345)
+        assert "there is no store at" in tenuto(folder, "instances", "list").stderr
