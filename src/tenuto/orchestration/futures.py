@@ -34,7 +34,7 @@ class SessionFuture(asyncio.Future[T]):
 
     def __init__(self, loop: "SessionLoop") -> None:
         super().__init__(loop=loop)
-        self.was_left = False
+        self.was_left: bool = False
         self.number: int = loop.numbers + 1
         loop.numbers = self.number
 

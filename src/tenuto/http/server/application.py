@@ -22,11 +22,13 @@ from tenuto.http.errors import error_answer
 from tenuto.http.explaining import Explaining
 from tenuto.http.functions.callbacks import Callbacks, without_token
 from tenuto.http.functions.description import described
+from tenuto.http.functions.durable import DurableAnswers
 from tenuto.http.functions.responses import CLIENT_STATE, LINKS_STATE
 from tenuto.http.functions.triggers import HttpTriggers, TriggerApi, is_trigger
 from tenuto.http.links import Links
 from tenuto.http.masking import Masking
 from tenuto.http.options import HttpSettings, Role
+from tenuto.http.payloads import MOUNT
 from tenuto.http.routing import Call, Routes
 from tenuto.http.server.mounting import MountedApps, Mounts
 from tenuto.http.server.openapi import OpenApi
@@ -90,11 +92,19 @@ class Application:
         self._access = Access(served.settings, served.engine.clock.now, served.secret)
         links = Links(served.settings, self._access, served.prefix)
         self.state = {CLIENT_STATE: served.client, LINKS_STATE: links}
-        self._triggers = TriggerApi(served.triggers, served.client, self._access, served.settings)
         self._mounted = MountedApps(served.mounts, self.state)
         gateway, limits = served.client.gateway, served.client.limits
         self._waiting = Waiting(gateway)
         settings = served.settings
+        durable = DurableAnswers(
+            {one.durable.orchestrator.name: one.durable for one in served.triggers if one.durable},
+            gateway,
+            limits,
+            self._access,
+            links,
+            self._waiting,
+        )
+        self._triggers = TriggerApi(served.triggers, served.client, self._access, settings, durable)
         explaining = Explaining(gateway, served.engine, settings.history_bytes)
         management = ManagementApi(
             gateway, limits, served.program, links, self._waiting, settings, explaining
@@ -126,6 +136,7 @@ class Application:
                     secret=served.secret,
                     body_bytes=served.settings.webhook_bytes,
                 ).routes(),
+                *durable.routes(),
                 *open_api.routes(),
             ]
         )
@@ -176,13 +187,16 @@ class Application:
             call.check_host()
             answer = self._origins.preflight(call) or await self._handled(call, visit)
         except TenutoError as error:
-            answer = error_answer(error)
+            answer = error_answer(error, for_sdks=_is_for_sdks(scope))
             if call.expects_more:
                 answer.headers["Connection"] = "close"  # the body it announced is not waited for
         except Exception:  # a request must not end the server, whatever is wrong with it
             _LOGGER.exception("%s %s failed", scope["method"], without_token(scope["path"]))
             answer = error_answer(
-                TenutoError("something went wrong while processing the request; see the host's log")
+                TenutoError(
+                    "something went wrong while processing the request; see the host's log"
+                ),
+                for_sdks=_is_for_sdks(scope),
             )
         if not is_trigger(scope["raw_path"]):
             if call.role is Role.READ and not isinstance(answer, EventStream):
@@ -203,3 +217,8 @@ class Application:
         if is_ours:
             call.check_query(route)
         return await route.handler(call)
+
+
+def _is_for_sdks(scope: Scope) -> bool:
+    """Whether it is a route that SDKs of Durable Functions call."""
+    return str(scope["path"]).startswith(MOUNT)
