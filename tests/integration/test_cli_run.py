@@ -238,6 +238,33 @@ def test_a_terminated_run_has_failed(folder: Path) -> None:
         assert command.out.endswith(": too late\n")
 
 
+def test_a_question_says_how_it_is_answered(folder: Path) -> None:
+    (folder / "asks.py").write_text(
+        "from tenuto import App, Context\n"
+        "app = App()\n"
+        "@app.orchestrator\n"
+        "async def inner(ctx: Context) -> bool:\n"
+        "    return await ctx.ask('Ship it?')\n"
+        "@app.orchestrator\n"
+        "async def outer(ctx: Context) -> bool:\n"
+        "    return await ctx.call_sub_orchestrator(inner.options(instance_id='child'))\n"
+    )
+    chosen = ["--storage", "sqlite:///other.db"]
+    with Command(folder, "run", "asks.py:outer", *chosen) as command:
+        command.until("question 'Ship it?'  http://127.0.0.1:7071/callbacks/child/")
+        command.until("--storage sqlite:///other.db")
+        (line,) = [line for line in command.err.splitlines() if "instances answer" in line]
+        words = shlex.split(line)
+        assert words == ["tenuto", "instances", "answer", "child", "ANSWER", *chosen]
+        words[words.index("ANSWER")] = "yes"
+        assert tenuto(folder, *words[1:]).returncode == 0
+        assert command.end() == 0
+        assert command.out.splitlines()[-1] == "true"
+    with Command(folder, "run", "asks.py:inner", "--storage", "sqlite://") as command:
+        command.until("question 'Ship it?'  http")
+        assert "instances answer" not in command.err  # no other process gets there
+
+
 def test_the_settings_of_the_folder_hold(folder: Path) -> None:
     (folder / "tenuto.toml").write_text('storage = "sqlite:///other.db"\n')
     done = tenuto(folder, "run", "travel.py:nothing")
