@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from tenuto import Client
 from tenuto.host.checking import fit_check
 from tenuto.insight.fit_words import fit_lines
@@ -24,6 +26,7 @@ async def checked(store: Path) -> FitReport:
         await storage.close()
 
 
+@pytest.mark.timeout(300)
 async def test_the_running_code_fits_at_every_moment_of_a_mixed_load(tmp_path: Path) -> None:
     store = tmp_path / "hub.db"
     host = await LoadProcess.start(store)

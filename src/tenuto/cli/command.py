@@ -42,6 +42,7 @@ instances: GuessingGroup = GuessingGroup(
         LazyCommand("watch", "instances.watching:watch", "Follow an instance, or all of them."),
         LazyCommand("start", "instances.steering:start", "Start an orchestrator."),
         LazyCommand("raise-event", "instances.steering:raise_event", "Raise an external event."),
+        LazyCommand("answer", "instances.answering:answer", "Answer what an instance asks."),
         LazyCommand("terminate", "instances.steering:terminate", "End an instance now."),
         *(LazyCommand(one.name, _CONTROLS, f"{one.summary}.", is_listed=True) for one in CONTROLS),
         LazyCommand("restart", "instances.steering:restart", "Run an instance again."),

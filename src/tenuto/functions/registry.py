@@ -88,6 +88,27 @@ class OrchestratorDecorator(Protocol):
     ) -> OrchestratorFunction[*Ts, T]: ...
 
 
+class DurableDecorator(Protocol):
+    """What ``http(..., durable=True)`` gives: also for what is an orchestrator already."""
+
+    @overload
+    def __call__(
+        self, function: OrchestratorFunction[*Ts, T], /
+    ) -> OrchestratorFunction[*Ts, T]: ...
+    @overload
+    def __call__(
+        self, function: Callable[[Context, *Ts], Awaitable[T]], /
+    ) -> OrchestratorFunction[*Ts, T]: ...
+    @overload
+    def __call__(
+        self, function: Callable[[Context, *Ts], Generator[Any, Any, T]], /
+    ) -> OrchestratorFunction[*Ts, T]: ...
+    @overload
+    def __call__(
+        self, function: Callable[[Context, *Ts], T], /
+    ) -> OrchestratorFunction[*Ts, T]: ...
+
+
 class FunctionRegistry:
     """The activities and orchestrators of an app.
 

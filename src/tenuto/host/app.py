@@ -4,13 +4,15 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, TypeVarTuple, overload
 
 from tenuto.client.client import Client, OrchestrationHandle
 from tenuto.client.status import InstanceStatus
 from tenuto.engine.giving_way import waiting_for_others
 from tenuto.functions.locating import check_not_importing
-from tenuto.functions.registry import FunctionRegistry
+from tenuto.functions.registry import DurableDecorator, FunctionRegistry
 from tenuto.host.holdup import result_unless_held
 from tenuto.host.host import Host
 from tenuto.host.own_loop import StopRequestedError, run_on_fast_loop
@@ -59,6 +61,7 @@ class App(FunctionRegistry):
 
     # --- what a server answers -------------------------------------------------------------------
 
+    @overload
     def http(
         self,
         methods: str | Sequence[str],
@@ -66,7 +69,29 @@ class App(FunctionRegistry):
         *,
         auth: Literal["anonymous", "function", "admin"] = "function",
         name: str | None = None,
-    ) -> Callable[[F], F]:
+        durable: Literal[False] = False,
+    ) -> Callable[[F], F]: ...
+    @overload
+    def http(
+        self,
+        methods: str | Sequence[str],
+        path: str,
+        *,
+        auth: Literal["anonymous", "function", "admin"] = "function",
+        name: str | None = None,
+        durable: Literal[True],
+        wait: timedelta = ...,
+    ) -> DurableDecorator: ...
+    def http(
+        self,
+        methods: str | Sequence[str],
+        path: str,
+        *,
+        auth: Literal["anonymous", "function", "admin"] = "function",
+        name: str | None = None,
+        durable: bool = False,
+        wait: timedelta | None = None,
+    ) -> Any:
         """Register a function to answer HTTP requests, under ``/api`` of a server.
 
         Its parameters are filled by name and annotation: names in the path, ``Client`` (the
@@ -83,9 +108,16 @@ class App(FunctionRegistry):
                 a key with the role operate or one for this function, ``admin`` a key with that
                 role.
             name: Its name, for keys and logs; the function's own when None.
+            durable: Whether the function is an orchestrator, which each request starts: its first
+                parameter is the context, the others are filled from path, query and body. It
+                answers as others do when it ends in time; else the caller is sent (303) to the
+                address of its answer. Requests with the same ``Idempotency-Key`` start it once.
+            wait: How long a request to a durable function waits for its end; 10 seconds by
+                default, at most 10 minutes.
 
         Returns:
-            A decorator that leaves the function as it is.
+            A decorator that leaves the function as it is; a durable one becomes the typed
+            reference that ``@app.orchestrator`` gives.
 
         Raises:
             RegistrationError: naming function, file and line.
@@ -98,12 +130,42 @@ class App(FunctionRegistry):
                     handle = await client.start(fulfil, id, items)
                     return {"instance": handle.instance_id}
         """
+        if durable:
+            return partial(self._add_durable, methods, path, auth, name, wait)
+        if wait is not None:
+            raise InputError("wait is for durable functions; say durable=True, too")
 
         def register(function: F) -> F:
             self.http_triggers.add(function, methods, path, auth, name)
             return function
 
         return register
+
+    def _add_durable(
+        self,
+        methods: str | Sequence[str],
+        path: str,
+        auth: Literal["anonymous", "function", "admin"],
+        name: str | None,
+        wait: timedelta | None,
+        function: Callable[..., Any],
+    ) -> AnyOrchestrator:
+        from tenuto.http.functions import durable  # noqa: PLC0415 - loads the web framework
+
+        seconds = durable.checked_wait(durable.DEFAULT_WAIT if wait is None else wait)
+        if isinstance(function, OrchestratorFunction):
+            reference: AnyOrchestrator = function
+        else:
+            reference = self.orchestrator(name=name)(durable.storing(function))
+        self.http_triggers.add(
+            reference.function,
+            methods,
+            path,
+            auth,
+            name or reference.name,
+            durable.DurableFunction(reference, seconds),
+        )
+        return reference
 
     def mount(self, path: str, app: "ASGIApp") -> None:
         """Serve another ASGI app (FastAPI, Starlette) under a path of this app's server.

@@ -82,7 +82,11 @@ class Access:
 
     def _role_by_link(self, call: Call, needed: Role, sent: str) -> Role | None:
         token = self._tokens.read(sent, InstanceId(call.parameters["instanceId"]), self._now())
-        if token is None or (token.opens is Opens.PURGE) != (needed is Role.ADMIN):
+        if (
+            token is None
+            or token.opens is Opens.ANSWER
+            or (token.opens is Opens.PURGE) != (needed is Role.ADMIN)
+        ):
             return None
         call.token = token
         return _ROLES[token.opens]
@@ -107,6 +111,24 @@ class Access:
         if token is not None or call.role is not Role.ADMIN:
             return code, ""
         return code, self._tokens.make(instance_id, Opens.PURGE, expires_at_seconds)
+
+    def check_answer(self, call: Call, instance_id: InstanceId) -> None:
+        """See that a caller may have what a durable function answers: with its link, or a key.
+
+        Raises:
+            UnauthorizedError: neither came with the request.
+        """
+        sent = sent_key(call)
+        token = None if sent is None else self._tokens.read(sent, instance_id, self._now())
+        if token is None or token.opens is not Opens.ANSWER:
+            self.check(call, Role.READ)
+
+    def answer_code(self, instance_id: InstanceId) -> str:
+        """What opens the answer of an instance, and nothing else; empty when there are no keys."""
+        if self._is_open:
+            return ""
+        expires_at_seconds = self._now() // MICROSECONDS + self._link_seconds
+        return self._tokens.make(instance_id, Opens.ANSWER, expires_at_seconds)
 
 
 def _digest(text: str) -> bytes:

@@ -2,7 +2,8 @@
 
 A token is signed with a secret of the store and the configured keys, so that it outlives restarts,
 dies when a key changes, and cannot be made by those who hold a key. Tokens never stand for the
-admin role as such: the one kind that purges opens nothing but the purge of its instance.
+admin role as such: the one kind that purges opens nothing but the purge of its instance. One kind
+opens nothing but what a durable function answers.
 """
 
 import hashlib
@@ -28,6 +29,7 @@ class Opens(StrEnum):
     READ = "r"
     OPERATE = "o"
     PURGE = "p"
+    ANSWER = "a"
 
 
 class Token(Struct, frozen=True):

@@ -6,6 +6,7 @@ checked and encoded at the call site, so that a wrong one fails where it stands.
 
 import logging
 import random
+import sys
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -184,7 +185,10 @@ class Context:
             start = None if limit is None else span(limit)
         if text is not None:
             session.check_size(text, "the input of activity", name)
-        return ActivityTask(session, name, text, decode, retry, timeout, start)
+        frame = sys._getframe(1)  # noqa: SLF001 - where to look when nobody awaits it
+        task: ActivityTask[Any] = ActivityTask(session, name, text, decode, retry, timeout, start)
+        task.made = (frame.f_code, frame.f_lasti)
+        return task
 
     @overload
     def call_sub_orchestrator(
@@ -217,7 +221,12 @@ class Context:
         ) -> ChildCreated:
             return self._child_event(call, task_id, False, attempt, call_id, retry)
 
-        return ChildTask(self._session, call.name, event, call.decode, call.retry, call.on_cancel)
+        task: ChildTask[Any] = ChildTask(
+            self._session, call.name, event, call.decode, call.retry, call.on_cancel
+        )
+        frame = sys._getframe(1)  # noqa: SLF001 - as above
+        task.made = (frame.f_code, frame.f_lasti)
+        return task
 
     @overload
     def start_orchestrator(self, orchestrator: OrchestratorFunction[*Ts, T], *args: *Ts) -> str: ...
@@ -279,7 +288,10 @@ class Context:
         request = http_request(method, url, content, headers, options.token_source)
         session = self._session
         session.check_size(request_text(request), f"the request to {url}")
-        return HttpCallTask(session, request, options)
+        task = HttpCallTask(session, request, options)
+        frame = sys._getframe(1)  # noqa: SLF001 - as above
+        task.made = (frame.f_code, frame.f_lasti)
+        return task
 
     # --- time and events ------------------------------------------------------------------------
 
@@ -292,7 +304,10 @@ class Context:
         Raises:
             InputError: for a naive datetime, a negative or endless duration.
         """
-        return TimerTask(self._session, self._due(due, "create_timer"))
+        task = TimerTask(self._session, self._due(due, "create_timer"))
+        frame = sys._getframe(1)  # noqa: SLF001 - as above
+        task.made = (frame.f_code, frame.f_lasti)
+        return task
 
     @overload
     def wait_for_external_event(
@@ -320,6 +335,8 @@ class Context:
         fire_at = None if timeout is None else self._due(timeout, "wait_for_external_event")
         decode = _plain if event_type is None else _typed(event_type, f"event {name!r}")
         task: EventTask[Any] = EventTask(session, name, decode)
+        frame = sys._getframe(1)  # noqa: SLF001 - as above
+        task.made = (frame.f_code, frame.f_lasti)
         session.wait_for_event(task)
         if fire_at is not None and not task.done():
             task.expire_at(fire_at, f"no event {name!r} within {timeout}")

@@ -52,6 +52,11 @@ class Mailbox:
         """Numbers of the carried events that somebody has read."""
         return tuple(self._taken)
 
+    @property
+    def waiters(self) -> list[EventTask[Any]]:
+        """The waits that are open."""
+        return [one for waiters in self._waiters.values() for one in waiters]
+
     def wait(self, waiter: EventTask[Any]) -> None:
         """Give the waiter the oldest unread event of its name, or the next that arrives."""
         key = waiter.name.casefold()

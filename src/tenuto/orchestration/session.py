@@ -67,13 +67,15 @@ from tenuto.orchestration.parking import park
 from tenuto.orchestration.positions import (
     deciding_position,
     ending_position,
+    place_of,
     trim_traceback,
     waiting_position,
 )
 from tenuto.orchestration.preparation import prepare_process
 from tenuto.orchestration.questions import Question
 from tenuto.orchestration.references import AnyActivity, AnyOrchestrator
-from tenuto.orchestration.tasks import CallTask, EventTask, LoopTimerEntry
+from tenuto.orchestration.tasks import CallTask, DurableTask, EventTask, LoopTimerEntry
+from tenuto.orchestration.unawaited import unawaited
 
 _WAITS: Final = (TimerCreated, EventAwaited, QuestionAsked)
 
@@ -158,6 +160,7 @@ class Session:
         self._first_id = self._ids + 1
         if self.trace is not None:
             self.trace.clear()
+        numbers = loop.numbers
         loop.now = timestamp
         if loop.origin is None:
             loop.origin = timestamp
@@ -173,6 +176,8 @@ class Session:
             self._drop_withdrawn()
         if loop.dead and not self._is_ended:
             self._is_ended = True
+            if not self.replaying and self._failure is None:
+                self._warn_of_unawaited(numbers)
             if self._actions:
                 self._withdraw_work()
             self._actions.append(self._ending())
@@ -427,7 +432,10 @@ class Session:
 
     def report(self, context: dict[str, Any]) -> None:
         """Log an error that nobody can catch any more."""
-        values = (self.info.instance_id, context.get("message"))
+        message, task = context.get("message"), context.get("future")
+        if isinstance(task, DurableTask) and task.made is not None:
+            message = f"{message}: {task.what} made at {place_of(task.made)}"
+        values = (self.info.instance_id, message)
         record = logging.LogRecord(
             "tenuto.orchestration", logging.ERROR, __file__, 0, "instance %s: %s", values, None
         )
@@ -585,6 +593,36 @@ class Session:
             "tenuto.orchestration", logging.WARNING, __file__, 0, text, values, None
         )
         self._hold(record)
+
+    def _warn_of_unawaited(self, numbers: int) -> None:
+        """What was asked for and never looked at, when the orchestrator returns.
+
+        Args:
+            numbers: How many futures there were before this turn.
+        """
+        root = self.loop.root
+        if not (self._calls or self._timers or self._mailbox.waiters or self.loop.tasks):
+            return
+        if self._next_generation is not None:  # which warns of what does not run
+            return
+        if root is None or root.cancelled() or root.exception() is not None:
+            return
+        works = [
+            *self._calls.values(),
+            *(getattr(on_fired, "__self__", None) for on_fired in self._timers.values()),
+            *self._mailbox.waiters,
+        ]
+        name = self.info.facts.name
+        for what, place in unawaited(works, self.loop.tasks.values(), numbers):
+            text = (
+                "instance %s: orchestrator %r has returned, and nobody has awaited the %s made at "
+                "%s: what comes of it is lost. Is an `await` missing?"
+            )
+            values = (self.info.instance_id, name, what, place)
+            record = logging.LogRecord(
+                "tenuto.orchestration", logging.WARNING, __file__, 0, text, values, None
+            )
+            self._hold(record)
 
     def _drop_withdrawn(self) -> None:
         kept = [

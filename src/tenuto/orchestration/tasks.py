@@ -9,7 +9,8 @@ from abc import abstractmethod
 from asyncio import futures as asyncio_futures
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from types import CodeType
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
 from tenuto.model.actions import Action
 from tenuto.model.class_names import type_name
@@ -106,6 +107,10 @@ class Scheduler(Protocol):
         """In a recorded turn, why an event was refused in it; None when it was not."""
 
 
+Made: TypeAlias = tuple[CodeType, int]
+"""Where user code made a task: a code object, and the offset of the instruction in it."""
+
+
 class DurableTask(_TaskType[T]):
     """The result of a context call, to be awaited, yielded, gathered or cancelled.
 
@@ -113,12 +118,18 @@ class DurableTask(_TaskType[T]):
     sub-orchestration is ended unless its ``on_cancel`` is ``"abandon"``, a late result is ignored.
     """
 
-    __slots__ = ("_open_id", "_scheduler")
+    __slots__ = ("_open_id", "_scheduler", "made")
 
     def __init__(self, scheduler: Scheduler) -> None:
         super().__init__(scheduler.loop)
         self._scheduler = scheduler
         self._open_id: int | None = None
+        self.made: Made | None = None
+
+    @property
+    def what(self) -> str:
+        """What it is, for people."""
+        return "work"
 
     def cancel(self, msg: object = None) -> bool:
         """Give the work up; awaiting the task raises ``asyncio.CancelledError``."""
@@ -188,6 +199,11 @@ class CallTask(DurableTask[T]):
         self._decode = decode
         self._retry = retry
         self._begun_at = scheduler.loop.now
+
+    @property
+    def what(self) -> str:
+        """What is called."""
+        return f"call of {self.function!r}"
 
     def begin_attempt(self) -> None:
         """Schedule the next attempt under a fresh id."""
@@ -349,6 +365,11 @@ class TimerTask(DurableTask[None]):
         super().__init__(scheduler)
         self._open_id = scheduler.set_timer(fire_at, self._fired)
 
+    @property
+    def what(self) -> str:
+        """A timer."""
+        return "timer"
+
     def _fired(self) -> None:
         self._open_id = None
         if not self.done():
@@ -412,6 +433,11 @@ class EventTask(DurableTask[T]):
         self.name: str = name
         self._decode = decode
         self._timer_id: int | None = None
+
+    @property
+    def what(self) -> str:
+        """Which event."""
+        return f"wait for event {self.name!r}"
 
     def opened(self) -> None:
         """Nothing that has come answers the wait: history is told of it."""

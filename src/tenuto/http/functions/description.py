@@ -9,13 +9,27 @@ from typing import Any, Final
 
 import msgspec
 
-from tenuto.http.description import Operation, Parameter
+from tenuto.http.description import Answer, Operation, Parameter
+from tenuto.http.functions.durable import IDEMPOTENCY_KEY
 from tenuto.http.functions.parameters import FunctionParameter, Source
 from tenuto.http.functions.triggers import HttpTrigger
 from tenuto.http.options import Role
 from tenuto.http.routing import Handler, Route
 
 _ROLES: Final = {"anonymous": None, "function": Role.OPERATE, "admin": Role.ADMIN}
+
+_KEY: Final = Parameter(
+    name=IDEMPOTENCY_KEY,
+    text="Requests with the same one start one instance, and have one answer.",
+    place="header",
+)
+_DURABLE: Final = {
+    200: Answer(text="What the function answered; other statuses if it chose them.", kind=object),
+    303: Answer(
+        text="It goes on; its answer will be at this address.",
+        headers={"Location": "The address.", "Retry-After": "Seconds."},
+    ),
+}
 
 
 def described(trigger: HttpTrigger, handler: Handler) -> Iterator[Route]:
@@ -31,14 +45,16 @@ def described(trigger: HttpTrigger, handler: Handler) -> Iterator[Route]:
             )
             for one in trigger.binding.parameters
             if one.source is Source.QUERY
-        ),
+        )
+        + (() if trigger.durable is None else (_KEY,)),
         path_schemas={
             one.name: _schema(one.annotation)
             for one in trigger.binding.parameters
             if one.source is Source.PATH
         },
         body=_body(trigger.binding.body),
-        errors=(404,),
+        answers={} if trigger.durable is None else _DURABLE,
+        errors=(404,) if trigger.durable is None else (404, 422, 500),
         tag="functions",
     )
     for method in trigger.methods:

@@ -115,16 +115,19 @@ class Binding:
     Args:
         function: The function.
         in_path: The parameters of the path, with the types of their converters.
+        skipped: How many leading parameters are given by somebody else.
 
     Raises:
         InputError: a parameter cannot be filled from a request.
     """
 
-    def __init__(self, function: Callable[..., Any], in_path: Mapping[str, type]) -> None:
+    def __init__(
+        self, function: Callable[..., Any], in_path: Mapping[str, type], skipped: int = 0
+    ) -> None:
         annotations = _annotations(function)
+        found = list(inspect.signature(function).parameters.values())[skipped:]
         self.parameters: tuple[FunctionParameter, ...] = tuple(
-            _parameter(one, annotations.get(one.name, _NO_DEFAULT), in_path)
-            for one in inspect.signature(function).parameters.values()
+            _parameter(one, annotations.get(one.name, _NO_DEFAULT), in_path) for one in found
         )
         unused = in_path.keys() - {one.name for one in self.parameters}
         if unused:
@@ -142,6 +145,21 @@ class Binding:
     def body(self) -> FunctionParameter | None:
         """The parameter that is the body."""
         return next((one for one in self.parameters if one.source is Source.BODY), None)
+
+    async def values(self, given: Given) -> tuple[Any, ...]:
+        """The arguments of a call that is stored, by position. Defaults at the end are left out:
+        they hold when the input is read.
+
+        Raises:
+            HttpError, RequestTooLargeError: as for :meth:`arguments`.
+        """
+        found, _by_keyword = await self.arguments(given)
+        positional = [one for one in self.parameters if not one.by_keyword]
+        while found and not positional[len(found) - 1].is_required:
+            if found[-1] is not positional[len(found) - 1].default:
+                break
+            found.pop()
+        return tuple(found)
 
     async def arguments(self, given: Given) -> tuple[list[Any], dict[str, Any]]:
         """The arguments for a call, by position and by keyword.

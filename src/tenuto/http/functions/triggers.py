@@ -7,11 +7,11 @@ They are served under ``/api``. Which function answers does not depend on the or
 import asyncio
 import hmac
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextvars import copy_context
 from difflib import get_close_matches
 from functools import partial
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
 
 from msgspec import Struct
 from starlette.exceptions import HTTPException
@@ -25,6 +25,7 @@ from tenuto.functions.detached_threads import DetachedThreads
 from tenuto.functions.user_calls import is_given_up
 from tenuto.http.access import Access, sent_key
 from tenuto.http.errors import body_too_large, error_answer
+from tenuto.http.functions.durable import DurableAnswers, DurableFunction, check_stored
 from tenuto.http.functions.parameters import Binding, Given, Source
 from tenuto.http.functions.responses import response_of
 from tenuto.http.options import HttpSettings, Role
@@ -49,6 +50,9 @@ Auth: TypeAlias = Literal["anonymous", "function", "admin"]
 
 _WITHOUT_BODY: Final = {"GET", "HEAD"}
 _MAX_NAME: Final = 256
+_GONE: Final = "the caller went away before its request was complete"
+
+T = TypeVar("T")
 
 
 def is_trigger(raw_path: bytes) -> bool:
@@ -68,6 +72,7 @@ class HttpTrigger(Struct, frozen=True, kw_only=True):
         function: What runs.
         binding: How its arguments are found.
         place: File and line.
+        durable: Set for one whose requests start orchestrations.
     """
 
     name: str
@@ -77,6 +82,7 @@ class HttpTrigger(Struct, frozen=True, kw_only=True):
     function: Callable[..., Any]
     binding: Binding
     place: str
+    durable: DurableFunction | None = None
 
     @property
     def is_async(self) -> bool:
@@ -111,14 +117,23 @@ class HttpTriggers:
         path: str,
         auth: Auth,
         name: str | None,
+        durable: DurableFunction | None = None,
     ) -> None:
         """Register a function.
+
+        Args:
+            function: What answers.
+            methods: The methods it answers.
+            path: Its path below ``/api``.
+            auth: Whose requests it takes.
+            name: Its name; the function's own when None.
+            durable: For one whose requests start orchestrations.
 
         Raises:
             RegistrationError: naming function, file and line.
         """
         try:
-            trigger = _trigger(function, methods, path, auth, name)
+            trigger = _trigger(function, methods, path, auth, name, durable)
             for other in self._all:
                 _check_apart(trigger, other)
         except InputError as error:
@@ -153,13 +168,19 @@ class TriggerApi:
     """
 
     def __init__(
-        self, triggers: HttpTriggers, client: Client, access: Access, settings: HttpSettings
+        self,
+        triggers: HttpTriggers,
+        client: Client,
+        access: Access,
+        settings: HttpSettings,
+        durable: DurableAnswers,
     ) -> None:
         self._triggers = triggers
         self._client = client
         self._sync_client = SyncClient(client)
         self._access = access
         self._settings = settings
+        self._durable = durable
         _check_key_names(settings, triggers)
         self._threads = DetachedThreads(THREADS, "tenuto-http")
 
@@ -190,6 +211,9 @@ class TriggerApi:
         limit = self._settings.body_bytes
         request = Request(call.scope, _limited(call.request.receive, limit))
         given = Given(call.parameters, call.query, request, self._client, self._sync_client)
+        if trigger.durable is not None:
+            arguments = await _given_in_time(trigger.binding.values(given))
+            return await self._durable.start(trigger.durable, call, arguments)
         try:
             return await self._answer(trigger, given)
         except Exception:
@@ -206,7 +230,7 @@ class TriggerApi:
             answer.headers.update(error.headers or {})
             return answer
         except ClientDisconnect:
-            raise HttpError("the caller went away before its request was complete") from None
+            raise HttpError(_GONE) from None
         try:
             return response_of(result)
         except (PayloadError, TypeError) as error:
@@ -241,6 +265,13 @@ class TriggerApi:
         if trigger.name not in found.functions:
             raise ForbiddenError(f"this key does not open the function {trigger.name}")
         return True
+
+
+async def _given_in_time(values: Awaitable[T]) -> T:
+    try:
+        return await values
+    except ClientDisconnect:
+        raise HttpError(_GONE) from None
 
 
 def _answer_of(run: Callable[[], Any]) -> Callable[[], object]:
@@ -304,11 +335,13 @@ def _trigger(
     path: str,
     auth: Auth,
     name: str | None,
+    durable: DurableFunction | None,
 ) -> HttpTrigger:
     if not inspect.isroutine(function):
         raise InputError(f"only functions can be decorated, this is {function!r}")
     plain = inspect.unwrap(function)
-    if inspect.isasyncgenfunction(plain) or inspect.isgeneratorfunction(plain):
+    is_generator = inspect.isgeneratorfunction(plain) and durable is None
+    if inspect.isasyncgenfunction(plain) or is_generator:
         raise InputError("it is a generator; return a StreamingResponse that runs one")
     if name is None:
         name = function.__name__
@@ -325,9 +358,12 @@ def _trigger(
         template=template,
         auth=auth,
         function=function,
-        binding=Binding(function, template.kinds),
+        binding=Binding(function, template.kinds, skipped=0 if durable is None else 1),
         place=_place(function),
+        durable=durable,
     )
+    if durable is not None:
+        check_stored({one.name: one.source for one in trigger.binding.parameters})
     _check_parameters(trigger)
     return trigger
 

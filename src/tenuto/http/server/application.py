@@ -22,6 +22,7 @@ from tenuto.http.errors import error_answer
 from tenuto.http.explaining import Explaining
 from tenuto.http.functions.callbacks import Callbacks, without_token
 from tenuto.http.functions.description import described
+from tenuto.http.functions.durable import DurableAnswers
 from tenuto.http.functions.responses import CLIENT_STATE, LINKS_STATE
 from tenuto.http.functions.triggers import HttpTriggers, TriggerApi, is_trigger
 from tenuto.http.links import Links
@@ -91,11 +92,19 @@ class Application:
         self._access = Access(served.settings, served.engine.clock.now, served.secret)
         links = Links(served.settings, self._access, served.prefix)
         self.state = {CLIENT_STATE: served.client, LINKS_STATE: links}
-        self._triggers = TriggerApi(served.triggers, served.client, self._access, served.settings)
         self._mounted = MountedApps(served.mounts, self.state)
         gateway, limits = served.client.gateway, served.client.limits
         self._waiting = Waiting(gateway)
         settings = served.settings
+        durable = DurableAnswers(
+            {one.durable.orchestrator.name: one.durable for one in served.triggers if one.durable},
+            gateway,
+            limits,
+            self._access,
+            links,
+            self._waiting,
+        )
+        self._triggers = TriggerApi(served.triggers, served.client, self._access, settings, durable)
         explaining = Explaining(gateway, served.engine, settings.history_bytes)
         management = ManagementApi(
             gateway, limits, served.program, links, self._waiting, settings, explaining
@@ -127,6 +136,7 @@ class Application:
                     secret=served.secret,
                     body_bytes=served.settings.webhook_bytes,
                 ).routes(),
+                *durable.routes(),
                 *open_api.routes(),
             ]
         )
