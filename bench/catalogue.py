@@ -229,6 +229,18 @@ _SERVING = Figure(
     ),
 )
 
+_BESIEGED = Figure(
+    name="http-besieged",
+    title="status reads while two callers without a key post 5 MB bodies to a made-up webhook",
+    plan=Plan(load="besieged", count=2_000, warm_up=200),
+    quick={"count": 100, "warm_up": 20},
+    values=(
+        Value(key="alone_p99_ms", label="reads p99, alone", unit="ms"),
+        Value(key="beside_p99_ms", label="reads p99, beside them", unit="ms"),
+        Value(key="factor", label="beside : alone", unit="x", target=Target(at_most=2)),
+    ),
+)
+
 _COMMAND_LINE = Figure(
     name="command-line",
     title="a cold start of the command, from process start to end",
@@ -288,6 +300,7 @@ FIGURES = (
     _LATENCY,
     _SEQUENTIAL,
     _SERVING,
+    _BESIEGED,
     _COMMAND_LINE,
     _SLEEPERS,
     _crowded(100_000, "100k"),

@@ -29,6 +29,10 @@ def main() -> None:
         values = run_on_fast_loop(sleepers.measure(plan, folder))
     elif plan.load == "crowded":
         values = run_on_fast_loop(crowded_store.measure(plan, folder))
+    elif plan.load == "besieged":
+        from bench import besieged  # noqa: PLC0415 - a web server's modules, as below
+
+        values = run_on_fast_loop(besieged.measure(plan, folder))
     elif plan.load == "serving":
         from bench import serving  # noqa: PLC0415 - a web server's modules, in no other figure
 

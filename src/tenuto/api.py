@@ -10,6 +10,7 @@ from tenuto.functions.outbound import OutboundSettings
 from tenuto.host.app import App
 from tenuto.host.host import Host
 from tenuto.host.settings import Settings
+from tenuto.http.options import AccessKey, HttpSettings, Role
 from tenuto.model.errors import (
     ActivityError,
     ActivityTimeoutError,
@@ -35,6 +36,7 @@ from tenuto.model.errors import (
     OutboundRefusedError,
     PayloadError,
     PayloadMisfitError,
+    QuestionClosedError,
     RegistrationError,
     RowsRefusedError,
     SettingsError,
@@ -68,10 +70,12 @@ from tenuto.model.requests import IdReuse
 from tenuto.model.retry import RetryPolicy
 from tenuto.model.status import RuntimeStatus
 from tenuto.orchestration.context import Context
+from tenuto.orchestration.questions import Question
 from tenuto.orchestration.references import ActivityFunction, OrchestratorFunction
 from tenuto.orchestration.tasks import DurableTask
 
 __all__ = [
+    "AccessKey",
     "ActivityContext",
     "ActivityError",
     "ActivityFunction",
@@ -97,6 +101,7 @@ __all__ = [
     "HttpError",
     "HttpResponse",
     "HttpRetry",
+    "HttpSettings",
     "IdReuse",
     "InputError",
     "InstanceError",
@@ -119,8 +124,11 @@ __all__ = [
     "OutboundSettings",
     "PayloadError",
     "PayloadMisfitError",
+    "Question",
+    "QuestionClosedError",
     "RegistrationError",
     "RetryPolicy",
+    "Role",
     "RowsRefusedError",
     "RuntimeStatus",
     "Settings",

@@ -3,7 +3,6 @@
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -175,7 +174,7 @@ def called(client: Client, kind: type, method: str, parameter: str, text: str) -
     given |= {"orchestrator": echo} if "orchestrator" in needed else {}
     given |= {"name": "item"} if "name" in needed else {}
     given[parameter] = {"key": text} if parameter == "tags" else text
-    inputs = [1] if method == "start" else []
+    inputs = [1] if method in {"start", "answer"} else []
     # The first ones by place, as programs do; an input comes after them.
     first = [given.pop(one) for one in ("instance_id", "orchestrator") if one in given][::-1]
     if method == "start":
@@ -371,16 +370,14 @@ class ClientSuite:
 
     async def test_a_history_is_that_of_the_host(self, side: Side) -> None:
         handle = await side.client.start(collect, 1, instance_id="h")
-        # Refused where the owner is asked, put aside where it is only told.
-        with suppress(PayloadError):
-            await handle.raise_event("item", {"b": 1, "a": [2.50]})
+        await handle.raise_event("other", {"b": 1, "a": [2.50]})  # which nobody reads
         await handle.raise_event("item", 5)
         assert await handle.result() == [5]
         events = await side.client.history("h")
         assert events == await side.host.client.history("h")
         started = next(event for event in events if isinstance(event, ExecutionStarted))
         raised = next(event for event in events if isinstance(event, EventRaised))
-        assert (started.name, raised.name) == ("collect", "item")
+        assert (started.name, raised.name) == ("collect", "other")
 
     async def test_a_listing_is_filtered(self, side: Side) -> None:
         client = side.client
@@ -442,6 +439,9 @@ class ClientSuite:
             while not (letters := await side.client.dead_letters()):  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.01)
         assert letters == await side.host.client.dead_letters()
+        for wrong in (0, -1, 10_001, True, "5"):
+            with pytest.raises(InputError, match="limit must be a whole number from 1 to 10,000"):
+                await side.client.dead_letters(wrong)  # type: ignore[arg-type]
         (letter,) = letters
         assert (letter.instance_id, letter.name, letter.data) == ("nobody", "hello", {"from": "t"})
 

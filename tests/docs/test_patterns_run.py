@@ -4,7 +4,8 @@ import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
+from enum import Enum
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -30,6 +31,8 @@ class Payment:
 @dataclass
 class Report:
     manager: str
+    amount: int
+    purpose: str
 
 
 @dataclass
@@ -93,24 +96,36 @@ async def test_waiting() -> None:
         )
 
 
-async def test_approval() -> None:
-    links: list[str] = []
+def approval() -> tuple[App, list[str]]:
+    """The page's app, and what its activities have done."""
+    done: list[str] = []
 
     def mail(manager: str, link: str) -> None:
-        links.append(link)
+        done.append(link)
 
     def escalate(report: Report) -> None:
-        links.append(f"escalated to the boss of {report.manager}")
+        done.append(f"escalated to the boss of {report.manager}")
 
-    app = app_of("approval.md", mail, escalate, Report=Report)
+    names = {"Report": Report, "dataclass": dataclass, "Enum": Enum, "date": date}
+    return app_of("approval.md", mail, escalate, **names), done
+
+
+TRAIN = Report("Ada", 120, "a train")
+
+
+async def test_approval() -> None:
+    app, done = approval()
     settings = Settings(http=HttpSettings(base_url="https://flows.example.com"))
     async with TestHost(app, settings=settings) as host:
-        handle = await host.start("expense", Report("Ada"))
-        await host.advance(timedelta(days=4))
-        await handle.raise_event("decision", {"approved": True})
+        handle = await host.start("expense", TRAIN)
+        await host.answer(handle.instance_id, "approve")
         assert await handle.result() == "approved"
-    assert links[0].startswith("https://flows.example.com/callbacks/")
-    assert links[1:] == ["escalated to the boss of Ada"]
+        assert await host.run("expense", TRAIN) == "refused"
+        handle = await host.start("careful_expense", TRAIN)
+        await host.answer(handle.instance_id, {"verdict": "reject", "amount": 3})
+        assert await handle.result() == "reject: 3"
+    assert done[0].startswith("https://flows.example.com/callbacks/")
+    assert done[2] == "escalated to the boss of Ada"
 
 
 async def test_monitor() -> None:

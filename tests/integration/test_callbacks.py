@@ -156,30 +156,61 @@ async def test_bad_input_is_refused_whole_and_the_webhook_stays_open(
         assert await result(test) == 1
 
 
-async def test_used_expired_and_never_made_look_the_same(test: TestHost, app: App) -> None:
+async def test_an_address_that_no_link_has_costs_a_look_up_and_is_404(
+    test: TestHost, app: App
+) -> None:
+    """S3: whoever has no link is told so before a body is read."""
     async with http_to(test, app) as http:
         url = await address(test)
-        start, _, rest = url.rpartition("/")
-        token, _, query = rest.partition("?")
+        start, _, token = url.rpartition("/")
         strangers = [
-            f"{start}/{'x' * 43}?{query}",
-            f"/callbacks/unknown/{token}?{query}",
-            f"/callbacks/@x/{token}?{query}",
-            f"{start}/%F0%9F%98%80?{query}",
+            f"{start}/{'x' * 43}",
+            f"{url}x",
+            f"/callbacks/unknown/{token}",
+            f"/callbacks/@x/{token}",
+            f"{start}/%F0%9F%98%80",
         ]
-        answers = [await http.post(stranger) for stranger in strangers]
-        await test.advance(timedelta(days=1))
-        answers.append(await http.post(url))
-
-        assert {one.status_code for one in answers} == {410}
-        assert {one.json()["code"] for one in answers} == {"TN-1205"}
-        texts = {one.json()["message"].partition("has no open")[2] for one in answers}
-        assert len(texts) == 1
-        for how, status in (("GET", 200), ("POST", 410)):
-            pages = [await http.request(how, one, headers=PAGE) for one in [url, *strangers]]
-            assert {page.status_code for page in pages} == {status}
+        for how in ("GET", "POST"):
+            answers = [await http.request(how, one, content="{") for one in strangers]
+            assert {one.status_code for one in answers} == {404}
+            assert len({one.text for one in answers}) == 1
+            pages = [await http.request(how, one, headers=PAGE) for one in strangers]
+            assert {page.status_code for page in pages} == {404}
             assert len({page.text for page in pages}) == 1
         assert (await http.get(url)).json() == {"use": "POST"}
+
+
+async def test_a_webhook_that_has_expired_says_so_before_it_reads(test: TestHost, app: App) -> None:
+    async with http_to(test, app) as http:
+        url = await address(test)
+        await test.advance(timedelta(days=1))
+        for how in ("GET", "POST"):
+            answer = await http.request(how, url, content="{")
+            assert (answer.status_code, answer.json()["code"]) == (410, "TN-1205")
+            page = await http.request(how, url, headers=PAGE)
+            assert page.status_code == 410
+            assert "<h1>approval</h1><p>This link is closed.</p>" in page.text
+
+
+async def test_data_that_do_not_fit_are_422_on_the_page_and_400_for_programs(
+    test: TestHost, app: App
+) -> None:
+    @app.orchestrator
+    async def counting(ctx: Context) -> int:
+        ctx.set_custom_status(await ctx.create_webhook("count", expires_in=timedelta(days=1)))
+        return await ctx.wait_for_external_event("count", int)
+
+    async with http_to(test, app) as http:
+        await test.client.start("counting", instance_id="one")
+        await test.idle()
+        url = str((await test.client.handle("one").status()).custom_status)
+        program = await http.post(url, content='"x"')
+        assert (program.status_code, program.json()["code"]) == (400, "TN-1102")
+        page = await http.post(url, content='"x"', headers=PAGE)
+        assert page.status_code == 422
+        assert "Expected `int`, found `str`" in page.text
+        assert (await http.post(url, content="4")).status_code == 202
+        assert await test.client.handle("one").result() == 4
 
 
 async def test_exactly_once_turns_of_many_who_press_at_the_same_time_one_is_accepted(

@@ -3,14 +3,19 @@
 import asyncio
 import subprocess
 import sys
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import ClassVar, cast
 
 import pytest
+from msgspec import Raw, structs
 
-from tenuto import App, InputError, Settings, testing
-from tenuto.engine.ports import LoadedInstance
+from tenuto import App, InputError, Limits, RuntimeStatus, Settings, testing
+from tenuto.engine.fitting import misfit_of
+from tenuto.engine.ports import InboxRow, LateTurn, LoadedInstance, Runner
 from tenuto.host.checking import fit_check
+from tenuto.insight import fitting
 from tenuto.insight.fit_words import fit_lines
 from tenuto.insight.fitting import (
     FitReport,
@@ -18,10 +23,11 @@ from tenuto.insight.fitting import (
     check_store,
     instances,
     outside_of_tasks,
-    unfinished,
 )
 from tenuto.insight.histories import file_name, read_histories, write_history
-from tenuto.model.ids import InstanceId
+from tenuto.model.codec import encode
+from tenuto.model.ids import InstanceId, MessageId
+from tenuto.model.messages import Terminate
 from tenuto.model.requests import InstanceQuery
 from tests.support.changed_code import ALL, BAD, GOOD, RAN, Version, app_of, begin, held, poke
 from tests.support.deployments import Deployments, deployments
@@ -84,7 +90,7 @@ async def test_exported_histories_say_the_same_as_the_store(change: str, tmp_pat
     version, expected = BAD[change]
     async with deployments(app_of(GOOD)) as one:
         await begin(one)
-        stored = [loaded async for loaded in unfinished(one.storage, InstanceQuery())]
+        stored = [loaded async for loaded in instances(one.storage, InstanceQuery(order="oldest"))]
         for loaded in stored:
             path = write_history(tmp_path, loaded)
             assert path.stat().st_mode & 0o777 == 0o600
@@ -204,7 +210,7 @@ async def exported(folder: Path, *names: str) -> Path:
         for name in names:
             await one.test.start(name, 1, instance_id=f"{name}-1")
         await one.test.idle()
-        async for loaded in unfinished(one.storage, InstanceQuery()):
+        async for loaded in instances(one.storage, InstanceQuery(order="oldest")):
             write_history(histories, loaded)
     return histories
 
@@ -264,3 +270,101 @@ async def test_the_fixture_of_the_plugin_finds_histories_beside_the_test(tmp_pat
         assert result.returncode == code, result.stdout
         assert said in result.stdout
         assert ("recorded  TaskScheduled #1 'one'" in result.stdout) == bool(code)
+
+
+# --- what is damaged, or is to end anyway ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("turn", [b"[]", b'[{"type":"Nope"}]', b'{"a":1}', b"\xff", b"[{"])
+async def test_what_cannot_be_read_is_named_and_hides_no_other(turn: bytes) -> None:
+    async with deployments(app_of(GOOD)) as one:
+        for name in ("a", "b"):
+            await one.test.start("events", 1, instance_id=name)
+        await one.test.idle()
+        check = fit_check(app_of(GOOD), one.test.settings)
+        damaged = structs.replace(await one.loaded("a"), turns=[turn])
+        for loaded in (damaged, await one.loaded("b")):
+            _ = await outside_of_tasks(partial(check.look, loaded))
+        assert named(check.report) == {"a": "unreadable"}
+        assert check.report.goes_on == 1
+
+
+async def test_what_is_to_be_ended_ends_without_its_code() -> None:
+    async with deployments(app_of(GOOD)) as one:
+        await one.test.start("events", 1, instance_id="a")
+        await one.test.idle()
+        loaded = await one.loaded("a")
+        end = Terminate(message_id=MessageId("m"), reason=None)
+        row = InboxRow(MessageId("m"), 0, InstanceId("a"), Raw(encode(end)))
+        check = fit_check(app_of(Version(first="two")), one.test.settings)
+        ended = structs.replace(loaded, inbox=[row])
+        assert await outside_of_tasks(partial(check.look, ended))
+        assert not await outside_of_tasks(partial(check.look, loaded))
+
+
+async def test_a_runner_that_answers_elsewhere_is_not_waited_for() -> None:
+    class Recalled(LateTurn):
+        def __init__(self, runner: "Elsewhere") -> None:
+            super().__init__()
+            self.runner = runner
+
+        def recall(self) -> None:
+            self.runner.recalled += 1
+
+    class Elsewhere:
+        """Only what the check asks of a runner."""
+
+        runtime = ""
+        orchestrators = ("events",)
+        activity_limits: ClassVar[dict[str, int | None]] = {"one": None}
+        recalled = closed = 0
+
+        def serves(self, name: str) -> bool:
+            return name in self.orchestrators
+
+        def serves_activity(self, name: str) -> bool:
+            return name in self.activity_limits
+
+        def open_session(self, _info: object) -> "Elsewhere":
+            return self
+
+        replay_session = open_session
+
+        def run_turn(self, *_arguments: object, replaying: bool = False) -> LateTurn:
+            assert replaying
+            return Recalled(self)
+
+        def close(self) -> int:
+            self.closed += 1
+            return 0
+
+    async with deployments(app_of(GOOD)) as one:
+        later = one.test.clock.current_time + timedelta(hours=1)
+        await one.test.client.start("events", 1, instance_id="a", start_at=later)
+        await one.test.idle()
+        runner = Elsewhere()
+        loaded = await one.loaded("a")
+        assert misfit_of(loaded, cast("Runner", runner), Limits(), 1) is None
+        assert (runner.recalled, runner.closed) == (1, 1)
+
+
+async def test_a_store_is_read_page_by_page_and_only_what_is_wanted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fitting, "PAGE", 2)
+    async with deployments(app_of(GOOD)) as one:
+        for number in range(5):
+            await one.test.start("events", 1, instance_id=f"e{number}")
+        await one.test.run("timer", 1, instance_id="done")
+        await one.test.idle()
+        bad = app_of(Version(first="two"))
+        told: list[int] = []
+        report = await check_store(fit_check(bad), one.storage, on_progress=told.append)
+        assert sorted(named(report)) == [f"e{number}" for number in range(5)]
+        assert told == [1, 2, 3, 4, 5]
+        for wanted, found in (
+            (InstanceQuery(id_prefix="e3"), ["e3"]),
+            (InstanceQuery(statuses=(RuntimeStatus.COMPLETED,)), []),
+            (InstanceQuery(statuses=(RuntimeStatus.SUSPENDED,)), []),
+        ):
+            assert sorted(named(await check_store(fit_check(bad), one.storage, wanted))) == found

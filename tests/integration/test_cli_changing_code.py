@@ -2,8 +2,11 @@
 
 import json
 import re
+import shutil
 import signal
+import sqlite3
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,20 +86,31 @@ def run(folder: Path, *arguments: str, code: int = 0) -> str:
 
 def begin(folder: Path, url: str) -> None:
     """Two trips that wait for an event, and a nap."""
-    for name in ("trip-1", "trip-2"):
-        run(folder, "instances", "start", "trip", "--input", '"Oslo"', "--id", name, "--url", url)
-    run(folder, "instances", "start", "nap", "--id", "nap-1", "--url", url)
-    while (folder / "booked").read_text() != "OsloOslo":
-        pass
+    for name in ("trip/trip-1", "trip/trip-2", "nap/nap-1"):
+        where = f"{url}/runtime/webhooks/durabletask/orchestrators/{name}"
+        body = b'"Oslo"' if name.startswith("trip") else None
+        urllib.request.urlopen(urllib.request.Request(where, body, method="POST")).close()
+    while not (folder / "booked").exists() or (folder / "booked").read_text() != "OsloOslo":
+        time.sleep(0.01)
 
 
-@pytest.fixture
-def begun(folder: Path) -> Iterator[Path]:
+@pytest.fixture(scope="module")
+def begun_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a store in which instances wait, and whose host has stopped."""
+    folder = tmp_path_factory.mktemp("begun")
+    (folder / "travel.py").write_text(GOOD)
     with Command(folder, "start", "travel.py", "--port", "0") as command:
         begin(folder, url_of(command))
         command.send(signal.SIGTERM)
         command.end()
+    return folder
+
+
+@pytest.fixture
+def begun(begun_once: Path, tmp_path: Path) -> Iterator[Path]:
+    """A copy of it."""
+    folder = tmp_path / "copy"
+    shutil.copytree(begun_once, folder)
     yield folder
     assert (folder / "booked").read_text() == "OsloOslo", "no activity ran again"
 
@@ -287,3 +301,23 @@ def test_both_sides_of_each_misfit_are_shown_in_every_place(begun: Path, reason:
             assert joined.index("recorded ") < joined.index("produced ")
         command.send(signal.SIGTERM)
         command.end()
+
+
+@pytest.mark.parametrize("turn", ["[{", '{"a": 1}'])
+def test_a_damaged_history_is_named_and_hides_no_other(begun: Path, turn: str) -> None:
+    with sqlite3.connect(begun / "tenuto.db") as store:
+        store.execute(
+            "UPDATE history SET events = ? WHERE turn = 0 AND iid = "
+            "(SELECT iid FROM instance WHERE instance_id = 'trip-1')",
+            [turn],
+        )
+    store.close()
+    report = run(begun, "check-replay", "travel.py", code=1)
+    assert "  reason     unreadable\n" in report
+    assert report.endswith("  instances  trip-1\n1 of 3 instances would be held\n")
+    assert "what is stored of trip-1 cannot be read" in run(begun, "doctor", code=1)
+    with Command(begun, "start", "travel.py", "--port", "0") as command:
+        command.until("goes on with 2 instances: 1 waits for timers, 1 for events")
+        command.send(signal.SIGTERM)
+        command.end()
+    assert "never retrieved" not in command.err

@@ -135,7 +135,10 @@ def test_each_instance_that_waits_says_what_for(
         assert "note   sleeps-1 (sleeps) waits for a timer due at" in out
         assert "WRONG  lost (elsewhere) held since" in out
         assert "(not_served): no orchestrator named 'elsewhere' is registered" in out
-        assert "1 wrong" in out
+        assert (
+            "WRONG  travel.py would hold 1 of elsewhere (not_served): recorded orchestrator" in out
+        )
+        assert "2 wrong" in out
         out, err = command(capsys, "doctor", "--limit", "1", "--app", "travel.py", code=1)
         assert "2 more instances" in err
         assert "WRONG  lost" in out, "what is wrong is kept"

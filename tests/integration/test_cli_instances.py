@@ -14,14 +14,16 @@ import pytest
 
 from tenuto.cli.command import run_command_line
 from tenuto.cli.instances.steering import controls
-from tests.support.terminal import TENUTO, Command, environment, tenuto
+from tests.support.terminal import TENUTO, Command, Terminal, environment, tenuto
 
 if sys.platform == "win32":
     pytest.skip("signals and terminals of POSIX", allow_module_level=True)
 
 KEY = "0123456789abcdef-admin"
 APP = """
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Literal
 from tenuto import App, Context
 
 app = App()
@@ -47,6 +49,25 @@ async def trip(ctx: Context, city: str) -> str:
 @app.orchestrator
 async def parent(ctx: Context, city: str) -> str:
     return await ctx.call_sub_orchestrator(trip.options(instance_id="child"), city)
+
+
+@dataclass
+class Shipping:
+    way: Literal["ship", "train"]
+    parcels: int
+    fragile: bool = False
+
+
+@app.orchestrator
+async def asks(ctx: Context) -> list[object]:
+    is_sure = await ctx.ask("Ship it?")
+    how = await ctx.ask("How?", Shipping)
+    return [is_sure, how.way, how.parcels, await ctx.ask("When?", date)]
+
+
+@app.orchestrator
+async def asks_twice(ctx: Context) -> list[bool]:
+    return list(await ctx.task_all([ctx.ask("A?"), ctx.ask("B?")]))
 
 
 @app.orchestrator
@@ -93,11 +114,12 @@ def place(request: pytest.FixtureRequest, served: Served) -> list[str]:
 
 
 def instances(
-    capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0
+    capsys: pytest.CaptureFixture[str], *arguments: str, code: int | None = 0
 ) -> tuple[str, str]:
+    """Run one; ``code`` None stands for any that is an error's."""
     found = run_command_line(["instances", *arguments])
     captured = capsys.readouterr()
-    assert found == code, captured.err
+    assert found == code or (code is None and found), captured.err
     return captured.out, captured.err
 
 
@@ -487,3 +509,81 @@ def test_bad_input_is_refused_whole_a_dead_letter_that_is_not_utf8(
         assert run_command_line(["dead-letters", command, "\udcff"]) == 2
         assert "is not UTF-8" in capsys.readouterr().err
     assert list(folder.glob("*.db")) == []
+
+
+# --- questions ---------------------------------------------------------------------------------
+
+
+def test_a_question_is_shown_and_answered(
+    capsys: pytest.CaptureFixture[str], folder: Path, place: list[str]
+) -> None:
+    instances(capsys, "start", "asks", "--id", "q-1", *place)
+    with Command(folder, "instances", "watch", "q-1", *place) as watching:
+        watching.until("question 'Ship it?'")
+        out, _ = instances(capsys, "show", "q-1", *place)
+        assert re.search(r"waits for a person to answer 'Ship it\?' at http\S+/callbacks/q-1/", out)
+        assert "tenuto instances answer q-1 ANSWER" in out
+        _, err = instances(capsys, "answer", "q-1", "perhaps", *place, code=2)
+        assert "Choose one of the answers. Answer with one of: true, false" in err
+        out, _ = instances(capsys, "answer", "q-1", "yes", "--by", "ada", *place)
+        assert out == "Ship it? Your answer: Yes\n"
+        watching.until("question 'How?'")
+        _, err = instances(capsys, "answer", "q-1", *place, code=2)
+        assert "How? Answer with way=choice parcels=integer fragile=check" in err
+        for wrong, text in (
+            (["way"], "'way' is no NAME=VALUE"),
+            (["way=ship", "parcels=many"], "parcels: Enter a whole number."),
+            (["--data", '{"way": "road"}'], "$.way does not fit"),
+            (["way=ship", "--data", "{}"], "the answer or --data, not both"),
+            (["way=ship", "--question", "Why?"], "does not ask 'Why?' now; it asks "),
+        ):
+            _, err = instances(capsys, "answer", "q-1", *wrong, *place, code=None)
+            assert text in err
+        out, _ = instances(capsys, "answer", "q-1", "way=Ship", "parcels=3", *place)
+        assert "Way: Ship; Parcels: 3" in out
+        watching.until("question 'When?'")
+        out, _ = instances(
+            capsys, "answer", "q-1", "2026-05-03", "--question", "When?", "--json", *place
+        )
+        assert json.loads(out)["answer"] == "2026-05-03"
+        assert watching.end() == 0, watching.err
+        assert watching.out.splitlines()[-1] == '[true,"ship",3,"2026-05-03"]'
+    _, err = instances(capsys, "answer", "q-1", "yes", *place, code=None)
+    assert "asks nothing now" in err
+
+
+def test_a_terminal_asks_for_the_answer(
+    capsys: pytest.CaptureFixture[str], folder: Path, place: list[str]
+) -> None:
+    instances(capsys, "start", "asks", "--id", "q-2", *place)
+    with Command(folder, "instances", "watch", "q-2", *place) as watching:
+        watching.until("question 'Ship it?'")
+        with Terminal(folder, "instances", "answer", "q-2", *place) as asking:
+            asking.until("Your answer")
+            asking.type("no")
+            assert asking.end() == 0
+        watching.until("question 'How?'")
+        with Terminal(folder, "instances", "answer", "q-2", *place) as asking:
+            asking.until("Way")
+            asking.type("Ship")
+            asking.until("Parcels")
+            asking.type("2")
+            asking.until("Fragile")
+            asking.type("y")
+            assert asking.end() == 0
+        watching.until("question 'When?'")
+    instances(capsys, "terminate", "q-2", *place)
+
+
+def test_of_several_questions_one_must_be_named(
+    capsys: pytest.CaptureFixture[str], folder: Path, place: list[str]
+) -> None:
+    instances(capsys, "start", "asks_twice", "--id", "q-3", *place)
+    with Command(folder, "instances", "watch", "q-3", *place) as watching:
+        watching.until("question 'B?'")
+        _, err = instances(capsys, "answer", "q-3", "yes", *place, code=2)
+        assert "say which one with --question: 1 ('A?'), " in err
+        instances(capsys, "answer", "q-3", "yes", "--question", "1", *place)
+        instances(capsys, "answer", "q-3", "no", *place)
+        assert watching.end() == 0
+        assert watching.out.splitlines()[-1] == "[true,false]"

@@ -3,9 +3,11 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import PathDistribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from tenuto.cli.command import run_command_line
 from tests.support.terminal import Command, environment, tenuto
@@ -137,3 +139,30 @@ def test_a_place_that_cannot_be_written_is_one_clear_error(
     gone.rmdir()
     _, err = command(capsys, "orders", code=2)
     assert err.startswith("error TN-1100: the project cannot be written to 'orders'")
+
+
+@pytest.mark.parametrize(
+    ("origin", "requirement"),
+    [
+        (None, "tenuto>=0"),
+        ('{"url": "file:///src/tenuto", "dir_info": {"editable": true}}', "tenuto @ file:///src"),
+        (
+            '{"url": "https://x.org/t", "vcs_info": {"vcs": "git", "commit_id": "abc"}}',
+            "tenuto @ git+https://x.org/t@abc",
+        ),
+    ],
+)
+def test_a_new_project_asks_for_the_tenuto_that_made_it(
+    capsys: pytest.CaptureFixture[str],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    origin: str | None,
+    requirement: str,
+) -> None:
+    """Tenuto is on no index yet: its bare name would install nothing, or something else."""
+    monkeypatch.setattr(PathDistribution, "read_text", lambda _self, _name: origin)
+    monkeypatch.setattr("tenuto.cli.new.version", lambda _name: "0.1.0")
+    command(capsys, "orders")
+    first, *_ = (folder / "orders" / "requirements.txt").read_text().splitlines()
+    assert first.startswith(requirement)
+    assert Requirement(first).name == "tenuto"

@@ -277,6 +277,7 @@ async def held(client: Client) -> dict[str, str]:
     return found
 
 
+@pytest.mark.timeout(300)
 async def test_a_deploy_loses_nothing_the_drill(tmp_path: Path) -> None:
     drill = Drill(tmp_path)
     async with drill.serving(GOOD) as (_, client):

@@ -177,6 +177,19 @@ async def test_bad_input_is_refused_whole_by_a_start(
     assert (await serve.http.get(INSTANCES)).json() == []
 
 
+async def test_an_error_is_said_once_where_no_sdk_asks(serve: Serving) -> None:
+    answer = await serve.http.get("/admin/instances/nobody")
+    assert answer.status_code == 404
+    assert set(answer.json()) == {"code", "message"}
+
+
+async def test_the_links_of_a_start_have_a_line_each(serve: Serving) -> None:
+    answer = await serve.start("approval", instance_id="one")
+    lines = answer.text.splitlines()
+    assert len(lines) == len(answer.json()) + 2
+    assert answer.text.endswith("}\n")
+
+
 async def test_an_id_that_is_taken_is_a_conflict(serve: Serving) -> None:
     await serve.start("approval", instance_id="one")
     answer = await serve.start("approval", instance_id="one")

@@ -122,7 +122,7 @@ async def test_a_host_says_four_lines_once_each_with_its_settings_and_no_secret(
     assert starting == "host starting on sqlite://"
     assert started.startswith("host started in ")
     assert (stopping, stopped) == ("host stopping", "host stopped")
-    chosen = json.loads(started.partition("not the default: ")[2])
+    chosen = json.loads(started.partition("settings that were changed: ")[2])
     assert chosen == {"storage": "sqlite://", "hot_sessions": 123, "http": {"keys": "***"}}
     in_force = next(line for line in lines.all if line["message"] == started)["extra"]["settings"]
     assert in_force["storage"] == "sqlite://"

@@ -31,6 +31,7 @@ from tenuto.engine.ports import (
     InboxPage,
     InboxRow,
     Lease,
+    LinkRow,
     LoadedInstance,
     PartitionPage,
     Standing,
@@ -50,6 +51,7 @@ from tenuto.model.errors import (
 )
 from tenuto.model.hold import HoldReason
 from tenuto.model.ids import InstanceId, MessageId
+from tenuto.model.links import FoundLink, decode_link
 from tenuto.model.messages import Start
 from tenuto.model.requests import (
     DeadLetter,
@@ -64,6 +66,7 @@ T = TypeVar("T")
 
 _DAY: Final = 86_400_000_000
 _KEPT: Final = 10_000
+_CLOSED_LINKS: Final = 100
 _PAGE_BYTES: Final = 16 * 1024 * 1024
 _TOKEN: Final = re.compile(r"(\w+)\.(-?[0-9]{1,19})\.(-?[0-9]{1,19})", re.ASCII)
 
@@ -115,6 +118,7 @@ class SharedHub:
         self.iids: dict[InstanceId, int] = {}
         self.turns: dict[int, dict[tuple[int, int], bytes]] = {}
         self.unread: dict[int, dict[int, bytes]] = {}
+        self.links: dict[str, LinkRow] = {}
         self.inbox: dict[int, InboxRow] = {}
         self.arrivals: dict[tuple[int, MessageId], int] = {}
         self.letters: list[DeadLetter] = []
@@ -191,7 +195,15 @@ class SharedHub:
         kept = {key for key, number in self.arrivals.items() if self._is_for(number, names)}
         left: dict[str, Any] = {
             name: [row for row in getattr(batch, name) if row.iid not in refused]
-            for name in ("instances", "replaced", "updates", "history", "forget", "unread")
+            for name in (
+                "instances",
+                "replaced",
+                "updates",
+                "history",
+                "forget",
+                "unread",
+                "links",
+            )
         }
         left["instances"] = [row for row in left["instances"] if row.iid not in standing]
         left["purged"] = [iid for iid in batch.purged if iid not in refused]
@@ -204,7 +216,9 @@ class SharedHub:
         return self.inbox[number].instance_id in instance_ids
 
     def _check(self, batch: CommitBatch) -> None:
-        instances = unstorable_rows(batch, ("replaced", "updates", "history", "forget", "unread"))
+        instances = unstorable_rows(
+            batch, ("replaced", "updates", "history", "forget", "unread", "links")
+        )
         instances |= unstorable_rows(batch, ("instances",))
         purged = set(batch.purged)
         for record in batch.instances:
@@ -254,6 +268,7 @@ class SharedHub:
             for key in [key for key in turns if key[0] < old.generation]:
                 del turns[key]
         self._change_unread(batch)
+        self._change_links(batch)
         self.add(batch.inbox)
         for used in batch.consumed:
             self._take_out(used)
@@ -265,6 +280,13 @@ class SharedHub:
         for message_id in list(self.answers)[:-_KEPT]:
             del self.answers[message_id]
 
+    def _change_links(self, batch: CommitBatch) -> None:
+        for link in batch.links:
+            self.links[link.digest] = link
+            ours = [one for one in self.links.values() if one.iid == link.iid and not one.is_open]
+            for old in ours[:-_CLOSED_LINKS]:
+                del self.links[old.digest]
+
     def _put(self, record: InstanceRecord) -> None:
         self.instances[record.iid] = record
         self.iids[record.instance_id] = record.iid
@@ -275,6 +297,7 @@ class SharedHub:
             del self.iids[record.instance_id]
         self.turns.pop(iid, None)
         self.unread.pop(iid, None)
+        self.links = {key: row for key, row in self.links.items() if row.iid != iid}
 
     def _purge(self, iids: Sequence[int]) -> None:
         for iid in iids:
@@ -651,6 +674,15 @@ class SharedStorage:
         if most_bytes is not None and size > most_bytes:
             raise LimitError(f"the history of instance {instance_id!r} takes {size:,} bytes")
         return hub.current(record) or hub.before(record)
+
+    async def link(self, digest: str) -> FoundLink | None:
+        hub = await self._turn()
+        row = hub.links.get(digest)
+        record = None if row is None else hub.instances.get(row.iid)
+        if row is None or record is None:
+            return None
+        link = decode_link(row.link)
+        return FoundLink(record.instance_id, record.execution_id, record.status, link)
 
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         return [*itertools.islice(reversed((await self._turn()).letters), max(limit, 0))]

@@ -14,13 +14,16 @@ from tenuto.cli.terminal import complain, note, nowhere, prepare_streams
 from tenuto.model.control import CONTROLS
 from tenuto.model.errors import (
     ConnectionFailedError,
+    ForbiddenError,
     HttpError,
     InputError,
     InstanceError,
     LimitError,
     TenutoError,
+    UnauthorizedError,
 )
 
+KEY_VARIABLE = "TENUTO_HTTP_KEY"
 FAILED = 1
 WRONG_INPUT = 2
 INTERRUPTED = 130
@@ -39,6 +42,7 @@ instances: GuessingGroup = GuessingGroup(
         LazyCommand("watch", "instances.watching:watch", "Follow an instance, or all of them."),
         LazyCommand("start", "instances.steering:start", "Start an orchestrator."),
         LazyCommand("raise-event", "instances.steering:raise_event", "Raise an external event."),
+        LazyCommand("answer", "instances.answering:answer", "Answer what an instance asks."),
         LazyCommand("terminate", "instances.steering:terminate", "End an instance now."),
         *(LazyCommand(one.name, _CONTROLS, f"{one.summary}.", is_listed=True) for one in CONTROLS),
         LazyCommand("restart", "instances.steering:restart", "Run an instance again."),
@@ -120,6 +124,8 @@ def run_command_line(arguments: list[str] | None = None) -> int:
         return error.exit_code
     except TenutoError as error:
         complain(str(error), error.code)
+        if isinstance(error, UnauthorizedError | ForbiddenError):
+            note(f"give the key of the host by --key, or better in the variable {KEY_VARIABLE}")
         return WRONG_INPUT if isinstance(error, _NOTHING_DONE) else FAILED
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED

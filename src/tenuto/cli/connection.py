@@ -16,6 +16,7 @@ from click.core import ParameterSource
 from msgspec import Struct, structs
 
 from tenuto.cli import terminal
+from tenuto.cli.command import KEY_VARIABLE
 from tenuto.cli.nearby import storage_of
 from tenuto.client.connection import ConnectionOptions, is_loopback
 from tenuto.client.gateway import Gateway, StoreGateway
@@ -33,7 +34,6 @@ from tenuto.storage import open_storage, owner_of
 if TYPE_CHECKING:
     import httpx2
 
-KEY_VARIABLE: Final = "TENUTO_HTTP_KEY"
 _PATIENCE: Final = timedelta(seconds=1)
 """A person who mistyped an address should not wait long; a host that restarts is soon back."""
 

@@ -257,6 +257,15 @@ class _Visit:
             run, why = await connection.inquire(record.instance_id, around)
         except TenutoError:  # purged meanwhile, or a history that cannot be read: looked at above
             return None
+        except Exception as error:  # noqa: BLE001 - one that is damaged must not hide the others
+            name = record.instance_id
+            return Finding(
+                level=Level.WRONG,
+                topic="instances",
+                text=f"what is stored of {name} cannot be read: {error!r}",
+                advice="restore the store from a backup, or purge the instance",
+                instance_id=name,
+            )
         return None if run.status.is_finished else standstill(run, why)
 
     async def _replay(self, connection: Connection) -> None:

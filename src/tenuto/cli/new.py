@@ -5,11 +5,14 @@ Writes nothing at all where something of it is there already.
 
 import re
 import shlex
+from importlib.metadata import distribution, version
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
 import click
+import msgspec
+from msgspec import Struct
 
 from tenuto.cli import terminal
 from tenuto.cli.instances.documents import encoded
@@ -78,7 +81,31 @@ def _templates() -> dict[str, str]:
 
 def _filled(text: str, title: str) -> str:
     file = re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_") or "tenuto"
-    return text.replace("{{name}}", title).replace("{{file}}", file)
+    filled = text.replace("{{name}}", title).replace("{{file}}", file)
+    return filled.replace("{{tenuto}}", _requirement())
+
+
+class _VcsInfo(Struct):
+    vcs: str
+    commit_id: str
+
+
+class _Origin(Struct):
+    """Where a package was installed from, as PEP 610 has it."""
+
+    url: str
+    vcs_info: _VcsInfo | None = None
+
+
+def _requirement() -> str:
+    """What installs this Tenuto: from where it was installed itself, or by its version."""
+    text = distribution("tenuto").read_text("direct_url.json")
+    if text is None:
+        return f"tenuto>={version('tenuto')}"
+    origin = msgspec.json.decode(text, type=_Origin)
+    if origin.vcs_info is None:
+        return f"tenuto @ {origin.url}"
+    return f"tenuto @ {origin.vcs_info.vcs}+{origin.url}@{origin.vcs_info.commit_id}"
 
 
 def _check_free(folder: Path, contents: dict[str, str], *, here: bool) -> None:

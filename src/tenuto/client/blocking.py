@@ -17,6 +17,7 @@ from typing import Any, Final, Self, TypeVar
 
 from tenuto.client.client import Client
 from tenuto.client.connection import ConnectionOptions
+from tenuto.engine.giving_way import waiting_for_others
 from tenuto.engine.program import OrchestratorDirectory
 from tenuto.model.errors import BlockingCallError, GuardError, InputError, TenutoError
 from tenuto.model.limits import Limits
@@ -68,7 +69,8 @@ class Bridge:
             coroutine.close()
             raise self._gone() from None
         try:
-            return future.result(seconds)
+            with waiting_for_others():
+                return future.result(seconds)
         except CancelledError:
             raise self._gone() from None
         except TimeoutError:

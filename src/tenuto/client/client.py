@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import (
     Any,
+    Final,
     Generic,
     Self,
     TypeVar,
@@ -35,12 +36,21 @@ from tenuto.model.events import EventRaised, HistoryEvent
 from tenuto.model.failure import FailureDetails
 from tenuto.model.ids import InstanceId, check_instance_id
 from tenuto.model.limits import Limits, check_payload
-from tenuto.model.messages import Fail, Purge, RaiseEvent, Resume, Suspend, Terminate
+from tenuto.model.messages import (
+    AnswerQuestion,
+    Fail,
+    Purge,
+    RaiseEvent,
+    Resume,
+    Suspend,
+    Terminate,
+)
 from tenuto.model.payload import encode
 from tenuto.model.payload.opaque import reason_of, shown
+from tenuto.model.questions import OpenQuestion, open_questions
 from tenuto.model.requests import IdReuse, InstanceQuery, ListingOrder
 from tenuto.model.status import InstanceRecord, RuntimeStatus
-from tenuto.model.texts import check_unicode, checked_name, checked_text_or_none
+from tenuto.model.texts import check_unicode, checked_name, checked_text, checked_text_or_none
 from tenuto.model.timing import to_microseconds
 from tenuto.orchestration.references import (
     AnyOrchestrator,
@@ -51,6 +61,8 @@ from tenuto.orchestration.references import (
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 Ts = TypeVarTuple("Ts")
+
+_MOST_LETTERS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +138,12 @@ class OrchestrationHandle(Generic[T_co]):
     async def raise_event(self, name: str, data: object = None) -> None:
         """See ``Client.raise_event``."""
         await self._client.raise_event(self.instance_id, name, data)
+
+    async def answer(
+        self, answer: object, *, question: int | str | None = None, by: str | None = None
+    ) -> None:
+        """See ``Client.answer``."""
+        await self._client.answer(self.instance_id, answer, question=question, by=by)
 
     async def terminate(self, reason: str | None = None, *, recurse: bool = False) -> None:
         """See ``Client.terminate``."""
@@ -347,6 +365,47 @@ class Client:
         event = RaiseEvent(event=EventRaised(name, text))
         await self.gateway.tell(check_instance_id(instance_id), event)
 
+    async def answer(
+        self,
+        instance_id: str,
+        answer: object,
+        *,
+        question: int | str | None = None,
+        by: str | None = None,
+    ) -> None:
+        """Answer what an orchestration asks (``ctx.ask``).
+
+        Args:
+            instance_id: Which one.
+            answer: A value of the type that is asked for, or one of the choices.
+            question: The number or the title; may be left out where only one is asked.
+            by: Who answers, for the history.
+
+        Raises:
+            PayloadError: it is not what is asked for; the question stays open.
+            QuestionClosedError: nothing, or nothing of the kind, is asked now.
+            InputError: several questions are asked, and it is not said which one is meant.
+            InstanceNotFoundError, InstanceFinishedError: nobody can take it.
+        """
+        instance_id = check_instance_id(instance_id)
+        by = checked_text_or_none(by, "by")
+        if question is not None and type(question) is not int:
+            question = checked_text(question, "the question")
+        text = self._checked(encode(answer), "the answer")
+        message = AnswerQuestion(
+            question=question, requested_at=self.gateway.now(), input=text, by=by
+        )
+        await self.gateway.tell(instance_id, message)
+
+    async def questions(self, instance_id: str) -> list[OpenQuestion]:
+        """What an instance asks people now, oldest first.
+
+        Raises:
+            InstanceNotFoundError: there is no such instance.
+        """
+        turns = await self.gateway.history(check_instance_id(instance_id))
+        return open_questions(map(decode_turn, turns))
+
     async def terminate(
         self, instance_id: str, reason: str | None = None, *, recurse: bool = False
     ) -> None:
@@ -481,11 +540,18 @@ class Client:
         """Events that nobody could take, newest first, with the reason.
 
         Args:
-            limit: At most so many.
+            limit: At most so many, from 1 to 10,000: no more are kept.
+
+        Raises:
+            InputError: the limit is no such number.
 
         Example:
             ``for letter in await client.dead_letters(): print(letter.reason)``
         """
+        if type(limit) is not int or not 1 <= limit <= _MOST_LETTERS:
+            raise InputError(
+                f"limit must be a whole number from 1 to {_MOST_LETTERS:,}, got {limit!r}"
+            )
         return [letter_of(letter) for letter in await self.gateway.dead_letters(limit)]
 
     async def history(self, instance_id: str) -> list[HistoryEvent]:

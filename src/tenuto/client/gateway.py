@@ -31,7 +31,14 @@ from tenuto.model.ids import (
     partition_of,
     reserved_id,
 )
-from tenuto.model.messages import ClientMessage, Message, Purge, RedeemWebhook, Start
+from tenuto.model.messages import (
+    AnswerQuestion,
+    ClientMessage,
+    Message,
+    Purge,
+    RedeemWebhook,
+    Start,
+)
 from tenuto.model.requests import (
     DeadLetter,
     DeadLetterPage,
@@ -196,6 +203,9 @@ class StoreGateway:
             await self._purge(instance_id, message)
         elif isinstance(message, RedeemWebhook):
             await self._ask(instance_id, message, "was not told that its webhook is used")
+        elif isinstance(message, AnswerQuestion):
+            await self._unfinished(instance_id)
+            await self._ask(instance_id, message, "was not told the answer")
         else:
             control = CONTROL_OF.get(type(message))
             if control is None:

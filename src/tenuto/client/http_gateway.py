@@ -23,6 +23,7 @@ from tenuto.client.wire import (
     ADMIN,
     CONTINUATION,
     MOST_ROWS,
+    AnswerBody,
     DeadLetterBody,
     ErrorBody,
     EventBody,
@@ -44,7 +45,14 @@ from tenuto.model.errors import (
     TenutoError,
     UnexpectedAnswerError,
 )
-from tenuto.model.messages import ClientMessage, Purge, RaiseEvent, RedeemWebhook, Terminate
+from tenuto.model.messages import (
+    AnswerQuestion,
+    ClientMessage,
+    Purge,
+    RaiseEvent,
+    RedeemWebhook,
+    Terminate,
+)
 from tenuto.model.requests import (
     DeadLetter,
     DeadLetterPage,
@@ -186,6 +194,9 @@ class HttpGateway:
             case Purge(force=force):
                 query = {"force": "true"} if force else {}
                 await self._command("DELETE", instance_id, "", query=query)
+            case AnswerQuestion(question=question, input=text, by=by):
+                answer = AnswerBody(question=question, answer=raw_of(text), by=by)
+                await self._tell(instance_id, "answer", answer)
             case RedeemWebhook():
                 raise InputError("a webhook is used by a request to its own address")
             case _:

@@ -13,6 +13,7 @@ from tenuto.client.blocking import BlockingClient, Bridge
 from tenuto.client.client import InstanceFilter, OrchestrationHandle
 from tenuto.client.status import DeadLetterStatus, InstanceStatus
 from tenuto.model.events import HistoryEvent
+from tenuto.model.questions import OpenQuestion
 from tenuto.model.requests import IdReuse
 from tenuto.orchestration.references import AnyOrchestrator, OrchestratorFunction
 
@@ -66,6 +67,12 @@ class SyncOrchestrationHandle(Generic[T_co]):
     def raise_event(self, name: str, data: object = None) -> None:
         """See ``SyncClient.raise_event``."""
         return self._bridge.run(self._handle.raise_event(name, data))
+
+    def answer(
+        self, answer: object, *, question: int | str | None = None, by: str | None = None
+    ) -> None:
+        """See ``SyncClient.answer``."""
+        return self._bridge.run(self._handle.answer(answer, question=question, by=by))
 
     def terminate(self, reason: str | None = None, *, recurse: bool = False) -> None:
         """See ``SyncClient.terminate``."""
@@ -220,6 +227,38 @@ class SyncClient(BlockingClient):
         """
         return self._bridge.run(self._client.raise_event(instance_id, name, data))
 
+    def answer(
+        self,
+        instance_id: str,
+        answer: object,
+        *,
+        question: int | str | None = None,
+        by: str | None = None,
+    ) -> None:
+        """Answer what an orchestration asks (``ctx.ask``).
+
+        Args:
+            instance_id: Which one.
+            answer: A value of the type that is asked for, or one of the choices.
+            question: The number or the title; may be left out where only one is asked.
+            by: Who answers, for the history.
+
+        Raises:
+            PayloadError: it is not what is asked for; the question stays open.
+            QuestionClosedError: nothing, or nothing of the kind, is asked now.
+            InputError: several questions are asked, and it is not said which one is meant.
+            InstanceNotFoundError, InstanceFinishedError: nobody can take it.
+        """
+        return self._bridge.run(self._client.answer(instance_id, answer, question=question, by=by))
+
+    def questions(self, instance_id: str) -> list[OpenQuestion]:
+        """What an instance asks people now, oldest first.
+
+        Raises:
+            InstanceNotFoundError: there is no such instance.
+        """
+        return self._bridge.run(self._client.questions(instance_id))
+
     def terminate(
         self, instance_id: str, reason: str | None = None, *, recurse: bool = False
     ) -> None:
@@ -328,7 +367,10 @@ class SyncClient(BlockingClient):
         """Events that nobody could take, newest first, with the reason.
 
         Args:
-            limit: At most so many.
+            limit: At most so many, from 1 to 10,000: no more are kept.
+
+        Raises:
+            InputError: the limit is no such number.
 
         Example:
             ``for letter in client.dead_letters(): print(letter.reason)``

@@ -14,6 +14,7 @@ from tenuto.model.explanation import (
     ChildWait,
     EventWait,
     Explanation,
+    QuestionWait,
     TimerWait,
     Wait,
 )
@@ -100,6 +101,20 @@ class EventBody(_Body, frozen=True, kw_only=True):
     input: Raw | UnsetType = UNSET
 
 
+class AnswerBody(_Body, frozen=True, kw_only=True):
+    """The answer to a question.
+
+    Attributes:
+        answer: Any JSON that has the form of the question.
+        question: Its number or its title; may be left out where only one is asked.
+        by: Who answers.
+    """
+
+    answer: Raw | UnsetType = UNSET
+    question: int | str | None = None
+    by: str | None = None
+
+
 class ReasonBody(_Body, frozen=True, kw_only=True):
     """Why an instance is steered.
 
@@ -127,22 +142,24 @@ class WaitBody(_Body, frozen=True, kw_only=True):
 
     Attributes:
         kind: What it is.
-        name: Of the event, activity or orchestrator; none of a timer.
+        name: Of the event, activity or orchestrator, the title of a question; none of a timer.
         since: When the instance came to wait for it: the time of that turn.
         until: When a timer fires, a wait for an event is given up, or the next attempt begins.
         attempt: Which attempt runs, or the one that begins then; left out when it is the first.
         instance_id: The child.
         purpose: Of a timer: what it bounds or puts off; left out when the orchestrator just asked
             for it.
+        url: Where a question is answered.
     """
 
-    kind: Literal["event", "timer", "activity", "orchestration"]
+    kind: Literal["event", "question", "timer", "activity", "orchestration"]
     name: str | None = None
     since: Microseconds
     until: Microseconds | None = None
     attempt: int = 1
     instance_id: str | None = None
     purpose: TimerPurpose = "timer"
+    url: str | None = None
 
     @classmethod
     def of(cls, wait: Wait) -> "WaitBody":
@@ -153,6 +170,8 @@ class WaitBody(_Body, frozen=True, kw_only=True):
                 return cls(kind="timer", since=since, until=until, purpose=purpose)
             case EventWait(name=name):
                 return cls(kind="event", name=name, since=since, until=until)
+            case QuestionWait(title=title, url=url):
+                return cls(kind="question", name=title, since=since, until=until, url=url or None)
             case ActivityWait(name=name, attempt=attempt):
                 return cls(kind="activity", name=name, since=since, until=until, attempt=attempt)
             case ChildWait(name=name, attempt=attempt, instance_id=instance_id):

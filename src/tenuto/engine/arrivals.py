@@ -27,7 +27,7 @@ from tenuto.model.errors import (
 )
 from tenuto.model.events import ContinueAsNew, TimerFired
 from tenuto.model.ids import InstanceId, is_from_outside
-from tenuto.model.messages import Message, RaiseEvent, Start, TimerDue
+from tenuto.model.messages import LETTERS, Message, Start, TimerDue
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import Microseconds
 from tenuto.model.unread import UnreadEvent, UnreadEvents
@@ -150,7 +150,7 @@ class Arrivals:
             if home.delivery.turns_away(row_id(message)):
                 batch.consume(message, home.number)
                 batch.refuse(message, error)
-                if isinstance(message, RaiseEvent):
+                if isinstance(message, LETTERS):
                     engine.booking.bury(
                         message, InstanceId(str(key)), f"instance {key!r} does not exist", batch
                     )

@@ -18,6 +18,7 @@ from tenuto.engine.ports import (
     InboxRow,
     InstanceUpdate,
     Lease,
+    LinkRow,
     UnreadRow,
 )
 from tenuto.engine.resident import NEW, REPLACED, STORED, Resident
@@ -60,6 +61,7 @@ class Batch(Struct):
     history: list[HistoryRow] = field(default_factory=list)
     forget: dict[int, ForgetBelow] = field(default_factory=dict)
     unread: dict[tuple[int, int], UnreadRow] = field(default_factory=dict)
+    links: dict[str, LinkRow] = field(default_factory=dict)
     produced: dict[MessageId, InboxRow] = field(default_factory=dict)
     consumed: dict[MessageId, int] = field(default_factory=dict)
     held: set[int] = field(default_factory=set)
@@ -171,6 +173,7 @@ class Batch(Struct):
         for rows in (self.instances, self.replaced, self.updates, self.forget):
             rows.pop(iid, None)
         self.unread = {key: row for key, row in self.unread.items() if row.iid != iid}
+        self.links = {key: row for key, row in self.links.items() if row.iid != iid}
         self.purged = [one for one in self.purged if one != iid]
         return messages
 
@@ -237,6 +240,7 @@ class Batch(Struct):
             history=self.history,
             forget=list(self.forget.values()),
             unread=list(self.unread.values()),
+            links=list(self.links.values()),
             inbox=list(self.produced.values()),
             consumed=[(partition, key) for key, partition in self.consumed.items()],
             purged=self.purged,

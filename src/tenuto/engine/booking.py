@@ -21,9 +21,9 @@ from tenuto.model.events import SubOrchestrationInstanceFailed
 from tenuto.model.failure import failure_of
 from tenuto.model.ids import AnyMessageId, InstanceId, MessageId
 from tenuto.model.messages import (
+    LETTERS,
     ChildResult,
     Message,
-    RaiseEvent,
     Start,
 )
 from tenuto.model.requests import DeadLetter
@@ -62,6 +62,8 @@ class Booking:
                 marks.look_at(state, turn)
             if turn.number == 0 and turn.generation:
                 batch.forget[state.iid] = ForgetBelow(state.iid, turn.generation)
+            for row in turn.links:
+                batch.links[row.digest] = row
             effects = turn.effects
             if turn.has_ended or effects.sends or effects.children or effects.letters:
                 self._book_effects(resident, turn, batch)
@@ -215,7 +217,7 @@ class Booking:
             caller = engine.callers.take(message.message_id)
             if caller is not None:
                 batch.answered[message.message_id] = caller, error
-            elif isinstance(message, RaiseEvent):
+            elif isinstance(message, LETTERS):
                 self.bury(message, resident.state.instance_id, str(error), batch)
 
     def bury(self, message: Message, instance_id: InstanceId, reason: str, batch: Batch) -> None:

@@ -30,7 +30,7 @@ from tenuto.model.errors import (
 )
 from tenuto.model.failure import failure_of
 from tenuto.model.hold import Hold, HoldReason
-from tenuto.model.messages import ChangeHold, Message, RaiseEvent
+from tenuto.model.messages import LETTERS, ChangeHold, Message
 from tenuto.model.status import InstanceRecord
 from tenuto.model.timing import Microseconds
 
@@ -107,7 +107,7 @@ class Holding:
     ) -> Step:
         engine = self._engine
         for message in inbox:
-            if isinstance(message, RaiseEvent):
+            if isinstance(message, LETTERS):
                 letter = message
                 if row_id(message) is None:
                     letter = structs.replace(message, message_id=engine.next_message_id())

@@ -16,6 +16,7 @@ from tenuto.model.execution import ExecutionInfo
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.ids import ExecutionId, InstanceId, MessageId
+from tenuto.model.links import FoundLink
 from tenuto.model.requests import (
     DeadLetter,
     DeadLetterPage,
@@ -145,6 +146,23 @@ class UnreadRow(Struct, frozen=True, array_like=True, gc=False):
     event: Raw | None
 
 
+class LinkRow(Struct, frozen=True, array_like=True, gc=False):
+    """A link that people may open: the JSON form of a ``tenuto.model.links.Link``.
+
+    Attributes:
+        iid: Of the instance; the row goes with it.
+        digest: Of the token.
+        is_open: Whether it may still be used. Of the others the newest hundred of an instance are
+            kept.
+        link: What there is to show.
+    """
+
+    iid: int
+    digest: str
+    is_open: bool
+    link: Raw
+
+
 class Answer(Struct, frozen=True, array_like=True, gc=False):
     """What became of a message from another process: for the client that waits for it.
 
@@ -197,6 +215,7 @@ class CommitBatch(Struct, kw_only=True):
     dead_letters: list[DeadLetter]
     answers: list[Answer] = []
     unread: list[UnreadRow] = []
+    links: list[LinkRow] = []
     released: list[int] = []
 
 
@@ -304,6 +323,9 @@ class StorageReader(Protocol):
         Raises:
             InputError: ``after`` is not the token of the page before.
         """
+
+    async def link(self, digest: str) -> FoundLink | None:
+        """The link whose token has this digest; None when there is none. A look-up, no more."""
 
 
 class StorageClient(StorageReader, Protocol):

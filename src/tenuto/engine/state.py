@@ -17,6 +17,8 @@ from tenuto.model.events import (
     ExecutionStarted,
     HistoryEvent,
     OrchestratorStarted,
+    QuestionAsked,
+    QuestionLinked,
     SubOrchestrationInstanceCompleted,
     SubOrchestrationInstanceCreated,
     SubOrchestrationInstanceFailed,
@@ -44,10 +46,15 @@ _IS_FINISHED: Final = tuple(RuntimeStatus(number).is_finished for number in rang
 
 
 class OpenWait(Struct):
-    """A wait for an external event, and the timer that bounds it."""
+    """A wait for an external event or for the answer to a question, and the timer that bounds it.
+
+    ``link`` is the link by which the question may be answered.
+    """
 
     name: str
     timer_id: int | None = None
+    question: QuestionAsked | None = None
+    link: QuestionLinked | None = None
 
 
 class OpenWork(Struct):
@@ -55,7 +62,8 @@ class OpenWork(Struct):
 
     ``activities`` are attempts without an answer, the same objects that the runner gets.
     ``deadlines`` are the timers that bound waits: the wait's id by the timer's. ``scheduled`` is
-    the number of attempts so far.
+    the number of attempts so far. ``links`` are those that the turn which is followed has opened or
+    closed.
     """
 
     activities: dict[int, ActivityWork] = field(default_factory=dict)
@@ -64,6 +72,7 @@ class OpenWork(Struct):
     webhooks: dict[str, OpenWebhook] = field(default_factory=dict)
     awaits: dict[int, OpenWait] = field(default_factory=dict)
     deadlines: dict[int, int] = field(default_factory=dict)
+    links: list[OpenWait | OpenWebhook] = field(default_factory=list)
     scheduled: int = 0
 
     def wake_at(self) -> int | None:
@@ -114,7 +123,9 @@ def _timer_fired(work: OpenWork, event: TimerFired, _state: object = None) -> No
     work.timers.pop(event.timer_id, None)
     wait_id = work.deadlines.pop(event.timer_id, None)
     if wait_id is not None:
-        del work.awaits[wait_id]
+        wait = work.awaits.pop(wait_id)
+        if wait.link is not None:
+            work.links.append(wait)
 
 
 def _child_called(
@@ -143,11 +154,25 @@ def _awaited(work: OpenWork, event: EventAwaited, _state: object = None) -> None
     work.awaits[event.event_id] = OpenWait(event.name)
 
 
+def _asked(work: OpenWork, event: QuestionAsked, _state: object = None) -> None:
+    work.awaits[event.event_id] = OpenWait(event.title, question=event)
+
+
+def _linked(work: OpenWork, event: QuestionLinked, _state: object = None) -> None:
+    wait = work.awaits[event.task_id]
+    wait.link = event
+    work.links.append(wait)
+
+
 def _wait_ended(work: OpenWork, event: EventTaken | TaskCanceled, _state: object = None) -> None:
     wait = work.awaits.pop(event.task_id, None)
-    if wait is not None and wait.timer_id is not None:
+    if wait is None:
+        return
+    if wait.timer_id is not None:
         del work.timers[wait.timer_id]
         del work.deadlines[wait.timer_id]
+    if wait.link is not None:
+        work.links.append(wait)
 
 
 def _begun(work: OpenWork, event: ExecutionStarted, _state: object = None) -> None:
@@ -156,12 +181,16 @@ def _begun(work: OpenWork, event: ExecutionStarted, _state: object = None) -> No
 
 
 def _webhook_opened(work: OpenWork, event: WebhookOpened, _state: object = None) -> None:
-    work.webhooks[event.digest] = OpenWebhook(event.name, event.digest, event.expires_at)
+    webhook = OpenWebhook(event.name, event.digest, event.expires_at)
+    work.webhooks[event.digest] = webhook
+    work.links.append(webhook)
 
 
 def _raised(work: OpenWork, event: EventRaised, _state: object = None) -> None:
     if event.webhook is not None:
-        work.webhooks.pop(event.webhook, None)
+        used = work.webhooks.pop(event.webhook, None)
+        if used is not None:
+            work.links.append(used)
 
 
 # One look-up for each event: this runs for every event of every turn.
@@ -177,6 +206,8 @@ FOLLOW: Final[dict[type, Callable[[OpenWork, Any, "InstanceState"], object]]] = 
     TaskCanceled: _canceled,
     EventAwaited: _awaited,
     EventTaken: _wait_ended,
+    QuestionAsked: _asked,
+    QuestionLinked: _linked,
     ExecutionStarted: _begun,
     WebhookOpened: _webhook_opened,
     EventRaised: _raised,
@@ -325,6 +356,7 @@ class InstanceState(Struct):
                 self.last_time = first.timestamp
             self.apply(turn)
             self.event_count += len(turn)
+        self.work.links = []
 
 
 def state_of(record: InstanceRecord) -> InstanceState:

@@ -30,7 +30,7 @@ from tenuto.model.events import TaskFailed
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.ids import AnyMessageId, InstanceId, is_of_memory
-from tenuto.model.messages import Message, RaiseEvent, Resume, Start, TaskResult
+from tenuto.model.messages import LETTERS, Message, Resume, Start, TaskResult
 from tenuto.model.status import InstanceRecord
 
 T = TypeVar("T")
@@ -347,7 +347,7 @@ class TakeBack:
     def _is_asked_twice(self, message: Message, resident: Resident, guilty: dict[int, str]) -> bool:
         """Whether there is no memory to keep an event of a client even by who is held already."""
         key = message.message_id
-        if not (is_of_memory(key) and isinstance(message, RaiseEvent)):
+        if not (is_of_memory(key) and isinstance(message, LETTERS)):
             return False
         if resident.state.iid not in guilty:
             return False

@@ -25,15 +25,21 @@ from tenuto.engine.parts import Parts
 from tenuto.engine.ports import GivenBack, LateAnswer, LateTurn
 from tenuto.engine.resident import OpenTurn, Resident
 from tenuto.engine.turns.orchestration import ask, finish, prepare
-from tenuto.engine.turns.sorting import cut_inbox, ends_or_holds, open_request, still_going
+from tenuto.engine.turns.sorting import (
+    Refusal,
+    cut_inbox,
+    ends_or_holds,
+    open_request,
+    still_going,
+)
 from tenuto.engine.turns.step import Step
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.ids import AnyMessageId
 from tenuto.model.messages import (
     CLIENT_MESSAGES,
+    AnswerQuestion,
     Message,
     Purge,
-    RaiseEvent,
     RedeemWebhook,
     Start,
 )
@@ -194,9 +200,9 @@ class Turning:
         """A client need not wait for a turn that may take long; None when it is refused."""
         engine = self._engine
         state = resident.state
-        if isinstance(message, RedeemWebhook):
+        if isinstance(message, RedeemWebhook | AnswerQuestion):
             found = open_request(state, turn.prepared.inbox, resident.inbox[: turn.seen], message)
-            if not isinstance(found, RaiseEvent):
+            if isinstance(found, Refusal):
                 engine.booking.refuse(message, found.error)
                 return None
             message = found

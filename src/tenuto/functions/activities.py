@@ -38,6 +38,7 @@ MAX_ASYNC: Final = 1_000
 """Most async activities in flight, if not set otherwise."""
 
 _STOP_SECONDS: Final = 1.0
+_MOST_NAMED: Final = 3
 _TOLD: Final = TaskCompleted(0)
 """In the place of an outcome that was handed on."""
 
@@ -150,19 +151,25 @@ class ActivityExecutor:
         return sum(map(_is_hung, self._attempts.values()))
 
     def shortages(self) -> list[str]:
-        """Whether attempts that hang hold all threads, so that no sync activity runs; where."""
+        """Whether no sync activity runs, since attempts that hang or wait hold all threads."""
         threads = self._threads
         if threads is None:
             return []
-        holding = [one for one in self._attempts.values() if _is_hung(one)]
-        if len(holding) - threads.lost < threads.max_threads:
+        hung = [one for one in self._attempts.values() if _is_hung(one)]
+        staying = threads.staying
+        if len(hung) - threads.lost + len(staying) < threads.max_threads:
             return []
+        whose = [f"{len(hung)} attempts that were given up"] if hung else []
+        if staying:
+            whose.append(f"{threads.away + len(staying)} that wait for orchestrations")
+        places = "; ".join(f"{one!r} at {_place(one)}" for one in [*hung, *staying][:_MOST_NAMED])
         text = (
-            f"no sync activity runs: {len(holding)} attempts that were given up hold all threads, "
-            f"such as {holding[0]!r} at {_place(holding[0])}; restart the host, and give what they "
-            "call a time limit of its own"
+            f"no sync activity runs: {' and '.join(whose)} hold all threads, such as {places}; "
+            "restart the host, and "
         )
-        return [text]
+        if hung:
+            return [text + "give what they call a time limit of its own"]
+        return [text + "wait for orchestrations in orchestrators, or in `async def` activities"]
 
     @property
     def queued(self) -> int:
@@ -175,14 +182,24 @@ class ActivityExecutor:
         stages: dict[Attempt, WorkStage] = {}
         lanes = {one.lane for one in attempts}
         for pool in set(map(_pool, lanes)):
-            stages |= _in_order(self._queue_before(pool), f"what runs in the {pool}")
+            behind = f"what runs in the {pool}"
+            if pool == "worker threads" and (short := self.shortages()):
+                behind = f"{behind} ({short[0]})"
+            stages |= _in_order(self._queue_before(pool), behind)
         for lane in lanes:
             name, most = lane.reference.name, lane.reference.max_concurrent
-            stages |= _in_order(lane.waiting, f"the limit of activity {name!r}, {most} at once")
+            behind = f"the limit of activity {name!r}, {most} at once"
+            if lane.waiting and self._waits_for_others(lane):
+                behind = f"{behind} (those that run wait for orchestrations)"
+            stages |= _in_order(lane.waiting, behind)
         for attempt in attempts:
             if attempt.begun_at is not None:
                 stages[attempt] = BegunWork(attempt.begun_at)
         return {one.work: stages[one] for one in attempts if one in stages}
+
+    def _waits_for_others(self, lane: Lane) -> bool:
+        blocked = [] if self._threads is None else self._threads.blocked
+        return sum(one.lane is lane for one in blocked) == lane.reference.max_concurrent
 
     def _queue_before(self, pool: "_Pool") -> Sequence[Attempt]:
         """What was let in and waits for room, the next one first."""
@@ -273,7 +290,7 @@ class ActivityExecutor:
             if self._threads is None:
                 loop = asyncio.get_running_loop()
                 self._threads = WorkerThreads(
-                    loop, self._on_jobs_done, max_threads=self._max_threads
+                    loop, self._on_jobs_done, on_stay=_warn_of, max_threads=self._max_threads
                 )
             self._time_queued(self._for_threads)
             self._threads.submit(self._for_threads)
@@ -479,6 +496,17 @@ def _place(attempt: Attempt) -> str:
     if attempt.lane.place is not None:
         return "its worker process is ended"
     return thread_place(thread_of(Attempt.run.__code__, attempt))
+
+
+def _warn_of(attempt: Attempt) -> None:
+    """It waits for an orchestration, and nobody can run in its place."""
+    _LOGGER.error(
+        "%r waits for an orchestration and keeps its thread, as too many others wait already: when "
+        "all threads are kept so, no sync activity runs. Wait for orchestrations in orchestrators, "
+        "or in `async def` activities. It waits at %s",
+        attempt,
+        _place(attempt),
+    )
 
 
 _Pool = Literal["host's loop", "worker threads", "worker processes"]

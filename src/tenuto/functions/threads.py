@@ -9,6 +9,10 @@ bursts too. Knows nothing of activities; never runs a job on the loop.
 A job that nobody waits for any more may hang for ever, and its thread with it. Such a thread is
 *lost*: another one takes its place, up to a bound, and it ends should its job ever return.
 
+A job may wait for what only other jobs can bring about, and say so (``engine.giving_way``). Its
+thread is *away* then: another one takes its place, up to a bound. When it is back there may be one
+too many; the next whose job is over ends.
+
 A thread is *draining* while it is expected to take the next job soon: it has been woken, or runs
 something short. Whoever adds to the queue looks at the draining threads afterwards; whoever stops
 draining looks at the queue afterwards. So one of the two always sees the other.
@@ -19,10 +23,14 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from functools import partial
 from math import inf
 from time import perf_counter  # lengths of jobs, which decide nothing but wake-ups
 from typing import Final, Generic, Protocol, TypeVar
+
+from tenuto.engine.giving_way import is_of_pool
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -70,11 +78,14 @@ J = TypeVar("J", bound=Job)
 class _Thread:
     """One of the threads; blocked on ``wake_up`` while it is idle."""
 
-    __slots__ = ("wake_up",)
+    __slots__ = ("is_away", "is_lost", "waits", "wake_up")
 
     def __init__(self) -> None:
         self.wake_up = threading.Lock()
         self.wake_up.acquire()
+        self.is_away = False
+        self.is_lost = False
+        self.waits = 0
 
 
 class WorkerThreads(Generic[J]):
@@ -83,8 +94,11 @@ class WorkerThreads(Generic[J]):
     Args:
         loop: The host's loop; ``submit`` and ``on_done`` run on it.
         on_done: Gets finished jobs, many at a time.
+        on_stay: Told of a job that waits for others and keeps its thread, since too many are away;
+            in that thread.
         max_threads: Most threads; None for four per processor, at least 8 and at most 32.
-        max_lost: Most lost threads that are replaced; None for four for each of those.
+        max_lost: Most lost threads that are replaced, and most that are away; None for four for
+            each of those.
         idle_seconds: How long a thread without work stays.
     """
 
@@ -93,6 +107,7 @@ class WorkerThreads(Generic[J]):
         loop: asyncio.AbstractEventLoop,
         on_done: Callable[[list[J]], None],
         *,
+        on_stay: Callable[[J], None] = lambda _job: None,
         max_threads: int | None = None,
         max_lost: int | None = None,
         idle_seconds: float = IDLE_SECONDS,
@@ -101,6 +116,7 @@ class WorkerThreads(Generic[J]):
         self.max_lost = 4 * self.max_threads if max_lost is None else max_lost
         self._loop = loop
         self._on_done = on_done
+        self._on_stay = on_stay
         self._idle_seconds = idle_seconds
         self._queue: deque[J] = deque()
         self._done: deque[J] = deque()
@@ -110,6 +126,7 @@ class WorkerThreads(Generic[J]):
         self._running: dict[J, _Thread] = {}
         self._count = 0
         self._lost = 0
+        self._away = 0
         self._started = 0
         self._count_lock = threading.Lock()
         self._closed = False
@@ -121,13 +138,32 @@ class WorkerThreads(Generic[J]):
 
     @property
     def count(self) -> int:
-        """Threads that exist now, lost ones left out."""
+        """Threads that exist now, those left out that are lost or away."""
         return self._count
 
     @property
     def lost(self) -> int:
         """Threads whose job nobody waits for any more."""
         return self._lost
+
+    @property
+    def away(self) -> int:
+        """Threads whose job waits for others, and in whose place others may run."""
+        return self._away
+
+    @property
+    def staying(self) -> list[J]:
+        """Jobs that wait for others and keep their threads, since too many are away."""
+        return [job for job, thread in self._waiting() if not thread.is_away]
+
+    @property
+    def blocked(self) -> list[J]:
+        """Jobs that wait for others, whether or not their threads are away."""
+        return [job for job, _ in self._waiting()]
+
+    def _waiting(self) -> list[tuple[J, _Thread]]:
+        running = self._running.copy().items()
+        return [(job, thread) for job, thread in running if thread.waits]
 
     @property
     def queued(self) -> list[J]:
@@ -157,11 +193,14 @@ class WorkerThreads(Generic[J]):
         if thread is None:
             return False
         with self._count_lock:
-            self._count -= 1
+            if thread.is_away:
+                thread.is_away = False
+                self._away -= 1
+            else:
+                self._count -= 1
+            thread.is_lost = True
             self._lost += 1
-        self._draining.discard(thread)
-        if self._queue and not self._draining:
-            self._wake_one()
+        self._let_others_in(thread)
         return True
 
     def stop(self) -> None:
@@ -240,9 +279,54 @@ class WorkerThreads(Generic[J]):
         with self._count_lock:
             self._count -= 1
 
+    def _let_others_in(self, thread: _Thread) -> None:
+        """A thread takes no further job for now: see to it that another does."""
+        self._draining.discard(thread)
+        if self._queue and not self._draining:
+            self._wake_one()
+
     # --- in the threads --------------------------------------------------------------------------
 
+    @contextmanager
+    def _give_way(self, thread: _Thread) -> Generator[None]:
+        """Around a wait of the job of a thread for what others have to do."""
+        thread.waits += 1
+        if thread.waits == 1 and not self._go_away(thread):
+            job = next((one for one, its in self._running.copy().items() if its is thread), None)
+            if job is not None:
+                self._on_stay(job)
+        try:
+            yield
+        finally:
+            thread.waits -= 1
+            with self._count_lock:
+                if thread.is_away and not thread.waits:
+                    thread.is_away = False
+                    self._away -= 1
+                    self._count += 1
+
+    def _go_away(self, thread: _Thread) -> bool:
+        with self._count_lock:
+            if thread.is_lost:
+                return True
+            if self._away >= self.max_lost:
+                return False
+            thread.is_away = True
+            self._away += 1
+            self._count -= 1
+        self._announce()  # what it has done so far must not wait with it
+        self._let_others_in(thread)
+        return True
+
+    def _is_one_too_many(self) -> bool:
+        with self._count_lock:
+            if self._count <= self.max_threads:
+                return False
+            self._count -= 1
+            return True
+
     def _live(self, thread: _Thread) -> None:
+        is_of_pool(partial(self._give_way, thread))
         try:
             self._run(thread)
         except BaseException:
@@ -283,6 +367,10 @@ class WorkerThreads(Generic[J]):
             done.append(job)
             if running.pop(job, None) is None:
                 self._return_late()
+                return
+            if self._is_one_too_many():
+                self._announce()
+                self._let_others_in(thread)
                 return
             draining.add(thread)
             if is_slow:

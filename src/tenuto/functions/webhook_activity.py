@@ -5,7 +5,7 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 from tenuto.functions.activity_context import ActivityContext
-from tenuto.model.webhook import CHANCE_BYTES, WebhookSecret, signed_token
+from tenuto.model.webhook import CHANCE_BYTES, WebhookSecret, digest_of, signed_token
 
 
 class WebhookActivity:
@@ -20,13 +20,10 @@ class WebhookActivity:
         self._base = base
         self._secret = secret
 
-    async def run(self, context: ActivityContext, event_name: str) -> WebhookSecret:
+    async def run(self, context: ActivityContext, _what: str) -> WebhookSecret:
         """A fresh token, and where to send it."""
         base = self._base()
         chance = secrets.token_bytes(CHANCE_BYTES)
         token = signed_token(self._secret, context.instance_id, chance)
         instance = quote(context.instance_id, safe="")
-        # The name is for the page alone, so that it need not look into the instance's history.
-        name = quote(event_name, safe="")
-        url = f"{base.rstrip('/')}/callbacks/{instance}/{token}?event={name}"
-        return WebhookSecret(token, url)
+        return WebhookSecret(digest_of(token), f"{base.rstrip('/')}/callbacks/{instance}/{token}")

@@ -124,13 +124,14 @@ def _frames_of(frame: FrameType | None) -> list[tuple[CodeType, int]]:
 
 
 def _words(frames: list[tuple[CodeType, int]]) -> str:
-    """What the code of users does below ours."""
-    last = max(
-        (at for at, one in enumerate(frames) if one[0].co_filename.startswith(_OURS)), default=-1
-    )
+    """What the code of users does below ours, where it may call ours again."""
+    ours = [at for at, one in enumerate(frames) if one[0].co_filename.startswith(_OURS)]
+    called = [at for at in ours if frames[at][0] in _CALLERS]
+    last = (called or ours or [-1])[-1]
     places = [f"{code.co_filename}:{line} in {code.co_name}" for code, line in frames[last + 1 :]]
     return " > ".join(places[:_MOST_PLACES]) or "at a place that cannot be seen"
 
 
+_CALLERS: Final = {Attempt._run.__code__, Attempt.run_async.__code__}  # noqa: SLF001 - only told from others
 _OURS: Final = str(Path(__file__).parents[1])
 _PYTHONS: Final = str(Path(asyncio.__file__).parents[1])

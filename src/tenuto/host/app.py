@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, TypeVarTuple, overload
 
 from tenuto.client.client import Client, OrchestrationHandle
 from tenuto.client.status import InstanceStatus
+from tenuto.engine.giving_way import waiting_for_others
 from tenuto.functions.locating import check_not_importing
 from tenuto.functions.registry import DurableDecorator, FunctionRegistry
 from tenuto.host.holdup import result_unless_held
@@ -274,10 +275,11 @@ class App(FunctionRegistry):
         if loaded.sources["storage"] == DEFAULT:
             sys.stderr.write(f"tenuto: the store is {loaded.values.storage} (the default)\n")
         try:
-            return run_on_fast_loop(
-                self._run(orchestrator, args, instance_id, loaded.values),
-                drain_seconds=loaded.values.drain_seconds,
-            )
+            with waiting_for_others():  # in an activity of another host
+                return run_on_fast_loop(
+                    self._run(orchestrator, args, instance_id, loaded.values),
+                    drain_seconds=loaded.values.drain_seconds,
+                )
         except (StopRequestedError, KeyboardInterrupt) as request:
             sys.stderr.write(
                 "tenuto: stopped; what had begun stays in the store and goes on when a host runs "

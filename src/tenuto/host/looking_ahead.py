@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Final
 
-from msgspec import MsgspecError, Struct, structs
+from msgspec import Struct, structs
 
 from tenuto.engine.arrivals import restored
 from tenuto.engine.engine import Engine
@@ -20,7 +20,7 @@ from tenuto.engine.fitting import misfit_of
 from tenuto.engine.ports import LoadedInstance
 from tenuto.insight.fitting import UNFINISHED, outside_of_tasks
 from tenuto.insight.going_on import GoingOn, waits_for, waits_for_by_row
-from tenuto.model.errors import LimitError
+from tenuto.model.errors import LimitError, StorageError
 from tenuto.model.hold import HoldReason
 from tenuto.model.requests import InstanceQuery
 from tenuto.model.status import InstanceRecord
@@ -97,10 +97,10 @@ async def _unfinished(
 
 
 async def _look(engine: Engine, record: InstanceRecord, bounds: Bounds, found: GoingOn) -> None:
-    loaded = await _loaded(engine, record, bounds)
-    if loaded is not None and loaded.record.status.is_finished:
-        return  # meanwhile
     try:
+        loaded = await _loaded(engine, record, bounds)
+        if loaded is not None and loaded.record.status.is_finished:
+            return  # meanwhile
         reason = await outside_of_tasks(partial(_misfit, engine, record, loaded))
         if reason is not None:
             found.held[reason] += 1
@@ -109,8 +109,10 @@ async def _look(engine: Engine, record: InstanceRecord, bounds: Bounds, found: G
         found.waits[
             waits_for_by_row(record, now) if loaded is None else waits_for(restored(loaded), now)
         ] += 1
-    except (MsgspecError, UnicodeDecodeError):
-        return  # it is damaged, which the loader says when its time comes
+    except StorageError:
+        raise
+    except Exception:  # noqa: BLE001 - one that is damaged must not hide the others
+        return  # the loader says so when its time comes
 
 
 async def _loaded(engine: Engine, record: InstanceRecord, bounds: Bounds) -> LoadedInstance | None:

@@ -16,6 +16,7 @@ from tenuto.http.options import check_keys
 from tenuto.http.server.application import Application, Served
 from tenuto.telemetry.log_observer import LogObserver
 from tenuto.telemetry.metrics import CONTENT_TYPE, MetricsObserver
+from tenuto.telemetry.traffic import Traffic
 
 _VERSION: Final = version("tenuto")
 
@@ -48,6 +49,7 @@ class ServedApp:
         self._sources = sources
         self._prefix = prefix
         self._metrics = MetricsObserver(observer or LogObserver(), version=_VERSION)
+        self.traffic: Traffic = self._metrics.traffic
         self.host: Host = Host(app, settings=settings, clock=clock, observer=self._metrics)
         self.application: Application | None = None
 
@@ -79,6 +81,7 @@ class ServedApp:
                     storage=self._settings.storage,
                     configuration=msgspec.to_builtins(self._settings),
                     sources=self._sources,
+                    traffic=self.traffic,
                 )
             )
             await application.start()

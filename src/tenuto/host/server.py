@@ -88,7 +88,9 @@ class Server:
         self._port = listening.getsockname()[1]
         self.host.webhook_base = http.base_url or self.url
         try:
-            self._http = HttpServer(await self._served.start(), listening, http)
+            self._http = HttpServer(
+                await self._served.start(), listening, http, self._served.traffic
+            )
             await self._http.start()
         except BaseException:
             listening.close()

@@ -7,7 +7,7 @@ JSON (their names stand beside ours).
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 from starlette.responses import Response
 
 from tenuto.model.errors import (
@@ -74,15 +74,15 @@ def status_for(error: TenutoError) -> int:
 class ErrorBody(Struct, frozen=True):
     """An error: its code, and a message with what happened and what to do next.
 
-    The other fields are for SDKs of Durable Functions.
+    The other fields are for SDKs of Durable Functions, on the routes that those call.
     """
 
     code: str
     message: str
-    kind: str = msgspec.field(name="ExceptionType")
-    message_for_apps: str = msgspec.field(name="Message")
-    message_for_clients: str = msgspec.field(name="ExceptionMessage")
-    stack_trace: str = msgspec.field(name="StackTrace", default="")
+    kind: str | UnsetType = msgspec.field(name="ExceptionType", default=UNSET)
+    message_for_apps: str | UnsetType = msgspec.field(name="Message", default=UNSET)
+    message_for_clients: str | UnsetType = msgspec.field(name="ExceptionMessage", default=UNSET)
+    stack_trace: str | UnsetType = msgspec.field(name="StackTrace", default=UNSET)
 
 
 def body_too_large(most_bytes: int, setting: str = "body_bytes") -> RequestTooLargeError:
@@ -93,17 +93,24 @@ def body_too_large(most_bytes: int, setting: str = "body_bytes") -> RequestTooLa
 
 
 def error_body(code: str, message: str, kind: str) -> bytes:
-    """An error as JSON."""
-    return msgspec.json.encode(ErrorBody(code, message, kind, message, message))
+    """An error as JSON, with what SDKs of Durable Functions read."""
+    return msgspec.json.encode(ErrorBody(code, message, kind, message, message, ""))
 
 
-def error_answer(error: TenutoError) -> Response:
-    """An error as an answer."""
+def error_answer(error: TenutoError, *, for_sdks: bool = False) -> Response:
+    """An error as an answer.
+
+    Args:
+        error: What went wrong.
+        for_sdks: Say it in the fields that SDKs of Durable Functions read, too.
+    """
     status = status_for(error)
     headers = {"Retry-After": "1"} if status == 503 else {}  # noqa: PLR2004 - 503 Service Unavailable
     if status == 401:  # noqa: PLR2004 - 401 Unauthorized
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, MethodNotAllowedError):
         headers["Allow"] = ", ".join(error.allowed)
-    body = error_body(error.code, str(error), type(error).__name__)
+    body = msgspec.json.encode(ErrorBody(error.code, str(error)))
+    if for_sdks:
+        body = error_body(error.code, str(error), type(error).__name__)
     return Response(body, status, headers, media_type=JSON)

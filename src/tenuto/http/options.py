@@ -65,6 +65,9 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         history_bytes: Longest history that is answered in one piece, or looked at for an answer.
         page_bytes: Where a page of instances, turns or dead letters ends early.
         request_seconds: The longest time in which head and body of a request must have come.
+        idle_connections: Connections on which one peer asks for nothing, at most; for one more the
+            oldest is closed.
+        access_log: Whether each request is logged, as logger ``tenuto.http.access``.
         link_seconds: How long the links in answers open what they point to.
         watchers: Most live streams at a time.
 
@@ -84,6 +87,8 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     history_bytes: Annotated[int, Meta(ge=1)] = 16 * 1024 * 1024
     page_bytes: Annotated[int, Meta(ge=1)] = 16 * 1024 * 1024
     request_seconds: Annotated[float, Meta(gt=0)] = 30.0
+    idle_connections: Annotated[int, Meta(ge=1)] = 512
+    access_log: bool = False
     link_seconds: Annotated[int, Meta(ge=1)] = 7 * 24 * 3600
     watchers: Annotated[int, Meta(ge=0)] = 2_000
 

@@ -5,6 +5,7 @@ As Durable Functions gives them: of its own operations, and to users who answer 
 
 from collections.abc import Mapping
 
+import msgspec
 from starlette.responses import Response
 
 from tenuto.http.errors import JSON
@@ -15,7 +16,10 @@ from tenuto.model.status import InstanceRecord, RuntimeStatus
 
 def links_answer(links: Mapping[str, str]) -> Response:
     """The links of an instance that has just begun."""
-    return json_answer(links, 202, {"Location": links["statusQueryGetUri"], "Retry-After": "10"})
+    # A line for each: people start instances with curl.
+    body = msgspec.json.format(msgspec.json.encode(links), indent=2) + b"\n"
+    headers = {"Location": links["statusQueryGetUri"], "Retry-After": "10"}
+    return Response(body, 202, headers, media_type=JSON)
 
 
 def outcome_answer(record: InstanceRecord, *, failed: int) -> Response:

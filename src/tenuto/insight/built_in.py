@@ -19,7 +19,7 @@ def call_text(name: str, text: str | None) -> str:
         text: Its input as it is stored.
     """
     if name == WEBHOOK_ACTIVITY:
-        return "the address of a webhook"
+        return "the address of a link"
     if name != HTTP_ACTIVITY:
         return ""
     try:

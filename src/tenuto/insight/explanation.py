@@ -27,6 +27,7 @@ from tenuto.model.explanation import (
     NothingOpen,
     NotServed,
     Pending,
+    QuestionWait,
     StoreUnavailable,
     Suspended,
     TurnWait,
@@ -233,6 +234,11 @@ def _advice_for_child(record: InstanceRecord, child: ChildWait, around: Surround
 
 
 def _advice(record: InstanceRecord, waits: Sequence[Wait], around: Surroundings) -> str:
+    asked = [wait for wait in waits if isinstance(wait, QuestionWait)]
+    if asked:
+        which = ("--question", str(asked[0].id)) if len(asked) > 1 else ()
+        options = (*which, *around.place)
+        return command("instances answer", record.instance_id, "ANSWER", options=options)
     event = next((wait for wait in waits if isinstance(wait, EventWait)), None)
     if event is None:
         return ""

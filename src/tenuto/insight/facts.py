@@ -25,6 +25,7 @@ from tenuto.model.explanation import (
     NotServed,
     Obstacle,
     Pending,
+    QuestionWait,
     StoreUnavailable,
     Suspended,
     TimerWait,
@@ -154,6 +155,10 @@ def _wait(record: InstanceRecord, step: Step, around: Surroundings) -> Wait:
             return TimerWait(since=since, until=step.due_at, purpose=step.purpose)
         case StepKind.EVENT:
             return EventWait(name=step.name, since=since, until=step.due_at)
+        case StepKind.QUESTION:
+            return QuestionWait(
+                id=step.number, title=step.name, since=since, until=step.due_at, url=step.url
+            )
         case StepKind.CHILD:
             return _child(record, step, around)
         case StepKind.ACTIVITY | StepKind.MESSAGE:  # messages are never open

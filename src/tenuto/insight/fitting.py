@@ -14,6 +14,7 @@ from msgspec import MsgspecError, Struct, field, structs
 
 from tenuto.engine.fitting import misfit_of
 from tenuto.engine.ports import LoadedInstance, Runner, Storage
+from tenuto.model.errors import StorageCorruptError
 from tenuto.model.hold import Hold
 from tenuto.model.ids import InstanceId
 from tenuto.model.limits import Limits
@@ -123,8 +124,8 @@ class FitCheck:
         record = loaded.record
         try:
             hold = misfit_of(loaded, self._runner, self._limits, self._now)
-        except (MsgspecError, UnicodeDecodeError) as error:
-            self._add(record, UNREADABLE, f"what is stored of it cannot be read: {error}")
+        except Exception as error:  # noqa: BLE001 - one that is damaged must not hide the others
+            self.cannot_read(record, error)
             return False
         if hold is None:
             fit = self._fit(record)
@@ -133,6 +134,10 @@ class FitCheck:
             return True
         self._add(record, hold.reason, hold.message, hold)
         return False
+
+    def cannot_read(self, record: InstanceRecord, error: Exception) -> None:
+        """What is stored of an instance makes no sense: no code goes on with that."""
+        self._add(record, UNREADABLE, f"what is stored of it cannot be read: {error!r}")
 
     def _fit(self, record: InstanceRecord) -> OrchestratorFit:
         key = record.name, record.version or ""
@@ -176,8 +181,15 @@ async def check_store(
         on_progress: Told now and then how many were looked at.
     """
     looked_at = 0
-    async for loaded in unfinished(storage, wanted or InstanceQuery()):
-        _ = await outside_of_tasks(partial(check.look, loaded))
+    async for record in _records(storage, _unfinished(wanted or InstanceQuery())):
+        try:
+            loaded = await _load(storage, record)
+        except StorageCorruptError as error:
+            check.cannot_read(record, error)
+        else:
+            # One that has ended or was purged meanwhile is passed by.
+            if loaded is not None and not loaded.record.status.is_finished:
+                _ = await outside_of_tasks(partial(check.look, loaded))
         looked_at += 1
         on_progress(looked_at)
     return check.report
@@ -193,32 +205,45 @@ def check_histories(check: FitCheck, histories: Iterable[LoadedInstance]) -> Fit
     return check.report
 
 
-async def unfinished(storage: Storage, wanted: InstanceQuery) -> AsyncIterator[LoadedInstance]:
-    """The unfinished instances of a store that match, oldest first, each as it is at that moment.
+async def instances(storage: Storage, query: InstanceQuery) -> AsyncIterator[LoadedInstance]:
+    """Instances of a store, with all that replay needs. One at a time: a history may be long.
 
-    One that ends or is purged meanwhile is left out.
+    Raises:
+        StorageCorruptError: what is stored of one makes no sense.
     """
-    asked = set(UNFINISHED if wanted.statuses is None else wanted.statuses) - FINISHED
-    if not asked:
-        return
-    query = structs.replace(
-        wanted, statuses=tuple(sorted(asked)), limit=PAGE, order="oldest", payloads=False
-    )
-    async for loaded in instances(storage, query):
-        if not loaded.record.status.is_finished:
+    async for record in _records(storage, query):
+        loaded = await _load(storage, record)
+        if loaded is not None:
             yield loaded
 
 
-async def instances(storage: Storage, query: InstanceQuery) -> AsyncIterator[LoadedInstance]:
-    """Instances of a store, with all that replay needs. One at a time: a history may be long."""
+def _unfinished(wanted: InstanceQuery) -> InstanceQuery:
+    """Of what is wanted, what has not ended, oldest first."""
+    asked = set(UNFINISHED if wanted.statuses is None else wanted.statuses) - FINISHED
+    statuses = tuple(sorted(asked))
+    return structs.replace(wanted, statuses=statuses, limit=PAGE, order="oldest", payloads=False)
+
+
+async def _records(storage: Storage, query: InstanceQuery) -> AsyncIterator[InstanceRecord]:
     while True:
         page = await storage.query(query)
         for record in page.records:
-            for loaded in await storage.load_instances([record.iid]):
-                yield loaded
+            yield record
         if page.after is None:
             return
         query = structs.replace(query, after=page.after)
+
+
+async def _load(storage: Storage, record: InstanceRecord) -> LoadedInstance | None:
+    """An instance; None when it is not there any more."""
+    try:
+        found = await storage.load_instances([record.iid])
+    except (MsgspecError, UnicodeDecodeError) as error:
+        raise StorageCorruptError(
+            f"what is stored of instance {record.instance_id!r} cannot be read: {error}; restore "
+            "the store from a backup, or purge the instance"
+        ) from error
+    return found[0] if found else None
 
 
 async def outside_of_tasks(act: Callable[[], T]) -> T:

@@ -28,6 +28,8 @@ def step_label(step: Step) -> str:
             return f"{TIMERS[step.purpose]} {_timer(step)}"
         case StepKind.EVENT:
             return f"event {name!r}"
+        case StepKind.QUESTION:
+            return f"question {name!r}"
         case StepKind.MESSAGE:
             return f"event {name!r} to {one_line(step.instance_id or '')}"
         case StepKind.ACTIVITY | StepKind.CHILD:

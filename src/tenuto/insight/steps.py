@@ -22,6 +22,8 @@ from tenuto.model.events import (
     ExecutionSuspended,
     HistoryEvent,
     OrchestratorStarted,
+    QuestionAsked,
+    QuestionLinked,
     SubOrchestrationInstanceCompleted,
     SubOrchestrationInstanceCreated,
     SubOrchestrationInstanceFailed,
@@ -48,6 +50,7 @@ class StepKind(StrEnum):
     CHILD = "orchestration"
     TIMER = "timer"
     EVENT = "event"
+    QUESTION = "question"
     MESSAGE = "message"
 
 
@@ -76,7 +79,7 @@ class Step(Struct, kw_only=True):
     Attributes:
         number: The event id of the call or wait; below zero for events that nobody awaited when
             they arrived.
-        name: Of the function or event; empty for timers.
+        name: Of the function or event, the title of a question; empty for timers.
         call: What an activity does that Tenuto itself has, in words; empty for others.
         begun_at: The time of the turn that decided it.
         changed_at: The time of the turn that brought it to its state and attempt.
@@ -88,6 +91,7 @@ class Step(Struct, kw_only=True):
         failure: Of the last attempt that failed.
         instance_id: The child, or the receiver of a message.
         is_detached: A child whose result nobody waits for.
+        url: Where a question is answered.
         run: What the child did, when that was read.
     """
 
@@ -106,6 +110,7 @@ class Step(Struct, kw_only=True):
     failure: FailureDetails | None = None
     instance_id: InstanceId | None = None
     is_detached: bool = False
+    url: str = ""
     run: "Run | None" = None
 
 
@@ -277,7 +282,7 @@ class _Reader:
         step = self._steps.get(self._of.get(event.timer_id, event.timer_id))
         if step is None or step.state is not StepState.WAITING:
             return  # a pause is over, and the next attempt begins
-        step.is_expired = step.kind is StepKind.EVENT
+        step.is_expired = step.kind in {StepKind.EVENT, StepKind.QUESTION}
         self._end(step.number, StepState.CANCELED if step.is_expired else StepState.COMPLETED)
 
     def on_completed(self, event: TaskCompleted | SubOrchestrationInstanceCompleted) -> None:
@@ -296,9 +301,17 @@ class _Reader:
 
     def on_taken(self, event: EventTaken) -> None:
         step = self._end(event.task_id, StepState.COMPLETED)
-        arrived = None if step is None else self._claim(step.name)
+        is_event = step is not None and step.kind is StepKind.EVENT
+        arrived = self._claim(step.name) if step is not None and is_event else None
         if arrived is not None:
             del self._steps[arrived.number]
+
+    def on_asked(self, event: QuestionAsked) -> None:
+        step = self._add(event.event_id, StepKind.QUESTION, event.title, StepState.WAITING)
+        step.due_at = event.expires_at
+
+    def on_linked(self, event: QuestionLinked) -> None:
+        self._steps[event.task_id].url = event.url
 
     def on_raised(self, event: EventRaised) -> None:
         self._events += 1
@@ -355,6 +368,8 @@ _HANDLERS: Final[dict[type, Callable[[_Reader, Any], None]]] = {
     TaskCanceled: _Reader.on_canceled,
     EventAwaited: _Reader.on_awaited,
     EventTaken: _Reader.on_taken,
+    QuestionAsked: _Reader.on_asked,
+    QuestionLinked: _Reader.on_linked,
     EventRaised: _Reader.on_raised,
     EventRefused: _Reader.on_refused,
     EventSent: _Reader.on_sent,

@@ -4,7 +4,14 @@ from tenuto.insight.facts import is_late
 from tenuto.insight.labels import TIMERS
 from tenuto.insight.surroundings import Surroundings
 from tenuto.insight.wording import duration, failure_text, one_line
-from tenuto.model.explanation import ActivityWait, ChildWait, EventWait, TimerWait, Wait
+from tenuto.model.explanation import (
+    ActivityWait,
+    ChildWait,
+    EventWait,
+    QuestionWait,
+    TimerWait,
+    Wait,
+)
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import Microseconds
 
@@ -31,6 +38,10 @@ def _plainly(wait: Wait, around: Surroundings) -> str:
         case EventWait():
             until = "" if wait.until is None else f", until {at(wait.until)}"
             return f"event {one_line(wait.name)!r} {since}{until}"
+        case QuestionWait():
+            until = "" if wait.until is None else f", until {at(wait.until)}"
+            where = f" at {wait.url}" if wait.url else ""
+            return f"a person to answer {one_line(wait.title)!r}{where} {since}{until}"
         case ActivityWait(until=None):
             attempt = f", attempt {wait.attempt}" if wait.attempt > 1 else ""
             return f"{_called(wait)}{attempt}{_after(wait)}, {_work(wait, around)}"

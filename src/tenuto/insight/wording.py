@@ -39,8 +39,18 @@ def duration(microseconds: int, *, least_unit: Literal["ms", "s"] = "ms") -> str
 
 
 def moment(microseconds: int) -> str:
-    """A time in the zone of this machine."""
+    """A time in the zone of this machine, which it names."""
+    return f"{clock_time(microseconds)} {zone(microseconds)}"
+
+
+def clock_time(microseconds: int) -> str:
+    """The same where the zone is said elsewhere, such as above a column."""
     return f"{local(microseconds):%Y-%m-%d %H:%M:%S}"
+
+
+def zone(microseconds: int) -> str:
+    """The zone of this machine at a time, as short as it has a name."""
+    return f"{local(microseconds):%Z}"
 
 
 def utc_moment(microseconds: int) -> str:

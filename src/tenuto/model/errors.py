@@ -18,7 +18,8 @@
     │   ├── InstanceNotFoundError          TN-1202
     │   ├── InstanceFinishedError          TN-1203
     │   ├── InstanceStateError             TN-1204
-    │   └── WebhookClosedError             TN-1205
+    │   ├── WebhookClosedError             TN-1205
+    │   └── QuestionClosedError            TN-1206  nothing of the kind is asked, now or any more
     ├── OrchestrationFailedError           TN-1300  a waited-for orchestration did not complete
     │   └── OrchestrationTerminatedError   TN-1301
     ├── WorkError                          TN-1400  raised inside orchestrators
@@ -237,6 +238,12 @@ class WebhookClosedError(InstanceError):
             "has no open webhook at this address: it was used, has expired, or never existed; "
             "ask whoever sent it for a new one",
         )
+
+
+class QuestionClosedError(InstanceError):
+    """The instance does not ask this: not yet, not any more, or never."""
+
+    code = "TN-1206"
 
 
 class OrchestrationFailedError(TenutoError):

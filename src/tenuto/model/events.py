@@ -4,7 +4,8 @@ A history is a list of turns, a turn a list of events: OrchestratorStarted with 
 time, the messages taken in, then the events of the actions decided. Names and fields are those
 of the framework; its numbers belong to the adapters. The closing OrchestratorCompleted is
 implied by the end of the turn and not stored. ``TaskCanceled`` (ENGINE rule 9), ``WebhookOpened``,
-``EventAwaited``, ``EventTaken`` and ``EventRefused`` are Tenuto's own and hidden from foreign SDKs.
+``EventAwaited``, ``EventTaken``, ``EventRefused`` and those of questions are Tenuto's own and
+hidden from foreign SDKs.
 
 Payloads are JSON text, kept to the letter. Times are integers of microseconds since 1970 UTC.
 """
@@ -14,6 +15,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from tenuto.model.failure import FailureDetails
+from tenuto.model.form import Form
 from tenuto.model.ids import ExecutionId, InstanceId, MessageId
 from tenuto.model.retry import RetryFacts
 from tenuto.model.status import ParentInstance, RuntimeStatus
@@ -170,13 +172,14 @@ class EventAwaited(_Event, frozen=True):
 
 
 class EventTaken(_Event, frozen=True):
-    """The wait of an earlier turn got the event that it waited for; its timer goes with it."""
+    """The wait or the question of an earlier turn got what it waited for; its timer goes too."""
 
     task_id: int
 
 
 class EventRefused(_Event, frozen=True):
-    """An external event did not fit what its waiter asked for; the wait stays open.
+    """An external event or an answer did not fit what was asked for; the wait stays open. ``name``
+    is the event's, or the question's title.
 
     ``message`` is the id of the dead letter that the event has become. ``which`` event it was: the
     n-th that came to this generation, or, below zero, one that earlier generations have left, by
@@ -188,6 +191,28 @@ class EventRefused(_Event, frozen=True):
     message: MessageId
     reason: str
     which: int = 0
+
+
+class QuestionAsked(_Event, frozen=True):
+    """A person is asked something, and the orchestrator waits for the answer.
+
+    It ends like a wait for an event: with ``EventTaken``, with ``TaskCanceled``, or with the timer
+    that bounds it, at ``expires_at``.
+    """
+
+    event_id: int
+    title: str
+    form: Form
+    text: str = ""
+    expires_at: Microseconds | None = None
+
+
+class QuestionLinked(_Event, frozen=True):
+    """A link to answer the question by: ``digest`` is the SHA-256 of the token in ``url``."""
+
+    task_id: int
+    digest: str
+    url: str
 
 
 class EventSent(_Event, frozen=True):
@@ -214,6 +239,17 @@ class EventRaised(_Event, frozen=True):
     name: str
     input: str | None = None
     webhook: str | None = None
+
+
+class QuestionAnswered(_Event, frozen=True):
+    """A question was answered: when, and by whom if somebody said so. The turn may be later, when
+    the answer had to wait for a paused instance.
+    """
+
+    task_id: int
+    answered_at: Microseconds
+    input: str | None = None
+    by: str | None = None
 
 
 class ExecutionSuspended(_Event, frozen=True):
@@ -280,6 +316,8 @@ Decision: TypeAlias = (
     | EventAwaited
     | EventTaken
     | EventRefused
+    | QuestionAsked
+    | QuestionLinked
 )
 """Events that record what an orchestrator decided while it goes on."""
 
@@ -294,6 +332,7 @@ Incoming: TypeAlias = (
     | SubOrchestrationInstanceFailed
     | TimerFired
     | EventRaised
+    | QuestionAnswered
     | ExecutionSuspended
     | ExecutionResumed
     | ExecutionTerminated

@@ -164,6 +164,24 @@ class EventWait(_Fact, frozen=True, kw_only=True, tag="event"):
     until: Microseconds | None = None
 
 
+class QuestionWait(_Fact, frozen=True, kw_only=True, tag="question"):
+    """The answer of a person.
+
+    Attributes:
+        id: The number of the question.
+        title: What is asked.
+        since: The time of the turn that asked.
+        until: When it is given up; None: never.
+        url: Where it is answered; left out until the address is there.
+    """
+
+    id: int
+    title: str
+    since: Microseconds
+    until: Microseconds | None = None
+    url: str = ""
+
+
 class ActivityWait(_Fact, frozen=True, kw_only=True, tag="activity"):
     """An activity.
 
@@ -235,7 +253,7 @@ class ChildWait(_Fact, frozen=True, kw_only=True, tag="orchestration"):
         return self.status is None and not self.is_missing
 
 
-Wait = TimerWait | EventWait | ActivityWait | ChildWait
+Wait = TimerWait | EventWait | QuestionWait | ActivityWait | ChildWait
 """What the code of an instance waits for."""
 
 Obstacle = Ended | Held | StoreUnavailable | Suspended | NotServed | Pending | Untaken | TurnWait

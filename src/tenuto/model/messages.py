@@ -91,6 +91,24 @@ class RedeemWebhook(_Message, frozen=True, kw_only=True):
     input: str | None = None
 
 
+class AnswerQuestion(_Message, frozen=True, kw_only=True):
+    """Somebody answers what an orchestration asks.
+
+    Attributes:
+        question: Its number, or its title; None for the only one that is asked.
+        execution_id: The execution that asks; None for whichever runs.
+        requested_at: When, by the clock of whoever took the answer, in microseconds.
+        input: The answer as JSON text.
+        by: Who answers, as far as that is known.
+    """
+
+    question: int | str | None = None
+    execution_id: ExecutionId | None = None
+    requested_at: Microseconds
+    input: str | None = None
+    by: str | None = None
+
+
 class Terminate(_Message, frozen=True, kw_only=True):
     """End the instance now; ``reason`` becomes its output. With ``recurse`` what it has called ends
     too, and what that has called.
@@ -141,10 +159,13 @@ class Purge(_Message, frozen=True, kw_only=True):
 Steering: TypeAlias = Terminate | Suspend | Resume | Fail | Purge
 """What an instance takes in however it stands."""
 
-ClientMessage: TypeAlias = RaiseEvent | RedeemWebhook | Steering
+ClientMessage: TypeAlias = RaiseEvent | RedeemWebhook | AnswerQuestion | Steering
 """What a client may tell an instance."""
 
 CLIENT_MESSAGES: Final[tuple[type, ...]] = get_args(ClientMessage)
 """The same, for ``isinstance``."""
+
+LETTERS: Final = (RaiseEvent, AnswerQuestion)
+"""What becomes a dead letter when nobody can take it (``no_silent_drop``)."""
 
 Message: TypeAlias = Start | TaskResult | ChildResult | TimerDue | ChangeHold | ClientMessage

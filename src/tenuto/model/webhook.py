@@ -28,9 +28,9 @@ class OpenWebhook(Struct, frozen=True, rename="camel", gc=False):
 
 
 class WebhookSecret(Struct, frozen=True, rename="camel"):
-    """What the reserved activity makes: a token, and the address that holds it."""
+    """What the reserved activity makes: an address with a token in it, and the token's digest."""
 
-    token: str
+    digest: str
     url: str
 
 

@@ -6,14 +6,17 @@ checked and encoded at the call site, so that a wrong one fails where it stands.
 
 import logging
 import random
+import sys
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, overload
 
 from tenuto.model.errors import InputError, PayloadError
 from tenuto.model.events import EventSent
 from tenuto.model.events import SubOrchestrationInstanceCreated as ChildCreated
+from tenuto.model.form import Form
+from tenuto.model.form_types import form_of, form_of_choices
 from tenuto.model.http_call import HttpCallOptions, HttpResponse, http_request
 from tenuto.model.ids import InstanceId, check_instance_id, child_instance_id
 from tenuto.model.limits import limit_error
@@ -25,6 +28,7 @@ from tenuto.orchestration.asyncio_inside.functions import gather_in_session
 from tenuto.orchestration.http_call import HttpCallTask, request_text
 from tenuto.orchestration.logger import SessionLogger
 from tenuto.orchestration.names import child_execution_id, random_uuid
+from tenuto.orchestration.questions import Asked, Question, checked_words
 from tenuto.orchestration.references import (
     ActivityFunction,
     AnyOrchestrator,
@@ -181,7 +185,10 @@ class Context:
             start = None if limit is None else span(limit)
         if text is not None:
             session.check_size(text, "the input of activity", name)
-        return ActivityTask(session, name, text, decode, retry, timeout, start)
+        frame = sys._getframe(1)  # noqa: SLF001 - where to look when nobody awaits it
+        task: ActivityTask[Any] = ActivityTask(session, name, text, decode, retry, timeout, start)
+        task.made = (frame.f_code, frame.f_lasti)
+        return task
 
     @overload
     def call_sub_orchestrator(
@@ -214,7 +221,12 @@ class Context:
         ) -> ChildCreated:
             return self._child_event(call, task_id, False, attempt, call_id, retry)
 
-        return ChildTask(self._session, call.name, event, call.decode, call.retry, call.on_cancel)
+        task: ChildTask[Any] = ChildTask(
+            self._session, call.name, event, call.decode, call.retry, call.on_cancel
+        )
+        frame = sys._getframe(1)  # noqa: SLF001 - as above
+        task.made = (frame.f_code, frame.f_lasti)
+        return task
 
     @overload
     def start_orchestrator(self, orchestrator: OrchestratorFunction[*Ts, T], *args: *Ts) -> str: ...
@@ -276,7 +288,10 @@ class Context:
         request = http_request(method, url, content, headers, options.token_source)
         session = self._session
         session.check_size(request_text(request), f"the request to {url}")
-        return HttpCallTask(session, request, options)
+        task = HttpCallTask(session, request, options)
+        frame = sys._getframe(1)  # noqa: SLF001 - as above
+        task.made = (frame.f_code, frame.f_lasti)
+        return task
 
     # --- time and events ------------------------------------------------------------------------
 
@@ -289,7 +304,10 @@ class Context:
         Raises:
             InputError: for a naive datetime, a negative or endless duration.
         """
-        return TimerTask(self._session, self._due(due, "create_timer"))
+        task = TimerTask(self._session, self._due(due, "create_timer"))
+        frame = sys._getframe(1)  # noqa: SLF001 - as above
+        task.made = (frame.f_code, frame.f_lasti)
+        return task
 
     @overload
     def wait_for_external_event(
@@ -317,6 +335,8 @@ class Context:
         fire_at = None if timeout is None else self._due(timeout, "wait_for_external_event")
         decode = _plain if event_type is None else _typed(event_type, f"event {name!r}")
         task: EventTask[Any] = EventTask(session, name, decode)
+        frame = sys._getframe(1)  # noqa: SLF001 - as above
+        task.made = (frame.f_code, frame.f_lasti)
         session.wait_for_event(task)
         if fire_at is not None and not task.done():
             task.expire_at(fire_at, f"no event {name!r} within {timeout}")
@@ -356,6 +376,83 @@ class Context:
         """
         name = _checked_name(name, "create_webhook")
         return open_webhook(self._session, name, expires_in)
+
+    @overload
+    def ask(
+        self, title: str, *, text: str = "", timeout: timedelta | None = None
+    ) -> "Question[bool]": ...
+    @overload
+    def ask(
+        self, title: str, answer: type[T], *, text: str = "", timeout: timedelta | None = None
+    ) -> "Question[T]": ...
+    @overload
+    def ask(
+        self,
+        title: str,
+        *,
+        choices: "Sequence[T] | Mapping[str, T]",
+        text: str = "",
+        timeout: timedelta | None = None,
+    ) -> "Question[T]": ...
+    @overload
+    def ask(
+        self,
+        title: str,
+        answer: Any,  # noqa: ANN401 - such as ``int | None``
+        *,
+        text: str = "",
+        timeout: timedelta | None = None,
+    ) -> "Question[Any]": ...
+    def ask(
+        self,
+        title: str,
+        answer: Any = None,
+        *,
+        choices: Any = None,
+        text: str = "",
+        timeout: timedelta | None = None,
+    ) -> "Question[Any]":
+        """Ask a person, on a page of their own, and wait for the answer.
+
+        Args:
+            title: The question, in one line.
+            answer: What the answer is: a dataclass, msgspec struct, pydantic model or attrs class
+                with the fields to fill in, or a single type such as ``int`` or an Enum. By default
+                the question is answered with yes or no, and the answer is True or False.
+            choices: Instead of that, the answers to choose from, each a button: values, or a
+                mapping of what the buttons say to the values.
+            text: What is said below the question; line breaks are kept.
+            timeout: Give up after this long; the task then raises ``TimeoutError``, and the page
+                says that it is too late.
+
+        Returns:
+            A task with the answer. Its ``url`` is a task with the address of the page, to be sent
+            to whoever shall answer; operators can answer too (``tenuto instances answer``,
+            ``client.answer``). The first answer that fits counts.
+
+        Raises:
+            InputError: a page cannot ask for that, or title, text or choices are not allowed.
+
+        Example:
+            ::
+
+                question = ctx.ask("Approve 120 €?", choices=["approve", "reject"])
+                await ctx.call_activity(send_mail, manager, await question.url)
+                decision = await question
+        """
+        session = self._session
+        title, text = checked_words(title, text)
+        if choices is None:
+            annotation = bool if answer is None else answer
+            form = form_of(annotation)
+            decode = _typed(annotation, f"the answer to {title!r}")
+        elif answer is None:
+            form, values = form_of_choices(choices)
+            decode = _chosen(form, values)
+        else:
+            raise InputError("ctx.ask takes the type of the answer or choices, not both")
+        expires_at = None if timeout is None else self._due(timeout, "ask")
+        return Question(session, Asked(title, text, form, decode, expires_at))
 
     # --- the instance ---------------------------------------------------------------------------
 
@@ -522,6 +619,15 @@ class _ChildCall:
 
 def _plain(text: str | None) -> Any:  # noqa: ANN401 - of user code
     return None if text is None else decoder(Any)(text)
+
+
+def _chosen(form: Form, values: list[Any]) -> Callable[[str | None], Any]:
+    """From the JSON of a choice to the very value that was given for it."""
+
+    def decoded(text: str | None) -> Any:  # noqa: ANN401 - of user code
+        return values[form.chosen(text)]
+
+    return decoded
 
 
 def _typed(annotation: object, owner: str) -> Callable[[str | None], Any]:

@@ -7,7 +7,7 @@ versions, this one does what the newest does (ENGINE rule 3).
 
 import asyncio
 from asyncio import tasks as asyncio_tasks
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
@@ -25,17 +25,26 @@ _leave_task: Final[Any] = asyncio_tasks._leave_task  # noqa: SLF001 - the same
 
 
 class SessionFuture(asyncio.Future[T]):
-    """A future that hashes by its session's counter instead of its address."""
+    """A future that hashes by its session's counter instead of its address.
 
-    __slots__ = ("number",)
+    ``was_left`` means that somebody has waited for it and does no longer.
+    """
+
+    __slots__ = ("number", "was_left")
 
     def __init__(self, loop: "SessionLoop") -> None:
         super().__init__(loop=loop)
+        self.was_left: bool = False
         self.number: int = loop.numbers + 1
         loop.numbers = self.number
 
     def __hash__(self) -> int:
         return self.number
+
+    def remove_done_callback(self, function: "Callable[[Any], object]", /) -> int:
+        """As asyncio; what a race or a time limit leaves has not been forgotten."""
+        self.was_left = True
+        return super().remove_done_callback(function)
 
     def __repr__(self) -> str:
         # Text may end up in a status or a name: it must not hold an address either.

@@ -31,7 +31,7 @@ class Mailbox:
         self._kept = 0 if carried is None else carried.last
         self._unread: dict[str, deque[tuple[int, int, EventRaised]]] = {}
         self.arrivals: int = 0
-        """How many have come, which names each of them."""
+        """How many events and answers have come, which names each of them."""
         self._waiters: dict[str, OrderedDict[EventTask[Any], None]] = {}
 
     def forget(self) -> None:
@@ -51,6 +51,11 @@ class Mailbox:
     def taken(self) -> tuple[int, ...]:
         """Numbers of the carried events that somebody has read."""
         return tuple(self._taken)
+
+    @property
+    def waiters(self) -> list[EventTask[Any]]:
+        """The waits that are open."""
+        return [one for waiters in self._waiters.values() for one in waiters]
 
     def wait(self, waiter: EventTask[Any]) -> None:
         """Give the waiter the oldest unread event of its name, or the next that arrives."""

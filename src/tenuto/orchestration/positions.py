@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from types import CoroutineType, FrameType, GeneratorType, TracebackType
+from types import CodeType, CoroutineType, FrameType, GeneratorType, TracebackType
 from typing import Any, Final
 
 from tenuto.orchestration.generators import drive_generator
@@ -26,6 +26,13 @@ def deciding_position(frame: FrameType) -> str:
 
 def _position(frame: FrameType) -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"
+
+
+def place_of(made: tuple[CodeType, int]) -> str:
+    """``file:line`` of an instruction: a code object, and the offset in it."""
+    code, offset = made
+    lines = [line for start, end, line in code.co_lines() if start <= offset < end]
+    return f"{code.co_filename}:{lines[0] if lines else code.co_firstlineno}"
 
 
 def waiting_position(coroutine: object) -> str | None:

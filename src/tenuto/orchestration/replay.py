@@ -23,6 +23,7 @@ from tenuto.model.events import (
     HistoryEvent,
     Incoming,
     OrchestratorStarted,
+    QuestionLinked,
     SubOrchestrationInstanceCreated,
     TaskCanceled,
     TaskScheduled,
@@ -130,7 +131,7 @@ def identity(action: Action) -> tuple[object, ...]:
         return (kind, action.event_id, action.instance_id, action.name)
     if isinstance(action, EventAwaited | EventRefused):
         return (kind, action.event_id, action.name)
-    if isinstance(action, TaskCanceled | EventTaken):
+    if isinstance(action, TaskCanceled | EventTaken | QuestionLinked):
         return (kind, action.task_id)
     return (kind, getattr(action, "event_id", None), getattr(action, "orchestration_status", None))
 
@@ -143,7 +144,7 @@ def describe(event: object | None) -> str:
     number = getattr(event, "event_id", getattr(event, "task_id", None))
     if number is not None:
         text = f"{text} #{number}"
-    name = getattr(event, "name", None)
+    name = getattr(event, "name", getattr(event, "title", None))
     return text if name is None else f"{text} {name!r}"
 
 

@@ -32,6 +32,8 @@ from tenuto.model.events import (
     ExecutionCompleted,
     ExecutionStarted,
     Incoming,
+    QuestionAnswered,
+    QuestionAsked,
     SubOrchestrationInstanceCompleted,
     SubOrchestrationInstanceFailed,
     TaskCanceled,
@@ -65,14 +67,17 @@ from tenuto.orchestration.parking import park
 from tenuto.orchestration.positions import (
     deciding_position,
     ending_position,
+    place_of,
     trim_traceback,
     waiting_position,
 )
 from tenuto.orchestration.preparation import prepare_process
+from tenuto.orchestration.questions import Question
 from tenuto.orchestration.references import AnyActivity, AnyOrchestrator
-from tenuto.orchestration.tasks import CallTask, EventTask, LoopTimerEntry
+from tenuto.orchestration.tasks import CallTask, DurableTask, EventTask, LoopTimerEntry
+from tenuto.orchestration.unawaited import unawaited
 
-_WAITS: Final = (TimerCreated, EventAwaited)
+_WAITS: Final = (TimerCreated, EventAwaited, QuestionAsked)
 
 _LIVE: Final[set["Session"]] = set()
 """Sessions that have begun and are not closed. Were one dropped, the garbage collector would run
@@ -116,10 +121,11 @@ class Session:
         self._timers: dict[int, Callable[[], None]] = {}
         self._mailbox = Mailbox(info.unread)
         self.webhooks: dict[str, OpenWebhook] = {}
+        self.questions: dict[int, Question[Any]] = {}
         self._next_generation: tuple[str | None, bool] | None = None
         self._failure: FailureDetails | None = None
         self._actions: list[Action] = []
-        self._put_aside: dict[MessageId, EventRaised] | None = None
+        self._put_aside: dict[MessageId, EventRaised | QuestionAnswered] | None = None
         self.refusals: Mapping[int, str] = {}
         self._unread: list[UnreadEvent] | None = None
         self._withdrawn: set[int] = set()
@@ -154,6 +160,7 @@ class Session:
         self._first_id = self._ids + 1
         if self.trace is not None:
             self.trace.clear()
+        numbers = loop.numbers
         loop.now = timestamp
         if loop.origin is None:
             loop.origin = timestamp
@@ -169,6 +176,8 @@ class Session:
             self._drop_withdrawn()
         if loop.dead and not self._is_ended:
             self._is_ended = True
+            if not self.replaying and self._failure is None:
+                self._warn_of_unawaited(numbers)
             if self._actions:
                 self._withdraw_work()
             self._actions.append(self._ending())
@@ -208,6 +217,7 @@ class Session:
         self._calls.clear()
         self._timers.clear()
         self._mailbox.forget()
+        self.questions.clear()
         return len(refused)
 
     def _feed(self, events: Sequence[Incoming]) -> None:
@@ -339,8 +349,10 @@ class Session:
         if timer_id is not None:
             self._withdrawn.add(timer_id)
 
-    def refuse_event(self, event: EventRaised, which: int, error: PayloadError) -> None:
-        """An event does not fit what its waiter asked for: tell its sender, or put it aside."""
+    def refuse_event(
+        self, event: EventRaised | QuestionAnswered, name: str, which: int, error: PayloadError
+    ) -> None:
+        """What came does not fit what was asked for: tell its sender, or put it aside."""
         place = self._offered.get(id(event))
         if place is not None:
             self._refused[place] = error
@@ -349,7 +361,7 @@ class Session:
         reason = str(error)
         number = self.next_id()
         message = MessageId(f"{self.info.facts.execution_id}:refused:{number}")
-        self.record(EventRefused(number, event.name, message, reason, which))
+        self.record(EventRefused(number, name, message, reason, which))
         self._has_more = True
         if self._put_aside is None:
             self._put_aside = {}
@@ -420,7 +432,10 @@ class Session:
 
     def report(self, context: dict[str, Any]) -> None:
         """Log an error that nobody can catch any more."""
-        values = (self.info.instance_id, context.get("message"))
+        message, task = context.get("message"), context.get("future")
+        if isinstance(task, DurableTask) and task.made is not None:
+            message = f"{message}: {task.what} made at {place_of(task.made)}"
+        values = (self.info.instance_id, message)
         record = logging.LogRecord(
             "tenuto.orchestration", logging.ERROR, __file__, 0, "instance %s: %s", values, None
         )
@@ -512,6 +527,12 @@ class Session:
         if not self._refused or self._offered.get(id(event)) not in self._refused:
             self._close_webhook(event)
 
+    def _on_question_answered(self, event: QuestionAnswered) -> None:
+        question = self.questions.get(event.task_id)
+        if question is not None:
+            self._mailbox.arrivals += 1
+            question.answered(event, self._mailbox.arrivals)
+
     def _close_webhook(self, event: EventRaised) -> None:
         if event.webhook is not None:
             self.webhooks.pop(event.webhook, None)
@@ -524,6 +545,7 @@ class Session:
         SubOrchestrationInstanceFailed: _on_task_failed,
         TimerFired: _on_timer_fired,
         EventRaised: _on_event_raised,
+        QuestionAnswered: _on_question_answered,
     }
     """What a session reacts to. Pauses, ends from outside and turn marks are the engine's."""
 
@@ -571,6 +593,36 @@ class Session:
             "tenuto.orchestration", logging.WARNING, __file__, 0, text, values, None
         )
         self._hold(record)
+
+    def _warn_of_unawaited(self, numbers: int) -> None:
+        """What was asked for and never looked at, when the orchestrator returns.
+
+        Args:
+            numbers: How many futures there were before this turn.
+        """
+        root = self.loop.root
+        if not (self._calls or self._timers or self._mailbox.waiters or self.loop.tasks):
+            return
+        if self._next_generation is not None:  # which warns of what does not run
+            return
+        if root is None or root.cancelled() or root.exception() is not None:
+            return
+        works = [
+            *self._calls.values(),
+            *(getattr(on_fired, "__self__", None) for on_fired in self._timers.values()),
+            *self._mailbox.waiters,
+        ]
+        name = self.info.facts.name
+        for what, place in unawaited(works, self.loop.tasks.values(), numbers):
+            text = (
+                "instance %s: orchestrator %r has returned, and nobody has awaited the %s made at "
+                "%s: what comes of it is lost. Is an `await` missing?"
+            )
+            values = (self.info.instance_id, name, what, place)
+            record = logging.LogRecord(
+                "tenuto.orchestration", logging.WARNING, __file__, 0, text, values, None
+            )
+            self._hold(record)
 
     def _drop_withdrawn(self) -> None:
         kept = [

@@ -9,7 +9,8 @@ from abc import abstractmethod
 from asyncio import futures as asyncio_futures
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from types import CodeType
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
 from tenuto.model.actions import Action
 from tenuto.model.class_names import type_name
@@ -27,6 +28,7 @@ from tenuto.model.events import (
     EventAwaited,
     EventRaised,
     EventTaken,
+    QuestionAnswered,
     SubOrchestrationInstanceCreated,
     TaskCanceled,
     TaskScheduled,
@@ -50,6 +52,8 @@ _REASON_LENGTH: Final = 1000
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from tenuto.orchestration.questions import Question
+
     class _TaskType(SessionFuture[T], Coroutine[Any, Any, T]):
         """For type checkers a durable task is also a coroutine: TaskGroup.create_task takes it."""
 
@@ -65,6 +69,7 @@ class Scheduler(Protocol):
 
     loop: SessionLoop
     info: ExecutionInfo
+    questions: "dict[int, Question[Any]]"
 
     def open_call(self, call: "CallTask[Any]") -> int:
         """The next event id of the execution; answers to it go to this call."""
@@ -93,11 +98,17 @@ class Scheduler(Protocol):
     def end_wait(self, action: EventTaken | TaskCanceled, timer_id: int | None) -> None:
         """A wait for an event is over, and so is the timer that bounds it."""
 
-    def refuse_event(self, event: EventRaised, which: int, error: PayloadError) -> None:
-        """Turn an event away that does not fit, or put it aside: recorded as EventRefused."""
+    def refuse_event(
+        self, event: EventRaised | QuestionAnswered, name: str, which: int, error: PayloadError
+    ) -> None:
+        """Turn away what does not fit, or put it aside: recorded as EventRefused."""
 
     def refused_in_history(self, which: int) -> str | None:
         """In a recorded turn, why an event was refused in it; None when it was not."""
+
+
+Made: TypeAlias = tuple[CodeType, int]
+"""Where user code made a task: a code object, and the offset of the instruction in it."""
 
 
 class DurableTask(_TaskType[T]):
@@ -107,12 +118,18 @@ class DurableTask(_TaskType[T]):
     sub-orchestration is ended unless its ``on_cancel`` is ``"abandon"``, a late result is ignored.
     """
 
-    __slots__ = ("_open_id", "_scheduler")
+    __slots__ = ("_open_id", "_scheduler", "made")
 
     def __init__(self, scheduler: Scheduler) -> None:
         super().__init__(scheduler.loop)
         self._scheduler = scheduler
         self._open_id: int | None = None
+        self.made: Made | None = None
+
+    @property
+    def what(self) -> str:
+        """What it is, for people."""
+        return "work"
 
     def cancel(self, msg: object = None) -> bool:
         """Give the work up; awaiting the task raises ``asyncio.CancelledError``."""
@@ -182,6 +199,11 @@ class CallTask(DurableTask[T]):
         self._decode = decode
         self._retry = retry
         self._begun_at = scheduler.loop.now
+
+    @property
+    def what(self) -> str:
+        """What is called."""
+        return f"call of {self.function!r}"
 
     def begin_attempt(self) -> None:
         """Schedule the next attempt under a fresh id."""
@@ -343,6 +365,11 @@ class TimerTask(DurableTask[None]):
         super().__init__(scheduler)
         self._open_id = scheduler.set_timer(fire_at, self._fired)
 
+    @property
+    def what(self) -> str:
+        """A timer."""
+        return "timer"
+
     def _fired(self) -> None:
         self._open_id = None
         if not self.done():
@@ -407,6 +434,11 @@ class EventTask(DurableTask[T]):
         self._decode = decode
         self._timer_id: int | None = None
 
+    @property
+    def what(self) -> str:
+        """Which event."""
+        return f"wait for event {self.name!r}"
+
     def opened(self) -> None:
         """Nothing that has come answers the wait: history is told of it."""
         self._open_id = self._scheduler.next_id()
@@ -441,7 +473,7 @@ class EventTask(DurableTask[T]):
         """
         refused = self._scheduler.refused_in_history(which)
         if refused is not None:
-            self._scheduler.refuse_event(event, which, PayloadError(refused, path=""))
+            self._scheduler.refuse_event(event, event.name, which, PayloadError(refused, path=""))
             return False
         try:
             value = self._decode(event.input)
@@ -449,7 +481,9 @@ class EventTask(DurableTask[T]):
             # The caller's own type may refuse the data in any way.
             if isinstance(error, SessionDiscarded) or is_from_keyboard(error):
                 raise
-            self._scheduler.refuse_event(event, which, _misfit(error, f"event {self.name!r}"))
+            self._scheduler.refuse_event(
+                event, event.name, which, misfit(error, f"event {self.name!r}")
+            )
             return False
         if self._open_id is not None:
             self._scheduler.end_wait(EventTaken(self._open_id), self._timer_id)
@@ -463,7 +497,7 @@ class EventTask(DurableTask[T]):
             self._open_id = None
 
 
-def _misfit(error: BaseException, owner: str) -> PayloadError:
+def misfit(error: BaseException, owner: str) -> PayloadError:
     """Why data do not fit, for whoever sent them."""
     if isinstance(error, PayloadError) and len(error.reason) <= _REASON_LENGTH:
         return error.of(owner)

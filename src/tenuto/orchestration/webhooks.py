@@ -13,7 +13,7 @@ import msgspec
 from tenuto.model.errors import InputError
 from tenuto.model.events import WebhookOpened
 from tenuto.model.timing import span
-from tenuto.model.webhook import WEBHOOK_ACTIVITY, OpenWebhook, WebhookSecret, digest_of
+from tenuto.model.webhook import WEBHOOK_ACTIVITY, OpenWebhook, WebhookSecret
 from tenuto.orchestration.tasks import ActivityTask, DurableTask
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def open_webhook(session: "Session", name: str, expires_in: object) -> DurableTa
 
     def opened(text: str | None) -> str:
         secret = _read(text or "")
-        webhook = OpenWebhook(name, digest_of(secret.token), expires_at)
+        webhook = OpenWebhook(name, secret.digest, expires_at)
         session.record(WebhookOpened(session.next_id(), name, webhook.digest, expires_at))
         session.webhooks[webhook.digest] = webhook
         return secret.url

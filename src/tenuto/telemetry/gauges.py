@@ -24,6 +24,11 @@ def engine_gauges(engine: Engine) -> Iterator[Metric]:
             "Attempts of sync activities that were given up and keep a thread.",
             runner.hung,
         ),
+        (
+            "shortages",
+            "Pools that are used up, such as by attempts that hang; /healthz tells which.",
+            len(runner.shortages()),
+        ),
         ("ready_instances", "Instances that are queued for a turn.", engine.ready),
         (
             "oldest_waiting_seconds",

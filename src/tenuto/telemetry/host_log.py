@@ -44,9 +44,9 @@ class HostLog:
         text = msgspec.json.encode(chosen, enc_hook=repr).decode()
         self._say(
             "started",
-            "host started in %.0f ms; not the default: %s",
+            "host started in %.0f ms; %s",
             seconds * 1000,
-            text if chosen else "nothing",
+            f"settings that were changed: {text}" if chosen else "all settings as by default",
             settings=in_force,
         )
 

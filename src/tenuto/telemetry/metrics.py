@@ -27,6 +27,7 @@ from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
 from tenuto.model.timing import MICROSECONDS, Microseconds
 from tenuto.telemetry.distribution import Distribution
 from tenuto.telemetry.gauges import engine_gauges
+from tenuto.telemetry.traffic import Traffic
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """The media type of what ``MetricsObserver.render`` gives."""
@@ -66,6 +67,9 @@ class MetricsObserver(Collector):
 
     Each host has its own, with a registry of its own. Times are those of the host's clock.
 
+    Attributes:
+        traffic: What a server counts of its requests.
+
     Args:
         inner: Who else is told.
         version: Tenuto's, shown as a label of ``tenuto_build_info``.
@@ -88,6 +92,7 @@ class MetricsObserver(Collector):
         self.activities_began = inner.activities_began
         self._version = version
         self._engine: Engine | None = None
+        self.traffic = Traffic()
         self._turns = 0
         self._batch_turns = Distribution(_TURN_BOUNDS)
         self._commit_seconds = Distribution(_COMMIT_BOUNDS)
@@ -220,8 +225,37 @@ class MetricsObserver(Collector):
         yield _counter(
             "tenuto_dead_letters", "Messages that nobody could take.", self._dead_letters
         )
+        yield from self._collect_traffic()
         if self._engine is not None:
             yield from engine_gauges(self._engine)
+
+    def _collect_traffic(self) -> Iterator[Metric]:
+        traffic = self.traffic
+        yield _counters(
+            "tenuto_http_requests",
+            "Requests answered, by method, route and status.",
+            ["method", "route", "status"],
+            [((*key[:2], str(key[2])), count) for key, count in list(traffic.requests.items())],
+        )
+        yield _histogram(
+            "tenuto_http_request_seconds",
+            "Time from the head of a request to the end of its answer, by route.",
+            [((route,), seconds) for route, seconds in list(traffic.seconds.items())],
+            labels=["route"],
+        )
+        yield _counter(
+            "tenuto_http_refused_keys",
+            "Requests refused for want of a right key.",
+            traffic.refused_keys,
+        )
+        yield GaugeMetricFamily(
+            "tenuto_http_connections", "Connections that are open.", traffic.connections
+        )
+        yield _counter(
+            "tenuto_http_refused_connections",
+            "Connections closed because their peer had too many, or for want of descriptors.",
+            traffic.refused_connections,
+        )
 
     def _collect_activities(self) -> Iterator[Metric]:
         activities = list(self._activities.items())

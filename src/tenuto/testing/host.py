@@ -164,6 +164,37 @@ class TestHost:
         """
         await self._driver.rest(with_activities=with_activities)
 
+    async def answer(
+        self,
+        instance_id: str,
+        answer: object,
+        *,
+        question: int | str | None = None,
+        by: str | None = None,
+    ) -> None:
+        """Answer what an orchestration asks (``ctx.ask``), once it has come to rest.
+
+        Args:
+            instance_id: Which one.
+            answer: A value of the type that is asked for, or one of the choices.
+            question: The number or the title; may be left out where only one is asked.
+            by: Who answers, for the history.
+
+        Raises:
+            PayloadError: it is not what is asked for; the question stays open.
+            QuestionClosedError: nothing, or nothing of the kind, is asked now.
+            InputError: several questions are asked, and it is not said which one is meant.
+
+        Example:
+            ::
+
+                handle = await host.start(expense, report)
+                await host.answer(handle.instance_id, "approve")
+                assert await handle.result() == "approved"
+        """
+        await self.idle()
+        await self.client.answer(instance_id, answer, question=question, by=by)
+
     async def explain(self, instance_id: str) -> "Explanation":
         """Why an instance does not go on: ``Host.explain``; times in words are UTC.
 

@@ -12,6 +12,7 @@ from tenuto.cli.command import dead_letters, instances, run_command_line, tenuto
 from tenuto.cli.group import GuessingGroup, LazyCommand
 from tenuto.model.errors import (
     ConnectionFailedError,
+    ForbiddenError,
     InstanceNotFoundError,
     InvalidInstanceIdError,
     LimitError,
@@ -112,7 +113,6 @@ def test_bad_input_is_refused_whole_by_one_clear_error(
         (LimitError("too long"), 2),
         (InstanceNotFoundError("trip-1"), 2),
         (ConnectionFailedError("nobody answers"), 2),
-        (UnauthorizedError("no key"), 2),
         (StorageOwnedError("owned by somebody"), 1),
     ],
 )
@@ -129,6 +129,20 @@ def test_each_error_of_ours_is_one_message_with_its_code(
     found, out, err = run(capsys)
     assert (found, out) == (code, "")
     assert err == f"error {getattr(error, 'code', '')}: {error}\n"
+
+
+@pytest.mark.parametrize("error", [UnauthorizedError("no key"), ForbiddenError("too low a role")])
+def test_who_needs_a_key_is_told_how_to_give_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(tenuto, "main", fail)
+    _, _, err = run(capsys)
+    assert str(error) in err
+    assert "--key" in err
+    assert "TENUTO_HTTP_KEY" in err
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, click.Abort])

@@ -6,10 +6,12 @@ from msgspec import structs
 from rich.console import Console, RenderableType
 
 from tenuto.cli.picture.drawing import ASCII, UNICODE
-from tenuto.cli.picture.report import event_table, fact_table, facts, instance_table
+from tenuto.cli.picture.history import event_table, lines_of
+from tenuto.cli.picture.report import fact_table, facts, instance_table
 from tenuto.insight.explanation import explain
 from tenuto.insight.steps import run_of
 from tenuto.insight.surroundings import Surroundings
+from tenuto.insight.wording import zone
 from tenuto.model.events import (
     EventAwaited,
     EventRaised,
@@ -28,6 +30,8 @@ from tenuto.model.ids import ExecutionId, InstanceId, MessageId
 from tenuto.model.status import ParentInstance, RuntimeStatus
 from tests.support.runs import at, opening, record, running, turn
 
+ZONE = f"({zone(at(60))})"
+
 
 def text_of(picture: RenderableType, width: int = 120) -> list[str]:
     output = Console(file=StringIO(), width=width, color_system=None)
@@ -39,12 +43,37 @@ def text_of(picture: RenderableType, width: int = 120) -> list[str]:
 def test_each_instance_has_a_line_with_status_and_age() -> None:
     records = [record(), record(RuntimeStatus.FAILED, instance_id="trip-2", ended=3)]
     head, first, second = text_of(instance_table(records, at(60), UNICODE))
-    assert head.split() == ["INSTANCE", "NAME", "STATUS", "STARTED", "TOOK"]
+    assert head.split() == ["INSTANCE", "NAME", "STATUS", "STARTED", ZONE, "DURATION"]
     assert first.split()[:4] == ["trip-1", "book_trip", "●", "Running"]
-    assert first.endswith("1 min 00 s")
+    assert first.endswith("1 min 00 s so far")
     assert second.split()[2:4] == ["✖", "Failed"]
     assert second.endswith("3.0 s")
     assert "x Failed" in text_of(instance_table(records, at(60), ASCII))[2]
+
+
+def test_in_a_narrow_terminal_columns_go_and_ids_stay_whole() -> None:
+    records = [record(instance_id="order-2026-11-29-000017"), record()]
+    heads = {
+        width: text_of(instance_table(records, at(60), UNICODE, width), width)[0].split()
+        for width in (100, 80, 60, 50, 38)
+    }
+    assert heads[100] == ["INSTANCE", "NAME", "STATUS", "STARTED", ZONE, "DURATION"]
+    assert heads[80] == ["INSTANCE", "NAME", "STATUS", "STARTED", ZONE]
+    assert heads[60] == heads[50] == ["INSTANCE", "NAME", "STATUS"]
+    assert heads[38] == ["INSTANCE", "STATUS"]
+    narrow = text_of(instance_table(records, at(60), UNICODE, 38), 38)
+    assert narrow[1].startswith("order-2026-11-29-000017 ")
+
+
+def test_a_history_may_be_narrowed_to_what_failed() -> None:
+    failure = FailureDetails(error_type="E", error_message="no")
+    turns = [
+        opening(TaskScheduled(1, "book")),
+        turn(2, TaskFailed(1, failure)),
+    ]
+    lines = lines_of(turns, failed=True)
+    assert [(one.turn, type(one.event)) for one in lines] == [(1, TaskFailed)]
+    assert len(lines_of(turns)) == 3
 
 
 def test_a_long_id_is_never_cut() -> None:
@@ -60,7 +89,16 @@ HELD = structs.replace(
 
 def test_a_held_instance_has_one_line_with_the_reason_however_narrow_the_terminal_is() -> None:
     head, line = text_of(instance_table([HELD, record()], at(60), UNICODE, 120))[:2]
-    assert head.split() == ["INSTANCE", "NAME", "STATUS", "HELD", "STARTED", "TOOK", "WHY"]
+    assert head.split() == [
+        "INSTANCE",
+        "NAME",
+        "STATUS",
+        "HELD",
+        "STARTED",
+        ZONE,
+        "DURATION",
+        "WHY",
+    ]
     assert " decisions " in line
     assert "went another way" in line
     for width in (50, 80):
@@ -132,8 +170,8 @@ def test_a_history_has_a_line_for_each_event_and_a_time_for_each_turn() -> None:
         turn(2, SubOrchestrationInstanceCompleted(3, '"x"')),
         turn(3, ExecutionCompleted(RuntimeStatus.FAILED, None, failure)),
     ]
-    head, *lines = text_of(event_table(turns))
-    assert head.split() == ["TURN", "TIME", "EVENT", "DETAILS"]
+    head, *lines = text_of(event_table(lines_of(turns)))
+    assert head.split() == ["TURN", "TIME", ZONE, "EVENT", "DETAILS"]
     assert [line[31:].split("  ")[0] for line in lines] == [
         "ExecutionStarted",
         "TaskScheduled",
@@ -155,10 +193,10 @@ def test_a_history_has_a_line_for_each_event_and_a_time_for_each_turn() -> None:
 
 def test_a_narrow_screen_cuts_only_the_details() -> None:
     turns = [opening(TaskScheduled(1, "book", '"' + "x" * 50 + '"'))]
-    for line in text_of(event_table(turns), width=60)[1:]:
+    for line in text_of(event_table(lines_of(turns)), width=60)[1:]:
         assert "ExecutionStarted" in line or "TaskScheduled" in line
         assert "…" in line
 
 
 def test_an_empty_history_is_an_empty_table() -> None:
-    assert len(text_of(event_table([]))) == 1
+    assert len(text_of(event_table(lines_of([])))) == 1

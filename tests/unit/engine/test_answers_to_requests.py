@@ -11,6 +11,7 @@ from tenuto.model.events import EventRaised
 from tenuto.model.ids import MessageId
 from tenuto.model.messages import (
     CLIENT_MESSAGES,
+    AnswerQuestion,
     Message,
     Purge,
     RaiseEvent,
@@ -32,6 +33,8 @@ def message_of(kind: type) -> Message:
         return RaiseEvent(message_id=KEY, event=EventRaised("go"))
     if kind is RedeemWebhook:
         return RedeemWebhook(message_id=KEY, digest="d", requested_at=NOW)
+    if kind is AnswerQuestion:
+        return AnswerQuestion(message_id=KEY, requested_at=NOW)
     made: Message = kind(message_id=KEY)
     return made
 

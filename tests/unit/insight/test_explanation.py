@@ -594,7 +594,7 @@ def test_who_is_told_the_facts_says_them_in_their_own_zone_and_for_their_own_pla
         ),
         (HTTP_ACTIVITY, '{"method":"GET","url":"http://x.org:port/"}', "an HTTP call"),
         (HTTP_ACTIVITY, "no JSON", "an HTTP call"),
-        (WEBHOOK_ACTIVITY, '"paid"', "the address of a webhook"),
+        (WEBHOOK_ACTIVITY, '"paid"', "the address of a link"),
         ("book", '"x"', "activity book"),
     ],
 )

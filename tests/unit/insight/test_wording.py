@@ -4,6 +4,7 @@ import pytest
 
 from tenuto.insight import wording
 from tenuto.insight.wording import (
+    clock_time,
     duration,
     failure_lines,
     failure_text,
@@ -11,6 +12,7 @@ from tenuto.insight.wording import (
     moment,
     one_line,
     visible,
+    zone,
 )
 from tenuto.model.failure import FailureDetails
 from tests.support.runs import BEGAN, at
@@ -47,7 +49,7 @@ def test_a_duration_that_grows_begins_with_tenths_of_a_second() -> None:
 
 def test_times_are_local_for_people_and_utc_for_machines() -> None:
     assert iso(at(0.25)) == "2026-01-01T00:00:00.250000Z"
-    assert len(moment(BEGAN)) == len("2026-01-01 00:00:00")
+    assert moment(BEGAN) == f"{clock_time(BEGAN)} {zone(BEGAN)}"
 
 
 def test_foreign_text_stays_on_one_line_and_is_cut() -> None:

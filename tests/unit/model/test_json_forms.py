@@ -36,6 +36,9 @@ from tenuto.model.events import (
     ExecutionTerminated,
     HistoryEvent,
     OrchestratorStarted,
+    QuestionAnswered,
+    QuestionAsked,
+    QuestionLinked,
     SubOrchestrationInstanceCompleted,
     SubOrchestrationInstanceCreated,
     SubOrchestrationInstanceFailed,
@@ -49,10 +52,12 @@ from tenuto.model.events import (
 )
 from tenuto.model.facts import InstanceFacts, facts_of_row, facts_started, pending_row, started
 from tenuto.model.failure import FailureDetails
+from tenuto.model.form import Field, FieldKind, Form
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.ids import ExecutionId, InstanceId, MessageId
 from tenuto.model.limits import Limits, limit_error
 from tenuto.model.messages import (
+    AnswerQuestion,
     ChangeHold,
     ChildResult,
     Fail,
@@ -223,6 +228,24 @@ EVENTS: list[tuple[HistoryEvent, dict[str, Any]]] = [
         {"eventId": 7, "name": "paid", "message": "e1:refused:7", "reason": "why"},
     ),
     (
+        QuestionAsked(8, "Ship?", Form((Field("a", "A", FieldKind.TEXT),)), "Now.", 99),
+        {
+            "eventId": 8,
+            "title": "Ship?",
+            "form": {"fields": [{"name": "a", "label": "A", "kind": "text"}]},
+            "text": "Now.",
+            "expiresAt": 99,
+        },
+    ),
+    (
+        QuestionLinked(8, "a1", "https://x.org/callbacks/i/t"),
+        {"taskId": 8, "digest": "a1", "url": "https://x.org/callbacks/i/t"},
+    ),
+    (
+        QuestionAnswered(8, 77, "true", "ada"),
+        {"taskId": 8, "answeredAt": 77, "input": "true", "by": "ada"},
+    ),
+    (
         EventSent(6, InstanceId("other"), "paid", "1"),
         {"eventId": 6, "instanceId": "other", "name": "paid", "input": "1"},
     ),
@@ -318,6 +341,16 @@ MESSAGES: list[tuple[Message, dict[str, Any]]] = [
     (
         RedeemWebhook(message_id=M8, digest="a1", requested_at=5, input="1"),
         {"messageId": "m8", "digest": "a1", "requestedAt": 5, "input": "1"},
+    ),
+    (
+        AnswerQuestion(message_id=M8, question=8, execution_id=E1, requested_at=5, input="1"),
+        {
+            "messageId": "m8",
+            "question": 8,
+            "executionId": "e1",
+            "requestedAt": 5,
+            "input": "1",
+        },
     ),
     (Fail(message_id=M4, reason="no"), {"messageId": "m4", "reason": "no"}),
     (ChangeHold(), {}),

@@ -23,7 +23,8 @@ DAY = 86_400 * SECOND
 
 def made(task_id: int, token: str) -> TaskCompleted:
     """What the reserved activity gives."""
-    return TaskCompleted(task_id, json.dumps({"token": token, "url": f"https://x/{token}"}))
+    secret = {"digest": digest_of(token), "url": f"https://x/{token}"}
+    return TaskCompleted(task_id, json.dumps(secret))
 
 
 def opened(token: str, days: int = 1) -> OpenWebhook:

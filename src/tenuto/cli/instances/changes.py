@@ -221,7 +221,7 @@ class EventStream:
     def _refusal(self, status: int) -> TenutoError | None:
         """What a host means by a status that it may answer with."""
         refusals: dict[int, TenutoError] = {
-            401: UnauthorizedError(f"{self._host} needs a key that it knows; give --key"),
+            401: UnauthorizedError(f"{self._host} needs a key that it knows"),
             403: ForbiddenError(f"the key does not allow to watch {self._host}"),
         }
         if self._instance_id is not None:

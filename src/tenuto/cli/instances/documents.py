@@ -53,6 +53,11 @@ def history_document(turns: Sequence[bytes]) -> list[Raw]:
     return [event for turn in turns for event in _events(turn)]
 
 
+def event_document(turn: bytes, index: int) -> Raw:
+    """One event of a turn as it is stored."""
+    return _events(turn)[index]
+
+
 def _step(step: Step) -> Document:
     document: Document = {
         "id": step.number,

@@ -11,6 +11,7 @@ from tenuto.cli.arguments import since
 from tenuto.cli.connection import Connection, Place, place_options, within
 from tenuto.cli.instances.documents import (
     encoded,
+    event_document,
     history_document,
     instance_document,
     run_document,
@@ -148,10 +149,14 @@ def _draw(run: Run, why: Explanation | None) -> None:
 
 @click.command()
 @click.argument("instance_id")
+@click.option("--limit", type=click.IntRange(min=1), help="Only so many events, the newest.")
+@click.option("--failed", is_flag=True, help="Only what failed.")
 @place_options
 @json_option
-def history(instance_id: str, *, place: Place, as_json: bool) -> None:
-    """List every event of an instance's current execution."""
+def history(
+    instance_id: str, limit: int | None, *, failed: bool, place: Place, as_json: bool
+) -> None:
+    """List the events of an instance's current execution."""
     checked = check_instance_id(instance_id)
 
     async def read(opened: Connection) -> list[bytes]:
@@ -161,12 +166,19 @@ def history(instance_id: str, *, place: Place, as_json: bool) -> None:
         return turns
 
     turns = within(place, read)
-    if as_json:
+    if as_json and limit is None and not failed:
         terminal.say(encoded(history_document(turns)))
         return
-    from tenuto.cli.picture.report import event_table
+    from tenuto.cli.picture.history import event_table, lines_of
 
-    terminal.show(terminal.console(), event_table([decode_turn(turn) for turn in turns]))
+    found = lines_of([decode_turn(turn) for turn in turns], failed=failed)
+    shown = found if limit is None else found[-limit:]
+    if as_json:
+        terminal.say(encoded([event_document(turns[one.turn], one.place) for one in shown]))
+    else:
+        terminal.show(terminal.console(), event_table(shown))
+    if len(found) > len(shown):
+        terminal.note(f"{len(found) - len(shown):,} earlier events; --limit shows more")
 
 
 def _now() -> int:

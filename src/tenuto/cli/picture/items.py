@@ -103,7 +103,7 @@ def _item_of_step(step: Step) -> Item:
         begun_at=step.begun_at,
         ended_at=step.ended_at,
         due_at=step.due_at,
-        is_wait=step.kind in {StepKind.TIMER, StepKind.EVENT},
+        is_wait=step.kind in {StepKind.TIMER, StepKind.EVENT, StepKind.QUESTION},
     )
     if step.run is not None:
         item.children = [_item_of_step(one) for one in step.run.steps]
@@ -130,6 +130,8 @@ def step_facts(step: Step) -> list[str]:
         standing = "" if step.run is None else _standing(step.run.record)
         if standing:
             parts.append(standing)
+    if step.kind is StepKind.QUESTION and step.state.is_open and step.url:
+        parts.append(step.url)
     if step.attempt > 1:
         parts.append(f"attempt {step.attempt}")
     if step.failure is not None and step.state is not StepState.COMPLETED:

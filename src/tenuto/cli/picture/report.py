@@ -1,28 +1,30 @@
-"""Instances and histories as tables and blocks of text. Pure."""
+"""Instances as tables and blocks of text. Pure."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal, NamedTuple
 
-import msgspec
 from rich.table import Table
 from rich.text import Text
 
 from tenuto.cli.picture.drawing import STYLES, Glyphs
 from tenuto.cli.picture.items import state_of
 from tenuto.insight.steps import Run, StepKind, StepState
-from tenuto.insight.wording import duration, failure_text, local, moment, one_line, visible
-from tenuto.model.events import HistoryEvent, OrchestratorStarted
+from tenuto.insight.wording import (
+    clock_time,
+    duration,
+    moment,
+    one_line,
+    visible,
+    zone,
+)
 from tenuto.model.explanation import Explanation
-from tenuto.model.failure import FailureDetails
-from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.status import InstanceRecord
 from tenuto.model.timing import Microseconds
 
-_SHORT: Final = 60
 _LONG: Final = 300
 _WIDE: Final = 1_000
 _LEAST_ROOM: Final = 20
 _FEW: Final = 5
-_MOMENT: Final = "2026-01-31 18:00:00"
 
 
 def instance_table(
@@ -34,40 +36,76 @@ def instance_table(
         f"{glyphs.states[state]} {record.status.label}"
         for record, state in zip(records, states, strict=True)
     ]
-    took = [duration((record.completed_at or now) - record.created_at) for record in records]
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    table.add_column("INSTANCE", overflow="fold")  # an id is never cut: people copy it
-    table.add_column("NAME", overflow="fold")
-    table.add_column("STATUS", min_width=max(map(len, statuses), default=0))
+    took = [_length(record, now) for record in records]
     holds = [str(record.hold.reason) if record.hold else "" for record in records]
-    longest = max(map(len, holds), default=0)
-    if longest:
-        table.add_column("HELD", min_width=longest)
-    table.add_column("STARTED", min_width=len(_MOMENT))
-    table.add_column("TOOK", min_width=max(map(len, took), default=0), justify="right")
-    rows = [
-        [
-            Text(one_line(record.instance_id)),
-            Text(one_line(record.name)),
-            Text(status, STYLES[state]),
-            *([Text(hold)] if longest else ()),
-            Text(moment(record.created_at)),
-            Text(length),
-        ]
-        for record, state, status, hold, length in zip(
-            records, states, statuses, holds, took, strict=True
-        )
+    columns = [
+        Column("INSTANCE", [Text(one_line(record.instance_id)) for record in records]),
+        Column("NAME", [Text(one_line(record.name)) for record in records], leaves=3),
+        Column(
+            "STATUS",
+            [Text(one, STYLES[state]) for one, state in zip(statuses, states, strict=True)],
+        ),
+        Column("HELD", [Text(one) for one in holds] if any(holds) else []),
+        Column(
+            f"STARTED ({zone(now)})",
+            [Text(clock_time(record.created_at)) for record in records],
+            leaves=2,
+        ),
+        Column("DURATION", [Text(one, justify="right") for one in took], leaves=1),
     ]
+    shown = _fitting([one for one in columns if one.cells], width)
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    for one in shown:
+        # An id is never cut: people copy it.
+        least = None if one.name == "INSTANCE" else max(one.cells_wide, 1)
+        justify: Literal["left", "right"] = "right" if one.name == "DURATION" else "left"
+        table.add_column(one.name, min_width=least, overflow="fold", justify=justify)
+    rows = [list(row) for row in zip(*(one.cells for one in shown), strict=True)]
     # Never on several lines: it would make a page of each instance; `show` has all of it.
-    taken = sum(max(cell.cell_len for cell in column) + 2 for column in zip(*rows, strict=True))
-    if longest and width - taken >= _LEAST_ROOM:
+    room = width - sum(one.width for one in shown)
+    if any(holds) and room >= _LEAST_ROOM:
         table.add_column("WHY", no_wrap=True)
         for record, row in zip(records, rows, strict=True):
             why = "" if record.hold is None else record.hold.message
-            row.append(Text(one_line(why, min(width - taken, _LONG))))
+            row.append(Text(one_line(why, min(room, _LONG))))
     for row in rows:
         table.add_row(*row)
     return table
+
+
+class Column(NamedTuple):
+    """A column of a table. The first that ``leaves`` makes room in a narrow terminal; 0 stays."""
+
+    name: str
+    cells: list[Text]
+    leaves: int = 0
+
+    @property
+    def cells_wide(self) -> int:
+        """Columns of the terminal that its cells need."""
+        return max((cell.cell_len for cell in self.cells), default=0)
+
+    @property
+    def width(self) -> int:
+        """Columns of the terminal that it takes."""
+        return max(self.cells_wide, len(self.name)) + 2
+
+
+def _fitting(columns: Sequence[Column], width: int) -> list[Column]:
+    """What there is room for: better a column less than ids in towers of ten letters."""
+    shown = list(columns)
+    for one in sorted((one for one in columns if one.leaves), key=lambda one: one.leaves):
+        if sum(each.width for each in shown) <= width:
+            break
+        shown.remove(one)
+    return shown
+
+
+def _length(record: InstanceRecord, now: Microseconds) -> str:
+    """How long it took, or has been there."""
+    if record.completed_at is not None:
+        return duration(record.completed_at - record.created_at)
+    return f"{duration(now - record.created_at)} so far"
 
 
 def fact_table(run: Run, why: Explanation | None) -> Table:
@@ -116,52 +154,3 @@ def _refused(run: Run) -> str:
     if newest is None or newest.failure is None:
         return ""
     return f"{newest.failure.error_message} (at {moment(newest.changed_at)})"
-
-
-def event_table(turns: Sequence[Sequence[HistoryEvent]]) -> Table:
-    """A history, one line for each event; times are those of the turns."""
-    kinds = [type(event).__name__ for turn in turns for event in turn]
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim", expand=True)
-    table.add_column("TURN", width=max(len("TURN"), len(str(len(turns)))), justify="right")
-    table.add_column("TIME", width=len(f"{_MOMENT}.000"))
-    table.add_column("EVENT", width=max(map(len, kinds), default=0))
-    table.add_column("DETAILS", no_wrap=True, overflow="ellipsis", ratio=1)
-    for number, turn in enumerate(turns, 1):
-        first, *events = turn
-        assert isinstance(first, OrchestratorStarted), "each turn begins with its time"
-        time = f"{local(first.timestamp):%Y-%m-%d %H:%M:%S.%f}"[:-3]
-        for index, event in enumerate(events):
-            table.add_row(
-                Text(str(number) if index == 0 else "", "dim"),
-                Text(time if index == 0 else "", "dim"),
-                Text(type(event).__name__),
-                Text(_details(event), "dim"),
-            )
-    return table
-
-
-def _details(event: HistoryEvent) -> str:
-    """The fields of an event that say something: ``#3 book_flight input={"to":"Oslo"}``."""
-    parts = []
-    fields = msgspec.to_builtins(event)  # without those that have their default
-    for name in (*_FIRST, *(name for name in fields if name not in _FIRST)):
-        value = fields.get(name)
-        if name == "type" or value is None:
-            continue
-        if name in _NUMBERS:
-            parts.append(f"#{value}")
-        elif name in _TIMES:
-            parts.append(f"{name}={moment(value)}")
-        elif name == "failureDetails":
-            parts.append(failure_text(msgspec.convert(value, FailureDetails)))
-        elif name == "orchestrationStatus":
-            parts.append(RuntimeStatus(value).label)
-        else:
-            text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-            parts.append(one_line(text if name == "name" else f"{name}={text}", _SHORT))
-    return " ".join(parts)
-
-
-_NUMBERS: Final = ("eventId", "taskScheduledId", "timerId", "taskId")
-_FIRST: Final = (*_NUMBERS, "name")
-_TIMES: Final = {"fireAt", "scheduledStart"}

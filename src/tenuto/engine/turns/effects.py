@@ -18,6 +18,7 @@ from tenuto.model.events import (
     EventRefused,
     EventSent,
     ExecutionCompleted,
+    QuestionAnswered,
     SubOrchestrationInstanceCompleted,
     SubOrchestrationInstanceCreated,
     SubOrchestrationInstanceFailed,
@@ -28,7 +29,14 @@ from tenuto.model.events import (
 from tenuto.model.facts import InstanceFacts
 from tenuto.model.failure import FailureDetails
 from tenuto.model.ids import InstanceId, MessageId, child_instance_id
-from tenuto.model.messages import ChildResult, Message, RaiseEvent, Start, Terminate
+from tenuto.model.messages import (
+    AnswerQuestion,
+    ChildResult,
+    Message,
+    RaiseEvent,
+    Start,
+    Terminate,
+)
 from tenuto.model.payload.opaque import reason_of
 from tenuto.model.status import ParentInstance, RuntimeStatus
 from tenuto.model.timing import Microseconds
@@ -86,7 +94,7 @@ class _Deciding(Struct):
     state: InstanceState
     timestamp: Microseconds
     runtime: Runtime
-    put_aside: Mapping[MessageId, EventRaised]
+    put_aside: Mapping[MessageId, EventRaised | QuestionAnswered]
 
 
 def decided(
@@ -94,7 +102,7 @@ def decided(
     actions: Sequence[Action],
     timestamp: Microseconds,
     runtime: Runtime,
-    put_aside: Mapping[MessageId, EventRaised] | None,
+    put_aside: Mapping[MessageId, EventRaised | QuestionAnswered] | None,
 ) -> Effects:
     """Follow the decisions of a turn; what follows from them for others.
 
@@ -103,7 +111,7 @@ def decided(
         actions: The decisions.
         timestamp: When.
         runtime: What its children run on.
-        put_aside: The events that ``EventRefused`` tells of, by message id.
+        put_aside: The events and answers that ``EventRefused`` tells of, by message id.
     """
     works: list[ActivityWork] = []
     has_others = False
@@ -160,9 +168,22 @@ def _event_sent(effects: Effects, action: EventSent, _deciding: _Deciding) -> No
 
 def _event_refused(effects: Effects, action: EventRefused, deciding: _Deciding) -> None:
     event = deciding.put_aside.get(action.message)
-    if event is not None:
-        letter = Letter(RaiseEvent(message_id=action.message, event=event), action.reason)
-        effects.letters = _add(effects.letters, letter)
+    if event is None:
+        return
+    key = action.message
+    message: Message
+    if isinstance(event, EventRaised):
+        message = RaiseEvent(message_id=key, event=event)
+    else:
+        message = AnswerQuestion(
+            message_id=key,
+            question=event.task_id,
+            execution_id=deciding.state.facts.execution_id,
+            requested_at=event.answered_at,
+            input=event.input,
+            by=event.by,
+        )
+    effects.letters = _add(effects.letters, Letter(message, action.reason))
 
 
 def _child_called(

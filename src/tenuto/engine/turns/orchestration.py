@@ -16,6 +16,7 @@ from msgspec import UNSET, Struct, structs
 from tenuto.engine.ports import DoorKeeper, LateTurn, Runtime, Session
 from tenuto.engine.state import FOLLOW, InstanceState, start_event
 from tenuto.engine.turns.effects import NOTHING, Send, decided, reply_to_parent
+from tenuto.engine.turns.links import link_rows
 from tenuto.engine.turns.sorting import SortedInbox, is_wanted, refuse_finished, sort_inbox
 from tenuto.engine.turns.step import Step
 from tenuto.model.actions import Action, TurnActions
@@ -372,6 +373,8 @@ def _advance(
     if actions:
         last = actions[-1]
         turn.effects = decided(state, actions, timestamp, rules.runtime, answer.put_aside)
+    if work.links:
+        turn.links = link_rows(state, inbox.incoming)
     is_changed = False
     if inbox.status is not state.status or inbox.hold is not state.hold:
         is_changed = _stands_otherwise(state, turn)

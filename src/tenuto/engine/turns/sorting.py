@@ -7,10 +7,11 @@ attempt that asked (ENGINE rules 16, 17). Keeps the promise ``exactly_once_turns
 from collections.abc import Mapping, Sequence
 from typing import Final, assert_never
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
 from tenuto.engine.delivery import row_id
 from tenuto.engine.state import InstanceState
+from tenuto.engine.turns.questions import answer_to
 from tenuto.model.control import ENDING, PAUSING
 from tenuto.model.errors import (
     InstanceFinishedError,
@@ -26,6 +27,7 @@ from tenuto.model.events import (
     ExecutionSuspended,
     ExecutionTerminated,
     Incoming,
+    QuestionAnswered,
     SubOrchestrationInstanceCompleted,
     TaskCompleted,
 )
@@ -33,6 +35,7 @@ from tenuto.model.hold import Hold
 from tenuto.model.ids import AnyMessageId, InstanceId
 from tenuto.model.messages import (
     CLIENT_MESSAGES,
+    AnswerQuestion,
     ChangeHold,
     ChildResult,
     Fail,
@@ -58,6 +61,7 @@ _KEYS: Final = (*PAUSING, ChangeHold)
 _MOST_CHARACTERS: Final = 4 * 1024 * 1024
 _FAILURE_CHARACTERS: Final = 1_000
 _COMPLETED: Final = (TaskCompleted, SubOrchestrationInstanceCompleted)
+_ONCE: Final = (RedeemWebhook, AnswerQuestion)
 _ANSWERS: Final = (TaskResult, ChildResult, TimerDue)
 
 
@@ -138,23 +142,36 @@ def sort_inbox(
 def cut_inbox(state: InstanceState, inbox: list[Message]) -> tuple[list[Message], list[Message]]:
     """What one turn may take in of an inbox, by its bytes, and what is for the turns after it.
 
-    What an instance that is not open only keeps need not be cut. Of those who use the same link,
+    What an instance that is not open only keeps need not be cut. Of those who use links or answer,
     one is served in a turn: until its data are seen to fit, nobody knows whether the next is late.
     """
+    place = _place_to_cut(inbox)
+    if place is None:
+        return inbox, []
     if state.is_stopped or state.status is RuntimeStatus.PENDING:
         if not any(map(_opens, inbox)):
             return inbox, []
         keys = [message for message in inbox if _stands_first(message)]
         inbox = keys + [message for message in inbox if not _stands_first(message)]
+        place = _place_to_cut(inbox)
+    return inbox[:place], inbox[place:]
+
+
+def _place_to_cut(inbox: Sequence[Message]) -> int | None:
     size = 0
-    has_link = False
+    has_one = False
     for index, message in enumerate(inbox):
         size += payload_length(message)
-        is_second = has_link and isinstance(message, RedeemWebhook)
-        if (size > _MOST_CHARACTERS and index) or is_second:
-            return inbox[:index], inbox[index:]
-        has_link = has_link or isinstance(message, RedeemWebhook)
-    return inbox, []
+        is_once = isinstance(message, _ONCE) and can_be_told(message)
+        if (size > _MOST_CHARACTERS and index) or (is_once and has_one):
+            return index
+        has_one = has_one or is_once
+    return None
+
+
+def can_be_told(message: Message) -> bool:
+    """Whether its sender waits still for what becomes of it."""
+    return message.awaits_answer or row_id(message) is None
 
 
 def tries_again(message: Message) -> bool:
@@ -173,8 +190,11 @@ def _opens(message: Message) -> bool:
 
 
 def _stands_first(message: Message) -> bool:
-    """What opens the instance, and what closes it again: these keep their order."""
-    return _opens(message) or isinstance(message, _KEYS)
+    """What opens the instance, and what closes it again: these keep their order.
+
+    Not its timers, which must not overtake an answer that came before they were due.
+    """
+    return tries_again(message) or isinstance(message, (Start, *_KEYS))
 
 
 def still_going(instance_id: InstanceId) -> InstanceStateError:
@@ -197,9 +217,9 @@ def open_request(
     state: InstanceState,
     taken: SortedInbox,
     waiting: Sequence[Message],
-    message: RedeemWebhook,
-) -> RaiseEvent | Refusal:
-    """What a webhook's request is while a turn is out: the event it raises, or refused.
+    message: RedeemWebhook | AnswerQuestion,
+) -> RaiseEvent | AnswerQuestion | Refusal:
+    """What comes by a link, or answers, while a turn is out: what is kept of it, or refused.
 
     Args:
         state: The instance, before that turn.
@@ -208,8 +228,13 @@ def open_request(
         message: The request.
     """
     result = SortedInbox(incoming=list(taken.incoming), held=[*taken.held, *waiting])
-    event = _accept(state, message, result)
-    return event if event is not None else result.refused[-1]
+    result.is_open = False
+    _sort(state, [message], result, set())
+    if result.refused:
+        return result.refused[-1]
+    kept = result.held[-1]
+    assert isinstance(kept, RaiseEvent | AnswerQuestion)
+    return kept
 
 
 def payload_length(message: Message) -> int:
@@ -220,6 +245,8 @@ def payload_length(message: Message) -> int:
         return len(text) if text else _FAILURE_CHARACTERS
     if isinstance(message, RaiseEvent):
         return len(message.event.input or "")
+    if isinstance(message, AnswerQuestion):
+        return len(message.input or "")
     return 0
 
 
@@ -285,6 +312,8 @@ def _sort(
             _sort_event(message, result)
         elif isinstance(message, RedeemWebhook):
             _sort_event(_accept(state, message, result), result)
+        elif isinstance(message, AnswerQuestion):
+            _sort_answer(state, message, result)
         elif isinstance(message, Start):
             _sort_start(state, message, result)
         else:
@@ -310,13 +339,29 @@ def _sort_start(state: InstanceState, message: Start, result: SortedInbox) -> No
 def _sort_event(message: RaiseEvent | None, result: SortedInbox) -> None:
     if message is None:  # a webhook's that is closed
         return
+    _take_in(message, message.event, result)
+
+
+def _sort_answer(state: InstanceState, message: AnswerQuestion, result: SortedInbox) -> None:
+    try:
+        event = answer_to(state, message, result.incoming, result.held)
+    except TenutoError as error:
+        result.taken.append(message)
+        result.refused.append(Refusal(message.message_id, error))
+        return
+    _take_in(structs.replace(message, question=event.task_id), event, result)
+
+
+def _take_in(
+    message: RaiseEvent | AnswerQuestion, event: EventRaised | QuestionAnswered, result: SortedInbox
+) -> None:
     if not result.is_open:
         result.held.append(message)
         return
-    if message.awaits_answer or row_id(message) is None:
+    if can_be_told(message):
         result.offered[len(result.incoming)] = message
     result.taken.append(message)
-    result.incoming.append(message.event)
+    result.incoming.append(event)
 
 
 def _accept(state: InstanceState, message: RedeemWebhook, result: SortedInbox) -> RaiseEvent | None:

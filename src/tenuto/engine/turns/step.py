@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct, field
 
+from tenuto.engine.ports import LinkRow
 from tenuto.engine.turns.effects import NOTHING, Effects
 from tenuto.engine.turns.sorting import SortedInbox
 from tenuto.model.events import HistoryEvent
@@ -31,6 +32,7 @@ class Step(Struct):
         effects: What follows from them for others.
         logs: Log lines to show once the turn is committed.
         unread: Events that it leaves to the next generation, if it ends this one.
+        links: Links that it opens or closes, as the store is to know them.
         taken_unread: Numbers of the events of earlier generations that are read or dropped now.
         has_ended: Whether the execution is closed by it.
         seed: The messages that open the next generation.
@@ -52,3 +54,4 @@ class Step(Struct):
     resumes: bool = False
     unread: Sequence[UnreadEvent] = ()
     taken_unread: Sequence[int] = ()
+    links: Sequence[LinkRow] = ()

@@ -113,6 +113,11 @@ class LiveApi:
             )
 
     def _stream(self, call: Call, subscription: Subscription) -> "EventStream":
+        try:
+            self._check_room()  # again: others may have come while the instance was read
+        except TooManyWatchersError:
+            subscription.close()
+            raise
         self._open.add(subscription)
         return EventStream(self, subscription, is_masked=call.role is Role.READ)
 

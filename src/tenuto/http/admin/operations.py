@@ -8,6 +8,7 @@ from tenuto.client.wire import (
     CONTINUATION,
     LONGEST_WAIT_SECONDS,
     MOST_ROWS,
+    AnswerBody,
     DeadLetterBody,
     EventBody,
     InstanceBody,
@@ -142,6 +143,13 @@ DEAD_LETTERS: Final = _described(
 )
 RAISE_EVENT: Final = _described(
     "Raise an external event", _DONE, status=204, body=EventBody, errors=(404, 410, 413)
+)
+ANSWER: Final = _described(
+    "Answer what an orchestration asks",
+    _DONE,
+    status=204,
+    body=AnswerBody,
+    errors=(404, 409, 410, 413),
 )
 TERMINATE: Final = steering("End an instance now", TerminateBody)
 PURGE: Final = _described(

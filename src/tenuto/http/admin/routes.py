@@ -18,6 +18,7 @@ from tenuto.client.wire import (
     CONTINUATION,
     LONGEST_WAIT_SECONDS,
     MOST_ROWS,
+    AnswerBody,
     DeadLetterBody,
     EventBody,
     InstanceBody,
@@ -29,6 +30,7 @@ from tenuto.client.wire import (
 )
 from tenuto.engine.program import Program
 from tenuto.http.admin.operations import (
+    ANSWER,
     DEAD_LETTERS,
     GET,
     HISTORY,
@@ -54,7 +56,7 @@ from tenuto.model.errors import InstanceNotFoundError
 from tenuto.model.events import EventRaised
 from tenuto.model.ids import ExecutionId
 from tenuto.model.limits import Limits, check_payload
-from tenuto.model.messages import Purge, RaiseEvent, Terminate
+from tenuto.model.messages import AnswerQuestion, Purge, RaiseEvent, Terminate
 from tenuto.model.payload import encode
 from tenuto.model.requests import HistoryPage, InstanceQuery, ListingOrder
 from tenuto.model.status import RuntimeStatus
@@ -184,6 +186,17 @@ class AdminApi:
         await self._gateway.tell(instance_id, event)
         return _done()
 
+    async def answer(self, call: Call) -> Response:
+        instance_id = call.instance_id
+        body = await _body(call, AnswerBody)
+        text = text_of(body.answer)
+        check_payload(text, self._limits.payload_bytes, "the answer")
+        check_payload(body.by, self._limits.payload_bytes, "by")
+        now = self._gateway.now()
+        message = AnswerQuestion(question=body.question, requested_at=now, input=text, by=body.by)
+        await self._gateway.tell(instance_id, message)
+        return _done()
+
     async def terminate(self, call: Call) -> Response:
         instance_id = call.instance_id
         body = await _body(call, TerminateBody, otherwise=TerminateBody())
@@ -303,6 +316,7 @@ _ENDPOINTS: Final[tuple[Endpoint[AdminApi], ...]] = (
     Endpoint("GET", f"{_INSTANCE}/history", Role.READ, AdminApi.history, HISTORY),
     Endpoint("GET", f"{ADMIN}/dead-letters", Role.READ, AdminApi.dead_letters, DEAD_LETTERS),
     Endpoint("POST", f"{_INSTANCE}/raise-event", Role.OPERATE, AdminApi.raise_event, RAISE_EVENT),
+    Endpoint("POST", f"{_INSTANCE}/answer", Role.OPERATE, AdminApi.answer, ANSWER),
     Endpoint("POST", f"{_INSTANCE}/terminate", Role.OPERATE, AdminApi.terminate, TERMINATE),
     *map(_steered, CONTROLS),
     Endpoint("DELETE", _INSTANCE, Role.ADMIN, AdminApi.purge, PURGE),

@@ -23,6 +23,9 @@ from tenuto.model.events import (
     ExecutionTerminated,
     HistoryEvent,
     OrchestratorStarted,
+    QuestionAnswered,
+    QuestionAsked,
+    QuestionLinked,
     SubOrchestrationInstanceCompleted,
     SubOrchestrationInstanceCreated,
     SubOrchestrationInstanceFailed,
@@ -47,7 +50,14 @@ _OUTCOMES: Final = (
     SubOrchestrationInstanceFailed,
     TimerFired,
 )
-_OURS: Final = (WebhookOpened, EventAwaited, EventRefused)
+_OURS: Final = (
+    WebhookOpened,
+    EventAwaited,
+    EventRefused,
+    QuestionAsked,
+    QuestionLinked,
+    QuestionAnswered,
+)
 """No program for Durable Functions knows them."""
 
 _KEPT: Final = ("FunctionName", "Input")

@@ -108,7 +108,8 @@ class Steering:
         bites = purge_fitting(self._gateway, query, force=force)
         deleted = sum([purged async for purged in bites])
         if not deleted:
-            raise RouteNotFoundError("no instance that may be purged fits")
+            what = "" if force else " that has ended (force=true purges others too)"
+            raise RouteNotFoundError(f"nothing was purged: there is no instance{what} that fits")
         return json_answer(PurgedPayload(deleted))
 
 

@@ -28,14 +28,19 @@ from tenuto.http.functions.triggers import HttpTriggers, TriggerApi, is_trigger
 from tenuto.http.links import Links
 from tenuto.http.masking import Masking
 from tenuto.http.options import HttpSettings, Role
+from tenuto.http.payloads import MOUNT
 from tenuto.http.routing import Call, Routes
 from tenuto.http.server.mounting import MountedApps, Mounts
 from tenuto.http.server.openapi import OpenApi
 from tenuto.http.server.origins import Origins
+from tenuto.http.server.visits import Visit, Visits
 from tenuto.http.waiting import Waiting
 from tenuto.model.errors import TenutoError
+from tenuto.telemetry.traffic import Traffic
 
 _LOGGER: Final = logging.getLogger("tenuto.http")
+_MOUNTED: Final = "mounted"
+"""Route, in metrics, of all that mounted apps answer."""
 
 
 class Served(Struct, frozen=True, kw_only=True):
@@ -55,6 +60,7 @@ class Served(Struct, frozen=True, kw_only=True):
         storage: The store's URL, of which only the kind is shown.
         configuration: The host's settings, nested as in a file; secrets are hidden when shown.
         sources: Where each came from, by its key with dots.
+        traffic: Counts requests.
     """
 
     client: Client
@@ -70,6 +76,7 @@ class Served(Struct, frozen=True, kw_only=True):
     storage: str = ""
     configuration: Mapping[str, Any] = {}
     sources: Mapping[str, str] = {}
+    traffic: Traffic = field(default_factory=Traffic)
 
 
 class Application:
@@ -81,6 +88,7 @@ class Application:
 
     def __init__(self, served: Served) -> None:
         self._settings = served.settings
+        self._visits = Visits(served.traffic, is_logged=served.settings.access_log)
         self._access = Access(served.settings, served.engine.clock.now, served.secret)
         links = Links(served.settings, self._access, served.prefix)
         self.state = {CLIENT_STATE: served.client, LINKS_STATE: links}
@@ -121,7 +129,13 @@ class Application:
                 *FactsApi(facts, served.program, served.triggers, served.engine.clock).routes(),
                 *self._live.routes(),
                 *ObservationApi(served.engine, self._access, served.metrics).routes(),
-                *Callbacks(gateway, limits, served.secret, served.settings.webhook_bytes).routes(),
+                *Callbacks(
+                    gateway,
+                    limits,
+                    served.engine.storage.link,
+                    secret=served.secret,
+                    body_bytes=served.settings.webhook_bytes,
+                ).routes(),
                 *durable.routes(),
                 *open_api.routes(),
             ]
@@ -153,24 +167,36 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if await self._mounted.serve(scope, receive, send):
-            return
         if scope["type"] != "http":
-            await send({"type": "websocket.close"})  # there is nothing of the kind
+            if not await self._mounted.serve(scope, receive, send):
+                await send({"type": "websocket.close"})  # there is nothing of the kind
             return
+        visit = self._visits.begin(scope, send)
+        try:
+            if await self._mounted.serve(scope, receive, visit.send):
+                visit.route = _MOUNTED
+            else:
+                await self._serve(scope, receive, visit)
+        finally:
+            visit.end()
+
+    async def _serve(self, scope: Scope, receive: Receive, visit: Visit) -> None:
         scope["state"] = {**scope.get("state", {}), **self.state}
         call = Call(scope, receive, self._settings.body_bytes)
         try:
             call.check_host()
-            answer = self._origins.preflight(call) or await self._handled(call)
+            answer = self._origins.preflight(call) or await self._handled(call, visit)
         except TenutoError as error:
-            answer = error_answer(error)
+            answer = error_answer(error, for_sdks=_is_for_sdks(scope))
             if call.expects_more:
                 answer.headers["Connection"] = "close"  # the body it announced is not waited for
         except Exception:  # a request must not end the server, whatever is wrong with it
             _LOGGER.exception("%s %s failed", scope["method"], without_token(scope["path"]))
             answer = error_answer(
-                TenutoError("something went wrong while processing the request; see the host's log")
+                TenutoError(
+                    "something went wrong while processing the request; see the host's log"
+                ),
+                for_sdks=_is_for_sdks(scope),
             )
         if not is_trigger(scope["raw_path"]):
             if call.role is Role.READ and not isinstance(answer, EventStream):
@@ -178,15 +204,21 @@ class Application:
                 answer.headers["Content-Length"] = str(len(answer.body))
             answer.headers.setdefault("Cache-Control", "no-store")
             answer.headers.setdefault("X-Content-Type-Options", "nosniff")
-        await answer(scope, receive, self._origins.telling(call, send))
+        await answer(scope, receive, self._origins.telling(call, visit.send))
 
-    async def _handled(self, call: Call) -> Response:
+    async def _handled(self, call: Call, visit: Visit) -> Response:
         scope = call.scope
         self._origins.check(call)
         is_ours = not is_trigger(scope["raw_path"])
         table = self.routes if is_ours else self._triggers
         route, call.parameters = table.find(scope["method"], scope["raw_path"])
+        visit.route = route.path
         call.role = self._access.check(call, route.role, opened_by_link=route.opened_by_link)
         if is_ours:
             call.check_query(route)
         return await route.handler(call)
+
+
+def _is_for_sdks(scope: Scope) -> bool:
+    """Whether it is a route that SDKs of Durable Functions call."""
+    return str(scope["path"]).startswith(MOUNT)

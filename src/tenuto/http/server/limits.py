@@ -22,6 +22,8 @@ from tenuto.http.errors import (
     error_body,
 )
 from tenuto.http.options import HttpSettings
+from tenuto.http.server.peers import Peers
+from tenuto.telemetry.traffic import NO_ROUTE, Traffic
 
 _PER_HEADER = 4
 """Bytes of a header beside its name and value."""
@@ -32,9 +34,9 @@ it, as the peer may not have read it yet.
 """
 
 
-def bounded_protocol(settings: HttpSettings) -> Any:  # noqa: ANN401 - what uvicorn calls a protocol
+def bounded_protocol(settings: HttpSettings, traffic: Traffic, peers: Peers) -> Any:  # noqa: ANN401 - what uvicorn calls a protocol
     """What serves one connection, within the limits of the settings."""
-    return partial(BoundedProtocol, settings)
+    return partial(BoundedProtocol, settings, traffic, peers)
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -42,6 +44,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     Args:
         settings: The limits.
+        traffic: Counts what is refused here.
+        peers: The other connections.
         config: uvicorn's.
         server_state: uvicorn's.
         app_state: uvicorn's.
@@ -51,6 +55,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def __init__(
         self,
         settings: HttpSettings,
+        traffic: Traffic,
+        peers: Peers,
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
@@ -58,6 +64,9 @@ class BoundedProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._settings = settings
+        self._traffic = traffic
+        self._peers = peers
+        self._peer: str | None = None
         self._is_refused = False
         self._in_head = False
         self._in_message = False
@@ -72,12 +81,23 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn
         """Somebody is there; the first request is due."""
         super().connection_made(transport)
-        self._arm()
+        self._peer = self.client[0] if self.client else None
+        if self._peers.may_come(self, self._peer, transport.get_extra_info("socket").fileno()):
+            self._arm()
+        else:
+            self._is_refused = True
+            transport.close()
+
+    def give_way(self) -> None:
+        """Be closed: the peer holds too many connections that wait."""
+        self._is_refused = True
+        self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody is there any more."""
         self._disarm()
         self._may_write()
+        self._peers.gone(self, self._peer)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -91,6 +111,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         if self.transport.get_protocol() is not self:  # it speaks WebSocket now
             self._disarm()
+            self._peers.works(self, self._peer)
             return
         if self._in_message and not self._in_head and self._is_idle:
             self._rest()
@@ -194,8 +215,16 @@ class BoundedProtocol(HttpToolsProtocol):
         """The request is there."""
         self._in_message = False
         self._chunk_bytes = 0  # what follows in the same piece is the next request's
+        if not self._is_idle:
+            self._peers.works(self, self._peer)
         if not self._is_refused:
             super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """An answer has gone out."""
+        super().on_response_complete()
+        if not self.transport.is_closing() and self._is_idle and not self._in_message:
+            self._peers.waits(self, self._peer)
 
     # --- the reader of the answer ------------------------------------------------------------
 
@@ -238,6 +267,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_refused = True
         self._disarm()
         if self._may_answer:
+            self._traffic.answered("other", NO_ROUTE, error.status, 0.0)
             body = error_body(error.code, str(error), type(error).__name__)
             status = HTTPStatus(error.status)
             head = (

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import time
 from collections.abc import Generator
 from typing import Final
 
@@ -12,7 +13,9 @@ from starlette.types import ASGIApp
 
 from tenuto.http.options import HttpSettings
 from tenuto.http.server.limits import bounded_protocol
+from tenuto.http.server.peers import Peers
 from tenuto.model.errors import SettingsError
+from tenuto.telemetry.traffic import Traffic
 
 _BACKLOG: Final = 2048
 
@@ -33,15 +36,22 @@ class HttpServer:
         application: What answers.
         listening: The socket, from ``listen``.
         settings: What one connection may use up.
+        traffic: Counts connections.
     """
 
     def __init__(
-        self, application: ASGIApp, listening: socket.socket, settings: HttpSettings
+        self,
+        application: ASGIApp,
+        listening: socket.socket,
+        settings: HttpSettings,
+        traffic: Traffic | None = None,
     ) -> None:
         self._listening = listening
+        counts = traffic or Traffic()
+        peers = Peers(settings.idle_connections, counts, time.monotonic)
         config = uvicorn.Config(
             application,
-            http=bounded_protocol(settings),
+            http=bounded_protocol(settings, counts, peers),
             loop="none",
             lifespan="off",
             log_config=None,

@@ -12,7 +12,7 @@ import msgspec
 from tenuto.model.codec import decode_message
 from tenuto.model.errors import InputError, InstanceFinishedError, InstanceNotFoundError
 from tenuto.model.ids import InstanceId, MessageId, partition_of
-from tenuto.model.messages import RaiseEvent
+from tenuto.model.messages import LETTERS
 from tenuto.model.timing import Microseconds
 from tenuto.storage.sqlite import reader
 from tenuto.storage.sqlite.database import Arguments, open_writer, transaction, value
@@ -36,8 +36,10 @@ def redrive(path: str, message_id: MessageId) -> InstanceId:
             if number is None:
                 raise InputError(f"there is no dead letter {message_id!r}")
             letter = reader.dead_letter(connection, number)
-            if not isinstance(decode_message(letter.message), RaiseEvent):
-                raise InputError(f"dead letter {message_id!r} is no event; it can only be purged")
+            if not isinstance(decode_message(letter.message), LETTERS):
+                raise InputError(
+                    f"dead letter {message_id!r} is no event and no answer; it can only be purged"
+                )
             standing = reader.find(connection, [letter.instance_id])
             if not standing:
                 raise InstanceNotFoundError(letter.instance_id)

@@ -188,7 +188,7 @@ def units_of(batch: CommitBatch) -> list[Unit]:
     instances: dict[int, Unit] = {}
     messages: dict[str, Unit] = {}
     letters: list[Unit] = []
-    for name in ("instances", "replaced", "updates", "history", "forget", "unread"):
+    for name in ("instances", "replaced", "updates", "history", "forget", "unread", "links"):
         for row in getattr(batch, name):
             unit = instances.setdefault(row.iid, Unit("instances", row.iid))
             unit.add(name, row)

@@ -39,10 +39,10 @@ SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema);
 -- commit: a whole transaction (the trigger of the view is its body)
 INSERT INTO commit_batch (
     batch_id, owner, number, refused, fences, purged, instances, replaced, updates, history, forget,
-    unread, inbox, consumed, dead_letters, answers, released)
+    unread, links, inbox, consumed, dead_letters, answers, released)
 VALUES (
     :batch_id, :owner, :number, :refused, :fences, :purged, :instances, :replaced, :updates,
-    :history, :forget, :unread, :inbox, :consumed, :dead_letters, :answers, :released);
+    :history, :forget, :unread, :links, :inbox, :consumed, :dead_letters, :answers, :released);
 
 -- landed: iids that were refused in a batch that has landed; no row when it has not
 SELECT coalesce(refused, '[]') FROM landed
@@ -113,6 +113,10 @@ FROM (SELECT * FROM partition WHERE owner IS NOT NULL ORDER BY partition);
 
 -- answer: what became of a message from outside
 SELECT json_array(message_id, code, text) FROM answer WHERE message_id = :message_id;
+
+-- link: a link by the digest of its token, with how its instance stands
+SELECT json_array(instance_id, execution_id, status, json(link)) FROM link
+JOIN instance ON instance.iid = link.iid WHERE digest = :digest;
 
 -- is_waiting: whether a message waits in the inbox
 SELECT EXISTS (SELECT 1 FROM inbox WHERE message_id = :message_id);

@@ -28,11 +28,12 @@ from tenuto.engine.state import start_event, state_of
 from tenuto.model.codec import encode
 from tenuto.model.errors import InputError, LimitError
 from tenuto.model.hold import HoldReason
-from tenuto.model.ids import InstanceId, MessageId, arrival_of
+from tenuto.model.ids import ExecutionId, InstanceId, MessageId, arrival_of
+from tenuto.model.links import FoundLink, Link
 from tenuto.model.messages import Start
 from tenuto.model.requests import DeadLetter, DeadLetterPage, HistoryPage
 from tenuto.model.room import roomy
-from tenuto.model.status import InstanceRecord
+from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
 from tenuto.storage.sqlite.database import transaction, value
 from tenuto.storage.sqlite.queries import SQL
@@ -56,6 +57,9 @@ _decode_numbers: Final = msgspec.json.Decoder(list[int]).decode
 _decode_counts: Final = msgspec.json.Decoder(dict[str, int]).decode
 _decode_messages: Final = msgspec.json.Decoder(list[tuple[int, InboxRow]]).decode
 _decode_turns: Final = msgspec.json.Decoder(list[tuple[int, list[Raw]]]).decode
+_decode_link: Final = msgspec.json.Decoder(
+    tuple[InstanceId, ExecutionId, RuntimeStatus, Link]
+).decode
 _decode_unread: Final = msgspec.json.Decoder(list[tuple[int, int, Raw]]).decode
 _decode_last_turns: Final = msgspec.json.Decoder(list[tuple[int, Raw]]).decode
 _decode_answer: Final = msgspec.json.Decoder(Answer).decode
@@ -383,6 +387,15 @@ def answer(connection: apsw.Connection, message_id: MessageId) -> Answer | None:
     """What became of a message from another process."""
     found = value(connection, "answer", {"message_id": message_id})
     return None if found is None else _decode_answer(found)
+
+
+def link(connection: apsw.Connection, digest: str) -> FoundLink | None:
+    """The link whose token has this digest."""
+    found = value(connection, "link", {"digest": digest})
+    if found is None:
+        return None
+    instance_id, execution_id, status, row = _decode_link(found)
+    return FoundLink(instance_id, execution_id, status, row)
 
 
 def is_waiting(connection: apsw.Connection, message_id: MessageId) -> bool:

@@ -29,6 +29,7 @@ from tenuto.engine.ports import (
 from tenuto.model.errors import SettingsError, StorageError
 from tenuto.model.hold import HoldReason
 from tenuto.model.ids import InstanceId, MessageId
+from tenuto.model.links import FoundLink
 from tenuto.model.requests import (
     DeadLetter,
     DeadLetterPage,
@@ -298,6 +299,10 @@ class SqliteStorage:
     async def answer(self, message_id: MessageId) -> Answer | None:
         """What became of a message from another process; None as long as it is open."""
         return await self._read(lambda reading: reader.answer(reading, message_id))
+
+    async def link(self, digest: str) -> FoundLink | None:
+        """The link whose token has this digest; None when there is none."""
+        return await self._read(lambda reading: reader.link(reading, digest))
 
     async def is_waiting(self, message_id: MessageId) -> bool:
         """Whether a message is in the inbox still."""

@@ -1,0 +1,90 @@
+"""Histories as tables: all of one, or what of it is looked for. Pure."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+from rich.table import Table
+from rich.text import Text
+
+from tenuto.insight.wording import failure_text, local, moment, one_line, zone
+from tenuto.model.events import HistoryEvent, OrchestratorStarted
+from tenuto.model.failure import FailureDetails
+from tenuto.model.status import RuntimeStatus
+from tenuto.model.timing import Microseconds
+
+_SHORT: Final = 60
+_TIME: Final = "2026-01-31 18:00:00.000"
+
+
+class Line(NamedTuple):
+    """An event, and where it stands: which turn of the history, at which place in that."""
+
+    turn: int
+    place: int
+    at: Microseconds
+    event: HistoryEvent
+
+
+def lines_of(turns: Sequence[Sequence[HistoryEvent]], *, failed: bool = False) -> list[Line]:
+    """The events of a history, without the marks of turns; with ``failed`` only failures."""
+    lines = []
+    for number, turn in enumerate(turns):
+        first, *events = turn
+        assert isinstance(first, OrchestratorStarted), "each turn begins with its time"
+        lines += [
+            Line(number, index, first.timestamp, event)
+            for index, event in enumerate(events, 1)
+            if not failed or getattr(event, "failure_details", None) is not None
+        ]
+    return lines
+
+
+def event_table(lines: Sequence[Line]) -> Table:
+    """One line for each event; times are those of the turns."""
+    kinds = [type(line.event).__name__ for line in lines]
+    last = lines[-1] if lines else None
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim", expand=True)
+    turns = len(str(last.turn + 1)) if last else 0
+    table.add_column("TURN", width=max(len("TURN"), turns), justify="right")
+    table.add_column(f"TIME ({zone(last.at)})" if last else "TIME", width=len(_TIME))
+    table.add_column("EVENT", width=max(map(len, kinds), default=0))
+    table.add_column("DETAILS", no_wrap=True, overflow="ellipsis", ratio=1)
+    turn = -1
+    for line, kind in zip(lines, kinds, strict=True):
+        is_first, turn = line.turn != turn, line.turn
+        time = f"{local(line.at):%Y-%m-%d %H:%M:%S.%f}"[:-3]
+        table.add_row(
+            Text(str(turn + 1) if is_first else "", "dim"),
+            Text(time if is_first else "", "dim"),
+            Text(kind),
+            Text(_details(line.event), "dim"),
+        )
+    return table
+
+
+def _details(event: HistoryEvent) -> str:
+    """The fields of an event that say something: ``#3 book_flight input={"to":"Oslo"}``."""
+    parts = []
+    fields = msgspec.to_builtins(event)  # without those that have their default
+    for name in (*_FIRST, *(name for name in fields if name not in _FIRST)):
+        value = fields.get(name)
+        if name == "type" or value is None:
+            continue
+        if name in _NUMBERS:
+            parts.append(f"#{value}")
+        elif name in _TIMES:
+            parts.append(f"{name}={moment(value)}")
+        elif name == "failureDetails":
+            parts.append(failure_text(msgspec.convert(value, FailureDetails)))
+        elif name == "orchestrationStatus":
+            parts.append(RuntimeStatus(value).label)
+        else:
+            text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+            parts.append(one_line(text if name == "name" else f"{name}={text}", _SHORT))
+    return " ".join(parts)
+
+
+_NUMBERS: Final = ("eventId", "taskScheduledId", "timerId", "taskId")
+_FIRST: Final = (*_NUMBERS, "name")
+_TIMES: Final = {"fireAt", "scheduledStart"}
