@@ -617,7 +617,8 @@ AMBIGUOUS: list[tuple[Any, str]] = [
 
 # ruff: noqa: PYI051 - redundant unions are among them
 TOLD_APART: list[Any] = [
-    Id | int, Colour | Opaque, Car | Bus, one_field("A", bool) | one_field("B", int),
+    Id | int, Colour | Opaque,
+    Opaque | Losing | Numbering, Car | Bus, one_field("A", bool) | one_field("B", int),
     one_field("A", date) | one_field("B", UUID), one_field("A", list[int]) | one_field("B", str),
     int, str | None, int | float | bool | None, int | str, date | datetime | time | UUID,
     Decimal | int | float, Decimal | datetime, str | Literal["a"], Literal["b", "a"],

@@ -260,6 +260,8 @@ def test_a_result_that_can_never_be_rebuilt_is_refused_where_it_is_given() -> No
 
     with pytest.raises(PayloadError, match=r"^result of .*gives: .*has no JSON form"):
         Signature.of(gives).encode_result(1)
+    with pytest.raises(PayloadError, match=r"^result of .*gives: .*has no JSON form"):
+        Signature.of(gives).decode_result("1")
     with pytest.raises(PayloadError, match=r"^argument 'b' of .*: value at \$ cannot be stored"):
         Signature.of(two_texts).encode_arguments(("a", "\ud800"))
 
