@@ -29,7 +29,7 @@ import attrs
 import msgspec
 import pydantic
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tenuto.model.errors import SignatureError
@@ -354,6 +354,7 @@ def same(one: Kind, other: Kind) -> bool:
 @pytest.mark.parametrize(
     ("annotation", "values"), SINGLE, ids=[str(annotation) for annotation, _ in SINGLE]
 )
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_a_value_that_fits_comes_back_as_it_was(
     annotation: Kind, values: st.SearchStrategy[Any], data: st.DataObject
@@ -369,6 +370,7 @@ def test_a_value_that_fits_comes_back_as_it_was(
 @pytest.mark.parametrize(
     ("annotation", "values"), SINGLE, ids=[str(annotation) for annotation, _ in SINGLE]
 )
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_bad_input_is_refused_whole_or_comes_back_as_it_was(
     annotation: Kind, values: st.SearchStrategy[Any], data: st.DataObject
@@ -466,6 +468,37 @@ def test_fields_that_were_never_set_are_no_values() -> None:
     assert decoder(Dog)(Writer(Dog)(half)) == Dog("Rex")
 
 
+def test_classes_that_build_themselves_in_their_own_way_are_held_to_what_comes_back() -> None:
+    filling, losing = Filling(), Losing()
+    del filling["more"]
+    losing.append(1)
+    half = Fish.__new__(Fish)
+    object.__setattr__(half, "name", "x")
+
+    for value, message in (
+        (filling, r"at \$ has 0 keys, and would come back with 1"),
+        (losing, r"at \$ has 1 elements, of which 0 would come back"),
+        (Numbered2("x"), r"at \$\.number is \d+ and would come back as"),
+        (half, r"at \$\.depth has no value"),
+    ):
+        with pytest.raises(PayloadError, match=message):
+            Writer(type(value))(value)
+    with pytest.raises(PayloadError, match="has the key 1"):
+        Writer(Any)({1: "a"})
+
+
+def test_what_is_not_proved_is_compared_and_comes_back() -> None:
+    moment = datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=2)))
+    values: list[tuple[Any, Any]] = [
+        ({moment, moment + timedelta(1)}, set[datetime]),
+        ((), tuple[()]),
+        (Colour.RED, Literal[Colour.RED]),
+        (3, Annotated[int, ["unhashable"]]),
+    ]
+    for value, annotation in values:
+        assert decoder(annotation)(Writer(annotation)(value)) == value
+
+
 def test_a_value_that_is_too_long_to_show_is_shown_in_part() -> None:
     with pytest.raises(PayloadError, match=r"is 10{79}\.\.\. and would"):
         Writer(float)(10**300)
@@ -508,6 +541,41 @@ class Tint(enum.Enum):
     RED = "red"
 
 
+class Opaque:
+    pass
+
+
+class Bus(msgspec.Struct, tag=True):
+    wheels: int
+
+
+class Filling(dict[str, int]):
+    def __init__(self, given: Mapping[str, int] = {}) -> None:
+        super().__init__(given, more=1)
+
+
+class Losing(list[int]):
+    def __init__(self, given: Sequence[int] = ()) -> None:
+        super().__init__(given[1:])
+
+
+class Numbering:
+    count = 0
+
+
+@dataclasses.dataclass
+class Numbered2:
+    name: str
+
+    def __post_init__(self) -> None:
+        Numbering.count += 1
+        self.number = Numbering.count
+
+
+def one_field(name: str, kind: Kind) -> Kind:
+    return dataclasses.make_dataclass(name, [("x", kind)])
+
+
 AMBIGUOUS: list[tuple[Any, str]] = [
     (str | datetime, "str and datetime are both written as text"),
     (datetime | str | None, "datetime and str are both"),
@@ -534,6 +602,11 @@ AMBIGUOUS: list[tuple[Any, str]] = [
     (dict[str, Any] | Animal, "objects"),
     (Animal | dict, "objects"),
     (Page[int] | Page[str], "have the same fields"),
+    (one_field("A", int | str) | one_field("B", int | str), "have the same fields"),
+    (one_field("A", Colour) | one_field("B", str), "have the same fields"),
+    (one_field("A", Any) | one_field("B", int), "have the same fields"),
+    (one_field("A", int) | one_field("B", float), "have the same fields"),
+    (one_field("A", str) | one_field("B", date), "have the same fields"),
     (Animal | Cat, "Animal and Cat have the same fields"),
     (Word | Annotated[str, "note"], "text"),
     (list[InField], "`.*datetime | str` is ambiguous"),
@@ -544,6 +617,9 @@ AMBIGUOUS: list[tuple[Any, str]] = [
 
 # ruff: noqa: PYI051 - redundant unions are among them
 TOLD_APART: list[Any] = [
+    Id | int, Colour | Opaque,
+    Opaque | Losing | Numbering, Car | Bus, one_field("A", bool) | one_field("B", int),
+    one_field("A", date) | one_field("B", UUID), one_field("A", list[int]) | one_field("B", str),
     int, str | None, int | float | bool | None, int | str, date | datetime | time | UUID,
     Decimal | int | float, Decimal | datetime, str | Literal["a"], Literal["b", "a"],
     Colour | Size, Colour | int, Any | None, Any | str, Animal | Dog, Animal | Numbered,

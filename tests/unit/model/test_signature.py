@@ -255,6 +255,20 @@ def test_results_are_tested_where_they_are_given() -> None:
         Signature.of(one).encode_result(3)
 
 
+def test_a_result_that_can_never_be_rebuilt_is_refused_where_it_is_given() -> None:
+    def gives(a: int) -> Context: ...  # type: ignore[empty-body]
+
+    with pytest.raises(PayloadError, match=r"^result of .*gives: .*has no JSON form"):
+        Signature.of(gives).encode_result(1)
+    with pytest.raises(PayloadError, match=r"^result of .*gives: .*has no JSON form"):
+        Signature.of(gives).decode_result("1")
+    with pytest.raises(PayloadError, match=r"^argument 'b' of .*: value at \$ cannot be stored"):
+        Signature.of(two_texts).encode_arguments(("a", "\ud800"))
+
+
+def two_texts(a: str, b: str) -> None: ...
+
+
 def test_a_function_that_only_raises_gives_nothing() -> None:
     def fails() -> NoReturn:
         raise ValueError

@@ -232,8 +232,6 @@ def _union(members: tuple[Any, ...]) -> Proof:
 def _form(annotation: Any) -> str | None:
     """What a type is written as; None for one that is looked at when it is read."""
     origin = get_origin(annotation) or annotation
-    if annotation is None:
-        return "null"
     known = _FORMS.get(origin)
     if known is None and isinstance(origin, type) and _plain_fields(origin) is not None:
         return "array" if is_named_tuple(origin) else "object"
