@@ -1,12 +1,10 @@
 """An expense that somebody must approve, by a link in an e-mail: no account, no login, no client.
 
-Two links are made for each question, one that approves and one that rejects. They work once, and
-as long as the question is open. Who does not answer in time is passed over: the question goes to
-the next one up; after the last one the expense is turned down. E-mails are files in ``outbox`` in
-the current folder.
+The link leads to a page with two buttons and a line for a reason. Who does not answer in time is
+passed over: the question goes to the next one up; after the last one the expense is turned down.
+E-mails are files in ``outbox`` in the current folder.
 """
 
-import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -32,9 +30,18 @@ class Expense:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What the page asks for."""
+
+    approved: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Decision:
     approved: bool
     by: str
+    reason: str = ""
 
 
 # --- activities -----------------------------------------------------------------------------------
@@ -58,33 +65,32 @@ async def approve_expense(ctx: Context, expense: Expense) -> Decision:
         ctx.set_custom_status(f"waiting for the {approver}")
         answer = await ask(ctx, approver, expense)
         if answer is not None:
-            decision = Decision(answer, approver)
+            decision = Decision(answer.approved, approver, answer.reason)
             break
     verdict = "approved" if decision.approved else "turned down"
-    text = f"Your expense for {expense.purpose} was {verdict} ({decision.by})."
+    why = f": {decision.reason}" if decision.reason else "."
+    text = f"Your expense for {expense.purpose} was {verdict} ({decision.by}){why}"
     await ctx.call_activity(send_mail, expense.employee, text)
     return decision
 
 
-async def ask(ctx: Context, approver: str, expense: Expense) -> bool | None:
-    """True or False by the link that was used, None when none was in time."""
-    yes, no = f"approve, {approver}", f"reject, {approver}"
-    yes_link, no_link = await asyncio.gather(
-        ctx.create_webhook(yes, expires_in=expense.patience),
-        ctx.create_webhook(no, expires_in=expense.patience),
+async def ask(ctx: Context, approver: str, expense: Expense) -> Answer | None:
+    """What the approver says, None when that was not in time."""
+    question = ctx.ask(
+        f"Approve {expense.amount} € for {expense.purpose}?",
+        Answer,
+        text=f"{expense.employee} asks for it.",
+        timeout=expense.patience,
     )
     text = (
         f"{expense.employee} asks for {expense.amount} € for {expense.purpose}.\n\n"
-        f"Approve: {yes_link}\nReject:  {no_link}"
+        f"Please decide: {await question.url}"
     )
     await ctx.call_activity(send_mail, approver, text)
-    approved, rejected = ctx.wait_for_external_event(yes), ctx.wait_for_external_event(no)
     try:
-        async with asyncio.timeout(expense.patience.total_seconds()):
-            first = await ctx.task_any([approved, rejected])
+        return await question
     except TimeoutError:
         return None
-    return first is approved
 
 
 # --- what other programs call ---------------------------------------------------------------------

@@ -62,7 +62,8 @@ class Shipping:
 async def asks(ctx: Context) -> list[object]:
     is_sure = await ctx.ask("Ship it?")
     how = await ctx.ask("How?", Shipping)
-    return [is_sure, how.way, how.parcels, await ctx.ask("When?", date)]
+    day = await ctx.ask("When?", date)
+    return [is_sure, how.way, how.parcels, day.isoformat()]
 
 
 @app.orchestrator

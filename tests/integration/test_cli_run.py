@@ -238,6 +238,33 @@ def test_a_terminated_run_has_failed(folder: Path) -> None:
         assert command.out.endswith(": too late\n")
 
 
+def test_a_question_says_how_it_is_answered(folder: Path) -> None:
+    (folder / "asks.py").write_text(
+        "from tenuto import App, Context\n"
+        "app = App()\n"
+        "@app.orchestrator\n"
+        "async def inner(ctx: Context) -> bool:\n"
+        "    return await ctx.ask('Ship it?')\n"
+        "@app.orchestrator\n"
+        "async def outer(ctx: Context) -> bool:\n"
+        "    return await ctx.call_sub_orchestrator(inner.options(instance_id='child'))\n"
+    )
+    chosen = ["--storage", "sqlite:///other.db"]
+    with Command(folder, "run", "asks.py:outer", *chosen) as command:
+        command.until("question 'Ship it?'  http://127.0.0.1:7071/callbacks/child/")
+        command.until("--storage sqlite:///other.db")
+        (line,) = [line for line in command.err.splitlines() if "instances answer" in line]
+        words = shlex.split(line)
+        assert words == ["tenuto", "instances", "answer", "child", "ANSWER", *chosen]
+        words[words.index("ANSWER")] = "yes"
+        assert tenuto(folder, *words[1:]).returncode == 0
+        assert command.end() == 0
+        assert command.out.splitlines()[-1] == "true"
+    with Command(folder, "run", "asks.py:inner", "--storage", "sqlite://") as command:
+        command.until("question 'Ship it?'  http")
+        assert "instances answer" not in command.err  # no other process gets there
+
+
 def test_the_settings_of_the_folder_hold(folder: Path) -> None:
     (folder / "tenuto.toml").write_text('storage = "sqlite:///other.db"\n')
     done = tenuto(folder, "run", "travel.py:nothing")
@@ -624,9 +651,11 @@ def test_ctrl_c_in_a_script_says_what_becomes_of_the_instance(folder: Path) -> N
     assert ledger(folder).count("Oslo") == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)]
+)
 def test_a_script_in_the_background_is_not_interrupted_and_is_stopped_all_the_same(
-    folder: Path, number: signal.Signals
+    folder: Path, number: signal.Signals, code: int
 ) -> None:
     (folder / "script.py").write_text(SCRIPT)
     with (
@@ -636,7 +665,7 @@ def test_a_script_in_the_background_is_not_interrupted_and_is_stopped_all_the_sa
         until_it_waits(folder)
         running.send(signal.SIGINT)
         running.send(number)
-        assert running.end() == -number
+        assert running.end() == code
     (folder / "go").touch()
     subprocess.run([sys.executable, "script.py"], cwd=folder, env=environment(), check=True)
     assert ledger(folder).count("Oslo") == 1

@@ -6,7 +6,7 @@ without a complaint is an error, so each of these lines is known to be refused b
 
 import asyncio
 from collections.abc import Generator
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, assert_type
 
 from tenuto import (
@@ -16,6 +16,7 @@ from tenuto import (
     Context,
     DurableTask,
     OrchestrationHandle,
+    Question,
     SyncClient,
     SyncOrchestrationHandle,
 )
@@ -97,6 +98,23 @@ async def composes(ctx: Context) -> None:
     assert_type(task.result(), str)
     all_of_them = await ctx.task_all([ctx.call_activity(one, number) for number in range(3)])
     assert_type(all_of_them, list[str])
+
+
+@app.orchestrator
+async def asks(ctx: Context) -> None:
+    question = ctx.ask("Ship it?")
+    _ = assert_type(question, Question[bool])
+    assert_type(await question, bool)
+    assert_type(await question.url, str)
+    assert_type(await ctx.ask("When?", date, timeout=timedelta(1)), date)
+    assert_type(await ctx.ask("How?", choices=["ship", "train"]), str)
+    assert_type(await ctx.ask("How many?", choices={"One": 1, "Two": 2}), int)
+    both = await asyncio.gather(ctx.ask("A?"), ctx.ask("B?", int))
+    assert_type(both, tuple[bool, int])
+
+    await ctx.ask("A?", int, choices=[1])  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    await ctx.ask(1)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    await ctx.ask("A?", timeout=3)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
 
 
 # --- orchestrators -------------------------------------------------------------------------------

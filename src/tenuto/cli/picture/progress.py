@@ -25,7 +25,7 @@ class Progress:
     """Tells what is new in each picture of a run. A step seen only at its end has one line."""
 
     def __init__(self) -> None:
-        self._seen: dict[_Key, tuple[StepState, int]] = {}
+        self._seen: dict[_Key, tuple[StepState, int, bool]] = {}
         self._holds: dict[str, Hold | None] = {}
 
     def lines(self, run: Run) -> list[str]:
@@ -44,7 +44,7 @@ class Progress:
                 news.append((hold.since, f"{'held':<9}  {path}{hold.reason}: {hold.message}"))
         for step in run.steps:
             key = (path, step.number, step.name)
-            stands = (step.state, step.attempt)
+            stands = (step.state, step.attempt, bool(step.url) and step.state.is_open)
             if self._seen.get(key) != stands:
                 self._seen[key] = stands
                 news.append((step.changed_at, _line(step, path)))

@@ -24,8 +24,9 @@ from tenuto.client.starting import StartOptions, start_request
 from tenuto.host.app import App
 from tenuto.host.holdup import held_error, until_held
 from tenuto.host.host import Host
-from tenuto.host.settings import DEFAULT, LoadedSettings
+from tenuto.host.settings import DEFAULT, LoadedSettings, Settings
 from tenuto.insight.steps import Run, StepKind
+from tenuto.insight.wording import one_line
 from tenuto.model.errors import InputError, InstanceStateError, StorageError, StorageOwnedError
 from tenuto.model.ids import InstanceId, new_instance_id
 from tenuto.model.limits import Limits, limit_error
@@ -201,7 +202,9 @@ async def _follow(
     run = await watcher.read()
     moved = asyncio.ensure_future(watcher.next())
     try:
+        said: set[tuple[str, int]] = set()
         while not any(one.done() for one in (ended, lost, stop, held)):
+            _say_questions(host, view, run, said)
             view.show(run, host.clock.now())
             watched: set[asyncio.Future[Any]] = {ended, lost, stop, held, moved}
             await asyncio.wait(
@@ -223,6 +226,24 @@ async def _follow(
         for waiting in (ended, lost, held, moved):
             waiting.cancel()
         await asyncio.gather(ended, lost, held, moved, return_exceptions=True)
+
+
+def _say_questions(host: Host, view: View, run: Run, said: set[tuple[str, int]]) -> None:
+    """Somebody is asked, and this terminal shows the run: say once how it is answered."""
+    instance_id = run.record.instance_id
+    for step in run.steps:
+        if step.run is not None:
+            _say_questions(host, view, step.run, said)
+        is_news = (instance_id, step.number) not in said
+        if step.kind is StepKind.QUESTION and step.state.is_open and is_news:
+            said.add((instance_id, step.number))
+            if host.settings.storage == _MEMORY:
+                continue  # no other process gets there
+            storage = host.settings.storage
+            place = () if storage == Settings().storage else ("--storage", storage)
+            words = ("tenuto", "instances", "answer", instance_id, "ANSWER", *place)
+            view.pause()
+            terminal.note(f"asks {one_line(step.name)!r}; to answer:\n  {_typed([*words])}")
 
 
 # --- last words --------------------------------------------------------------------------------
