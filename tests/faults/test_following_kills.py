@@ -72,7 +72,7 @@ async def test_durable_before_visible_a_copy_after_kills_at_random_moments(
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("seed", range(3, 6))
 async def test_durable_before_visible_a_copy_after_many_kills(tmp_path: Path, seed: int) -> None:
-    await kill_rounds(tmp_path, rounds=60, seed=seed)
+    await kill_rounds(tmp_path, rounds=40, seed=seed)
 
 
 @pytest.mark.faults
