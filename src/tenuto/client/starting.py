@@ -83,8 +83,9 @@ def start_request(
             version = orchestrator.version
         if tags is None:
             tags = None if orchestrator.tags is None else dict(orchestrator.tags)
-    labels = [part for item in (tags or {}).items() for part in item]
-    check_together([name, version or "", *labels], "name, version and tags together")
+    if version or tags:
+        labels = [part for item in (tags or {}).items() for part in item]
+        check_together([name, version or "", *labels], "name, version and tags together")
     if text is not None:
         check_payload(text, limits.payload_bytes, f"the input of {name!r}")
     checked = new_instance_id(now) if instance_id is None else check_instance_id(instance_id)

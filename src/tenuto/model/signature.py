@@ -167,8 +167,9 @@ class Signature:
             PayloadError: When it does not fit the annotation, cannot be stored, or would come back
                 as another value.
         """
+        writer = self._result_writer
         try:
-            return self._result_writer(value)
+            return encode(value) if type(value) in writer.types else writer(value)
         except PayloadError as error:
             raise error.of(self._result_owner) from error
 
@@ -249,8 +250,9 @@ class Signature:
             raise error.of(owner) from error
 
     def _write(self, index: int, value: object) -> str:
+        writer = self._writers[index]
         try:
-            return self._writers[index](value)
+            return encode(value) if type(value) in writer.types else writer(value)
         except PayloadError as error:
             raise error.of(self._owner(index)) from error
 

@@ -16,6 +16,7 @@ from tenuto.model.payload.error import ROOT
 from tenuto.model.payload.exact import Test, proof
 from tenuto.model.payload.sameness import Difference, difference, named
 
+_NO_TYPES: Final[frozenset[type]] = frozenset()
 _UNANNOTATED: Final = "; where nothing is annotated, only JSON data come back as they are"
 
 
@@ -27,17 +28,20 @@ class Writer:
 
     Attributes:
         is_exact: Whether a value is proved to come back; the rest is compared.
+        types: A value that is exactly one of these is proved, too; asking for it costs no call.
 
     Errors:
         PayloadError: When the type can never be rebuilt.
     """
 
-    __slots__ = ("_annotation", "_decode", "is_exact")
+    __slots__ = ("_annotation", "_decode", "is_exact", "types")
 
     def __init__(self, annotation: object = Any) -> None:
         self._annotation = annotation
         self._decode: Callable[[str | bytes], Any] = decoder(annotation)
-        self.is_exact: Test = proof(annotation).test
+        found = proof(annotation)
+        self.is_exact: Test = found.test
+        self.types: frozenset[type] = found.types or _NO_TYPES
 
     def __call__(self, value: object) -> str:
         """Write a value.
