@@ -78,6 +78,11 @@ async def calls(ctx: Context, child: str) -> None:
 
 
 @app.orchestrator
+async def leaves(ctx: Context, child: str) -> None:
+    _never_awaited = ctx.call_sub_orchestrator(collect.options(instance_id=child), 1)
+
+
+@app.orchestrator
 async def fails(ctx: Context) -> None:
     try:
         _ = NOBODY["inner"]
@@ -464,6 +469,21 @@ class ClientSuite:
         await handle.terminate("enough", recurse=True)
         with pytest.raises(OrchestrationTerminatedError, match="its parent was terminated"):
             await side.client.handle("below").result()
+
+    async def test_terminate_with_recurse_reaches_what_an_ended_instance_had_called(
+        self, side: Side
+    ) -> None:
+        handle = await side.client.start(leaves, "left")
+        await handle.result()
+        await side.until("left", RuntimeStatus.RUNNING)
+        with pytest.raises(InstanceFinishedError):
+            await handle.terminate("enough")
+        await handle.terminate("enough", recurse=True)
+        with pytest.raises(OrchestrationTerminatedError, match="its parent was terminated"):
+            await side.client.handle("left").result()
+        assert (await handle.status()).runtime_status is RuntimeStatus.COMPLETED
+        with pytest.raises(InstanceNotFoundError):
+            await side.client.terminate("nobody", recurse=True)
 
     async def test_suspend_holds_back_and_resume_lets_go(self, side: Side) -> None:
         handle = await side.client.start(collect, 1, instance_id="s")

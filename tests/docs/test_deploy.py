@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -89,7 +90,8 @@ def test_what_the_image_runs_and_copies_exists(project: Path) -> None:
 def test_the_image_starts_a_host_that_says_that_it_is_well(project: Path) -> None:
     port = str(free_port())
     store = f"sqlite:///{project}/data.db"
-    keys = {"TENUTO_HTTP_KEYS": json.dumps({"ops": {"key": "k" * 40, "role": "admin"}})}
+    key = {"key": secrets.token_urlsafe(32), "role": "admin"}
+    keys = {"TENUTO_HTTP_KEYS": json.dumps({"ops": key})}
     settings = variables() | {"TENUTO_HTTP_PORT": port, "TENUTO_STORAGE": store}
     entry = json.loads(of("ENTRYPOINT")[0])
     assert entry == ["tenuto"]

@@ -40,6 +40,7 @@ def app() -> App:
 
     @app.orchestrator
     async def waiting(ctx: Context) -> None:
+        await ctx.wait_for_external_event("begin")
         await ctx.wait_for_external_event("end", int)
 
     return app
@@ -113,6 +114,7 @@ async def test_dead_letters_come_in_pages(serve: Serving) -> None:
     await client.start("waiting", instance_id="w")
     for number in range(COUNT):
         await client.raise_event("w", "end", f"{number:02}{TEXT}")  # which is no int
+    await client.raise_event("w", "begin")
     await client.raise_event("w", "end", 1)
     await client.wait("w")
     seen: list[str] = []

@@ -1,13 +1,19 @@
 """What a host says at its start that it goes on with, and whom it holds then already."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
 
 from tenuto import App, Context, Settings
+from tenuto.engine.careful import Careful
+from tenuto.engine.ports import Session
 from tenuto.host.looking_ahead import Bounds, look_ahead
 from tenuto.insight.going_on import GoingOn, WaitsFor, sentence
+from tenuto.model.events import HistoryEvent
+from tenuto.model.execution import ExecutionInfo
 from tenuto.model.hold import Hold, HoldReason
+from tenuto.model.ids import InstanceId
 from tenuto.testing import TestHost
 from tests.support.changed_code import ALL, BAD, GOOD, HOUR, Version, app_of, begin, held, poke
 from tests.support.deployments import Deployments, deployments
@@ -126,3 +132,33 @@ async def test_a_host_that_fails_misfits_does_not_look_for_them() -> None:
         found = await test.host.look_ahead()
         assert found.waits == {WaitsFor.EVENT: 1}
         assert not found.held
+
+
+async def test_what_has_hurt_a_host_is_told_and_never_tried() -> None:
+    async with deployments(app_of(GOOD)) as one:
+        for name in ("a", "b"):
+            await one.test.start("events", 1, instance_id=name)
+        await one.test.idle()
+        engine = one.test.host.engine
+        resident = engine.residents.named(InstanceId("a"))
+        assert resident is not None
+        engine.holding.hold(resident, Hold(HoldReason.CRASHED, "it ended the process", 1))
+        await one.test.advance(timedelta(seconds=1))
+        replayed: list[str] = []
+        replay = engine.runner.replay_session
+
+        def noted(info: ExecutionInfo, turns: Sequence[Sequence[HistoryEvent]]) -> Session:
+            replayed.append(info.instance_id)
+            return replay(info, turns)
+
+        engine.runner.replay_session = noted  # type: ignore[method-assign]
+        found = await looked(one)
+        assert found.held == {HoldReason.CRASHED: 1}
+        assert found.waits == {WaitsFor.EVENT: 1}
+        assert replayed == ["b"]
+        # A host that is careful lets nothing run for the sake of a line.
+        replayed.clear()
+        engine.careful = Careful(engine, has_word=False)
+        assert (await look_ahead(engine)).waits == {WaitsFor.EVENT: 1}
+        engine.careful = None
+        assert not replayed

@@ -79,7 +79,7 @@ async def test_requests_are_counted_by_the_templates_of_their_routes(serve: Serv
         'tenuto_http_requests_total{method="other",route="none",status="404"}': 30,
         'tenuto_http_requests_total{method="other",route="none",status="400"}': 1,
         'tenuto_http_requests_total{method="GET",route="/callbacks/{instanceId}/{token}",'
-        'status="200"}': 30,
+        'status="404"}': 30,
     }
     seconds = await figures(serve)
     assert seconds[f"tenuto_http_request_seconds_count{{{path}}}"] == 30

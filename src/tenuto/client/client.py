@@ -414,11 +414,13 @@ class Client:
         Args:
             instance_id: Which one.
             reason: Why; it becomes the instance's output.
-            recurse: Also what it has called, and what that has called, soon after. Instances that
-                were started and forgotten (``ctx.start_orchestrator``) go on.
+            recurse: Also what it has called, and what that has called, soon after, also when it
+                has ended itself. Instances that were started and forgotten
+                (``ctx.start_orchestrator``) go on.
 
         Raises:
-            InstanceNotFoundError, InstanceFinishedError: there is nothing to end.
+            InstanceNotFoundError: there is no such instance.
+            InstanceFinishedError: it has ended, and what it has called is not meant.
         """
         words = self._reason(reason)
         text = None if words is None else encode(words)

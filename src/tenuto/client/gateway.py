@@ -38,6 +38,7 @@ from tenuto.model.messages import (
     Purge,
     RedeemWebhook,
     Start,
+    Terminate,
 )
 from tenuto.model.requests import (
     DeadLetter,
@@ -208,7 +209,9 @@ class StoreGateway:
             await self._ask(instance_id, message, "was not told the answer")
         else:
             control = CONTROL_OF.get(type(message))
-            if control is None:
+            if isinstance(message, Terminate) and message.recurse:
+                await self._there(instance_id)  # what it called may run after its end
+            elif control is None:
                 await self._unfinished(instance_id)
             else:
                 await self._refuse_when(instance_id, control)
@@ -237,10 +240,14 @@ class StoreGateway:
         """Close the connection."""
         await self.storage.close()
 
-    async def _unfinished(self, instance_id: InstanceId) -> InstanceRecord:
+    async def _there(self, instance_id: InstanceId) -> InstanceRecord:
         record = await self.storage.get(instance_id)
         if record is None:
             raise InstanceNotFoundError(instance_id)
+        return record
+
+    async def _unfinished(self, instance_id: InstanceId) -> InstanceRecord:
+        record = await self._there(instance_id)
         if record.status.is_finished:
             raise InstanceFinishedError(instance_id, f"has already ended ({record.status.label})")
         return record

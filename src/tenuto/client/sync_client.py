@@ -267,11 +267,13 @@ class SyncClient(BlockingClient):
         Args:
             instance_id: Which one.
             reason: Why; it becomes the instance's output.
-            recurse: Also what it has called, and what that has called, soon after. Instances that
-                were started and forgotten (``ctx.start_orchestrator``) go on.
+            recurse: Also what it has called, and what that has called, soon after, also when it
+                has ended itself. Instances that were started and forgotten
+                (``ctx.start_orchestrator``) go on.
 
         Raises:
-            InstanceNotFoundError, InstanceFinishedError: there is nothing to end.
+            InstanceNotFoundError: there is no such instance.
+            InstanceFinishedError: it has ended, and what it has called is not meant.
         """
         return self._bridge.run(self._client.terminate(instance_id, reason, recurse=recurse))
 

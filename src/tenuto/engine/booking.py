@@ -185,7 +185,7 @@ class Booking:
         if message.message_id:
             batch.consume(message, resident.state.partition)
             batch.put_by.append((resident, message))
-            self._acknowledge(message.message_id, batch)
+            self.acknowledge(message.message_id, batch)
         resident.home.delivery.lands([message])
         engine.schedule_pump()
         return structs.replace(message, message_id=None)
@@ -199,7 +199,7 @@ class Booking:
         batch.kept[key] = message
         batch.produce(kept, resident.state.partition, resident.state.instance_id)
         if message.message_id:
-            self._acknowledge(message.message_id, batch)
+            self.acknowledge(message.message_id, batch)
         return kept
 
     def refuse(self, message: Message, error: TenutoError) -> None:
@@ -228,7 +228,8 @@ class Booking:
         batch.dead_letters.append(DeadLetter(key, instance_id, reason, now, Raw(encode(message))))
         engine.observer.dead_letter(instance_id, reason)
 
-    def _acknowledge(self, message_id: AnyMessageId, batch: Batch) -> None:
+    def acknowledge(self, message_id: AnyMessageId, batch: Batch) -> None:
+        """Whoever waits for the answer to a request gets it with this batch."""
         caller = self._engine.callers.take(message_id)
         if caller is not None:
             batch.answered[message_id] = caller, None

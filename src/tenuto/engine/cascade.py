@@ -62,6 +62,8 @@ class Cascade:
         except StorageUnavailableError as error:
             text = f"its children could not be read, and are ended after the next start: {error}"
             engine.observer.problem(instance_id, text)
+            for message in messages:
+                engine.callers.answer(message.message_id, error)
             return
         if not engine.is_ours(home):
             return  # whoever has it now reads the word in its inbox
@@ -90,6 +92,7 @@ class Cascade:
             engine.booking.send(word, child, batch)
         for message in messages:
             batch.consume(message, home.number)
+            engine.booking.acknowledge(message.message_id, batch)
         batch.acknowledge.append(partial(home.delivery.lands, messages))
         engine.schedule_pump()
 

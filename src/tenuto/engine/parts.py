@@ -33,7 +33,7 @@ from tenuto.engine.turns.step import Step
 from tenuto.engine.updates import UpdateFeed
 from tenuto.model.errors import StorageError, StorageOwnedError, TenutoError
 from tenuto.model.hold import Hold
-from tenuto.model.ids import InstanceId, MemoryId, MessageId
+from tenuto.model.ids import AnyMessageId, InstanceId, MemoryId, MessageId
 from tenuto.model.messages import Message, Start, Terminate
 from tenuto.model.status import InstanceRecord, ParentInstance
 from tenuto.model.timing import Microseconds
@@ -85,6 +85,7 @@ class Booking(Protocol):
     def keep(self, resident: Resident, message: Message) -> Message: ...
     def open_ahead(self, resident: Resident, message: Start) -> Start: ...
     def refuse(self, message: Message, error: TenutoError) -> None: ...
+    def acknowledge(self, message_id: AnyMessageId, batch: Batch) -> None: ...
     def bury(
         self, message: Message, instance_id: InstanceId, reason: str, batch: Batch
     ) -> None: ...

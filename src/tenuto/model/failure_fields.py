@@ -7,6 +7,7 @@ code of users, which may do anything; none of it is called to make an exception 
 ``__init__`` nor ``__new__`` of its class, so that a text in a store sets nothing off.
 """
 
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -139,10 +140,18 @@ def _slots(kind: type) -> dict[str, MemberDescriptorType]:
 
 
 def _hints(kind: type) -> dict[str, Any]:
+    """What a class annotates, as far as it means something here."""
     try:
         return get_type_hints(kind)
     except Exception:  # noqa: BLE001 - annotations are code of users, and may name what is not there
-        return {}
+        hints: dict[str, Any] = {}
+    for base in reversed(type.mro(kind)):
+        place = vars(sys.modules.get(base.__module__, object))
+        for name, annotation in vars(base).get("__annotations__", {}).items():
+            one = type("One", (), {"__annotations__": {name: annotation}})
+            with suppress(Exception):  # one that means nothing leaves the others alone
+                hints |= get_type_hints(one, dict(place))
+    return hints
 
 
 def _kept(value: object, hint: object, room: int) -> tuple[Any, str | None, int]:
@@ -150,29 +159,30 @@ def _kept(value: object, hint: object, room: int) -> tuple[Any, str | None, int]
     if value is None or type(value) in _PLAIN:
         return value, None, _cost(value, room, 0)
     kind = type(value)
-    name = _KINDS.get(kind)
-    if name is not None:
-        _cost(list(value) if isinstance(value, tuple) else len(str(value)) * "x", room, 0)
-        data = msgspec.to_builtins(value)
-        back: object = msgspec.convert(data, kind)
-        is_same = type(back) is kind and back == value and _zone(back) == _zone(value)
-        if is_same:
-            return data, name, _cost(list(data) if kind is tuple else data, room, 0)
+    if kind in _KINDS:
+        with suppress(_UnkeptError, msgspec.ValidationError):
+            rough = list(value) if isinstance(value, tuple) else str(value)
+            _cost(rough, room, 0)  # before it is copied
+            data = msgspec.to_builtins(value)
+            if _is_same(msgspec.convert(data, kind), value):
+                return data, _KINDS[kind], _cost(rough, room, 0)
     if hint is not None and hint is not Any:
-        text = encode(value)
-        if len(text) > room:
-            raise _UnkeptError
-        back = decoder(hint)(text)
-        if type(back) is kind and back == value and _zone(back) == _zone(value):
-            return msgspec.json.decode(text), _ANNOTATED, len(text)
+        with suppress(Exception):  # a type that payloads cannot have, such as an open connection
+            text = encode(value)
+            if len(text) <= room and _is_same(decoder(hint)(text), value):
+                return msgspec.json.decode(text), _ANNOTATED, len(text)
     raise _UnkeptError
+
+
+def _is_same(back: object, value: object) -> bool:
+    """Whether a value came back as what it was: equal times may be of different zones."""
+    return type(back) is type(value) and back == value and _zone(back) == _zone(value)
 
 
 _PLAIN: Final = {str, int, float, bool, list, dict}
 
 
 def _zone(value: object) -> object:
-    """Equal times may be of different zones."""
     return (value.tzinfo, value.fold) if isinstance(value, datetime | time) else None
 
 

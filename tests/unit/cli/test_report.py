@@ -26,6 +26,7 @@ from tenuto.model.events import (
 from tenuto.model.explanation import Explanation
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
+from tenuto.model.http_call import HTTP_ACTIVITY
 from tenuto.model.ids import ExecutionId, InstanceId, MessageId
 from tenuto.model.status import ParentInstance, RuntimeStatus
 from tests.support.runs import at, opening, record, running, turn
@@ -63,6 +64,14 @@ def test_in_a_narrow_terminal_columns_go_and_ids_stay_whole() -> None:
     assert heads[38] == ["INSTANCE", "STATUS"]
     narrow = text_of(instance_table(records, at(60), UNICODE, 38), 38)
     assert narrow[1].startswith("order-2026-11-29-000017 ")
+
+
+def test_a_history_has_plain_words_for_the_activities_of_tenuto() -> None:
+    call = '{"method":"GET","url":"https://example.org/x?key=secret"}'
+    turns = [opening(TaskScheduled(1, HTTP_ACTIVITY, call))]
+    written = text_of(event_table(lines_of(turns)), width=140)[-1]
+    assert "an HTTP call (GET https://example.org/x)" in written
+    assert "BuiltIn" not in written
 
 
 def test_a_history_may_be_narrowed_to_what_failed() -> None:

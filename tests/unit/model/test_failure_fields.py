@@ -1,6 +1,7 @@
 """Fields of exceptions: what can be stored comes back with its type, the rest is left out."""
 
 import sys
+import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,6 +45,16 @@ class SoldOutError(Exception):
     seat: str
     price: Decimal
     until: date | None = None
+
+
+class AnsweredError(Exception):
+    answer: object
+    lock: "threading.Lock"
+    long: tuple[Reason, ...]
+    code: int
+
+    def __init__(self, **fields: object) -> None:
+        self.__dict__.update(fields)
 
 
 class SlottedError(Exception):
@@ -129,10 +140,18 @@ def test_annotated_fields_come_back_as_their_types() -> None:
     assert again(CardDeclinedError(51, reason="none")).reason == "none", "it was no Reason before"
 
 
+def test_an_annotated_field_that_cannot_be_kept_leaves_the_others_alone() -> None:
+    lock, many = threading.Lock(), (Reason.EXPIRED,) * MOST_CHARACTERS
+    error = AnsweredError(answer=object(), lock=lock, long=many, code=5)
+    assert vars(again(error)) == {"code": 5}
+    assert again(AnsweredError(long=(Reason.EXPIRED,))).long == (Reason.EXPIRED,)
+
+
 def test_annotations_that_mean_nothing_here_change_nothing() -> None:
     CardDeclinedError.__annotations__["gone"] = "NoSuchType"
     try:
-        assert vars(again(CardDeclinedError(1, reason=Reason.EXPIRED))) == {"code": 1}
+        error = again(CardDeclinedError(1, reason=Reason.EXPIRED, gone=object()))
+        assert vars(error) == {"code": 1, "reason": Reason.EXPIRED}
     finally:
         del CardDeclinedError.__annotations__["gone"]
 

@@ -490,8 +490,10 @@ def _end_pause(state: InstanceState, message: Resume, result: SortedInbox) -> No
 
 
 def _is_handed_on(state: InstanceState, message: Terminate) -> bool:
-    """Whether it comes from the parent, or from the instance's own end."""
-    return message.child_of == state.facts.execution_id or is_child(state, message)
+    """Whether it comes from the parent, from the instance's own end, or from a client: what the
+    instance called may run after its end.
+    """
+    return message.child_of in {None, state.facts.execution_id} or is_child(state, message)
 
 
 def is_child(state: InstanceState, message: Terminate) -> bool:

@@ -29,6 +29,7 @@ from starlette.requests import HTTPConnection, Request
 
 from tenuto.client.client import Client
 from tenuto.client.sync_client import SyncClient
+from tenuto.http.bodies import check_depth
 from tenuto.http.errors import HttpError
 from tenuto.model.errors import InputError, PayloadError
 from tenuto.model.payload import Decode, decoder
@@ -213,11 +214,13 @@ class Binding:
         if is_empty and not parameter.is_required:
             return parameter.default
         try:
-            return self._readers[parameter.name](b"null" if is_empty else body)
+            value = self._readers[parameter.name](b"null" if is_empty else body)
         except PayloadError as error:
             if is_empty:
                 raise HttpError(f"the body is missing: {parameter.name!r}, as JSON") from None
             raise HttpError(f"body: {error}") from None
+        check_depth(body)  # a payload could not hold it
+        return value
 
 
 def plain_type(annotation: object) -> Any:  # noqa: ANN401 - an annotation
