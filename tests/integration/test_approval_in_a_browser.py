@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tenuto import App, Context, RuntimeStatus
-from tests.docs.test_patterns_run import TRAIN, approval
+from tests.docs.test_patterns_run import TRAIN, Report, approval
 from tests.support.browser import chromium
 from tests.support.http_server import Serving, serving
 from tests.support.waiting import until
@@ -86,7 +86,7 @@ async def test_it_is_too_late(page: Page) -> None:
         done.append(link)
 
     @app.orchestrator
-    async def quick(ctx: Context, _report: object) -> str:
+    async def quick(ctx: Context, _report: Report) -> str:
         question = ctx.ask(QUESTION, choices=["approve"], timeout=timedelta(seconds=1))
         await ctx.call_activity(mail, await question.url)
         try:

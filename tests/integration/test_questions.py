@@ -27,7 +27,9 @@ from tenuto.model.events import (
     TaskCanceled,
     WebhookOpened,
 )
+from tenuto.model.ids import InstanceId
 from tenuto.model.links import QuestionLink
+from tenuto.model.messages import AnswerQuestion
 from tenuto.model.webhook import digest_of
 from tenuto.testing import TestHost
 from tests.integration.conftest import OpenHost
@@ -154,6 +156,21 @@ async def test_bad_input_is_refused_whole_an_answer_that_does_not_fit_leaves_the
     history = await test.client.history(handle.instance_id)
     assert history[: len(before)] == before
     assert of_type(history, EventRefused) == []
+
+
+async def test_an_answer_after_its_time_is_late_also_before_the_timer_has_fired(
+    test: TestHost, expense: str
+) -> None:
+    handle = await test.start(expense)
+    await url_of(test, handle.instance_id)
+    late = AnswerQuestion(
+        requested_at=test.clock.now() + 3 * DAY // timedelta(microseconds=1),
+        input='{"verdict":"approve"}',
+    )
+    with pytest.raises(QuestionClosedError, match="until its time ran out"):
+        await test.host.client.gateway.tell(InstanceId(handle.instance_id), late)
+    await test.answer(handle.instance_id, {"verdict": "approve"})
+    assert await handle.result() == ["approve", 100]
 
 
 async def test_nobody_answers_in_time(test: TestHost, expense: str) -> None:

@@ -135,16 +135,13 @@ class Question(DurableTask[T]):
         self._over(TaskCanceled)
 
     def _over(self, kind: type[EventTaken] | type[TaskCanceled]) -> None:
-        number = self._open_id
-        if number is None:
-            return
-        self._forget()
-        self._scheduler.end_wait(kind(number), self._timer_id)
+        self._scheduler.end_wait(kind(self._forget()), self._timer_id)
 
-    def _forget(self) -> None:
+    def _forget(self) -> int:
         number, self._open_id = self._open_id, None
-        if number is not None:
-            self._scheduler.questions.pop(number, None)
+        assert number is not None, "it is forgotten once: answered, withdrawn or timed out"
+        self._scheduler.questions.pop(number, None)
+        return number
 
 
 def checked_words(title: object, text: object) -> tuple[str, str]:

@@ -61,6 +61,9 @@ _KEYS: Final = (*PAUSING, ChangeHold)
 _MOST_CHARACTERS: Final = 4 * 1024 * 1024
 _FAILURE_CHARACTERS: Final = 1_000
 _COMPLETED: Final = (TaskCompleted, SubOrchestrationInstanceCompleted)
+_FEW: Final = 4
+"""Of so many messages the order of their arrival is kept, also by who was paused."""
+
 _ONCE: Final = (RedeemWebhook, AnswerQuestion)
 _ANSWERS: Final = (TaskResult, ChildResult, TimerDue)
 
@@ -146,7 +149,7 @@ def cut_inbox(state: InstanceState, inbox: list[Message]) -> tuple[list[Message]
     one is served in a turn: until its data are seen to fit, nobody knows whether the next is late.
     """
     place = _place_to_cut(inbox)
-    if place is None:
+    if place is None and len(inbox) <= _FEW:
         return inbox, []
     if state.is_stopped or state.status is RuntimeStatus.PENDING:
         if not any(map(_opens, inbox)):
@@ -154,7 +157,7 @@ def cut_inbox(state: InstanceState, inbox: list[Message]) -> tuple[list[Message]
         keys = [message for message in inbox if _stands_first(message)]
         inbox = keys + [message for message in inbox if not _stands_first(message)]
         place = _place_to_cut(inbox)
-    return inbox[:place], inbox[place:]
+    return (inbox, []) if place is None else (inbox[:place], inbox[place:])
 
 
 def _place_to_cut(inbox: Sequence[Message]) -> int | None:
