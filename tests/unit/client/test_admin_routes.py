@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx2
 import msgspec
+import pydantic
 import pytest
 
 from tenuto import App, Context, Limits, RetryPolicy, Settings
@@ -30,8 +31,8 @@ class Trip:
     days: int = 1
 
 
-class Strange:
-    """Nothing has a schema for it."""
+class Strange(pydantic.BaseModel):
+    """Of another library: it is written and read, and has no schema here."""
 
 
 @app.activity

@@ -11,7 +11,7 @@ from tenuto.model.events import ExecutionCompleted, ExecutionStarted
 from tenuto.model.execution import ExecutionInfo
 from tenuto.model.ids import ExecutionId
 from tenuto.model.limits import Limits
-from tenuto.model.webhook import WEBHOOK_ACTIVITY
+from tenuto.model.webhook import WEBHOOK_ACTIVITY, digest_of, is_genuine
 from tenuto.orchestration.context import Context
 from tests.support.facts import execution_of
 from tests.unit.functions.conftest import FakeClock, Outcomes, failure, work
@@ -92,6 +92,9 @@ async def test_it_runs_tenutos_own_activities_beside_those_of_the_app(
     runner.start_activities([work(WEBHOOK_ACTIVITY, '"paid"')])
     (outcome,) = await outcomes.wait(1)
     made = outcomes.results()[outcome.task_id]
-    assert made["url"] == f"https://flows.example/callbacks/trip-1/{made['token']}?event=paid"
+    address, _, token = made["url"].rpartition("/")
+    assert address == "https://flows.example/callbacks/trip-1"
+    assert is_genuine("", "trip-1", token)
+    assert made["digest"] == digest_of(token)
     assert WEBHOOK_ACTIVITY not in runner.activity_limits
     await runner.stop()
