@@ -187,6 +187,29 @@ async def test_nobody_answers_in_time(test: TestHost, expense: str) -> None:
     await test.check_replay(handle.instance_id)
 
 
+@pytest.mark.parametrize("is_suspended", [False, True])
+async def test_what_was_left_out_is_recorded_shown_and_given_to_the_code(
+    test: TestHost, expense: str, *, is_suspended: bool
+) -> None:
+    handle = await test.start(expense)
+    url = await url_of(test, handle.instance_id)
+    if is_suspended:
+        await handle.suspend()
+    await handle.answer({"verdict": "approve"})
+    if is_suspended:
+        await handle.resume()
+    assert await handle.result() == ["approve", 100]
+    (answered,) = of_type(await test.client.history(handle.instance_id), QuestionAnswered)
+    link = await link_of(test, url)
+    assert (
+        link.answer
+        == answered.input
+        == ('{"verdict":"approve","amount":100,"pay_on":null,"comment":""}')
+    )
+    assert dict(link.form.in_words(link.answer))["Amount"] == "100"
+    await test.check_replay(handle.instance_id)
+
+
 async def test_yes_or_no_and_choices_give_the_very_values(app: App, test: TestHost) -> None:
     @app.orchestrator
     async def asking(ctx: Context) -> list[object]:

@@ -58,7 +58,7 @@ def answer(
     async def act(connection: Connection) -> None:
         asked = _chosen(checked, await Client(connection.gateway).questions(checked), question)
         text = data if data is not None else _text(asked, answer)
-        asked.form.check(text)
+        text = asked.form.completed(text)
         message = AnswerQuestion(question=asked.number, requested_at=present(), input=text, by=by)
         await connection.gateway.tell(checked, message)
         if as_json:
@@ -98,7 +98,7 @@ def _text(asked: OpenQuestion, words: Sequence[str]) -> str:
         sent = {ONLY: [_key(form.fields[0], " ".join(words))]}
     else:
         sent = _by_name(form, words)
-    entered = form.read(sent)
+    entered = form.read(sent, is_page=False)
     if entered.text is None:
         listed = "; ".join(f"{name}: {error}" for name, error in entered.errors.items())
         raise InputError(f"{asked.title} {listed} {_usage(form)}")
@@ -107,11 +107,19 @@ def _text(asked: OpenQuestion, words: Sequence[str]) -> str:
 
 def _prompted(field: Field) -> str:
     choices = [one.label for one in field.choices]
+    if choices and field.may_be_empty:
+        choices.append("")
     kind = click.Choice(choices, case_sensitive=False) if choices else None
     if field.kind is FieldKind.CHECK:
-        return "true" if click.confirm(field.label, err=True) else ""
-    default = None if field.is_required else ""
-    shown = click.prompt(field.label, type=kind, default=default, err=True, show_default=False)
+        is_checked = field.prefilled == "true"
+        return "true" if click.confirm(field.label, default=is_checked, err=True) else ""
+    prefilled = next(
+        (one.label for one in field.choices if one.key == field.prefilled), field.prefilled
+    )
+    default = prefilled or ("" if field.may_be_empty else None)
+    shown = click.prompt(
+        field.label, type=kind, default=default, err=True, show_default=bool(prefilled)
+    )
     return _key(field, str(shown))
 
 

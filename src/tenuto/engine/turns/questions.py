@@ -39,8 +39,8 @@ def answer_to(
         raise QuestionClosedError(
             state.instance_id, f"asked {question.title!r} until its time ran out"
         )
-    question.form.check(message.input)
-    return QuestionAnswered(number, message.requested_at, message.input, message.by)
+    completed = question.form.completed(message.input)
+    return QuestionAnswered(number, message.requested_at, completed, message.by)
 
 
 def _asked(

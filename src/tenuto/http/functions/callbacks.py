@@ -188,7 +188,7 @@ class Callbacks:
         except InstanceError:
             return self._closed(call, await self._found(call) or found)
         if _wants_page(call):
-            return pages.answered(link, text, 202, None)
+            return pages.answered(link, link.form.completed(text), 202, None)
         return json_answer(UsedBody(), 202, HEADERS)
 
     async def _found(self, call: Call) -> FoundLink | None:
