@@ -162,9 +162,17 @@ class Booking:
 
     def _hold(self, resident: Resident, held: list[Message]) -> None:
         """Messages that must wait are made durable (ENGINE rule 16)."""
+        batch = self._engine.pipeline.batch
         for message in held:
-            is_stored = row_id(message) is not None
-            resident.held.append(message if is_stored else self._keep(resident, message))
+            if row_id(message) is None:
+                resident.held.append(self._keep(resident, message))
+            elif message.awaits_answer and isinstance(message, LETTERS):
+                # It is accepted, as one of a client here is: its sender need not wait for the end
+                # of the pause. What becomes of it now is told by a dead letter at most.
+                batch.accept(message)
+                resident.held.append(structs.replace(message, awaits_answer=False))
+            else:
+                resident.held.append(message)
 
     def keep(self, resident: Resident, message: Message) -> Message:
         """A client's request that must wait for a turn that is out: durable, and acknowledged."""

@@ -22,6 +22,7 @@ from tenuto.model.form import ONLY, Field, FieldKind, Form
 from tenuto.model.ids import InstanceId, check_instance_id
 from tenuto.model.messages import AnswerQuestion
 from tenuto.model.questions import OpenQuestion
+from tenuto.model.status import RuntimeStatus
 
 
 @click.command()
@@ -59,7 +60,9 @@ def answer(
         asked = _chosen(checked, await Client(connection.gateway).questions(checked), question)
         text = data if data is not None else _text(asked, answer)
         text = asked.form.completed(text)
-        message = AnswerQuestion(question=asked.number, requested_at=present(), input=text, by=by)
+        message = AnswerQuestion(
+            question=asked.number, title=asked.title, requested_at=present(), input=text, by=by
+        )
         await connection.gateway.tell(checked, message)
         if as_json:
             answered = json.loads(text)
@@ -68,8 +71,22 @@ def answer(
             return
         words = "; ".join(f"{label}: {value}" for label, value in asked.form.in_words(text))
         terminal.say(f"{asked.title} {words}")
+        await _say_when_it_counts(connection, checked)
 
     within(place, act)
+
+
+async def _say_when_it_counts(connection: Connection, instance_id: InstanceId) -> None:
+    """Say why the instance does not go on with the answer at once, if that is so."""
+    if not connection.has_host():
+        terminal.note(
+            "the answer was handed to the store; it counts when a host runs on it, if the question "
+            "is still open then, and else becomes a dead letter"
+        )
+        return
+    record = await connection.gateway.get(instance_id)
+    if record is not None and record.status is RuntimeStatus.SUSPENDED:
+        terminal.note("the answer is kept; the instance goes on with it when it is resumed")
 
 
 def _chosen(

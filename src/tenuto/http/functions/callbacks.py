@@ -175,6 +175,7 @@ class Callbacks:
         check_payload(text, self._limits.payload_bytes, "the answer")
         message = AnswerQuestion(
             question=link.number,
+            title=link.title,
             execution_id=link.execution_id,
             requested_at=self._gateway.now(),
             input=text,
