@@ -334,11 +334,15 @@ async def test_what_is_answered_while_suspended_is_kept_and_the_next_refused(
     test: TestHost, expense: str
 ) -> None:
     handle = await test.start(expense)
-    await url_of(test, handle.instance_id)
+    url = await url_of(test, handle.instance_id)
     await handle.suspend()
     with pytest.raises(PayloadError):
         await handle.answer({"verdict": "perhaps"})
-    await handle.answer({"verdict": "reject", "amount": 1})
+    await handle.answer({"verdict": "reject", "amount": 1}, by="ada")
+    await test.idle()
+    link = await link_of(test, url)
+    assert (link.is_open, link.by, link.answered_at) == (False, "ada", test.clock.now())
+    assert link.form.in_words(link.answer)[:2] == [("Verdict", "Reject"), ("Amount", "1")]
     with pytest.raises(QuestionClosedError):
         await handle.answer({"verdict": "approve"})
     await test.crash()
@@ -363,17 +367,25 @@ async def test_no_silent_drop_an_accepted_answer_that_its_type_refuses_is_a_dead
 
     @app.orchestrator
     async def asking(ctx: Context) -> int:
-        return (await ctx.ask("Even?", Even)).number
+        question = ctx.ask("Even?", Even)
+        ctx.set_custom_status(await question.url)
+        return (await question).number
 
     handle = await test.start(asking)
     with pytest.raises(PayloadError, match="3 is odd"):
         await test.answer(handle.instance_id, {"number": 3})
+    url = await url_of(test, handle.instance_id)
     await handle.suspend()
     await handle.answer({"number": 5})
+    await test.idle()
+    assert (await link_of(test, url)).answer == '{"number":5}'
     await handle.resume()
     await test.idle()
     (letter,) = await test.client.dead_letters()
     assert "5 is odd" in letter.reason
+    assert (letter.name, letter.data) == ("Even?", {"number": 5})
+    link = await link_of(test, url)
+    assert (link.is_open, link.answer) == (True, None)
     (refused,) = of_type(await test.client.history(handle.instance_id), EventRefused)
     assert refused.name == "Even?"
     await test.answer(handle.instance_id, {"number": 6})

@@ -96,6 +96,7 @@ class Batch(Struct):
             or self.purged
             or self.dead_letters
             or self.answers
+            or self.links
             or self.replaced
             or self.updates
             or self.released

@@ -14,6 +14,7 @@ from tenuto.engine.ports import ForgetBelow
 from tenuto.engine.resident import NEW, SESSION_BYTES, STORED, Resident
 from tenuto.engine.state import InstanceState, start_event
 from tenuto.engine.turns.effects import Send, start_of_child
+from tenuto.engine.turns.links import answered_row
 from tenuto.engine.turns.step import Step
 from tenuto.model.codec import encode
 from tenuto.model.errors import TenutoError
@@ -22,6 +23,7 @@ from tenuto.model.failure import failure_of
 from tenuto.model.ids import AnyMessageId, InstanceId, MessageId
 from tenuto.model.messages import (
     LETTERS,
+    AnswerQuestion,
     ChildResult,
     Message,
     Start,
@@ -164,6 +166,10 @@ class Booking:
         """Messages that must wait are made durable (ENGINE rule 16)."""
         batch = self._engine.pipeline.batch
         for message in held:
+            if isinstance(message, AnswerQuestion):
+                row = answered_row(resident.state, message)
+                if row is not None:
+                    batch.links[row.digest] = row
             if row_id(message) is None:
                 resident.held.append(self._keep(resident, message))
             elif message.awaits_answer and isinstance(message, LETTERS):
