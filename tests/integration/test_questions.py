@@ -444,7 +444,7 @@ async def test_what_a_page_cannot_ask_is_refused_at_the_call(app: App, test: Tes
             "the text is longer than 16,000 characters",
             "there are 0 choices",
             "choices must be a list",
-            "there are two of it",
+            "there are two choices 'A'",
             "the type of the answer or choices, not both",
             "a delay must not be negative",
         ),

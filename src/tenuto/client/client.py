@@ -406,7 +406,10 @@ class Client:
         Raises:
             InstanceNotFoundError: there is no such instance.
         """
-        turns = await self.gateway.history(check_instance_id(instance_id))
+        checked = check_instance_id(instance_id)
+        turns = await self.gateway.history(checked)
+        if not turns and await self.gateway.get(checked) is None:
+            raise InstanceNotFoundError(checked)
         return open_questions(map(decode_turn, turns))
 
     async def terminate(

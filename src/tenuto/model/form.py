@@ -248,7 +248,7 @@ def _read(field: Field, text: str) -> Any:  # noqa: ANN401 - any JSON
     if field.kind is FieldKind.CHOICE:
         chosen = next((one for one in field.choices if one.key == text), None)
         if chosen is None:
-            raise ValueError("Choose one of the answers.")
+            raise ValueError(_choose(field))
         return msgspec.json.decode(chosen.value)
     reader, wanted = _READERS[field.kind]
     try:
@@ -257,6 +257,14 @@ def _read(field: Field, text: str) -> Any:  # noqa: ANN401 - any JSON
         raise ValueError(wanted) from None
     _refuse_beyond(field, value)
     return value
+
+
+def _listed(field: Field) -> str:
+    return ", ".join(one.key for one in field.choices)
+
+
+def _choose(field: Field) -> str:
+    return f"Choose one of the answers: {_listed(field)}."
 
 
 def _nothing(field: Field) -> Any:  # noqa: ANN401 - any JSON
@@ -357,8 +365,7 @@ def _check(field: Field, value: Any, path: str) -> None:  # noqa: ANN401 - any J
         return
     if field.kind is FieldKind.CHOICE:
         if not any(_same(value, one) for one in field.choices):
-            there = ", ".join(one.value for one in field.choices)
-            raise PayloadError(f"does not fit: expected one of {there}", path=path)
+            raise PayloadError(f"does not fit: expected one of {_listed(field)}", path=path)
         return
     kinds, wanted = _JSON[field.kind]
     found = _NAMES.get(type(value), type(value).__name__)

@@ -159,9 +159,11 @@ def _choices(pairs: list[tuple[object, object]], where: str) -> tuple[Choice, ..
     )
     for what in ("label", "key"):
         seen = [getattr(one, what) for one in made]
-        twice = next((one for one in seen if seen.count(one) > 1 or not one), None)
+        if not all(seen):
+            raise InputError(f"{where}: a choice is empty; each needs words that people can read")
+        twice = next((one for one in seen if seen.count(one) > 1), None)
         if twice is not None:
-            raise InputError(f"{where}: the choice {twice!r} is empty, or there are two of it")
+            raise InputError(f"{where}: there are two choices {twice!r}; each must be another one")
     return made
 
 

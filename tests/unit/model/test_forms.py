@@ -130,7 +130,7 @@ def test_fields_have_labels_kinds_defaults_and_bounds() -> None:
         ("at", "noon", "Enter a time, such as 14:30."),
         ("moment", "now", "Enter a date and a time, such as 2026-05-03T14:30."),
         ("agreed", "", "Choose one of the answers."),
-        ("colour", "green", "Choose one of the answers."),
+        ("colour", "green", "Choose one of the answers: red, dark_blue."),
         ("limit", "0", "At least 1."),
         ("limit", "10", "At most 9."),
     ],
@@ -234,7 +234,7 @@ def test_an_answer_is_completed_with_what_was_left_out() -> None:
         ({"day": "soon"}, r"\$\.day does not fit: Expected `date`"),
         ({"price": "much"}, r"\$\.price does not fit: Expected `decimal`"),
         ({"limit": 10}, r"\$\.limit does not fit: At most 9"),
-        ({"colour": "green"}, r"\$\.colour does not fit: expected one of \"red\", \"dark_blue\""),
+        ({"colour": "green"}, r"\$\.colour does not fit: expected one of red, dark_blue"),
         ({"size": True}, r"\$\.size does not fit: expected one of 1, 2"),
         ({"who": 1}, r"\$\.who is not asked for; there are name, count"),
     ],
@@ -386,7 +386,7 @@ class Unhashable:
         (int | str, r"the answer is int \| str, a type"),
         (Annotated[list[int], Unhashable()], r"the answer is list"),
         (Literal[tuple("x" * n for n in range(1, 203))], "there are 202 choices"),
-        (Literal["a_b", "a b"], "there are two of it"),
+        (Literal["a_b", "a b"], "there are two choices 'A b'"),
         (Literal[tuple(f"{n}{'x' * 700}" for n in range(100))], "the form takes 1"),
     ],
 )
@@ -397,6 +397,12 @@ def test_what_a_page_cannot_ask_for_is_refused_by_name(annotation: object, reaso
 
 @pytest.mark.parametrize("choices", ["abc", {1, 2}, 7, [], ["a", "a"], {"": 1}])
 def test_what_cannot_be_chosen_from_is_refused(choices: object) -> None:
+    if choices == ["a", "a"]:
+        with pytest.raises(InputError, match="there are two choices 'A'; each must be another"):
+            form_of_choices(choices)
+    if choices == {"": 1}:
+        with pytest.raises(InputError, match="a choice is empty"):
+            form_of_choices(choices)
     with pytest.raises(InputError):
         form_of_choices(choices)
 

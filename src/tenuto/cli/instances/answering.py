@@ -17,11 +17,13 @@ from tenuto.cli.instances.documents import encoded
 from tenuto.cli.instances.looking import json_option
 from tenuto.client.client import Client
 from tenuto.client.gateway import present
+from tenuto.insight.wording import moment
+from tenuto.model.codec import decode_turn
 from tenuto.model.errors import InputError, QuestionClosedError
 from tenuto.model.form import ONLY, Field, FieldKind, Form
 from tenuto.model.ids import InstanceId, check_instance_id
 from tenuto.model.messages import AnswerQuestion
-from tenuto.model.questions import OpenQuestion
+from tenuto.model.questions import OpenQuestion, PastQuestion, past_questions
 from tenuto.model.status import RuntimeStatus
 
 
@@ -57,7 +59,12 @@ def answer(
         raise click.UsageError("give the answer or --data, not both")
 
     async def act(connection: Connection) -> None:
-        asked = _chosen(checked, await Client(connection.gateway).questions(checked), question)
+        there = await Client(connection.gateway).questions(checked)
+        if not any(_is_meant(one, question) for one in there):
+            turns = await connection.gateway.history(checked)
+            over = past_questions(map(decode_turn, turns))
+            _refuse_late(checked, [one for one in over if _is_meant(one, question)])
+        asked = _chosen(checked, there, question)
         text = data if data is not None else _text(asked, answer)
         text = asked.form.completed(text)
         message = AnswerQuestion(
@@ -89,10 +96,36 @@ async def _say_when_it_counts(connection: Connection, instance_id: InstanceId) -
         terminal.note("the answer is kept; the instance goes on with it when it is resumed")
 
 
+def _is_meant(one: OpenQuestion | PastQuestion, wanted: str | None) -> bool:
+    return wanted is None or wanted in {str(one.number), one.title}
+
+
+def _refuse_late(instance_id: InstanceId, over: Sequence[PastQuestion]) -> None:
+    """Say what has become of the newest of the questions that are meant.
+
+    Raises:
+        QuestionClosedError: there is one.
+    """
+    if not over:
+        return
+    last = over[-1]
+    if last.answer is not None:
+        given = "; ".join(
+            f"{label}: {value}" for label, value in last.form.in_words(last.answer.input)
+        )
+        by = f" by {last.answer.by}" if last.answer.by else ""
+        text = f"{last.title!r} was answered on {moment(last.answer.answered_at)}{by}: {given}"
+    elif last.is_late and last.until is not None:
+        text = f"{last.title!r} could be answered until {moment(last.until)}; it is too late now"
+    else:
+        text = f"{last.title!r} is not asked any more: it was withdrawn without an answer"
+    raise QuestionClosedError(instance_id, f"asks nothing now: {text}")
+
+
 def _chosen(
     instance_id: InstanceId, asked: Sequence[OpenQuestion], wanted: str | None
 ) -> OpenQuestion:
-    fitting = [one for one in asked if wanted is None or wanted in {str(one.number), one.title}]
+    fitting = [one for one in asked if _is_meant(one, wanted)]
     if len(fitting) == 1:
         return fitting[0]
     listed = ", ".join(f"{one.number} ({one.title!r})" for one in asked)
