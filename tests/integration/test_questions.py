@@ -336,10 +336,14 @@ async def test_what_is_answered_while_suspended_is_kept_and_the_next_refused(
     handle = await test.start(expense)
     url = await url_of(test, handle.instance_id)
     await handle.suspend()
+    told = (await test.explain(handle.instance_id)).sentence
+    assert "; waits for a person to answer 'Approve 100 €?' at http" in told
     with pytest.raises(PayloadError):
         await handle.answer({"verdict": "perhaps"})
     await handle.answer({"verdict": "reject", "amount": 1}, by="ada")
     await test.idle()
+    told = (await test.explain(handle.instance_id)).sentence
+    assert '; waits for \'Approve 100 €?\', answered with {"verdict":"reject",' in told
     link = await link_of(test, url)
     assert (link.is_open, link.by, link.answered_at) == (False, "ada", test.clock.now())
     assert link.form.in_words(link.answer)[:2] == [("Verdict", "Reject"), ("Amount", "1")]

@@ -86,7 +86,8 @@ def _told(record: InstanceRecord, facts: Sequence[Fact], around: Surroundings) -
             )
         case Suspended() as suspended:
             return Explanation(
-                sentence=_suspended(suspended, around), advice=_command("resume", record, around)
+                sentence=_suspended(suspended, around) + _asked(facts, around),
+                advice=_command("resume", record, around),
             )
         case NotServed(kind="orchestrator", by="host") as missing:
             return _unserved(missing, "waits for a host that serves it")
@@ -109,6 +110,12 @@ def _suspended(suspended: Suspended, around: Surroundings) -> str:
     if suspended.until is not None:
         text += f", and not to begin before {around.at(suspended.until)}"
     return f"{text}: {one_line(suspended.reason)}" if suspended.reason else text
+
+
+def _asked(facts: Sequence[Fact], around: Surroundings) -> str:
+    """What people are asked meanwhile: they can answer a suspended instance."""
+    asked = [fact for fact in facts if isinstance(fact, QuestionWait)]
+    return f"; {_waiting(asked, around)}" if asked else ""
 
 
 def _anew(record: InstanceRecord, around: Surroundings) -> str:

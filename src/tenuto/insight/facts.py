@@ -51,7 +51,7 @@ def facts_of(run: Run, around: Surroundings) -> tuple[Fact, ...]:
     """
     if run.record.status.is_finished:
         return (Ended(status=run.record.status.label),)
-    waits = [_wait(run.record, step, around) for step in run.open_steps()]
+    waits = [_wait(run, step, around) for step in run.open_steps()]
     waits.sort(key=lambda wait: _rank(wait, around))
     return (*_obstacles(run, around), *waits, *_beyond(run, waits, around))
 
@@ -148,7 +148,7 @@ def _is_at_rest(run: Run, around: Surroundings) -> bool:
 # --- what its code waits for ----------------------------------------------------------------------
 
 
-def _wait(record: InstanceRecord, step: Step, around: Surroundings) -> Wait:
+def _wait(run: Run, step: Step, around: Surroundings) -> Wait:
     since = step.changed_at
     match step.kind:
         case StepKind.TIMER:
@@ -157,12 +157,23 @@ def _wait(record: InstanceRecord, step: Step, around: Surroundings) -> Wait:
             return EventWait(name=step.name, since=since, until=step.due_at)
         case StepKind.QUESTION:
             return QuestionWait(
-                id=step.number, title=step.name, since=since, until=step.due_at, url=step.url
+                id=step.number,
+                title=step.name,
+                since=since,
+                until=step.due_at,
+                url=step.url,
+                answer=_kept_answer(run, step),
             )
         case StepKind.CHILD:
-            return _child(record, step, around)
+            return _child(run.record, step, around)
         case StepKind.ACTIVITY | StepKind.MESSAGE:  # messages are never open
             return _activity(step, around)
+
+
+def _kept_answer(run: Run, step: Step) -> str | None:
+    """What was answered, and waits in the inbox: the first counts."""
+    meant = (one for one in run.answers if one.question in {step.number, step.name, None})
+    return next((one.input or "null" for one in meant), None)
 
 
 def _activity(step: Step, around: Surroundings) -> ActivityWait:

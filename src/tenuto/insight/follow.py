@@ -16,7 +16,7 @@ from tenuto.insight.steps import Run, Step, StepKind, nested, run_of
 from tenuto.model.codec import decode_message, decode_turn
 from tenuto.model.errors import InstanceNotFoundError
 from tenuto.model.ids import InstanceId
-from tenuto.model.messages import Start, Steering
+from tenuto.model.messages import AnswerQuestion, Start, Steering
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 
 _CHUNK: Final = 50
@@ -116,6 +116,8 @@ class Follower:
         turns = [decode_turn(turn) for turn in loaded.turns]
         one.run = run_of(record, turns, unread_of(loaded).events)
         one.run.untaken = _untaken(loaded)
+        messages = (decode_message(row.message) for row in loaded.inbox)
+        one.run.answers = [said for said in messages if isinstance(said, AnswerQuestion)]
         children = {
             step.instance_id: None for step in one.run.steps if _is_child(step) and step.instance_id
         }

@@ -38,6 +38,7 @@ from tenuto.model.events import (
 from tenuto.model.explanation import ActivityWait, Explanation
 from tenuto.model.failure import FailureDetails
 from tenuto.model.ids import InstanceId
+from tenuto.model.messages import AnswerQuestion
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
 from tenuto.orchestration.runtime import is_native
@@ -122,6 +123,7 @@ class Run(Struct, kw_only=True):
         steps: What it did and waits for.
         pause_reason: Why it was suspended, where somebody said so.
         untaken: Messages in its inbox that it would take in now, when that was read.
+        answers: Those of people in its inbox, which wait until it goes on.
         is_telling: Whether its history says all that it waits for, and does not end: that is so
             once it has begun, except for programs that keep to themselves what events they await.
     """
@@ -130,6 +132,7 @@ class Run(Struct, kw_only=True):
     steps: list[Step]
     pause_reason: str = ""
     untaken: int = 0
+    answers: Sequence[AnswerQuestion] = ()
     is_telling: bool = False
 
     def open_steps(self) -> list[Step]:

@@ -1,5 +1,7 @@
 """What an instance waits for, each in a few words. Pure."""
 
+from typing import Final
+
 from tenuto.insight.facts import is_late
 from tenuto.insight.labels import TIMERS
 from tenuto.insight.surroundings import Surroundings
@@ -14,6 +16,9 @@ from tenuto.model.explanation import (
 )
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import Microseconds
+
+_SHORT: Final = 100
+"""Of an answer so many characters are shown."""
 
 
 def wait_text(wait: Wait, around: Surroundings) -> str:
@@ -38,6 +43,9 @@ def _plainly(wait: Wait, around: Surroundings) -> str:
         case EventWait():
             until = "" if wait.until is None else f", until {at(wait.until)}"
             return f"event {one_line(wait.name)!r} {since}{until}"
+        case QuestionWait(answer=str() as answer):
+            said = one_line(answer, _SHORT)
+            return f"{one_line(wait.title)!r}, answered with {said}, which counts when it goes on"
         case QuestionWait():
             until = "" if wait.until is None else f", until {at(wait.until)}"
             where = f" at {wait.url}" if wait.url else ""

@@ -173,6 +173,7 @@ class QuestionWait(_Fact, frozen=True, kw_only=True, tag="question"):
         since: The time of the turn that asked.
         until: When it is given up; None: never.
         url: Where it is answered; left out until the address is there.
+        answer: What was answered as JSON text, when that waits until the instance goes on.
     """
 
     id: int
@@ -180,6 +181,7 @@ class QuestionWait(_Fact, frozen=True, kw_only=True, tag="question"):
     since: Microseconds
     until: Microseconds | None = None
     url: str = ""
+    answer: str | None = None
 
 
 class ActivityWait(_Fact, frozen=True, kw_only=True, tag="activity"):
