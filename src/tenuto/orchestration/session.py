@@ -641,8 +641,8 @@ class Session:
         names = [f"{name!r} ({count})" for name, count in Counter(left).items()]
         more = f" and {len(names) - _NAMED} more names" if len(names) > _NAMED else ""
         text = (
-            "instance %s: orchestrator %r has ended, and nobody has asked for %d of the events that came "
-            "for it: %s"
+            "instance %s: orchestrator %r has ended, and nobody has asked for %d of the events "
+            "that came for it: %s"
         )
         listed = ", ".join(names[:_NAMED]) + more
         values = (self.info.instance_id, self.info.facts.name, len(left), listed)
