@@ -97,3 +97,57 @@ def test_a_note_of_another_user_is_not_believed(folder: Path) -> None:
         (note,) = (folder / ".tenuto").iterdir()
         os.chown(note, 12345, 12345)
         assert "there is no store at" in tenuto(folder, "instances", "list").stderr
+
+
+TYPED = """
+from tenuto import App, Context
+
+app = App()
+
+
+@app.orchestrator
+async def trip(ctx: Context, place: str) -> str:
+    return await ctx.wait_for_external_event("paid", str)
+"""
+
+
+@pytest.mark.parametrize("options", [(), OTHER])
+def test_the_host_of_a_folder_checks_what_is_asked_for_there(
+    folder: Path, options: tuple[str, ...]
+) -> None:
+    (folder / "travel.py").write_text(TYPED)
+    with serving(folder, *options):
+        for wrong in (["trip", "--input", "5"], ["tripp", "--input", '"x"']):
+            refused = tenuto(folder, "instances", "start", *wrong)
+            assert refused.returncode != 0, refused.stdout
+        started = tenuto(folder, "instances", "start", "trip", "--id", "c", "--input", '"x"')
+        assert started.returncode == 0, started.stderr
+        assert tenuto(folder, "instances", "raise-event", "c", "paid", "--data", "5").returncode
+        assert not json.loads(tenuto(folder, "dead-letters", "list", "--json").stdout)
+        chosen = options or ("--storage", "sqlite:///tenuto.db")
+        kept = tenuto(folder, "instances", "raise-event", "c", "paid", "--data", '"x"', *chosen)
+        assert "handed to store" in kept.stdout, "what is named is asked"
+
+
+def test_a_host_that_asks_for_another_key_is_asked_through_its_store(folder: Path) -> None:
+    key = "q7Hd2mXw9LrTz4Vb8NcKe3Ys"
+    (folder / "tenuto.toml").write_text(f'[http.keys.ops]\nkey = "{key}"\nrole = "operate"\n')
+    with serving(folder):
+        start = ("instances", "start", "trip", "--json")
+        through_store = json.loads(tenuto(folder, *start).stdout)
+        assert "store" in through_store
+        through_host = json.loads(tenuto(folder, *start, "--key", key).stdout)
+        assert through_host["host"].startswith("http://127.0.0.1:")
+
+
+def test_hosts_that_start_together_keep_each_others_notes(folder: Path) -> None:
+    commands = [
+        Command(folder, "start", "travel.py", "--port", "0", "--storage", f"sqlite:///{name}.db")
+        for name in "abcd"
+    ]
+    for one in commands:
+        one.until("listening")
+    assert len(list((folder / ".tenuto").glob("*.json"))) == 4
+    for one in commands:
+        one.send(signal.SIGTERM)
+        assert one.end() == 0

@@ -85,6 +85,9 @@ def test_doctor_health_metrics_log_and_explanations_say_what_hangs_and_where(
             doctor.stdout
         )
         assert re.search(place, doctor.stdout)
+        in_the_folder = tenuto(tmp_path, "doctor")
+        assert in_the_folder.returncode == 1
+        assert f"{url} is not well: no sync activity runs" in in_the_folder.stdout
         assert re.search(r"greet \(greet\).*queued at place 1 behind what runs", doctor.stdout)
         shown = tenuto(tmp_path, "instances", "show", "greet", "--url", url)
         assert "queued at place 1" in shown.stdout

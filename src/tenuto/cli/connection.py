@@ -17,7 +17,7 @@ from msgspec import Struct, structs
 
 from tenuto.cli import terminal
 from tenuto.cli.command import KEY_VARIABLE
-from tenuto.cli.nearby import storage_of
+from tenuto.cli.nearby import host_on, storage_of
 from tenuto.client.connection import ConnectionOptions, is_loopback
 from tenuto.client.gateway import Gateway, StoreGateway
 from tenuto.client.http_gateway import HttpGateway
@@ -26,8 +26,10 @@ from tenuto.insight.explanation import told
 from tenuto.insight.inquiry import inquire
 from tenuto.insight.reading import GatewayReader, RunReader, StoreReader
 from tenuto.insight.surroundings import Surroundings
+from tenuto.model.errors import ConnectionFailedError, ForbiddenError, UnauthorizedError
 from tenuto.model.explanation import Explanation
 from tenuto.model.ids import InstanceId
+from tenuto.model.requests import InstanceQuery
 from tenuto.model.status import InstanceRecord
 from tenuto.storage import open_storage, owner_of
 
@@ -50,11 +52,14 @@ class Place(Struct, frozen=True, kw_only=True):
         storage: The store's URL; None for that of the settings.
         url: The host's address; None for a store.
         key: What opens that host.
+        asks_host: Where none is named: rather the host that runs in this folder than its store,
+            since that host knows whether what is asked for fits its code.
     """
 
     storage: str | None = None
     url: str | None = None
     key: str | None = None
+    asks_host: bool = False
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -139,6 +144,15 @@ class Connection(Struct, frozen=True, kw_only=True):
 
 def place_options(function: AnyFunction) -> AnyFunction:
     """Give a command ``--storage``, ``--url`` and ``--key``, as one argument ``place``."""
+    return _with_options(function, asks_host=False)
+
+
+def asking_options(function: AnyFunction) -> AnyFunction:
+    """The same for a command whose input only a host can check (``Place.asks_host``)."""
+    return _with_options(function, asks_host=True)
+
+
+def _with_options(function: AnyFunction, *, asks_host: bool) -> AnyFunction:
 
     @click.option("--storage", help="Storage URL; by default that of the settings.")
     @click.option(
@@ -160,13 +174,17 @@ def place_options(function: AnyFunction) -> AnyFunction:
         key: str | None,
         **options: Any,
     ) -> Any:  # noqa: ANN401 - what it returns
-        return function(*arguments, place=_checked(storage, url, key), **options)
+        return function(
+            *arguments, place=_checked(storage, url, key, asks_host=asks_host), **options
+        )
 
     return command
 
 
-def _checked(storage: str | None, url: str | None, key: str | None) -> Place:
+def _checked(storage: str | None, url: str | None, key: str | None, *, asks_host: bool) -> Place:
     context = click.get_current_context()
+    if url is None and storage is None and asks_host:
+        return Place(key=key, asks_host=True)
     if url is None:
         if context.get_parameter_source("key") is ParameterSource.COMMANDLINE:
             raise click.UsageError("--key opens a host: name that with --url", context)
@@ -185,18 +203,15 @@ async def connected(place: Place) -> AsyncIterator[Connection]:
         StorageError: the store cannot be used.
     """
     if place.url is not None:
-        gateway: Gateway = _http_gateway(place.url, place.key)
-        try:
-            yield Connection(
-                where=place.url.rstrip("/"),
-                gateway=gateway,
-                reader=GatewayReader(gateway),
-                key=place.key,
-            )
-        finally:
-            await gateway.close()
+        async with _connected_to_host(place.url, place.key) as connection:
+            yield connection
         return
     url = storage_of(place.storage).values.storage
+    host = host_on(url) if place.asks_host else None
+    if host is not None and await _answers(host, place.key):
+        async with _connected_to_host(host, place.key) as connection:
+            yield connection
+        return
     storage = open_storage(url, create=False)
     hub = await storage.open()
     gateway = StoreGateway(storage, hub.partitions, lambda: owner_of(url) is not None)
@@ -204,6 +219,30 @@ async def connected(place: Place) -> AsyncIterator[Connection]:
         yield Connection(where=url, gateway=gateway, reader=StoreReader(storage), storage=storage)
     finally:
         await gateway.close()
+
+
+@asynccontextmanager
+async def _connected_to_host(url: str, key: str | None) -> AsyncIterator[Connection]:
+    gateway = _http_gateway(url, key)
+    try:
+        yield Connection(
+            where=url.rstrip("/"), gateway=gateway, reader=GatewayReader(gateway), key=key
+        )
+    finally:
+        await gateway.close()
+
+
+async def _answers(url: str, key: str | None) -> bool:
+    """Whether a host can be reached, and the key opens it."""
+    gateway = _http_gateway(url, key)
+    try:
+        await gateway.query(InstanceQuery(limit=1, payloads=False))
+    except (ConnectionFailedError, UnauthorizedError, ForbiddenError) as error:
+        terminal.note(f"the store is asked, since its host at {url} cannot be: {error}")
+        return False
+    finally:
+        await gateway.close()
+    return True
 
 
 def _http_gateway(url: str, key: str | None) -> Gateway:

@@ -32,7 +32,7 @@ from tenuto.cli.findings import (
 )
 from tenuto.cli.instances.documents import encoded
 from tenuto.cli.instances.looking import json_option
-from tenuto.cli.nearby import storage_of
+from tenuto.cli.nearby import host_on, storage_of
 from tenuto.engine.upkeep import Examination, StorageUpkeep
 from tenuto.host.settings import DEFAULT, LoadedSettings, Settings, load_settings
 from tenuto.insight.fitting import UNFINISHED, FitCheck, FitReport, check_store
@@ -201,8 +201,9 @@ class _Visit:
     async def _look_through(self, place: Place, around: Surroundings) -> None:
         try:
             async with connected(place) as connection:
-                if connection.storage is None:
-                    await self._health(connection)
+                host = connection.where if connection.storage is None else host_on(connection.where)
+                if host is not None:  # the one of this folder knows more than its store
+                    await self._health(structs.replace(connection, where=host))
                 async for record in self._going(connection):
                     finding = await self._instance(connection, record, around)
                     if finding is not None:

@@ -1,8 +1,9 @@
 """Which store a command means when it names none: also that of a host which runs in this folder.
 
-A host that `tenuto start` or `tenuto run` has on another store than the default leaves a note in
-the folder. The note is believed only as far as the store's lock confirms it, so one that a killed
-host has left does no harm. What settings or options choose is never overruled.
+A host that `tenuto start` serves, or that `tenuto run` has on another store than the default,
+leaves a note in the folder, once it owns its store. The note is believed only as far as the
+store's lock confirms it, so one that a killed host has left does no harm. What settings or options
+choose is never overruled.
 """
 
 import os
@@ -16,37 +17,85 @@ import msgspec
 from msgspec import Struct
 
 from tenuto.cli import terminal
+from tenuto.client.connection import is_loopback
 from tenuto.host.settings import DEFAULT, LoadedSettings, load_settings
 from tenuto.model.errors import TenutoError
 from tenuto.storage import owner_of, path_of
 
 _FOLDER: Final = Path(".tenuto")
 _MOST_BYTES: Final = 4096
+_TRIES: Final = 3
 
 
 class _Note(Struct, frozen=True, kw_only=True):
     storage: str
+    url: str | None = None
 
 
 @contextmanager
-def noted(settings: LoadedSettings) -> Iterator[None]:
-    """While a host runs here: leave a note, if commands would not find its store without."""
-    url = settings.values.storage
-    if settings.sources["storage"] == DEFAULT or url == load_settings().values.storage:
+def noted(settings: LoadedSettings, url: str | None = None) -> Iterator[None]:
+    """While a host runs here: leave a note, if commands would not find it without.
+
+    Args:
+        settings: Those of the host, which owns its store now: others drop notes without an owner.
+        url: Where it serves HTTP.
+    """
+    storage = settings.values.storage
+    is_found = settings.sources["storage"] == DEFAULT or storage == load_settings().values.storage
+    if url is None and is_found:
         yield
         return
     path = _FOLDER / f"{os.getpid()}.json"
     # In a folder that cannot be written commands have to name the store.
     with suppress(OSError):
-        _FOLDER.mkdir(mode=0o700, exist_ok=True)
-        _drop_old()
-        path.write_bytes(msgspec.json.encode(_Note(storage=url)))
+        _leave(path, _Note(storage=storage, url=url))
     try:
         yield
     finally:
         with suppress(OSError):
             path.unlink(missing_ok=True)
             _FOLDER.rmdir()
+
+
+def _leave(path: Path, note: _Note) -> None:
+    """Write it whole: another host that starts deletes what it cannot read."""
+    fresh = path.with_suffix(".new")
+    for _ in range(_TRIES):
+        _FOLDER.mkdir(mode=0o700, exist_ok=True)
+        with suppress(FileNotFoundError):  # a host that ended just now took the empty folder along
+            fresh.write_bytes(msgspec.json.encode(note))
+            fresh.replace(path)
+            return
+
+
+def drop_old_notes() -> None:
+    """Delete what killed hosts have left; for a host that starts, before it owns its store."""
+    running = {note.storage for note in _running()}
+    for path in _notes():
+        note = _read(path)
+        if note is None or note.storage not in running:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+
+def host_on(storage: str) -> str | None:
+    """Where the host of this folder that owns a store serves HTTP on this machine, if one does.
+
+    Args:
+        storage: The store's URL.
+    """
+    owner = owner_of(storage) or ""
+    found = {
+        note.url
+        for path in _notes()
+        # A key may be sent there: it has to be the very process that owns the store.
+        if f"pid {path.stem}," in owner
+        and (note := _read(path)) is not None
+        and note.url is not None
+        and is_loopback(note.url)
+        and path_of(note.storage) == path_of(storage)
+    }
+    return found.pop() if len(found) == 1 else None
 
 
 def storage_of(chosen: str | None) -> LoadedSettings:
@@ -62,7 +111,7 @@ def storage_of(chosen: str | None) -> LoadedSettings:
     settings = load_settings(storage=chosen, given_as="option --{}")
     if settings.sources["storage"] != DEFAULT or owner_of(settings.values.storage) is not None:
         return settings
-    found = sorted({path_of(url): url for url in _running()}.values())
+    found = sorted({path_of(note.storage): note.storage for note in _running()}.values())
     if not found:
         return settings
     if len(found) > 1:
@@ -73,34 +122,26 @@ def storage_of(chosen: str | None) -> LoadedSettings:
     return load_settings(storage=found[0], given_as="a host that runs in this folder")
 
 
-def _running() -> Iterator[str]:
+def _running() -> Iterator[_Note]:
     for path in _notes():
-        url = _read(path)
-        if url is not None:
+        note = _read(path)
+        if note is not None:
             with suppress(TenutoError):  # what is no store is nobody's
-                if owner_of(url) is not None:
-                    yield url
-
-
-def _drop_old() -> None:
-    """Delete what killed hosts have left."""
-    running = set(_running())
-    for path in _notes():
-        if _read(path) not in running:
-            path.unlink(missing_ok=True)
+                if owner_of(note.storage) is not None:
+                    yield note
 
 
 def _notes() -> list[Path]:
     return sorted(_FOLDER.glob("*.json"))
 
 
-def _read(path: Path) -> str | None:
-    """The store that a note names; None of one that is not ours to believe."""
+def _read(path: Path) -> _Note | None:
+    """A note; None of one that is not ours to believe."""
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
             if hasattr(os, "geteuid") and status.st_uid not in {os.geteuid(), 0}:
                 return None
-            return msgspec.json.decode(file.read(_MOST_BYTES), type=_Note).storage
+            return msgspec.json.decode(file.read(_MOST_BYTES), type=_Note)
     except (OSError, msgspec.DecodeError):
         return None

@@ -84,6 +84,7 @@ class ActivityExecutor:
         self._cpu_workers = cpu_workers
         self._deliver: Callable[[list[ActivityWork]], None] = _nowhere
         self._threads: WorkerThreads[Attempt] | None = None
+        self._has_told_of_loss = False
         self._processes: WorkerProcesses | None = None
         self._lanes: dict[str, Lane] = {}
         self._attempts: dict[ActivityWork, Attempt] = {}
@@ -419,11 +420,13 @@ class ActivityExecutor:
         threads = self._threads
         assert threads is not None, "it runs in one of them"
         if threads.lose(attempt):
+            self._has_told_of_loss = False
             return (
                 f"its thread is given up and replaced ({threads.lost} of at most "
                 f"{threads.max_lost}); it may still be at work: {_place(attempt)}"
             )
-        if threads.lost >= threads.max_lost:
+        if threads.lost >= threads.max_lost and not self._has_told_of_loss:
+            self._has_told_of_loss = True
             _LOGGER.error(
                 "%d threads for sync activities hang in attempts that were given up, and no more "
                 "are replaced: when the others hang as well, no sync activity runs. This one hangs "

@@ -3,6 +3,7 @@
 Pure: histories and rows go in, values come out.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import Any, Final
@@ -56,7 +57,7 @@ class StepKind(StrEnum):
 
 
 class StepState(StrEnum):
-    """Where a step stands."""
+    """Where a step stands; ``UNREAD`` is an event that came, and that nobody has asked for."""
 
     RUNNING = "running"
     WAITING = "waiting"
@@ -64,6 +65,7 @@ class StepState(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELED = "canceled"
+    UNREAD = "unread"
 
     @property
     def is_open(self) -> bool:
@@ -158,6 +160,7 @@ def run_of(
         reader.on_raised(event)
     for turn in turns:
         reader.read(turn)
+    reader.mark_unread()
     run = Run(
         record=record,
         steps=reader.steps,
@@ -214,11 +217,12 @@ class _Reader:
     def __init__(self) -> None:
         self.now = 0
         self.is_telling = False
+        self._is_native = False
         self.pause_reason = ""
         self._steps: dict[int, Step] = {}
         self._events = 0
         self._of: dict[int, int] = {}
-        self._unclaimed: dict[str, list[int]] = {}
+        self._unclaimed: dict[str, deque[int]] = {}
 
     @property
     def steps(self) -> list[Step]:
@@ -232,13 +236,19 @@ class _Reader:
             if handler is not None:
                 handler(self, event)
 
+    def mark_unread(self) -> None:
+        """What came and was not taken; other programs do not tell what they take."""
+        if self._is_native:
+            for number in (one for numbers in self._unclaimed.values() for one in numbers):
+                self._steps[number].state = StepState.UNREAD
+
     # --- events: one method for each kind that says something of steps --------------------------
 
     def on_started(self, event: OrchestratorStarted) -> None:
         self.now = event.timestamp
 
     def on_begun(self, event: ExecutionStarted) -> None:
-        self.is_telling = is_native(event.runtime)
+        self.is_telling = self._is_native = is_native(event.runtime)
 
     def on_over(self, _event: ExecutionCompleted | ContinueAsNew) -> None:
         self.is_telling = False
@@ -320,7 +330,7 @@ class _Reader:
         self._events += 1
         step = self._add(-self._events, StepKind.EVENT, event.name, StepState.COMPLETED)
         step.ended_at = self.now
-        self._unclaimed.setdefault(event.name.casefold(), []).append(step.number)
+        self._unclaimed.setdefault(event.name.casefold(), deque()).append(step.number)
 
     def on_refused(self, event: EventRefused) -> None:
         step = self._claim(event.name)
@@ -329,9 +339,9 @@ class _Reader:
             step.failure = FailureDetails("refused", event.reason)
 
     def _claim(self, name: str) -> Step | None:
-        """The event of that name that arrived last; those of one turn look alike."""
+        """The oldest event of that name that nobody had: it is what a wait is given."""
         numbers = self._unclaimed.get(name.casefold())
-        return self._steps[numbers.pop()] if numbers else None
+        return self._steps[numbers.popleft()] if numbers else None
 
     def on_sent(self, event: EventSent) -> None:
         step = self._add(event.event_id, StepKind.MESSAGE, event.name, StepState.COMPLETED)

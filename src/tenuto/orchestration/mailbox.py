@@ -48,6 +48,15 @@ class Mailbox:
         return [UnreadEvent(number, event) for number, _, event in numbered]
 
     @property
+    def left(self) -> list[str]:
+        """The names of all events that nobody has waited for yet, oldest first."""
+        taken = set(self._taken)
+        carried = () if self._carried is None else self._carried.numbers()
+        events = () if self._carried is None else self._carried.events
+        old = [one.name for number, one in zip(carried, events, strict=True) if number not in taken]
+        return old + [one.event.name for one in self.unread]
+
+    @property
     def taken(self) -> tuple[int, ...]:
         """Numbers of the carried events that somebody has read."""
         return tuple(self._taken)

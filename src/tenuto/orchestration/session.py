@@ -7,6 +7,7 @@ with actions. Never reads a clock, never touches the world; keeps the promise ``
 import logging
 import sys
 from asyncio import CancelledError
+from collections import Counter
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -78,6 +79,8 @@ from tenuto.orchestration.tasks import CallTask, DurableTask, EventTask, LoopTim
 from tenuto.orchestration.unawaited import unawaited
 
 _WAITS: Final = (TimerCreated, EventAwaited, QuestionAsked)
+_NAMED: Final = 5
+"""So many names of events that nobody has read stand in one log line."""
 
 _LIVE: Final[set["Session"]] = set()
 """Sessions that have begun and are not closed. Were one dropped, the garbage collector would run
@@ -180,7 +183,10 @@ class Session:
                 self._warn_of_unawaited(numbers)
             if self._actions:
                 self._withdraw_work()
-            self._actions.append(self._ending())
+            ending = self._ending()
+            self._actions.append(ending)
+            if not self.replaying and isinstance(ending, ExecutionCompleted):
+                self._warn_of_unread()
         if self._has_more:
             return self._with_more()
         return TurnActions(self._actions)
@@ -625,6 +631,27 @@ class Session:
                 "tenuto.orchestration", logging.WARNING, __file__, 0, text, values, None
             )
             self._hold(record)
+
+    def _warn_of_unread(self) -> None:
+        """Events that came and that nobody asked for, when the instance ends: often a typing error.
+
+        They are no dead letters: a duplicate that comes late is common, and harms nobody.
+        """
+        left = self._mailbox.left
+        if not left:
+            return
+        names = [f"{name!r} ({count})" for name, count in Counter(left).items()]
+        more = f" and {len(names) - _NAMED} more names" if len(names) > _NAMED else ""
+        text = (
+            "instance %s: orchestrator %r has ended, and nobody has asked for %d of the events "
+            "that came for it: %s"
+        )
+        listed = ", ".join(names[:_NAMED]) + more
+        values = (self.info.instance_id, self.info.facts.name, len(left), listed)
+        record = logging.LogRecord(
+            "tenuto.orchestration", logging.WARNING, __file__, 0, text, values, None
+        )
+        self._hold(record)
 
     def _drop_withdrawn(self) -> None:
         kept = [

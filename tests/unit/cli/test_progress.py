@@ -77,7 +77,7 @@ def test_waits_and_arrivals_have_words_of_their_own() -> None:
     )
     assert progress.lines(arrived) == [
         "       5.0 s  received   event 'paid'  (5.0 s)",
-        "       5.0 s  received   event 'Paid'",
+        "       5.0 s  received   event 'paid'",
     ]
 
 

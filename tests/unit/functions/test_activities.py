@@ -595,6 +595,32 @@ async def test_attempts_that_hang_in_all_threads_are_said_to(
     await executor.stop()
 
 
+async def test_that_no_more_threads_are_replaced_is_told_once(
+    app: FunctionRegistry,
+    clock: FakeClock,
+    gate: threading.Event,
+    outcomes: Outcomes,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    executor = ActivityExecutor(app, clock, payload_bytes=1_000, max_threads=2)
+    executor.bind(outcomes)
+
+    @app.activity
+    def hang() -> None:
+        gate.wait()
+
+    for number in range(1, 11):
+        executor.start([work("hang", task_id=number, timeout=SECOND)])
+        await until(lambda number=number: executor.running == number)  # type: ignore[misc]
+        clock.advance(SECOND)
+        await outcomes.wait(number)
+    assert executor.hung == 10
+    assert caplog.text.count("no more are replaced") == 1
+    gate.set()
+    await until(lambda: executor.hung == 0)
+    await executor.stop()
+
+
 async def test_an_async_activity_that_runs_too_long_is_cancelled(
     app: FunctionRegistry,
     executor: ActivityExecutor,

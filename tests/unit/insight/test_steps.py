@@ -2,6 +2,7 @@
 
 import pytest
 
+from tenuto.cli.picture.items import step_detail
 from tenuto.insight.steps import Run, Step, StepKind, StepState, nested, run_of
 from tenuto.model.events import (
     EventAwaited,
@@ -10,6 +11,7 @@ from tenuto.model.events import (
     EventSent,
     EventTaken,
     ExecutionResumed,
+    ExecutionStarted,
     ExecutionSuspended,
     HistoryEvent,
     SubOrchestrationInstanceCompleted,
@@ -202,6 +204,29 @@ def test_an_event_that_was_refused_is_a_step_and_the_wait_goes_on() -> None:
     assert (event.state, event.ended_at) == (StepState.FAILED, at(5))
     assert event.failure is not None
     assert event.failure.error_message == "does not fit"
+
+
+@pytest.mark.parametrize("status", [RuntimeStatus.RUNNING, RuntimeStatus.COMPLETED])
+def test_an_event_that_nobody_has_asked_for_is_no_success(status: RuntimeStatus) -> None:
+    """Of two with one name the younger is left: the wait was given the older."""
+    start = ExecutionStarted("pay", ExecutionId("exec"), runtime="python 3.11")
+    history = [
+        [*opening(), start, EventAwaited(1, "paid")],
+        turn(2, EventRaised("piad"), EventRaised("paid"), EventTaken(1)),
+        turn(3, EventRaised("Paid")),
+    ]
+    run = run_of(record(status), history, [EventRaised("old")])
+    assert [(step.name, step.state) for step in run.steps] == [
+        ("old", StepState.UNREAD),
+        ("paid", StepState.COMPLETED),
+        ("piad", StepState.UNREAD),
+        ("Paid", StepState.UNREAD),
+    ]
+    assert step_detail(run.steps[0]) == "came; nobody has asked for it"
+
+
+def test_programs_that_keep_their_waits_to_themselves_have_no_unread_events() -> None:
+    assert only(running(turn(2, EventRaised("paid")))).state is StepState.COMPLETED
 
 
 def test_events_of_which_history_lacks_the_arrival_are_told_as_far_as_they_go() -> None:

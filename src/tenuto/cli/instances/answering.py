@@ -12,7 +12,7 @@ import click
 
 from tenuto.cli import terminal
 from tenuto.cli.arguments import json_text
-from tenuto.cli.connection import Connection, Place, place_options, within
+from tenuto.cli.connection import Connection, Place, asking_options, within
 from tenuto.cli.instances.documents import encoded
 from tenuto.cli.instances.looking import json_option
 from tenuto.client.client import Client
@@ -38,7 +38,7 @@ from tenuto.model.status import RuntimeStatus
 )
 @click.option("--question", metavar="NUMBER|TITLE", help="Which one, where several are asked.")
 @click.option("--by", metavar="NAME", help="Who answers; kept in the history.")
-@place_options
+@asking_options
 @json_option
 def answer(
     instance_id: str,

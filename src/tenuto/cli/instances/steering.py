@@ -13,7 +13,7 @@ import msgspec
 
 from tenuto.cli import terminal
 from tenuto.cli.arguments import json_text, tag_pairs
-from tenuto.cli.connection import Connection, Place, place_options, within
+from tenuto.cli.connection import Connection, Place, asking_options, place_options, within
 from tenuto.cli.instances.documents import encoded
 from tenuto.cli.instances.looking import json_option
 from tenuto.client.client import Client
@@ -48,7 +48,7 @@ reason_option = click.option("--reason", help="Why, in a few words; kept with th
     help="A label; may be given several times.",
 )
 @click.option("--wait", is_flag=True, help="Watch it until it ends; the exit code tells how.")
-@place_options
+@asking_options
 @json_option
 def start(
     name: str,
@@ -95,7 +95,7 @@ def start(
     metavar="JSON|@FILE",
     help="The event's data: JSON, or @file, or @- for standard input.",
 )
-@place_options
+@asking_options
 @json_option
 def raise_event(
     instance_id: str, event: str, data: str | None, *, place: Place, as_json: bool

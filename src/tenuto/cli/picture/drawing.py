@@ -52,6 +52,7 @@ UNICODE: Final = Glyphs(
         StepState.COMPLETED: "✔",
         StepState.FAILED: "✖",
         StepState.CANCELED: "⊘",
+        StepState.UNREAD: "✉",
     },
     spinner="⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏",
     branch="├─ ",
@@ -70,6 +71,7 @@ ASCII: Final = Glyphs(
         StepState.COMPLETED: "+",
         StepState.FAILED: "x",
         StepState.CANCELED: "-",
+        StepState.UNREAD: "?",
     },
     spinner="|/-\\",
     branch="|-- ",
@@ -87,6 +89,7 @@ STYLES: Final = {
     StepState.COMPLETED: "green",
     StepState.FAILED: "red",
     StepState.CANCELED: "dim",
+    StepState.UNREAD: "yellow",
 }
 
 

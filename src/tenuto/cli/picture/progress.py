@@ -15,6 +15,7 @@ _WORDS: Final = {
     StepState.COMPLETED: "completed",
     StepState.FAILED: "failed",
     StepState.CANCELED: "canceled",
+    StepState.UNREAD: "received",
 }
 _ARRIVALS: Final = {StepKind.EVENT: "received", StepKind.MESSAGE: "sent"}
 

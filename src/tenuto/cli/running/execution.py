@@ -17,6 +17,7 @@ from tenuto.cli.command import FAILED
 from tenuto.cli.connection import Place, connected
 from tenuto.cli.instances.watch import CommitBell, Watcher
 from tenuto.cli.instances.watching import watch_instance
+from tenuto.cli.nearby import noted
 from tenuto.cli.picture.view import Heading, View
 from tenuto.cli.running.breakpoints import making_room_at_breakpoints
 from tenuto.cli.running.stopping import say_stopping, stop_requests
@@ -107,9 +108,10 @@ async def _run(order: Order, view: View) -> int:
     ):
         await host.start()
         try:
-            await _begin(host, order, instance_id, view)
-            watcher = Watcher(host, bell, instance_id, most=_MOST_INSTANCES)
-            run = await _follow(host, watcher, view, instance_id, stop)
+            with noted(order.settings):
+                await _begin(host, order, instance_id, view)
+                watcher = Watcher(host, bell, instance_id, most=_MOST_INSTANCES)
+                run = await _follow(host, watcher, view, instance_id, stop)
             view.pause()
             if not run.record.status.is_finished:
                 say_stopping(host)

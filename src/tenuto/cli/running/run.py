@@ -11,7 +11,7 @@ import click
 from msgspec import structs
 
 from tenuto.cli.arguments import json_text, target_completion
-from tenuto.cli.nearby import noted
+from tenuto.cli.nearby import drop_old_notes
 from tenuto.cli.picture.view import view_for
 from tenuto.cli.running.execution import Order, execute
 from tenuto.cli.running.logs import route_logs
@@ -83,7 +83,7 @@ def run(
             settings=settings,
             resume=_resume_command(context, target, storage),
         )
-        stack.enter_context(noted(settings))
+        drop_old_notes()
         return run_on_fast_loop(execute(order, view_for(json=as_json, output=output)))
 
 

@@ -10,7 +10,7 @@ import click
 
 from tenuto.cli import terminal
 from tenuto.cli.arguments import target_completion
-from tenuto.cli.nearby import noted
+from tenuto.cli.nearby import drop_old_notes, noted
 from tenuto.cli.running.reloading import is_reloaded, serve_and_reload
 from tenuto.cli.running.stopping import say_stopping, stop_key, stop_requests
 from tenuto.host.app import App
@@ -70,8 +70,8 @@ def start(
     configure_logging(settings.values.log_format, settings.values.log_level)
     if accept_loss:
         upkeep_of(settings.values.storage).accept_loss()
-    with noted(settings):
-        return run_on_fast_loop(_serve(loaded.app, target, settings, began, is_again=is_again))
+    drop_old_notes()
+    return run_on_fast_loop(_serve(loaded.app, target, settings, began, is_again=is_again))
 
 
 async def _serve(
@@ -81,20 +81,26 @@ async def _serve(
     with stop_requests(lambda: None, settings.values.drain_seconds) as stop:
         await server.start()
         try:
-            seconds = time.perf_counter() - began
-            _introduce(server, target, settings, seconds, is_again=is_again)
-            looking = asyncio.ensure_future(_say_what_goes_on(server.host, settings))
-            lost = asyncio.ensure_future(server.host.until_lost())
-            watched: list[asyncio.Future[Any]] = [stop, lost]
-            await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
-            if lost.done():
-                raise lost.result()
-            lost.cancel()
-            looking.cancel()
-            say_stopping(server.host)
+            with noted(settings, server.url):
+                seconds = time.perf_counter() - began
+                _introduce(server, target, settings, seconds, is_again=is_again)
+                await _until_over(server.host, settings, stop)
         finally:
             await server.stop()
     return 0
+
+
+async def _until_over(host: Host, settings: LoadedSettings, stop: "asyncio.Future[int]") -> None:
+    """Until it is asked to stop; raises when it has lost its store."""
+    looking = asyncio.ensure_future(_say_what_goes_on(host, settings))
+    lost = asyncio.ensure_future(host.until_lost())
+    watched: list[asyncio.Future[Any]] = [stop, lost]
+    await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+    if lost.done():
+        raise lost.result()
+    lost.cancel()
+    looking.cancel()
+    say_stopping(host)
 
 
 async def _say_what_goes_on(host: Host, settings: LoadedSettings) -> None:
