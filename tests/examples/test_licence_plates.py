@@ -102,6 +102,7 @@ async def test_an_event_about_what_is_no_picture_of_the_folder_does_no_harm(
     secret = folder / "secret.txt"
     shutil.copy(SHIPPED / "car-1.txt", secret)
     handle = await test.start(watch_gate, Gate(str(pictures)))
+    await test.idle()
     refused = nullcontext() if isinstance(name, str) else pytest.raises(PayloadError)
     with refused:
         await handle.raise_event("picture", name)

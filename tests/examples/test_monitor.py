@@ -77,6 +77,7 @@ async def test_the_interval_changes_while_it_runs(test: TestHost, machine: Path)
 
 async def test_an_interval_that_is_none_is_not_taken(test: TestHost, machine: Path) -> None:
     handle = await test.start(watch_machine, Watch(str(machine)))
+    await test.idle()
     with pytest.raises(PayloadError, match=r"^event 'interval': value at \$ does not fit"):
         await handle.raise_event("interval", "now and then")
     await test.advance(timedelta(seconds=25))

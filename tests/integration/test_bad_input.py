@@ -299,6 +299,7 @@ async def test_an_event_of_another_type_is_refused_at_the_door_and_the_wait_stay
     test: TestHost,
 ) -> None:
     handle = await test.start(listen_for_number)
+    await test.idle()
     with pytest.raises(
         PayloadError, match=r"^event 'item': value at \$ does not fit: Expected `int`"
     ):

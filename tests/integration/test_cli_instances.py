@@ -525,7 +525,7 @@ def test_a_question_is_shown_and_answered(
         assert re.search(r"waits for a person to answer 'Ship it\?' at http\S+/callbacks/q-1/", out)
         assert "tenuto instances answer q-1 ANSWER" in out
         _, err = instances(capsys, "answer", "q-1", "perhaps", *place, code=2)
-        assert "Choose one of the answers. Answer with one of: true, false" in err
+        assert "Choose one of the answers: true, false. Answer with one of: true, false" in err
         out, _ = instances(capsys, "answer", "q-1", "yes", "--by", "ada", *place)
         assert out == "Ship it? Your answer: Yes\n"
         watching.until("question 'How?'")
@@ -533,6 +533,7 @@ def test_a_question_is_shown_and_answered(
         assert "How? Answer with way=choice parcels=integer fragile=check" in err
         for wrong, text in (
             (["way"], "'way' is no NAME=VALUE"),
+            (["way=road", "parcels=1"], "way: Choose one of the answers: "),
             (["way=ship", "parcels=many"], "parcels: Enter a whole number."),
             (["--data", '{"way": "road"}'], "$.way does not fit"),
             (["way=ship", "--data", "{}"], "the answer or --data, not both"),
@@ -550,7 +551,12 @@ def test_a_question_is_shown_and_answered(
         assert watching.end() == 0, watching.err
         assert watching.out.splitlines()[-1] == '[true,"ship",3,"2026-05-03"]'
     _, err = instances(capsys, "answer", "q-1", "yes", *place, code=None)
-    assert "asks nothing now" in err
+    assert re.search(r"'When\?' was answered on .+: Your answer: 2026-05-03", err)
+    _, err = instances(capsys, "answer", "q-1", "yes", "--question", "Ship it?", *place, code=None)
+    assert re.search(r"'Ship it\?' was answered on .+ by ada: Your answer: Yes", err)
+    _, err = instances(capsys, "answer", "nobody", "yes", *place, code=None)
+    assert "'nobody'" in err
+    assert "asks" not in err
 
 
 def test_a_terminal_asks_for_the_answer(

@@ -146,7 +146,7 @@ async def works_still(ctx: Context) -> None:
 NOW = 0
 """Stands for each moment, in facts that are expected."""
 
-MOMENT = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ?"
+MOMENT = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:Z| UTC)?"
 SINCE = rf"since {MOMENT} \([^)]+\)"
 NO_SEAT = FailureDetails("ValueError", "no seat")
 

@@ -28,6 +28,7 @@ from tenuto import (
     LimitError,
     Limits,
     OrchestrationTerminatedError,
+    QuestionClosedError,
     RuntimeStatus,
     SettingsError,
     StorageOwnedError,
@@ -67,6 +68,11 @@ async def doubled(ctx: Context, n: int) -> int:
 @app.orchestrator
 async def collect(ctx: Context, count: int) -> list[int]:
     return [await ctx.wait_for_external_event("item", int) for _ in range(count)]
+
+
+@app.orchestrator
+async def asks(ctx: Context) -> str:
+    return await ctx.ask("Approve?", choices=["approve", "reject"])
 
 
 @pytest.fixture
@@ -338,6 +344,48 @@ async def test_no_silent_drop_an_event_that_is_overtaken_by_the_end(url: str) ->
         "instance 'd' has already ended (Completed)",
     )
     assert decode_message(letter.message) == late
+
+
+async def asking(client: Client, instance_id: str) -> None:
+    async with asyncio.timeout(20):
+        while not await client.questions(instance_id):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+async def test_an_answer_for_a_suspended_instance_is_taken_at_once(url: str) -> None:
+    async with host_and_client(url) as (host, client):
+        await client.start(asks, instance_id="q")
+        await asking(client, "q")
+        await client.suspend("q")
+        await until(client, "q", RuntimeStatus.SUSPENDED)
+        async with asyncio.timeout(10):
+            await client.answer("q", "approve")
+            with pytest.raises(QuestionClosedError):
+                await client.answer("q", "reject")
+    async with host_and_client(url) as (host, client):
+        async with asyncio.timeout(10):
+            with pytest.raises(QuestionClosedError):
+                await client.answer("q", "reject")
+        await client.resume("q")
+        assert await host.client.handle("q").result() == "approve"
+
+
+async def test_no_silent_drop_answers_without_a_host_are_kept_and_the_first_counts(
+    url: str,
+) -> None:
+    async with host_and_client(url) as (_, client):
+        await client.start(asks, instance_id="q")
+        await asking(client, "q")
+    async with Client.open(url, app) as client, asyncio.timeout(2):
+        await client.answer("q", "approve")
+        await client.answer("q", "reject", question="Approve?")
+    async with host_and_client(url) as (host, client):
+        assert await host.client.handle("q").result() == "approve"
+        async with asyncio.timeout(20):
+            while not (letters := await client.dead_letters()):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    (letter,) = letters
+    assert (letter.instance_id, letter.name, letter.data) == ("q", "Approve?", "reject")
 
 
 async def test_exactly_once_turns_events_from_outside_while_hosts_come_and_go(url: str) -> None:

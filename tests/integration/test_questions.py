@@ -187,6 +187,29 @@ async def test_nobody_answers_in_time(test: TestHost, expense: str) -> None:
     await test.check_replay(handle.instance_id)
 
 
+@pytest.mark.parametrize("is_suspended", [False, True])
+async def test_what_was_left_out_is_recorded_shown_and_given_to_the_code(
+    test: TestHost, expense: str, *, is_suspended: bool
+) -> None:
+    handle = await test.start(expense)
+    url = await url_of(test, handle.instance_id)
+    if is_suspended:
+        await handle.suspend()
+    await handle.answer({"verdict": "approve"})
+    if is_suspended:
+        await handle.resume()
+    assert await handle.result() == ["approve", 100]
+    (answered,) = of_type(await test.client.history(handle.instance_id), QuestionAnswered)
+    link = await link_of(test, url)
+    assert (
+        link.answer
+        == answered.input
+        == ('{"verdict":"approve","amount":100,"pay_on":null,"comment":""}')
+    )
+    assert dict(link.form.in_words(link.answer))["Amount"] == "100"
+    await test.check_replay(handle.instance_id)
+
+
 async def test_yes_or_no_and_choices_give_the_very_values(app: App, test: TestHost) -> None:
     @app.orchestrator
     async def asking(ctx: Context) -> list[object]:
@@ -311,11 +334,15 @@ async def test_what_is_answered_while_suspended_is_kept_and_the_next_refused(
     test: TestHost, expense: str
 ) -> None:
     handle = await test.start(expense)
-    await url_of(test, handle.instance_id)
+    url = await url_of(test, handle.instance_id)
     await handle.suspend()
     with pytest.raises(PayloadError):
         await handle.answer({"verdict": "perhaps"})
-    await handle.answer({"verdict": "reject", "amount": 1})
+    await handle.answer({"verdict": "reject", "amount": 1}, by="ada")
+    await test.idle()
+    link = await link_of(test, url)
+    assert (link.is_open, link.by, link.answered_at) == (False, "ada", test.clock.now())
+    assert link.form.in_words(link.answer)[:2] == [("Verdict", "Reject"), ("Amount", "1")]
     with pytest.raises(QuestionClosedError):
         await handle.answer({"verdict": "approve"})
     await test.crash()
@@ -340,17 +367,25 @@ async def test_no_silent_drop_an_accepted_answer_that_its_type_refuses_is_a_dead
 
     @app.orchestrator
     async def asking(ctx: Context) -> int:
-        return (await ctx.ask("Even?", Even)).number
+        question = ctx.ask("Even?", Even)
+        ctx.set_custom_status(await question.url)
+        return (await question).number
 
     handle = await test.start(asking)
     with pytest.raises(PayloadError, match="3 is odd"):
         await test.answer(handle.instance_id, {"number": 3})
+    url = await url_of(test, handle.instance_id)
     await handle.suspend()
     await handle.answer({"number": 5})
+    await test.idle()
+    assert (await link_of(test, url)).answer == '{"number":5}'
     await handle.resume()
     await test.idle()
     (letter,) = await test.client.dead_letters()
     assert "5 is odd" in letter.reason
+    assert (letter.name, letter.data) == ("Even?", {"number": 5})
+    link = await link_of(test, url)
+    assert (link.is_open, link.answer) == (True, None)
     (refused,) = of_type(await test.client.history(handle.instance_id), EventRefused)
     assert refused.name == "Even?"
     await test.answer(handle.instance_id, {"number": 6})
@@ -409,7 +444,7 @@ async def test_what_a_page_cannot_ask_is_refused_at_the_call(app: App, test: Tes
             "the text is longer than 16,000 characters",
             "there are 0 choices",
             "choices must be a list",
-            "there are two of it",
+            "there are two choices 'A'",
             "the type of the answer or choices, not both",
             "a delay must not be negative",
         ),

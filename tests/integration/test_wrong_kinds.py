@@ -65,6 +65,7 @@ async def test_an_event_that_does_not_fit_is_named_and_waited_for_on(
         return await ctx.wait_for_external_event("Go", int)
 
     handle = await test.start(listen)
+    await test.idle()
     message = r"^event 'Go': value at \$ does not fit: Expected `int`, found `str`$"
     with pytest.raises(PayloadError, match=message):
         await handle.raise_event("go", "five")

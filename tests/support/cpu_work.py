@@ -254,6 +254,9 @@ def close_everything() -> str:
 def leave_a_command(pid_file: str) -> None:
     """Starts a command that gets every descriptor that may be inherited."""
     pid = os.posix_spawn("/bin/sleep", ["sleep", "600"], os.environ)
+    # Linux lets the parent go on while it still closes what is not inherited, and renames last.
+    while Path(f"/proc/{pid}/comm").read_text(encoding="utf-8") != "sleep\n":
+        time.sleep(0.001)
     inherited = [one for one in open_files(pid) if int(one.name) > 2]
     held = [str(one.readlink()) for one in inherited]
     os.kill(pid, signal.SIGKILL)

@@ -18,7 +18,7 @@ from tenuto.cli.nearby import storage_of
 from tenuto.insight.wording import iso, moment, one_line
 from tenuto.model.codec import decode_message
 from tenuto.model.ids import MessageId
-from tenuto.model.messages import RaiseEvent
+from tenuto.model.messages import AnswerQuestion, letter_facts
 from tenuto.model.payload.opaque import as_json
 from tenuto.model.requests import DeadLetter
 from tenuto.storage import upkeep_of
@@ -34,7 +34,7 @@ _SHOWN = 100
 @place_options
 @json_option
 def list_(limit: int, *, place: Place, as_json: bool) -> None:
-    """List events that nobody could take, newest first: for whom, why, what they hold."""
+    """List events and answers that nobody could take, newest first: for whom, why, with what."""
 
     async def read(connection: Connection) -> list[DeadLetter]:
         return await connection.gateway.dead_letters(limit)
@@ -48,7 +48,9 @@ def list_(limit: int, *, place: Place, as_json: bool) -> None:
         data = one_line(bytes(document["data"]).decode(), _SHOWN)
         terminal.say(f"{one.message_id}")
         terminal.say(f"  for       {one_line(one.instance_id)}")
-        terminal.say(f"  event     {document['name'] or document['kind']} {data}")
+        what = "answer to" if document["kind"] == AnswerQuestion.__name__ else "event    "
+        name = one_line(str(document["name"] or document["kind"]), _SHOWN)
+        terminal.say(f"  {what} {name} {data}")
         terminal.say(f"  given up  {moment(one.created_at)}: {one_line(one.reason)}")
         if one.acknowledged_at is not None:
             terminal.say(f"  seen      {moment(one.acknowledged_at)}")
@@ -140,13 +142,12 @@ def _confirmed(url: str) -> bool:
 
 def _document(letter: DeadLetter) -> Document:
     message = decode_message(letter.message)
-    event = message.event if isinstance(message, RaiseEvent) else None
-    data = None if event is None else event.input
+    name, data = letter_facts(message)
     return {
         "id": letter.message_id,
         "instanceId": letter.instance_id,
         "kind": type(message).__name__,
-        "name": None if event is None else event.name,
+        "name": name,
         "data": as_json(data),
         "reason": letter.reason,
         "givenUpTime": iso(letter.created_at),

@@ -386,6 +386,9 @@ class Client:
             QuestionClosedError: nothing, or nothing of the kind, is asked now.
             InputError: several questions are asked, and it is not said which one is meant.
             InstanceNotFoundError, InstanceFinishedError: nobody can take it.
+
+        Through a store that no host runs on the answer is kept: it counts when one does, if the
+        question is open then, and else becomes a dead letter.
         """
         instance_id = check_instance_id(instance_id)
         by = checked_text_or_none(by, "by")
@@ -403,7 +406,10 @@ class Client:
         Raises:
             InstanceNotFoundError: there is no such instance.
         """
-        turns = await self.gateway.history(check_instance_id(instance_id))
+        checked = check_instance_id(instance_id)
+        turns = await self.gateway.history(checked)
+        if not turns and await self.gateway.get(checked) is None:
+            raise InstanceNotFoundError(checked)
         return open_questions(map(decode_turn, turns))
 
     async def terminate(

@@ -206,7 +206,7 @@ class StoreGateway:
             await self._ask(instance_id, message, "was not told that its webhook is used")
         elif isinstance(message, AnswerQuestion):
             await self._unfinished(instance_id)
-            await self._ask(instance_id, message, "was not told the answer")
+            await self._hand_over(instance_id, message)
         else:
             control = CONTROL_OF.get(type(message))
             if isinstance(message, Terminate) and message.recurse:
@@ -266,8 +266,13 @@ class StoreGateway:
                 instance_id, f"is {record.status.label}, so it cannot {control.name}"
             )
 
-    async def _ask(self, instance_id: InstanceId, message: Message, undone: str) -> None:
+    async def _ask(self, instance_id: InstanceId, message: Message, undone: str | None) -> None:
         """Append a request and wait for the owner's answer to it.
+
+        Args:
+            instance_id: Whom it is for.
+            message: The request.
+            undone: What was not done when nobody has taken it in; None: then it may wait.
 
         Not for a state of the instance: another request may have changed that again already.
 
@@ -288,11 +293,24 @@ class StoreGateway:
             await asyncio.sleep(pause)
             pause = min(2 * pause, _POLL_SECONDS)
         if await self.storage.is_waiting(key):
+            if undone is None:
+                return
             raise patience.error(f"instance {instance_id!r} {undone}")
         raise StorageUnavailableError(
             f"instance {instance_id!r} was asked, and a host has taken the request in, but has not "
             f"answered within {patience.seconds:.0f} s; look at the instance and at the host's log"
         )
+
+    async def _hand_over(self, instance_id: InstanceId, answer: AnswerQuestion) -> None:
+        """Append an answer; who can decide about it now tells whether it counts.
+
+        Without a host it stays in the store, as an event does. If it does not count in the end it
+        becomes a dead letter.
+        """
+        if not self.has_host():
+            await self._append(instance_id, answer, new_message_id(self.now()))
+            return
+        await self._ask(instance_id, answer, None)
 
     async def _append(self, instance_id: InstanceId, message: Message, key: MessageId) -> None:
         partition = partition_of(instance_id, self._partitions)

@@ -10,7 +10,7 @@ from msgspec import Struct
 from tenuto.model.codec import decode_message
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import HoldReason
-from tenuto.model.messages import RaiseEvent
+from tenuto.model.messages import letter_facts
 from tenuto.model.payload.opaque import shown
 from tenuto.model.requests import DeadLetter
 from tenuto.model.status import InstanceRecord, RuntimeStatus
@@ -87,8 +87,8 @@ class DeadLetterStatus:
         instance_id: Whom it was for.
         reason: Why it could not be delivered.
         created_time: When it was given up (aware UTC).
-        name: The event's name.
-        data: The event's data, decoded JSON.
+        name: The event's name, or the question that is answered.
+        data: The event's data, or the answer, decoded JSON.
     """
 
     instance_id: str
@@ -101,13 +101,13 @@ class DeadLetterStatus:
 def letter_of(letter: DeadLetter) -> DeadLetterStatus:
     """The client's view of a stored dead letter."""
     message = decode_message(letter.message)
-    event = message.event if isinstance(message, RaiseEvent) else None
+    name, data = letter_facts(message)
     return DeadLetterStatus(
         instance_id=letter.instance_id,
         reason=letter.reason,
         created_time=to_datetime(letter.created_at),
-        name=None if event is None else event.name,
-        data=None if event is None else shown(event.input),
+        name=name,
+        data=None if data is None else shown(data),
     )
 
 

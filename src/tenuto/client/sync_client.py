@@ -248,6 +248,9 @@ class SyncClient(BlockingClient):
             QuestionClosedError: nothing, or nothing of the kind, is asked now.
             InputError: several questions are asked, and it is not said which one is meant.
             InstanceNotFoundError, InstanceFinishedError: nobody can take it.
+
+        Through a store that no host runs on the answer is kept: it counts when one does, if the
+        question is open then, and else becomes a dead letter.
         """
         return self._bridge.run(self._client.answer(instance_id, answer, question=question, by=by))
 

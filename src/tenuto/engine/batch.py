@@ -95,6 +95,8 @@ class Batch(Struct):
             or self.consumed
             or self.purged
             or self.dead_letters
+            or self.answers
+            or self.links
             or self.replaced
             or self.updates
             or self.released
@@ -191,6 +193,12 @@ class Batch(Struct):
             self.consumed[key] = partition
             if message.awaits_answer:
                 self.answers[key] = Answer(key)
+
+    def accept(self, message: Message) -> None:
+        """A message waits and will count: its sender in another process hears so now."""
+        key = row_id(message)
+        assert key is not None, "only what has a row has such a sender"
+        self.answers[key] = Answer(key)
 
     def refuse(self, message: Message, error: TenutoError) -> None:
         """A message that was consumed was refused: its sender in another process hears why."""

@@ -14,6 +14,7 @@ from tenuto.engine.ports import ForgetBelow
 from tenuto.engine.resident import NEW, SESSION_BYTES, STORED, Resident
 from tenuto.engine.state import InstanceState, start_event
 from tenuto.engine.turns.effects import Send, start_of_child
+from tenuto.engine.turns.links import answered_row
 from tenuto.engine.turns.step import Step
 from tenuto.model.codec import encode
 from tenuto.model.errors import TenutoError
@@ -22,6 +23,7 @@ from tenuto.model.failure import failure_of
 from tenuto.model.ids import AnyMessageId, InstanceId, MessageId
 from tenuto.model.messages import (
     LETTERS,
+    AnswerQuestion,
     ChildResult,
     Message,
     Start,
@@ -162,9 +164,21 @@ class Booking:
 
     def _hold(self, resident: Resident, held: list[Message]) -> None:
         """Messages that must wait are made durable (ENGINE rule 16)."""
+        batch = self._engine.pipeline.batch
         for message in held:
-            is_stored = row_id(message) is not None
-            resident.held.append(message if is_stored else self._keep(resident, message))
+            if isinstance(message, AnswerQuestion):
+                row = answered_row(resident.state, message)
+                if row is not None:
+                    batch.links[row.digest] = row
+            if row_id(message) is None:
+                resident.held.append(self._keep(resident, message))
+            elif message.awaits_answer and isinstance(message, LETTERS):
+                # It is accepted, as one of a client here is: its sender need not wait for the end
+                # of the pause. What becomes of it now is told by a dead letter at most.
+                batch.accept(message)
+                resident.held.append(structs.replace(message, awaits_answer=False))
+            else:
+                resident.held.append(message)
 
     def keep(self, resident: Resident, message: Message) -> Message:
         """A client's request that must wait for a turn that is out: durable, and acknowledged."""

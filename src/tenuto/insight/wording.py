@@ -10,6 +10,7 @@ from tenuto.model.explanation import Held
 from tenuto.model.failure import FailureDetails
 from tenuto.model.failure_chain import (
     OWN_ERRORS,
+    is_passed_on,
     links_of,
     own_text,
     place_text,
@@ -118,7 +119,13 @@ def failure_lines(failure: FailureDetails) -> list[str]:
     users, ours = _frames(visible(stacks[-1] if stacks else ""))
     # An error that we raise ourselves says what is wrong; where we found it out says nothing.
     is_refusal = root.error_type.startswith(OWN_ERRORS)
-    return lines + (users or ([] if is_refusal else ours))
+    lines += users or ([] if is_refusal else ours)
+    if failure is root or is_passed_on(failure):
+        return lines
+    # What was raised last may be a mistake in the code that handled the rest.
+    last, _ours = _frames(visible(failure.stack_trace or ""))
+    name = failure.error_type.removeprefix(OWN_ERRORS)
+    return [*lines, f"{one_line(name)} was raised here:", *last] if last else lines
 
 
 def _frames(stack: str) -> tuple[list[str], list[str]]:

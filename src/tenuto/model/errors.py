@@ -254,6 +254,12 @@ class OrchestrationFailedError(TenutoError):
     def __init__(self, instance_id: str, name: str, failure: "FailureDetails") -> None:
         text = f"orchestration {name!r} (instance {instance_id!r}) failed: {failure.summary}"
         super().__init__(text)
+        # Else the traceback that Python prints shows the caller and us, and never the mistake.
+        if failure.stack_trace:
+            self.add_note(f"raised in the orchestration:\n{failure.stack_trace.rstrip()}")
+        root = failure.root_cause
+        if root is not failure and root.stack_trace:
+            self.add_note(f"the root cause:\n{root.stack_trace.rstrip()}")
         self.instance_id = instance_id
         self.name = name
         self.failure = failure

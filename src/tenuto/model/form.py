@@ -66,9 +66,10 @@ class Field(_Part, frozen=True):
         name: Its name in the answer.
         label: As people read it.
         kind: What it takes.
-        is_required: Whether it must be filled in.
+        is_required: Whether the answer must have it: nothing stands in for it.
         is_nullable: Whether it may be left empty, which is null.
-        default: As JSON text; None when there is none.
+        default: As JSON text; None when there is none. The field is filled in with it, and an
+            answer of a program that leaves it out is completed with it.
         choices: What there is to choose from.
         hint: A sentence about it.
         least: The smallest number, or the shortest text in characters.
@@ -85,6 +86,28 @@ class Field(_Part, frozen=True):
     hint: str = ""
     least: float | None = None
     most: float | None = None
+
+    @property
+    def may_be_empty(self) -> bool:
+        """Whether nothing is an answer, too: null, or an empty text where that is the default."""
+        return self.is_nullable or self._is_empty_by_default
+
+    @property
+    def prefilled(self) -> str:
+        """What the field holds when it is first shown, as a browser sends it."""
+        if self.default is None:
+            return ""
+        value = msgspec.json.decode(self.default)
+        if self.kind is FieldKind.MOMENT:
+            at = msgspec.json.decode(self.default, type=datetime)
+            return (at.astimezone(UTC) if at.tzinfo else at).strftime("%Y-%m-%dT%H:%M:%S")
+        if self.kind is FieldKind.CHECK:
+            return "true" if value else ""
+        return value if isinstance(value, str) else self.default
+
+    @property
+    def _is_empty_by_default(self) -> bool:
+        return self.kind is FieldKind.TEXT and self.default == '""' and not self.least
 
 
 class Entered(Struct, frozen=True):
@@ -115,19 +138,26 @@ class Form(_Part, frozen=True):
         """Where one choice is the whole answer: each is a button."""
         return self.fields[0].choices if self.is_single else ()
 
-    def read(self, sent: Mapping[str, Sequence[str]]) -> Entered:
-        """What a browser has sent, by field."""
+    def read(self, sent: Mapping[str, Sequence[str]], *, is_page: bool = True) -> Entered:
+        """What a person has filled in.
+
+        Args:
+            sent: The texts of each field. One that is not there takes its default; one that is
+                there and empty has been emptied.
+            is_page: Whether a browser sends it: then a box that is not there is not checked.
+        """
         found: dict[str, Any] = {}
         errors: dict[str, str] = {}
         for field in self.fields:
             texts = sent.get(field.name, ())
+            is_box = is_page and field.kind is FieldKind.CHECK
+            if not texts and not is_box and field.default is not None:
+                found[field.name] = msgspec.json.decode(field.default)
+                continue
             try:
-                value = _read(field, texts[-1] if texts else "")
+                found[field.name] = _read(field, texts[-1] if texts else "")
             except ValueError as error:
                 errors[field.name] = str(error)
-                continue
-            if value is not msgspec.UNSET:
-                found[field.name] = value
         if errors:
             return Entered(None, errors)
         answer = found.get(ONLY) if self.is_single else found
@@ -142,10 +172,7 @@ class Form(_Part, frozen=True):
         Raises:
             PayloadError: what does not fit, and where.
         """
-        try:
-            value = msgspec.json.decode(text or "null")
-        except msgspec.DecodeError as error:
-            raise PayloadError(f"is no JSON: {error}", path="") from None
+        value = _decoded(text)
         if self.is_single:
             _check(self.fields[0], value, ROOT)
             return
@@ -161,6 +188,29 @@ class Form(_Part, frozen=True):
             elif field.is_required:
                 reason = f"does not fit: Object missing required field `{field.name}`"
                 raise PayloadError(reason)
+
+    def completed(self, text: str | None) -> str:
+        """An answer that has the form, with a value for each field: what counts is what is shown.
+
+        A field that is left out has its default, or is null.
+
+        Args:
+            text: The answer as JSON text; None for none, which is null.
+
+        Raises:
+            PayloadError: what does not fit, and where.
+        """
+        if not self.is_single and isinstance(_decoded(text), dict):
+            given = msgspec.json.decode(text or "null", type=dict[str, msgspec.Raw])
+            left_out = {
+                field.name: msgspec.Raw((field.default or "null").encode())
+                for field in self.fields
+                if field.name not in given and not field.is_required
+            }
+            if left_out:
+                text = msgspec.json.encode({**given, **left_out}).decode()
+        self.check(text)
+        return text or "null"
 
     def chosen(self, text: str | None) -> int:
         """The place of the choice that an answer is.
@@ -184,7 +234,7 @@ class Form(_Part, frozen=True):
 
 
 def _read(field: Field, text: str) -> Any:  # noqa: ANN401 - any JSON
-    """The JSON value of what was entered, UNSET when nothing was.
+    """The JSON value of what was entered.
 
     Raises:
         ValueError: why it does not fit, for whoever has filled it in.
@@ -198,7 +248,7 @@ def _read(field: Field, text: str) -> Any:  # noqa: ANN401 - any JSON
     if field.kind is FieldKind.CHOICE:
         chosen = next((one for one in field.choices if one.key == text), None)
         if chosen is None:
-            raise ValueError("Choose one of the answers.")
+            raise ValueError(_choose(field))
         return msgspec.json.decode(chosen.value)
     reader, wanted = _READERS[field.kind]
     try:
@@ -209,13 +259,22 @@ def _read(field: Field, text: str) -> Any:  # noqa: ANN401 - any JSON
     return value
 
 
+def _listed(field: Field) -> str:
+    return ", ".join(one.key for one in field.choices)
+
+
+def _choose(field: Field) -> str:
+    return f"Choose one of the answers: {_listed(field)}."
+
+
 def _nothing(field: Field) -> Any:  # noqa: ANN401 - any JSON
     if field.is_nullable:
         return None
-    if not field.is_required:
-        # An empty text is one; of the others the default stands.
-        is_empty_text = field.kind is FieldKind.TEXT and field.default is not None
-        return "" if is_empty_text and not field.least else msgspec.UNSET
+    if field.may_be_empty:
+        return ""
+    if field.default is not None:
+        # It was filled in, so somebody has emptied it: that is no consent to the default.
+        raise ValueError("This needs a value.")
     if field.kind is FieldKind.CHOICE:
         raise ValueError("Choose one of the answers.")
     raise ValueError("Fill this in.")
@@ -280,6 +339,14 @@ _NUMBERS: Final = (FieldKind.INTEGER, FieldKind.NUMBER, FieldKind.DECIMAL)
 
 # --- what a program sends -------------------------------------------------------------------------
 
+
+def _decoded(text: str | None) -> Any:  # noqa: ANN401 - any JSON
+    try:
+        return msgspec.json.decode(text or "null")
+    except msgspec.DecodeError as error:
+        raise PayloadError(f"is no JSON: {error}", path="") from None
+
+
 _JSON: Final[Mapping[FieldKind, tuple[tuple[type, ...], str]]] = {
     FieldKind.TEXT: ((str,), "str"),
     FieldKind.INTEGER: ((int,), "int"),
@@ -298,8 +365,7 @@ def _check(field: Field, value: Any, path: str) -> None:  # noqa: ANN401 - any J
         return
     if field.kind is FieldKind.CHOICE:
         if not any(_same(value, one) for one in field.choices):
-            there = ", ".join(one.value for one in field.choices)
-            raise PayloadError(f"does not fit: expected one of {there}", path=path)
+            raise PayloadError(f"does not fit: expected one of {_listed(field)}", path=path)
         return
     kinds, wanted = _JSON[field.kind]
     found = _NAMES.get(type(value), type(value).__name__)

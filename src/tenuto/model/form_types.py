@@ -111,17 +111,17 @@ def _field(member: _Member, owner: Any) -> Field:  # noqa: ANN401 - an annotatio
     about = (*about, *member.about)
     plain, is_nullable, inner = _without_none(plain)
     kind, choices = _kind(plain, where)
-    has_default = member.default is not _MISSING
-    is_shown = has_default and member.default is not _MADE and member.default is not None
+    is_shown = not any(member.default is one for one in (_MISSING, _MADE, None))
     default = encode(member.default) if is_shown else None
-    if kind is FieldKind.CHECK and (not has_default or is_nullable):
+    if kind is FieldKind.CHECK and (default is None or is_nullable):
         kind, choices = FieldKind.CHOICE, YES_OR_NO  # nobody can leave a box unchecked on purpose
     label = _about(about + inner, "title") or _spoken(member.name)
     return Field(
         member.name,
         f"{label} (UTC)" if kind is FieldKind.MOMENT else label,
         kind,
-        is_required=not has_default and not is_nullable,
+        # A default that cannot be shown would count without having been seen.
+        is_required=default is None and (not is_nullable or member.default is _MADE),
         is_nullable=is_nullable,
         default=default,
         choices=choices,
@@ -159,9 +159,11 @@ def _choices(pairs: list[tuple[object, object]], where: str) -> tuple[Choice, ..
     )
     for what in ("label", "key"):
         seen = [getattr(one, what) for one in made]
-        twice = next((one for one in seen if seen.count(one) > 1 or not one), None)
+        if not all(seen):
+            raise InputError(f"{where}: a choice is empty; each needs words that people can read")
+        twice = next((one for one in seen if seen.count(one) > 1), None)
         if twice is not None:
-            raise InputError(f"{where}: the choice {twice!r} is empty, or there are two of it")
+            raise InputError(f"{where}: there are two choices {twice!r}; each must be another one")
     return made
 
 

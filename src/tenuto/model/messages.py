@@ -100,9 +100,11 @@ class AnswerQuestion(_Message, frozen=True, kw_only=True):
         requested_at: When, by the clock of whoever took the answer, in microseconds.
         input: The answer as JSON text.
         by: Who answers, as far as that is known.
+        title: What was asked, as far as its sender knew: an answer that comes too late tells it.
     """
 
     question: int | str | None = None
+    title: str | None = None
     execution_id: ExecutionId | None = None
     requested_at: Microseconds
     input: str | None = None
@@ -167,5 +169,20 @@ CLIENT_MESSAGES: Final[tuple[type, ...]] = get_args(ClientMessage)
 
 LETTERS: Final = (RaiseEvent, AnswerQuestion)
 """What becomes a dead letter when nobody can take it (``no_silent_drop``)."""
+
+
+def letter_facts(message: _Message) -> tuple[str | None, str | None]:
+    """What a dead letter is about, and the data that it keeps as JSON text.
+
+    Args:
+        message: That nobody could take.
+    """
+    if isinstance(message, RaiseEvent):
+        return message.event.name, message.event.input
+    if isinstance(message, AnswerQuestion):
+        asked = message.question if message.title is None else message.title
+        return None if asked is None else str(asked), message.input
+    return None, None
+
 
 Message: TypeAlias = Start | TaskResult | ChildResult | TimerDue | ChangeHold | ClientMessage

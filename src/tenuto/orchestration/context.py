@@ -452,7 +452,10 @@ class Context:
         else:
             raise InputError("ctx.ask takes the type of the answer or choices, not both")
         expires_at = None if timeout is None else self._due(timeout, "ask")
-        return Question(session, Asked(title, text, form, decode, expires_at))
+        question: Question[Any] = Question(session, Asked(title, text, form, decode, expires_at))
+        frame = sys._getframe(1)  # noqa: SLF001 - as above
+        question.made = (frame.f_code, frame.f_lasti)
+        return question
 
     # --- the instance ---------------------------------------------------------------------------
 

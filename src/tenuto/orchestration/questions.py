@@ -88,6 +88,11 @@ class Question(DurableTask[T]):
             session, WEBHOOK_ACTIVITY, title, self._linked, None, None
         )
 
+    @property
+    def what(self) -> str:
+        """Which question."""
+        return f"question {self.title!r}"
+
     def cancel(self, msg: object = None) -> bool:
         """Withdraw the question."""
         if not super().cancel(msg=msg):

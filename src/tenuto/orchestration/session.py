@@ -607,7 +607,8 @@ class Session:
             numbers: How many futures there were before this turn.
         """
         root = self.loop.root
-        if not (self._calls or self._timers or self._mailbox.waiters or self.loop.tasks):
+        waiting = self._calls or self._timers or self._mailbox.waiters or self.questions
+        if not (waiting or self.loop.tasks):
             return
         if self._next_generation is not None:  # which warns of what does not run
             return
@@ -617,6 +618,7 @@ class Session:
             *self._calls.values(),
             *(getattr(on_fired, "__self__", None) for on_fired in self._timers.values()),
             *self._mailbox.waiters,
+            *self.questions.values(),
         ]
         name = self.info.facts.name
         for what, place in unawaited(works, self.loop.tasks.values(), numbers):

@@ -127,9 +127,9 @@ class DurableTask(_TaskType[T]):
         self.made: Made | None = None
 
     @property
+    @abstractmethod
     def what(self) -> str:
         """What it is, for people."""
-        return "work"
 
     def cancel(self, msg: object = None) -> bool:
         """Give the work up; awaiting the task raises ``asyncio.CancelledError``."""

@@ -17,6 +17,8 @@ from tenuto.model.events import (
     EventRaised,
     EventRefused,
     ExecutionCompleted,
+    QuestionAnswered,
+    QuestionAsked,
     SubOrchestrationInstanceCompleted,
     TaskFailed,
     TaskScheduled,
@@ -25,6 +27,7 @@ from tenuto.model.events import (
 )
 from tenuto.model.explanation import Explanation
 from tenuto.model.failure import FailureDetails
+from tenuto.model.form_types import form_of, form_of_choices
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.http_call import HTTP_ACTIVITY
 from tenuto.model.ids import ExecutionId, InstanceId, MessageId
@@ -209,3 +212,20 @@ def test_a_narrow_screen_cuts_only_the_details() -> None:
 
 def test_an_empty_history_is_an_empty_table() -> None:
     assert len(text_of(event_table(lines_of([])))) == 1
+
+
+def test_a_question_shows_times_and_choices_to_people() -> None:
+    moment = 1_700_000_000_000_000
+    form, _ = form_of_choices(["approve", "reject"])
+    events = (
+        QuestionAnswered(1, moment, '"approve"', "ada"),
+        QuestionAsked(1, "Approve?", form, "", moment),
+        QuestionAsked(2, "How many?", form_of(int)),
+    )
+    lines = text_of(event_table(lines_of([opening(*events)])), width=140)
+    written = " ".join(lines)
+    assert str(moment) not in written
+    assert "expiresAt=2023-11-1" in written
+    assert "answeredAt=2023-11-1" in written
+    assert "form=approve, reject" in written
+    assert "form=answer" in written

@@ -137,7 +137,7 @@ async def test_memory_that_runs_out_in_the_encoding_may_suffice_another_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setitem(globals(), "kind", MemoryError)
-    monkeypatch.setattr("tenuto.model.payload.faithful.encode", refuse)
+    monkeypatch.setattr("tenuto.model.signature.encode", refuse)
 
     @app.activity
     def long() -> str:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tenuto import OrchestrationFailedError
 from tenuto.insight import wording
 from tenuto.insight.wording import (
     clock_time,
@@ -100,3 +101,40 @@ def test_our_own_lines_of_a_traceback_are_left_out_unless_there_are_no_others() 
     assert failure_lines(FailureDetails("A", "b", ours))[1:] == ours.splitlines()
     refusal = FailureDetails("tenuto.model.errors.PayloadError", "no JSON form", ours)
     assert failure_lines(refusal) == ["PayloadError: no JSON form"]
+
+
+def test_a_mistake_in_the_code_that_handled_a_failure_is_shown_with_its_line() -> None:
+    def stack(place: str) -> str:
+        return (
+            f'Traceback (most recent call last):\n  File "{place}", line 3, in f\n    f()\nX: y\n'
+        )
+
+    declined = FailureDetails("ValueError", "declined", stack("shop.py"))
+    passed_on = FailureDetails(
+        "tenuto.model.errors.ActivityError", "no", stack("trips.py"), declined
+    )
+    mistake = FailureDetails("AttributeError", "no such thing", stack("handler.py"), passed_on)
+    assert failure_lines(mistake) == [
+        "ValueError: declined (in an activity)",
+        "led to AttributeError: no such thing",
+        '  File "shop.py", line 3, in f',
+        "    f()",
+        "AttributeError was raised here:",
+        '  File "handler.py", line 3, in f',
+        "    f()",
+    ]
+    assert not any("handler.py" in line or "trips.py" in line for line in failure_lines(passed_on))
+
+
+def test_an_error_of_a_run_shows_where_the_orchestration_and_its_root_cause_were_raised() -> None:
+    root = FailureDetails("ValueError", "declined", "File shop.py\n")
+    failure = FailureDetails("KeyError", "'missing'", "File trips.py\n", root)
+    alone = OrchestrationFailedError("t", "trip", root)
+    assert alone.__notes__ == ["raised in the orchestration:\nFile shop.py"]
+    both = OrchestrationFailedError("t", "trip", failure)
+    assert both.__notes__ == [
+        "raised in the orchestration:\nFile trips.py",
+        "the root cause:\nFile shop.py",
+    ]
+    bare = OrchestrationFailedError("t", "trip", FailureDetails("A", "b"))
+    assert not hasattr(bare, "__notes__")

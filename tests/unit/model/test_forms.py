@@ -67,6 +67,7 @@ FULL = {
     "urgent": ["true"],
     "nick": [""],
     "limit": ["9"],
+    "tags": ["7"],
 }
 
 
@@ -102,10 +103,11 @@ def test_fields_have_labels_kinds_defaults_and_bounds() -> None:
     assert (fields["moment"].label, fields["limit"].label) == ("Moment (UTC)", "Most")
     assert (fields["limit"].hint, fields["limit"].least, fields["limit"].most) == ("Up to 9.", 1, 9)
     assert (fields["limit"].default, fields["tags"].default) == ("3", None)
+    # What a default is made of anew cannot be shown, so it does not stand in for an answer.
     assert [one.is_required for one in (fields["name"], fields["nick"], fields["tags"])] == [
         True,
         False,
-        False,
+        True,
     ]
     assert fields["urgent"].kind is FieldKind.CHECK
     assert fields["agreed"].kind is FieldKind.CHOICE
@@ -128,7 +130,7 @@ def test_fields_have_labels_kinds_defaults_and_bounds() -> None:
         ("at", "noon", "Enter a time, such as 14:30."),
         ("moment", "now", "Enter a date and a time, such as 2026-05-03T14:30."),
         ("agreed", "", "Choose one of the answers."),
-        ("colour", "green", "Choose one of the answers."),
+        ("colour", "green", "Choose one of the answers: red, dark_blue."),
         ("limit", "0", "At least 1."),
         ("limit", "10", "At most 9."),
     ],
@@ -138,19 +140,86 @@ def test_what_is_wrong_is_told_for_its_field(name: str, text: str, error: str) -
     assert entered == type(entered)(None, {name: error})
 
 
-def test_what_is_left_empty_is_null_or_the_default_or_missing() -> None:
-    sent = {key: value for key, value in FULL.items() if key not in {"note", "limit", "urgent"}}
-    entered = form_of(Everything).read({**sent, "limit": [" "], "since": [""]})
+def test_what_is_left_empty_is_null_or_an_empty_text_and_what_is_left_out_is_the_default() -> None:
+    sent = {key: value for key, value in FULL.items() if key not in {"limit", "urgent", "nick"}}
+    entered = form_of(Everything).read({**sent, "since": [""], "note": [""]})
     assert entered.text is not None
     value = json.loads(entered.text)
-    assert "limit" not in value
-    assert "tags" not in value
-    assert (value["note"], value["urgent"], value["nick"], value["since"]) == (
-        "",
-        False,
-        None,
-        None,
-    )
+    assert {one: value[one] for one in ("note", "urgent", "nick", "since", "limit")} == {
+        "note": "",
+        "urgent": False,
+        "nick": None,
+        "since": None,
+        "limit": 3,
+    }
+
+
+@dataclass
+class Prefilled:
+    text: str = "boss"
+    whole: int = 100
+    number: float = 1.5
+    decimal: Decimal = Decimal("1.20")
+    day: date = date(2026, 5, 3)
+    at: time = time(14, 30)
+    moment: datetime = datetime(2026, 5, 3, 14, 30, tzinfo=UTC)
+    colour: Colour = Colour.DARK_BLUE
+    long: Annotated[str, msgspec.Meta(min_length=1)] = ""
+
+
+@pytest.mark.parametrize("name", [one.name for one in form_of(Prefilled).fields])
+def test_bad_input_is_refused_whole_an_emptied_field_does_not_consent_to_its_default(
+    name: str,
+) -> None:
+    form = form_of(Prefilled)
+    shown = {one.name: [one.prefilled] for one in form.fields} | {"long": ["x"]}
+    whole = form.read(shown)
+    assert whole.text is not None
+    assert decoder(Prefilled)(whole.text) == Prefilled(long="x")
+    entered = form.read({**shown, name: [" " if name not in {"text", "long"} else ""]})
+    assert entered == type(entered)(None, {name: "This needs a value."})
+    assert not next(one for one in form.fields if one.name == name).may_be_empty
+
+
+@dataclass
+class Boxes:
+    urgent: bool = True
+    quiet: bool = False
+    made: bool = field(default_factory=lambda: True)
+
+
+def test_a_box_that_is_not_there_is_unchecked_on_a_page_and_left_out_elsewhere() -> None:
+    form = form_of(Boxes)
+    assert [one.prefilled for one in form.fields] == ["true", "", ""]
+    assert [one.is_required for one in form.fields] == [False, False, True]
+    on_page = form.read({"made": ["true"]}).text
+    assert on_page == '{"urgent":false,"quiet":false,"made":true}'
+    elsewhere = form.read({"made": ["true"]}, is_page=False).text
+    assert elsewhere == '{"urgent":true,"quiet":false,"made":true}'
+
+
+@dataclass
+class Loose:
+    number: int
+    amount: int | None = 100
+    nick: str | None = None
+    sloppy: int = None  # type: ignore[assignment]
+    made: int | None = field(default_factory=lambda: 7)
+
+
+def test_an_answer_is_completed_with_what_was_left_out() -> None:
+    form = form_of(Loose)
+    given = '{"made":null,"sloppy":2,"number":12345678901234567890123}'
+    assert form.completed(given) == f'{given[:-1]},"amount":100,"nick":null}}'
+    whole = '{"number":1,"amount":null,"nick":"x", "sloppy":3,"made":1}'
+    assert form.completed(whole) == whole
+    assert form_of(int | None).completed(None) == "null"
+    for wrong in ("[]", None, "{", '{"number":1,"made":1}', '{"number":1,"sloppy":1}'):
+        with pytest.raises(PayloadError):
+            form.completed(wrong)
+    assert form_of(Annotated[str, msgspec.Meta(min_length=1)]).completed('"a"') == '"a"'
+    with pytest.raises(PayloadError, match=r"\$\.long does not fit: At least 1 characters"):
+        form_of(Prefilled).completed("{}")
 
 
 @pytest.mark.parametrize(
@@ -165,7 +234,7 @@ def test_what_is_left_empty_is_null_or_the_default_or_missing() -> None:
         ({"day": "soon"}, r"\$\.day does not fit: Expected `date`"),
         ({"price": "much"}, r"\$\.price does not fit: Expected `decimal`"),
         ({"limit": 10}, r"\$\.limit does not fit: At most 9"),
-        ({"colour": "green"}, r"\$\.colour does not fit: expected one of \"red\", \"dark_blue\""),
+        ({"colour": "green"}, r"\$\.colour does not fit: expected one of red, dark_blue"),
         ({"size": True}, r"\$\.size does not fit: expected one of 1, 2"),
         ({"who": 1}, r"\$\.who is not asked for; there are name, count"),
     ],
@@ -237,11 +306,11 @@ def test_records_of_every_kind_make_forms() -> None:
     assert [(one.name, one.is_required, one.default) for one in made] == [
         ("name", True, None),
         ("count", False, "3"),
-        ("made", False, None),
+        ("made", True, None),
     ]
     name, count, day = form_of(Model).fields
     assert (name.label, name.hint, name.most) == ("Your name", "As on the card.", 5)
-    assert (count.least, count.default, day.is_required, day.default) == (1, "3", False, None)
+    assert (count.least, count.default, day.is_required, day.default) == (1, "3", True, None)
     assert form_of(PlainStruct).fields[0].default is None
     with pytest.raises(InputError, match=r"Struct\.later is list\[int\], a type that no field"):
         form_of(Struct)
@@ -256,7 +325,8 @@ def test_texts_have_bounds() -> None:
     with pytest.raises(PayloadError, match="At least 2 characters"):
         form.check('"a"')
     short = Field("x", "X", FieldKind.TEXT, is_required=False, default='"ab"', least=2)
-    assert Form((short,)).read({"x": [""]}).text == "{}"
+    assert Form((short,)).read({"x": [""]}).errors == {"x": "This needs a value."}
+    assert Form((short,)).read({}).text == '{"x":"ab"}'
 
 
 def test_single_answers_and_choices() -> None:
@@ -316,7 +386,7 @@ class Unhashable:
         (int | str, r"the answer is int \| str, a type"),
         (Annotated[list[int], Unhashable()], r"the answer is list"),
         (Literal[tuple("x" * n for n in range(1, 203))], "there are 202 choices"),
-        (Literal["a_b", "a b"], "there are two of it"),
+        (Literal["a_b", "a b"], "there are two choices 'A b'"),
         (Literal[tuple(f"{n}{'x' * 700}" for n in range(100))], "the form takes 1"),
     ],
 )
@@ -327,6 +397,12 @@ def test_what_a_page_cannot_ask_for_is_refused_by_name(annotation: object, reaso
 
 @pytest.mark.parametrize("choices", ["abc", {1, 2}, 7, [], ["a", "a"], {"": 1}])
 def test_what_cannot_be_chosen_from_is_refused(choices: object) -> None:
+    if choices == ["a", "a"]:
+        with pytest.raises(InputError, match="there are two choices 'A'; each must be another"):
+            form_of_choices(choices)
+    if choices == {"": 1}:
+        with pytest.raises(InputError, match="a choice is empty"):
+            form_of_choices(choices)
     with pytest.raises(InputError):
         form_of_choices(choices)
 

@@ -126,3 +126,16 @@ def test_a_main_program_is_meant_by_the_name_under_which_another_imports_it(
     assert not is_recorded_as(MAIN, "other.shop")
     monkeypatch.setitem(sys.modules, MAIN, main_from("/nowhere/__main__.py"))
     assert not is_recorded_as(MAIN, "nowhere")
+
+
+def test_the_class_of_a_main_program_is_found_under_the_name_that_its_file_gives_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_file, without = main_from(tmp_path / "shop.py"), main_from(None)
+    for main in (with_file, without):
+        main.__dict__["Declined"] = type("Declined", (Exception,), {"__module__": MAIN})
+    monkeypatch.setitem(sys.modules, MAIN, with_file)
+    assert loaded_class("shop.Declined") is with_file.__dict__["Declined"]
+    assert loaded_class("Declined") is None
+    monkeypatch.setitem(sys.modules, MAIN, without)
+    assert loaded_class("Declined") is without.__dict__["Declined"]

@@ -14,8 +14,9 @@ from tenuto.model.events import (
     QuestionLinked,
     TaskCompleted,
     TimerCreated,
+    TimerFired,
 )
-from tenuto.model.questions import open_questions
+from tenuto.model.questions import open_questions, past_questions
 from tenuto.orchestration.context import Context
 from tests.support.sessions import Driven, raised
 
@@ -132,3 +133,36 @@ def test_history_tells_what_is_asked_until_when() -> None:
     assert open_questions(driven.turns) == []
     driven.turn(raised("go"))
     assert driven.result == "done"
+
+
+async def asks_much(ctx: Context) -> bool:
+    left = ctx.ask("Left?")
+    withdrawn = ctx.ask("Withdrawn?")
+    late = ctx.ask("Late?", timeout=timedelta(seconds=1))
+    taken = ctx.ask("Taken?")
+    await taken
+    withdrawn.cancel()
+    assert not left.done()
+    try:
+        return await late
+    except TimeoutError:
+        return False
+
+
+def test_what_has_become_of_questions_is_read_off_history() -> None:
+    driven = Driven(asks_much)
+    driven.start()
+    number = {one.title: one.event_id for one in driven.of_type(QuestionAsked)}
+    (timer,) = driven.of_type(TimerCreated)
+    driven.turn(QuestionAnswered(number["Taken?"], 5, "true", "ada"))
+    driven.turn(TimerFired(timer.event_id, timer.fire_at))
+    assert driven.result is False
+    over = past_questions(driven.turns)
+    assert [(one.title, one.is_late, one.answer is not None) for one in over] == [
+        ("Taken?", False, True),
+        ("Withdrawn?", False, False),
+        ("Late?", True, False),
+        ("Left?", False, False),
+    ]
+    assert over[0].answer is not None
+    assert (over[0].answer.by, over[2].until) == ("ada", timer.fire_at)

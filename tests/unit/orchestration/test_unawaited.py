@@ -79,6 +79,14 @@ async def timed_event(ctx: Context) -> None:
     ctx.wait_for_external_event("paid", timeout=HOUR)  # HERE
 
 
+async def question(ctx: Context) -> None:
+    ctx.ask("Ship it?")  # HERE
+
+
+async def timed_question(ctx: Context) -> None:
+    ctx.ask("Ship it?", timeout=HOUR)  # HERE
+
+
 async def gathered(ctx: Context) -> None:
     _ = asyncio.gather(ctx.call_activity(work, 1))  # HERE
 
@@ -107,6 +115,8 @@ FORGOTTEN: dict[Callable[..., object], str] = {
     timer: "timer",
     event: "wait for event 'paid'",
     timed_event: "wait for event 'paid'",
+    question: "question 'Ship it?'",
+    timed_question: "question 'Ship it?'",
     gathered: "call of 'work'",
     raced: "call of 'work'",
     tasked: "task of 'tasked.<locals>.helper'",

@@ -11,6 +11,7 @@ from tenuto.insight.built_in import call_text
 from tenuto.insight.wording import failure_text, local, moment, one_line, zone
 from tenuto.model.events import HistoryEvent, OrchestratorStarted
 from tenuto.model.failure import FailureDetails
+from tenuto.model.form import Form
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import Microseconds
 
@@ -74,10 +75,14 @@ def _details(event: HistoryEvent) -> str:
             continue
         if name in _NUMBERS:
             parts.append(f"#{value}")
-        elif name in _TIMES:
+        elif name in _TIMES or name.endswith("At"):
             parts.append(f"{name}={moment(value)}")
         elif name == "failureDetails":
             parts.append(failure_text(msgspec.convert(value, FailureDetails)))
+        elif name == "form":
+            form = msgspec.convert(value, Form)
+            choices = [one.key for one in form.buttons] or [one.name for one in form.fields]
+            parts.append(one_line(f"form={', '.join(choices)}", _SHORT))
         elif name == "orchestrationStatus":
             parts.append(RuntimeStatus(value).label)
         else:
@@ -90,4 +95,5 @@ def _details(event: HistoryEvent) -> str:
 
 _NUMBERS: Final = ("eventId", "taskScheduledId", "timerId", "taskId")
 _FIRST: Final = (*_NUMBERS, "name")
-_TIMES: Final = {"fireAt", "scheduledStart"}
+_TIMES: Final = {"scheduledStart"}
+"""Besides those whose names end in ``At``."""

@@ -178,6 +178,7 @@ def _event_refused(effects: Effects, action: EventRefused, deciding: _Deciding) 
         message = AnswerQuestion(
             message_id=key,
             question=event.task_id,
+            title=action.name,
             execution_id=deciding.state.facts.execution_id,
             requested_at=event.answered_at,
             input=event.input,

@@ -13,6 +13,7 @@ from tenuto.engine.ports import LinkRow
 from tenuto.engine.state import InstanceState, OpenWait
 from tenuto.model.events import Incoming, QuestionAnswered
 from tenuto.model.links import Link, QuestionLink, WebhookLink
+from tenuto.model.messages import AnswerQuestion
 from tenuto.model.webhook import OpenWebhook
 
 
@@ -25,8 +26,33 @@ def link_rows(state: InstanceState, incoming: Iterable[Incoming]) -> Sequence[Li
     """
     work = state.work
     changed, work.links = work.links, []
+    for event in incoming:
+        # An answer that was kept, and that its type refuses now: the link may say that it counts.
+        if type(event) is QuestionAnswered:
+            wait = work.awaits.get(event.task_id)
+            if wait is not None and wait.link is not None:
+                changed.append(wait)
     rows = {row.digest: row for row in (_row(state, one, incoming) for one in changed)}
     return list(rows.values())
+
+
+def answered_row(state: InstanceState, message: AnswerQuestion) -> LinkRow | None:
+    """The row of a link whose question has its answer, which waits until the instance goes on.
+
+    None when the question has no link.
+
+    Args:
+        state: The instance.
+        message: The answer that is kept.
+    """
+    wait = state.work.awaits.get(message.question) if type(message.question) is int else None
+    if wait is None or wait.link is None:
+        return None
+    event = QuestionAnswered(
+        wait.link.task_id, message.requested_at, message.input or "null", message.by
+    )
+    link = _with_answer(_question(state, wait, ()), event)
+    return LinkRow(state.iid, wait.link.digest, link.is_open, Raw(msgspec.json.encode(link)))
 
 
 def _row(
@@ -63,7 +89,15 @@ def _question(
         return link
     for event in incoming:
         if type(event) is QuestionAnswered and event.task_id == number:
-            return structs.replace(
-                link, answer=event.input or "null", answered_at=event.answered_at, by=event.by
-            )
+            return _with_answer(link, event)
     return link
+
+
+def _with_answer(link: QuestionLink, event: QuestionAnswered) -> QuestionLink:
+    return structs.replace(
+        link,
+        is_open=False,
+        answer=event.input or "null",
+        answered_at=event.answered_at,
+        by=event.by,
+    )

@@ -373,7 +373,7 @@ def _advance(
     if actions:
         last = actions[-1]
         turn.effects = decided(state, actions, timestamp, rules.runtime, answer.put_aside)
-    if work.links:
+    if work.links or turn.effects.letters:
         turn.links = link_rows(state, inbox.incoming)
     is_changed = False
     if inbox.status is not state.status or inbox.hold is not state.hold:

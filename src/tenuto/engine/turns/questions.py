@@ -39,8 +39,8 @@ def answer_to(
         raise QuestionClosedError(
             state.instance_id, f"asked {question.title!r} until its time ran out"
         )
-    question.form.check(message.input)
-    return QuestionAnswered(number, message.requested_at, message.input, message.by)
+    completed = question.form.completed(message.input)
+    return QuestionAnswered(number, message.requested_at, completed, message.by)
 
 
 def _asked(
@@ -84,5 +84,6 @@ def _one_of(
     if wanted is None or is_other:
         text = "asks nothing now: it has not come to a question, or has its answer"
     else:
-        text = f"does not ask question {wanted!r} now: it was answered, is over, or was never asked"
+        asks = wanted if message.title is None else message.title
+        text = f"does not ask question {asks!r} now: it was answered, is over, or was never asked"
     raise QuestionClosedError(state.instance_id, text)

@@ -352,7 +352,7 @@ def _sort_answer(state: InstanceState, message: AnswerQuestion, result: SortedIn
         result.taken.append(message)
         result.refused.append(Refusal(message.message_id, error))
         return
-    _take_in(structs.replace(message, question=event.task_id), event, result)
+    _take_in(structs.replace(message, question=event.task_id, input=event.input), event, result)
 
 
 def _take_in(

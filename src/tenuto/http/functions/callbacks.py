@@ -175,6 +175,7 @@ class Callbacks:
         check_payload(text, self._limits.payload_bytes, "the answer")
         message = AnswerQuestion(
             question=link.number,
+            title=link.title,
             execution_id=link.execution_id,
             requested_at=self._gateway.now(),
             input=text,
@@ -188,7 +189,7 @@ class Callbacks:
         except InstanceError:
             return self._closed(call, await self._found(call) or found)
         if _wants_page(call):
-            return pages.answered(link, text, 202, None)
+            return pages.answered(link, link.form.completed(text), 202, None)
         return json_answer(UsedBody(), 202, HEADERS)
 
     async def _found(self, call: Call) -> FoundLink | None:

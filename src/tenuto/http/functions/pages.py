@@ -7,12 +7,10 @@ written is escaped, and the policy of the page allows nothing but its own style.
 
 import base64
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from hashlib import sha256
 from html import escape
 from typing import Final
 
-import msgspec
 from starlette.responses import Response
 
 from tenuto.model.form import ONLY, Choice, Field, FieldKind, Form
@@ -246,7 +244,7 @@ def _field(
 ) -> str:
     name = _id(field.name)
     texts = None if entered is None else entered.get(field.name, ())
-    value = _default(field) if texts is None else (texts[-1] if texts else "")
+    value = field.prefilled if texts is None else (texts[-1] if texts else "")
     notes, described = "", []
     if field.hint:
         notes += f'<p class="hint" id="h-{name}">{escape(field.hint)}</p>'
@@ -256,9 +254,10 @@ def _field(
         described.append(f"e-{name}")
     about = f' aria-describedby="{" ".join(described)}"' if described else ""
     about += ' aria-invalid="true"' if wrong is not None else ""
-    about += ' aria-required="true"' if field.is_required else ""
+    is_needed = not field.may_be_empty and not _is_check(field)
+    about += ' aria-required="true"' if is_needed else ""
     focus = " autofocus" if has_focus else ""
-    label = escape(field.label + ("" if field.is_required or _is_check(field) else " (optional)"))
+    label = escape(field.label + (" (optional)" if field.may_be_empty else ""))
     send = f'name="{escape(field.name)}" autocomplete="off"'
     if _is_check(field):
         checked = " checked" if value else ""
@@ -318,16 +317,3 @@ def _id(name: str) -> str:
     return "".join(
         char if char.isascii() and char.isalnum() else f"-{ord(char):x}-" for char in name
     )
-
-
-def _default(field: Field) -> str:
-    """What the field holds when it is first shown."""
-    if field.default is None:
-        return ""
-    value = msgspec.json.decode(field.default)
-    if field.kind is FieldKind.MOMENT:
-        moment = msgspec.json.decode(field.default, type=datetime)
-        return (moment.astimezone(UTC) if moment.tzinfo else moment).strftime("%Y-%m-%dT%H:%M:%S")
-    if isinstance(value, bool):
-        return "true" if value else ""
-    return value if isinstance(value, str) else field.default
