@@ -41,6 +41,9 @@ async def sleeps(ctx: Context) -> None:
     await ctx.create_timer(timedelta(hours=3))
 """
 
+STORE = ("--storage", "sqlite:///tenuto.db")
+"""Named, the store takes what the host that runs on it would refuse."""
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -124,7 +127,7 @@ def test_each_instance_that_waits_says_what_for(
         host.until("listening")
         for name in ("trip", "sleeps"):
             command(capsys, "instances", "start", name, "--id", f"{name}-1")
-        command(capsys, "instances", "start", "elsewhere", "--id", "lost")
+        command(capsys, "instances", "start", "elsewhere", "--id", "lost", *STORE)
         while "Suspended" not in command(capsys, "instances", "show", "trip-1")[0]:
             run_command_line(["instances", "suspend", "trip-1"])
             capsys.readouterr()

@@ -243,6 +243,17 @@ def _taken_apart(text: str, kind: Any) -> object:  # noqa: ANN401 - an annotatio
     return text
 
 
+def _whose(value: object, kind: Any) -> str:  # noqa: ANN401 - an annotation
+    """Which entry of a table is wrong, without what it holds."""
+    if isinstance(value, dict):
+        for name, one in value.items():
+            try:
+                msgspec.convert(one, get_args(kind)[-1])
+            except msgspec.ValidationError:
+                return f" for {name!r}"
+    return ""
+
+
 def _convert(
     key: str,
     kind: Any,  # noqa: ANN401 - an annotation
@@ -259,9 +270,11 @@ def _convert(
         expected = str(error).partition(" - at ")[0].partition(", got ")[0].replace("`", "")
         if get_origin(kind) is Literal:
             expected = f"expected {' or '.join(get_args(kind))}"
-        shown = "what is given" if key in SECRET else repr(value)
+        shown, advice = repr(value), ""
+        if key in SECRET:
+            shown, advice = f"what is given{_whose(value, kind)}", "; `tenuto key` makes a key"
         raise SettingsError(
-            f"setting {key}{where} cannot be {shown}: {expected[0].lower()}{expected[1:]}"
+            f"setting {key}{where} cannot be {shown}: {expected[0].lower()}{expected[1:]}{advice}"
         ) from None
     if isinstance(converted, float) and not math.isfinite(converted):
         raise SettingsError(f"setting {key}{where} cannot be {value!r}: expected a finite number")

@@ -242,3 +242,16 @@ def test_our_table_must_be_a_table(tmp_path: Path) -> None:
 def test_settings_made_in_code_are_checked_too(wrong: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match=next(iter(wrong))):
         Settings(**wrong)
+
+
+def test_a_key_that_is_too_short_is_named_and_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "tenuto.toml").write_text(
+        '[http.keys.fine]\nkey = "q7Hd2mXw9LrTz4Vb8N"\nrole = "read"\n'
+        '[http.keys.ops]\nkey = "shortkey"\nrole = "operate"\n'
+    )
+    with pytest.raises(SettingsError, match=r"for 'ops': .*16; `tenuto key`") as refused:
+        load_settings(folder=tmp_path, environment={})
+    assert "shortkey" not in str(refused.value)
+    (tmp_path / "tenuto.toml").write_text('[http]\nkeys = "shortkey"\n')
+    with pytest.raises(SettingsError, match="cannot be what is given: expected object"):
+        load_settings(folder=tmp_path, environment={})

@@ -9,6 +9,7 @@ from pathlib import Path
 from msgspec import structs
 
 from tenuto.engine.upkeep import Copy, Told
+from tenuto.model.errors import SettingsError
 from tenuto.model.timing import Microseconds, to_datetime
 from tenuto.storage.sqlite.backup import copied, finished
 from tenuto.storage.sqlite.following.assembling import assembled
@@ -45,6 +46,8 @@ def restore(
         StorageCorruptError: the copy is damaged.
         StorageError: one of them cannot be read or written.
     """
+    if not Path(source).exists():
+        raise SettingsError(f"there is no copy at {source!r}; correct the path")
     place = checked_target(target, force=force)
     with partial_file(place) as partial:
         if Path(source).is_dir():
