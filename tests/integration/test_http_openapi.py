@@ -87,6 +87,7 @@ def _schema(url: str) -> Any:  # noqa: ANN401 - the tool's own type
     return found
 
 
+@pytest.mark.timeout(300)  # some six hundred requests, and the generation of what they hold
 def test_no_answer_is_undeclared_whatever_is_sent(url: str) -> None:
     operations = [one.ok() for one in _schema(url).get_all_operations()]
     told = [one for one in operations if one.definition.raw.get("tags") and not _streams(one)]
