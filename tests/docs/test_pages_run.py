@@ -120,6 +120,7 @@ async def test_the_app_of_the_trigger_page_runs_inside_another_one(elsewhere: Pa
         assert await durable.client.handle("order-9").result() == "order 9: 0 items"
 
 
+@pytest.mark.timeout(180)  # it starts pytest twice
 def test_the_check_of_the_page_on_changing_code_finds_a_change(elsewhere: Path) -> None:
     test, app = blocks("changing-code.md")[0], changing_app()
     (elsewhere / "trips.py").write_text(app, encoding="utf-8")
@@ -139,12 +140,12 @@ def test_the_check_of_the_page_on_changing_code_finds_a_change(elsewhere: Path) 
     asyncio.run(begin())
     for words in (["instances", "export", "--to", "histories"], ["check-replay", "trips.py"]):
         run = [sys.executable, "-m", "tenuto", *words]
-        subprocess.run(run, check=True, capture_output=True, timeout=60)
+        subprocess.run(run, check=True, capture_output=True, timeout=120)
     checked = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    subprocess.run(checked, check=True, capture_output=True, timeout=60)
+    subprocess.run(checked, check=True, capture_output=True, timeout=120)
     changed = app.replace("ctx.call_activity(book, city)", "ctx.call_activity(insure, city)")
     (elsewhere / "trips.py").write_text(changed, encoding="utf-8")
-    failed = subprocess.run(checked, check=False, capture_output=True, text=True, timeout=60)
+    failed = subprocess.run(checked, check=False, capture_output=True, text=True, timeout=120)
     assert failed.returncode == 1
     assert "produced  TaskScheduled #1 'insure' at " in failed.stdout
 

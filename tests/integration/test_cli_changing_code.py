@@ -20,6 +20,9 @@ from tests.support.terminal import Command, on_terminal, tenuto
 if sys.platform == "win32":
     pytest.skip("signals and terminals of POSIX", allow_module_level=True)
 
+# Each starts half a dozen processes.
+pytestmark = pytest.mark.timeout(180)
+
 GOOD = """
 from datetime import timedelta
 from pathlib import Path
