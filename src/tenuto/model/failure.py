@@ -101,16 +101,19 @@ class FailureDetails(Struct, frozen=True, rename="camel", omit_defaults=True):
 
         Returns:
             An exception of that class, or of the subclass that was raised if this process has
-            imported it; None when nothing of that class was raised.
+            imported it; None when nothing of that class was raised, or when Python makes none of
+            that class without its own code (a group, an error of a codec).
 
         Example:
             ``if declined := error.failure.find(CardDeclined): print(declined.code)``
         """
         for link in failure_chain.links_of(self):
             if _is_a(link, error):
-                found = rebuilt(link, class_of(link, error))
-                assert isinstance(found, error), "as class_of promises"
-                return found
+                kinds: tuple[type[BaseException], ...] = (class_of(link, error), error)
+                for kind in kinds:
+                    found = rebuilt(link, kind)
+                    if isinstance(found, error):
+                        return found
         return None
 
     def to_exception(self) -> BaseException:

@@ -267,3 +267,14 @@ def test_one_exception_keeps_so_much_and_no_more() -> None:
     assert len(msgspec.json.encode(failure.properties)) < MOST_CHARACTERS * 1.2
     assert failure.properties is not None
     assert len(failure.properties) == 1 + 8
+
+
+def test_find_gives_nothing_where_python_makes_none_of_that_class() -> None:
+    group = ExceptionGroup("two", [ValueError(1)])
+    undecodable = UnicodeEncodeError("utf-8", "\udc00", 0, 1, "surrogates not allowed")
+    for raised in (group, undecodable):
+        failure = failure_of(raised)
+        assert failure.is_caused_by(type(raised))
+        assert failure.find(type(raised)) is None
+    # A base of it can be made.
+    assert type(failure_of(undecodable).find(ValueError)) is ValueError

@@ -9,6 +9,7 @@ import collections.abc
 import enum
 import types
 import typing
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -141,7 +142,7 @@ def _container(cls: type[Any], annotation: object) -> Convert:
             " struct, a pydantic model, an attrs class or JSON data"
         )
     if base is dict:
-        content = _dict(*(arguments or (Any, Any)))
+        content = _dict(*_entries(cls, arguments))
     elif base in (list, set, frozenset):
         content = _list(*(arguments or (Any,)))
     else:
@@ -187,6 +188,17 @@ def _tuple(arguments: tuple[Any, ...]) -> Convert:
         return tuple(convert_part(part, item(path, index)) for index, (convert_part, part) in pairs)
 
     return convert
+
+
+def _entries(cls: type[Any], arguments: tuple[Any, ...]) -> tuple[Any, Any]:
+    """Types of keys and values: a subclass of dict may have parameters of its own."""
+    if issubclass(cls, Counter) and arguments:
+        return arguments[0], int
+    if len(arguments) != 1:
+        return arguments or (Any, Any)
+    given = dict(zip(cls.__parameters__, arguments, strict=True))
+    key, value = get_args(next(base for base in cls.__orig_bases__ if get_origin(base) is dict))
+    return given.get(key, key), given.get(value, value)
 
 
 def _dict(key: object, value: object) -> Convert:
