@@ -43,6 +43,7 @@ from tenuto.orchestration.tasks import (
     DurableTask,
     EventTask,
     FirstDone,
+    Made,
     TimerTask,
 )
 from tenuto.orchestration.webhooks import open_webhook
@@ -185,9 +186,8 @@ class Context:
             start = None if limit is None else span(limit)
         if text is not None:
             session.check_size(text, "the input of activity", name)
-        frame = sys._getframe(1)  # noqa: SLF001 - where to look when nobody awaits it
         task: ActivityTask[Any] = ActivityTask(session, name, text, decode, retry, timeout, start)
-        task.made = (frame.f_code, frame.f_lasti)
+        task.made = _made_by_caller()
         return task
 
     @overload
@@ -224,8 +224,7 @@ class Context:
         task: ChildTask[Any] = ChildTask(
             self._session, call.name, event, call.decode, call.retry, call.on_cancel
         )
-        frame = sys._getframe(1)  # noqa: SLF001 - as above
-        task.made = (frame.f_code, frame.f_lasti)
+        task.made = _made_by_caller()
         return task
 
     @overload
@@ -289,8 +288,7 @@ class Context:
         session = self._session
         session.check_size(request_text(request), f"the request to {url}")
         task = HttpCallTask(session, request, options)
-        frame = sys._getframe(1)  # noqa: SLF001 - as above
-        task.made = (frame.f_code, frame.f_lasti)
+        task.made = _made_by_caller()
         return task
 
     # --- time and events ------------------------------------------------------------------------
@@ -305,8 +303,7 @@ class Context:
             InputError: for a naive datetime, a negative or endless duration.
         """
         task = TimerTask(self._session, self._due(due, "create_timer"))
-        frame = sys._getframe(1)  # noqa: SLF001 - as above
-        task.made = (frame.f_code, frame.f_lasti)
+        task.made = _made_by_caller()
         return task
 
     @overload
@@ -335,8 +332,7 @@ class Context:
         fire_at = None if timeout is None else self._due(timeout, "wait_for_external_event")
         decode = _plain if event_type is None else _typed(event_type, f"event {name!r}")
         task: EventTask[Any] = EventTask(session, name, decode)
-        frame = sys._getframe(1)  # noqa: SLF001 - as above
-        task.made = (frame.f_code, frame.f_lasti)
+        task.made = _made_by_caller()
         session.wait_for_event(task)
         if fire_at is not None and not task.done():
             task.expire_at(fire_at, f"no event {name!r} within {timeout}")
@@ -453,8 +449,7 @@ class Context:
             raise InputError("ctx.ask takes the type of the answer or choices, not both")
         expires_at = None if timeout is None else self._due(timeout, "ask")
         question: Question[Any] = Question(session, Asked(title, text, form, decode, expires_at))
-        frame = sys._getframe(1)  # noqa: SLF001 - as above
-        question.made = (frame.f_code, frame.f_lasti)
+        question.made = _made_by_caller()
         return question
 
     # --- the instance ---------------------------------------------------------------------------
@@ -618,6 +613,12 @@ class _ChildCall:
         self.tags: dict[str, str] | None = None
         self.instance_id: InstanceId | None = None
         self.on_cancel: OnCancel = "terminate"
+
+
+def _made_by_caller() -> Made:
+    """Where the method that asks was called from: where to look when nobody awaits its task."""
+    frame = sys._getframe(2)  # noqa: SLF001 - made for this
+    return frame.f_code, frame.f_lasti
 
 
 def _plain(text: str | None) -> Any:  # noqa: ANN401 - of user code

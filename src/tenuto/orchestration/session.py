@@ -441,10 +441,7 @@ class Session:
         message, task = context.get("message"), context.get("future")
         if isinstance(task, DurableTask) and task.made is not None:
             message = f"{message}: {task.what} made at {place_of(task.made)}"
-        values = (self.info.instance_id, message)
-        record = logging.LogRecord(
-            "tenuto.orchestration", logging.ERROR, __file__, 0, "instance %s: %s", values, None
-        )
+        record = _record(logging.ERROR, "instance %s: %s", self.info.instance_id, message)
         error = context.get("exception")
         if isinstance(error, BaseException):
             record.exc_info = (type(error), error, error.__traceback__)
@@ -607,30 +604,25 @@ class Session:
             numbers: How many futures there were before this turn.
         """
         root = self.loop.root
-        waiting = self._calls or self._timers or self._mailbox.waiters or self.questions
-        if not (waiting or self.loop.tasks):
-            return
-        if self._next_generation is not None:  # which warns of what does not run
-            return
-        if root is None or root.cancelled() or root.exception() is not None:
-            return
         works = [
             *self._calls.values(),
             *(getattr(on_fired, "__self__", None) for on_fired in self._timers.values()),
             *self._mailbox.waiters,
             *self.questions.values(),
         ]
+        if not (works or self.loop.tasks):
+            return
+        if self._next_generation is not None:  # which warns of what does not run
+            return
+        if root is None or root.cancelled() or root.exception() is not None:
+            return
         name = self.info.facts.name
         for what, place in unawaited(works, self.loop.tasks.values(), numbers):
             text = (
                 "instance %s: orchestrator %r has returned, and nobody has awaited the %s made at "
                 "%s: what comes of it is lost. Is an `await` missing?"
             )
-            values = (self.info.instance_id, name, what, place)
-            record = logging.LogRecord(
-                "tenuto.orchestration", logging.WARNING, __file__, 0, text, values, None
-            )
-            self._hold(record)
+            self._hold(_record(logging.WARNING, text, self.info.instance_id, name, what, place))
 
     def _warn_of_unread(self) -> None:
         """Events that came and that nobody asked for, when the instance ends: often a typing error.
@@ -647,11 +639,8 @@ class Session:
             "that came for it: %s"
         )
         listed = ", ".join(names[:_NAMED]) + more
-        values = (self.info.instance_id, self.info.facts.name, len(left), listed)
-        record = logging.LogRecord(
-            "tenuto.orchestration", logging.WARNING, __file__, 0, text, values, None
-        )
-        self._hold(record)
+        whose = (self.info.instance_id, self.info.facts.name)
+        self._hold(_record(logging.WARNING, text, *whose, len(left), listed))
 
     def _drop_withdrawn(self) -> None:
         kept = [
@@ -714,3 +703,8 @@ class Session:
     def _trace_ending(self, error: BaseException | None) -> None:
         if self.trace is not None:
             self.trace.append(ending_position(self.orchestrator.function, error))
+
+
+def _record(level: int, text: str, *values: object) -> logging.LogRecord:
+    """A line of our own for the log of an instance."""
+    return logging.LogRecord("tenuto.orchestration", level, __file__, 0, text, values, None)

@@ -1,23 +1,21 @@
 """``tenuto instances export``: histories as files, for replay checks. Only reads the store."""
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
 from pathlib import Path
 
 import click
+from msgspec import structs
 
 from tenuto.cli import terminal
-from tenuto.cli.arguments import since
 from tenuto.cli.check_replay import Progress
 from tenuto.cli.connection import Connection, Place, within
-from tenuto.cli.instances.looking import STATUSES
+from tenuto.cli.instances.filters import filter_options
 from tenuto.engine.ports import LoadedInstance, Storage
 from tenuto.insight.fitting import PAGE, UNFINISHED, instances
 from tenuto.insight.histories import write_history
 from tenuto.model.errors import InstanceNotFoundError
 from tenuto.model.ids import InstanceId, check_instance_id
 from tenuto.model.requests import InstanceQuery
-from tenuto.model.timing import to_microseconds
 
 
 @click.command()
@@ -30,35 +28,15 @@ from tenuto.model.timing import to_microseconds
     metavar="DIR",
     help="Where to; made when it does not exist.",
 )
-@click.option(
-    "--status",
-    "statuses",
-    multiple=True,
-    type=click.Choice(list(STATUSES), case_sensitive=False),
-    help="Only these; may be given several times. By default all that have not ended.",
-)
-@click.option("--name", help="Only instances of this orchestrator.")
-@click.option("--prefix", help="Only ids that begin so.")
-@click.option("--held", is_flag=True, help="Only those that are held.")
-@click.option(
-    "--since",
-    "created_from",
-    callback=since,
-    metavar="2h|DATE",
-    help="Only those started since then: 30s, 10m, 2h, 7d ago, or a date or time.",
-)
+@filter_options(without_status=" By default all that have not ended.")
 @click.option("--limit", type=click.IntRange(min=1), help="Most files; by default all.")
 @click.option("--storage", help="Storage URL; by default that of the settings.")
-def export(  # noqa: PLR0913 - one for each option
+def export(
     instance_ids: tuple[str, ...],
-    folder: Path,
-    statuses: tuple[str, ...],
-    name: str | None,
-    prefix: str | None,
-    created_from: datetime | None,
-    limit: int | None,
     *,
-    held: bool,
+    folder: Path,
+    query: InstanceQuery,
+    limit: int | None,
     storage: str | None,
 ) -> None:
     """Write histories as files that `tenuto check-replay` and tests read.
@@ -66,24 +44,17 @@ def export(  # noqa: PLR0913 - one for each option
     One file for each instance that matches, or of each INSTANCE_ID that is named. They hold
     payloads, as replay needs these: keep them as you keep the store.
     """
-    if instance_ids and (statuses or name or prefix or created_from or held or limit):
+    if instance_ids and (limit or query != InstanceQuery(payloads=False)):
         raise click.UsageError("name instances, or give filters, not both")
-    query = InstanceQuery(
-        statuses=tuple(STATUSES[one] for one in statuses) or UNFINISHED,
-        name=name,
-        id_prefix=prefix,
-        created_from=None if created_from is None else to_microseconds(created_from),
-        held=True if held else None,
-        order="oldest",
-        limit=PAGE,
-        payloads=False,
+    wanted = structs.replace(
+        query, statuses=query.statuses or UNFINISHED, order="oldest", limit=PAGE
     )
     ids = [check_instance_id(one) for one in instance_ids]
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     async def write(opened: Connection) -> int:
         assert opened.storage is not None, "no address was given"
-        found = _named(opened.storage, ids) if ids else instances(opened.storage, query)
+        found = _named(opened.storage, ids) if ids else instances(opened.storage, wanted)
         progress, written = Progress(), 0
         async for loaded in found:
             write_history(folder, loaded)

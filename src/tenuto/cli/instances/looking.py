@@ -1,13 +1,12 @@
 """``tenuto instances list|show|history``: what is there. Only reads, also beside a host."""
 
 import time
-from datetime import datetime
 from typing import Final, TypeVar
 
 import click
+from msgspec import structs
 
 from tenuto.cli import terminal
-from tenuto.cli.arguments import since
 from tenuto.cli.connection import Connection, Place, place_options, within
 from tenuto.cli.instances.documents import (
     encoded,
@@ -16,6 +15,7 @@ from tenuto.cli.instances.documents import (
     instance_document,
     run_document,
 )
+from tenuto.cli.instances.filters import filter_options
 from tenuto.insight.follow import Follower
 from tenuto.insight.steps import Run, as_its_host_says
 from tenuto.insight.surroundings import Surroundings
@@ -25,66 +25,29 @@ from tenuto.model.errors import InstanceNotFoundError
 from tenuto.model.explanation import Explanation
 from tenuto.model.ids import check_instance_id
 from tenuto.model.requests import InstancePage, InstanceQuery
-from tenuto.model.status import RuntimeStatus
-from tenuto.model.timing import to_microseconds
 
 T = TypeVar("T")
 
 _MOST_INSTANCES: Final = 500
 _MOST_ROWS: Final = 500
 _WIDTH: Final = 100
-STATUSES: Final = {status.label: status for status in RuntimeStatus}
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.command("list")
-@click.option(
-    "--status",
-    "statuses",
-    multiple=True,
-    type=click.Choice(list(STATUSES), case_sensitive=False),
-    help="Only these; may be given several times.",
-)
-@click.option("--name", help="Only instances of this orchestrator.")
-@click.option("--prefix", help="Only ids that begin so.")
-@click.option("--held", is_flag=True, help="Only those that are held, with the reason.")
-@click.option(
-    "--since",
-    "created_from",
-    callback=since,
-    metavar="2h|DATE",
-    help="Only those started since then: 30s, 10m, 2h, 7d ago, or a date or time.",
-)
+@filter_options(without_status="")
 @click.option(
     "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Most lines."
 )
 @place_options
 @json_option
-def list_(  # noqa: PLR0913 - one for each option
-    statuses: tuple[str, ...],
-    name: str | None,
-    prefix: str | None,
-    created_from: datetime | None,
-    limit: int,
-    *,
-    held: bool,
-    place: Place,
-    as_json: bool,
-) -> None:
+def list_(*, query: InstanceQuery, limit: int, place: Place, as_json: bool) -> None:
     """List instances, newest first."""
-    query = InstanceQuery(
-        statuses=tuple(STATUSES[one] for one in statuses) or None,
-        name=name,
-        id_prefix=prefix,
-        created_from=None if created_from is None else to_microseconds(created_from),
-        held=True if held else None,
-        limit=limit,
-        payloads=False,
-    )
+    wanted = structs.replace(query, limit=limit)
 
     async def read(opened: Connection) -> InstancePage:
-        return await opened.gateway.query(query)
+        return await opened.gateway.query(wanted)
 
     page = within(place, read)
     if as_json:

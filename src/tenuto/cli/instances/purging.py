@@ -17,7 +17,8 @@ from tenuto.cli.arguments import length_of_time
 from tenuto.cli.command import FAILED
 from tenuto.cli.connection import Connection, Place, place_options, within
 from tenuto.cli.instances.documents import encoded
-from tenuto.cli.instances.looking import STATUSES, json_option
+from tenuto.cli.instances.filters import STATUSES
+from tenuto.cli.instances.looking import json_option
 from tenuto.client.purging import check_ended, fitting, purge_records
 from tenuto.engine.purging import BITE, purge_as_owner
 from tenuto.model.errors import InstanceNotFoundError, InstanceStateError
