@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from types import FrameType
 from typing import Final
 
 from tenuto.functions.user_calls import flush_output
@@ -29,6 +30,10 @@ _BLOCKED_SECONDS: Final = 2.0
 
 _LONGEST_SECONDS: Final = 10.0
 """How long a loop that gives signs of life may take beyond the time for running work."""
+
+_ECHO_SECONDS: Final = 0.2
+"""Programs around this one, such as ``timeout``, pass a signal on that came by itself too: what
+follows so soon is the same request."""
 
 
 class Deadline:
@@ -98,3 +103,38 @@ class Deadline:
             _LOGGER.error("this host does not stop in time; the process is ended")
         for words in work_left(self._loop):
             _LOGGER.warning("%s", words)
+
+
+class StopHandler:
+    """The handler of signals to stop: the first one asks, and a further one ends the process.
+
+    A plain handler, as it runs even while a coroutine keeps the loop busy.
+
+    Args:
+        deadline: Begins with the first signal.
+        ask: Called with the number of the first signal.
+        last_words: Called right before a further one ends the process.
+    """
+
+    def __init__(
+        self,
+        deadline: Deadline,
+        ask: Callable[[int], object],
+        last_words: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._deadline = deadline
+        self._ask = ask
+        self._last_words = last_words
+        self._asked_at: float | None = None
+
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
+        """A signal has come."""
+        now = time.monotonic()
+        if self._asked_at is None:
+            self._asked_at = now
+            self._deadline.begin(128 + number)
+            self._ask(number)
+        elif now - self._asked_at >= _ECHO_SECONDS:
+            self._last_words()
+            flush_output()
+            os._exit(128 + number)

@@ -14,13 +14,12 @@ import time
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from functools import partial
-from types import FrameType
 from typing import Any, Final, TypeVar
 
 from tenuto.functions.detached_threads import DetachedThreads
 from tenuto.functions.user_calls import flush_output
 from tenuto.functions.whereabouts import task_place, thread_place, threads_python_waits_for
-from tenuto.host.deadline import Deadline
+from tenuto.host.deadline import Deadline, StopHandler
 
 T = TypeVar("T")
 
@@ -37,10 +36,6 @@ _LAST_SECONDS: Final = 3.0
 
 _SOON_SECONDS: Final = 60.0
 """A program that goes on for so long after it was asked to stop, goes on on purpose."""
-
-ECHO_SECONDS: Final = 0.2
-"""Programs around this one, such as ``timeout``, pass a signal on that came by itself too: what
-follows so soon is the same request."""
 
 _left: list[object] = []
 """What did not end. Collected as garbage it would be thrown out of its wait once more."""
@@ -100,22 +95,13 @@ def _obeying_signals(
     if drain_seconds is None or threading.current_thread() is not threading.main_thread():
         yield
         return
-    deadline = Deadline(loop, drain_seconds)
-    first = 0.0
 
-    def handle(number: int, _frame: FrameType | None) -> None:
-        nonlocal first
-        now = time.monotonic()
-        if not requests:
-            requests.append(number)
-            first = now
-            deadline.begin(128 + number)
-            threading.Thread(target=_end_after_main, args=(128 + number,), daemon=True).start()
-            loop.call_soon_threadsafe(work.cancel)
-        elif now - first >= ECHO_SECONDS:
-            flush_output()
-            os._exit(128 + number)
+    def ask(number: int) -> None:
+        requests.append(number)
+        threading.Thread(target=_end_after_main, args=(128 + number,), daemon=True).start()
+        loop.call_soon_threadsafe(work.cancel)
 
+    handle = StopHandler(Deadline(loop, drain_seconds), ask)
     defaults = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
     before = {
         number: signal.signal(number, handle)

@@ -5,18 +5,13 @@ ignoring them: a Ctrl-C at that terminal is meant for others. SIGTERM stops it a
 """
 
 import asyncio
-import os
 import signal
-import sys
-import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from tenuto.cli import terminal
-from tenuto.host.deadline import Deadline
-from tenuto.host.own_loop import ECHO_SECONDS
+from tenuto.host.deadline import Deadline, StopHandler
 
 if TYPE_CHECKING:
     from tenuto.host.host import Host
@@ -62,26 +57,16 @@ def stop_requests(
     """
     loop = asyncio.get_running_loop()
     requested: asyncio.Future[int] = loop.create_future()
-    deadline = Deadline(loop, drain_seconds, at_once)
 
     def request(number: int) -> None:
         if not requested.done():
             requested.set_result(number)
 
-    first: list[float] = []
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        # A plain handler runs even while a coroutine keeps the loop busy.
-        now = time.monotonic()
-        if not first:
-            first.append(now)
-            deadline.begin(128 + number)
-            loop.call_soon_threadsafe(request, number)
-        elif now - first[0] >= ECHO_SECONDS:
-            at_once()
-            sys.stdout.flush()
-            os._exit(128 + number)
-
+    handle = StopHandler(
+        Deadline(loop, drain_seconds, at_once),
+        lambda number: loop.call_soon_threadsafe(request, number),
+        at_once,
+    )
     before = {number: signal.signal(number, handle) for number in stop_signals()}
     try:
         yield requested
