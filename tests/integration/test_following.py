@@ -336,6 +336,11 @@ async def test_a_part_of_the_copy_is_no_store(path: Path, folder: Path) -> None:
             await SqliteStorage(folder / "000001" / "base").open()
 
 
+def newest_log(folder: Path) -> Path:
+    """On a slow machine the log may have begun anew meanwhile."""
+    return max(folder.glob("0*/log-*"))
+
+
 async def test_a_damaged_copy_is_refused(path: Path, folder: Path, tmp_path: Path) -> None:
     owner = await Owner.of(SqliteStorage(path))
     await owner.commit(instances=[record(1)])
@@ -345,7 +350,7 @@ async def test_a_damaged_copy_is_refused(path: Path, folder: Path, tmp_path: Pat
             await owner.commit(history=[turn(1, number)])
         await up_to_now(one)
     await owner.storage.close()
-    log = max(folder.glob("0*/log-*"))  # on a slow machine the log has begun anew meanwhile
+    log = newest_log(folder)
     whole = log.read_bytes()
     target = tmp_path / "new.db"
     log.write_bytes(whole[:-5000])
