@@ -1,5 +1,6 @@
 """What a host says at its start that it goes on with, and whom it holds then already."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -14,6 +15,7 @@ from tenuto.model.events import HistoryEvent
 from tenuto.model.execution import ExecutionInfo
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.ids import InstanceId
+from tenuto.model.requests import InstancePage, InstanceQuery
 from tenuto.testing import TestHost
 from tests.support.changed_code import ALL, BAD, GOOD, HOUR, Version, app_of, begin, held, poke
 from tests.support.deployments import Deployments, deployments
@@ -77,6 +79,33 @@ async def test_an_instance_that_lives_here_fits_and_is_not_held_for_what_was_rea
         engine.holding.hold_ahead(record, Hold(HoldReason.DECISIONS, "read before", 1))
         await one.test.idle()
         assert (await one.row("events")).hold is None
+
+
+async def test_one_that_is_held_while_it_looks_is_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its timer was due while no host ran."""
+    async with deployments(app_of(GOOD)) as one:
+        await begin(one)
+        await one.test.advance(timedelta(seconds=1))
+        await one.deploy(app_of(Version(first="two")))
+        storage = one.test.host.engine.storage
+        query = storage.query
+        asked = 0
+
+        async def slowly(wanted: InstanceQuery) -> InstancePage:
+            nonlocal asked
+            asked += 1
+            page = await query(wanted)
+            if asked == 1:
+                await one.test.client.raise_event("events", "go", 1)
+                while not (await query(InstanceQuery(held=True))).records:
+                    await asyncio.sleep(0)
+            return page
+
+        monkeypatch.setattr(storage, "query", slowly)
+        found = await looked(one)
+        assert found.held == {HoldReason.DECISIONS: 4}
 
 
 async def test_it_is_bounded_in_instances_in_history_and_in_time() -> None:

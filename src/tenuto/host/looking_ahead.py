@@ -79,8 +79,9 @@ async def _unfinished(
 ) -> AsyncIterator[InstanceRecord]:
     """Those that are held first: there may be many others."""
     began = engine.clock.now()
-    seen: set[int] = set()  # one that is tried again meanwhile is on both pages
-    for held in (True, False):
+    pages = []
+    # In this order one that is held in between, as its timer is due, is on both pages.
+    for held in (False, True):
         query = InstanceQuery(
             statuses=UNFINISHED,
             held=held,
@@ -88,8 +89,10 @@ async def _unfinished(
             limit=bounds.instances,
             payloads=False,
         )
-        page = await engine.storage.query(query)
-        found.has_more |= page.after is not None
+        pages.append(await engine.storage.query(query))
+    found.has_more = any(page.after is not None for page in pages)
+    seen: set[int] = set()
+    for page in reversed(pages):
         for record in page.records:
             if record.iid not in seen:
                 seen.add(record.iid)
