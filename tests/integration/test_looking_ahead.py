@@ -99,7 +99,7 @@ async def test_one_that_is_held_while_it_looks_is_counted(
             page = await query(wanted)
             if asked == 1:
                 await one.test.client.raise_event("events", "go", 1)
-                while not (await query(InstanceQuery(held=True))).records:
+                while not (await query(InstanceQuery(held=True))).records:  # noqa: ASYNC110 - of the store
                     await asyncio.sleep(0)
             return page
 
