@@ -185,6 +185,7 @@ class WorkerRunner(LateRunner):
         self._process: asyncio.subprocess.Process | None = None
         self._supervising: asyncio.Task[None] | None = None
         self._number = 0
+        self._has_answered = False
 
     def ask(self, request: Request) -> None:
         self._number += 1
@@ -201,8 +202,14 @@ class WorkerRunner(LateRunner):
         self._process.stdin.write(line + b"\n")
 
     def kill(self) -> bool:
-        """End the worker's process; whether there was one."""
+        """End the worker's process; whether there was one that is not just beginning.
+
+        One that died with the same turn four times before it could answer anything, as on a slow
+        machine, would have that instance held.
+        """
         if self._process is None or self._process.returncode is not None:
+            return False
+        if self._out and not self._has_answered:
             return False
         self._process.kill()
         return True
@@ -216,6 +223,7 @@ class WorkerRunner(LateRunner):
                 stdout=asyncio.subprocess.PIPE,
                 limit=1 << 24,
             )
+            self._has_answered = False
             for number, request in list(self._out):
                 self._send(number, request)
             assert process.stdout is not None
@@ -233,6 +241,7 @@ class WorkerRunner(LateRunner):
     def _take(self, answer: "_Answer") -> None:
         number, request = self._out.popleft()
         assert number == answer.id
+        self._has_answered = True
         self.answered[request.instance_id, len(request.events)] += 1
         request.complete(*answer.actions)
 
