@@ -17,11 +17,17 @@ from tenuto.host.loop_watch import LoopWatch
 from tenuto.host.own_loop import fast_loop_factory
 from tests.support.waiting import until
 
-SOON = Settings(blocked_turn_seconds=0.1, blocked_loop_seconds=0.1)
+SOON = Settings(blocked_turn_seconds=0.2, blocked_loop_seconds=0.2)
+
+OF_A_TEST = re.compile(r"(the loop of this host goes on; )?test_\w+ (has )?blocked ")
 
 
 class Listener(logging.Handler):
-    """Collects what the host says, and lets go what waits for it."""
+    """Collects what the host says, and lets go what waits for it.
+
+    What is said of a test's own steps is left out: a machine that gives a test no time for
+    as long as the limit blocks the loop as well, and is rightly told of.
+    """
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -29,7 +35,10 @@ class Listener(logging.Handler):
         self.heard = threading.Event()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.told.append(record.getMessage())
+        told = record.getMessage()
+        if OF_A_TEST.match(told):
+            return
+        self.told.append(told)
         self.heard.set()
 
     def has_told(self, count: int) -> bool:
@@ -61,15 +70,15 @@ async def test_an_async_activity_that_blocks_is_named_with_instance_and_line(
         assert await handle.result()
         await until(lambda: len(listener.told) == 2)
     blocked, over = listener.told
-    assert blocked.startswith(
-        "activity 'resize' of instance 'album-1' has blocked this host's loop for 0."
+    assert re.match(
+        r"activity 'resize' of instance 'album-1' has blocked this host's loop for \d\.", blocked
     )
     assert re.search(
         rf"It is at {re.escape(__file__)}:\d+ in \S*{re.escape('<locals>.resize')}$", blocked
     )
     assert re.match(
         r"the loop of this host goes on; activity 'resize' of instance 'album-1' blocked it for "
-        r"0\.\d seconds",
+        r"\d\.\d seconds",
         over,
     )
 
@@ -169,7 +178,7 @@ def test_waiting_costs_nothing_a_loop_that_rests_is_not_asked(
             await asyncio.sleep(0.2)  # what starts is busy
             asked.clear()
             looks.clear()
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(1)
             assert len(looks) >= 3
             assert len(asked) <= 1
             assert looks.count(True) >= len(looks) - 1

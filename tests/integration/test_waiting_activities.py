@@ -100,7 +100,9 @@ async def test_when_even_those_are_used_up_it_is_said_where(
         assert f"{Path(__file__).name}:" in text
         assert "in ask" in text
         health = await check_health(host.engine)
-        assert (health.ready, health.reasons) == (False, (text,))
+        # Where its thread is at this instant may differ between two looks.
+        assert [one.split(" at ")[0] for one in health.reasons] == [text.split(" at ")[0]]
+        assert not health.ready
         await until(lambda: "waits for an orchestration and keeps its thread" in caplog.text)
         queued = await host.client.start("held", 1, instance_id="queued")
         await until(lambda: host.engine.runner.queued)
