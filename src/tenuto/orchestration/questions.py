@@ -6,6 +6,7 @@ whoever opens its link is told so. Keeps ``exactly_once_turns``: the first answe
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
@@ -85,7 +86,7 @@ class Question(DurableTask[T]):
             self._timer_id = session.set_timer(asked.expires_at, self._expired, "timeout", number)
         title = session.encode(asked.title, "the title of a question")
         self.url: DurableTask[str] = ActivityTask(
-            session, WEBHOOK_ACTIVITY, title, self._linked, None, None
+            session, WEBHOOK_ACTIVITY, title, partial(_linked, session, number), None, None
         )
 
     @property
@@ -124,12 +125,6 @@ class Question(DurableTask[T]):
         if not self.done():  # user code may set any future
             self.set_result(value)
 
-    def _linked(self, text: str | None) -> str:
-        secret = _read(text or "")
-        if self._open_id is not None:
-            self._scheduler.record(QuestionLinked(self._open_id, secret.digest, secret.url))
-        return secret.url
-
     def _expired(self) -> None:
         self._timer_id = None
         self._forget()
@@ -147,6 +142,16 @@ class Question(DurableTask[T]):
         assert number is not None, "it is forgotten once: answered, withdrawn or timed out"
         self._scheduler.questions.pop(number, None)
         return number
+
+
+def _linked(session: "Session", number: int, text: str | None) -> str:
+    """The address is here. Holds no question: in a circle it would stay until the collector of
+    garbage comes, and only then would be said that nobody has looked at it.
+    """
+    secret = _read(text or "")
+    if number in session.questions:
+        session.record(QuestionLinked(number, secret.digest, secret.url))
+    return secret.url
 
 
 def checked_words(title: object, text: object) -> tuple[str, str]:

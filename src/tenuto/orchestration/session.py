@@ -76,7 +76,7 @@ from tenuto.orchestration.preparation import prepare_process
 from tenuto.orchestration.questions import Question
 from tenuto.orchestration.references import AnyActivity, AnyOrchestrator
 from tenuto.orchestration.tasks import CallTask, DurableTask, EventTask, LoopTimerEntry
-from tenuto.orchestration.unawaited import unawaited
+from tenuto.orchestration.unawaited import thrown_away, unawaited
 
 _WAITS: Final = (TimerCreated, EventAwaited, QuestionAsked)
 _NAMED: Final = 5
@@ -598,7 +598,7 @@ class Session:
         self._hold(record)
 
     def _warn_of_unawaited(self, numbers: int) -> None:
-        """What was asked for and never looked at, when the orchestrator returns.
+        """What was asked for and never looked at, when the orchestrator ends.
 
         Args:
             numbers: How many futures there were before this turn.
@@ -614,15 +614,20 @@ class Session:
             return
         if self._next_generation is not None:  # which warns of what does not run
             return
-        if root is None or root.cancelled() or root.exception() is not None:
+        if root is None or root.cancelled():
             return
+        if root.exception() is None:
+            how, found = "returned", unawaited(works, self.loop.tasks.values(), numbers)
+        else:
+            how, found = "failed", thrown_away(works)
         name = self.info.facts.name
-        for what, place in unawaited(works, self.loop.tasks.values(), numbers):
+        for what, place in found:
             text = (
-                "instance %s: orchestrator %r has returned, and nobody has awaited the %s made at "
+                "instance %s: orchestrator %r has %s, and nobody has awaited the %s made at "
                 "%s: what comes of it is lost. Is an `await` missing?"
             )
-            self._hold(_record(logging.WARNING, text, self.info.instance_id, name, what, place))
+            whose = (self.info.instance_id, name, how)
+            self._hold(_record(logging.WARNING, text, *whose, what, place))
 
     def _warn_of_unread(self) -> None:
         """Events that came and that nobody asked for, when the instance ends: often a typing error.

@@ -1,10 +1,12 @@
 """Work that an orchestrator has asked for and never looked at when it returns.
 
 It has been forgotten, most often: an ``await`` is missing. What asyncio leaves on purpose is not
-meant: losers of a race, whatever was cancelled or shielded, tasks that have run beside others.
+meant: losers of a race, whatever was cancelled or shielded, tasks that have run beside others. Nor
+is what an orchestrator that fails would still have awaited: then only what it did not even keep.
 """
 
 import asyncio
+import dis
 from collections.abc import Callable, Iterable, Iterator
 from types import CodeType
 from typing import Any, Final
@@ -30,9 +32,8 @@ def unawaited(
         tasks: Tasks of asyncio that have not ended.
         since: The number of the last future before this turn: an older task has run beside others.
     """
-    for work in dict.fromkeys(one for one in works if isinstance(one, DurableTask)):
-        made = work.made
-        if made is not None and not work.done() and not _is_awaited(work) and _is_new(made):
+    for work, made in _forgotten(works):
+        if _is_new(made):
             yield work.what, place_of(made)
     for task in tasks:
         code = getattr(task.coroutine, "cr_code", None)
@@ -40,6 +41,31 @@ def unawaited(
             continue
         if _is_new((code, _WHOLE)):
             yield f"task of {code.co_qualname!r}", place_of((code, _WHOLE))
+
+
+def thrown_away(works: Iterable[object]) -> Iterator[tuple[str, str]]:
+    """The same of an orchestrator that fails: only what nobody could have awaited any more.
+
+    Args:
+        works: As above.
+    """
+    for work, made in _forgotten(works):
+        if _is_dropped(made) and _is_new(made):
+            yield work.what, place_of(made)
+
+
+def _forgotten(works: Iterable[object]) -> Iterator[tuple[DurableTask[Any], Made]]:
+    for work in dict.fromkeys(one for one in works if isinstance(one, DurableTask)):
+        made = work.made
+        if made is not None and not work.done() and not _is_awaited(work):
+            yield work, made
+
+
+def _is_dropped(made: Made) -> bool:
+    """Whether the code that called drops what it is given: a statement that is the call alone."""
+    code, offset = made
+    after = (one.opname for one in dis.get_instructions(code) if one.offset > offset)
+    return next(after, None) == "POP_TOP"
 
 
 def _is_awaited(future: SessionFuture[Any]) -> bool:

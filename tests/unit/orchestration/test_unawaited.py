@@ -2,6 +2,7 @@
 
 # mypy: disable-error-code="unused-awaitable"
 import asyncio
+import gc
 import inspect
 import logging
 from collections.abc import Callable, Generator, Iterator
@@ -18,6 +19,7 @@ from tenuto.model.events import (
     Incoming,
     SubOrchestrationInstanceCreated,
     TaskScheduled,
+    TimerCreated,
     TimerFired,
 )
 from tenuto.orchestration import unawaited
@@ -102,6 +104,19 @@ async def tasked(ctx: Context) -> None:
     asyncio.create_task(helper())  # noqa: RUF006 - on purpose
 
 
+async def raises(ctx: Context) -> None:
+    ctx.call_activity(work, 1)  # HERE
+    raise ValueError("no")
+
+
+async def raises_later(ctx: Context) -> None:
+    if True:
+        ctx.create_timer(HOUR)  # HERE
+    with suppress(KeyError):
+        await asyncio.sleep(0)
+        raise ValueError("no")
+
+
 def generator(ctx: Context) -> Generator[Any, Any, None]:
     ctx.call_activity(work, 1)  # HERE
     yield ctx.call_activity(work, 2)
@@ -120,6 +135,8 @@ FORGOTTEN: dict[Callable[..., object], str] = {
     gathered: "call of 'work'",
     raced: "call of 'work'",
     tasked: "task of 'tasked.<locals>.helper'",
+    raises: "call of 'work'",
+    raises_later: "timer",
 }
 
 
@@ -238,9 +255,17 @@ async def done_unseen(ctx: Context) -> None:
     await ctx.wait_for_external_event("paid")
 
 
-async def raises(ctx: Context) -> None:
-    ctx.call_activity(work, 1)
-    raise ValueError("no")
+async def fails_before_the_second(ctx: Context) -> None:
+    first, second = ctx.call_activity(work, 1), ctx.call_activity(work, 2)
+    await first
+    await second
+
+
+async def fails_among_others(ctx: Context) -> None:
+    calls = [ctx.call_activity(work, one) for one in range(3)]
+    calls.append(ctx.call_activity(work, 3))
+    for one in calls:
+        await one
 
 
 LEFT: dict[Callable[..., object], list[Incoming]] = {
@@ -255,7 +280,8 @@ LEFT: dict[Callable[..., object], list[Incoming]] = {
     beside: [answered(1)],
     watched: [],
     done_unseen: [answered(1), raised("paid")],
-    raises: [],
+    fails_before_the_second: [failed(1)],
+    fails_among_others: [failed(1)],
 }
 
 
@@ -280,3 +306,40 @@ def test_a_failure_that_nobody_sees_is_said_with_its_line() -> None:
     (text,) = warnings(driven.turn(failed(1)))
     place = f"{__file__}:{marked(unseen, 'HERE')}"
     assert text.endswith(f"exception was never retrieved: call of 'work' made at {place}")
+
+
+async def asks_and_sends_the_link(ctx: Context) -> None:
+    question = ctx.ask("Ship it?")  # HERE
+    await ctx.call_activity(work, await question.url)
+
+
+async def asks_sends_and_does_not_look(ctx: Context) -> None:
+    question = ctx.ask("Ship it?", timeout=timedelta(seconds=1))  # HERE
+    await ctx.call_activity(work, await question.url)
+
+
+LINK = {"digest": "d", "url": "http://127.0.0.1/callbacks/1"}
+
+
+def test_a_question_whose_address_was_sent_and_that_nobody_awaits_is_named() -> None:
+    driven = Driven(asks_and_sends_the_link)
+    driven.start()
+    assert warnings(driven.turn(answered(2, LINK))) == []
+    (text,) = warnings(driven.turn(answered(3)))
+    place = f"{__file__}:{marked(asks_and_sends_the_link, 'HERE')}"
+    assert f"nobody has awaited the question 'Ship it?' made at {place}:" in text
+
+
+def test_a_question_that_timed_out_and_that_nobody_looked_at_is_named() -> None:
+    gc.disable()  # it is said when the orchestrator ends, not when the collector comes
+    try:
+        driven = Driven(asks_sends_and_does_not_look)
+        (_asked, timer, _made) = driven.start().actions
+        assert isinstance(timer, TimerCreated)
+        driven.turn(answered(3, LINK))
+        assert warnings(driven.fire(timer)) == []
+        (text,) = warnings(driven.turn(answered(4)))
+    finally:
+        gc.enable()
+    place = f"{__file__}:{marked(asks_sends_and_does_not_look, 'HERE')}"
+    assert text.endswith(f"exception was never retrieved: question 'Ship it?' made at {place}")
