@@ -39,6 +39,8 @@ MAX_ASYNC: Final = 1_000
 
 _STOP_SECONDS: Final = 1.0
 _MOST_NAMED: Final = 3
+_QUIET: Final = 60 * MICROSECONDS
+"""How long nothing more is said of attempts that stand aside."""
 _TOLD: Final = TaskCompleted(0)
 """In the place of an outcome that was handed on."""
 
@@ -85,6 +87,7 @@ class ActivityExecutor:
         self._deliver: Callable[[list[ActivityWork]], None] = _nowhere
         self._threads: WorkerThreads[Attempt] | None = None
         self._has_told_of_loss = False
+        self._quiet_until: Microseconds = 0
         self._processes: WorkerProcesses | None = None
         self._lanes: dict[str, Lane] = {}
         self._attempts: dict[ActivityWork, Attempt] = {}
@@ -152,25 +155,20 @@ class ActivityExecutor:
         return sum(map(_is_hung, self._attempts.values()))
 
     def shortages(self) -> list[str]:
-        """Whether no sync activity runs, since attempts that hang or wait hold all threads."""
+        """Whether no sync activity runs, since attempts that hang hold all threads."""
         threads = self._threads
         if threads is None:
             return []
-        hung = [one for one in self._attempts.values() if _is_hung(one)]
-        staying = threads.staying
-        if len(hung) - threads.lost + len(staying) < threads.max_threads:
+        away = set(threads.blocked)
+        hung = [one for one in self._attempts.values() if _is_hung(one) and one not in away]
+        if len(hung) - threads.lost < threads.max_threads:
             return []
-        whose = [f"{len(hung)} attempts that were given up"] if hung else []
-        if staying:
-            whose.append(f"{threads.away + len(staying)} that wait for orchestrations")
-        places = "; ".join(f"{one!r} at {_place(one)}" for one in [*hung, *staying][:_MOST_NAMED])
         text = (
-            f"no sync activity runs: {' and '.join(whose)} hold all threads, such as {places}; "
-            "restart the host, and "
+            f"no sync activity runs: {len(hung)} attempts that were given up hold all threads, "
+            f"such as {_places(hung)}; restart the host, and give what they call a time limit of "
+            "its own"
         )
-        if hung:
-            return [text + "give what they call a time limit of its own"]
-        return [text + "wait for orchestrations in orchestrators, or in `async def` activities"]
+        return [text]
 
     @property
     def queued(self) -> int:
@@ -187,6 +185,9 @@ class ActivityExecutor:
             if pool == "worker threads" and (short := self.shortages()):
                 behind = f"{behind} ({short[0]})"
             stages |= _in_order(self._queue_before(pool), behind)
+            if pool == "worker threads" and self._threads is not None:
+                behind = f"those that wait for orchestrations, {self._threads.max_lost} at once"
+                stages |= _in_order(self._threads.aside, behind)
         for lane in lanes:
             name, most = lane.reference.name, lane.reference.max_concurrent
             behind = f"the limit of activity {name!r}, {most} at once"
@@ -291,7 +292,7 @@ class ActivityExecutor:
             if self._threads is None:
                 loop = asyncio.get_running_loop()
                 self._threads = WorkerThreads(
-                    loop, self._on_jobs_done, on_stay=_warn_of, max_threads=self._max_threads
+                    loop, self._on_jobs_done, on_aside=self._warn_of, max_threads=self._max_threads
                 )
             self._time_queued(self._for_threads)
             self._threads.submit(self._for_threads)
@@ -307,6 +308,25 @@ class ActivityExecutor:
             while self._for_loop and self._in_flight < self._max_async:
                 self._start_on_loop(self._for_loop.popleft())
             self._is_starting = False
+
+    def _warn_of(self, attempt: Attempt) -> None:
+        """It stands aside, since it may wait for an orchestration, as too many do already."""
+        now, threads = self._clock.now(), self._threads
+        assert threads is not None, "it stands in their queue"
+        if now < self._quiet_until:
+            return
+        self._quiet_until = now + _QUIET
+        blocked = threads.blocked
+        _LOGGER.warning(
+            "%r does not begin, nor do others that may wait for orchestrations: %d do so already, "
+            "and %d may at once. Each begins when one of those has ended; if it is them that they "
+            "wait for, none ever does. Wait for orchestrations in orchestrators, or in `async def` "
+            "activities. They wait in %s",
+            attempt,
+            len(blocked),
+            threads.max_lost,
+            _places(blocked),
+        )
 
     def _open_processes(self) -> "WorkerProcesses":
         if self._processes is None:
@@ -501,15 +521,8 @@ def _place(attempt: Attempt) -> str:
     return thread_place(thread_of(Attempt.run.__code__, attempt))
 
 
-def _warn_of(attempt: Attempt) -> None:
-    """It waits for an orchestration, and nobody can run in its place."""
-    _LOGGER.error(
-        "%r waits for an orchestration and keeps its thread, as too many others wait already: when "
-        "all threads are kept so, no sync activity runs. Wait for orchestrations in orchestrators, "
-        "or in `async def` activities. It waits at %s",
-        attempt,
-        _place(attempt),
-    )
+def _places(attempts: Sequence[Attempt]) -> str:
+    return "; ".join(f"{one!r} at {_place(one)}" for one in attempts[:_MOST_NAMED])
 
 
 _Pool = Literal["host's loop", "worker threads", "worker processes"]

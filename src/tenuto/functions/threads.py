@@ -10,8 +10,10 @@ A job that nobody waits for any more may hang for ever, and its thread with it. 
 *lost*: another one takes its place, up to a bound, and it ends should its job ever return.
 
 A job may wait for what only other jobs can bring about, and say so (``engine.giving_way``). Its
-thread is *away* then: another one takes its place, up to a bound. When it is back there may be one
-too many; the next whose job is over ends.
+thread is *away* then: another one takes its place. When it is back there may be one too many; the
+next whose job is over ends. Of the kinds of which one has waited so, no more begin than up to a
+bound: the rest stands *aside*, and what does not wait goes on (``one_never_takes_all``). Only while
+a kind is not known yet more may be away, by no more than all threads for each kind.
 
 A thread is *draining* while it is expected to take the next job soon: it has been woken, or runs
 something short. Whoever adds to the queue looks at the draining threads afterwards; whoever stops
@@ -46,12 +48,18 @@ _NEWEST_WEIGHT: Final = 0.1
 
 
 class Pace:
-    """How long the jobs of one kind take: a moving average, endless until the first is done."""
+    """How the jobs of one kind go.
 
-    __slots__ = ("seconds",)
+    Attributes:
+        seconds: How long they take: a moving average, endless until the first is done.
+        waits: One of them has waited for others, so that all may.
+    """
+
+    __slots__ = ("seconds", "waits")
 
     def __init__(self) -> None:
         self.seconds = inf
+        self.waits = False
 
     def add(self, seconds: float) -> None:
         """Count one more. Threads may overwrite each other here; it is an estimate."""
@@ -66,7 +74,7 @@ class Job(Protocol):
 
     @property
     def pace(self) -> Pace:
-        """How long jobs like this one take."""
+        """How jobs like this one go."""
 
     def run(self) -> None:
         """Do it. Never raises, whatever happens."""
@@ -94,11 +102,10 @@ class WorkerThreads(Generic[J]):
     Args:
         loop: The host's loop; ``submit`` and ``on_done`` run on it.
         on_done: Gets finished jobs, many at a time.
-        on_stay: Told of a job that waits for others and keeps its thread, since too many are away;
-            in that thread.
+        on_aside: Told of a job that stands aside when no other did; in one of the threads.
         max_threads: Most threads; None for four per processor, at least 8 and at most 32.
-        max_lost: Most lost threads that are replaced, and most that are away; None for four for
-            each of those.
+        max_lost: Most lost threads that are replaced, and most jobs at once of the kinds that
+            wait; None for four for each of those.
         idle_seconds: How long a thread without work stays.
     """
 
@@ -107,7 +114,7 @@ class WorkerThreads(Generic[J]):
         loop: asyncio.AbstractEventLoop,
         on_done: Callable[[list[J]], None],
         *,
-        on_stay: Callable[[J], None] = lambda _job: None,
+        on_aside: Callable[[J], None] = lambda _job: None,
         max_threads: int | None = None,
         max_lost: int | None = None,
         idle_seconds: float = IDLE_SECONDS,
@@ -116,9 +123,10 @@ class WorkerThreads(Generic[J]):
         self.max_lost = 4 * self.max_threads if max_lost is None else max_lost
         self._loop = loop
         self._on_done = on_done
-        self._on_stay = on_stay
+        self._on_aside = on_aside
         self._idle_seconds = idle_seconds
         self._queue: deque[J] = deque()
+        self._aside: deque[J] = deque()
         self._done: deque[J] = deque()
         self._announced = False
         self._idle: list[_Thread] = []
@@ -126,7 +134,6 @@ class WorkerThreads(Generic[J]):
         self._running: dict[J, _Thread] = {}
         self._count = 0
         self._lost = 0
-        self._away = 0
         self._started = 0
         self._count_lock = threading.Lock()
         self._closed = False
@@ -147,28 +154,19 @@ class WorkerThreads(Generic[J]):
         return self._lost
 
     @property
-    def away(self) -> int:
-        """Threads whose job waits for others, and in whose place others may run."""
-        return self._away
-
-    @property
-    def staying(self) -> list[J]:
-        """Jobs that wait for others and keep their threads, since too many are away."""
-        return [job for job, thread in self._waiting() if not thread.is_away]
-
-    @property
     def blocked(self) -> list[J]:
-        """Jobs that wait for others, whether or not their threads are away."""
-        return [job for job, _ in self._waiting()]
-
-    def _waiting(self) -> list[tuple[J, _Thread]]:
-        running = self._running.copy().items()
-        return [(job, thread) for job, thread in running if thread.waits]
+        """Jobs that wait for others."""
+        return [job for job, thread in self._running.copy().items() if thread.waits]
 
     @property
     def queued(self) -> list[J]:
         """Jobs that no thread has taken, the next one first."""
         return list(self._queue.copy())  # at once: threads take from it meanwhile
+
+    @property
+    def aside(self) -> list[J]:
+        """Jobs that stand aside until one of those that may wait is over, the next one first."""
+        return list(self._aside.copy())
 
     def submit(self, jobs: Iterable[J]) -> None:
         """Queue jobs, in order."""
@@ -195,11 +193,11 @@ class WorkerThreads(Generic[J]):
         with self._count_lock:
             if thread.is_away:
                 thread.is_away = False
-                self._away -= 1
             else:
                 self._count -= 1
             thread.is_lost = True
             self._lost += 1
+        self._call_back()
         self._let_others_in(thread)
         return True
 
@@ -207,6 +205,7 @@ class WorkerThreads(Generic[J]):
         """Forget queued jobs and end the threads; a job that is running is left behind."""
         self._closed = True
         self._queue.clear()
+        self._aside.clear()
         while self._idle:
             self._wake_one()
 
@@ -291,10 +290,8 @@ class WorkerThreads(Generic[J]):
     def _give_way(self, thread: _Thread) -> Generator[None]:
         """Around a wait of the job of a thread for what others have to do."""
         thread.waits += 1
-        if thread.waits == 1 and not self._go_away(thread):
-            job = next((one for one, its in self._running.copy().items() if its is thread), None)
-            if job is not None:
-                self._on_stay(job)
+        if thread.waits == 1:
+            self._go_away(thread)
         try:
             yield
         finally:
@@ -302,21 +299,40 @@ class WorkerThreads(Generic[J]):
             with self._count_lock:
                 if thread.is_away and not thread.waits:
                     thread.is_away = False
-                    self._away -= 1
                     self._count += 1
 
-    def _go_away(self, thread: _Thread) -> bool:
+    def _go_away(self, thread: _Thread) -> None:
         with self._count_lock:
             if thread.is_lost:
-                return True
-            if self._away >= self.max_lost:
-                return False
+                return
             thread.is_away = True
-            self._away += 1
             self._count -= 1
+            for job, its in self._running.copy().items():
+                if its is thread:
+                    job.pace.waits = True
         self._announce()  # what it has done so far must not wait with it
         self._let_others_in(thread)
-        return True
+
+    def _may_begin(self, job: J, thread: _Thread) -> bool:
+        """Whether a job that may wait begins now; else it stands aside."""
+        with self._count_lock:
+            if self._has_room_to_wait():
+                self._running[job] = thread
+                return True
+            is_first = not self._aside
+            self._aside.append(job)
+        if is_first:
+            self._on_aside(job)
+        return False
+
+    def _call_back(self) -> None:
+        """A job is over or lost: one that stands aside may be next."""
+        with self._count_lock:
+            if self._aside and self._has_room_to_wait() and not self._closed:
+                self._queue.appendleft(self._aside.popleft())
+
+    def _has_room_to_wait(self) -> bool:
+        return sum(one.pace.waits for one in self._running.copy()) < self.max_lost
 
     def _is_one_too_many(self) -> bool:
         with self._count_lock:
@@ -351,6 +367,8 @@ class WorkerThreads(Generic[J]):
                     continue
                 return
             pace = job.pace
+            if pace.waits and not self._may_begin(job, thread):
+                continue
             is_slow = pace.seconds > SLOW_SECONDS
             if is_slow:
                 draining.discard(thread)
@@ -368,6 +386,8 @@ class WorkerThreads(Generic[J]):
             if running.pop(job, None) is None:
                 self._return_late()
                 return
+            if pace.waits:
+                self._call_back()
             if self._is_one_too_many():
                 self._announce()
                 self._let_others_in(thread)

@@ -4,10 +4,12 @@ import asyncio
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 
+from tenuto.engine.giving_way import waiting_for_others
 from tenuto.functions.threads import SLOW_SECONDS, Pace, WorkerThreads, _Thread
 from tests.unit.functions.conftest import until
 
@@ -374,3 +376,71 @@ async def test_losing_a_job_while_it_ends_keeps_the_count_of_threads(pool: Pool)
         pool.bursts.clear()
     await until(lambda: pool.threads.lost == 0)
     assert 0 <= pool.threads.count <= 8
+
+
+# --- jobs that wait for others --------------------------------------------------------------------
+
+
+class Waiting:
+    """Jobs of one kind, each of which waits for others until it is told that they have come."""
+
+    def __init__(self, pool: Pool, count: int) -> None:
+        self.pace = Pace()
+        self.begun = 0
+        self.let_go = [threading.Event() for _ in range(count)]
+        self.jobs = [Job(partial(self._wait, event), self.pace) for event in self.let_go]
+        pool.submit(*self.jobs)
+
+    def _wait(self, event: threading.Event) -> None:
+        self.begun += 1
+        with waiting_for_others():
+            event.wait()
+
+    def end(self) -> None:
+        for event in self.let_go:
+            event.set()
+
+
+async def test_no_more_of_a_kind_that_waits_begin_than_may_and_the_rest_goes_on() -> None:
+    told: list[Job] = []
+    pool = Pool(max_threads=1, max_lost=2, on_aside=told.append)
+    waiting = Waiting(pool, 6)
+    pool.submit(Job())
+    await pool.finish(1)
+    assert (waiting.begun, len(pool.threads.blocked)) == (2, 2)
+    assert pool.threads.aside == waiting.jobs[2:]
+    assert told == [waiting.jobs[2]]
+    # One of those may hang, and be given up: another may then wait in its place.
+    assert pool.threads.lose(waiting.jobs[0])
+    await until(lambda: waiting.begun == 3)
+    waiting.let_go[1].set()
+    await until(lambda: waiting.begun == 4)
+    assert pool.threads.aside == waiting.jobs[4:]
+    waiting.end()
+    await until(lambda: len(pool.done) == 7)
+    assert pool.threads.aside == []
+    pool.threads.stop()
+    await until(lambda: pool.threads.count == 0)
+
+
+async def test_a_kind_that_is_not_known_to_wait_takes_no_thread_for_good() -> None:
+    pool = Pool(max_threads=1, max_lost=1)
+    kinds = [Waiting(pool, 2) for _ in range(3)]
+    pool.submit(Job())
+    await pool.finish(1)
+    assert [one.begun for one in kinds] == [1, 1, 1]
+    for one in kinds:
+        one.end()
+    await until(lambda: len(pool.done) == 7)
+    pool.threads.stop()
+    await until(lambda: pool.threads.count == 0)
+
+
+async def test_a_pool_that_stops_forgets_what_stands_aside() -> None:
+    pool = Pool(max_threads=1, max_lost=1)
+    waiting = Waiting(pool, 3)
+    await until(lambda: len(pool.threads.aside) == 2)
+    pool.threads.stop()
+    waiting.end()
+    await until(lambda: pool.threads.count == 0)
+    assert (waiting.begun, pool.threads.aside, pool.threads.queued) == (1, [], [])
