@@ -1,13 +1,14 @@
 """``drain_seconds`` is a promise: a process that is told to stop names what is left, and ends."""
 
 import asyncio
+import os
 import re
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,7 +22,7 @@ if sys.platform == "win32":
     pytest.skip("signals of POSIX", allow_module_level=True)
 
 APP = """
-import asyncio, atexit, threading, time
+import asyncio, atexit, multiprocessing, queue, subprocess, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tenuto import App, Context
@@ -111,6 +112,63 @@ def leaves_a_pool() -> None:
 
 
 @app.activity
+def leaves_work_in_a_pool() -> None:
+    def copy_forever() -> None:
+        time.sleep(3600)
+
+    app.pool = ThreadPoolExecutor(1, "pool")
+    app.pool.submit(copy_forever)
+    begun("leaves_work_in_a_pool")
+
+
+@app.activity
+def registers_what_waits() -> None:
+    def say_goodbye() -> None:
+        time.sleep(3600)
+
+    atexit.register(say_goodbye)
+    begun("registers_what_waits")
+
+
+@app.activity
+async def calls_in_an_executor() -> None:
+    asyncio.get_running_loop().run_in_executor(None, queue.Queue().get)
+    begun("calls_in_an_executor")
+
+
+@app.activity
+def leaves_processes() -> None:
+    secret = [sys.executable, "-c", "import time; time.sleep(3600)  # secret"]
+    commands = ["sleep", "3600"], secret
+    app.children = [*map(subprocess.Popen, commands), other_process(False)]
+    Path("children").write_text(" ".join(str(one.pid) for one in app.children))
+    subprocess.run(["true"], check=True)
+    begun("leaves_processes")
+
+
+@app.activity
+def leaves_a_daemon() -> None:
+    app.child = other_process(True)
+    begun("leaves_a_daemon")
+
+
+@app.activity
+async def leaves_a_process_and_blocks() -> None:
+    app.child = subprocess.Popen(["sleep", "3600"])
+    Path("children").write_text(str(app.child.pid))
+    begun("leaves_a_process_and_blocks")
+    time.sleep(3600)
+
+
+def other_process(daemon):
+    child = multiprocessing.get_context("fork").Process(
+        target=time.sleep, args=(3600,), name="copier", daemon=daemon
+    )
+    child.start()
+    return child
+
+
+@app.activity
 async def exits_beside() -> str:
     async def leave() -> None:
         raise SystemExit(7)
@@ -179,12 +237,24 @@ def stop_in_time(command: Command) -> None:
     [
         ("stubborn", r"activity 'stubborn' of instance 'stubborn', .*travel.py:\d+ in stubborn"),
         ("asleep", r"activity 'asleep' of instance 'asleep', .*travel.py:\d+ in asleep"),
-        ("in_a_thread", r"thread 'tenuto-blocking-1' does not end and is left"),
-        ("leaves_a_thread", r"thread 'left-over' does not end and is left: .*threading.py"),
+        ("in_a_thread", r"'tenuto-blocking-1' does not end and is left: in a call of time\.sleep"),
+        ("calls_in_an_executor", r"'tenuto-blocking-1' does .*queue.py:\d+ in get"),
+        (
+            "leaves_a_thread",
+            r"thread 'left-over' does not end .*threading.py:\d+ in run, which called time.sleep",
+        ),
         ("computes", r"host stopped"),
         ("spawns", r"task 'forgotten' does not end .*travel.py:\d+ in stay"),
-        ("registers_its_end", r"what runs at the end of the program does not end, and is left"),
-        ("leaves_a_pool", r"thread 'pool_0' does not end and is left: .*thread.py:\d+ in _worker"),
+        (
+            "registers_its_end",
+            r"at the end of the program does not end, and is left: in a function of C",
+        ),
+        ("registers_what_waits", r"program does not end, and is left: .*:\d+ in say_goodbye"),
+        (
+            "leaves_a_pool",
+            r"'pool_0' does not end and is left: .*thread.py:\d+ in _worker.*called time.sleep",
+        ),
+        ("leaves_work_in_a_pool", r"'pool_0' does not end .* left: \S*travel.py:\d+ in copy_fo"),
     ],
 )
 def test_after_a_signal_the_process_ends_and_says_what_it_has_left(
@@ -222,6 +292,49 @@ def test_a_process_whose_loop_is_blocked_ends_too(folder: Path, name: str, said:
         assert time.monotonic() - began < 15
         assert code == 128 + signal.SIGTERM
         assert re.search(said, command.err), command.err
+
+
+@pytest.fixture
+def children(folder: Path) -> Iterator[Path]:
+    """Where an activity writes down its child processes, which are ended with the test."""
+    file = folder / "children"
+    yield file
+    for pid in file.read_text().split() if file.exists() else []:
+        with suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there children can be found")
+def test_child_processes_that_go_on_are_named_and_not_ended(folder: Path, children: Path) -> None:
+    with Command(folder, "start", "travel.py", "--port", "0") as command:
+        begin(folder, command, "leaves_processes")
+        stop_in_time(command)
+    first, second, third = children.read_text().split()
+    said = rf"3 child .* program: {first} \(sleep 3600\), {second} \(\S+\), {third} \(copier\)\n"
+    assert re.search(said, command.err), command.err
+    assert "secret" not in command.err
+    for pid in (first, second, third):
+        os.kill(int(pid), 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there children can be found")
+def test_they_are_named_too_when_the_process_has_to_be_ended(folder: Path, children: Path) -> None:
+    with Command(folder, "run", "travel.py:call_leaves_a_process_and_blocks") as command:
+        deadline = time.monotonic() + 30
+        while not (folder / "leaves_a_process_and_blocks.begun").exists():
+            assert time.monotonic() < deadline, command.err
+            time.sleep(0.01)
+        command.send(signal.SIGTERM)
+        assert command.process.wait(30) == 128 + signal.SIGTERM
+    said = f"1 child process goes on without this program: {children.read_text()} (sleep 3600)"
+    assert said in command.err
+
+
+def test_children_that_end_with_the_program_are_not_named(folder: Path) -> None:
+    with Command(folder, "start", "travel.py", "--port", "0") as command:
+        begin(folder, command, "leaves_a_daemon", "computes")
+        stop_in_time(command)
+        assert "child process" not in command.err
 
 
 @pytest.mark.parametrize("name", ["blocks", "blocks_when_cancelled", "stubborn", "asleep"])

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Final
 
+from tenuto.functions.child_processes import child_processes, children_left
 from tenuto.functions.user_calls import flush_output
 from tenuto.functions.whereabouts import work_left
 from tenuto.host.loop_watch import incident_at
@@ -103,6 +104,8 @@ class Deadline:
             _LOGGER.error("this host does not stop in time; the process is ended")
         for words in work_left(self._loop):
             _LOGGER.warning("%s", words)
+        if children := child_processes():
+            _LOGGER.warning("%s", children_left(children))
 
 
 class StopHandler:

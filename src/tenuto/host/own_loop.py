@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Generator
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, TypeVar
 
+from tenuto.functions.child_processes import child_processes, children_left, moment
 from tenuto.functions.detached_threads import DetachedThreads
 from tenuto.functions.user_calls import flush_output
 from tenuto.functions.whereabouts import task_place, thread_place, threads_python_waits_for
@@ -64,6 +66,7 @@ def run_on_fast_loop(coroutine: Coroutine[Any, Any, T], *, drain_seconds: float 
     Raises:
         StopRequestedError: it was cancelled so.
     """
+    began = moment()
     runner = asyncio.Runner(loop_factory=fast_loop_factory())
     threads = DetachedThreads(name="tenuto-blocking")
     requests: list[int] = []
@@ -76,6 +79,8 @@ def run_on_fast_loop(coroutine: Coroutine[Any, Any, T], *, drain_seconds: float 
                 result = _run(runner, work)
             finally:
                 _close(runner, threads)
+                if requests or drain_seconds is None:  # else the program goes on, and they are its
+                    _name_children(began)
     except asyncio.CancelledError:
         if requests:
             raise StopRequestedError(requests[0]) from None
@@ -83,6 +88,11 @@ def run_on_fast_loop(coroutine: Coroutine[Any, Any, T], *, drain_seconds: float 
     if requests:
         raise StopRequestedError(requests[0])
     return result
+
+
+def _name_children(began: float) -> None:
+    if children := child_processes(began, is_killed=False):
+        _LOGGER.warning("%s", children_left(children))
 
 
 @contextmanager
@@ -149,7 +159,9 @@ def _end(code: int) -> None:
     threads = threads_python_waits_for()
     if not threads:
         time.sleep(_LAST_SECONDS)
-        place = thread_place(threading.main_thread().ident)
+        main = threading.main_thread().ident
+        # It may be what was registered with atexit, which leaves no frame when it is written in C.
+        place = thread_place(main) if main in sys._current_frames() else "in a function of C"  # noqa: SLF001 - made for this
         _LOGGER.warning("what runs at the end of the program does not end, and is left: %s", place)
     for thread in threads:
         place = thread_place(thread.ident)
