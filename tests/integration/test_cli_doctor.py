@@ -7,6 +7,7 @@ import re
 import signal
 import sqlite3
 import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -202,6 +203,56 @@ def test_a_message_that_a_running_host_leaves_lying_is_wrong(
             host.send(signal.SIGCONT)
         host.send(signal.SIGTERM)
         host.end()
+
+
+def test_a_host_that_is_there_and_does_not_answer_is_named_with_its_process(
+    capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    (folder / "travel.py").write_text(
+        APP
+        + """
+@app.activity
+def computes() -> None:
+    import ctypes, pathlib
+    pathlib.Path("begun").touch()
+    ctypes.PyDLL(None).sleep(3600)  # as C code that keeps Python's lock
+
+
+@app.orchestrator
+async def hangs(ctx: Context) -> None:
+    await ctx.call_activity(computes)
+"""
+    )
+    with Command(folder, "start", "travel.py", "--port", "0") as host:
+        host.until("listening")
+        command(capsys, "instances", "start", "hangs", "--storage", "sqlite:///tenuto.db")
+        deadline = time.monotonic() + 60
+        while not (folder / "begun").exists():
+            assert time.monotonic() < deadline, host.err
+            time.sleep(0.01)
+        out, _ = command(capsys, "doctor", code=1)
+        pid = host.process.pid
+        assert f"has not answered for 10 s, though its process {pid} is there: it may be" in out
+        assert f"`py-spy dump --pid {pid}` shows where" in out
+        host.send(signal.SIGKILL)
+        host.process.wait(30)
+
+
+def test_a_host_without_http_that_takes_in_nothing_is_named_with_its_process(
+    capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    with Command(folder, "run", "travel.py:trip", "--id", "trip-1") as host:
+        host.until("waiting")
+        host.send(signal.SIGSTOP)
+        try:
+            command(capsys, "instances", "raise-event", "trip-1", "Approved", *STORE)
+            out, _ = command(capsys, "doctor", *STORE, code=1)
+            said = "the host has taken in nothing of what it was sent for 1.5 s, though its process"
+            assert f"{said} {host.process.pid} is there" in out
+        finally:
+            host.send(signal.SIGCONT)
+        host.send(signal.SIGKILL)
+        host.process.wait(30)
 
 
 def letters(folder: Path) -> str:

@@ -26,6 +26,7 @@ from tenuto.cli.findings import (
     Level,
     fit_findings,
     letters_finding,
+    silent_host,
     standstill,
     store_findings,
     version_finding,
@@ -145,7 +146,7 @@ class _Visit:
         if not await self._examine(url, is_chosen=settings.sources["storage"] != DEFAULT):
             return
         place = Place(storage=url)
-        await self._look_through(place, await self._store_surroundings())
+        await self._look_through(place, await self._store_surroundings(url))
 
     def _settings(self) -> LoadedSettings | None:
         try:
@@ -182,7 +183,7 @@ class _Visit:
             place=self._place.options,
         )
 
-    async def _store_surroundings(self) -> Surroundings:
+    async def _store_surroundings(self, url: str) -> Surroundings:
         assert self.store is not None, "it was examined"
         untaken: Counter[str] = Counter()
         if self.store.owner is not None and self.store.waiting:
@@ -190,6 +191,9 @@ class _Visit:
             assert self._upkeep is not None, "it has examined the store"
             still = {number for number, _ in await self._upkeep.waiting()}
             untaken.update(one for number, one in self.store.waiting if number in still)
+        if untaken and host_on(url) is None:  # which nobody asks for its health
+            what = f"the host has taken in nothing of what it was sent for {_LOOK_SECONDS:g} s"
+            self.findings.append(silent_host(what, self.store.owner))
         return Surroundings(
             now=self._now,
             has_host=self.store.owner is not None,
@@ -222,6 +226,12 @@ class _Visit:
             async with connection.http_client(reading=_HEALTH_PATIENCE) as client:
                 answer = await client.get(f"{connection.where}/healthz")
             health = msgspec.json.decode(answer.content, type=_Health)
+        except httpx2.ReadTimeout:
+            seconds = _HEALTH_PATIENCE.total_seconds()
+            what = f"{connection.where} has not answered for {seconds:g} s"
+            owner = None if self.store is None else self.store.owner
+            self.findings.append(silent_host(what, owner))
+            return
         except (httpx2.TransportError, msgspec.DecodeError) as error:
             text = f"{connection.where} does not say whether it is well: {error}"
             self._add(Level.WRONG, "host", text, "look at its log")

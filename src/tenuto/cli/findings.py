@@ -1,5 +1,6 @@
 """What the doctor has to say: findings, each with what to do about it. Pure."""
 
+import re
 from collections.abc import Sequence
 from enum import StrEnum
 
@@ -190,6 +191,24 @@ def _owner(found: Examination) -> Finding:
             "nothing is lost: the next host goes on where it was",
         )
     return _store(Level.NOTE, "no host runs on it")
+
+
+def silent_host(what: str, owner: str | None) -> Finding:
+    """A host that is there, and does nothing.
+
+    Args:
+        what: The host, and what it has not done, and for how long.
+        owner: Who owns the store, when that is known.
+    """
+    pid = re.search(r"\bpid (\d+)", owner or "")
+    whose = f", though its process {pid[1]} is there" if pid is not None else ""
+    return Finding(
+        level=Level.WRONG,
+        topic="host",
+        text=f"{what}{whose}: it may be stopped, or in code that does not let Python go on",
+        advice=f"`py-spy dump --pid {'PID' if pid is None else pid[1]}` shows where; what its log "
+        "said last",
+    )
 
 
 def _counts(found: Examination, now: Microseconds) -> Finding:
