@@ -445,6 +445,45 @@ def test_an_exit_beside_an_activity_does_not_end_the_host(folder: Path) -> None:
         stop_in_time(command)
 
 
+LOCKING = """
+import ctypes, time
+from pathlib import Path
+import tenuto.host.deadline
+from tenuto import App, Context
+
+tenuto.host.deadline._LONGEST_SECONDS = tenuto.host.deadline._WITHOUT_LOCK_SECONDS = 0.5
+app = App()
+
+
+@app.activity
+def keeps_the_lock() -> None:
+    Path("begun").touch()
+    while not Path("stopping").exists():
+        time.sleep(0.01)
+    ctypes.PyDLL(None).sleep(3600)
+
+
+@app.orchestrator
+async def trip(ctx: Context) -> None:
+    await ctx.call_activity(keeps_the_lock)
+"""
+
+
+def test_c_code_that_keeps_pythons_lock_does_not_keep_a_process_that_stops(tmp_path: Path) -> None:
+    (tmp_path / "travel.py").write_text(LOCKING)
+    (tmp_path / "tenuto.toml").write_text("drain_seconds = 5\n")
+    with Command(tmp_path, "run", "travel.py:trip") as command:
+        deadline = time.monotonic() + 30
+        while not (tmp_path / "begun").exists():
+            assert time.monotonic() < deadline, command.err
+            time.sleep(0.01)
+        command.send(signal.SIGTERM)
+        command.until("stopping; up to 5 s")
+        (tmp_path / "stopping").touch()
+        assert command.process.wait(60) == 1
+        assert re.search(r'travel.py", line \d+ in keeps_the_lock', command.err), command.err
+
+
 SCRIPT = """
 import asyncio, signal, sys, time
 from tenuto import App, Context

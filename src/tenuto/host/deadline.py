@@ -4,9 +4,13 @@ A host that stops waits for running work no longer than ``drain_seconds``, and f
 a little longer. But what it does, it does on its loop, and the loop may be blocked, by user code
 that sleeps in an async activity for example. A thread that needs no loop looks at the time; when
 that is over it names what is left and ends the process. To the store that is a host that died.
+
+That thread needs Python's lock. C code that takes it after the signal and does not give it back is
+ended by a timer of Python's fault handler, which runs without it.
 """
 
 import asyncio
+import faulthandler
 import logging
 import os
 import sys
@@ -31,6 +35,11 @@ _BLOCKED_SECONDS: Final = 2.0
 
 _LONGEST_SECONDS: Final = 10.0
 """How long a loop that gives signs of life may take beyond the time for running work."""
+
+_WITHOUT_LOCK_SECONDS: Final = 5.0
+"""How much longer, when no Python runs any more."""
+
+_STANDARD_ERROR: Final = 2
 
 _ECHO_SECONDS: Final = 0.2
 """Programs around this one, such as ``timeout``, pass a signal on that came by itself too: what
@@ -64,6 +73,8 @@ class Deadline:
         Args:
             code: The exit code of a process that has to be ended so.
         """
+        longest = self._drain_seconds + _LONGEST_SECONDS + _WITHOUT_LOCK_SECONDS
+        faulthandler.dump_traceback_later(longest, exit=True, file=_STANDARD_ERROR)
         threading.Thread(target=self._wait, args=(code,), name="tenuto-end", daemon=True).start()
 
     def _wait(self, code: int) -> None:
@@ -73,6 +84,7 @@ class Deadline:
             try:
                 self._loop.call_soon_threadsafe(self._answer)
             except RuntimeError:  # the loop is closed; what follows has limits of its own
+                faulthandler.cancel_dump_traceback_later()
                 return
             time.sleep(_ASK_SECONDS)
             now = time.monotonic()
