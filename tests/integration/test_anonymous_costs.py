@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import time
 from datetime import timedelta
 
 import pytest
@@ -166,6 +167,86 @@ def test_an_answer_does_not_wait_for_the_callers_acknowledgement() -> None:
         assert listening.proto == socket.IPPROTO_TCP
     finally:
         listening.close()
+
+
+# --- heads: read before a key is known ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/admin/instances", "/api/kept", "/callbacks/a/b"])
+async def test_a_head_of_many_parts_is_refused_before_they_are_looked_at(
+    app: App, path: str
+) -> None:
+    async with serving(app, keys=KEYS) as serve:
+        for target, headers, status in [
+            (path, "a:\r\n" * 250, 0),
+            (path, "a:\r\n" * 257, 431),
+            (f"{path}?code={'%41' * 5_000}", "", 0),
+            (f"{path}?code={'%41' * 6_000}", "", 414),
+            (f"{path}/{'%41' * 6_000}", "", 414),
+        ]:
+            sent = f"GET {target} HTTP/1.1\r\nHost: localhost\r\n{headers}Connection: close\r\n\r\n"
+            found = int((await serve.raw(sent.encode())).split()[1])
+            assert found == status if status else found in {200, 401, 404, 405}, sent[:100]
+            assert (await serve.http.get("/healthz")).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/admin/instances", "/api/kept", f"{MOUNT}/instances/a"])
+async def test_a_query_of_many_parameters_is_refused_as_a_whole(app: App, path: str) -> None:
+    method = "POST" if path.startswith("/api") else "GET"
+    async with serving(app, keys=KEYS) as serve:
+        fits = await serve.http.request(method, f"{path}?{'a&' * 900}")
+        assert fits.status_code == 401
+        refused = await serve.http.request(method, f"{path}?{'a&' * 1_000}")
+        assert (refused.status_code, refused.json()["code"]) == (400, "TN-1700")
+        assert "1,000 parameters" in refused.json()["message"]
+
+
+_READ_OF_A_HEAD = (
+    *("accept", "accept-encoding", "authorization", "content-type", "cookie", "expect"),
+    *("forwarded", "idempotency-key", "last-event-id", "origin", "range", "sec-fetch-site"),
+    *("x-forwarded-for", "x-forwarded-host", "x-forwarded-prefix", "x-forwarded-proto"),
+    *("x-functions-key", "x-ms-continuation-token"),
+)
+
+
+@pytest.mark.parametrize("name", _READ_OF_A_HEAD)
+async def test_a_header_takes_no_longer_than_it_is_long(app: App, name: str) -> None:
+    """A pattern that goes back and forth in it would take seconds; a proxy passes on anything."""
+    length = 30_000
+    fillers = (
+        "a",
+        " a",
+        "a ",
+        "=",
+        "a=",
+        ";",
+        '"',
+        'a="',
+        "/",
+        "/a",
+        ".",
+        ":",
+        "[",
+        "-",
+        "1",
+        "1,",
+    )
+
+    @app.http("POST", "/bought", durable=True, auth="anonymous", wait=timedelta(0))
+    async def bought(ctx: Context) -> None:
+        await ctx.wait_for_external_event("paid")
+
+    async with serving(app, keys=KEYS, trusted_proxies=("127.0.0.1",)) as serve:
+        for filler in fillers:
+            value = (filler * length)[:length] + "a"
+            for method, path, more in [
+                ("POST", "/api/bought", {}),
+                ("GET", "/admin/instances", BOSS),
+                ("POST", f"{MOUNT}/orchestrators/echo", BOSS),
+            ]:
+                began = time.process_time()
+                await serve.http.request(method, path, headers={**more, name: value.strip()})
+                assert time.process_time() - began < 2, (filler, path)
 
 
 # --- S14 ----------------------------------------------------------------------------------------

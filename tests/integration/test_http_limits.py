@@ -240,7 +240,8 @@ async def test_what_is_no_body_in_a_body_in_pieces_is_bounded_like_a_head(
 async def test_headers_that_come_after_the_body_change_nothing(serve: Serving) -> None:
     """Trailers: a proxy in front may have let them through unchecked."""
     sent = (
-        START + b" HTTP/1.1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+        START + b" HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+        b"Connection: close\r\n\r\n"
         b"1\r\n1\r\n0\r\nHost: evil.example\r\n\r\n"
     )
     status, _headers, body = _parts(await serve.raw(sent))

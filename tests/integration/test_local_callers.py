@@ -70,6 +70,12 @@ PROXIED = [
     ("Fly-Client-IP", "127.0.0.1"),
     ("Via", "1.1 vegur"),
     ("CDN-Loop", "cloudflare"),
+    ("X-Forward-For", "127.0.0.1"),
+    ("X-Forwarder-For", "127.0.0.1"),
+    ("X-Scheme", "https"),
+    ("X-Nginx-Proxy", "true"),
+    ("X-Varnish", "32770"),
+    ("Tailscale-User-Login", "ada@example.com"),
 ]
 
 
@@ -105,6 +111,17 @@ async def test_a_request_for_another_name_is_not_local(serve: Serving, host: str
 async def test_http_1_0_is_what_proxies_speak_that_leave_no_other_mark(serve: Serving) -> None:
     answer = await serve.raw(f"GET {INSTANCES} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
     assert answer.startswith(b"HTTP/1.1 403")
+
+
+async def test_a_request_that_does_not_say_whom_it_asks_is_not_local(serve: Serving) -> None:
+    for sent, status in [
+        ("GET %s\r\n\r\n", 403),  # HTTP/0.9: what it asks for and nothing else
+        ("GET %s HTTP/0.9\r\nHost: localhost\r\n\r\n", 403),
+        ("GET %s HTTP/1.0\r\n\r\n", 403),
+        ("GET %s HTTP/1.1\r\nConnection: close\r\n\r\n", 400),
+    ]:
+        answer = await serve.raw((sent % "/admin/info").encode())
+        assert answer.startswith(f"HTTP/1.1 {status} ".encode()), sent
 
 
 async def test_with_keys_the_same_requests_are_served_to_who_has_one() -> None:

@@ -13,6 +13,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from uvicorn.config import WS_PROTOCOLS
 
 from tenuto import App, Context
 from tenuto.http.functions.callbacks import without_token
@@ -209,6 +210,30 @@ async def test_a_peer_keeps_no_more_idle_connections_than_it_may(
         one.getMessage() for one in caplog.records if "http.idle_connections" in one.getMessage()
     ]
     assert len(said) == 1
+
+
+class Closing(asyncio.Protocol):
+    """What speaks WebSocket, where that is installed; this one refuses all."""
+
+    def __init__(self, **_given: object) -> None:
+        """Take what uvicorn gives."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)
+        transport.write(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n")
+        transport.close()
+
+
+async def test_connections_that_change_to_websocket_are_not_counted_for_ever(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(WS_PROTOCOLS, "auto", f"{__name__}:{Closing.__name__}")
+    head = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    async with serving(app) as serve:
+        for _ in range(5):
+            answer = await serve.raw(head.encode())
+            assert answer.startswith(b"HTTP/1.1 403")
+        await until(lambda: serve.server._served.traffic.connections == 0)
 
 
 async def test_connections_that_are_being_answered_do_not_count_as_idle(app: App) -> None:

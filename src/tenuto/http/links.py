@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
 
 _PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*/?")
-_ELEMENT: Final = re.compile(r'\s*([A-Za-z]+)\s*=\s*("[^"]*"|[^;,\s]*)\s*')
 
 
 class Links:
@@ -142,8 +141,14 @@ def _peer(call: Call) -> str:
 
 
 def _forwarded_elements(elements: list[str]) -> list[dict[str, str]]:
-    """The elements of ``Forwarded`` (RFC 7239), names in lower case."""
+    """The elements of ``Forwarded`` (RFC 7239), names in lower case.
+
+    Proxies pass on what anybody has sent, so no pattern that may go back and forth in it.
+    """
     return [
-        {name.lower(): value.strip('"') for name, value in _ELEMENT.findall(element)}
+        {
+            name.strip().lower(): value.strip().strip('"')
+            for name, _, value in (pair.partition("=") for pair in element.split(";"))
+        }
         for element in elements
     ]

@@ -37,6 +37,10 @@ Handler = Callable[["Call"], Awaitable[Response]]
 
 _TRUE: Final = {"true", "1"}
 _FALSE: Final = {"false", "0"}
+_MOST_PARAMETERS: Final = 1_000
+"""Of a query, which is read before a key is known: each takes its time."""
+
+_HOST_SINCE: Final = "1.1"
 _EVERYWHERE: Final = ("code", "taskHub", "connection")
 """What clients of Durable Functions send with all they ask for."""
 
@@ -91,9 +95,12 @@ class Call:
         """Refuse a request whose ``Host`` may be read in two ways (RFC 9112, 3.2).
 
         Raises:
-            HttpError: there are several, or it is no host name.
+            HttpError: there are several, or none though HTTP/1.1 demands one, or it is no host
+                name.
         """
         hosts = [value.decode("latin-1") for key, value in self.scope["headers"] if key == b"host"]
+        if not hosts and self.scope.get("http_version") == _HOST_SINCE:
+            raise HttpError("the request has no Host header; send one")
         if len(hosts) > 1:
             raise HttpError("the request has several Host headers; send one")
         if hosts and hosts[0] and not HOST_HEADER.fullmatch(hosts[0]):
@@ -126,9 +133,13 @@ class Call:
             self._query = {}
             text = self.scope["query_string"].decode("latin-1")
             try:
-                pairs = parse_qsl(text, keep_blank_values=True, errors="strict")
+                pairs = parse_qsl(
+                    text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_PARAMETERS
+                )
             except UnicodeDecodeError:
                 raise HttpError("the query is not UTF-8 once its %XX are decoded") from None
+            except ValueError:
+                raise HttpError(f"the query has over {_MOST_PARAMETERS:,} parameters") from None
             for name, value in pairs:
                 self._query.setdefault(name.lower(), []).append(value)
         return self._query

@@ -22,29 +22,35 @@ _MARKS: Final = frozenset(
         "x-client-ip",
         "x-cluster-client-ip",
         "x-host",
+        "x-nginx-proxy",
         "x-proxyuser-ip",
         "x-remote-addr",
         "x-remote-ip",
+        "x-scheme",
     }
 )
 _MARKS_BEGIN: Final = (
     "cf-",
     "fastly-",
     "fly-",
+    "tailscale-",
     "x-amzn-",
     "x-appengine-",
     "x-arr-",
     "x-azure-",
     "x-envoy-",
-    "x-forwarded",
+    "x-forward",
     "x-original-",
     "x-real-",
     "x-traefik-",
+    "x-varnish",
 )
 """Headers that proxies add and callers have no reason to send."""
 
-_OLD: Final = "1.0"
-"""What nginx speaks to servers behind it unless it is told otherwise, without any other mark."""
+_OLD: Final = frozenset({"0.9", "1.0"})
+"""The former has no headers that could show anything. The latter is what nginx speaks to servers
+behind it unless it is told otherwise, without any other mark.
+"""
 
 
 def why_not_local(scope: Scope) -> str | None:
@@ -62,8 +68,9 @@ def why_not_local(scope: Scope) -> str | None:
             return f"the request came through a proxy, as its header {name} shows"
         if name == "host" and not _is_own_name(value.decode("latin-1")):
             return "the request is for another name than this machine's, such as localhost"
-    if scope.get("http_version") == _OLD:
-        return "the request came by HTTP/1.0, as through a proxy"
+    version = scope.get("http_version")
+    if version in _OLD:
+        return f"the request came by HTTP/{version}, as through a proxy"
     return None
 
 

@@ -1,9 +1,9 @@
 """What one connection may use up: time and bytes of a request, time of a reader.
 
-A request that trickles in is answered 408 and cut, a head that is too long 431, a peer that does
-not read what it asked for is dropped. What arrives whole in one piece costs no timer. A body whose
-request has been answered already, such as with a refusal, is taken slowly: it is for nothing, and
-who sends it must not take the loop from the others.
+A request that trickles in is answered 408 and cut, a head that is too long or has too many parts
+414 or 431, a peer that does not read what it asked for is dropped. What arrives whole in one piece
+costs no timer. A body whose request has been answered already, such as with a refusal, is taken
+slowly: it is for nothing, and who sends it must not take the loop from the others.
 """
 
 import asyncio
@@ -27,6 +27,10 @@ from tenuto.telemetry.traffic import NO_ROUTE, Traffic
 
 _PER_HEADER = 4
 """Bytes of a header beside its name and value."""
+
+_MOST_HEADERS = 256
+_MOST_TARGET_BYTES = 16 * 1024
+"""Of path and query, which are read before a key is known, and slowly where they are quoted."""
 
 _REST_SECONDS = 0.02
 """Between two pieces of a body that nobody wants. Cutting the connection would take the answer with
@@ -71,6 +75,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._in_message = False
         self._head_bytes = 0  # of the parsed head
+        self._target_bytes = self._headers = 0
         self._fed_bytes = 0  # since the head began, or since the last part of the body
         self._chunk_bytes = 0  # of what is being parsed
         self._deadline: asyncio.TimerHandle | None = None
@@ -107,11 +112,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._fed_bytes += len(data)
         self._chunk_bytes = len(data)
         super().data_received(data)
-        if self.transport.is_closing():
-            return
         if self.transport.get_protocol() is not self:  # it speaks WebSocket now
             self._disarm()
-            self._peers.works(self, self._peer)
+            self._peers.gone(self, self._peer)  # of its end another protocol is told
+            return
+        if self.transport.is_closing():
             return
         if self._in_message and not self._in_head and self._is_idle:
             self._rest()
@@ -180,13 +185,14 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._disarm()
         self._in_head = self._in_message = True
-        self._head_bytes = 0
+        self._head_bytes = self._target_bytes = self._headers = 0
         self._fed_bytes = self._chunk_bytes
 
     def on_url(self, url: bytes) -> None:
         """A part of the request's target."""
         super().on_url(url)
         self._head_bytes += len(url)
+        self._target_bytes += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header of the head, or a trailer."""
@@ -194,13 +200,25 @@ class BoundedProtocol(HttpToolsProtocol):
             # After the body (a trailer): what the request is was decided before, and nobody keeps
             # what a peer may send without end.
             return
-        super().on_header(name, value)
+        self._headers += 1
         self._head_bytes += len(name) + len(value) + _PER_HEADER
+        if self._headers <= _MOST_HEADERS:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """The head is there."""
         if self._head_bytes > self._settings.header_bytes:
             self._refuse_head()
+        elif self._headers > _MOST_HEADERS:
+            self._refuse_long(
+                f"the request has more than {_MOST_HEADERS:,} headers",
+                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+            )
+        elif self._target_bytes > _MOST_TARGET_BYTES:
+            self._refuse_long(
+                f"path and query are longer than {_MOST_TARGET_BYTES:,} bytes",
+                HTTPStatus.REQUEST_URI_TOO_LONG,
+            )
         if not self._is_refused:
             super().on_headers_complete()
         self._in_head = False
@@ -252,13 +270,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refuse(HttpError(msg))
 
     def _refuse_head(self) -> None:
-        self._refuse(
-            RequestTooLargeError(
-                f"the head of the request is longer than {self._settings.header_bytes:,} bytes "
-                "(setting http.header_bytes)",
-                status=HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-            )
+        self._refuse_long(
+            f"the head of the request is longer than {self._settings.header_bytes:,} bytes "
+            "(setting http.header_bytes)",
+            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
         )
+
+    def _refuse_long(self, reason: str, status: HTTPStatus) -> None:
+        self._refuse(RequestTooLargeError(reason, status=status))
 
     def _refuse(self, error: HttpError) -> None:
         """Say why, unless an answer is under way, and close."""
