@@ -655,7 +655,7 @@ async def test_at_least_once_activities_a_call_of_the_last_turn_survives_a_crash
     async with Host(app, url) as host:
         await begun.wait()
         assert ran == [1, 1]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while (  # noqa: ASYNC110 - the store is asked
                 await host.engine.storage.due([0], None, 1)
             ) or len(host.engine.residents):

@@ -331,7 +331,7 @@ async def test_a_history_shows_what_ended_once_and_what_is_open_as_it_was_schedu
         shown = (await serve.status("b", showHistory="true", showHistoryOutput="true")).json()
         return {event["EventType"]: event for event in shown["history"]}
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while "EventSent" not in (found := await events()):
             pass
     assert set(wanted) <= set(found)

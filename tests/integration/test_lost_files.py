@@ -8,7 +8,9 @@ import os
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -18,9 +20,11 @@ from tenuto.model.errors import StorageError
 from tenuto.model.ids import InstanceId
 from tenuto.storage.sqlite import SqliteStorage
 from tenuto.storage.sqlite.examination import examine
+from tenuto.storage.sqlite.files import StoreFiles
 from tenuto.telemetry.health import health_of
 from tests.conformance.storage_suite import Owner, message, record, turn
 from tests.support.inboxes import waiting_in
+from tests.support.waiting import until
 
 Harm = Callable[[Path], None]
 
@@ -153,14 +157,14 @@ async def test_a_host_under_load_stops_acknowledging_at_once(path: Path, harm: H
                 acknowledged.append(f"{name}-{number}")
 
         starters = [asyncio.create_task(starter(str(number))) for number in range(10)]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(acknowledged) < 100:  # noqa: ASYNC110 - nothing tells of a list's length
                 await asyncio.sleep(0)
         # On the loop: nothing is acknowledged between these three.
         known = set(acknowledged)
         found = everybody(path)
         harm(path)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             ends = await asyncio.gather(*starters, return_exceptions=True)
             lost = await host.until_lost()
         assert known <= found
@@ -185,7 +189,7 @@ async def test_an_idle_host_notices_too(path: Path, harm: Harm) -> None:
     async with Host(app, settings=settings) as host:
         await host.client.start(waiting, instance_id="first")
         harm(path)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert isinstance(await host.until_lost(), StorageLostError)
         assert not health_of(host.engine, 0.0).ready
 
@@ -200,7 +204,7 @@ async def test_a_client_that_waits_hears_that_the_store_is_lost(path: Path) -> N
         answer = asyncio.create_task(client.handle(handle.instance_id).result())
         await asyncio.sleep(0)
         delete(path)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             with pytest.raises(StorageLostError):
                 await answer
 
@@ -267,3 +271,39 @@ async def test_no_host_begins_an_empty_store_beside_the_log_of_one_that_is_gone(
     assert _log(path).read_bytes() == b"all that is newest"
     with pytest.raises(StorageLostError, match="is gone, and its log"):
         examine(str(path), 0)
+
+
+def _is_longer_than(count: int, moved: list[int]) -> bool:
+    return len(moved) > count
+
+
+@pytest.mark.parametrize("harm", [truncate_to_nothing, truncate_to_half])
+@pytest.mark.parametrize("before", [0, 1])
+async def test_a_file_cut_short_in_the_moment_of_a_checkpoint_is_noticed(
+    path: Path, harm: Harm, before: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move_log = StoreFiles.move_log
+    moved: list[int] = []
+
+    def cut_short(self: StoreFiles, checkpoint: Callable[[], Any]) -> object:
+        def harmed() -> object:
+            moved.append(len(everybody(path)))
+            if len(moved) > before:
+                harm(path)
+            return checkpoint()
+
+        return move_log(self, harmed)
+
+    monkeypatch.setattr(StoreFiles, "move_log", cut_short)
+    settings = Settings(storage=f"sqlite:///{path}", drain_seconds=1)
+    async with Host(app, settings=settings) as host:
+        for number in range(before + 1):
+            for name in range(50):
+                await host.client.start(waiting, instance_id=f"{number}-{name}")
+            await until(partial(_is_longer_than, number, moved))
+        async with asyncio.timeout(60):
+            lost = await host.until_lost()
+        assert isinstance(lost, StorageLostError)
+        assert "cut short while the log went into it" in str(lost)
+        with pytest.raises(StorageError, match="lost"):
+            await host.client.start(waiting, instance_id="late")

@@ -39,7 +39,7 @@ async def test_an_event_that_comes_while_a_host_starts_is_taken_in(
             held.let_go()
             await starting
             try:
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(30):
                     assert await host.client.handle("w").result() == "heard"
                     await host.client.raise_event("new", "go", "too")
                     assert await host.client.handle("new").result() == "too"

@@ -570,7 +570,7 @@ async def test_exactly_once_turns_a_message_that_is_used_up_while_the_inbox_is_r
 
 
 async def until(test: TestHost, handle: OrchestrationHandle[object], kind: str) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while kind not in kinds(await test.client.history(handle.instance_id)):  # noqa: ASYNC110
             await asyncio.sleep(0)
 

@@ -107,7 +107,7 @@ async def test_the_guilty_one_is_held_and_nobody_loses_anything(
     assert not status.runtime_status.is_finished
     # It is harmful: only a person lets it try again, and then it is the same.
     await guilty.resume()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while await hold_of(host, "evil") is None:  # noqa: ASYNC110 - the store is asked
             await asyncio.sleep(0.01)
     await until(lambda: not host.engine.takeback.left)
@@ -146,7 +146,7 @@ async def test_a_dead_letter_that_cannot_be_stored_is_told_of(
 
     handle = await host.client.start("sender")
     assert await handle.result() == "sent"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await until(lambda: "a dead letter cannot be stored and is lost" in caplog.text)
     assert await (await host.client.start(child, 4)).result() == 4
 

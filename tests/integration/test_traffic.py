@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from io import StringIO
@@ -257,6 +258,7 @@ async def test_a_server_says_when_file_descriptors_run_out_and_goes_on(tmp_path:
     program = ROOT / "tests" / "support" / "few_descriptors.py"
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"}
     log = tmp_path / "log"
+    began = time.monotonic()
     with held_port() as port, log.open("w") as output:
         command = [sys.executable, str(program), str(port), "80"]
         process = subprocess.Popen(command, env=environment, stderr=output)  # noqa: ASYNC220
@@ -275,5 +277,6 @@ async def test_a_server_says_when_file_descriptors_run_out_and_goes_on(tmp_path:
             process.terminate()
             await asyncio.to_thread(process.wait, 20)
     said = log.read_text()
-    assert said.count("file descriptors run out") == 1
+    # At most one in ten seconds, however many connections there are.
+    assert 1 <= said.count("file descriptors run out") <= 1 + (time.monotonic() - began) // 10
     assert "LimitNOFILE" in said

@@ -185,7 +185,7 @@ async def play(seed: int, steps: list[tuple[str, object]]) -> tuple[SharedHub, l
 
 async def until_idle(cluster: Cluster) -> None:
     """Whoever reads again after a failure pauses first, in real time."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not all(member.engine.is_idle for member in cluster.members):  # noqa: ASYNC110 - many may end it
             await asyncio.sleep(0.001)
 

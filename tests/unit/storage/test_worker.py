@@ -286,7 +286,7 @@ async def test_the_watcher_asks_again_when_the_store_could_not_answer(
     while len(called) < 2:
         # A cancelled question is not repeated by itself; a change does that.
         (tmp_path / "log").write_bytes(b"y" * (10 + len(answers)))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await asyncio.sleep(0.005)
     watcher.stop()
     assert called == [4, 0]

@@ -10,9 +10,10 @@ Must never open a file itself: closing it again would drop the locks that SQLite
 
 import os
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
-from typing import Final, NoReturn
+from typing import Final, NoReturn, TypeVar
 
 import apsw
 
@@ -24,10 +25,13 @@ _LOG_HEADER: Final = 32
 _FRAME_HEADER: Final = 24
 _IN_FILE, _IN_LOG = 0, 1
 _PAGE_COUNT: Final = struct.Struct(">28xI")  # in the file's first page
+_SAMPLES: Final = 256
+_HEAD: Final = 16
 
 _stat: Final = os.stat  # half the time of a Path's, after every commit
 
 Identity = tuple[int, int]
+Moved = TypeVar("Moved")
 
 
 class StoreFiles:
@@ -95,6 +99,41 @@ class StoreFiles:
         self.after_write()
         if self._has_log:
             self._check_beside(self._index)
+
+    def move_log(self, checkpoint: Callable[[], Moved]) -> Moved:
+        """Let a checkpoint write the log into the file, which is looked at before and after.
+
+        A file that is cut short between the look and the checkpoint gets its length back by it,
+        with holes where the log had no pages. They reach from the cut to the old end: some of the
+        pages that are looked at, spread over the whole file, are in them.
+
+        Raises:
+            StorageLostError: the file has holes, or is too short.
+        """
+        self.look()
+        pages = self._pages_in_use()
+        try:
+            return checkpoint()
+        finally:
+            gone = next(filter(self._is_hole, pages), None)
+            if gone is not None:
+                self._lose(f"the file was cut short while the log went into it: page {gone + 1:,}")
+
+    def _pages_in_use(self) -> list[int]:
+        """Pages of the file, counted from 0 and spread over it; those that are empty left out."""
+        count = self._size // self._page_bytes
+        step = max(1, count // _SAMPLES)
+        pages = {*range(0, count, step), *range(max(0, count - _SAMPLES // 4), count)}
+        return [page for page in sorted(pages) if not self._is_hole(page)]
+
+    def _is_hole(self, page: int) -> bool:
+        """Whether a page has nothing but zeros. One behind the end has not: ``look`` sees that."""
+        start = page * self._page_bytes
+        is_whole, head = self._connection.read("main", _IN_FILE, start, _HEAD)
+        if not is_whole or any(head):
+            return False
+        is_whole, content = self._connection.read("main", _IN_FILE, start, self._page_bytes)
+        return is_whole and not any(content)
 
     def glance(self) -> None:
         """Look whether the files are there, at most every 50 ms; on any thread."""
@@ -202,6 +241,10 @@ class NoFiles:
         """There is nothing to look at."""
 
     after_write = look = glance = before_write
+
+    def move_log(self, checkpoint: Callable[[], Moved]) -> Moved:
+        """There is no log; SQLite says so."""
+        return checkpoint()
 
     def signature(self) -> object:
         """Never changes."""

@@ -373,23 +373,25 @@ class Writer:
             waiting = self._unsaved_since + _CHECKPOINT_SECONDS - now
             if waiting > 0 and self._pages_unsaved() < _PAGES_PER_CHECKPOINT:
                 return waiting
-            if not self._is_whole():
-                return None
             self._save(now)
-            return _CHECKPOINT_SECONDS
+            return None if self.files.lost is not None else _CHECKPOINT_SECONDS
         if self._log_since is not None:
             waiting = self._log_since + _TRUNCATE_SECONDS - now
             if waiting > 0:
                 return waiting
-            if self._is_whole():
-                self._truncate()
+            self._truncate()
         return None
 
-    def _is_whole(self) -> bool:
-        """Whether the log may be moved: not into a file that was cut short, nor half a log."""
-        with suppress(StorageError):
-            self.files.look()
-        return self.files.lost is None
+    def _move_log(self, mode: int) -> tuple[int, int] | None:
+        """How long the log is, in pages, and how many of them are in the file; None when it failed.
+
+        Not into a file that was cut short, nor half a log: then, and on a full or broken disk, the
+        log keeps everything, and the next commit says what is wrong.
+        """
+        try:
+            return self.files.move_log(lambda: self.connection.wal_checkpoint(mode=mode))
+        except (apsw.Error, StorageError):
+            return None
 
     def _pages_unsaved(self) -> int:
         return self._pages_written() - self._pages_saved
@@ -399,11 +401,7 @@ class Writer:
 
     def _save(self, now: float) -> None:
         self._pages_saved = self._pages_written()
-        try:
-            pages, saved = self.connection.wal_checkpoint()
-        except apsw.Error:
-            # A full or broken disk. The log keeps everything, the next commit reports it.
-            pages, saved = 1, 0
+        pages, saved = self._move_log(apsw.SQLITE_CHECKPOINT_PASSIVE) or (1, 0)
         # A reader of older pages holds the rest back: try again.
         self._unsaved_since = None if saved >= pages else now
         # Writing over an old log takes half as long as making it longer: a usual one is kept.
@@ -413,13 +411,9 @@ class Writer:
         """Give the log's space back when nobody writes or reads; without waiting for anybody."""
         self._log_since = None
         self.connection.set_busy_timeout(0)
-        try:
-            self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        if self._move_log(apsw.SQLITE_CHECKPOINT_TRUNCATE) is not None:  # a kindness, not a need
             self._own_signature = self.files.signature()
-        except apsw.Error:
-            pass  # it is a kindness, not a need
-        finally:
-            self.connection.set_busy_timeout(_BUSY_MILLISECONDS)
+        self.connection.set_busy_timeout(_BUSY_MILLISECONDS)
 
 
 def _storable(text: str) -> str:
