@@ -23,6 +23,7 @@ from tenuto.functions.attempt import Attempt, Lane
 from tenuto.functions.locating import place_of
 from tenuto.functions.threads import WorkerThreads
 from tenuto.functions.whereabouts import task_place, thread_of, thread_place
+from tenuto.model.built_in import activity_words
 from tenuto.model.errors import ScheduleToStartTimeoutError, UnknownFunctionError
 from tenuto.model.events import TaskCompleted, TaskFailed
 from tenuto.model.failure import failure_of_type
@@ -190,7 +191,7 @@ class ActivityExecutor:
                 stages |= _in_order(self._threads.aside, behind)
         for lane in lanes:
             name, most = lane.reference.name, lane.reference.max_concurrent
-            behind = f"the limit of activity {name!r}, {most} at once"
+            behind = f"the limit of {activity_words(name)}, {most} at once"
             if lane.waiting and self._waits_for_others(lane):
                 behind = f"{behind} (those that run wait for orchestrations)"
             stages |= _in_order(lane.waiting, behind)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from msgspec import Struct, structs
 
-from tenuto.insight.built_in import call_text
+from tenuto.insight.built_in import call_text, request_text
 from tenuto.model.events import (
     ContinueAsNew,
     EventAwaited,
@@ -83,7 +83,6 @@ class Step(Struct, kw_only=True):
         number: The event id of the call or wait; below zero for events that nobody awaited when
             they arrived.
         name: Of the function or event, the title of a question; empty for timers.
-        call: What an activity does that Tenuto itself has, in words; empty for others.
         begun_at: The time of the turn that decided it.
         changed_at: The time of the turn that brought it to its state and attempt.
         ended_at: The time of the turn that learned of its end.
@@ -94,6 +93,7 @@ class Step(Struct, kw_only=True):
         failure: Of the last attempt that failed.
         instance_id: The child, or the receiver of a message.
         is_detached: A child whose result nobody waits for.
+        request: What an HTTP call of Tenuto's own asks for.
         url: Where a question is answered.
         run: What the child did, when that was read.
     """
@@ -105,7 +105,6 @@ class Step(Struct, kw_only=True):
     begun_at: Microseconds
     changed_at: Microseconds
     ended_at: Microseconds | None = None
-    call: str = ""
     attempt: int = 1
     due_at: Microseconds | None = None
     purpose: TimerPurpose = "timer"
@@ -113,8 +112,14 @@ class Step(Struct, kw_only=True):
     failure: FailureDetails | None = None
     instance_id: InstanceId | None = None
     is_detached: bool = False
+    request: str = ""
     url: str = ""
     run: "Run | None" = None
+
+    @property
+    def call(self) -> str:
+        """What an activity does that Tenuto itself has, in words; empty for others."""
+        return call_text(self.name, self.request) if self.kind is StepKind.ACTIVITY else ""
 
 
 class Run(Struct, kw_only=True):
@@ -258,7 +263,7 @@ class _Reader:
 
     def on_scheduled(self, event: TaskScheduled) -> None:
         step = self._attempt(event, StepKind.ACTIVITY)
-        step.call = call_text(event.name, event.input)
+        step.request = request_text(event.name, event.input)
 
     def on_created(self, event: SubOrchestrationInstanceCreated) -> None:
         step = self._attempt(event, StepKind.CHILD)

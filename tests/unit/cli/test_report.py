@@ -12,6 +12,7 @@ from tenuto.insight.explanation import explain
 from tenuto.insight.steps import run_of
 from tenuto.insight.surroundings import Surroundings
 from tenuto.insight.wording import clock_time, zone
+from tenuto.model.built_in import HTTP_ACTIVITY
 from tenuto.model.events import (
     EventAwaited,
     EventRaised,
@@ -29,7 +30,6 @@ from tenuto.model.explanation import Explanation
 from tenuto.model.failure import FailureDetails
 from tenuto.model.form_types import form_of, form_of_choices
 from tenuto.model.hold import Hold, HoldReason
-from tenuto.model.http_call import HTTP_ACTIVITY
 from tenuto.model.ids import ExecutionId, InstanceId, MessageId
 from tenuto.model.status import ParentInstance, RuntimeStatus
 from tests.support.runs import at, opening, record, running, turn

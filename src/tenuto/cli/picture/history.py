@@ -7,7 +7,7 @@ import msgspec
 from rich.text import Text
 
 from tenuto.cli.picture.table import Column, Rows
-from tenuto.insight.built_in import call_text
+from tenuto.insight.built_in import call_text, request_text
 from tenuto.insight.wording import failure_text, local, moment, one_line, zone
 from tenuto.model.events import HistoryEvent, OrchestratorStarted
 from tenuto.model.failure import FailureDetails
@@ -88,7 +88,7 @@ def _details(event: HistoryEvent) -> str:
         else:
             text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
             if name == "name":
-                text = call_text(text, fields.get("input")) or text
+                text = call_text(text, request_text(text, fields.get("input"))) or text
             parts.append(one_line(text if name == "name" else f"{name}={text}", _SHORT))
     return " ".join(parts)
 

@@ -134,6 +134,8 @@ def step_facts(step: Step) -> list[str]:
             parts.append(standing)
     if step.kind is StepKind.QUESTION and step.state.is_open and step.url:
         parts.append(step.url)
+    if step.request:
+        parts.append(one_line(step.request))
     if step.attempt > 1:
         parts.append(f"attempt {step.attempt}")
     if step.failure is not None and step.state is not StepState.COMPLETED:
