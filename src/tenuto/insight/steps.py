@@ -36,13 +36,13 @@ from tenuto.model.events import (
     TimerFired,
     TimerPurpose,
 )
+from tenuto.model.execution import is_native
 from tenuto.model.explanation import ActivityWait, Explanation
 from tenuto.model.failure import FailureDetails
 from tenuto.model.ids import InstanceId
 from tenuto.model.messages import AnswerQuestion
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
-from tenuto.orchestration.runtime import is_native
 
 
 class StepKind(StrEnum):
@@ -57,7 +57,11 @@ class StepKind(StrEnum):
 
 
 class StepState(StrEnum):
-    """Where a step stands; ``UNREAD`` is an event that came, and that nobody has asked for."""
+    """Where a step stands.
+
+    ``UNREAD`` is an event that came when nobody waited for it. Whether a wait that began later took
+    it at once, history does not tell.
+    """
 
     RUNNING = "running"
     WAITING = "waiting"
@@ -242,7 +246,7 @@ class _Reader:
                 handler(self, event)
 
     def mark_unread(self) -> None:
-        """What came and was not taken; other programs do not tell what they take."""
+        """What no open wait has taken; other programs do not tell what they take."""
         if self._is_native:
             for number in (one for numbers in self._unclaimed.values() for one in numbers):
                 self._steps[number].state = StepState.UNREAD

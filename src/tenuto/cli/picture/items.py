@@ -124,7 +124,7 @@ def step_facts(step: Step) -> list[str]:
     """What else there is to say of a step: who does it, which attempt, what went wrong."""
     parts = []
     if step.state is StepState.UNREAD:
-        parts.append("came; nobody has asked for it")
+        parts.append("came when nobody waited for it")
     if step.kind is StepKind.CHILD:
         parts.append(one_line(step.instance_id or ""))  # whole: people copy it
         if step.is_detached:
