@@ -42,6 +42,7 @@ _STOP_SECONDS: Final = 1.0
 _MOST_NAMED: Final = 3
 _QUIET: Final = 60 * MICROSECONDS
 """How long nothing more is said of attempts that stand aside."""
+_MOST_LOOKED_AT: Final = 64
 _TOLD: Final = TaskCompleted(0)
 """In the place of an outcome that was handed on."""
 
@@ -513,6 +514,17 @@ class ActivityExecutor:
             self._deliver(ended)
 
 
+def _places(attempts: Sequence[Attempt]) -> str:
+    """Where they are, each place once, with one of those that are there, and how many others."""
+    there: dict[str, list[Attempt]] = {}
+    for one in attempts[:_MOST_LOOKED_AT]:
+        there.setdefault(_place(one), []).append(one)
+    return "; ".join(
+        f"{same[0]!r} at {place}" + (f" and {len(same) - 1} more there" if len(same) > 1 else "")
+        for place, same in list(there.items())[:_MOST_NAMED]
+    )
+
+
 def _place(attempt: Attempt) -> str:
     """Where it is, for those who have to find out why it does not end."""
     if attempt.task is not None:
@@ -520,10 +532,6 @@ def _place(attempt: Attempt) -> str:
     if attempt.lane.place is not None:
         return "its worker process is ended"
     return thread_place(thread_of(Attempt.run.__code__, attempt))
-
-
-def _places(attempts: Sequence[Attempt]) -> str:
-    return "; ".join(f"{one!r} at {_place(one)}" for one in attempts[:_MOST_NAMED])
 
 
 _Pool = Literal["host's loop", "worker threads", "worker processes"]

@@ -233,6 +233,7 @@ def _merged(items: list[Item]) -> Item:
     return Item(
         state=first.state,
         label=first.label if all(one.label == first.label for one in items) else "",
+        detail=first.detail if all(one.detail == first.detail for one in items) else "",
         begun_at=min(one.begun_at for one in items),
         ended_at=max(ends) if len(ends) == len(items) else None,
         is_wait=all(one.is_wait for one in items),
