@@ -202,6 +202,25 @@ def test_export_writes_what_the_check_reads(begun: Path) -> None:
     run(begun, "instances", "export", "trip-1", "--held", "--to", "x", code=2)
 
 
+def test_no_export_leaves_older_histories_among_its_own(begun: Path) -> None:
+    run(begun, "instances", "export", "--to", "here")
+    before = sorted((begun / "here").iterdir())
+    for filters in ([], ["--name", "nap"], ["--limit", "1"], ["--held"]):
+        done = tenuto(begun, "instances", "export", "--to", "here", *filters)
+        assert done.returncode == 2
+        assert "'here' has 3 histories of an earlier export" in done.stderr
+        assert "name another folder, or empty this one" in done.stderr
+    assert sorted((begun / "here").iterdir()) == before
+    (begun / "above" / "below").mkdir(parents=True)
+    before[0].rename(begun / "above" / "below" / before[0].name)
+    assert "1 history" in tenuto(begun, "instances", "export", "--to", "above").stderr
+    out = run(begun, "instances", "export", "trip-1", "--to", "here")
+    assert out == "1 file in here\n", "who names instances adds to what is there, or renews it"
+    (begun / "notes").mkdir()
+    (begun / "notes" / "README.md").touch()
+    assert run(begun, "instances", "export", "--to", "notes") == "3 files in notes\n"
+
+
 def test_the_doctor_tells_whom_the_code_would_hold(begun: Path) -> None:
     (begun / "bad.py").write_text(BAD)
     with Command(begun, "start", "travel.py", "--port", "0") as command:

@@ -624,3 +624,64 @@ async def test_the_code_of_a_child_that_is_gone_is_said_of_its_parent(tmp_path: 
             told.sentence,
         )
         assert told.is_stuck
+
+
+@app.orchestrator
+async def calls_down(ctx: Context, levels: int) -> None:
+    if levels:
+        deeper = calls_down.options(instance_id=f"down-{levels - 1}")
+        await ctx.call_sub_orchestrator(deeper, levels - 1)
+    else:
+        await ctx.call_activity(breaks)
+
+
+async def test_what_keeps_an_instance_far_below_is_said_at_the_top(tmp_path: Path) -> None:
+    async with in_a_test(app, tmp_path) as side:
+        assert side.test is not None
+        await side.client.start(calls_down, 4, instance_id="down-4")
+        await side.test.idle()
+        failing = await side.explain("down-4")
+        assert re.fullmatch(
+            rf"waits for sub-orchestration calls_down \(down-3\) {SINCE}, "
+            r"and 3 calls below that for "
+            rf"down-0 \(calls_down\), which waits for attempt 2 of activity breaks at {MOMENT}, "
+            r"after ValueError: no seat",
+            failing.sentence,
+        )
+        assert failing.advice == "see tenuto instances show down-0"
+        assert not failing.is_stuck, "it is tried again by itself"
+        child = await side.explain("down-1")
+        assert ", which waits for attempt 2 of activity breaks" in child.sentence
+        assert "below" not in child.sentence
+
+        engine = side.engine
+        held = engine.residents.named(InstanceId("down-1"))
+        if held is None:
+            await side.client.raise_event("down-1", "wakes it")
+            await side.test.idle()
+            held = engine.residents.named(InstanceId("down-1"))
+        assert held is not None
+        engine.holding.hold(held, Hold(HoldReason.GUARD, "no", engine.clock.now()))
+        await side.test.idle()
+        stuck = await side.explain("down-4")
+        assert stuck.sentence.endswith(
+            "and 2 calls below that for down-1 (calls_down), which is held (guard)"
+        )
+        assert stuck.advice == "see tenuto instances show down-1"
+        assert stuck.is_stuck
+        await side.client.suspend("down-2")
+        paused = await side.explain("down-4")
+        assert "for down-2 (calls_down), which is suspended" in paused.sentence
+    shown = await asyncio.to_thread(
+        shown_by_command, tmp_path, settings_of(tmp_path).storage, "down-4"
+    )
+    assert "for down-2 (calls_down), which is suspended" in shown.sentence
+
+
+async def test_so_much_is_looked_at_below_and_no_more(tmp_path: Path) -> None:
+    async with in_a_test(app, tmp_path) as side:
+        assert side.test is not None
+        await side.client.start(calls_down, 30, instance_id="down-30")
+        await side.test.idle()
+        assert " below " not in (await side.explain("down-30")).sentence
+        assert " 20 calls below " in (await side.explain("down-21")).sentence

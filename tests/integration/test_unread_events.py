@@ -1,6 +1,8 @@
 """Events that nobody has read when an orchestrator continues as new: they stay where they are."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 
 import msgspec
@@ -8,10 +10,12 @@ import pytest
 
 from tenuto import (
     App,
+    Client,
     Context,
     InstanceNotFoundError,
     Limits,
     OrchestrationFailedError,
+    PayloadError,
     RuntimeStatus,
     Settings,
 )
@@ -279,3 +283,60 @@ async def test_a_new_instance_of_an_id_reads_nothing_that_its_predecessor_has_le
     await test.restart()
     await second.raise_event("approval", "the new one")
     assert await second.result() == "the new one"
+
+
+END: dict[str, Callable[[Client, str], Awaitable[object]]] = {
+    "terminated": lambda client, name: client.terminate(name, "enough"),
+    "failed by an operator": lambda client, name: client.fail(name, "enough"),
+    "purged by force": lambda client, name: client.purge(name, force=True),
+}
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("how", END)
+async def test_what_is_ended_from_outside_names_the_events_that_nobody_has_taken(
+    app: App, test: TestHost, caplog: pytest.LogCaptureFixture, how: str, restarts: bool
+) -> None:
+    @app.orchestrator
+    async def reader(ctx: Context, generation: int) -> None:
+        await ctx.wait_for_external_event("go")
+        if generation == 0:
+            ctx.continue_as_new(1)
+        else:
+            await ctx.wait_for_external_event("paid")
+
+    handle = await test.start(reader, 0)
+    await test.idle()
+    for name in ("old", "go", "Go", "piad", "Piad"):
+        await handle.raise_event(name)
+        await test.idle()
+    if restarts:
+        await test.restart()
+    caplog.clear()
+    await END[how](test.client, handle.instance_id)
+    await test.idle()
+    lines = [one.getMessage() for one in caplog.records if "nobody waited" in one.getMessage()]
+    (line,) = lines
+    assert f"instance {handle.instance_id}: orchestrator 'reader' was ended from outside" in line
+    assert "nobody waited for 3 of the events" in line
+    assert line.endswith(": 'old' (1), 'piad' (2)")
+
+
+async def test_events_that_open_waits_have_taken_are_not_named(
+    app: App, test: TestHost, caplog: pytest.LogCaptureFixture
+) -> None:
+    @app.orchestrator
+    async def reader(ctx: Context) -> None:
+        for _ in range(3):
+            await ctx.wait_for_external_event("Item", int)
+        await ctx.ask("Go on?")
+
+    handle = await test.start(reader)
+    await test.idle()
+    for number in (1, "no number", 2, 3):
+        with suppress(PayloadError):
+            await handle.raise_event("item", number)
+        await test.idle()
+    await handle.terminate("enough")
+    await test.idle()
+    assert "nobody waited" not in caplog.text

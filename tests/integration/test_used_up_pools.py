@@ -84,13 +84,15 @@ def test_doctor_health_metrics_log_and_explanations_say_what_hangs_and_where(
         assert "no sync activity runs: 5 attempts that were given up hold all threads" in (
             doctor.stdout
         )
-        assert re.search(place, doctor.stdout)
+        (told,) = re.findall(place, doctor.stdout)
+        assert f"{told} legacy and 4 more there" in doctor.stdout, "each place once, with a count"
         in_the_folder = tenuto(tmp_path, "doctor")
         assert in_the_folder.returncode == 1
         assert f"{url} is not well: no sync activity runs" in in_the_folder.stdout
         assert re.search(r"greet \(greet\).*queued at place 1 behind what runs", doctor.stdout)
         shown = tenuto(tmp_path, "instances", "show", "greet", "--url", url)
         assert "queued at place 1" in shown.stdout
+        assert re.search(place, shown.stdout), "who asks for one alone is told where it hangs"
 
         with urllib.request.urlopen(f"{url}/metrics", timeout=10) as metrics:
             text = metrics.read().decode()

@@ -1,6 +1,7 @@
 """``tenuto config``: every setting in force, and where its value came from. Secrets stay hidden."""
 
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 import msgspec
@@ -11,8 +12,11 @@ from tenuto.cli.instances.documents import encoded
 from tenuto.cli.instances.looking import json_option
 from tenuto.host.settings import DEFAULT, SECRET, LoadedSettings, load_settings
 
-_HIDDEN = "(hidden)"
-_WIDEST = 32
+if TYPE_CHECKING:
+    from tenuto.cli.picture.table import Rows
+
+_HIDDEN: Final = "(hidden)"
+_WIDEST: Final = 32
 """Columns for values; a longer one moves its own source to the right."""
 
 
@@ -33,13 +37,28 @@ def config(storage: str | None, *, as_json: bool) -> None:
         }
         terminal.say(encoded(settings))
         return
-    keys = max(map(len, shown))
-    texts = {key: msgspec.json.encode(value).decode() for key, value in shown.items()}
-    values = min(max(map(len, texts.values())), _WIDEST)
-    for key, text in texts.items():
-        source = loaded.sources[key]
-        line = f"{key:<{keys}}  {text:<{values}}  {source}"
-        terminal.say(line if source == DEFAULT else terminal.coloured(line, "cyan"))
+    terminal.show(terminal.console(), settings_table(shown, loaded.sources))
+
+
+def settings_table(values: Mapping[str, object], sources: Mapping[str, str]) -> "Rows":
+    """A row for each setting; those that somebody chose stand out."""
+    from rich.text import Text
+
+    from tenuto.cli.picture.table import Column, Rows
+
+    def texts(cells: Iterable[str]) -> list[Text]:
+        return [
+            Text(cell, "" if sources[key] == DEFAULT else "cyan")
+            for key, cell in zip(values, cells, strict=True)
+        ]
+
+    written = [msgspec.json.encode(value).decode() for value in values.values()]
+    columns = [
+        Column(name="KEY", cells=texts(values)),
+        Column(name="VALUE", cells=texts(written), leaves=1, most=_WIDEST),
+    ]
+    origins = Column(name="SOURCE", cells=texts(sources[key] for key in values))
+    return Rows(columns=columns, text=origins, has_head=False)
 
 
 def _shown(loaded: LoadedSettings, key: str) -> Any:  # noqa: ANN401 - any value of a setting

@@ -127,6 +127,7 @@ class _Visit:
         self.replay: FitReport | None = None
         self.store: Examination | None = None
         self._upkeep: StorageUpkeep | None = None
+        self._told: tuple[str, ...] = ()
         self._place = place
         self._full = full
         self._code = code
@@ -236,6 +237,7 @@ class _Visit:
             text = f"{connection.where} does not say whether it is well: {error}"
             self._add(Level.WRONG, "host", text, "look at its log")
             return
+        self._told = health.reasons
         if health.ready:
             self._add(Level.OK, "host", f"{connection.where} is well")
         else:
@@ -277,7 +279,7 @@ class _Visit:
                 advice="restore the store from a backup, or purge the instance",
                 instance_id=name,
             )
-        return None if run.status.is_finished else standstill(run, why)
+        return None if run.status.is_finished else standstill(run, why, self._told)
 
     async def _replay(self, connection: Connection) -> None:
         """Whether the code that was named fits what is unfinished."""

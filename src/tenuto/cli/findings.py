@@ -49,12 +49,15 @@ class Finding(Struct, frozen=True, kw_only=True):
     facts: tuple[Fact, ...] = ()
 
 
-def standstill(record: InstanceRecord, why: Explanation) -> Finding:
-    """Why an unfinished instance does not go on."""
+def standstill(record: InstanceRecord, why: Explanation, told: Sequence[str] = ()) -> Finding:
+    """Why an unfinished instance does not go on; what was ``told`` of its host is not repeated."""
+    sentence = why.sentence
+    for reason in told:
+        sentence = sentence.replace(f" ({reason})", ", see host")
     return Finding(
         level=Level.WRONG if why.is_stuck else Level.NOTE,
         topic="instances",
-        text=f"{record.instance_id} ({one_line(record.name, 60)}) {why.sentence}",
+        text=f"{record.instance_id} ({one_line(record.name, 60)}) {sentence}",
         advice=why.advice,
         instance_id=record.instance_id,
         facts=why.facts,

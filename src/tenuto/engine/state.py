@@ -13,6 +13,7 @@ from tenuto.model.events import (
     ContinueAsNew,
     EventAwaited,
     EventRaised,
+    EventRefused,
     EventTaken,
     ExecutionStarted,
     HistoryEvent,
@@ -57,13 +58,21 @@ class OpenWait(Struct):
     link: QuestionLinked | None = None
 
 
+class EarlyEvents(Struct):
+    """How many events of a name came while nobody waited for one; ``name`` as the first had it."""
+
+    name: str
+    count: int = 0
+
+
 class OpenWork(Struct):
     """What an execution has asked for and not got an answer to, by event id; webhooks by digest.
 
     ``activities`` are attempts without an answer, the same objects that the runner gets.
     ``deadlines`` are the timers that bound waits: the wait's id by the timer's. ``scheduled`` is
     the number of attempts so far. ``links`` are those that the turn which is followed has opened or
-    closed.
+    closed. ``early`` counts the events that no open wait has taken, by name without its case: they
+    are unread, or a wait that came later took them at once, which history does not tell.
     """
 
     activities: dict[int, ActivityWork] = field(default_factory=dict)
@@ -74,6 +83,17 @@ class OpenWork(Struct):
     deadlines: dict[int, int] = field(default_factory=dict)
     links: list[OpenWait | OpenWebhook] = field(default_factory=list)
     scheduled: int = 0
+    early: dict[str, EarlyEvents] | None = None
+
+    def count_early(self, name: str, change: int) -> None:
+        """So many more of that name, or fewer."""
+        if self.early is None:
+            self.early = {}
+        key = name.casefold()
+        found = self.early.get(key) or self.early.setdefault(key, EarlyEvents(name))
+        found.count += change
+        if not found.count:
+            del self.early[key]
 
     def wake_at(self) -> int | None:
         """When it must be in memory, a time or ``AT_ONCE``; None until a message comes."""
@@ -164,6 +184,18 @@ def _linked(work: OpenWork, event: QuestionLinked, _state: object = None) -> Non
     work.links.append(wait)
 
 
+def _taken(work: OpenWork, event: EventTaken, _state: object = None) -> None:
+    wait = work.awaits.get(event.task_id)
+    if wait is not None and wait.question is None:
+        work.count_early(wait.name, -1)
+    _wait_ended(work, event)
+
+
+def _refused(work: OpenWork, event: EventRefused, _state: object = None) -> None:
+    if event.name.casefold() in (work.early or ()):  # else an answer, by the title of its question
+        work.count_early(event.name, -1)
+
+
 def _wait_ended(work: OpenWork, event: EventTaken | TaskCanceled, _state: object = None) -> None:
     wait = work.awaits.pop(event.task_id, None)
     if wait is None:
@@ -187,6 +219,7 @@ def _webhook_opened(work: OpenWork, event: WebhookOpened, _state: object = None)
 
 
 def _raised(work: OpenWork, event: EventRaised, _state: object = None) -> None:
+    work.count_early(event.name, 1)
     if event.webhook is not None:
         used = work.webhooks.pop(event.webhook, None)
         if used is not None:
@@ -205,7 +238,8 @@ FOLLOW: Final[dict[type, Callable[[OpenWork, Any, "InstanceState"], object]]] = 
     SubOrchestrationInstanceFailed: _child_ended,
     TaskCanceled: _canceled,
     EventAwaited: _awaited,
-    EventTaken: _wait_ended,
+    EventTaken: _taken,
+    EventRefused: _refused,
     QuestionAsked: _asked,
     QuestionLinked: _linked,
     ExecutionStarted: _begun,

@@ -23,6 +23,7 @@ from tenuto.functions.attempt import Attempt, Lane
 from tenuto.functions.locating import place_of
 from tenuto.functions.threads import WorkerThreads
 from tenuto.functions.whereabouts import task_place, thread_of, thread_place
+from tenuto.model.built_in import activity_words
 from tenuto.model.errors import ScheduleToStartTimeoutError, UnknownFunctionError
 from tenuto.model.events import TaskCompleted, TaskFailed
 from tenuto.model.failure import failure_of_type
@@ -41,6 +42,7 @@ _STOP_SECONDS: Final = 1.0
 _MOST_NAMED: Final = 3
 _QUIET: Final = 60 * MICROSECONDS
 """How long nothing more is said of attempts that stand aside."""
+_MOST_LOOKED_AT: Final = 64
 _TOLD: Final = TaskCompleted(0)
 """In the place of an outcome that was handed on."""
 
@@ -190,7 +192,7 @@ class ActivityExecutor:
                 stages |= _in_order(self._threads.aside, behind)
         for lane in lanes:
             name, most = lane.reference.name, lane.reference.max_concurrent
-            behind = f"the limit of activity {name!r}, {most} at once"
+            behind = f"the limit of {activity_words(name)}, {most} at once"
             if lane.waiting and self._waits_for_others(lane):
                 behind = f"{behind} (those that run wait for orchestrations)"
             stages |= _in_order(lane.waiting, behind)
@@ -512,6 +514,17 @@ class ActivityExecutor:
             self._deliver(ended)
 
 
+def _places(attempts: Sequence[Attempt]) -> str:
+    """Where they are, each place once, with one of those that are there, and how many others."""
+    there: dict[str, list[Attempt]] = {}
+    for one in attempts[:_MOST_LOOKED_AT]:
+        there.setdefault(_place(one), []).append(one)
+    return "; ".join(
+        f"{same[0]!r} at {place}" + (f" and {len(same) - 1} more there" if len(same) > 1 else "")
+        for place, same in list(there.items())[:_MOST_NAMED]
+    )
+
+
 def _place(attempt: Attempt) -> str:
     """Where it is, for those who have to find out why it does not end."""
     if attempt.task is not None:
@@ -519,10 +532,6 @@ def _place(attempt: Attempt) -> str:
     if attempt.lane.place is not None:
         return "its worker process is ended"
     return thread_place(thread_of(Attempt.run.__code__, attempt))
-
-
-def _places(attempts: Sequence[Attempt]) -> str:
-    return "; ".join(f"{one!r} at {_place(one)}" for one in attempts[:_MOST_NAMED])
 
 
 _Pool = Literal["host's loop", "worker threads", "worker processes"]

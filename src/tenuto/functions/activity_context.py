@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from functools import cached_property
 from typing import Any, cast
 
+from tenuto.model.built_in import activity_words
 from tenuto.model.errors import InputError
 from tenuto.telemetry.running import running_activity as log_running_activity
 
@@ -98,7 +99,7 @@ class ActivityContext:
         self.cancellation: Cancellation = cancellation or Cancellation()
 
     def __repr__(self) -> str:
-        return f"<activity {self.name!r} of {self.instance_id!r}, attempt {self.attempt}>"
+        return f"<{activity_words(self.name)} of {self.instance_id!r}, attempt {self.attempt}>"
 
     @cached_property
     def logger(self) -> "logging.LoggerAdapter[logging.Logger]":

@@ -18,6 +18,7 @@ from tenuto.engine.ports import ActivityWork, Clock, TimerHandle
 from tenuto.functions.activity_context import ActivityContext, Cancellation, running_activity
 from tenuto.functions.locating import Place
 from tenuto.functions.threads import Pace
+from tenuto.model.built_in import activity_words
 from tenuto.model.errors import PayloadError
 from tenuto.model.events import TaskCompleted, TaskFailed
 from tenuto.model.failure import failure_of
@@ -98,7 +99,7 @@ class Attempt:
     def __repr__(self) -> str:
         work = self.work
         return (
-            f"activity {work.name!r} of instance {work.instance_id!r}, "
+            f"{activity_words(work.name)} of instance {work.instance_id!r}, "
             f"task {work.task_id}, attempt {work.attempt}"
         )
 
@@ -198,7 +199,7 @@ class Attempt:
             text = self.lane.reference.signature.encode_result(result)
             limit = self.lane.payload_bytes
             if len(text) * 4 > limit:  # else the words alone would cost something each time
-                check_payload(text, limit, f"the result of activity {self.work.name!r}")
+                check_payload(text, limit, f"the result of {activity_words(self.work.name)}")
         except BaseException as error:  # noqa: BLE001 - objects of users may fail in any way
             self._refuse(result, error)
         else:
@@ -208,7 +209,7 @@ class Attempt:
         """End as failed by a result that cannot be stored."""
         try:
             if isinstance(error, PayloadError):
-                error = error.of(f"the result of activity {self.work.name!r}")
+                error = error.of(f"the result of {activity_words(self.work.name)}")
             error = _about_coroutine(result, self.work.name) or error
         except BaseException as worse:  # noqa: BLE001 - even asking what it is runs code of users
             error = worse

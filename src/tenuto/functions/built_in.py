@@ -11,9 +11,8 @@ from tenuto.functions.http_activity import HttpActivity
 from tenuto.functions.outbound import OutboundSettings
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.functions.webhook_activity import WebhookActivity
-from tenuto.model.http_call import HTTP_ACTIVITY
+from tenuto.model.built_in import HTTP_ACTIVITY, WEBHOOK_ACTIVITY
 from tenuto.model.signature import Signature
-from tenuto.model.webhook import WEBHOOK_ACTIVITY
 from tenuto.orchestration.references import ActivityFunction, AnyActivity
 
 

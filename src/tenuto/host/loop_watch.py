@@ -18,6 +18,7 @@ from types import CodeType, FrameType
 from typing import Final, NamedTuple
 
 from tenuto.functions.attempt import Attempt
+from tenuto.model.built_in import activity_words
 
 _RUN_ONCE: Final = asyncio.BaseEventLoop._run_once.__code__  # type: ignore[attr-defined]  # noqa: SLF001 - only told from others
 _RUN_HANDLE: Final = asyncio.events.Handle._run.__code__  # noqa: SLF001 - as above
@@ -125,7 +126,7 @@ def incident_at(frame: FrameType) -> Incident:
     for one in frames:
         if one.f_code is _RUN_ACTIVITY:
             work = one.f_locals["self"].work
-            return Incident(f"activity {work.name!r} of instance {work.instance_id!r}", place)
+            return Incident(f"{activity_words(work.name)} of instance {work.instance_id!r}", place)
     return Incident(own.f_code.co_qualname, place)
 
 

@@ -7,19 +7,17 @@ from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
-from tenuto.model.http_call import HTTP_ACTIVITY, HttpRequest
-from tenuto.model.webhook import WEBHOOK_ACTIVITY
+from tenuto.model.built_in import HTTP_ACTIVITY, WEBHOOK_ACTIVITY, activity_words
+from tenuto.model.http_call import HttpRequest
 
 
-def call_text(name: str, text: str | None) -> str:
-    """What an activity does, as its input tells it; empty for one of the app.
+def request_text(name: str, text: str | None) -> str:
+    """What an HTTP call asks for: ``GET https://example.org/x``; empty for what is none.
 
     Args:
         name: Of the activity.
         text: Its input as it is stored.
     """
-    if name == WEBHOOK_ACTIVITY:
-        return "the address of a link"
     if name != HTTP_ACTIVITY:
         return ""
     try:
@@ -27,6 +25,19 @@ def call_text(name: str, text: str | None) -> str:
         address = urlsplit(urljoin(request.base or "", request.url))
         port = "" if address.port is None else f":{address.port}"
     except (msgspec.DecodeError, ValueError):
-        return "an HTTP call"
-    host = f"{address.scheme}://{address.hostname}{port}"
-    return f"an HTTP call ({request.method} {host}{address.path})"
+        return ""
+    return f"{request.method} {address.scheme}://{address.hostname}{port}{address.path}"
+
+
+def call_text(name: str, request: str) -> str:
+    """What an activity does; empty for one of the app.
+
+    Args:
+        name: Of the activity.
+        request: Its ``request_text``.
+    """
+    if name == WEBHOOK_ACTIVITY:
+        return f"the address of {activity_words(name)}"
+    if name != HTTP_ACTIVITY:
+        return ""
+    return f"{activity_words(name)} ({request})" if request else activity_words(name)

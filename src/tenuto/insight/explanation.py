@@ -237,7 +237,8 @@ def _waiting(waits: Sequence[Wait], around: Surroundings) -> str:
 def _advice_for_child(record: InstanceRecord, child: ChildWait, around: Surroundings) -> str:
     if child.is_lost or child.instance_id is None:
         return _anew(record, around)
-    return f"see {command('instances show', child.instance_id, options=around.place)}"
+    whose = child.instance_id if child.below is None else child.below.instance_id
+    return f"see {command('instances show', whose, options=around.place)}"
 
 
 def _advice(record: InstanceRecord, waits: Sequence[Wait], around: Surroundings) -> str:
@@ -246,8 +247,9 @@ def _advice(record: InstanceRecord, waits: Sequence[Wait], around: Surroundings)
         which = ("--question", str(asked[0].id)) if len(asked) > 1 else ()
         options = (*which, *around.place)
         return command("instances answer", record.instance_id, "ANSWER", options=options)
+    failing = next((wait for wait in waits if isinstance(wait, ChildWait) and wait.below), None)
     event = next((wait for wait in waits if isinstance(wait, EventWait)), None)
     if event is None:
-        return ""
+        return "" if failing is None else _advice_for_child(record, failing, around)
     options = ("--data", "JSON", *around.place)
     return command("instances raise-event", record.instance_id, event.name, options=options)

@@ -33,6 +33,7 @@ from tenuto.model.explanation import (
     Untaken,
     Wait,
 )
+from tenuto.model.ids import InstanceId
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import MICROSECONDS, Microseconds
 
@@ -71,7 +72,8 @@ def _rank(wait: Wait, around: Surroundings) -> int:
     if is_late(wait, around):
         return 1
     has_failed = isinstance(wait, ActivityWait | ChildWait) and wait.failure is not None
-    return 2 if has_failed else 3
+    fails_below = isinstance(wait, ChildWait) and wait.below is not None
+    return 2 if has_failed or fails_below else 3
 
 
 def _obstacles(run: Run, around: Surroundings) -> Iterator[Obstacle]:
@@ -197,7 +199,7 @@ def _activity(step: Step, around: Surroundings) -> ActivityWait:
 
 
 def _child(record: InstanceRecord, step: Step, around: Surroundings) -> ChildWait:
-    name = step.instance_id or ""
+    name = step.instance_id or InstanceId("")
     child = around.children.get(name)
     attempt, until = _attempt(step)
     return ChildWait(
@@ -212,6 +214,7 @@ def _child(record: InstanceRecord, step: Step, around: Surroundings) -> ChildWai
         is_missing=child is None and name in around.children,
         is_lost=name in around.children and _is_lost(record, step, child, around.now),
         is_unserved=name in around.unserved,
+        below=around.below.get(name),
     )
 
 

@@ -3,13 +3,14 @@
 from functools import partial
 
 from tenuto.engine.engine import Engine
-from tenuto.engine.standing import look_at, serves_here
+from tenuto.engine.standing import Look, look_at, serves_here
 from tenuto.insight.inquiry import explained
 from tenuto.insight.reading import StoreReader
 from tenuto.insight.steps import Run
 from tenuto.insight.surroundings import Surroundings
 from tenuto.insight.wording import utc_moment
 from tenuto.model.explanation import Explanation
+from tenuto.model.status import InstanceRecord
 
 
 async def explained_here(engine: Engine, run: Run) -> Explanation:
@@ -26,4 +27,9 @@ async def explained_here(engine: Engine, run: Run) -> Explanation:
         look=look_at(engine, record.instance_id, record.name),
         at=utc_moment,
     )
-    return await explained(StoreReader(engine.storage), run, around, partial(serves_here, engine))
+
+    def looks(one: InstanceRecord) -> Look | None:
+        return look_at(engine, one.instance_id, one.name)
+
+    reader = StoreReader(engine.storage)
+    return await explained(reader, run, around, partial(serves_here, engine), looks)

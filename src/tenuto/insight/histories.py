@@ -85,13 +85,18 @@ def write_history(folder: Path, loaded: LoadedInstance) -> Path:
     return fresh.replace(path)
 
 
+def histories_in(place: Path) -> list[Path]:
+    """The files that replay checks would read in a folder and below it."""
+    return sorted(place.rglob(f"*{SUFFIX}"))
+
+
 def read_histories(place: Path) -> Iterator[LoadedInstance]:
     """The histories in a folder and those below it, or in one file, one after the other.
 
     Raises:
         InputError: there are none, or a file is not a history that this Tenuto can read.
     """
-    paths = [place] if place.is_file() else sorted(place.rglob(f"*{SUFFIX}"))
+    paths = [place] if place.is_file() else histories_in(place)
     if not paths:
         raise InputError(
             f"there are no histories in {str(place)!r}; their names end with {SUFFIX}, and "

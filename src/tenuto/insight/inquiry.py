@@ -5,6 +5,7 @@ from typing import Final
 
 from msgspec import structs
 
+from tenuto.insight.below import Looks, below, is_child_of
 from tenuto.insight.explanation import explain
 from tenuto.insight.follow import Follower
 from tenuto.insight.reading import RunReader
@@ -43,7 +44,11 @@ async def inquire(
 
 
 async def explained(
-    reader: RunReader, run: Run, around: Surroundings, serves: Serves | None = None
+    reader: RunReader,
+    run: Run,
+    around: Surroundings,
+    serves: Serves | None = None,
+    looks: Looks | None = None,
 ) -> Explanation:
     """Why an instance does not go on, whose run was read.
 
@@ -52,6 +57,7 @@ async def explained(
         run: The run.
         around: What else is known.
         serves: Of its children, when that is known.
+        looks: How those stand that are below it.
     """
     wanted = [
         step.instance_id
@@ -60,10 +66,17 @@ async def explained(
     ][:_MOST_CHILDREN]
     if wanted:
         found = {one.instance_id: one for one in await reader.rows(wanted)}
+        unserved = frozenset(_unserved(found.values(), around, serves))
+        waiting = [
+            one
+            for one in found.values()
+            if one.instance_id not in unserved and is_child_of(one, run.record)
+        ]
         around = structs.replace(
             around,
             children={name: found.get(name) for name in wanted},
-            unserved=frozenset(_unserved(found.values(), around, serves)),
+            unserved=unserved,
+            below=await below(reader, waiting, around, looks),
         )
     return explain(run, around)
 

@@ -4,6 +4,7 @@ from typing import Final
 
 from tenuto.insight.steps import Step, StepKind
 from tenuto.insight.wording import duration, local, one_line
+from tenuto.model.built_in import plain_name
 from tenuto.model.events import TimerPurpose
 from tenuto.model.timing import MICROSECONDS
 
@@ -32,7 +33,9 @@ def step_label(step: Step) -> str:
             return f"question {name!r}"
         case StepKind.MESSAGE:
             return f"event {name!r} to {one_line(step.instance_id or '')}"
-        case StepKind.ACTIVITY | StepKind.CHILD:
+        case StepKind.ACTIVITY:
+            return plain_name(name)
+        case StepKind.CHILD:
             return name
 
 

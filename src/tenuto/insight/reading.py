@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 from tenuto.client.gateway import Gateway
 from tenuto.engine.ports import LoadedInstance, Storage
+from tenuto.model.errors import LimitError
 from tenuto.model.ids import InstanceId
 from tenuto.model.status import InstanceRecord
 
@@ -20,6 +21,9 @@ class RunReader(Protocol):
 
     async def rows(self, instance_ids: Sequence[InstanceId]) -> list[InstanceRecord]:
         """Their rows alone."""
+
+    async def turns(self, instance_id: InstanceId, most_bytes: int) -> list[bytes] | None:
+        """The history of its current execution; None when that is longer."""
 
 
 class StoreReader:
@@ -36,6 +40,10 @@ class StoreReader:
     async def rows(self, instance_ids: Sequence[InstanceId]) -> list[InstanceRecord]:
         """See ``RunReader``."""
         return await self._storage.find(instance_ids)
+
+    async def turns(self, instance_id: InstanceId, most_bytes: int) -> list[bytes] | None:
+        """See ``RunReader``."""
+        return await _unless_long(self._storage, instance_id, most_bytes)
 
 
 class GatewayReader:
@@ -55,6 +63,10 @@ class GatewayReader:
         found = await asyncio.gather(*(self._row(one) for one in instance_ids))
         return [one for one in found if one is not None]
 
+    async def turns(self, instance_id: InstanceId, most_bytes: int) -> list[bytes] | None:
+        """See ``RunReader``."""
+        return await _unless_long(self._gateway, instance_id, most_bytes)
+
     async def _row(self, instance_id: InstanceId) -> InstanceRecord | None:
         async with self._free:
             return await self._gateway.get(instance_id)
@@ -64,3 +76,12 @@ class GatewayReader:
             turns = await self._gateway.history(instance_id)
             record = await self._gateway.get(instance_id)
         return None if record is None else LoadedInstance(record, turns, [])
+
+
+async def _unless_long(
+    place: Storage | Gateway, instance_id: InstanceId, most_bytes: int
+) -> list[bytes] | None:
+    try:
+        return await place.history(instance_id, most_bytes)
+    except LimitError:
+        return None

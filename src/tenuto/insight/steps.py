@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from msgspec import Struct, structs
 
-from tenuto.insight.built_in import call_text
+from tenuto.insight.built_in import call_text, request_text
 from tenuto.model.events import (
     ContinueAsNew,
     EventAwaited,
@@ -36,13 +36,13 @@ from tenuto.model.events import (
     TimerFired,
     TimerPurpose,
 )
+from tenuto.model.execution import is_native
 from tenuto.model.explanation import ActivityWait, Explanation
 from tenuto.model.failure import FailureDetails
 from tenuto.model.ids import InstanceId
 from tenuto.model.messages import AnswerQuestion
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
-from tenuto.orchestration.runtime import is_native
 
 
 class StepKind(StrEnum):
@@ -57,7 +57,11 @@ class StepKind(StrEnum):
 
 
 class StepState(StrEnum):
-    """Where a step stands; ``UNREAD`` is an event that came, and that nobody has asked for."""
+    """Where a step stands.
+
+    ``UNREAD`` is an event that came when nobody waited for it. Whether a wait that began later took
+    it at once, history does not tell.
+    """
 
     RUNNING = "running"
     WAITING = "waiting"
@@ -83,7 +87,6 @@ class Step(Struct, kw_only=True):
         number: The event id of the call or wait; below zero for events that nobody awaited when
             they arrived.
         name: Of the function or event, the title of a question; empty for timers.
-        call: What an activity does that Tenuto itself has, in words; empty for others.
         begun_at: The time of the turn that decided it.
         changed_at: The time of the turn that brought it to its state and attempt.
         ended_at: The time of the turn that learned of its end.
@@ -94,6 +97,7 @@ class Step(Struct, kw_only=True):
         failure: Of the last attempt that failed.
         instance_id: The child, or the receiver of a message.
         is_detached: A child whose result nobody waits for.
+        request: What an HTTP call of Tenuto's own asks for.
         url: Where a question is answered.
         run: What the child did, when that was read.
     """
@@ -105,7 +109,6 @@ class Step(Struct, kw_only=True):
     begun_at: Microseconds
     changed_at: Microseconds
     ended_at: Microseconds | None = None
-    call: str = ""
     attempt: int = 1
     due_at: Microseconds | None = None
     purpose: TimerPurpose = "timer"
@@ -113,8 +116,14 @@ class Step(Struct, kw_only=True):
     failure: FailureDetails | None = None
     instance_id: InstanceId | None = None
     is_detached: bool = False
+    request: str = ""
     url: str = ""
     run: "Run | None" = None
+
+    @property
+    def call(self) -> str:
+        """What an activity does that Tenuto itself has, in words; empty for others."""
+        return call_text(self.name, self.request) if self.kind is StepKind.ACTIVITY else ""
 
 
 class Run(Struct, kw_only=True):
@@ -237,7 +246,7 @@ class _Reader:
                 handler(self, event)
 
     def mark_unread(self) -> None:
-        """What came and was not taken; other programs do not tell what they take."""
+        """What no open wait has taken; other programs do not tell what they take."""
         if self._is_native:
             for number in (one for numbers in self._unclaimed.values() for one in numbers):
                 self._steps[number].state = StepState.UNREAD
@@ -258,7 +267,7 @@ class _Reader:
 
     def on_scheduled(self, event: TaskScheduled) -> None:
         step = self._attempt(event, StepKind.ACTIVITY)
-        step.call = call_text(event.name, event.input)
+        step.request = request_text(event.name, event.input)
 
     def on_created(self, event: SubOrchestrationInstanceCreated) -> None:
         step = self._attempt(event, StepKind.CHILD)

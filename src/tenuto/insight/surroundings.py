@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from tenuto.engine.standing import Look
 from tenuto.insight.wording import moment
+from tenuto.model.explanation import Below
 from tenuto.model.ids import InstanceId
 from tenuto.model.status import InstanceRecord
 from tenuto.model.timing import Microseconds
@@ -22,6 +23,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
         untaken: Messages by instance that a running host has left lying while somebody looked.
         orchestrators: Those of the app that was named; None when none was.
         unserved: Children among them whose orchestrator is not there.
+        below: What keeps children that wait themselves, by id.
         place: The options that name the place, for commands in advice.
         at: How a moment is written.
     """
@@ -33,5 +35,6 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     untaken: Mapping[str, int] = {}
     orchestrators: frozenset[str] | None = None
     unserved: frozenset[InstanceId] = frozenset()
+    below: Mapping[InstanceId, Below] = {}
     place: tuple[str, ...] = ()
     at: Callable[[int], str] = moment

@@ -8,9 +8,14 @@ from tenuto.insight.surroundings import Surroundings
 from tenuto.insight.wording import duration, failure_text, one_line
 from tenuto.model.explanation import (
     ActivityWait,
+    Below,
     ChildWait,
     EventWait,
+    Held,
+    NothingOpen,
+    NotServed,
     QuestionWait,
+    Suspended,
     TimerWait,
     Wait,
 )
@@ -55,7 +60,8 @@ def _plainly(wait: Wait, around: Surroundings) -> str:
             return f"{_called(wait)}{attempt}{_after(wait)}, {_work(wait, around)}"
         case ChildWait(until=None):
             named = f"{wait.instance_id}{_standing(wait)}"
-            return f"sub-orchestration {one_line(wait.name)} ({named}){_trouble(wait)} {since}"
+            called = f"sub-orchestration {one_line(wait.name)} ({named}){_trouble(wait)} {since}"
+            return called if wait.below is None else f"{called}, {_below(wait.below, around)}"
         case ActivityWait(until=until) | ChildWait(until=until):
             assert until is not None, "it was looked at"
             return f"attempt {wait.attempt} of {_called(wait)} at {at(until)}{_after(wait)}"
@@ -103,3 +109,27 @@ def _trouble(wait: ChildWait) -> str:
     if wait.held is not None:
         return f", which is held ({wait.held}),"
     return ", whose orchestrator is not there," if wait.is_unserved else ""
+
+
+def _below(below: Below, around: Surroundings) -> str:
+    """What keeps an instance below, which whoever waits above waits for in the end."""
+    keeps = _keeping(below, around)
+    if not below.levels:
+        return f"which {keeps}"
+    calls = "call" if below.levels == 1 else "calls"
+    named = f"{below.instance_id} ({one_line(below.name)})"
+    return f"and {below.levels} {calls} below that for {named}, which {keeps}"
+
+
+def _keeping(below: Below, around: Surroundings) -> str:
+    match below.fact:
+        case Held(reason=reason):
+            return f"is held ({reason})"
+        case Suspended():
+            return "is suspended"
+        case NotServed(kind=kind, name=name):
+            return f"needs {kind} {name!r}, which is not there"
+        case NothingOpen():
+            return "waits for something that nothing can bring"
+        case ActivityWait() | ChildWait() as wait:
+            return f"waits for {wait_text(wait, around)}"

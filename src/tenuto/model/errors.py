@@ -64,6 +64,8 @@ from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from tenuto.model.built_in import activity_words
+
 if TYPE_CHECKING:
     from tenuto.model.failure import FailureDetails
     from tenuto.model.ids import MessageId
@@ -290,7 +292,8 @@ class WorkError(TenutoError):
     kind: ClassVar[str] = "call of"
 
     def __init__(self, function: str, failure: "FailureDetails") -> None:
-        super().__init__(f"{self.kind} {function!r} failed: {failure.summary}")
+        what = activity_words(function) if self.kind == "activity" else f"{self.kind} {function!r}"
+        super().__init__(f"{what} failed: {failure.summary}")
         self.function = function
         self.failure = failure
 

@@ -23,3 +23,8 @@ class ExecutionInfo(Struct, frozen=True, kw_only=True):
     def instance_id(self) -> InstanceId:
         """Whose execution it is."""
         return self.facts.instance_id
+
+
+def is_native(runtime: str) -> bool:
+    """Whether this is what orchestrators of some version of Python run on."""
+    return runtime.startswith("python ")

@@ -230,6 +230,7 @@ class ChildWait(_Fact, frozen=True, kw_only=True, tag="orchestration"):
         is_missing: Whether there is no such instance.
         is_lost: Whether it will never answer: it is missing, or another one has its id.
         is_unserved: Whether its orchestrator is not there.
+        below: What keeps it, or an instance below it, when it waits itself.
     """
 
     name: str
@@ -243,16 +244,44 @@ class ChildWait(_Fact, frozen=True, kw_only=True, tag="orchestration"):
     is_missing: bool = False
     is_lost: bool = False
     is_unserved: bool = False
+    below: "Below | None" = None
 
     @property
     def is_stuck(self) -> bool:
         """Whether it cannot go on before somebody does something."""
-        return self.held is not None or self.is_lost or self.is_unserved
+        is_stuck = self.held is not None or self.is_lost or self.is_unserved
+        return is_stuck or (self.below is not None and self.below.is_stuck)
 
     @property
     def is_unknown(self) -> bool:
         """Whether it was not looked at."""
         return self.status is None and not self.is_missing
+
+
+Trouble = Held | Suspended | NotServed | NothingOpen | ActivityWait | ChildWait
+"""What keeps an instance and does not pass by itself, or has failed before."""
+
+
+class Below(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What keeps an instance that somebody far above waits for.
+
+    Attributes:
+        instance_id: The instance.
+        name: Of its orchestrator.
+        levels: How many calls it stands below the sub-orchestration that is waited for; 0: it is
+            that itself.
+        fact: What keeps it.
+    """
+
+    instance_id: InstanceId
+    name: str
+    levels: int = 0
+    fact: Trouble
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether it cannot go on before somebody does something."""
+        return not isinstance(self.fact, ActivityWait)
 
 
 Wait = TimerWait | EventWait | QuestionWait | ActivityWait | ChildWait

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from tenuto.model.built_in import activity_words
+
 if TYPE_CHECKING:
     from tenuto.model.failure import FailureDetails
 
@@ -54,7 +56,7 @@ def place_text(failure: "FailureDetails") -> str:
         parts.append(f"{levels} level{'s' if levels > 1 else ''} below")
     if passed and passed[-1].error_type in _ACTIVITIES:
         name = (passed[-1].properties or {}).get("function")
-        parts.append(f"in activity {name!r}" if isinstance(name, str) else "in an activity")
+        parts.append(f"in {activity_words(name)}" if isinstance(name, str) else "in an activity")
     return ", ".join(parts)
 
 

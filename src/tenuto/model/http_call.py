@@ -17,9 +17,6 @@ from tenuto.model.errors import InputError
 from tenuto.model.payload import encode
 from tenuto.model.retry import RetryPolicy
 
-HTTP_ACTIVITY: Final = "BuiltIn::HttpActivity"
-"""The reserved activity that makes one request."""
-
 MANAGED_IDENTITY: Final = "AzureManagedIdentity"
 """The name under which an app registers what resolves a ``ManagedIdentityTokenSource``."""
 

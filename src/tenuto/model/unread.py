@@ -4,11 +4,16 @@ They stay where they are over generations: a generation says which it leaves unr
 the older ones it has taken, and only that is written. Found by name, oldest first.
 """
 
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
 
 from msgspec import Struct
 
 from tenuto.model.events import EventRaised
+
+_NAMED: Final = 5
+"""So many names stand in one log line."""
 
 
 class UnreadEvent(Struct, frozen=True):
@@ -73,3 +78,24 @@ class UnreadEvents:
 def _size(event: EventRaised) -> int:
     """Roughly its bytes in memory."""
     return 200 + len(event.name) + len(event.input or "")
+
+
+def unread_line(
+    instance_id: str, name: str, counts: Mapping[str, int], what: str
+) -> logging.LogRecord:
+    """A warning for the log of an instance.
+
+    Args:
+        instance_id: The instance.
+        name: Of its orchestrator.
+        counts: How many events there are of each name.
+        what: What is said of them, with a place for their number: ``nobody has asked for %d``.
+    """
+    names = [f"{event!r} ({count})" for event, count in counts.items()]
+    more = f" and {len(names) - _NAMED} more names" if len(names) > _NAMED else ""
+    listed = ", ".join(names[:_NAMED]) + more
+    values = (instance_id, name, sum(counts.values()), listed)
+    text = f"instance %s: orchestrator %r {what}: %s"
+    return logging.LogRecord(
+        "tenuto.orchestration", logging.WARNING, __file__, 0, text, values, None
+    )

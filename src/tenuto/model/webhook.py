@@ -9,9 +9,6 @@ from msgspec import Struct
 
 from tenuto.model.timing import Microseconds
 
-WEBHOOK_ACTIVITY: Final = "BuiltIn::WebhookActivity"
-"""The reserved activity that makes the token and the address."""
-
 
 class OpenWebhook(Struct, frozen=True, rename="camel", gc=False):
     """A webhook that nobody has used yet.

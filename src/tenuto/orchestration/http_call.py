@@ -11,9 +11,9 @@ from typing import Final
 
 import msgspec
 
+from tenuto.model.built_in import HTTP_ACTIVITY
 from tenuto.model.failure import FailureDetails
 from tenuto.model.http_call import (
-    HTTP_ACTIVITY,
     HttpAnswer,
     HttpCallOptions,
     HttpRequest,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
+from tenuto.model.built_in import WEBHOOK_ACTIVITY
 from tenuto.model.errors import InputError, PayloadError, SessionDiscarded
 from tenuto.model.events import (
     EventTaken,
@@ -23,7 +24,7 @@ from tenuto.model.form import Form
 from tenuto.model.interrupts import is_from_keyboard
 from tenuto.model.texts import check_unicode, checked_text
 from tenuto.model.timing import Microseconds
-from tenuto.model.webhook import WEBHOOK_ACTIVITY, WebhookSecret
+from tenuto.model.webhook import WebhookSecret
 from tenuto.orchestration.tasks import ActivityTask, DurableTask, misfit
 
 if TYPE_CHECKING:

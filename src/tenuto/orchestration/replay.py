@@ -11,6 +11,7 @@ from typing import get_args
 import msgspec
 
 from tenuto.model.actions import Action
+from tenuto.model.built_in import plain_name
 from tenuto.model.errors import NonDeterminismError
 from tenuto.model.events import (
     Decision,
@@ -145,7 +146,7 @@ def describe(event: object | None) -> str:
     if number is not None:
         text = f"{text} #{number}"
     name = getattr(event, "name", getattr(event, "title", None))
-    return text if name is None else f"{text} {name!r}"
+    return text if name is None else f"{text} {plain_name(name)!r}"
 
 
 def _explain(

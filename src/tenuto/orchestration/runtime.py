@@ -5,8 +5,3 @@ from typing import Final
 
 RUNTIME: Final = f"python {sys.version_info.major}.{sys.version_info.minor}"
 """Without the patch release: within a minor version orders stay (ENGINE rule 3)."""
-
-
-def is_native(runtime: str) -> bool:
-    """Whether this is what orchestrators of some version of Python run on."""
-    return runtime.startswith("python ")

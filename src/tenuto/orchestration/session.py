@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Final, NoReturn, Protocol
 from msgspec import UNSET, UnsetType
 
 from tenuto.model.actions import Action, TurnActions
+from tenuto.model.built_in import plain_name
 from tenuto.model.errors import (
     GuardError,
     InputError,
@@ -53,7 +54,7 @@ from tenuto.model.limits import check_payload, limit_error
 from tenuto.model.payload import encode
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import LATEST, Microseconds, to_datetime
-from tenuto.model.unread import UnreadEvent
+from tenuto.model.unread import UnreadEvent, unread_line
 from tenuto.model.webhook import OpenWebhook
 from tenuto.orchestration.asyncio_inside.anyio_scopes import install_if_loaded
 from tenuto.orchestration.context import Context
@@ -79,9 +80,6 @@ from tenuto.orchestration.tasks import CallTask, DurableTask, EventTask, LoopTim
 from tenuto.orchestration.unawaited import thrown_away, unawaited
 
 _WAITS: Final = (TimerCreated, EventAwaited, QuestionAsked)
-_NAMED: Final = 5
-"""So many names of events that nobody has read stand in one log line."""
-
 _LIVE: Final[set["Session"]] = set()
 """Sessions that have begun and are not closed. Were one dropped, the garbage collector would run
 its ``finally`` blocks in the middle of somebody else's turn (ENGINE rule 5)."""
@@ -586,7 +584,7 @@ class Session:
 
     def _warn_of(self, calls: Sequence[str]) -> None:
         """Calls of the turn that continues as new do not run: that must not pass in silence."""
-        names = ", ".join(map(repr, dict.fromkeys(calls)))
+        names = ", ".join(repr(plain_name(name)) for name in dict.fromkeys(calls))
         text = (
             "instance %s: %d calls do not run, since the orchestrator %r continued as new in the "
             "turn that made them: await %s"
@@ -637,15 +635,8 @@ class Session:
         left = self._mailbox.left
         if not left:
             return
-        names = [f"{name!r} ({count})" for name, count in Counter(left).items()]
-        more = f" and {len(names) - _NAMED} more names" if len(names) > _NAMED else ""
-        text = (
-            "instance %s: orchestrator %r has ended, and nobody has asked for %d of the events "
-            "that came for it: %s"
-        )
-        listed = ", ".join(names[:_NAMED]) + more
-        whose = (self.info.instance_id, self.info.facts.name)
-        self._hold(_record(logging.WARNING, text, *whose, len(left), listed))
+        what = "has ended, and nobody has asked for %d of the events that came for it"
+        self._hold(unread_line(self.info.instance_id, self.info.facts.name, Counter(left), what))
 
     def _drop_withdrawn(self) -> None:
         kept = [

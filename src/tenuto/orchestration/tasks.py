@@ -13,6 +13,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
 from tenuto.model.actions import Action
+from tenuto.model.built_in import plain_name
 from tenuto.model.class_names import type_name
 from tenuto.model.errors import (
     ActivityError,
@@ -203,7 +204,8 @@ class CallTask(DurableTask[T]):
     @property
     def what(self) -> str:
         """What is called."""
-        return f"call of {self.function!r}"
+        name = plain_name(self.function)
+        return f"call of {name!r}" if name == self.function else name
 
     def begin_attempt(self) -> None:
         """Schedule the next attempt under a fresh id."""

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from tenuto.model.built_in import WEBHOOK_ACTIVITY
 from tenuto.model.errors import InputError
 from tenuto.model.events import WebhookOpened
 from tenuto.model.timing import span
-from tenuto.model.webhook import WEBHOOK_ACTIVITY, OpenWebhook, WebhookSecret
+from tenuto.model.webhook import OpenWebhook, WebhookSecret
 from tenuto.orchestration.tasks import ActivityTask, DurableTask
 
 if TYPE_CHECKING:

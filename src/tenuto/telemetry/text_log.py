@@ -4,6 +4,7 @@ import logging
 from datetime import datetime
 from typing import Final
 
+from tenuto.model.built_in import plain_name
 from tenuto.telemetry.log_text import message_of, safe_text
 
 _COLORS: Final = {
@@ -39,7 +40,11 @@ class TextFormatter(logging.Formatter):
         level = f"{record.levelname:<7}"
         if self._color and record.levelno in _COLORS:
             level = f"{_COLORS[record.levelno]}{level}{_PLAIN}"
-        facts = (getattr(record, name, None) for name in ("instance_id", "activity"))
+        activity = getattr(record, "activity", None)
+        facts = (
+            getattr(record, "instance_id", None),
+            plain_name(activity) if isinstance(activity, str) else activity,
+        )
         told = " ".join(_clean(fact) for fact in facts if fact is not None)
         whose = f"[{told}] " if told else ""
         parts = [message_of(record)]

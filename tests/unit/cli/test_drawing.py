@@ -288,6 +288,16 @@ def test_completed_steps_of_different_names_become_a_number() -> None:
     ]
 
 
+def test_what_is_said_of_all_that_are_folded_is_said_of_the_fold() -> None:
+    calls = [TaskScheduled(number, "charge") for number in range(1, 601)]
+    failures = [TaskFailed(one.event_id, FailureDetails("E", "no seat")) for one in calls]
+    (same,) = folded(item_of_run(running(opening(*calls), turn(1, *failures))), 500).children
+    assert (same.count, same.detail) == (600, "E: no seat")
+    failures[0] = TaskFailed(1, FailureDetails("E", "another"))
+    (mixed,) = folded(item_of_run(running(opening(*calls), turn(1, *failures))), 500).children
+    assert (mixed.count, mixed.detail) == (600, "")
+
+
 def test_what_cannot_be_folded_is_cut_and_counted() -> None:
     calls = [TaskScheduled(number, f"step_{number}") for number in range(1, 21)]
     drawn = labels_in(running(opening(*calls)), rows=5)

@@ -11,7 +11,8 @@ from tenuto.cli.picture.report import fact_table, facts, instance_table
 from tenuto.insight.explanation import explain
 from tenuto.insight.steps import run_of
 from tenuto.insight.surroundings import Surroundings
-from tenuto.insight.wording import zone
+from tenuto.insight.wording import clock_time, zone
+from tenuto.model.built_in import HTTP_ACTIVITY
 from tenuto.model.events import (
     EventAwaited,
     EventRaised,
@@ -29,7 +30,6 @@ from tenuto.model.explanation import Explanation
 from tenuto.model.failure import FailureDetails
 from tenuto.model.form_types import form_of, form_of_choices
 from tenuto.model.hold import Hold, HoldReason
-from tenuto.model.http_call import HTTP_ACTIVITY
 from tenuto.model.ids import ExecutionId, InstanceId, MessageId
 from tenuto.model.status import ParentInstance, RuntimeStatus
 from tests.support.runs import at, opening, record, running, turn
@@ -55,24 +55,28 @@ def test_each_instance_has_a_line_with_status_and_age() -> None:
     assert "x Failed" in text_of(instance_table(records, at(60), ASCII))[2]
 
 
-def test_in_a_narrow_terminal_columns_go_and_ids_stay_whole() -> None:
+def test_in_a_narrow_terminal_columns_go_below_their_row_and_ids_stay_whole() -> None:
     records = [record(instance_id="order-2026-11-29-000017"), record()]
-    heads = {
-        width: text_of(instance_table(records, at(60), UNICODE, width), width)[0].split()
-        for width in (100, 80, 60, 50, 38)
+    lines = {
+        width: text_of(instance_table(records, at(60), UNICODE), width)
+        for width in (100, 80, 60, 50, 38, 20)
     }
+    heads = {width: found[0].split() for width, found in lines.items()}
     assert heads[100] == ["INSTANCE", "NAME", "STATUS", "STARTED", ZONE, "DURATION"]
     assert heads[80] == ["INSTANCE", "NAME", "STATUS", "STARTED", ZONE]
     assert heads[60] == heads[50] == ["INSTANCE", "NAME", "STATUS"]
     assert heads[38] == ["INSTANCE", "STATUS"]
-    narrow = text_of(instance_table(records, at(60), UNICODE, 38), 38)
-    assert narrow[1].startswith("order-2026-11-29-000017 ")
+    assert lines[38][1].startswith("order-2026-11-29-000017 ")
+    started = f"started {ZONE} {clock_time(at(0))}"
+    assert lines[80][2] == "  duration 1 min 00 s so far"
+    assert lines[60][2:4] == [f"  {started}", "  duration 1 min 00 s so far"]
+    assert lines[38][2] == "  name book_trip"
 
 
 def test_a_history_has_plain_words_for_the_activities_of_tenuto() -> None:
     call = '{"method":"GET","url":"https://example.org/x?key=secret"}'
     turns = [opening(TaskScheduled(1, HTTP_ACTIVITY, call))]
-    written = text_of(event_table(lines_of(turns)), width=140)[-1]
+    written = " ".join(text_of(event_table(lines_of(turns)), width=140))
     assert "an HTTP call (GET https://example.org/x)" in written
     assert "BuiltIn" not in written
 
@@ -99,24 +103,18 @@ HELD = structs.replace(
 )
 
 
-def test_a_held_instance_has_one_line_with_the_reason_however_narrow_the_terminal_is() -> None:
-    head, line = text_of(instance_table([HELD, record()], at(60), UNICODE, 120))[:2]
-    assert head.split() == [
-        "INSTANCE",
-        "NAME",
-        "STATUS",
-        "HELD",
-        "STARTED",
-        ZONE,
-        "DURATION",
-        "WHY",
-    ]
-    assert " decisions " in line
-    assert "went another way" in line
-    for width in (50, 80):
-        narrow = text_of(instance_table([HELD, record()], at(60), UNICODE, width), width)
-        assert sum("decisions" in line for line in narrow) == 1
-        assert len(narrow) < 7
+def test_a_held_instance_says_why_in_full_however_narrow_the_terminal_is() -> None:
+    table = instance_table([HELD, record()], at(60), UNICODE)
+    why = "went another way " * 40
+    for width in (50, 80, 110, 200):
+        head, *lines = text_of(table, width)
+        assert head.split()[:1] == ["INSTANCE"]
+        assert sum("decisions" in line for line in lines) == 1
+        assert " ".join(" ".join(lines).split()).count("went another way") == 40
+        assert not any("…" in line or "..." in line for line in lines)
+    head, line = text_of(table, 1_000)[:2]
+    assert head.split()[-1] == "WHY"
+    assert line.endswith(why.strip()), "one line each for who reads it by lines"
 
 
 def test_why_the_newest_event_was_refused_is_told_in_full() -> None:
@@ -203,11 +201,17 @@ def test_a_history_has_a_line_for_each_event_and_a_time_for_each_turn() -> None:
     assert lines[6].endswith("Failed ActivityError: no seat")
 
 
-def test_a_narrow_screen_cuts_only_the_details() -> None:
-    turns = [opening(TaskScheduled(1, "book", '"' + "x" * 50 + '"'))]
-    for line in text_of(event_table(lines_of(turns)), width=60)[1:]:
-        assert "ExecutionStarted" in line or "TaskScheduled" in line
-        assert "…" in line
+def test_a_narrow_screen_wraps_details_beside_or_below_their_event() -> None:
+    turns = [opening(TaskScheduled(1, "book", '"' + "word " * 11 + '"', timeout=5))]
+    beside = text_of(event_table(lines_of(turns)), width=95)
+    assert beside[0].endswith("DETAILS")
+    column = beside[0].index("DETAILS")
+    assert all(line[:column].strip() == "" for line in beside if "timeout=5" in line)
+    below = text_of(event_table(lines_of(turns)), width=60)
+    assert "  details #1 book" in "\n".join(below)
+    for lines in (beside, below):
+        assert "timeout=5" in " ".join(lines)
+        assert not any("…" in line for line in lines)
 
 
 def test_an_empty_history_is_an_empty_table() -> None:

@@ -6,12 +6,13 @@ from tenuto.engine.ports import Runner
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.functions.runner import NativeRunner
 from tenuto.model.actions import TurnActions
+from tenuto.model.built_in import WEBHOOK_ACTIVITY
 from tenuto.model.errors import UnknownFunctionError
 from tenuto.model.events import ExecutionCompleted, ExecutionStarted
 from tenuto.model.execution import ExecutionInfo
 from tenuto.model.ids import ExecutionId
 from tenuto.model.limits import Limits
-from tenuto.model.webhook import WEBHOOK_ACTIVITY, digest_of, is_genuine
+from tenuto.model.webhook import digest_of, is_genuine
 from tenuto.orchestration.context import Context
 from tests.support.facts import execution_of
 from tests.unit.functions.conftest import FakeClock, Outcomes, failure, work

@@ -13,6 +13,7 @@ from tenuto.insight.explanation import explain, told
 from tenuto.insight.steps import Run, Step, StepKind, StepState
 from tenuto.insight.surroundings import Surroundings
 from tenuto.insight.wording import moment, utc_moment
+from tenuto.model.built_in import HTTP_ACTIVITY, WEBHOOK_ACTIVITY
 from tenuto.model.events import EventAwaited, TaskFailed, TaskScheduled, TimerCreated
 from tenuto.model.explanation import (
     ActivityWait,
@@ -33,10 +34,8 @@ from tenuto.model.explanation import (
 )
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
-from tenuto.model.http_call import HTTP_ACTIVITY
 from tenuto.model.ids import ExecutionId, InstanceId
 from tenuto.model.status import InstanceRecord, ParentInstance, RuntimeStatus
-from tenuto.model.webhook import WEBHOOK_ACTIVITY
 from tests.support.runs import at, child_call, completed, opening, running, turn
 
 MINUTE = 60_000_000
@@ -594,7 +593,7 @@ def test_who_is_told_the_facts_says_them_in_their_own_zone_and_for_their_own_pla
         ),
         (HTTP_ACTIVITY, '{"method":"GET","url":"http://x.org:port/"}', "an HTTP call"),
         (HTTP_ACTIVITY, "no JSON", "an HTTP call"),
-        (WEBHOOK_ACTIVITY, '"paid"', "the address of a link"),
+        (WEBHOOK_ACTIVITY, '"paid"', "the address of a webhook"),
         ("book", '"x"', "activity book"),
     ],
 )

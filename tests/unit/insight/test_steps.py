@@ -222,7 +222,7 @@ def test_an_event_that_nobody_has_asked_for_is_no_success(status: RuntimeStatus)
         ("piad", StepState.UNREAD),
         ("Paid", StepState.UNREAD),
     ]
-    assert step_detail(run.steps[0]) == "came; nobody has asked for it"
+    assert step_detail(run.steps[0]) == "came when nobody waited for it"
 
 
 def test_programs_that_keep_their_waits_to_themselves_have_no_unread_events() -> None:

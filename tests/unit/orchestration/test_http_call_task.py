@@ -19,6 +19,7 @@ from tenuto import (
     RetryPolicy,
 )
 from tenuto.model.actions import Action
+from tenuto.model.built_in import HTTP_ACTIVITY
 from tenuto.model.events import (
     EventAwaited,
     TaskCanceled,
@@ -27,7 +28,6 @@ from tenuto.model.events import (
     TaskScheduled,
     TimerCreated,
 )
-from tenuto.model.http_call import HTTP_ACTIVITY
 from tests.support.sessions import SECOND, START, Driven, failed, names, raised, run
 
 E = TypeVar("E")

@@ -126,7 +126,7 @@ FORGOTTEN: dict[Callable[..., object], str] = {
     call: "call of 'work'",
     by_name: "call of 'work'",
     child: "call of 'child'",
-    http: "call of 'BuiltIn::HttpActivity'",
+    http: "HTTP call",
     timer: "timer",
     event: "wait for event 'paid'",
     timed_event: "wait for event 'paid'",

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from tenuto import Context, InputError
+from tenuto.model.built_in import WEBHOOK_ACTIVITY
 from tenuto.model.events import (
     ContinueAsNew,
     EventRaised,
@@ -15,7 +16,7 @@ from tenuto.model.events import (
     TaskScheduled,
     WebhookOpened,
 )
-from tenuto.model.webhook import WEBHOOK_ACTIVITY, OpenWebhook, digest_of
+from tenuto.model.webhook import OpenWebhook, digest_of
 from tests.support.sessions import EXECUTION, SECOND, START, Driven, raised, run
 
 DAY = 86_400 * SECOND

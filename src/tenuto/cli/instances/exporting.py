@@ -12,8 +12,8 @@ from tenuto.cli.connection import Connection, Place, within
 from tenuto.cli.instances.filters import filter_options
 from tenuto.engine.ports import LoadedInstance, Storage
 from tenuto.insight.fitting import PAGE, UNFINISHED, instances
-from tenuto.insight.histories import write_history
-from tenuto.model.errors import InstanceNotFoundError
+from tenuto.insight.histories import histories_in, write_history
+from tenuto.model.errors import InputError, InstanceNotFoundError
 from tenuto.model.ids import InstanceId, check_instance_id
 from tenuto.model.requests import InstanceQuery
 
@@ -41,8 +41,10 @@ def export(
 ) -> None:
     """Write histories as files that `tenuto check-replay` and tests read.
 
-    One file for each instance that matches, or of each INSTANCE_ID that is named. They hold
-    payloads, as replay needs these: keep them as you keep the store.
+    One file for each instance that matches, in a folder without older ones: these would be
+    checked too, of instances that may have ended since. Or one of each INSTANCE_ID that is named,
+    beside what is there. They hold payloads, as replay needs these: keep them as you keep the
+    store.
     """
     if instance_ids and (limit or query != InstanceQuery(payloads=False)):
         raise click.UsageError("name instances, or give filters, not both")
@@ -50,6 +52,8 @@ def export(
         query, statuses=query.statuses or UNFINISHED, order="oldest", limit=PAGE
     )
     ids = [check_instance_id(one) for one in instance_ids]
+    if not ids:
+        _refuse_used(folder)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     async def write(opened: Connection) -> int:
@@ -69,6 +73,17 @@ def export(
     terminal.say(f"{files} in {folder}")
     if not written:
         terminal.note("no such instances")
+
+
+def _refuse_used(folder: Path) -> None:
+    """Stale histories would be checked with the others; whose they are, only their owner knows."""
+    older = len(histories_in(folder)) if folder.is_dir() else 0
+    if older:
+        files = "1 history" if older == 1 else f"{older:,} histories"
+        raise InputError(
+            f"{str(folder)!r} has {files} of an earlier export, which a replay check would read "
+            "too: name another folder, or empty this one"
+        )
 
 
 async def _named(storage: Storage, ids: Sequence[InstanceId]) -> AsyncIterator[LoadedInstance]:

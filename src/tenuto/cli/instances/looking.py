@@ -57,7 +57,7 @@ def list_(*, query: InstanceQuery, limit: int, place: Place, as_json: bool) -> N
         from tenuto.cli.picture.report import instance_table
 
         output = terminal.console()
-        table = instance_table(page.records, _now(), terminal.glyphs_for(output), output.width)
+        table = instance_table(page.records, _now(), terminal.glyphs_for(output))
         terminal.show(output, table)
     else:
         terminal.note("no such instances")

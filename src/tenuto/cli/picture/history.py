@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import msgspec
-from rich.table import Table
 from rich.text import Text
 
-from tenuto.insight.built_in import call_text
+from tenuto.cli.picture.table import Column, Rows
+from tenuto.insight.built_in import call_text, request_text
 from tenuto.insight.wording import failure_text, local, moment, one_line, zone
 from tenuto.model.events import HistoryEvent, OrchestratorStarted
 from tenuto.model.failure import FailureDetails
@@ -16,7 +16,6 @@ from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import Microseconds
 
 _SHORT: Final = 60
-_TIME: Final = "2026-01-31 18:00:00.000"
 
 
 class Line(NamedTuple):
@@ -42,27 +41,28 @@ def lines_of(turns: Sequence[Sequence[HistoryEvent]], *, failed: bool = False) -
     return lines
 
 
-def event_table(lines: Sequence[Line]) -> Table:
-    """One line for each event; times are those of the turns."""
-    kinds = [type(line.event).__name__ for line in lines]
-    last = lines[-1] if lines else None
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim", expand=True)
-    turns = len(str(last.turn + 1)) if last else 0
-    table.add_column("TURN", width=max(len("TURN"), turns), justify="right")
-    table.add_column(f"TIME ({zone(last.at)})" if last else "TIME", width=len(_TIME))
-    table.add_column("EVENT", width=max(map(len, kinds), default=0))
-    table.add_column("DETAILS", no_wrap=True, overflow="ellipsis", ratio=1)
-    turn = -1
-    for line, kind in zip(lines, kinds, strict=True):
-        is_first, turn = line.turn != turn, line.turn
-        time = f"{local(line.at):%Y-%m-%d %H:%M:%S.%f}"[:-3]
-        table.add_row(
-            Text(str(turn + 1) if is_first else "", "dim"),
-            Text(time if is_first else "", "dim"),
-            Text(kind),
-            Text(_details(line.event), "dim"),
-        )
-    return table
+def event_table(lines: Sequence[Line]) -> Rows:
+    """A row for each event; times are those of the turns, and stand at their first event."""
+    first = [index == 0 or lines[index - 1].turn != line.turn for index, line in enumerate(lines)]
+    turns = [
+        str(line.turn + 1) if is_first else "" for line, is_first in zip(lines, first, strict=True)
+    ]
+    times = [_time(line) if is_first else "" for line, is_first in zip(lines, first, strict=True)]
+    columns = [
+        Column(name="TURN", cells=[Text(one, "dim") for one in turns], to_the_right=True),
+        Column(
+            name=f"TIME ({zone(lines[-1].at)})" if lines else "TIME",
+            cells=[Text(one, "dim") for one in times],
+            leaves=1,
+        ),
+        Column(name="EVENT", cells=[Text(type(line.event).__name__) for line in lines]),
+    ]
+    details = [Text(_details(line.event), "dim") for line in lines]
+    return Rows(columns=columns, text=Column(name="DETAILS", cells=details))
+
+
+def _time(line: Line) -> str:
+    return f"{local(line.at):%Y-%m-%d %H:%M:%S.%f}"[:-3]
 
 
 def _details(event: HistoryEvent) -> str:
@@ -88,7 +88,7 @@ def _details(event: HistoryEvent) -> str:
         else:
             text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
             if name == "name":
-                text = call_text(text, fields.get("input")) or text
+                text = call_text(text, request_text(text, fields.get("input"))) or text
             parts.append(one_line(text if name == "name" else f"{name}={text}", _SHORT))
     return " ".join(parts)
 

@@ -124,7 +124,7 @@ def step_facts(step: Step) -> list[str]:
     """What else there is to say of a step: who does it, which attempt, what went wrong."""
     parts = []
     if step.state is StepState.UNREAD:
-        parts.append("came; nobody has asked for it")
+        parts.append("came when nobody waited for it")
     if step.kind is StepKind.CHILD:
         parts.append(one_line(step.instance_id or ""))  # whole: people copy it
         if step.is_detached:
@@ -134,6 +134,8 @@ def step_facts(step: Step) -> list[str]:
             parts.append(standing)
     if step.kind is StepKind.QUESTION and step.state.is_open and step.url:
         parts.append(step.url)
+    if step.request:
+        parts.append(one_line(step.request))
     if step.attempt > 1:
         parts.append(f"attempt {step.attempt}")
     if step.failure is not None and step.state is not StepState.COMPLETED:
@@ -231,6 +233,7 @@ def _merged(items: list[Item]) -> Item:
     return Item(
         state=first.state,
         label=first.label if all(one.label == first.label for one in items) else "",
+        detail=first.detail if all(one.detail == first.detail for one in items) else "",
         begun_at=min(one.begun_at for one in items),
         ended_at=max(ends) if len(ends) == len(items) else None,
         is_wait=all(one.is_wait for one in items),

@@ -1,19 +1,21 @@
 """Instances as tables and blocks of text. Pure."""
 
 from collections.abc import Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Final
 
 from rich.table import Table
 from rich.text import Text
 
 from tenuto.cli.picture.drawing import STYLES, Glyphs
 from tenuto.cli.picture.items import state_of
+from tenuto.cli.picture.table import Column, Rows
 from tenuto.insight.steps import Run, StepKind, StepState
 from tenuto.insight.wording import (
     clock_time,
     duration,
     moment,
     one_line,
+    unbroken,
     visible,
     zone,
 )
@@ -22,83 +24,39 @@ from tenuto.model.status import InstanceRecord
 from tenuto.model.timing import Microseconds
 
 _LONG: Final = 300
-_WIDE: Final = 1_000
-_LEAST_ROOM: Final = 20
-_FEW: Final = 5
 
 
-def instance_table(
-    records: Sequence[InstanceRecord], now: Microseconds, glyphs: Glyphs, width: int = _WIDE
-) -> Table:
-    """One line for each instance; why it is held as far as there is room in ``width``."""
+def instance_table(records: Sequence[InstanceRecord], now: Microseconds, glyphs: Glyphs) -> Rows:
+    """A row for each instance; of held ones with all that is said of why."""
     states = [state_of(record.status) for record in records]
     statuses = [
-        f"{glyphs.states[state]} {record.status.label}"
+        Text(f"{glyphs.states[state]} {record.status.label}", STYLES[state])
         for record, state in zip(records, states, strict=True)
     ]
-    took = [_length(record, now) for record in records]
-    holds = [str(record.hold.reason) if record.hold else "" for record in records]
     columns = [
-        Column("INSTANCE", [Text(one_line(record.instance_id)) for record in records]),
-        Column("NAME", [Text(one_line(record.name)) for record in records], leaves=3),
+        # An id is never cut: people copy it.
+        Column(name="INSTANCE", cells=[Text(one_line(record.instance_id)) for record in records]),
+        Column(name="NAME", cells=[Text(one_line(record.name)) for record in records], leaves=3),
+        Column(name="STATUS", cells=statuses, leaves=5),
         Column(
-            "STATUS",
-            [Text(one, STYLES[state]) for one, state in zip(statuses, states, strict=True)],
-        ),
-        Column("HELD", [Text(one) for one in holds] if any(holds) else []),
-        Column(
-            f"STARTED ({zone(now)})",
-            [Text(clock_time(record.created_at)) for record in records],
+            name=f"STARTED ({zone(now)})",
+            cells=[Text(clock_time(record.created_at)) for record in records],
             leaves=2,
         ),
-        Column("DURATION", [Text(one, justify="right") for one in took], leaves=1),
+        Column(
+            name="DURATION",
+            cells=[Text(_length(record, now)) for record in records],
+            leaves=1,
+            to_the_right=True,
+        ),
     ]
-    shown = _fitting([one for one in columns if one.cells], width)
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    for one in shown:
-        # An id is never cut: people copy it.
-        least = None if one.name == "INSTANCE" else max(one.cells_wide, 1)
-        justify: Literal["left", "right"] = "right" if one.name == "DURATION" else "left"
-        table.add_column(one.name, min_width=least, overflow="fold", justify=justify)
-    rows = [list(row) for row in zip(*(one.cells for one in shown), strict=True)]
-    # Never on several lines: it would make a page of each instance; `show` has all of it.
-    room = width - sum(one.width for one in shown)
-    if any(holds) and room >= _LEAST_ROOM:
-        table.add_column("WHY", no_wrap=True)
-        for record, row in zip(records, rows, strict=True):
-            why = "" if record.hold is None else record.hold.message
-            row.append(Text(one_line(why, min(room, _LONG))))
-    for row in rows:
-        table.add_row(*row)
-    return table
-
-
-class Column(NamedTuple):
-    """A column of a table. The first that ``leaves`` makes room in a narrow terminal; 0 stays."""
-
-    name: str
-    cells: list[Text]
-    leaves: int = 0
-
-    @property
-    def cells_wide(self) -> int:
-        """Columns of the terminal that its cells need."""
-        return max((cell.cell_len for cell in self.cells), default=0)
-
-    @property
-    def width(self) -> int:
-        """Columns of the terminal that it takes."""
-        return max(self.cells_wide, len(self.name)) + 2
-
-
-def _fitting(columns: Sequence[Column], width: int) -> list[Column]:
-    """What there is room for: better a column less than ids in towers of ten letters."""
-    shown = list(columns)
-    for one in sorted((one for one in columns if one.leaves), key=lambda one: one.leaves):
-        if sum(each.width for each in shown) <= width:
-            break
-        shown.remove(one)
-    return shown
+    holds = [record.hold for record in records]
+    if not any(holds):
+        return Rows(columns=columns)
+    reasons = [Text("" if hold is None else str(hold.reason)) for hold in holds]
+    columns.insert(3, Column(name="HELD", cells=reasons, leaves=4))
+    whys = [Text("" if hold is None else unbroken(hold.message)) for hold in holds]
+    return Rows(columns=columns, text=Column(name="WHY", cells=whys))
 
 
 def _length(record: InstanceRecord, now: Microseconds) -> str:

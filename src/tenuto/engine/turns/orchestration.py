@@ -19,6 +19,7 @@ from tenuto.engine.turns.effects import NOTHING, Send, decided, reply_to_parent
 from tenuto.engine.turns.links import link_rows
 from tenuto.engine.turns.sorting import SortedInbox, is_wanted, refuse_finished, sort_inbox
 from tenuto.engine.turns.step import Step
+from tenuto.engine.turns.unread import unread_at_the_end
 from tenuto.model.actions import Action, TurnActions
 from tenuto.model.codec import encode_turn
 from tenuto.model.errors import LimitError
@@ -384,7 +385,7 @@ def _advance(
         is_changed = True
     kind = type(last)
     if kind is ExecutionCompleted:
-        _complete(state, turn, answer, timestamp)
+        _complete(state, turn, answer, timestamp, rules)
         return
     if kind is ContinueAsNew:
         _continue(state, turn, answer, timestamp, rules)
@@ -408,10 +409,16 @@ def _stands_otherwise(state: InstanceState, turn: Step) -> bool:
 
 
 def _complete(
-    state: InstanceState, turn: Step, answer: TurnActions, timestamp: Microseconds
+    state: InstanceState,
+    turn: Step,
+    answer: TurnActions,
+    timestamp: Microseconds,
+    rules: TurnRules,
 ) -> None:
     last = answer.actions[-1]
     assert isinstance(last, ExecutionCompleted)
+    if turn.inbox.is_terminated:
+        turn.logs = unread_at_the_end(state, rules.runtime)
     turn.has_ended = turn.row_changed = True
     _end(state, last, timestamp)
     if state.work.activities:
