@@ -1,4 +1,6 @@
-"""Fifty orchestrations deep: the root cause is what people read, wherever they look."""
+"""The root cause is what people read, wherever they look: fifty orchestrations deep, and where it
+came up while another failure was being handled.
+"""
 
 import json
 from pathlib import Path
@@ -22,6 +24,20 @@ class CardDeclined(Exception):
 @app.activity
 def charge() -> None:
     raise CardDeclined(51)
+
+
+@app.activity
+def refund() -> None:
+    raise OSError("no line")
+
+
+@app.orchestrator
+async def undo(ctx: Context) -> None:
+    try:
+        await ctx.call_activity(charge)
+    except Exception:
+        await ctx.call_activity(refund)
+        raise
 
 
 @app.orchestrator
@@ -76,3 +92,25 @@ def test_a_server_says_it_too(folder: Path) -> None:
         )
         assert f"shop.{ROOT}" in started.stdout + started.stderr
         command.until(f"instance 'o' (order) failed: shop.{TEXT}")
+
+
+def test_what_fails_in_a_handler_is_read_first_wherever_one_looks(folder: Path) -> None:
+    handled = "shop.CardDeclined: the card was declined with 51 (in activity 'charge')"
+    run = tenuto(folder, "run", "shop.py:undo", "--id", "u")
+    ending = run.stdout[run.stdout.index("failed after") :]
+    assert ending.splitlines()[1] == "  OSError: no line (in activity 'refund')"
+    assert f"  while handling {handled}" in ending.splitlines()
+    shown = tenuto(folder, "instances", "show", "u").stdout
+    assert shown.index("\nOSError: no line (in") < shown.index(f"\nwhile handling {handled}\n")
+    document = json.loads(tenuto(folder, "instances", "show", "u", "--json").stdout)
+    refund = document["failure"]["innerFailure"]
+    assert (refund["errorType"], refund["whileHandling"]) == ("OSError", True)
+    assert refund["innerFailure"]["innerFailure"]["errorType"] == "shop.CardDeclined"
+    assert "whileHandling" not in refund["innerFailure"]
+
+    with Command(folder, "start", "shop.py", "--port", "0") as command:
+        command.until("listening ")
+        started = tenuto(folder, "instances", "start", "undo", "--id", "u2", "--wait")
+        text = f"OSError: no line (in activity 'refund'); raised while handling {handled}"
+        assert text.partition(";")[0] in started.stdout + started.stderr
+        command.until(f"instance 'u2' (undo) failed: {text}")

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Final, Literal
 
@@ -11,8 +12,8 @@ from tenuto.model.failure import FailureDetails
 from tenuto.model.failure_chain import (
     OWN_ERRORS,
     is_passed_on,
-    links_of,
     own_text,
+    parts_of,
     place_text,
     raised_on_the_way,
 )
@@ -107,25 +108,44 @@ def failure_text(failure: FailureDetails) -> str:
 
 
 def failure_lines(failure: FailureDetails) -> list[str]:
-    """The root cause, where it was raised, what it led to; its traceback, or the nearest one."""
-    root = failure.root_cause
-    place = place_text(failure)
-    lines = [one_line(own_text(root)) + (f" ({place})" if place else "")]
-    ways, omitted = raised_on_the_way(failure)
-    lines += [f"led to {one_line(own_text(one))}" for one in ways]
+    """The root cause, where it was raised, what it led to; its traceback, or the nearest one; then
+    the same of what was being handled when it was raised.
+    """
+    lines: list[str] = []
+    omitted = 0
+    for part in parts_of(failure):
+        if omitted:
+            lines.append(f"while handling {omitted} others, which are not kept")
+        first, *others = _lines_of(part)
+        lines += [f"while handling {first}" if lines else first, *others]
+        omitted = part[-1].omitted
+    return lines
+
+
+def _lines_of(part: list[FailureDetails]) -> list[str]:
+    root, outermost = part[-1], part[0]
+    place = place_text(part)
+    lines = [one_line(own_text(root)) + (f" ({place})" if place else ""), *_notes(root)]
+    ways, omitted = raised_on_the_way(part)
+    led_to = [[f"led to {one_line(own_text(one))}", *_notes(one)] for one in ways]
     if omitted:
-        lines.insert(len(lines) // 2 + 1, f"led to {omitted} others, which are not kept")
-    stacks = [one.stack_trace for one in links_of(failure) if one.stack_trace]
+        led_to.insert((len(led_to) + 1) // 2, [f"led to {omitted} others, which are not kept"])
+    lines += chain.from_iterable(led_to)
+    stacks = [one.stack_trace for one in part if one.stack_trace]
     users, ours = _frames(visible(stacks[-1] if stacks else ""))
     # An error that we raise ourselves says what is wrong; where we found it out says nothing.
     is_refusal = root.error_type.startswith(OWN_ERRORS)
     lines += users or ([] if is_refusal else ours)
-    if failure is root or is_passed_on(failure):
+    if outermost is root or is_passed_on(outermost):
         return lines
-    # What was raised last may be a mistake in the code that handled the rest.
-    last, _ours = _frames(visible(failure.stack_trace or ""))
-    name = failure.error_type.removeprefix(OWN_ERRORS)
+    # It may be a mistake in the code that passed the rest on.
+    last, _ours = _frames(visible(outermost.stack_trace or ""))
+    name = outermost.error_type.removeprefix(OWN_ERRORS)
     return [*lines, f"{one_line(name)} was raised here:", *last] if last else lines
+
+
+def _notes(failure: FailureDetails) -> list[str]:
+    return [f"note: {one_line(note)}" for note in failure.notes]
 
 
 def _frames(stack: str) -> tuple[list[str], list[str]]:

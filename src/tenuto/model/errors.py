@@ -262,6 +262,9 @@ class OrchestrationFailedError(TenutoError):
         root = failure.root_cause
         if root is not failure and root.stack_trace:
             self.add_note(f"the root cause:\n{root.stack_trace.rstrip()}")
+        handled = None if failure.handled is None else failure.handled.root_cause
+        if handled is not None and handled.stack_trace:
+            self.add_note(f"while handling:\n{handled.stack_trace.rstrip()}")
         self.instance_id = instance_id
         self.name = name
         self.failure = failure

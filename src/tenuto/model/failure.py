@@ -2,7 +2,8 @@
 
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from itertools import accumulate
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -10,6 +11,7 @@ from msgspec.structs import replace
 
 from tenuto.model import failure_chain
 from tenuto.model.class_names import is_named, type_name
+from tenuto.model.errors import OrchestrationFailedError
 from tenuto.model.failure_fields import Fields, class_of, fields_of, rebuilt
 from tenuto.model.texts import MOST_CHARACTERS, storable_text
 
@@ -21,6 +23,7 @@ _COMMON = (Exception, BaseException, object)
 _MAX_BASES = 20
 _MOST_LINKS = 1_000
 """Causes that are looked at in search of the first of all."""
+_MAX_NOTES = 20
 _MAX_FORMATTED = 200
 """Errors and notes that Python's own formatting is trusted with."""
 _EXCEPTIONS: Any = BaseExceptionGroup.__dict__["exceptions"]
@@ -34,7 +37,8 @@ class FailureDetails(Struct, frozen=True, rename="camel", omit_defaults=True):
             launched the program.
         error_message: ``str(exception)``.
         stack_trace: Formatted traceback, or None when it never had one.
-        inner_failure: The cause (``__cause__``, else ``__context__`` unless suppressed).
+        inner_failure: What led to it (``__cause__``); or, with ``while_handling``, what was being
+            handled when it was raised (``__context__`` unless suppressed).
         is_non_retriable: True when no retry policy may try again.
         bases: Names of the exception classes that the class is derived from, nearest first.
             ``Exception`` is understood; what is not derived from it says ``BaseException``.
@@ -44,6 +48,8 @@ class FailureDetails(Struct, frozen=True, rename="camel", omit_defaults=True):
         kinds: Of properties and ``args.0``, which are no plain JSON values, and what they are.
         levels: How many failed calls in a row this one stands for.
         omitted: Causes between this one and its cause that were too many to be kept.
+        while_handling: True when ``inner_failure`` did not lead to this, but was being handled.
+        notes: What was added to it with ``add_note``.
     """
 
     error_type: str
@@ -57,14 +63,29 @@ class FailureDetails(Struct, frozen=True, rename="camel", omit_defaults=True):
     kinds: dict[str, str] | None = None
     levels: int = 1
     omitted: int = 0
+    while_handling: bool = False
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.error_type}: {self.error_message}"
 
     @property
     def root_cause(self) -> "FailureDetails":
-        """The failure that led to all the others."""
-        return failure_chain.links_of(self)[-1]
+        """The failure that led to this one: itself, where none did.
+
+        What was only being handled led to nothing: see ``handled``.
+        """
+        return failure_chain.parts_of(self)[0][-1]
+
+    @property
+    def handled(self) -> "FailureDetails | None":
+        """What was being handled when the root cause was raised; None outside of ``except``.
+
+        Example:
+            The ``CardDeclined``, when the code after ``except CardDeclined:`` has a mistake.
+        """
+        root = self.root_cause
+        return root.inner_failure if root.while_handling else None
 
     @property
     def summary(self) -> str:
@@ -72,13 +93,16 @@ class FailureDetails(Struct, frozen=True, rename="camel", omit_defaults=True):
 
         Example:
             ``shop.CardDeclined: 51 (failed 3 levels below, in activity 'charge')``
+
+            ``KeyError: 'code'; raised while handling shop.CardDeclined: 51``
         """
         return failure_chain.summary(self)
 
     def is_caused_by(
         self, error: type[BaseException] | str | tuple[type[BaseException] | str, ...]
     ) -> bool:
-        """Whether this failure or one of its causes would be caught by ``except error``.
+        """Whether this failure, one of its causes, or what was being handled at the time, would be
+        caught by ``except error``.
 
         Args:
             error: A class; or its name, as ``error_type`` shows it or without the module; or
@@ -102,7 +126,7 @@ class FailureDetails(Struct, frozen=True, rename="camel", omit_defaults=True):
         Returns:
             An exception of that class, or of the subclass that was raised if this process has
             imported it; None when nothing of that class was raised, or when Python makes none of
-            that class without its own code (a group, an error of a codec).
+            that class without its own code (a group, an error of a codec or of pydantic).
 
         Example:
             ``if declined := error.failure.find(CardDeclined): print(declined.code)``
@@ -144,6 +168,16 @@ def failure_of_type(error: type[BaseException], message: str) -> FailureDetails:
     return FailureDetails(_type_name(error), message, bases=_bases(error))
 
 
+class _Link(NamedTuple):
+    """A part of a chain: an exception, or what was recorded of one elsewhere.
+
+    ``while_handling`` says that the next one was being handled when it was raised.
+    """
+
+    of: BaseException | FailureDetails
+    while_handling: bool
+
+
 def failure_of(error: BaseException, *, with_traceback: bool = True) -> FailureDetails:
     """Record an exception with its cause chain (long chains without what lies between
     both ends; texts cut at 32,768).
@@ -151,30 +185,53 @@ def failure_of(error: BaseException, *, with_traceback: bool = True) -> FailureD
     Never raises: what an exception says of itself is the code of users, and may raise anything.
     What cannot be found out is left out.
     """
-    chain: list[BaseException] = []
-    elsewhere: list[FailureDetails] = []
+    chain = _chain_of(error)
+    raised = [index for index, one in enumerate(chain) if isinstance(one.of, BaseException)]
+    half = failure_chain.MOST_LINKS
+    # What is left out again need not be looked at closely.
+    gap = slice(raised[half], raised[-half]) if len(raised) > 2 * half else slice(0, 0)
+    links = [
+        _recorded_link(one, with_traceback=with_traceback)
+        for one in (*chain[: gap.start], *chain[gap.stop :])
+    ]
+    if gap.start:
+        links[gap.start - 1] = failure_chain.with_gap(
+            links[gap.start - 1],
+            omitted=gap.stop - gap.start,
+            while_handling=any(one.while_handling for one in chain[gap]),
+        )
+    failure = failure_chain.joined(links)
+    assert failure is not None
+    return failure
+
+
+def _chain_of(error: BaseException) -> list[_Link]:
+    chain: list[_Link] = []
+    nothing: list[FailureDetails] = []
     seen: set[int] = set()
     link: BaseException | None = error
     while link is not None and id(link) not in seen and len(seen) < _MOST_LINKS:
         seen.add(id(link))
-        chain.append(link)
         recorded = _asked(_recorded, link, None)
+        cause = None if recorded is not None else _asked(_cause, link, None)
+        handled = None if cause is not None else _asked(_handled, link, None)
+        chain.append(_Link(link, while_handling=False))
         if recorded is not None:  # work that failed elsewhere, with its own causes
-            elsewhere = _asked(_storable_links, recorded, elsewhere)
-            break
-        link = _asked(_cause, link, None)
-    # What is left out again need not be looked at closely.
-    half = failure_chain.MOST_LINKS
-    gap = len(chain) - 2 * half
-    own = [
-        _link_of(one, with_traceback=with_traceback) for one in chain[: half if gap > 0 else None]
-    ]
-    if gap > 0:
-        own[-1] = replace(own[-1], omitted=gap)
-        own += [_link_of(one, with_traceback=with_traceback) for one in chain[-half:]]
-    failure = failure_chain.joined([*own, *elsewhere])
-    assert failure is not None
-    return failure
+            elsewhere = _asked(_storable_links, recorded, nothing)
+            chain += [_Link(one, while_handling=one.while_handling) for one in elsewhere]
+        link = cause if cause is not None else handled
+        if handled is not None and id(handled) not in seen:
+            chain[-1] = chain[-1]._replace(while_handling=True)
+    return chain
+
+
+def _recorded_link(link: _Link, *, with_traceback: bool) -> FailureDetails:
+    # Asked in this order: a class of users may answer the question for its class itself.
+    if isinstance(link.of, BaseException):
+        failure = _link_of(link.of, with_traceback=with_traceback)
+    else:
+        failure = link.of
+    return replace(failure, while_handling=link.while_handling)
 
 
 def _link_of(error: BaseException, *, with_traceback: bool) -> FailureDetails:
@@ -190,6 +247,7 @@ def _link_of(error: BaseException, *, with_traceback: bool) -> FailureDetails:
         properties=fields.values or None,
         args=fields.args,
         kinds=fields.kinds or None,
+        notes=_asked(_kept_notes, error, ()),
     )
 
 
@@ -233,9 +291,12 @@ def _recorded(error: BaseException) -> FailureDetails | None:
 
 def _cause(error: BaseException) -> BaseException | None:
     cause: object = error.__cause__
-    if cause is None and not error.__suppress_context__:
-        cause = error.__context__
     return cause if isinstance(cause, BaseException) else None
+
+
+def _handled(error: BaseException) -> BaseException | None:
+    handled: object = None if error.__suppress_context__ else error.__context__
+    return handled if isinstance(handled, BaseException) else None
 
 
 def _is_non_retriable(error: BaseException) -> bool:
@@ -261,6 +322,8 @@ def _storable_links(failure: FailureDetails) -> list[FailureDetails]:
                 kinds=carried.kinds or None,
                 levels=int(link.levels),
                 omitted=int(link.omitted),
+                while_handling=bool(link.while_handling),
+                notes=tuple(storable_text(str(one)) for one in link.notes),
             )
         )
         link = link.inner_failure
@@ -275,6 +338,16 @@ def _storable_fields(failure: FailureDetails) -> Fields:
 
 def _notes(error: BaseException) -> object:
     return getattr(error, "__notes__", None)
+
+
+def _kept_notes(error: BaseException) -> tuple[str, ...]:
+    """Its notes, as far as there is room for them."""
+    notes = _notes(error)
+    if not isinstance(notes, list) or isinstance(error, OrchestrationFailedError):
+        return ()  # ours are tracebacks, which the failure has itself
+    texts = [storable_text(one) for one in notes[:_MAX_NOTES] if type(one) is str]
+    ends = accumulate(map(len, texts))
+    return tuple(text for text, end in zip(texts, ends, strict=True) if end <= MOST_CHARACTERS)
 
 
 def _message(error: BaseException) -> str:

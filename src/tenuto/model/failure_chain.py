@@ -2,6 +2,10 @@
 
 The innermost failure is the root cause. It is said first, and once: what merely passed it on (a
 call that failed because what it called did) is counted.
+
+What was raised while another failure was being handled was not caused by it: it is the news, as a
+mistake behind ``except`` is. So a chain has parts, the latest first, each with a root cause of its
+own, and what was being handled is said after what went wrong then.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -32,9 +36,22 @@ def links_of(failure: "FailureDetails | None") -> "list[FailureDetails]":
     return links
 
 
+def parts_of(failure: "FailureDetails") -> "list[list[FailureDetails]]":
+    """The links that led to a failure, its root cause last; then those that led to what was being
+    handled when that was raised; and so on.
+    """
+    parts: list[list[FailureDetails]] = [[]]
+    for link in links_of(failure):
+        parts[-1].append(link)
+        if link.while_handling and link.inner_failure is not None:
+            parts.append([])
+    return parts
+
+
 def is_passed_on(link: "FailureDetails") -> bool:
     """Whether it only says that what was called has failed."""
-    return link.inner_failure is not None and link.error_type in _BELOW | _ACTIVITIES
+    has_cause = link.inner_failure is not None and not link.while_handling
+    return has_cause and link.error_type in _BELOW | _ACTIVITIES
 
 
 def own_text(link: "FailureDetails") -> str:
@@ -43,13 +60,13 @@ def own_text(link: "FailureDetails") -> str:
     return f"{name}: {link.error_message}" if link.error_message else name
 
 
-def place_text(failure: "FailureDetails") -> str:
-    """Where the root cause was raised, seen from whose failure this is; empty when it is there.
+def place_text(part: "list[FailureDetails]") -> str:
+    """Where a root cause was raised, seen from whose failure this is; empty when it is there.
 
     Example:
         ``3 levels below, in activity 'charge'``
     """
-    passed = [one for one in links_of(failure) if is_passed_on(one)]
+    passed = [one for one in part if is_passed_on(one)]
     levels = sum(one.levels for one in passed if one.error_type in _BELOW)
     parts = []
     if levels:
@@ -60,26 +77,37 @@ def place_text(failure: "FailureDetails") -> str:
     return ", ".join(parts)
 
 
-def raised_on_the_way(failure: "FailureDetails") -> "tuple[list[FailureDetails], int]":
-    """What the root cause led to, the nearest first, and how many more are not kept."""
-    links = links_of(failure)
-    ways = [one for one in links[:-1] if not is_passed_on(one)]
-    return ways[::-1], sum(one.omitted for one in links)
+def raised_on_the_way(part: "list[FailureDetails]") -> "tuple[list[FailureDetails], int]":
+    """What a root cause led to, the nearest first, and how many more are not kept."""
+    ways = [one for one in part[:-1] if not is_passed_on(one)]
+    return ways[::-1], sum(one.omitted for one in part[:-1])
 
 
 def summary(failure: "FailureDetails") -> str:
-    """The root cause first, then how it got here."""
-    links = links_of(failure)
-    text = own_text(links[-1])
-    place = place_text(failure)
+    """The root cause first, then how it got here; then what was being handled, in the same way."""
+    first, *handled = parts_of(failure)
+    text = _said(first)
+    if handled:
+        text = f"{text}; raised while handling{_over(first[-1].omitted)} {_said(handled[0])}"
+    if len(handled) > 1:
+        between = len(handled) - 2 + sum(part[-1].omitted for part in handled)
+        text = f"{text}, and before that{_over(between)} {_said(handled[-1])}"
+    return text
+
+
+def _said(part: "list[FailureDetails]") -> str:
+    text = own_text(part[-1])
+    place = place_text(part)
     if place:
         text = f"{text} (failed {place})" if place[0].isdigit() else f"{text} ({place})"
-    ways, omitted = raised_on_the_way(failure)
+    ways, omitted = raised_on_the_way(part)
     if not ways:
         return text
-    between = len(ways) - 1 + omitted
-    over = f", over {between} other{'s' if between > 1 else ''}," if between else ""
-    return f"{text}; it led{over} to {own_text(ways[-1])}"
+    return f"{text}; it led{_over(len(ways) - 1 + omitted)} to {own_text(ways[-1])}"
+
+
+def _over(between: int) -> str:
+    return f", over {between} other{'s' if between > 1 else ''}," if between else ""
 
 
 def joined(links: "list[FailureDetails]") -> "FailureDetails | None":
@@ -95,7 +123,7 @@ def _shortened(links: "list[FailureDetails]") -> "list[FailureDetails]":
     excess = len(links) - MOST_LINKS
     for link in links:
         # Calls in a row say the same, level by level: all but the outermost are only counted.
-        if excess > 0 and kept and link.error_type in _BELOW and kept[-1].error_type in _BELOW:
+        if excess > 0 and kept and _is_call_in_a_row(kept[-1]) and _is_call_in_a_row(link):
             kept[-1] = replace(kept[-1], levels=kept[-1].levels + link.levels)
             excess -= 1
         else:
@@ -104,6 +132,29 @@ def _shortened(links: "list[FailureDetails]") -> "list[FailureDetails]":
         return kept
     half = MOST_LINKS // 2
     gap = kept[half:-half]
-    before = kept[half - 1]
-    omitted = before.omitted + len(gap) + sum(one.omitted for one in gap)
-    return [*kept[: half - 1], replace(before, omitted=omitted), *kept[-half:]]
+    before = with_gap(
+        kept[half - 1],
+        omitted=len(gap) + sum(one.omitted for one in gap),
+        while_handling=any(one.while_handling for one in gap),
+    )
+    return [*kept[: half - 1], before, *kept[-half:]]
+
+
+def _is_call_in_a_row(link: "FailureDetails") -> bool:
+    return link.error_type in _BELOW and not link.while_handling
+
+
+def with_gap(link: "FailureDetails", *, omitted: int, while_handling: bool) -> "FailureDetails":
+    """A link after which others are left out.
+
+    Args:
+        link: The one before them.
+        omitted: How many they are.
+        while_handling: Whether one of them was raised while the next was being handled: then what
+            stands behind the gap has not led to what stands before it.
+    """
+    return replace(
+        link,
+        omitted=link.omitted + omitted,
+        while_handling=link.while_handling or while_handling,
+    )

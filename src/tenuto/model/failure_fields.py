@@ -241,9 +241,13 @@ def rebuilt(failure: "FailureDetails", kind: type[BaseException] | None = None) 
     error = next(filter(None, (_made(one, failure) for one in classes)), None)
     if error is None:
         error = Exception(failure.error_message)
+    if failure.notes:
+        error.__dict__["__notes__"] = list(failure.notes)
     inner = failure.inner_failure
     if isinstance(error, WorkError):
-        error.failure = failure if inner is None else inner
+        error.failure = failure if inner is None or failure.while_handling else inner
+    elif inner is not None and failure.while_handling:
+        error.__context__ = rebuilt(inner)
     elif inner is not None:
         error.__cause__ = rebuilt(inner)
     return error
@@ -263,16 +267,34 @@ def _classes(failure: "FailureDetails") -> Iterator[type[BaseException]]:
 
 
 def _made(kind: type[BaseException], failure: "FailureDetails") -> BaseException | None:
-    """An exception of that class without the code of that class; None when Python makes none so."""
+    """An exception of that class without the code of that class, with its args or else its message;
+    None when Python makes none so.
+    """
     base: Any = next(one for one in type.mro(kind) if one.__module__ == "builtins")
     args = _args(failure)
+    is_what_was_raised = kind is loaded_class(failure.error_type)
+    made: list[BaseException] = []
     for given in (args, (failure.error_message,)):
         with suppress(Exception):  # such as a group without its members
             error: BaseException = base.__new__(kind, *given)
             base.__init__(error, *given)
-            _put_fields(error, failure)
-            return error
-    return None
+            made.append(error)
+            if is_what_was_raised or _says(error, failure.error_message):
+                break
+    if not made:
+        return None
+    _put_fields(made[-1], failure)
+    return made[-1]
+
+
+def _says(error: BaseException, message: str) -> bool:
+    """Whether it has the text that was recorded, as far as Python alone can tell.
+
+    The class that was raised may have made its text of other things than its args; a base of it
+    that stands here in its place does not know them.
+    """
+    kind: Any = next(one for one in type.mro(type(error)) if "__str__" in vars(one))
+    return bool(kind.__module__ != "builtins" or kind.__str__(error) == message)
 
 
 def _args(failure: "FailureDetails") -> tuple[Any, ...]:

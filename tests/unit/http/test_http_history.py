@@ -41,6 +41,17 @@ def test_a_failure_shows_its_properties() -> None:
     assert details["InnerFailure"]["Properties"] == {"seat": "1a"}
 
 
+def test_a_failure_shows_its_notes_and_what_was_being_handled() -> None:
+    mistake = FailureDetails(
+        "KeyError", "'x'", None, FailureDetails("SoldOut", "no"), notes=("a",), while_handling=True
+    )
+    details = cast("dict[str, object]", _shown(TaskFailed(7, mistake))[0]["FailureDetails"])
+    assert (details["WhileHandling"], details["Notes"]) == (True, ["a"])
+    assert (
+        not {"WhileHandling", "Notes"} & cast("dict[str, object]", details["InnerFailure"]).keys()
+    )
+
+
 def test_what_was_given_up_is_hidden_with_what_it_gave_up() -> None:
     assert _shown(TimerCreated(event_id=1, fire_at=5), TaskCanceled(task_id=1)) == []
 

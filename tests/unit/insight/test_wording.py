@@ -103,7 +103,7 @@ def test_our_own_lines_of_a_traceback_are_left_out_unless_there_are_no_others() 
     assert failure_lines(refusal) == ["PayloadError: no JSON form"]
 
 
-def test_a_mistake_in_the_code_that_handled_a_failure_is_shown_with_its_line() -> None:
+def test_what_a_root_cause_led_to_is_shown_with_its_line() -> None:
     def stack(place: str) -> str:
         return (
             f'Traceback (most recent call last):\n  File "{place}", line 3, in f\n    f()\nX: y\n'
@@ -126,6 +126,45 @@ def test_a_mistake_in_the_code_that_handled_a_failure_is_shown_with_its_line() -
     assert not any("handler.py" in line or "trips.py" in line for line in failure_lines(passed_on))
 
 
+def test_a_mistake_in_the_code_that_handled_a_failure_is_shown_first_with_its_line() -> None:
+    def stack(place: str) -> str:
+        return (
+            f'Traceback (most recent call last):\n  File "{place}", line 3, in f\n    f()\nX: y\n'
+        )
+
+    declined = FailureDetails("ValueError", "declined", stack("shop.py"), notes=("of\nAda",))
+    passed_on = FailureDetails(
+        "tenuto.model.errors.ActivityError", "no", stack("trips.py"), declined
+    )
+    mistake = FailureDetails(
+        "AttributeError", "no such thing", stack("handler.py"), passed_on, while_handling=True
+    )
+    assert failure_lines(mistake) == [
+        "AttributeError: no such thing",
+        '  File "handler.py", line 3, in f',
+        "    f()",
+        "while handling ValueError: declined (in an activity)",
+        "note: of Ada",
+        '  File "shop.py", line 3, in f',
+        "    f()",
+    ]
+    second = FailureDetails("KeyError", "'x'", None, mistake, omitted=3, while_handling=True)
+    assert failure_lines(second)[:3] == [
+        "KeyError: 'x'",
+        "while handling 3 others, which are not kept",
+        "while handling AttributeError: no such thing",
+    ]
+    wrapped = FailureDetails("RuntimeError", "r", None, second, notes=("of row 5",))
+    assert failure_lines(wrapped)[:3] == [
+        "KeyError: 'x'",
+        "led to RuntimeError: r",
+        "note: of row 5",
+    ]
+    assert failure_text(mistake) == (
+        "AttributeError: no such thing; raised while handling ValueError: declined (in an activity)"
+    )
+
+
 def test_an_error_of_a_run_shows_where_the_orchestration_and_its_root_cause_were_raised() -> None:
     root = FailureDetails("ValueError", "declined", "File shop.py\n")
     failure = FailureDetails("KeyError", "'missing'", "File trips.py\n", root)
@@ -135,6 +174,11 @@ def test_an_error_of_a_run_shows_where_the_orchestration_and_its_root_cause_were
     assert both.__notes__ == [
         "raised in the orchestration:\nFile trips.py",
         "the root cause:\nFile shop.py",
+    ]
+    mistake = FailureDetails("KeyError", "'x'", "File trips.py\n", failure, while_handling=True)
+    assert OrchestrationFailedError("t", "trip", mistake).__notes__ == [
+        "raised in the orchestration:\nFile trips.py",
+        "while handling:\nFile shop.py",
     ]
     bare = OrchestrationFailedError("t", "trip", FailureDetails("A", "b"))
     assert not hasattr(bare, "__notes__")

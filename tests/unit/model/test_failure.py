@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tenuto.model.class_names import type_name
-from tenuto.model.errors import ActivityError, SubOrchestrationError
+from tenuto.model.errors import ActivityError, OrchestrationFailedError, SubOrchestrationError
 from tenuto.model.failure import (
     FailureDetails,
     failure_of,
@@ -65,12 +65,22 @@ def test_causes_are_recorded_to_the_last() -> None:
     ]
 
 
-def test_what_was_handled_at_the_time_is_a_cause_unless_it_was_suppressed() -> None:
+def test_what_was_handled_at_the_time_is_recorded_as_such_unless_it_was_suppressed() -> None:
     error = SoldOutError("no seat")
     error.__context__ = KeyError("row")
-    assert chain(failure_of(error))[1:] == ["KeyError: 'row'"]
+    failure = failure_of(error)
+    assert chain(failure)[1:] == ["KeyError: 'row'"]
+    assert failure.while_handling
+    assert failure.root_cause is failure
+    assert failure.handled is failure.inner_failure
+    assert failure.is_caused_by(KeyError), "decisions stay as they were"
     error.__suppress_context__ = True
-    assert chain(failure_of(error))[1:] == []
+    alone = failure_of(error)
+    assert (chain(alone)[1:], alone.while_handling, alone.handled) == ([], False, None)
+    error.__cause__ = ValueError("given")
+    caused = failure_of(error)
+    assert (chain(caused)[1:], caused.while_handling) == (["ValueError: given"], False)
+    assert (caused.root_cause, caused.handled) == (caused.inner_failure, None)
 
 
 def test_a_failed_activity_keeps_the_causes_that_were_recorded_where_it_ran() -> None:
@@ -88,10 +98,55 @@ def test_a_failed_activity_keeps_the_causes_that_were_recorded_where_it_ran() ->
     assert not failure.is_caused_by(KeyError)
 
 
-def test_recorded_causes_stand_instead_of_what_was_handled_when_the_error_was_raised() -> None:
-    error = ActivityError("book", FailureDetails("SoldOut", "no seat"))
-    error.__context__ = KeyError("unrelated")
-    assert chain(failure_of(error))[1:] == ["SoldOut: no seat"]
+def test_recorded_causes_stand_before_what_was_handled_when_the_error_was_raised() -> None:
+    error = ActivityError("cancel", FailureDetails("Refused", "too late"))
+    error.__context__ = ActivityError("book", FailureDetails("SoldOut", "no seat"))
+    failure = failure_of(error)
+    assert [one.partition(": ")[0].rpartition(".")[2] for one in chain(failure)] == [
+        "ActivityError",
+        "Refused",
+        "ActivityError",
+        "SoldOut",
+    ]
+    assert failure.root_cause.error_type == "Refused"
+    assert failure.handled is not None
+    assert failure.handled.root_cause.error_type == "SoldOut"
+    again = failure_of(SubOrchestrationError("trip", failure))
+    assert again.inner_failure == failure, "it is passed on as it is"
+    error.__suppress_context__ = True
+    assert chain(failure_of(error))[1:] == ["Refused: too late"]
+
+
+def test_a_failure_of_an_older_version_has_causes_alone() -> None:
+    old = (
+        b'{"errorType":"A","errorMessage":"a","innerFailure":{"errorType":"B","errorMessage":"b"}}'
+    )
+    failure = msgspec.json.decode(old, type=FailureDetails)
+    assert failure.summary == "B: b; it led to A: a"
+    assert (failure.handled, failure.notes) == (None, ())
+    assert msgspec.json.encode(failure) == old, "and is written as before"
+
+
+def test_notes_are_kept_as_far_as_there_is_room() -> None:
+    error = SoldOutError("no seat")
+    error.add_note("row 5")
+    error.add_note("on the \udc80 train")
+    error.__notes__.append(5)  # type: ignore[arg-type]  # anything may stand there
+    assert failure_of(error).notes == ("row 5", "on the \\udc80 train")
+    work = ActivityError("book", failure_of(error))
+    work.add_note("of train 7")
+    failure = failure_of(work)
+    assert failure.notes == ("of train 7",)
+    assert failure.root_cause.notes == ("row 5", "on the \\udc80 train")
+    error.__notes__ = ["x" * 30_000, "y" * 30_000]
+    assert [len(one) for one in failure_of(error).notes] == [30_000]
+    error.__notes__ = ["x"] * 1_000
+    assert len(failure_of(error).notes) == 20
+    error.__notes__ = "a text"  # type: ignore[assignment]  # anything may stand there
+    assert failure_of(error).notes == ()
+    ended = OrchestrationFailedError("a", "order", failure_of(raised(SoldOutError("no seat"))))
+    assert ended.__notes__, "the traceback, for Python"
+    assert failure_of(ended).notes == (), "it is kept once"
 
 
 def test_a_chain_ends_after_twenty_links_and_in_a_circle() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
+import pydantic
 import pytest
 
 from tenuto.model.errors import ActivityError, OrchestrationFailedError, SubOrchestrationError
@@ -278,3 +279,64 @@ def test_find_gives_nothing_where_python_makes_none_of_that_class() -> None:
         assert failure.find(type(raised)) is None
     # A base of it can be made.
     assert type(failure_of(undecodable).find(ValueError)) is ValueError
+
+
+class Card(pydantic.BaseModel):
+    number: int
+
+
+def refused_card() -> pydantic.ValidationError:
+    with pytest.raises(pydantic.ValidationError) as caught:
+        Card.model_validate({"number": "x"})
+    return caught.value
+
+
+class ToldError(ValueError):
+    """One that makes its text itself."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+
+    def __str__(self) -> str:
+        return f"the bank says {self.args[0]}"
+
+
+def test_a_base_in_the_place_of_a_class_has_the_text_that_was_recorded() -> None:
+    """What its args do not say, such as that of pydantic, whose errors Python cannot make again."""
+    refused = refused_card()
+    back = again(refused)
+    assert (type(back), str(back)) == (ValueError, str(refused))
+    assert failure_of(refused).is_caused_by(pydantic.ValidationError)
+    assert failure_of(refused).find(pydantic.ValidationError) is None
+    told = msgspec.structs.replace(failure_of(ToldError(51)), error_type="gone.Told")
+    assert told.args == [51]
+    assert repr(told.to_exception()) == "ValueError('the bank says 51')"
+    plain = msgspec.structs.replace(
+        failure_of(ToldError(51)), error_type="gone.Plain", args=["x", 5]
+    )
+    plain = msgspec.structs.replace(plain, error_message=str(ValueError("x", 5)))
+    assert plain.to_exception().args == ("x", 5), "where they say the same, they stay"
+
+
+def test_what_was_handled_comes_back_as_the_context() -> None:
+    mistake = KeyError("code")
+    mistake.__context__ = CardDeclinedError(51)
+    back = again(mistake)
+    assert back.__cause__ is None
+    assert isinstance(back.__context__, CardDeclinedError)
+    assert stored(failure_of(back)) == failure_of(mistake)
+    undone = ActivityError("cancel", failure_of(OSError("no line")))
+    undone.__context__ = mistake
+    work = again(undone)
+    assert isinstance(work, ActivityError)
+    assert isinstance(work.cause, OSError)
+    assert isinstance(work.cause.__context__, KeyError)
+
+
+def test_notes_come_back_with_their_exception() -> None:
+    declined = CardDeclinedError(51)
+    declined.add_note("the card ends in 7")
+    back = again(declined)
+    assert back.__notes__ == ["the card ends in 7"]
+    assert vars(back) == {"code": 51, "__notes__": ["the card ends in 7"]}
+    assert not hasattr(again(KeyError("x")), "__notes__")

@@ -186,4 +186,6 @@ def _details(failure: FailureDetails) -> Shown:
         "IsNonRetriable": failure.is_non_retriable,
         **({"Bases": list(failure.bases)} if failure.bases else {}),
         **({"Properties": failure.properties} if failure.properties else {}),
+        **({"WhileHandling": True} if failure.while_handling else {}),
+        **({"Notes": list(failure.notes)} if failure.notes else {}),
     }

@@ -16,7 +16,7 @@ How values are written
       arrays; pydantic models by their own serializer.
     * Dictionary keys may be strings, numbers, enums, dates, UUIDs, Decimals or bytes; two keys with
       one text are refused.
-    * Points in time of a named zone with that name, as RFC 9557 has it:
+    * Points in time of a named zone with that name, as RFC 9557 has it, in pydantic models too:
       ``2026-07-01T12:00:00+02:00[Europe/Berlin]``.
 
 What comes back

@@ -9,7 +9,7 @@ import dataclasses
 import enum
 import math
 import os
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MappingView, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -29,6 +29,7 @@ that is left.
 """
 
 _ADVICE = "use a dataclass, a msgspec struct, a pydantic model, an attrs class or JSON data"
+_SERIES = (Iterator, Sequence, MappingView)
 
 
 def plain(value: Any) -> Any:
@@ -41,6 +42,15 @@ def plain(value: Any) -> Any:
         return _Walk().data(value, ROOT)
     except RecursionError:
         raise _refused(ROOT, "it is nested too deep for the stack that is left") from None
+
+
+def advice_for(cls: type) -> str:
+    """What to use instead of a class that has no JSON form."""
+    if issubclass(cls, Awaitable):
+        return "was it to be awaited?"
+    if issubclass(cls, os.PathLike):
+        return "use str(...) of it"
+    return "use list(...) of it" if issubclass(cls, _SERIES) else _ADVICE
 
 
 def has_whole_minute_offset(moment: datetime | time) -> bool:
@@ -71,12 +81,7 @@ class _Walk:
                 data = enter(self, value, path)
                 self._around.pop()  # not after a refusal: that ends the whole walk
                 return data
-        advice = _ADVICE
-        if isinstance(value, Awaitable):
-            advice = "was it to be awaited?"
-        elif isinstance(value, os.PathLike):
-            advice = "use str(...) of it"
-        raise _refused(path, f"{type(value)!r} has no JSON form; {advice}")
+        raise _refused(path, f"{type(value)!r} has no JSON form; {advice_for(type(value))}")
 
     def _enter(self, value: object, path: str) -> None:
         if id(value) in self._around:
@@ -154,7 +159,11 @@ def _integer(value: int, path: str) -> int:
 
 def _number(value: float, path: str) -> float:
     if not math.isfinite(value):
-        raise _refused(path, f"JSON has no {float.__repr__(value)}; use None or a string")
+        name = float.__repr__(value)
+        advice = (
+            f"pass None where `float | None` is annotated, or Decimal({name!r}) where Decimal is"
+        )
+        raise _refused(path, f"JSON has no {name}; {advice}")
     return float.__float__(value)
 
 

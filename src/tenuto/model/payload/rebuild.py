@@ -9,7 +9,7 @@ import collections.abc
 import enum
 import types
 import typing
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ from tenuto.model.payload.error import ROOT, expect, item, member, misfit
 from tenuto.model.payload.foreign import Convert, is_pydantic, pydantic_converter
 from tenuto.model.payload.moments import zoned_moment
 from tenuto.model.payload.native import MISFITS, has_moments, is_native
-from tenuto.model.payload.plain import key_text, plain
+from tenuto.model.payload.plain import advice_for, key_text, plain
 from tenuto.model.payload.records import Record, is_record, keys_of
 
 _UNIONS = (typing.Union, types.UnionType)
@@ -134,12 +134,14 @@ def _container(cls: type[Any], annotation: object) -> Convert:
         return _one_of([(plain(one.value), one) for one in cls], f"`{cls.__qualname__}`")
     arguments = get_args(annotation)
     if issubclass(cls, tuple):
-        return _tuple(arguments)
+        return _tuple_of(cls, annotation)
     base = next((base for base in _PLAIN_BASES if issubclass(cls, base)), None)
     if base is None:
+        raise PayloadError(f"cannot be rebuilt: {annotation!r} has no JSON form; {advice_for(cls)}")
+    if cls is defaultdict:
         raise PayloadError(
-            f"cannot be rebuilt: {annotation!r} has no JSON form; use a dataclass, a msgspec"
-            " struct, a pydantic model, an attrs class or JSON data"
+            f"cannot be rebuilt: {annotation!r} has code in it, what makes its defaults;"
+            " annotate it as dict and pass dict(...) of it"
         )
     if base is dict:
         content = _dict(*_entries(cls, arguments))
@@ -171,6 +173,15 @@ def _list(element: object) -> Convert:
         return [convert_element(part, item(path, index)) for index, part in enumerate(data)]
 
     return convert
+
+
+def _tuple_of(cls: type[Any], annotation: object) -> Convert:
+    if cls is tuple:
+        return _tuple(get_args(annotation))
+    # A subclass may say of what it is: `class Pair(tuple[int, str])`.
+    bases = getattr(cls, "__orig_bases__", ())
+    base = next((one for one in bases if get_origin(one) is tuple), tuple[Any, ...])
+    return _called(cls, _tuple(get_args(base)))
 
 
 def _tuple(arguments: tuple[Any, ...]) -> Convert:

@@ -7,6 +7,7 @@ checkers let it: a whole number where a float is asked for, when the float is ex
 """
 
 import dataclasses
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from datetime import datetime, time, tzinfo
@@ -16,11 +17,15 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from tenuto.model.payload.decoding import decoder
+from tenuto.model.payload.encoding import encode
 from tenuto.model.payload.error import item, member
-from tenuto.model.payload.foreign import is_attrs, is_pydantic
+from tenuto.model.payload.foreign import is_attrs, is_pydantic, is_secret
 from tenuto.model.payload.moments import zone_of
+from tenuto.model.payload.records import keys_of
 
 _MISSING: Final = object()
+_SCALARS: Final = (str, int, float, bytes, bytearray, Decimal, datetime, time)
 
 
 class Difference(NamedTuple):
@@ -44,7 +49,7 @@ def difference(given: Any, back: Any, path: str) -> Difference | None:
         if type(given) is int and type(back) is float:
             return None if given == back else _other_value(given, back, path)
         return _other_type(given, back, path)
-    if isinstance(given, str | int | float | bytes | bytearray | Decimal | datetime | time):
+    if isinstance(given, _SCALARS):
         if not _is_same_scalar(given, back):
             return _other_value(given, back, path)
     elif isinstance(given, Mapping):
@@ -86,13 +91,14 @@ def _zone(zone: tzinfo | None) -> object:
 
 def _in_mappings(given: Mapping[Any, Any], back: Mapping[Any, Any], path: str) -> Difference | None:
     if lost := [key for key in given if key not in back]:
-        return Difference(path, f"has the key {_shown(lost[0])}, which would not come back")
+        reason = f"has the key {_shown(lost[0])}, which would not come back"
+        return Difference(path, f"{reason}; {_advice_for_key(lost[0])}")
     if len(given) != len(back):
         return Difference(path, f"has {len(given)} keys, and would come back with {len(back)}")
     for (key, part), (other_key, other) in zip(given.items(), back.items(), strict=True):
         if difference(key, other_key, path):
             reason = f"has the key {_shown(key)}, which would come back as {_shown(other_key)}"
-            return Difference(path, reason)
+            return Difference(path, f"{reason}; {_advice_for_key(key)}")
         place = member(path, key) if isinstance(key, str) else f"{path}[{_shown(key)}]"
         if found := difference(part, other, place):
             return found
@@ -166,22 +172,66 @@ def _other_type(given: object, back: object, path: str) -> Difference:
 
 
 def _advice(given: object, back: object) -> str:
-    name, other = (type(one).__qualname__.rpartition(".<locals>.")[2] for one in (given, back))
-    if isinstance(given, type(back)) and _fields_of(type(given)) is not None:
+    """What to do about a value of another type: nothing that would be refused again."""
+    name, other = _name(type(given)), _name(type(back))
+    if not _has_an_annotation(given):
+        return f"pass {named(back)}"
+    if isinstance(given, type(back)) and _differ_in_fields(type(given), type(back)):
         return f"annotate what may stand here, such as `{other} | {name}`, or pass {named(back)}"
-    return f"annotate it as {name}, or convert it first"
+    return f"annotate it as {name}{_PARTS.get(type(given), '')}, or pass {named(back)}"
+
+
+def _advice_for_key(key: object) -> str:
+    instead = "make its keys texts"
+    return f"annotate its keys as {_name(type(key))}, or {instead}" if _is_key(key) else instead
+
+
+def _has_an_annotation(value: object) -> bool:
+    """Whether a value comes back where its class is annotated. Its parts do not count: each has a
+    place of its own to be told about.
+    """
+    cls = type(value)
+    try:
+        back = decoder(cls)(encode(value))
+        is_same = not isinstance(value, _SCALARS) or _is_same_scalar(value, back)
+        return type(back) is cls and is_same
+    except Exception:  # noqa: BLE001 - code of the class; it is asked for the sake of advice alone
+        return False
+
+
+def _is_key(key: object) -> bool:
+    try:
+        (back,) = decoder(dict[type(key), None])(encode({key: None}))  # type: ignore[misc]
+    except Exception:  # noqa: BLE001 - as above
+        return False
+    return type(back) is type(key)
+
+
+def _differ_in_fields(cls: type, other: type) -> bool:
+    """Whether the objects of two classes can be told apart in a union."""
+    keys = keys_of(cls)
+    return keys is not None and keys != keys_of(other)
 
 
 def named(value: object) -> str:
     """The class of a value, as users write it, with its article."""
-    name = type(value).__qualname__.rpartition(".<locals>.")[2]
+    name = _name(type(value))
     return f"{'an' if name[0] in _VOWELS else 'a'} {name}"
 
 
+def _name(cls: type) -> str:
+    return cls.__qualname__.rpartition(".<locals>.")[2]
+
+
 def _other_value(given: object, back: object, path: str) -> Difference:
+    if is_secret(given):
+        return Difference(path, f"is {named(given)}, {_ADVICE_FOR_SECRETS}")
+    if repr(given) == repr(back):
+        return Difference(path, f"is {_shown(given)}, and what would come back is not equal to it")
     reason = f"is {_shown(given)} and would come back as {_shown(back)}"
     if isinstance(given, datetime | time):
-        reason += "; use UTC, an offset of whole minutes or a zone of zoneinfo, and no idle fold"
+        named_too = "" if zone_of(given.tzinfo) else " or a zone of zoneinfo"
+        reason += f"; use UTC, an offset of whole minutes{named_too}, and no idle fold"
     return Difference(path, reason)
 
 
@@ -191,4 +241,11 @@ def _shown(value: object) -> str:
 
 
 _LONGEST: Final = 80
+_PARTS: Final[dict[type, str]] = dict.fromkeys(
+    (list, tuple, dict, set, frozenset, OrderedDict, Counter), "[...]"
+)
+_ADVICE_FOR_SECRETS: Final = (
+    "which pydantic writes as stars; leave it out and look it up where it is needed, or, if all who"
+    " may read the history may know it, write it with a @field_serializer"
+)
 _VOWELS: Final = frozenset("aeiouAEIO")
