@@ -663,3 +663,37 @@ async def test_at_least_once_activities_a_call_of_the_last_turn_survives_a_crash
         # Another may have the id at once, whatever still runs.
         again = await host.client.start(parent, instance_id="parent")
         assert await again.result() == "done"
+
+
+async def test_of_what_still_ran_when_it_ended_only_calls_of_the_last_turn_survive_a_crash(
+    app: App, tmp_path: Path
+) -> None:
+    """Earlier ones were told to end, since nobody waited for them any more."""
+    ran: list[str] = []
+    may_end = asyncio.Event()
+
+    @app.activity
+    async def note(key: str) -> None:
+        ran.append(key)
+        await may_end.wait()
+
+    @app.orchestrator
+    async def parent(ctx: Context) -> str:
+        early = ctx.call_activity(note, "early")
+        await ctx.wait_for_external_event("go")
+        _ = ctx.call_activity(note, "last"), early
+        return "done"
+
+    url = f"sqlite:///{tmp_path / 'hub.db'}"
+    host = Host(app, url)
+    await host.start()
+    handle = await host.client.start(parent)
+    await until(lambda: ran == ["early"])
+    await handle.raise_event("go")
+    assert await handle.result() == "done"
+    await until(lambda: ran == ["early", "last"])
+    await host.abandon()
+    async with Host(app, url):
+        await until(lambda: ran[2:])  # they begin in the order of their calls
+        assert ran == ["early", "last", "last"]
+        may_end.set()

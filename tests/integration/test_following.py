@@ -8,6 +8,7 @@ import asyncio
 import sys
 from pathlib import Path
 
+import apsw
 import pytest
 
 from tenuto import App, Context, Host, StorageCopyError, StorageOwnedError
@@ -17,6 +18,7 @@ from tenuto.storage import upkeep_of
 from tenuto.storage.sqlite import SqliteStorage
 from tenuto.storage.sqlite.following import follower as following
 from tenuto.storage.sqlite.following.folder import Folder
+from tenuto.storage.sqlite.following.source import Source
 from tests.conformance.storage_suite import Owner, everything, record, turn
 from tests.support.following import (
     PATIENCE_SECONDS,
@@ -110,6 +112,44 @@ async def test_logs_are_bounded_and_folded_under_a_load_without_end(
         await asyncio.to_thread(restored, folder, tmp_path / "new.db")
         assert await contents(tmp_path / "new.db") == await everything(owner.storage)
     await owner.storage.close()
+    assert not one.says("behind"), one.news
+
+
+async def test_nobody_writes_between_the_last_frame_that_is_copied_and_a_log_that_begins_anew(
+    path: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is written there would be in no log, and missing in the copy without a word."""
+    monkeypatch.setattr(following, "_LONG_LOG_FRAMES", 20)
+    monkeypatch.setattr(following, "_POLL_SECONDS", 0.01)
+    free_log = Source.free_log
+    waited: list[bool] = []
+
+    def crowded(source: Source) -> None:
+        writer = apsw.Connection(str(path))
+        try:
+            writer.execute("UPDATE instance SET updated_at = updated_at + 1")
+            waited.append(False)
+        except apsw.BusyError:
+            waited.append(True)
+        finally:
+            writer.close()
+        free_log(source)
+
+    monkeypatch.setattr(Source, "free_log", crowded)
+    owner = await Owner.of(SqliteStorage(path))
+    await owner.commit(instances=[record(1)])
+    with followed(path, folder) as one:
+        await up_to_now(one)
+        number = 0
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while len(waited) < 3:
+                number += 1
+                await owner.commit(history=[turn(1, number)])
+        await up_to_now(one)
+        await asyncio.to_thread(restored, folder, tmp_path / "new.db")
+        assert await contents(tmp_path / "new.db") == await everything(owner.storage)
+    await owner.storage.close()
+    assert set(waited) == {True}
     assert not one.says("behind"), one.news
 
 

@@ -40,13 +40,15 @@ class WeighingStorage(SqliteStorage):
         return await super().commit(batch)
 
 
-def actor(app: App, last: int) -> None:
+def actor(app: App, last: int, pause: timedelta | None = None) -> None:
     """Reads one event in each generation, after the first one has been told to go."""
 
     @app.orchestrator
     async def reader(ctx: Context, seen: int) -> int:
         name = "go" if seen == 0 else "item"
         await ctx.wait_for_external_event(name)
+        if pause is not None:
+            await ctx.create_timer(pause)
         if seen < last:
             ctx.continue_as_new(seen + 1)
         return seen
@@ -60,12 +62,13 @@ async def unread_of(test: TestHost, instance_id: str) -> list[int]:
     return [number for number, _ in loaded.unread]
 
 
+@pytest.mark.parametrize("pause", [None, timedelta(hours=1)], ids=["one commit", "many commits"])
 @pytest.mark.parametrize("events", [20, 500])
 async def test_a_generation_costs_the_same_however_many_events_are_unread(
-    app: App, open_host: OpenHost, events: int
+    app: App, open_host: OpenHost, events: int, pause: timedelta | None
 ) -> None:
     store = WeighingStorage()
-    actor(app, last=10)
+    actor(app, 10, pause)
     test = await open_host(app, storage=store)
     handle = await test.start("reader", 0)
     for number in range(events):

@@ -1,5 +1,6 @@
 """JSON at the door: valid or not, how deep, without building what it describes."""
 
+import asyncio
 import gc
 import json
 from typing import Any
@@ -84,3 +85,31 @@ async def test_a_body_of_millions_of_lists_builds_none_of_them() -> None:
     collections = gc.get_stats()[0]["collections"]
     await json_text(body)
     assert gc.get_stats()[0]["collections"] - collections < 20
+
+
+@pytest.mark.parametrize(
+    ("body", "lets_others_in"),
+    [
+        (b"[%s]" % (b'"x",' * 250_000 + b"1"), True),
+        (b"[" + b"[]," * 350_000 + b"x", True),  # found wrong at its end
+        (b'{"a": 1}', False),  # a thread would cost more than the look
+    ],
+)
+async def test_one_never_takes_all_the_loop_goes_on_beside_a_long_body(
+    body: bytes, *, lets_others_in: bool
+) -> None:
+    rounds = 0
+
+    async def others() -> None:
+        nonlocal rounds
+        while True:
+            rounds += 1
+            await asyncio.sleep(0)
+
+    going_on = asyncio.create_task(others())
+    try:
+        await json_text(body)
+    except HttpError:
+        assert body.endswith(b"x")
+    assert (rounds > 0) == lets_others_in
+    going_on.cancel()

@@ -102,6 +102,11 @@ def test_ids_keep_the_partition_of_the_durable_task_framework(
         ("a/b", "it contains '/'"),
         ("a\x00b", "it contains '\\\\x00'"),
         ("\ud800", "half of a surrogate pair"),
+        (".", "it would stand for a folder"),
+        ("..", "it would stand for a folder"),
+        (" ", "it begins or ends with a blank"),
+        (" a", "it begins or ends with a blank"),
+        ("a ", "it begins or ends with a blank"),
     ],
 )
 def test_bad_input_is_refused_whole_instance_ids(given: object, reason: str) -> None:
