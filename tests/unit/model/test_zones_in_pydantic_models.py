@@ -53,6 +53,13 @@ class Bound(pydantic.BaseModel):
     after: Annotated[datetime, pydantic.Field(gt=datetime(2026, 1, 1, tzinfo=UTC))]
 
 
+class Many(pydantic.BaseModel):
+    times: list[Annotated[datetime, pydantic.Field(gt=datetime(2026, 1, 1, tzinfo=UTC))]]
+    either: Stop | list[Stop | datetime] | None = None
+    table: dict[str, list[tuple[datetime, str]]] = {}
+    numbers: list[int] = []
+
+
 class Times(pydantic.RootModel[list[datetime]]):
     pass
 
@@ -102,6 +109,8 @@ MODELS: list[Callable[[datetime], object]] = [
     lambda at: Aliased(theTime=at, later=at),
     lambda at: Strict(when=at, back=later(at)),
     lambda at: Bound(when=at, after=at),
+    lambda at: Many(times=[at], either=Stop(at=at), table={"a": [(at, "[Europe/Berlin]")]}),
+    lambda at: Many(times=[OFFSET], either=[Stop(at=at), at, OFFSET], numbers=[1]),
     lambda at: Times([at, OFFSET]),
     lambda at: Around(times=Times([at])),
     lambda at: Node(at=at, below=[Node(at=OFFSET, below=[Node(at=at)])]),

@@ -1,23 +1,21 @@
 """Classes of other libraries, recognised by what they carry: pydantic and attrs.
 
-Owns every fact about the two libraries; never imports them. A pydantic class (model or dataclass)
-brings its own validator and serializer and is left to them; an attrs class lists its fields.
+Owns every fact about the two libraries, but for named zones (``pydantic_zones``); never imports
+them. A pydantic class (model or dataclass) brings its own validator and serializer and is left to
+them; an attrs class lists its fields.
 """
 
 import inspect
-import types
-import typing
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from datetime import datetime
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, TypeGuard, get_args, get_origin
+from typing import Any, TypeGuard, get_args
 
 import msgspec
 
 from tenuto.model.errors import PayloadError
 from tenuto.model.payload.error import ROOT, item, member
-from tenuto.model.payload.moments import mentions_zone, zone_of, zoned_moment, zoned_text
+from tenuto.model.payload.moments import mentions_zone
+from tenuto.model.payload.pydantic_zones import names_moments, with_zones_of, with_zones_read
 
 Convert = Callable[[Any, str], Any]
 """Rebuilds a value from plain JSON data found at a path."""
@@ -60,7 +58,7 @@ def dump_pydantic(value: Any, path: str, plain: Callable[[Any, str], Any]) -> An
         raise PayloadError(
             f"cannot be stored: {type(value)!r} refuses it: {error}", path=path
         ) from error
-    return _with_zones_of(value, data) if names_moments(cls) else data
+    return with_zones_of(value, data) if names_moments(cls) else data
 
 
 def pydantic_converter(cls: type[Any], resolve: Callable[[object], Convert]) -> Convert:
@@ -82,7 +80,7 @@ def pydantic_converter(cls: type[Any], resolve: Callable[[object], Convert]) -> 
             return validate_json(cls, msgspec.json.encode(data), path)
         ready = {
             key: inner[key](part, member(path, key)) if key in inner else part
-            for key, part in _zoned(cls, data, path).items()
+            for key, part in with_zones_read(cls, data, path).items()
         }
         return _validated(cls, "validate_python", ready, path)
 
@@ -108,7 +106,7 @@ def validate_json(cls: type[Any], text: str | bytes, path: str = ROOT) -> Any:
     if mentions_zone(text) and names_moments(kind):
         # Pydantic cannot read the name of a zone, yet takes a point in time that has one.
         data = msgspec.json.decode(text)
-        zoned = _zoned(cls, data, path)
+        zoned = with_zones_read(cls, data, path)
         if zoned != data:
             return _validated(cls, "validate_python", zoned, path)
     return _validated(cls, "validate_json", text, path)
@@ -149,133 +147,3 @@ def _names_foreign_class(annotation: object) -> bool:
     ):
         return True
     return any(_names_foreign_class(argument) for argument in get_args(annotation))
-
-
-# --- zones: pydantic writes offsets alone, and reads no names ------------------------------------
-
-
-@lru_cache(maxsize=4096)
-def names_moments(cls: type[Any]) -> bool:
-    """Whether a pydantic class has points in time in its fields, or in those of classes in them."""
-    waiting, seen = [cls], {cls}
-    while waiting:
-        for annotation in _annotations(waiting.pop()):
-            for one in _mentioned(annotation):
-                if _is_moment(one):
-                    return True
-                if is_pydantic(one) and one not in seen:
-                    seen.add(one)
-                    waiting.append(one)
-    return False
-
-
-def _annotations(cls: type[Any]) -> Iterator[object]:
-    for field in getattr(cls, "__pydantic_fields__", {}).values():
-        yield field.annotation
-
-
-def _mentioned(annotation: object) -> Iterator[object]:
-    yield annotation
-    for argument in get_args(annotation):
-        yield from _mentioned(argument)
-
-
-def _is_moment(annotation: object) -> bool:
-    """Whether it is ``datetime``, or one of the stricter forms that pydantic has of it."""
-    if annotation is datetime:
-        return True
-    name = getattr(annotation, "__name__", "")
-    return name.endswith("Datetime") and getattr(annotation, "__module__", "") == "pydantic.types"
-
-
-def _keys(name: str, field: Any) -> set[str]:
-    """The names under which a field may stand in JSON."""
-    aliases = (field.alias, field.serialization_alias, field.validation_alias)
-    return {name, *(one for one in aliases if isinstance(one, str))}
-
-
-def _with_zones_of(value: Any, data: Any) -> Any:
-    """What pydantic has written for a value, with the zones that it has left out."""
-    if getattr(type(value), "__pydantic_root_model__", False):
-        return _with_zones_of(value.root, data)
-    match data:
-        case str() if isinstance(value, datetime):
-            zone = zone_of(value.tzinfo)
-            return data if zone is None or not _is_text_of(value, data) else zoned_text(value, zone)
-        case list() if isinstance(value, list | tuple) and len(data) == len(value):
-            return [_with_zones_of(*pair) for pair in zip(value, data, strict=True)]
-        case dict() if type(value) is dict and len(data) == len(value):
-            parts = zip(value.values(), data.items(), strict=True)
-            return {key: _with_zones_of(part, written) for part, (key, written) in parts}
-        case dict() if is_pydantic(type(value)):
-            fields = type(value).__pydantic_fields__
-            names = {key: name for name, field in fields.items() for key in _keys(name, field)}
-            return {
-                key: _with_zones_of(getattr(value, names[key], None), part)
-                if key in names
-                else part
-                for key, part in data.items()
-            }
-    return data
-
-
-def _is_text_of(moment: datetime, text: str) -> bool:
-    """Whether pydantic wrote it, and no serializer of the class, which may mean something by it."""
-    with suppress(ValueError):
-        return datetime.fromisoformat(text).isoformat() == moment.isoformat()
-    return False
-
-
-def _zoned(annotation: object, data: Any, path: str) -> Any:
-    """JSON data for pydantic, in which points in time that name a zone are read."""
-    kinds = list(_members(annotation))
-    match data:
-        case str() if str not in kinds and any(map(_is_moment, kinds)):
-            return zoned_moment(data, path) or data
-        case list():
-            return [
-                _zoned(_one_of(_element_kinds(kinds, index)), part, item(path, index))
-                for index, part in enumerate(data)
-            ]
-        case dict():
-            return {
-                key: _zoned(_one_of(_value_kinds(kinds, key)), part, member(path, key))
-                for key, part in data.items()
-            }
-        case _:
-            return data
-
-
-def _members(annotation: Any) -> Iterator[Any]:
-    """The types that a value of this one may have."""
-    match get_origin(annotation):
-        case typing.Annotated:
-            yield from _members(get_args(annotation)[0])
-        case typing.Union | types.UnionType:
-            for one in get_args(annotation):
-                yield from _members(one)
-        case _ if getattr(annotation, "__pydantic_root_model__", False):
-            yield from _members(annotation.__pydantic_fields__["root"].annotation)
-        case _:
-            yield annotation
-
-
-def _one_of(kinds: Iterator[Any]) -> object:
-    several = tuple(kinds)
-    return typing.Union[several] if several else object  # noqa: UP007 - made of a tuple
-
-
-def _element_kinds(kinds: list[Any], index: int) -> Iterator[Any]:
-    for kind in kinds:
-        arguments = get_args(kind)
-        is_fixed = get_origin(kind) is tuple and Ellipsis not in arguments
-        yield from arguments[index : index + 1] if is_fixed else arguments[:1]
-
-
-def _value_kinds(kinds: list[Any], key: str) -> Iterator[Any]:
-    for kind in kinds:
-        if is_pydantic(kind):
-            fields = kind.__pydantic_fields__
-            yield from (one.annotation for name, one in fields.items() if key in _keys(name, one))
-        else:
-            yield from get_args(kind)[1:2]
