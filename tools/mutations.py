@@ -5,8 +5,8 @@
 
 Each is a small change of the engine that loses a message or takes one in twice, in some order of
 events that is rare. It is made in a copy of the sources, and the engine's unit tests are run on
-that, which are part of `make quick`. A mutation that no test notices, or whose text is not in the
-sources any more, fails.
+that, which are part of `make quick`, or the tests that it names. A mutation that no test notices,
+or whose text is not in the sources any more, fails.
 """
 
 import os
@@ -31,12 +31,14 @@ class Mutation:
         file: In ``src/tenuto``.
         old: The text there, once.
         new: What stands there instead.
+        tests: The file or folder of the tests that notice it.
     """
 
     name: str
     file: str
     old: str
     new: str
+    tests: str = TESTS
 
 
 MUTATIONS = [
@@ -286,6 +288,41 @@ MUTATIONS = [
         "elif isinstance(message, CLIENT_MESSAGES):",
         "elif isinstance(message, RaiseEvent):",
     ),
+    Mutation(
+        "calls of the turn that ends an instance do not run",
+        "engine/turns/orchestration.py",
+        "        state.keep_last_calls(answer.actions)\n",
+        "        state.keep_last_calls(())\n",
+        tests="tests/integration/test_activity_behaviour.py",
+    ),
+    Mutation(
+        "calls that nobody waited for run again after a crash",
+        "engine/arrivals.py",
+        "            state.keep_last_calls(decode_turn(loaded.turns[-1]))\n",
+        "",
+        tests="tests/integration/test_activity_behaviour.py",
+    ),
+    Mutation(
+        "an event that does not fit is no dead letter",
+        "engine/turns/effects.py",
+        "    EventRefused: _event_refused,\n",
+        "",
+        tests="tests/integration/test_external_events.py",
+    ),
+    Mutation(
+        "a child goes on when its call is given up",
+        "engine/turns/effects.py",
+        "    if action.child is not None:\n",
+        "    if False:\n",
+        tests="tests/integration/test_sub_orchestrations.py",
+    ),
+    Mutation(
+        "the end of a tree stops at those that have ended",
+        "engine/turns/sorting.py",
+        "message.recurse and _is_handed_on(state, message):",
+        "False:",
+        tests="tests/integration/test_sub_orchestrations.py",
+    ),
 ]
 
 
@@ -301,7 +338,7 @@ def is_noticed(mutation: Mutation, folder: Path) -> bool:
     changed.write_text(text.replace(mutation.old, mutation.new))
     command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-cov", "-p", "no:cacheprovider"]
     done = subprocess.run(
-        [*command, "--timeout", str(SECONDS), TESTS],
+        [*command, "--timeout", str(SECONDS), mutation.tests],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": f"{folder / 'src'}{os.pathsep}{folder}"},
         capture_output=True,

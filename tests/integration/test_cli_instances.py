@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -547,7 +548,8 @@ def test_a_question_is_shown_and_answered(
         out, _ = instances(
             capsys, "answer", "q-1", "2026-05-03", "--question", "When?", "--json", *place
         )
-        assert json.loads(out)["answer"] == "2026-05-03"
+        given = {"instanceId": "q-1", "question": "When?", "answer": "2026-05-03"}
+        assert json.loads(out) == given
         assert watching.end() == 0, watching.err
         assert watching.out.splitlines()[-1] == '[true,"ship",3,"2026-05-03"]'
     _, err = instances(capsys, "answer", "q-1", "yes", *place, code=None)
@@ -580,6 +582,27 @@ def test_a_terminal_asks_for_the_answer(
             assert asking.end() == 0
         watching.until("question 'When?'")
     instances(capsys, "terminate", "q-2", *place)
+
+
+def test_what_becomes_of_an_answer_is_said(
+    capsys: pytest.CaptureFixture[str], folder: Path, place: list[str]
+) -> None:
+    instances(capsys, "start", "asks", "--id", "q-4", *place)
+    with Command(folder, "instances", "watch", "q-4", *place) as watching:
+        watching.until("question 'Ship it?'")
+        instances(capsys, "suspend", "q-4", *place)
+        while status(capsys, "q-4", *place)["runtimeStatus"] != "Suspended":
+            time.sleep(0.01)
+        _, err = instances(capsys, "answer", "q-4", "yes", *place)
+        assert "the answer is kept; the instance goes on with it when it is resumed" in err
+        instances(capsys, "resume", "q-4", *place)
+        watching.until("question 'How?'")
+        _, err = instances(capsys, "answer", "q-4", "way=ship", "colour=red", *place, code=None)
+        assert "'colour=red' is no NAME=VALUE of this question. Answer with way=" in err
+        instances(capsys, "terminate", "q-4", *place)
+        watching.end()
+    _, err = instances(capsys, "answer", "q-4", "way=ship", *place, code=None)
+    assert "'How?' is not asked any more: it was withdrawn without an answer" in err
 
 
 def test_of_several_questions_one_must_be_named(

@@ -337,6 +337,24 @@ def test_children_that_end_with_the_program_are_not_named(folder: Path) -> None:
         assert "child process" not in command.err
 
 
+def test_a_process_whose_loop_is_blocked_names_the_other_work_that_it_leaves(folder: Path) -> None:
+    with Command(folder, "start", "travel.py", "--port", "0") as command:
+        command.until("listening ")
+        for name in ("asleep", "blocks"):
+            started = tenuto(folder, "instances", "start", f"call_{name}", "--id", name)
+            assert started.returncode == 0, started.stderr
+            deadline = time.monotonic() + 30
+            while not (folder / f"{name}.begun").exists():
+                assert time.monotonic() < deadline, command.err
+                time.sleep(0.01)
+        command.send(signal.SIGTERM)
+        assert command.process.wait(30) == 128 + signal.SIGTERM
+        assert "blocks this host's loop" in command.err
+        for name in ("asleep", "blocks"):
+            left = rf"activity '{name}' of instance '{name}'.* is left: .*travel.py:\d+ in {name}"
+            assert re.search(left, command.err), command.err
+
+
 @pytest.mark.parametrize("name", ["blocks", "blocks_when_cancelled", "stubborn", "asleep"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_ends_too_and_says_how_to_go_on(
