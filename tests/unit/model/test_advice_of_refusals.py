@@ -346,3 +346,36 @@ def is_refused(value: object, annotation: object) -> bool:
     except PayloadError as refused:
         return refused.path == "$"
     return False
+
+
+class OwnId(UUID):
+    """Is read by nobody."""
+
+
+class Unequal(str):
+    """Is never like itself."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("key", "annotation"),
+    [(OwnId(int=1), dict[UUID, int]), (Decimal("NaN"), dict[Decimal, int])],
+    ids=["own class", "NaN"],
+)
+def test_keys_that_no_annotation_brings_back_are_to_be_texts(
+    key: object, annotation: object
+) -> None:
+    with pytest.raises(PayloadError, match="make its keys texts") as refused:
+        Writer(annotation)({key: 1})
+    assert "annotate its keys" not in str(refused.value)
+    Writer(dict[str, int])({str(key): 1})
+
+
+def test_what_looks_the_same_and_is_not_is_said_to_be_unequal() -> None:
+    with pytest.raises(PayloadError, match="is 'a', and what would come back is not equal to it"):
+        Writer(Unequal)(Unequal("a"))

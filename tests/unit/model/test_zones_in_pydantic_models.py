@@ -97,6 +97,19 @@ class Shown(pydantic.BaseModel):
         return when.astimezone(UTC).isoformat()
 
 
+class Spoken(pydantic.BaseModel):
+    when: datetime
+
+    @pydantic.field_serializer("when")
+    def _written(self, _when: datetime) -> str:
+        return "at noon"
+
+    @pydantic.field_validator("when", mode="before")
+    @classmethod
+    def _read(cls, text: object) -> object:
+        return NOON if text == "at noon" else text
+
+
 def later(moment: datetime) -> datetime:
     return moment + timedelta(days=1)
 
@@ -181,3 +194,4 @@ def test_what_a_class_writes_itself_is_left_as_it_is() -> None:
     with pytest.raises(PayloadError, match=r"at \$\.when is .*ZoneInfo.*; use UTC, an offset of"):
         Writer(Shown)(Shown(when=NOON))
     assert typing.cast("Shown", decoder(Shown)('{"when":"2026-07-01T10:00:00Z"}')).when.tzinfo
+    assert Writer(Spoken)(Spoken(when=NOON)) == '{"when":"at noon"}'

@@ -321,6 +321,14 @@ async def asks_sends_and_does_not_look(ctx: Context) -> None:
 LINK = {"digest": "d", "url": "http://127.0.0.1/callbacks/1"}
 
 
+def test_an_orchestrator_that_cancels_itself_forgets_nothing() -> None:
+    async def cancels(ctx: Context) -> None:
+        ctx.call_activity(work, 1)
+        raise asyncio.CancelledError
+
+    assert warnings(Driven(cancels).start()) == []
+
+
 def test_a_question_whose_address_was_sent_and_that_nobody_awaits_is_named() -> None:
     driven = Driven(asks_and_sends_the_link)
     driven.start()

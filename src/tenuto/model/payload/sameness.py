@@ -204,7 +204,7 @@ def _is_key(key: object) -> bool:
         (back,) = decoder(dict[type(key), None])(encode({key: None}))  # type: ignore[misc]
     except Exception:  # noqa: BLE001 - as above
         return False
-    return type(back) is type(key)
+    return type(back) is type(key) and bool(back == key)
 
 
 def _differ_in_fields(cls: type, other: type) -> bool:

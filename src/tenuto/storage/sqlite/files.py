@@ -25,7 +25,7 @@ _LOG_HEADER: Final = 32
 _FRAME_HEADER: Final = 24
 _IN_FILE, _IN_LOG = 0, 1
 _PAGE_COUNT: Final = struct.Struct(">28xI")  # in the file's first page
-_SAMPLES: Final = 256
+_SAMPLES: Final = 64
 _HEAD: Final = 16
 
 _stat: Final = os.stat  # half the time of a Path's, after every commit
