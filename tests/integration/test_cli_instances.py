@@ -73,6 +73,15 @@ async def asks_twice(ctx: Context) -> list[bool]:
 
 
 @app.orchestrator
+async def asks_briefly(ctx: Context) -> None:
+    try:
+        await ctx.ask("Now?", timeout=timedelta(milliseconds=1))
+    except TimeoutError:
+        ctx.set_custom_status("late")
+    await ctx.ask("Then?")
+
+
+@app.orchestrator
 async def fails(ctx: Context) -> None:
     raise LookupError("no seat")
 """
@@ -603,6 +612,24 @@ def test_what_becomes_of_an_answer_is_said(
         watching.end()
     _, err = instances(capsys, "answer", "q-4", "way=ship", *place, code=None)
     assert "'How?' is not asked any more: it was withdrawn without an answer" in err
+
+
+def test_an_answer_that_comes_too_late_and_one_without_a_host_are_told_so(
+    capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    with Command(folder, "start", "travel.py", "--port", "0") as host:
+        host.until("listening")
+        instances(capsys, "start", "asks_briefly", "--id", "q-5")
+        while status(capsys, "q-5")["customStatus"] != "late":
+            time.sleep(0.01)
+        _, err = instances(capsys, "answer", "q-5", "yes", "--question", "Now?", code=None)
+        assert re.search(r"'Now\?' could be answered until .*; it is too late now", err)
+    _, err = instances(capsys, "answer", "q-5", "yes")
+    assert "the answer was handed to the store; it counts when a host runs on it" in err
+    with Command(folder, "start", "travel.py", "--port", "0") as host:
+        host.until("listening")
+        while status(capsys, "q-5")["runtimeStatus"] != "Completed":
+            time.sleep(0.01)
 
 
 def test_of_several_questions_one_must_be_named(
