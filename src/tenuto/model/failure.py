@@ -26,6 +26,10 @@ _MOST_LINKS = 1_000
 _MAX_NOTES = 20
 _MAX_FORMATTED = 200
 """Errors and notes that Python's own formatting is trusted with."""
+_MOST_MEMBERS = 20
+"""Exceptions of a group that are kept."""
+_ROOM_FOR_MEMBERS = 128 * 1024
+"""Bytes of JSON that they may take together."""
 _EXCEPTIONS: Any = BaseExceptionGroup.__dict__["exceptions"]
 
 
@@ -50,6 +54,8 @@ class FailureDetails(Struct, frozen=True, rename="camel", omit_defaults=True):
         omitted: Causes between this one and its cause that were too many to be kept.
         while_handling: True when ``inner_failure`` did not lead to this, but was being handled.
         notes: What was added to it with ``add_note``.
+        members: Of an exception group the exceptions in it that are no groups themselves, each with
+            its causes and without tracebacks, as far as there is room.
     """
 
     error_type: str
@@ -65,6 +71,7 @@ class FailureDetails(Struct, frozen=True, rename="camel", omit_defaults=True):
     omitted: int = 0
     while_handling: bool = False
     notes: tuple[str, ...] = ()
+    members: "tuple[FailureDetails, ...]" = ()
 
     def __str__(self) -> str:
         return f"{self.error_type}: {self.error_message}"
@@ -102,7 +109,7 @@ class FailureDetails(Struct, frozen=True, rename="camel", omit_defaults=True):
         self, error: type[BaseException] | str | tuple[type[BaseException] | str, ...]
     ) -> bool:
         """Whether this failure, one of its causes, or what was being handled at the time, would be
-        caught by ``except error``.
+        caught by ``except error``; of an exception group also whether ``except* error`` would.
 
         Args:
             error: A class; or its name, as ``error_type`` shows it or without the module; or
@@ -112,10 +119,11 @@ class FailureDetails(Struct, frozen=True, rename="camel", omit_defaults=True):
             ``failure.is_caused_by(OSError)`` is True for a ``ConnectionResetError``.
         """
         wanted = error if isinstance(error, tuple) else (error,)
-        return any(_is_a(one, kind) for one in failure_chain.links_of(self) for kind in wanted)
+        return any(_is_a(one, kind) for one in failure_chain.all_of(self) for kind in wanted)
 
     def find(self, error: type[E]) -> E | None:
-        """The first failure that ``except error`` would catch, as an exception again.
+        """The first failure that ``except error`` would catch, as an exception again; of an
+        exception group also the first member.
 
         Its fields and causes are those that were recorded. Which class it has depends on nothing
         but the recorded name and what is given here, so that orchestrators may ask.
@@ -131,7 +139,7 @@ class FailureDetails(Struct, frozen=True, rename="camel", omit_defaults=True):
         Example:
             ``if declined := error.failure.find(CardDeclined): print(declined.code)``
         """
-        for link in failure_chain.links_of(self):
+        for link in failure_chain.all_of(self):
             if _is_a(link, error):
                 kinds: tuple[type[BaseException], ...] = (class_of(link, error), error)
                 for kind in kinds:
@@ -185,13 +193,19 @@ def failure_of(error: BaseException, *, with_traceback: bool = True) -> FailureD
     Never raises: what an exception says of itself is the code of users, and may raise anything.
     What cannot be found out is left out.
     """
+    return _failure_of(error, with_traceback=with_traceback, with_members=True)
+
+
+def _failure_of(
+    error: BaseException, *, with_traceback: bool, with_members: bool
+) -> FailureDetails:
     chain = _chain_of(error)
     raised = [index for index, one in enumerate(chain) if isinstance(one.of, BaseException)]
     half = failure_chain.MOST_LINKS
     # What is left out again need not be looked at closely.
     gap = slice(raised[half], raised[-half]) if len(raised) > 2 * half else slice(0, 0)
     links = [
-        _recorded_link(one, with_traceback=with_traceback)
+        _recorded_link(one, with_traceback=with_traceback, with_members=with_members)
         for one in (*chain[: gap.start], *chain[gap.stop :])
     ]
     if gap.start:
@@ -225,10 +239,14 @@ def _chain_of(error: BaseException) -> list[_Link]:
     return chain
 
 
-def _recorded_link(link: _Link, *, with_traceback: bool) -> FailureDetails:
+def _recorded_link(link: _Link, *, with_traceback: bool, with_members: bool) -> FailureDetails:
     # Asked in this order: a class of users may answer the question for its class itself.
     if isinstance(link.of, BaseException):
         failure = _link_of(link.of, with_traceback=with_traceback)
+        nothing: tuple[FailureDetails, ...] = ()
+        members = _asked(_members_of, link.of, nothing) if with_members else nothing
+        if members:
+            failure = replace(failure, members=members)
     else:
         failure = link.of
     return replace(failure, while_handling=link.while_handling)
@@ -249,6 +267,38 @@ def _link_of(error: BaseException, *, with_traceback: bool) -> FailureDetails:
         kinds=fields.kinds or None,
         notes=_asked(_kept_notes, error, ()),
     )
+
+
+def _members_of(error: BaseException) -> tuple[FailureDetails, ...]:
+    """What went wrong in a group, as far as there is room for it.
+
+    A group inside is looked through: what is in it stands beside the other members, once even
+    where groups share members. A group among the causes of a member is not, since it may be this
+    one.
+    """
+    members = [
+        failure_chain.without_traces(_failure_of(one, with_traceback=False, with_members=False))
+        for one in _in_groups(error)
+    ]
+    ends = accumulate(len(msgspec.json.encode(one)) for one in members)
+    return tuple(one for one, end in zip(members, ends, strict=True) if end <= _ROOM_FOR_MEMBERS)
+
+
+def _in_groups(group: BaseException) -> tuple[BaseException, ...]:
+    """The first exceptions that are no groups, in the order in which people are shown them."""
+    found: list[BaseException] = []
+    waiting = list(reversed(_members(group)[:_MOST_MEMBERS]))
+    seen = {id(group)}
+    while waiting and len(found) < _MOST_MEMBERS and len(seen) < _MOST_LINKS:
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, BaseExceptionGroup):
+            waiting.extend(reversed(_members(one)[:_MOST_MEMBERS]))
+        else:
+            found.append(one)
+    return tuple(found)
 
 
 _NO_FIELDS = Fields({}, None, {})
@@ -324,10 +374,21 @@ def _storable_links(failure: FailureDetails) -> list[FailureDetails]:
                 omitted=int(link.omitted),
                 while_handling=bool(link.while_handling),
                 notes=tuple(storable_text(str(one)) for one in link.notes),
+                members=_storable_members(link),
             )
         )
         link = link.inner_failure
     return links
+
+
+def _storable_members(failure: FailureDetails) -> tuple[FailureDetails, ...]:
+    """Copies, unless something in them cannot be written."""
+    nothing: tuple[FailureDetails, ...] = ()
+    return _asked(_copies, failure.members, nothing) if failure.members else nothing
+
+
+def _copies(members: tuple[FailureDetails, ...]) -> tuple[FailureDetails, ...]:
+    return msgspec.json.decode(msgspec.json.encode(members), type=tuple[FailureDetails, ...])
 
 
 def _storable_fields(failure: FailureDetails) -> Fields:

@@ -8,6 +8,7 @@ mistake behind ``except`` is. So a chain has parts, the latest first, each with 
 own, and what was being handled is said after what went wrong then.
 """
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
@@ -34,6 +35,28 @@ def links_of(failure: "FailureDetails | None") -> "list[FailureDetails]":
         links.append(failure)
         failure = failure.inner_failure
     return links
+
+
+def all_of(failure: "FailureDetails") -> "Iterator[FailureDetails]":
+    """A failure and all that it stands for: its causes, and what is in groups among them."""
+    waiting = [failure]
+    while waiting:
+        one = waiting.pop()
+        yield one
+        if one.inner_failure is not None:
+            waiting.append(one.inner_failure)
+        waiting.extend(reversed(one.members))
+
+
+def without_traces(failure: "FailureDetails") -> "FailureDetails":
+    """The same without tracebacks, also of its causes and of what is in groups among them."""
+    inner = failure.inner_failure
+    return replace(
+        failure,
+        stack_trace=None,
+        inner_failure=None if inner is None else without_traces(inner),
+        members=tuple(map(without_traces, failure.members)),
+    )
 
 
 def parts_of(failure: "FailureDetails") -> "list[list[FailureDetails]]":

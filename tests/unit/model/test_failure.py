@@ -377,3 +377,63 @@ def test_whatever_an_exception_does_when_it_is_looked_at_it_can_be_recorded(
     assert failure.error_message == f"<message not available: {kind.__name__}>"
     assert failure.inner_failure is not None
     assert not failure.is_non_retriable
+
+
+def test_what_is_in_a_group_is_asked_for_like_a_cause() -> None:
+    class DeclinedError(Exception):
+        def __init__(self, code: int) -> None:
+            super().__init__(f"the bank says {code}")
+            self.code = code
+
+    inside = ExceptionGroup("inner", [KeyError("k"), DeclinedError(51)])
+    failure = failure_of(ExceptionGroup("outer", [ValueError("a"), inside, inside]))
+    assert [one.error_type.rpartition(".")[2] for one in failure.members] == [
+        "ValueError",
+        "KeyError",
+        "DeclinedError",
+    ]
+    assert failure.is_caused_by(DeclinedError)
+    assert failure.is_caused_by("DeclinedError")
+    assert failure.is_caused_by((OSError, LookupError))
+    assert not failure.is_caused_by(OSError)
+    found = failure.find(DeclinedError)
+    assert found is not None
+    assert found.code == 51
+
+
+def test_what_is_in_a_group_is_found_through_every_call_above() -> None:
+    failure = failure_of(raised(ConnectionResetError("gone")))
+    for _ in range(30):
+        called = ActivityError("work", failure)
+        failure = failure_of(raised(ExceptionGroup("unhandled errors in a TaskGroup", [called])))
+    again = msgspec.json.decode(msgspec.json.encode(failure), type=FailureDetails)
+    assert again == failure
+    assert again.is_caused_by(OSError)
+    assert again.find(OSError) is not None
+
+
+def test_a_group_keeps_no_more_than_there_is_room_for() -> None:
+    many = failure_of(ExceptionGroup("many", [ValueError(str(one)) for one in range(1_000)]))
+    assert [one.error_message for one in many.members] == [str(one) for one in range(20)]
+    long = failure_of(ExceptionGroup("long", [ValueError("x" * 1_000_000)] + [KeyError(1)] * 3))
+    assert len(msgspec.json.encode(long)) < 400_000
+    texts = [ValueError(f"{one}" + "x" * 1_000_000) for one in range(1_000)]
+    assert len(msgspec.json.encode(failure_of(ExceptionGroup("long", texts)))) < 400_000
+
+
+def test_a_group_that_is_the_cause_of_its_member_is_recorded() -> None:
+    member = ValueError("in a circle")
+    group = ExceptionGroup("round", [member])
+    member.__cause__ = group
+    failure = failure_of(group)
+    assert failure.is_caused_by(ValueError)
+    assert len(failure.members) == 1
+
+
+def test_members_that_users_have_made_up_are_left_out_when_they_cannot_be_stored() -> None:
+    class OddError(Exception):
+        failure = FailureDetails("a", "b", members=(FailureDetails("c", object()),))  # type: ignore[arg-type]
+
+    recorded = failure_of(OddError()).inner_failure
+    assert recorded is not None
+    assert recorded.members == ()
