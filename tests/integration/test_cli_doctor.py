@@ -145,6 +145,8 @@ def test_each_instance_that_waits_says_what_for(
         assert "2 wrong" in out
         out, err = command(capsys, "doctor", "--limit", "1", "--app", "travel.py", code=1)
         assert "2 more instances" in err
+        _, err = command(capsys, "doctor", "--limit", "2", "--app", "travel.py", code=1)
+        assert "1 more instance;" in err
         assert "WRONG  lost" in out, "what is wrong is kept"
         host.process.kill()
         host.end()

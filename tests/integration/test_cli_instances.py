@@ -540,7 +540,7 @@ def test_a_question_is_shown_and_answered(
         assert out == "Ship it? Your answer: Yes\n"
         watching.until("question 'How?'")
         _, err = instances(capsys, "answer", "q-1", *place, code=2)
-        assert "How? Answer with way=choice parcels=integer fragile=check" in err
+        assert "How? Answer with way=ship|train parcels=INTEGER fragile=true|false" in err
         for wrong, text in (
             (["way"], "'way' is no NAME=VALUE"),
             (["way=road", "parcels=1"], "way: Choose one of the answers: "),

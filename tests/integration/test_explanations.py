@@ -187,8 +187,8 @@ EVERYWHERE: Mapping[str, Expected] = {
         (structs.replace(CHILD, instance_id="asks-child", status="Suspended"),),
     ),
     "gathers": Expected(
-        rf"waits for attempt 2 of activity breaks at {MOMENT}, after ValueError: no seat, "
-        rf"event 'approved' {SINCE}, a timer due at {MOMENT}, 1 more",
+        rf"waits for attempt 2 of activity breaks at {MOMENT}, after ValueError: no seat; "
+        rf"event 'approved' {SINCE}; a timer due at {MOMENT}; 1 more",
         (
             RETRY,
             EVENT,
@@ -229,7 +229,7 @@ AT_HOST: Mapping[str, Expected] = {
 """What the host alone knows of activities."""
 
 BESIDE: Mapping[str, Expected] = {
-    name: Expected(rf"waits for activity busy, asked for {SINCE}", (ASKED,)) for name in AT_HOST
+    name: Expected(rf"waits for activity busy {SINCE}", (ASKED,)) for name in AT_HOST
 }
 """What others say of the same."""
 

@@ -86,7 +86,8 @@ def doctor(limit: int, target: str | None, *, full: bool, place: Place, as_json:
         _say(findings)
         hidden = len(visit.findings) - len(findings)
         if hidden:
-            terminal.note(f"{hidden:,} more instances; --limit shows more than {limit}")
+            instances = "instance" if hidden == 1 else "instances"
+            terminal.note(f"{hidden:,} more {instances}; --limit shows more than {limit}")
     return 0 if is_healthy else FAILED
 
 

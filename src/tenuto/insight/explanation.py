@@ -4,7 +4,9 @@ The words are made of the facts (``insight.facts``) and of nothing else, so that
 facts in another form, another zone or for another place says the same.
 """
 
+from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final
 
 from msgspec import structs
@@ -37,6 +39,8 @@ from tenuto.model.explanation import (
 from tenuto.model.status import InstanceRecord
 
 _FEW: Final = 3
+_LOOKED_AT: Final = 100
+"""Waits among which those that are said with the same words are counted."""
 _LOG: Final = "look at the host's log"
 
 
@@ -225,13 +229,17 @@ def _running(record: InstanceRecord, facts: Sequence[Fact], around: Surroundings
 def _waiting(waits: Sequence[Wait], around: Surroundings) -> str:
     if not waits:
         return "is between two steps"
-    shown = [wait_text(wait, around) for wait in waits[:_FEW]]
-    if len(waits) > _FEW:
-        shown.append(f"{len(waits) - _FEW:,} more")
+    texts = Counter(wait_text(wait, around) for wait in waits[:_LOOKED_AT])
+    few = dict(islice(texts.items(), _FEW))
+    shown = [text if times == 1 else f"{text}, {times} times" for text, times in few.items()]
+    more = len(waits) - sum(few.values())
+    if more:
+        shown.append(f"{more:,} more")
     unknown = sum(isinstance(wait, ChildWait) and wait.is_unknown for wait in waits)
     if unknown:
         shown.append(f"with {unknown:,} of its children not looked at")
-    return f"waits for {', '.join(shown)}"
+    # There are commas in each of them.
+    return f"waits for {'; '.join(shown)}"
 
 
 def _advice_for_child(record: InstanceRecord, child: ChildWait, around: Surroundings) -> str:

@@ -56,8 +56,8 @@ def _plainly(wait: Wait, around: Surroundings) -> str:
             where = f" at {wait.url}" if wait.url else ""
             return f"a person to answer {one_line(wait.title)!r}{where} {since}{until}"
         case ActivityWait(until=None):
-            attempt = f", attempt {wait.attempt}" if wait.attempt > 1 else ""
-            return f"{_called(wait)}{attempt}{_after(wait)}, {_work(wait, around)}"
+            attempt = f"attempt {wait.attempt} of " if wait.attempt > 1 else ""
+            return f"{attempt}{_called(wait)}{_work(wait, around)}{_after(wait)}"
         case ChildWait(until=None):
             named = f"{wait.instance_id}{_standing(wait)}"
             called = f"sub-orchestration {one_line(wait.name)} ({named}){_trouble(wait)} {since}"
@@ -86,10 +86,10 @@ def _work(wait: ActivityWait, around: Surroundings) -> str:
     since = _since(wait.since, around)
     if wait.stage == "running":
         began = wait.since if wait.begun_at is None else wait.begun_at
-        return f"running {_since(began, around)}"
+        return f", running {_since(began, around)}"
     if wait.stage == "queued":
-        return f"queued at place {wait.place:,} behind {wait.behind}, {since}"
-    return f"asked for {since}"
+        return f", queued at place {wait.place:,} behind {wait.behind}, {since}"
+    return f" {since}"
 
 
 def _standing(wait: ChildWait) -> str:

@@ -133,7 +133,7 @@ OVERDUE = run_in(
             ACTIVITY,
             around(),
             Level.NOTE,
-            "waits for activity book, attempt 2, after E: no, asked for since",
+            "waits for attempt 2 of activity book since 1970-01-01",
             "",
         ),
         (ACTIVITY, around(has_host=False), Level.WRONG, "no host runs", "tenuto start"),
@@ -295,8 +295,20 @@ def test_each_reason_has_its_words_and_its_advice(
 
 
 def test_many_open_steps_are_counted() -> None:
-    steps = [step(StepKind.ACTIVITY, StepState.RUNNING, "book") for _ in range(5)]
-    assert found_of(run_in(RuntimeStatus.RUNNING, *steps), around()).text.endswith(", 2 more")
+    steps = [step(StepKind.ACTIVITY, StepState.RUNNING, f"book-{one}") for one in range(5)]
+    assert found_of(run_in(RuntimeStatus.RUNNING, *steps), around()).text.endswith("; 2 more")
+
+
+def test_waits_that_are_said_with_the_same_words_are_said_once() -> None:
+    same = [step(StepKind.ACTIVITY, StepState.RUNNING, "book") for _ in range(5)]
+    other = [step(StepKind.ACTIVITY, StepState.RUNNING, name) for name in ("pay", "send", "file")]
+    text = found_of(run_in(RuntimeStatus.RUNNING, *same, *other), around()).text
+    assert text.count("activity book since ") == 1
+    assert text.count(", 5 times; activity pay since ") == 1
+    assert text.endswith("; 1 more")
+    crowd = [step(StepKind.ACTIVITY, StepState.RUNNING, "book") for _ in range(100_000)]
+    said = found_of(run_in(RuntimeStatus.RUNNING, *crowd), around()).text
+    assert said.endswith(", 100 times; 99,900 more")
 
 
 def test_an_instance_whose_orchestrator_is_gone_is_wrong_before_its_event_comes() -> None:
@@ -319,8 +331,8 @@ def test_what_it_waits_for_is_named_as_its_history_says() -> None:
     )
     since = f"since {moment(at(0))} (5.0 s)"
     assert explain(run, Surroundings(now=at(5), has_host=True)).sentence == (
-        f"waits for activity book, asked for {since}, sub-orchestration pay (pay-1) {since}, "
-        f"a timer due at {moment(at(60))}, 1 more, with 1 of its children not looked at"
+        f"waits for activity book {since}; sub-orchestration pay (pay-1) {since}; "
+        f"a timer due at {moment(at(60))}; 1 more; with 1 of its children not looked at"
     )
 
 
@@ -333,7 +345,7 @@ def test_until_when_it_waits_and_what_is_tried_again_is_said() -> None:
     )
     found = explain(run, Surroundings(now=at(5), has_host=True))
     assert found.sentence == (
-        f"waits for attempt 2 of activity book at {moment(at(9))}, after E: no, "
+        f"waits for attempt 2 of activity book at {moment(at(9))}, after E: no; "
         f"event 'paid' since {moment(at(0))} (5.0 s), until {moment(at(60))}"
     )
     assert explain(completed(opening()), Surroundings(now=at(5), has_host=True)).sentence == (
@@ -602,6 +614,6 @@ def test_what_tenuto_itself_does_is_said_without_secrets(name: str, text: str, w
     first = opening(TaskScheduled(1, name, text))
     retrying = turn(1, failed, TimerCreated(2, at(9), "retry", 1))
     here = Surroundings(now=at(5), has_host=True)
-    assert f"waits for {words}, asked for since" in explain(running(first), here).sentence
+    assert f"waits for {words} since" in explain(running(first), here).sentence
     found = explain(running(first, retrying), here)
     assert f"waits for attempt 2 of {words} at" in found.sentence

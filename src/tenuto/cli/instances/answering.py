@@ -199,4 +199,11 @@ def _usage(form: Form) -> str:
         return f"Answer with one of: {', '.join(one.key for one in form.buttons)}"
     if form.is_single:
         return "Answer with a value"
-    return f"Answer with {' '.join(f'{one.name}={one.kind}' for one in form.fields)}"
+    return f"Answer with {' '.join(f'{one.name}={_values(one)}' for one in form.fields)}"
+
+
+def _values(field: Field) -> str:
+    """What may be given for it, in a few words."""
+    if field.choices:
+        return "|".join(one.key for one in field.choices)
+    return "true|false" if field.kind is FieldKind.CHECK else field.kind.value.upper()
