@@ -1,11 +1,12 @@
 """Durable HTTP against a real server on this machine; the pauses between polls are virtual."""
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 import pytest
 
@@ -408,6 +409,125 @@ async def test_endless_redirects_and_binary_answers_and_long_ones_end_with_an_er
 
     with pytest.raises(OrchestrationFailedError, match=r"limits\.payload_bytes"):
         await test.run(fetches, f"{server.url}/long")
+
+
+async def test_no_cookie_of_one_instance_is_sent_with_the_calls_of_another(
+    app: App, test: TestHost, serve: Serve
+) -> None:
+    """What a server gave to one is not another's, nor that of another port, nor of a redirect."""
+
+    def answer(asked: Asked) -> Reply:
+        given = [("Set-Cookie", "session=of-the-first; Path=/")]
+        if asked.target == "/login":
+            return Reply(303, headers=[("Location", "/home"), *given])
+        return Reply(200, headers=given)
+
+    server, other = await serve(answer), await serve(lambda _asked: Reply())
+
+    @app.orchestrator
+    async def calls(ctx: Context, url: str, headers: dict[str, str]) -> int:
+        return (await ctx.call_http("GET", url, headers=headers)).status_code
+
+    for url in (f"{server.url}/login", f"{server.url}/again", other.url):
+        assert await test.run(calls, url, {}) == 200
+    assert len(server.asked) == 3
+    assert [one for one in [*server.asked, *other.asked] if "cookie" in one.headers] == []
+    assert await test.run(calls, server.url, {"Cookie": "own=1"}) == 200
+    assert server.asked[-1].headers["cookie"] == "own=1"
+
+
+NOTHING: Final = b"\x00\x00\x00\xff\xff" * 100_000
+"""Blocks of a compressed body that hold nothing, so that no limit of bytes ends them."""
+
+
+@pytest.mark.parametrize(
+    ("codings", "body", "content_type", "text"),
+    [
+        (["gzip, gzip"], gzip.compress(gzip.compress(b"x")), "text/plain", "compressed 2 times"),
+        (["deflate", "GZIP"], gzip.compress(NOTHING), "text/plain", "compressed 2 times"),
+        (["gzip", "identity, gzip ,gzip"], b"x", "text/plain", "compressed 3 times"),
+        (["gzip"], gzip.compress(b"a" * 20_000), "text/plain", r"limits\.payload_bytes"),
+        ([], b"a" * 9_000, "text/plain; charset=punycode", "is not text"),
+        ([], b"a" * 9_000, "text/plain; charset=PunyCode", "is not text"),
+        ([], b"a" * 9_000, "text/plain; charset=idna", "is not text"),
+    ],
+    ids=["twice", "two headers", "three times", "once", "punycode", "PunyCode", "idna"],
+)
+async def test_an_answer_that_takes_more_to_read_than_it_is_long_is_refused(
+    app: App,
+    open_host: OpenHost,
+    serve: Serve,
+    codings: list[str],
+    body: bytes,
+    content_type: str,
+    text: str,
+) -> None:
+    """One server that is called must not take the loop from all instances."""
+    headers = [*(("Content-Encoding", one) for one in codings), ("Content-Type", content_type)]
+    server = await serve(lambda _asked: Reply(200, body, headers))
+    test = await open_host(app, settings=Settings(limits=Limits(payload_bytes=10_000)))
+
+    @app.orchestrator
+    async def calls(ctx: Context, url: str) -> None:
+        await ctx.call_http("GET", url)
+
+    with pytest.raises(OrchestrationFailedError, match=text):
+        await test.run(calls, server.url)
+
+
+async def test_one_that_is_compressed_once_is_read(app: App, test: TestHost, serve: Serve) -> None:
+    headers = [("Content-Encoding", "identity, gzip")]
+    server = await serve(lambda _asked: Reply(200, gzip.compress(b"read"), headers))
+
+    @app.orchestrator
+    async def calls(ctx: Context, url: str) -> str | None:
+        return (await ctx.call_http("GET", url)).content
+
+    assert await test.run(calls, server.url) == "read"
+
+
+async def test_others_go_on_between_the_pieces_of_an_answer(
+    app: App, test: TestHost, serve: Serve
+) -> None:
+    """Twenty thousand pieces of one byte come at once, and would be read without a pause."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    raw = head + b"1\r\na\r\n" * 20_000 + b"0\r\n\r\n"
+    rounds = [0]
+
+    async def others() -> None:
+        while True:
+            await asyncio.sleep(0)
+            rounds[0] += 1
+
+    going: list[asyncio.Task[None]] = []
+
+    def answer(_asked: Asked) -> Reply:
+        going.append(asyncio.create_task(others()))
+        return Reply(raw=raw)
+
+    server = await serve(answer)
+
+    @app.orchestrator
+    async def calls(ctx: Context, url: str) -> int:
+        return len((await ctx.call_http("GET", url)).content or "")
+
+    assert await test.run(calls, server.url) == 20_000
+    going[0].cancel()
+    assert rounds[0] >= 20_000
+
+
+@pytest.mark.parametrize("port", [0, 65_536, 99_999])
+async def test_a_port_that_cannot_be_is_told_by_its_address(
+    app: App, test: TestHost, serve: Serve, port: int
+) -> None:
+    server = await serve(lambda _: Reply(302, headers=[("Location", f"http://127.0.0.1:{port}/")]))
+
+    @app.orchestrator
+    async def calls(ctx: Context, url: str) -> None:
+        await ctx.call_http("GET", url)
+
+    with pytest.raises(OrchestrationFailedError, match=f"127.0.0.1:{port}/ has no port"):
+        await test.run(calls, server.url)
 
 
 async def test_tokens_go_along_with_first_requests_and_polls_and_stand_in_no_history(

@@ -19,7 +19,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from tenuto import App, Client, Context, HttpError, InputError, SettingsError
+from tenuto import (
+    App,
+    Client,
+    Context,
+    HttpError,
+    InputError,
+    RegistrationError,
+    SettingsError,
+)
 from tenuto.client.sync_client import SyncClient
 from tenuto.http import check_status_response, wait_or_check_status_response
 from tenuto.http.options import AccessKey, Role
@@ -218,6 +226,63 @@ async def test_the_request_can_be_read_beside_the_body_and_has_the_same_limit(
         response = await client.post(f"/api/{path}", content=b"x" * 1001)
         assert response.status_code == 413
         assert "http.body_bytes" in message(response)
+
+
+async def test_what_anybody_may_send_is_short_unless_the_function_says_otherwise(
+    app: App, serve: Serve
+) -> None:
+    """A body becomes objects before its function runs, so the least trusted have the least."""
+
+    @app.http("POST", "/anybody", auth="anonymous")
+    async def anybody(body: int) -> str:
+        return "read"
+
+    @app.http("POST", "/upload", auth="anonymous", body_bytes=300_000)
+    async def upload(body: int) -> str:
+        return "read"
+
+    @app.http("POST", "/wide", auth="anonymous", body_bytes=10_000_000)
+    async def wide(body: int) -> str:
+        return "read"
+
+    @app.http("POST", "/durable", auth="anonymous", durable=True)
+    async def durable(ctx: Context, body: int) -> str:
+        return "read"
+
+    @app.http("POST", "/keyed")
+    async def keyed(body: int) -> str:
+        return "read"
+
+    @app.http("POST", "/small", body_bytes=100)
+    async def small(request: Request) -> int:
+        return len(await request.body())
+
+    client = await serve(app, body_bytes=400_000)
+    own, whole = "body_bytes of its @app.http", "http.body_bytes"
+    for path, most, says in (
+        ("anybody", 262_144, own),
+        ("durable", 262_144, own),
+        ("upload", 300_000, own),
+        ("wide", 400_000, whole),
+        ("keyed", 400_000, whole),
+        ("small", 100, own),
+    ):
+        fits = await client.post(f"/api/{path}", content=b"1".rjust(most))
+        assert fits.status_code == 200, path
+        response = await client.post(f"/api/{path}", content=b"1".rjust(most + 1))
+        assert response.status_code == 413, path
+        assert says in message(response)
+        assert f"{most:,} bytes" in message(response)
+
+
+@pytest.mark.parametrize("wrong", [0, -1, True, "1MB", 2.5])
+def test_a_longest_body_that_is_none_is_refused(app: App, wrong: Any) -> None:  # noqa: ANN401 - what a user may give
+    with pytest.raises(RegistrationError, match="body_bytes must be an int from 1"):
+        app.http("POST", "/x", body_bytes=wrong)(taking)
+
+
+async def taking(body: int) -> None:
+    """Something to register."""
 
 
 # --- paths ----------------------------------------------------------------------------------------

@@ -2,13 +2,15 @@
 
 import asyncio
 import json
+import re
 import secrets
-from base64 import urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from urllib.parse import quote
 
 import pytest
+from starlette.responses import Response
 
 from tenuto import App, Context
 from tenuto.http.masking import Masking
@@ -150,6 +152,76 @@ async def test_links_that_do_more_than_read_are_hidden_too(serve: Serving) -> No
     codes = [link.partition("code=")[2] for link in json.loads(links).values() if "code=" in link]
     masked = await serve.http.get("/admin/instances/a/history", headers=key(READ_KEY))
     assert not [code for code in codes if code in masked.text]
+
+
+async def test_what_a_durable_function_answers_shows_none_to_a_read_key_only() -> None:
+    """Not at its address, not in a header of its own, not in the base64 in which it is stored."""
+    app = App()
+
+    @app.http("POST", "/plain", auth="anonymous", durable=True, wait=timedelta(0))
+    async def plain(ctx: Context) -> str:
+        await ctx.wait_for_external_event("end")
+        return await ctx.create_webhook("go", expires_in=timedelta(days=1))
+
+    @app.http("POST", "/response", auth="anonymous", durable=True, wait=timedelta(0))
+    async def response(ctx: Context) -> Response:
+        await ctx.wait_for_external_event("end")
+        url = await ctx.create_webhook("go", expires_in=timedelta(days=1))
+        answer = Response(f"go to {url} now", headers={"X-Door": url})
+        answer.set_cookie("a", "x" * 43)
+        answer.set_cookie("b", "y" * 43)
+        return answer
+
+    async with serving(app, keys=KEYS) as serve:
+        for path in ("plain", "response"):
+            link = (await serve.http.post(f"/api/{path}")).headers["location"]
+            instance = link.partition("/results/")[2].partition("?")[0]
+            await serve.server.host.client.raise_event(instance, "end")
+            await serve.server.host.client.wait(instance)
+            answers = {
+                who: await serve.http.get(link.partition("?")[0], headers=key(who))
+                for who in (OPERATE_KEY, READ_KEY)
+            }
+            token = answers[OPERATE_KEY].text.partition(f"/{instance}/")[2][:43]
+            assert len(token) == 43
+            assert token in (await serve.http.get(link)).text, "who asked gets what was said"
+            read = answers[READ_KEY]
+            assert read.status_code == 200
+            assert token not in read.text + str(read.headers)
+            cookies = 2 if path == "response" else 0
+            assert len(read.headers.get_list("set-cookie")) == cookies, "the others stay"
+            for place in (f"{MOUNT}/instances", "/admin/instances"):
+                for below in ("", "/history", "?showHistory=true&showHistoryOutput=true"):
+                    shown = await serve.http.get(
+                        f"{place}/{instance}{below}", headers=key(READ_KEY)
+                    )
+                    assert token not in decoded(shown.text)
+
+
+def decoded(text: str) -> str:
+    """An answer with all that stands in it in base64."""
+    found = re.findall(r"[A-Za-z0-9+/]{40,}={0,2}", text)
+    return text + "".join(b64decode(one[: len(one) // 4 * 4]).decode("latin-1") for one in found)
+
+
+async def test_a_long_text_without_a_break_is_passed_over() -> None:
+    """Each of its letters was looked at by itself: 3 MB took a quarter of a second of the loop."""
+    token = signed_token("s", "a", secrets.token_bytes(16)).encode()
+    long = b"x" * 3_000_000
+    turns = [0]
+
+    async def others() -> None:
+        while True:
+            await asyncio.sleep(0)
+            turns[0] += 1
+
+    going = asyncio.create_task(others())
+    masked = await Masking("s").masked(b'"%s","%s"' % (long, token))
+    assert masked == b'"%s","***"' % long
+    runs = b'"%s",' % (b"y" * 128) * 1_000
+    assert await Masking("s").masked(runs) == runs
+    going.cancel()
+    assert turns[0] >= 20, "others go on meanwhile"
 
 
 @pytest.mark.parametrize(

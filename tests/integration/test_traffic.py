@@ -213,6 +213,17 @@ async def test_a_peer_keeps_no_more_idle_connections_than_it_may(
     assert len(said) == 1
 
 
+async def test_a_peer_by_ipv6_is_its_whole_network(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(app, keys=KEYS, host="::1", idle_connections=3) as serve:
+        crowd = [await asyncio.open_connection("::1", serve.port) for _ in range(4)]
+        assert await crowd[0][0].read() == b"", "the oldest gives way"
+        for _reader, writer in crowd:
+            writer.close()
+    assert [one for one in caplog.messages if one.startswith("::/64 holds more than 3 ")]
+
+
 class Closing(asyncio.Protocol):
     """What speaks WebSocket, where that is installed; this one refuses all."""
 

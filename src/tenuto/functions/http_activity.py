@@ -2,10 +2,12 @@
 
 Owns the HTTP client of the host (made when it is first needed), redirects, token sources, and which
 headers may go to which server: to another than the caller meant, only what is surely harmless.
-Never writes a token into history, and never lets a body grow past the limit of a payload.
+Never writes a token into history, never lets a body grow past the limit of a payload, and keeps no
+cookies: what one instance was given is no other's.
 """
 
 import asyncio
+import codecs
 import inspect
 import re
 from collections.abc import Callable, Mapping
@@ -43,6 +45,9 @@ _HARMLESS: Final = re.compile(
 """Headers that may go anywhere. A list of the secret ones would miss the next name of a key."""
 _BODY_HEADERS: Final = frozenset({"content-type", "content-length", "content-encoding"})
 _PORTS: Final = {"http": 80, "https": 443}
+_MOST_PORT: Final = 65_535
+_SLOW_CODECS: Final = frozenset({"idna", "punycode"})
+"""They write names of hosts, and take the square of a text's length: hours for a long answer."""
 
 
 class HttpActivity:
@@ -146,6 +151,8 @@ class HttpActivity:
 
         if url.scheme not in _PORTS or not url.host:
             raise HttpCallError(f"{url} is no address of http or https")
+        if url.port is not None and not 0 < url.port <= _MOST_PORT:
+            raise HttpCallError(f"{url} has no port that there can be: 1 to {_MOST_PORT:,}")
         client = self._open_client()
         if not self._policy.is_checking:
             request = client.build_request(method, url, content=content, headers=headers)
@@ -172,8 +179,12 @@ class HttpActivity:
         raise failure
 
     async def _answer(self, response: "httpx2.Response", url: "httpx2.URL") -> HttpAnswer:
+        _check_coding(response, url)
         body = bytearray()
         async for part in response.aiter_bytes():
+            # A server may send a million pieces of a byte, and those that have come are read
+            # without a pause.
+            await asyncio.sleep(0)
             body += part
             if len(body) > self._payload_bytes:
                 raise limit_error(
@@ -188,6 +199,7 @@ class HttpActivity:
 
     def _open_client(self) -> "httpx2.AsyncClient":
         if self._client is None:
+            from http.cookiejar import CookieJar, DefaultCookiePolicy  # noqa: PLC0415 - as above
             from importlib.metadata import version  # noqa: PLC0415 - as above
 
             import httpx2  # noqa: PLC0415 - as above
@@ -195,6 +207,8 @@ class HttpActivity:
             checking = self._policy.is_checking
             self._client = httpx2.AsyncClient(
                 headers={"User-Agent": f"tenuto/{version('tenuto')}"},
+                # For no domain: a jar would send what one instance was given with the calls of all.
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
                 timeout=None,  # ours covers the whole request, by our clock
                 follow_redirects=False,
                 # A proxy would resolve names itself; a connection that was opened for one name must
@@ -307,13 +321,35 @@ def _way(url: "httpx2.URL") -> tuple[str, int | None]:
     return url.scheme, url.port or _PORTS.get(url.scheme)
 
 
+def _check_coding(response: "httpx2.Response", url: "httpx2.URL") -> None:
+    """Refuse what is compressed more than once: a few kilobytes are terabytes inside, which are
+    unpacked before the first byte of the body is seen.
+
+    Raises:
+        HttpCallError: it is.
+    """
+    named = response.headers.get("content-encoding", "").lower().split(",")
+    codings = [one.strip() for one in named if one.strip() not in {"", "identity"}]
+    if len(codings) > 1:
+        raise HttpCallError(
+            f"the answer of {url} is compressed {len(codings)} times ({', '.join(codings)}), and "
+            "once is the most"
+        )
+
+
 def _text(body: bytes, response: "httpx2.Response", url: "httpx2.URL") -> str | None:
     if not body:
         return None
     try:
-        return body.decode(response.charset_encoding or "utf-8")
+        return _decoded(body, response.charset_encoding or "utf-8")
     except (UnicodeDecodeError, LookupError):
         kind = response.headers.get("content-type", "no content type")
         raise HttpCallError(
             f"the answer of {url} ({kind}) is not text; fetch binary data in an activity of yours"
         ) from None
+
+
+def _decoded(body: bytes, charset: str) -> str:
+    if codecs.lookup(charset).name in _SLOW_CODECS:
+        raise LookupError(charset)
+    return body.decode(charset)

@@ -70,6 +70,7 @@ class App(FunctionRegistry):
         auth: Literal["anonymous", "function", "admin"] = "function",
         name: str | None = None,
         durable: Literal[False] = False,
+        body_bytes: int | None = None,
     ) -> Callable[[F], F]: ...
     @overload
     def http(
@@ -81,6 +82,7 @@ class App(FunctionRegistry):
         name: str | None = None,
         durable: Literal[True],
         wait: timedelta = ...,
+        body_bytes: int | None = None,
     ) -> DurableDecorator: ...
     def http(
         self,
@@ -91,6 +93,7 @@ class App(FunctionRegistry):
         name: str | None = None,
         durable: bool = False,
         wait: timedelta | None = None,
+        body_bytes: int | None = None,
     ) -> Any:
         """Register a function to answer HTTP requests, under ``/api`` of a server.
 
@@ -114,6 +117,8 @@ class App(FunctionRegistry):
                 address of its answer. Requests with the same ``Idempotency-Key`` start it once.
             wait: How long a request to a durable function waits for its end; 10 seconds by
                 default, at most 10 minutes.
+            body_bytes: Longest body of a request, never more than ``http.body_bytes``, which is
+                also the default; 256 KiB with ``auth="anonymous"``, where anybody may send one.
 
         Returns:
             A decorator that leaves the function as it is; a durable one becomes the typed
@@ -131,12 +136,12 @@ class App(FunctionRegistry):
                     return {"instance": handle.instance_id}
         """
         if durable:
-            return partial(self._add_durable, methods, path, auth, name, wait)
+            return partial(self._add_durable, methods, path, auth, name, wait, body_bytes)
         if wait is not None:
             raise InputError("wait is for durable functions; say durable=True, too")
 
         def register(function: F) -> F:
-            self.http_triggers.add(function, methods, path, auth, name)
+            self.http_triggers.add(function, methods, path, auth, name, body_bytes=body_bytes)
             return function
 
         return register
@@ -148,6 +153,7 @@ class App(FunctionRegistry):
         auth: Literal["anonymous", "function", "admin"],
         name: str | None,
         wait: timedelta | None,
+        body_bytes: int | None,
         function: Callable[..., Any],
     ) -> AnyOrchestrator:
         from tenuto.http.functions import durable  # noqa: PLC0415 - loads the web framework
@@ -164,6 +170,7 @@ class App(FunctionRegistry):
             auth,
             name or reference.name,
             durable.DurableFunction(reference, seconds),
+            body_bytes,
         )
         return reference
 

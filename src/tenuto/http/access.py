@@ -112,8 +112,12 @@ class Access:
             return code, ""
         return code, self._tokens.make(instance_id, Opens.PURGE, expires_at_seconds)
 
-    def check_answer(self, call: Call, instance_id: InstanceId) -> None:
+    def check_answer(self, call: Call, instance_id: InstanceId) -> Role:
         """See that a caller may have what a durable function answers: with its link, or a key.
+
+        Returns:
+            What the caller may do. Who asked the function, and so has the link, gets the answer as
+            it is; who only has a key that looks sees no addresses that do something.
 
         Raises:
             UnauthorizedError: neither came with the request.
@@ -121,7 +125,8 @@ class Access:
         sent = sent_key(call)
         token = None if sent is None else self._tokens.read(sent, instance_id, self._now())
         if token is None or token.opens is not Opens.ANSWER:
-            self.check(call, Role.READ)
+            return self.check(call, Role.READ)
+        return Role.OPERATE
 
     def answer_code(self, instance_id: InstanceId) -> str:
         """What opens the answer of an instance, and nothing else; empty when there are no keys."""

@@ -9,8 +9,7 @@ that nothing else that looks like one is touched.
 
 import asyncio
 import re
-from collections.abc import Iterator
-from functools import partial
+from base64 import b64decode, b64encode
 from typing import Final
 
 from tenuto.model.webhook import TOKEN_LENGTH, is_token
@@ -27,16 +26,20 @@ _TOKEN_SHAPE: Final = b"a" * TOKEN_LENGTH
 
 _HEXADECIMAL: Final = b"0123456789abcdefABCDEF"
 
-_RUNS: Final = re.compile(
-    rb"(?<!%s)%s{%d,128}(?!%s)" % (_LETTERS, _LETTERS, TOKEN_LENGTH, _LETTERS)
-)
-"""What quoting leaves before a token (``%2F``, ``\\u002f``) may look like a part of it."""
+_LONGEST_RUN: Final = 128
+"""What quoting leaves before a token (``%2F``, ``\\u002f``) may look like a part of it. A longer
+text without a break holds none, and is passed over at once, however long it is.
+"""
 
-_LINKS: Final = re.compile(rb"(?<=l1\.[op]\.)[0-9a-f]{1,16}\.%s{43}" % _LETTERS)
+_RUNS_AT_A_TIME: Final = 32
+"""Then others have their turn: in a run of 128 letters there are 86 places for a token."""
+
+_LINKS: Final = re.compile(rb"(l1\.[op]\.)[0-9a-f]{1,16}\.%s{43}" % _LETTERS)
 """Tokens of links (``http.tokens``) that do more than read."""
 
-_PIECE_BYTES: Final = 8 * 1024
-"""At a time: in each run of 128 letters there are 86 places at which a token may stand."""
+_STORED_ANSWER: Final = b"$http"
+_STORED_BODY: Final = re.compile(rb'"body(\\*)":\1"([A-Za-z0-9+/]+=*)')
+"""What a durable function answered (``http.functions.durable``) stands in base64."""
 
 
 class Masking:
@@ -47,37 +50,44 @@ class Masking:
     """
 
     def __init__(self, secret: str) -> None:
-        self._hide = partial(_without_tokens, secret)
+        self._secret = secret
 
     async def masked(self, body: bytes) -> bytes:
-        """An answer without them; a long one a piece at a time."""
+        """An answer without them; a long one a part at a time."""
+        if _STORED_ANSWER in body:
+            body = await self._without_those_stored(body)
         if b"l1." in body:
-            body = _LINKS.sub(HIDDEN, body)
-        pieces = []
-        for piece in _pieces(body):
-            may_hold_one = _TOKEN_SHAPE in piece.translate(_TO_SHAPE)
-            pieces.append(_RUNS.sub(self._hide, piece) if may_hold_one else piece)
-            if len(piece) < len(body):
-                await asyncio.sleep(0)
-        return b"".join(pieces)
+            body = _LINKS.sub(rb"\g<1>" + HIDDEN, body)
+        shape = body.translate(_TO_SHAPE)
+        parts, kept, looked_at = [], 0, 0
+        start = shape.find(_TOKEN_SHAPE)
+        while start >= 0:
+            end = shape.find(b" ", start)
+            end = len(body) if end < 0 else end
+            if end - start <= _LONGEST_RUN:
+                parts += [body[kept:start], _without_tokens(self._secret, body[start:end])]
+                kept = end
+                looked_at += 1
+                if looked_at % _RUNS_AT_A_TIME == 0:
+                    await asyncio.sleep(0)
+            start = shape.find(_TOKEN_SHAPE, end)
+        return b"".join([*parts, body[kept:]])
+
+    async def _without_those_stored(self, body: bytes) -> bytes:
+        parts, kept = [], 0
+        for found in _STORED_BODY.finditer(body):
+            try:
+                inside = b64decode(found[2], validate=True)
+            except ValueError:  # of user code, which may say anything
+                continue
+            masked = await self.masked(inside)
+            if masked != inside:
+                parts += [body[kept : found.start(2)], b64encode(masked)]
+                kept = found.end(2)
+        return b"".join([*parts, body[kept:]])
 
 
-def _pieces(body: bytes) -> Iterator[bytes]:
-    """The body, cut where no token stands."""
-    start = 0
-    while start < len(body):
-        end = start + _PIECE_BYTES
-        boundary = _BOUNDARY.search(body, end)
-        end = len(body) if boundary is None else boundary.start()
-        yield body[start:end]
-        start = end
-
-
-_BOUNDARY: Final = re.compile(rb"[^A-Za-z0-9_-]")
-
-
-def _without_tokens(secret: str, found: "re.Match[bytes]") -> bytes:
-    run = found[0]
+def _without_tokens(secret: str, run: bytes) -> bytes:
     if not run.translate(None, _HEXADECIMAL):
         return run  # a digest, of which there may be thousands; no token is by chance like that
     for start in range(len(run) - TOKEN_LENGTH + 1):

@@ -28,7 +28,6 @@ from tenuto.http.errors import JSON, error_answer
 from tenuto.http.functions.parameters import Source
 from tenuto.http.functions.responses import response_of
 from tenuto.http.links import Links
-from tenuto.http.options import Role
 from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
 from tenuto.http.waiting import LONGEST_SECONDS, Waiting
 from tenuto.model.errors import (
@@ -162,8 +161,7 @@ class DurableAnswers:
     async def show(self, call: Call) -> Response:
         """The answer of an instance, once it has one."""
         instance_id = call.instance_id
-        self._access.check_answer(call, instance_id)
-        call.role = Role.OPERATE  # what a function answers goes out as it is
+        call.role = self._access.check_answer(call, instance_id)
         record = await self._gateway.get(instance_id)
         function = None if record is None else self._functions.get(record.name)
         if function is None:

@@ -38,6 +38,7 @@ from tenuto.model.errors import (
     InputError,
     PayloadError,
     RegistrationError,
+    RequestTooLargeError,
     SettingsError,
 )
 
@@ -50,6 +51,10 @@ Auth: TypeAlias = Literal["anonymous", "function", "admin"]
 
 _WITHOUT_BODY: Final = {"GET", "HEAD"}
 _MAX_NAME: Final = 256
+_ANONYMOUS_BYTES: Final = 256 * 1024
+"""Of a body that anybody may send. It becomes objects before the function sees it: 5 MB of empty
+ones take half a second of the loop.
+"""
 _GONE: Final = "the caller went away before its request was complete"
 
 T = TypeVar("T")
@@ -73,6 +78,8 @@ class HttpTrigger(Struct, frozen=True, kw_only=True):
         binding: How its arguments are found.
         place: File and line.
         durable: Set for one whose requests start orchestrations.
+        body_bytes: Longest body of a request, as far as the server's settings allow it; None for
+            what they allow.
     """
 
     name: str
@@ -83,6 +90,7 @@ class HttpTrigger(Struct, frozen=True, kw_only=True):
     binding: Binding
     place: str
     durable: DurableFunction | None = None
+    body_bytes: int | None = None
 
     @property
     def is_async(self) -> bool:
@@ -118,6 +126,7 @@ class HttpTriggers:
         auth: Auth,
         name: str | None,
         durable: DurableFunction | None = None,
+        body_bytes: int | None = None,
     ) -> None:
         """Register a function.
 
@@ -128,12 +137,13 @@ class HttpTriggers:
             auth: Whose requests it takes.
             name: Its name; the function's own when None.
             durable: For one whose requests start orchestrations.
+            body_bytes: Longest body of a request; None for the default.
 
         Raises:
             RegistrationError: naming function, file and line.
         """
         try:
-            trigger = _trigger(function, methods, path, auth, name, durable)
+            trigger = _trigger(function, methods, path, auth, name, durable, body_bytes)
             for other in self._all:
                 _check_apart(trigger, other)
         except InputError as error:
@@ -161,7 +171,7 @@ class TriggerApi:
         triggers: The functions.
         client: What they get as client.
         access: Checks keys with roles.
-        settings: The keys, and how long a body may be.
+        settings: The keys, and how long a body may be at most.
 
     Raises:
         SettingsError: a key is for a function that is not there.
@@ -208,8 +218,8 @@ class TriggerApi:
     async def serve(self, trigger: HttpTrigger, call: Call) -> Response:
         """Run a function for a request."""
         self._check_key(trigger, call)
-        limit = self._settings.body_bytes
-        request = Request(call.scope, _limited(call.request.receive, limit))
+        limited = _limited(call.request.receive, trigger, self._settings.body_bytes)
+        request = Request(call.scope, limited)
         given = Given(call.parameters, call.query, request, self._client, self._sync_client)
         if trigger.durable is not None:
             arguments = await _given_in_time(trigger.binding.values(given))
@@ -298,8 +308,16 @@ def _failed(trigger: HttpTrigger, error: BaseException) -> BaseException:
     return RuntimeError(f"{trigger.name} ({trigger.place}) raised {type(error).__name__}")
 
 
-def _limited(receive: Receive, most: int) -> Receive:
-    """Receive at most so many bytes of body."""
+def _limited(receive: Receive, trigger: HttpTrigger, most: int) -> Receive:
+    """Receive at most so many bytes of body, or what the function itself takes if that is less."""
+    own = trigger.body_bytes
+    too_large = body_too_large(most)
+    if own is not None and own < most:
+        most = own
+        too_large = RequestTooLargeError(
+            f"the body is longer than {own:,} bytes, the most for {trigger.name} (body_bytes of "
+            "its @app.http)"
+        )
     taken = 0
 
     async def limited() -> Message:
@@ -307,7 +325,7 @@ def _limited(receive: Receive, most: int) -> Receive:
         message = await receive()
         taken += len(message.get("body", b""))
         if taken > most:
-            raise body_too_large(most)
+            raise too_large
         return message
 
     return limited
@@ -336,6 +354,7 @@ def _trigger(
     auth: Auth,
     name: str | None,
     durable: DurableFunction | None,
+    body_bytes: int | None,
 ) -> HttpTrigger:
     if not inspect.isroutine(function):
         raise InputError(f"only functions can be decorated, this is {function!r}")
@@ -352,6 +371,10 @@ def _trigger(
     if auth not in get_args(Auth):
         raise InputError(f"auth must be one of {', '.join(get_args(Auth))}, got {auth!r}")
     template = PathTemplate(path)
+    if body_bytes is not None and (type(body_bytes) is not int or body_bytes < 1):
+        raise InputError(f"body_bytes must be an int from 1, got {body_bytes!r}")
+    if body_bytes is None and auth == "anonymous":
+        body_bytes = _ANONYMOUS_BYTES
     trigger = HttpTrigger(
         name=name,
         methods=_checked_methods(methods),
@@ -361,6 +384,7 @@ def _trigger(
         binding=Binding(function, template.kinds, skipped=0 if durable is None else 1),
         place=_place(function),
         durable=durable,
+        body_bytes=body_bytes,
     )
     if durable is not None:
         check_stored({one.name: one.source for one in trigger.binding.parameters})

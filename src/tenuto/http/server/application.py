@@ -36,6 +36,7 @@ from tenuto.http.server.origins import Origins
 from tenuto.http.server.visits import Visit, Visits
 from tenuto.http.waiting import Waiting
 from tenuto.model.errors import TenutoError
+from tenuto.model.webhook import TOKEN_LENGTH
 from tenuto.telemetry.traffic import Traffic
 
 _LOGGER: Final = logging.getLogger("tenuto.http")
@@ -200,11 +201,17 @@ class Application:
             )
         if not is_trigger(scope["raw_path"]):
             if call.role is Role.READ and not isinstance(answer, EventStream):
-                answer.body = await self._masking.masked(bytes(answer.body))
-                answer.headers["Content-Length"] = str(len(answer.body))
+                await self._mask(answer)
             answer.headers.setdefault("Cache-Control", "no-store")
             answer.headers.setdefault("X-Content-Type-Options", "nosniff")
         await answer(scope, receive, self._origins.telling(call, visit.send))
+
+    async def _mask(self, answer: Response) -> None:
+        answer.body = await self._masking.masked(bytes(answer.body))
+        for place, (name, value) in enumerate(answer.raw_headers):
+            if len(value) >= TOKEN_LENGTH:  # such as Location, of a function's own answer
+                answer.raw_headers[place] = (name, await self._masking.masked(value))
+        answer.headers["Content-Length"] = str(len(answer.body))
 
     async def _handled(self, call: Call, visit: Visit) -> Response:
         scope = call.scope

@@ -22,7 +22,7 @@ from tenuto.http.errors import (
     error_body,
 )
 from tenuto.http.options import HttpSettings
-from tenuto.http.server.peers import Peers
+from tenuto.http.server.peers import Peers, peer_at
 from tenuto.telemetry.traffic import NO_ROUTE, Traffic
 
 _PER_HEADER = 4
@@ -86,7 +86,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn
         """Somebody is there; the first request is due."""
         super().connection_made(transport)
-        self._peer = self.client[0] if self.client else None
+        self._peer = peer_at(self.client[0]) if self.client else None
         if self._peers.may_come(self, self._peer, transport.get_extra_info("socket").fileno()):
             self._arm()
         else:

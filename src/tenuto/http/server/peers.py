@@ -4,9 +4,12 @@ and file descriptors.
 A connection that waits, new or between two requests, costs its peer nothing and the server a
 descriptor. So each peer has only so many: for one more the oldest is closed. Connections whose
 request has come whole do not count, however long the answer takes. The last descriptors are kept
-for the store and for those who are served already.
+for the store and for those who are served already. Peers are told apart by what one customer is
+given: an IPv4 address, or an IPv6 network of 64 bits, in which everybody has as many addresses as
+they like.
 """
 
+import socket
 import sys
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -16,6 +19,11 @@ from tenuto.telemetry.traffic import SeldomWarning, Traffic
 _RESERVE: Final = 64
 _SHARE: Final = 8
 """Of few descriptors the reserve is one in so many."""
+
+_NETWORK_BYTES: Final = 8
+"""Of the 16 of an IPv6 address, those that are not the customer's to choose."""
+_IPV4_INSIDE: Final = bytes(10) + b"\xff\xff"
+"""What an IPv4 address begins with on a socket that takes both."""
 
 
 class Connection(Protocol):
@@ -85,6 +93,20 @@ class Peers:
             waiting.pop(connection, None)
             if not waiting:
                 del self._waiting[peer or ""]
+
+
+def peer_at(address: str) -> str:
+    """Whose connections are counted together with those from an address."""
+    if ":" not in address:
+        return address
+    try:
+        packed = socket.inet_pton(socket.AF_INET6, address.partition("%")[0])
+    except OSError:  # no address: one that a server around this one has made up
+        return address
+    if packed.startswith(_IPV4_INSIDE):
+        return socket.inet_ntop(socket.AF_INET, packed[len(_IPV4_INSIDE) :])
+    network = packed[:_NETWORK_BYTES] + bytes(_NETWORK_BYTES)
+    return f"{socket.inet_ntop(socket.AF_INET6, network)}/64"
 
 
 def most_descriptors() -> int | None:
