@@ -50,6 +50,8 @@ class Mailbox:
     @property
     def left(self) -> list[str]:
         """The names of all events that nobody has waited for yet, oldest first."""
+        if self._carried is None and not self._unread:  # as in most executions
+            return []
         taken = set(self._taken)
         carried = () if self._carried is None else self._carried.numbers()
         events = () if self._carried is None else self._carried.events
@@ -64,6 +66,8 @@ class Mailbox:
     @property
     def waiters(self) -> list[EventTask[Any]]:
         """The waits that are open."""
+        if not self._waiters:
+            return []
         return [one for waiters in self._waiters.values() for one in waiters]
 
     def wait(self, waiter: EventTask[Any]) -> None:
