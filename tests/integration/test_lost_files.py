@@ -298,8 +298,9 @@ async def test_a_file_cut_short_in_the_moment_of_a_checkpoint_is_noticed(
     settings = Settings(storage=f"sqlite:///{path}", drain_seconds=1)
     async with Host(app, settings=settings) as host:
         for number in range(before + 1):
-            for name in range(50):
-                await host.client.start(waiting, instance_id=f"{number}-{name}")
+            with suppress(StorageLostError):  # a slow machine comes to it while they start
+                for name in range(50):
+                    await host.client.start(waiting, instance_id=f"{number}-{name}")
             await until(partial(_is_longer_than, number, moved))
         async with asyncio.timeout(60):
             lost = await host.until_lost()
