@@ -214,15 +214,20 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def until_there(file: Path, command: Command) -> None:
+    """A program says how far it has come by a file: one that blocks has no other way."""
+    deadline = time.monotonic() + 30
+    while not file.exists():
+        assert time.monotonic() < deadline, command.err
+        time.sleep(0.01)
+
+
 def begin(folder: Path, command: Command, *names: str) -> None:
     command.until("listening ")
     for name in names:
         started = tenuto(folder, "instances", "start", f"call_{name}", "--id", name)
         assert started.returncode == 0, started.stderr
-        deadline = time.monotonic() + 30
-        while not (folder / f"{name}.begun").exists():
-            assert time.monotonic() < deadline, command.err
-            time.sleep(0.01)
+        until_there(folder / f"{name}.begun", command)
 
 
 def stop_in_time(command: Command) -> None:
@@ -282,10 +287,7 @@ def test_a_process_whose_loop_is_blocked_ends_too(folder: Path, name: str, said:
         command.until("listening ")
         started = tenuto(folder, "instances", "start", f"call_{name}", "--id", name)
         assert started.returncode == 0, started.stderr
-        deadline = time.monotonic() + 30
-        while not (folder / f"{name}.begun").exists():
-            assert time.monotonic() < deadline, command.err
-            time.sleep(0.01)
+        until_there(folder / f"{name}.begun", command)
         began = time.monotonic()
         command.send(signal.SIGTERM)
         code = command.process.wait(30)
@@ -320,10 +322,7 @@ def test_child_processes_that_go_on_are_named_and_not_ended(folder: Path, childr
 @pytest.mark.skipif(sys.platform != "linux", reason="only there children can be found")
 def test_they_are_named_too_when_the_process_has_to_be_ended(folder: Path, children: Path) -> None:
     with Command(folder, "run", "travel.py:call_leaves_a_process_and_blocks") as command:
-        deadline = time.monotonic() + 30
-        while not (folder / "leaves_a_process_and_blocks.begun").exists():
-            assert time.monotonic() < deadline, command.err
-            time.sleep(0.01)
+        until_there(folder / "leaves_a_process_and_blocks.begun", command)
         command.send(signal.SIGTERM)
         assert command.process.wait(30) == 128 + signal.SIGTERM
     said = f"1 child process goes on without this program: {children.read_text()} (sleep 3600)"
@@ -361,10 +360,7 @@ def test_a_run_ends_too_and_says_how_to_go_on(
     folder: Path, name: str, number: signal.Signals
 ) -> None:
     with Command(folder, "run", f"travel.py:call_{name}", "--id", "r") as command:
-        deadline = time.monotonic() + 30
-        while not (folder / f"{name}.begun").exists():
-            assert time.monotonic() < deadline, command.err
-            time.sleep(0.01)
+        until_there(folder / f"{name}.begun", command)
         command.send(number)
         assert command.process.wait(30) == 128 + number
         assert re.search(
@@ -491,10 +487,7 @@ def test_c_code_that_keeps_pythons_lock_does_not_keep_a_process_that_stops(tmp_p
     (tmp_path / "travel.py").write_text(LOCKING)
     (tmp_path / "tenuto.toml").write_text("drain_seconds = 5\n")
     with Command(tmp_path, "run", "travel.py:trip") as command:
-        deadline = time.monotonic() + 30
-        while not (tmp_path / "begun").exists():
-            assert time.monotonic() < deadline, command.err
-            time.sleep(0.01)
+        until_there(tmp_path / "begun", command)
         command.send(signal.SIGTERM)
         command.until("stopping; up to 5 s")
         (tmp_path / "stopping").touch()

@@ -94,7 +94,7 @@ class _Search:
         run = await self._run(one.record)
         if run is None:
             return []
-        rows = await self._children(run)
+        rows = await waited_children(self._reader, run, _MOST_CHILDREN)
         around = structs.replace(
             self._around,
             has_host=True,  # that there is none is said of the first instance
@@ -140,14 +140,24 @@ class _Search:
         except InstanceNotFoundError:
             return None
 
-    async def _children(self, run: Run) -> dict[InstanceId, InstanceRecord | None]:
-        wanted = [
-            step.instance_id
-            for step in run.open_steps()
-            if step.kind is StepKind.CHILD and step.instance_id is not None
-        ][:_MOST_CHILDREN]
-        rows = {one.instance_id: one for one in await self._reader.rows(wanted)} if wanted else {}
-        return {name: rows.get(name) for name in wanted}
+
+async def waited_children(
+    reader: RunReader, run: Run, most: int
+) -> dict[InstanceId, InstanceRecord | None]:
+    """The rows of the children that an instance waits for; None for those that are not there.
+
+    Args:
+        reader: Where they are read.
+        run: Of the instance.
+        most: So many are looked at.
+    """
+    wanted = [
+        step.instance_id
+        for step in run.open_steps()
+        if step.kind is StepKind.CHILD and step.instance_id is not None
+    ][:most]
+    rows = {one.instance_id: one for one in await reader.rows(wanted)} if wanted else {}
+    return {name: rows.get(name) for name in wanted}
 
 
 def is_child_of(child: InstanceRecord, caller: InstanceRecord) -> bool:

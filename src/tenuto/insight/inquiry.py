@@ -5,11 +5,11 @@ from typing import Final
 
 from msgspec import structs
 
-from tenuto.insight.below import Looks, below, is_child_of
+from tenuto.insight.below import Looks, below, is_child_of, waited_children
 from tenuto.insight.explanation import explain
 from tenuto.insight.follow import Follower
 from tenuto.insight.reading import RunReader
-from tenuto.insight.steps import Run, StepKind
+from tenuto.insight.steps import Run
 from tenuto.insight.surroundings import Surroundings
 from tenuto.model.explanation import Explanation
 from tenuto.model.ids import InstanceId
@@ -59,22 +59,16 @@ async def explained(
         serves: Of its children, when that is known.
         looks: How those stand that are below it.
     """
-    wanted = [
-        step.instance_id
-        for step in run.open_steps()
-        if step.kind is StepKind.CHILD and step.instance_id is not None
-    ][:_MOST_CHILDREN]
-    if wanted:
-        found = {one.instance_id: one for one in await reader.rows(wanted)}
-        unserved = frozenset(_unserved(found.values(), around, serves))
+    children = await waited_children(reader, run, _MOST_CHILDREN)
+    if children:
+        found = [one for one in children.values() if one is not None]
+        unserved = frozenset(_unserved(found, around, serves))
         waiting = [
-            one
-            for one in found.values()
-            if one.instance_id not in unserved and is_child_of(one, run.record)
+            one for one in found if one.instance_id not in unserved and is_child_of(one, run.record)
         ]
         around = structs.replace(
             around,
-            children={name: found.get(name) for name in wanted},
+            children=children,
             unserved=unserved,
             below=await below(reader, waiting, around, looks),
         )

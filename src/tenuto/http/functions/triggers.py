@@ -311,22 +311,21 @@ def _failed(trigger: HttpTrigger, error: BaseException) -> BaseException:
 def _limited(receive: Receive, trigger: HttpTrigger, most: int) -> Receive:
     """Receive at most so many bytes of body, or what the function itself takes if that is less."""
     own = trigger.body_bytes
-    too_large = body_too_large(most)
-    if own is not None and own < most:
-        most = own
-        too_large = RequestTooLargeError(
-            f"the body is longer than {own:,} bytes, the most for {trigger.name} (body_bytes of "
-            "its @app.http)"
-        )
+    limit = most if own is None else min(own, most)
     taken = 0
 
     async def limited() -> Message:
         nonlocal taken
         message = await receive()
         taken += len(message.get("body", b""))
-        if taken > most:
-            raise too_large
-        return message
+        if taken <= limit:
+            return message
+        if limit == most:
+            raise body_too_large(most)
+        raise RequestTooLargeError(
+            f"the body is longer than {limit:,} bytes, the most for {trigger.name} (body_bytes of "
+            "its @app.http)"
+        )
 
     return limited
 
