@@ -7,9 +7,11 @@ from msgspec import Struct
 
 from tenuto.engine.program import (
     FunctionDescription,
+    HttpFunction,
     ProgramDescription,
     RunnerMeans,
     Served,
+    TimerFunction,
 )
 from tenuto.model.errors import InputError, PayloadError, RegistrationError, UnknownFunctionError
 from tenuto.model.payload import encode
@@ -114,6 +116,14 @@ class ForeignProgram:
                 activities=[FunctionDescription(name=one) for one in self.activities],
             )
         ]
+
+    @property
+    def http_functions(self) -> Sequence[HttpFunction]:
+        return ()
+
+    @property
+    def timers(self) -> Sequence[TimerFunction]:
+        return ()
 
     def check(self) -> None:
         if self._broken is not None:

@@ -6,7 +6,7 @@ whether it is there, what its input may be and what new instances are marked wit
 make the Runner. Nobody but the room of its kind knows what its functions are made of.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from enum import Enum
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from tenuto.engine.ports import Clock, Runner
 from tenuto.model.limits import Limits
+from tenuto.model.timing import Microseconds
 
 
 class Served(Enum):
@@ -110,6 +111,112 @@ class FunctionDescription(Struct, frozen=True, kw_only=True):
     version: str | None = None
 
 
+class HttpRequest(Struct, frozen=True, kw_only=True):
+    """A request for a function of a program.
+
+    Attributes:
+        method: In capitals.
+        url: Absolute, as the caller sees it, with the query.
+        headers: Names in small letters, in the order in which they came.
+        query: Decoded, in the order in which it came.
+        params: Of the route, decoded.
+        body: All of it.
+    """
+
+    method: str
+    url: str
+    headers: Sequence[tuple[str, str]]
+    query: Sequence[tuple[str, str]]
+    params: Mapping[str, str]
+    body: bytes
+
+
+class HttpResponse(Struct, frozen=True, kw_only=True):
+    """What a function of a program answers.
+
+    Attributes:
+        status: 100 to 599.
+        headers: A name may come more than once, as ``set-cookie`` does.
+        body: At once, or piece by piece.
+    """
+
+    status: int
+    headers: Sequence[tuple[str, str]] = ()
+    body: bytes | AsyncIterator[bytes] = b""
+
+
+class HttpFunction(Protocol):
+    """A function of a program that answers requests."""
+
+    @property
+    def name(self) -> str:
+        """Its name, which keys of their own may be for."""
+
+    @property
+    def methods(self) -> Sequence[str]:
+        """In capitals."""
+
+    @property
+    def route(self) -> str:
+        """Below the program's prefix, in the words of ASP.NET: ``items/{id:int}``, ``{*rest}``."""
+
+    @property
+    def prefix(self) -> str:
+        """The first part of its path, without slashes around it; often ``api``, or nothing."""
+
+    @property
+    def level(self) -> str:
+        """Whom it answers: ``anonymous``, ``function`` (its own key, or an operator), ``admin``."""
+
+    async def answer(self, request: HttpRequest) -> HttpResponse:
+        """Answer a request; an error of the function is the answer 500."""
+
+
+class TimerFire(Struct, frozen=True, kw_only=True):
+    """Why a function runs that a schedule starts.
+
+    Attributes:
+        due_at: The moment on the schedule, in microseconds; of a run at the start, that one.
+        is_past_due: Whether that moment was missed: nobody was there to run it.
+        last: The moment before, on the schedule; None when it never ran.
+        next: The moment after this one; None when there is none.
+        updated_at: When that was written down; None when it never was.
+    """
+
+    due_at: Microseconds
+    is_past_due: bool
+    last: Microseconds | None
+    next: Microseconds | None
+    updated_at: Microseconds | None
+
+
+class TimerFunction(Protocol):
+    """A function of a program that a schedule starts."""
+
+    @property
+    def name(self) -> str:
+        """Its name; what is known of its last run is kept under it."""
+
+    @property
+    def schedule(self) -> str:
+        """NCRONTAB with five or six fields, or a time span such as ``00:05:00``."""
+
+    @property
+    def zone(self) -> str | None:
+        """The time zone of the schedule; None for UTC."""
+
+    @property
+    def runs_on_startup(self) -> bool:
+        """Whether it also runs each time its host starts."""
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether a moment that was missed is made up for (``useMonitor``)."""
+
+    async def run(self, fire: TimerFire) -> None:
+        """Run it; an error is logged, and the schedule goes on."""
+
+
 class ProgramDescription(Struct, frozen=True, kw_only=True):
     """The functions of one program, for people.
 
@@ -177,6 +284,14 @@ class Program(OrchestratorDirectory, Protocol):
     @property
     def warnings(self) -> Sequence[str]:
         """What looks wrong without being refused, for the host to log at its start."""
+
+    @property
+    def http_functions(self) -> Sequence[HttpFunction]:
+        """Its functions that answer requests, besides those that an app of this process has."""
+
+    @property
+    def timers(self) -> Sequence[TimerFunction]:
+        """Its functions that a schedule starts."""
 
     def check(self) -> None:
         """See that it can be run; asked by the host before it opens its store.

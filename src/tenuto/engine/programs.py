@@ -8,7 +8,15 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from tenuto.engine.ports import Runner
-from tenuto.engine.program import Orchestrator, Program, ProgramDescription, RunnerMeans, Served
+from tenuto.engine.program import (
+    HttpFunction,
+    Orchestrator,
+    Program,
+    ProgramDescription,
+    RunnerMeans,
+    Served,
+    TimerFunction,
+)
 from tenuto.engine.runners import RunnerSet
 from tenuto.model.errors import RegistrationError, UnknownFunctionError
 
@@ -77,6 +85,16 @@ class ProgramSet:
     def warnings(self) -> Sequence[str]:
         """Of all of them."""
         return [warning for one in self._programs for warning in one.warnings]
+
+    @property
+    def http_functions(self) -> Sequence[HttpFunction]:
+        """Of all of them."""
+        return [found for one in self._programs for found in one.http_functions]
+
+    @property
+    def timers(self) -> Sequence[TimerFunction]:
+        """Of all of them."""
+        return [found for one in self._programs for found in one.timers]
 
     def check(self) -> None:
         """See that each of them can be run, and that they can be told apart.

@@ -14,11 +14,13 @@ import msgspec
 from tenuto.engine.ports import Runner
 from tenuto.engine.program import (
     FunctionDescription,
+    HttpFunction,
     Orchestrator,
     ParameterDescription,
     ProgramDescription,
     RunnerMeans,
     Served,
+    TimerFunction,
 )
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.functions.runner import NativeRunner, RunnerOptions
@@ -99,6 +101,16 @@ class NativeProgram:
     def warnings(self) -> Sequence[str]:
         """What looks wrong in the code of orchestrators."""
         return self._registry.warnings
+
+    @property
+    def http_functions(self) -> Sequence[HttpFunction]:
+        """None: those of an app are its own (``@app.http``)."""
+        return ()
+
+    @property
+    def timers(self) -> Sequence[TimerFunction]:
+        """None yet."""
+        return ()
 
     def check(self) -> None:
         """See that what the functions take and give can be stored, and that worker processes will

@@ -32,6 +32,7 @@
     ├── WorkerCrashedError                 TN-1503  the process that ran an activity is gone
     ├── PayloadMisfitError                 TN-1504  what is stored does not fit the code any more
     ├── ScheduleToStartTimeoutError        TN-1505  an activity did not begin in time
+    ├── WorkerProtocolError                TN-1506  a worker said what is no message
     ├── StorageError                       TN-1600
     │   ├── StorageUnavailableError        TN-1601  passing: disk full, locked; retried by the host
     │   ├── StorageCorruptError            TN-1602
@@ -410,6 +411,12 @@ class WorkerCrashedError(TenutoError):
 
     def __init__(self, what: str, how: str) -> None:
         super().__init__(f"{what}: {how}")
+
+
+class WorkerProtocolError(TenutoError):
+    """What a worker sent is no message of the protocol; the worker is ended."""
+
+    code = "TN-1506"
 
 
 class StorageError(TenutoError):
