@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from msgspec import Struct
@@ -16,6 +16,7 @@ from msgspec import Struct
 from tenuto.model.errors import InputError
 from tenuto.model.payload import encode
 from tenuto.model.retry import RetryPolicy
+from tenuto.model.timing import MICROSECONDS, Microseconds, to_microseconds
 
 MANAGED_IDENTITY: Final = "AzureManagedIdentity"
 """The name under which an app registers what resolves a ``ManagedIdentityTokenSource``."""
@@ -30,6 +31,22 @@ _ADDRESS: Final = re.compile(
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e]*")
 _CONTENT_TYPE: Final = "content-type"
+_MONTHS: Final = (
+    "Jan",
+    "Feb",
+    "Mar",
+    "Apr",
+    "May",
+    "Jun",
+    "Jul",
+    "Aug",
+    "Sep",
+    "Oct",
+    "Nov",
+    "Dec",
+)
+# By hand, because strptime reads the names of months in the language of the host.
+_DATE: Final = re.compile(r"[A-Z][a-z]{2}, (\d\d) ([A-Z][a-z]{2}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT")
 
 
 # --- what a caller gives --------------------------------------------------------------------------
@@ -358,3 +375,27 @@ def _token_source(
     return ManagedIdentity(
         source.resource, None if options == ManagedIdentityOptions() else options
     )
+
+
+# --- when to poll again ---------------------------------------------------------------------------
+
+
+def asked_pause(text: str, now: Microseconds) -> Microseconds | None:
+    """What ``Retry-After`` asks for, in microseconds; None when it says nothing.
+
+    Args:
+        text: The value of the header: seconds, or a date.
+        now: The present, from which a date is counted.
+    """
+    if text.isascii() and text.isdigit():
+        return int(text[:12]) * MICROSECONDS
+    found = _DATE.fullmatch(text)
+    if found is None or found[2] not in _MONTHS:
+        return None
+    day, year, hour, minute, second = (int(found[index]) for index in (1, 3, 4, 5, 6))
+    try:
+        month = _MONTHS.index(found[2]) + 1
+        moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+    except ValueError:
+        return None
+    return to_microseconds(moment) - now

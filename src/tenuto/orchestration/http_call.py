@@ -5,8 +5,7 @@ a poll of days costs nothing. Never resolves an address and never touches the ne
 activity's. All time is the orchestrator's.
 """
 
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 import msgspec
@@ -18,8 +17,9 @@ from tenuto.model.http_call import (
     HttpCallOptions,
     HttpRequest,
     HttpResponse,
+    asked_pause,
 )
-from tenuto.model.timing import MICROSECONDS, Microseconds, span, to_microseconds
+from tenuto.model.timing import MICROSECONDS, Microseconds, span
 from tenuto.orchestration.tasks import ActivityTask, Scheduler
 
 _ACCEPTED: Final = 202
@@ -27,23 +27,6 @@ _LEAST_PAUSE: Final = MICROSECONDS
 """A server that says ``Retry-After: 0`` must not fill the history with polls."""
 _OF_FIRST_REQUEST_ONLY: Final = frozenset({"content-type", "content-length", "x-functions-key"})
 """A poll has no body, and a function's key belongs to that function alone."""
-
-_MONTHS: Final = (
-    "Jan",
-    "Feb",
-    "Mar",
-    "Apr",
-    "May",
-    "Jun",
-    "Jul",
-    "Aug",
-    "Sep",
-    "Oct",
-    "Nov",
-    "Dec",
-)
-# By hand, because strptime reads the names of months in the language of the host.
-_DATE: Final = re.compile(r"[A-Z][a-z]{2}, (\d\d) ([A-Z][a-z]{2}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT")
 
 _read: Final = msgspec.json.Decoder(HttpAnswer).decode
 
@@ -157,7 +140,7 @@ class HttpCallTask(ActivityTask[HttpResponse]):
 
     def _pause_before_poll(self, answer: HttpAnswer) -> Microseconds:
         values = answer.headers.get("retry-after")
-        asked = None if not values else _asked_pause(values[0].strip(), self._now)
+        asked = None if not values else asked_pause(values[0].strip(), self._now)
         if asked is None:
             return span(self._options.poll_interval)
         return min(max(asked, _LEAST_PAUSE), span(self._options.max_poll_interval))
@@ -200,19 +183,3 @@ def _response(text: str | None) -> HttpResponse:
         content=answer.content,
         url=answer.url,
     )
-
-
-def _asked_pause(text: str, now: Microseconds) -> Microseconds | None:
-    """What ``Retry-After`` asks for, in microseconds; None when it says nothing."""
-    if text.isascii() and text.isdigit():
-        return int(text[:12]) * MICROSECONDS
-    found = _DATE.fullmatch(text)
-    if found is None or found[2] not in _MONTHS:
-        return None
-    day, year, hour, minute, second = (int(found[index]) for index in (1, 3, 4, 5, 6))
-    try:
-        month = _MONTHS.index(found[2]) + 1
-        moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
-    except ValueError:
-        return None
-    return to_microseconds(moment) - now

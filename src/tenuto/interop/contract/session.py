@@ -1,0 +1,377 @@
+"""The Session port over the contract: an orchestrator that runs in a worker.
+
+A turn's events are translated, a worker is asked once, and its answer becomes decisions. The
+worker keeps the package's executor alive between turns where it can; then only new events go over,
+and this side keeps no copy of what went before. When that executor is gone the turn is given back:
+the session is rebuilt from history, which asks nobody, and the next turn takes all of it along.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol, TypeAlias
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from tenuto.engine.ports import GivenBack, LateTurn
+from tenuto.interop.contract import actions as kinds
+from tenuto.interop.contract.actions import Action, read_action
+from tenuto.interop.contract.dialect import Dialect
+from tenuto.interop.contract.events import as_played
+from tenuto.interop.contract.execution import Execution
+from tenuto.interop.workers.protocol import Failed, Turned
+from tenuto.model.actions import TurnActions
+from tenuto.model.errors import InputError, NonDeterminismError, WorkerProtocolError
+from tenuto.model.events import ContinueAsNew, Ending, ExecutionCompleted, Incoming
+from tenuto.model.execution import ExecutionInfo
+from tenuto.model.failure import FailureDetails
+from tenuto.model.status import RuntimeStatus
+from tenuto.model.timing import Microseconds
+from tenuto.model.unread import UnreadEvent, unread_line
+from tenuto.orchestration.names import child_execution_id
+
+_NEVER_SPLIT: Final = "36500.00:00:00"
+"""A hundred years: packages split a timer that is longer than what they are told here."""
+_SCHEMA: Final = 1
+_NEWEST_SCHEMA: Final = 3
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class TurnRequest(Struct, frozen=True):
+    """What a worker is asked.
+
+    Attributes:
+        name: Of the orchestrator.
+        instance_id: Whose turn, for logs.
+        key: Of the session.
+        events: What is new.
+        history: All that the package must know; None when its executor is there.
+        start: What does not change; None without history.
+        known: How many actions are known.
+        is_compared: Whether both ways are to be taken.
+    """
+
+    name: str
+    instance_id: str
+    key: int
+    events: Sequence[Raw]
+    history: Sequence[Raw] | None
+    start: Raw | None
+    known: int
+    is_compared: bool
+
+
+TurnAnswer: TypeAlias = Turned | Failed | GivenBack
+"""How a turn in a worker ended."""
+
+
+class TurnTaker(Protocol):
+    """Who has turns run by workers."""
+
+    def take(self, request: TurnRequest, answered: Callable[[TurnAnswer], None]) -> None:
+        """Have a turn run; answered once, on the host's loop."""
+
+    def forget(self, key: int) -> None:
+        """The session is closed: its turn is not wanted any more, its executor goes."""
+
+
+class SessionOptions(Struct, frozen=True, kw_only=True):
+    """How sessions of one program work.
+
+    Attributes:
+        dialect: Of its package.
+        poll_pause: Between two requests over HTTP, when the server does not say.
+        is_compared: Whether what an executor answers is compared with the plain call.
+    """
+
+    dialect: Dialect
+    poll_pause: Microseconds
+    is_compared: bool = False
+
+
+class ContractSession:
+    """A running orchestrator of a package.
+
+    Args:
+        info: Its execution.
+        taker: Who has turns run.
+        key: Of this session; no other of the taker has it.
+        options: Of its program.
+    """
+
+    def __init__(
+        self, info: ExecutionInfo, taker: TurnTaker, key: int, options: SessionOptions
+    ) -> None:
+        self._info = info
+        self._taker = taker
+        self._key = key
+        self._options = options
+        self.execution: Execution = Execution(info, options.dialect, options.poll_pause)
+        self._past: list[Raw] | None = []
+        self._newest: list[Raw] = []
+        self._late: LateTurn | None = None
+        self._is_kept = False
+        self._turns = 0
+        self._status: str | UnsetType | None = UNSET
+        self._had_status = False
+
+    # --- the Session port ------------------------------------------------------------------------
+
+    def run_turn(
+        self, timestamp: Microseconds, events: Sequence[Incoming], *, replaying: bool = False
+    ) -> TurnActions | LateTurn:
+        """Feed one turn's events; answered later, unless there is nothing for the package."""
+        del replaying  # a worker is never asked in a replay
+        self._status = UNSET
+        news = self.execution.take_in(timestamp, events)
+        if not news:
+            return TurnActions(self.execution.decided)
+        self._turns += 1
+        self._late = late = LateTurn()
+        self._ask(news)
+        return late
+
+    def close(self) -> int:
+        """Discard the session; nothing of it refuses."""
+        self._late = None
+        self._taker.forget(self._key)
+        return 0
+
+    # --- history ---------------------------------------------------------------------------------
+
+    def remember(self, news: list[Raw]) -> None:
+        """These events were told to the package in a turn before."""
+        if self._past is not None:
+            self._past += map(as_played, news)
+
+    def was_told_status(self) -> None:
+        """A turn before may have set the custom status."""
+        self._had_status = True
+
+    # --- asking ----------------------------------------------------------------------------------
+
+    def _ask(self, news: list[Raw]) -> None:
+        past = self._past
+        if past is not None:
+            self.remember(self._newest)
+            self._newest = news
+        is_compared = self._is_kept and past is not None and _is_power_of_two(self._turns)
+        needs_history = past is not None and (not self._is_kept or is_compared)
+        facts = self._info.facts
+        self._taker.take(
+            TurnRequest(
+                facts.name,
+                facts.instance_id,
+                self._key,
+                news,
+                [*past, *news] if past is not None and needs_history else None,
+                self._start() if needs_history else None,
+                len(self.execution.seen),
+                is_compared,
+            ),
+            self._answered,
+        )
+
+    def _start(self) -> Raw:
+        facts = self._info.facts
+        parent = facts.parent
+        return Raw(
+            _encode(
+                {
+                    "input": _input(facts.input, self._options.dialect),
+                    "instanceId": facts.instance_id,
+                    "parentInstanceId": None if parent is None else parent.instance_id,
+                    "upperSchemaVersion": _SCHEMA,
+                    "upperSchemaVersionNew": _NEWEST_SCHEMA,
+                    "longRunningTimerIntervalDuration": _NEVER_SPLIT,
+                    "maximumShortTimerDuration": _NEVER_SPLIT,
+                    "defaultHttpAsyncRequestSleepTimeMillseconds": self._options.poll_pause // 1000,
+                }
+            )
+        )
+
+    # --- answers ---------------------------------------------------------------------------------
+
+    def _answered(self, answer: TurnAnswer) -> None:
+        late = self._late
+        if late is None:
+            return
+        if isinstance(answer, GivenBack):
+            late.answer(answer)
+            return
+        try:
+            actions = self._taken(answer)
+        except Exception as error:  # noqa: BLE001 - the engine says what becomes of the turn
+            late.answer(error)
+            return
+        if actions is not None:
+            self._late = None
+            late.answer(actions)
+
+    def _taken(self, answer: Turned | Failed) -> TurnActions | None:
+        """What the turn has decided; None when the package is to be told more first."""
+        if isinstance(answer, Failed):
+            text = f"{answer.error_type}: {answer.message}"
+            return self._ended(self._failed(text, answer.stack or None))
+        self._keeps(is_kept=answer.is_kept)
+        try:
+            continued = self._decide(answer)
+        except InputError as error:
+            return self._ended(self._failed(str(error)))
+        if answer.custom_status is not None:
+            self._status = answer.custom_status
+            self._had_status = True
+        elif self._had_status:
+            self._status = None
+        ending = self._ending(answer, continued)
+        if ending is not None:
+            return self._ended(ending)
+        news = self.execution.late()
+        if news:
+            self._ask(news)
+            return None
+        return TurnActions(self.execution.decided, self._status)
+
+    def _keeps(self, *, is_kept: bool) -> None:
+        self._is_kept = is_kept
+        if is_kept and not self._options.is_compared:
+            self._past = None  # the executor has it
+            self._newest = []
+
+    def _decide(self, answer: Turned) -> Action | None:
+        """Take the new actions in; the one that continues as new, if any."""
+        execution = self.execution
+        known = len(execution.seen)
+        if answer.first > known:
+            raise WorkerProtocolError(
+                f"a worker answered with actions from the {answer.first}th on; {known} are known"
+            )
+        actions = [read_action(one) for one in answer.actions]
+        again = known - answer.first
+        self._check(answer.first, actions[:again])
+        continued = None
+        for action in actions[again:]:
+            execution.decide(action)
+            if action.action_type == kinds.CONTINUE_AS_NEW:
+                continued = action
+        for place in answer.canceled:
+            execution.cancel(place)
+        return continued
+
+    def _check(self, first: int, actions: Sequence[Action]) -> None:
+        """See that the orchestrator asks again for what it has asked for before."""
+        seen = self.execution.seen
+        produced = [(one.action_type, one.name) for one in actions]
+        expected = seen[first:]
+        if produced == expected:
+            return
+        place = next(
+            (
+                place
+                for place, (old, new) in enumerate(zip(expected, produced, strict=False))
+                if old != new
+            ),
+            min(len(expected), len(produced)),
+        )
+        old = _words(expected[place]) if place < len(expected) else "nothing"
+        new = _words(produced[place]) if place < len(produced) else "nothing"
+        facts = self._info.facts
+        raise NonDeterminismError(
+            f"replay of instance {facts.instance_id!r} ({facts.name!r}) went another way at action "
+            f"{first + place + 1}: history recorded {old}, the code produced {new}. Either the "
+            "orchestrator was changed while this instance ran (restore the old code, or restart "
+            "the instance), or it uses something that is not the same in every run (time, random "
+            "numbers, global state).",
+            old,
+            new,
+        )
+
+    # --- ends ------------------------------------------------------------------------------------
+
+    def _ending(self, answer: Turned, continued: Action | None) -> Ending | None:
+        if answer.error is not None:
+            return self._failed(answer.error, details=answer.failure_details)
+        if not answer.is_done:
+            return None
+        if continued is None:
+            return ExecutionCompleted(RuntimeStatus.COMPLETED, answer.output)
+        held = self.execution.held
+        return ContinueAsNew(
+            child_execution_id(self._info.facts.execution_id, 0, self.execution.now),
+            continued.input_text,
+            unread=tuple(one.number for one in held.unread),
+            taken=held.taken,
+        )
+
+    def _failed(
+        self, text: str, stack: str | None = None, details: str | None = None
+    ) -> ExecutionCompleted:
+        message = f"Orchestrator function '{self._info.facts.name}' failed: {text}"
+        inner = None if details is None else msgspec.json.decode(details, type=_PackageFailure)
+        failure = FailureDetails(
+            "OrchestratorFailed", message, stack, None if inner is None else inner.failure
+        )
+        return ExecutionCompleted(RuntimeStatus.FAILED, None, failure)
+
+    def _ended(self, ending: Ending) -> TurnActions:
+        unread: list[UnreadEvent] | None = None
+        logs = None
+        held = self.execution.held
+        if isinstance(ending, ContinueAsNew):
+            unread = held.unread
+        elif held.left:
+            facts = self._info.facts
+            what = "has ended; nobody has waited for %d of the events that came for it"
+            logs = [unread_line(facts.instance_id, facts.name, Counter(held.left), what)]
+        actions = [*self.execution.decided, ending]
+        return TurnActions(actions, self._status, logs, unread=unread)
+
+
+class _PackageFailure(Struct, frozen=True, rename="camel"):
+    """A failure as a package writes it, whose keys begin with a small letter."""
+
+    error_type: str = "Error"
+    error_message: str = ""
+    stack_trace: str | None = None
+    is_non_retriable: bool = False
+    properties: dict[str, object] | None = None
+    inner_failure: "_PackageFailure | None" = None
+
+    @property
+    def failure(self) -> FailureDetails:
+        inner = self.inner_failure
+        return FailureDetails(
+            self.error_type,
+            self.error_message,
+            self.stack_trace,
+            None if inner is None else inner.failure,
+            self.is_non_retriable,
+            properties=self.properties,
+        )
+
+
+def _input(text: str | None, dialect: Dialect) -> object:
+    """An orchestrator's input as its package takes it; what is no JSON is taken as a text."""
+    if text is None:
+        return None
+    if dialect.reads_text:
+        return Raw(text.encode()) if text.startswith('"') and _is_json(text) else text
+    return Raw(text.encode()) if _is_json(text) else text
+
+
+def _is_json(text: str) -> bool:
+    try:
+        msgspec.json.decode(text, type=Raw)
+    except ValueError:
+        return False
+    return True
+
+
+def _words(seen: tuple[int, str]) -> str:
+    kind, name = seen
+    what = kinds.WORDS.get(kind, f"action {kind}")
+    return f"{what} {name!r}" if name else what
+
+
+def _is_power_of_two(number: int) -> bool:
+    return number & (number - 1) == 0
