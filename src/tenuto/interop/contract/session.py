@@ -7,8 +7,8 @@ the session is rebuilt from history, which asks nobody, and the next turn takes 
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol, TypeAlias
+from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -19,6 +19,7 @@ from tenuto.interop.contract.actions import Action, read_action
 from tenuto.interop.contract.dialect import Dialect
 from tenuto.interop.contract.events import as_played
 from tenuto.interop.contract.execution import Execution
+from tenuto.interop.workers.errands import TurnAnswer, TurnRequest, TurnTaker
 from tenuto.interop.workers.protocol import Failed, Turned
 from tenuto.model.actions import TurnActions
 from tenuto.model.errors import InputError, NonDeterminismError, WorkerProtocolError
@@ -35,44 +36,6 @@ _NEVER_SPLIT: Final = "36500.00:00:00"
 _SCHEMA: Final = 1
 _NEWEST_SCHEMA: Final = 3
 _encode: Final = msgspec.json.Encoder().encode
-
-
-class TurnRequest(Struct, frozen=True):
-    """What a worker is asked.
-
-    Attributes:
-        name: Of the orchestrator.
-        instance_id: Whose turn, for logs.
-        key: Of the session.
-        events: What is new.
-        history: All that the package must know; None when its executor is there.
-        start: What does not change; None without history.
-        known: How many actions are known.
-        is_compared: Whether both ways are to be taken.
-    """
-
-    name: str
-    instance_id: str
-    key: int
-    events: Sequence[Raw]
-    history: Sequence[Raw] | None
-    start: Raw | None
-    known: int
-    is_compared: bool
-
-
-TurnAnswer: TypeAlias = Turned | Failed | GivenBack
-"""How a turn in a worker ended."""
-
-
-class TurnTaker(Protocol):
-    """Who has turns run by workers."""
-
-    def take(self, request: TurnRequest, answered: Callable[[TurnAnswer], None]) -> None:
-        """Have a turn run; answered once, on the host's loop."""
-
-    def forget(self, key: int) -> None:
-        """The session is closed: its turn is not wanted any more, its executor goes."""
 
 
 class SessionOptions(Struct, frozen=True, kw_only=True):
@@ -145,8 +108,10 @@ class ContractSession:
             self._past += map(as_played, news)
 
     def was_told_status(self) -> None:
-        """A turn before may have set the custom status."""
-        self._had_status = True
+        """A turn before may have set the custom status. That of a generation before stays, though,
+        until it is overwritten.
+        """
+        self._had_status = self._info.facts.generation == 0
 
     # --- asking ----------------------------------------------------------------------------------
 

@@ -1,0 +1,216 @@
+"""Activities of an app: attempts that go to its workers, and come back as outcomes."""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from tenuto.engine.ports import ActivityWork, BegunWork, Clock, QueuedWork, WorkStage
+from tenuto.interop.azure_app.functions import NamedFunctions
+from tenuto.interop.workers.errands import CallErrand
+from tenuto.interop.workers.pool import WorkerPool
+from tenuto.interop.workers.protocol import Call, Datum, Failed, Result
+from tenuto.model.errors import LimitError
+from tenuto.model.events import TaskCompleted, TaskFailed
+from tenuto.model.failure import FailureDetails, failure_of
+from tenuto.model.limits import check_payload
+from tenuto.model.timing import Microseconds
+
+
+class ActivityOptions(Struct, frozen=True, kw_only=True):
+    """How activities of an app are run.
+
+    Attributes:
+        payload_bytes: Longest result.
+        timeout: How long one may run, in microseconds; None for no end.
+        most_at_once: How many may be out with workers.
+    """
+
+    payload_bytes: int
+    timeout: Microseconds | None
+    most_at_once: int
+
+
+class AppActivities:
+    """Runs activities of an app.
+
+    Args:
+        functions: Which there are.
+        pool: The workers.
+        clock: The host's time.
+        options: Bounds.
+    """
+
+    def __init__(
+        self,
+        functions: NamedFunctions,
+        pool: WorkerPool,
+        clock: Clock,
+        options: ActivityOptions,
+    ) -> None:
+        self._functions = functions
+        self._pool = pool
+        self._clock = clock
+        self._options = options
+        self._out: dict[ActivityWork, CallErrand] = {}
+        self._begun: dict[ActivityWork, Microseconds] = {}
+        self._queue: dict[ActivityWork, None] = {}
+        self._done: list[ActivityWork] = []
+        self._deliver: Callable[[list[ActivityWork]], None] = _to_nobody
+        self._numbers = itertools.count(1)
+
+    @property
+    def queued(self) -> int:
+        """Attempts that wait."""
+        return len(self._queue) + len(self._out) - len(self._begun)
+
+    @property
+    def running(self) -> int:
+        """Attempts that a worker has."""
+        return len(self._begun)
+
+    def bind(self, deliver: Callable[[list[ActivityWork]], None]) -> None:
+        """Say where attempts go that have ended."""
+        self._deliver = deliver
+
+    def start(self, works: Sequence[ActivityWork]) -> None:
+        """Run attempts, as many at once as may be."""
+        for work in works:
+            self._queue[work] = None
+        self._fill()
+
+    def _fill(self) -> None:
+        while self._queue and len(self._out) < self._options.most_at_once:
+            work = next(iter(self._queue))
+            del self._queue[work]
+            self._begin(work)
+
+    def _begin(self, work: ActivityWork) -> None:
+        found = self._functions.find(work.name)
+        assert found is not None, "the runner is asked for activities that it has"
+        function = found[1]
+        given = None if work.input is None else Datum(string=work.input)
+        call = Call(
+            0,
+            function.name,
+            f"{work.instance_id}/{work.task_id}",
+            {str(function.trigger["name"]): given},
+            {"instanceId": work.instance_id},
+        )
+
+        def begun() -> None:
+            self._begun[work] = self._clock.now()
+
+        def ended(answer: Result | Failed, _attachment: bytes) -> None:
+            self._ended(work, answer)
+
+        errand = CallErrand(call, b"", ended, begun, self._options.timeout)
+        self._out[work] = errand
+        self._pool.call(errand)
+
+    def cancel(self, work: ActivityWork) -> bool:
+        """Ask an attempt to stop; True when it had not begun, and never will."""
+        if work in self._queue:
+            del self._queue[work]
+            return True
+        errand = self._out.get(work)
+        if errand is None:
+            return False
+        work.canceled = True
+        if not self._pool.cancel(errand):
+            return False
+        del self._out[work]
+        self._begun.pop(work, None)
+        self._fill()
+        return True
+
+    def stages_of(self, works: Sequence[ActivityWork]) -> Mapping[ActivityWork, WorkStage]:
+        """How far attempts have come."""
+        places = {work: place for place, work in enumerate(self._queue, 1)}
+        found: dict[ActivityWork, WorkStage] = {}
+        for work in works:
+            begun_at = self._begun.get(work)
+            if begun_at is not None:
+                found[work] = BegunWork(begun_at)
+            elif work in places:
+                most = self._options.most_at_once
+                found[work] = QueuedWork(places[work], f"the {most} activities that may run")
+            elif work in self._out:
+                found[work] = QueuedWork(1, "a worker process")
+        return found
+
+    def abandon(self) -> None:
+        """Nobody waits for anything any more."""
+        self._queue.clear()
+        self._out.clear()
+        self._begun.clear()
+
+    def _ended(self, work: ActivityWork, answer: Result | Failed) -> None:
+        if self._out.pop(work, None) is None:
+            return
+        begun_at = self._begun.pop(work, None)
+        event = self._outcome(work, answer)
+        if not self._done:
+            asyncio.get_running_loop().call_soon(self._hand_over)
+        self._done.append(work.answered(event, begun_at))
+        self._pool.room_came()
+        self._fill()
+
+    def _hand_over(self) -> None:
+        done, self._done = self._done, []
+        self._deliver(done)
+
+    def _outcome(self, work: ActivityWork, answer: Result | Failed) -> TaskCompleted | TaskFailed:
+        if isinstance(answer, Failed):
+            return TaskFailed(work.task_id, failure(answer))
+        try:
+            text = json_text(answer.value)
+            what = f"the result of activity {work.name!r}"
+            check_payload(text, self._options.payload_bytes, what)
+        except (LimitError, ValueError) as error:
+            return TaskFailed(work.task_id, failure_of(error, with_traceback=False))
+        return TaskCompleted(work.task_id, text)
+
+
+def json_text(value: Datum | None) -> str | None:
+    """What a function returned as JSON text: a text is put as JSON, JSON is kept to the letter."""
+    if value is None:
+        return None
+    if value.json is not None:
+        return value.json
+    text = value.string if value.string is not None else value.bytes
+    return None if text is None else msgspec.json.encode(text).decode()
+
+
+class _Details(Struct, frozen=True, rename="camel"):
+    """What an error in JavaScript says of itself, when the app has asked for that."""
+
+    error_type: str = "Error"
+    error_message: str = ""
+    stack_trace: str | None = None
+    is_non_retriable: bool = False
+    properties: dict[str, Any] | None = None
+
+
+_read_details: Final = msgspec.json.Decoder(_Details).decode
+
+
+def failure(answer: Failed) -> FailureDetails:
+    """What a worker says of an error, in the words of the house."""
+    if answer.details is not None:
+        details = _read_details(answer.details)
+        return FailureDetails(
+            details.error_type,
+            details.error_message,
+            details.stack_trace,
+            is_non_retriable=details.is_non_retriable,
+            properties=details.properties or {},
+        )
+    return FailureDetails(answer.error_type, answer.message, answer.stack or None)
+
+
+def _to_nobody(_works: list[ActivityWork]) -> None:
+    """Until an engine is there."""

@@ -1,0 +1,159 @@
+"""What workers are asked: turns and calls, from the asking to the answer."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias
+
+from msgspec import Raw, Struct, structs
+
+from tenuto.engine.ports import GivenBack
+from tenuto.interop.workers.link import Answer, WorkerLink
+from tenuto.interop.workers.protocol import Call, Failed, Result, ToWorker, Turn, Turned
+from tenuto.model.timing import Microseconds
+
+
+class TurnRequest(Struct, frozen=True):
+    """What a worker is asked.
+
+    Attributes:
+        name: Of the orchestrator.
+        instance_id: Whose turn, for logs.
+        key: Of the session.
+        events: What is new.
+        history: All that the package must know; None when its executor is there.
+        start: What does not change; None without history.
+        known: How many actions are known.
+        is_compared: Whether both ways are to be taken.
+    """
+
+    name: str
+    instance_id: str
+    key: int
+    events: Sequence[Raw]
+    history: Sequence[Raw] | None
+    start: Raw | None
+    known: int
+    is_compared: bool
+
+
+TurnAnswer: TypeAlias = Turned | Failed | GivenBack
+"""How a turn in a worker ended."""
+
+
+class TurnTaker(Protocol):
+    """Who has turns run by workers."""
+
+    def take(self, request: TurnRequest, answered: Callable[[TurnAnswer], None]) -> None:
+        """Have a turn run; answered once, on the host's loop."""
+
+    def forget(self, key: int) -> None:
+        """The session is closed: its turn is not wanted any more, its executor goes."""
+
+
+class TurnEnd(Protocol):
+    """Who is told that a turn was answered, before its session is."""
+
+    def turn_ended(self, errand: "TurnErrand", answer: Turned | Failed | None) -> Turned | Failed:
+        """Note where its session is now; what the session is to be told."""
+
+
+class TurnErrand:
+    """A turn that is asked for."""
+
+    __slots__ = ("_answered", "_pool", "link", "request")
+
+    is_turn: bool = True
+
+    def __init__(
+        self, pool: TurnEnd, request: TurnRequest, answered: Callable[[TurnAnswer], None]
+    ) -> None:
+        self._pool = pool
+        self._answered = answered
+        self.request: TurnRequest = request
+        self.link: WorkerLink | None = None
+
+    def message(self, number: int) -> tuple[ToWorker, bytes]:
+        """The turn, as it goes over."""
+        request = self.request
+        turn = Turn(
+            number,
+            request.name,
+            f"{request.instance_id}/{number}",
+            request.key,
+            request.events,
+            request.history,
+            known=request.known,
+            is_compared=request.is_compared,
+        )
+        if request.start is not None:
+            turn = structs.replace(turn, start=request.start)
+        return turn, b""
+
+    def answered(self, answer: Answer, attachment: bytes) -> None:
+        """The worker has answered."""
+        del attachment
+        if isinstance(answer, Turned | Failed):
+            self._answered(self._pool.turn_ended(self, answer))
+        else:
+            self._pool.turn_ended(self, None)
+            self._answered(GivenBack("its worker no longer had the session"))
+
+    def give_back(self, reason: str, *, has_killed: bool = False) -> None:
+        """Nobody could run it."""
+        self._answered(GivenBack(reason, has_killed))
+
+
+class CallErrand:
+    """A call of a function that is no orchestrator.
+
+    Args:
+        call: The call; its id is given by whoever sends it.
+        body: What is attached.
+        ended: Called once with the answer, or with how its workers died.
+        begun: Called each time it is sent.
+        timeout: How long it may run, in microseconds; None for no end.
+    """
+
+    __slots__ = ("_begun", "_body", "_call", "_ended", "deaths", "is_over", "link", "timeout")
+
+    is_turn: bool = False
+
+    def __init__(
+        self,
+        call: Call,
+        body: bytes,
+        ended: Callable[[Result | Failed, bytes], None],
+        begun: Callable[[], None],
+        timeout: Microseconds | None,
+    ) -> None:
+        self._call = call
+        self._body = body
+        self._ended = ended
+        self._begun = begun
+        self.timeout: Microseconds | None = timeout
+        self.deaths: int = 0
+        self.link: WorkerLink | None = None
+        self.is_over: bool = False
+
+    @property
+    def function(self) -> str:
+        """Whose call it is."""
+        return self._call.function
+
+    def message(self, number: int) -> tuple[ToWorker, bytes]:
+        """The call, as it goes over."""
+        self._begun()
+        return structs.replace(self._call, id=number), self._body
+
+    def answered(self, answer: Answer, attachment: bytes) -> None:
+        """The worker has answered."""
+        assert isinstance(answer, Result | Failed)
+        self.end(answer, attachment)
+
+    def end(self, answer: Result | Failed, attachment: bytes = b"") -> None:
+        """It is over, whatever else may come."""
+        if not self.is_over:
+            self.is_over = True
+            self._ended(answer, attachment)
+
+
+AnyErrand: TypeAlias = TurnErrand | CallErrand

@@ -1,0 +1,271 @@
+"""Starting a worker process: spawned, greeted, and told to load its app.
+
+Done step by step on the thread that asks (a command before its loop runs, a thread of the host
+later): an app that cannot be run is refused here, with what its worker says. What the app prints is
+logged line by line from then on, by two threads that end with it.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import IO, Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from tenuto.interop.workers.frames import FrameReader, frame
+from tenuto.interop.workers.protocol import (
+    VERSION,
+    Hello,
+    Load,
+    Loaded,
+    Log,
+    Refused,
+    ToHost,
+    decode_to_host,
+    encode_to_worker,
+)
+from tenuto.model.errors import AppLoadError, WorkerProtocolError
+
+_LOGGER: Final = logging.getLogger("tenuto.worker")
+_OUTPUT: Final = logging.getLogger("tenuto.app")
+_PIECE: Final = 1 << 18
+_LONGEST_LINE: Final = 8_192
+_LEVELS: Final = {
+    "trace": logging.DEBUG,
+    "debug": logging.DEBUG,
+    "information": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "critical": logging.CRITICAL,
+}
+
+
+class Launch(Struct, frozen=True, kw_only=True):
+    """How a worker is started.
+
+    Attributes:
+        what: The worker in words, such as ``Node worker``.
+        command: The program; the number of the pipe's descriptor is added.
+        environment: All of it.
+        root: The app's folder.
+        options: For this kind of worker alone.
+        threads: How many sync functions may run at once in one process.
+        keeps_executors: Whether executors stay alive between turns.
+        load_seconds: How long loading the app may take.
+    """
+
+    what: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    root: str
+    options: Mapping[str, Any] = {}
+    threads: int = 1
+    keeps_executors: bool = True
+    load_seconds: float = 60.0
+
+
+class StartedWorker:
+    """A worker process that has loaded its app.
+
+    Args:
+        launch: How it is started.
+
+    Attributes:
+        socket: This end of its pipe; blocking.
+        hello: Its greeting.
+        loaded: What its app has.
+        rest: What came after that, to be read first.
+
+    Raises:
+        AppLoadError: the program cannot be started, or the app cannot be run.
+        WorkerProtocolError: it speaks another protocol.
+    """
+
+    def __init__(self, launch: Launch) -> None:
+        self._launch = launch
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                self.process: subprocess.Popen[bytes] = _spawn(launch, theirs)
+            except OSError as error:
+                ours.close()
+                raise AppLoadError(
+                    f"the {launch.what} cannot be started: {error.strerror}: {launch.command[0]}"
+                ) from error
+        self.socket: socket.socket = ours
+        self.rest: list[tuple[ToHost, bytes]] = []
+        self.frames: FrameReader = FrameReader()
+        self._output = [
+            _follow(self.process.stdout, logging.INFO),
+            _follow(self.process.stderr, logging.INFO),
+        ]
+        try:
+            self.hello, self.loaded = self._greet()
+        except BaseException:
+            self.kill()
+            raise
+        ours.setblocking(False)
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self.process.pid
+
+    def _greet(self) -> tuple[Hello, Loaded]:
+        launch = self._launch
+        until = time.monotonic() + launch.load_seconds
+        hello = self._receive(until)
+        if not isinstance(hello, Hello):
+            raise WorkerProtocolError(f"the {launch.what} did not say hello")
+        if hello.protocol != VERSION:
+            raise WorkerProtocolError(
+                f"the {launch.what} speaks version {hello.protocol} of the protocol, this host "
+                f"speaks {VERSION}"
+            )
+        load = Load(
+            root=launch.root,
+            options=launch.options,
+            threads=launch.threads,
+            keeps_executors=launch.keeps_executors,
+        )
+        self.socket.sendall(frame(encode_to_worker(load)))
+        while isinstance(answer := self._receive(until), Log):
+            log_line(answer)
+        if isinstance(answer, Refused):
+            raise AppLoadError(_refusal(answer))
+        if not isinstance(answer, Loaded):
+            raise WorkerProtocolError(f"the {launch.what} did not say what it has loaded")
+        return hello, answer
+
+    def _receive(self, until: float) -> ToHost:
+        launch = self._launch
+        while not self.rest:
+            left = until - time.monotonic()
+            if left <= 0:
+                raise AppLoadError(
+                    f"the app in {launch.root} was not loaded within {launch.load_seconds:g} s"
+                )
+            self.socket.settimeout(left)
+            try:
+                piece = self.socket.recv(_PIECE)
+            except TimeoutError:
+                continue
+            except OSError:
+                piece = b""
+            if not piece:
+                raise AppLoadError(
+                    f"the {launch.what} ended while it loaded the app in {launch.root}: "
+                    f"{self.exit_words()}; what it has printed stands above"
+                )
+            self.rest += decoded(self.frames, piece)
+        return self.rest.pop(0)[0]
+
+    def exit_words(self) -> str:
+        """How it ended, for people; waits a moment for that."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(2)
+        code = self.process.poll()
+        if code is None:
+            return "it closed its pipe and goes on"
+        self._join()
+        if code >= 0:
+            return f"exit code {code}"
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = f"signal {-code}"
+        hint = ", as when memory is short" if name == "SIGKILL" else ""
+        return f"ended by {name}{hint}"
+
+    def kill(self) -> None:
+        """End it, whatever it does, and what it has started; waits for that."""
+        self.socket.close()
+        self.end_now()
+        self.process.wait()
+        self._join()
+
+    def end_now(self) -> None:
+        """The same without waiting."""
+        if self.process.poll() is None:
+            if sys.platform == "win32":
+                self.process.kill()
+            else:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self.process.pid, signal.SIGKILL)
+
+    def _join(self) -> None:
+        for thread in self._output:
+            thread.join(1.0)  # a grandchild may hold the pipe open
+
+
+def decoded(frames: FrameReader, piece: bytes) -> list[tuple[ToHost, bytes]]:
+    """The messages that a piece completes.
+
+    Raises:
+        WorkerProtocolError: it is none.
+    """
+    try:
+        return [(decode_to_host(text), attachment) for text, attachment in frames.feed(piece)]
+    except msgspec.DecodeError as error:
+        raise WorkerProtocolError(f"a worker sent what is no message: {error}") from error
+
+
+def log_line(line: Log) -> None:
+    """Log what a worker says."""
+    logger = _OUTPUT if line.is_user else _LOGGER
+    if line.function:
+        logger = logging.getLogger(f"{logger.name}.{line.function}")
+    extra = {
+        key: value
+        for key, value in (("invocation", line.invocation), ("function", line.function))
+        if value
+    }
+    logger.log(_LEVELS.get(line.level, logging.INFO), "%s", line.text, extra=extra)
+
+
+def _spawn(launch: Launch, theirs: socket.socket) -> "subprocess.Popen[bytes]":
+    """Start it; it gets no signals from the terminal and nothing to read: both are the host's."""
+    return subprocess.Popen(  # noqa: S603 - the worker, by an interpreter that the app's owner chose
+        [*launch.command, str(theirs.fileno())],
+        env=dict(launch.environment),
+        cwd=launch.root,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        pass_fds=[theirs.fileno()],
+        start_new_session=True,
+    )
+
+
+def _refusal(refused: Refused) -> str:
+    if refused.stack:
+        _LOGGER.debug("%s", refused.stack)
+    if refused.file is None:
+        return refused.message
+    line = "" if refused.line is None else f":{refused.line}"
+    return f"{refused.file}{line}: {refused.message}"
+
+
+def _follow(stream: IO[bytes] | None, level: int) -> threading.Thread:
+    """Log what comes, line by line, until the pipe is closed."""
+    assert stream is not None
+
+    def follow() -> None:
+        with stream:
+            # A line without an end must not fill the memory.
+            while line := stream.readline(_LONGEST_LINE):
+                text = line.decode(errors="replace").rstrip()
+                if text:
+                    _OUTPUT.log(level, "%s", text)
+
+    thread = threading.Thread(target=follow, name="tenuto-worker-output", daemon=True)
+    thread.start()
+    return thread

@@ -1,0 +1,176 @@
+"""A worker at work: its process, its pipe on the host's loop, and what is out with it."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Protocol
+
+from msgspec import Struct
+
+from tenuto.interop.workers.frames import frame
+from tenuto.interop.workers.launching import StartedWorker, decoded, log_line
+from tenuto.interop.workers.protocol import (
+    Failed,
+    Log,
+    Lost,
+    Ping,
+    Pong,
+    Result,
+    Stop,
+    ToHost,
+    ToWorker,
+    Turned,
+    encode_to_worker,
+)
+from tenuto.model.errors import WorkerProtocolError
+from tenuto.model.timing import Microseconds
+
+_PAGE_BYTES: Final = 4_096
+
+Answer = Result | Failed | Turned | Lost
+
+
+class Errand(Protocol):
+    """Something that a worker is asked and answers once."""
+
+    @property
+    def is_turn(self) -> bool:
+        """Whether it is a turn: those are run in the order in which they were sent."""
+
+    def message(self, number: int) -> tuple[ToWorker, bytes]:
+        """What is sent, with its attachment."""
+
+    def answered(self, answer: Answer, attachment: bytes) -> None:
+        """The worker has answered."""
+
+
+class Out(Struct):
+    """An errand that is out: since when."""
+
+    errand: Errand
+    since: Microseconds
+
+
+class WorkerLink(asyncio.Protocol):
+    """One worker process on the host's loop.
+
+    Args:
+        worker: The process, with its app loaded.
+        gone: Called once, when it is no longer there.
+
+    Attributes:
+        out: What it was asked and has not answered, oldest first.
+        is_retiring: Whether it is given nothing more.
+        silent_since: When it was pinged, if it has not answered yet.
+        began_at: When it began, by a clock that only goes forward.
+    """
+
+    def __init__(
+        self, worker: StartedWorker, began_at: Microseconds, gone: Callable[["WorkerLink"], None]
+    ) -> None:
+        self.worker = worker
+        self.out: dict[int, Out] = {}
+        self.is_retiring: bool = False
+        self.silent_since: Microseconds | None = None
+        self.began_at: Microseconds = began_at
+        self.reason: str | None = None
+        self._gone = gone
+        self._transport: asyncio.Transport | None = None
+        self._is_gone = False
+
+    @classmethod
+    async def over(
+        cls, worker: StartedWorker, began_at: Microseconds, gone: Callable[["WorkerLink"], None]
+    ) -> "WorkerLink":
+        """The link to a worker, ready to be used."""
+        link = cls(worker, began_at, gone)
+        loop = asyncio.get_running_loop()
+        await loop.create_unix_connection(lambda: link, sock=worker.socket)
+        rest, worker.rest = worker.rest, []
+        for message, attachment in rest:
+            link._received(message, attachment)
+        return link
+
+    # --- asking ----------------------------------------------------------------------------------
+
+    def send(self, number: int, errand: Errand, now: Microseconds) -> None:
+        """Ask something; the answer comes to the errand, or the link goes."""
+        self.out[number] = Out(errand, now)
+        self.tell(*errand.message(number))
+
+    def tell(self, message: ToWorker, attachment: bytes = b"") -> None:
+        """Say something that is not answered."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(frame(encode_to_worker(message), attachment))
+
+    def ping(self, now: Microseconds) -> None:
+        """Ask whether it is there, unless it was asked already."""
+        if self.silent_since is None:
+            self.silent_since = now
+            self.tell(Ping(id=0))
+
+    def stop(self) -> None:
+        """Let it answer what runs, and end."""
+        self.is_retiring = True
+        self.tell(Stop())
+
+    def kill(self, reason: str) -> None:
+        """End it now; ``reason`` is for people."""
+        self.reason = self.reason or reason
+        self.worker.end_now()
+        self.close()
+
+    def close(self) -> None:
+        """Close the pipe: a worker that finds it closed ends at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether its pipe is closed."""
+        return self._is_gone
+
+    @property
+    def resident_bytes(self) -> int:
+        """The memory that it has; 0 where that is not known."""
+        with contextlib.suppress(OSError, IndexError, ValueError):
+            fields = Path(f"/proc/{self.worker.pid}/statm").read_text("ascii").split()
+            return int(fields[1]) * _PAGE_BYTES
+        return 0
+
+    # --- the loop's side -------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The pipe is on the loop."""
+        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
+        self._transport = transport  # type: ignore[assignment]  # uvloop's has no base of asyncio's
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come."""
+        try:
+            messages = decoded(self.worker.frames, data)
+        except WorkerProtocolError as error:
+            self.kill(str(error))
+            return
+        for message, attachment in messages:
+            self._received(message, attachment)
+
+    def _received(self, message: ToHost, attachment: bytes) -> None:
+        if isinstance(message, Log):
+            log_line(message)
+        elif isinstance(message, Pong):
+            self.silent_since = None
+        elif isinstance(message, Result | Failed | Turned | Lost):
+            out = self.out.pop(message.id, None)
+            if out is not None:
+                out.errand.answered(message, attachment)
+        else:
+            self.kill(f"a worker said {type(message).__name__} at work")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The pipe is closed: the process has ended, or is about to."""
+        del exc
+        if not self._is_gone:
+            self._is_gone = True
+            self._gone(self)

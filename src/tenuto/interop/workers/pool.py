@@ -1,0 +1,523 @@
+"""The workers of one program: who gets what, and what becomes of it when one goes away.
+
+::
+
+    asked ──▶ a worker with room ──▶ answered
+      │            │
+      │            └─ gone: the worker died, was ended, hung ─┐
+      │                                                       ├─ alone when it died ─▶ blamed
+      └─ waits: no worker, no room                            └─ one of several ─▶ suspected
+
+A worker that dies is no fault of an instance: what was out with it is offered again. What makes
+workers die must be found out all the same, and held, without disturbing the others. So whatever
+was out with a worker that died is *suspected*, and runs from then on in a worker kept for that,
+one at a time; who was alone with a worker that died is *blamed*: a turn is given back as one that
+has killed, which the engine counts durably (ENGINE rule 32); a call fails after it has killed
+``most_deaths`` workers and one more. Whoever is answered is cleared.
+
+Turns of one session go to the worker that keeps its executor. New workers are started with growing
+delay. Everything here runs on the host's loop but the starting and the reaping of processes.
+"""
+
+import asyncio
+import itertools
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, Final
+
+from msgspec import Struct, structs
+
+from tenuto.engine.ports import Clock, TimerHandle
+from tenuto.interop.workers.errands import (
+    AnyErrand,
+    CallErrand,
+    TurnAnswer,
+    TurnErrand,
+    TurnRequest,
+)
+from tenuto.interop.workers.launching import Launch, StartedWorker
+from tenuto.interop.workers.link import Out, WorkerLink
+from tenuto.interop.workers.protocol import Cancel, Failed, Forget, Turned
+from tenuto.interop.workers.quarantine import Quarantine
+from tenuto.model.errors import TenutoError
+from tenuto.model.timing import MICROSECONDS, Microseconds
+
+_LOGGER: Final = logging.getLogger("tenuto.worker")
+
+_LOOK: Final[Microseconds] = MICROSECONDS
+_FIRST_DELAY: Final[Microseconds] = 100_000
+_LONGEST_DELAY: Final[Microseconds] = 30 * MICROSECONDS
+_STEADY: Final[Microseconds] = 60 * MICROSECONDS
+"""Who has worked for so long did not die young."""
+_PATIENCE: Final[Microseconds] = 5 * MICROSECONDS
+"""So long without a worker, and what it serves is said not to be here now."""
+
+
+class PoolOptions(Struct, frozen=True, kw_only=True):
+    """What the workers of a program may use.
+
+    Attributes:
+        workers: How many processes.
+        calls: How many calls may be out with one of them.
+        turn_seconds: The longest time for one turn, and for a loop that is held up.
+        memory_bytes: A worker that has more is replaced; None for no bound.
+        most_deaths: A call that has killed so many workers, alone with them, fails.
+    """
+
+    workers: int = 1
+    calls: int = 100
+    turn_seconds: float = 60.0
+    memory_bytes: int | None = None
+    most_deaths: int = 3
+
+
+class WorkerPool:
+    """The worker processes of one program.
+
+    Args:
+        launch: How each is started.
+        clock: The host's time.
+        options: What they may use.
+    """
+
+    def __init__(self, launch: Launch, clock: Clock, options: PoolOptions) -> None:
+        self._launch = launch
+        self._clock = clock
+        self._options = options
+        self._links: list[WorkerLink] = []
+        self._retired: set[WorkerLink] = set()
+        self._homes: dict[int, WorkerLink] = {}
+        self._turns: dict[int, TurnErrand] = {}
+        self._waiting: deque[AnyErrand] = deque()
+        self._numbers = itertools.count(1)
+        self._keys = itertools.count(1)
+        self._suspects: set[str] = set()
+        self._quarantine = Quarantine(self)
+        self._early_deaths = 0
+        self._starting = 0
+        self._down_since: Microseconds | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._look: TimerHandle | None = None
+        self._appeared: list[Callable[[], None]] = []
+        self._is_stopping = False
+
+    # --- what it is ------------------------------------------------------------------------------
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether a worker is there, or was a moment ago."""
+        down = self._down_since
+        return down is None or self._clock.monotonic() - down < _PATIENCE
+
+    def on_served(self, appeared: Callable[[], None]) -> None:
+        """Call back when workers have come after there were none."""
+        self._appeared.append(appeared)
+
+    @property
+    def pids(self) -> list[int]:
+        """Of the processes that are there."""
+        return [one.worker.pid for one in self._links]
+
+    def new_key(self) -> int:
+        """A key for a session."""
+        return next(self._keys)
+
+    # --- its life --------------------------------------------------------------------------------
+
+    def start(self, first: StartedWorker | None) -> None:
+        """Begin, with a worker that was started to see what the app has, if there is one."""
+        self._down_since = self._clock.monotonic()
+        if first is not None:
+            self._starting += 1
+            self._spawn(self._adopt(first))
+        self._fill()
+        self._look = self._clock.call_later(_LOOK, self._look_after)
+
+    async def drain(self, seconds: float) -> bool:
+        """Begin nothing more, and wait for what is out; False when something still is."""
+        self._is_stopping = True
+        until = asyncio.get_running_loop().time() + seconds
+        while any(one.out for one in self._all):
+            if asyncio.get_running_loop().time() >= until:
+                return False
+            await asyncio.sleep(0.01)
+        return True
+
+    async def stop(self) -> None:
+        """End all workers; what is out is abandoned."""
+        self._is_stopping = True
+        if self._look is not None:
+            self._look.cancel()
+        links = self._all
+        for link in links:
+            link.out.clear()
+            link.stop()
+        if links:
+            await asyncio.to_thread(_await_ends, [one.worker for one in links])
+        for link in links:
+            link.close()
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def _all(self) -> list[WorkerLink]:
+        return [*self._links, *self._retired, *self._quarantine.links]
+
+    def _spawn(self, step: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(step)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _fill(self) -> None:
+        """Start as many as are missing."""
+        while not self._is_stopping and len(self._links) + self._starting < self._options.workers:
+            self._starting += 1
+            self._spawn(self._start_one())
+
+    async def _start_one(self) -> None:
+        if self._early_deaths:
+            delay = min(_FIRST_DELAY << min(self._early_deaths - 1, 20), _LONGEST_DELAY)
+            await asyncio.sleep(delay / MICROSECONDS)
+        if self._is_stopping:
+            return
+        try:
+            worker = await asyncio.to_thread(StartedWorker, self._launch)
+        except TenutoError as error:
+            self._starting -= 1
+            self._early_deaths += 1
+            text = "the %s cannot be started again: %s"
+            _LOGGER.error(text, self._launch.what, error)  # noqa: TRY400 - the text says it all
+            self._fill()
+            return
+        await self._adopt(worker)
+
+    async def _adopt(self, worker: StartedWorker) -> None:
+        self._starting -= 1
+        if self._is_stopping:
+            await asyncio.to_thread(worker.kill)
+            return
+        link = await WorkerLink.over(worker, self._clock.monotonic(), self._gone)
+        self._links.append(link)
+        _LOGGER.debug("the %s %d is at work", self._launch.what, worker.pid)
+        was_away = self._down_since is not None
+        self._down_since = None
+        self._flush()
+        if was_away:
+            for appeared in self._appeared:
+                appeared()
+
+    # --- asking ----------------------------------------------------------------------------------
+
+    def take(self, request: TurnRequest, answered: Callable[[TurnAnswer], None]) -> None:
+        """Have a turn run; answered once, on the loop."""
+        errand = TurnErrand(self, request, answered)
+        self._turns[request.key] = errand
+        home = self._homes.get(request.key)
+        if home is None and request.history is None:
+            self._give_back(errand, "the worker that had its session is gone")
+        elif request.instance_id in self._suspects and request.history is not None:
+            self._quarantine.add(errand)
+        elif home is not None and not home.is_retiring:
+            self._send(home, errand)
+        elif home is not None:
+            self._give_back(errand, "the worker that has its session is being replaced")
+        else:
+            self._place(errand)
+
+    def forget(self, key: int) -> None:
+        """A session is closed: its turn is not wanted any more, its executor goes."""
+        errand = self._turns.pop(key, None)
+        if errand is not None and errand.link is None:
+            self._drop(errand)
+        home = self._homes.pop(key, None)
+        if home is not None:
+            home.tell(Forget(key=key))
+
+    def call(self, errand: CallErrand) -> None:
+        """Have a function run."""
+        self._place(errand)
+
+    def cancel(self, errand: CallErrand) -> bool:
+        """Nobody waits for it any more; True when it had not begun, and never will."""
+        if errand.link is None and not errand.is_over:
+            errand.is_over = True
+            self._drop(errand)
+            return True
+        link = errand.link
+        if link is not None:
+            for number, out in link.out.items():
+                if out.errand is errand:
+                    link.tell(Cancel(id=number))
+                    break
+        return False
+
+    def _drop(self, errand: AnyErrand) -> None:
+        if errand in self._waiting:
+            self._waiting.remove(errand)
+        else:
+            self._quarantine.drop(errand)
+
+    def _place(self, errand: AnyErrand) -> None:
+        link = self._with_room(errand)
+        if link is None:
+            self._waiting.append(errand)
+        else:
+            self._send(link, errand)
+
+    def _with_room(self, errand: AnyErrand) -> WorkerLink | None:
+        """The worker with the least to do; calls have a bound, turns have none."""
+        links = [one for one in self._links if not one.is_retiring]
+        if not errand.is_turn:
+            links = [one for one in links if len(one.out) < self._options.calls]
+        return min(links, key=lambda one: len(one.out), default=None)
+
+    def _send(self, link: WorkerLink, errand: AnyErrand) -> None:
+        errand.link = link
+        link.send(next(self._numbers), errand, self._clock.monotonic())
+
+    def _flush(self) -> None:
+        """Give what waits to who has room."""
+        waiting = self._waiting
+        for _ in range(len(waiting)):
+            errand = waiting.popleft()
+            link = self._with_room(errand)
+            if link is not None:
+                self._send(link, errand)
+                continue
+            waiting.appendleft(errand)
+            return
+
+    def room_came(self) -> None:
+        """A call has been answered."""
+        if self._waiting:
+            self._flush()
+
+    def turn_ended(self, errand: TurnErrand, answer: Turned | Failed | None) -> Turned | Failed:
+        """A turn was answered: note where its session is, and say what is to be told of it."""
+        key, link = errand.request.key, errand.link
+        assert link is not None
+        is_wanted = self._turns.get(key) is errand
+        if is_wanted:
+            del self._turns[key]
+        self._homes.pop(key, None)
+        is_kept = isinstance(answer, Turned) and answer.is_kept
+        if is_kept and is_wanted and link in self._links:
+            self._homes[key] = link
+        elif is_kept:
+            link.tell(Forget(key=key))
+            assert isinstance(answer, Turned)
+            answer = structs.replace(answer, is_kept=False)
+        if isinstance(answer, Turned) and answer.difference is not None:
+            self._keep_no_more(errand.request, answer.difference)
+        if link in self._quarantine.links:
+            self._suspects.discard(errand.request.instance_id)
+            self._quarantine.go_on()
+        return answer if answer is not None else Failed(0, "", "")
+
+    def _keep_no_more(self, request: TurnRequest, difference: str) -> None:
+        """The package's executor does not do what the package does: it is used no more."""
+        _LOGGER.error(
+            "%s of instance %s: the executor that is kept between turns and the plain call of "
+            "the package part: %s. Executors are kept no more; turns of long histories take "
+            "longer. Please report this with the versions of your packages.",
+            request.name,
+            request.instance_id,
+            difference,
+        )
+        if self._launch.keeps_executors:
+            self._launch = structs.replace(self._launch, keeps_executors=False)
+            for link in list(self._links):
+                self._retire(link)
+
+    # --- what goes wrong -------------------------------------------------------------------------
+
+    def _give_back(self, errand: TurnErrand, reason: str, *, has_killed: bool = False) -> None:
+        self._turns.pop(errand.request.key, None)
+        # Not from within: whoever asks is not done yet with what it does.
+        asyncio.get_running_loop().call_soon(
+            partial(errand.give_back, reason, has_killed=has_killed)
+        )
+
+    def _gone(self, link: WorkerLink) -> None:
+        outs, link.out = list(link.out.values()), {}
+        was_retired = link in self._retired
+        self._retired.discard(link)
+        if link in self._links:
+            self._links.remove(link)
+        for key in [key for key, home in self._homes.items() if home is link]:
+            del self._homes[key]
+        if self._is_stopping:
+            self._spawn(self._reap(link, is_expected=True))
+            return
+        self._spawn(self._reap(link, is_expected=was_retired and not outs))
+        if not was_retired:
+            young = self._clock.monotonic() - link.began_at < _STEADY
+            self._early_deaths = self._early_deaths + 1 if young else 1
+        if not self._links and self._down_since is None:
+            self._down_since = self._clock.monotonic()
+        self._quarantine.gone(link)
+        self._after_death(link, outs, is_innocent=was_retired)
+        self._fill()
+
+    def _after_death(self, link: WorkerLink, outs: list[Out], *, is_innocent: bool) -> None:
+        errands = [one.errand for one in outs]
+        reason = link.reason or "its worker has gone"
+        alone = len(errands) == 1 and not is_innocent
+        for errand in errands:
+            if isinstance(errand, TurnErrand):
+                errand.link = None
+                if not is_innocent:
+                    self._suspects.add(errand.request.instance_id)
+                self._give_back(errand, reason, has_killed=alone)
+            elif isinstance(errand, CallErrand) and not errand.is_over:
+                errand.link = None
+                self._offer_again(errand, reason, is_blamed=alone, is_innocent=is_innocent)
+
+    def _offer_again(
+        self, errand: CallErrand, reason: str, *, is_blamed: bool, is_innocent: bool
+    ) -> None:
+        if is_innocent:
+            self._place(errand)
+            return
+        errand.deaths += is_blamed
+        if errand.deaths <= self._options.most_deaths:
+            self._quarantine.add(errand)
+            return
+        text = (
+            f"{errand.function!r} ended its worker process {errand.deaths} times while it ran "
+            f"there alone: {reason}"
+        )
+        errand.end(Failed(0, "WorkerCrashedError", text))
+
+    async def _reap(self, link: WorkerLink, *, is_expected: bool) -> None:
+        """Wait for the process to end, off the loop, and say how it did."""
+        words = await asyncio.to_thread(_end_words, link.worker)
+        if is_expected:
+            return
+        why = f" ({link.reason})" if link.reason else ""
+        _LOGGER.warning(
+            "the %s %d is gone: %s%s; what was out with it is offered again",
+            self._launch.what,
+            link.worker.pid,
+            words,
+            why,
+        )
+
+    def retire_hung(self, link: WorkerLink, reason: str) -> None:
+        """It is given nothing more, and goes when what runs there is done."""
+        _LOGGER.warning("the %s %d is replaced: %s", self._launch.what, link.worker.pid, reason)
+        self._retire(link)
+
+    def _retire(self, link: WorkerLink) -> None:
+        if link in self._links:
+            self._links.remove(link)
+            self._retired.add(link)
+            for key in [key for key, home in self._homes.items() if home is link]:
+                del self._homes[key]
+            link.stop()
+            self._fill()
+
+    # --- looking after ---------------------------------------------------------------------------
+
+    def _look_after(self) -> None:
+        now = self._clock.monotonic()
+        self._look = self._clock.call_later(_LOOK, self._look_after)
+        for link in self._all:
+            self._look_at(link, now)
+        self._quarantine.look(now)
+        if not self.is_serving:
+            waiting = [one for one in self._waiting if isinstance(one, TurnErrand)]
+            for errand in waiting:
+                self._waiting.remove(errand)
+                self._give_back(errand, "there is no worker now")
+
+    def _look_at(self, link: WorkerLink, now: Microseconds) -> None:
+        longest = int(self._options.turn_seconds * MICROSECONDS)
+        if not link.out:
+            if link in self._retired:
+                link.kill("it was replaced")
+            return
+        oldest = next((out for out in link.out.values() if out.errand.is_turn), None)
+        if oldest is not None and now - oldest.since > longest:
+            # Turns run in order: this one is to blame, and nobody else.
+            innocent = [out for out in link.out.values() if out is not oldest]
+            link.out = {0: oldest}
+            link.kill(f"a turn took longer than {self._options.turn_seconds:g} s")
+            self._after_death(link, innocent, is_innocent=True)
+            return
+        if link.silent_since is not None and now - link.silent_since > longest:
+            link.kill(f"its loop was held up for {self._options.turn_seconds:g} s")
+            return
+        link.ping(now)
+        self._look_at_calls(link, now)
+        most = self._options.memory_bytes
+        if most is not None and link in self._links and link.resident_bytes > most:
+            self.retire_hung(link, f"it uses more than {most >> 20} MiB")
+
+    def _look_at_calls(self, link: WorkerLink, now: Microseconds) -> None:
+        for number, out in list(link.out.items()):
+            errand = out.errand
+            if not isinstance(errand, CallErrand) or errand.timeout is None or errand.is_over:
+                continue
+            if now - out.since <= errand.timeout:
+                continue
+            seconds = errand.timeout / MICROSECONDS
+            text = f"{errand.function!r} ran longer than {seconds:g} s (functionTimeout)"
+            link.tell(Cancel(id=number))
+            errand.end(Failed(0, "TimeoutError", text))
+            self.retire_hung(link, text)
+
+    @property
+    def clock(self) -> Clock:
+        """The host's time."""
+        return self._clock
+
+    @property
+    def running(self) -> int:
+        """Calls that are out with a worker."""
+        return sum(not out.errand.is_turn for link in self._all for out in link.out.values())
+
+    @property
+    def queued(self) -> int:
+        """Calls that wait for a worker."""
+        return sum(not one.is_turn for one in self._waiting) + self._quarantine.queued
+
+    def send_alone(self, link: WorkerLink, errand: AnyErrand) -> None:
+        """Send what is suspected to the worker that is kept for that."""
+        self._send(link, errand)
+
+    async def start_alone(self) -> WorkerLink | None:
+        """A worker for suspects; None when there cannot be one."""
+        try:
+            worker = await asyncio.to_thread(StartedWorker, self._launch)
+        except TenutoError as error:
+            text = "the %s cannot be started: %s"
+            _LOGGER.error(text, self._launch.what, error)  # noqa: TRY400 - the text says it all
+            return None
+        if self._is_stopping:
+            await asyncio.to_thread(worker.kill)
+            return None
+        return await WorkerLink.over(worker, self._clock.monotonic(), self._gone)
+
+    def spawn(self, step: Coroutine[Any, Any, None]) -> None:
+        """Run a step of the quarantine."""
+        self._spawn(step)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether nothing more begins."""
+        return self._is_stopping
+
+
+def _end_words(worker: StartedWorker) -> str:
+    words = worker.exit_words()
+    worker.kill()
+    return words
+
+
+def _await_ends(workers: list[StartedWorker]) -> None:
+    for worker in workers:
+        worker.exit_words()
+        worker.kill()
