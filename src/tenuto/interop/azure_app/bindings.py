@@ -1,0 +1,215 @@
+"""The bindings of functions: which are known here, and what is wrong with them.
+
+Everything here is about what an app says of itself (``FunctionFacts``), whether a worker has said
+it or it was read in files. What is not served is refused when the app is loaded, by name.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from msgspec import structs
+
+from tenuto.interop.azure_app.findings import Finding, Level
+from tenuto.interop.azure_app.host_json import HostOptions
+from tenuto.interop.azure_app.settings import AppSettings, MissingSettingError
+from tenuto.interop.workers.protocol import FunctionFacts
+from tenuto.model.errors import AppLoadError
+
+ENTITY_TRIGGER: Final = "entityTrigger"
+KNOWN_BINDINGS: Final[Mapping[str, str]] = {
+    "httpTrigger": "served",
+    "http": "the answer of a function behind HTTP",
+    "timerTrigger": "served",
+    "orchestrationTrigger": "served",
+    "activityTrigger": "served",
+    "durableClient": "served",
+    "orchestrationClient": "served; the older name of durableClient",
+    ENTITY_TRIGGER: "the app starts; calls of its entities are refused",
+}
+"""Each type of binding that is known, and what becomes of it."""
+
+REQUIRES_GRPC: Final = "durableRequiresGrpc"
+"""With this key a trigger of azure-functions-durable 2 says that it has another protocol."""
+
+_KNOWN: Final = {name.lower(): name for name in KNOWN_BINDINGS}
+_NAMES_OF_SETTINGS: Final = {"connection", "name", "type", "direction"}
+"""Properties in which ``%name%`` is not replaced: they say what something is called."""
+
+ScheduleParser = Callable[[str], object]
+"""Reads a schedule; raises a ValueError that says what is wrong."""
+
+
+def check_functions(
+    functions: Sequence[FunctionFacts], *, parse_schedule: ScheduleParser | None = None
+) -> list[Finding]:
+    """What is to be said of the functions of an app, such as bindings that are not served.
+
+    Args:
+        functions: Of the app, as a worker or its files say them.
+        parse_schedule: Reads the schedule of a timer; None to leave them unread.
+
+    Example:
+        ``[one for one in check_functions(facts) if one.level is Level.UNSUPPORTED]``
+    """
+    return [
+        *_same_names(functions),
+        *(
+            finding
+            for function in functions
+            for finding in _check_function(function, parse_schedule)
+        ),
+    ]
+
+
+def running_functions(
+    functions: Sequence[FunctionFacts], host: HostOptions, settings: AppSettings
+) -> list[FunctionFacts]:
+    """The functions that are to be run, with settings in the places of ``%name%``.
+
+    Left out are those that ``functions`` of ``host.json`` does not have, and those that a setting
+    ``AzureWebJobs.<name>.Disabled`` switches off.
+
+    Raises:
+        AppLoadError: a binding names a setting that is not there.
+    """
+    return [
+        structs.replace(
+            one, bindings=[_resolved(one, binding, settings) for binding in one.bindings]
+        )
+        for one in functions
+        if host.runs(one.name) and not settings.is_disabled(one.name)
+    ]
+
+
+def _resolved(
+    function: FunctionFacts, binding: Mapping[str, Any], settings: AppSettings
+) -> Mapping[str, Any]:
+    resolved = dict(binding)
+    for key, value in binding.items():
+        if isinstance(value, str) and key not in _NAMES_OF_SETTINGS:
+            try:
+                resolved[key] = settings.resolve(value)
+            except MissingSettingError as error:
+                raise AppLoadError(
+                    f"{_of(function)}: {key} of its binding {_shown(binding)} names the setting "
+                    f"{str(error)!r}, which is not there; put it into local.settings.json, or into "
+                    "the environment"
+                ) from None
+    return resolved
+
+
+# --- one function -------------------------------------------------------------------------------
+
+
+def _check_function(
+    function: FunctionFacts, parse_schedule: ScheduleParser | None
+) -> Iterator[Finding]:
+    for binding in function.bindings:
+        yield from _check_binding(function, binding)
+    triggers = [one for one in function.bindings if _type(one).lower().endswith("trigger")]
+    if not triggers:
+        yield _wrong(function, "has no trigger", "give it one; nothing would ever run it")
+    elif len(triggers) > 1:
+        names = ", ".join(map(_shown, triggers))
+        yield _wrong(function, f"has several triggers: {names}", "make a function of each")
+    for trigger in triggers:
+        yield from _check_trigger(function, trigger, parse_schedule)
+
+
+def _check_binding(function: FunctionFacts, binding: Mapping[str, Any]) -> Iterator[Finding]:
+    kind = _type(binding)
+    known = _KNOWN.get(kind.lower())
+    if not kind:
+        yield _wrong(function, f"has a binding {_shown(binding)} without a type", "say its type")
+    elif known is None:
+        yield _wrong(
+            function,
+            f"has the binding {_shown(binding)}, which is not served",
+            f"served are {', '.join(KNOWN_BINDINGS)}",
+        )
+    elif known == ENTITY_TRIGGER:
+        yield _note(function, "is an entity: entities are not served yet", KNOWN_BINDINGS[known])
+    if binding.get(REQUIRES_GRPC) is True and known != ENTITY_TRIGGER:
+        yield _note(
+            function,
+            "is of azure-functions-durable 2, whose protocol is not served yet",
+            "the app starts, calls of this function are refused; install azure-functions-durable<2",
+        )
+
+
+def _check_trigger(
+    function: FunctionFacts, trigger: Mapping[str, Any], parse_schedule: ScheduleParser | None
+) -> Iterator[Finding]:
+    kind = _type(trigger).lower()
+    if kind == "httptrigger":
+        if not any(_type(one).lower() == "http" for one in function.bindings):
+            yield _note(
+                function,
+                "is behind HTTP and has no output of the type http",
+                "it answers 204, whatever it returns",
+            )
+    elif kind == "timertrigger":
+        yield from _check_schedule(function, trigger.get("schedule"), parse_schedule)
+
+
+def _check_schedule(
+    function: FunctionFacts, schedule: object, parse_schedule: ScheduleParser | None
+) -> Iterator[Finding]:
+    if not isinstance(schedule, str) or not schedule.strip():
+        advice = "such as 0 */5 * * * *"
+        yield _wrong(function, "is run by a timer and has no schedule", advice)
+    elif parse_schedule is not None and "%" not in schedule:
+        try:
+            parse_schedule(schedule)
+        except ValueError as error:
+            yield _wrong(function, "has a schedule that cannot be read", str(error))
+
+
+def _same_names(functions: Sequence[FunctionFacts]) -> Iterator[Finding]:
+    first: dict[str, FunctionFacts] = {}
+    for one in functions:
+        other = first.setdefault(one.name.lower(), one)
+        if other is not one:
+            where = f" in {_place(other)}" if other.file else ""
+            named = f" as {other.name!r}" if other.name != one.name else ""
+            yield _wrong(one, f"is there twice, first{where}{named}", "give it another name")
+
+
+# --- words --------------------------------------------------------------------------------------
+
+
+def _type(binding: Mapping[str, Any]) -> str:
+    return str(binding.get("type") or "")
+
+
+def _shown(binding: Mapping[str, Any]) -> str:
+    kind, name = _type(binding), binding.get("name")
+    return f"{kind or '?'} ({name})" if name else kind or "?"
+
+
+def _place(function: FunctionFacts) -> str:
+    return f"{function.file}:{function.line}" if function.line else str(function.file)
+
+
+def _of(function: FunctionFacts) -> str:
+    where = f"{_place(function)}: " if function.file else ""
+    return f"{where}function {function.name!r}"
+
+
+def _wrong(function: FunctionFacts, text: str, advice: str) -> Finding:
+    return _finding(Level.UNSUPPORTED, function, text, advice)
+
+
+def _note(function: FunctionFacts, text: str, advice: str) -> Finding:
+    return _finding(Level.NOTE, function, text, advice)
+
+
+def _finding(level: Level, function: FunctionFacts, text: str, advice: str) -> Finding:
+    return Finding(
+        level=level,
+        topic="functions",
+        text=f"function {function.name!r} {text}",
+        advice=advice,
+        file=function.file,
+        line=function.line,
+    )

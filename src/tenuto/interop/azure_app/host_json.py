@@ -1,0 +1,296 @@
+"""``host.json``: what of it is in force, and what became of each of its keys.
+
+Settings ``AzureFunctionsJobHost__extensions__http__routePrefix`` win over the file, as in the
+original. The keys themselves stand in ``host_keys``.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from tenuto.interop.azure_app.findings import Finding, Level
+from tenuto.interop.azure_app.host_keys import HOST_KEYS, HostKey, UnlikeKindError, read_value
+from tenuto.interop.azure_app.json_text import key_lines, parse_json_object, read_json_object
+from tenuto.interop.azure_app.settings import AppSettings, MissingSettingError
+from tenuto.model.errors import AppLoadError
+
+HOST_FILE: Final = "host.json"
+OVERRIDES: Final = "AzureFunctionsJobHost"
+_VERSION: Final = "2.0"
+_HUB_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,44}")
+
+
+class HttpOptions(Struct, frozen=True, kw_only=True):
+    """``extensions.http``.
+
+    Attributes:
+        route_prefix: In front of all routes, without slashes at its ends; may be empty.
+    """
+
+    route_prefix: str = "api"
+
+
+class DurableOptions(Struct, frozen=True, kw_only=True):
+    """``extensions.durableTask``.
+
+    Attributes:
+        hub_name: The task hub, in links and in what clients are told.
+        max_activities: How many activities may run at once; None when nothing is said.
+        max_orchestrators: The same for turns of orchestrators.
+        http_poll_interval: Between two questions of a durable HTTP call.
+        may_replace_running: Whether a start replaces an instance of that id which still runs.
+    """
+
+    hub_name: str = "TestHubName"
+    max_activities: int | None = None
+    max_orchestrators: int | None = None
+    http_poll_interval: timedelta = timedelta(seconds=30)
+    may_replace_running: bool = False
+
+
+class HostOptions(Struct, frozen=True, kw_only=True):
+    """What of ``host.json`` is in force.
+
+    Attributes:
+        http: Of functions behind HTTP.
+        durable: Of durable functions.
+        function_timeout: After it a function has failed; None for never.
+        functions: The only functions that are run; None for all of them.
+        log_levels: Levels by category, in small letters (``none`` for nothing at all).
+    """
+
+    http: HttpOptions = HttpOptions()
+    durable: DurableOptions = DurableOptions()
+    function_timeout: timedelta | None = timedelta(minutes=30)
+    functions: tuple[str, ...] | None = None
+    log_levels: Mapping[str, str] = {}
+
+    def log_level_for(self, category: str) -> str:
+        """The least important level that is logged for a category, such as ``Function.Hello``."""
+        parts = category.lower().split(".")
+        levels = {name.lower(): level for name, level in self.log_levels.items()}
+        for length in range(len(parts), 0, -1):
+            if (found := levels.get(".".join(parts[:length]))) is not None:
+                return found
+        return levels.get("default", "information")
+
+    def runs(self, function: str) -> bool:
+        """Whether a function is among those that are run."""
+        if self.functions is None:
+            return True
+        return function.lower() in {name.lower() for name in self.functions}
+
+
+class HostFile(Struct, frozen=True, kw_only=True):
+    """``host.json`` as it was read.
+
+    Attributes:
+        options: What is in force.
+        findings: What became of each key that is there.
+    """
+
+    options: HostOptions = HostOptions()
+    findings: tuple[Finding, ...] = ()
+
+
+def read_host_file(root: Path, settings: AppSettings) -> HostFile:
+    """Read ``host.json``, and the settings that win over it.
+
+    Raises:
+        AppLoadError: it is no JSON, or a key that is honoured has a value of another kind; names
+            file, line and key.
+    """
+    path = root / HOST_FILE
+    lines: Mapping[tuple[str, ...], int] = {}
+    content: dict[str, Any] = {"version": _VERSION}
+    if path.is_file():
+        content = read_json_object(path, HOST_FILE)
+        lines = key_lines(path.read_text(encoding="utf-8-sig"))
+        _check_version(content)
+    sources = _override(content, settings)
+    uses = [
+        _Use(path=names, value=value, source=sources.get(_lower(names)), line=lines.get(names))
+        for names, value in _leaves(content, (), sources)
+    ]
+    findings = tuple(one.finding() for one in uses if path.is_file() or one.source is not None)
+    values = {one.key.path: one.read(settings) for one in uses if one.key.level is Level.HONOURED}
+    return HostFile(options=_options(values), findings=findings)
+
+
+def _check_version(content: Mapping[str, Any]) -> None:
+    given = next((value for name, value in content.items() if name.lower() == "version"), None)
+    if given != _VERSION:
+        what = "is missing" if given is None else f"is {given!r}"
+        raise AppLoadError(f'{HOST_FILE}: version {what}; it must be "{_VERSION}"')
+
+
+class _Use(Struct, frozen=True, kw_only=True):
+    """A key that is there.
+
+    Attributes:
+        path: Its names.
+        value: Its value.
+        source: The setting that says it; None for the file.
+        line: In the file, from 1.
+    """
+
+    path: tuple[str, ...]
+    value: object
+    source: str | None
+    line: int | None
+
+    @property
+    def key(self) -> HostKey:
+        """Its row in the table."""
+        return _key_for(self.path)
+
+    def finding(self) -> Finding:
+        """What becomes of it."""
+        key, name = self.key, ".".join(self.path)
+        return Finding(
+            level=key.level,
+            topic=HOST_FILE,
+            text=f"{name} (setting {self.source})" if self.source else name,
+            advice=key.text,
+            file=None if self.source else HOST_FILE,
+            line=None if self.source else self.line,
+        )
+
+    def read(self, settings: AppSettings) -> object:
+        """Its value, checked."""
+        try:
+            value = self.value
+            if isinstance(value, str) and self.key.path.endswith(".hubName"):
+                value = _hub_name(settings.resolve(value))
+            return read_value(self.key, value)
+        except MissingSettingError as error:
+            raise AppLoadError(
+                f"{self._place()}: there is no setting {str(error)!r}; put it into "
+                "local.settings.json, or into the environment"
+            ) from None
+        except UnlikeKindError as error:
+            raise AppLoadError(f"{self._place()}: {error}") from None
+
+    def _place(self) -> str:
+        name = ".".join(self.path)
+        if self.source is not None:
+            return f"setting {self.source} ({name})"
+        return f"{HOST_FILE}, line {self.line}: {name}" if self.line else f"{HOST_FILE}: {name}"
+
+
+def _hub_name(name: str) -> str:
+    if not _HUB_NAME.fullmatch(name):
+        raise UnlikeKindError(
+            "expected the name of a task hub: a letter, then up to 44 letters, digits, '_' or '-'"
+        )
+    return name
+
+
+def _options(values: Mapping[str, Any]) -> HostOptions:
+    """The options that the values of the keys make; what is not said keeps its default."""
+    http, durable = "extensions.http.", "extensions.durableTask."
+    given = {
+        "function_timeout": values.get("functionTimeout", HostOptions().function_timeout),
+        "functions": values.get("functions"),
+        "log_levels": values.get("logging.logLevel", {}),
+    }
+    options = HostOptions(**given)
+    if (prefix := values.get(f"{http}routePrefix")) is not None:
+        options = _replaced(options, http=HttpOptions(route_prefix=prefix.strip("/")))
+    interval = values.get(f"{durable}httpSettings.defaultAsyncRequestSleepTimeMilliseconds")
+    return _replaced(
+        options,
+        durable=DurableOptions(
+            hub_name=values.get(f"{durable}hubName", DurableOptions().hub_name),
+            max_activities=values.get(f"{durable}maxConcurrentActivityFunctions"),
+            max_orchestrators=values.get(f"{durable}maxConcurrentOrchestratorFunctions"),
+            http_poll_interval=DurableOptions().http_poll_interval
+            if interval is None
+            else timedelta(milliseconds=interval),
+            may_replace_running=values.get(f"{durable}overridableExistingInstanceStates")
+            == "AnyState",
+        ),
+    )
+
+
+_replaced = msgspec.structs.replace
+
+
+# --- keys ---------------------------------------------------------------------------------------
+
+
+def _lower(path: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name.lower() for name in path)
+
+
+_BY_PATH: Final = {_lower(tuple(one.path.split("."))): one for one in HOST_KEYS}
+_CONTAINERS: Final = {path[:length] for path in _BY_PATH for length in range(len(path))}
+
+
+def _leaves(
+    content: Mapping[str, Any], above: tuple[str, ...], sources: Mapping[tuple[str, ...], str]
+) -> Iterator[tuple[tuple[str, ...], object]]:
+    """Each key that has a row of its own, or none at all, with its value."""
+    for name, value in content.items():
+        path = (*above, name)
+        if _lower(path) not in _CONTAINERS:
+            yield path, value
+        elif isinstance(value, dict):
+            yield from _leaves(value, path, sources)
+        elif value is not None:
+            source = sources.get(_lower(path))
+            where = f"setting {source}" if source is not None else HOST_FILE
+            raise AppLoadError(f"{where}: {'.'.join(path)} must be an object")
+
+
+def _key_for(path: tuple[str, ...]) -> HostKey:
+    name = ".".join(path)
+    known = _BY_PATH.get(_lower(path))
+    if known is not None:
+        return known
+    close = get_close_matches(name, [one.path for one in HOST_KEYS], n=1, cutoff=0.85)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    return HostKey(name, Level.IGNORED, f"nothing reads this key{hint}")
+
+
+# --- settings that win over the file ------------------------------------------------------------
+
+
+def _override(content: dict[str, Any], settings: AppSettings) -> Mapping[tuple[str, ...], str]:
+    """Put the settings ``AzureFunctionsJobHost__…`` in; answers which said what."""
+    sources: dict[tuple[str, ...], str] = {}
+    for setting, path, value in settings.below(OVERRIDES):
+        place: Any = content
+        for depth, name in enumerate(path[:-1]):
+            existing = _existing(place, name)
+            inner = place.get(existing)
+            if isinstance(inner, list):  # a list is a table of numbers to settings
+                inner = {str(number): one for number, one in enumerate(inner)}
+            elif not isinstance(inner, dict):
+                inner = {}
+            place[existing] = inner
+            place = inner
+            sources[_lower(path[: depth + 1])] = setting
+        place[_existing(place, path[-1])] = _parsed(value, setting)
+        sources[_lower(path)] = setting
+    for name in [one for one in content if one.lower() == "functions"]:
+        if isinstance(content[name], dict):
+            content[name] = list(content[name].values())
+    return sources
+
+
+def _existing(place: Mapping[str, Any], name: str) -> str:
+    return next((one for one in place if one.lower() == name.lower()), name)
+
+
+def _parsed(value: str, setting: str) -> object:
+    """An object where a setting holds one, as a text for a whole section may; else the text."""
+    return (
+        parse_json_object(value, f"setting {setting}") if value.lstrip().startswith("{") else value
+    )

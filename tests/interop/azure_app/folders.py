@@ -1,0 +1,53 @@
+"""Folders of apps, as small as they can be."""
+
+import json
+from pathlib import Path
+
+from tenuto.interop.azure_app.app_folder import AppFolder, read_app_folder
+
+PYTHON_APP = """
+import azure.functions as func
+
+app = func.FunctionApp()
+
+
+@app.route(route="hello")
+def hello(req: func.HttpRequest) -> str:
+    return "hello"
+"""
+NODE_PACKAGE = {
+    "main": "src/functions/*.js",
+    "dependencies": {"@azure/functions": "^4.5.0", "durable-functions": "^3.1.0"},
+}
+
+
+def write(folder: Path, files: dict[str, object]) -> Path:
+    """Make files; what is no text is written as JSON."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return folder
+
+
+def python_app(folder: Path, **files: object) -> Path:
+    """A Python app; ``host`` and ``local`` are the contents of its files of settings."""
+    return write(folder, {"function_app.py": PYTHON_APP, **_named(files)})
+
+
+def node_app(folder: Path, **files: object) -> Path:
+    """A JavaScript app, without its packages."""
+    named = {"package.json": NODE_PACKAGE, "src/functions/hello.js": "", **_named(files)}
+    return write(folder, named)
+
+
+def read(folder: Path, **environment: str) -> AppFolder:
+    """Read a folder in an environment that holds nothing else."""
+    return read_app_folder(folder, environment)
+
+
+def _named(files: dict[str, object]) -> dict[str, object]:
+    names = {"host": "host.json", "local": "local.settings.json"}
+    return {"host.json": {"version": "2.0"}} | {
+        names.get(name, name): content for name, content in files.items()
+    }

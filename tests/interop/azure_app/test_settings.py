@@ -1,0 +1,149 @@
+"""Settings of an app: where they come from, what they replace, and that nobody sees them."""
+
+from pathlib import Path
+
+import pytest
+
+from tenuto.interop.azure_app.app_folder import read_app_folder
+from tenuto.interop.azure_app.findings import Level
+from tenuto.interop.azure_app.settings import AppSettings, LocalHost, MissingSettingError
+from tenuto.model.errors import AppLoadError
+from tests.interop.azure_app.folders import python_app, read
+
+
+def test_values_are_texts_and_numbers_and_null_is_nothing(tmp_path: Path) -> None:
+    local = """{
+        // as the templates write it
+        "IsEncrypted": false,
+        "Values": {"a": "text", "b": 1, "c": true, "d": null, "e": 0.5, "f": false},
+        "ConnectionStrings": {"Sql": "Server=x", "Old": {"ConnectionString": "Server=y"}},
+    }"""
+    assert read(python_app(tmp_path, local=local)).settings.environment() == {
+        "a": "text",
+        "b": "1",
+        "c": "true",
+        "e": "0.5",
+        "f": "false",
+        "ConnectionStrings:Sql": "Server=x",
+        "ConnectionStrings:Old": "Server=y",
+    }
+
+
+def test_the_environment_wins_and_a_note_says_for_which(tmp_path: Path) -> None:
+    local = {"Values": {"Greeting": "from the file", "Other": "other"}}
+    app = read(python_app(tmp_path, local=local), Greeting="from outside")
+    assert app.settings.get("greeting") == "from outside"
+    texts = {one.text: one.level for one in app.findings if one.topic == "local.settings.json"}
+    assert texts == {
+        "Greeting, Other": Level.HONOURED,
+        "the environment wins for Greeting": Level.NOTE,
+    }
+
+
+def test_values_are_never_shown(tmp_path: Path) -> None:
+    secret = "AccountKey=c2VjcmV0"
+    local = {"Values": {"AzureWebJobsStorage": secret, "FUNCTIONS_WORKER_PROCESS_COUNT": "2"}}
+    app = read(python_app(tmp_path, local=local), Token=secret)
+    assert secret not in repr(app)
+    assert repr(AppSettings({}, {})) == "AppSettings(none of its own)"
+    names = "AppSettings(AzureWebJobsStorage, FUNCTIONS_WORKER_PROCESS_COUNT)"
+    assert repr(app.settings) == names
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FUNCTIONS_WORKER_PROCESS_COUNT", "s3cret"),
+        ("AzureFunctionsJobHost__functionTimeout", "s3cret"),
+        ("AzureFunctionsJobHost__extensions__durableTask__hubName", "s3cret!"),
+        ("AzureFunctionsJobHost__extensions__durableTask__overridableExistingInstanceStates",
+         "s3cret"),
+        ("AzureFunctionsJobHost__extensions__durableTask__maxConcurrentActivityFunctions",
+         "s3cret"),
+        ("AzureFunctionsJobHost__logging__logLevel__default", "s3cret"),
+        ("AzureFunctionsJobHost__logging", '{"s3cret'),
+        ("AzureFunctionsJobHost__logging", "s3cret"),
+    ],
+)  # fmt: skip
+def test_errors_name_the_setting_and_not_its_value(tmp_path: Path, name: str, value: str) -> None:
+    with pytest.raises(AppLoadError) as refused:
+        read_app_folder(python_app(tmp_path), {name: value})
+    assert "s3cret" not in str(refused.value)
+    assert f"setting {name}" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("local", "message"),
+    [
+        ({"IsEncrypted": True, "Values": {}}, "is encrypted; run `func settings decrypt`"),
+        ({"Values": []}, "local.settings.json: Values must be an object"),
+        ({"Values": {"a": {"b": "c"}}}, "Values.a must be a text, not an object; nested"),
+        ({"Values": {"a": ["b"]}}, "Values.a must be a text, not a list"),
+        ({"Values": {"a=b": "c"}}, "'a=b' cannot be a variable of a process"),
+        ({"Values": {"a": "\0"}}, "'a' cannot be a variable of a process"),
+        ({"Values": {"": "c"}}, "'' cannot be a variable of a process"),
+        ({"ConnectionStrings": {"a": {"ConnectionString": []}}}, "ConnectionStrings.a must be"),
+        ({"Host": []}, "local.settings.json: Host must be an object"),
+        ({"Host": {"LocalHttpPort": "http"}}, "Host.LocalHttpPort must be a port"),
+        ({"Host": {"LocalHttpPort": 70_000}}, "Host.LocalHttpPort must be a port"),
+        ({"Host": {"LocalHttpPort": True}}, "Host.LocalHttpPort must be a port"),
+        ({"Host": {"CORS": ["*"]}}, "Host.CORS must be a text"),
+        ({"Host": {"CORSCredentials": "yes"}}, "Host.CORSCredentials must be true or false"),
+        ('{"Values": {"a": "b"}', "local.settings.json, line 1, column 22: not valid JSON"),
+    ],
+)
+def test_a_file_of_settings_that_is_wrong_is_refused(
+    tmp_path: Path, local: object, message: str
+) -> None:
+    with pytest.raises(AppLoadError) as refused:
+        read(python_app(tmp_path, local=local))
+    assert message in str(refused.value)
+
+
+def test_how_the_server_listens_at_home(tmp_path: Path) -> None:
+    assert read(python_app(tmp_path)).local == LocalHost()
+    host = {
+        "LocalHttpPort": "7075",
+        "CORS": "http://a.test, http://b.test,",
+        "CORSCredentials": True,
+    }
+    assert read(python_app(tmp_path, local={"Host": host})).local == LocalHost(
+        port=7075, cors_origins=("http://a.test", "http://b.test"), cors_credentials=True
+    )
+    host = {"localhttpport": 0, "CORS": "*", "CORSCredentials": "false"}
+    assert read(python_app(tmp_path, local={"host": host})).local == LocalHost(
+        port=0, cors_origins=("*",)
+    )
+
+
+def test_names_between_percent_signs_are_settings_in_any_case() -> None:
+    settings = AppSettings({"Hub": "Travel", "Every": "0 */5 * * * *"}, {})
+    assert settings.resolve("%hub%Prod") == "TravelProd"
+    assert settings.resolve("%Every%") == "0 */5 * * * *"
+    assert settings.resolve("100 % of 5 %") == "100 % of 5 %"
+    with pytest.raises(MissingSettingError, match=r"^Nothing$"):
+        settings.resolve("%Hub%%Nothing%")
+
+
+def test_an_empty_setting_is_none() -> None:
+    settings = AppSettings({"A": "", "B": "b"}, {})
+    assert settings.get("A", "B") == "b"
+    assert settings.get("A") is None
+    with pytest.raises(MissingSettingError):
+        settings.resolve("%A%")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_disabled"),
+    [
+        ("AzureWebJobs.Hello.Disabled", "true", True),
+        ("azurewebjobs.hello.disabled", "True", True),
+        ("AzureWebJobs_Hello_Disabled", "1", True),
+        ("AzureWebJobs__Hello__Disabled", "1", True),
+        ("AzureWebJobs.Hello.Disabled", "0", False),
+        ("AzureWebJobs.Hello.Disabled", "false", False),
+        ("AzureWebJobs.Other.Disabled", "true", False),
+    ],
+)
+def test_a_setting_switches_a_function_off(name: str, value: str, *, is_disabled: bool) -> None:
+    assert AppSettings({name: value}, {}).is_disabled("Hello") is is_disabled
