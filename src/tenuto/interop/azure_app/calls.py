@@ -1,0 +1,295 @@
+"""Functions of an app that are called from outside: by a request, by a schedule."""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from tenuto.engine.program import HttpRequest, HttpResponse, TimerFire
+from tenuto.interop.azure_app.activities import failure, json_text
+from tenuto.interop.azure_app.functions import HTTP, TIMER, binding_of, clients_of
+from tenuto.interop.workers.errands import CallErrand
+from tenuto.interop.workers.pool import WorkerPool
+from tenuto.interop.workers.protocol import (
+    Call,
+    Datum,
+    Failed,
+    FunctionFacts,
+    Http,
+    Result,
+    Trace,
+)
+from tenuto.model.errors import TenutoError
+from tenuto.model.timing import MICROSECONDS, Microseconds, to_datetime
+
+_LOGGER: Final = logging.getLogger("tenuto.app")
+_NO_CONTENT: Final = 204
+_SERVER_ERROR: Final = 500
+_UNAVAILABLE: Final = 503
+_MINUTE: Final[Microseconds] = 60 * MICROSECONDS
+_ALL_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class FunctionFailedError(TenutoError):
+    """A function of an app has failed; the message is what it raised."""
+
+
+class AppCaller:
+    """Calls functions of an app while a host runs it.
+
+    Args:
+        pool: The workers.
+        client_binding: What durable clients of the app are given; None without a server.
+        timeout: How long a function may run, in microseconds; None for no end.
+    """
+
+    def __init__(
+        self,
+        pool: WorkerPool,
+        client_binding: Callable[[], str | None],
+        timeout: Microseconds | None,
+    ) -> None:
+        self._pool = pool
+        self._client_binding = client_binding
+        self._timeout = timeout
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether a worker is there, or will be soon."""
+        return self._pool.is_serving
+
+    async def call(
+        self,
+        function: FunctionFacts,
+        given: Datum,
+        *,
+        body: bytes = b"",
+        metadata: Mapping[str, Any] | None = None,
+        trace: Trace | None = None,
+    ) -> tuple[Result, bytes]:
+        """Call a function and wait for its end.
+
+        Raises:
+            FunctionFailedError: it has failed, or there is no server for its durable client.
+        """
+        loop = asyncio.get_running_loop()
+        over: asyncio.Future[tuple[Result | Failed, bytes]] = loop.create_future()
+
+        def ended(answer: Result | Failed, attachment: bytes) -> None:
+            if not over.done():
+                over.set_result((answer, attachment))
+
+        inputs: dict[str, Datum | None] = {str(function.trigger["name"]): given}
+        for name in clients_of(function):
+            inputs[name] = Datum(string=self._binding(function))
+        invocation = str(uuid.uuid4())
+        call = Call(0, function.name, invocation, inputs, metadata or {}, trace=trace)
+        errand = CallErrand(call, body, ended, _nothing, self._timeout)
+        self._pool.call(errand)
+        try:
+            answer, attachment = await over
+        except asyncio.CancelledError:
+            self._pool.cancel(errand)
+            raise
+        finally:
+            self._pool.room_came()
+        if isinstance(answer, Failed):
+            found = failure(answer)
+            _LOGGER.error(
+                "function %s failed: %s\n%s",
+                function.name,
+                found,
+                found.stack_trace or "",
+                extra={"invocation": invocation, "function": function.name},
+            )
+            raise FunctionFailedError(f"function {function.name!r} failed: {found}")
+        return answer, attachment
+
+    def _binding(self, function: FunctionFacts) -> str:
+        found = self._client_binding()
+        if found is None:
+            raise FunctionFailedError(
+                f"function {function.name!r} has a durable client, which reaches its host over "
+                "HTTP: run the app with a server (`tenuto start`)"
+            )
+        return found
+
+
+class AppHttpFunction:
+    """A function of an app that answers requests.
+
+    Args:
+        function: The function.
+        prefix: Before its route.
+        caller: Who calls it, while a host runs the app.
+    """
+
+    def __init__(
+        self, function: FunctionFacts, prefix: str, caller: Callable[[], AppCaller | None]
+    ) -> None:
+        self._function = function
+        self._trigger = function.trigger
+        self._caller = caller
+        self.prefix: str = prefix
+
+    @property
+    def name(self) -> str:
+        """The function's."""
+        return self._function.name
+
+    @property
+    def methods(self) -> Sequence[str]:
+        """Those of its trigger; all when it names none."""
+        given = self._trigger.get("methods")
+        if not given:
+            return _ALL_METHODS
+        return [str(one).upper() for one in given]
+
+    @property
+    def route(self) -> str:
+        """That of its trigger; else the function's name."""
+        route = self._trigger.get("route")
+        return self.name if route is None else str(route).strip("/")
+
+    @property
+    def level(self) -> str:
+        """``anonymous``, ``function`` or ``admin``."""
+        level = str(self._trigger.get("authLevel") or "function").lower()
+        return level if level in {"anonymous", "admin"} else "function"
+
+    async def answer(self, request: HttpRequest) -> HttpResponse:
+        """Have the function answer."""
+        caller = self._caller()
+        if caller is None or not caller.is_serving:
+            return _problem(_UNAVAILABLE, "no worker process of the app is there; try again")
+        http = Http(request.method, request.url, request.headers, request.query, request.params)
+        headers = dict(request.headers)
+        parent = headers.get("traceparent")
+        trace = None if parent is None else Trace(parent, headers.get("tracestate", ""))
+        try:
+            result, body = await caller.call(
+                self._function,
+                Datum(http=http),
+                body=request.body,
+                metadata={"Headers": headers, "Query": dict(request.query), **request.params},
+                trace=trace,
+            )
+        except FunctionFailedError as error:
+            return _problem(_SERVER_ERROR, str(error).partition("\n")[0])
+        return self._response(result, body)
+
+    def _response(self, result: Result, body: bytes) -> HttpResponse:
+        value = result.value
+        output = binding_of(self._function, "http")
+        if value is None and output is not None:
+            value = result.outputs.get(str(output["name"]))
+        if value is None or output is None:
+            return HttpResponse(status=_NO_CONTENT)
+        if value.answer is not None:
+            return HttpResponse(status=value.answer.status, headers=value.answer.headers, body=body)
+        if value.string is not None:
+            text = value.string
+            return HttpResponse(status=200, headers=[_PLAIN], body=text.encode())
+        return HttpResponse(status=200, headers=[_JSON], body=(json_text(value) or "").encode())
+
+
+_PLAIN: Final = ("content-type", "text/plain; charset=utf-8")
+_JSON: Final = ("content-type", "application/json")
+
+
+class AppTimer:
+    """A function of an app that a schedule starts.
+
+    Args:
+        function: The function.
+        zone: The time zone of its schedule; None for UTC.
+        caller: Who calls it, while a host runs the app.
+    """
+
+    def __init__(
+        self,
+        function: FunctionFacts,
+        zone: str | None,
+        caller: Callable[[], AppCaller | None],
+    ) -> None:
+        self._function = function
+        self._trigger = function.trigger
+        self._caller = caller
+        self.zone: str | None = zone
+
+    @property
+    def name(self) -> str:
+        """The function's."""
+        return self._function.name
+
+    @property
+    def schedule(self) -> str:
+        """That of its trigger."""
+        return str(self._trigger.get("schedule", ""))
+
+    @property
+    def runs_on_startup(self) -> bool:
+        """Whether it also runs each time its host starts."""
+        return self._trigger.get("runOnStartup") is True
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether a moment that was missed is made up for."""
+        return self._trigger.get("useMonitor") is not False
+
+    async def run(self, fire: TimerFire) -> None:
+        """Call the function.
+
+        Raises:
+            FunctionFailedError: it has failed, or no worker is there.
+        """
+        caller = self._caller()
+        if caller is None:
+            raise FunctionFailedError(f"function {self.name!r} cannot run: its app is not running")
+        given = {
+            "Schedule": {"AdjustForDST": True},
+            "ScheduleStatus": {
+                "Last": _moment(fire.last),
+                "Next": _moment(fire.next),
+                "LastUpdated": _moment(fire.updated_at),
+            },
+            "IsPastDue": fire.is_past_due,
+        }
+        await caller.call(self._function, Datum(json=_encode(given).decode()))
+
+
+def http_functions(
+    functions: Sequence[FunctionFacts], prefix: str, caller: Callable[[], AppCaller | None]
+) -> list[AppHttpFunction]:
+    """Those of an app that answer requests."""
+    return [AppHttpFunction(one, prefix, caller) for one in functions if _is_triggered(one, HTTP)]
+
+
+def timers(
+    functions: Sequence[FunctionFacts], zone: str | None, caller: Callable[[], AppCaller | None]
+) -> list[AppTimer]:
+    """Those of an app that a schedule starts."""
+    return [AppTimer(one, zone, caller) for one in functions if _is_triggered(one, TIMER)]
+
+
+def _is_triggered(function: FunctionFacts, kind: str) -> bool:
+    return str(function.trigger.get("type", "")).lower() == kind
+
+
+def _moment(moment: Microseconds | None) -> str:
+    """A time as a package reads it; the year 1 stands for never."""
+    if moment is None:
+        return "0001-01-01T00:00:00+00:00"
+    return to_datetime(moment).isoformat()
+
+
+def _problem(status: int, text: str) -> HttpResponse:
+    return HttpResponse(status=status, headers=[_JSON], body=_encode({"message": text}))
+
+
+def _nothing() -> None:
+    """Nobody asks when it begins."""
