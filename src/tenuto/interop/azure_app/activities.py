@@ -156,7 +156,6 @@ class AppActivities:
         if not self._done:
             asyncio.get_running_loop().call_soon(self._hand_over)
         self._done.append(work.answered(event, begun_at))
-        self._pool.room_came()
         self._fill()
 
     def _hand_over(self) -> None:

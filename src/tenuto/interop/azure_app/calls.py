@@ -95,8 +95,6 @@ class AppCaller:
         except asyncio.CancelledError:
             self._pool.cancel(errand)
             raise
-        finally:
-            self._pool.room_came()
         if isinstance(answer, Failed):
             found = failure(answer)
             _LOGGER.error(

@@ -2,11 +2,11 @@
 
 ::
 
-    asked ──▶ a worker with room ──▶ answered
+    asked ──▶ the least busy worker ──▶ answered
       │            │
       │            └─ gone: the worker died, was ended, hung ─┐
       │                                                       ├─ alone when it died ─▶ blamed
-      └─ waits: no worker, no room                            └─ one of several ─▶ suspected
+      └─ waits: no worker                                     └─ one of several ─▶ suspected
 
 A worker that dies is no fault of an instance: what was out with it is offered again. What makes
 workers die must be found out all the same, and held, without disturbing the others. So whatever
@@ -60,14 +60,12 @@ class PoolOptions(Struct, frozen=True, kw_only=True):
 
     Attributes:
         workers: How many processes.
-        calls: How many calls may be out with one of them.
         turn_seconds: The longest time for one turn, and for a loop that is held up.
         memory_bytes: A worker that has more is replaced; None for no bound.
         most_deaths: A call that has killed so many workers, alone with them, fails.
     """
 
     workers: int = 1
-    calls: int = 100
     turn_seconds: float = 60.0
     memory_bytes: int | None = None
     most_deaths: int = 3
@@ -260,39 +258,24 @@ class WorkerPool:
             self._quarantine.drop(errand)
 
     def _place(self, errand: AnyErrand) -> None:
-        link = self._with_room(errand)
+        link = self._least_busy()
         if link is None:
             self._waiting.append(errand)
         else:
             self._send(link, errand)
 
-    def _with_room(self, errand: AnyErrand) -> WorkerLink | None:
-        """The worker with the least to do; calls have a bound, turns have none."""
-        links = [one for one in self._links if not one.is_retiring]
-        if not errand.is_turn:
-            links = [one for one in links if len(one.out) < self._options.calls]
-        return min(links, key=lambda one: len(one.out), default=None)
+    def _least_busy(self) -> WorkerLink | None:
+        return min(self._links, key=lambda one: len(one.out), default=None)
 
     def _send(self, link: WorkerLink, errand: AnyErrand) -> None:
         errand.link = link
         link.send(next(self._numbers), errand, self._clock.monotonic())
 
     def _flush(self) -> None:
-        """Give what waits to who has room."""
-        waiting = self._waiting
-        for _ in range(len(waiting)):
-            errand = waiting.popleft()
-            link = self._with_room(errand)
-            if link is not None:
-                self._send(link, errand)
-                continue
-            waiting.appendleft(errand)
-            return
-
-    def room_came(self) -> None:
-        """A call has been answered."""
-        if self._waiting:
-            self._flush()
+        """A worker is there: give out what waits."""
+        waiting, self._waiting = self._waiting, deque()
+        for errand in waiting:
+            self._place(errand)
 
     def turn_ended(self, errand: TurnErrand, answer: Turned | Failed | None) -> Turned | Failed:
         """A turn was answered: note where its session is, and say what is to be told of it."""
