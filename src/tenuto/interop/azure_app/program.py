@@ -238,7 +238,6 @@ class AzureProgram:
         timeout = None if host.function_timeout is None else span(host.function_timeout)
         pool = WorkerPool(
             self._launch,
-            means.clock,
             PoolOptions(
                 workers=self.app.workers,
                 turn_seconds=self._options.turn_seconds,

@@ -29,7 +29,6 @@ from typing import Any, Final
 
 from msgspec import Struct, structs
 
-from tenuto.engine.ports import Clock, TimerHandle
 from tenuto.interop.workers.errands import (
     AnyErrand,
     CallErrand,
@@ -46,7 +45,7 @@ from tenuto.model.timing import MICROSECONDS, Microseconds
 
 _LOGGER: Final = logging.getLogger("tenuto.worker")
 
-_LOOK: Final[Microseconds] = MICROSECONDS
+_LOOK_SECONDS: Final = 1.0
 _FIRST_DELAY: Final[Microseconds] = 100_000
 _LONGEST_DELAY: Final[Microseconds] = 30 * MICROSECONDS
 _STEADY: Final[Microseconds] = 60 * MICROSECONDS
@@ -76,13 +75,11 @@ class WorkerPool:
 
     Args:
         launch: How each is started.
-        clock: The host's time.
         options: What they may use.
     """
 
-    def __init__(self, launch: Launch, clock: Clock, options: PoolOptions) -> None:
+    def __init__(self, launch: Launch, options: PoolOptions) -> None:
         self._launch = launch
-        self._clock = clock
         self._options = options
         self._links: list[WorkerLink] = []
         self._retired: set[WorkerLink] = set()
@@ -97,7 +94,7 @@ class WorkerPool:
         self._starting = 0
         self._down_since: Microseconds | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._look: TimerHandle | None = None
+        self._look: asyncio.TimerHandle | None = None
         self._appeared: list[Callable[[], None]] = []
         self._is_stopping = False
 
@@ -107,7 +104,7 @@ class WorkerPool:
     def is_serving(self) -> bool:
         """Whether a worker is there, or was a moment ago."""
         down = self._down_since
-        return down is None or self._clock.monotonic() - down < _PATIENCE
+        return down is None or self.now - down < _PATIENCE
 
     def on_served(self, appeared: Callable[[], None]) -> None:
         """Call back when workers have come after there were none."""
@@ -126,12 +123,12 @@ class WorkerPool:
 
     def start(self, first: StartedWorker | None) -> None:
         """Begin, with a worker that was started to see what the app has, if there is one."""
-        self._down_since = self._clock.monotonic()
+        self._down_since = self.now
         if first is not None:
             self._starting += 1
             self._spawn(self._adopt(first))
         self._fill()
-        self._look = self._clock.call_later(_LOOK, self._look_after)
+        self._look = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look_after)
 
     async def drain(self, seconds: float) -> bool:
         """Begin nothing more, and wait for what is out; False when something still is."""
@@ -196,7 +193,7 @@ class WorkerPool:
         if self._is_stopping:
             await asyncio.to_thread(worker.kill)
             return
-        link = await WorkerLink.over(worker, self._clock.monotonic(), self._gone)
+        link = await WorkerLink.over(worker, self.now, self._gone)
         self._links.append(link)
         _LOGGER.debug("the %s %d is at work", self._launch.what, worker.pid)
         was_away = self._down_since is not None
@@ -269,7 +266,7 @@ class WorkerPool:
 
     def _send(self, link: WorkerLink, errand: AnyErrand) -> None:
         errand.link = link
-        link.send(next(self._numbers), errand, self._clock.monotonic())
+        link.send(next(self._numbers), errand, self.now)
 
     def _flush(self) -> None:
         """A worker is there: give out what waits."""
@@ -336,10 +333,10 @@ class WorkerPool:
             return
         self._spawn(self._reap(link, is_expected=was_retired and not outs))
         if not was_retired:
-            young = self._clock.monotonic() - link.began_at < _STEADY
+            young = self.now - link.began_at < _STEADY
             self._early_deaths = self._early_deaths + 1 if young else 1
         if not self._links and self._down_since is None:
-            self._down_since = self._clock.monotonic()
+            self._down_since = self.now
         self._quarantine.gone(link)
         self._after_death(link, outs, is_innocent=was_retired)
         self._fill()
@@ -405,8 +402,8 @@ class WorkerPool:
     # --- looking after ---------------------------------------------------------------------------
 
     def _look_after(self) -> None:
-        now = self._clock.monotonic()
-        self._look = self._clock.call_later(_LOOK, self._look_after)
+        now = self.now
+        self._look = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look_after)
         for link in self._all:
             self._look_at(link, now)
         self._quarantine.look(now)
@@ -453,9 +450,9 @@ class WorkerPool:
             self.retire_hung(link, text)
 
     @property
-    def clock(self) -> Clock:
-        """The host's time."""
-        return self._clock
+    def now(self) -> Microseconds:
+        """Real time that passes: processes know no other, whatever the host's clock says."""
+        return int(asyncio.get_running_loop().time() * MICROSECONDS)
 
     @property
     def running(self) -> int:
@@ -482,7 +479,7 @@ class WorkerPool:
         if self._is_stopping:
             await asyncio.to_thread(worker.kill)
             return None
-        return await WorkerLink.over(worker, self._clock.monotonic(), self._gone)
+        return await WorkerLink.over(worker, self.now, self._gone)
 
     def spawn(self, step: Coroutine[Any, Any, None]) -> None:
         """Run a step of the quarantine."""

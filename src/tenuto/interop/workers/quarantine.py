@@ -4,7 +4,6 @@ from collections import deque
 from collections.abc import Coroutine
 from typing import Any, Final, Protocol
 
-from tenuto.engine.ports import Clock
 from tenuto.interop.workers.errands import AnyErrand
 from tenuto.interop.workers.link import WorkerLink
 from tenuto.model.timing import MICROSECONDS, Microseconds
@@ -17,8 +16,8 @@ class Warden(Protocol):
     """What the quarantine needs of the pool."""
 
     @property
-    def clock(self) -> Clock:
-        """The host's time."""
+    def now(self) -> Microseconds:
+        """Real time that passes."""
 
     @property
     def is_stopping(self) -> bool:
@@ -78,7 +77,7 @@ class Quarantine:
                 self._is_starting = True
                 self._pool.spawn(self._start())
             return
-        now = self._pool.clock.monotonic()
+        now = self._pool.now
         if any(now - out.since < _SLICE for out in link.out.values()):
             return
         self._idle_since = None
