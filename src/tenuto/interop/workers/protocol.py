@@ -226,12 +226,14 @@ class Loaded(_ToHost, frozen=True):
         packages: The versions of the packages that matter, by name.
         notes: What a person should know, such as a package's own warning.
         http_uri: Where the worker takes requests itself, when the app streams bodies.
+        capabilities: What else the app's model says that it can, as the app has set it.
     """
 
     functions: Sequence[FunctionFacts]
     packages: Mapping[str, str] = {}
     notes: Sequence[str] = ()
     http_uri: str | None = None
+    capabilities: Mapping[str, str] = {}
 
 
 class Refused(_ToHost, frozen=True):

@@ -1,0 +1,98 @@
+'use strict';
+// The app as it registers itself: its functions, hooks and model, and the module through which its
+// packages do so.
+
+const Module = require('node:module');
+
+const { Disposable, Hooks, SystemError, hookContext } = require('./hooks');
+const { callerIn } = require('./places');
+const { Refusal } = require('./refusal');
+
+const CORE_MODULE = '@azure/functions-core';
+
+// Of the real worker and host whose behaviour this one has; packages ask whether they are new enough.
+const WORKER_VERSION = '3.11.0';
+const HOST_VERSION = '4.1040.0';
+
+/** What an app is made of. It grows while its files are loaded, and is closed when it has started. */
+class App {
+    hooks = new Hooks();
+    /** By name, in the app's order: `{metadata, callback, place}`. */
+    functions = new Map();
+    model = null;
+    /** Shared by all hooks of the app. */
+    hookData = {};
+    root = '';
+    #isStarted = false;
+    #ownHookData = {};
+    #places = new Map();
+
+    /** What a package registers. @returns a Disposable */
+    register(metadata, callback) {
+        const { name } = metadata ?? {};
+        if (this.#isStarted) {
+            throw new SystemError(
+                `The function ${JSON.stringify(name)} comes too late: functions are registered while ` +
+                    'the files of an app are loaded, not afterwards.',
+            );
+        }
+        if (typeof name !== 'string' || !name) throw new SystemError('A function needs a name.');
+        const place = callerIn(this.root);
+        // Names that differ only in small and capital letters are one function for Azure.
+        const key = name.toLowerCase();
+        const earlier = this.#places.get(key);
+        if (earlier) throw duplicate(name, earlier, place);
+        this.functions.set(name, { metadata, callback, place });
+        this.#places.set(key, { name, place });
+        return new Disposable(() => {
+            if (this.#isStarted) throw new SystemError('A function stays when its app has started.');
+            this.functions.delete(name);
+            this.#places.delete(key);
+        });
+    }
+
+    /** What hooks of a moment of the app's life are given, with `more`. */
+    moment(more = {}) {
+        return hookContext({ hookData: this.#ownHookData, appHookData: this.hookData, ...more }, {});
+    }
+
+    /** From here on nothing can be registered. */
+    close() {
+        this.#isStarted = true;
+    }
+}
+
+function duplicate(name, earlier, place) {
+    const where = earlier.place ? ` (${earlier.place.file}, line ${earlier.place.line})` : '';
+    return new Refusal(
+        `Two functions have the name ${JSON.stringify(name)}: this one and ${JSON.stringify(earlier.name)}` +
+            `${where}. Give one of them another name; small and capital letters make no difference.`,
+        { place },
+    );
+}
+
+/** The module `@azure/functions-core`, which no registry has: a worker brings it. */
+function coreModule(app, logs) {
+    return {
+        version: WORKER_VERSION,
+        hostVersion: HOST_VERSION,
+        Disposable,
+        registerFunction: (metadata, callback) => app.register(metadata, callback),
+        registerHook: (name, callback) => app.hooks.register(name, callback),
+        setProgrammingModel(model) {
+            app.model = model;
+        },
+        getProgrammingModel: () => app.model,
+        log: (level, category, text) => logs.write(level, category, text),
+    };
+}
+
+/** From here on each `require` of the core module gets ours, from whichever copy of a package. */
+function provide(core) {
+    const original = Module.prototype.require;
+    Module.prototype.require = function (id) {
+        return id === CORE_MODULE ? core : original.apply(this, arguments);
+    };
+}
+
+module.exports = { App, coreModule, provide };

@@ -1,0 +1,72 @@
+'use strict';
+// Executors of durable-functions that stay alive between the turns of an instance.
+//
+// The package makes one for each call, has it run through the whole history, and drops it. Here it
+// stays, with the orchestrator's generator inside, and the next turn has it run through what is new
+// alone: by the same method, which asks for a generator and gets the one that is there. So all that
+// is decided is decided by the package, and a turn costs the same however long the history is.
+
+const OWN_METHODS = ['execute', 'processEvent', 'isDoneExecuting', 'hasCompletedSuccessfully'];
+
+/** The executor behind a context of an orchestrator, when it is as we know it; else undefined. */
+function liveExecutor(context) {
+    const executor = context?.df?.taskOrchestratorExecutor;
+    const isKnown =
+        typeof executor === 'object' &&
+        executor !== null &&
+        OWN_METHODS.every((name) => typeof executor[name] === 'function') &&
+        executor.execute.length === 4 &&
+        typeof executor.generator?.next === 'function' &&
+        Array.isArray(executor.actions) &&
+        typeof executor.schemaVersion === 'number' &&
+        executor.context === context.df;
+    return isKnown ? executor : undefined;
+}
+
+/** One executor that stays, and what is known of its execution. */
+class KeptExecutor {
+    #executor;
+    #opened;
+    #start;
+
+    /** `opened` is the invocation that made it, `seen` its actions so far. */
+    constructor(executor, opened, { seen, start }) {
+        this.#executor = executor;
+        this.#opened = opened;
+        this.#start = start;
+        this.seen = seen;
+    }
+
+    get executor() {
+        return this.#executor;
+    }
+
+    /** How many actions there were so far. */
+    get count() {
+        return this.seen.leaves.length;
+    }
+
+    /** The invocation under which a turn over `events` runs: the same context with a new id. */
+    open(invocation, events) {
+        const { core, context } = this.#opened;
+        core.invocationId = invocation;
+        core.hookData = {};
+        context.invocationId = invocation;
+        return { core, context, inputs: [{ ...this.#start, history: events, isReplaying: true }] };
+    }
+
+    /** Let nobody hear what the orchestrator logs from here on. */
+    mute() {
+        this.#opened.core.isMuted = true;
+    }
+
+    /** The package's turn over `events` alone: what it answers, or throws, is as from a plain call. */
+    run(events) {
+        const executor = this.#executor;
+        // A model believes that its invocation has ended and warns of each log line, but not here.
+        this.#opened.core.state = 'postInvocationHooks';
+        return executor.execute(this.#opened.context, events, executor.schemaVersion, () => executor.generator);
+    }
+}
+
+module.exports = { KeptExecutor, liveExecutor };

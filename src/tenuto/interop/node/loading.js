@@ -1,0 +1,116 @@
+'use strict';
+// From a folder to an app that has started, or to the reason why it cannot.
+
+const fs = require('node:fs');
+const path = require('node:path');
+const { pathToFileURL } = require('node:url');
+
+const { entryFiles, readManifest } = require('./manifest');
+const { DURABLE, FUNCTIONS, installed, major } = require('./packages');
+const { Refusal } = require('./refusal');
+const { whyNotLoaded } = require('./reasons');
+
+/**
+ * Loads the app in `root`: its files, then its start hooks. Resolves to `answer`, the `loaded` of the
+ * protocol, and `keepsExecutors`, whether its durable-functions is of a version that we know.
+ *
+ * @throws {Refusal} it cannot be run.
+ */
+async function load(app, root) {
+    app.root = realFolder(root);
+    process.chdir(app.root);
+    const packages = installed(app.root);
+    refuseOlderModel(app.root, packages);
+    const manifest = readManifest(app.root);
+    for (const file of entryFiles(app.root, manifest)) await loadFile(app, file, packages);
+    await app.hooks.run('appStart', app.moment({ functionAppDirectory: app.root }));
+    app.close();
+    if (!app.functions.size) throw nothingRegistered(manifest, packages);
+    const { HttpUri: httpUri, ...capabilities } = await app.model.getCapabilities({});
+    const durable = major(packages[DURABLE]);
+    return {
+        // Where the package is inside a bundle, only its looks tell.
+        keepsExecutors: durable === undefined || durable === 3,
+        answer: {
+            type: 'loaded',
+            functions: [...app.functions.values()].map(facts),
+            packages,
+            httpUri,
+            capabilities,
+        },
+    };
+}
+
+function realFolder(root) {
+    try {
+        return fs.realpathSync(root);
+    } catch {
+        throw new Refusal(`There is no folder ${root}.`);
+    }
+}
+
+async function loadFile(app, file, packages) {
+    const whole = path.join(app.root, file);
+    try {
+        if (isModule(app.root, whole)) await import(pathToFileURL(whole).href);
+        else require(whole);
+    } catch (error) {
+        throw error instanceof Refusal ? error : whyNotLoaded(app.root, file, error, packages);
+    }
+}
+
+/** Whether a file is an ES module: by its ending, else by the nearest package.json. */
+function isModule(root, file) {
+    if (/\.m[jt]s$/.test(file)) return true;
+    if (/\.c[jt]s$/.test(file)) return false;
+    for (let folder = path.dirname(file); ; folder = path.dirname(folder)) {
+        const manifest = path.join(folder, 'package.json');
+        if (fs.existsSync(manifest)) return JSON.parse(fs.readFileSync(manifest, 'utf8')).type === 'module';
+        if (folder === root || folder === path.dirname(folder)) return false;
+    }
+}
+
+// A folder with a function.json is a function of the model before v4, and so are the packages of it.
+function refuseOlderModel(root, packages) {
+    const older =
+        'That is the v3 programming model, which Tenuto does not run. Move the app to the v4 model: ' +
+        'npm install @azure/functions@4 durable-functions@3, and register each function in code ' +
+        '(https://learn.microsoft.com/azure/azure-functions/functions-node-upgrade-v4).';
+    for (const [name, last] of [[FUNCTIONS, 3], [DURABLE, 2]]) {
+        if (major(packages[name]) <= last) {
+            throw new Refusal(`This app has ${name} ${packages[name]}. ${older}`, {
+                place: { file: 'package.json' },
+            });
+        }
+    }
+    const folder = fs
+        .readdirSync(root, { withFileTypes: true })
+        .find((one) => one.isDirectory() && fs.existsSync(path.join(root, one.name, 'function.json')));
+    if (folder) {
+        const file = `${folder.name}/function.json`;
+        throw new Refusal(`This app describes functions in files such as ${file}. ${older}`, {
+            place: { file },
+        });
+    }
+}
+
+function nothingRegistered({ main }, packages) {
+    const missing = packages[FUNCTIONS]
+        ? 'Register at least one, such as app.http(...) or df.app.orchestration(...), in a file that ' +
+          `"main" in package.json names; it names ${JSON.stringify(main)}.`
+        : `The package ${FUNCTIONS} is not installed: run npm install.`;
+    return new Refusal(`The app registers no functions. ${missing}`, { place: { file: 'package.json' } });
+}
+
+/** A function as the protocol tells of it. */
+function facts({ metadata, place }) {
+    return {
+        name: metadata.name,
+        bindings: Object.entries(metadata.bindings).map(([name, binding]) => ({ ...binding, name })),
+        retry: metadata.retryOptions ?? undefined,
+        file: place?.file,
+        line: place?.line,
+    };
+}
+
+module.exports = { load };

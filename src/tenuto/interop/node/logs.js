@@ -1,0 +1,58 @@
+'use strict';
+// Lines for the host's log. What user code prints goes to standard output, untouched, and not through here.
+
+const { hookContext } = require('./hooks');
+
+const LEVELS = new Set(['trace', 'debug', 'information', 'warning', 'error', 'critical']);
+
+/** Sends log lines to the host, past the app's `log` hooks, which may change text and level. */
+class Logs {
+    #pipe;
+    #app;
+    #isInHook = false;
+
+    constructor(pipe, app) {
+        this.#pipe = pipe;
+        this.#app = app;
+    }
+
+    /**
+     * `category` is `user` for what the app itself says, else `system`. `about` has of whom it comes:
+     * `invocation`, `functionName`, `hookData`, `invocationContext`; nothing for the worker itself.
+     */
+    write(level, category, text, about = {}) {
+        const line = { level, message: String(text) };
+        // A hook that logs would be asked about its own line.
+        if (this.#app.hooks.has('log') && !this.#isInHook) this.#ask(line, category, about);
+        this.#pipe.send({
+            type: 'log',
+            text: String(line.message),
+            level: LEVELS.has(line.level) ? line.level : 'information',
+            invocation: about.invocation,
+            function: about.functionName,
+            isUser: category === 'user' || undefined,
+        });
+    }
+
+    #ask(line, category, about) {
+        const fixed = {
+            category,
+            hookData: about.hookData ?? {},
+            appHookData: this.#app.hookData,
+            invocationContext: about.invocationContext,
+        };
+        const context = hookContext(fixed, line);
+        this.#isInHook = true;
+        try {
+            this.#app.hooks.runNow('log', context);
+            line.level = context.level;
+            line.message = context.message;
+        } catch (error) {
+            this.write('error', 'system', `A log hook has failed: ${error?.stack ?? error}`);
+        } finally {
+            this.#isInHook = false;
+        }
+    }
+}
+
+module.exports = { Logs };

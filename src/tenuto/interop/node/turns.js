@@ -1,0 +1,131 @@
+'use strict';
+// Turns of orchestrators: each is exactly one call into durable-functions.
+
+const { SeenActions } = require('./actions');
+const { KeptExecutor, liveExecutor } = require('./executors');
+const { isReplay, unplayed, withDates } = require('./history');
+const { differenceOf, outcomeOf } = require('./outcomes');
+
+/** Runs turns, and keeps the executors of the instances that the host has in memory. */
+class Turns {
+    #invocations;
+    #logs;
+    #keepsExecutors;
+    #kept = new Map();
+
+    constructor(invocations, logs, keepsExecutors) {
+        this.#invocations = invocations;
+        this.#logs = logs;
+        this.#keepsExecutors = keepsExecutors;
+    }
+
+    /** The session is closed. */
+    forget(key) {
+        this.#kept.delete(key);
+    }
+
+    /**
+     * Runs a turn; resolves to the text of its answer.
+     *
+     * @throws what kept the turn from being run, when the orchestrator has said nothing itself.
+     */
+    async run(turn) {
+        const kept = this.#kept.get(turn.key);
+        // What fails on its way leaves nothing behind that could answer the next turn.
+        this.#kept.delete(turn.key);
+        if (turn.history) return this.#runWhole(turn, kept);
+        if (!kept || kept.count < (turn.known ?? 0)) {
+            return JSON.stringify({ type: 'lost', id: turn.id });
+        }
+        return this.#runNew(turn, kept);
+    }
+
+    /** With an executor that is there: it runs through what is new. */
+    async #runNew(turn, kept) {
+        const events = withDates(unplayed(turn.events));
+        const opened = kept.open(turn.invocation, events);
+        const run = () => kept.run(events);
+        const outcome = await outcomeOf(
+            () =>
+                this.#invocations.between(opened, run, (inputs, callback) =>
+                    callback(...inputs, opened.context),
+                ),
+            () => kept,
+        );
+        const isKept = outcome.isLive && !outcome.hasEnded;
+        const text = answer(turn, outcome, { first: outcome.isLive ? (turn.known ?? 0) : 0, isKept });
+        if (isKept) this.#kept.set(turn.key, kept);
+        return text;
+    }
+
+    /** With all of the history, as the contract has it. */
+    async #runWhole(turn, kept) {
+        const unheard = turn.isCompared && kept ? await runUnheard(turn, kept) : undefined;
+        const { metadata, callback } = this.#invocations.named(turn.function);
+        const opened = await this.#invocations.open(turn.invocation, metadata);
+        const { model, context } = opened;
+        const history = unplayed(turn.history);
+        // Given as it is, and not as a text that the package would only read again.
+        opened.inputs = [{ ...turn.start, history, isReplaying: isReplay(history) }];
+        let executor;
+        const outcome = await outcomeOf(
+            () =>
+                this.#invocations.between(opened, callback, (inputs, replaced) =>
+                    model.invokeFunction(context, inputs, replaced),
+                ),
+            () => ({ executor: (executor = liveExecutor(context)), seen: new SeenActions() }),
+        );
+        const difference = unheard && differenceOf(unheard, outcome);
+        const isKept = !difference && this.#isKept(outcome, executor);
+        const text = answer(turn, outcome, { first: 0, isKept, difference });
+        if (isKept) {
+            this.#kept.set(turn.key, new KeptExecutor(executor, opened, { ...turn, seen: outcome.seen }));
+        }
+        return text;
+    }
+
+    #isKept(outcome, executor) {
+        if (!this.#keepsExecutors || outcome.hasEnded) return false;
+        if (executor) return outcome.isLive;
+        // A package that is not as we know it stays so.
+        this.#keepsExecutors = false;
+        this.#logs.write(
+            'warning',
+            'system',
+            'This version of durable-functions is not as this worker knows it: each turn of an ' +
+                'orchestrator replays all of its history. That is slower, and gives the same.',
+        );
+        return false;
+    }
+}
+
+/** A turn by an executor, to be compared with: nothing that it logs is heard, no hook runs. */
+function runUnheard(turn, kept) {
+    const events = withDates(unplayed(turn.events));
+    kept.open(turn.invocation, events);
+    kept.mute();
+    return outcomeOf(
+        () => kept.run(events),
+        () => kept,
+    );
+}
+
+function answer(turn, outcome, { first, isKept, difference }) {
+    const { seen, isDone, output, customStatus, error, failureDetails } = outcome;
+    return JSON.stringify({
+        type: 'turned',
+        id: turn.id,
+        isDone,
+        first: seen ? first : (turn.known ?? 0),
+        actions: seen ? seen.leaves.slice(first) : [],
+        canceled: seen ? seen.canceled : [],
+        output,
+        customStatus,
+        error,
+        failureDetails,
+        isKept,
+        difference,
+    });
+}
+
+module.exports = { Turns };
