@@ -216,9 +216,8 @@ def nested(context: df.DurableOrchestrationContext):
 @app.orchestration_trigger(context_name="context")
 def reyield(context: df.DurableOrchestrationContext):
     a, b = context.call_activity("echo", "a"), context.call_activity("echo", "b")
-    any_of, all_of = context.task_any([a, b]), context.task_all([a, b])
-    yield any_of
-    values = yield all_of
+    yield context.task_any([a, b])
+    values = yield context.task_all([a, b])
     again = yield a
     last = yield context.call_activity("echo", "z")
     return [values, again, last]
