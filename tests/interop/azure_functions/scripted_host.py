@@ -130,7 +130,7 @@ class ScriptedHost:
 class Execution:
     """One execution: from one beginning, or continuing as new, to the next."""
 
-    def __init__(  # noqa: PLR0917
+    def __init__(
         self,
         host: ScriptedHost,
         name: str,
@@ -202,8 +202,8 @@ class Execution:
         events = [self.event(12)]
         if not self.history:
             events.append(self.started())
-        for message in sorted(messages, key=lambda one: not self.takes_number(one)):
-            events.append(self.arrival(message))
+        in_order = sorted(messages, key=lambda one: not self.takes_number(one))
+        events += [self.arrival(message) for message in in_order]
         self.history += events
         self.turns += 1
         way = self.host.way

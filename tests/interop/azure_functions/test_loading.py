@@ -1,6 +1,7 @@
 """What the host is told of an app."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from tenuto.interop.workers.protocol import FunctionFacts, Loaded
@@ -59,7 +60,7 @@ def counting(context): pass
 """
 
 
-def facts_of(client: WorkerClient, root: Any, **options: Any) -> dict[str, FunctionFacts]:
+def facts_of(client: WorkerClient, root: Path, **options: Any) -> dict[str, FunctionFacts]:
     loaded = client.load(root, **options)
     assert isinstance(loaded, Loaded), loaded
     return {one.name: one for one in loaded.functions}
