@@ -116,8 +116,20 @@ $(NODE_READY): $(NODE_MANIFESTS) | $(DEV)
 .PHONY: node-packages
 node-packages: $(NODE_READY) ## install what the JavaScript apps of tests need, in .venvs/node
 
+# Apps for Azure Functions run in an environment of their own, as their users' do.
+AZURE_PYTHON := .venvs/azure/bin/python
+AZURE_READY := .venvs/azure/.ready
+
+$(AZURE_READY): requirements/azure.txt | $(PYTHON)
+	[ -x $(AZURE_PYTHON) ] || $(PYTHON) -m venv .venvs/azure
+	$(AZURE_PYTHON) -m pip -qq --disable-pip-version-check install --requirement requirements/azure.txt
+	@touch $@
+
+.PHONY: azure-python
+azure-python: $(AZURE_READY) ## make .venvs/azure with the packages of Azure Functions apps in Python
+
 .PHONY: test
-test: system-check $(DEV) pythons node-packages ## all tests in parallel, with branch coverage
+test: system-check $(DEV) pythons node-packages azure-python ## all tests in parallel, with branch coverage
 	@rm -rf build/coverage && mkdir -p build/coverage
 	$(BIN)/pytest -n 2 --cov --cov-report=term --cov-report=json
 	$(PYTHON) tools/coverage_gate.py build/coverage/coverage.json
@@ -141,12 +153,12 @@ $(LOWEST_READY): pyproject.toml requirements/test.txt | $(PYTHON)
 	@touch $@
 
 .PHONY: lowest
-lowest: system-check $(LOWEST_READY) pythons node-packages ## all tests on the oldest versions of the dependencies that we allow
+lowest: system-check $(LOWEST_READY) pythons node-packages azure-python ## all tests on the oldest versions of the dependencies that we allow
 	$(LOWEST_PYTHON) -m pytest -n 2
 
 # What .ci/run leaves out: it takes as long as `make test` for each environment.
 .PHONY: matrix
-matrix: system-check $(LOWEST_READY) $(RUNTIME) node-packages ## all tests on every other CPython 3.11 to 3.14 of this machine, and `lowest`
+matrix: system-check $(LOWEST_READY) $(RUNTIME) node-packages azure-python ## all tests on every other CPython 3.11 to 3.14 of this machine, and `lowest`
 	$(PYTHON) tools/pythons.py --tests
 	$(PYTHON) tools/matrix.py lowest=$(LOWEST_PYTHON)
 

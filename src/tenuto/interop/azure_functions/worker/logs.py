@@ -1,0 +1,94 @@
+"""What the app logs goes to the host, with the invocation that wrote it."""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+Send = Callable[[dict[str, Any]], None]
+
+_invocation: contextvars.ContextVar[tuple[str, str] | None]
+_invocation = contextvars.ContextVar("tenuto_invocation", default=None)
+
+thread_local_storage = threading.local()
+"""A thread that a function starts says here whose it is: ``context.thread_local_storage`` of the
+app, whose ``invocation_id`` it sets."""
+
+# Loggers of the packages that an app runs on. `azure` has the SDKs of all services below it.
+_NOT_OF_THE_APP = ("azure", "durabletask")
+_PACKAGES = tuple(
+    os.sep + os.path.join("azure", name) + os.sep for name in ("functions", "durable_functions")
+)
+
+_LEVELS = (
+    (logging.DEBUG, "trace"),
+    (logging.INFO, "debug"),
+    (logging.WARNING, "information"),
+    (logging.ERROR, "warning"),
+    (logging.CRITICAL, "error"),
+)
+
+
+@contextmanager
+def invocation(identifier: str, function: str) -> Iterator[None]:
+    """What is logged inside belongs to this invocation of this function."""
+    token = _invocation.set((identifier, function))
+    thread_local_storage.invocation_id = identifier
+    try:
+        yield
+    finally:
+        thread_local_storage.invocation_id = None
+        _invocation.reset(token)
+
+
+def level_name(level: int) -> str:
+    """The protocol's word for a level of ``logging``."""
+    return next((name for above, name in _LEVELS if level < above), "critical")
+
+
+class HostHandler(logging.Handler):
+    """Sends each record as a ``log`` message."""
+
+    def __init__(self, send: Send) -> None:
+        super().__init__()
+        self._send = send
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            text = self.format(record)
+        except Exception:  # noqa: BLE001 - a call such as `info("%d", "text")` harms only itself
+            self.handleError(record)
+            return
+        identifier, function = _invocation.get() or (
+            getattr(thread_local_storage, "invocation_id", None),
+            None,
+        )
+        self._send(
+            {
+                "type": "log",
+                "text": text,
+                "level": level_name(record.levelno),
+                "invocation": identifier,
+                "function": function,
+                "isUser": _is_of_the_app(record),
+            }
+        )
+
+
+def _is_of_the_app(record: logging.LogRecord) -> bool:
+    if record.name.partition(".")[0] in _NOT_OF_THE_APP:
+        return False
+    # They also write through the root logger.
+    return not any(package in record.pathname for package in _PACKAGES)
+
+
+def log_to_host(send: Send, *, with_debug: bool) -> None:
+    """Have everything that is logged sent, from ``information`` on, or from ``debug`` on."""
+    root = logging.getLogger()
+    root.setLevel(logging.DEBUG if with_debug else logging.INFO)
+    root.addHandler(HostHandler(send))

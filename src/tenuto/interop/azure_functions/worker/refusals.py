@@ -1,0 +1,91 @@
+"""From an exception while an app is loaded to words that help: what, where, what to do next."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import traceback
+from types import TracebackType
+
+from .app import RefusedError, relative
+
+_HOW_TO_INSTALL = "run `{python} -m pip install -r requirements.txt` in the app's folder"
+_FOREIGN_FOLDERS = (".python_packages", "site-packages", "dist-packages")
+
+
+def how_to_install() -> str:
+    """What to do about a package that is missing for this interpreter."""
+    return _HOW_TO_INSTALL.format(python=sys.executable)
+
+
+def check_package(module: str, package: str) -> None:
+    """Refuse when a package that every app needs is not there.
+
+    Raises:
+        RefusedError: it cannot be found.
+    """
+    try:
+        found = importlib.util.find_spec(module)
+    except ModuleNotFoundError:
+        found = None
+    if found is None:
+        raise RefusedError(
+            f"The package {package} is not installed for {sys.executable}: add it to "
+            f"requirements.txt, then {how_to_install()}."
+        )
+
+
+def refusal(error: BaseException, root: str, loaded: str) -> RefusedError:
+    """Why an app cannot be run.
+
+    Args:
+        error: What was raised while it was imported.
+        root: The app's folder.
+        loaded: What was imported, for people, such as ``function_app.py``.
+    """
+    if isinstance(error, RefusedError):
+        return error
+    stack = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    if isinstance(error, SyntaxError) and error.filename:
+        return RefusedError(
+            f"Python cannot read {relative(error.filename, root)}: {error.msg}.",
+            file=relative(error.filename, root),
+            line=error.lineno,
+            stack=stack,
+        )
+    file, line = _innermost(error.__traceback__, root)
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        message = _missing(error.name, root)
+    else:
+        message = f"{loaded} cannot be imported: {type(error).__name__}: {error}"
+    return RefusedError(message, file=file, line=line, stack=stack)
+
+
+def _missing(module: str, root: str) -> str:
+    packages = {"azure": "azure-functions", "azure.functions": "azure-functions"}
+    packages["azure.durable_functions"] = "azure-functions-durable"
+    top = module.partition(".")[0]
+    if package := packages.get(module):
+        return (
+            f"The package {package} is not installed for {sys.executable}: add it to "
+            f"requirements.txt, then {how_to_install()}."
+        )
+    if os.path.exists(os.path.join(root, top)) or os.path.exists(os.path.join(root, top + ".py")):
+        return f"The app imports {module!r}, which is not in its folder {top!r}."
+    return (
+        f"The app imports {module!r}, which is not installed for {sys.executable}: if its package "
+        f"stands in requirements.txt, {how_to_install()}; else add it there first."
+    )
+
+
+def _innermost(trace: TracebackType | None, root: str) -> tuple[str | None, int | None]:
+    """The last place in the app's own files that an exception went through."""
+    inside = os.path.join(os.path.abspath(root), "")
+    place: tuple[str | None, int | None] = (None, None)
+    for frame, line in traceback.walk_tb(trace):
+        path = os.path.abspath(frame.f_code.co_filename)
+        below = path[len(inside) :].split(os.sep) if path.startswith(inside) else ()
+        if below and not any(folder in below for folder in _FOREIGN_FOLDERS):
+            place = (relative(path, root), line)
+    return place

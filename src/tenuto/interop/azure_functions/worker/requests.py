@@ -1,0 +1,59 @@
+"""Requests and answers over HTTP, as the package's objects and as the protocol has them."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from typing import Any
+
+
+def request(http: dict[str, Any], body: bytes) -> Any:
+    """A request for a function: ``azure.functions.HttpRequest``.
+
+    What comes more than once is joined, and what is empty in the query is left out, as in Azure.
+    """
+    return importlib.import_module("azure.functions.http").HttpRequest(
+        method=http["method"],
+        url=http["url"],
+        headers=_joined(http.get("headers", ())),
+        params={name: value for name, value in _joined(http.get("query", ())).items() if value},
+        route_params=dict(http.get("params", {})),
+        body_type="bytes",
+        body=body,
+    )
+
+
+def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    joined: dict[str, str] = {}
+    for name, value in pairs:
+        separator = "; " if name.lower() == "cookie" else ","
+        joined[name] = joined[name] + separator + value if name in joined else value
+    return joined
+
+
+def is_answer(value: Any) -> bool:
+    """Whether a function may answer a request with this value."""
+    kind = importlib.import_module("azure.functions").HttpResponse
+    return isinstance(value, (str, kind))
+
+
+def answer(value: Any) -> tuple[dict[str, Any], bytes]:
+    """What a function has answered, and its body.
+
+    Raises:
+        TypeError: it has returned something else than a text or an ``HttpResponse``.
+    """
+    if isinstance(value, str):
+        headers = [["content-type", "text/plain; charset=utf-8"]]
+        return {"answer": {"status": 200, "headers": headers}}, value.encode()
+    if not is_answer(value):
+        raise TypeError(
+            f"unable to encode outgoing TypedData: unsupported type "
+            f'"HttpResponse" for Python type "{type(value).__name__}"; a function behind HTTP '
+            "returns an azure.functions.HttpResponse or a str"
+        )
+    headers = [[str(name), str(text)] for name, text in value.headers.items()]
+    if not any(name.lower() == "content-type" for name, _ in headers):
+        charset = f"; charset={value.charset}" if value.mimetype.startswith("text/") else ""
+        headers.append(["content-type", value.mimetype + charset])
+    return {"answer": {"status": int(value.status_code), "headers": headers}}, value.get_body()

@@ -1,0 +1,60 @@
+"""Workers for the tests: the real program, with the real packages, in a process of its own."""
+
+import os
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tenuto.interop.azure_functions.command import worker_command
+from tests.support.worker_client import WorkerClient
+
+ROOT = Path(__file__).resolve().parents[3]
+PYTHON = ROOT / ".venvs" / "azure" / "bin" / "python"
+APPS = Path(__file__).parent / "apps"
+
+Start = Callable[..., WorkerClient]
+Write = Callable[..., Path]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """A worker's: what it has of ours is the measuring of coverage."""
+    measured = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE")}
+    return {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **measured, **more}
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start a worker; it is gone when the test is over."""
+    assert PYTHON.exists(), f"{PYTHON} is missing: run `make azure-python`"
+    clients: list[WorkerClient] = []
+
+    def begin(python: Path = PYTHON, **variables: str) -> WorkerClient:
+        client = WorkerClient(worker_command(python), environment(**variables))
+        clients.append(client)
+        return client
+
+    yield begin
+    for client in clients:
+        # It ends by itself when its pipe is closed.
+        client._socket.close()
+        try:
+            client.process.communicate(timeout=10)
+        finally:
+            client.__exit__(None, None, None)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Write an app: its files by path, each a text whose common indentation does not count."""
+
+    def put(files: Mapping[str, str]) -> Path:
+        root = tmp_path / "app"
+        for path, text in {"host.json": '{"version": "2.0"}', **files}.items():
+            file = root / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(textwrap.dedent(text).lstrip("\n"))
+        return root
+
+    return put
