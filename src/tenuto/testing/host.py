@@ -12,9 +12,10 @@ from tenuto.engine.arrivals import unread_of
 from tenuto.engine.ports import Observer, Storage
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.host.host import Host
+from tenuto.host.programs import Hosted, program_of
 from tenuto.host.settings import Settings
 from tenuto.model.codec import decode_turn
-from tenuto.model.errors import InstanceNotFoundError
+from tenuto.model.errors import InputError, InstanceNotFoundError
 from tenuto.model.ids import InstanceId
 from tenuto.orchestration.references import OrchestratorFunction
 from tenuto.storage.sqlite import SqliteStorage
@@ -40,7 +41,7 @@ class TestHost:
     stands still until ``advance``.
 
     Args:
-        app: The functions.
+        app: The functions: an app, a program of another kind, or several of them.
         start: The first moment (aware); 2026-01-01T00:00Z by default.
         settings: Limits and sizes. The determinism guard looks at every turn, whatever they say.
         observer: Who is told what happens; by default a ``RecordingObserver``.
@@ -60,7 +61,7 @@ class TestHost:
 
     def __init__(
         self,
-        app: FunctionRegistry,
+        app: Hosted,
         *,
         start: datetime = START,
         settings: Settings | None = None,
@@ -84,7 +85,8 @@ class TestHost:
         self._gateway = TimeSkippingGateway(self.clock)
         self._host: Host | None = None
         self._wire = ClockWire(self.clock)
-        self.client: Client = Client(self._gateway, app, self.settings.limits)
+        program = program_of(app, self.settings)
+        self.client: Client = Client(self._gateway, program, self.settings.limits)
 
     @property
     def host(self) -> Host:
@@ -216,7 +218,11 @@ class TestHost:
         Raises:
             NonDeterminismError: with what was recorded and what the code decides now.
             InstanceNotFoundError: there is no such instance.
+            InputError: the host runs something else than an app.
         """
+        app = self.app
+        if not isinstance(app, FunctionRegistry):
+            raise InputError("check_replay runs the code of an App; this host runs something else")
         storage = self.host.engine.storage
         found = await storage.find([InstanceId(instance_id)])
         loaded = await storage.load_instances([record.iid for record in found])
@@ -229,7 +235,7 @@ class TestHost:
             # Sessions run outside of tasks (ENGINE rule 3).
             try:
                 check_history(
-                    self.app, loaded[0].record, turns, self.settings.limits, unread_of(loaded[0])
+                    app, loaded[0].record, turns, self.settings.limits, unread_of(loaded[0])
                 )
             except Exception as error:  # noqa: BLE001 - handed to whoever waits
                 done.set_exception(error)

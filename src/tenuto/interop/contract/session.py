@@ -316,12 +316,22 @@ class _PackageFailure(Struct, frozen=True, rename="camel"):
 
 
 def _input(text: str | None, dialect: Dialect) -> object:
-    """An orchestrator's input as its package takes it; what is no JSON is taken as a text."""
+    """An orchestrator's input as its package takes it; what is no JSON is taken as a text.
+
+    The package of Python reads JSON in a text: its own client sends a text with JSON in it. Whoever
+    else starts an orchestrator sends plain JSON, which is put into a text here.
+    """
     if text is None:
         return None
-    if dialect.reads_text:
-        return Raw(text.encode()) if text.startswith('"') and _is_json(text) else text
-    return Raw(text.encode()) if _is_json(text) else text
+    if not _is_json(text):
+        return _encode(text).decode() if dialect.reads_text else text
+    if not dialect.reads_text:
+        return Raw(text.encode())
+    if text.startswith('"'):
+        inner: str = msgspec.json.decode(text)
+        if _is_json(inner):
+            return inner
+    return text
 
 
 def _is_json(text: str) -> bool:

