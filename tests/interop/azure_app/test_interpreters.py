@@ -3,7 +3,6 @@
 import os
 import shutil
 import sys
-import venv
 from pathlib import Path
 
 import pytest
@@ -14,38 +13,21 @@ from tenuto.interop.azure_app.interpreters import find_interpreter
 from tenuto.interop.azure_app.packages import check_packages
 from tenuto.interop.azure_app.patterns import files_of_pattern
 from tenuto.model.errors import AppLoadError
-from tests.interop.azure_app.folders import NODE_PACKAGE, node_app, python_app, read, write
+from tests.interop.azure_app.folders import (
+    NODE_PACKAGE,
+    environment,
+    installed,
+    node_app,
+    node_packages,
+    node_that_says,
+    program,
+    python_app,
+    read,
+    write,
+)
 
 NODE = shutil.which("node")
 needs_node = pytest.mark.skipif(NODE is None, reason="no node on this machine")
-
-
-def environment(folder: Path, **packages: str) -> Path:
-    """A virtual environment in which these packages seem to be installed."""
-    venv.create(folder, symlinks=True)
-    (site,) = folder.glob("lib/python*/site-packages")
-    installed(site, **packages)
-    return folder
-
-
-def installed(site: Path, **packages: str) -> None:
-    """What pip leaves behind of a package: its files, and what says its version."""
-    for name, version in packages.items():
-        metadata = f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: {version}\n"
-        write(site, {f"{name}-{version}.dist-info/METADATA": metadata})
-    if "azure_functions" in packages:
-        write(site, {"azure/functions/__init__.py": "raise RuntimeError('imported')"})
-
-
-def program(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(0o755)
-    return path
-
-
-def node_that_says(folder: Path, version: str) -> Path:
-    return program(folder / "node", f"""echo '{{"version": "{version}"}}'""")
 
 
 def refusal(app: AppFolder) -> str:
@@ -197,13 +179,6 @@ def test_a_node_that_is_too_old_says_which_and_where(tmp_path: Path) -> None:
 
 
 # --- packages -----------------------------------------------------------------------------------
-
-
-def node_packages(folder: Path, **versions: str) -> None:
-    names = {"functions": "@azure/functions", "durable": "durable-functions"}
-    for short, version in versions.items():
-        path = f"node_modules/{names[short]}/package.json"
-        write(folder, {path: {"version": version}})
 
 
 def said_of_packages(root: Path, folder: Path) -> list[tuple[Level, str]]:

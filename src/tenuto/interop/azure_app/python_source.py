@@ -11,8 +11,8 @@ from typing import Any, Final
 from tenuto.interop.azure_app.findings import Finding, Level
 from tenuto.interop.workers.protocol import FunctionFacts
 
-COMPUTED: Final = "%computed%"
-"""Stands for what cannot be read: it looks like a setting, which is not read either."""
+COMPUTED: Final = "% computed"
+"""Stands for a schedule that cannot be read: it has a percent sign, and names no setting."""
 
 HTTP_OUT: Final = {"type": "http", "name": "$return", "direction": "out"}
 _NOT_OF_THE_APP: Final = {"venv", "env", "node_modules", "__pycache__", "tests", "test"}
