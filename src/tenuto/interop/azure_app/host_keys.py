@@ -1,7 +1,7 @@
 """The keys of ``host.json``, and what becomes of each. The only table of them.
 
 ``tenuto azure check`` and the table in ``docs/azure-functions.md`` are made from it. A row stands
-for its key and all that is below it. Keys are compared without regard to case, as the original does.
+for its key and all that is below it. Keys are compared without regard to case, as in the original.
 """
 
 from collections.abc import Mapping
