@@ -67,6 +67,17 @@ dead_letters: GuessingGroup = GuessingGroup(
     short_help="Events that nobody could take.",
     context_settings=_HELP,
 )
+azure: GuessingGroup = GuessingGroup(
+    "azure",
+    [
+        LazyCommand(
+            "check", "azure.check:check", "What in an app is not supported.", takes_paths=True
+        ),
+    ],
+    help="For apps written for Azure Functions, in Python or JavaScript.",
+    short_help="For apps written for Azure Functions.",
+    context_settings=_HELP,
+)
 tenuto: GuessingGroup = GuessingGroup(
     "tenuto",
     [
@@ -93,6 +104,7 @@ tenuto: GuessingGroup = GuessingGroup(
             "config", "config:config", "Show the settings and their sources.", takes_paths=True
         ),
         LazyCommand("new", "new:new", "Make a project that runs and has a test.", takes_paths=True),
+        azure,
         LazyCommand("key", "key:key", "Make a key for callers of a server."),
         LazyCommand("completion", "completion:completion", "Complete words in a shell."),
     ],

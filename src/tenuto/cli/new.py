@@ -1,12 +1,14 @@
-"""``tenuto new``: a project that runs and has a test, from the files in ``project/``.
+"""``tenuto new``: a project that runs, from the files in ``project/`` or ``azure/projects/``.
 
 Writes nothing at all where something of it is there already.
 """
 
 import re
 import shlex
+from collections.abc import Iterator
 from importlib.metadata import distribution, version
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
 
@@ -20,27 +22,64 @@ from tenuto.cli.instances.looking import json_option
 from tenuto.model.errors import InputError
 
 _SUFFIX: Final = ".template"
-_HIDDEN: Final = {"gitignore": ".gitignore"}
-"""A file of that name in our own folder would be obeyed there."""
+_HIDDEN: Final = {name: f".{name}" for name in ("gitignore", "funcignore", "vscode")}
+"""Files and folders of those names in our own folder would be obeyed there."""
 _NAME: Final = re.compile(r"[\w.\- ]{1,100}")
+_LONGEST_HUB: Final = 45
+
+
+class _Project(Struct, frozen=True):
+    """A kind of project: the folders that its files are in, and what to do with it first."""
+
+    folders: tuple[str, ...]
+    steps: tuple[str, ...]
+
+
+_NATIVE: Final = _Project(
+    ("project",), ("pip install -r requirements.txt", "pytest", "tenuto start app.py")
+)
+_AZURE: Final = {
+    "javascript": _Project(
+        ("azure/projects/both", "azure/projects/javascript"),
+        ("npm install", "tenuto azure check", "tenuto start ."),
+    ),
+    "python": _Project(
+        ("azure/projects/both", "azure/projects/python"),
+        (
+            "python3 -m venv .venv",
+            ".venv/bin/pip install -r requirements.txt",
+            "tenuto azure check",
+            "tenuto start .",
+        ),
+    ),
+}
 
 
 @click.command()
 @click.argument("name", required=False)
 @click.option("--here", is_flag=True, help="In this folder, not in a new one called NAME.")
+@click.option("--azure-js", is_flag=True, help="An Azure Functions app in JavaScript.")
+@click.option("--azure-python", is_flag=True, help="An Azure Functions app in Python.")
 @json_option
-def new(name: str | None, *, here: bool, as_json: bool) -> None:
+def new(name: str | None, *, here: bool, azure_js: bool, azure_python: bool, as_json: bool) -> None:
     """Make a project that runs and has a test, in a new folder NAME.
 
     An orchestrator, two activities, an event with a timeout; a test in virtual time; settings with
-    their defaults; a README. Nothing is overwritten.
+    their defaults; a README. With --azure-js or --azure-python, such an app as Azure Functions has
+    them, and what VS Code needs to start and debug it. Nothing is overwritten.
     """
+    if azure_js and azure_python:
+        raise click.UsageError("give --azure-js or --azure-python, not both")
+    project = _NATIVE
+    if azure_js or azure_python:
+        project = _AZURE["javascript" if azure_js else "python"]
     folder, title = _place(name, here=here)
-    contents = {path: _filled(text, title) for path, text in _templates().items()}
+    contents = {path: _filled(text, title) for path, text in _templates(project)}
     _check_free(folder, contents, here=here)
     try:
         folder.mkdir(exist_ok=True)
         for path, text in contents.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
             with (folder / path).open("x", encoding="utf-8", newline="\n") as file:
                 file.write(text)
     except OSError as error:
@@ -51,9 +90,8 @@ def new(name: str | None, *, here: bool, as_json: bool) -> None:
     terminal.say(f"made {len(contents)} files in {folder.resolve()}; to go on:")
     if not here:
         terminal.say(f"  cd {shlex.quote(str(folder))}")
-    terminal.say("  pip install -r requirements.txt")
-    terminal.say("  pytest")
-    terminal.say("  tenuto start app.py")
+    for step in project.steps:
+        terminal.say(f"  {step}")
 
 
 def _place(name: str | None, *, here: bool) -> tuple[Path, str]:
@@ -69,19 +107,27 @@ def _place(name: str | None, *, here: bool) -> tuple[Path, str]:
     return Path() if here else Path(name), name
 
 
-def _templates() -> dict[str, str]:
+def _templates(project: _Project) -> Iterator[tuple[str, str]]:
     """Path and text of each file, without what belongs to one project."""
-    found = {}
-    for entry in files(__package__).joinpath("project").iterdir():
-        if entry.name.endswith(_SUFFIX):
-            path = entry.name.removesuffix(_SUFFIX)
-            found[_HIDDEN.get(path, path)] = entry.read_text(encoding="utf-8")
-    return found
+    for folder in project.folders:
+        yield from _below(files(__package__).joinpath(folder), "")
+
+
+def _below(folder: Traversable, above: str) -> Iterator[tuple[str, str]]:
+    for entry in folder.iterdir():
+        name = entry.name.removesuffix(_SUFFIX)
+        path = f"{above}{_HIDDEN.get(name, name)}"
+        if entry.is_dir():
+            yield from _below(entry, f"{path}/")
+        elif entry.name.endswith(_SUFFIX):
+            yield path, entry.read_text(encoding="utf-8")
 
 
 def _filled(text: str, title: str) -> str:
-    file = re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_") or "tenuto"
-    filled = text.replace("{{name}}", title).replace("{{file}}", file)
+    words = re.findall(r"[a-z0-9]+", title.lower())
+    hub = "".join(word.title() for word in words)[: _LONGEST_HUB - 3]
+    filled = text.replace("{{name}}", title).replace("{{file}}", "_".join(words) or "tenuto")
+    filled = filled.replace("{{hub}}", hub if hub[:1].isalpha() else f"Hub{hub}")
     return filled.replace("{{tenuto}}", _requirement())
 
 

@@ -1,6 +1,7 @@
 """Folders of apps, as small as they can be."""
 
 import json
+import venv
 from pathlib import Path
 
 from tenuto.interop.azure_app.app_folder import AppFolder, read_app_folder
@@ -51,3 +52,41 @@ def _named(files: dict[str, object]) -> dict[str, object]:
     return {"host.json": {"version": "2.0"}} | {
         names.get(name, name): content for name, content in files.items()
     }
+
+
+def environment(folder: Path, **packages: str) -> Path:
+    """A virtual environment in which these packages seem to be installed."""
+    venv.create(folder, symlinks=True)
+    (site,) = folder.glob("lib/python*/site-packages")
+    installed(site, **packages)
+    return folder
+
+
+def installed(site: Path, **packages: str) -> None:
+    """What pip leaves behind of a package: its files, and what says its version."""
+    for name, version in packages.items():
+        metadata = f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: {version}\n"
+        write(site, {f"{name}-{version}.dist-info/METADATA": metadata})
+    if "azure_functions" in packages:
+        write(site, {"azure/functions/__init__.py": "raise RuntimeError('imported')"})
+
+
+def program(path: Path, text: str) -> Path:
+    """A program of these lines of a shell."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+def node_that_says(folder: Path, version: str) -> Path:
+    """A node of a version that is not on this machine."""
+    return program(folder / "node", f"""echo '{{"version": "{version}"}}'""")
+
+
+def node_packages(folder: Path, **versions: str) -> None:
+    """What npm leaves behind of packages: what says their versions."""
+    names = {"functions": "@azure/functions", "durable": "durable-functions"}
+    for short, version in versions.items():
+        path = f"node_modules/{names[short]}/package.json"
+        write(folder, {path: {"version": version}})

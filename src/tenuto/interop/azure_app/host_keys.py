@@ -1,7 +1,7 @@
 """The keys of ``host.json``, and what becomes of each. The only table of them.
 
-``tenuto azure check`` and the page on moving here are made from it. A row stands for its key and
-all that is below it. Keys are compared without regard to case, as the original does.
+``tenuto azure check`` and the table in ``docs/azure-functions.md`` are made from it. A row stands
+for its key and all that is below it. Keys are compared without regard to case, as in the original.
 """
 
 from collections.abc import Mapping
@@ -195,9 +195,3 @@ HOST_KEYS: Final = (
         "a program of its own instead of a Python or JavaScript app",
     ),
 )
-
-
-def table_in_markdown() -> str:
-    """The table as it stands on the page on moving here."""
-    rows = "\n".join(f"| `{one.path}` | {one.level} | {one.text} |" for one in HOST_KEYS)
-    return f"| key of `host.json` | | |\n|---|---|---|\n{rows}\n"

@@ -1,0 +1,122 @@
+"""All that can be said of an app before anything of it runs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+from tenuto.interop.azure_app.app_folder import AppFolder, UnsupportedApp, examine_app_folder
+from tenuto.interop.azure_app.bindings import ScheduleParser, check_functions, running_functions
+from tenuto.interop.azure_app.findings import Finding, Level
+from tenuto.interop.azure_app.interpreters import ADVISED_NODE, Interpreter, find_interpreter
+from tenuto.interop.azure_app.languages import Language
+from tenuto.interop.azure_app.packages import check_packages
+from tenuto.interop.azure_app.scanning import scan_functions
+from tenuto.interop.workers.protocol import FunctionFacts
+from tenuto.model.errors import AppLoadError
+
+_INTERPRETER = "interpreter"
+
+
+class AppReport(Struct, frozen=True, kw_only=True):
+    """What was found out about an app.
+
+    Attributes:
+        root: Its folder, absolute.
+        findings: What it says, and what becomes of that.
+        functions: Those that its files seem to have.
+        is_guess: Whether the functions were told by searching code, not by ``function.json``.
+    """
+
+    root: Path
+    findings: tuple[Finding, ...]
+    functions: tuple[FunctionFacts, ...] = ()
+    is_guess: bool = True
+
+    @property
+    def is_supported(self) -> bool:
+        """Whether nothing of it is unsupported, as far as its files tell."""
+        return all(one.level is not Level.UNSUPPORTED for one in self.findings)
+
+
+def check_app(
+    path: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    parse_schedule: ScheduleParser | None = None,
+) -> AppReport:
+    """Find out what of an app is not supported. Starts its interpreter once, and nothing of it.
+
+    Args:
+        path: The folder of the app.
+        environment: Variables; those of the process by default.
+        parse_schedule: Reads the schedules of timers; raises a ValueError for one that is wrong.
+
+    Raises:
+        AppLoadError: it is no app, or one of its files is wrong.
+
+    Example:
+        ``check_app(Path(".")).is_supported``
+    """
+    found = examine_app_folder(path, environment)
+    if isinstance(found, UnsupportedApp):
+        return AppReport(root=found.root, findings=(found.finding,), is_guess=False)
+    scan = scan_functions(found)
+    functions, findings = _running(found, scan.functions)
+    return AppReport(
+        root=found.root,
+        findings=(
+            *found.findings,
+            *_interpreter(found),
+            *scan.findings,
+            *findings,
+            *check_functions(functions, parse_schedule=parse_schedule),
+        ),
+        functions=functions,
+        is_guess=scan.is_guess,
+    )
+
+
+def _running(
+    app: AppFolder, functions: tuple[FunctionFacts, ...]
+) -> tuple[tuple[FunctionFacts, ...], list[Finding]]:
+    """The functions that would run, and what keeps others from it."""
+    running: list[FunctionFacts] = []
+    findings = []
+    for one in functions:
+        try:
+            found = running_functions([one], app.host, app.settings)
+        except AppLoadError as error:
+            findings.append(Finding(level=Level.UNSUPPORTED, topic="functions", text=str(error)))
+            found = [one]
+        if not found:
+            findings.append(
+                Finding(
+                    level=Level.NOTE,
+                    topic="functions",
+                    text=f"function {one.name!r} is not run",
+                    advice="host.json leaves it out, or a setting switches it off",
+                    file=one.file,
+                    line=one.line,
+                )
+            )
+        running += found
+    return tuple(running), findings
+
+
+def _interpreter(app: AppFolder) -> list[Finding]:
+    try:
+        found = find_interpreter(app)
+    except AppLoadError as error:
+        finding = Finding(level=Level.UNSUPPORTED, topic=_INTERPRETER, text=str(error))
+        return [finding]
+    return [_words(app, found), *check_packages(app, found)]
+
+
+def _words(app: AppFolder, found: Interpreter) -> Finding:
+    name = "Node.js" if app.kind.language is Language.NODE else "Python"
+    text = f"{name} {found.version} at {found.path} ({found.found_by})"
+    if app.kind.language is Language.NODE and found.numbers[0] < ADVISED_NODE:
+        advice = f"it is no longer maintained; better {ADVISED_NODE} or newer"
+        return Finding(level=Level.NOTE, topic=_INTERPRETER, text=text, advice=advice)
+    return Finding(level=Level.HONOURED, topic=_INTERPRETER, text=text)

@@ -1,0 +1,136 @@
+"""The functions that a Python app seems to have: its files are parsed, not run.
+
+Decorators are told by their names. What code computes is not seen.
+"""
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from tenuto.interop.azure_app.findings import Finding, Level
+from tenuto.interop.workers.protocol import FunctionFacts
+
+COMPUTED: Final = "% computed"
+"""Stands for a schedule that cannot be read: it has a percent sign, and names no setting."""
+
+HTTP_OUT: Final = {"type": "http", "name": "$return", "direction": "out"}
+_NOT_OF_THE_APP: Final = {"venv", "env", "node_modules", "__pycache__", "tests", "test"}
+_PYTHON_TRIGGERS: Final = {
+    "route": "httpTrigger",
+    "schedule": "timerTrigger",
+    "cosmos_db_trigger_v3": "cosmosDBTrigger",
+    "cosmos_db_trigger": "cosmosDBTrigger",
+    "kafka_trigger": "kafkaTrigger",
+    "event_hub_message_trigger": "eventHubTrigger",
+    "service_bus_queue_trigger": "serviceBusTrigger",
+    "service_bus_topic_trigger": "serviceBusTrigger",
+    "sql_trigger": "sqlTrigger",
+    "warm_up_trigger": "warmupTrigger",
+}
+_PYTHON_BINDINGS: Final = {
+    "durable_client_input": "durableClient",
+    "queue_output": "queue",
+    "blob_input": "blob",
+    "blob_output": "blob",
+    "event_hub_output": "eventHub",
+    "service_bus_queue_output": "serviceBus",
+    "service_bus_topic_output": "serviceBus",
+    "cosmos_db_input": "cosmosDB",
+    "cosmos_db_output": "cosmosDB",
+    "cosmos_db_input_v3": "cosmosDB",
+    "cosmos_db_output_v3": "cosmosDB",
+    "event_grid_output": "eventGrid",
+    "table_input": "table",
+    "table_output": "table",
+    "kafka_output": "kafka",
+    "sql_input": "sql",
+    "sql_output": "sql",
+}
+_NAME_DECORATOR: Final = "function_name"
+_TYPE_DECORATORS: Final = {
+    "generic_trigger",
+    "generic_input_binding",
+    "generic_output_binding",
+}
+
+
+def scan_python(root: Path, script: str) -> tuple[list[FunctionFacts], list[Finding]]:
+    """The functions in the files of an app, and what cannot be read in its script."""
+    functions: list[FunctionFacts] = []
+    findings: list[Finding] = []
+    for path in _python_files(root):
+        shown = path.relative_to(root).as_posix()
+        try:
+            tree = ast.parse(path.read_bytes(), shown)
+        except (SyntaxError, ValueError) as error:  # ValueError: bytes that are no source
+            if shown == script:
+                findings.append(_invalid(shown, error))
+        else:
+            functions += _python_functions(tree, shown)
+    return functions, findings
+
+
+def _invalid(file: str, error: SyntaxError | ValueError) -> Finding:
+    return Finding(
+        level=Level.UNSUPPORTED,
+        topic="functions",
+        text=f"not valid Python: {getattr(error, 'msg', error)}",
+        advice="the app would not be loaded",
+        file=file,
+        line=getattr(error, "lineno", None),
+    )
+
+
+def _python_files(root: Path) -> Iterator[Path]:
+    for path in sorted(root.rglob("*.py")):
+        above = path.relative_to(root).parts[:-1]
+        if not any(one in _NOT_OF_THE_APP or one.startswith(".") for one in above):
+            yield path
+
+
+def _python_functions(tree: ast.Module, file: str) -> Iterator[FunctionFacts]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            calls = [one for one in node.decorator_list if isinstance(one, ast.Call)]
+            named = [(one.func.attr, one) for one in calls if isinstance(one.func, ast.Attribute)]
+            bindings = [binding for name, call in named for binding in _python_bindings(name, call)]
+            if bindings:
+                names = [_text(call, "name") for name, call in named if name == _NAME_DECORATOR]
+                yield FunctionFacts(
+                    name=next(filter(None, names), node.name),
+                    bindings=bindings,
+                    file=file,
+                    line=node.lineno,
+                )
+
+
+def _python_bindings(decorator: str, call: ast.Call) -> Iterator[Mapping[str, Any]]:
+    kind = _PYTHON_TRIGGERS.get(decorator) or _PYTHON_BINDINGS.get(decorator)
+    if decorator in _TYPE_DECORATORS:
+        kind = _text(call, "type")
+    elif kind is None and decorator.endswith("_trigger"):
+        kind = _camel(decorator)
+    if kind is None:
+        return
+    binding = {"type": kind}
+    if kind == "timerTrigger":
+        # What is computed is taken for a setting: it cannot be read here.
+        binding["schedule"] = _text(call, "schedule") or COMPUTED
+    yield binding
+    if decorator == "route":
+        yield HTTP_OUT
+
+
+def _text(call: ast.Call, keyword: str) -> str | None:
+    """A text that a decorator is given by this name, or first."""
+    values = [one.value for one in call.keywords if one.arg == keyword] or call.args[:1]
+    value = values[0] if values else None
+    if isinstance(value, ast.Constant) and isinstance(value.value, str):
+        return value.value
+    return None
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(one.title() for one in others)

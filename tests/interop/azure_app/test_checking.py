@@ -1,0 +1,85 @@
+"""All that can be said of an app before anything of it runs."""
+
+import os
+from pathlib import Path
+
+from tenuto.interop.azure_app.checking import AppReport, check_app
+from tenuto.interop.azure_app.findings import Level
+from tests.interop.azure_app.folders import (
+    environment,
+    node_app,
+    node_packages,
+    node_that_says,
+    python_app,
+    write,
+)
+
+
+def unsupported(report: AppReport) -> list[str]:
+    return [one.text for one in report.findings if one.level is Level.UNSUPPORTED]
+
+
+def test_an_app_of_which_all_is_supported(tmp_path: Path) -> None:
+    environment(tmp_path / ".venv", azure_functions="1.26.0")
+    report = check_app(python_app(tmp_path), {})
+    assert report.is_supported
+    assert report.is_guess
+    assert [one.name for one in report.functions] == ["hello"]
+    assert {one.topic for one in report.findings} == {"app", "host.json", "interpreter", "packages"}
+
+
+def test_an_app_in_another_language_is_not_supported(tmp_path: Path) -> None:
+    report = check_app(write(tmp_path, {"host.json": {"version": "2.0"}, "pom.xml": ""}), {})
+    assert unsupported(report) == ["an app in Java"]
+    assert not report.is_supported
+
+
+def test_what_is_wrong_is_told_all_at_once(tmp_path: Path) -> None:
+    source = """
+@app.schedule(arg_name="t", schedule="%Every%")
+def tick(t): ...
+
+@app.schedule(arg_name="t", schedule=EVERY)
+def tock(t): ...
+
+@app.schedule(arg_name="t", schedule="nonsense")
+def tack(t): ...
+
+@app.queue_trigger(arg_name="m")
+def orders(m): ...
+
+@app.activity_trigger("x")
+def off(x): ...
+"""
+    host = {"version": "2.0", "customHandler": {}}
+    root = python_app(tmp_path / "app", host=host, **{"function_app.py": source})
+    bare = environment(root / ".venv")
+
+    def parse(text: str) -> None:
+        if text == "nonsense":
+            raise ValueError("no such time")
+
+    report = check_app(root, {"AzureWebJobs.off.Disabled": "1"}, parse_schedule=parse)
+    handler, interpreter, setting, *rest = unsupported(report)
+    assert handler == "customHandler"
+    assert interpreter.startswith(f"{bare.resolve()}/bin/python3 (the app's own .venv) is Python ")
+    assert setting.startswith("function_app.py:3: function 'tick': schedule of its binding")
+    assert rest == [
+        "function 'tack' has a schedule that cannot be read",
+        "function 'orders' has the binding queueTrigger, which is not served",
+    ]
+    assert [one.name for one in report.functions] == ["tick", "tock", "tack", "orders"]
+    notes = [one.text for one in report.findings if one.level is Level.NOTE]
+    assert notes == ["function 'off' is not run"]
+
+
+def test_a_node_that_is_no_longer_maintained_is_a_note(tmp_path: Path) -> None:
+    root = node_app(tmp_path / "app")
+    node_packages(root, functions="4.0.0", durable="3.0.0")
+    for version, level in (("20.1.0", Level.NOTE), ("24.0.0", Level.HONOURED)):
+        node = node_that_says(tmp_path / version, version)
+        report = check_app(root, {"PATH": f"{node.parent}:{os.environ['PATH']}"})
+        assert report.is_supported
+        (found,) = [one for one in report.findings if one.topic == "interpreter"]
+        assert found.level is level
+        assert found.text == f"Node.js {version} at {node} (node on the PATH)"
