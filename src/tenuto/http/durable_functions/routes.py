@@ -22,6 +22,7 @@ from tenuto.http.options import HttpSettings, Role
 from tenuto.http.payloads import MOUNT
 from tenuto.http.queries import ON_INSTANCE
 from tenuto.http.routing import Call, Route
+from tenuto.http.shown_paths import without_token
 from tenuto.http.waiting import Waiting
 from tenuto.model.limits import Limits
 
@@ -49,26 +50,35 @@ class ManagementApi:
         settings: HttpSettings,
         explaining: Explaining,
     ) -> None:
-        self._starting = Starting(gateway, limits, program, links, waiting)
-        self._asking = Asking(gateway, links, settings, explaining)
-        self._steering = Steering(gateway, limits)
+        self.starting: Starting = Starting(gateway, limits, program, links, waiting)
+        self.asking: Asking = Asking(gateway, links, settings, explaining)
+        self.steering: Steering = Steering(gateway, limits)
 
     def routes(self) -> list[Route]:
         """The routes of all parts, as Durable Functions has them."""
-        routes = [*self._starting.routes(), *self._asking.routes(), *self._steering.routes()]
-        return [_mounted(route) for route in (*routes, *_NOT_YET)]
+        return [_mounted(route) for route in self.parts()]
+
+    def parts(self) -> list[Route]:
+        """The same, before they are mounted."""
+        return [
+            *self.starting.routes(),
+            *self.asking.routes(),
+            *self.steering.routes(),
+            *_NOT_YET,
+        ]
 
 
 def _mounted(route: Route) -> Route:
     """A route below the mount.
 
-    A link to an instance opens all that stands below the instance's path. A wrong method is
-    "nothing there".
+    A link to an instance opens all that stands below the instance's path, the system key all that
+    it may do. A wrong method is "nothing there".
     """
     return structs.replace(
         route,
         path=f"{MOUNT}{route.path}",
         opened_by_link=route.path.startswith("/instances/{instanceId}"),
+        opened_by_system_key=True,
         hides_methods=True,
     )
 
@@ -77,9 +87,8 @@ def _mounted(route: Route) -> Route:
 
 
 async def _refuse(call: Call) -> Response:
-    raise NotImplementedYetError(
-        f"{call.scope['method']} {call.scope['path']} is not implemented yet"
-    )
+    path = without_token(call.scope["path"])
+    raise NotImplementedYetError(f"{call.scope['method']} {path} is not implemented yet")
 
 
 def _not_yet(method: str, path: str, role: Role, summary: str, *parameters: str) -> Route:
