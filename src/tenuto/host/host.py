@@ -17,7 +17,7 @@ from tenuto.engine.engine import Engine
 from tenuto.engine.lifecycle import Lifecycle
 from tenuto.engine.options import EngineOptions
 from tenuto.engine.ports import Clock, HostIdentity, HubInfo, Observer, Runner, Storage
-from tenuto.engine.program import Program, RunnerMeans, no_server
+from tenuto.engine.program import Program, RunnerMeans
 from tenuto.functions.locating import check_not_importing
 from tenuto.host.clock import SystemClock
 from tenuto.host.last_word import LastWord
@@ -77,8 +77,8 @@ class Host:
         self.clock: Clock = clock or SystemClock()
         self.webhook_base: str | None = None
         """Where links point; a server says so. Without one it is where the settings have it."""
-        self.client_binding: Callable[[str], str] = no_server
-        """What clients of Durable Functions are made of, by task hub; a server says so."""
+        self.client_binding: Callable[[], str | None] = lambda: None
+        """What clients of Durable Functions are made of; a server says so."""
         self.links_path: str = ""
         """What stands before the paths of a server that another app mounts."""
         if storage is None:

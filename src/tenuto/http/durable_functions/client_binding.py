@@ -13,6 +13,9 @@ import msgspec
 from tenuto.http.payloads import MOUNT, management_links
 from tenuto.model.ids import InstanceId
 
+TASK_HUB: Final = "TestHubName"
+"""What Durable Functions calls a task hub on a developer's machine."""
+
 _PLACEHOLDER: Final = "INSTANCEID"
 _START: Final = "/orchestrators/{functionName}[/{instanceId}]"
 _WAIT: Final = "timeout={timeoutInSeconds}&pollingInterval={intervalInSeconds}"
@@ -20,13 +23,15 @@ _CONNECTION: Final = "Storage"
 """The name of the only connection there is, as Durable Functions has it by default."""
 
 
-def client_binding(*, address: str, rpc_base_url: str, task_hub: str, code: str = "") -> str:
+def client_binding(
+    *, address: str, rpc_base_url: str, task_hub: str = TASK_HUB, code: str = ""
+) -> str:
     """The value, as JSON.
 
     Args:
         address: Where people reach the host: scheme, host and prefix, without a slash at the end.
         rpc_base_url: Where the program does, with a slash at the end.
-        task_hub: The name of the task hub.
+        task_hub: The name of the task hub; nothing is told apart by it here.
         code: Opens the addresses, all but the one that purges, which is for admins; empty when none
             is needed.
 
