@@ -4,6 +4,7 @@ Paths, payloads and status codes follow the HTTP API reference of Durable Functi
 original answers 500 for a state that does not fit, this answers 409.
 """
 
+from functools import partial
 from typing import Final
 
 from msgspec import structs
@@ -22,7 +23,6 @@ from tenuto.http.options import HttpSettings, Role
 from tenuto.http.payloads import MOUNT
 from tenuto.http.queries import ON_INSTANCE
 from tenuto.http.routing import Call, Route
-from tenuto.http.shown_paths import without_token
 from tenuto.http.waiting import Waiting
 from tenuto.model.limits import Limits
 
@@ -86,9 +86,10 @@ def _mounted(route: Route) -> Route:
 # --- what does not exist yet ----------------------------------------------------------------------
 
 
-async def _refuse(call: Call) -> Response:
-    path = without_token(call.scope["path"])
-    raise NotImplementedYetError(f"{call.scope['method']} {path} is not implemented yet")
+async def _refuse(_call: Call, summary: str) -> Response:
+    raise NotImplementedYetError(
+        f"{summary[:1].lower()}{summary[1:]}: this server cannot do that yet"
+    )
 
 
 def _not_yet(method: str, path: str, role: Role, summary: str, *parameters: str) -> Route:
@@ -99,7 +100,13 @@ def _not_yet(method: str, path: str, role: Role, summary: str, *parameters: str)
         parameters=tuple(Parameter(name=one, text="As in the original.") for one in parameters),
         errors=(501,),
     )
-    return Route(method=method, path=path, role=role, handler=_refuse, operation=operation)
+    return Route(
+        method=method,
+        path=path,
+        role=role,
+        handler=partial(_refuse, summary=summary),
+        operation=operation,
+    )
 
 
 _NOT_YET: Final = (
