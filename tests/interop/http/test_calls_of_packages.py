@@ -109,7 +109,7 @@ async def test_instances_are_found_by_time_and_status(serve: Serving, calls: Cal
     await serve.ended("c")
     now = datetime.now(UTC)
 
-    async def found(**filters: Any) -> set[str]:  # noqa: ANN401 - any filter
+    async def found(**filters: Any) -> set[str]:
         return {one["instanceId"] for one in await calls.fitting(**filters)}
 
     assert await found(since=LONG_AGO, until=now + SOON, statuses=["Running"]) == {"w"}
@@ -206,7 +206,7 @@ async def test_only_what_has_ended_is_purged(serve: Serving, calls: Calls) -> No
 
 
 async def test_many_are_purged_by_time_and_status(serve: Serving, calls: Calls) -> None:
-    async def purged(**filters: Any) -> int:  # noqa: ANN401 - any filter
+    async def purged(**filters: Any) -> int:
         found: int = (await calls.purge_fitting(since=LONG_AGO, **filters))["instancesDeleted"]
         return found
 

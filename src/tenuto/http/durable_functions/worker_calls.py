@@ -65,19 +65,20 @@ class WorkerCalls:
         )
 
     def find(self, method: str, raw_path: bytes) -> tuple[Route, dict[str, str]] | None:
-        """The route of a request, and what its parameters stand for; None when it is for others.
+        """The route of a request, and what its parameters stand for; None outside of the mount.
 
         Raises:
-            RouteNotFoundError: there is nothing of the kind in the mount.
+            RouteNotFoundError: its token is not that of the mount, or there is nothing of the kind.
             MethodNotAllowedError: there is, but it answers other methods.
             HttpError: the path is not UTF-8.
         """
         _, _, below = raw_path.partition(b"/")
         mount, _, below = below.partition(b"/")
         token, _, below = below.partition(b"/")
-        is_known = hmac.compare_digest(token, self._token)
-        if not self._token or not is_known or mount.lower() != MOUNT[1:].encode():
+        if mount.lower() != MOUNT[1:].encode():
             return None
+        if not self._token or not hmac.compare_digest(token, self._token):
+            raise RouteNotFoundError(f"there is nothing at {MOUNT}/...")
         return self._routes.find(method, f"{MOUNT}/".encode() + below)
 
     async def _list(self, call: Call) -> Response:

@@ -4,14 +4,15 @@ import asyncio
 import json
 import sys
 from datetime import datetime
+from typing import Any
 
-import azure.durable_functions as df
-import azure.functions as func
+import azure.durable_functions as df  # type: ignore[import-not-found]
+import azure.functions as func  # type: ignore[import-not-found]
 
 
-def read(value):
+def read(value: dict[str, Any]) -> Any:  # noqa: ANN401 - any JSON
     if "$moment" in value:
-        return datetime.fromisoformat(value["$moment"].replace("Z", "+00:00")).replace(tzinfo=None)
+        return datetime.fromisoformat(value["$moment"]).replace(tzinfo=None)
     if "$request" in value:
         return func.HttpRequest(method="POST", url=value["$request"], body=b"")
     if "$entity" in value:
@@ -21,30 +22,27 @@ def read(value):
     return value
 
 
-def shown(result):
+def shown(result: Any) -> Any:  # noqa: ANN401 - whatever the package gives
     if isinstance(result, func.HttpResponse):
         body = result.get_body().decode()
-        try:
+        if body[:1] == "{":
             body = json.loads(body)
-        except ValueError:
-            pass
         return {"status": result.status_code, "headers": dict(result.headers), "body": body}
     if isinstance(result, list):
         return [shown(one) for one in result]
     if hasattr(result, "to_json"):
         return {**result.to_json(), "history": result.history} if result else None
-    if hasattr(result, "entity_exists"):
-        return {"entityExists": result.entity_exists, "entityState": result.entity_state}
     if hasattr(result, "instances_deleted"):
         return {"instancesDeleted": result.instances_deleted}
     return result
 
 
-async def main():
+async def main() -> None:
     loop = asyncio.get_running_loop()
-    client = None
+    client: Any = None
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         said = json.loads(line, object_hook=read)
+        answer: dict[str, Any]
         try:
             if "binding" in said:
                 client = df.DurableOrchestrationClient(said["binding"])
@@ -53,9 +51,10 @@ async def main():
                 result = getattr(client, said["call"])(*said["arguments"], **said["options"])
                 result = shown(await result if asyncio.iscoroutine(result) else result)
             answer = {"result": result}
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever the package raises is an answer
             answer = {"error": f"{error}"}
-        print(json.dumps(answer), flush=True)
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
 
 
 asyncio.run(main())
