@@ -20,7 +20,7 @@ from tenuto.http.description import Operation
 from tenuto.http.errors import HttpError
 from tenuto.http.functions.keys import FunctionKeys
 from tenuto.http.functions.route_templates import RouteTemplate
-from tenuto.http.functions.triggers import METHODS, HttpTriggers
+from tenuto.http.functions.triggers import METHODS, HttpTrigger, HttpTriggers
 from tenuto.http.links import Links
 from tenuto.http.options import Role
 from tenuto.http.router import Router, path_parts
@@ -34,6 +34,10 @@ _OF_THE_CONNECTION: Final = frozenset(
     {"connection", "content-length", "keep-alive", "transfer-encoding", "upgrade"}
 )
 """Headers that say how an answer is sent, which is the server's business."""
+
+_NARROWED: Final = re.compile(r"\{[^}:]*(?::([^}]*))?\}")
+_NAMES: Final = {"uuid": "guid", "path": "*"}
+"""What ASP.NET calls the converters of ``@app.http`` that have another name there."""
 
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NO_HEADER_VALUE: Final = re.compile(r"[\0\r\n]")
@@ -325,10 +329,10 @@ def _check_apart(new: ForeignFunction, known: ForeignFunction) -> None:
 
 
 def _check_apart_from(new: ForeignFunction, triggers: HttpTriggers) -> None:
-    paths = {_plain(path) for path in new.template.plain_paths}
+    shape = "/" + "/".join(new.template.shape)
     for trigger in triggers:
         both = _shared(new.methods, trigger.methods)
-        if both and _plain(trigger.plain_path) in paths:
+        if both and _shape(trigger) == shape:
             raise _refused(
                 new.function,
                 f"{both} {new.template.path} is answered by {trigger.name!r} ({trigger.place}) "
@@ -338,8 +342,10 @@ def _check_apart_from(new: ForeignFunction, triggers: HttpTriggers) -> None:
             raise _refused(new.function, f"the name is taken by the one from {trigger.place}")
 
 
-def _plain(path: str) -> str:
-    return re.sub(r"\{[^}]*\}", "{}", path).lower()
+def _shape(trigger: HttpTrigger) -> str:
+    """The paths that a function of the app answers, as templates of ASP.NET show theirs."""
+    path = trigger.path.lower()
+    return _NARROWED.sub(lambda found: f"{{{_NAMES.get(found[1], found[1] or '')}}}", path)
 
 
 def _shared(methods: Sequence[str], others: Sequence[str]) -> str | None:
