@@ -8,8 +8,8 @@ import httpx2
 import pytest
 
 from tenuto import App, Context, RuntimeStatus, Settings
-from tenuto.http.functions.callbacks import without_token
 from tenuto.http.options import AccessKey, HttpSettings
+from tenuto.http.shown_paths import without_token
 from tenuto.model.limits import Limits
 from tenuto.testing import TestHost
 from tests.integration.conftest import OpenHost

@@ -17,8 +17,8 @@ import pytest
 from uvicorn.config import WS_PROTOCOLS
 
 from tenuto import App, Context
-from tenuto.http.functions.callbacks import without_token
 from tenuto.http.payloads import MOUNT
+from tenuto.http.shown_paths import without_token
 from tenuto.telemetry.log_setup import HostLogHandler
 from tenuto.telemetry.traffic import SeldomWarning
 from tests.support.http_server import ADMIN_KEY, KEYS, READ_KEY, Serving, serving

@@ -1,6 +1,6 @@
 """A program of another kind than an app, beside the native one: a fake of an engine elsewhere."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -8,6 +8,8 @@ from msgspec import Struct
 from tenuto.engine.program import (
     FunctionDescription,
     HttpFunction,
+    HttpRequest,
+    HttpResponse,
     ProgramDescription,
     RunnerMeans,
     Served,
@@ -50,6 +52,20 @@ class ForeignOrchestrator(Struct, frozen=True):
     instance_id: str | None = None
 
 
+class ForeignHttpFunction(Struct, frozen=True, kw_only=True):
+    """A function behind HTTP that is made of any coroutine function."""
+
+    name: str
+    function: Callable[[HttpRequest], Awaitable[HttpResponse]]
+    route: str
+    methods: Sequence[str] = ()
+    prefix: str = "api"
+    level: str = "anonymous"
+
+    async def answer(self, request: HttpRequest) -> HttpResponse:
+        return await self.function(request)
+
+
 class ForeignProgram:
     """Scripts as orchestrators, found in whatever case their names are written.
 
@@ -60,6 +76,7 @@ class ForeignProgram:
         expected: Orchestrators whose workers may come.
         elsewhere: Orchestrators of which another host's workers are there.
         broken: Why it cannot be run.
+        http: What answers requests.
     """
 
     def __init__(
@@ -71,6 +88,7 @@ class ForeignProgram:
         expected: Collection[str] = (),
         elsewhere: Collection[str] = (),
         broken: str | None = None,
+        http: Sequence[HttpFunction] = (),
     ) -> None:
         self.kind: str = kind
         self.scripts: dict[str, Script] = dict(scripts)
@@ -81,6 +99,7 @@ class ForeignProgram:
         self._expected = expected
         self._elsewhere = elsewhere
         self._broken = broken
+        self._http = http
 
     @property
     def orchestrators(self) -> Collection[str]:
@@ -119,7 +138,7 @@ class ForeignProgram:
 
     @property
     def http_functions(self) -> Sequence[HttpFunction]:
-        return ()
+        return self._http
 
     @property
     def timers(self) -> Sequence[TimerFunction]:

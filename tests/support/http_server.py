@@ -9,7 +9,8 @@ from typing import Any
 
 import httpx2
 
-from tenuto import App, Settings
+from tenuto import Settings
+from tenuto.host.programs import Hosted
 from tenuto.host.server import Server
 from tenuto.http.options import AccessKey, HttpSettings, Role
 from tenuto.http.payloads import MOUNT
@@ -71,11 +72,13 @@ class Serving:
 
 
 @asynccontextmanager
-async def serving(app: App, *, limits: Limits | None = None, **http: Any) -> AsyncIterator[Serving]:
+async def serving(
+    app: Hosted, *, limits: Limits | None = None, **http: Any
+) -> AsyncIterator[Serving]:
     """Serve an app from memory.
 
     Args:
-        app: The functions.
+        app: The functions: an app, a program, or several.
         limits: Of one orchestration.
         **http: Settings of the server.
     """

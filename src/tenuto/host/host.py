@@ -7,6 +7,7 @@ import platform
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
 from tenuto.client.client import Client
@@ -76,6 +77,8 @@ class Host:
         self.clock: Clock = clock or SystemClock()
         self.webhook_base: str | None = None
         """Where links point; a server says so. Without one it is where the settings have it."""
+        self.client_binding: Callable[[], str | None] = lambda: None
+        """What clients of Durable Functions are made of; a server says so."""
         self.links_path: str = ""
         """What stands before the paths of a server that another app mounts."""
         if storage is None:
@@ -188,6 +191,7 @@ class Host:
             limits=self.settings.limits,
             webhook_base=self._base_of_links,
             webhook_secret=self.hub.secret,
+            client_binding=self.client_binding,
         )
 
     def _base_of_links(self) -> str:

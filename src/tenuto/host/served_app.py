@@ -1,5 +1,6 @@
 """A host and the web application over it, without a socket of its own."""
 
+import secrets
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Final
@@ -12,6 +13,8 @@ from tenuto.host.host import Host
 from tenuto.host.programs import Hosted
 from tenuto.host.settings import Settings
 from tenuto.http.admin.observation import Metrics
+from tenuto.http.durable_functions.client_binding import client_binding
+from tenuto.http.durable_functions.worker_calls import rpc_base_url
 from tenuto.http.options import check_keys
 from tenuto.http.server.application import Application, Served
 from tenuto.telemetry.log_observer import LogObserver
@@ -19,6 +22,7 @@ from tenuto.telemetry.metrics import CONTENT_TYPE, MetricsObserver
 from tenuto.telemetry.traffic import Traffic
 
 _VERSION: Final = version("tenuto")
+_TOKEN_BYTES: Final = 32
 
 
 class ServedApp:
@@ -51,7 +55,18 @@ class ServedApp:
         self._metrics = MetricsObserver(observer or LogObserver(), version=_VERSION)
         self.traffic: Traffic = self._metrics.traffic
         self.host: Host = Host(app, settings=settings, clock=clock, observer=self._metrics)
+        self.host.client_binding = self._client_binding
+        self._rpc_token = ""
+        self.own_address: str = settings.http.own_address + prefix
+        """Where processes of this host reach it; a server with a socket of its own says so."""
         self.application: Application | None = None
+
+    def _client_binding(self) -> str:
+        return client_binding(
+            address=(self.host.webhook_base or self.own_address).rstrip("/"),
+            rpc_base_url=rpc_base_url(self.own_address, self._rpc_token),
+            code=self.application.system_key if self.application is not None else "",
+        )
 
     async def start(self) -> Application:
         """Start the host, then what is mounted beside its functions.
@@ -63,6 +78,7 @@ class ServedApp:
             StorageError: the store cannot be used, with the reason.
         """
         check_keys(self._settings.http)
+        self._rpc_token = secrets.token_urlsafe(_TOKEN_BYTES)
         await self.host.start()
         try:
             self._metrics.watch(self.host.engine)
@@ -82,6 +98,7 @@ class ServedApp:
                     configuration=msgspec.to_builtins(self._settings),
                     sources=self._sources,
                     traffic=self.traffic,
+                    rpc_token=self._rpc_token,
                 )
             )
             await application.start()

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Self
 
+from msgspec import structs
+
 from tenuto.engine.ports import Clock, Observer
 from tenuto.host.host import Host
 from tenuto.host.programs import Hosted
@@ -87,6 +89,7 @@ class Server:
         listening = listen(http)  # before anything is made
         self._port = listening.getsockname()[1]
         self.host.webhook_base = http.base_url or self.url
+        self._served.own_address = structs.replace(http, port=self._port).own_address
         try:
             self._http = HttpServer(
                 await self._served.start(), listening, http, self._served.traffic

@@ -39,13 +39,21 @@ class Access:
         self._link_seconds = settings.link_seconds
         self._now = now
 
-    def check(self, call: Call, needed: Role | None, *, opened_by_link: bool = False) -> Role:
+    def check(
+        self,
+        call: Call,
+        needed: Role | None,
+        *,
+        opened_by_link: bool = False,
+        opened_by_system_key: bool = False,
+    ) -> Role:
         """What the caller may do.
 
         Args:
             call: The request.
             needed: The least role; None for everybody.
             opened_by_link: Whether a link to parameter ``instanceId`` will do, too.
+            opened_by_system_key: Whether the system key will do, too, for who may operate.
 
         Raises:
             UnauthorizedError: there are keys, and the caller sent none of them.
@@ -63,6 +71,8 @@ class Access:
         role = self._role_of(sent)
         if role is None and opened_by_link:
             role = self._role_by_link(call, needed, sent)
+        if role is None and opened_by_system_key and self._is_system_key(sent):
+            role = Role.OPERATE
         if role is None:
             raise UnauthorizedError(
                 "the key is not one of this server's; if it came with a link, the link has "
@@ -79,6 +89,14 @@ class Access:
             if hmac.compare_digest(key, digest):
                 found = role
         return found
+
+    @property
+    def system_key(self) -> str:
+        """Opens all instances, and nothing but them, to operate; empty when there are no keys."""
+        return "" if self._is_open else self._tokens.system_key
+
+    def _is_system_key(self, sent: str) -> bool:
+        return hmac.compare_digest(_digest(self._tokens.system_key), _digest(sent))
 
     def _role_by_link(self, call: Call, needed: Role, sent: str) -> Role | None:
         token = self._tokens.read(sent, InstanceId(call.parameters["instanceId"]), self._now())

@@ -95,8 +95,11 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     @property
     def address(self) -> str:
         """Where a server with these settings is reached, as far as they tell."""
-        if self.base_url is not None:
-            return self.base_url
+        return self.own_address if self.base_url is None else self.base_url
+
+    @property
+    def own_address(self) -> str:
+        """Where processes of the same machine reach it, as far as these settings tell."""
         host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104 - compared
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port or _PORT}"
 

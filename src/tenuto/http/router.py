@@ -1,15 +1,15 @@
 """The router: which of many things with a path and methods a request belongs to.
 
 One for all of the server: its own routes and functions behind HTTP. Paths are templates
-(``templates``). A literal segment wins over a parameter, whatever was added first.
+(``templates``, ``functions.route_templates``). A literal segment wins over a parameter, whatever
+was added first.
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from tenuto.http.errors import HttpError, MethodNotAllowedError, RouteNotFoundError
-from tenuto.http.templates import PathTemplate
 from tenuto.model.errors import InputError
 
 T = TypeVar("T")
@@ -27,6 +27,25 @@ def path_parts(raw_path: bytes) -> list[str]:
         raise HttpError("the path is not UTF-8 once its %XX are decoded") from None
 
 
+class Template(Protocol):
+    """What matches paths."""
+
+    @property
+    def path(self) -> str:
+        """As it is shown."""
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The template that sorts first is asked first."""
+
+    @property
+    def shape(self) -> tuple[str | int, ...]:
+        """Equal for templates that match the same paths."""
+
+    def match(self, parts: Sequence[str]) -> dict[str, str] | None:
+        """What the parameters stand for in a path; None when it is another one."""
+
+
 class Router(Generic[T]):
     """Finds what answers a request.
 
@@ -37,9 +56,9 @@ class Router(Generic[T]):
         InputError: two of them would answer the same requests.
     """
 
-    def __init__(self, entries: Iterable[tuple[PathTemplate, Collection[str], T]] = ()) -> None:
+    def __init__(self, entries: Iterable[tuple[Template, Collection[str], T]] = ()) -> None:
         self._entries = sorted(entries, key=lambda entry: entry[0].order)
-        taken: dict[tuple[str, tuple[str | int, ...]], PathTemplate] = {}
+        taken: dict[tuple[str, tuple[str | int, ...]], Template] = {}
         for template, methods, _ in self._entries:
             for method in methods:
                 other = taken.setdefault((method, template.shape), template)

@@ -41,7 +41,7 @@ _MOST_PARAMETERS: Final = 1_000
 """Of a query, which is read before a key is known: each takes its time."""
 
 _HOST_SINCE: Final = "1.1"
-_EVERYWHERE: Final = ("code", "taskHub", "connection")
+_EVERYWHERE: Final = ("code", "taskHub", "connection", "connectionName")
 """What clients of Durable Functions send with all they ask for."""
 
 
@@ -53,6 +53,7 @@ class Call:
         parameters: What the path's parameters stand for.
         role: What the caller may do.
         token: What the caller came with when that was a link.
+        is_for_function: Whether a function of a user answers it, and not the server itself.
     """
 
     __slots__ = (
@@ -60,7 +61,9 @@ class Call:
         "_body_setting",
         "_is_body_asked",
         "_query",
+        "_query_pairs",
         "_receive",
+        "is_for_function",
         "parameters",
         "role",
         "scope",
@@ -72,11 +75,13 @@ class Call:
         self.parameters: Mapping[str, str] = {}
         self.role: Role = Role.READ
         self.token: Token | None = None
+        self.is_for_function = False
         self._receive = receive
         self._body_bytes = body_bytes
         self._body_setting = "body_bytes"
         self._is_body_asked = False
         self._query: dict[str, list[str]] | None = None
+        self._query_pairs: list[tuple[str, str]] | None = None
 
     @property
     def request(self) -> Request:
@@ -131,18 +136,24 @@ class Call:
         """The query's values by name; names ignore case."""
         if self._query is None:
             self._query = {}
+            for name, value in self.query_pairs:
+                self._query.setdefault(name.lower(), []).append(value)
+        return self._query
+
+    @property
+    def query_pairs(self) -> list[tuple[str, str]]:
+        """The query's names and values as they came."""
+        if self._query_pairs is None:
             text = self.scope["query_string"].decode("latin-1")
             try:
-                pairs = parse_qsl(
+                self._query_pairs = parse_qsl(
                     text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_PARAMETERS
                 )
             except UnicodeDecodeError:
                 raise HttpError("the query is not UTF-8 once its %XX are decoded") from None
             except ValueError:
                 raise HttpError(f"the query has over {_MOST_PARAMETERS:,} parameters") from None
-            for name, value in pairs:
-                self._query.setdefault(name.lower(), []).append(value)
-        return self._query
+        return self._query_pairs
 
     def many(self, name: str) -> list[str]:
         """The values of a query parameter that may be repeated or hold a list with commas."""
@@ -269,6 +280,8 @@ class Route(Struct, frozen=True, kw_only=True):
         handler: What answers.
         operation: What the OpenAPI document says of it.
         opened_by_link: Whether a link to the instance in parameter ``instanceId`` opens it, too.
+        opened_by_system_key: Whether the key opens it, too, that stands in what programs for
+            Durable Functions are told.
         hides_methods: Whether a wrong method is "nothing there" (404), as Durable Functions has
             it, rather than 405 with the right ones.
     """
@@ -279,6 +292,7 @@ class Route(Struct, frozen=True, kw_only=True):
     handler: Handler
     operation: Operation = Operation()
     opened_by_link: bool = False
+    opened_by_system_key: bool = False
     hides_methods: bool = False
 
     @property

@@ -4,6 +4,9 @@ A token is signed with a secret of the store and the configured keys, so that it
 dies when a key changes, and cannot be made by those who hold a key. Tokens never stand for the
 admin role as such: the one kind that purges opens nothing but the purge of its instance. One kind
 opens nothing but what a durable function answers.
+
+The system key is made of the same secret and stands for no instance: programs for Durable Functions
+make links of templates, and write the id of the instance in themselves.
 """
 
 import hashlib
@@ -21,6 +24,8 @@ from tenuto.model.timing import MICROSECONDS, Microseconds
 
 _PREFIX: Final = "l1"
 _PARTS: Final = 4
+_SYSTEM_PREFIX: Final = "s1"
+_SYSTEM: Final = b"the system key of Durable Functions"
 
 
 class Opens(StrEnum):
@@ -60,6 +65,11 @@ class Tokens:
             digest.update(hashlib.sha256(f"{role}:{key}".encode()).digest())
         self._secret = digest.digest()
 
+    @property
+    def system_key(self) -> str:
+        """What stands in the templates of links that programs for Durable Functions are given."""
+        return f"{_SYSTEM_PREFIX}.{_text(hmac.digest(self._secret, _SYSTEM, 'sha256'))}"
+
     def make(self, instance_id: InstanceId, opens: Opens, expires_at_seconds: int) -> str:
         """A token for an instance.
 
@@ -95,5 +105,8 @@ class Tokens:
 
     def _sign(self, instance_id: InstanceId, opens: Opens, expires_at_seconds: int) -> str:
         signed = f"{opens.value}\n{expires_at_seconds:x}\n{instance_id}".encode()
-        digest = hmac.digest(self._secret, signed, "sha256")
-        return urlsafe_b64encode(digest).rstrip(b"=").decode()
+        return _text(hmac.digest(self._secret, signed, "sha256"))
+
+
+def _text(digest: bytes) -> str:
+    return urlsafe_b64encode(digest).rstrip(b"=").decode()

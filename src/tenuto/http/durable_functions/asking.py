@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final
 
+import msgspec
 from msgspec import structs
 from starlette.responses import Response
 
@@ -11,6 +12,7 @@ from tenuto.client.wire import CONTINUATION
 from tenuto.http.description import Answer, Operation, Parameter
 from tenuto.http.durable_functions.answers import FINISHED, UNDER_WAY, failed_status
 from tenuto.http.durable_functions.history import HistoryProjection, Shown
+from tenuto.http.errors import JSON
 from tenuto.http.explaining import Explaining
 from tenuto.http.links import Links
 from tenuto.http.options import HttpSettings, Role
@@ -21,6 +23,7 @@ from tenuto.http.queries import (
     CREATED,
     FAILURE,
     ID_PREFIX,
+    MOST_ROWS,
     ON_INSTANCE,
     STATUSES,
     moment,
@@ -29,7 +32,7 @@ from tenuto.http.queries import (
 )
 from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
 from tenuto.model.codec import decode_turn
-from tenuto.model.errors import InstanceNotFoundError
+from tenuto.model.errors import InstanceNotFoundError, LimitError
 from tenuto.model.ids import InstanceId
 from tenuto.model.requests import InstanceQuery
 
@@ -98,7 +101,14 @@ class Asking:
     # --- many --------------------------------------------------------------------------------
 
     async def list_instances(self, call: Call) -> Response:
-        query = InstanceQuery(
+        query = self._query(call)
+        show_input = call.flag("showInput", default=True)
+        page = await self._gateway.query(query)
+        payloads = [status_payload(record, show_input=show_input) for record in page.records]
+        return json_answer(payloads, 200, {CONTINUATION: page.after or ""})
+
+    def _query(self, call: Call) -> InstanceQuery:
+        return InstanceQuery(
             statuses=statuses(call, strict=False),
             id_prefix=call.one("instanceIdPrefix") or None,
             created_from=moment(call, "createdTimeFrom"),
@@ -107,10 +117,31 @@ class Asking:
             after=call.header(CONTINUATION) or None,
             most_bytes=self._page_bytes,
         )
+
+    async def list_all(self, call: Call) -> Response:
+        """All instances that fit, on one page, for callers that know no pages.
+
+        Raises:
+            LimitError: they are longer than a page may be.
+        """
+        query = structs.replace(self._query(call), limit=MOST_ROWS)
         show_input = call.flag("showInput", default=True)
-        page = await self._gateway.query(query)
-        payloads = [status_payload(record, show_input=show_input) for record in page.records]
-        return json_answer(payloads, 200, {CONTINUATION: page.after or ""})
+        found: list[bytes] = []
+        left = self._page_bytes
+        while left >= 0:
+            page = await self._gateway.query(query)
+            payloads = [status_payload(record, show_input=show_input) for record in page.records]
+            found += map(msgspec.json.encode, payloads)
+            left -= sum(map(len, found[len(found) - len(payloads) :])) + len(payloads)
+            if page.after is None and left >= 0:
+                body = b"[" + b",".join(found) + b"]"
+                return Response(body, 200, {CONTINUATION: ""}, media_type=JSON)
+            query = structs.replace(query, after=page.after)
+        raise LimitError(
+            f"the instances that fit are longer than {self._page_bytes:,} bytes, the most for one "
+            "answer (setting http.page_bytes); ask for some of them, such as with createdTimeFrom "
+            "or runtimeStatus"
+        )
 
 
 # --- the table of routes, below the mount ---------------------------------------------------------

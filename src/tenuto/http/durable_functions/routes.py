@@ -4,6 +4,7 @@ Paths, payloads and status codes follow the HTTP API reference of Durable Functi
 original answers 500 for a state that does not fit, this answers 409.
 """
 
+from functools import partial
 from typing import Final
 
 from msgspec import structs
@@ -49,26 +50,35 @@ class ManagementApi:
         settings: HttpSettings,
         explaining: Explaining,
     ) -> None:
-        self._starting = Starting(gateway, limits, program, links, waiting)
-        self._asking = Asking(gateway, links, settings, explaining)
-        self._steering = Steering(gateway, limits)
+        self.starting: Starting = Starting(gateway, limits, program, links, waiting)
+        self.asking: Asking = Asking(gateway, links, settings, explaining)
+        self.steering: Steering = Steering(gateway, limits)
 
     def routes(self) -> list[Route]:
         """The routes of all parts, as Durable Functions has them."""
-        routes = [*self._starting.routes(), *self._asking.routes(), *self._steering.routes()]
-        return [_mounted(route) for route in (*routes, *_NOT_YET)]
+        return [_mounted(route) for route in self.parts()]
+
+    def parts(self) -> list[Route]:
+        """The same, before they are mounted."""
+        return [
+            *self.starting.routes(),
+            *self.asking.routes(),
+            *self.steering.routes(),
+            *_NOT_YET,
+        ]
 
 
 def _mounted(route: Route) -> Route:
     """A route below the mount.
 
-    A link to an instance opens all that stands below the instance's path. A wrong method is
-    "nothing there".
+    A link to an instance opens all that stands below the instance's path, the system key all that
+    it may do. A wrong method is "nothing there".
     """
     return structs.replace(
         route,
         path=f"{MOUNT}{route.path}",
         opened_by_link=route.path.startswith("/instances/{instanceId}"),
+        opened_by_system_key=True,
         hides_methods=True,
     )
 
@@ -76,9 +86,9 @@ def _mounted(route: Route) -> Route:
 # --- what does not exist yet ----------------------------------------------------------------------
 
 
-async def _refuse(call: Call) -> Response:
+async def _refuse(_call: Call, summary: str) -> Response:
     raise NotImplementedYetError(
-        f"{call.scope['method']} {call.scope['path']} is not implemented yet"
+        f"{summary[:1].lower()}{summary[1:]}: this server cannot do that yet"
     )
 
 
@@ -90,7 +100,13 @@ def _not_yet(method: str, path: str, role: Role, summary: str, *parameters: str)
         parameters=tuple(Parameter(name=one, text="As in the original.") for one in parameters),
         errors=(501,),
     )
-    return Route(method=method, path=path, role=role, handler=_refuse, operation=operation)
+    return Route(
+        method=method,
+        path=path,
+        role=role,
+        handler=partial(_refuse, summary=summary),
+        operation=operation,
+    )
 
 
 _NOT_YET: Final = (

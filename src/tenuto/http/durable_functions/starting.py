@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from tenuto.client.gateway import Gateway
 from tenuto.client.starting import StartOptions, restart_request, start_request
-from tenuto.engine.program import Program
+from tenuto.engine.program import Orchestrator, Program
 from tenuto.http.description import Operation, Parameter
 from tenuto.http.durable_functions.answers import LINKS, RESULT, begun_answer, failed_status
 from tenuto.http.errors import ForbiddenError, HttpError
@@ -16,6 +16,8 @@ from tenuto.http.options import Role
 from tenuto.http.queries import BOOLEAN, FAILURE, ON_INSTANCE, WAITING
 from tenuto.http.routing import Call, Endpoint, Route, bound
 from tenuto.http.waiting import LONGEST_SECONDS, Waiting
+from tenuto.model.errors import InstanceNotFoundError, PayloadError
+from tenuto.model.ids import InstanceId
 from tenuto.model.limits import Limits
 
 _NO_INPUT: Final = '""'
@@ -57,13 +59,26 @@ class Starting:
         seconds = _seconds(call)
         links = self._links.of(call)  # without an address it is refused before anything is done
         text = await call.json_text()
-        if text == _NO_INPUT and not orchestrator.signature.takes_input:
+        if text == _NO_INPUT and self._means_none(orchestrator):
             text = None
         options = StartOptions(instance_id=given_id, version=call.one("version") or None)
         request = start_request(orchestrator, text, self._gateway.now(), self._limits, options)
         self._program.check_input(orchestrator.name, text)
         await self._gateway.start(request)
         return await begun_answer(call, links, self._waiting, request.instance_id, seconds)
+
+    def _means_none(self, orchestrator: Orchestrator) -> bool:
+        """Whether an empty text stands for no input: it cannot be a text, and may be nothing."""
+        if not orchestrator.signature.takes_input:
+            return True
+        return not self._takes(orchestrator, _NO_INPUT) and self._takes(orchestrator, None)
+
+    def _takes(self, orchestrator: Orchestrator, text: str | None) -> bool:
+        try:
+            self._program.check_input(orchestrator.name, text)
+        except PayloadError:
+            return False
+        return True
 
     async def restart(self, call: Call) -> Response:
         instance_id = call.instance_id
@@ -77,14 +92,28 @@ class Starting:
         seconds = _seconds(call)
         links = self._links.of(call)
         await call.body()
+        try:
+            begun = await self.run_again(instance_id, new_instance_id=is_new)
+        except InstanceNotFoundError as error:
+            # Not 404: as Durable Functions has it, of this operation alone.
+            raise HttpError(f"{error}, so it cannot be restarted") from None
+        return await begun_answer(call, links, self._waiting, begun, seconds)
+
+    async def run_again(self, instance_id: InstanceId, *, new_instance_id: bool) -> InstanceId:
+        """Start an instance again, with the same name and input; the id it runs under.
+
+        Raises:
+            InstanceNotFoundError: there is no such instance.
+            UnknownFunctionError: its orchestrator is not served any more.
+            InstanceExistsError: it has not ended, and no fresh id is wanted.
+        """
         record = await self._gateway.get(instance_id)
         if record is None:
-            # Not 404: as Durable Functions has it, of this operation alone.
-            raise HttpError(f"instance {instance_id!r} does not exist, so it cannot be restarted")
+            raise InstanceNotFoundError(instance_id)
         self._program.get_orchestrator(record.name)
-        request = restart_request(record, self._gateway.now(), new_instance_id=is_new)
+        request = restart_request(record, self._gateway.now(), new_instance_id=new_instance_id)
         await self._gateway.start(request)
-        return await begun_answer(call, links, self._waiting, request.instance_id, seconds)
+        return request.instance_id
 
 
 def _seconds(call: Call) -> float | None:

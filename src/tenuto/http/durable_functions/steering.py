@@ -88,23 +88,33 @@ class Steering:
         return json_answer(PurgedPayload(1))
 
     async def purge_many(self, call: Call) -> Response:
-        created_from = moment(call, "createdTimeFrom")
-        if created_from is None:
+        if moment(call, "createdTimeFrom") is None:
             raise HttpError("Please provide value for 'createdTimeFrom' parameter.")
-        created_to = _filled(call, "createdTimeTo", moment(call, "createdTimeTo"))
         force = call.flag("force", default=False)
-        wanted = _filled(call, "runtimeStatus", statuses(call, strict=True))
+        query = self.purge_query(call)
         try:
-            check_ended(wanted, force=force)
+            check_ended(query.statuses, force=force)
         except InputError as error:  # what is asked for is well-formed
             raise HttpError(str(error), status=409) from None
-        query = InstanceQuery(
-            statuses=wanted,
+        return await self.purge_all(query, force=force)
+
+    def purge_query(self, call: Call) -> InstanceQuery:
+        """What a caller wants to be deleted."""
+        created_to = _filled(call, "createdTimeTo", moment(call, "createdTimeTo"))
+        return InstanceQuery(
+            statuses=_filled(call, "runtimeStatus", statuses(call, strict=True)),
             id_prefix=_filled(call, "instanceIdPrefix", call.one("instanceIdPrefix") or None),
-            created_from=created_from,
+            created_from=_filled(call, "createdTimeFrom", moment(call, "createdTimeFrom")),
             created_to=self._gateway.now() + 1 if created_to is None else created_to,
             order="oldest",
         )
+
+    async def purge_all(self, query: InstanceQuery, *, force: bool) -> Response:
+        """Delete what fits, and say how many that was.
+
+        Raises:
+            RouteNotFoundError: none fits.
+        """
         bites = purge_fitting(self._gateway, query, force=force)
         deleted = sum([purged async for purged in bites])
         if not deleted:

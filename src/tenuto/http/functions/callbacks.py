@@ -79,15 +79,6 @@ class UsedBody(Struct, frozen=True):
     accepted: bool = True
 
 
-def without_token(path: str) -> str:
-    """A path as it may stand in a log."""
-    start = path.lower().find("/callbacks/")  # in whatever case it was asked for
-    if start < 0:
-        return path
-    end = start + len("/callbacks/")
-    return f"{path[:end]}{path[end:].partition('/')[0]}/..."
-
-
 class Callbacks:
     """The routes under ``/callbacks``.
 

@@ -5,11 +5,9 @@ They are served under ``/api``. Which function answers does not depend on the or
 """
 
 import asyncio
-import hmac
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextvars import copy_context
-from difflib import get_close_matches
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
 
@@ -23,23 +21,20 @@ from tenuto.client.client import Client
 from tenuto.client.sync_client import SyncClient
 from tenuto.functions.detached_threads import DetachedThreads
 from tenuto.functions.user_calls import is_given_up
-from tenuto.http.access import Access, sent_key
 from tenuto.http.errors import body_too_large, error_answer
 from tenuto.http.functions.durable import DurableAnswers, DurableFunction, check_stored
+from tenuto.http.functions.keys import FunctionKeys
 from tenuto.http.functions.parameters import Binding, Given, Source
 from tenuto.http.functions.responses import response_of
-from tenuto.http.options import HttpSettings, Role
 from tenuto.http.router import Router, path_parts
 from tenuto.http.routing import Call, Route
 from tenuto.http.templates import PathTemplate
 from tenuto.model.errors import (
-    ForbiddenError,
     HttpError,
     InputError,
     PayloadError,
     RegistrationError,
     RequestTooLargeError,
-    SettingsError,
 )
 
 PREFIX: Final = "/api"
@@ -170,28 +165,25 @@ class TriggerApi:
     Args:
         triggers: The functions.
         client: What they get as client.
-        access: Checks keys with roles.
-        settings: The keys, and how long a body may be at most.
-
-    Raises:
-        SettingsError: a key is for a function that is not there.
+        keys: Checks who may call them.
+        body_bytes: How long a body may be at most.
+        durable: Runs those whose requests start orchestrations.
     """
 
     def __init__(
         self,
         triggers: HttpTriggers,
         client: Client,
-        access: Access,
-        settings: HttpSettings,
+        keys: FunctionKeys,
+        body_bytes: int,
         durable: DurableAnswers,
     ) -> None:
         self._triggers = triggers
         self._client = client
         self._sync_client = SyncClient(client)
-        self._access = access
-        self._settings = settings
+        self._keys = keys
+        self._body_bytes = body_bytes
         self._durable = durable
-        _check_key_names(settings, triggers)
         self._threads = DetachedThreads(THREADS, "tenuto-http")
 
     def close(self) -> None:
@@ -217,8 +209,8 @@ class TriggerApi:
 
     async def serve(self, trigger: HttpTrigger, call: Call) -> Response:
         """Run a function for a request."""
-        self._check_key(trigger, call)
-        limited = _limited(call.request.receive, trigger, self._settings.body_bytes)
+        self._keys.check(trigger.name, trigger.auth, call)
+        limited = _limited(call.request.receive, trigger, self._body_bytes)
         request = Request(call.scope, limited)
         given = Given(call.parameters, call.query, request, self._client, self._sync_client)
         if trigger.durable is not None:
@@ -253,28 +245,6 @@ class TriggerApi:
         loop = asyncio.get_running_loop()
         answer = await loop.run_in_executor(self._threads, copy_context().run, _answer_of, run)
         return answer()
-
-    def _check_key(self, trigger: HttpTrigger, call: Call) -> None:
-        match trigger.auth:
-            case "anonymous":
-                return
-            case "admin":
-                call.role = self._access.check(call, Role.ADMIN)
-            case "function":
-                if not self._has_function_key(trigger, call):
-                    call.role = self._access.check(call, Role.OPERATE)
-
-    def _has_function_key(self, trigger: HttpTrigger, call: Call) -> bool:
-        sent = (sent_key(call) or "").encode()
-        found = None
-        for key in self._settings.keys.values():
-            if key.functions and hmac.compare_digest(key.key.encode(), sent):
-                found = key
-        if found is None:
-            return False
-        if trigger.name not in found.functions:
-            raise ForbiddenError(f"this key does not open the function {trigger.name}")
-        return True
 
 
 async def _given_in_time(values: Awaitable[T]) -> T:
@@ -328,19 +298,6 @@ def _limited(receive: Receive, trigger: HttpTrigger, most: int) -> Receive:
         )
 
     return limited
-
-
-def _check_key_names(settings: HttpSettings, triggers: HttpTriggers) -> None:
-    known = [trigger.name for trigger in triggers]
-    for key_name, key in settings.keys.items():
-        for name in key.functions:
-            if name not in known:
-                close = get_close_matches(name, known, n=1)
-                hint = f"did you mean {close[0]!r}? " if close else ""
-                raise SettingsError(
-                    f"setting http.keys: key {key_name!r} is for the HTTP function {name!r}, which "
-                    f"is not there; {hint}there are: {', '.join(known) or 'none'}"
-                )
 
 
 # --- registration ---------------------------------------------------------------------------------

@@ -18,28 +18,38 @@ from tenuto.http.admin.live import EventStream, LiveApi
 from tenuto.http.admin.observation import Metrics, ObservationApi
 from tenuto.http.admin.routes import AdminApi
 from tenuto.http.durable_functions.routes import ManagementApi
-from tenuto.http.errors import error_answer
+from tenuto.http.durable_functions.worker_calls import MOUNT as RPC_MOUNT
+from tenuto.http.durable_functions.worker_calls import WorkerCalls
+from tenuto.http.errors import MethodNotAllowedError, RouteNotFoundError, error_answer
 from tenuto.http.explaining import Explaining
-from tenuto.http.functions.callbacks import Callbacks, without_token
+from tenuto.http.functions.callbacks import Callbacks
 from tenuto.http.functions.description import described
 from tenuto.http.functions.durable import DurableAnswers
+from tenuto.http.functions.foreign import ForeignApi, ForeignFunctions
+from tenuto.http.functions.keys import FunctionKeys, check_key_names
 from tenuto.http.functions.responses import CLIENT_STATE, LINKS_STATE
-from tenuto.http.functions.triggers import HttpTriggers, TriggerApi, is_trigger
+from tenuto.http.functions.triggers import PREFIX, HttpTriggers, TriggerApi, is_trigger
 from tenuto.http.links import Links
 from tenuto.http.masking import Masking
 from tenuto.http.options import HttpSettings, Role
 from tenuto.http.payloads import MOUNT
-from tenuto.http.routing import Call, Routes
-from tenuto.http.server.mounting import MountedApps, Mounts
+from tenuto.http.router import path_parts
+from tenuto.http.routing import Call, Route, Routes
+from tenuto.http.server.callers import is_on_this_machine
+from tenuto.http.server.mounting import RESERVED, MountedApps, Mounts
 from tenuto.http.server.openapi import OpenApi
 from tenuto.http.server.origins import Origins
 from tenuto.http.server.visits import Visit, Visits
+from tenuto.http.shown_paths import without_token
 from tenuto.http.waiting import Waiting
 from tenuto.model.errors import TenutoError
 from tenuto.model.webhook import TOKEN_LENGTH
 from tenuto.telemetry.traffic import Traffic
 
 _LOGGER: Final = logging.getLogger("tenuto.http")
+_OWN: Final = RESERVED - {PREFIX[1:]}
+"""First segments of paths at which no function of a program is."""
+
 _MOUNTED: Final = "mounted"
 """Route, in metrics, of all that mounted apps answer."""
 
@@ -62,6 +72,7 @@ class Served(Struct, frozen=True, kw_only=True):
         configuration: The host's settings, nested as in a file; secrets are hidden when shown.
         sources: Where each came from, by its key with dots.
         traffic: Counts requests.
+        rpc_token: Opens the mount for processes of this host; without one there is none.
     """
 
     client: Client
@@ -78,6 +89,7 @@ class Served(Struct, frozen=True, kw_only=True):
     configuration: Mapping[str, Any] = {}
     sources: Mapping[str, str] = {}
     traffic: Traffic = field(default_factory=Traffic)
+    rpc_token: str = ""
 
 
 class Application:
@@ -105,7 +117,13 @@ class Application:
             links,
             self._waiting,
         )
-        self._triggers = TriggerApi(served.triggers, served.client, self._access, settings, durable)
+        keys = FunctionKeys(settings, self._access)
+        self._triggers = TriggerApi(
+            served.triggers, served.client, keys, settings.body_bytes, durable
+        )
+        foreign = ForeignFunctions(served.program.http_functions, _OWN, served.triggers)
+        self._foreign = ForeignApi(foreign, keys, links)
+        check_key_names(settings, [*(one.name for one in served.triggers), *foreign.names])
         explaining = Explaining(gateway, served.engine, settings.history_bytes)
         management = ManagementApi(
             gateway, limits, served.program, links, self._waiting, settings, explaining
@@ -117,7 +135,8 @@ class Application:
             configuration=served.configuration,
             sources=served.sources,
         )
-        self._masking = Masking(served.secret)
+        self._worker_calls = WorkerCalls(management, served.rpc_token)
+        self._masking = Masking(served.secret, hidden=self._access.system_key)
         self._live = LiveApi(
             gateway, served.engine.updates, served.settings.watchers, self._masking
         )
@@ -146,7 +165,12 @@ class Application:
             for trigger in served.triggers
             for route in described(trigger, partial(self._triggers.serve, trigger))
         ]
-        open_api.describe([*self.routes.all, *functions])
+        open_api.describe([*self.routes.all, *functions, *self._foreign.described()])
+
+    @property
+    def system_key(self) -> str:
+        """What stands in links that programs make of templates; empty when there are no keys."""
+        return self._access.system_key
 
     async def start(self) -> None:
         """Start the mounted apps.
@@ -199,7 +223,7 @@ class Application:
                 ),
                 for_sdks=_is_for_sdks(scope),
             )
-        if not is_trigger(scope["raw_path"]):
+        if not (call.is_for_function or is_trigger(scope["raw_path"])):
             if call.role is Role.READ and not isinstance(answer, EventStream):
                 await self._mask(answer)
             answer.headers.setdefault("Cache-Control", "no-store")
@@ -216,16 +240,43 @@ class Application:
     async def _handled(self, call: Call, visit: Visit) -> Response:
         scope = call.scope
         self._origins.check(call)
-        is_ours = not is_trigger(scope["raw_path"])
-        table = self.routes if is_ours else self._triggers
-        route, call.parameters = table.find(scope["method"], scope["raw_path"])
+        method, path = scope["method"], scope["raw_path"]
+        of_worker = self._worker_calls.find(method, path)
+        if of_worker is not None and not is_on_this_machine(scope):
+            raise RouteNotFoundError(f"there is nothing at {without_token(scope['path'])}")
+        route, call.parameters = of_worker or self._found(call, method, path)
         visit.route = route.path
-        call.role = self._access.check(call, route.role, opened_by_link=route.opened_by_link)
-        if is_ours:
+        if of_worker is not None:
+            call.role = Role.ADMIN  # the token in its path was its key
+            # Clients do not quote what they put into a query, so that there may be anything in it.
+        else:
+            call.role = self._access.check(
+                call,
+                route.role,
+                opened_by_link=route.opened_by_link,
+                opened_by_system_key=route.opened_by_system_key,
+            )
+        if of_worker is None and not call.is_for_function:
             call.check_query(route)
         return await route.handler(call)
+
+    def _found(self, call: Call, method: str, path: bytes) -> tuple[Route, dict[str, str]]:
+        """What answers: where the server's own paths begin the server, else functions first."""
+        is_trigger_path = is_trigger(path)
+        if not is_trigger_path and path_parts(path)[0].lower() in _OWN:
+            return self.routes.find(method, path)
+        own = self._triggers if is_trigger_path else self.routes
+        try:
+            found = own.find(method, path)
+            call.is_for_function = is_trigger_path
+        except (RouteNotFoundError, MethodNotAllowedError):
+            if not self._foreign:
+                raise
+            found = self._foreign.find(method, path)
+            call.is_for_function = True
+        return found
 
 
 def _is_for_sdks(scope: Scope) -> bool:
     """Whether it is a route that SDKs of Durable Functions call."""
-    return str(scope["path"]).startswith(MOUNT)
+    return str(scope["path"]).lower().startswith((MOUNT, f"{RPC_MOUNT}/"))

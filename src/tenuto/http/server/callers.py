@@ -62,15 +62,35 @@ def why_not_local(scope: Scope) -> str | None:
     client = scope.get("client")
     if not client or not is_loopback(str(client[0])):
         return "the caller's address is not known or not this machine's"
+    mark = _mark_of_proxy(scope)
+    if mark is not None:
+        return f"the request came through a proxy, as its header {mark} shows"
     for key, value in scope["headers"]:
-        name = key.decode("latin-1").lower().replace("_", "-")
-        if name in _MARKS or name.startswith(_MARKS_BEGIN):
-            return f"the request came through a proxy, as its header {name} shows"
-        if name == "host" and not _is_own_name(value.decode("latin-1")):
+        if key == b"host" and not _is_own_name(value.decode("latin-1")):
             return "the request is for another name than this machine's, such as localhost"
     version = scope.get("http_version")
     if version in _OLD:
         return f"the request came by HTTP/{version}, as through a proxy"
+    return None
+
+
+def is_on_this_machine(scope: Scope) -> bool:
+    """Whether a process of this machine asks itself, by whatever name of the machine.
+
+    A server may listen on one address that is not loopback; then who calls from here has the same.
+    """
+    client, server = scope.get("client"), scope.get("server")
+    if not client or _mark_of_proxy(scope) is not None:
+        return False
+    return is_loopback(str(client[0])) or (server is not None and client[0] == server[0])
+
+
+def _mark_of_proxy(scope: Scope) -> str | None:
+    """The first header that only a proxy adds."""
+    for key, _ in scope["headers"]:
+        name: str = key.decode("latin-1").lower().replace("_", "-")
+        if name in _MARKS or name.startswith(_MARKS_BEGIN):
+            return name
     return None
 
 

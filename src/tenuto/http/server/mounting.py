@@ -17,7 +17,10 @@ from tenuto.model.errors import AppLoadError, InputError
 _LOGGER: Final = logging.getLogger("tenuto.http")
 
 RESERVED: Final = frozenset(
-    {"admin", "api", "callbacks", "healthz", "metrics", "openapi.json", "results", "runtime"}
+    {
+        *("admin", "api", "callbacks", "durabletask", "healthz", "metrics", "openapi.json"),
+        *("results", "runtime"),
+    }
 )
 """First segments of paths that are the server's own."""
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from starlette.types import Message, Scope, Send
 
-from tenuto.http.functions.callbacks import without_token
+from tenuto.http.shown_paths import without_token
 from tenuto.telemetry.traffic import NO_ROUTE, SeldomWarning, Traffic
 
 _LOGGER: Final = logging.getLogger("tenuto.http.access")
