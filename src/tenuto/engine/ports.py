@@ -765,6 +765,9 @@ class Observer(Protocol):
     def activities_ended(self, works: Sequence[ActivityWork], now: Microseconds) -> None:
         """Attempts of activities ended, at about this time (microseconds)."""
 
+    def timer_ended(self, name: str, error: BaseException | None) -> None:
+        """A function that a schedule starts has run; ``error`` is what it raised."""
+
     def dead_letter(self, instance_id: InstanceId, reason: str) -> None:
         """A message that nobody can take was put aside."""
 

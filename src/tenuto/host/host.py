@@ -22,6 +22,7 @@ from tenuto.host.clock import SystemClock
 from tenuto.host.last_word import LastWord
 from tenuto.host.programs import Hosted, program_of
 from tenuto.host.settings import Settings
+from tenuto.host.timers import HostTimers, timers_of
 from tenuto.host.watchdog import Watchdog
 from tenuto.model.errors import StorageError, TenutoError
 from tenuto.model.ids import InstanceId
@@ -93,6 +94,7 @@ class Host:
         self._lost: asyncio.Future[StorageError] | None = None
         self._hub: HubInfo | None = None
         self._last_word: LastWord | None = None
+        self._timers: HostTimers | None = None
 
     @property
     def client(self) -> Client:
@@ -136,6 +138,7 @@ class Host:
         began = time.perf_counter()
         self._log.starting()
         self.program.check()
+        timers = timers_of(self.program.timers)
         self._hub = await self._storage.open()
         if self.settings.partitions not in {None, self._hub.partitions}:
             self._observer.notice(
@@ -180,6 +183,8 @@ class Host:
         self._lifecycle = lifecycle
         gateway = EngineGateway(Commands(engine), self._storage)
         self._client = Client(gateway, self.program, self.settings.limits)
+        self._timers = HostTimers(timers, engine, self._client)
+        self._timers.start()
         self._log.started(time.perf_counter() - began, self.settings)
 
     def _means(self) -> RunnerMeans:
@@ -253,16 +258,32 @@ class Host:
         try:
             if lifecycle is not None:
                 self._log.stopping()
-                await lifecycle.stop(self.settings.drain_seconds)
+                await lifecycle.stop(await self._end_timers(self.settings.drain_seconds))
                 self._log.stopped()
         finally:
             self._watch_no_more()
+
+    async def _end_timers(self, seconds: float) -> float:
+        """Let functions that schedules have started end; how much of the time is left.
+
+        First of all: they may wait for what instances here have to do.
+        """
+        timers, self._timers = self._timers, None
+        if timers is None:
+            return seconds
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await timers.stop(seconds)
+        return max(0.0, seconds - (loop.time() - began))
 
     async def abandon(self) -> None:
         """Go without a farewell, as a process that dies; for tests of what is recovered then."""
         lifecycle, self._lifecycle = self._lifecycle, None
         self._client = None
         self._watch_no_more()
+        timers, self._timers = self._timers, None
+        if timers is not None:
+            await timers.abandon()
         if lifecycle is not None:
             await lifecycle.abandon()
 
