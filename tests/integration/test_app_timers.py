@@ -7,17 +7,26 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import httpx2
 import pytest
 
 from tenuto import App, Client, Context, RegistrationError, Settings, SyncClient, TimerInfo
 from tenuto.engine.ports import Lease
+from tenuto.engine.program import TimerFire
 from tenuto.host.host import Host
 from tenuto.host.programs import program_of
+from tenuto.host.server import Server
 from tenuto.host.timers import timer_lines
-from tenuto.model.errors import StorageUnavailableError
+from tenuto.http.options import HttpSettings
+from tenuto.model.errors import StorageLostError, StorageUnavailableError
 from tenuto.model.timing import to_microseconds
 from tenuto.storage.sqlite import SqliteStorage
+from tenuto.telemetry.log_observer import LogObserver
+from tenuto.telemetry.metrics import MetricsObserver
 from tenuto.testing import TestHost
+from tenuto.testing.clock import VirtualClock
+from tenuto.testing.driver import EngineDriver
+from tests.support.foreign_program import ForeignProgram
 from tests.support.waiting import until
 
 DAY = timedelta(days=1)
@@ -276,6 +285,7 @@ def test_what_is_refused_where_it_is_decorated() -> None:
     assert "timer 'plain' (" in refused("0 61 * * * *", plain)
     assert "never comes" in refused("0 0 0 31 2 *", plain)
     assert "not a known time zone" in refused("0 0 0 * * *", plain, zone="Berlin")
+    assert "a time span, which knows no zone; got 'UTC'" in refused("00:05:00", plain, zone="UTC")
     assert "its name must be a str" in refused("0 0 0 * * *", plain, name="")
     every = "0 * * * * *"
     assert "'number' is nothing that a timer can give" in refused(every, takes_unknown)
@@ -547,6 +557,96 @@ async def test_what_does_not_end_in_time_is_given_up_by_name_and_run_again(
         assert told == [NOON + HOUR] * 2
 
 
-async def test_two_programs_cannot_have_the_same_timer() -> None:
-    host = Host([Noted().app], "sqlite://")
-    assert [one.name for one in host.program.timers] == ["noted"]
+# --- programs of other kinds ---------------------------------------------------------------------
+
+
+class ForeignTimer:
+    """A function of another kind of program."""
+
+    runs_on_startup = False
+    keeps_state = True
+
+    def __init__(self, name: str, schedule: str, zone: str | None = None) -> None:
+        self.name = name
+        self.schedule = schedule
+        self.zone = zone
+        self.fires: list[TimerFire] = []
+
+    async def run(self, fire: TimerFire) -> None:
+        self.fires.append(fire)
+
+
+async def test_timers_of_another_program_run_beside_those_of_an_app(store: str) -> None:
+    noted = Noted("0 0 * * * *")
+    # An app may have one zone for all its schedules.
+    foreign = ForeignTimer("tick", "00:10:00", "Europe/Berlin")
+    clock = VirtualClock(NOON)
+    host = Host([noted.app, ForeignProgram({}, timers=[foreign])], store, clock=clock)
+    await host.start()
+    clock.drive(EngineDriver(host.engine))
+    await clock.advance(HOUR)
+    await host.stop()
+    noon = to_microseconds(NOON)
+    minutes = [(one.due_at - noon) // 60_000_000 for one in foreign.fires]
+    assert minutes == [10, 20, 30, 40, 50, 60]
+    first, second = foreign.fires[:2]
+    assert (first.last, second.last) == (None, first.due_at)
+    assert first.next == second.due_at
+    assert noted.due == ["11-29 13:00"]
+
+
+@pytest.mark.parametrize(
+    ("timers", "reason"),
+    [
+        ([ForeignTimer("tick", "0 0 25 * * *")], "timer 'tick' cannot be run: schedule '0 0 25"),
+        ([ForeignTimer("tick", "", None)], "timer 'tick' cannot be run: schedule '' has 0 fields"),
+        ([ForeignTimer("noted", "0 0 0 * * *")], "two timers of this host are named 'noted'"),
+    ],
+)
+async def test_wrong_ones_are_refused_before_the_store_is_opened(
+    timers: list[ForeignTimer], reason: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "never.db"
+    host = Host([Noted().app, ForeignProgram({}, timers=timers)], f"sqlite:///{path}")
+    with pytest.raises(RegistrationError) as raised:
+        await host.start()
+    assert reason in str(raised.value)
+    assert not path.exists()
+
+
+async def test_a_host_that_has_lost_its_store_runs_nothing_more(tmp_path: Path) -> None:
+    noted = Noted("0 0 * * * *")
+    async with TestHost(noted.app, start=NOON, storage=f"sqlite:///{tmp_path / 'lost.db'}") as host:
+        await host.advance(HOUR)
+        host.host.engine.abandon(StorageLostError("the file is gone"))
+        await host.advance(3 * HOUR)
+        assert noted.due == ["11-29 13:00"]
+
+
+async def test_they_are_listed_with_the_functions_and_counted() -> None:
+    app = Noted("0 30 9 * * *", zone="Europe/Berlin").app
+
+    @app.timer("0 0 * * * *")
+    async def fails() -> None:
+        raise ValueError("no paper")
+
+    metrics = MetricsObserver(LogObserver(), version="0")
+    clock = VirtualClock(NOON)
+    settings = Settings(storage="sqlite://", http=HttpSettings(port=0))
+    async with Server(app, settings=settings, clock=clock, observer=metrics) as server:
+        clock.drive(EngineDriver(server.host.engine))
+        await clock.advance(DAY)
+        async with httpx2.AsyncClient() as http:
+            found = (await http.get(f"{server.url}/admin/functions")).json()["timers"]
+    assert found == [
+        {
+            "name": "noted",
+            "schedule": "0 30 9 * * *",
+            "zone": "Europe/Berlin",
+            "runOnStartup": False,
+        },
+        {"name": "fails", "schedule": "0 0 * * * *", "zone": None, "runOnStartup": False},
+    ]
+    text = metrics.render().decode()
+    assert 'tenuto_timers_total{outcome="completed",timer="noted"} 1.0' in text
+    assert 'tenuto_timers_total{outcome="failed",timer="fails"} 24.0' in text

@@ -1,12 +1,12 @@
 """Of several hosts on one store, one runs a timer."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from datetime import timedelta
 
 import pytest
 
-from tenuto import App, Client, TimerInfo
+from tenuto import App, Client
 from tenuto.client.gateway import EngineGateway
 from tenuto.host.programs import program_of
 from tenuto.host.timers import HostTimers, timers_of
@@ -23,7 +23,8 @@ class TimedCluster:
 
     def __init__(self) -> None:
         self.app = App()
-        self.runs: list[tuple[str, int]] = []
+        self.runs: list[str] = []
+        self.waits_for: dict[str, asyncio.Event] = {}
         for name in NAMES:
             self._add(name)
         self.cluster = Cluster(SharedHub(8), self.app, ["left", "right"])
@@ -32,9 +33,10 @@ class TimedCluster:
 
     def _add(self, name: str) -> None:
         @self.app.timer("0 * * * * *", name=name)
-        async def run(timer: TimerInfo) -> None:
-            minute = timer.due_at - self.cluster.clock.current_time
-            self.runs.append((name, minute // timedelta(minutes=1)))
+        async def run() -> None:
+            self.runs.append(name)
+            if name in self.waits_for:
+                await self.waits_for[name].wait()
 
     def timers_on(self, member: Member) -> HostTimers:
         program = program_of(self.app)
@@ -51,7 +53,7 @@ class TimedCluster:
         for _ in range(12):
             self.cluster.pass_time(5)
             await self.cluster.rounds(80)
-        return Counter(name for name, _ in self.runs)
+        return Counter(self.runs)
 
     def number_of(self, name: str) -> int:
         return self.cluster.members[0].engine.number_of(InstanceId(name))
@@ -138,3 +140,27 @@ async def test_a_partition_that_comes_back_is_read_again(timed: TimedCluster) ->
     right.observer.timers.clear()
     assert await timed.minute() == ONCE_EACH
     assert right.observer.timers
+
+
+async def test_one_owner_a_run_that_outlives_the_ownership_notes_nothing(
+    timed: TimedCluster,
+) -> None:
+    left, right = timed.cluster.members
+    name = next(one for one in NAMES if timed.number_of(one) in right.owned)
+    await timed.minute()
+    timed.waits_for[name] = asyncio.Event()
+    timed.cluster.pass_time(60)
+    await timed.cluster.rounds(80)  # it runs on the right now, and does not end
+    theirs = right.owned
+    await left.lifecycle.take(theirs)
+    held = timed.waits_for.pop(name)
+    await timed.cluster.rounds(80)  # its new owner has it run again, to the end
+    assert (name, None) in left.observer.timers
+    noted = (await left.engine.storage.notes([f"timer/{name}"]))[f"timer/{name}"]
+    held.set()
+    await timed.cluster.rounds(80)
+    assert (name, None) in right.observer.timers
+    assert await left.engine.storage.notes([f"timer/{name}"]) == {f"timer/{name}": noted}
+    right.observer.timers.clear()
+    assert await timed.minute() == ONCE_EACH
+    assert right.observer.timers == []

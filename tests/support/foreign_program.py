@@ -60,6 +60,7 @@ class ForeignProgram:
         expected: Orchestrators whose workers may come.
         elsewhere: Orchestrators of which another host's workers are there.
         broken: Why it cannot be run.
+        timers: Functions that schedules start.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class ForeignProgram:
         expected: Collection[str] = (),
         elsewhere: Collection[str] = (),
         broken: str | None = None,
+        timers: Sequence[TimerFunction] = (),
     ) -> None:
         self.kind: str = kind
         self.scripts: dict[str, Script] = dict(scripts)
@@ -81,6 +83,7 @@ class ForeignProgram:
         self._expected = expected
         self._elsewhere = elsewhere
         self._broken = broken
+        self.timers: Sequence[TimerFunction] = timers
 
     @property
     def orchestrators(self) -> Collection[str]:
@@ -119,10 +122,6 @@ class ForeignProgram:
 
     @property
     def http_functions(self) -> Sequence[HttpFunction]:
-        return ()
-
-    @property
-    def timers(self) -> Sequence[TimerFunction]:
         return ()
 
     def check(self) -> None:

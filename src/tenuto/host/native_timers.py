@@ -20,7 +20,7 @@ from tenuto.client.sync_client import SyncClient
 from tenuto.engine.program import TimerFire
 from tenuto.functions.timer_info import TimerInfo
 from tenuto.model.errors import InputError
-from tenuto.model.timer_schedule import parse_schedule
+from tenuto.model.timer_schedule import IntervalSchedule, parse_schedule
 
 client_of_host: Final[ContextVar[Client]] = ContextVar("client_of_host")
 """The client of the host that runs a timer. The Program port knows no client, and one app may be
@@ -102,7 +102,8 @@ def native_timer(
     """
     if inspect.isgeneratorfunction(inspect.unwrap(function)):
         raise InputError("it is a generator, which nobody would run on; remove the `yield`")
-    parse_schedule(schedule, zone)
+    if isinstance(parse_schedule(schedule, zone), IntervalSchedule) and zone is not None:
+        raise InputError(f"schedule {schedule!r} is a time span, which knows no zone; got {zone!r}")
     return NativeTimer(
         name=name,
         function=function,

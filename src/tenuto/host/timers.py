@@ -280,9 +280,9 @@ class HostTimers:
                 continue
             if self._lease_for(one) != one.lease:
                 self._look_at(one)
-            elif one.state is None:
+            elif one.state is None or one.moment is None:
                 self._do(one, self._read(one))
-            elif one.moment is not None:
+            else:
                 self._do(one, self._run(one, one.state, one.moment))
         self._arm()
 
@@ -361,4 +361,4 @@ class HostTimers:
 
 
 def _nothing() -> None:
-    pass
+    """Partitions have come or gone, and it is none of our business any more."""

@@ -180,7 +180,8 @@ def parse_schedule(text: str, zone: str | None = None) -> TimerSchedule:
     Args:
         text: NCRONTAB with six fields, or five (at second 0); or a time span, ``hh:mm:ss`` or
             ``d.hh:mm:ss``. As in Azure, ``25:00:00`` is a span of 25 days, not of 25 hours.
-        zone: The name of the time zone, such as ``Europe/Berlin``; None for UTC.
+        zone: The name of the time zone, such as ``Europe/Berlin``; None for UTC. Means nothing to a
+            time span, but an app may have one for all its schedules.
 
     Raises:
         InputError: the schedule or the zone is none; says what is allowed.
@@ -193,11 +194,10 @@ def parse_schedule(text: str, zone: str | None = None) -> TimerSchedule:
         raise InputError(f"a schedule is a text such as '0 */5 * * * *', got {text!r}")
     if zone is not None and not isinstance(zone, str):
         raise InputError(f"a zone is a name such as 'Europe/Berlin', got {zone!r}")
+    found = _zone("UTC" if zone is None else zone)
     if ":" in text:
-        if zone is not None:
-            raise InputError(f"schedule {text!r} is a time span, which knows no zone; got {zone!r}")
         return IntervalSchedule(length=_span(text) * MICROSECONDS)
-    return ClockSchedule(crontab=parse_ncrontab(text), zone=_zone("UTC" if zone is None else zone))
+    return ClockSchedule(crontab=parse_ncrontab(text), zone=found)
 
 
 def _zone(name: str) -> ZoneInfo:

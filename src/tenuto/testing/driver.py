@@ -71,7 +71,7 @@ class EngineDriver:
             await self._wait_a_little(with_activities=with_activities)
             if loop.time() > deadline:
                 raise TenutoError(
-                    f"the host does not come to rest: {self._engine.running} activities and "
+                    f"the host does not come to rest: {self._engine.running} activities run, "
                     f"{self._engine.timers_running} timers run, {self.open_requests} requests are "
                     f"open after {_PATIENCE_SECONDS:.0f} s of real time; "
                     "with_activities=False lets time pass while activities run"
