@@ -623,6 +623,21 @@ async def test_a_host_that_has_lost_its_store_runs_nothing_more(tmp_path: Path) 
         assert noted.due == ["11-29 13:00"]
 
 
+def test_a_script_for_one_orchestration_runs_none(
+    store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noted = Noted("* * * * * *", run_on_startup=True)
+
+    @noted.app.orchestrator
+    async def waits(ctx: Context) -> str:
+        await ctx.create_timer(timedelta(seconds=1.2))
+        return "done"
+
+    assert noted.app.run(waits, storage=store) == "done"
+    assert noted.told == []
+    assert capsys.readouterr().err == ""
+
+
 async def test_they_are_listed_with_the_functions_and_counted() -> None:
     app = Noted("0 30 9 * * *", zone="Europe/Berlin").app
 

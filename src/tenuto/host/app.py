@@ -360,7 +360,7 @@ class App(FunctionRegistry):
         instance_id: str | None,
         settings: Settings,
     ) -> Any:  # noqa: ANN401 - the user's result
-        async with Host(self, settings=settings) as host:
+        async with Host(self, settings=settings, run_timers=False) as host:
             try:
                 handle = await self._begun(host.client, orchestrator, args, instance_id)
                 return await result_unless_held(host, handle)

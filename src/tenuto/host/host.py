@@ -52,6 +52,8 @@ class Host:
         settings: Storage, limits and sizes.
         clock: Where time comes from; tests give a virtual one.
         observer: Who is told what happens; by default Python's logging.
+        run_timers: Whether functions run that schedules start; not in a script that is there for
+            one orchestration.
 
     Example:
         ::
@@ -69,6 +71,7 @@ class Host:
         settings: Settings | None = None,
         clock: Clock | None = None,
         observer: Observer | None = None,
+        run_timers: bool = True,
     ) -> None:
         self.app = app
         self.settings: Settings = settings or Settings()
@@ -94,6 +97,7 @@ class Host:
         self._lost: asyncio.Future[StorageError] | None = None
         self._hub: HubInfo | None = None
         self._last_word: LastWord | None = None
+        self._runs_timers = run_timers
         self._timers: HostTimers | None = None
 
     @property
@@ -138,7 +142,7 @@ class Host:
         began = time.perf_counter()
         self._log.starting()
         self.program.check()
-        timers = timers_of(self.program.timers)
+        timers = timers_of(self.program.timers) if self._runs_timers else []
         self._hub = await self._storage.open()
         if self.settings.partitions not in {None, self._hub.partitions}:
             self._observer.notice(
