@@ -732,6 +732,35 @@ class StorageSuite:
         await owner.storage.set_deliveries({})
         assert (await owner.loaded(1)).record.deliveries == 0
 
+    async def test_notes_are_kept_for_the_owners_that_follow(self, owner: Owner) -> None:
+        storage, lease = owner.storage, owner.leases[0]
+        assert await storage.notes(["timer/one"]) == {}
+        await storage.write_note(lease, "timer/one", '{"last": 1}')
+        await storage.write_note(lease, "timer/One", "ä \n no JSON")
+        await storage.write_note(lease, "timer/one", '{"last": 2}')
+        await storage.write_note(lease, "", "")
+        kept = {"timer/one": '{"last": 2}', "timer/One": "ä \n no JSON"}
+        assert await storage.notes(["timer/one", "timer/none", "timer/One"]) == kept
+        assert await storage.notes([""]) == {"": ""}
+        assert await storage.notes([]) == {}
+        await storage.release(owner.leases)
+        heir = await Owner.of(storage, "second")
+        assert await storage.notes([*kept]) == kept
+        await storage.write_note(heir.leases[0], "timer/one", "3")
+        assert (await storage.notes([*kept]))["timer/one"] == "3"
+
+    async def test_one_owner_writes_a_note(self, owner: Owner) -> None:
+        storage, lease = owner.storage, owner.leases[0]
+        await storage.write_note(lease, "timer/one", "before")
+        heir = await Owner.of(storage, "second")
+        for stale in (lease, structs.replace(heir.leases[0], epoch=lease.epoch)):
+            with pytest.raises(FencedError) as raised:
+                await storage.write_note(stale, "timer/one", "after")
+            assert raised.value.partitions == {lease.partition}
+        assert await storage.notes(["timer/one"]) == {"timer/one": "before"}
+        # What came of it disturbs nobody's commits.
+        await heir.commit(instances=[record(1)])
+
     async def test_deaths_of_owners_in_a_row_that_had_not_served(self, storage: Storage) -> None:
         async def deaths(name: str, end: Literal["dies", "serves", "stops"]) -> int:
             owner = await Owner.of(storage, name)

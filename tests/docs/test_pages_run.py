@@ -68,6 +68,14 @@ async def test_the_errors_page_tells_a_declined_card_from_a_fault() -> None:
         assert await host.run(scope["order"], "4711") == "declined: 51"
 
 
+async def test_the_timers_page_has_a_report_each_morning(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    scope = run_page("timers.md")
+    await scope["test_each_morning_has_its_report"]()
+    assert capsys.readouterr().out.count("nothing new") == 36 * 12
+
+
 async def test_the_client_page_runs_in_process_on_a_store_and_over_http(
     elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

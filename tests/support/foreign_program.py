@@ -77,6 +77,7 @@ class ForeignProgram:
         elsewhere: Orchestrators of which another host's workers are there.
         broken: Why it cannot be run.
         http: What answers requests.
+        timers: Functions that schedules start.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class ForeignProgram:
         elsewhere: Collection[str] = (),
         broken: str | None = None,
         http: Sequence[HttpFunction] = (),
+        timers: Sequence[TimerFunction] = (),
     ) -> None:
         self.kind: str = kind
         self.scripts: dict[str, Script] = dict(scripts)
@@ -100,6 +102,7 @@ class ForeignProgram:
         self._elsewhere = elsewhere
         self._broken = broken
         self._http = http
+        self.timers: Sequence[TimerFunction] = timers
 
     @property
     def orchestrators(self) -> Collection[str]:
@@ -139,10 +142,6 @@ class ForeignProgram:
     @property
     def http_functions(self) -> Sequence[HttpFunction]:
         return self._http
-
-    @property
-    def timers(self) -> Sequence[TimerFunction]:
-        return ()
 
     def check(self) -> None:
         if self._broken is not None:

@@ -123,6 +123,7 @@ class SharedHub:
         self.arrivals: dict[tuple[int, MessageId], int] = {}
         self.letters: list[DeadLetter] = []
         self.answers: dict[MessageId, Answer] = {}
+        self.notes: dict[str, str] = {}
         self.handles: list[SharedStorage] = []
 
     def handle(self) -> "SharedStorage":
@@ -571,6 +572,16 @@ class SharedStorage:
         for iid, count in deliveries.items():
             if iid in hub.instances:
                 hub.instances[iid] = structs.replace(hub.instances[iid], deliveries=count)
+
+    async def write_note(self, lease: Lease, key: str, text: str) -> None:
+        hub = await self._turn()
+        if not hub.holds(lease):
+            raise FencedError("the partition is another host's", [lease.partition])
+        hub.notes[key] = text
+
+    async def notes(self, keys: Sequence[str]) -> dict[str, str]:
+        hub = await self._turn()
+        return {key: hub.notes[key] for key in keys if key in hub.notes}
 
     async def held_counts(self) -> dict[str, int]:
         hub = await self._turn()

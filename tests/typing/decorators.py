@@ -9,8 +9,11 @@ from collections.abc import Coroutine, Generator
 from datetime import timedelta
 from typing import Any, assert_type
 
+from tenuto.client.client import Client
 from tenuto.functions.activity_context import ActivityContext
 from tenuto.functions.registry import FunctionRegistry
+from tenuto.functions.timer_info import TimerInfo
+from tenuto.host.app import App
 from tenuto.model.retry import RetryPolicy
 from tenuto.orchestration.context import Context
 from tenuto.orchestration.references import (
@@ -171,3 +174,23 @@ other: ActivityFunction[str, str] = one  # type: ignore[assignment]  # pyright: 
 narrower: ActivityFunction[int, bool] = one  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
 wrong_kind: AnyActivity = greets  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
 one.retry = None  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+
+# --- functions that schedules start --------------------------------------------------------------
+
+timed = App()
+
+
+@timed.timer("0 0 9 * * *", zone="Europe/Berlin", run_on_startup=True, catch_up=False, name="x")
+async def every_morning(timer: TimerInfo, *, client: Client) -> int:
+    await asyncio.sleep(0)
+    return timer.due_at.day
+
+
+@timed.timer("00:05:00")
+def often() -> None: ...
+
+
+assert_type(often(), None)
+often(1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+timed.timer(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+timed.timer("00:05:00", "UTC")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

@@ -107,6 +107,8 @@ class Engine:
         self.busy_with: Resident | None = None  # whose code runs now, for the host's watchdog
         self.running: int = 0
         self.reads = 0
+        self.timers_running: int = 0  # functions that schedules start, counted by the host's timers
+        self.on_partitions: Callable[[], None] = _nobody_asks
         self.rules: TurnRules = TurnRules(options.limits, self.runtime, self._descendants_left)
         self.careful: Careful | None = None
         self._known_activities: set[str] = set()
@@ -135,6 +137,7 @@ class Engine:
         """Serve a partition from now on."""
         self.partitions[partition.number] = partition
         self.pipeline.leases[partition.number] = partition.lease
+        self.on_partitions()
 
     def drop(self, number: int) -> None:
         """Let a partition go, at once: another host has it, or is to have it.
@@ -163,6 +166,7 @@ class Engine:
 
         self.callers.abandon(error, is_gone)
         self.updates.let_go(is_gone)
+        self.on_partitions()
 
     def take_iid(self) -> int:
         """A number for a new instance; owners give out positive ones."""
@@ -181,6 +185,7 @@ class Engine:
             and not self.running
             and not self.turning.out
             and not self.reads
+            and not self.timers_running
             and not self._pump_scheduled
             and all(one.is_idle for one in self.partitions.values())
             and self.pipeline.is_idle
@@ -468,3 +473,7 @@ class Engine:
                 for work in resident.works.values():
                     work.canceled = True
                 self.retention.close(resident)
+
+
+def _nobody_asks() -> None:
+    """Who wants to be told that partitions have come or gone takes the place of this."""

@@ -437,6 +437,19 @@ class Storage(StorageClient, Protocol):
     async def set_deliveries(self, deliveries: dict[int, int]) -> None:
         """Durably note, by iid, how often instances were tried (``engine.careful``)."""
 
+    async def write_note(self, lease: Lease, key: str, text: str) -> None:
+        """Durably keep a short text under a key, in the place of the one before.
+
+        For what the owner of a partition must know beside instances. Keys are told apart to the
+        letter; they outlive owners, and nothing takes them away.
+
+        Raises:
+            FencedError: the lease does not hold any more; the note is as it was.
+        """
+
+    async def notes(self, keys: Sequence[str]) -> dict[str, str]:
+        """The texts that are kept under these keys; those that are not there are left out."""
+
     async def held_counts(self) -> dict[str, int]:
         """How many instances are held, by reason."""
 
@@ -751,6 +764,9 @@ class Observer(Protocol):
 
     def activities_ended(self, works: Sequence[ActivityWork], now: Microseconds) -> None:
         """Attempts of activities ended, at about this time (microseconds)."""
+
+    def timer_ended(self, name: str, error: BaseException | None) -> None:
+        """A function that a schedule starts has run; ``error`` is what it raised."""
 
     def dead_letter(self, instance_id: InstanceId, reason: str) -> None:
         """A message that nobody can take was put aside."""

@@ -109,8 +109,8 @@ class NativeProgram:
 
     @property
     def timers(self) -> Sequence[TimerFunction]:
-        """None yet."""
-        return ()
+        """Those of ``@app.timer``, in the order of registration."""
+        return list(self._registry.timers.values())
 
     def check(self) -> None:
         """See that what the functions take and give can be stored, and that worker processes will

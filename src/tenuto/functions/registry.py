@@ -13,6 +13,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Protocol, TypeVar, TypeVarTuple, final, overload
 
+from tenuto.engine.program import TimerFunction
 from tenuto.functions.activity_context import ActivityContext, running_activity
 from tenuto.functions.locating import place_of, standing_at
 from tenuto.functions.replay_hints import unreplayable_imports
@@ -125,6 +126,7 @@ class FunctionRegistry:
         self._activities: dict[str, AnyActivity] = {}
         self._orchestrators: dict[str, AnyOrchestrator] = {}
         self._token_sources: dict[str, TokenSource] = {}
+        self._timers: dict[str, TimerFunction] = {}
 
     # --- decorators ------------------------------------------------------------------------------
 
@@ -293,6 +295,11 @@ class FunctionRegistry:
         """All token sources by name."""
         return MappingProxyType(self._token_sources)
 
+    @property
+    def timers(self) -> Mapping[str, TimerFunction]:
+        """All functions that schedules start, by name, in the order of registration."""
+        return MappingProxyType(self._timers)
+
     def find_activity(self, name: str) -> AnyActivity | None:
         """The activity of that name, None when there is none."""
         return self._activities.get(name)
@@ -360,6 +367,29 @@ class FunctionRegistry:
                 _check_place(reference)
             _add(self._activities, reference)
         return reference
+
+    def add_timer(
+        self,
+        function: Callable[..., Any],
+        name: str | None,
+        make: Callable[[str], TimerFunction],
+    ) -> None:
+        """Register a function that a schedule starts; for decorators such as ``App.timer``.
+
+        Args:
+            function: As it was decorated.
+            name: Its name; the function's own when None.
+            make: Makes what the host runs, given the name; may raise InputError.
+
+        Raises:
+            RegistrationError: naming function, file and line.
+        """
+        with _refusals("timer", function, name) as checked_name:
+            if checked_name in self._timers:
+                raise InputError(
+                    f"a timer named {checked_name!r} is registered already; give name="
+                )
+            self._timers[checked_name] = make(checked_name)
 
     def check_signatures(self) -> None:
         """See that what functions take and give can be written and rebuilt; now all classes that

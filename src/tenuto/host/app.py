@@ -233,6 +233,63 @@ class App(FunctionRegistry):
             self._mounts = Mounts()
         return self._mounts
 
+    # --- what schedules start --------------------------------------------------------------------
+
+    def timer(
+        self,
+        schedule: str,
+        *,
+        zone: str | None = None,
+        run_on_startup: bool = False,
+        catch_up: bool = True,
+        name: str | None = None,
+    ) -> Callable[[F], F]:
+        """Register a function to be run by a schedule, on each host that serves this app.
+
+        Of several hosts on one store one runs it. It never runs twice at once: a moment that comes
+        while it runs is passed over. What it raises is logged, and the schedule goes on.
+
+        Args:
+            schedule: NCRONTAB, ``{second} {minute} {hour} {day} {month} {weekday}``, or five fields
+                without the second; or a time span such as ``00:05:00``, from the host's start on.
+            zone: The time zone that its fields are in, such as ``Europe/Berlin``; None for UTC.
+            run_on_startup: Whether it also runs each time its host starts.
+            catch_up: Whether a moment that came while no host ran is made up for, once. Schedules
+                that come more than once a minute never do.
+            name: What its last run is kept under in the store; the function's own when None.
+
+        Returns:
+            A decorator that leaves the function as it is. The function may be ``def`` (runs in a
+            thread) or ``async def``, and take a ``TimerInfo`` and the host's ``Client``
+            (``SyncClient`` in a ``def``), by annotation. What it returns is dropped.
+
+        Raises:
+            RegistrationError: naming function, file and line.
+
+        Example:
+            ::
+
+                @app.timer("0 30 9 * * MON-FRI", zone="Europe/Berlin")
+                async def every_morning(client: Client) -> None:
+                    await client.start(send_reminders)
+        """
+
+        def register(function: F) -> F:
+            from tenuto.host.native_timers import native_timer  # noqa: PLC0415 - few apps have any
+
+            make = partial(
+                native_timer,
+                function,
+                schedule=schedule,
+                zone=zone,
+                run_on_startup=run_on_startup,
+                catch_up=catch_up,
+            )
+            self.add_timer(function, name, make)
+            return function
+
+        return register
+
     # --- scripts ---------------------------------------------------------------------------------
 
     @overload
@@ -303,7 +360,7 @@ class App(FunctionRegistry):
         instance_id: str | None,
         settings: Settings,
     ) -> Any:  # noqa: ANN401 - the user's result
-        async with Host(self, settings=settings) as host:
+        async with Host(self, settings=settings, run_timers=False) as host:
             try:
                 handle = await self._begun(host.client, orchestrator, args, instance_id)
                 return await result_unless_held(host, handle)

@@ -23,6 +23,7 @@ from tenuto.host.clock import SystemClock
 from tenuto.host.last_word import LastWord
 from tenuto.host.programs import Hosted, program_of
 from tenuto.host.settings import Settings
+from tenuto.host.timers import HostTimers, timers_of
 from tenuto.host.watchdog import Watchdog
 from tenuto.model.errors import StorageError, TenutoError
 from tenuto.model.ids import InstanceId
@@ -52,6 +53,8 @@ class Host:
         settings: Storage, limits and sizes.
         clock: Where time comes from; tests give a virtual one.
         observer: Who is told what happens; by default Python's logging.
+        run_timers: Whether functions run that schedules start; not in a script that is there for
+            one orchestration.
 
     Example:
         ::
@@ -69,6 +72,7 @@ class Host:
         settings: Settings | None = None,
         clock: Clock | None = None,
         observer: Observer | None = None,
+        run_timers: bool = True,
     ) -> None:
         self.app = app
         self.settings: Settings = settings or Settings()
@@ -96,6 +100,8 @@ class Host:
         self._lost: asyncio.Future[StorageError] | None = None
         self._hub: HubInfo | None = None
         self._last_word: LastWord | None = None
+        self._runs_timers = run_timers
+        self._timers: HostTimers | None = None
 
     @property
     def client(self) -> Client:
@@ -139,6 +145,7 @@ class Host:
         began = time.perf_counter()
         self._log.starting()
         self.program.check()
+        timers = timers_of(self.program.timers) if self._runs_timers else []
         self._hub = await self._storage.open()
         if self.settings.partitions not in {None, self._hub.partitions}:
             self._observer.notice(
@@ -183,6 +190,8 @@ class Host:
         self._lifecycle = lifecycle
         gateway = EngineGateway(Commands(engine), self._storage)
         self._client = Client(gateway, self.program, self.settings.limits)
+        self._timers = HostTimers(timers, engine, self._client)
+        self._timers.start()
         self._log.started(time.perf_counter() - began, self.settings)
 
     def _means(self) -> RunnerMeans:
@@ -257,16 +266,32 @@ class Host:
         try:
             if lifecycle is not None:
                 self._log.stopping()
-                await lifecycle.stop(self.settings.drain_seconds)
+                await lifecycle.stop(await self._end_timers(self.settings.drain_seconds))
                 self._log.stopped()
         finally:
             self._watch_no_more()
+
+    async def _end_timers(self, seconds: float) -> float:
+        """Let functions that schedules have started end; how much of the time is left.
+
+        First of all: they may wait for what instances here have to do.
+        """
+        timers, self._timers = self._timers, None
+        if timers is None:
+            return seconds
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await timers.stop(seconds)
+        return max(0.0, seconds - (loop.time() - began))
 
     async def abandon(self) -> None:
         """Go without a farewell, as a process that dies; for tests of what is recovered then."""
         lifecycle, self._lifecycle = self._lifecycle, None
         self._client = None
         self._watch_no_more()
+        timers, self._timers = self._timers, None
+        if timers is not None:
+            await timers.abandon()
         if lifecycle is not None:
             await lifecycle.abandon()
 

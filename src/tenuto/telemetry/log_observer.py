@@ -68,6 +68,18 @@ class LogObserver:
     def activities_ended(self, works: Sequence[ActivityWork], now: Microseconds) -> None:
         """Nothing: what a failure means is decided by the orchestration."""
 
+    def timer_ended(self, name: str, error: BaseException | None) -> None:
+        """A failure is worth a line, with where it happened: nobody else hears of it."""
+        if error is not None:
+            _LOGGER.error(
+                "timer %r failed: %s: %s. Its schedule goes on.",
+                name,
+                type(error).__name__,
+                error,
+                exc_info=error,
+                extra={"timer": name},
+            )
+
     def dead_letter(self, instance_id: InstanceId, reason: str) -> None:
         """A problem like any other."""
         self.problem(instance_id, f"dead letter: {reason}")

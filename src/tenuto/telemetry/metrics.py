@@ -100,6 +100,7 @@ class MetricsObserver(Collector):
         self._ended = [0] * len(RuntimeStatus)
         self._activities: dict[str, _Activity] = {}
         self._others: _Activity | None = None
+        self._timers: dict[tuple[str, str], int] = {}
         self._storage_failures = 0
         self._dead_letters = 0
         self._held: dict[HoldReason, int] = {}
@@ -164,6 +165,12 @@ class MetricsObserver(Collector):
                     activity.failed += 1
         self._inner.activities_ended(works, now)
 
+    def timer_ended(self, name: str, error: BaseException | None) -> None:
+        """Count it by outcome."""
+        key = name, "completed" if error is None else "failed"
+        self._timers[key] = self._timers.get(key, 0) + 1
+        self._inner.timer_ended(name, error)
+
     def dead_letter(self, instance_id: InstanceId, reason: str) -> None:
         """Count it."""
         self._dead_letters += 1
@@ -219,6 +226,12 @@ class MetricsObserver(Collector):
             [((reason,), self._held.get(reason, 0)) for reason in HoldReason],
         )
         yield from self._collect_activities()
+        yield _counters(
+            "tenuto_timers",
+            "Runs of functions that schedules start, by outcome.",
+            ["timer", "outcome"],
+            list(self._timers.items()),
+        )
         yield _counter(
             "tenuto_storage_failures", "Commits that the store refused.", self._storage_failures
         )

@@ -72,8 +72,9 @@ class EngineDriver:
             if loop.time() > deadline:
                 raise TenutoError(
                     f"the host does not come to rest: {self._engine.running} activities run, "
-                    f"{self.open_requests} requests are open after {_PATIENCE_SECONDS:.0f} s of "
-                    "real time; with_activities=False lets time pass while activities run"
+                    f"{self._engine.timers_running} timers run, {self.open_requests} requests are "
+                    f"open after {_PATIENCE_SECONDS:.0f} s of real time; "
+                    "with_activities=False lets time pass while activities run"
                 )
 
     async def _wait_a_little(self, *, with_activities: bool) -> None:

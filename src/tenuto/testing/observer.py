@@ -20,6 +20,7 @@ class RecordingObserver(LogObserver):
         ended: Rows of instances that ended, in this order.
         commits: Number of turns of each durable batch.
         storage_failures: What the store refused.
+        timers: Runs of functions that schedules start, each with what it raised or None.
     """
 
     sees_turns: bool = True
@@ -32,6 +33,7 @@ class RecordingObserver(LogObserver):
         self.ended: list[InstanceRecord] = []
         self.commits: list[int] = []
         self.storage_failures: list[Exception] = []
+        self.timers: list[tuple[str, BaseException | None]] = []
 
     def committed(self, turns: int, seconds: float) -> None:
         """Count it."""
@@ -64,6 +66,11 @@ class RecordingObserver(LogObserver):
         """Keep the row."""
         super().instance_ended(record)
         self.ended.append(record)
+
+    def timer_ended(self, name: str, error: BaseException | None) -> None:
+        """Keep the name and the error."""
+        super().timer_ended(name, error)
+        self.timers.append((name, error))
 
     def problem(self, instance_id: InstanceId | None, text: str) -> None:
         """Keep the text."""

@@ -94,7 +94,7 @@ async def execute(order: Order, view: View) -> int:
 
 async def _run(order: Order, view: View) -> int:
     bell = CommitBell()
-    host = Host(order.app, settings=order.settings.values, observer=bell)
+    host = Host(order.app, settings=order.settings.values, observer=bell, run_timers=False)
     instance_id = order.instance_id or new_instance_id(host.clock.now())
 
     def at_once() -> None:

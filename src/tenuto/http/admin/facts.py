@@ -85,6 +85,22 @@ class RouteInfo(Struct, frozen=True, rename="camel"):
     auth: str
 
 
+class TimerFunctionInfo(Struct, frozen=True, rename="camel"):
+    """A function that a schedule starts.
+
+    Attributes:
+        name: Its name.
+        schedule: NCRONTAB, or a time span.
+        zone: The time zone of the schedule; null for UTC.
+        run_on_startup: Whether it also runs each time its host starts.
+    """
+
+    name: str
+    schedule: str
+    zone: str | None
+    run_on_startup: bool
+
+
 class FunctionsBody(Struct, frozen=True, rename="camel"):
     """The functions of a host.
 
@@ -92,11 +108,13 @@ class FunctionsBody(Struct, frozen=True, rename="camel"):
         orchestrators: The orchestrators, program by program, in the order of registration.
         activities: The activities, in the same order.
         http_routes: The functions behind HTTP, in the order of registration.
+        timers: The functions that schedules start, program by program.
     """
 
     orchestrators: list[FunctionInfo]
     activities: list[FunctionInfo]
     http_routes: list[RouteInfo]
+    timers: list[TimerFunctionInfo]
 
 
 class SettingInfo(Struct, frozen=True, rename="camel"):
@@ -167,6 +185,10 @@ class FactsApi:
             http_routes=[
                 RouteInfo(one.name, list(one.methods), one.path, one.auth) for one in self._triggers
             ],
+            timers=[
+                TimerFunctionInfo(one.name, one.schedule, one.zone, one.runs_on_startup)
+                for one in self._program.timers
+            ],
         )
         return json_answer(body)
 
@@ -193,7 +215,8 @@ _FUNCTIONS: Final = Operation(
     tag="admin",
     answers={
         200: Answer(
-            text="The orchestrators, activities and functions behind HTTP.", kind=FunctionsBody
+            text="The orchestrators, activities, functions behind HTTP and timers.",
+            kind=FunctionsBody,
         )
     },
 )

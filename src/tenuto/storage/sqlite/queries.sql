@@ -92,6 +92,15 @@ WHERE partition = :partition AND owner = :owner AND epoch = :epoch;
 UPDATE instance SET deliveries = changed.value ->> 1
     FROM json_each(:rows) AS changed WHERE iid = changed.value ->> 0;
 
+-- write_note: keep a note, if the partition is still ours; a row when it is
+INSERT INTO note (key, text)
+    SELECT :key, :text FROM partition
+    WHERE partition = :partition AND owner = :owner AND epoch = :epoch
+ON CONFLICT (key) DO UPDATE SET text = excluded.text RETURNING 1;
+
+-- notes: those of these keys that there are
+SELECT json_group_object(key, text) FROM note WHERE key IN (SELECT value FROM json_each(:keys));
+
 -- deaths: owners of a partition in a row that died young
 SELECT deaths FROM partition WHERE partition = :partition;
 

@@ -54,6 +54,7 @@ _decode_sizes: Final = msgspec.json.Decoder(list[tuple[int, int]]).decode
 _decode_records: Final = roomy(msgspec.json.Decoder(list[InstanceRecord]).decode)
 _decode_wakes: Final = msgspec.json.Decoder(list[Wake]).decode
 _decode_numbers: Final = msgspec.json.Decoder(list[int]).decode
+_decode_notes: Final = msgspec.json.Decoder(dict[str, str]).decode
 _decode_counts: Final = msgspec.json.Decoder(dict[str, int]).decode
 _decode_messages: Final = msgspec.json.Decoder(list[tuple[int, InboxRow]]).decode
 _decode_turns: Final = msgspec.json.Decoder(list[tuple[int, list[Raw]]]).decode
@@ -328,6 +329,11 @@ def is_asked(connection: apsw.Connection, instance_id: InstanceId, kinds: Collec
     """Whether a request of one of these kinds to an instance waits to be taken in."""
     arguments = {"instance_id": instance_id, "kinds": encode(list(kinds)).decode()}
     return bool(value(connection, "is_asked", arguments))
+
+
+def notes(connection: apsw.Connection, keys: Sequence[str]) -> dict[str, str]:
+    """The notes of these keys that there are."""
+    return _decode_notes(value(connection, "notes", {"keys": _text([*keys])}))
 
 
 def held_counts(connection: apsw.Connection) -> dict[str, int]:

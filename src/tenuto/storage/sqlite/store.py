@@ -268,6 +268,14 @@ class SqliteStorage:
         """Durably note, by iid, how often instances were tried."""
         await self._write(lambda writer: writer.set_deliveries(deliveries))
 
+    async def write_note(self, lease: Lease, key: str, text: str) -> None:
+        """Keep a text under a key, as the owner of a partition."""
+        await self._write(lambda writer: writer.write_note(lease, key, text))
+
+    async def notes(self, keys: Sequence[str]) -> dict[str, str]:
+        """The texts that are kept under these keys."""
+        return await self._read(lambda reading: reader.notes(reading, keys))
+
     async def is_asked(self, instance_id: InstanceId, kinds: Collection[str]) -> bool:
         """Whether a request of one of these kinds to an instance waits to be taken in."""
         return await self._read(lambda reading: reader.is_asked(reading, instance_id, kinds))

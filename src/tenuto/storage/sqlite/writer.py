@@ -143,6 +143,23 @@ class Writer:
         with self._writing("write to"), transaction(self.connection):
             self.connection.execute(SQL["set_deliveries"], {"rows": rows})
 
+    def write_note(self, lease: Lease, key: str, text: str) -> None:
+        """Keep a note for the owner of a partition.
+
+        Raises:
+            FencedError: the lease does not hold any more.
+        """
+        # Crash points: before COMMIT the old note stands, after it the new one.
+        arguments = {"partition": lease.partition, "owner": lease.owner, "epoch": lease.epoch}
+        with self._writing("write to"), transaction(self.connection):
+            written = value(self.connection, "write_note", arguments | {"key": key, "text": text})
+        if written is None:
+            raise FencedError(
+                f"partition {lease.partition} of the store {self._path!r} belongs to another host "
+                f"now; the note {key!r} is that one's to write",
+                [lease.partition],
+            )
+
     def commit(self, batch: CommitBatch, arguments: Arguments | None) -> CommitResult:
         """Write one batch; ``arguments`` is its packed form, None for one that is to be cut up.
 
