@@ -20,6 +20,8 @@ class App {
     /** By name, in the app's order: `{metadata, callback, place}`. */
     functions = new Map();
     model = null;
+    /** Why it cannot be run, found while it registered itself, even if its code went on. */
+    refusal;
     /** Shared by all hooks of the app. */
     hookData = {};
     root = '';
@@ -41,11 +43,15 @@ class App {
         // Names that differ only in small and capital letters are one function for Azure.
         const key = name.toLowerCase();
         const earlier = this.#places.get(key);
-        if (earlier) throw duplicate(name, earlier, place);
+        if (earlier) {
+            this.refusal ??= duplicate(name, earlier, place);
+            throw this.refusal;
+        }
         this.functions.set(name, { metadata, callback, place });
         this.#places.set(key, { name, place });
         return new Disposable(() => {
-            if (this.#isStarted) throw new SystemError('A function stays when its app has started.');
+            if (this.#isStarted)
+                throw new SystemError('A function stays when its app has started.');
             this.functions.delete(name);
             this.#places.delete(key);
         });
@@ -53,7 +59,10 @@ class App {
 
     /** What hooks of a moment of the app's life are given, with `more`. */
     moment(more = {}) {
-        return hookContext({ hookData: this.#ownHookData, appHookData: this.hookData, ...more }, {});
+        return hookContext(
+            { hookData: this.#ownHookData, appHookData: this.hookData, ...more },
+            {},
+        );
     }
 
     /** From here on nothing can be registered. */

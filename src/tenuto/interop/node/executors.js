@@ -65,7 +65,12 @@ class KeptExecutor {
         const executor = this.#executor;
         // A model believes that its invocation has ended and warns of each log line, but not here.
         this.#opened.core.state = 'postInvocationHooks';
-        return executor.execute(this.#opened.context, events, executor.schemaVersion, () => executor.generator);
+        return executor.execute(
+            this.#opened.context,
+            events,
+            executor.schemaVersion,
+            () => executor.generator,
+        );
     }
 }
 

@@ -6,7 +6,8 @@ function asError(thrown) {
     if (thrown instanceof Error || typeof thrown?.message === 'string') return thrown;
     let text;
     try {
-        text = typeof thrown === 'object' && thrown !== null ? JSON.stringify(thrown) : String(thrown);
+        text =
+            typeof thrown === 'object' && thrown !== null ? JSON.stringify(thrown) : String(thrown);
     } catch {
         text = Object.prototype.toString.call(thrown);
     }

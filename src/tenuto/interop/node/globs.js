@@ -82,7 +82,9 @@ function quoted(sign) {
  */
 function matchingFiles(root, pattern) {
     if (UNSUPPORTED.test(pattern)) {
-        throw new RangeError('forms such as !(…) and @(…) are not understood; *, **, ?, [] and {} are');
+        throw new RangeError(
+            'forms such as !(…) and @(…) are not understood; *, **, ?, [] and {} are',
+        );
     }
     const found = new Set();
     for (const one of expandBraces(pattern.replace(/^\.\//, ''))) {

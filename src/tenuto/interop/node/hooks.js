@@ -41,7 +41,9 @@ class Hooks {
     register(name, callback) {
         const callbacks = this.#byName.get(name);
         if (!callbacks) {
-            throw new SystemRangeError(`Unrecognized hook "${name}"; there are: ${NAMES.join(', ')}.`);
+            throw new SystemRangeError(
+                `Unrecognized hook "${name}"; there are: ${NAMES.join(', ')}.`,
+            );
         }
         callbacks.push(callback);
         return new Disposable(() => {

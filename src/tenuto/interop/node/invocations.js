@@ -79,7 +79,8 @@ class Invocations {
     async between({ core, context, inputs }, callback, run) {
         const { hooks, hookData: appHookData } = this.#app;
         core.state = 'invocation';
-        if (!hooks.has('preInvocation') && !hooks.has('postInvocation')) return run(inputs, callback);
+        if (!hooks.has('preInvocation') && !hooks.has('postInvocation'))
+            return run(inputs, callback);
         const fixed = { hookData: core.hookData, appHookData, invocationContext: context };
         const before = hookContext(fixed, { inputs, functionCallback: callback });
         core.state = 'preInvocationHooks';
@@ -100,7 +101,11 @@ class Invocations {
     /** Runs a call of the protocol: the members of `result`, with the body to attach. */
     async call(message, attachment) {
         const { metadata, callback } = this.named(message.function);
-        const opened = await this.open(message.invocation, metadata, request(message, metadata, attachment));
+        const opened = await this.open(
+            message.invocation,
+            metadata,
+            request(message, metadata, attachment),
+        );
         const { core, model, context } = opened;
         const result = await this.between(opened, callback, (inputs, replaced) =>
             model.invokeFunction(context, inputs, replaced),

@@ -10,6 +10,9 @@ const { DURABLE, FUNCTIONS, installed, major } = require('./packages');
 const { Refusal } = require('./refusal');
 const { whyNotLoaded } = require('./reasons');
 
+/** The durable-functions whose executors are kept. */
+const KNOWN = 3;
+
 /**
  * Loads the app in `root`: its files, then its start hooks. Resolves to `answer`, the `loaded` of the
  * protocol, and `keepsExecutors`, whether its durable-functions is of a version that we know.
@@ -23,22 +26,29 @@ async function load(app, root) {
     refuseOlderModel(app.root, packages);
     const manifest = readManifest(app.root);
     for (const file of entryFiles(app.root, manifest)) await loadFile(app, file, packages);
+    if (app.refusal) throw app.refusal;
     await app.hooks.run('appStart', app.moment({ functionAppDirectory: app.root }));
     app.close();
     if (!app.functions.size) throw nothingRegistered(manifest, packages);
-    const { HttpUri: httpUri, ...capabilities } = await app.model.getCapabilities({});
-    const durable = major(packages[DURABLE]);
+    // The first versions of the model have no capabilities.
+    const told = (await app.model.getCapabilities?.({})) ?? {};
+    const { HttpUri: httpUri, ...capabilities } = told;
+    const functions = [...app.functions.values()].map(facts);
+    const isKnown = isKnownDurable(packages);
+    const notes = isKnown
+        ? []
+        : [
+              `durable-functions ${packages[DURABLE]} is newer than what this worker knows (${KNOWN}.x).`,
+          ];
     return {
-        // Where the package is inside a bundle, only its looks tell.
-        keepsExecutors: durable === undefined || durable === 3,
-        answer: {
-            type: 'loaded',
-            functions: [...app.functions.values()].map(facts),
-            packages,
-            httpUri,
-            capabilities,
-        },
+        keepsExecutors: isKnown,
+        answer: { type: 'loaded', functions, packages, notes, httpUri, capabilities },
     };
+}
+
+// Where the package is inside a bundle it has no version, and only its looks tell.
+function isKnownDurable(packages) {
+    return (major(packages[DURABLE]) ?? KNOWN) === KNOWN;
 }
 
 function realFolder(root) {
@@ -65,7 +75,8 @@ function isModule(root, file) {
     if (/\.c[jt]s$/.test(file)) return false;
     for (let folder = path.dirname(file); ; folder = path.dirname(folder)) {
         const manifest = path.join(folder, 'package.json');
-        if (fs.existsSync(manifest)) return JSON.parse(fs.readFileSync(manifest, 'utf8')).type === 'module';
+        if (fs.existsSync(manifest))
+            return JSON.parse(fs.readFileSync(manifest, 'utf8')).type === 'module';
         if (folder === root || folder === path.dirname(folder)) return false;
     }
 }
@@ -76,7 +87,10 @@ function refuseOlderModel(root, packages) {
         'That is the v3 programming model, which Tenuto does not run. Move the app to the v4 model: ' +
         'npm install @azure/functions@4 durable-functions@3, and register each function in code ' +
         '(https://learn.microsoft.com/azure/azure-functions/functions-node-upgrade-v4).';
-    for (const [name, last] of [[FUNCTIONS, 3], [DURABLE, 2]]) {
+    for (const [name, last] of [
+        [FUNCTIONS, 3],
+        [DURABLE, 2],
+    ]) {
         if (major(packages[name]) <= last) {
             throw new Refusal(`This app has ${name} ${packages[name]}. ${older}`, {
                 place: { file: 'package.json' },
@@ -85,7 +99,9 @@ function refuseOlderModel(root, packages) {
     }
     const folder = fs
         .readdirSync(root, { withFileTypes: true })
-        .find((one) => one.isDirectory() && fs.existsSync(path.join(root, one.name, 'function.json')));
+        .find(
+            (one) => one.isDirectory() && fs.existsSync(path.join(root, one.name, 'function.json')),
+        );
     if (folder) {
         const file = `${folder.name}/function.json`;
         throw new Refusal(`This app describes functions in files such as ${file}. ${older}`, {
@@ -99,18 +115,41 @@ function nothingRegistered({ main }, packages) {
         ? 'Register at least one, such as app.http(...) or df.app.orchestration(...), in a file that ' +
           `"main" in package.json names; it names ${JSON.stringify(main)}.`
         : `The package ${FUNCTIONS} is not installed: run npm install.`;
-    return new Refusal(`The app registers no functions. ${missing}`, { place: { file: 'package.json' } });
+    return new Refusal(`The app registers no functions. ${missing}`, {
+        place: { file: 'package.json' },
+    });
 }
 
 /** A function as the protocol tells of it. */
 function facts({ metadata, place }) {
     return {
         name: metadata.name,
-        bindings: Object.entries(metadata.bindings).map(([name, binding]) => ({ ...binding, name })),
-        retry: metadata.retryOptions ?? undefined,
+        bindings: Object.entries(metadata.bindings).map(([name, binding]) => ({
+            ...binding,
+            name,
+        })),
+        retry: metadata.retryOptions && retryPolicy(metadata.retryOptions),
         file: place?.file,
         line: place?.line,
     };
+}
+
+// As in function.json, where durations are texts.
+function retryPolicy({ strategy, maxRetryCount, ...intervals }) {
+    const policy = { strategy, maxRetryCount };
+    for (const name of ['delayInterval', 'minimumInterval', 'maximumInterval']) {
+        if (intervals[name]) policy[name] = timeSpan(Number(intervals[name].seconds));
+    }
+    return policy;
+}
+
+/** Seconds as `hh:mm:ss`, with days before them when there are any. */
+function timeSpan(seconds) {
+    const days = Math.floor(seconds / 86_400);
+    const parts = [seconds / 3600, seconds / 60, seconds];
+    const [hours, ...rest] = parts.map((part, at) => Math.floor(part) % (at ? 60 : 24));
+    const text = [hours, ...rest].map((part) => String(part).padStart(2, '0')).join(':');
+    return days ? `${days}.${text}` : text;
 }
 
 module.exports = { load };

@@ -54,11 +54,13 @@ class Worker {
                 this.#begin(() => this.#call(message, attachment));
                 break;
             case 'turn':
-                this.#begin(() => (this.#lastTurn = this.#lastTurn.then(() => this.#turn(message))));
+                this.#begin(
+                    () => (this.#lastTurn = this.#lastTurn.then(() => this.#turn(message))),
+                );
                 break;
             case 'forget':
                 // After the turns that came before it.
-                this.#lastTurn = this.#lastTurn.then(() => this.#turns.forget(message.key));
+                this.#lastTurn = this.#lastTurn.then(() => this.#turns?.forget(message.key));
                 break;
             case 'ping':
                 this.#pipe.send({ type: 'pong', id: message.id });
@@ -122,12 +124,17 @@ class Worker {
     }
 
     async #stop() {
+        if (this.#isStopping) return;
         this.#isStopping = true;
         while (this.#running.size) await Promise.allSettled([...this.#running]);
         try {
             await this.#app.hooks.run('appTerminate', this.#app.moment());
         } catch (error) {
-            this.#logs.write('error', 'system', `A hook at the end has failed: ${error?.stack ?? error}`);
+            this.#logs.write(
+                'error',
+                'system',
+                `A hook at the end has failed: ${error?.stack ?? error}`,
+            );
         }
         await this.#pipe.flush();
         process.exit(0);
@@ -141,7 +148,11 @@ class Worker {
         // what else runs here would have to run again, so it is said and that is all.
         process.on('unhandledRejection', (reason) => {
             const text = reason?.stack ?? reason;
-            this.#logs.write('error', 'system', `A promise was rejected and nobody waited for it: ${text}`);
+            this.#logs.write(
+                'error',
+                'system',
+                `A promise was rejected and nobody waited for it: ${text}`,
+            );
         });
         // After this nobody knows what state the app is in. The host starts another worker.
         process.on('uncaughtException', (error) => this.#die(error));
@@ -150,7 +161,11 @@ class Worker {
     async #die(error) {
         if (!this.#isLoaded) return this.#refuse(error);
         const text = error?.stack ?? error;
-        this.#logs.write('critical', 'system', `An exception that nobody caught ends this worker: ${text}`);
+        this.#logs.write(
+            'critical',
+            'system',
+            `An exception that nobody caught ends this worker: ${text}`,
+        );
         await this.#pipe.flush();
         process.exit(1);
     }

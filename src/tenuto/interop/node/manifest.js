@@ -55,7 +55,9 @@ function lineOf(text, message) {
 function entryFiles(root, { main, scripts }) {
     const found = matching(root, main);
     const readable = process.features.typescript ? [...ENDINGS, ...TYPED_ENDINGS] : ENDINGS;
-    const files = found.filter((file) => readable.includes(path.extname(file)) && !file.endsWith('.d.ts'));
+    const files = found.filter(
+        (file) => readable.includes(path.extname(file)) && !file.endsWith('.d.ts'),
+    );
     if (files.length) return files;
     const isTyped = found.length || fs.existsSync(path.join(root, 'tsconfig.json'));
     if (isTyped || scripts?.build) {
@@ -65,9 +67,12 @@ function entryFiles(root, { main, scripts }) {
             { place: PLACE },
         );
     }
-    throw new Refusal(`"main" in package.json is ${JSON.stringify(main)}, and no such file is there.`, {
-        place: PLACE,
-    });
+    throw new Refusal(
+        `"main" in package.json is ${JSON.stringify(main)}, and no such file is there.`,
+        {
+            place: PLACE,
+        },
+    );
 }
 
 function matching(root, main) {

@@ -4,7 +4,8 @@
 const { SeenActions } = require('./actions');
 const { asError } = require('./failures');
 
-const LABEL = '$OutOfProcData$:';
+// With its line ends, which JSON has only in another spelling: in the state it cannot stand.
+const LABEL = '\n\n$OutOfProcData$:';
 
 /**
  * Runs a turn and reads its outcome: `isDone`, `hasEnded` (also by an error), `seen` (its actions),
@@ -35,7 +36,9 @@ function fromResult(result, { executor, seen }) {
         );
     }
     if (state.actions.length > 1) {
-        throw new Error('The orchestrator answers in a schema of durable-functions that is too old.');
+        throw new Error(
+            'The orchestrator answers in a schema of durable-functions that is too old.',
+        );
     }
     const actions = state.actions[0] ?? [];
     const isLive = executor !== undefined && (actions === executor.actions || !actions.length);
@@ -56,7 +59,14 @@ function fromThrown(thrown, { executor, seen }) {
     // live list nothing is said of actions; after a failure only signals would still matter.
     if (isLive) seen.take(executor.actions);
     const error = errorText(state, executor);
-    return { ...texts(state), isDone: false, hasEnded: true, error, seen: isLive ? seen : undefined, isLive };
+    return {
+        ...texts(state),
+        isDone: false,
+        hasEnded: true,
+        error,
+        seen: isLive ? seen : undefined,
+        isLive,
+    };
 }
 
 function errorText(state, executor) {
@@ -83,7 +93,10 @@ function differenceOf(kept, plain) {
     const lists = [kept, plain].map(({ seen }) => seen?.leaves ?? []);
     const length = Math.max(...lists.map((leaves) => leaves.length));
     for (let place = 0; place < length; place += 1) {
-        const said = different(`action ${place}`, ...lists.map((leaves) => JSON.stringify(leaves[place])));
+        const said = different(
+            `action ${place}`,
+            ...lists.map((leaves) => JSON.stringify(leaves[place])),
+        );
         if (said) return said;
     }
     return undefined;

@@ -24,7 +24,9 @@ class FrameReader {
             const text = head.readUInt32BE(0);
             const attachment = head.readUInt32BE(4);
             if (text + attachment > MOST_BYTES) {
-                throw new Error(`The host announced a message of ${text + attachment} bytes; that is no message.`);
+                throw new Error(
+                    `The host announced a message of ${text + attachment} bytes; that is no message.`,
+                );
             }
             const end = HEAD_BYTES + text + attachment;
             if (this.#length < end) return;

@@ -6,19 +6,27 @@ const path = require('node:path');
 
 const { placeIn, relative } = require('./places');
 const { Refusal } = require('./refusal');
+const { placeOfSyntaxError } = require('./syntax');
 
 const MISSING = /^Cannot find (?:module|package) '([^']+)'/;
 const IMPORTED_FROM = / imported from (.+?)(?: with an asserted.*)?$/m;
 
+// What stands in quotes on a line that asks for a module.
+const ASKS = /(?:from|import|require)\s*\(?\s*(?:'([^']+)'|"([^"]+)"|`([^`]+)`)/;
+
 /** A refusal for what `file` has thrown while it was loaded. */
 function whyNotLoaded(root, file, error, packages) {
-    const place = placeIn(root, error?.stack) ?? { file };
     if (error?.code === 'MODULE_NOT_FOUND' || error?.code === 'ERR_MODULE_NOT_FOUND') {
         return missingModule(root, file, error, packages);
     }
     if (error instanceof SyntaxError) {
-        return new Refusal(`A syntax error in ${place.file}: ${error.message}.`, { place, cause: error });
+        const place = placeIn(root, error.stack) ?? placeOfSyntaxError(root, file) ?? { file };
+        return new Refusal(`A syntax error in ${place.file}: ${error.message}.`, {
+            place,
+            cause: error,
+        });
     }
+    const place = placeIn(root, error?.stack) ?? { file };
     const text = error?.message ?? error;
     const kind = error?.constructor?.name ?? typeof error;
     return new Refusal(`Loading ${file} failed with ${kind}: ${text}`, { place, cause: error });
@@ -31,11 +39,15 @@ function missingModule(root, file, error, packages) {
     const place = placeOf(root, asker, name) ?? { file: from };
     if (/^(?:\.|\/|[A-Za-z]:|file:)/.test(name)) {
         const wanted = path.isAbsolute(name) ? relative(root, name) : name;
-        return new Refusal(`${from} asks for the file ${wanted}, and there is none.`, { place, cause: error });
+        return new Refusal(`${from} asks for the file ${wanted}, and there is none.`, {
+            place,
+            cause: error,
+        });
     }
-    const remedy = fs.existsSync(path.join(root, 'node_modules')) || packages['@azure/functions']
-        ? `Run npm install; if that does not bring it, npm install ${packageOf(name)}.`
-        : `The packages of this app are not installed: run npm install in ${root}.`;
+    const remedy =
+        fs.existsSync(path.join(root, 'node_modules')) || packages['@azure/functions']
+            ? `Run npm install; if that does not bring it, npm install ${packageOf(name)}.`
+            : `The packages of this app are not installed: run npm install in ${root}.`;
     return new Refusal(`${from} needs the package ${name}, which is not there. ${remedy}`, {
         place,
         cause: error,
@@ -50,13 +62,25 @@ function askerOf(error) {
 function placeOf(root, asker, name) {
     if (!asker || !fs.existsSync(asker)) return undefined;
     const lines = fs.readFileSync(asker, 'utf8').split('\n');
-    const at = lines.findIndex((line) => line.includes(`'${name}'`) || line.includes(`"${name}"`));
+    const at = lines.findIndex((line) =>
+        ASKS.exec(line)
+            ?.slice(1)
+            .some((one) => names(one, name)),
+    );
     return at < 0 ? undefined : { file: relative(root, asker), line: at + 1 };
+}
+
+/** Whether what a line asks for is `name`, or a part of it. */
+function names(asked, name) {
+    return asked === name || asked?.startsWith(`${name}/`);
 }
 
 /** `@scope/name/part` → `@scope/name`. */
 function packageOf(name) {
-    return name.split('/').slice(0, name.startsWith('@') ? 2 : 1).join('/');
+    return name
+        .split('/')
+        .slice(0, name.startsWith('@') ? 2 : 1)
+        .join('/');
 }
 
 module.exports = { whyNotLoaded };

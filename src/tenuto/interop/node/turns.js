@@ -53,7 +53,10 @@ class Turns {
             () => kept,
         );
         const isKept = outcome.isLive && !outcome.hasEnded;
-        const text = answer(turn, outcome, { first: outcome.isLive ? (turn.known ?? 0) : 0, isKept });
+        const text = answer(turn, outcome, {
+            first: outcome.isLive ? (turn.known ?? 0) : 0,
+            isKept,
+        });
         if (isKept) this.#kept.set(turn.key, kept);
         return text;
     }
@@ -79,7 +82,10 @@ class Turns {
         const isKept = !difference && this.#isKept(outcome, executor);
         const text = answer(turn, outcome, { first: 0, isKept, difference });
         if (isKept) {
-            this.#kept.set(turn.key, new KeptExecutor(executor, opened, { ...turn, seen: outcome.seen }));
+            this.#kept.set(
+                turn.key,
+                new KeptExecutor(executor, opened, { ...turn, seen: outcome.seen }),
+            );
         }
         return text;
     }

@@ -33,7 +33,8 @@ function joined(headers) {
 function metadataToPackage(metadata) {
     const told = {};
     for (const [name, value] of Object.entries(metadata)) {
-        told[name] = typeof value === 'string' ? { string: value } : { json: JSON.stringify(value) };
+        told[name] =
+            typeof value === 'string' ? { string: value } : { json: JSON.stringify(value) };
     }
     return told;
 }

@@ -16,12 +16,24 @@ function say(message) {
 
 // The host speaks its protocol with an old Node too: greeting, `load`, and the answer to it.
 function refuse() {
-    say({ type: 'hello', protocol: 1, language: 'javascript', runtime: 'node ' + process.versions.node, pid: process.pid });
+    say({
+        type: 'hello',
+        protocol: 1,
+        language: 'javascript',
+        runtime: 'node ' + process.versions.node,
+        pid: process.pid
+    });
     fs.readSync(descriptor, Buffer.alloc(8), 0, 8, null);
     say({
         type: 'refused',
-        message: 'This app needs Node ' + OLDEST + ' or newer, and ' + process.execPath + ' is Node ' +
-            process.versions.node + '. Install a newer Node, or put one earlier on the PATH.'
+        message:
+            'This app needs Node ' +
+            OLDEST +
+            ' or newer, and ' +
+            process.execPath +
+            ' is Node ' +
+            process.versions.node +
+            '. Install a newer Node, or put one earlier on the PATH.'
     });
     process.exit(1);
 }

@@ -1,0 +1,86 @@
+'use strict';
+const { app } = require('@azure/functions');
+const df = require('durable-functions');
+
+class OrderError extends Error {}
+
+df.app.setExceptionPropertiesProvider({
+    getExceptionProperties: (error) => (error instanceof OrderError ? { order: 7 } : undefined),
+});
+
+df.app.activity('described', {
+    handler: (value) =>
+        value === undefined ? 'nothing' : `${typeof value} ${JSON.stringify(value)}`,
+});
+
+const RESULTS = {
+    text: 'a text',
+    whole: 3,
+    half: 0.5,
+    infinite: Infinity,
+    truth: true,
+    nothing: null,
+    object: { a: [1] },
+    buffer: Buffer.from('bytes'),
+    array: new Uint8Array([1, 2]),
+    strange: () => 1,
+};
+df.app.activity('returned', { handler: (name) => RESULTS[name] });
+
+const THROWN = {
+    error: new RangeError('out of range'),
+    text: 'only a text',
+    object: { code: 5 },
+    nothing: undefined,
+    circular: Object.assign(Object.create({}), {
+        get self() {
+            return this;
+        },
+    }),
+    order: new OrderError('no such order'),
+    json: new Error('{"errorType": "made up"}'),
+    braces: new Error('{not JSON'),
+};
+df.app.activity('thrown', {
+    handler: (name) => {
+        throw THROWN[name];
+    },
+});
+
+df.app.activity('contextual', {
+    handler: (value, context) => {
+        context.log('said', { value });
+        context.trace('t');
+        context.debug('d');
+        context.info('i');
+        context.warn('w');
+        context.error('e');
+        console.log('printed by', context.functionName);
+        const { invocationId, functionName, retryContext, traceContext, triggerMetadata } = context;
+        return { invocationId, functionName, retryContext, traceContext, triggerMetadata };
+    },
+});
+
+app.timer('tick', { schedule: '0 0 * * * *', handler: (timer) => timer.isPastDue });
+
+app.storageQueue('queued', {
+    queueName: 'in',
+    connection: 'Store',
+    extraInputs: [
+        { type: 'table', name: 'rows' },
+        { type: 'blob', name: 'missing' },
+    ],
+    extraOutputs: [
+        { type: 'queue', name: 'out' },
+        { type: 'queue', name: 'unused' },
+    ],
+    handler: (message, context) => {
+        context.extraOutputs.set('out', [message, context.extraInputs.get('rows')]);
+        return typeof context.extraInputs.get('missing');
+    },
+});
+
+df.app.client.generic('client', {
+    trigger: { type: 'manualTrigger', name: 'trigger' },
+    handler: (_input, client) => client.createHttpManagementPayload('an-id'),
+});

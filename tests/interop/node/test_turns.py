@@ -1,0 +1,450 @@
+"""Turns of orchestrators: one call into the package each, with a kept executor and without."""
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tenuto.interop.workers.protocol import Failed, Lost, Turned
+from tests.interop.node.node_worker import PACKAGES, copied_app, loaded_worker, written_app
+from tests.interop.node.scripted_host import YEARS, ScriptedHost
+from tests.support.worker_client import WorkerClient
+
+Event = dict[str, Any]
+
+
+def event(kind: int, second: int = 0, **members: Any) -> Event:
+    at = f"2026-01-01T00:00:{second:02}.0000000Z"
+    return {"EventType": kind, "EventId": -1, "IsPlayed": False, "Timestamp": at, **members}
+
+
+def start(given: object = None) -> dict[str, Any]:
+    return {
+        "input": given,
+        "instanceId": "one",
+        "parentInstanceId": "parent",
+        "upperSchemaVersion": 1,
+        "upperSchemaVersionNew": 3,
+        "longRunningTimerIntervalDuration": YEARS,
+        "maximumShortTimerDuration": YEARS,
+        "defaultHttpAsyncRequestSleepTimeMillseconds": 30_000,
+    }
+
+
+FIRST = [event(12), event(0, Name="any", Version="1.5", Input="null")]
+
+
+def completed(number: int, result: str = "null") -> list[Event]:
+    second = number + 1
+    return [event(12, second), event(5, second, TaskScheduledId=number, Result=result)]
+
+
+def begun(worker: WorkerClient, function: str, key: int = 1, given: object = None) -> Turned:
+    """The first turn."""
+    turned = worker.turn(function, key, events=FIRST, history=FIRST, start=start(given))
+    assert isinstance(turned, Turned), turned
+    return turned
+
+
+def actions(turned: Turned) -> list[tuple[int, str, Any]]:
+    read = [json.loads(bytes(one)) for one in turned.actions]
+    return [(one["actionType"], one["functionName"], one.get("input")) for one in read]
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[WorkerClient]:
+    with loaded_worker(copied_app("turns", tmp_path)) as (worker, _):
+        yield worker
+
+
+@pytest.fixture
+def stateless(tmp_path: Path) -> Iterator[WorkerClient]:
+    with loaded_worker(copied_app("turns", tmp_path), keeps_executors=False) as (worker, _):
+        yield worker
+
+
+def calls(worker: WorkerClient) -> list[int]:
+    """How many events each call into the package went through."""
+    code, out, err = worker.stop()
+    assert (code, err) == (0, "")
+    return [int(line.split()[1]) for line in out.splitlines()]
+
+
+def test_each_turn_is_one_call_into_the_package_over_what_is_new(worker: WorkerClient) -> None:
+    first = begun(worker, "twice")
+    second = worker.turn("twice", 1, events=completed(0, '"a"'), known=1)
+    third = worker.turn("twice", 1, events=completed(1, '"b"'), known=2)
+
+    assert (first.first, actions(first), first.is_kept) == (0, [(0, "echo", 0)], True)
+    assert isinstance(second, Turned)
+    assert (second.first, actions(second), second.is_kept) == (1, [(0, "echo", 1)], True)
+    assert isinstance(third, Turned)
+    assert (third.first, third.actions, third.is_kept) == (2, [], False)
+    assert (third.is_done, third.output) == (True, '["a","b"]')
+    assert calls(worker) == [2, 2, 2]
+
+
+def test_without_executors_each_turn_is_one_call_over_all_of_the_history(
+    stateless: WorkerClient,
+) -> None:
+    history = [*FIRST]
+    first = begun(stateless, "twice")
+    history += completed(0, '"a"')
+    second = stateless.turn("twice", 1, events=history[2:], history=history, start=start(), known=1)
+
+    assert not first.is_kept
+    assert isinstance(second, Turned)
+    assert (second.first, actions(second)) == (0, [(0, "echo", 0), (0, "echo", 1)])
+    assert not second.is_kept
+    assert stateless.turn("twice", 1, events=completed(1), known=2) == Lost(id=3)
+    assert calls(stateless) == [2, 4]
+
+
+def test_an_executor_made_from_history_goes_on_from_there(worker: WorkerClient) -> None:
+    history = [*FIRST, *completed(0, '"a"')]
+
+    turned = worker.turn("twice", 9, events=history[2:], history=history, start=start(), known=1)
+    last = worker.turn("twice", 9, events=completed(1, '"b"'), known=2)
+
+    assert isinstance(turned, Turned)
+    assert turned.is_kept
+    assert isinstance(last, Turned)
+    assert last.output == '["a","b"]'
+    assert calls(worker) == [4, 2]
+
+
+def test_an_executor_that_is_not_there_is_lost(worker: WorkerClient) -> None:
+    begun(worker, "twice", key=1)
+    begun(worker, "twice", key=2)
+    worker.forget(1)
+
+    assert worker.turn("twice", 1, events=completed(0), known=1) == Lost(id=3)
+    assert worker.turn("twice", 3, events=completed(0), known=1) == Lost(id=4)
+    assert isinstance(worker.turn("twice", 2, events=completed(0), known=1), Turned)
+    assert calls(worker) == [2, 2, 2]
+
+
+def test_an_executor_that_knows_less_than_the_host_is_lost(worker: WorkerClient) -> None:
+    begun(worker, "twice")
+
+    assert worker.turn("twice", 1, events=completed(0), known=7) == Lost(id=2)
+    assert worker.turn("twice", 1, events=completed(0), known=1) == Lost(id=3)
+
+
+def test_a_compared_turn_says_where_executor_and_plain_call_part(worker: WorkerClient) -> None:
+    begun(worker, "undecided")
+    history = [*FIRST, *completed(0)]
+
+    turned = worker.turn(
+        "undecided",
+        1,
+        events=completed(0),
+        history=history,
+        start=start(),
+        known=1,
+        is_compared=True,
+    )
+
+    assert isinstance(turned, Turned)
+    assert turned.difference is not None
+    assert turned.difference.startswith('action 1: {"functionName":"echo1"')
+    assert '"functionName":"echo2"' in turned.difference
+    assert actions(turned)[1][1] == "echo2"
+    assert not turned.is_kept
+    assert worker.turn("undecided", 1, events=completed(1), known=2) == Lost(id=3)
+
+
+def test_a_compared_turn_without_a_difference_keeps_the_new_executor(worker: WorkerClient) -> None:
+    begun(worker, "twice")
+    history = [*FIRST, *completed(0)]
+    given = {"history": history, "start": start(), "known": 1, "is_compared": True}
+
+    turned = worker.turn("twice", 1, events=completed(0), **given)
+
+    assert isinstance(turned, Turned)
+    assert (turned.first, turned.difference, turned.is_kept) == (0, None, True)
+    assert isinstance(worker.turn("twice", 1, events=completed(1), known=2), Turned)
+    # Both ways, and the turn after it.
+    assert calls(worker) == [2, 2, 4, 2]
+
+
+def test_a_compared_turn_that_ends_in_an_error_is_compared_too(worker: WorkerClient) -> None:
+    begun(worker, "throws", given="text")
+    history = [*FIRST, *completed(0)]
+    given = {"history": history, "start": start("text"), "known": 1, "is_compared": True}
+
+    turned = worker.turn("throws", 1, events=completed(0), **given)
+
+    assert isinstance(turned, Turned)
+    assert (turned.error, turned.difference) == ("only a text", None)
+
+
+def test_log_lines_of_kept_turns_have_their_invocation_and_tell_of_no_misuse(
+    worker: WorkerClient,
+) -> None:
+    begun(worker, "logs")
+    worker.turn("logs", 1, events=completed(0), known=1)
+    worker.turn("logs", 1, events=completed(1), known=2)
+
+    assert [(log.level, log.text, log.is_user) for log in worker.logs] == [
+        ("information", "begins false turn", True),
+        ("warning", "goes on false turn", True),
+        ("information", "ends false turn", True),
+    ]
+    assert {(log.invocation, log.function) for log in worker.logs} == {("turn", "logs")}
+
+
+def test_what_was_run_before_is_replay_whatever_the_host_marks(stateless: WorkerClient) -> None:
+    history = [*FIRST, *completed(0), *completed(1)]
+    for one in history:
+        one["IsPlayed"] = True
+
+    stateless.turn("logs", 1, events=completed(1), history=history, start=start(), known=2)
+
+    assert [log.text.split()[-2] for log in stateless.logs] == ["true", "true", "false"]
+
+
+def test_a_compared_turn_is_logged_once(worker: WorkerClient) -> None:
+    begun(worker, "logs")
+    worker.logs.clear()
+    history = [*FIRST, *completed(0)]
+    given = {"history": history, "start": start(), "known": 1, "is_compared": True}
+
+    worker.turn("logs", 1, events=completed(0), **given)
+
+    assert [log.text for log in worker.logs] == ["begins true turn", "goes on false turn"]
+
+
+def test_a_kept_orchestrator_has_the_context_of_a_plain_one(
+    worker: WorkerClient,
+) -> None:
+    begun(worker, "contextual")
+    kept = worker.turn("contextual", 1, events=completed(0), known=1)
+    history = [*FIRST, *completed(0)]
+    plain = worker.turn("contextual", 2, events=history[2:], history=history, start=start())
+
+    assert isinstance(kept, Turned)
+    assert isinstance(plain, Turned)
+    assert kept.output == plain.output
+    assert json.loads(kept.output or "") == {
+        "name": "InvocationContext",
+        "functionName": "contextual",
+        "invocationId": "turn",
+        "trigger": "orchestrationTrigger",
+        "isRetry": False,
+        "extra": "function",
+        "instance": "one",
+        "parent": "parent",
+        "version": "1.5",
+        "now": "2026-01-01T00:00:01.000Z",
+    }
+
+
+def outputs(worker: WorkerClient, function: str, given: object, results: Sequence[str]) -> Turned:
+    """The last turn of an orchestrator, with an executor if there are any."""
+    turned = begun(worker, function, given=given)
+    history = [*FIRST]
+    for number, result in enumerate(results):
+        history += completed(number, result)
+        more = {} if turned.is_kept else {"history": history, "start": start(given)}
+        answer = worker.turn(
+            function, 1, events=completed(number, result), known=number + 1, **more
+        )
+        assert isinstance(answer, Turned), answer
+        turned = answer
+    return turned
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        ("text", "only a text"),
+        ("empty", "RangeError"),
+        ("object", '{"code":1}'),
+        ("long", 'first\n\n$OutOfProcData$:{"isDone":true}'),
+    ],
+)
+def test_whatever_an_orchestrator_throws_has_a_text(
+    tmp_path: Path, given: str, error: str, keeps: bool
+) -> None:
+    with loaded_worker(copied_app("turns", tmp_path), keeps_executors=keeps) as (worker, _):
+        turned = outputs(worker, "throws", given, ["null"])
+
+    assert (turned.error, turned.output, turned.is_done, turned.is_kept) == (
+        error,
+        None,
+        False,
+        False,
+    )
+    assert actions(turned) == ([] if keeps else [(0, "echo", 1)])
+
+
+def test_a_yield_of_something_else_is_an_error_of_the_orchestrator(worker: WorkerClient) -> None:
+    error = begun(worker, "yields_text").error
+
+    assert error is not None
+    assert error.startswith("Durable Functions programming constraint violation")
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_details_of_a_failure_go_through_an_orchestrator(tmp_path: Path, keeps: bool) -> None:
+    details = {"ErrorType": "OrderError", "ErrorMessage": "gone", "Properties": {"order": 7}}
+    failure = {"TaskScheduledId": 0, "Reason": "r", "Details": "d", "FailureDetails": details}
+    events = [event(12, 1), event(6, 1, **failure)]
+    with loaded_worker(copied_app("turns", tmp_path), keeps_executors=keeps) as (worker, _):
+        begun(worker, "rethrows")
+        more = {} if keeps else {"history": [*FIRST, *events], "start": start()}
+        turned = worker.turn("rethrows", 1, events=events, known=1, **more)
+
+    assert isinstance(turned, Turned)
+    assert turned.error == "OrderError: gone"
+    told = json.loads(turned.failure_details or "")
+    assert {name: told[name] for name in details} == details
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_custom_status_and_an_output_of_null_are_told(tmp_path: Path, keeps: bool) -> None:
+    with loaded_worker(copied_app("turns", tmp_path), keeps_executors=keeps) as (worker, _):
+        assert begun(worker, "status", key=5).custom_status == '"first"'
+        turned = outputs(worker, "status", None, ["null", "null"])
+
+    assert (turned.is_done, turned.output, turned.custom_status) == (True, "null", None)
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_an_output_that_is_no_json_fails_the_turn(tmp_path: Path, keeps: bool) -> None:
+    with loaded_worker(copied_app("turns", tmp_path), keeps_executors=keeps) as (worker, _):
+        begun(worker, "circular")
+        more = {} if keeps else {"history": [*FIRST, *completed(0)], "start": start()}
+        failed = worker.turn("circular", 1, events=completed(0), known=1, **more)
+
+        assert isinstance(failed, Failed)
+        assert "circular" in failed.message
+        assert worker.turn("circular", 1, events=completed(0), known=1) == Lost(id=3)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        event(5, 1, TaskScheduledId=0, Result="{no JSON"),
+        event(6, 1, TaskScheduledId=0, Reason="alone"),
+    ],
+)
+@pytest.mark.parametrize("keeps", [True, False])
+def test_events_that_the_package_cannot_read_fail_the_turn(
+    tmp_path: Path, keeps: bool, broken: Event
+) -> None:
+    events = [event(12, 1), broken]
+    with loaded_worker(copied_app("turns", tmp_path), keeps_executors=keeps) as (worker, _):
+        begun(worker, "twice")
+        more = {} if keeps else {"history": [*FIRST, *events], "start": start()}
+
+        assert isinstance(worker.turn("twice", 1, events=events, known=1, **more), Failed)
+        assert worker.turn("twice", 1, events=completed(0), known=1) == Lost(id=3)
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        ("no_contract", "The orchestrator has answered nothing that durable-functions would"),
+        ("old_schema", "a schema of durable-functions that is too old"),
+        ("gone", 'This app has no function "gone".'),
+    ],
+)
+def test_what_is_no_orchestrator_fails_its_turn(
+    worker: WorkerClient, function: str, said: str
+) -> None:
+    failed = worker.turn(function, 1, events=FIRST, history=FIRST, start=start())
+
+    assert isinstance(failed, Failed)
+    assert said in failed.message
+
+
+def test_a_package_that_is_not_as_known_is_called_plainly_from_then_on(
+    worker: WorkerClient,
+) -> None:
+    plain = begun(worker, "as_text", key=1)
+    after = begun(worker, "twice", key=2)
+    failed = begun(worker, "fails_as_text", key=3)
+
+    assert (actions(plain), plain.is_kept) == ([(0, "echo", 1)], False)
+    assert not after.is_kept
+    assert (failed.error, failed.actions, failed.first) == ("sad", [], 0)
+    [log] = worker.logs
+    assert log.level == "warning"
+    assert log.text.startswith("This version of durable-functions is not as this worker knows it")
+
+
+@contextmanager
+def hooked(folder: Path) -> Iterator[WorkerClient]:
+    with loaded_worker(copied_app("hooked", folder)) as (worker, _):
+        yield worker
+
+
+@pytest.mark.parametrize("function", ["instead", "afterwards"])
+def test_an_answer_that_a_hook_gives_is_taken_and_ends_the_executor(
+    tmp_path: Path, function: str
+) -> None:
+    with hooked(tmp_path) as worker:
+        assert begun(worker, function).is_kept
+        turned = worker.turn(function, 1, events=completed(0), known=1)
+
+        assert isinstance(turned, Turned)
+        assert (turned.is_done, turned.output) == (True, '"by a hook"')
+        assert not turned.is_kept
+
+
+def test_a_hook_that_fails_before_a_turn_ends_the_executor(tmp_path: Path) -> None:
+    with hooked(tmp_path) as worker:
+        begun(worker, "refused")
+        failed = worker.turn("refused", 1, events=completed(0), known=1)
+
+        assert isinstance(failed, Failed)
+        assert failed.message == "no more turns"
+        assert worker.turn("refused", 1, events=completed(0), known=1) == Lost(id=3)
+
+
+ORCHESTRATOR = """\
+const df = require('durable-functions');
+df.app.activity('echo_{0}', {{ handler: (value) => value }});
+df.app.orchestration('{0}', function* (context) {{
+    return [yield context.df.callActivity('echo_{0}', '{0}')];
+}});
+"""
+
+
+def test_several_copies_of_the_package_live_side_by_side(tmp_path: Path) -> None:
+    files = {
+        "package.json": '{"main": "{outer,inner/inner}.js"}',
+        "outer.js": ORCHESTRATOR.format("outer"),
+        "inner/inner.js": ORCHESTRATOR.format("inner"),
+    }
+    written_app(tmp_path, files)
+    (tmp_path / "node_modules").symlink_to(PACKAGES)
+    inner = tmp_path / "inner" / "node_modules" / "durable-functions"
+    shutil.copytree(PACKAGES / "durable-functions", inner)
+
+    with loaded_worker(tmp_path) as (worker, loaded):
+        for name in ("outer", "inner"):
+            ran = ScriptedHost(worker, loaded).run(name)
+            assert ran.value == [name]
+            assert ran.turns[0].is_kept
+
+
+def test_an_es_module_has_kept_executors_too(tmp_path: Path) -> None:
+    text = ORCHESTRATOR.format("one").replace(
+        "const df = require('durable-functions');", "import * as df from 'durable-functions';"
+    )
+    written_app(tmp_path, {"package.json": '{"main": "app.mjs"}', "app.mjs": text})
+    (tmp_path / "node_modules").symlink_to(PACKAGES)
+
+    with loaded_worker(tmp_path) as (worker, loaded):
+        ran = ScriptedHost(worker, loaded).run("one")
+
+    assert ran.value == ["one"]
+    assert ran.turns[0].is_kept
