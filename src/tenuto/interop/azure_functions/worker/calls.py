@@ -135,10 +135,11 @@ class Prepared:
 
     def call(self) -> Any:
         """What the function returns; to be awaited, when it is an async one."""
-        if self._function.trigger_type.lower() == "entitytrigger":
+        function = self._function
+        if function.trigger_type.lower() == "entitytrigger":
             # Its wrapper does not know the name that the app has chosen.
-            return self._function.callable(*self._arguments.values())
-        return self._function.callable(**self._arguments)
+            return function.callable(self._arguments[function.trigger["name"]])
+        return function.callable(**self._arguments)
 
     def result(self, returned: Any) -> tuple[Message, bytes]:
         """The answer to the call, and the body of what it answers over HTTP.
