@@ -85,6 +85,8 @@ def _wait_for_debugger() -> None:
     port = os.environ.get("TENUTO_DEBUGPY")
     if not port:
         return
+    # It warns of modules that are part of the interpreter, in which nobody sets a breakpoint.
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     try:
         debugpy = importlib.import_module("debugpy")
     except ModuleNotFoundError as error:
