@@ -268,7 +268,8 @@ class Execution:
                 return self.event(
                     record["completes"] + 1, TaskScheduledId=number, Reason=reason, Details=details
                 )
-        raise AssertionError(message)
+            case other:
+                raise AssertionError(other)
 
     # ------------------------------------------------------------------ what is asked for
 

@@ -37,7 +37,7 @@ EXPECTED: dict[str, Any] = {
     "order": ["c", "d", "ok after 2"],
     "sms": [[0, 1, 2], "z"],
 }
-EVENTS = {
+EVENTS: dict[str, list[tuple[float, str, Any]]] = {
     "sms": [(60.0 * number, "code", number) for number in range(3)],
     "any_timer": GO,
     "cancel_step": GO,

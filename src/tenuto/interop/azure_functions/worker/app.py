@@ -10,6 +10,8 @@ from typing import Any
 
 Binding = dict[str, Any]
 
+_OF_PACKAGES = (".python_packages", "site-packages", "dist-packages")
+
 
 class RefusedError(Exception):
     """The app cannot be run.
@@ -83,11 +85,14 @@ class Function:
             facts["aliases"] = self.aliases
         if self.retry:
             facts["retry"] = self.retry
-        code = self.code
-        if code is not None:
-            facts["file"] = relative(code.co_filename, root)
-            facts["line"] = code.co_firstlineno
+        facts["file"], facts["line"] = self.place(root)
         return facts
+
+    def place(self, root: str) -> tuple[str | None, int | None]:
+        """File and line in the app; None where it was made by a package."""
+        code = self.code
+        file = None if code is None else own_file(code.co_filename, root)
+        return file, None if file is None else code.co_firstlineno
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,16 @@ class App:
             return self.by_name[name.lower()]
         except KeyError:
             raise LookupError(f"the app has no function {name!r}") from None
+
+
+def own_file(path: str, root: str) -> str | None:
+    """A path below the app's folder, relative to it; None for what packages have brought there."""
+    path = os.path.abspath(path)
+    inside = os.path.join(os.path.abspath(root), "")
+    if not path.startswith(inside):
+        return None
+    below = path[len(inside) :]
+    return None if any(folder in below.split(os.sep) for folder in _OF_PACKAGES) else below
 
 
 def relative(path: str, root: str) -> str:

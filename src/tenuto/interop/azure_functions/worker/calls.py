@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
+import os
 import threading
 import traceback
-import typing
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from typing import Any
 
 from .app import App, Binding, Function
@@ -18,10 +17,13 @@ from .invocations import Out, context_of
 from .logs import invocation
 from .pipe import Message
 from .requests import answer
-from .signatures import RETURN, takes_context
+from .signatures import RETURN, hints, takes_context
 from .values import Value, decode, encode, has_implicit_output
 
 Send = Callable[..., None]
+
+# Frames of ours say nothing to people of the app.
+_FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
 
 
 class Calls:
@@ -83,7 +85,7 @@ class Calls:
         with invocation(message["invocation"], function.name):
             try:
                 prepared = Prepared(function, message, body)
-                result = prepared.result(await function.callable(**prepared.arguments))
+                result = prepared.result(await prepared.call())
             except BaseException as error:  # noqa: BLE001 - whatever it is, it is the call's answer
                 result = failure(error), b""
         self._finish(message, *result)
@@ -92,7 +94,7 @@ class Calls:
         with invocation(message["invocation"], function.name):
             try:
                 prepared = Prepared(function, message, body)
-                result = prepared.result(function.callable(**prepared.arguments))
+                result = prepared.result(prepared.call())
             except BaseException as error:  # noqa: BLE001 - whatever it is, it is the call's answer
                 result = failure(error), b""
         self._finish(message, *result)
@@ -114,22 +116,30 @@ class Prepared:
     def __init__(self, function: Function, message: Message, body: bytes) -> None:
         self._function = function
         self._outs: dict[str, tuple[Binding, Out]] = {}
-        self.arguments: dict[str, Any] = {}
+        self._arguments: dict[str, Any] = {}
         inputs: Mapping[str, Value | None] = message.get("inputs") or {}
         metadata = message.get("metadata") or {}
-        hints = _hints(function.callable)
+        annotations = hints(function)
         for binding in function.bindings:
             name = str(binding.get("name"))
             if binding.get("direction") == "out":
                 if name != RETURN:
                     self._outs[name] = binding, Out()
-                    self.arguments[name] = self._outs[name][1]
+                    self._arguments[name] = self._outs[name][1]
             else:
-                self.arguments[name] = decode(
-                    binding, inputs.get(name), body, metadata, hints.get(name)
+                self._arguments[name] = decode(
+                    binding, inputs.get(name), body, metadata, annotations.get(name)
                 )
         if takes_context(function):
-            self.arguments["context"] = context_of(message, function.name, function.directory)
+            self._arguments["context"] = context_of(message, function.name, function.directory)
+
+    def call(self) -> Any:
+        """What the function returns; to be awaited, when it is an async one."""
+        function = self._function
+        if function.trigger_type.lower() == "entitytrigger":
+            # Its wrapper does not know the name that the app has chosen.
+            return function.callable(self._arguments[function.trigger["name"]])
+        return function.callable(**self._arguments)
 
     def result(self, returned: Any) -> tuple[Message, bytes]:
         """The answer to the call, and the body of what it answers over HTTP.
@@ -155,7 +165,7 @@ class Prepared:
             if binding.get("name") == RETURN:
                 if _is_http(binding):
                     return answer(returned)
-                hint = _hints(function.callable).get("return")
+                hint = hints(function).get("return")
                 return (None if returned is None else encode(binding, returned, hint)), b""
         if has_implicit_output(function.trigger):
             return encode(function.trigger, returned, None), b""
@@ -169,6 +179,8 @@ class Prepared:
 def failure(error: BaseException) -> Message:
     """What the host is told of an exception."""
     trace = traceback.TracebackException.from_exception(error)
+    own = [frame for frame in trace.stack if not frame.filename.startswith(_FOLDER)]
+    trace.stack = traceback.StackSummary.from_list(own)
     return {
         "type": "failed",
         "errorType": type(error).__name__,
@@ -179,13 +191,3 @@ def failure(error: BaseException) -> Message:
 
 def _is_http(binding: Binding) -> bool:
     return str(binding.get("type")).lower() == "http"
-
-
-@lru_cache(maxsize=None)
-def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(function)
-    except Exception:  # noqa: BLE001 - an annotation may be anything; then it says nothing to us
-        return {
-            name: one.annotation for name, one in inspect.signature(function).parameters.items()
-        }

@@ -127,6 +127,7 @@ class Execution:
         self._executor: Any = None
         self._completed = _Completed(list)
         self._fresh: list[Any] = []
+        self._event_class: Any = None
         self._actions: list[Any] = []
         self._seen: set[int] = set()
         self._top = 0
@@ -148,6 +149,7 @@ class Execution:
         orchestrator = package.Orchestrator(self._wrapper.orchestrator_function)
         self._executor = orchestrator.task_orchestration_executor
         self._fresh = list(context.histories)
+        self._event_class = type(self._fresh[0])
         return self._turned(answer_of(lambda: orchestrator.handle(context)))
 
     def feed(self, events: Sequence[Event]) -> Turned:
@@ -157,8 +159,7 @@ class Execution:
             Exception: the package could not run the orchestrator.
         """
         executor = self._executor
-        event_class = type(self._fresh[0])
-        self._fresh = [event_class(**event) for event in events]
+        self._fresh = [self._event_class(**event) for event in events]
         self._context.histories.extend(self._fresh)
         executor._is_processing_new_events = True
         for event in self._fresh:
@@ -230,9 +231,10 @@ class Execution:
             event._is_played = True
         for task in self._completed.taken:
             one = task
-            while one is not None:
+            # What is complete is told to the compound task that it is part of, and so on.
+            while one is not None and (one is not task or one.is_completed):
                 one.set_is_played(True)
-                one = one.parent
+                one = one.parent if one.is_completed else None
         self._completed.taken.clear()
 
 

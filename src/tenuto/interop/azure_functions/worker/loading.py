@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .app import App, Function, RefusedError, relative
+from .app import App, Function, RefusedError
 from .decorated import ignored_note, load_decorated, script_name
 from .folders import function_folders, load_folders
 from .refusals import check_package, how_to_install
@@ -19,6 +19,11 @@ from .signatures import check_signature
 
 _PACKAGES = ("azure-functions", "azure-functions-durable")
 _SITE_PACKAGES = os.path.join(".python_packages", "lib", "site-packages")
+_STREAMING = "azurefunctions.extensions.http.fastapi"
+_NO_STREAMING = (
+    f"The app imports {_STREAMING}: streams over HTTP cannot be used yet; its functions get an "
+    "azure.functions.HttpRequest."
+)
 _PACKAGE_FOLDERS = tuple(os.path.join("azure", name) for name in ("functions", "durable_functions"))
 
 
@@ -47,6 +52,8 @@ def load(root: str) -> App:
         notes.append(ignored_note(folders, script, root))
     notes += app.notes
     notes += [_later(function) for function in app.functions if function.needs_durable_task]
+    if _STREAMING in sys.modules:
+        notes.append(_NO_STREAMING)
     for function in app.functions:
         check_signature(function, root)
     _check_names(app)
@@ -78,6 +85,8 @@ def _wait_for_debugger() -> None:
     port = os.environ.get("TENUTO_DEBUGPY")
     if not port:
         return
+    # It warns of modules that are part of the interpreter, in which nobody sets a breakpoint.
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     try:
         debugpy = importlib.import_module("debugpy")
     except ModuleNotFoundError as error:
@@ -140,7 +149,5 @@ def _check_names(app: App) -> None:
 
 
 def _refused(function: Function, root: str, message: str) -> RefusedError:
-    code = function.code
-    if code is None:
-        return RefusedError(message)
-    return RefusedError(message, file=relative(code.co_filename, root), line=code.co_firstlineno)
+    file, line = function.place(root)
+    return RefusedError(message, file=file, line=line)

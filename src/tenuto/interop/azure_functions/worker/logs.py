@@ -16,8 +16,8 @@ _invocation: contextvars.ContextVar[tuple[str, str] | None]
 _invocation = contextvars.ContextVar("tenuto_invocation", default=None)
 
 thread_local_storage = threading.local()
-"""A thread that a function starts says here whose it is: ``context.thread_local_storage`` of the
-app, whose ``invocation_id`` it sets."""
+"""``context.thread_local_storage`` of an app: a thread that a function starts sets its
+``invocation_id``, and thereby says whose it is."""
 
 # Loggers of the packages that an app runs on. `azure` has the SDKs of all services below it.
 _NOT_OF_THE_APP = ("azure", "durabletask")
@@ -38,11 +38,9 @@ _LEVELS = (
 def invocation(identifier: str, function: str) -> Iterator[None]:
     """What is logged inside belongs to this invocation of this function."""
     token = _invocation.set((identifier, function))
-    thread_local_storage.invocation_id = identifier
     try:
         yield
     finally:
-        thread_local_storage.invocation_id = None
         _invocation.reset(token)
 
 
@@ -91,4 +89,7 @@ def log_to_host(send: Send, *, with_debug: bool) -> None:
     """Have everything that is logged sent, from ``information`` on, or from ``debug`` on."""
     root = logging.getLogger()
     root.setLevel(logging.DEBUG if with_debug else logging.INFO)
-    root.addHandler(HostHandler(send))
+    handler = HostHandler(send)
+    root.addHandler(handler)
+    # A process that the app forks has no pipe; what it logs goes to its standard error.
+    os.register_at_fork(after_in_child=lambda: root.removeHandler(handler))

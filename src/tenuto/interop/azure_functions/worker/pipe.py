@@ -32,6 +32,8 @@ class Pipe:
         os.set_inheritable(descriptor, False)
         self._socket = socket.socket(fileno=descriptor)
         self._lock = threading.Lock()
+        # Nor does what it forks, which would write between our frames.
+        os.register_at_fork(after_in_child=self._socket.close)
 
     def send(self, message: Message, attachment: bytes = b"") -> None:
         """Send a message. Members that are None are left out.

@@ -8,10 +8,9 @@ import sys
 import traceback
 from types import TracebackType
 
-from .app import RefusedError, relative
+from .app import RefusedError, own_file, relative
 
 _HOW_TO_INSTALL = "run `{python} -m pip install -r requirements.txt` in the app's folder"
-_FOREIGN_FOLDERS = (".python_packages", "site-packages", "dist-packages")
 
 
 def how_to_install() -> str:
@@ -81,11 +80,9 @@ def _missing(module: str, root: str) -> str:
 
 def _innermost(trace: TracebackType | None, root: str) -> tuple[str | None, int | None]:
     """The last place in the app's own files that an exception went through."""
-    inside = os.path.join(os.path.abspath(root), "")
     place: tuple[str | None, int | None] = (None, None)
     for frame, line in traceback.walk_tb(trace):
-        path = os.path.abspath(frame.f_code.co_filename)
-        below = path[len(inside) :].split(os.sep) if path.startswith(inside) else ()
-        if below and not any(folder in below for folder in _FOREIGN_FOLDERS):
-            place = (relative(path, root), line)
+        file = own_file(frame.f_code.co_filename, root)
+        if file is not None:
+            place = (file, line)
     return place

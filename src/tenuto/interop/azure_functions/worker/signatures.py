@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+import typing
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
-from .app import Function, RefusedError, relative
+from .app import Function, RefusedError
 
 RETURN = "$return"
 
@@ -15,15 +17,28 @@ _CALLED_WITH_ONE_VALUE = ("orchestrationtrigger", "entitytrigger")
 _COLLECTING = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
-def parameters(function: Function) -> Mapping[str, inspect.Parameter]:
-    """The parameters of what is called, by name, with their annotations read where they can be."""
-    return inspect.signature(function.callable).parameters
-
-
 def takes_context(function: Function) -> bool:
     """Whether it wants to know of its invocation: a parameter ``context`` that is no binding."""
     bound = any(binding.get("name") == "context" for binding in function.bindings)
-    return "context" in parameters(function) and not bound
+    return "context" in _parameters(function.callable) and not bound
+
+
+def hints(function: Function) -> Mapping[str, Any]:
+    """What the annotations of its parameters and of ``return`` stand for, where that is known."""
+    return _hints(function.callable)
+
+
+@lru_cache(maxsize=None)
+def _parameters(called: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(called).parameters
+
+
+@lru_cache(maxsize=None)
+def _hints(called: Callable[..., Any]) -> Mapping[str, Any]:
+    try:
+        return typing.get_type_hints(called)
+    except Exception:  # noqa: BLE001 - an annotation may be anything; then it says nothing to us
+        return {}
 
 
 def check_signature(function: Function, root: str) -> None:
@@ -34,7 +49,7 @@ def check_signature(function: Function, root: str) -> None:
     """
     if function.trigger_type.lower() in _CALLED_WITH_ONE_VALUE:
         return
-    taken = parameters(function)
+    taken = _parameters(function.callable)
     bound = {str(binding.get("name")) for binding in function.bindings} - {RETURN}
     takes_all = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in taken.values())
     unbound = [
@@ -66,9 +81,5 @@ def _listed(what: str, names: list[str]) -> str:
 
 
 def _refuse(function: Function, root: str, what: str) -> None:
-    code: Any = function.code
-    raise RefusedError(
-        f"Function {function.name!r} has {what}.",
-        file=None if code is None else relative(code.co_filename, root),
-        line=None if code is None else code.co_firstlineno,
-    )
+    file, line = function.place(root)
+    raise RefusedError(f"Function {function.name!r} has {what}.", file=file, line=line)

@@ -77,8 +77,8 @@ def encode(binding: Binding, value: Any, hint: Any) -> Value | None:
 def has_implicit_output(binding: Binding) -> bool:
     """Whether what a function returns is the output of its trigger."""
     converter = _converter(str(binding.get("type")))
-    implicit = getattr(converter, "has_implicit_output", None)
-    return bool(implicit is not None and implicit())
+    # A trigger that the package does not know answers with what its function returns, as in Azure.
+    return bool(converter is None or converter.has_implicit_output())
 
 
 def _converter(kind: str) -> Any:

@@ -8,6 +8,7 @@ import platform
 import signal
 import sys
 import threading
+import traceback
 from typing import Any
 
 from .app import App, RefusedError
@@ -43,6 +44,7 @@ class _Worker:
         self._loop = asyncio.get_running_loop()
         self._load: asyncio.Future[Message] = self._loop.create_future()
         self._is_stopping = asyncio.Event()
+        self._begins_nothing = False
         # Set before the host is told that the app is there, so before it calls anything.
         self._calls: Calls
         self._turns: Turns
@@ -104,26 +106,31 @@ class _Worker:
 
     def _read(self) -> None:
         """Hand out what the host says, until it closes the pipe."""
-        is_stopping = False
-        for message, body in self._pipe.messages():
-            kind = message["type"]
-            if kind == "ping":
-                self._pipe.send({"type": "pong", "id": message["id"]})
-            elif kind == "load":
-                self._loop.call_soon_threadsafe(self._load.set_result, message)
-            elif kind == "stop":
-                is_stopping = True
-                self._loop.call_soon_threadsafe(self._is_stopping.set)
-            elif kind == "cancel":
-                self._calls.cancel(message["id"])
-            elif is_stopping:
-                continue
-            elif kind == "call":
-                self._calls.begin(message, body)
-            else:
-                self._turns.take(message)
+        try:
+            for message, body in self._pipe.messages():
+                self._hear(message, body)
+        except BaseException:  # noqa: BLE001 - a worker that hears nothing more is of no use
+            traceback.print_exc()
         # The host is gone, or has let go of us: nobody is there to hear an answer.
-        os._exit(0 if is_stopping else 1)
+        os._exit(0 if self._begins_nothing else 1)
+
+    def _hear(self, message: Message, body: bytes) -> None:
+        kind = message["type"]
+        if kind == "ping":
+            self._pipe.send({"type": "pong", "id": message["id"]})
+        elif kind == "load":
+            self._loop.call_soon_threadsafe(self._load.set_result, message)
+        elif kind == "stop":
+            self._begins_nothing = True
+            self._loop.call_soon_threadsafe(self._is_stopping.set)
+        elif kind == "cancel":
+            self._calls.cancel(message["id"])
+        elif self._begins_nothing:
+            return
+        elif kind == "call":
+            self._calls.begin(message, body)
+        else:
+            self._turns.take(message)
 
     def _finish(self) -> None:
         self._turns.wait_until_done()
