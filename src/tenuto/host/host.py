@@ -83,6 +83,8 @@ class Host:
         """Where links point; a server says so. Without one it is where the settings have it."""
         self.client_binding: Callable[[], str | None] = lambda: None
         """What clients of Durable Functions are made of; a server says so."""
+        self.task_hub: str | None = None
+        """What such clients are told the task hub is called; None for the usual name."""
         self.links_path: str = ""
         """What stands before the paths of a server that another app mounts."""
         if storage is None:

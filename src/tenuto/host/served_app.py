@@ -13,7 +13,7 @@ from tenuto.host.host import Host
 from tenuto.host.programs import Hosted
 from tenuto.host.settings import Settings
 from tenuto.http.admin.observation import Metrics
-from tenuto.http.durable_functions.client_binding import client_binding
+from tenuto.http.durable_functions.client_binding import TASK_HUB, client_binding
 from tenuto.http.durable_functions.worker_calls import rpc_base_url
 from tenuto.http.options import check_keys
 from tenuto.http.server.application import Application, Served
@@ -65,6 +65,7 @@ class ServedApp:
         return client_binding(
             address=(self.host.webhook_base or self.own_address).rstrip("/"),
             rpc_base_url=rpc_base_url(self.own_address, self._rpc_token),
+            task_hub=self.host.task_hub or TASK_HUB,
             code=self.application.system_key if self.application is not None else "",
         )
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import sys
 import time
 from typing import Any, Final
 
@@ -11,15 +10,24 @@ import click
 from tenuto.cli import terminal
 from tenuto.cli.arguments import target_completion
 from tenuto.cli.nearby import drop_old_notes, noted
+from tenuto.cli.running.introducing import introduce
 from tenuto.cli.running.reloading import is_reloaded, serve_and_reload
-from tenuto.cli.running.stopping import say_stopping, stop_key, stop_requests
-from tenuto.host.app import App
+from tenuto.cli.running.stopping import say_stopping, stop_requests
+from tenuto.host.azure import (
+    AzureChoices,
+    azure_settings,
+    is_azure_app,
+    load_azure_app,
+    read_azure_app,
+)
 from tenuto.host.host import Host
 from tenuto.host.loading import load_app
 from tenuto.host.own_loop import run_on_fast_loop
+from tenuto.host.programs import Hosted
 from tenuto.host.server import Server
 from tenuto.host.settings import DEFAULT, LoadedSettings, load_settings
 from tenuto.insight.going_on import sentence
+from tenuto.interop.azure_app.program import AzureProgram
 from tenuto.model.errors import TenutoError
 from tenuto.storage import upkeep_of
 from tenuto.telemetry.log_setup import configure_logging
@@ -28,7 +36,8 @@ _LOGGER: Final = logging.getLogger("tenuto.host")
 
 
 @click.command(short_help="Serve an app: HTTP API, triggers, orchestrations.")
-@click.argument("target", shell_complete=target_completion)
+@click.argument("target", required=False, shell_complete=target_completion)
+@click.argument("names", nargs=-1, metavar="")
 @click.option("--storage", help="Storage URL, such as sqlite:///travel.db.")
 @click.option("--host", "http_host", help="Address to listen on; others than loopback need keys.")
 @click.option(
@@ -47,43 +56,96 @@ _LOGGER: Final = logging.getLogger("tenuto.host")
     is_flag=True,
     help="Go on with a copy although its original's host had not stopped.",
 )
-@click.option("--reload", is_flag=True, help="Start anew when a Python file of the app changes.")
+@click.option("--reload", is_flag=True, help="Start anew when a file of the app changes.")
+@click.option("--verbose", is_flag=True, help="Show everything: the same as --log-level debug.")
+@click.option(
+    "--functions", metavar="NAME...", help="Of an Azure Functions app: run only these functions."
+)
+@click.option(
+    "--inspect",
+    "debug_port",
+    is_flag=False,
+    flag_value="0",
+    metavar="[PORT]",
+    type=click.IntRange(0, 65_535),
+    help="Of an Azure Functions app: let a debugger attach (9229 for Node, 9091 for Python).",
+)
 def start(
-    target: str,
+    target: str | None,
+    names: tuple[str, ...],
     *,
     accept_loss: bool,
     reload: bool,
+    verbose: bool,
+    functions: str | None,
+    debug_port: int | None,
     **given: Any,
 ) -> int:
     """Serve an app until Ctrl-C or SIGTERM.
 
-    TARGET is a file or module: travel.py, pkg.module, or either with the app behind a colon.
+    TARGET is a file or module: travel.py, pkg.module, or either with the app behind a colon; or
+    the folder of an Azure Functions app, which may be left out where it is the current one.
     Instances that a host left unfinished in the store go on. The exit code is 0 when it was
     stopped, 1 when it lost its store, 2 when it could not start.
     """
+    if verbose:
+        given["log_level"] = "debug"
     settings = load_settings(**given, given_as="option --{option}")
     if reload:
         return serve_and_reload()
     began = time.perf_counter()
     is_again = is_reloaded()
-    loaded = load_app(target)
-    configure_logging(settings.values.log_format, settings.values.log_level)
+    target = _target(target)
+    choices = AzureChoices(functions=_chosen(functions, names), debug_port=debug_port)
+    if is_azure_app(target):
+        folder = read_azure_app(target)
+        settings = azure_settings(folder, settings)
+        configure_logging(settings.values.log_format, settings.values.log_level)
+        hosted: Hosted = load_azure_app(folder, settings, choices)
+    else:
+        if choices != AzureChoices():
+            raise click.UsageError("--functions and --inspect are for Azure Functions apps")
+        hosted = load_app(target).app
+        configure_logging(settings.values.log_format, settings.values.log_level)
     if accept_loss:
         upkeep_of(settings.values.storage).accept_loss()
     drop_old_notes()
-    return run_on_fast_loop(_serve(loaded.app, target, settings, began, is_again=is_again))
+    try:
+        return run_on_fast_loop(_serve(hosted, target, settings, began, is_again=is_again))
+    finally:
+        if isinstance(hosted, AzureProgram):
+            hosted.close()
+
+
+def _target(given: str | None) -> str:
+    if given is not None:
+        return given
+    if is_azure_app("."):
+        return "."
+    raise click.UsageError("Missing argument 'TARGET': the file, module or folder with the app.")
+
+
+def _chosen(functions: str | None, names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names behind ``--functions``, with spaces or commas between them."""
+    if functions is None:
+        if names:
+            raise click.UsageError(f"Got unexpected extra argument ({names[0]})")
+        return ()
+    return tuple(name for one in (functions, *names) for name in one.split(",") if name)
 
 
 async def _serve(
-    app: App, target: str, settings: LoadedSettings, began: float, *, is_again: bool
+    hosted: Hosted, target: str, settings: LoadedSettings, began: float, *, is_again: bool
 ) -> int:
-    server = Server(app, settings=settings.values, sources=settings.sources)
+    server = Server(hosted, settings=settings.values, sources=settings.sources)
+    if isinstance(hosted, AzureProgram):
+        server.host.task_hub = hosted.app.host.durable.hub_name
     with stop_requests(lambda: None, settings.values.drain_seconds) as stop:
         await server.start()
         try:
             with noted(settings, server.url):
                 seconds = time.perf_counter() - began
-                _introduce(server, target, settings, seconds, is_again=is_again)
+                introduce(server, target, settings, seconds, is_again=is_again)
                 await _until_over(server.host, settings, stop)
         finally:
             await server.stop()
@@ -124,41 +186,3 @@ async def _say_what_goes_on(host: Host, settings: LoadedSettings) -> None:
         _LOGGER.info("%s", text, extra=facts)
     else:
         terminal.say(text)
-
-
-def _introduce(
-    server: Server, target: str, settings: LoadedSettings, seconds: float, *, is_again: bool
-) -> None:
-    """What is served, and where; a line of the log when that is for machines."""
-    program = server.host.program
-    if settings.values.log_format == "json":
-        facts = {
-            "url": server.url,
-            "target": target,
-            "orchestrators": list(program.orchestrators),
-            "activities": list(program.activities),
-            "functions": [f"{server.url}{one.path}" for one in server.triggers],
-        }
-        _LOGGER.info("listening on %s", server.url, extra=facts)
-        return
-    is_default = settings.sources["storage"] == DEFAULT
-    hint = " (the default; --storage chooses another)" if is_default else ""
-    lines = [
-        f"app            {target}",
-        f"store          {settings.values.storage}{hint}",
-        f"orchestrators  {', '.join(program.orchestrators) or 'none'}",
-        f"activities     {', '.join(program.activities) or 'none'}",
-    ]
-    lines += [f"{'/'.join(one.methods):<14} {server.url}{one.path}" for one in server.triggers]
-    if not is_again:
-        example = next(iter(program.orchestrators), None)
-        if example is not None:
-            path = f"/runtime/webhooks/durabletask/orchestrators/{example}"
-            key = " -H 'x-functions-key: KEY'" if settings.values.http.keys else ""
-            lines.append(f"start one      curl -X POST {server.url}{path}{key} -d INPUT")
-    lines.append(
-        f"listening      {server.url} (ready after {seconds * 1000:.0f} ms; {stop_key()} stops it)"
-    )
-    for line in lines:
-        terminal.say(line)
-    sys.stdout.flush()

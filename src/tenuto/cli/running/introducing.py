@@ -1,0 +1,97 @@
+"""What a server says when it has begun: what it serves, and where."""
+
+import logging
+import sys
+from typing import Final
+
+from tenuto.cli import terminal
+from tenuto.cli.running.stopping import stop_key
+from tenuto.engine.program import HttpFunction, Program
+from tenuto.host.server import Server
+from tenuto.host.settings import DEFAULT, LoadedSettings
+from tenuto.host.timers import timer_lines
+from tenuto.interop.azure_app.program import AzureProgram
+
+_LOGGER: Final = logging.getLogger("tenuto.host")
+
+
+def introduce(
+    server: Server, target: str, settings: LoadedSettings, seconds: float, *, is_again: bool
+) -> None:
+    """Say what is served, and where; a line of the log when that is for machines.
+
+    Args:
+        server: What has begun.
+        target: What was named to be served.
+        settings: Those in force.
+        seconds: How long it took.
+        is_again: Whether it was there a moment ago, with other code.
+    """
+    program = server.host.program
+    if settings.values.log_format == "json":
+        urls = [f"{server.url}{one.path}" for one in server.triggers]
+        facts = {
+            "url": server.url,
+            "target": target,
+            "orchestrators": list(program.orchestrators),
+            "activities": list(program.activities),
+            "functions": urls + [_url(server, one) for one in program.http_functions],
+            "timers": [one.name for one in program.timers],
+        }
+        _LOGGER.info("listening on %s", server.url, extra=facts)
+        return
+    is_default = settings.sources["storage"] == DEFAULT
+    hint = " (the default; --storage chooses another)" if is_default else ""
+    lines = [f"app            {target}", f"store          {settings.values.storage}{hint}"]
+    if isinstance(program, AzureProgram):
+        lines += _functions(server, program)
+    else:
+        lines += _orchestrations(server, program, settings, is_again=is_again)
+    lines.append(
+        f"listening      {server.url} (ready after {seconds * 1000:.0f} ms; {stop_key()} stops it)"
+    )
+    for line in lines:
+        terminal.say(line)
+    sys.stdout.flush()
+
+
+def _orchestrations(
+    server: Server, program: Program, settings: LoadedSettings, *, is_again: bool
+) -> list[str]:
+    lines = [
+        f"orchestrators  {', '.join(program.orchestrators) or 'none'}",
+        f"activities     {', '.join(program.activities) or 'none'}",
+    ]
+    lines += [f"{'/'.join(one.methods):<14} {server.url}{one.path}" for one in server.triggers]
+    lines += [f"{'/'.join(one.methods):<14} {_url(server, one)}" for one in program.http_functions]
+    now = server.host.clock.now()
+    lines += [f"{'timer':<14} {line}" for line in timer_lines(program.timers, now)]
+    example = next(iter(program.orchestrators), None)
+    if example is not None and not is_again:
+        path = f"/runtime/webhooks/durabletask/orchestrators/{example}"
+        key = " -H 'x-functions-key: KEY'" if settings.values.http.keys else ""
+        lines.append(f"start one      curl -X POST {server.url}{path}{key} -d INPUT")
+    return lines
+
+
+def _functions(server: Server, program: AzureProgram) -> list[str]:
+    """The functions of an app as Core Tools lists them."""
+    now = server.host.clock.now()
+    behind_http = {one.name: one for one in program.http_functions}
+    timers = {one.name: one for one in program.timers}
+    lines = [f"runs on        {program.runtime}", "", "Functions:", ""]
+    for one in program.functions:
+        http, timer = behind_http.get(one.name), timers.get(one.name)
+        if http is not None:
+            what = f"[{','.join(http.methods)}] {_url(server, http)}"
+        elif timer is not None:
+            what = f"timerTrigger {timer_lines([timer], now)[0].partition(' ')[2]}"
+        else:
+            what = str(one.trigger.get("type", "no trigger"))
+        lines += [f"        {one.name}: {what}"]
+    return [*lines, ""]
+
+
+def _url(server: Server, function: HttpFunction) -> str:
+    path = "/".join(part for part in (function.prefix, function.route) if part)
+    return f"{server.url}/{path}"

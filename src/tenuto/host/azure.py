@@ -1,0 +1,149 @@
+"""Azure Functions apps for a host: folder, interpreter and settings become a program."""
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct, structs
+
+from tenuto.functions.runner import RunnerOptions
+from tenuto.host.settings import DEFAULT, LoadedSettings
+from tenuto.interop.azure_app.app_folder import AppFolder, is_app_folder, read_app_folder
+from tenuto.interop.azure_app.environment import environment_for
+from tenuto.interop.azure_app.host_json import HostOptions
+from tenuto.interop.azure_app.interpreters import Interpreter, find_interpreter
+from tenuto.interop.azure_app.languages import Language
+from tenuto.interop.azure_app.program import AzureProgram, ProgramOptions
+from tenuto.interop.azure_app.settings import LOCAL_FILE
+from tenuto.interop.azure_functions.command import worker_command
+from tenuto.interop.node import WORKER
+from tenuto.interop.workers.launching import Launch
+from tenuto.model.errors import AppLoadError
+
+DEBUG_PORTS: Final[Mapping[Language, int]] = {Language.NODE: 9229, Language.PYTHON: 9091}
+"""Where debuggers look for an app of each language when nobody says otherwise."""
+
+_DEBUG_VARIABLE: Final = "TENUTO_DEBUGPY"
+_USUAL_THREADS: Final = 4
+_MOST_USUAL_THREADS: Final = 32
+_LEVELS: Final = {
+    "trace": logging.DEBUG,
+    "debug": logging.DEBUG,
+    "information": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "critical": logging.CRITICAL,
+    "none": logging.CRITICAL + 10,
+}
+
+
+class AzureChoices(Struct, frozen=True, kw_only=True):
+    """What the one who starts an app decides about it.
+
+    Attributes:
+        functions: The only functions that are run; none named means what ``host.json`` says.
+        debug_port: Where a debugger may attach; 0 for the language's usual port, None for not.
+    """
+
+    functions: tuple[str, ...] = ()
+    debug_port: int | None = None
+
+
+def is_azure_app(target: str) -> bool:
+    """Whether what somebody wants to run is the folder of an Azure Functions app."""
+    return is_app_folder(Path(target))
+
+
+def azure_settings(app: AppFolder, settings: LoadedSettings) -> LoadedSettings:
+    """The host's settings, with what ``local.settings.json`` says where nobody else says it."""
+    local, sources, http = app.local, dict(settings.sources), settings.values.http
+    if local.port is not None and sources["http.port"] == DEFAULT:
+        http = structs.replace(http, port=local.port)
+        sources["http.port"] = LOCAL_FILE
+    if local.cors_origins and sources["http.cors_origins"] == DEFAULT:
+        http = structs.replace(http, cors_origins=local.cors_origins)
+        sources["http.cors_origins"] = LOCAL_FILE
+    return LoadedSettings(structs.replace(settings.values, http=http), sources)
+
+
+def load_azure_app(
+    app: AppFolder, settings: LoadedSettings, choices: AzureChoices | None = None
+) -> AzureProgram:
+    """The program that an app's folder holds: a worker has loaded it.
+
+    Raises:
+        AppLoadError: it cannot be run; with file and line where they are known.
+    """
+    choices = choices or AzureChoices()
+    if choices.functions:
+        app = structs.replace(app, host=structs.replace(app.host, functions=choices.functions))
+    values = settings.values
+    debug_port = choices.debug_port
+    if debug_port is not None:
+        app = structs.replace(app, workers=1)  # one port, one worker
+        debug_port = debug_port or DEBUG_PORTS[app.kind.language]
+    address = values.http.address.partition("://")[2]
+    program = AzureProgram(
+        app,
+        _launch(app, find_interpreter(app), address, debug_port),
+        ProgramOptions(built_in=RunnerOptions(outbound=values.outbound)),
+    )
+    _check_chosen(program, choices.functions)
+    _set_log_levels(app.host, [one.name for one in program.functions])
+    return program
+
+
+def read_azure_app(target: str) -> AppFolder:
+    """The folder of an app.
+
+    Raises:
+        AppLoadError: it cannot be run here, or a file in it is wrong.
+    """
+    return read_app_folder(Path(target))
+
+
+def _launch(
+    app: AppFolder, interpreter: Interpreter, address: str, debug_port: int | None
+) -> Launch:
+    environment = environment_for(app, address)
+    # Not resolved: the Python of a virtual environment is a link.
+    path = Path(os.path.abspath(interpreter.path))  # noqa: PTH100 - as said
+    if app.kind.language is Language.NODE:
+        command = [str(path), str(WORKER)]
+        if debug_port is not None:
+            command.insert(1, f"--inspect=127.0.0.1:{debug_port}")
+    else:
+        command = worker_command(path)
+        if debug_port is not None:
+            environment[_DEBUG_VARIABLE] = str(debug_port)
+    name = "Node" if app.kind.language is Language.NODE else "Python"
+    usual = min(_MOST_USUAL_THREADS, (os.cpu_count() or 1) + _USUAL_THREADS)
+    return Launch(
+        what=f"{name} worker",
+        command=command,
+        environment=environment,
+        root=str(app.root),
+        threads=app.threads or usual,
+    )
+
+
+def _check_chosen(program: AzureProgram, wanted: Sequence[str]) -> None:
+    there = {one.name.casefold() for one in program.functions}
+    missing = [name for name in wanted if name.casefold() not in there]
+    if missing:
+        program.close()
+        names = ", ".join(one.name for one in program.functions) or "none"
+        raise AppLoadError(f"the app has no function {missing[0]!r} that could run; it has {names}")
+
+
+def _set_log_levels(host: HostOptions, functions: Sequence[str]) -> None:
+    """What ``logging.logLevel`` says of functions; the host's own lines have their setting."""
+    if not host.log_levels:
+        return
+    logger = logging.getLogger("tenuto.app")
+    logger.setLevel(_LEVELS[host.log_level_for("Function")])
+    for name in functions:
+        level = _LEVELS[host.log_level_for(f"Function.{name}.User")]
+        logging.getLogger(f"tenuto.app.{name}").setLevel(level)
