@@ -97,7 +97,7 @@ def start(
     is_again = is_reloaded()
     target = _target(target)
     choices = AzureChoices(functions=_chosen(functions, names), debug_port=debug_port)
-    if is_azure_app(target):
+    if is_azure_app(target) or target in {".", ".."}:
         folder = read_azure_app(target)
         settings = azure_settings(folder, settings)
         configure_logging(settings.values.log_format, settings.values.log_level)

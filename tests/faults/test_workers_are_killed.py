@@ -1,0 +1,91 @@
+"""Workers of Azure Functions apps die at any moment, and so do their hosts: nothing is lost.
+
+What each instance answers tells whether a number was missed: one answer at the wrong place, and the
+sum or the list is another one.
+"""
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+from pathlib import Path
+
+import pytest
+
+from tenuto.client.client import OrchestrationHandle
+from tenuto.host.host import Host
+from tenuto.interop.azure_app.program import ProgramOptions
+from tenuto.interop.workers.pool import WorkerPool
+from tests.support.azure_programs import LANGUAGES, matrix_program
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.faults
+
+ROUNDS = 30
+EXPECTED: dict[str, object] = {
+    "hello": ["Hello Tokyo!", "Hello Seattle!", "Hello London!"],
+    "chain": [0, 1, 2],
+    "fan": 190,
+    "nested": [[1, 2], 3, "z"],
+    "reyield": [["a", "b"], "a", "z"],
+    "can": 4,
+}
+
+
+@pytest.fixture(params=LANGUAGES)
+def language(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def pools(monkeypatch: pytest.MonkeyPatch) -> list[WorkerPool]:
+    """Each pool that is made, so that its processes can be killed."""
+    made: list[WorkerPool] = []
+    make = WorkerPool.__init__
+
+    def noted(self: WorkerPool, *args: object) -> None:
+        make(self, *args)  # type: ignore[arg-type]
+        made.append(self)
+
+    monkeypatch.setattr(WorkerPool, "__init__", noted)
+    return made
+
+
+async def test_of_workers_that_are_killed_nothing_is_lost(
+    language: str, tmp_path: Path, pools: list[WorkerPool]
+) -> None:
+    chance = random.Random(7)
+    program = matrix_program(language, tmp_path, ProgramOptions(compare_every=3))
+    async with Host(program, storage=f"sqlite:///{tmp_path}/hub.db") as host:
+        started: list[tuple[str, OrchestrationHandle[object]]] = []
+        for _ in range(ROUNDS):
+            for name in EXPECTED:
+                started.append((name, await host.client.start(name)))
+            await until(lambda: pools[-1].pids)
+            await asyncio.sleep(chance.random() * 0.3)
+            for pid in pools[-1].pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        for name, handle in started:
+            assert await handle.result() == EXPECTED[name], handle.instance_id
+
+
+async def test_of_hosts_that_are_thrown_away_with_their_workers_nothing_is_lost(
+    language: str, tmp_path: Path
+) -> None:
+    chance = random.Random(11)
+    started: list[tuple[str, str]] = []
+    program = matrix_program(language, tmp_path, ProgramOptions(compare_every=3))
+    storage = f"sqlite:///{tmp_path}/hub.db"
+    for _ in range(ROUNDS):
+        host = Host(program, storage=storage)
+        await host.start()
+        for name in EXPECTED:
+            handle = await host.client.start(name)
+            started.append((name, handle.instance_id))
+        await asyncio.sleep(chance.random() * 0.5)
+        await host.abandon()
+    async with Host(program, storage=storage) as host:
+        for name, instance_id in started:
+            assert await host.client.handle(instance_id).result() == EXPECTED[name], instance_id
