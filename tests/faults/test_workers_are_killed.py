@@ -60,8 +60,7 @@ async def test_of_workers_that_are_killed_nothing_is_lost(
     async with Host(program, storage=f"sqlite:///{tmp_path}/hub.db") as host:
         started: list[tuple[str, OrchestrationHandle[object]]] = []
         for _ in range(ROUNDS):
-            for name in EXPECTED:
-                started.append((name, await host.client.start(name)))
+            started += [(name, await host.client.start(name)) for name in EXPECTED]
             await until(lambda: pools[-1].pids)
             await asyncio.sleep(chance.random() * 0.3)
             for pid in pools[-1].pids:

@@ -64,6 +64,8 @@ class WorkerLink(asyncio.Protocol):
         is_retiring: Whether it is given nothing more.
         silent_since: When it was pinged, if it has not answered yet.
         began_at: When it began, by a clock that only goes forward.
+        reason: Why it was ended, if it was.
+        then: Called after each answer, by who has it for itself.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class WorkerLink(asyncio.Protocol):
         self.silent_since: Microseconds | None = None
         self.began_at: Microseconds = began_at
         self.reason: str | None = None
+        self.then: Callable[[], None] | None = None
         self._gone = gone
         self._transport: asyncio.Transport | None = None
         self._is_gone = False
@@ -165,6 +168,8 @@ class WorkerLink(asyncio.Protocol):
             out = self.out.pop(message.id, None)
             if out is not None:
                 out.errand.answered(message, attachment)
+                if self.then is not None:
+                    self.then()
         else:
             self.kill(f"a worker said {type(message).__name__} at work")
 

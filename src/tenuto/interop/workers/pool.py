@@ -293,7 +293,6 @@ class WorkerPool:
             self._keep_no_more(errand.request, answer.difference)
         if link in self._quarantine.links:
             self._suspects.discard(errand.request.instance_id)
-            self._quarantine.go_on()
         return answer if answer is not None else Failed(0, "", "")
 
     def _keep_no_more(self, request: TurnRequest, difference: str) -> None:

@@ -91,6 +91,8 @@ class Quarantine:
             return  # tried again with the next look
         if link.is_gone:
             self._link = None
+        else:
+            link.then = self.go_on
         self.go_on()
 
     def gone(self, link: WorkerLink) -> None:
