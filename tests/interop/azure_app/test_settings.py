@@ -33,6 +33,7 @@ def test_the_environment_wins_and_a_note_says_for_which(tmp_path: Path) -> None:
     local = {"Values": {"Greeting": "from the file", "Other": "other"}}
     app = read(python_app(tmp_path, local=local), Greeting="from outside")
     assert app.settings.get("greeting") == "from outside"
+    assert app.settings.environment() == {"Greeting": "from outside", "Other": "other"}
     texts = {one.text: one.level for one in app.findings if one.topic == "local.settings.json"}
     assert texts == {
         "Greeting, Other": Level.HONOURED,
