@@ -42,16 +42,12 @@ class DurableOptions(Struct, frozen=True, kw_only=True):
     Attributes:
         hub_name: The task hub, in links and in what clients are told.
         max_activities: How many activities may run at once; None when nothing is said.
-        max_orchestrators: The same for turns of orchestrators.
         http_poll_interval: Between two questions of a durable HTTP call.
-        may_replace_running: Whether a start replaces an instance of that id which still runs.
     """
 
     hub_name: str = "TestHubName"
     max_activities: int | None = None
-    max_orchestrators: int | None = None
     http_poll_interval: timedelta = timedelta(seconds=30)
-    may_replace_running: bool = False
 
 
 class HostOptions(Struct, frozen=True, kw_only=True):
@@ -209,12 +205,9 @@ def _options(values: Mapping[str, Any]) -> HostOptions:
         durable=DurableOptions(
             hub_name=values.get(f"{durable}hubName", DurableOptions().hub_name),
             max_activities=values.get(f"{durable}maxConcurrentActivityFunctions"),
-            max_orchestrators=values.get(f"{durable}maxConcurrentOrchestratorFunctions"),
             http_poll_interval=DurableOptions().http_poll_interval
             if interval is None
             else timedelta(milliseconds=interval),
-            may_replace_running=values.get(f"{durable}overridableExistingInstanceStates")
-            == "AnyState",
         ),
     )
 
