@@ -182,7 +182,7 @@ def test_a_custom_handler_is_refused(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ({}, 'host.json: version is missing; it must be "2.0"'),
-        ({"version": "1.0"}, "host.json: version is '1.0'; it must be \"2.0\""),
+        ({"version": "1.0"}, "host.json, line 1: version is '1.0'; it must be \"2.0\""),
         ('{"version": "2.0",\n "x": }', "host.json, line 2, column 7: not valid JSON"),
         ("[]", "host.json must hold a JSON object"),
         ("[" * 100_000, "host.json is nested too deeply"),
