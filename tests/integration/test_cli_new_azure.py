@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from tenuto.cli.command import run_command_line
@@ -16,6 +18,7 @@ from tenuto.interop.azure_app.findings import Level
 from tenuto.interop.azure_functions.command import worker_command
 from tenuto.interop.workers.protocol import Datum, Loaded, Result
 from tests.interop.node.node_worker import NODE, loaded_worker, with_packages
+from tests.support.terminal import TENUTO, Program, tenuto
 from tests.support.worker_client import WorkerClient
 
 AZURE_PYTHON = Path(__file__).parents[2] / ".venvs" / "azure" / "bin" / "python"
@@ -111,6 +114,37 @@ def van_for_the_parcel(worker: WorkerClient, loaded: Loaded, function: str) -> D
     answer = worker.activity(function, facts.trigger["name"], json.dumps(PARCEL))
     assert isinstance(answer, Result), answer
     return answer.value
+
+
+@pytest.mark.parametrize(
+    ("option", "environment"),
+    [
+        ("--azure-js", {"PATH": f"{NODE.parent}{os.pathsep}{os.environ['PATH']}"}),
+        ("--azure-python", {"languageWorkers__python__defaultExecutablePath": str(AZURE_PYTHON)}),
+    ],
+)
+def test_a_new_app_runs_as_its_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, environment: dict[str, str]
+) -> None:
+    project = made(tmp_path, monkeypatch, option)
+    if option == "--azure-js":
+        with_packages(project)
+    with Program(project, *TENUTO, "start", ".", "--port", "0", env=environment) as server:
+        server.until("listening ")
+        url = re.search(r"^listening +(\S+)", server.out, re.MULTILINE)
+        assert url is not None
+        started = httpx2.post(f"{url[1]}/api/deliveries", json=PARCEL)
+        assert started.status_code == 202, started.text
+        status = started.json()["statusQueryGetUri"]
+        assert "taskHub=MyParcels" in status
+        raised = tenuto(project, "instances", "raise-event", "P-1", "Signed", "--data", '"Ada"')
+        assert raised.returncode == 0, raised.stderr
+        watched = tenuto(project, "instances", "watch", "P-1")
+        assert watched.returncode == 0, watched.stderr
+        assert watched.stdout.splitlines()[-1] == '"P-1 was signed for by Ada"'
+        done = httpx2.get(status).json()
+        assert done["runtimeStatus"] == "Completed"
+        assert done["customStatus"] == "on van 1"
 
 
 @pytest.mark.parametrize(

@@ -55,11 +55,7 @@ def off(x): ...
     root = python_app(tmp_path / "app", host=host, **{"function_app.py": source})
     bare = environment(root / ".venv")
 
-    def parse(text: str) -> None:
-        if text == "nonsense":
-            raise ValueError("no such time")
-
-    report = check_app(root, {"AzureWebJobs.off.Disabled": "1"}, parse_schedule=parse)
+    report = check_app(root, {"AzureWebJobs.off.Disabled": "1"})
     handler, interpreter, setting, *rest = unsupported(report)
     assert handler == "customHandler"
     assert interpreter.startswith(f"{bare.resolve()}/bin/python3 (the app's own .venv) is Python ")

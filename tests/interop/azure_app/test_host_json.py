@@ -35,10 +35,8 @@ def test_what_is_honoured_is_in_force(tmp_path: Path) -> None:
             "http": {"routePrefix": "/v1/"},
             "durableTask": {
                 "hubName": "Travel",
-                "maxConcurrentActivityFunctions": 4,
-                "maxConcurrentOrchestratorFunctions": "2",
+                "maxConcurrentActivityFunctions": "4",
                 "httpSettings": {"defaultAsyncRequestSleepTimeMilliseconds": 250},
-                "overridableExistingInstanceStates": "AnyState",
             },
         },
     }
@@ -47,9 +45,7 @@ def test_what_is_honoured_is_in_force(tmp_path: Path) -> None:
     assert found.durable == DurableOptions(
         hub_name="Travel",
         max_activities=4,
-        max_orchestrators=2,
         http_poll_interval=timedelta(milliseconds=250),
-        may_replace_running=True,
     )
     assert found.function_timeout == timedelta(minutes=5)
     assert found.functions == ("Hello",)
@@ -186,7 +182,7 @@ def test_a_custom_handler_is_refused(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ({}, 'host.json: version is missing; it must be "2.0"'),
-        ({"version": "1.0"}, "host.json: version is '1.0'; it must be \"2.0\""),
+        ({"version": "1.0"}, "host.json, line 1: version is '1.0'; it must be \"2.0\""),
         ('{"version": "2.0",\n "x": }', "host.json, line 2, column 7: not valid JSON"),
         ("[]", "host.json must hold a JSON object"),
         ("[" * 100_000, "host.json is nested too deeply"),
@@ -198,10 +194,6 @@ def test_a_custom_handler_is_refused(tmp_path: Path) -> None:
         (durable(hubName="1st"), "hubName: expected the name of a task hub"),
         (durable(hubName=1), "hubName: expected str"),
         (durable(maxConcurrentActivityFunctions=0), "maxConcurrentActivityFunctions: expected int"),
-        (
-            durable(overridableExistingInstanceStates="All"),
-            "expected NonRunningStates or AnyState",
-        ),
         (durable(httpSettings="fast"), "extensions.durableTask.httpSettings must be an object"),
     ],
 )

@@ -90,6 +90,16 @@ def test_no_python_with_the_package_names_all_that_were_looked_at(tmp_path: Path
     assert "python3 -m venv .venv" in said
 
 
+def test_a_python_on_the_path_that_cannot_be_run_is_passed_over(tmp_path: Path) -> None:
+    broken = program(tmp_path / "bin/python", "exit 3")
+    full = environment(tmp_path / "full", azure_functions="1.26.0")
+    app_root = python_app(tmp_path / "app")
+    assert f"{broken} (cannot be run)" in refusal(read(app_root, PATH=str(broken.parent)))
+    broken.with_name("python3").symlink_to(full / "bin/python3")
+    path = {"PATH": str(broken.parent), "VIRTUAL_ENV": str(full)}
+    assert find_interpreter(read(app_root, **path)).found_by == "VIRTUAL_ENV"
+
+
 def test_a_setting_names_the_python(tmp_path: Path) -> None:
     chosen = environment(tmp_path / "chosen", azure_functions="1.26.0") / "bin" / "python"
     environment(tmp_path / "app" / ".venv", azure_functions="1.0.0")
@@ -107,10 +117,11 @@ def test_a_setting_names_the_python(tmp_path: Path) -> None:
     assert said == expected
 
 
-def test_the_app_itself_is_not_imported(tmp_path: Path) -> None:
+def test_the_app_itself_is_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither its modules nor its packages: what they do at import is theirs to do later."""
     environment(tmp_path / ".venv", azure_functions="1.26.0")
     write(python_app(tmp_path), {"json.py": "raise RuntimeError('imported')"})
+    monkeypatch.chdir(tmp_path)
     assert find_interpreter(read(tmp_path)).packages == {"azure-functions": "1.26.0"}
 
 

@@ -207,12 +207,16 @@ def test_function_json_says_the_functions_exactly(tmp_path: Path) -> None:
             "host.json": {"version": "2.0"},
             "good/function.json": {"scriptFile": "__init__.py", "bindings": [binding]},
             "good/__init__.py": "",
+            "off/function.json": {"bindings": [binding], "disabled": True},
+            "off/__init__.py": "",
+            "set/function.json": {"bindings": [binding], "disabled": "IsOff"},
+            "set/__init__.py": "",
             "lost/function.json": {"scriptFile": "main.py", "bindings": []},
             "odd/function.json": {"bindings": {}},
             "odd/__init__.py": "",
         },
     )
-    scan = scan_functions(read(tmp_path))
+    scan = scan_functions(read(tmp_path, IsOff="true"))
     assert not scan.is_guess
     assert [(one.name, one.bindings, one.file) for one in scan.functions] == [
         ("good", [binding], "good/function.json")
@@ -220,4 +224,7 @@ def test_function_json_says_the_functions_exactly(tmp_path: Path) -> None:
     assert [one.text for one in scan.findings] == [
         "lost/function.json: there is no file 'main.py', which scriptFile names",
         "odd/function.json: bindings must be a list of objects",
+        "function 'off' is not run",
+        "function 'set' is not run",
     ]
+    assert [one.name for one in scan_functions(read(tmp_path)).functions] == ["good", "set"]

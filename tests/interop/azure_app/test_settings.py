@@ -33,6 +33,7 @@ def test_the_environment_wins_and_a_note_says_for_which(tmp_path: Path) -> None:
     local = {"Values": {"Greeting": "from the file", "Other": "other"}}
     app = read(python_app(tmp_path, local=local), Greeting="from outside")
     assert app.settings.get("greeting") == "from outside"
+    assert app.settings.environment() == {"Greeting": "from outside", "Other": "other"}
     texts = {one.text: one.level for one in app.findings if one.topic == "local.settings.json"}
     assert texts == {
         "Greeting, Other": Level.HONOURED,
@@ -56,8 +57,7 @@ def test_values_are_never_shown(tmp_path: Path) -> None:
         ("FUNCTIONS_WORKER_PROCESS_COUNT", "s3cret"),
         ("AzureFunctionsJobHost__functionTimeout", "s3cret"),
         ("AzureFunctionsJobHost__extensions__durableTask__hubName", "s3cret!"),
-        ("AzureFunctionsJobHost__extensions__durableTask__overridableExistingInstanceStates",
-         "s3cret"),
+        ("AzureFunctionsJobHost__version", "s3cret"),
         ("AzureFunctionsJobHost__extensions__durableTask__maxConcurrentActivityFunctions",
          "s3cret"),
         ("AzureFunctionsJobHost__logging__logLevel__default", "s3cret"),
@@ -104,12 +104,14 @@ def test_how_the_server_listens_at_home(tmp_path: Path) -> None:
     assert read(python_app(tmp_path)).local == LocalHost()
     host = {
         "LocalHttpPort": "7075",
-        "CORS": "http://a.test, http://b.test,",
+        "CORS": "http://a.test, http://b.test/,",
         "CORSCredentials": True,
     }
     assert read(python_app(tmp_path, local={"Host": host})).local == LocalHost(
         port=7075, cors_origins=("http://a.test", "http://b.test"), cors_credentials=True
     )
+    (ignored,) = [one for one in read(tmp_path).findings if one.level is Level.IGNORED]
+    assert ignored.text == "Host.CORSCredentials"
     host = {"localhttpport": 0, "CORS": "*", "CORSCredentials": "false"}
     assert read(python_app(tmp_path, local={"host": host})).local == LocalHost(
         port=0, cors_origins=("*",)

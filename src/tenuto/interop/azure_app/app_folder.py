@@ -110,7 +110,7 @@ def examine_app_folder(
         threads=_count(settings, "PYTHON_THREADPOOL_THREAD_COUNT", _MOST_THREADS),
         findings=(
             *_about_the_app(root, kind, settings),
-            *_about_settings(settings),
+            *_about_settings(settings, local),
             *host.findings,
         ),
     )
@@ -166,11 +166,20 @@ def _about_the_app(root: Path, kind: Kind, settings: AppSettings) -> list[Findin
     return findings
 
 
-def _about_settings(settings: AppSettings) -> list[Finding]:
+def _about_settings(settings: AppSettings, local: LocalHost) -> list[Finding]:
     findings = []
     if settings.local_names:
         names = ", ".join(settings.local_names)
         findings.append(Finding(level=Level.HONOURED, topic=LOCAL_FILE, text=names))
+    if local.cors_credentials:
+        findings.append(
+            Finding(
+                level=Level.IGNORED,
+                topic=LOCAL_FILE,
+                text="Host.CORSCredentials",
+                advice="pages of other origins may call, but not with cookies",
+            )
+        )
     if settings.overridden_names:
         findings.append(
             Finding(

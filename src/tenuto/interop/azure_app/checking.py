@@ -6,7 +6,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from tenuto.interop.azure_app.app_folder import AppFolder, UnsupportedApp, examine_app_folder
-from tenuto.interop.azure_app.bindings import ScheduleParser, check_functions, running_functions
+from tenuto.interop.azure_app.bindings import check_functions, running_functions
 from tenuto.interop.azure_app.findings import Finding, Level
 from tenuto.interop.azure_app.interpreters import ADVISED_NODE, Interpreter, find_interpreter
 from tenuto.interop.azure_app.languages import Language
@@ -14,6 +14,7 @@ from tenuto.interop.azure_app.packages import check_packages
 from tenuto.interop.azure_app.scanning import scan_functions
 from tenuto.interop.workers.protocol import FunctionFacts
 from tenuto.model.errors import AppLoadError
+from tenuto.model.timer_schedule import parse_schedule
 
 _INTERPRETER = "interpreter"
 
@@ -39,18 +40,12 @@ class AppReport(Struct, frozen=True, kw_only=True):
         return all(one.level is not Level.UNSUPPORTED for one in self.findings)
 
 
-def check_app(
-    path: Path,
-    environment: Mapping[str, str] | None = None,
-    *,
-    parse_schedule: ScheduleParser | None = None,
-) -> AppReport:
+def check_app(path: Path, environment: Mapping[str, str] | None = None) -> AppReport:
     """Find out what of an app is not supported. Starts its interpreter once, and nothing of it.
 
     Args:
         path: The folder of the app.
         environment: Variables; those of the process by default.
-        parse_schedule: Reads the schedules of timers; raises a ValueError for one that is wrong.
 
     Raises:
         AppLoadError: it is no app, or one of its files is wrong.

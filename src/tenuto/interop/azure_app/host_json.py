@@ -42,16 +42,12 @@ class DurableOptions(Struct, frozen=True, kw_only=True):
     Attributes:
         hub_name: The task hub, in links and in what clients are told.
         max_activities: How many activities may run at once; None when nothing is said.
-        max_orchestrators: The same for turns of orchestrators.
         http_poll_interval: Between two questions of a durable HTTP call.
-        may_replace_running: Whether a start replaces an instance of that id which still runs.
     """
 
     hub_name: str = "TestHubName"
     max_activities: int | None = None
-    max_orchestrators: int | None = None
     http_poll_interval: timedelta = timedelta(seconds=30)
-    may_replace_running: bool = False
 
 
 class HostOptions(Struct, frozen=True, kw_only=True):
@@ -112,7 +108,7 @@ def read_host_file(root: Path, settings: AppSettings) -> HostFile:
     if path.is_file():
         content = read_json_object(path, HOST_FILE)
         lines = key_lines(path.read_text(encoding="utf-8-sig"))
-        _check_version(content)
+        _check_version(content, lines)
     sources = _override(content, settings)
     uses = [
         _Use(path=names, value=value, source=sources.get(_lower(names)), line=lines.get(names))
@@ -123,11 +119,13 @@ def read_host_file(root: Path, settings: AppSettings) -> HostFile:
     return HostFile(options=_options(values), findings=findings)
 
 
-def _check_version(content: Mapping[str, Any]) -> None:
-    given = next((value for name, value in content.items() if name.lower() == "version"), None)
-    if given != _VERSION:
-        what = "is missing" if given is None else f"is {given!r}"
-        raise AppLoadError(f'{HOST_FILE}: version {what}; it must be "{_VERSION}"')
+def _check_version(content: Mapping[str, Any], lines: Mapping[tuple[str, ...], int]) -> None:
+    name = next((one for one in content if one.lower() == "version"), None)
+    if name is None:
+        raise AppLoadError(f'{HOST_FILE}: version is missing; it must be "{_VERSION}"')
+    if content[name] != _VERSION:
+        where = f"{HOST_FILE}, line {lines[name,]}"
+        raise AppLoadError(f'{where}: version is {content[name]!r}; it must be "{_VERSION}"')
 
 
 class _Use(Struct, frozen=True, kw_only=True):
@@ -209,12 +207,9 @@ def _options(values: Mapping[str, Any]) -> HostOptions:
         durable=DurableOptions(
             hub_name=values.get(f"{durable}hubName", DurableOptions().hub_name),
             max_activities=values.get(f"{durable}maxConcurrentActivityFunctions"),
-            max_orchestrators=values.get(f"{durable}maxConcurrentOrchestratorFunctions"),
             http_poll_interval=DurableOptions().http_poll_interval
             if interval is None
             else timedelta(milliseconds=interval),
-            may_replace_running=values.get(f"{durable}overridableExistingInstanceStates")
-            == "AnyState",
         ),
     )
 

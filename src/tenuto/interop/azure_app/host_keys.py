@@ -107,19 +107,17 @@ HOST_KEYS: Final = (
         f"{_DURABLE}.maxConcurrentActivityFunctions", _Count, "activities at once, in all workers"
     ),
     _honoured(
-        f"{_DURABLE}.maxConcurrentOrchestratorFunctions",
-        _Count,
-        "turns of orchestrators at once, in all workers",
-    ),
-    _honoured(
         f"{_DURABLE}.httpSettings.defaultAsyncRequestSleepTimeMilliseconds",
         Annotated[int, Meta(ge=0)],
         "between two questions of a durable HTTP call whose answers say no time; 30,000",
     ),
-    _honoured(
+    _ignored(
+        f"{_DURABLE}.maxConcurrentOrchestratorFunctions",
+        "a worker takes one turn at a time; see the setting `FUNCTIONS_WORKER_PROCESS_COUNT`",
+    ),
+    _ignored(
         f"{_DURABLE}.overridableExistingInstanceStates",
-        Literal["NonRunningStates", "AnyState"],
-        "whether a start replaces an instance that still runs; it does not by default",
+        "a start replaces an instance that has ended, never one that still runs",
     ),
     _ignored(f"{_DURABLE}.httpSettings.useForwardedHost", "see the setting `http.trusted_proxies`"),
     _ignored(

@@ -33,8 +33,10 @@ T = TypeVar("T")
 _PATIENCE_SECONDS: Final = 30
 _OWN_FOLDERS: Final = (".venv", "venv", "env")
 _ASK_PYTHON: Final = """
-import importlib.metadata, importlib.util, json, sys
-sys.path[:] = sys.argv[1:] + [p for p in sys.path if p]
+import sys
+sys.path[:] = [p for p in sys.path if p]  # before anything in the current folder is imported
+import importlib.metadata, importlib.util, json
+sys.path[:0] = sys.argv[1:]
 packages = {}
 for name in ("azure-functions", "azure-functions-durable", "debugpy"):
     try:
@@ -108,7 +110,13 @@ def _find_python(app: AppFolder) -> Interpreter:
     looked_at = []
     for candidate in _pythons(app):
         arguments = ("-c", _ASK_PYTHON, str(app.root / DEPLOYED_PACKAGES))
-        facts = _ask(candidate, arguments, _PythonFacts, app.settings)
+        try:
+            facts = _ask(candidate, arguments, _PythonFacts, app.settings)
+        except AppLoadError:
+            if candidate.is_final:
+                raise
+            looked_at.append(f"{candidate.path} (cannot be run)")
+            continue
         found = Interpreter(
             path=Path(candidate.path),
             version=facts.version,
@@ -120,8 +128,6 @@ def _find_python(app: AppFolder) -> Interpreter:
         if candidate.is_final:
             raise AppLoadError(_unfit(found, facts, app.root))
         looked_at.append(f"{candidate.path} (Python {facts.version})")
-    if not looked_at:
-        raise AppLoadError("there is no Python for the app: no python3 is on the PATH")
     raise AppLoadError(
         f"no Python {'.'.join(map(str, LEAST_PYTHON))} or newer with the package azure-functions; "
         f"looked at {', '.join(looked_at)}. {_make_one(app.root)}"

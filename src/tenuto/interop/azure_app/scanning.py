@@ -17,6 +17,7 @@ from tenuto.interop.azure_app.json_text import read_json_object
 from tenuto.interop.azure_app.languages import Language, binding_files
 from tenuto.interop.azure_app.patterns import files_of_pattern
 from tenuto.interop.azure_app.python_source import scan_python
+from tenuto.interop.azure_app.settings import AppSettings
 from tenuto.interop.workers.protocol import FunctionFacts
 from tenuto.model.errors import AppLoadError
 
@@ -44,7 +45,7 @@ def scan_functions(app: AppFolder) -> Scan:
         files = files_of_pattern(app.root, app.kind.main) or files_of_pattern(app.root, _SOURCES)
         functions, findings = scan_javascript(app.root, files)
     elif app.kind.model == "v1":
-        return _scan_bindings(app.root)
+        return _scan_bindings(app.root, app.settings)
     else:
         functions, findings = scan_python(app.root, app.kind.script)
     return Scan(functions=tuple(functions), findings=tuple(findings))
@@ -53,7 +54,7 @@ def scan_functions(app: AppFolder) -> Scan:
 # --- function.json ------------------------------------------------------------------------------
 
 
-def _scan_bindings(root: Path) -> Scan:
+def _scan_bindings(root: Path, settings: AppSettings) -> Scan:
     functions, findings = [], []
     for path in binding_files(root):
         shown = f"{path.parent.name}/{path.name}"
@@ -70,9 +71,26 @@ def _scan_bindings(root: Path) -> Scan:
                     advice="the app would not be loaded",
                 )
             )
+            continue
+        function = FunctionFacts(name=path.parent.name, bindings=bindings, file=shown)
+        if _is_disabled(content.get("disabled"), settings):
+            findings.append(
+                Finding(
+                    level=Level.NOTE,
+                    topic="functions",
+                    text=f"function {function.name!r} is not run",
+                    advice="its function.json switches it off",
+                    file=shown,
+                )
+            )
         else:
-            functions.append(FunctionFacts(name=path.parent.name, bindings=bindings, file=shown))
+            functions.append(function)
     return Scan(functions=tuple(functions), is_guess=False, findings=tuple(findings))
+
+
+def _is_disabled(said: object, settings: AppSettings) -> bool:
+    """Whether ``disabled`` holds: it may be the name of a setting."""
+    return settings.is_on(said) if isinstance(said, str) else said is True
 
 
 def _bindings_in(content: Mapping[str, Any], shown: str) -> list[dict[str, Any]]:

@@ -186,6 +186,6 @@ def _local_host(given: Mapping[str, Any]) -> LocalHost:
         raise AppLoadError(f"{LOCAL_FILE}: Host.CORSCredentials must be true or false")
     return LocalHost(
         port=port,
-        cors_origins=tuple(one.strip() for one in origins.split(",") if one.strip()),
+        cors_origins=tuple(one.strip().rstrip("/") for one in origins.split(",") if one.strip()),
         cors_credentials=credentials,
     )
