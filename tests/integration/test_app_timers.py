@@ -525,6 +525,48 @@ async def test_a_host_that_stops_waits_for_runs_and_begins_none(tmp_path: Path) 
     assert len(began) == 1
 
 
+async def test_what_ends_while_a_host_stops_does_not_begin_again(store: str) -> None:
+    app, clock = App(), VirtualClock(NOON)
+    gates = {"long": asyncio.Event(), "short": asyncio.Event()}
+    began = list[str]()
+
+    def add(name: str) -> None:
+        @app.timer("0 * * * * *", name=name)
+        async def waits() -> None:
+            began.append(name)
+            await gates[name].wait()
+
+    for name in gates:
+        add(name)
+    host = Host(app, store, clock=clock)
+    await host.start()
+    clock.drive(EngineDriver(host.engine))
+    await clock.advance(MINUTE, with_activities=False)
+    assert sorted(began) == ["long", "short"]
+    stopping = asyncio.create_task(host.stop())
+    gates["short"].set()
+    await clock.advance(5 * MINUTE, with_activities=False)
+    assert not stopping.done()
+    assert sorted(began) == ["long", "short"]
+    gates["long"].set()
+    await stopping
+
+
+async def test_time_stands_still_while_one_runs_in_a_thread() -> None:
+    app, ends, work = App(), list[datetime](), threading.Event()
+
+    async with TestHost(app, start=NOON) as host:
+
+        @app.timer("0 0 * * * *")
+        def computes() -> None:
+            work.wait(0.05)  # as long as some work takes
+            ends.append(host.clock.current_time)
+
+        await host.restart()
+        await host.advance(3 * HOUR)
+        assert ends == [NOON + HOUR, NOON + 2 * HOUR, NOON + 3 * HOUR]
+
+
 @pytest.mark.parametrize("is_async", [True, False])
 async def test_what_does_not_end_in_time_is_given_up_by_name_and_run_again(
     store: str, is_async: bool

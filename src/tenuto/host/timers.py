@@ -147,7 +147,7 @@ class HostTimers:
     def start(self) -> None:
         """Take up those whose partitions are ours; from now on also those that become ours."""
         if self._timers:
-            self._engine.on_partitions = self._take_up
+            self._engine.on_owned = self._take_up
             self._take_up()
 
     async def stop(self, seconds: float) -> None:
@@ -173,7 +173,7 @@ class HostTimers:
 
     def _end(self) -> None:
         self._is_stopping = True
-        self._engine.on_partitions = _nothing
+        self._engine.on_owned = _nothing
         if self._alarm is not None:
             self._alarm.cancel()
 
@@ -190,7 +190,7 @@ class HostTimers:
     # --- whose they are --------------------------------------------------------------------------
 
     def _take_up(self) -> None:
-        """Partitions have come or gone."""
+        """See which are ours. That one is not any more is seen when it is due."""
         for one in self._timers:
             self._look_at(one)
         self._arm()
@@ -361,4 +361,4 @@ class HostTimers:
 
 
 def _nothing() -> None:
-    """Partitions have come or gone, and it is none of our business any more."""
+    """A partition has become ours, and it is none of our business any more."""
