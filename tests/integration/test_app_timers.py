@@ -1,8 +1,9 @@
 """Functions that a schedule starts, on real hosts and real stores, in virtual time."""
 
 import asyncio
+import gc
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -488,6 +489,38 @@ async def test_nothing_runs_that_could_not_be_noted_before(tmp_path: Path) -> No
         assert noted.due[1:] == ["11-29 13:00"]
         assert noted.missed == [False, True]
         assert any("timer 'noted' waits for the store" in text for _, text in host.problems)
+
+
+class FaultyStore(SqliteStorage):
+    """Answers what no store may answer, for one of the timers."""
+
+    async def notes(self, keys: Sequence[str]) -> dict[str, str]:
+        if "timer/noted" in keys:
+            raise RuntimeError("not so")
+        return await super().notes(keys)
+
+
+async def test_a_fault_of_one_is_told_and_leaves_the_others(tmp_path: Path) -> None:
+    noted, others = Noted("0 0 * * * *"), 0
+    faults = list[dict[str, object]]()
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, fault: faults.append(fault))
+
+    @noted.app.timer("0 30 * * * *")
+    async def other() -> None:
+        nonlocal others
+        others += 1
+
+    storage = FaultyStore(tmp_path / "faulty.db")
+    async with TestHost(noted.app, start=NOON, storage=storage) as host:
+        await host.advance(2 * HOUR)
+        assert (others, noted.due) == (2, [])
+        ((_, text),) = host.problems
+        assert text == (
+            "timer 'noted' is not run any more by this host, for a fault of Tenuto's: "
+            "RuntimeError: not so"
+        )
+    gc.collect()
+    assert [repr(fault["exception"]) for fault in faults] == ["RuntimeError('not so')"]
 
 
 async def test_a_note_that_nobody_can_read_is_made_anew(store: str) -> None:

@@ -309,6 +309,16 @@ class HostTimers:
                 None, f"timer {timer.name!r} waits for the store, and is tried again soon: {error}"
             )
             timer.due = self._clock.now() + _AGAIN
+        except Exception as error:
+            # A background loop: whatever is wrong with one, the others go on. It is not tried
+            # again, as it may have run already, and would again and again.
+            timer.wait_for(None)
+            self._engine.observer.problem(
+                None,
+                f"timer {timer.name!r} is not run any more by this host, for a fault of Tenuto's: "
+                f"{type(error).__name__}: {error}",
+            )
+            raise
         finally:
             timer.task = None
             self._engine.timers_running -= 1
