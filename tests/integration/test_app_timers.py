@@ -406,7 +406,9 @@ async def test_a_run_at_each_start(store: str) -> None:
     assert noted.missed[2:] == [True]
 
 
-async def test_a_crash_while_it_runs_has_it_run_again(store: str) -> None:
+async def test_a_crash_while_it_runs_has_it_run_again(
+    store: str, caplog: pytest.LogCaptureFixture
+) -> None:
     app, told, forever = App(), list[TimerInfo](), asyncio.Event()
 
     @app.timer("0 0 * * * *")
@@ -422,6 +424,9 @@ async def test_a_crash_while_it_runs_has_it_run_again(store: str) -> None:
         await host.idle()
         assert [one.due_at for one in told] == [NOON + HOUR] * 2
         assert [one.is_past_due for one in told] == [False, True]
+        assert (
+            "timer 'hangs' had begun at 2026-11-29 13:00:00Z when its host ended; it is run again"
+        ) in caplog.text
         await host.advance(HOUR)
         assert told[2].due_at == NOON + 2 * HOUR
 
