@@ -1,8 +1,9 @@
 """Functions that a schedule starts, on real hosts and real stores, in virtual time."""
 
 import asyncio
+import gc
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -405,7 +406,9 @@ async def test_a_run_at_each_start(store: str) -> None:
     assert noted.missed[2:] == [True]
 
 
-async def test_a_crash_while_it_runs_has_it_run_again(store: str) -> None:
+async def test_a_crash_while_it_runs_has_it_run_again(
+    store: str, caplog: pytest.LogCaptureFixture
+) -> None:
     app, told, forever = App(), list[TimerInfo](), asyncio.Event()
 
     @app.timer("0 0 * * * *")
@@ -421,6 +424,9 @@ async def test_a_crash_while_it_runs_has_it_run_again(store: str) -> None:
         await host.idle()
         assert [one.due_at for one in told] == [NOON + HOUR] * 2
         assert [one.is_past_due for one in told] == [False, True]
+        assert (
+            "timer 'hangs' had begun at 2026-11-29 13:00:00Z when its host ended; it is run again"
+        ) in caplog.text
         await host.advance(HOUR)
         assert told[2].due_at == NOON + 2 * HOUR
 
@@ -490,6 +496,38 @@ async def test_nothing_runs_that_could_not_be_noted_before(tmp_path: Path) -> No
         assert any("timer 'noted' waits for the store" in text for _, text in host.problems)
 
 
+class FaultyStore(SqliteStorage):
+    """Answers what no store may answer, for one of the timers."""
+
+    async def notes(self, keys: Sequence[str]) -> dict[str, str]:
+        if "timer/noted" in keys:
+            raise RuntimeError("not so")
+        return await super().notes(keys)
+
+
+async def test_a_fault_of_one_is_told_and_leaves_the_others(tmp_path: Path) -> None:
+    noted, others = Noted("0 0 * * * *"), 0
+    faults = list[dict[str, object]]()
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, fault: faults.append(fault))
+
+    @noted.app.timer("0 30 * * * *")
+    async def other() -> None:
+        nonlocal others
+        others += 1
+
+    storage = FaultyStore(tmp_path / "faulty.db")
+    async with TestHost(noted.app, start=NOON, storage=storage) as host:
+        await host.advance(2 * HOUR)
+        assert (others, noted.due) == (2, [])
+        ((_, text),) = host.problems
+        assert text == (
+            "timer 'noted' is not run any more by this host, for a fault of Tenuto's: "
+            "RuntimeError: not so"
+        )
+    gc.collect()
+    assert [repr(fault["exception"]) for fault in faults] == ["RuntimeError('not so')"]
+
+
 async def test_a_note_that_nobody_can_read_is_made_anew(store: str) -> None:
     noted = Noted()
     await run_until(noted.app, store, NOON, NOON + DAY)
@@ -523,6 +561,48 @@ async def test_a_host_that_stops_waits_for_runs_and_begins_none(tmp_path: Path) 
     await stopping
     assert began == ended
     assert len(began) == 1
+
+
+async def test_what_ends_while_a_host_stops_does_not_begin_again(store: str) -> None:
+    app, clock = App(), VirtualClock(NOON)
+    gates = {"long": asyncio.Event(), "short": asyncio.Event()}
+    began = list[str]()
+
+    def add(name: str) -> None:
+        @app.timer("0 * * * * *", name=name)
+        async def waits() -> None:
+            began.append(name)
+            await gates[name].wait()
+
+    for name in gates:
+        add(name)
+    host = Host(app, store, clock=clock)
+    await host.start()
+    clock.drive(EngineDriver(host.engine))
+    await clock.advance(MINUTE, with_activities=False)
+    assert sorted(began) == ["long", "short"]
+    stopping = asyncio.create_task(host.stop())
+    gates["short"].set()
+    await clock.advance(5 * MINUTE, with_activities=False)
+    assert not stopping.done()
+    assert sorted(began) == ["long", "short"]
+    gates["long"].set()
+    await stopping
+
+
+async def test_time_stands_still_while_one_runs_in_a_thread() -> None:
+    app, ends, work = App(), list[datetime](), threading.Event()
+
+    async with TestHost(app, start=NOON) as host:
+
+        @app.timer("0 0 * * * *")
+        def computes() -> None:
+            work.wait(0.05)  # as long as some work takes
+            ends.append(host.clock.current_time)
+
+        await host.restart()
+        await host.advance(3 * HOUR)
+        assert ends == [NOON + HOUR, NOON + 2 * HOUR, NOON + 3 * HOUR]
 
 
 @pytest.mark.parametrize("is_async", [True, False])

@@ -112,6 +112,7 @@ async def test_one_owner_who_has_lost_its_partition_and_does_not_know_runs_nothi
     for _ in range(2):
         assert await timed.minute() == ONCE_EACH
     assert right.observer.timers == []
+    assert right.observer.problems == []
 
 
 async def test_a_member_that_has_died_is_followed_by_one_that_makes_up(timed: TimedCluster) -> None:

@@ -108,7 +108,7 @@ class Engine:
         self.running: int = 0
         self.reads = 0
         self.timers_running: int = 0  # functions that schedules start, counted by the host's timers
-        self.on_partitions: Callable[[], None] = _nobody_asks
+        self.on_owned: Callable[[], None] = _nobody_asks
         self.rules: TurnRules = TurnRules(options.limits, self.runtime, self._descendants_left)
         self.careful: Careful | None = None
         self._known_activities: set[str] = set()
@@ -137,7 +137,7 @@ class Engine:
         """Serve a partition from now on."""
         self.partitions[partition.number] = partition
         self.pipeline.leases[partition.number] = partition.lease
-        self.on_partitions()
+        self.on_owned()
 
     def drop(self, number: int) -> None:
         """Let a partition go, at once: another host has it, or is to have it.
@@ -166,7 +166,6 @@ class Engine:
 
         self.callers.abandon(error, is_gone)
         self.updates.let_go(is_gone)
-        self.on_partitions()
 
     def take_iid(self) -> int:
         """A number for a new instance; owners give out positive ones."""
@@ -476,4 +475,4 @@ class Engine:
 
 
 def _nobody_asks() -> None:
-    """Who wants to be told that partitions have come or gone takes the place of this."""
+    """Who wants to be told that a partition has become ours takes the place of this."""

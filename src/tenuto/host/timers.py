@@ -147,7 +147,7 @@ class HostTimers:
     def start(self) -> None:
         """Take up those whose partitions are ours; from now on also those that become ours."""
         if self._timers:
-            self._engine.on_partitions = self._take_up
+            self._engine.on_owned = self._take_up
             self._take_up()
 
     async def stop(self, seconds: float) -> None:
@@ -173,7 +173,7 @@ class HostTimers:
 
     def _end(self) -> None:
         self._is_stopping = True
-        self._engine.on_partitions = _nothing
+        self._engine.on_owned = _nothing
         if self._alarm is not None:
             self._alarm.cancel()
 
@@ -190,7 +190,7 @@ class HostTimers:
     # --- whose they are --------------------------------------------------------------------------
 
     def _take_up(self) -> None:
-        """Partitions have come or gone."""
+        """See which are ours. That one is not any more is seen when it is due."""
         for one in self._timers:
             self._look_at(one)
         self._arm()
@@ -309,6 +309,16 @@ class HostTimers:
                 None, f"timer {timer.name!r} waits for the store, and is tried again soon: {error}"
             )
             timer.due = self._clock.now() + _AGAIN
+        except Exception as error:
+            # A background loop: whatever is wrong with one, the others go on. It is not tried
+            # again, as it may have run already, and would again and again.
+            timer.wait_for(None)
+            self._engine.observer.problem(
+                None,
+                f"timer {timer.name!r} is not run any more by this host, for a fault of Tenuto's: "
+                f"{type(error).__name__}: {error}",
+            )
+            raise
         finally:
             timer.task = None
             self._engine.timers_running -= 1
@@ -361,4 +371,4 @@ class HostTimers:
 
 
 def _nothing() -> None:
-    """Partitions have come or gone, and it is none of our business any more."""
+    """A partition has become ours, and it is none of our business any more."""

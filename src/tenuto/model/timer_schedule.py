@@ -86,7 +86,9 @@ class ClockSchedule(Struct, frozen=True, kw_only=True):
             moment = self._first_shown(found)
             if moment > second:
                 return moment
-            local = found  # it is shown for the second time now, or was skipped together with one
+            # It was shown before the clocks went back, and so was all up to that.
+            change = self._change(moment, second)
+            local = max(found, self._local(change - 1, self._offset(moment)))
         return None
 
     def _first_shown(self, local: datetime) -> int:

@@ -1,6 +1,8 @@
 """When timers are due: zones, clocks that are put on and back, time spans."""
 
+import sys
 from datetime import UTC, datetime, timedelta
+from types import FrameType
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -98,6 +100,27 @@ def test_a_time_that_is_shown_twice_comes_the_first_time(
 def test_from_between_the_two_times_it_is_shown() -> None:
     found = following("0 10,50 2 * * *", "Europe/Berlin", "2026-10-25T01:20Z", 2)
     assert found == ["10-26 02:10 +0100", "10-26 02:50 +0100"]
+
+
+def test_what_is_shown_first_right_after_the_clocks_went_back() -> None:
+    found = following("0 59,0,1 2,3 * * *", "Europe/Berlin", "2026-10-25T01:30Z", 3)
+    assert found == ["10-25 03:00 +0100", "10-25 03:01 +0100", "10-25 03:59 +0100"]
+
+
+def test_each_second_of_an_hour_that_is_shown_twice_is_passed_over_at_once() -> None:
+    schedule, looked_at = parse_schedule("* * 1,2 * * *", "Europe/Berlin"), 0
+
+    def count(frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal looked_at
+        looked_at += event == "call" and frame.f_code.co_name == "next_local"
+
+    sys.setprofile(count)
+    try:
+        found = schedule.next_after(at("2026-10-25T01:00:00Z"))
+    finally:
+        sys.setprofile(None)
+    assert found == at("2026-10-26T00:00Z")
+    assert looked_at == 2
 
 
 def test_any_hour_goes_on_by_the_time_that_passes() -> None:

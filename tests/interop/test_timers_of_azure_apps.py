@@ -1,0 +1,104 @@
+"""Timer triggers of Azure Functions apps: the real packages, on a host in virtual time."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tenuto.testing import TestHost
+from tests.support.azure_programs import LANGUAGES, azure_program, copied
+
+HOST_JSON = '{"version": "2.0"}'
+
+JAVASCRIPT = """
+const { appendFileSync } = require('node:fs');
+const { app } = require('@azure/functions');
+
+app.timer('everyMorning', {
+    schedule: '0 30 9 * * MON-FRI',
+    handler: (timer, context) => {
+        appendFileSync(process.env.NOTED, JSON.stringify(timer) + '\\n');
+        if (timer.isPastDue) throw new Error('too late');
+    },
+});
+"""
+PACKAGE = """
+{
+  "name": "mornings", "private": true, "main": "app.js",
+  "dependencies": { "@azure/functions": "4.16.5", "durable-functions": "3.5.0" }
+}
+"""
+PYTHON = """
+import json
+import os
+
+import azure.functions as func
+
+app = func.FunctionApp()
+
+
+@app.timer_trigger(schedule="0 30 9 * * MON-FRI", arg_name="timer", run_on_startup=False)
+def everyMorning(timer: func.TimerRequest) -> None:
+    noted = {
+        "isPastDue": timer.past_due,
+        "scheduleStatus": {
+            "last": timer.schedule_status["Last"],
+            "next": timer.schedule_status["Next"],
+            "lastUpdated": timer.schedule_status["LastUpdated"],
+        },
+    }
+    with open(os.environ["NOTED"], "a") as file:
+        file.write(json.dumps(noted) + "\\n")
+    if timer.past_due:
+        raise ValueError("too late")
+"""
+
+
+def made(language: str, folder: Path) -> Path:
+    """An app with one timer."""
+    app = folder / "mornings"
+    app.mkdir()
+    (app / "host.json").write_text(HOST_JSON)
+    if language == "python":
+        (app / "function_app.py").write_text(PYTHON)
+    else:
+        (app / "app.js").write_text(JAVASCRIPT)
+        (app / "package.json").write_text(PACKAGE)
+    return copied(app, folder / "copied")
+
+
+def moments(noted: dict[str, Any]) -> list[str]:
+    status = noted["scheduleStatus"]
+    return [str(status[key])[:16] for key in ("last", "next", "lastUpdated")]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_a_timer_of_an_app_keeps_its_state_over_hosts(language: str, tmp_path: Path) -> None:
+    noted = tmp_path / "noted"
+    zone = {"WEBSITE_TIME_ZONE": "Europe/Berlin"}
+    program = azure_program(made(language, tmp_path), None, NOTED=str(noted), **zone)
+    store = f"sqlite:///{tmp_path / 'mornings.db'}"
+    thursday = datetime(2026, 11, 26, 12, tzinfo=UTC)
+    async with TestHost(program, start=thursday, storage=store) as host:
+        await host.advance(timedelta(days=4))
+        names = [name for name, _ in host.observer.timers]  # type: ignore[attr-defined]
+        assert names == ["everyMorning"] * 2
+    async with TestHost(program, start=thursday + timedelta(days=6), storage=store) as host:
+        await host.idle()
+        ((_, error),) = host.observer.timers  # type: ignore[attr-defined]
+        assert "too late" in str(error)
+        await host.advance(timedelta(hours=23))
+    friday, monday, late, thursday_again = map(json.loads, noted.read_text().splitlines())
+    assert [one["isPastDue"] for one in (friday, monday, late, thursday_again)] == [
+        False,
+        False,
+        True,
+        False,
+    ]
+    assert moments(friday)[0] == "0001-01-01T00:00"
+    assert moments(monday)[0] == "2026-11-27T08:30"
+    assert moments(late)[0] == "2026-11-30T08:30"
+    # The moment that it makes up for, Tuesday, is the last one of the next run.
+    assert moments(thursday_again)[0] == "2026-12-01T08:30"
