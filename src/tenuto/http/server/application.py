@@ -27,6 +27,7 @@ from tenuto.http.functions.description import described
 from tenuto.http.functions.durable import DurableAnswers
 from tenuto.http.functions.foreign import ForeignApi, ForeignFunctions
 from tenuto.http.functions.keys import FunctionKeys, check_key_names
+from tenuto.http.functions.narrowed_links import NarrowedLinks
 from tenuto.http.functions.responses import CLIENT_STATE, LINKS_STATE
 from tenuto.http.functions.triggers import PREFIX, HttpTriggers, TriggerApi, is_trigger
 from tenuto.http.links import Links
@@ -122,7 +123,7 @@ class Application:
             served.triggers, served.client, keys, settings.body_bytes, durable
         )
         foreign = ForeignFunctions(served.program.http_functions, _OWN, served.triggers)
-        self._foreign = ForeignApi(foreign, keys, links)
+        self._foreign = ForeignApi(foreign, keys, links, NarrowedLinks(self._access))
         check_key_names(settings, [*(one.name for one in served.triggers), *foreign.names])
         explaining = Explaining(gateway, served.engine, settings.history_bytes)
         management = ManagementApi(
