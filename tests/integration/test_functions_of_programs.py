@@ -377,6 +377,39 @@ async def test_pieces_that_nobody_wants_are_not_asked_for() -> None:
         assert pieces.wanted.qsize() == 1
 
 
+class Closable:
+    """Pieces of something that must be told that no more are wanted."""
+
+    def __init__(self) -> None:
+        self.is_closed = asyncio.Event()
+        self._left = [b"one"]
+
+    def __aiter__(self) -> "Closable":
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._left:
+            raise StopAsyncIteration
+        return self._left.pop()
+
+    async def aclose(self) -> None:
+        self.is_closed.set()
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_who_makes_pieces_is_told_when_no_more_are_wanted(method: str) -> None:
+    made = Closable()
+
+    async def give(_request: HttpRequest) -> HttpResponse:
+        return HttpResponse(status=200, body=made)
+
+    async with serving(single(give)) as serve:
+        answer = await serve.http.request(method, "/api/one")
+        assert answer.content == (b"one" if method == "GET" else b"")
+        async with asyncio.timeout(10):
+            await made.is_closed.wait()
+
+
 async def test_an_answer_that_fails_midway_is_broken_off(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -209,6 +209,17 @@ async def test_who_asks_for_pages_gets_pages(serve: Serving) -> None:
     assert every.headers["x-ms-continuation-token"] == ""
 
 
+async def test_even_one_instance_may_be_too_long_for_one_answer() -> None:
+    async with serving(native_app(), page_bytes=100) as serve:
+        await serve.start("counts", instance_id="one")
+        await serve.server.host.client.wait("one")
+        answer = await serve.http.get(f"{mount_of(serve)}instances/")
+        assert answer.status_code == 413
+        assert "http.page_bytes" in answer.json()["ExceptionMessage"]
+        paged = await serve.http.get(f"{mount_of(serve)}instances/?top=5")
+        assert len(paged.json()) == 1
+
+
 async def test_waiting_for_the_end_works_on_the_mount(serve: Serving) -> None:
     answer = await serve.http.post(
         f"{mount_of(serve)}orchestrators/counts?timeout=5&pollingInterval=0.5", json=7
