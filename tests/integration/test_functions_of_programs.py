@@ -11,6 +11,7 @@ from starlette.requests import Request
 from tenuto import App, RegistrationError, SettingsError
 from tenuto.engine.program import HttpRequest, HttpResponse
 from tenuto.http.options import AccessKey
+from tenuto.model.errors import HttpError
 from tests.support.foreign_program import ForeignHttpFunction, ForeignProgram
 from tests.support.http_server import (
     ADMIN_KEY,
@@ -159,10 +160,12 @@ async def test_methods_are_all_or_those_that_are_named() -> None:
 async def test_what_cannot_be_served_is_refused_at_the_start(
     functions: Sequence[ForeignHttpFunction], reason: str
 ) -> None:
+    refused_program = program(*functions)
     with pytest.raises(RegistrationError, match="HTTP function") as refused:
-        async with serving(program(*functions)):
+        async with serving(refused_program):
             pass
     assert reason in str(refused.value)
+    assert refused_program.runners == []  # nothing was begun
 
 
 async def test_different_methods_and_constraints_tell_functions_apart() -> None:
@@ -317,6 +320,18 @@ async def test_an_error_is_told_to_the_log_and_not_to_the_caller(
         assert "secret reason" not in answer.text
         assert "HTTP function 'one' failed" in caplog.text
         assert "ValueError: the secret reason" in caplog.text
+
+
+async def test_a_refusal_that_is_meant_for_the_caller_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def refuses(_request: HttpRequest) -> HttpResponse:
+        raise HttpError("no worker is there", status=503)
+
+    async with serving(single(refuses)) as serve:
+        answer = await serve.http.get("/api/one")
+        assert (answer.status_code, answer.json()["message"]) == (503, "no worker is there")
+        assert "Traceback" not in caplog.text
 
 
 # --- piece by piece -------------------------------------------------------------------------------

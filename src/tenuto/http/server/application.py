@@ -93,6 +93,19 @@ class Served(Struct, frozen=True, kw_only=True):
     rpc_token: str = ""
 
 
+def checked_functions(program: Program, triggers: HttpTriggers) -> ForeignFunctions:
+    """The functions of a program that answer requests.
+
+    Args:
+        program: Whose.
+        triggers: Those of the app beside it.
+
+    Raises:
+        RegistrationError: one of them cannot be served; names it.
+    """
+    return ForeignFunctions(program.http_functions, _OWN, triggers)
+
+
 class Application:
     """The whole server as one ASGI callable.
 
@@ -122,7 +135,7 @@ class Application:
         self._triggers = TriggerApi(
             served.triggers, served.client, keys, settings.body_bytes, durable
         )
-        foreign = ForeignFunctions(served.program.http_functions, _OWN, served.triggers)
+        foreign = checked_functions(served.program, served.triggers)
         self._foreign = ForeignApi(foreign, keys, links, NarrowedLinks(self._access))
         check_key_names(settings, [*(one.name for one in served.triggers), *foreign.names])
         explaining = Explaining(gateway, served.engine, settings.history_bytes)
