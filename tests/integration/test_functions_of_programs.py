@@ -506,3 +506,17 @@ async def test_the_document_lists_them() -> None:
             "note",
         ]
         assert "security" not in paths["/open"]["post"]
+
+
+async def test_the_list_of_functions_has_them() -> None:
+    function = named("items/{id:int}", name="items", methods=["get"], level="Function")
+    async with serving(program(function)) as serve:
+        shown = (await serve.http.get("/admin/functions")).json()["httpRoutes"]
+        assert shown == [
+            {
+                "name": "items",
+                "methods": ["GET"],
+                "path": "/api/items/{id:int}",
+                "auth": "function",
+            }
+        ]

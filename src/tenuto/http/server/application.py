@@ -160,7 +160,9 @@ class Application:
             [
                 *management.routes(),
                 *admin.routes(),
-                *FactsApi(facts, served.program, served.triggers, served.engine.clock).routes(),
+                *FactsApi(
+                    facts, served.program, served.triggers, foreign, served.engine.clock
+                ).routes(),
                 *self._live.routes(),
                 *ObservationApi(served.engine, self._access, served.metrics).routes(),
                 *Callbacks(
