@@ -15,8 +15,10 @@ from tenuto.host.served_app import ServedApp
 from tenuto.http.options import HttpSettings
 from tenuto.http.server.callers import is_on_this_machine
 from tenuto.http.shown_paths import without_token
+from tenuto.testing import TestHost
 from tests.interop.http.conftest import binding_of
 from tests.interop.http.native_app import native_app
+from tests.support.http_in_process import http_to
 from tests.support.http_server import KEYS, Serving, serving
 
 
@@ -79,6 +81,13 @@ async def test_without_its_token_there_is_nothing(keys: dict[str, Any]) -> None:
             assert answer.status_code == 404, path
             assert token not in answer.text
         assert (await serve.http.get(f"/DurableTask/{token}/instances")).status_code == 200
+
+
+async def test_an_application_without_a_token_has_no_mount() -> None:
+    app = native_app()
+    async with TestHost(app) as test, http_to(test, app) as http:
+        for path in ("/durabletask//instances", "/durabletask/instances"):
+            assert (await http.get(path)).status_code == 404
 
 
 @asynccontextmanager
