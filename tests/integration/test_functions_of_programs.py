@@ -11,6 +11,7 @@ from starlette.requests import Request
 from tenuto import App, RegistrationError, SettingsError
 from tenuto.engine.program import HttpRequest, HttpResponse
 from tenuto.http.options import AccessKey
+from tenuto.model.errors import HttpError
 from tests.support.foreign_program import ForeignHttpFunction, ForeignProgram
 from tests.support.http_server import (
     ADMIN_KEY,
@@ -159,10 +160,12 @@ async def test_methods_are_all_or_those_that_are_named() -> None:
 async def test_what_cannot_be_served_is_refused_at_the_start(
     functions: Sequence[ForeignHttpFunction], reason: str
 ) -> None:
+    refused_program = program(*functions)
     with pytest.raises(RegistrationError, match="HTTP function") as refused:
-        async with serving(program(*functions)):
+        async with serving(refused_program):
             pass
     assert reason in str(refused.value)
+    assert refused_program.runners == []  # nothing was begun
 
 
 async def test_different_methods_and_constraints_tell_functions_apart() -> None:
@@ -319,6 +322,18 @@ async def test_an_error_is_told_to_the_log_and_not_to_the_caller(
         assert "ValueError: the secret reason" in caplog.text
 
 
+async def test_a_refusal_that_is_meant_for_the_caller_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def refuses(_request: HttpRequest) -> HttpResponse:
+        raise HttpError("no worker is there", status=503)
+
+    async with serving(single(refuses)) as serve:
+        answer = await serve.http.get("/api/one")
+        assert (answer.status_code, answer.json()["message"]) == (503, "no worker is there")
+        assert "Traceback" not in caplog.text
+
+
 # --- piece by piece -------------------------------------------------------------------------------
 
 
@@ -375,6 +390,39 @@ async def test_pieces_that_nobody_wants_are_not_asked_for() -> None:
         answer = await serve.http.head("/api/one")
         assert (answer.status_code, answer.content) == (200, b"")
         assert pieces.wanted.qsize() == 1
+
+
+class Closable:
+    """Pieces of something that must be told that no more are wanted."""
+
+    def __init__(self) -> None:
+        self.is_closed = asyncio.Event()
+        self._left = [b"one"]
+
+    def __aiter__(self) -> "Closable":
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._left:
+            raise StopAsyncIteration
+        return self._left.pop()
+
+    async def aclose(self) -> None:
+        self.is_closed.set()
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_who_makes_pieces_is_told_when_no_more_are_wanted(method: str) -> None:
+    made = Closable()
+
+    async def give(_request: HttpRequest) -> HttpResponse:
+        return HttpResponse(status=200, body=made)
+
+    async with serving(single(give)) as serve:
+        answer = await serve.http.request(method, "/api/one")
+        assert answer.content == (b"one" if method == "GET" else b"")
+        async with asyncio.timeout(10):
+            await made.is_closed.wait()
 
 
 async def test_an_answer_that_fails_midway_is_broken_off(
@@ -458,3 +506,17 @@ async def test_the_document_lists_them() -> None:
             "note",
         ]
         assert "security" not in paths["/open"]["post"]
+
+
+async def test_the_list_of_functions_has_them() -> None:
+    function = named("items/{id:int}", name="items", methods=["get"], level="Function")
+    async with serving(program(function)) as serve:
+        shown = (await serve.http.get("/admin/functions")).json()["httpRoutes"]
+        assert shown == [
+            {
+                "name": "items",
+                "methods": ["GET"],
+                "path": "/api/items/{id:int}",
+                "auth": "function",
+            }
+        ]

@@ -16,7 +16,7 @@ from tenuto.http.admin.observation import Metrics
 from tenuto.http.durable_functions.client_binding import TASK_HUB, client_binding
 from tenuto.http.durable_functions.worker_calls import rpc_base_url
 from tenuto.http.options import check_keys
-from tenuto.http.server.application import Application, Served
+from tenuto.http.server.application import Application, Served, checked_functions
 from tenuto.telemetry.log_observer import LogObserver
 from tenuto.telemetry.metrics import CONTENT_TYPE, MetricsObserver
 from tenuto.telemetry.traffic import Traffic
@@ -74,11 +74,13 @@ class ServedApp:
 
         Raises:
             SettingsError: a key is a placeholder, or for a function that the app has not.
+            RegistrationError: a function of a program cannot be served at its route.
             AppLoadError: a mounted app refuses to start.
             StorageOwnedError: another host runs on this store.
             StorageError: the store cannot be used, with the reason.
         """
         check_keys(self._settings.http)
+        checked_functions(self.host.program, self.front.http_triggers)
         self._rpc_token = secrets.token_urlsafe(_TOKEN_BYTES)
         await self.host.start()
         try:

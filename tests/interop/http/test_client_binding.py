@@ -8,10 +8,12 @@ from typing import Any
 import httpx2
 import pytest
 
+from tenuto.engine.program import HttpRequest, HttpResponse
 from tenuto.http.durable_functions.client_binding import client_binding
 from tests.interop.http.conftest import binding_of
 from tests.interop.http.native_app import native_app
 from tests.interop.http.package_client import Calls, PackageClient, package_client
+from tests.support.foreign_program import ForeignHttpFunction, ForeignProgram
 from tests.support.http_server import ADMIN_KEY, KEYS, READ_KEY, Serving, serving
 
 BASE = "https://flows.example.com/below"
@@ -201,3 +203,58 @@ async def test_who_may_only_look_does_not_see_the_system_key() -> None:
         seen = (await serve.http.get(path, headers=reader)).text
         assert code not in seen
         assert "https://x/y?code=***" in seen
+
+
+# --- on their way out -----------------------------------------------------------------------------
+
+
+def answering(found: dict[str, Any], **more: Any) -> ForeignProgram:
+    """A program that answers with what a test has put together."""
+
+    async def answer(_request: HttpRequest) -> HttpResponse:
+        return HttpResponse(status=202, headers=found["headers"], body=found["body"])
+
+    function = ForeignHttpFunction(name="start", function=answer, route="start", **more)
+    return ForeignProgram({}, http=[function])
+
+
+@pytest.mark.parametrize("instance_id", ["one", "one two", "Zoë's", "a&b=c"])
+async def test_a_link_that_a_function_answers_opens_its_instance_alone(
+    client: PackageClient, instance_id: str
+) -> None:
+    found: dict[str, Any] = {}
+    async with serving([native_app(), answering(found)], keys=KEYS) as serve:
+        links = await links_of(serve, client, instance_id)
+        await Calls(client).start("waits", instance_id="other")
+        found["headers"] = [("Location", links["statusQueryGetUri"])]
+        found["body"] = json.dumps(links).encode()  # with letters quoted, as Python has it
+        answer = await serve.http.get("/api/start")
+        code = code_of(serve)
+        assert code in json.dumps(links)
+        assert code not in f"{answer.text} {answer.headers}"
+        narrowed = answer.json()
+        assert narrowed.keys() == links.keys()
+        assert answer.headers["location"].partition("code=l1.o.")[1]
+        other = {name: link.replace(instance_id, "other") for name, link in narrowed.items()}
+        assert (await follow(other))[:3] == [401, 401, 401]
+        assert await follow(narrowed) == [202, 202, 202, 501, 202, 202, 202, 401]
+
+
+async def test_only_links_to_instances_are_narrowed() -> None:
+    found: dict[str, Any] = {"headers": []}
+    async with serving(answering(found), keys=KEYS) as serve:
+        code = code_of(serve)
+        mount = f"{serve.url}/runtime/webhooks/durabletask"
+        kept = f"{code} {mount}/orchestrators/hello?code={code} https://x/instances/a?code={code}"
+        html = f"<a href='{mount}/instances/a?b=c&amp;code={code}'>"
+        kept += f" {mount}/instances/a\\x?code={code}"  # an id that JSON cannot have written
+        found["body"] = f"{kept} {html}".encode()
+        text = (await serve.http.get("/api/start")).text
+        assert text.startswith(f"{kept} <a href='{mount}/instances/a?b=c&amp;code=l1.o.")
+        assert text.count(code) == 4
+
+
+async def test_without_keys_nothing_is_looked_for() -> None:
+    found: dict[str, Any] = {"headers": [], "body": b"/instances/a?code="}
+    async with serving(answering(found)) as serve:
+        assert (await serve.http.get("/api/start")).content == b"/instances/a?code="

@@ -15,8 +15,10 @@ from tenuto.host.served_app import ServedApp
 from tenuto.http.options import HttpSettings
 from tenuto.http.server.callers import is_on_this_machine
 from tenuto.http.shown_paths import without_token
+from tenuto.testing import TestHost
 from tests.interop.http.conftest import binding_of
 from tests.interop.http.native_app import native_app
+from tests.support.http_in_process import http_to
 from tests.support.http_server import KEYS, Serving, serving
 
 
@@ -79,6 +81,13 @@ async def test_without_its_token_there_is_nothing(keys: dict[str, Any]) -> None:
             assert answer.status_code == 404, path
             assert token not in answer.text
         assert (await serve.http.get(f"/DurableTask/{token}/instances")).status_code == 200
+
+
+async def test_an_application_without_a_token_has_no_mount() -> None:
+    app = native_app()
+    async with TestHost(app) as test, http_to(test, app) as http:
+        for path in ("/durabletask//instances", "/durabletask/instances"):
+            assert (await http.get(path)).status_code == 404
 
 
 @asynccontextmanager
@@ -207,6 +216,17 @@ async def test_who_asks_for_pages_gets_pages(serve: Serving) -> None:
     every = await serve.http.get(f"{mount}instances/")
     assert len(every.json()) == 5
     assert every.headers["x-ms-continuation-token"] == ""
+
+
+async def test_even_one_instance_may_be_too_long_for_one_answer() -> None:
+    async with serving(native_app(), page_bytes=100) as serve:
+        await serve.start("counts", instance_id="one")
+        await serve.server.host.client.wait("one")
+        answer = await serve.http.get(f"{mount_of(serve)}instances/")
+        assert answer.status_code == 413
+        assert "http.page_bytes" in answer.json()["ExceptionMessage"]
+        paged = await serve.http.get(f"{mount_of(serve)}instances/?top=5")
+        assert len(paged.json()) == 1
 
 
 async def test_waiting_for_the_end_works_on_the_mount(serve: Serving) -> None:

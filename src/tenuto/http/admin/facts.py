@@ -15,6 +15,7 @@ from tenuto.client.wire import ADMIN
 from tenuto.engine.ports import Clock
 from tenuto.engine.program import FunctionDescription, Program
 from tenuto.http.description import Answer, Operation
+from tenuto.http.functions.foreign import ForeignFunctions
 from tenuto.http.functions.triggers import HttpTriggers
 from tenuto.http.options import Role
 from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
@@ -157,16 +158,23 @@ class FactsApi:
     Args:
         facts: How it was started.
         program: Its functions.
-        triggers: Those behind HTTP.
+        triggers: Those of the app behind HTTP.
+        foreign: Those of other programs behind HTTP.
         clock: Its time.
     """
 
     def __init__(
-        self, facts: HostFacts, program: Program, triggers: HttpTriggers, clock: Clock
+        self,
+        facts: HostFacts,
+        program: Program,
+        triggers: HttpTriggers,
+        foreign: ForeignFunctions,
+        clock: Clock,
     ) -> None:
         self._facts = facts
         self._program = program
         self._triggers = triggers
+        self._foreign = foreign
         self._clock = clock
         self._started_at = clock.now()
 
@@ -183,7 +191,14 @@ class FactsApi:
             ],
             activities=[_info(one, found.kind) for found in programs for one in found.activities],
             http_routes=[
-                RouteInfo(one.name, list(one.methods), one.path, one.auth) for one in self._triggers
+                *(
+                    RouteInfo(one.name, list(one.methods), one.path, one.auth)
+                    for one in self._triggers
+                ),
+                *(
+                    RouteInfo(one.function.name, list(one.methods), one.template.path, one.level)
+                    for one in self._foreign.all
+                ),
             ],
             timers=[
                 TimerFunctionInfo(one.name, one.schedule, one.zone, one.runs_on_startup)

@@ -19,6 +19,7 @@ from tenuto.engine.program import HttpFunction, HttpRequest, HttpResponse
 from tenuto.http.description import Operation
 from tenuto.http.errors import HttpError
 from tenuto.http.functions.keys import FunctionKeys
+from tenuto.http.functions.narrowed_links import NarrowedLinks
 from tenuto.http.functions.route_templates import RouteTemplate
 from tenuto.http.functions.triggers import METHODS, HttpTrigger, HttpTriggers
 from tenuto.http.links import Links
@@ -109,12 +110,20 @@ class ForeignApi:
         functions: The functions.
         keys: Checks who may call them.
         links: Says how callers see this server.
+        narrowed: Narrows the links in their answers.
     """
 
-    def __init__(self, functions: ForeignFunctions, keys: FunctionKeys, links: Links) -> None:
+    def __init__(
+        self,
+        functions: ForeignFunctions,
+        keys: FunctionKeys,
+        links: Links,
+        narrowed: NarrowedLinks,
+    ) -> None:
         self._functions = functions
         self._keys = keys
         self._links = links
+        self._narrowed = narrowed
 
     def __bool__(self) -> bool:
         """Whether there are any."""
@@ -168,14 +177,23 @@ class ForeignApi:
             body=await call.body(),
         )
         try:
-            answer = await function.answer(request)
-            return ForeignAnswer(function.name, answer, has_body=request.method != "HEAD")
+            return self._answer(request, function.name, await function.answer(request))
         except HttpError:
             raise  # meant for the caller
         except Exception as error:
             # Boundary: whatever went wrong, in the function or on the way there, the caller hears
             # that something did; what it was stands in the log.
             raise RuntimeError(f"HTTP function {function.name!r} failed") from error
+
+    def _answer(self, request: HttpRequest, name: str, answer: HttpResponse) -> Response:
+        narrowed = self._narrowed.narrowed
+        body = answer.body
+        answer = HttpResponse(
+            status=answer.status,
+            headers=[(key, narrowed(value.encode()).decode()) for key, value in answer.headers],
+            body=narrowed(body) if isinstance(body, bytes) else body,
+        )
+        return ForeignAnswer(name, answer, has_body=request.method != "HEAD")
 
     def _url(self, call: Call) -> str:
         path = call.scope["raw_path"].decode("latin-1")

@@ -27,6 +27,7 @@ from tenuto.http.functions.description import described
 from tenuto.http.functions.durable import DurableAnswers
 from tenuto.http.functions.foreign import ForeignApi, ForeignFunctions
 from tenuto.http.functions.keys import FunctionKeys, check_key_names
+from tenuto.http.functions.narrowed_links import NarrowedLinks
 from tenuto.http.functions.responses import CLIENT_STATE, LINKS_STATE
 from tenuto.http.functions.triggers import PREFIX, HttpTriggers, TriggerApi, is_trigger
 from tenuto.http.links import Links
@@ -92,6 +93,19 @@ class Served(Struct, frozen=True, kw_only=True):
     rpc_token: str = ""
 
 
+def checked_functions(program: Program, triggers: HttpTriggers) -> ForeignFunctions:
+    """The functions of a program that answer requests.
+
+    Args:
+        program: Whose.
+        triggers: Those of the app beside it.
+
+    Raises:
+        RegistrationError: one of them cannot be served; names it.
+    """
+    return ForeignFunctions(program.http_functions, _OWN, triggers)
+
+
 class Application:
     """The whole server as one ASGI callable.
 
@@ -121,8 +135,8 @@ class Application:
         self._triggers = TriggerApi(
             served.triggers, served.client, keys, settings.body_bytes, durable
         )
-        foreign = ForeignFunctions(served.program.http_functions, _OWN, served.triggers)
-        self._foreign = ForeignApi(foreign, keys, links)
+        foreign = checked_functions(served.program, served.triggers)
+        self._foreign = ForeignApi(foreign, keys, links, NarrowedLinks(self._access))
         check_key_names(settings, [*(one.name for one in served.triggers), *foreign.names])
         explaining = Explaining(gateway, served.engine, settings.history_bytes)
         management = ManagementApi(
@@ -146,7 +160,9 @@ class Application:
             [
                 *management.routes(),
                 *admin.routes(),
-                *FactsApi(facts, served.program, served.triggers, served.engine.clock).routes(),
+                *FactsApi(
+                    facts, served.program, served.triggers, foreign, served.engine.clock
+                ).routes(),
                 *self._live.routes(),
                 *ObservationApi(served.engine, self._access, served.metrics).routes(),
                 *Callbacks(
