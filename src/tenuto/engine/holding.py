@@ -283,7 +283,9 @@ def hold_of(error: Exception, now: Microseconds) -> Hold:
     if reason in {HoldReason.POISON, HoldReason.MEMORY}:
         text = f"its turn cannot be taken: {error!r}"
     elif reason is HoldReason.NOT_SERVED:
-        text = f"{text}; it goes on when a host starts that has it"
+        is_here = isinstance(error, UnknownFunctionError) and error.is_known
+        who = "the next worker comes" if is_here else "a host starts that has it"
+        text = f"{text}; it goes on when {who}"
     return Hold(reason, text, now, recorded, produced)
 
 

@@ -138,22 +138,28 @@ class PayloadError(InputError):
 
 
 class UnknownFunctionError(InputError):
-    """No function of that name is registered.
+    """No function of that name is registered, or none of its workers is there now.
 
-    ``recorded`` and ``produced`` say so as the two sides that do not fit.
+    ``recorded`` and ``produced`` say so as the two sides that do not fit; ``is_known`` whether only
+    the worker is missing.
     """
 
     code = "TN-1103"
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
+        self.name = name
+        self.recorded: str = f"{kind} {name!r}"
+        self.is_known: bool = name in names
+        if self.is_known:
+            super().__init__(f"no worker is there now that can run the {kind} {name!r}")
+            self.produced: str = "no worker that can run it"
+            return
         close = get_close_matches(name, names, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
         listed = ", ".join(names) if names else "none"
         super().__init__(f"no {kind} named {name!r} is registered; {hint}registered: {listed}")
-        self.name = name
-        self.recorded: str = f"{kind} {name!r}"
-        self.produced: str = f"no {kind} of that name; registered: {listed}"
+        self.produced = f"no {kind} of that name; registered: {listed}"
 
 
 class SettingsError(InputError):

@@ -63,31 +63,29 @@ class WorkerLink(asyncio.Protocol):
         out: What it was asked and has not answered, oldest first.
         is_retiring: Whether it is given nothing more.
         silent_since: When it was pinged, if it has not answered yet.
-        began_at: When it began, by a clock that only goes forward.
         reason: Why it was ended, if it was.
         then: Called after each answer, by who has it for itself.
+        has_answered: Whether it has ever answered anything.
     """
 
-    def __init__(
-        self, worker: StartedWorker, began_at: Microseconds, gone: Callable[["WorkerLink"], None]
-    ) -> None:
+    def __init__(self, worker: StartedWorker, gone: Callable[["WorkerLink"], None]) -> None:
         self.worker = worker
         self.out: dict[int, Out] = {}
         self.is_retiring: bool = False
         self.silent_since: Microseconds | None = None
-        self.began_at: Microseconds = began_at
         self.reason: str | None = None
         self.then: Callable[[], None] | None = None
+        self.has_answered: bool = False
         self._gone = gone
         self._transport: asyncio.Transport | None = None
         self._is_gone = False
 
     @classmethod
     async def over(
-        cls, worker: StartedWorker, began_at: Microseconds, gone: Callable[["WorkerLink"], None]
+        cls, worker: StartedWorker, gone: Callable[["WorkerLink"], None]
     ) -> "WorkerLink":
         """The link to a worker, ready to be used."""
-        link = cls(worker, began_at, gone)
+        link = cls(worker, gone)
         loop = asyncio.get_running_loop()
         await loop.create_unix_connection(lambda: link, sock=worker.socket)
         rest, worker.rest = worker.rest, []
@@ -167,6 +165,7 @@ class WorkerLink(asyncio.Protocol):
         elif isinstance(message, Result | Failed | Turned | Lost):
             out = self.out.pop(message.id, None)
             if out is not None:
+                self.has_answered = True
                 out.errand.answered(message, attachment)
                 if self.then is not None:
                     self.then()

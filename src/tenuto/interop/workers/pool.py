@@ -48,8 +48,6 @@ _LOGGER: Final = logging.getLogger("tenuto.worker")
 _LOOK_SECONDS: Final = 1.0
 _FIRST_DELAY: Final[Microseconds] = 100_000
 _LONGEST_DELAY: Final[Microseconds] = 30 * MICROSECONDS
-_STEADY: Final[Microseconds] = 60 * MICROSECONDS
-"""Who has worked for so long did not die young."""
 _PATIENCE: Final[Microseconds] = 5 * MICROSECONDS
 """So long without a worker, and what it serves is said not to be here now."""
 
@@ -193,7 +191,7 @@ class WorkerPool:
         if self._is_stopping:
             await asyncio.to_thread(worker.kill)
             return
-        link = await WorkerLink.over(worker, self.now, self._gone)
+        link = await WorkerLink.over(worker, self._gone)
         self._links.append(link)
         _LOGGER.debug("the %s %d is at work", self._launch.what, worker.pid)
         was_away = self._down_since is not None
@@ -332,8 +330,8 @@ class WorkerPool:
             return
         self._spawn(self._reap(link, is_expected=was_retired and not outs))
         if not was_retired:
-            young = self.now - link.began_at < _STEADY
-            self._early_deaths = self._early_deaths + 1 if young else 1
+            # Who has answered was no worker that cannot live; what kills it is found out apart.
+            self._early_deaths = 0 if link.has_answered else self._early_deaths + 1
         if not self._links and self._down_since is None:
             self._down_since = self.now
         self._quarantine.gone(link)
@@ -478,7 +476,7 @@ class WorkerPool:
         if self._is_stopping:
             await asyncio.to_thread(worker.kill)
             return None
-        return await WorkerLink.over(worker, self.now, self._gone)
+        return await WorkerLink.over(worker, self._gone)
 
     def spawn(self, step: Coroutine[Any, Any, None]) -> None:
         """Run a step of the quarantine."""
