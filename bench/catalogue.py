@@ -285,6 +285,53 @@ def _crowded(finished: int, label: str) -> Figure:
     )
 
 
+def _azure(language: str, hellos: int, chain_seconds: float | None = None) -> tuple[Figure, ...]:
+    """An app for Azure Functions through its real packages."""
+    held = Value(key="held_ms", label="loop held up", unit="ms", target=Target(at_most=5))
+    turns = Value(key="turns", label="turns", unit="", target=Target(at_most=10))
+    return (
+        Figure(
+            name=f"azure-{language}-hello-3",
+            title=f"hello sequences of 3 of an Azure Functions app in {language}, 500 at once",
+            plan=Plan(load="azure", orchestrator=f"{language}:azure_hello", count=500),
+            quick={"count": 20},
+            values=(_rate("orchestrations", Target(at_least=hellos)), held),
+            full_only=True,
+        ),
+        Figure(
+            name=f"azure-{language}-chain-500",
+            title=f"a chain of 500 activities of an Azure Functions app in {language}",
+            plan=Plan(load="azure", orchestrator=f"{language}:azure_chain", count=1, width=500),
+            quick={"width": 20},
+            values=(
+                Value(key="seconds", label="chain", unit="s", target=Target(at_most=chain_seconds)),
+                held,
+            ),
+            full_only=True,
+        ),
+        Figure(
+            name=f"azure-{language}-fan-out-1000",
+            title=f"1,000 activities at once of an Azure Functions app in {language}",
+            plan=Plan(load="azure", orchestrator=f"{language}:azure_fan_out", count=1, width=1_000),
+            quick={"width": 20},
+            values=(Value(key="seconds", label="fan-out", unit="s"), turns, held),
+            full_only=True,
+        ),
+        Figure(
+            name=f"azure-{language}-beside",
+            title=f"a native hello beside an Azure Functions app in {language} with 4 long chains",
+            plan=Plan(load="azure", orchestrator=f"{language}:beside", count=500),
+            quick={"count": 30},
+            values=(
+                Value(key="alone_p99_ms", label="p99, alone", unit="ms"),
+                Value(key="busy_p99_ms", label="p99, beside it", unit="ms"),
+                Value(key="times", label="beside : alone", unit="x", target=Target(at_most=1.2)),
+            ),
+            full_only=True,
+        ),
+    )
+
+
 FIGURES = (
     _RAW_STORE,
     _hello(3, 10_000),
@@ -305,4 +352,6 @@ FIGURES = (
     _SLEEPERS,
     _crowded(100_000, "100k"),
     _crowded(1_000_000, "1m"),
+    *_azure("javascript", 700),
+    *_azure("python", 400, 2.0),
 )

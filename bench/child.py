@@ -37,6 +37,10 @@ def main() -> None:
         from bench import serving  # noqa: PLC0415 - a web server's modules, in no other figure
 
         values = run_on_fast_loop(serving.measure(plan, folder))
+    elif plan.load == "azure":
+        from bench import azure_apps  # noqa: PLC0415 - needs packages that only these figures need
+
+        values = run_on_fast_loop(azure_apps.measure(plan, folder))
     elif plan.load == "command_line":
         values = command_line.measure(plan, folder)
     else:
