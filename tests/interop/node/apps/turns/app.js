@@ -5,12 +5,21 @@ const {
     TaskOrchestrationExecutor,
 } = require('durable-functions/lib/src/orchestrations/TaskOrchestrationExecutor');
 
-// Each call into the package is printed, with the number of events that it goes through.
+// How many events each call into the package goes through.
+let executed = [];
 const { execute } = TaskOrchestrationExecutor.prototype;
 TaskOrchestrationExecutor.prototype.execute = function (context, history, schemaVersion, fn) {
-    console.log(`executed ${history.length}`);
+    executed.push(history.length);
     return execute.call(this, context, history, schemaVersion, fn);
 };
+app.generic('executed', {
+    trigger: { type: 'activityTrigger', name: 'trigger' },
+    handler: () => {
+        const counts = executed;
+        executed = [];
+        return counts;
+    },
+});
 
 df.app.activity('echo', { handler: (value) => value });
 
