@@ -107,6 +107,24 @@ def test_both_kinds_of_modules_are_loaded(
     )
 
 
+def test_folders_may_be_links_or_lie_elsewhere(tmp_path: Path) -> None:
+    files = {
+        "elsewhere/one.js": FUNCTION.format("one"),
+        "app/package.json": manifest("{../elsewhere,linked}/*.js"),
+        "linked/two.js": FUNCTION.format("two"),
+        "app/node_modules/skipped/three.js": FUNCTION.format("three"),
+    }
+    written_app(with_packages(tmp_path), files)
+    app = tmp_path / "app"
+    (app / "linked").symlink_to(tmp_path / "linked")
+
+    with loaded_worker(app) as (_, answer):
+        assert [(one.name, one.file) for one in answer.functions] == [
+            ("one", None),
+            ("two", None),
+        ]
+
+
 def test_the_nearest_manifest_says_what_kind_of_module_a_file_is(tmp_path: Path) -> None:
     files = {
         "package.json": manifest("dist/*.js", type="module"),
@@ -194,6 +212,31 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
             '"main" in package.json is "src/*.js", and no such file is there.',
             "package.json",
             None,
+        ),
+        (
+            {"package.json": manifest("{src/a.js"), "src/a.js": ""},
+            '"main" in package.json is "{src/a.js", and no such file is there.',
+            "package.json",
+            None,
+        ),
+        (
+            {
+                "package.json": manifest("a.js"),
+                "a.js": "\nthrow Object.assign(new Error('own'), { code: 'MODULE_NOT_FOUND' });",
+            },
+            "Loading a.js failed with Error: own",
+            "a.js",
+            2,
+        ),
+        (
+            {
+                "package.json": manifest("a.mjs"),
+                "a.mjs": "import { createRequire } from 'node:module';\n"
+                "createRequire(import.meta.url)('@azure/functions-core').registerFunction({});",
+            },
+            "Loading a.mjs failed with SystemError: A function needs a name.",
+            "a.mjs",
+            2,
         ),
         (
             {"package.json": manifest("src/!(a).js")},
@@ -356,6 +399,18 @@ def test_packages_of_the_older_model_are_named(tmp_path: Path, name: str, versio
 
     assert answer.message.startswith(f"This app has {name} {version}. That is the v3 ")
     assert "npm install @azure/functions@4 durable-functions@3" in answer.message
+
+
+def test_a_package_that_cannot_be_read_has_an_unknown_version(tmp_path: Path) -> None:
+    files = {
+        "package.json": manifest("a.js"),
+        "a.js": "const one = 1;",
+        "node_modules/durable-functions/package.json": "no JSON",
+    }
+
+    answer = refused(tmp_path, files, has_packages=False)
+
+    assert answer.message.startswith("The app registers no functions.")
 
 
 def test_packages_that_are_not_installed_are_named(tmp_path: Path) -> None:

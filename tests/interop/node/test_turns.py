@@ -187,11 +187,24 @@ def test_a_compared_turn_says_where_executor_and_plain_call_part(worker: WorkerC
 
     assert isinstance(turned, Turned)
     assert turned.difference is not None
-    assert turned.difference.startswith('action 1: {"functionName":"echo1"')
-    assert '"functionName":"echo2"' in turned.difference
-    assert actions(turned)[1][1] == "echo2"
+    assert turned.difference.startswith('action 1: {"functionName":"echo')
+    by_executor, by_call = turned.difference.split(" by the executor, ")
+    assert by_executor.removeprefix("action 1: ") != by_call.removesuffix(" by the plain call")
+    assert f'"functionName":"{actions(turned)[1][1]}"' in by_call
     assert not turned.is_kept
     assert lost(worker, "undecided", 1, known=2)
+
+
+def test_a_compared_turn_says_which_actions_one_of_both_has_not(worker: WorkerClient) -> None:
+    begun(worker, "more_and_more")
+    history = [*FIRST, *completed(0)]
+    given = {"history": history, "start": start(), "known": 1, "is_compared": True}
+
+    turned = worker.turn("more_and_more", 1, events=completed(0), **given)
+
+    assert isinstance(turned, Turned)
+    assert turned.difference is not None
+    assert ": nothing by the executor, {" in turned.difference
 
 
 def test_a_compared_turn_without_a_difference_keeps_the_new_executor(worker: WorkerClient) -> None:
@@ -385,10 +398,12 @@ def test_a_package_that_is_not_as_known_is_called_plainly_from_then_on(tmp_path:
         plain = begun(worker, "as_text", key=1)
         after = begun(worker, "twice", key=2)
         failed = begun(worker, "fails_as_text", key=3)
+        silent = begun(worker, "fails_without_a_word", key=4)
 
     assert (actions(plain), plain.is_kept) == ([(0, "echo", 1)], False)
     assert not after.is_kept
     assert (failed.error, failed.actions, failed.first) == ("sad", [], 0)
+    assert silent.error == "Error"
     [log] = worker.logs
     assert log.level == "warning"
     assert log.text.startswith("This version of durable-functions is not as this worker knows it")

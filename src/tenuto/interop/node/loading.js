@@ -62,7 +62,7 @@ function realFolder(root) {
 async function loadFile(app, file, packages) {
     const whole = path.join(app.root, file);
     try {
-        if (isModule(app.root, whole)) await import(pathToFileURL(whole).href);
+        if (isModule(whole)) await import(pathToFileURL(whole).href);
         else require(whole);
     } catch (error) {
         throw error instanceof Refusal ? error : whyNotLoaded(app.root, file, error, packages);
@@ -70,14 +70,15 @@ async function loadFile(app, file, packages) {
 }
 
 /** Whether a file is an ES module: by its ending, else by the nearest package.json. */
-function isModule(root, file) {
+function isModule(file) {
     if (/\.m[jt]s$/.test(file)) return true;
     if (/\.c[jt]s$/.test(file)) return false;
     for (let folder = path.dirname(file); ; folder = path.dirname(folder)) {
         const manifest = path.join(folder, 'package.json');
-        if (fs.existsSync(manifest))
+        if (fs.existsSync(manifest)) {
             return JSON.parse(fs.readFileSync(manifest, 'utf8')).type === 'module';
-        if (folder === root || folder === path.dirname(folder)) return false;
+        }
+        if (folder === path.dirname(folder)) return false;
     }
 }
 

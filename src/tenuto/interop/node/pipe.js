@@ -64,6 +64,7 @@ function frame(text, attachment) {
 class Pipe {
     #socket;
     #isHeld = false;
+    #isEnded = false;
 
     constructor(descriptor, received, closed) {
         const frames = new FrameReader();
@@ -81,6 +82,8 @@ class Pipe {
     }
 
     sendText(text, attachment = NOTHING) {
+        // What user code still says while the last words go out is too late.
+        if (this.#isEnded) return;
         if (!this.#isHeld) {
             this.#isHeld = true;
             this.#socket.cork();
@@ -92,8 +95,9 @@ class Pipe {
         this.#socket.write(frame(text, attachment));
     }
 
-    /** Resolves when all that was sent has left this process. */
+    /** Sends nothing more; resolves when all that was sent has left this process. */
     flush() {
+        this.#isEnded = true;
         return new Promise((resolve) => this.#socket.end(resolve));
     }
 }

@@ -23,11 +23,6 @@ df.app.activity('prints', {
         process.stdout.write(value + '\n');
     },
 });
-df.app.activity('blocks', {
-    handler: (file) => {
-        while (!require('node:fs').existsSync(file)) {}
-    },
-});
 df.app.activity('descriptors', {
     handler: () => execFileSync('ls', ['-l', '/proc/self/fd'], { encoding: 'utf8' }),
 });
@@ -37,7 +32,7 @@ df.app.activity('rejects', {
     },
 });
 df.app.activity('throws_later', {
-    handler: (_, context) => {
+    handler: () => {
         setImmediate(() => {
             throw new RangeError('thrown aside');
         });
@@ -49,4 +44,5 @@ app.http('big', {
 });
 app.hook.appTerminate(() => {
     console.log('ending');
+    if (process.env.ENDS_BADLY) throw new Error('badly');
 });

@@ -56,12 +56,20 @@ df.app.orchestration('contextual', function* (context) {
     };
 });
 
-// What it does depends on the process and not on its history.
+// What they do depends on the process and not on their history.
 let runs = 0;
 df.app.orchestration('undecided', function* (context) {
     runs += 1;
+    const own = runs;
     yield context.df.callActivity('echo', 1);
-    yield context.df.callActivity(`echo${runs}`, 2);
+    yield context.df.callActivity(`echo${own % 2}`, 2);
+});
+df.app.orchestration('more_and_more', function* (context) {
+    runs += 1;
+    const own = runs;
+    yield context.df.callActivity('echo', 1);
+    const tasks = Array.from({ length: own }, () => context.df.callActivity('echo', 2));
+    yield context.df.Task.all(tasks);
 });
 
 const ERRORS = {
@@ -110,6 +118,12 @@ app.generic('as_text', {
             actions: [[{ actionType: 0, functionName: 'echo', input: 1 }]],
             schemaVersion: 3,
         }),
+});
+app.generic('fails_without_a_word', {
+    trigger,
+    handler: () => {
+        throw new Error('false\n\n$OutOfProcData$:{"isDone":false,"actions":[[]]}');
+    },
 });
 app.generic('fails_as_text', {
     trigger,
