@@ -61,6 +61,8 @@ def names(answer: Loaded) -> list[str]:
         ("src/functions/[a-z].js", ["a"]),
         ("src/functions/[!a-z]*.js", ["b"]),
         ("src/functions/{1..2}b.js", ["b"]),
+        ("src/functions/{2..1}{b,}.js", ["b"]),
+        ("src/{functions/{a,none},extra/deep/c}.js", ["c", "a"]),
         ("src/extra", ["c"]),
         ("**/*.js", ["c", "b", "a"]),
         ("src/**/{functions,none}/\\a.js", ["a"]),
@@ -287,6 +289,18 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
             "Loading a.mjs failed with TypeError: Cannot read properties of null",
             "a.mjs",
             3,
+        ),
+        (
+            {"package.json": manifest("{src}/[a.js"), "src/a.js": ""},
+            '"main" in package.json is "{src}/[a.js", and no such file is there.',
+            "package.json",
+            None,
+        ),
+        (
+            {"package.json": manifest("a.js"), "a.js": "throw null;"},
+            "Loading a.js failed with object: null",
+            "a.js",
+            None,
         ),
         (
             {"package.json": manifest("a.js"), "a.js": "throw 'a text';"},

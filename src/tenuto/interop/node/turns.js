@@ -30,11 +30,12 @@ class Turns {
      * @throws what kept the turn from being run, when the orchestrator has said nothing itself.
      */
     async run(turn) {
+        turn.known ??= 0;
         const kept = this.#kept.get(turn.key);
         // What fails on its way leaves nothing behind that could answer the next turn.
         this.#kept.delete(turn.key);
         if (turn.history) return this.#runWhole(turn, kept);
-        if (!kept || kept.count < (turn.known ?? 0)) {
+        if (!kept || kept.count < turn.known) {
             return JSON.stringify({ type: 'lost', id: turn.id });
         }
         return this.#runNew(turn, kept);
@@ -54,7 +55,7 @@ class Turns {
         );
         const isKept = outcome.isLive && !outcome.hasEnded;
         const text = answer(turn, outcome, {
-            first: outcome.isLive ? (turn.known ?? 0) : 0,
+            first: outcome.isLive ? turn.known : 0,
             isKept,
         });
         if (isKept) this.#kept.set(turn.key, kept);
@@ -122,7 +123,7 @@ function answer(turn, outcome, { first, isKept, difference }) {
         type: 'turned',
         id: turn.id,
         isDone,
-        first: seen ? first : (turn.known ?? 0),
+        first: seen ? first : turn.known,
         actions: seen ? seen.leaves.slice(first) : [],
         canceled: seen ? seen.canceled : [],
         output,
