@@ -114,6 +114,7 @@ def test_each_kind_of_result_has_its_form(app: App, name: str, value: Datum | No
         ("json", "Error", '{"errorType": "made up"}'),
         ("braces", "Error", "{not JSON"),
         ("bare", "Error", "bare"),
+        ("nearly", "Error", '{"errorType": "Own", "errorMessage": "m"}'),
     ],
 )
 def test_whatever_is_thrown_has_kind_and_message(

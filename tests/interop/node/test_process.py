@@ -136,6 +136,20 @@ def test_bodies_of_any_size_go_both_ways(tmp_path: Path) -> None:
     assert attachment == body
 
 
+def test_what_is_said_after_the_end_harms_no_answer(tmp_path: Path) -> None:
+    body = os.urandom(3_000_000)
+    with running(tmp_path, SAYS_MORE="1") as (worker, triggers):
+        given = {triggers["big"]: Datum(http=Http(method="POST", url="http://h/"))}
+        message = Call(id=1, function="big", invocation="i1", inputs=given)
+        worker.send(message, body)
+        worker.send(Stop())
+
+        result, attachment = worker.receive()
+        assert isinstance(result, Result)
+        assert attachment == body
+        assert worker.end()[0] == 0
+
+
 def test_a_message_in_many_pieces_is_one_message(tmp_path: Path) -> None:
     with running(tmp_path) as (worker, triggers):
         text = frame(encode_to_worker(call(1, "echo", triggers, '"in pieces"')))

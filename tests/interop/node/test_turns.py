@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from tenuto.interop.workers.protocol import Failed, Lost, Result, Turned
+from tenuto.interop.workers.protocol import Failed, Lost, Result, Turn, Turned
 from tests.interop.node.node_worker import PACKAGES, copied_app, loaded_worker, written_app
 from tests.interop.node.scripted_host import YEARS, ScriptedHost
-from tests.support.worker_client import WorkerClient
+from tests.support.worker_client import WorkerClient, raw
 
 Event = dict[str, Any]
 
@@ -247,6 +247,16 @@ def test_log_lines_of_kept_turns_have_their_invocation_and_tell_of_no_misuse(
     assert {(log.invocation, log.function) for log in worker.logs} == {("turn", "logs")}
 
 
+def test_each_turn_of_a_kept_executor_has_an_invocation_of_its_own(worker: WorkerClient) -> None:
+    begun(worker, "logs")
+    events = [raw(one) for one in completed(0)]
+    worker.send(Turn(id=99, function="logs", invocation="second", key=1, events=events, known=1))
+    worker.receive()
+
+    assert worker.logs[-1].text == "goes on false second"
+    assert worker.logs[-1].invocation == "second"
+
+
 def test_what_was_run_before_is_replay_whatever_the_host_marks(stateless: WorkerClient) -> None:
     history = [*FIRST, *completed(0), *completed(1)]
     for one in history:
@@ -425,6 +435,17 @@ def test_an_answer_that_a_hook_gives_is_taken_and_ends_the_executor(
 
         assert isinstance(turned, Turned)
         assert (turned.is_done, turned.output) == (True, '"by a hook"')
+        assert not turned.is_kept
+
+
+def test_an_answer_that_a_hook_has_copied_keeps_no_executor(tmp_path: Path) -> None:
+    with hooked(tmp_path) as worker:
+        assert not begun(worker, "copied", key=1).is_kept
+        assert begun(worker, "copied_later", key=2).is_kept
+        turned = worker.turn("copied_later", 2, events=completed(0), known=1)
+
+        assert isinstance(turned, Turned)
+        assert (turned.first, actions(turned)) == (0, [(0, "echo", 1), (0, "echo", 2)])
         assert not turned.is_kept
 
 

@@ -1,6 +1,7 @@
 'use strict';
 const { app } = require('@azure/functions');
 const { execFileSync } = require('node:child_process');
+const core = require('@azure/functions-core');
 const df = require('durable-functions');
 
 process.stdout.write('loading');
@@ -44,5 +45,6 @@ app.http('big', {
 });
 app.hook.appTerminate(() => {
     console.log('ending');
+    if (process.env.SAYS_MORE) setImmediate(() => core.log('information', 'user', 'more'));
     if (process.env.ENDS_BADLY) throw new Error('badly');
 });
