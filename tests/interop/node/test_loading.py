@@ -193,6 +193,7 @@ def test_an_app_that_streams_says_where(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with new_worker() as worker:
         answer = worker.load(tmp_path / "gone")
+        worker.end()
 
     assert isinstance(answer, Refused)
     assert answer.message == f"There is no folder {tmp_path / 'gone'}."

@@ -60,7 +60,7 @@ class KeptExecutor {
         this.#opened.core.isMuted = true;
     }
 
-    /** The package's turn over `events` alone: what it answers, or throws, is as from a plain call. */
+    /** The package's turn over `events` alone. It answers, or throws, as in a plain call. */
     run(events) {
         const executor = this.#executor;
         // A model believes that its invocation has ended and warns of each log line, but not here.

@@ -14,8 +14,8 @@ const { whyNotLoaded } = require('./reasons');
 const KNOWN = 3;
 
 /**
- * Loads the app in `root`: its files, then its start hooks. Resolves to `answer`, the `loaded` of the
- * protocol, and `keepsExecutors`, whether its durable-functions is of a version that we know.
+ * Loads the app in `root`: its files, then its start hooks. Resolves to `answer`, the `loaded` of
+ * the protocol, and `keepsExecutors`, whether its durable-functions is of a version that we know.
  *
  * @throws {Refusal} it cannot be run.
  */
@@ -35,11 +35,8 @@ async function load(app, root) {
     const { HttpUri: httpUri, ...capabilities } = told;
     const functions = [...app.functions.values()].map(facts);
     const isKnown = isKnownDurable(packages);
-    const notes = isKnown
-        ? []
-        : [
-              `durable-functions ${packages[DURABLE]} is newer than what this worker knows (${KNOWN}.x).`,
-          ];
+    const newer = `durable-functions ${packages[DURABLE]} is newer than what this worker knows`;
+    const notes = isKnown ? [] : [`${newer} (${KNOWN}.x).`];
     return {
         keepsExecutors: isKnown,
         answer: { type: 'loaded', functions, packages, notes, httpUri, capabilities },
@@ -82,12 +79,12 @@ function isModule(file) {
     }
 }
 
-// A folder with a function.json is a function of the model before v4, and so are the packages of it.
+// A folder with a function.json is a function of the model before v4. It had its own packages.
 function refuseOlderModel(root, packages) {
     const older =
-        'That is the v3 programming model, which Tenuto does not run. Move the app to the v4 model: ' +
-        'npm install @azure/functions@4 durable-functions@3, and register each function in code ' +
-        '(https://learn.microsoft.com/azure/azure-functions/functions-node-upgrade-v4).';
+        'That is the v3 programming model, which Tenuto does not run. Move the app to the v4 ' +
+        'model: npm install @azure/functions@4 durable-functions@3, and register each function ' +
+        'in code (https://learn.microsoft.com/azure/azure-functions/functions-node-upgrade-v4).';
     for (const [name, last] of [
         [FUNCTIONS, 3],
         [DURABLE, 2],
@@ -113,8 +110,8 @@ function refuseOlderModel(root, packages) {
 
 function nothingRegistered({ main }, packages) {
     const missing = packages[FUNCTIONS]
-        ? 'Register at least one, such as app.http(...) or df.app.orchestration(...), in a file that ' +
-          `"main" in package.json names; it names ${JSON.stringify(main)}.`
+        ? 'Register at least one, such as app.http(...) or df.app.orchestration(...), in a file ' +
+          `that "main" in package.json names; it names ${JSON.stringify(main)}.`
         : `The package ${FUNCTIONS} is not installed: run npm install.`;
     return new Refusal(`The app registers no functions. ${missing}`, {
         place: { file: 'package.json' },

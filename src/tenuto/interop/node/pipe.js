@@ -24,9 +24,8 @@ class FrameReader {
             const text = head.readUInt32BE(0);
             const attachment = head.readUInt32BE(4);
             if (text + attachment > MOST_BYTES) {
-                throw new Error(
-                    `The host announced a message of ${text + attachment} bytes; that is no message.`,
-                );
+                const bytes = text + attachment;
+                throw new Error(`The host announced ${bytes} bytes; that is no message.`);
             }
             const end = HEAD_BYTES + text + attachment;
             if (this.#length < end) return;
@@ -57,9 +56,10 @@ function frame(text, attachment) {
 }
 
 /**
- * The worker's end. What is sent waits in memory while the host reads slowly: the host bounds what it has asked for.
+ * The worker's end. What is sent waits in memory while the host reads slowly: the host bounds what
+ * it asks for.
  *
- * `received(message, attachment)` is called for each message, `closed()` once, when the host is gone.
+ * `received(message, attachment)` is called for each message, `closed()` when the host is gone.
  */
 class Pipe {
     #socket;

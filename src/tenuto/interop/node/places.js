@@ -31,7 +31,7 @@ function frames(stack) {
 }
 
 /**
- * The place in the app that a stack trace speaks of: the innermost frame in a file of the app's own,
+ * The place in the app that a stack trace speaks of: the innermost frame in a file of its own,
  * else in a package of it; nothing when there is none. `file` is relative to `root`.
  */
 function placeIn(root, stack) {

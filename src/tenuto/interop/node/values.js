@@ -39,7 +39,7 @@ function metadataToPackage(metadata) {
     return told;
 }
 
-/** The protocol's form of a value of the packages, `{datum, attachment}`; null is nothing at all. */
+/** The protocol's form of a value of the packages: `{datum, attachment}`; null is nothing. */
 function fromPackage(data) {
     if (!data) return { datum: null };
     if (data.http) return answer(data.http);

@@ -60,7 +60,8 @@ app.hook.postInvocation((context) => {
 app.hook.log((context) => {
     if (context.message === 'twist') {
         context.level = 'warning';
-        context.message = `${context.category} twisted in ${context.invocationContext.functionName}`;
+        const { functionName } = context.invocationContext;
+        context.message = `${context.category} twisted in ${functionName}`;
     }
     if (context.message === 'trip') throw new Error('tripped');
     if (context.message.startsWith('again'))
