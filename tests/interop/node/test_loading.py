@@ -1,6 +1,7 @@
 """Which apps a worker loads, and what it says of those that it cannot."""
 
 import json
+import subprocess
 import textwrap
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from tenuto.interop.workers.protocol import Loaded, Refused
 from tests.interop.node.node_worker import (
+    NODE,
     PACKAGES,
     loaded_worker,
     new_worker,
@@ -23,6 +25,19 @@ MODULE = """\
 import {{ app }} from '@azure/functions';
 app.http('{0}', {{ handler: () => ({{ body: '{0}' }}) }});
 """
+
+
+VERSION = (
+    subprocess.run([NODE, "--version"], check=True, capture_output=True, text=True)
+    .stdout.strip()
+    .removeprefix("v")
+)
+
+
+NO_TIMERS = (
+    f"durable-functions 3.3.0 cannot create timers on Node {VERSION}: install 3.3.1 or newer, or "
+    "run the app with Node 22."
+)
 
 
 def manifest(main: str | None = "src/functions/*.js", **members: object) -> str:
@@ -298,6 +313,12 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
             None,
         ),
         (
+            {"package.json": manifest("a.js"), "a.js": "\nrequire('axios/not/exported');"},
+            "Loading a.js failed with Error: Package subpath './not/exported' is not defined",
+            "a.js",
+            2,
+        ),
+        (
             {"package.json": manifest("a.js"), "a.js": "throw null;"},
             "Loading a.js failed with object: null",
             "a.js",
@@ -451,18 +472,28 @@ def test_an_app_without_functions_and_packages_is_told_of_both(tmp_path: Path) -
     )
 
 
-def test_a_durable_functions_from_the_future_is_noted(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("version", "notes"),
+    [
+        ("4.0.0", ["durable-functions 4.0.0 is newer than what this worker knows (3.x)."]),
+        (
+            "3.3.0",
+            [NO_TIMERS],
+        ),
+        ("3.3.1", []),
+        ("3.10.0", []),
+    ],
+)
+def test_a_durable_functions_that_one_should_know_of_is_noted(
+    tmp_path: Path, version: str, notes: list[str]
+) -> None:
     files = {
         "package.json": manifest("a.js"),
         "a.js": FUNCTION.format("a"),
-        "node_modules/durable-functions/package.json": '{"version": "4.0.0"}',
+        "node_modules/durable-functions/package.json": json.dumps({"version": version}),
     }
     written_app(tmp_path, files)
-    (tmp_path / "node_modules" / "@azure").mkdir()
-    with_functions = tmp_path / "node_modules" / "@azure" / "functions"
-    with_functions.symlink_to(PACKAGES / "@azure" / "functions")
+    (tmp_path / "node_modules" / "@azure").symlink_to(PACKAGES / "@azure")
 
     with loaded_worker(tmp_path) as (_, answer):
-        assert answer.notes == [
-            "durable-functions 4.0.0 is newer than what this worker knows (3.x)."
-        ]
+        assert answer.notes == notes

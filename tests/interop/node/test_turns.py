@@ -257,6 +257,27 @@ def test_each_turn_of_a_kept_executor_has_an_invocation_of_its_own(worker: Worke
     assert worker.logs[-1].invocation == "second"
 
 
+def test_an_older_package_is_told_what_was_played(tmp_path: Path) -> None:
+    app = copied_app("turns", tmp_path)
+    # The real package, with the number of a version that goes by the marks of events.
+    modules = app / "node_modules"
+    modules.unlink()
+    modules.mkdir()
+    for package in PACKAGES.iterdir():
+        (modules / package.name).symlink_to(package)
+    (modules / "durable-functions").unlink()
+    shutil.copytree(PACKAGES / "durable-functions", modules / "durable-functions")
+    version = modules / "durable-functions" / "package.json"
+    version.write_text(version.read_text().replace('"version": "3.5.0"', '"version": "3.2.0"'))
+    history = [*FIRST, *completed(0), *completed(1)]
+
+    with loaded_worker(app, keeps_executors=False) as (worker, loaded):
+        assert loaded.packages["durable-functions"] == "3.2.0"
+        worker.turn("marks", 1, events=completed(1), history=history, start=start(), known=2)
+
+        assert [log.text for log in worker.logs] == ["true true true true false false"]
+
+
 def test_what_was_run_before_is_replay_whatever_the_host_marks(stateless: WorkerClient) -> None:
     history = [*FIRST, *completed(0), *completed(1)]
     for one in history:

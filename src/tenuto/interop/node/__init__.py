@@ -15,7 +15,7 @@ What it does where Azure leaves a choice, or has none:
 - A rejected promise that nobody waits for is logged, and the worker lives; an exception that nobody
   catches ends it. Interrupts (Ctrl-C) are left to the host.
 - Hooks run around each turn as around any invocation; in a compared turn, around the plain call.
-- ``IsPlayed`` of events does not count: what stands before the last start of a turn is replay.
+- What stands before the last start of a turn is replay, whatever ``IsPlayed`` says.
 - A log line of an orchestrator comes once, and not again with each turn, while its executor stays.
 - Repeated names in a query are all there; repeated headers are joined.
 """

@@ -6,8 +6,9 @@ const path = require('node:path');
 const { pathToFileURL } = require('node:url');
 
 const { entryFiles, readManifest } = require('./manifest');
-const { DURABLE, FUNCTIONS, installed, major } = require('./packages');
+const { DURABLE, FUNCTIONS, installed, isOlder, major } = require('./packages');
 const { Refusal } = require('./refusal');
+const { DEEP_ENOUGH } = require('./places');
 const { whyNotLoaded } = require('./reasons');
 
 /** The durable-functions whose executors are kept. */
@@ -15,7 +16,8 @@ const KNOWN = 3;
 
 /**
  * Loads the app in `root`: its files, then its start hooks. Resolves to `answer`, the `loaded` of
- * the protocol, and `keepsExecutors`, whether its durable-functions is of a version that we know.
+ * the protocol, and of its durable-functions `keepsExecutors`, whether it is of a version that we
+ * know, and `marksPlayed`, whether it goes by marks of events for what is replay.
  *
  * @throws {Refusal} it cannot be run.
  */
@@ -25,7 +27,11 @@ async function load(app, root) {
     const packages = installed(app.root);
     refuseOlderModel(app.root, packages);
     const manifest = readManifest(app.root);
+    const usual = Error.stackTraceLimit;
+    // The place in the app lies below many frames of Node's loader.
+    Error.stackTraceLimit = DEEP_ENOUGH;
     for (const file of entryFiles(app.root, manifest)) await loadFile(app, file, packages);
+    Error.stackTraceLimit = usual;
     if (app.refusal) throw app.refusal;
     await app.hooks.run('appStart', app.moment({ functionAppDirectory: app.root }));
     app.close();
@@ -35,12 +41,27 @@ async function load(app, root) {
     const { HttpUri: httpUri, ...capabilities } = told;
     const functions = [...app.functions.values()].map(facts);
     const isKnown = isKnownDurable(packages);
-    const newer = `durable-functions ${packages[DURABLE]} is newer than what this worker knows`;
-    const notes = isKnown ? [] : [`${newer} (${KNOWN}.x).`];
+    const notes = notesOn(packages[DURABLE], isKnown);
     return {
         keepsExecutors: isKnown,
+        // One inside a bundle has no version: the marks do little harm where they are not needed.
+        marksPlayed: !packages[DURABLE] || isOlder(packages[DURABLE], '3.3.0'),
         answer: { type: 'loaded', functions, packages, notes, httpUri, capabilities },
     };
+}
+
+// What a person should know of the durable-functions of an app.
+function notesOn(version, isKnown) {
+    if (!isKnown) {
+        return [`durable-functions ${version} is newer than what this worker knows (${KNOWN}.x).`];
+    }
+    const node = process.versions.node;
+    // It asks for a function that Node has no more.
+    if (major(node) < 23 || !isOlder(version, '3.3.1')) return [];
+    return [
+        `durable-functions ${version} cannot create timers on Node ${node}: install 3.3.1 or newer, ` +
+            'or run the app with Node 22.',
+    ];
 }
 
 // Where the package is inside a bundle it has no version, and only its looks tell.

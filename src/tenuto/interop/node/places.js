@@ -5,6 +5,7 @@ const path = require('node:path');
 const { fileURLToPath } = require('node:url');
 
 const OWN_FOLDER = __dirname + path.sep;
+/** How many frames a trace needs, to reach from inside packages to the app. */
 const DEEP_ENOUGH = 60;
 
 // `    at name (file:line:column)`, `    at file:line:column`; files may be URLs.
@@ -57,4 +58,4 @@ function callerIn(root) {
     return placeIn(root, stack);
 }
 
-module.exports = { callerIn, placeIn, relative };
+module.exports = { DEEP_ENOUGH, callerIn, placeIn, relative };

@@ -3,7 +3,7 @@
 
 const { SeenActions } = require('./actions');
 const { KeptExecutor, liveExecutor } = require('./executors');
-const { isReplay, unplayed, withDates } = require('./history');
+const { isReplay, played, withDates } = require('./history');
 const { differenceOf, outcomeOf } = require('./outcomes');
 
 /** Runs turns, and keeps the executors of the instances that the host has in memory. */
@@ -11,12 +11,15 @@ class Turns {
     #invocations;
     #logs;
     #keepsExecutors;
+    #marksPlayed;
     #kept = new Map();
 
-    constructor(invocations, logs, keepsExecutors) {
+    /** `marksPlayed`: its durable-functions needs events to say whether they were played before. */
+    constructor(invocations, logs, { keepsExecutors, marksPlayed }) {
         this.#invocations = invocations;
         this.#logs = logs;
         this.#keepsExecutors = keepsExecutors;
+        this.#marksPlayed = marksPlayed;
     }
 
     /** The session is closed. */
@@ -43,7 +46,7 @@ class Turns {
 
     /** With an executor that is there: it runs through what is new. */
     async #runNew(turn, kept) {
-        const events = withDates(unplayed(turn.events));
+        const events = withDates(played(turn.events, false));
         const opened = kept.open(turn.invocation, events);
         const run = () => kept.run(events);
         const outcome = await outcomeOf(
@@ -68,7 +71,7 @@ class Turns {
         const { metadata, callback } = this.#invocations.named(turn.function);
         const opened = await this.#invocations.open(turn.invocation, metadata);
         const { model, context } = opened;
-        const history = unplayed(turn.history);
+        const history = played(turn.history, this.#marksPlayed);
         // Given as it is, and not as a text that the package would only read again.
         opened.inputs = [{ ...turn.start, history, isReplaying: isReplay(history) }];
         let executor;
@@ -108,7 +111,7 @@ class Turns {
 
 /** A turn by an executor, to be compared with: nothing that it logs is heard, no hook runs. */
 function runUnheard(turn, kept) {
-    const events = withDates(unplayed(turn.events));
+    const events = withDates(played(turn.events, false));
     kept.open(turn.invocation, events);
     kept.mute();
     return outcomeOf(

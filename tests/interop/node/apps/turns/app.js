@@ -56,6 +56,12 @@ df.app.orchestration('contextual', function* (context) {
     };
 });
 
+df.app.orchestration('marks', function* (context) {
+    yield context.df.callActivity('echo', 1);
+    yield context.df.callActivity('echo', 2);
+    context.log(context.df.state.map((event) => event.IsPlayed).join(' '));
+});
+
 // What they do depends on the process and not on their history.
 let runs = 0;
 df.app.orchestration('undecided', function* (context) {
