@@ -472,6 +472,20 @@ def test_an_app_without_functions_and_packages_is_told_of_both(tmp_path: Path) -
     )
 
 
+def test_an_older_durable_functions_is_fine_on_an_older_node(tmp_path: Path) -> None:
+    files = {
+        "package.json": manifest("a.js"),
+        "a.js": FUNCTION.format("a"),
+        "node_modules/durable-functions/package.json": '{"version": "3.3.0"}',
+        "older.js": "Object.defineProperty(process, 'versions', { value: { node: '22.1.0' } });",
+    }
+    written_app(tmp_path, files)
+    (tmp_path / "node_modules" / "@azure").symlink_to(PACKAGES / "@azure")
+
+    with loaded_worker(tmp_path, NODE_OPTIONS=f"--require {tmp_path / 'older.js'}") as (_, answer):
+        assert answer.notes == []
+
+
 @pytest.mark.parametrize(
     ("version", "notes"),
     [

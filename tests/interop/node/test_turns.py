@@ -257,6 +257,20 @@ def test_each_turn_of_a_kept_executor_has_an_invocation_of_its_own(worker: Worke
     assert worker.logs[-1].invocation == "second"
 
 
+def test_code_that_runs_for_the_first_time_is_no_replay(either: WorkerClient) -> None:
+    before = begun(either, "again")
+    second = second_turn(either, "again", before, completed(0))
+    assert isinstance(second, Turned)
+    history = [*FIRST, *completed(0), *completed(1)]
+    whole: dict[str, Any] = {"history": history, "start": start()}
+    more = {} if second.is_kept else whole
+
+    last = either.turn("again", 1, events=completed(1), known=2, **more)
+
+    assert isinstance(last, Turned)
+    assert last.output == "false"
+
+
 def test_an_older_package_is_told_what_was_played(tmp_path: Path) -> None:
     app = copied_app("turns", tmp_path)
     # The real package, with the number of a version that goes by the marks of events.

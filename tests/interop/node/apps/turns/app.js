@@ -56,6 +56,14 @@ df.app.orchestration('contextual', function* (context) {
     };
 });
 
+df.app.orchestration('again', function* (context) {
+    const first = context.df.callActivity('echo', 1);
+    yield first;
+    yield context.df.callActivity('echo', 2);
+    yield first;
+    return context.df.isReplaying;
+});
+
 df.app.orchestration('marks', function* (context) {
     yield context.df.callActivity('echo', 1);
     yield context.df.callActivity('echo', 2);
