@@ -221,6 +221,21 @@ def test_a_compared_turn_without_a_difference_keeps_the_new_executor(worker: Wor
     assert calls(worker) == [2, 2, 4, 2]
 
 
+def test_an_executor_that_fails_where_the_plain_call_does_not_is_a_difference(
+    worker: WorkerClient,
+) -> None:
+    begun(worker, "twice")
+    given = {"history": [*FIRST, *completed(0)], "start": start(), "is_compared": True}
+
+    turned = worker.turn("twice", 1, events=completed(0, "{no JSON"), known=1, **given)
+
+    assert isinstance(turned, Turned)
+    assert turned.difference is not None
+    assert turned.difference.startswith('isDone: "Expected property name')
+    assert turned.difference.endswith("by the executor, false by the plain call")
+    assert not turned.is_kept
+
+
 def test_a_compared_turn_that_ends_in_an_error_is_compared_too(worker: WorkerClient) -> None:
     begun(worker, "throws", given="text")
     history = [*FIRST, *completed(0)]

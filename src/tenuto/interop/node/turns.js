@@ -3,6 +3,7 @@
 
 const { SeenActions } = require('./actions');
 const { KeptExecutor, liveExecutor } = require('./executors');
+const { asError } = require('./failures');
 const { isReplay, played, withDates } = require('./history');
 const { differenceOf, outcomeOf } = require('./outcomes');
 
@@ -110,14 +111,19 @@ class Turns {
 }
 
 /** A turn by an executor, to be compared with: nothing that it logs is heard, no hook runs. */
-function runUnheard(turn, kept) {
+async function runUnheard(turn, kept) {
     const events = withDates(played(turn.events, false));
     kept.open(turn.invocation, events);
     kept.mute();
-    return outcomeOf(
-        () => kept.run(events),
-        () => kept,
-    );
+    try {
+        return await outcomeOf(
+            () => kept.run(events),
+            () => kept,
+        );
+    } catch (error) {
+        // Whether that is a difference is for the plain call to show.
+        return { isDone: `"${asError(error).message}"` };
+    }
 }
 
 function answer(turn, outcome, { first, isKept, difference }) {
