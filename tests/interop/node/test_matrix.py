@@ -47,7 +47,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[WorkerCli
     folder = tmp_path_factory.mktemp("matrix")
     counters = tmp_path_factory.mktemp("counters")
     app = copied_app("matrix", folder)
-    with loaded_worker(app, MATRIX_FOLDER=str(counters)) as (worker, answer):
+    with loaded_worker(app, MATRIX_COUNTERS=str(counters)) as (worker, answer):
         yield worker, answer
 
 

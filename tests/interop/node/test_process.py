@@ -244,7 +244,7 @@ def test_an_app_runs_on_the_systems_node(tmp_path: Path) -> None:
     counters = tmp_path / "counters"
     counters.mkdir()
     app = copied_app("matrix", tmp_path)
-    with loaded_worker(app, node="node", MATRIX_FOLDER=str(counters)) as (worker, loaded):
+    with loaded_worker(app, node="node", MATRIX_COUNTERS=str(counters)) as (worker, loaded):
         hello = ScriptedHost(worker, loaded).run("hello")
         retried = ScriptedHost(worker, loaded).run("retry_ok", instance="retried")
         code, _, _ = worker.stop()

@@ -5,9 +5,9 @@ const path = require('node:path');
 const { app } = require('@azure/functions');
 const df = require('durable-functions');
 
-// Tries are counted in files, so that they outlive the process: in MATRIX_FOLDER.
+// Tries are counted in files, so that they outlive the process: in MATRIX_COUNTERS.
 function countedTry(key) {
-    const file = path.join(process.env.MATRIX_FOLDER, key.replace(/[^\w-]/g, '_'));
+    const file = path.join(process.env.MATRIX_COUNTERS, key.replace(/[^\w-]/g, '_'));
     fs.appendFileSync(file, '.');
     return fs.statSync(file).size;
 }
