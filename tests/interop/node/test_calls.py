@@ -113,6 +113,8 @@ def test_each_kind_of_result_has_its_form(app: App, name: str, value: Datum | No
         ("circular", "Error", "[object Object]"),
         ("json", "Error", '{"errorType": "made up"}'),
         ("braces", "Error", "{not JSON"),
+        ("bare", "Error", "bare"),
+        ("nearly", "Error", '{"errorType": "Own", "errorMessage": "m"}'),
     ],
 )
 def test_whatever_is_thrown_has_kind_and_message(
@@ -140,6 +142,14 @@ def test_an_error_with_properties_of_its_own_tells_them(app: App) -> None:
     told = json.loads(answer.details or "")
     assert told["properties"] == {"order": 7}
     assert answer.error_type == told["errorType"]
+
+
+def test_details_may_have_no_stack_of_their_own(app: App) -> None:
+    answer = app.activity("thrown", "told")
+
+    assert isinstance(answer, Failed)
+    assert (answer.error_type, answer.message) == ("Own", "m")
+    assert "activities.js" in answer.stack
 
 
 def test_an_unknown_function_is_named(app: App) -> None:

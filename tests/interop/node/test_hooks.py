@@ -107,6 +107,17 @@ def test_a_log_hook_that_fails_is_said_and_loses_nothing(app: App) -> None:
     ]
 
 
+def test_a_log_hook_is_not_asked_about_what_it_says_itself(app: App) -> None:
+    app[0].logs.clear()
+
+    value(app, "logger", "again")
+
+    assert [(log.level, log.text) for log in app[0].logs] == [
+        ("debug", "again and again"),
+        ("information", "again"),
+    ]
+
+
 def test_a_level_that_is_none_is_information(app: App) -> None:
     app[0].logs.clear()
 

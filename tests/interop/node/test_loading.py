@@ -1,6 +1,7 @@
 """Which apps a worker loads, and what it says of those that it cannot."""
 
 import json
+import subprocess
 import textwrap
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from tenuto.interop.workers.protocol import Loaded, Refused
 from tests.interop.node.node_worker import (
+    NODE,
     PACKAGES,
     loaded_worker,
     new_worker,
@@ -23,6 +25,19 @@ MODULE = """\
 import {{ app }} from '@azure/functions';
 app.http('{0}', {{ handler: () => ({{ body: '{0}' }}) }});
 """
+
+
+VERSION = (
+    subprocess.run([NODE, "--version"], check=True, capture_output=True, text=True)
+    .stdout.strip()
+    .removeprefix("v")
+)
+
+
+NO_TIMERS = (
+    f"durable-functions 3.3.0 cannot create timers on Node {VERSION}: install 3.3.1 or newer, or "
+    "run the app with Node 22."
+)
 
 
 def manifest(main: str | None = "src/functions/*.js", **members: object) -> str:
@@ -61,6 +76,8 @@ def names(answer: Loaded) -> list[str]:
         ("src/functions/[a-z].js", ["a"]),
         ("src/functions/[!a-z]*.js", ["b"]),
         ("src/functions/{1..2}b.js", ["b"]),
+        ("src/functions/{2..1}{b,}.js", ["b"]),
+        ("src/{functions/{a,none},extra/deep/c}.js", ["c", "a"]),
         ("src/extra", ["c"]),
         ("**/*.js", ["c", "b", "a"]),
         ("src/**/{functions,none}/\\a.js", ["a"]),
@@ -105,6 +122,24 @@ def test_both_kinds_of_modules_are_loaded(
         == text.format("a").splitlines().index("app.http('a', { handler: () => ({ body: 'a' }) });")
         + 1
     )
+
+
+def test_folders_may_be_links_or_lie_elsewhere(tmp_path: Path) -> None:
+    files = {
+        "elsewhere/one.js": FUNCTION.format("one"),
+        "app/package.json": manifest("{../elsewhere,linked}/*.js"),
+        "linked/two.js": FUNCTION.format("two"),
+        "app/node_modules/skipped/three.js": FUNCTION.format("three"),
+    }
+    written_app(with_packages(tmp_path), files)
+    app = tmp_path / "app"
+    (app / "linked").symlink_to(tmp_path / "linked")
+
+    with loaded_worker(app) as (_, answer):
+        assert [(one.name, one.file) for one in answer.functions] == [
+            ("one", None),
+            ("two", None),
+        ]
 
 
 def test_the_nearest_manifest_says_what_kind_of_module_a_file_is(tmp_path: Path) -> None:
@@ -173,6 +208,7 @@ def test_an_app_that_streams_says_where(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with new_worker() as worker:
         answer = worker.load(tmp_path / "gone")
+        worker.end()
 
     assert isinstance(answer, Refused)
     assert answer.message == f"There is no folder {tmp_path / 'gone'}."
@@ -194,6 +230,31 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
             '"main" in package.json is "src/*.js", and no such file is there.',
             "package.json",
             None,
+        ),
+        (
+            {"package.json": manifest("{src/a.js"), "src/a.js": ""},
+            '"main" in package.json is "{src/a.js", and no such file is there.',
+            "package.json",
+            None,
+        ),
+        (
+            {
+                "package.json": manifest("a.js"),
+                "a.js": "\nthrow Object.assign(new Error('own'), { code: 'MODULE_NOT_FOUND' });",
+            },
+            "Loading a.js failed with Error: own",
+            "a.js",
+            2,
+        ),
+        (
+            {
+                "package.json": manifest("a.mjs"),
+                "a.mjs": "import { createRequire } from 'node:module';\n"
+                "createRequire(import.meta.url)('@azure/functions-core').registerFunction({});",
+            },
+            "Loading a.mjs failed with SystemError: A function needs a name.",
+            "a.mjs",
+            2,
         ),
         (
             {"package.json": manifest("src/!(a).js")},
@@ -244,6 +305,24 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
             "Loading a.mjs failed with TypeError: Cannot read properties of null",
             "a.mjs",
             3,
+        ),
+        (
+            {"package.json": manifest("{src}/[a.js"), "src/a.js": ""},
+            '"main" in package.json is "{src}/[a.js", and no such file is there.',
+            "package.json",
+            None,
+        ),
+        (
+            {"package.json": manifest("a.js"), "a.js": "\nrequire('axios/not/exported');"},
+            "Loading a.js failed with Error: Package subpath './not/exported' is not defined",
+            "a.js",
+            2,
+        ),
+        (
+            {"package.json": manifest("a.js"), "a.js": "throw null;"},
+            "Loading a.js failed with object: null",
+            "a.js",
+            None,
         ),
         (
             {"package.json": manifest("a.js"), "a.js": "throw 'a text';"},
@@ -358,6 +437,18 @@ def test_packages_of_the_older_model_are_named(tmp_path: Path, name: str, versio
     assert "npm install @azure/functions@4 durable-functions@3" in answer.message
 
 
+def test_a_package_that_cannot_be_read_has_an_unknown_version(tmp_path: Path) -> None:
+    files = {
+        "package.json": manifest("a.js"),
+        "a.js": "const one = 1;",
+        "node_modules/durable-functions/package.json": "no JSON",
+    }
+
+    answer = refused(tmp_path, files, has_packages=False)
+
+    assert answer.message.startswith("The app registers no functions.")
+
+
 def test_packages_that_are_not_installed_are_named(tmp_path: Path) -> None:
     files = {"package.json": manifest("a.js"), "a.js": FUNCTION.format("a")}
 
@@ -381,18 +472,42 @@ def test_an_app_without_functions_and_packages_is_told_of_both(tmp_path: Path) -
     )
 
 
-def test_a_durable_functions_from_the_future_is_noted(tmp_path: Path) -> None:
+def test_an_older_durable_functions_is_fine_on_an_older_node(tmp_path: Path) -> None:
     files = {
         "package.json": manifest("a.js"),
         "a.js": FUNCTION.format("a"),
-        "node_modules/durable-functions/package.json": '{"version": "4.0.0"}',
+        "node_modules/durable-functions/package.json": '{"version": "3.3.0"}',
+        "older.js": "Object.defineProperty(process, 'versions', { value: { node: '22.1.0' } });",
     }
     written_app(tmp_path, files)
-    (tmp_path / "node_modules" / "@azure").mkdir()
-    with_functions = tmp_path / "node_modules" / "@azure" / "functions"
-    with_functions.symlink_to(PACKAGES / "@azure" / "functions")
+    (tmp_path / "node_modules" / "@azure").symlink_to(PACKAGES / "@azure")
+
+    with loaded_worker(tmp_path, NODE_OPTIONS=f"--require {tmp_path / 'older.js'}") as (_, answer):
+        assert answer.notes == []
+
+
+@pytest.mark.parametrize(
+    ("version", "notes"),
+    [
+        ("4.0.0", ["durable-functions 4.0.0 is newer than what this worker knows (3.x)."]),
+        (
+            "3.3.0",
+            [NO_TIMERS],
+        ),
+        ("3.3.1", []),
+        ("3.10.0", []),
+    ],
+)
+def test_a_durable_functions_that_one_should_know_of_is_noted(
+    tmp_path: Path, version: str, notes: list[str]
+) -> None:
+    files = {
+        "package.json": manifest("a.js"),
+        "a.js": FUNCTION.format("a"),
+        "node_modules/durable-functions/package.json": json.dumps({"version": version}),
+    }
+    written_app(tmp_path, files)
+    (tmp_path / "node_modules" / "@azure").symlink_to(PACKAGES / "@azure")
 
     with loaded_worker(tmp_path) as (_, answer):
-        assert answer.notes == [
-            "durable-functions 4.0.0 is newer than what this worker knows (3.x)."
-        ]
+        assert answer.notes == notes

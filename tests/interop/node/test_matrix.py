@@ -93,6 +93,18 @@ def told(run: Ran, instance: str) -> list[Any]:
     return list(json.loads(json.dumps(answers).replace(instance, "ID")))
 
 
+@pytest.mark.parametrize("replays", [False, True])
+@pytest.mark.parametrize(
+    ("name", "places"), [("any_timer", [1]), ("nested", [3]), ("sms", [1]), ("fan", [])]
+)
+def test_timers_that_were_canceled_are_told_by_their_places(
+    loaded: tuple[WorkerClient, Loaded], name: str, places: list[int], replays: bool
+) -> None:
+    last = ran(loaded, name, f"{name}-canceled-{replays}", replays=replays).turns[-1]
+
+    assert last.canceled == places
+
+
 @pytest.mark.parametrize("name", ["fan", "retry_all", "any_timer", "nested", "reyield", "sms"])
 def test_a_compared_turn_finds_no_difference(
     loaded: tuple[WorkerClient, Loaded], name: str

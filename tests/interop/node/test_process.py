@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,9 +38,9 @@ from tests.support.worker_client import WorkerClient
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[tuple[WorkerClient, dict[str, str]]]:
+def running(folder: Path, **environment: Any) -> Iterator[tuple[WorkerClient, dict[str, str]]]:
     """A worker with an app, and the triggers of its functions."""
-    with loaded_worker(copied_app("process", folder)) as (worker, loaded):
+    with loaded_worker(copied_app("process", folder), **environment) as (worker, loaded):
         yield worker, {one.name: str(one.trigger["name"]) for one in loaded.functions}
 
 
@@ -102,6 +103,18 @@ def test_stop_answers_what_runs_and_begins_nothing_more(tmp_path: Path) -> None:
         assert worker.end()[0] == 0
 
 
+def test_a_hook_that_fails_at_the_end_is_said_and_that_is_all(tmp_path: Path) -> None:
+    with running(tmp_path, ENDS_BADLY="1") as (worker, _):
+        worker.send(Stop())
+
+        with pytest.raises(AssertionError, match="closed the pipe"):
+            worker.receive()
+        assert worker.end()[0] == 0
+        [log] = worker.logs
+        assert log.level == "error"
+        assert log.text.startswith("A hook at the end has failed: Error: badly")
+
+
 def test_a_closed_pipe_ends_the_worker_whatever_runs(tmp_path: Path) -> None:
     with running(tmp_path) as (worker, triggers):
         worker.send(call(1, "held", triggers))
@@ -121,6 +134,20 @@ def test_bodies_of_any_size_go_both_ways(tmp_path: Path) -> None:
 
     assert isinstance(result, Result)
     assert attachment == body
+
+
+def test_what_is_said_after_the_end_harms_no_answer(tmp_path: Path) -> None:
+    body = os.urandom(3_000_000)
+    with running(tmp_path, SAYS_MORE="1") as (worker, triggers):
+        given = {triggers["big"]: Datum(http=Http(method="POST", url="http://h/"))}
+        message = Call(id=1, function="big", invocation="i1", inputs=given)
+        worker.send(message, body)
+        worker.send(Stop())
+
+        result, attachment = worker.receive()
+        assert isinstance(result, Result)
+        assert attachment == body
+        assert worker.end()[0] == 0
 
 
 def test_a_message_in_many_pieces_is_one_message(tmp_path: Path) -> None:

@@ -2,17 +2,17 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tenuto.interop.workers.protocol import Failed, Lost, Turned
+from tenuto.interop.workers.protocol import Failed, Lost, Result, Turn, Turned
 from tests.interop.node.node_worker import PACKAGES, copied_app, loaded_worker, written_app
 from tests.interop.node.scripted_host import YEARS, ScriptedHost
-from tests.support.worker_client import WorkerClient
+from tests.support.worker_client import WorkerClient, raw
 
 Event = dict[str, Any]
 
@@ -55,23 +55,59 @@ def actions(turned: Turned) -> list[tuple[int, str, Any]]:
     return [(one["actionType"], one["functionName"], one.get("input")) for one in read]
 
 
-@pytest.fixture
-def worker(tmp_path: Path) -> Iterator[WorkerClient]:
-    with loaded_worker(copied_app("turns", tmp_path)) as (worker, _):
+KEYS = range(1, 10)
+
+
+@pytest.fixture(scope="module")
+def shared_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerClient]:
+    with loaded_worker(copied_app("turns", tmp_path_factory.mktemp("turns"))) as (worker, _):
+        yield worker
+
+
+@pytest.fixture(scope="module")
+def shared_stateless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerClient]:
+    app = copied_app("turns", tmp_path_factory.mktemp("turns"))
+    with loaded_worker(app, keeps_executors=False) as (worker, _):
         yield worker
 
 
 @pytest.fixture
-def stateless(tmp_path: Path) -> Iterator[WorkerClient]:
-    with loaded_worker(copied_app("turns", tmp_path), keeps_executors=False) as (worker, _):
-        yield worker
+def worker(shared_worker: WorkerClient) -> WorkerClient:
+    """One that keeps executors, and has none."""
+    return cleared(shared_worker)
+
+
+@pytest.fixture
+def stateless(shared_stateless: WorkerClient) -> WorkerClient:
+    return cleared(shared_stateless)
+
+
+@pytest.fixture(params=["kept", "stateless"])
+def either(
+    request: pytest.FixtureRequest, worker: WorkerClient, stateless: WorkerClient
+) -> WorkerClient:
+    return worker if request.param == "kept" else stateless
+
+
+def cleared(worker: WorkerClient) -> WorkerClient:
+    for key in KEYS:
+        worker.forget(key)
+    calls(worker)
+    worker.logs.clear()
+    return worker
 
 
 def calls(worker: WorkerClient) -> list[int]:
-    """How many events each call into the package went through."""
-    code, out, err = worker.stop()
-    assert (code, err) == (0, "")
-    return [int(line.split()[1]) for line in out.splitlines()]
+    """How many events each call into the package went through, since this was asked before."""
+    answer = worker.activity("executed", "trigger", None)
+    assert isinstance(answer, Result)
+    assert answer.value is not None
+    return list(json.loads(answer.value.json or ""))
+
+
+def lost(worker: WorkerClient, function: str, key: int, known: int = 1) -> bool:
+    """Whether a turn finds no executor."""
+    return isinstance(worker.turn(function, key, events=completed(0), known=known), Lost)
 
 
 def test_each_turn_is_one_call_into_the_package_over_what_is_new(worker: WorkerClient) -> None:
@@ -100,7 +136,7 @@ def test_without_executors_each_turn_is_one_call_over_all_of_the_history(
     assert isinstance(second, Turned)
     assert (second.first, actions(second)) == (0, [(0, "echo", 0), (0, "echo", 1)])
     assert not second.is_kept
-    assert stateless.turn("twice", 1, events=completed(1), known=2) == Lost(id=3)
+    assert lost(stateless, "twice", 1, known=2)
     assert calls(stateless) == [2, 4]
 
 
@@ -122,8 +158,8 @@ def test_an_executor_that_is_not_there_is_lost(worker: WorkerClient) -> None:
     begun(worker, "twice", key=2)
     worker.forget(1)
 
-    assert worker.turn("twice", 1, events=completed(0), known=1) == Lost(id=3)
-    assert worker.turn("twice", 3, events=completed(0), known=1) == Lost(id=4)
+    assert lost(worker, "twice", 1, known=1)
+    assert lost(worker, "twice", 3)
     assert isinstance(worker.turn("twice", 2, events=completed(0), known=1), Turned)
     assert calls(worker) == [2, 2, 2]
 
@@ -131,8 +167,8 @@ def test_an_executor_that_is_not_there_is_lost(worker: WorkerClient) -> None:
 def test_an_executor_that_knows_less_than_the_host_is_lost(worker: WorkerClient) -> None:
     begun(worker, "twice")
 
-    assert worker.turn("twice", 1, events=completed(0), known=7) == Lost(id=2)
-    assert worker.turn("twice", 1, events=completed(0), known=1) == Lost(id=3)
+    assert lost(worker, "twice", 1, known=7)
+    assert lost(worker, "twice", 1, known=1)
 
 
 def test_a_compared_turn_says_where_executor_and_plain_call_part(worker: WorkerClient) -> None:
@@ -151,11 +187,24 @@ def test_a_compared_turn_says_where_executor_and_plain_call_part(worker: WorkerC
 
     assert isinstance(turned, Turned)
     assert turned.difference is not None
-    assert turned.difference.startswith('action 1: {"functionName":"echo1"')
-    assert '"functionName":"echo2"' in turned.difference
-    assert actions(turned)[1][1] == "echo2"
+    assert turned.difference.startswith('action 1: {"functionName":"echo')
+    by_executor, by_call = turned.difference.split(" by the executor, ")
+    assert by_executor.removeprefix("action 1: ") != by_call.removesuffix(" by the plain call")
+    assert f'"functionName":"{actions(turned)[1][1]}"' in by_call
     assert not turned.is_kept
-    assert worker.turn("undecided", 1, events=completed(1), known=2) == Lost(id=3)
+    assert lost(worker, "undecided", 1, known=2)
+
+
+def test_a_compared_turn_says_which_actions_one_of_both_has_not(worker: WorkerClient) -> None:
+    begun(worker, "more_and_more")
+    history = [*FIRST, *completed(0)]
+    given = {"history": history, "start": start(), "known": 1, "is_compared": True}
+
+    turned = worker.turn("more_and_more", 1, events=completed(0), **given)
+
+    assert isinstance(turned, Turned)
+    assert turned.difference is not None
+    assert ": nothing by the executor, {" in turned.difference
 
 
 def test_a_compared_turn_without_a_difference_keeps_the_new_executor(worker: WorkerClient) -> None:
@@ -170,6 +219,21 @@ def test_a_compared_turn_without_a_difference_keeps_the_new_executor(worker: Wor
     assert isinstance(worker.turn("twice", 1, events=completed(1), known=2), Turned)
     # Both ways, and the turn after it.
     assert calls(worker) == [2, 2, 4, 2]
+
+
+def test_an_executor_that_fails_where_the_plain_call_does_not_is_a_difference(
+    worker: WorkerClient,
+) -> None:
+    begun(worker, "twice")
+    given = {"history": [*FIRST, *completed(0)], "start": start(), "is_compared": True}
+
+    turned = worker.turn("twice", 1, events=completed(0, "{no JSON"), known=1, **given)
+
+    assert isinstance(turned, Turned)
+    assert turned.difference is not None
+    assert turned.difference.startswith('isDone: "Expected property name')
+    assert turned.difference.endswith("by the executor, false by the plain call")
+    assert not turned.is_kept
 
 
 def test_a_compared_turn_that_ends_in_an_error_is_compared_too(worker: WorkerClient) -> None:
@@ -196,6 +260,51 @@ def test_log_lines_of_kept_turns_have_their_invocation_and_tell_of_no_misuse(
         ("information", "ends false turn", True),
     ]
     assert {(log.invocation, log.function) for log in worker.logs} == {("turn", "logs")}
+
+
+def test_each_turn_of_a_kept_executor_has_an_invocation_of_its_own(worker: WorkerClient) -> None:
+    begun(worker, "logs")
+    events = [raw(one) for one in completed(0)]
+    worker.send(Turn(id=99, function="logs", invocation="second", key=1, events=events, known=1))
+    worker.receive()
+
+    assert worker.logs[-1].text == "goes on false second"
+    assert worker.logs[-1].invocation == "second"
+
+
+def test_code_that_runs_for_the_first_time_is_no_replay(either: WorkerClient) -> None:
+    before = begun(either, "again")
+    second = second_turn(either, "again", before, completed(0))
+    assert isinstance(second, Turned)
+    history = [*FIRST, *completed(0), *completed(1)]
+    whole: dict[str, Any] = {"history": history, "start": start()}
+    more = {} if second.is_kept else whole
+
+    last = either.turn("again", 1, events=completed(1), known=2, **more)
+
+    assert isinstance(last, Turned)
+    assert last.output == "false"
+
+
+def test_an_older_package_is_told_what_was_played(tmp_path: Path) -> None:
+    app = copied_app("turns", tmp_path)
+    # The real package, with the number of a version that goes by the marks of events.
+    modules = app / "node_modules"
+    modules.unlink()
+    modules.mkdir()
+    for package in PACKAGES.iterdir():
+        (modules / package.name).symlink_to(package)
+    (modules / "durable-functions").unlink()
+    shutil.copytree(PACKAGES / "durable-functions", modules / "durable-functions")
+    version = modules / "durable-functions" / "package.json"
+    version.write_text(version.read_text().replace('"version": "3.5.0"', '"version": "3.2.0"'))
+    history = [*FIRST, *completed(0), *completed(1)]
+
+    with loaded_worker(app, keeps_executors=False) as (worker, loaded):
+        assert loaded.packages["durable-functions"] == "3.2.0"
+        worker.turn("marks", 1, events=completed(1), history=history, start=start(), known=2)
+
+        assert [log.text for log in worker.logs] == ["true true true true false false"]
 
 
 def test_what_was_run_before_is_replay_whatever_the_host_marks(stateless: WorkerClient) -> None:
@@ -244,22 +353,14 @@ def test_a_kept_orchestrator_has_the_context_of_a_plain_one(
     }
 
 
-def outputs(worker: WorkerClient, function: str, given: object, results: Sequence[str]) -> Turned:
-    """The last turn of an orchestrator, with an executor if there are any."""
-    turned = begun(worker, function, given=given)
-    history = [*FIRST]
-    for number, result in enumerate(results):
-        history += completed(number, result)
-        more = {} if turned.is_kept else {"history": history, "start": start(given)}
-        answer = worker.turn(
-            function, 1, events=completed(number, result), known=number + 1, **more
-        )
-        assert isinstance(answer, Turned), answer
-        turned = answer
-    return turned
+def second_turn(
+    worker: WorkerClient, function: str, before: Turned, events: list[Event], given: object = None
+) -> Turned | Failed | Lost:
+    """With what is new, and all of the history where no executor has stayed."""
+    whole = {"history": [*FIRST, *events], "start": start(given)}
+    return worker.turn(function, 1, events=events, known=1, **({} if before.is_kept else whole))
 
 
-@pytest.mark.parametrize("keeps", [True, False])
 @pytest.mark.parametrize(
     ("given", "error"),
     [
@@ -270,18 +371,15 @@ def outputs(worker: WorkerClient, function: str, given: object, results: Sequenc
     ],
 )
 def test_whatever_an_orchestrator_throws_has_a_text(
-    tmp_path: Path, given: str, error: str, keeps: bool
+    either: WorkerClient, given: str, error: str
 ) -> None:
-    with loaded_worker(copied_app("turns", tmp_path), keeps_executors=keeps) as (worker, _):
-        turned = outputs(worker, "throws", given, ["null"])
+    before = begun(either, "throws", given=given)
+    turned = second_turn(either, "throws", before, completed(0), given=given)
 
-    assert (turned.error, turned.output, turned.is_done, turned.is_kept) == (
-        error,
-        None,
-        False,
-        False,
-    )
-    assert actions(turned) == ([] if keeps else [(0, "echo", 1)])
+    assert isinstance(turned, Turned)
+    assert (turned.error, turned.output, turned.is_done) == (error, None, False)
+    assert not turned.is_kept
+    assert actions(turned) == ([] if before.is_kept else [(0, "echo", 1)])
 
 
 def test_a_yield_of_something_else_is_an_error_of_the_orchestrator(worker: WorkerClient) -> None:
@@ -291,15 +389,11 @@ def test_a_yield_of_something_else_is_an_error_of_the_orchestrator(worker: Worke
     assert error.startswith("Durable Functions programming constraint violation")
 
 
-@pytest.mark.parametrize("keeps", [True, False])
-def test_details_of_a_failure_go_through_an_orchestrator(tmp_path: Path, keeps: bool) -> None:
+def test_details_of_a_failure_go_through_an_orchestrator(either: WorkerClient) -> None:
     details = {"ErrorType": "OrderError", "ErrorMessage": "gone", "Properties": {"order": 7}}
     failure = {"TaskScheduledId": 0, "Reason": "r", "Details": "d", "FailureDetails": details}
     events = [event(12, 1), event(6, 1, **failure)]
-    with loaded_worker(copied_app("turns", tmp_path), keeps_executors=keeps) as (worker, _):
-        begun(worker, "rethrows")
-        more = {} if keeps else {"history": [*FIRST, *events], "start": start()}
-        turned = worker.turn("rethrows", 1, events=events, known=1, **more)
+    turned = second_turn(either, "rethrows", begun(either, "rethrows"), events)
 
     assert isinstance(turned, Turned)
     assert turned.error == "OrderError: gone"
@@ -307,25 +401,21 @@ def test_details_of_a_failure_go_through_an_orchestrator(tmp_path: Path, keeps: 
     assert {name: told[name] for name in details} == details
 
 
-@pytest.mark.parametrize("keeps", [True, False])
-def test_custom_status_and_an_output_of_null_are_told(tmp_path: Path, keeps: bool) -> None:
-    with loaded_worker(copied_app("turns", tmp_path), keeps_executors=keeps) as (worker, _):
-        assert begun(worker, "status", key=5).custom_status == '"first"'
-        turned = outputs(worker, "status", None, ["null", "null"])
+def test_custom_status_and_an_output_of_null_are_told(either: WorkerClient) -> None:
+    assert begun(either, "status").custom_status == '"first"'
+    history = [*FIRST, *completed(0), *completed(1)]
+    turned = either.turn("status", 2, events=completed(1), history=history, start=start(), known=2)
 
+    assert isinstance(turned, Turned)
     assert (turned.is_done, turned.output, turned.custom_status) == (True, "null", None)
 
 
-@pytest.mark.parametrize("keeps", [True, False])
-def test_an_output_that_is_no_json_fails_the_turn(tmp_path: Path, keeps: bool) -> None:
-    with loaded_worker(copied_app("turns", tmp_path), keeps_executors=keeps) as (worker, _):
-        begun(worker, "circular")
-        more = {} if keeps else {"history": [*FIRST, *completed(0)], "start": start()}
-        failed = worker.turn("circular", 1, events=completed(0), known=1, **more)
+def test_an_output_that_is_no_json_fails_the_turn(either: WorkerClient) -> None:
+    failed = second_turn(either, "circular", begun(either, "circular"), completed(0))
 
-        assert isinstance(failed, Failed)
-        assert "circular" in failed.message
-        assert worker.turn("circular", 1, events=completed(0), known=1) == Lost(id=3)
+    assert isinstance(failed, Failed)
+    assert "circular" in failed.message
+    assert lost(either, "circular", 1, known=1)
 
 
 @pytest.mark.parametrize(
@@ -335,17 +425,15 @@ def test_an_output_that_is_no_json_fails_the_turn(tmp_path: Path, keeps: bool) -
         event(6, 1, TaskScheduledId=0, Reason="alone"),
     ],
 )
-@pytest.mark.parametrize("keeps", [True, False])
 def test_events_that_the_package_cannot_read_fail_the_turn(
-    tmp_path: Path, keeps: bool, broken: Event
+    either: WorkerClient, broken: Event
 ) -> None:
     events = [event(12, 1), broken]
-    with loaded_worker(copied_app("turns", tmp_path), keeps_executors=keeps) as (worker, _):
-        begun(worker, "twice")
-        more = {} if keeps else {"history": [*FIRST, *events], "start": start()}
 
-        assert isinstance(worker.turn("twice", 1, events=events, known=1, **more), Failed)
-        assert worker.turn("twice", 1, events=completed(0), known=1) == Lost(id=3)
+    failed = second_turn(either, "twice", begun(either, "twice"), events)
+
+    assert isinstance(failed, Failed)
+    assert lost(either, "twice", 1)
 
 
 @pytest.mark.parametrize(
@@ -365,16 +453,17 @@ def test_what_is_no_orchestrator_fails_its_turn(
     assert said in failed.message
 
 
-def test_a_package_that_is_not_as_known_is_called_plainly_from_then_on(
-    worker: WorkerClient,
-) -> None:
-    plain = begun(worker, "as_text", key=1)
-    after = begun(worker, "twice", key=2)
-    failed = begun(worker, "fails_as_text", key=3)
+def test_a_package_that_is_not_as_known_is_called_plainly_from_then_on(tmp_path: Path) -> None:
+    with loaded_worker(copied_app("turns", tmp_path)) as (worker, _):
+        plain = begun(worker, "as_text", key=1)
+        after = begun(worker, "twice", key=2)
+        failed = begun(worker, "fails_as_text", key=3)
+        silent = begun(worker, "fails_without_a_word", key=4)
 
     assert (actions(plain), plain.is_kept) == ([(0, "echo", 1)], False)
     assert not after.is_kept
     assert (failed.error, failed.actions, failed.first) == ("sad", [], 0)
+    assert silent.error == "Error"
     [log] = worker.logs
     assert log.level == "warning"
     assert log.text.startswith("This version of durable-functions is not as this worker knows it")
@@ -399,6 +488,17 @@ def test_an_answer_that_a_hook_gives_is_taken_and_ends_the_executor(
         assert not turned.is_kept
 
 
+def test_an_answer_that_a_hook_has_copied_keeps_no_executor(tmp_path: Path) -> None:
+    with hooked(tmp_path) as worker:
+        assert not begun(worker, "copied", key=1).is_kept
+        assert begun(worker, "copied_later", key=2).is_kept
+        turned = worker.turn("copied_later", 2, events=completed(0), known=1)
+
+        assert isinstance(turned, Turned)
+        assert (turned.first, actions(turned)) == (0, [(0, "echo", 1), (0, "echo", 2)])
+        assert not turned.is_kept
+
+
 def test_a_hook_that_fails_before_a_turn_ends_the_executor(tmp_path: Path) -> None:
     with hooked(tmp_path) as worker:
         begun(worker, "refused")
@@ -406,7 +506,7 @@ def test_a_hook_that_fails_before_a_turn_ends_the_executor(tmp_path: Path) -> No
 
         assert isinstance(failed, Failed)
         assert failed.message == "no more turns"
-        assert worker.turn("refused", 1, events=completed(0), known=1) == Lost(id=3)
+        assert lost(worker, "refused", 1, known=1)
 
 
 ORCHESTRATOR = """\

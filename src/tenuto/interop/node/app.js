@@ -10,11 +10,11 @@ const { Refusal } = require('./refusal');
 
 const CORE_MODULE = '@azure/functions-core';
 
-// Of the real worker and host whose behaviour this one has; packages ask whether they are new enough.
+// Of the real worker and host whose behaviour this is; packages ask whether they are new enough.
 const WORKER_VERSION = '3.11.0';
 const HOST_VERSION = '4.1040.0';
 
-/** What an app is made of. It grows while its files are loaded, and is closed when it has started. */
+/** What an app is made of. It grows while files are loaded, and is closed when it has started. */
 class App {
     hooks = new Hooks();
     /** By name, in the app's order: `{metadata, callback, place}`. */
@@ -34,8 +34,8 @@ class App {
         const { name } = metadata ?? {};
         if (this.#isStarted) {
             throw new SystemError(
-                `The function ${JSON.stringify(name)} comes too late: functions are registered while ` +
-                    'the files of an app are loaded, not afterwards.',
+                `The function ${JSON.stringify(name)} comes too late: functions are registered ` +
+                    'while the files of an app are loaded, not afterwards.',
             );
         }
         if (typeof name !== 'string' || !name) throw new SystemError('A function needs a name.');
@@ -73,9 +73,10 @@ class App {
 
 function duplicate(name, earlier, place) {
     const where = earlier.place ? ` (${earlier.place.file}, line ${earlier.place.line})` : '';
+    const names = [name, earlier.name].map((one) => JSON.stringify(one));
     return new Refusal(
-        `Two functions have the name ${JSON.stringify(name)}: this one and ${JSON.stringify(earlier.name)}` +
-            `${where}. Give one of them another name; small and capital letters make no difference.`,
+        `Two functions have the name ${names[0]}: this one and ${names[1]}${where}. Give one of ` +
+            'them another name; small and capital letters make no difference.',
         { place },
     );
 }

@@ -3,7 +3,7 @@
 
 const SAME_SITE = { lax: 'Lax', strict: 'Strict', explicitNone: 'None' };
 
-/** The value of a `set-cookie` header. As in Azure a cookie is for the whole site unless it says otherwise. */
+/** The value of a `set-cookie` header. As in Azure a cookie is for all paths unless it says so. */
 function setCookie({ name, value, domain, path, expires, secure, httpOnly, sameSite, maxAge }) {
     const parts = [`${name}=${encodeURIComponent(value)}`];
     if (maxAge?.value !== undefined) parts.push(`Max-Age=${Math.trunc(maxAge.value)}`);

@@ -26,13 +26,15 @@ function liveExecutor(context) {
 /** One executor that stays, and what is known of its execution. */
 class KeptExecutor {
     #executor;
-    #opened;
+    #core;
+    #context;
     #start;
 
-    /** `opened` is the invocation that made it, `seen` its actions so far. */
-    constructor(executor, opened, { seen, start }) {
+    /** `core` and `context` are of the invocation that made it, `seen` its actions so far. */
+    constructor(executor, { core, context }, { seen, start }) {
         this.#executor = executor;
-        this.#opened = opened;
+        this.#core = core;
+        this.#context = context;
         this.#start = start;
         this.seen = seen;
     }
@@ -48,7 +50,8 @@ class KeptExecutor {
 
     /** The invocation under which a turn over `events` runs: the same context with a new id. */
     open(invocation, events) {
-        const { core, context } = this.#opened;
+        const core = this.#core;
+        const context = this.#context;
         core.invocationId = invocation;
         core.hookData = {};
         context.invocationId = invocation;
@@ -57,16 +60,16 @@ class KeptExecutor {
 
     /** Let nobody hear what the orchestrator logs from here on. */
     mute() {
-        this.#opened.core.isMuted = true;
+        this.#core.isMuted = true;
     }
 
-    /** The package's turn over `events` alone: what it answers, or throws, is as from a plain call. */
+    /** The package's turn over `events` alone. It answers, or throws, as in a plain call. */
     run(events) {
         const executor = this.#executor;
         // A model believes that its invocation has ended and warns of each log line, but not here.
-        this.#opened.core.state = 'postInvocationHooks';
+        this.#core.state = 'postInvocationHooks';
         return executor.execute(
-            this.#opened.context,
+            this.#context,
             events,
             executor.schemaVersion,
             () => executor.generator,

@@ -4,12 +4,14 @@
 const ORCHESTRATOR_STARTED = 12;
 
 /**
- * Marks all events as not played before. The package takes what stands before the last start of a
- * turn for replay; the mark on single events would make it say "replaying" also where code runs for
- * the first time, and only when the whole history is given.
+ * Says of events whether they were played before. Up to durable-functions 3.2 that is all by which
+ * the package knows what is replay: `isMarked`. Later ones take what stands before the last start of
+ * a turn for it, and the marks would only make them say "replaying" of code that runs for the first
+ * time, after a task that had completed before; an executor that is kept would not.
  */
-function unplayed(events) {
-    for (const event of events) event.IsPlayed = false;
+function played(events, isMarked) {
+    const last = lastStart(events);
+    for (const [at, event] of events.entries()) event.IsPlayed = isMarked && at < last;
     return events;
 }
 
@@ -24,7 +26,11 @@ function withDates(value) {
 
 /** Whether a history begins with turns that have run before. */
 function isReplay(history) {
-    return history.findLastIndex((event) => event.EventType === ORCHESTRATOR_STARTED) > 0;
+    return lastStart(history) > 0;
 }
 
-module.exports = { isReplay, unplayed, withDates };
+function lastStart(events) {
+    return events.findLastIndex((event) => event.EventType === ORCHESTRATOR_STARTED);
+}
+
+module.exports = { isReplay, played, withDates };

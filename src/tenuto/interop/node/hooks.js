@@ -56,7 +56,7 @@ class Hooks {
         return this.#byName.get(name).length > 0;
     }
 
-    /** Runs them one after the other. They share `context` and may change what is not read-only in it. */
+    /** Runs them one after the other, with the same `context`, in which they may change things. */
     async run(name, context) {
         for (const callback of [...this.#byName.get(name)]) await callback(context);
     }

@@ -42,7 +42,7 @@ class CoreContext {
     }
 }
 
-/** Runs the functions of an app that are no orchestrators, and the part of a turn that is the same. */
+/** Runs functions that are no orchestrators, and what is the same for those. */
 class Invocations {
     #app;
     #logs;
@@ -73,8 +73,8 @@ class Invocations {
     }
 
     /**
-     * Runs `run(inputs, callback)` between the app's hooks, which may replace inputs, callback, result
-     * and error.
+     * Runs `run(inputs, callback)` between the app's hooks, which may replace inputs, callback,
+     * result and error.
      */
     async between({ core, context, inputs }, callback, run) {
         const { hooks, hookData: appHookData } = this.#app;

@@ -1,5 +1,5 @@
 'use strict';
-// Lines for the host's log. What user code prints goes to standard output, untouched, and not through here.
+// Lines for the host's log. What user code prints is no such line: it goes to standard output.
 
 const { hookContext } = require('./hooks');
 
@@ -17,7 +17,7 @@ class Logs {
     }
 
     /**
-     * `category` is `user` for what the app itself says, else `system`. `about` has of whom it comes:
+     * `category` is `user` for what the app itself says, else `system`. `about` has whose it is:
      * `invocation`, `functionName`, `hookData`, `invocationContext`; nothing for the worker itself.
      */
     write(level, category, text, about = {}) {

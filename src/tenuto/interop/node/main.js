@@ -77,8 +77,10 @@ class Worker {
     async #load({ root, keepsExecutors = true }) {
         try {
             const loaded = await load(this.#app, root);
-            const keeps = keepsExecutors && loaded.keepsExecutors;
-            this.#turns = new Turns(this.#invocations, this.#logs, keeps);
+            this.#turns = new Turns(this.#invocations, this.#logs, {
+                keepsExecutors: keepsExecutors && loaded.keepsExecutors,
+                marksPlayed: loaded.marksPlayed,
+            });
             this.#isLoaded = true;
             this.#pipe.send(loaded.answer);
         } catch (error) {

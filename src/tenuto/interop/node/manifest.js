@@ -19,8 +19,8 @@ function readManifest(root) {
         text = fs.readFileSync(path.join(root, 'package.json'), 'utf8');
     } catch {
         throw new Refusal(
-            `There is no package.json in ${root}. A Node app needs one that names the files with its ` +
-                `functions, such as ${EXAMPLE}.`,
+            `There is no package.json in ${root}. A Node app needs one that names the files with ` +
+                `its functions, such as ${EXAMPLE}.`,
             { place: PLACE },
         );
     }
@@ -35,7 +35,8 @@ function readManifest(root) {
     }
     if (typeof manifest.main !== 'string' || !manifest.main) {
         throw new Refusal(
-            `package.json has no "main". Name the files with the app's functions there, such as ${EXAMPLE}.`,
+            'package.json has no "main". Name the files with functions there, such as ' +
+                `${EXAMPLE}.`,
             { place: PLACE },
         );
     }
@@ -62,8 +63,8 @@ function entryFiles(root, { main, scripts }) {
     const isTyped = found.length || fs.existsSync(path.join(root, 'tsconfig.json'));
     if (isTyped || scripts?.build) {
         throw new Refusal(
-            `"main" in package.json is ${JSON.stringify(main)}, and no JavaScript file is there. This app ` +
-                'must be built first: run npm run build.',
+            `"main" in package.json is ${JSON.stringify(main)}, and no JavaScript file is there. ` +
+                'This app must be built first: run npm run build.',
             { place: PLACE },
         );
     }

@@ -12,8 +12,8 @@ const LABEL = '\n\n$OutOfProcData$:';
  * `isLive` (they are those of the executor), and as texts `output`, `customStatus`, `error` and
  * `failureDetails`, each undefined when there is none.
  *
- * `live()` is asked afterwards for the package's `executor`, undefined when it is not as we know it,
- * and for `seen`, the actions of it that are known already.
+ * `live()` is asked afterwards for the package's `executor`, undefined when it is not as we know
+ * it, and for `seen`, the actions of it that are known already.
  *
  * @throws what was thrown, when the orchestrator has said nothing itself.
  */
@@ -31,8 +31,8 @@ function fromResult(result, { executor, seen }) {
     const state = typeof result === 'string' ? JSON.parse(result) : result;
     if (typeof state?.isDone !== 'boolean' || !Array.isArray(state.actions)) {
         throw new Error(
-            'The orchestrator has answered nothing that durable-functions would answer. A function ' +
-                'with an orchestration trigger must be made by df.app.orchestration().',
+            'The orchestrator has answered nothing that durable-functions would answer. A ' +
+                'function with an orchestration trigger must be made by df.app.orchestration().',
         );
     }
     if (state.actions.length > 1) {

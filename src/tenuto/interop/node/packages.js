@@ -36,4 +36,10 @@ function major(version) {
     return number ? Number(number[0]) : undefined;
 }
 
-module.exports = { DURABLE, FUNCTIONS, installed, major };
+/** Whether a version is known and older than another, such as `3.3.1`. */
+function isOlder(version, than) {
+    const [own, other] = [version, than].map((one) => /^\d+\.\d+\.\d+/.exec(one ?? '')?.[0]);
+    return own !== undefined && own.localeCompare(other, 'en', { numeric: true }) < 0;
+}
+
+module.exports = { DURABLE, FUNCTIONS, installed, isOlder, major };

@@ -24,9 +24,8 @@ class FrameReader {
             const text = head.readUInt32BE(0);
             const attachment = head.readUInt32BE(4);
             if (text + attachment > MOST_BYTES) {
-                throw new Error(
-                    `The host announced a message of ${text + attachment} bytes; that is no message.`,
-                );
+                const bytes = text + attachment;
+                throw new Error(`The host announced ${bytes} bytes; that is no message.`);
             }
             const end = HEAD_BYTES + text + attachment;
             if (this.#length < end) return;
@@ -57,13 +56,15 @@ function frame(text, attachment) {
 }
 
 /**
- * The worker's end. What is sent waits in memory while the host reads slowly: the host bounds what it has asked for.
+ * The worker's end. What is sent waits in memory while the host reads slowly: the host bounds what
+ * it asks for.
  *
- * `received(message, attachment)` is called for each message, `closed()` once, when the host is gone.
+ * `received(message, attachment)` is called for each message, `closed()` when the host is gone.
  */
 class Pipe {
     #socket;
     #isHeld = false;
+    #isEnded = false;
 
     constructor(descriptor, received, closed) {
         const frames = new FrameReader();
@@ -81,6 +82,8 @@ class Pipe {
     }
 
     sendText(text, attachment = NOTHING) {
+        // What user code still says while the last words go out is too late.
+        if (this.#isEnded) return;
         if (!this.#isHeld) {
             this.#isHeld = true;
             this.#socket.cork();
@@ -92,8 +95,9 @@ class Pipe {
         this.#socket.write(frame(text, attachment));
     }
 
-    /** Resolves when all that was sent has left this process. */
+    /** Sends nothing more; resolves when all that was sent has left this process. */
     flush() {
+        this.#isEnded = true;
         return new Promise((resolve) => this.#socket.end(resolve));
     }
 }

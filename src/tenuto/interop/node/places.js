@@ -5,6 +5,7 @@ const path = require('node:path');
 const { fileURLToPath } = require('node:url');
 
 const OWN_FOLDER = __dirname + path.sep;
+/** How many frames a trace needs, to reach from inside packages to the app. */
 const DEEP_ENOUGH = 60;
 
 // `    at name (file:line:column)`, `    at file:line:column`; files may be URLs.
@@ -31,7 +32,7 @@ function frames(stack) {
 }
 
 /**
- * The place in the app that a stack trace speaks of: the innermost frame in a file of the app's own,
+ * The place in the app that a stack trace speaks of: the innermost frame in a file of its own,
  * else in a package of it; nothing when there is none. `file` is relative to `root`.
  */
 function placeIn(root, stack) {
@@ -57,4 +58,4 @@ function callerIn(root) {
     return placeIn(root, stack);
 }
 
-module.exports = { callerIn, placeIn, relative };
+module.exports = { DEEP_ENOUGH, callerIn, placeIn, relative };

@@ -8,6 +8,7 @@ const { placeIn, relative } = require('./places');
 const { Refusal } = require('./refusal');
 const { placeOfSyntaxError } = require('./syntax');
 
+const NOT_FOUND = new Set(['MODULE_NOT_FOUND', 'ERR_MODULE_NOT_FOUND']);
 const MISSING = /^Cannot find (?:module|package) '([^']+)'/;
 const IMPORTED_FROM = / imported from (.+?)(?: with an asserted.*)?$/m;
 
@@ -16,9 +17,8 @@ const ASKS = /(?:from|import|require)\s*\(?\s*(?:'([^']+)'|"([^"]+)"|`([^`]+)`)/
 
 /** A refusal for what `file` has thrown while it was loaded. */
 function whyNotLoaded(root, file, error, packages) {
-    if (error?.code === 'MODULE_NOT_FOUND' || error?.code === 'ERR_MODULE_NOT_FOUND') {
-        return missingModule(root, file, error, packages);
-    }
+    const missing = NOT_FOUND.has(error?.code) && MISSING.exec(error.message);
+    if (missing) return missingModule({ root, file, error, packages, name: missing[1] });
     if (error instanceof SyntaxError) {
         const place = placeIn(root, error.stack) ?? placeOfSyntaxError(root, file) ?? { file };
         return new Refusal(`A syntax error in ${place.file}: ${error.message}.`, {
@@ -32,8 +32,7 @@ function whyNotLoaded(root, file, error, packages) {
     return new Refusal(`Loading ${file} failed with ${kind}: ${text}`, { place, cause: error });
 }
 
-function missingModule(root, file, error, packages) {
-    const name = MISSING.exec(error.message)?.[1] ?? 'a module';
+function missingModule({ root, file, error, packages, name }) {
     const asker = askerOf(error);
     const from = asker ? relative(root, asker) : file;
     const place = placeOf(root, asker, name) ?? { file: from };

@@ -1,6 +1,6 @@
 'use strict';
-// Where in ES modules a syntax error is: Node says it of a file that it only checks, not of one that
-// it imports.
+// Where in ES modules a syntax error is. Node says it of a file that it only checks, not of one
+// that it imports.
 
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -12,7 +12,7 @@ const { placeIn } = require('./places');
 const MOST_FILES = 30;
 const RELATIVE_IMPORT = /(?:from|import)\s*\(?\s*['"](\.{1,2}\/[^'"]+)['"]/g;
 
-/** The place of the error in `file` or in what it imports; undefined when there is none to be found. */
+/** The place of the error in `file` or in what it imports; undefined when none is found. */
 function placeOfSyntaxError(root, file) {
     const files = new Set([path.join(root, file)]);
     // A set gives what is added while it is gone through.

@@ -3,7 +3,8 @@
 
 const { SeenActions } = require('./actions');
 const { KeptExecutor, liveExecutor } = require('./executors');
-const { isReplay, unplayed, withDates } = require('./history');
+const { asError } = require('./failures');
+const { isReplay, played, withDates } = require('./history');
 const { differenceOf, outcomeOf } = require('./outcomes');
 
 /** Runs turns, and keeps the executors of the instances that the host has in memory. */
@@ -11,12 +12,15 @@ class Turns {
     #invocations;
     #logs;
     #keepsExecutors;
+    #marksPlayed;
     #kept = new Map();
 
-    constructor(invocations, logs, keepsExecutors) {
+    /** `marksPlayed`: its durable-functions needs events to say whether they were played before. */
+    constructor(invocations, logs, { keepsExecutors, marksPlayed }) {
         this.#invocations = invocations;
         this.#logs = logs;
         this.#keepsExecutors = keepsExecutors;
+        this.#marksPlayed = marksPlayed;
     }
 
     /** The session is closed. */
@@ -30,11 +34,12 @@ class Turns {
      * @throws what kept the turn from being run, when the orchestrator has said nothing itself.
      */
     async run(turn) {
+        turn.known ??= 0;
         const kept = this.#kept.get(turn.key);
         // What fails on its way leaves nothing behind that could answer the next turn.
         this.#kept.delete(turn.key);
         if (turn.history) return this.#runWhole(turn, kept);
-        if (!kept || kept.count < (turn.known ?? 0)) {
+        if (!kept || kept.count < turn.known) {
             return JSON.stringify({ type: 'lost', id: turn.id });
         }
         return this.#runNew(turn, kept);
@@ -42,7 +47,7 @@ class Turns {
 
     /** With an executor that is there: it runs through what is new. */
     async #runNew(turn, kept) {
-        const events = withDates(unplayed(turn.events));
+        const events = withDates(played(turn.events, false));
         const opened = kept.open(turn.invocation, events);
         const run = () => kept.run(events);
         const outcome = await outcomeOf(
@@ -54,7 +59,7 @@ class Turns {
         );
         const isKept = outcome.isLive && !outcome.hasEnded;
         const text = answer(turn, outcome, {
-            first: outcome.isLive ? (turn.known ?? 0) : 0,
+            first: outcome.isLive ? turn.known : 0,
             isKept,
         });
         if (isKept) this.#kept.set(turn.key, kept);
@@ -67,7 +72,7 @@ class Turns {
         const { metadata, callback } = this.#invocations.named(turn.function);
         const opened = await this.#invocations.open(turn.invocation, metadata);
         const { model, context } = opened;
-        const history = unplayed(turn.history);
+        const history = played(turn.history, this.#marksPlayed);
         // Given as it is, and not as a text that the package would only read again.
         opened.inputs = [{ ...turn.start, history, isReplaying: isReplay(history) }];
         let executor;
@@ -106,14 +111,19 @@ class Turns {
 }
 
 /** A turn by an executor, to be compared with: nothing that it logs is heard, no hook runs. */
-function runUnheard(turn, kept) {
-    const events = withDates(unplayed(turn.events));
+async function runUnheard(turn, kept) {
+    const events = withDates(played(turn.events, false));
     kept.open(turn.invocation, events);
     kept.mute();
-    return outcomeOf(
-        () => kept.run(events),
-        () => kept,
-    );
+    try {
+        return await outcomeOf(
+            () => kept.run(events),
+            () => kept,
+        );
+    } catch (error) {
+        // Whether that is a difference is for the plain call to show.
+        return { isDone: `"${asError(error).message}"` };
+    }
 }
 
 function answer(turn, outcome, { first, isKept, difference }) {
@@ -122,7 +132,7 @@ function answer(turn, outcome, { first, isKept, difference }) {
         type: 'turned',
         id: turn.id,
         isDone,
-        first: seen ? first : (turn.known ?? 0),
+        first: seen ? first : turn.known,
         actions: seen ? seen.leaves.slice(first) : [],
         canceled: seen ? seen.canceled : [],
         output,

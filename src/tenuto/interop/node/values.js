@@ -39,7 +39,7 @@ function metadataToPackage(metadata) {
     return told;
 }
 
-/** The protocol's form of a value of the packages, `{datum, attachment}`; null is nothing at all. */
+/** The protocol's form of a value of the packages: `{datum, attachment}`; null is nothing. */
 function fromPackage(data) {
     if (!data) return { datum: null };
     if (data.http) return answer(data.http);
@@ -51,13 +51,12 @@ function fromPackage(data) {
 }
 
 // What content negotiation would do is left to whoever reads: the body goes out as it is.
-function answer({ statusCode, headers = {}, cookies = [], body }) {
+function answer({ statusCode, headers, cookies, body }) {
     const told = Object.entries(headers);
     for (const cookie of cookies) told.push(['set-cookie', setCookie(cookie)]);
-    const bytes = body?.bytes ?? Buffer.from(body?.string ?? '');
     return {
-        datum: { answer: { status: Number(statusCode ?? 200), headers: told } },
-        attachment: Buffer.from(bytes),
+        datum: { answer: { status: Number(statusCode), headers: told } },
+        attachment: Buffer.from(body.bytes),
     };
 }
 

@@ -1,6 +1,6 @@
 'use strict';
-// The entry: looks whether this Node is new enough, and starts the worker. Written so that any Node can parse it, because
-// an old one must be able to say that it is old. Everything else is behind `require`.
+// The entry: looks whether this Node is new enough, and starts the worker. Written so that any Node
+// can parse it, since an old one must be able to say that it is old. The rest is behind `require`.
 
 var fs = require('fs');
 

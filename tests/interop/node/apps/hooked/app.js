@@ -50,15 +50,22 @@ app.hook.preInvocation((context) => {
 });
 app.hook.postInvocation((context) => {
     const isLater = context.inputs[0]?.isReplaying;
-    if (context.invocationContext.functionName === 'afterwards' && isLater) context.result = STATE;
+    const { functionName } = context.invocationContext;
+    if (functionName === 'afterwards' && isLater) context.result = STATE;
+    if (functionName === 'copied' || (functionName === 'copied_later' && isLater)) {
+        context.result = { ...context.result, actions: [[...context.result.actions[0]]] };
+    }
 });
 
 app.hook.log((context) => {
     if (context.message === 'twist') {
         context.level = 'warning';
-        context.message = `${context.category} twisted in ${context.invocationContext.functionName}`;
+        const { functionName } = context.invocationContext;
+        context.message = `${context.category} twisted in ${functionName}`;
     }
     if (context.message === 'trip') throw new Error('tripped');
+    if (context.message.startsWith('again'))
+        core.log('debug', 'user', `${context.message} and again`);
 });
 
 const disposed = app.hook.preInvocation(() => said.push('never'));
@@ -104,7 +111,7 @@ df.app.orchestration('failing', function* (context) {
     yield context.df.callActivity('echo', 1);
     throw new Error('thrown');
 });
-for (const name of ['instead', 'refused', 'afterwards']) {
+for (const name of ['instead', 'refused', 'afterwards', 'copied', 'copied_later']) {
     df.app.orchestration(name, function* (context) {
         yield context.df.callActivity('echo', 1);
         yield context.df.callActivity('echo', 2);

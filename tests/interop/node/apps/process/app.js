@@ -1,6 +1,7 @@
 'use strict';
 const { app } = require('@azure/functions');
 const { execFileSync } = require('node:child_process');
+const core = require('@azure/functions-core');
 const df = require('durable-functions');
 
 process.stdout.write('loading');
@@ -23,11 +24,6 @@ df.app.activity('prints', {
         process.stdout.write(value + '\n');
     },
 });
-df.app.activity('blocks', {
-    handler: (file) => {
-        while (!require('node:fs').existsSync(file)) {}
-    },
-});
 df.app.activity('descriptors', {
     handler: () => execFileSync('ls', ['-l', '/proc/self/fd'], { encoding: 'utf8' }),
 });
@@ -37,7 +33,7 @@ df.app.activity('rejects', {
     },
 });
 df.app.activity('throws_later', {
-    handler: (_, context) => {
+    handler: () => {
         setImmediate(() => {
             throw new RangeError('thrown aside');
         });
@@ -49,4 +45,6 @@ app.http('big', {
 });
 app.hook.appTerminate(() => {
     console.log('ending');
+    if (process.env.SAYS_MORE) setImmediate(() => core.log('information', 'user', 'more'));
+    if (process.env.ENDS_BADLY) throw new Error('badly');
 });

@@ -5,12 +5,21 @@ const {
     TaskOrchestrationExecutor,
 } = require('durable-functions/lib/src/orchestrations/TaskOrchestrationExecutor');
 
-// Each call into the package is printed, with the number of events that it goes through.
+// How many events each call into the package goes through.
+let executed = [];
 const { execute } = TaskOrchestrationExecutor.prototype;
 TaskOrchestrationExecutor.prototype.execute = function (context, history, schemaVersion, fn) {
-    console.log(`executed ${history.length}`);
+    executed.push(history.length);
     return execute.call(this, context, history, schemaVersion, fn);
 };
+app.generic('executed', {
+    trigger: { type: 'activityTrigger', name: 'trigger' },
+    handler: () => {
+        const counts = executed;
+        executed = [];
+        return counts;
+    },
+});
 
 df.app.activity('echo', { handler: (value) => value });
 
@@ -47,12 +56,34 @@ df.app.orchestration('contextual', function* (context) {
     };
 });
 
-// What it does depends on the process and not on its history.
+df.app.orchestration('again', function* (context) {
+    const first = context.df.callActivity('echo', 1);
+    yield first;
+    yield context.df.callActivity('echo', 2);
+    yield first;
+    return context.df.isReplaying;
+});
+
+df.app.orchestration('marks', function* (context) {
+    yield context.df.callActivity('echo', 1);
+    yield context.df.callActivity('echo', 2);
+    context.log(context.df.state.map((event) => event.IsPlayed).join(' '));
+});
+
+// What they do depends on the process and not on their history.
 let runs = 0;
 df.app.orchestration('undecided', function* (context) {
     runs += 1;
+    const own = runs;
     yield context.df.callActivity('echo', 1);
-    yield context.df.callActivity(`echo${runs}`, 2);
+    yield context.df.callActivity(`echo${own % 2}`, 2);
+});
+df.app.orchestration('more_and_more', function* (context) {
+    runs += 1;
+    const own = runs;
+    yield context.df.callActivity('echo', 1);
+    const tasks = Array.from({ length: own }, () => context.df.callActivity('echo', 2));
+    yield context.df.Task.all(tasks);
 });
 
 const ERRORS = {
@@ -101,6 +132,12 @@ app.generic('as_text', {
             actions: [[{ actionType: 0, functionName: 'echo', input: 1 }]],
             schemaVersion: 3,
         }),
+});
+app.generic('fails_without_a_word', {
+    trigger,
+    handler: () => {
+        throw new Error('false\n\n$OutOfProcData$:{"isDone":false,"actions":[[]]}');
+    },
 });
 app.generic('fails_as_text', {
     trigger,

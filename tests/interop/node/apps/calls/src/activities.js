@@ -39,6 +39,9 @@ const THROWN = {
     }),
     order: new OrderError('no such order'),
     json: new Error('{"errorType": "made up"}'),
+    bare: Object.assign(Object.create(null), { message: 'bare' }),
+    told: new Error('{"errorType": "Own", "errorMessage": "m", "properties": {}}'),
+    nearly: new Error('{"errorType": "Own", "errorMessage": "m"}'),
     braces: new Error('{not JSON'),
 };
 df.app.activity('thrown', {
