@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tenuto.interop.azure_functions.command import worker_command
+from tenuto.interop.workers.protocol import Stop
 from tests.support.worker_client import WorkerClient
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -37,12 +38,11 @@ def start() -> Iterator[Start]:
 
     yield begin
     for client in clients:
-        # It ends by itself when its pipe is closed.
-        client._socket.close()
-        try:
-            client.process.communicate(timeout=10)
-        finally:
-            client.__exit__(None, None, None)
+        with client:
+            if client.process.poll() is None:
+                # So that what it has reached is written down.
+                client.send(Stop())
+                client.process.communicate(timeout=10)
 
 
 @pytest.fixture

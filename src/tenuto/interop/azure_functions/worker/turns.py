@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from typing import Any
 
 from .app import App, Function
 from .calls import failure
-from .executions import Execution, PlainCall, Turned, can_be_kept, payload
+from .executions import Execution, Known, PlainCall, Turned, look_inside, payload
 from .logs import invocation
 from .pipe import Message
 
@@ -34,8 +33,8 @@ class Turns:
         self._send = send
         has_orchestrators = any(one.trigger_type.lower() == _TRIGGER for one in app.functions)
         # Asked once: a package that is different inside stays so.
-        self.knows_executors = has_orchestrators and can_be_kept()
-        self._keeps = keeps_executors and self.knows_executors
+        self._known = look_inside() if has_orchestrators else Known()
+        self._keeps = keeps_executors and self._known.executors
         self._kept: dict[int, tuple[str, Execution]] = {}
         self._waiting: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="turns", daemon=True)
@@ -103,7 +102,7 @@ class Turns:
     def _turn_from_start(
         self, function: Function, message: Message, text: str, *, keeps: bool
     ) -> Message:
-        if not self.knows_executors or not hasattr(function.callable, "orchestrator_function"):
+        if not self._known.actions or not hasattr(function.callable, "orchestrator_function"):
             turned = PlainCall(function.callable).run(text)
             return _answer(turned, turned.actions, first=0, is_kept=False)
         execution = Execution(function.callable)
@@ -146,8 +145,6 @@ class Turns:
 
 
 def _answer(turned: Turned, actions: Any, *, first: int, is_kept: bool) -> Message:
-    if "error" in turned.state:
-        logging.getLogger("azure.durable_functions").debug("an orchestrator has raised")
     return {
         "type": "turned",
         **turned.message(),
