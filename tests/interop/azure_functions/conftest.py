@@ -3,6 +3,7 @@
 import os
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,9 +26,9 @@ def environment(**more: str) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **measured, **more}
 
 
-@pytest.fixture
-def start() -> Iterator[Start]:
-    """Start a worker; it is gone when the test is over."""
+@contextmanager
+def workers() -> Iterator[Start]:
+    """Starts workers; they are gone afterwards."""
     assert PYTHON.exists(), f"{PYTHON} is missing: run `make azure-python`"
     clients: list[WorkerClient] = []
 
@@ -42,19 +43,33 @@ def start() -> Iterator[Start]:
             if client.process.poll() is None:
                 # So that what it has reached is written down.
                 client.send(Stop())
-                client.process.communicate(timeout=10)
+                client.process.communicate(timeout=30)
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start a worker; it is gone when the test is over."""
+    with workers() as begin:
+        yield begin
+
+
+@pytest.fixture(scope="module")
+def start_shared() -> Iterator[Start]:
+    """Start a worker that the tests of a module share."""
+    with workers() as begin:
+        yield begin
+
+
+def write_app(root: Path, files: Mapping[str, str]) -> Path:
+    """Write an app: its files by path, each a text whose common indentation does not count."""
+    for path, text in {"host.json": '{"version": "2.0"}', **files}.items():
+        file = root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(textwrap.dedent(text).lstrip("\n"))
+    return root
 
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Write an app: its files by path, each a text whose common indentation does not count."""
-
-    def put(files: Mapping[str, str]) -> Path:
-        root = tmp_path / "app"
-        for path, text in {"host.json": '{"version": "2.0"}', **files}.items():
-            file = root / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(textwrap.dedent(text).lstrip("\n"))
-        return root
-
-    return put
+    """Write an app into a folder of the test's own."""
+    return lambda files: write_app(tmp_path / "app", files)

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from tenuto.interop.workers.protocol import Failed, Forget, Loaded, Lost, Result, Turned
-from tests.interop.azure_functions.conftest import Start, Write
+from tests.interop.azure_functions.conftest import Start, Write, write_app
 from tests.interop.azure_functions.scripted_host import Execution, ScriptedHost, Way
 from tests.support.worker_client import WorkerClient
 
@@ -130,6 +130,16 @@ def ready(client: WorkerClient, root: Path, **options: Any) -> Loaded:
     return loaded
 
 
+@pytest.fixture(scope="module")
+def app(
+    start_shared: Start, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[WorkerClient, Loaded]:
+    """A worker with the app, for all tests that leave it as it was."""
+    client = start_shared()
+    root = write_app(tmp_path_factory.mktemp("app") / "app", {"function_app.py": APP})
+    return client, ready(client, root)
+
+
 @pytest.fixture
 def root(write: Write) -> Path:
     return write({"function_app.py": APP})
@@ -162,10 +172,10 @@ def test_an_orchestrator_sees_the_same_as_in_a_replay(start: Start, root: Path) 
     assert kept[5]["played"] == [True] * 8 + [False] * 2
 
 
-def test_a_difference_between_both_ways_is_told(start: Start, root: Path) -> None:
+def test_a_difference_between_both_ways_is_told(app: tuple[WorkerClient, Loaded]) -> None:
     """An orchestrator that keeps what a replay would give it anew."""
-    client = start()
-    host = ScriptedHost(client, ready(client, root), Way(is_compared=True))
+    client, loaded = app
+    host = ScriptedHost(client, loaded, Way(is_compared=True))
     outcome = host.run("remembers")
     assert outcome.output == [True, True]
     assert outcome.differences == [
@@ -177,12 +187,10 @@ def test_a_difference_between_both_ways_is_told(start: Start, root: Path) -> Non
 
 @pytest.mark.parametrize("sends_history", [False, True])
 def test_a_task_of_two_compound_tasks_is_counted_once(
-    start: Start, root: Path, *, sends_history: bool
+    app: tuple[WorkerClient, Loaded], *, sends_history: bool
 ) -> None:
-    client = start()
-    host = ScriptedHost(
-        client, ready(client, root), Way(sends_history=sends_history, one_by_one=True)
-    )
+    client, loaded = app
+    host = ScriptedHost(client, loaded, Way(sends_history=sends_history, one_by_one=True))
     outcome = host.run("shares")
     assert (outcome.output, outcome.numbers) == (["c", ["a", "b"]], 3)
 
@@ -205,18 +213,18 @@ def test_an_executor_goes_when_its_session_is_closed(start: Start, root: Path) -
     assert client.stop() == (0, "left\n", "")
 
 
-def test_a_key_of_another_orchestrator_is_lost(start: Start, root: Path) -> None:
-    client = start()
-    host = ScriptedHost(client, ready(client, root), Way())
+def test_a_key_of_another_orchestrator_is_lost(app: tuple[WorkerClient, Loaded]) -> None:
+    client, loaded = app
+    host = ScriptedHost(client, loaded, Way())
     execution, _ = begin(host, "waits")
     events = [execution.event(12)]
     assert isinstance(client.turn("sees", execution.key, events=events), Lost)
     assert isinstance(client.turn("waits", execution.key, events=events), Turned)
 
 
-def test_a_history_begins_anew(start: Start, root: Path) -> None:
-    client = start()
-    host = ScriptedHost(client, ready(client, root), Way())
+def test_a_history_begins_anew(app: tuple[WorkerClient, Loaded]) -> None:
+    client, loaded = app
+    host = ScriptedHost(client, loaded, Way())
     execution, answer = begin(host, "waits")
     again = client.turn(
         "waits", execution.key, events=[], history=execution.history, start=execution.start
@@ -227,9 +235,9 @@ def test_a_history_begins_anew(start: Start, root: Path) -> None:
     assert execution.turn([("done", 0, "0")]).first == 1
 
 
-def test_what_the_host_does_not_know_is_said_again(start: Start, root: Path) -> None:
-    client = start()
-    host = ScriptedHost(client, ready(client, root), Way())
+def test_what_the_host_does_not_know_is_said_again(app: tuple[WorkerClient, Loaded]) -> None:
+    client, loaded = app
+    host = ScriptedHost(client, loaded, Way())
     execution, _ = begin(host, "waits")
     events = [execution.event(12), execution.event(5, TaskScheduledId=0, Result="0")]
     answer = client.turn("waits", execution.key, events=events, known=0)
@@ -251,9 +259,9 @@ def test_nothing_is_kept_unless_it_is_asked_for(start: Start, root: Path) -> Non
     assert not any(answer.is_kept for _, answer in host.turns_seen)
 
 
-def test_an_orchestrator_that_is_over_is_not_kept(start: Start, root: Path) -> None:
-    client = start()
-    host = ScriptedHost(client, ready(client, root), Way())
+def test_an_orchestrator_that_is_over_is_not_kept(app: tuple[WorkerClient, Loaded]) -> None:
+    client, loaded = app
+    host = ScriptedHost(client, loaded, Way())
     host.run("remembers")
     (events, last) = host.turns_seen[-1]
     assert (last.is_done, last.is_kept) == (True, False)
@@ -269,10 +277,10 @@ def test_an_orchestrator_that_is_over_is_not_kept(start: Start, root: Path) -> N
     ],
 )
 def test_an_orchestrator_that_fails_says_why(
-    start: Start, root: Path, name: str, error: str, *, sends_history: bool
+    app: tuple[WorkerClient, Loaded], name: str, error: str, *, sends_history: bool
 ) -> None:
-    client = start()
-    host = ScriptedHost(client, ready(client, root), Way(sends_history=sends_history))
+    client, loaded = app
+    host = ScriptedHost(client, loaded, Way(sends_history=sends_history))
     outcome = host.run(name)
     assert (outcome.output, outcome.error) == (None, error)
 
@@ -287,10 +295,10 @@ def test_an_orchestrator_that_fails_says_why(
     ],
 )
 def test_a_turn_that_cannot_be_run_has_failed(
-    start: Start, root: Path, name: str, kind: str, message: str
+    app: tuple[WorkerClient, Loaded], name: str, kind: str, message: str
 ) -> None:
-    client = start()
-    host = ScriptedHost(client, ready(client, root), Way())
+    client, loaded = app
+    host = ScriptedHost(client, loaded, Way())
     execution = Execution(host, name, None, "i1", None, "e1", 0.0)
     history = [execution.event(12), execution.started()]
     failed = client.turn(name, 1, events=history, history=history, start=execution.start)
@@ -301,9 +309,9 @@ def test_a_turn_that_cannot_be_run_has_failed(
     assert host.run("remembers").error is None
 
 
-def test_an_executor_that_raises_is_a_difference(start: Start, root: Path) -> None:
-    client = start()
-    host = ScriptedHost(client, ready(client, root), Way())
+def test_an_executor_that_raises_is_a_difference(app: tuple[WorkerClient, Loaded]) -> None:
+    client, loaded = app
+    host = ScriptedHost(client, loaded, Way())
     execution, _ = begin(host, "waits")
     events = [execution.event(12), {**execution.event(5, TaskScheduledId=0), "Result": 1}]
     history = [*execution.history, execution.event(12)]
@@ -320,9 +328,9 @@ def test_an_executor_that_raises_is_a_difference(start: Start, root: Path) -> No
     assert answer.difference.startswith("type: the executor has")
 
 
-def test_an_input_has_the_type_that_its_decorator_says(start: Start, root: Path) -> None:
-    client = start()
-    host = ScriptedHost(client, ready(client, root), Way())
+def test_an_input_has_the_type_that_its_decorator_says(app: tuple[WorkerClient, Loaded]) -> None:
+    client, loaded = app
+    host = ScriptedHost(client, loaded, Way())
     money = {"__class__": "Money", "__module__": "function_app", "__data__": {"amount": 3}}
     assert host.run("typed", json.dumps(money)).output == ["Money", 3]
 
@@ -380,9 +388,9 @@ def test_orchestrators_in_folders_have_turns(start: Start, write: Write, entry: 
     assert host.turns_seen[-1][1].canceled == [0]
 
 
-def test_turns_and_calls_do_not_wait_for_each_other(start: Start, root: Path) -> None:
-    client = start()
-    host = ScriptedHost(client, ready(client, root), Way())
+def test_turns_and_calls_do_not_wait_for_each_other(app: tuple[WorkerClient, Loaded]) -> None:
+    client, loaded = app
+    host = ScriptedHost(client, loaded, Way())
     begin(host, "waits")
     assert isinstance(client.activity("echo", "value", "1"), Result)
     client.send(Forget(key=1))
