@@ -13,7 +13,8 @@ from tenuto.interop.workers.protocol import Stop
 from tests.support.worker_client import WorkerClient
 
 ROOT = Path(__file__).resolve().parents[3]
-PYTHON = ROOT / ".venvs" / "azure" / "bin" / "python"
+# Another interpreter with other packages may be put to the tests by hand.
+PYTHON = Path(os.environ.get("AZURE_PYTHON", ROOT / ".venvs" / "azure" / "bin" / "python"))
 APPS = Path(__file__).parent / "apps"
 
 Start = Callable[..., WorkerClient]

@@ -282,6 +282,19 @@ def on_blob(blob: func.InputStream): return blob.read() + b"!"
 @app.event_grid_trigger(arg_name="event")
 def on_event(event: func.EventGridEvent): logging.info(event.id)
 
+@app.queue_trigger(arg_name="message", queue_name="q", connection="c")
+@app.queue_output(arg_name="$return", queue_name="q2", connection="c")
+def unsendable(message: "Unknown"): return 1.5
+
+@app.generic_trigger(arg_name="thing", type="strangeTrigger")
+@app.generic_output_binding(arg_name="out", type="strange")
+@app.sql_output(arg_name="rows", command_text="t", connection_string_setting="c")
+def plain(thing, out, rows):
+    rows.set(func.SqlRow({"a": 1}))
+    if thing is not None:
+        out.set(thing)
+        return thing if isinstance(thing, bytes) else thing + "!"
+
 @app.entity_trigger(context_name="whatever")
 def counter(context):
     context.set_result(context.operation_name)
@@ -341,6 +354,26 @@ def test_bindings_that_the_package_does_not_know(others: WorkerClient) -> None:
     result = succeeded(answer)
     assert result.value == Datum(json='{"thing": "{\\"a\\": 1}", "more": "more"}')
     assert result.outputs == {"out": Datum(bytes=base64.b64encode(b"bytes").decode())}
+
+
+def test_values_of_bindings_that_the_package_does_not_know(others: WorkerClient) -> None:
+    raw = Datum(bytes=base64.b64encode(b"raw").decode())
+    cases = [(None, None), (raw, raw), (Datum(string="text"), Datum(string="text!"))]
+    for given, value in cases:
+        answer, _ = others.call("plain", inputs={"thing": given})
+        result = succeeded(answer)
+        assert result.value == value
+        assert result.outputs.get("out") == given
+        assert json.loads(result.outputs["rows"].json or "") == [{"a": 1}]  # type: ignore[union-attr]
+
+
+def test_what_a_binding_cannot_take_is_an_error(others: WorkerClient) -> None:
+    failed, _ = others.call("unsendable", inputs={"message": Datum(string="x")})
+    assert isinstance(failed, Failed)
+    assert "unsupported type 'queue' for Python type \"float\"" in failed.message
+    failed, _ = others.call("on_message", inputs={"message": None})
+    assert isinstance(failed, Failed)
+    assert "TypedData field 'none'" in failed.message
 
 
 def test_converters_of_other_bindings(others: WorkerClient) -> None:

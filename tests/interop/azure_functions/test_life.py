@@ -50,6 +50,9 @@ async def blocks(value):
     return "blocked"
 
 @app.activity_trigger(input_name="value")
+def says(value): return value
+
+@app.activity_trigger(input_name="value")
 def pid(value): return os.getpid()
 
 @app.activity_trigger(input_name="value")
@@ -129,6 +132,22 @@ def test_a_worker_whose_host_goes_before_it_loads_ends(start: Start) -> None:
     client.receive()
     client._socket.close()
     assert client.end()[0] == 1
+
+
+def test_a_worker_that_is_stopped_before_it_has_an_app_ends(start: Start) -> None:
+    client = start()
+    client.receive()
+    client.send(Ping(id=1))
+    assert client.receive()[0] == Pong(id=1)
+    assert client.stop() == (0, "", "")
+
+
+def test_a_long_message_comes_in_pieces(start: Start, root: Path) -> None:
+    client = running(start, root)
+    text = "x" * 1_000_000
+    answer = client.activity("says", "value", f'"{text}"')
+    assert isinstance(answer, Result)
+    assert answer.value == Datum(json=f'"{text}"')
 
 
 def test_a_host_that_lets_go_of_a_worker_that_stops_has_no_error(start: Start, root: Path) -> None:
