@@ -349,6 +349,56 @@ def test_a_package_that_is_different_inside_is_called_as_the_contract_says(
     assert not any(answer.is_kept for _, answer in host.turns_seen)
 
 
+TIMES = """
+import azure.durable_functions as df
+from azure.durable_functions.models.history import HistoryEvent
+module = __import__("sys").modules[HistoryEvent.__module__]
+original = module.dt_parse
+CHANGE
+app = df.DFApp()
+
+@app.orchestration_trigger(context_name="context")
+def tells(context):
+    return [[repr(event.timestamp) for event in context.histories],
+            [repr(original(text)) for text in context.get_input()]]
+"""
+OTHER_PARSERS = {
+    "as it is": "",
+    "without microseconds": "module.dt_parse = lambda text: original(text).replace(microsecond=0)",
+    "under another name": """
+init = HistoryEvent.__init__
+def initialize(self, **members):
+    module.dt_parse = original
+    init(self, **members)
+    del module.dt_parse
+HistoryEvent.__init__ = initialize
+del module.dt_parse
+""",
+}
+
+
+@pytest.mark.parametrize("parser", OTHER_PARSERS)
+def test_times_are_what_the_package_makes_of_them(start: Start, write: Write, parser: str) -> None:
+    client = start()
+    text = TIMES.replace("CHANGE", OTHER_PARSERS[parser])
+    host = ScriptedHost(client, ready(client, write({"function_app.py": text})), Way())
+    times = ["2025-01-01T00:00:00.1234567Z", "2025-01-01T00:00:00Z", "2025-01-01T00:00:00.123456Z"]
+    times += ["2025-01-01T00:00:00.1234567+02:00", "1 Jan 2025"]
+    execution = Execution(host, "tells", json.dumps(times), "i1", None, "e1", 0.0)
+    kinds = [12, 0, 15, 15, 15]
+    history = [
+        {"EventType": kind, "EventId": -1, "IsPlayed": False, "Timestamp": stamp, "Version": ""}
+        for kind, stamp in zip(kinds, times, strict=True)
+    ]
+    answer = client.turn("tells", 1, events=[], history=history, start=execution.start)
+    assert isinstance(answer, Turned), answer
+    found, expected = json.loads(answer.output or "")
+    if parser == "without microseconds":
+        assert found[0].startswith("datetime.datetime(2025, 1, 1, 0, 0, tzinfo=")
+    else:
+        assert found == expected
+
+
 FLOW = """
 import azure.durable_functions as df
 from datetime import timedelta

@@ -13,10 +13,9 @@ from .calls import failure
 from .executions import Execution, Known, PlainCall, Turned, look_inside, payload
 from .logs import invocation
 from .pipe import Message
+from .timestamps import read_timestamps_fast
 
 Send = Callable[[Message], None]
-
-_TRIGGER = "orchestrationtrigger"
 
 
 class Turns:
@@ -31,9 +30,11 @@ class Turns:
     def __init__(self, app: App, send: Send, *, keeps_executors: bool) -> None:
         self._app = app
         self._send = send
-        has_orchestrators = any(one.trigger_type.lower() == _TRIGGER for one in app.functions)
-        # Asked once: a package that is different inside stays so.
-        self._known = look_inside() if has_orchestrators else Known()
+        self._known = Known()
+        if any(_is_orchestrator(function) for function in app.functions):
+            read_timestamps_fast()
+            # Asked once: a package that is different inside stays so.
+            self._known = look_inside()
         self._keeps = keeps_executors and self._known.executors
         self._kept: dict[int, tuple[str, Execution]] = {}
         self._waiting: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
@@ -80,7 +81,7 @@ class Turns:
 
     def _orchestrator(self, name: str) -> Function:
         function = self._app.function(name)
-        if function.trigger_type.lower() != _TRIGGER:
+        if not _is_orchestrator(function):
             raise LookupError(f"function {name!r} is no orchestrator")
         if function.needs_durable_task:
             raise NotImplementedError(
@@ -142,6 +143,10 @@ class Turns:
         if live is not None:
             answer["difference"] = difference(live, answer)
         return answer
+
+
+def _is_orchestrator(function: Function) -> bool:
+    return function.trigger_type.lower() == "orchestrationtrigger"
 
 
 def _answer(turned: Turned, actions: Any, *, first: int, is_kept: bool) -> Message:
