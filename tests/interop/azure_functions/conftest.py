@@ -3,7 +3,7 @@
 import os
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -41,9 +41,11 @@ def workers() -> Iterator[Start]:
     yield begin
     for client in clients:
         with client:
-            if client.process.poll() is None:
-                # So that what it has reached is written down.
-                client.send(Stop())
+            output = client.process.stdout
+            if output is not None and not output.closed:
+                # It ends as it should, and writes down what it has reached.
+                with suppress(OSError):
+                    client.send(Stop())
                 client.process.communicate(timeout=30)
 
 

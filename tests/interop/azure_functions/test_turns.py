@@ -72,6 +72,8 @@ def waits(context):
             yield context.call_activity("echo", number)
     finally:
         print("left", flush=True)
+        if context.get_input() == "loud":
+            raise RuntimeError("nobody hears this")
 
 @orchestrator
 def unreadable(context):
@@ -89,12 +91,21 @@ def silent(context):
     raise KeyError
 
 @orchestrator
+def at_once(context):
+    raise ValueError("at once")
+
+@orchestrator
+def takes_nothing():
+    yield
+
+@orchestrator
 def exits(context):
     sys.exit(4)
     yield
 
 class Money:
     def __init__(self, amount): self.amount = amount
+    def to_json(self): return {"amount": self.amount}
     @staticmethod
     def from_json(data): return Money(data["amount"])
 
@@ -195,16 +206,16 @@ def test_a_task_of_two_compound_tasks_is_counted_once(
     assert (outcome.output, outcome.numbers) == (["c", ["a", "b"]], 3)
 
 
-def begin(host: ScriptedHost, name: str) -> tuple[Execution, Turned]:
+def begin(host: ScriptedHost, name: str, given: str | None = None) -> tuple[Execution, Turned]:
     """The first turn of an execution."""
-    execution = Execution(host, name, None, "i1", None, "e1", 0.0)
+    execution = Execution(host, name, given, "i1", None, "e1", 0.0)
     return execution, execution.turn([])
 
 
 def test_an_executor_goes_when_its_session_is_closed(start: Start, root: Path) -> None:
     client = start()
     host = ScriptedHost(client, ready(client, root), Way())
-    execution, answer = begin(host, "waits")
+    execution, answer = begin(host, "waits", '"loud"')
     assert answer.is_kept
     client.forget(execution.key)
     events = [execution.event(12)]
@@ -274,6 +285,8 @@ def test_an_orchestrator_that_is_over_is_not_kept(app: tuple[WorkerClient, Loade
     [
         ("unwritable", "Object of type set is not JSON serializable"),
         ("silent", "<class 'KeyError'>"),
+        ("at_once", "at once"),
+        ("takes_nothing", "takes_nothing() takes 0 positional arguments but 1 was given"),
     ],
 )
 def test_an_orchestrator_that_fails_says_why(
@@ -328,11 +341,13 @@ def test_an_executor_that_raises_is_a_difference(app: tuple[WorkerClient, Loaded
     assert answer.difference.startswith("type: the executor has")
 
 
-def test_an_input_has_the_type_that_its_decorator_says(app: tuple[WorkerClient, Loaded]) -> None:
-    client, loaded = app
-    host = ScriptedHost(client, loaded, Way())
+def test_an_input_has_the_type_that_its_decorator_says(start: Start, root: Path) -> None:
+    """Where the package is told to be strict, it makes no object without that type."""
+    client = start(AZURE_FUNCTIONS_DURABLE_STRICT_TYPING="1")
+    host = ScriptedHost(client, ready(client, root), Way())
     money = {"__class__": "Money", "__module__": "function_app", "__data__": {"amount": 3}}
-    assert host.run("typed", json.dumps(money)).output == ["Money", 3]
+    outcome = host.run("typed", json.dumps(money))
+    assert (outcome.output, outcome.error) == (["Money", 3], None)
 
 
 @pytest.mark.parametrize("change", CHANGES)

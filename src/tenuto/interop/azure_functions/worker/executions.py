@@ -132,6 +132,7 @@ class Execution:
         self._completed = _Completed(list)
         self._fresh: list[Any] = []
         self._event_class: Any = None
+        self._raised: Exception | None = None
         self._actions: list[Any] = []
         self._seen: set[int] = set()
         self._top = 0
@@ -150,11 +151,28 @@ class Execution:
         self._context = context
         self._completed.update(context.open_tasks)
         context.open_tasks = self._completed
-        orchestrator = package.Orchestrator(self._wrapper.orchestrator_function)
+        orchestrator = package.Orchestrator(self._begin)
         self._executor = orchestrator.task_orchestration_executor
         self._fresh = list(context.histories)
         self._event_class = type(self._fresh[0])
-        return self._turned(answer_of(lambda: orchestrator.handle(context)))
+        try:
+            state = answer_of(lambda: orchestrator.handle(context))
+        except Exception as error:
+            if error is not self._raised:
+                raise
+            state = {"isDone": False, "error": str(error) or str(type(error))}
+        return self._turned(state)
+
+    def _begin(self, context: Any) -> Any:
+        """The orchestrator, of which one without ``yield`` is over when it returns.
+
+        The package lets through what it raises then, as if it had failed itself.
+        """
+        try:
+            return self._wrapper.orchestrator_function(context)
+        except Exception as error:
+            self._raised = error
+            raise
 
     def feed(self, events: Sequence[Event]) -> Turned:
         """A further turn, from what came since the one before.

@@ -108,7 +108,7 @@ class Turns:
             return _answer(turned, turned.actions, first=0, is_kept=False)
         execution = Execution(function.callable)
         turned = execution.run(text)
-        if keeps and not turned.is_over:
+        if keeps:
             self._kept[message["key"]] = function.name, execution
         return self._answer(message, execution, turned, actions=execution.actions(0), first=0)
 
