@@ -3,15 +3,18 @@
 import os
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from tenuto.interop.azure_functions.command import worker_command
+from tenuto.interop.workers.protocol import Stop
 from tests.support.worker_client import WorkerClient
 
 ROOT = Path(__file__).resolve().parents[3]
-PYTHON = ROOT / ".venvs" / "azure" / "bin" / "python"
+# Another interpreter with other packages may be put to the tests by hand.
+PYTHON = Path(os.environ.get("AZURE_PYTHON", ROOT / ".venvs" / "azure" / "bin" / "python"))
 APPS = Path(__file__).parent / "apps"
 
 Start = Callable[..., WorkerClient]
@@ -24,9 +27,9 @@ def environment(**more: str) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **measured, **more}
 
 
-@pytest.fixture
-def start() -> Iterator[Start]:
-    """Start a worker; it is gone when the test is over."""
+@contextmanager
+def workers() -> Iterator[Start]:
+    """Starts workers; they are gone afterwards."""
     assert PYTHON.exists(), f"{PYTHON} is missing: run `make azure-python`"
     clients: list[WorkerClient] = []
 
@@ -37,24 +40,39 @@ def start() -> Iterator[Start]:
 
     yield begin
     for client in clients:
-        # It ends by itself when its pipe is closed.
-        client._socket.close()
-        try:
-            client.process.communicate(timeout=10)
-        finally:
-            client.__exit__(None, None, None)
+        with client:
+            output = client.process.stdout
+            if output is not None and not output.closed:
+                # It ends as it should, and writes down what it has reached.
+                with suppress(OSError):
+                    client.send(Stop())
+                client.process.communicate(timeout=30)
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start a worker; it is gone when the test is over."""
+    with workers() as begin:
+        yield begin
+
+
+@pytest.fixture(scope="module")
+def start_shared() -> Iterator[Start]:
+    """Start a worker that the tests of a module share."""
+    with workers() as begin:
+        yield begin
+
+
+def write_app(root: Path, files: Mapping[str, str]) -> Path:
+    """Write an app: its files by path, each a text whose common indentation does not count."""
+    for path, text in {"host.json": '{"version": "2.0"}', **files}.items():
+        file = root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(textwrap.dedent(text).lstrip("\n"))
+    return root
 
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Write an app: its files by path, each a text whose common indentation does not count."""
-
-    def put(files: Mapping[str, str]) -> Path:
-        root = tmp_path / "app"
-        for path, text in {"host.json": '{"version": "2.0"}', **files}.items():
-            file = root / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(textwrap.dedent(text).lstrip("\n"))
-        return root
-
-    return put
+    """Write an app into a folder of the test's own."""
+    return lambda files: write_app(tmp_path / "app", files)

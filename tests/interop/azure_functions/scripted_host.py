@@ -69,6 +69,7 @@ class ScriptedHost:
 
     def __init__(self, client: WorkerClient, loaded: Loaded, way: Way) -> None:
         self.client = client
+        self.loaded = loaded
         self.way = way
         self.triggers = {
             one.name: one.trigger["name"]
@@ -197,6 +198,7 @@ class Execution:
         return {"EventType": kind, "EventId": -1, "IsPlayed": False, "Timestamp": stamp, **members}
 
     def turn(self, messages: Sequence[tuple[Any, ...]]) -> Turned:
+        before = [dict(one) for one in self.history]
         for one in self.history:
             one["IsPlayed"] = True
         events = [self.event(12)]
@@ -211,8 +213,7 @@ class Execution:
         if len(self.history) == len(events) or way.sends_history or way.is_compared:
             given |= {"history": self.history, "start": self.start}
         if way.is_compared and self.turns > 1:
-            # What was compared is not kept: make the executor of the turns before anew.
-            before = self.history[: -len(events)]
+            # What was compared is not kept: run the turn before once more, for its executor.
             self.host.client.turn(self.name, self.key, events=[], history=before, start=self.start)
             given["is_compared"] = True
         answer = self.host.client.turn(self.name, self.key, **given)

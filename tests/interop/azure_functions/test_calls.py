@@ -20,7 +20,7 @@ from tenuto.interop.workers.protocol import (
     Retry,
     Trace,
 )
-from tests.interop.azure_functions.conftest import Start, Write
+from tests.interop.azure_functions.conftest import Start, Write, write_app
 from tests.support.worker_client import WorkerClient
 
 HEAD = """
@@ -37,6 +37,26 @@ def loaded(start: Start, root: Path, **options: Any) -> WorkerClient:
     answer = client.load(root, **options)
     assert isinstance(answer, Loaded), answer
     return client
+
+
+def shared(start: Start, factory: pytest.TempPathFactory, text: str) -> WorkerClient:
+    root = write_app(factory.mktemp("app") / "app", {"function_app.py": text})
+    return loaded(start, root)
+
+
+@pytest.fixture(scope="module")
+def behind_http(start_shared: Start, tmp_path_factory: pytest.TempPathFactory) -> WorkerClient:
+    return shared(start_shared, tmp_path_factory, HTTP)
+
+
+@pytest.fixture(scope="module")
+def others(start_shared: Start, tmp_path_factory: pytest.TempPathFactory) -> WorkerClient:
+    return shared(start_shared, tmp_path_factory, OTHERS)
+
+
+@pytest.fixture(scope="module")
+def activities(start_shared: Start, tmp_path_factory: pytest.TempPathFactory) -> WorkerClient:
+    return shared(start_shared, tmp_path_factory, ACTIVITIES)
 
 
 def request(**given: Any) -> dict[str, Datum]:
@@ -86,8 +106,8 @@ def thing(req): return {"a": 1}
 )
 
 
-def test_a_request_is_what_the_package_makes_of_it(start: Start, write: Write) -> None:
-    client = loaded(start, write({"function_app.py": HTTP}))
+def test_a_request_is_what_the_package_makes_of_it(behind_http: WorkerClient) -> None:
+    client = behind_http
     given = request(
         method="post",
         url="http://127.0.0.1:7071/api/show/it?a=1&a=2&empty=",
@@ -130,8 +150,8 @@ def answered(status: int, headers: list[list[str]], answer: Result | Failed) -> 
     return value.answer
 
 
-def test_cookies_and_bytes_are_answered_as_they_are(start: Start, write: Write) -> None:
-    client = loaded(start, write({"function_app.py": HTTP}))
+def test_cookies_and_bytes_are_answered_as_they_are(behind_http: WorkerClient) -> None:
+    client = behind_http
     answer, body = client.call("cookies", inputs=request())
     headers = [
         ["X-One", "1"],
@@ -143,8 +163,8 @@ def test_cookies_and_bytes_are_answered_as_they_are(start: Start, write: Write) 
     assert body == b"\x00\xff"
 
 
-def test_a_text_is_an_answer(start: Start, write: Write) -> None:
-    client = loaded(start, write({"function_app.py": HTTP}))
+def test_a_text_is_an_answer(behind_http: WorkerClient) -> None:
+    client = behind_http
     answer, body = client.call("text", inputs=request())
     answered(200, [["content-type", "text/plain; charset=utf-8"]], answer)
     assert body.decode() == "grüße"
@@ -153,10 +173,8 @@ def test_a_text_is_an_answer(start: Start, write: Write) -> None:
 
 
 @pytest.mark.parametrize(("function", "kind"), [("nothing", "NoneType"), ("thing", "dict")])
-def test_what_is_no_answer_is_an_error(
-    start: Start, write: Write, function: str, kind: str
-) -> None:
-    client = loaded(start, write({"function_app.py": HTTP}))
+def test_what_is_no_answer_is_an_error(behind_http: WorkerClient, function: str, kind: str) -> None:
+    client = behind_http
     failed, _ = client.call(function, inputs=request())
     assert isinstance(failed, Failed)
     assert failed.error_type == "TypeError"
@@ -264,6 +282,19 @@ def on_blob(blob: func.InputStream): return blob.read() + b"!"
 @app.event_grid_trigger(arg_name="event")
 def on_event(event: func.EventGridEvent): logging.info(event.id)
 
+@app.queue_trigger(arg_name="message", queue_name="q", connection="c")
+@app.queue_output(arg_name="$return", queue_name="q2", connection="c")
+def unsendable(message: "Unknown"): return 1.5
+
+@app.generic_trigger(arg_name="thing", type="strangeTrigger")
+@app.generic_output_binding(arg_name="out", type="strange")
+@app.sql_output(arg_name="rows", command_text="t", connection_string_setting="c")
+def plain(thing, out, rows):
+    rows.set(func.SqlRow({"a": 1}))
+    if thing is not None:
+        out.set(thing)
+        return thing if isinstance(thing, bytes) else thing + "!"
+
 @app.entity_trigger(context_name="whatever")
 def counter(context):
     context.set_result(context.operation_name)
@@ -271,8 +302,8 @@ def counter(context):
 )
 
 
-def test_timers(start: Start, write: Write) -> None:
-    client = loaded(start, write({"function_app.py": OTHERS}))
+def test_timers(others: WorkerClient) -> None:
+    client = others
     told = {"IsPastDue": True, "ScheduleStatus": {"Last": "yesterday"}, "Schedule": {}}
     for datum in (Datum(json=json.dumps(told)), Datum(string=json.dumps(told))):
         answer, _ = client.call("on_tick", inputs={"tick": datum})
@@ -283,8 +314,8 @@ def test_timers(start: Start, write: Write) -> None:
     assert "without a $return binding returned a non-None value" in failed.message
 
 
-def test_queues(start: Start, write: Write) -> None:
-    client = loaded(start, write({"function_app.py": OTHERS}))
+def test_queues(others: WorkerClient) -> None:
+    client = others
     message = {"message": Datum(string="text")}
     answer, _ = client.call(
         "on_message",
@@ -316,8 +347,8 @@ def test_queues(start: Start, write: Write) -> None:
     assert json.loads(value.json or "") == ["a", {"id": None, "body": "b"}]
 
 
-def test_bindings_that_the_package_does_not_know(start: Start, write: Write) -> None:
-    client = loaded(start, write({"function_app.py": OTHERS}))
+def test_bindings_that_the_package_does_not_know(others: WorkerClient) -> None:
+    client = others
     inputs = {"thing": Datum(json='{"a": 1}'), "more": Datum(string="more")}
     answer, _ = client.call("strange", inputs=inputs)
     result = succeeded(answer)
@@ -325,8 +356,28 @@ def test_bindings_that_the_package_does_not_know(start: Start, write: Write) -> 
     assert result.outputs == {"out": Datum(bytes=base64.b64encode(b"bytes").decode())}
 
 
-def test_converters_of_other_bindings(start: Start, write: Write) -> None:
-    client = loaded(start, write({"function_app.py": OTHERS}))
+def test_values_of_bindings_that_the_package_does_not_know(others: WorkerClient) -> None:
+    raw = Datum(bytes=base64.b64encode(b"raw").decode())
+    cases = [(None, None), (raw, raw), (Datum(string="text"), Datum(string="text!"))]
+    for given, value in cases:
+        answer, _ = others.call("plain", inputs={"thing": given})
+        result = succeeded(answer)
+        assert result.value == value
+        assert result.outputs.get("out") == given
+        assert json.loads(result.outputs["rows"].json or "") == [{"a": 1}]  # type: ignore[union-attr]
+
+
+def test_what_a_binding_cannot_take_is_an_error(others: WorkerClient) -> None:
+    failed, _ = others.call("unsendable", inputs={"message": Datum(string="x")})
+    assert isinstance(failed, Failed)
+    assert "unsupported type 'queue' for Python type \"float\"" in failed.message
+    failed, _ = others.call("on_message", inputs={"message": None})
+    assert isinstance(failed, Failed)
+    assert "TypedData field 'none'" in failed.message
+
+
+def test_converters_of_other_bindings(others: WorkerClient) -> None:
+    client = others
     raw = Datum(bytes=base64.b64encode(b"blob").decode())
     answer, _ = client.call("on_blob", inputs={"blob": raw})
     assert succeeded(answer).value == Datum(bytes=base64.b64encode(b"blob!").decode())
@@ -339,8 +390,8 @@ def test_converters_of_other_bindings(start: Start, write: Write) -> None:
     assert "'bytes' and expected binding type 'eventGridTrigger'" in failed.message
 
 
-def test_an_entity_is_called_with_its_batch(start: Start, write: Write) -> None:
-    client = loaded(start, write({"function_app.py": OTHERS}))
+def test_an_entity_is_called_with_its_batch(others: WorkerClient) -> None:
+    client = others
     batch = {"self": {"name": "counter", "key": "k"}, "exists": False, "state": None}
     operation = {"name": "add", "input": None, "isSignal": False}
     text = json.dumps({**batch, "batch": [operation]})
@@ -396,8 +447,8 @@ async def told(value, context: func.Context):
 )
 
 
-def test_activities_take_and_give_json(start: Start, write: Write) -> None:
-    client = loaded(start, write({"function_app.py": ACTIVITIES}))
+def test_activities_take_and_give_json(activities: WorkerClient) -> None:
+    client = activities
     for given, expected in [("2", "4"), ('"ab"', '"abab"'), ("not json", '"not jsonnot json"')]:
         answer = succeeded(client.activity("double", "value", given))
         assert answer.value == Datum(json=expected)
@@ -407,8 +458,8 @@ def test_activities_take_and_give_json(start: Start, write: Write) -> None:
     assert answer.value == Datum(json='"float"')
 
 
-def test_activities_take_and_give_objects_of_the_app(start: Start, write: Write) -> None:
-    client = loaded(start, write({"function_app.py": ACTIVITIES}))
+def test_activities_take_and_give_objects_of_the_app(activities: WorkerClient) -> None:
+    client = activities
     money = {"__class__": "Money", "__module__": "function_app"}
     given = {**money, "__data__": {"amount": 1}}
     value = succeeded(client.activity("richer", "money", json.dumps(given))).value
@@ -427,9 +478,9 @@ def test_activities_take_and_give_objects_of_the_app(start: Start, write: Write)
     ],
 )
 def test_whatever_is_raised_is_the_answer(
-    start: Start, write: Write, function: str, kind: str, message: str
+    activities: WorkerClient, function: str, kind: str, message: str
 ) -> None:
-    client = loaded(start, write({"function_app.py": ACTIVITIES}))
+    client = activities
     failed = client.activity(function, "value", "1")
     assert isinstance(failed, Failed)
     assert failed.error_type == kind
@@ -439,28 +490,28 @@ def test_whatever_is_raised_is_the_answer(
     assert succeeded(client.activity("double", "value", "2")).value == Datum(json="4")
 
 
-def test_where_an_error_came_from(start: Start, write: Write) -> None:
-    client = loaded(start, write({"function_app.py": ACTIVITIES}))
+def test_where_an_error_came_from(activities: WorkerClient) -> None:
+    client = activities
     failed = client.activity("broken", "value", "1")
     assert isinstance(failed, Failed)
     assert "function_app.py" in failed.stack
     assert "in broken" in failed.stack
 
 
-def test_a_function_knows_of_its_invocation(start: Start, write: Write) -> None:
-    client = loaded(start, write({"function_app.py": ACTIVITIES}))
+def test_a_function_knows_of_its_invocation(activities: WorkerClient) -> None:
+    client = activities
     trace = Trace(trace_parent="00-1-2-03", trace_state="a=b")
     inputs = {"value": Datum(string="1")}
     answer, _ = client.call("told", inputs=inputs, trace=trace, retry=Retry(2, 5))
     value = succeeded(answer).value
     assert value is not None
-    told = ["call-1", "told", "app", "00-1-2-03", "a=b", {}, 2, 5, None]
-    assert json.loads(value.json or "") == told
+    first, *told = json.loads(value.json or "")
+    assert first == f"call-{answer.id}"
+    assert told == ["told", "app", "00-1-2-03", "a=b", {}, 2, 5, None]
     answer, _ = client.call("told", inputs=inputs)
     value = succeeded(answer).value
     assert value is not None
-    told = ["call-2", "told", "app", "", "", {}, 0, 0, None]
-    assert json.loads(value.json or "") == told
+    assert json.loads(value.json or "")[1:] == ["told", "app", "", "", {}, 0, 0, None]
 
 
 def test_a_durable_client_is_made_of_its_text(start: Start, write: Write) -> None:

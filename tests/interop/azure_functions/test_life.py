@@ -50,12 +50,21 @@ async def blocks(value):
     return "blocked"
 
 @app.activity_trigger(input_name="value")
+def says(value): return value
+
+@app.activity_trigger(input_name="value")
 def pid(value): return os.getpid()
 
 @app.activity_trigger(input_name="value")
 def child(value):
     code = "import os, sys; print(len(os.listdir('/proc/self/fd')), file=sys.stderr)"
-    return subprocess.run([sys.executable, "-c", code], capture_output=True).stderr.decode()
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, close_fds=False)
+    return run.stderr.decode()
+
+def stay(): open(os.environ["FIFO"]).read()
+
+@app.activity_trigger(input_name="value")
+def leaves_a_fork(value): multiprocessing.get_context("fork").Process(target=stay).start()
 
 def speak(): logging.warning("from a fork")
 
@@ -100,6 +109,8 @@ def test_a_worker_that_is_asked_to_stop_answers_what_runs(start: Start, root: Pa
     client.send(call(3, "pid"))
     answers = [client.receive()[0] for _ in range(2)]
     assert {one.id for one in answers if isinstance(one, Result)} == {1, 2}
+    with pytest.raises(AssertionError, match="has closed the pipe"):
+        client.receive()
     assert client.end() == (0, "", "")
 
 
@@ -129,6 +140,22 @@ def test_a_worker_whose_host_goes_before_it_loads_ends(start: Start) -> None:
     client.receive()
     client._socket.close()
     assert client.end()[0] == 1
+
+
+def test_a_worker_that_is_stopped_before_it_has_an_app_ends(start: Start) -> None:
+    client = start()
+    client.receive()
+    client.send(Ping(id=1))
+    assert client.receive()[0] == Pong(id=1)
+    assert client.stop() == (0, "", "")
+
+
+def test_a_long_message_comes_in_pieces(start: Start, root: Path) -> None:
+    client = running(start, root)
+    text = "x" * 1_000_000
+    answer = client.activity("says", "value", f'"{text}"')
+    assert isinstance(answer, Result)
+    assert answer.value == Datum(json=f'"{text}"')
 
 
 def test_a_host_that_lets_go_of_a_worker_that_stops_has_no_error(start: Start, root: Path) -> None:
@@ -174,6 +201,22 @@ def test_processes_that_an_app_starts_have_nothing_of_the_pipe(start: Start, roo
     assert isinstance(answer, Result)
     assert client.logs == []
     assert client.stop() == (0, "", "WARNING:root:from a fork\n")
+
+
+def test_a_fork_that_outlives_the_worker_does_not_hold_its_pipe(
+    start: Start, root: Path, tmp_path: Path
+) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    client = start(FIFO=str(fifo))
+    assert isinstance(client.load(root), Loaded)
+    assert isinstance(client.activity("leaves_a_fork", "value", "1"), Result)
+    client.process.kill()
+    with pytest.raises(AssertionError, match="has closed the pipe"):
+        client.receive()
+    client.process.wait()
+    # It was there all the time: it reads what is written now, and ends.
+    fifo.write_text("")
 
 
 def test_a_session_that_was_never_there_can_be_forgotten(start: Start, root: Path) -> None:

@@ -13,6 +13,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 Event = dict[str, Any]
@@ -21,6 +22,8 @@ LABEL = "$OutOfProcData$:"
 _CREATE_TIMER = 5
 _ORCHESTRATOR_STARTED = 12
 _EXECUTION_STARTED = 0
+_EVENT_RAISED = 15
+_WAIT_FOR_EVENT = 6
 
 
 class Turned:
@@ -88,9 +91,9 @@ def answer_of(call: Callable[[], str]) -> dict[str, Any]:
 
 
 class PlainCall:
-    """An orchestrator that is only known as a function from text to text."""
+    """An orchestrator that is only known as the function that the contract describes."""
 
-    def __init__(self, wrapper: Callable[[str], str]) -> None:
+    def __init__(self, wrapper: Callable[[Any], str]) -> None:
         self._wrapper = wrapper
 
     def run(self, text: str) -> Turned:
@@ -99,7 +102,8 @@ class PlainCall:
         Raises:
             Exception: the package could not run the orchestrator.
         """
-        state = answer_of(lambda: self._wrapper(text))
+        context = importlib.import_module("azure.functions").OrchestrationContext(text)
+        state = answer_of(lambda: self._wrapper(context))
         actions = list(_leaves(one for inner in state.pop("actions") for one in inner))
         canceled = [place for place, one in enumerate(actions) if one.get("isCanceled")]
         return Turned(state, actions, canceled)
@@ -128,6 +132,7 @@ class Execution:
         self._completed = _Completed(list)
         self._fresh: list[Any] = []
         self._event_class: Any = None
+        self._raised: Exception | None = None
         self._actions: list[Any] = []
         self._seen: set[int] = set()
         self._top = 0
@@ -146,11 +151,28 @@ class Execution:
         self._context = context
         self._completed.update(context.open_tasks)
         context.open_tasks = self._completed
-        orchestrator = package.Orchestrator(self._wrapper.orchestrator_function)
+        orchestrator = package.Orchestrator(self._begin)
         self._executor = orchestrator.task_orchestration_executor
         self._fresh = list(context.histories)
         self._event_class = type(self._fresh[0])
-        return self._turned(answer_of(lambda: orchestrator.handle(context)))
+        try:
+            state = answer_of(lambda: orchestrator.handle(context))
+        except Exception as error:
+            if error is not self._raised:
+                raise
+            state = {"isDone": False, "error": str(error) or str(type(error))}
+        return self._turned(state)
+
+    def _begin(self, context: Any) -> Any:
+        """The orchestrator, of which one without ``yield`` is over when it returns.
+
+        The package lets through what it raises then, as if it had failed itself.
+        """
+        try:
+            return self._wrapper.orchestrator_function(context)
+        except Exception as error:
+            self._raised = error
+            raise
 
     def feed(self, events: Sequence[Event]) -> Turned:
         """A further turn, from what came since the one before.
@@ -255,39 +277,55 @@ class _Completed(defaultdict[Any, Any]):
         return taken
 
 
-def can_be_kept() -> bool:
-    """Whether the package's classes are inside as they are known here.
+@dataclass(frozen=True)
+class Known:
+    """Which of the package's classes are inside as they are known here.
 
-    Runs an orchestrator of two turns with an executor that is kept, and looks at what it says.
+    Attributes:
+        actions: Whether a context has the actions of its orchestrator, each as one object.
+        executors: Whether an executor goes on from where it was.
     """
-    try:
-        execution = Execution(_Probe())
-        start = {
-            "input": None,
-            "instanceId": "probe",
-            "parentInstanceId": None,
-            "upperSchemaVersion": 1,
-            "upperSchemaVersionNew": 3,
-        }
-        times = {"EventId": -1, "IsPlayed": False, "Timestamp": "2020-01-01T00:00:00.000000Z"}
-        first = [
-            {**times, "EventType": _ORCHESTRATOR_STARTED},
-            {**times, "EventType": _EXECUTION_STARTED, "Name": "probe", "Version": ""},
-        ]
-        execution.run(payload(start, first))
-        waiting = [action["actionType"] for action in execution.actions(0)]
-        second = [
-            {**times, "EventType": _ORCHESTRATOR_STARTED},
-            {**times, "EventType": 15, "Name": "go", "Input": "1"},
-        ]
-        over = execution.feed(second)
-    except Exception:  # noqa: BLE001 - whatever is different, the stateless call is still right
-        return False
-    return waiting == [_CREATE_TIMER, 6] and over.state.get("output") == [1, False]
+
+    actions: bool = False
+    executors: bool = False
+
+
+def look_inside() -> Known:
+    """Run an orchestrator of two turns, and look at what the package's classes say.
+
+    Whatever is different in them, the call that the contract describes is still right.
+    """
+    execution = Execution(_Probe())
+    known = Known()
+    with suppress(Exception):
+        execution.run(payload(_PROBE_START, _PROBE_EVENTS[:2]))
+        kinds = [action["actionType"] for action in execution.actions(0)]
+        known = Known(actions=kinds == [_CREATE_TIMER, _WAIT_FOR_EVENT])
+        output = execution.feed(_PROBE_EVENTS[2:]).state.get("output")
+        known = Known(actions=known.actions, executors=known.actions and output == [1, False])
+    return known
+
+
+_PROBE_START: dict[str, Any] = {
+    "input": None,
+    "instanceId": "probe",
+    "parentInstanceId": None,
+    "upperSchemaVersion": 1,
+    "upperSchemaVersionNew": 3,
+}
+_PROBE_EVENTS: list[Event] = [
+    {"EventId": -1, "IsPlayed": False, "Timestamp": "2020-01-01T00:00:00.000000Z", **event}
+    for event in (
+        {"EventType": _ORCHESTRATOR_STARTED},
+        {"EventType": _EXECUTION_STARTED, "Name": "probe", "Version": ""},
+        {"EventType": _ORCHESTRATOR_STARTED},
+        {"EventType": _EVENT_RAISED, "Name": "go", "Input": "1"},
+    )
+]
 
 
 class _Probe:
-    """An orchestrator for ``can_be_kept``, in the form that the package's decorator gives it."""
+    """An orchestrator for ``look_inside``, in the form that the package's decorator gives it."""
 
     @staticmethod
     def orchestrator_function(context: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -11,13 +10,12 @@ from typing import Any
 
 from .app import App, Function
 from .calls import failure
-from .executions import Execution, PlainCall, Turned, can_be_kept, payload
+from .executions import Execution, Known, PlainCall, Turned, look_inside, payload
 from .logs import invocation
 from .pipe import Message
+from .timestamps import read_timestamps_fast
 
 Send = Callable[[Message], None]
-
-_TRIGGER = "orchestrationtrigger"
 
 
 class Turns:
@@ -32,10 +30,12 @@ class Turns:
     def __init__(self, app: App, send: Send, *, keeps_executors: bool) -> None:
         self._app = app
         self._send = send
-        has_orchestrators = any(one.trigger_type.lower() == _TRIGGER for one in app.functions)
-        # Asked once: a package that is different inside stays so.
-        self.knows_executors = has_orchestrators and can_be_kept()
-        self._keeps = keeps_executors and self.knows_executors
+        self._known = Known()
+        if any(_is_orchestrator(function) for function in app.functions):
+            read_timestamps_fast()
+            # Asked once: a package that is different inside stays so.
+            self._known = look_inside()
+        self._keeps = keeps_executors and self._known.executors
         self._kept: dict[int, tuple[str, Execution]] = {}
         self._waiting: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="turns", daemon=True)
@@ -81,7 +81,7 @@ class Turns:
 
     def _orchestrator(self, name: str) -> Function:
         function = self._app.function(name)
-        if function.trigger_type.lower() != _TRIGGER:
+        if not _is_orchestrator(function):
             raise LookupError(f"function {name!r} is no orchestrator")
         if function.needs_durable_task:
             raise NotImplementedError(
@@ -103,12 +103,12 @@ class Turns:
     def _turn_from_start(
         self, function: Function, message: Message, text: str, *, keeps: bool
     ) -> Message:
-        if not self.knows_executors or not hasattr(function.callable, "orchestrator_function"):
+        if not self._known.actions or not hasattr(function.callable, "orchestrator_function"):
             turned = PlainCall(function.callable).run(text)
             return _answer(turned, turned.actions, first=0, is_kept=False)
         execution = Execution(function.callable)
         turned = execution.run(text)
-        if keeps and not turned.is_over:
+        if keeps:
             self._kept[message["key"]] = function.name, execution
         return self._answer(message, execution, turned, actions=execution.actions(0), first=0)
 
@@ -145,9 +145,11 @@ class Turns:
         return answer
 
 
+def _is_orchestrator(function: Function) -> bool:
+    return function.trigger_type.lower() == "orchestrationtrigger"
+
+
 def _answer(turned: Turned, actions: Any, *, first: int, is_kept: bool) -> Message:
-    if "error" in turned.state:
-        logging.getLogger("azure.durable_functions").debug("an orchestrator has raised")
     return {
         "type": "turned",
         **turned.message(),

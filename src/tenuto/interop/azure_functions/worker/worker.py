@@ -42,7 +42,7 @@ class _Worker:
     def __init__(self, pipe: Pipe) -> None:
         self._pipe = pipe
         self._loop = asyncio.get_running_loop()
-        self._load: asyncio.Future[Message] = self._loop.create_future()
+        self._load: asyncio.Future[Message | None] = self._loop.create_future()
         self._is_stopping = asyncio.Event()
         self._begins_nothing = False
         # Set before the host is told that the app is there, so before it calls anything.
@@ -63,6 +63,8 @@ class _Worker:
         # load does not outlive the host.
         threading.Thread(target=self._read, name="pipe", daemon=True).start()
         request = await self._load
+        if request is None:
+            return 0
         log_to_host(self._pipe.send, with_debug=_is_set("PYTHON_ENABLE_DEBUG_LOGGING"))
         try:
             # On the loop, as a module may well ask for the one that its functions will run on.
@@ -122,7 +124,7 @@ class _Worker:
             self._loop.call_soon_threadsafe(self._load.set_result, message)
         elif kind == "stop":
             self._begins_nothing = True
-            self._loop.call_soon_threadsafe(self._is_stopping.set)
+            self._loop.call_soon_threadsafe(self._stop)
         elif kind == "cancel":
             self._calls.cancel(message["id"])
         elif self._begins_nothing:
@@ -131,6 +133,11 @@ class _Worker:
             self._calls.begin(message, body)
         else:
             self._turns.take(message)
+
+    def _stop(self) -> None:
+        self._is_stopping.set()
+        if not self._load.done():
+            self._load.set_result(None)
 
     def _finish(self) -> None:
         self._turns.wait_until_done()
