@@ -4,7 +4,6 @@ Loading it starts a worker and has that read the app; the worker goes on as the 
 host. Nothing of the app is ever imported into the host's process.
 """
 
-import os
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
@@ -41,7 +40,9 @@ from tenuto.model.payload import encode
 from tenuto.model.payload.opaque import shown
 from tenuto.model.timing import span
 
-_ACTIVITIES_PER_PROCESSOR: Final = 10
+_ACTIVITIES_AT_ONCE: Final = 200
+"""Unless ``host.json`` says otherwise. The original says ten for each processor, which makes a
+turn of every few results; what an app's services bear is for its ``host.json`` to say."""
 _PACKAGES: Final = {
     Language.PYTHON: "azure-functions-durable",
     Language.NODE: "durable-functions",
@@ -234,7 +235,7 @@ class AzureProgram:
     def make_runner(self, means: RunnerMeans) -> Runner:
         """Runs the app's functions in worker processes, Tenuto's own activities here."""
         host = self.app.host
-        most = host.durable.max_activities or _ACTIVITIES_PER_PROCESSOR * (os.cpu_count() or 1)
+        most = host.durable.max_activities or _ACTIVITIES_AT_ONCE
         timeout = None if host.function_timeout is None else span(host.function_timeout)
         pool = WorkerPool(
             self._launch,

@@ -114,7 +114,7 @@ def _parts(failure: FailureDetails) -> dict[str, Any]:
 
 def moment_text(moment: Microseconds) -> str:
     """A time as the contract writes it: ``2026-11-29T21:20:00.0000000Z``."""
-    return f"{to_datetime(moment):%Y-%m-%dT%H:%M:%S.%f}0Z"
+    return f"{to_datetime(moment).isoformat(timespec='microseconds')[:26]}0Z"
 
 
 def moment_of(text: str) -> Microseconds:

@@ -79,6 +79,7 @@ class WorkerLink(asyncio.Protocol):
         self._gone = gone
         self._transport: asyncio.Transport | None = None
         self._is_gone = False
+        self._outgoing: list[bytes] = []
 
     @classmethod
     async def over(
@@ -102,8 +103,15 @@ class WorkerLink(asyncio.Protocol):
 
     def tell(self, message: ToWorker, attachment: bytes = b"") -> None:
         """Say something that is not answered."""
+        if not self._outgoing:
+            # Together: each write wakes the other process up, and costs more than the message.
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._outgoing.append(frame(encode_to_worker(message), attachment))
+
+    def _flush(self) -> None:
+        outgoing, self._outgoing = self._outgoing, []
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(frame(encode_to_worker(message), attachment))
+            self._transport.write(b"".join(outgoing))
 
     def ping(self, now: Microseconds) -> None:
         """Ask whether it is there, unless it was asked already."""
