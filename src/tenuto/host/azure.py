@@ -87,8 +87,13 @@ def load_azure_app(
     address = values.http.address.partition("://")[2]
     program = AzureProgram(
         app,
-        _launch(app, find_interpreter(app), address, debug_port),
-        ProgramOptions(built_in=RunnerOptions(outbound=values.outbound)),
+        _launch(app, find_interpreter(app), address, debug_port, values.workers.load_seconds),
+        ProgramOptions(
+            compare_every=values.workers.compare_every,
+            turn_seconds=values.workers.turn_seconds,
+            memory_bytes=values.workers.memory_bytes,
+            built_in=RunnerOptions(outbound=values.outbound),
+        ),
     )
     _check_chosen(program, choices.functions)
     _set_log_levels(app.host, [one.name for one in program.functions])
@@ -105,7 +110,11 @@ def read_azure_app(target: str) -> AppFolder:
 
 
 def _launch(
-    app: AppFolder, interpreter: Interpreter, address: str, debug_port: int | None
+    app: AppFolder,
+    interpreter: Interpreter,
+    address: str,
+    debug_port: int | None,
+    load_seconds: float,
 ) -> Launch:
     environment = environment_for(app, address)
     # Not resolved: the Python of a virtual environment is a link.
@@ -126,6 +135,7 @@ def _launch(
         environment=environment,
         root=str(app.root),
         threads=app.threads or usual,
+        load_seconds=load_seconds,
     )
 
 
