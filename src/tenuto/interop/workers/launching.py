@@ -228,6 +228,9 @@ def log_line(line: Log) -> None:
         for key, value in (("invocation", line.invocation), ("function", line.function))
         if value
     }
+    instance_id, of_instance, _ = (line.invocation or "").rpartition("/")
+    if of_instance:  # the invocations of turns and activities are named for their instance
+        extra["instance_id"] = instance_id
     logger.log(_LEVELS.get(line.level, logging.INFO), "%s", line.text, extra=extra)
 
 
