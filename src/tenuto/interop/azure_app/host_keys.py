@@ -104,7 +104,7 @@ HOST_KEYS: Final = (
     _honoured("extensions.http.routePrefix", str, "in front of all routes; `api` by default"),
     _honoured(f"{_DURABLE}.hubName", str, "in links and bindings; `%name%` is a setting"),
     _honoured(
-        f"{_DURABLE}.maxConcurrentActivityFunctions", _Count, "activities at once, in all workers"
+        f"{_DURABLE}.maxConcurrentActivityFunctions", _Count, "activities at once, in all workers; 200"
     ),
     _honoured(
         f"{_DURABLE}.httpSettings.defaultAsyncRequestSleepTimeMilliseconds",
@@ -174,7 +174,7 @@ HOST_KEYS: Final = (
     _ignored("watchDirectories", "an app is read once, when it starts"),
     _ignored("watchFiles", "an app is read once, when it starts"),
     _ignored("aggregator", _TRACING),
-    _ignored("healthMonitor", "the server answers on `/health` (docs/operations.md)"),
+    _ignored("healthMonitor", "the server answers on `/healthz` (docs/operations.md)"),
     _ignored("singleton", _ONE_HOST),
     _ignored("concurrency", "how much runs at once is set, not found out"),
     _ignored("managedDependency", "only PowerShell has it"),
