@@ -9,6 +9,7 @@ import contextlib
 import os
 import random
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from tenuto.host.host import Host
 from tenuto.interop.azure_app.program import ProgramOptions
 from tenuto.interop.workers.pool import WorkerPool
 from tests.support.azure_programs import LANGUAGES, matrix_program
+from tests.support.served_apps import MOUNT, ask, ended, served_folder, serving
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.faults
@@ -70,21 +72,25 @@ async def test_of_workers_that_are_killed_nothing_is_lost(
             assert await handle.result() == EXPECTED[name], handle.instance_id
 
 
-async def test_of_hosts_that_are_thrown_away_with_their_workers_nothing_is_lost(
-    language: str, tmp_path: Path
+def test_of_hosts_that_are_killed_nothing_is_lost(
+    language: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chance = random.Random(11)
+    folder = served_folder(language, tmp_path, monkeypatch)
     started: list[tuple[str, str]] = []
-    program = matrix_program(language, tmp_path, ProgramOptions(compare_every=3))
-    storage = f"sqlite:///{tmp_path}/hub.db"
-    for _ in range(ROUNDS):
-        host = Host(program, storage=storage)
-        await host.start()
-        for name in EXPECTED:
-            handle = await host.client.start(name)
-            started.append((name, handle.instance_id))
-        await asyncio.sleep(chance.random() * 0.5)
-        await host.abandon()
-    async with Host(program, storage=storage) as host:
+    for number in range(ROUNDS):
+        with serving(folder) as (command, url):
+            for name in EXPECTED:
+                instance_id = f"{name}-{number}"
+                status, _ = ask("POST", f"{url}{MOUNT}/orchestrators/{name}/{instance_id}")
+                assert status == 202
+                started.append((name, instance_id))
+            time.sleep(chance.random() * 0.5)
+            os.kill(command.process.pid, signal.SIGKILL)
+            command.process.wait()
+    with serving(folder) as (command, url):
         for name, instance_id in started:
-            assert await host.client.handle(instance_id).result() == EXPECTED[name], instance_id
+            found = ended(f"{url}{MOUNT}/instances/{instance_id}")
+            assert found["output"] == EXPECTED[name], instance_id
+        command.send(signal.SIGTERM)
+        assert command.end() == 0
