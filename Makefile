@@ -193,6 +193,10 @@ bench-instructions: $(RUNTIME) ## instructions per hello sequence, under valgrin
 bench-compare: $(RUNTIME) ## processor time per hello sequence, in turn with the checkout OTHER=FOLDER
 	$(PYTHON) -m bench.compare $(OTHER)
 
+.PHONY: flows
+flows: $(DEV) node-packages azure-python ## what articles on Durable Functions teach, in JavaScript and Python, without a network
+	$(PYTHON) -m tools.flows
+
 .PHONY: docs
 docs: $(DEV) ## run every example of the docs and check that they are complete
 	$(BIN)/pytest tests/docs

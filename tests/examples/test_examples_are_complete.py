@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 FOLDERS = sorted({file.parent for file in EXAMPLES.glob("*/*") if file.suffix in {".py", ".md"}})
 PAGES = [page for place in (EXAMPLES, *FOLDERS) if (page := place / "README.md").exists()]
-TESTED_ELSEWHERE = {"trip_booking"}  # tests/integration/test_demo.py
+# tests/integration/test_demo.py; tests/interop: the trip booking three times, and the flows
+TESTED_ELSEWHERE = {"azure", "trip_booking"}
 
 _BLOCK = re.compile(r"^```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -53,7 +54,7 @@ def test_each_example_has_a_page_code_and_a_test(folder: Path) -> None:
     page = folder / "README.md"
     assert page.is_file()
     assert page.read_text("utf-8").startswith("# ")
-    assert list(folder.glob("*.py"))
+    assert list(folder.rglob("*.py"))
     assert commands(page)
     test = ROOT / "tests" / "examples" / f"test_{folder.name}.py"
     assert test.is_file() or folder.name in TESTED_ELSEWHERE
