@@ -32,6 +32,7 @@ def program(*functions: ForeignHttpFunction) -> ForeignProgram:
 
 async def telling(request: HttpRequest) -> HttpResponse:
     """Answer with what was asked."""
+    assert isinstance(request.body, bytes)
     said = {
         "method": request.method,
         "url": request.url,

@@ -120,7 +120,8 @@ class HttpRequest(Struct, frozen=True, kw_only=True):
         headers: Names in small letters, in the order in which they came.
         query: Decoded, in the order in which it came.
         params: Of the route, decoded.
-        body: All of it.
+        body: All of it; piece by piece for functions that take it so, if there is one. Its end is
+            an error when the caller goes away.
     """
 
     method: str
@@ -128,7 +129,7 @@ class HttpRequest(Struct, frozen=True, kw_only=True):
     headers: Sequence[tuple[str, str]]
     query: Sequence[tuple[str, str]]
     params: Mapping[str, str]
-    body: bytes
+    body: bytes | AsyncIterator[bytes]
 
 
 class HttpResponse(Struct, frozen=True, kw_only=True):
@@ -167,6 +168,14 @@ class HttpFunction(Protocol):
     @property
     def level(self) -> str:
         """Whom it answers: ``anonymous``, ``function`` (its own key, or an operator), ``admin``."""
+
+    @property
+    def takes_pieces(self) -> bool:
+        """Whether it takes a body piece by piece, however long it is.
+
+        No more of it is read than the function takes, and nothing keeps the whole: the limit for
+        bodies that are kept is not for these.
+        """
 
     async def answer(self, request: HttpRequest) -> HttpResponse:
         """Answer a request; an error of the function is the answer 500."""

@@ -143,7 +143,12 @@ class AzureProgram:
         self._activities = NamedFunctions(durable, ACTIVITY)
         self._caller: AppCaller | None = None
         prefix = app.host.http.route_prefix
-        self._http = http_functions(self.functions, prefix, lambda: self._caller)
+        self._http = http_functions(
+            self.functions,
+            prefix,
+            lambda: self._caller,
+            is_streamed=loaded.http_uri is not None,
+        )
         zone = app.settings.get("WEBSITE_TIME_ZONE")
         self._timers = timers(self.functions, zone, lambda: self._caller)
 
