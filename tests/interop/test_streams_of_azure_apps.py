@@ -128,7 +128,7 @@ async def test_links_in_an_answer_open_their_own_instance_alone(
         answer = await serve.http.post("/api/start")
         assert answer.status_code == 202
         links = answer.json()
-        binding = serve.server.host.client_binding()
+        binding = serve.server.host.client_binding(None)
         assert binding is not None
         key = json.loads(binding)["requiredQueryStringParameters"].removeprefix("code=")
         assert len(key) > 20

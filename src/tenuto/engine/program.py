@@ -249,14 +249,15 @@ class RunnerMeans(Struct, frozen=True, kw_only=True):
         webhook_base: The address under which the host is reached from outside.
         webhook_secret: What the tokens of webhooks are signed with; no caller knows it.
         client_binding: What functions of another language are given to reach this host, as JSON of
-            Durable Functions; None when the host has no server.
+            Durable Functions, for a task hub of this name (None for the usual one); None when the
+            host has no server.
     """
 
     clock: Clock
     limits: Limits
     webhook_base: Callable[[], str]
     webhook_secret: str = ""
-    client_binding: Callable[[], str | None] = lambda: None
+    client_binding: Callable[[str | None], str | None] = lambda _task_hub: None
 
 
 class Program(OrchestratorDirectory, Protocol):

@@ -5,6 +5,7 @@ host. Nothing of the app is ever imported into the host's process.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from msgspec import Struct
@@ -250,7 +251,9 @@ class AzureProgram:
                 memory_bytes=self._options.memory_bytes,
             ),
         )
-        self._caller = AppCaller(pool, means.client_binding, timeout)
+        self._caller = AppCaller(
+            pool, partial(means.client_binding, host.durable.hub_name), timeout
+        )
         built_in = NativeProgram(FunctionRegistry(), self._options.built_in).make_runner(means)
         first, self._first = self._first, None
         return AppRunner(
