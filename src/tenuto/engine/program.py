@@ -190,6 +190,7 @@ class TimerFire(Struct, frozen=True, kw_only=True):
         last: The moment before, on the schedule; None when it never ran.
         next: The moment after this one; None when there is none.
         updated_at: When that was written down; None when it never was.
+        is_startup: Whether it runs because its host starts, and for no moment on the schedule.
     """
 
     due_at: Microseconds
@@ -197,6 +198,7 @@ class TimerFire(Struct, frozen=True, kw_only=True):
     last: Microseconds | None
     next: Microseconds | None
     updated_at: Microseconds | None
+    is_startup: bool = False
 
 
 class TimerFunction(Protocol):

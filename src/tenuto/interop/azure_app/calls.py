@@ -282,7 +282,8 @@ class AppTimer:
             "Schedule": {"AdjustForDST": True},
             "ScheduleStatus": {
                 "Last": _moment(fire.last),
-                "Next": _moment(fire.next),
+                # As Azure has it: what comes next is, while it runs, the moment that is run.
+                "Next": _moment(fire.next if fire.is_startup else fire.due_at),
                 "LastUpdated": _moment(fire.updated_at),
             },
             "IsPastDue": fire.is_past_due,
