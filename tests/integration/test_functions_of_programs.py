@@ -32,6 +32,7 @@ def program(*functions: ForeignHttpFunction) -> ForeignProgram:
 
 async def telling(request: HttpRequest) -> HttpResponse:
     """Answer with what was asked."""
+    assert isinstance(request.body, bytes)
     said = {
         "method": request.method,
         "url": request.url,
@@ -520,3 +521,69 @@ async def test_the_list_of_functions_has_them() -> None:
                 "auth": "function",
             }
         ]
+
+
+async def test_an_answer_that_cannot_be_sent_has_its_pieces_closed() -> None:
+    made = Closable()
+
+    async def give(_request: HttpRequest) -> HttpResponse:
+        return HttpResponse(status=99, body=made)
+
+    async with serving(single(give)) as serve:
+        assert (await serve.http.get("/api/one")).status_code == 500
+        assert made.is_closed.is_set()
+
+
+# --- requests piece by piece ----------------------------------------------------------------------
+
+
+async def counting(request: HttpRequest) -> HttpResponse:
+    """Answer with how many bytes have come."""
+    body = request.body
+    length = len(body) if isinstance(body, bytes) else sum([len(piece) async for piece in body])
+    return HttpResponse(status=200, body=str(length).encode())
+
+
+async def test_a_body_that_is_taken_in_pieces_may_be_longer_than_one_that_is_kept() -> None:
+    body = bytes(300_000)
+    async with serving(single(counting), body_bytes=1_000) as serve:
+        assert (await serve.http.post("/api/one", content=body)).status_code == 413
+    async with serving(single(counting, takes_pieces=True), body_bytes=1_000) as serve:
+        assert (await serve.http.post("/api/one", content=body)).text == "300000"
+        assert (await serve.http.post("/api/one", content=b"")).text == "0"
+        assert (await serve.http.post("/api/one")).text == "0"
+
+
+async def test_a_function_that_does_not_read_its_body_answers_all_the_same() -> None:
+    async def answer(_request: HttpRequest) -> HttpResponse:
+        return HttpResponse(status=200, body=b"at once")
+
+    async with serving(single(answer, takes_pieces=True)) as serve:
+        assert (await serve.http.post("/api/one", content=bytes(3_000_000))).text == "at once"
+
+
+@pytest.mark.parametrize("has_body", [True, False])
+async def test_a_function_that_takes_pieces_is_ended_when_its_caller_goes(
+    *, has_body: bool
+) -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def answer(request: HttpRequest) -> HttpResponse:
+        begun.set()
+        try:
+            if not isinstance(request.body, bytes):
+                assert await anext(request.body) == b"half"
+                with pytest.raises(HttpError, match="went away"):
+                    await anext(request.body)
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        raise AssertionError
+
+    async with serving(single(answer, takes_pieces=True)) as serve, asyncio.timeout(10):
+        _, writer = await asyncio.open_connection("127.0.0.1", serve.port)
+        head = b"POST /api/one HTTP/1.1\r\nhost: localhost\r\n"
+        writer.write(head + (b"content-length: 9\r\n\r\nhalf" if has_body else b"\r\n"))
+        await begun.wait()
+        writer.close()
+        await ended.wait()

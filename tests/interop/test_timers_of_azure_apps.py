@@ -10,6 +10,7 @@ import pytest
 from tenuto.testing import TestHost
 from tests.support.azure_programs import LANGUAGES, azure_program, copied
 
+DAYS = ("2026-11-27", "2026-11-30", "2026-12-01", "2026-12-03")
 HOST_JSON = '{"version": "2.0"}'
 
 JAVASCRIPT = """
@@ -18,6 +19,8 @@ const { app } = require('@azure/functions');
 
 app.timer('everyMorning', {
     schedule: '0 30 9 * * MON-FRI',
+    runOnStartup: AT_STARTUP,
+    useMonitor: MONITORED,
     handler: (timer, context) => {
         appendFileSync(process.env.NOTED, JSON.stringify(timer) + '\\n');
         if (timer.isPastDue) throw new Error('too late');
@@ -39,7 +42,12 @@ import azure.functions as func
 app = func.FunctionApp()
 
 
-@app.timer_trigger(schedule="0 30 9 * * MON-FRI", arg_name="timer", run_on_startup=False)
+@app.timer_trigger(
+    schedule="0 30 9 * * MON-FRI",
+    arg_name="timer",
+    run_on_startup=AT_STARTUP,
+    use_monitor=MONITORED,
+)
 def everyMorning(timer: func.TimerRequest) -> None:
     noted = {
         "isPastDue": timer.past_due,
@@ -56,15 +64,21 @@ def everyMorning(timer: func.TimerRequest) -> None:
 """
 
 
-def made(language: str, folder: Path) -> Path:
+def made(language: str, folder: Path, *, at_startup: bool = False, monitored: bool = True) -> Path:
     """An app with one timer."""
+
+    def code(text: str) -> str:
+        for name, value in (("AT_STARTUP", at_startup), ("MONITORED", monitored)):
+            text = text.replace(name, str(value) if language == "python" else str(value).lower())
+        return text
+
     app = folder / "mornings"
     app.mkdir()
     (app / "host.json").write_text(HOST_JSON)
     if language == "python":
-        (app / "function_app.py").write_text(PYTHON)
+        (app / "function_app.py").write_text(code(PYTHON))
     else:
-        (app / "app.js").write_text(JAVASCRIPT)
+        (app / "app.js").write_text(code(JAVASCRIPT))
         (app / "package.json").write_text(PACKAGE)
     return copied(app, folder / "copied")
 
@@ -102,3 +116,45 @@ async def test_a_timer_of_an_app_keeps_its_state_over_hosts(language: str, tmp_p
     assert moments(late)[0] == "2026-11-30T08:30"
     # The moment that it makes up for, Tuesday, is the last one of the next run.
     assert moments(thursday_again)[0] == "2026-12-01T08:30"
+    # What comes next is the moment that is run.
+    nexts = [moments(one)[1] for one in (friday, monday, late, thursday_again)]
+    assert nexts == [f"{day}T08:30" for day in DAYS]
+    # That was written down when the run before had ended, at first when the host started.
+    assert moments(friday)[2] == "2026-11-26T12:00"
+    assert moments(monday)[2] == "2026-11-27T08:30"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_a_timer_also_runs_when_its_host_starts(language: str, tmp_path: Path) -> None:
+    noted = tmp_path / "noted"
+    app = made(language, tmp_path, at_startup=True)
+    start = datetime(2026, 11, 26, 12, tzinfo=UTC)
+    async with TestHost(azure_program(app, None, NOTED=str(noted)), start=start) as host:
+        await host.idle()
+        (first,) = map(json.loads, noted.read_text().splitlines())
+        await host.advance(timedelta(days=1))
+    at_startup, friday = map(json.loads, noted.read_text().splitlines())
+    assert at_startup == first
+    assert [one["isPastDue"] for one in (first, friday)] == [False, False]
+    # It is for no moment of the schedule: the next one is ahead.
+    assert [moments(one)[1] for one in (first, friday)] == ["2026-11-27T09:30"] * 2
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_a_timer_without_a_monitor_makes_up_for_nothing(
+    language: str, tmp_path: Path
+) -> None:
+    noted = tmp_path / "noted"
+    noted.touch()
+    program = azure_program(made(language, tmp_path, monitored=False), None, NOTED=str(noted))
+    store = f"sqlite:///{tmp_path / 'mornings.db'}"
+    thursday = datetime(2026, 11, 26, 12, tzinfo=UTC)
+    async with TestHost(program, start=thursday, storage=store) as host:
+        await host.idle()
+    async with TestHost(program, start=thursday + timedelta(days=1), storage=store) as host:
+        await host.idle()
+        assert noted.read_text() == ""
+        await host.advance(timedelta(days=3))
+    (monday,) = map(json.loads, noted.read_text().splitlines())
+    assert not monday["isPastDue"]
+    assert moments(monday)[:2] == ["0001-01-01T00:00", "2026-11-30T09:30"]

@@ -120,7 +120,8 @@ class HttpRequest(Struct, frozen=True, kw_only=True):
         headers: Names in small letters, in the order in which they came.
         query: Decoded, in the order in which it came.
         params: Of the route, decoded.
-        body: All of it.
+        body: All of it; piece by piece for functions that take it so, if there is one. Its end is
+            an error when the caller goes away.
     """
 
     method: str
@@ -128,7 +129,7 @@ class HttpRequest(Struct, frozen=True, kw_only=True):
     headers: Sequence[tuple[str, str]]
     query: Sequence[tuple[str, str]]
     params: Mapping[str, str]
-    body: bytes
+    body: bytes | AsyncIterator[bytes]
 
 
 class HttpResponse(Struct, frozen=True, kw_only=True):
@@ -168,6 +169,14 @@ class HttpFunction(Protocol):
     def level(self) -> str:
         """Whom it answers: ``anonymous``, ``function`` (its own key, or an operator), ``admin``."""
 
+    @property
+    def takes_pieces(self) -> bool:
+        """Whether it takes a body piece by piece, however long it is.
+
+        No more of it is read than the function takes, and nothing keeps the whole: the limit for
+        bodies that are kept is not for these.
+        """
+
     async def answer(self, request: HttpRequest) -> HttpResponse:
         """Answer a request; an error of the function is the answer 500."""
 
@@ -181,6 +190,7 @@ class TimerFire(Struct, frozen=True, kw_only=True):
         last: The moment before, on the schedule; None when it never ran.
         next: The moment after this one; None when there is none.
         updated_at: When that was written down; None when it never was.
+        is_startup: Whether it runs because its host starts, and for no moment on the schedule.
     """
 
     due_at: Microseconds
@@ -188,6 +198,7 @@ class TimerFire(Struct, frozen=True, kw_only=True):
     last: Microseconds | None
     next: Microseconds | None
     updated_at: Microseconds | None
+    is_startup: bool = False
 
 
 class TimerFunction(Protocol):
@@ -240,14 +251,15 @@ class RunnerMeans(Struct, frozen=True, kw_only=True):
         webhook_base: The address under which the host is reached from outside.
         webhook_secret: What the tokens of webhooks are signed with; no caller knows it.
         client_binding: What functions of another language are given to reach this host, as JSON of
-            Durable Functions; None when the host has no server.
+            Durable Functions, for a task hub of this name (None for the usual one); None when the
+            host has no server.
     """
 
     clock: Clock
     limits: Limits
     webhook_base: Callable[[], str]
     webhook_secret: str = ""
-    client_binding: Callable[[], str | None] = lambda: None
+    client_binding: Callable[[str | None], str | None] = lambda _task_hub: None
 
 
 class Program(OrchestratorDirectory, Protocol):

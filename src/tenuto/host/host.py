@@ -81,10 +81,10 @@ class Host:
         self.clock: Clock = clock or SystemClock()
         self.webhook_base: str | None = None
         """Where links point; a server says so. Without one it is where the settings have it."""
-        self.client_binding: Callable[[], str | None] = lambda: None
-        """What clients of Durable Functions are made of; a server says so."""
-        self.task_hub: str | None = None
-        """What such clients are told the task hub is called; None for the usual name."""
+        self.client_binding: Callable[[str | None], str | None] = lambda _task_hub: None
+        """What clients of Durable Functions are made of, for a task hub of some name; a server says
+        so.
+        """
         self.links_path: str = ""
         """What stands before the paths of a server that another app mounts."""
         if storage is None:

@@ -61,11 +61,11 @@ class ServedApp:
         """Where processes of this host reach it; a server with a socket of its own says so."""
         self.application: Application | None = None
 
-    def _client_binding(self) -> str:
+    def _client_binding(self, task_hub: str | None) -> str:
         return client_binding(
             address=(self.host.webhook_base or self.own_address).rstrip("/"),
             rpc_base_url=rpc_base_url(self.own_address, self._rpc_token),
-            task_hub=self.host.task_hub or TASK_HUB,
+            task_hub=task_hub or TASK_HUB,
             code=self.application.system_key if self.application is not None else "",
         )
 

@@ -338,6 +338,7 @@ class HostTimers:
             last=state.last,
             next=next_moment(timer.schedule, due, now),
             updated_at=state.updated_at if timer.keeps_state else None,
+            is_startup=due != state.next,
         )
         await self._call(timer, fire)
         ended = state.ended(timer.schedule, due, self._clock.now())

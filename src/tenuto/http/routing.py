@@ -25,6 +25,7 @@ from tenuto.http.errors import (
     body_too_large,
 )
 from tenuto.http.options import HOST_HEADER, Role
+from tenuto.http.request_pieces import RequestPieces
 from tenuto.http.router import Router, path_parts
 from tenuto.http.templates import PathTemplate
 from tenuto.http.tokens import Token
@@ -243,6 +244,19 @@ class Call:
                 raise body_too_large(most, self._body_setting)
             if not message.get("more_body", False):
                 return bytes(parts)
+
+    @property
+    def has_body(self) -> bool:
+        """Whether its head says that a body comes."""
+        length = self.header("content-length")
+        return self.header("transfer-encoding") is not None or (length or "0").strip("0") != ""
+
+    def pieces(self) -> RequestPieces:
+        """The body piece by piece, however long it is."""
+        return RequestPieces(self._receive, self._note_asked)
+
+    def _note_asked(self) -> None:
+        self._is_body_asked = True
 
     @property
     def expects_more(self) -> bool:

@@ -24,6 +24,6 @@ async def calls(serve: Serving, request: pytest.FixtureRequest) -> AsyncIterator
 
 def binding_of(serve: Serving) -> str:
     """What programs are told of the server."""
-    binding = serve.server.host.client_binding()
+    binding = serve.server.host.client_binding(None)
     assert binding is not None
     return binding

@@ -122,7 +122,7 @@ async def test_what_is_too_long_for_one_answer_is_refused_to_who_knows_no_pages(
     language: str,
 ) -> None:
     async with serving(native_app(), page_bytes=4_000) as serve, package_client(language) as client:
-        binding = serve.server.host.client_binding()
+        binding = serve.server.host.client_binding(None)
         assert binding is not None
         await client.take(binding)
         calls = Calls(client)

@@ -240,6 +240,53 @@ async def test_a_link_that_a_function_answers_opens_its_instance_alone(
         assert await follow(narrowed) == [202, 202, 202, 501, 202, 202, 202, 401]
 
 
+@pytest.mark.parametrize("size", [1, 7, 64, 100_000])
+async def test_links_in_an_answer_that_comes_in_pieces_are_narrowed_too(
+    client: PackageClient, size: int
+) -> None:
+    found: dict[str, Any] = {"headers": []}
+    async with serving([native_app(), streaming(found)], keys=KEYS) as serve:
+        links = await links_of(serve, client, "one")
+        text = f"{json.dumps(links)} {links['statusQueryGetUri']}".encode()
+        found["pieces"] = [text[at : at + size] for at in range(0, len(text), size)]
+        answer = await serve.http.get("/api/start")
+        assert code_of(serve) in text.decode()
+        assert code_of(serve) not in answer.text
+        assert answer.text.count("code=l1.o.") == text.decode().count("code=")
+        narrowed = json.loads(answer.text[: answer.text.rindex("}") + 1])
+        assert narrowed.keys() == links.keys()
+
+
+async def test_pieces_go_out_at_once_unless_a_link_may_go_on() -> None:
+    found: dict[str, Any] = {"headers": []}
+    async with serving(streaming(found), keys=KEYS) as serve:
+        found["pieces"] = [
+            b"data: one\n\n",
+            b"to /runtime/web",
+            b"site",
+            b"/runtime/webhooks/durab",
+        ]
+        async with serve.http.stream("GET", "/api/start") as answer:
+            pieces = [piece async for piece in answer.aiter_raw()]
+        # In what order they come together is the network's affair; nothing is lost.
+        assert b"".join(pieces) == b"".join(found["pieces"])
+        assert pieces[0].startswith(b"data: one\n\n")
+
+
+def streaming(found: dict[str, Any]) -> ForeignProgram:
+    """A program that answers with pieces that a test has made."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for piece in found["pieces"]:
+            yield piece
+
+    async def answer(_request: HttpRequest) -> HttpResponse:
+        return HttpResponse(status=202, headers=found["headers"], body=pieces())
+
+    function = ForeignHttpFunction(name="start", function=answer, route="start")
+    return ForeignProgram({}, http=[function])
+
+
 async def test_only_links_to_instances_are_narrowed() -> None:
     found: dict[str, Any] = {"headers": []}
     async with serving(answering(found), keys=KEYS) as serve:

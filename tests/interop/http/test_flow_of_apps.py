@@ -59,9 +59,9 @@ async def test_an_approval_on_a_server_with_keys(
         await approved(serve, {"x-functions-key": OPERATE_KEY})
         broken = await serve.http.get("/api/broken")
         assert broken.status_code == 500
-        binding = serve.server.host.client_binding() or ""
+        binding = serve.server.host.client_binding(None) or ""
         token = binding.partition("/durabletask/")[2].partition("/")[0]
-        system_key = serve.server.host.client_binding() and binding.partition("code=")[2][:46]
+        system_key = serve.server.host.client_binding(None) and binding.partition("code=")[2][:46]
         assert token
         assert system_key
         assert token not in caplog.text

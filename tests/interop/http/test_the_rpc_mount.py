@@ -47,7 +47,7 @@ async def test_the_token_is_made_anew_at_each_start() -> None:
     found = []
     for _ in range(2):
         await served.start()
-        text = served.host.client_binding()
+        text = served.host.client_binding(None)
         assert text is not None
         found.append(json.loads(text)["rpcBaseUrl"])
         await served.stop()
@@ -98,7 +98,7 @@ async def served_to(
     settings = Settings(storage="sqlite://", http=HttpSettings(keys=KEYS, **http))
     served = ServedApp(native_app(), settings, clock=None, observer=None, sources={})
     application = await served.start()
-    text = served.host.client_binding()
+    text = served.host.client_binding(None)
     assert text is not None
     mount = json.loads(text)["rpcBaseUrl"]
     transport = httpx2.ASGITransport(application, client=client)

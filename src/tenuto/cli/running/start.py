@@ -138,8 +138,6 @@ async def _serve(
     hosted: Hosted, target: str, settings: LoadedSettings, began: float, *, is_again: bool
 ) -> int:
     server = Server(hosted, settings=settings.values, sources=settings.sources)
-    if isinstance(hosted, AzureProgram):
-        server.host.task_hub = hosted.app.host.durable.hub_name
     with stop_requests(lambda: None, settings.values.drain_seconds) as stop:
         await server.start()
         try:

@@ -7,7 +7,15 @@ is: headers as often as they come, a body at once or piece by piece.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+    Sequence,
+)
 from functools import partial
 from typing import Any, Final
 
@@ -165,6 +173,7 @@ class ForeignApi:
         """Ask a function."""
         function = found.function
         self._keys.check(function.name, found.level, call)
+        pieces = call.pieces() if function.takes_pieces and call.has_body else None
         request = HttpRequest(
             method=call.scope["method"],
             url=self._url(call),
@@ -174,10 +183,15 @@ class ForeignApi:
             ],
             query=call.query_pairs,
             params=call.parameters,
-            body=await call.body(),
+            body=pieces or await call.body(),
         )
+        until_gone = call.until_gone if pieces is None else pieces.until_gone
         try:
-            return self._answer(request, function.name, await function.answer(request))
+            if function.takes_pieces:
+                answer = await _unless_gone(function.answer(request), until_gone())
+            else:
+                answer = await function.answer(request)
+            return await self._answer(request, function.name, answer, until_gone)
         except HttpError:
             raise  # meant for the caller
         except Exception as error:
@@ -185,15 +199,26 @@ class ForeignApi:
             # that something did; what it was stands in the log.
             raise RuntimeError(f"HTTP function {function.name!r} failed") from error
 
-    def _answer(self, request: HttpRequest, name: str, answer: HttpResponse) -> Response:
+    async def _answer(
+        self,
+        request: HttpRequest,
+        name: str,
+        answer: HttpResponse,
+        until_gone: Callable[[], Awaitable[None]],
+    ) -> Response:
         narrowed = self._narrowed.narrowed
         body = answer.body
         answer = HttpResponse(
             status=answer.status,
             headers=[(key, narrowed(value.encode()).decode()) for key, value in answer.headers],
-            body=narrowed(body) if isinstance(body, bytes) else body,
+            body=narrowed(body) if isinstance(body, bytes) else self._narrowed.pieces(body),
         )
-        return ForeignAnswer(name, answer, has_body=request.method != "HEAD")
+        try:
+            return ForeignAnswer(name, answer, until_gone, has_body=request.method != "HEAD")
+        except ValueError:
+            if not isinstance(answer.body, bytes):
+                await _close(answer.body)
+            raise
 
     def _url(self, call: Call) -> str:
         path = call.scope["raw_path"].decode("latin-1")
@@ -207,19 +232,28 @@ class ForeignAnswer(Response):
     Args:
         name: Of the function.
         answer: What it answered.
+        until_gone: Returns when the caller has gone away.
         has_body: Whether the body is wanted.
 
     Raises:
         ValueError: it cannot be sent.
     """
 
-    def __init__(self, name: str, answer: HttpResponse, *, has_body: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        answer: HttpResponse,
+        until_gone: Callable[[], Awaitable[None]],
+        *,
+        has_body: bool,
+    ) -> None:
         if answer.status not in _STATUSES:
             raise ValueError(f"a status must be from 200 to 599, got {answer.status!r}")
         body = answer.body
         super().__init__(body if isinstance(body, bytes) else b"", answer.status)
         may_have_body = answer.status not in _WITHOUT_BODY
         self._name = name
+        self._until_gone = until_gone
         self._pieces = None if isinstance(body, bytes) else body
         self._is_sent = has_body and may_have_body
         self.raw_headers = [
@@ -230,7 +264,7 @@ class ForeignAnswer(Response):
         if isinstance(body, bytes) and may_have_body:
             self.raw_headers.append((b"content-length", str(len(body)).encode()))
 
-    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         """Send it."""
         await send(
             {
@@ -245,16 +279,14 @@ class ForeignAnswer(Response):
             return
         try:
             if self._is_sent:
-                await self._send_pieces(self._pieces, receive, send)
+                await self._send_pieces(self._pieces, send)
             else:
                 await send({"type": "http.response.body", "body": b""})
         finally:
             await _close(self._pieces)
 
-    async def _send_pieces(
-        self, pieces: AsyncIterator[bytes], receive: Receive, send: Send
-    ) -> None:
-        gone = asyncio.ensure_future(_until_gone(receive))
+    async def _send_pieces(self, pieces: AsyncIterator[bytes], send: Send) -> None:
+        gone = asyncio.ensure_future(self._until_gone())
         following: asyncio.Future[bytes | None] | None = None
         try:
             while True:
@@ -282,9 +314,23 @@ async def _next(pieces: AsyncIterator[bytes]) -> bytes | None:
     return await anext(pieces, None)
 
 
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+async def _unless_gone(
+    answering: Coroutine[Any, Any, HttpResponse], gone: Coroutine[Any, Any, None]
+) -> HttpResponse:
+    """What a function answers, which is told when nobody waits for that any more.
+
+    Raises:
+        HttpError: the caller went away.
+    """
+    answered, left = asyncio.ensure_future(answering), asyncio.ensure_future(gone)
+    try:
+        await asyncio.wait({answered, left}, return_when=asyncio.FIRST_COMPLETED)
+        if not answered.done():
+            raise HttpError("the caller went away before it was answered")
+        return answered.result()
+    finally:
+        await _ended(left)
+        await _ended(answered)
 
 
 async def _ended(task: "asyncio.Future[Any]") -> None:

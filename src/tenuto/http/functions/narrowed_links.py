@@ -6,6 +6,7 @@ by what a link of this server carries: it opens that instance, for a while, to o
 """
 
 import re
+from collections.abc import AsyncIterator
 from typing import Final
 from urllib.parse import unquote
 
@@ -18,6 +19,11 @@ from tenuto.model.ids import InstanceId
 _ID: Final = rb"[^\"<>/?#\x00-\x1f]+"
 """Packages write ids as they are, spaces and all; JSON quotes some of their letters."""
 _BELOW: Final = rb"[^\"'\s<>\\]*?"
+_BEGINNING: Final = f"{MOUNT}/instances/".encode()
+_END: Final = re.compile(rb"[\"<>\x00-\x1f]")
+"""No link has one of these in it."""
+_LONGEST: Final = 8 * 1024
+"""Of links that are cut in two by the end of a piece."""
 
 
 class NarrowedLinks:
@@ -41,6 +47,10 @@ class NarrowedLinks:
             return text
         return self._link.sub(self._replaced, text)
 
+    def pieces(self, pieces: AsyncIterator[bytes]) -> "NarrowedPieces | AsyncIterator[bytes]":
+        """A text that comes piece by piece, its links each for its instance alone."""
+        return NarrowedPieces(self, pieces) if self._key else pieces
+
     def _replaced(self, found: re.Match[bytes]) -> bytes:
         try:
             written = msgspec.json.decode(b'"%s"' % found[2], type=str)
@@ -48,3 +58,49 @@ class NarrowedLinks:
             return found[0]
         instance_id = InstanceId(unquote(written))
         return found[1] + self._access.operate_code(instance_id).encode()
+
+
+class NarrowedPieces:
+    """The pieces of a text with links. One that a piece ends within waits for its rest.
+
+    Args:
+        links: Replaces the key in them.
+        pieces: As they come.
+    """
+
+    def __init__(self, links: NarrowedLinks, pieces: AsyncIterator[bytes]) -> None:
+        self._links = links
+        self._pieces = pieces
+        self._held = b""
+
+    def __aiter__(self) -> "NarrowedPieces":
+        """Itself: they come once."""
+        return self
+
+    async def __anext__(self) -> bytes:
+        """The next piece that can go out."""
+        async for piece in self._pieces:
+            text = self._links.narrowed(self._held + piece)
+            whole = len(text) - _cut_link(text)
+            self._held = text[whole:]
+            if whole:
+                return text[:whole]
+        rest, self._held = self._held, b""
+        if rest:
+            return rest
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """No more of them are wanted."""
+        close = getattr(self._pieces, "aclose", None)
+        if close is not None:
+            await close()
+
+
+def _cut_link(text: bytes) -> int:
+    """How much of the end of a text may belong to a link that goes on."""
+    begins = text.rfind(_BEGINNING, -_LONGEST)
+    if begins >= 0 and not _END.search(text, begins):
+        return len(text) - begins
+    lengths = range(min(len(_BEGINNING) - 1, len(text)), 0, -1)
+    return next((one for one in lengths if text.endswith(_BEGINNING[:one])), 0)

@@ -4,13 +4,21 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
 from tenuto.engine.program import HttpRequest, HttpResponse, TimerFire
 from tenuto.interop.azure_app.activities import failure, json_text
-from tenuto.interop.azure_app.functions import HTTP, TIMER, binding_of, clients_of
+from tenuto.interop.azure_app.functions import (
+    HTTP,
+    TIMER,
+    FunctionFailedError,
+    binding_of,
+    clients_of,
+)
+from tenuto.interop.azure_app.streaming import StreamedCall, stream
 from tenuto.interop.workers.errands import CallErrand
 from tenuto.interop.workers.pool import WorkerPool
 from tenuto.interop.workers.protocol import (
@@ -22,7 +30,6 @@ from tenuto.interop.workers.protocol import (
     Result,
     Trace,
 )
-from tenuto.model.errors import TenutoError
 from tenuto.model.timing import MICROSECONDS, Microseconds, to_datetime
 
 _LOGGER: Final = logging.getLogger("tenuto.app")
@@ -32,10 +39,6 @@ _UNAVAILABLE: Final = 503
 _MINUTE: Final[Microseconds] = 60 * MICROSECONDS
 _ALL_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 _encode: Final = msgspec.json.Encoder().encode
-
-
-class FunctionFailedError(TenutoError):
-    """A function of an app has failed; the message is what it raised."""
 
 
 class AppCaller:
@@ -70,8 +73,18 @@ class AppCaller:
         body: bytes = b"",
         metadata: Mapping[str, Any] | None = None,
         trace: Trace | None = None,
+        streamed: StreamedCall | None = None,
     ) -> tuple[Result, bytes]:
         """Call a function and wait for its end.
+
+        Args:
+            function: The function.
+            given: The value of its trigger.
+            body: Of the request that calls it.
+            metadata: Of its trigger.
+            trace: What the call belongs to.
+            streamed: What is to be done when request and answer pass by the pipe. Such a call is
+                for one worker only: it has failed when that has gone.
 
         Raises:
             FunctionFailedError: it has failed, or there is no server for its durable client.
@@ -86,9 +99,14 @@ class AppCaller:
         inputs: dict[str, Datum | None] = {str(function.trigger["name"]): given}
         for name in clients_of(function):
             inputs[name] = Datum(string=self._binding(function))
-        invocation = str(uuid.uuid4())
+        invocation = str(uuid.uuid4()) if streamed is None else streamed.invocation
         call = Call(0, function.name, invocation, inputs, metadata or {}, trace=trace)
-        errand = CallErrand(call, body, ended, _nothing, self._timeout)
+
+        def begun() -> None:
+            if streamed is not None and errand.link is not None:
+                streamed.began(errand.link.worker.loaded.http_uri or "")
+
+        errand = CallErrand(call, body, ended, begun, self._timeout, is_repeatable=streamed is None)
         self._pool.call(errand)
         try:
             answer, attachment = await over
@@ -124,15 +142,22 @@ class AppHttpFunction:
         function: The function.
         prefix: Before its route.
         caller: Who calls it, while a host runs the app.
+        is_streamed: Whether the app's workers take requests themselves.
     """
 
     def __init__(
-        self, function: FunctionFacts, prefix: str, caller: Callable[[], AppCaller | None]
+        self,
+        function: FunctionFacts,
+        prefix: str,
+        caller: Callable[[], AppCaller | None],
+        *,
+        is_streamed: bool = False,
     ) -> None:
         self._function = function
         self._trigger = function.trigger
         self._caller = caller
         self.prefix: str = prefix
+        self.takes_pieces: bool = is_streamed
 
     @property
     def name(self) -> str:
@@ -165,20 +190,25 @@ class AppHttpFunction:
         if caller is None or not caller.is_serving:
             return _problem(_UNAVAILABLE, "no worker process of the app is there; try again")
         http = Http(request.method, request.url, request.headers, request.query, request.params)
-        headers = dict(request.headers)
+        headers = _joined(request.headers)
         parent = headers.get("traceparent")
         trace = None if parent is None else Trace(parent, headers.get("tracestate", ""))
+        call = partial(
+            caller.call,
+            self._function,
+            Datum(http=http),
+            metadata={**request.params, "Headers": headers, "Query": dict(request.query)},
+            trace=trace,
+        )
         try:
-            result, body = await caller.call(
-                self._function,
-                Datum(http=http),
-                body=request.body,
-                metadata={"Headers": headers, "Query": dict(request.query), **request.params},
-                trace=trace,
-            )
+            if self.takes_pieces:
+                return await stream(
+                    request, str(uuid.uuid4()), lambda streamed: call(streamed=streamed)
+                )
+            assert isinstance(request.body, bytes)
+            return self._response(*await call(body=request.body))
         except FunctionFailedError as error:
             return _problem(_SERVER_ERROR, str(error).partition("\n")[0])
-        return self._response(result, body)
 
     def _response(self, result: Result, body: bytes) -> HttpResponse:
         value = result.value
@@ -252,7 +282,8 @@ class AppTimer:
             "Schedule": {"AdjustForDST": True},
             "ScheduleStatus": {
                 "Last": _moment(fire.last),
-                "Next": _moment(fire.next),
+                # As Azure has it: what comes next is, while it runs, the moment that is run.
+                "Next": _moment(fire.next if fire.is_startup else fire.due_at),
                 "LastUpdated": _moment(fire.updated_at),
             },
             "IsPastDue": fire.is_past_due,
@@ -261,10 +292,18 @@ class AppTimer:
 
 
 def http_functions(
-    functions: Sequence[FunctionFacts], prefix: str, caller: Callable[[], AppCaller | None]
+    functions: Sequence[FunctionFacts],
+    prefix: str,
+    caller: Callable[[], AppCaller | None],
+    *,
+    is_streamed: bool = False,
 ) -> list[AppHttpFunction]:
     """Those of an app that answer requests."""
-    return [AppHttpFunction(one, prefix, caller) for one in functions if _is_triggered(one, HTTP)]
+    return [
+        AppHttpFunction(one, prefix, caller, is_streamed=is_streamed)
+        for one in functions
+        if _is_triggered(one, HTTP)
+    ]
 
 
 def timers(
@@ -278,6 +317,15 @@ def _is_triggered(function: FunctionFacts, kind: str) -> bool:
     return str(function.trigger.get("type", "")).lower() == kind
 
 
+def _joined(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Headers by name; what comes more than once is joined as HTTP has it."""
+    joined: dict[str, str] = {}
+    for name, value in headers:
+        separator = "; " if name == "cookie" else ", "
+        joined[name] = f"{joined[name]}{separator}{value}" if name in joined else value
+    return joined
+
+
 def _moment(moment: Microseconds | None) -> str:
     """A time as a package reads it; the year 1 stands for never."""
     if moment is None:
@@ -287,7 +335,3 @@ def _moment(moment: Microseconds | None) -> str:
 
 def _problem(status: int, text: str) -> HttpResponse:
     return HttpResponse(status=status, headers=[_JSON], body=_encode({"message": text}))
-
-
-def _nothing() -> None:
-    """Nobody asks when it begins."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from tenuto.interop.workers.protocol import FunctionFacts
+from tenuto.model.errors import TenutoError
 
 ORCHESTRATION: Final = "orchestrationtrigger"
 ACTIVITY: Final = "activitytrigger"
@@ -14,6 +15,10 @@ CLIENTS: Final = frozenset({"durableclient", "orchestrationclient"})
 
 _OWN_NAMES: Final = {ORCHESTRATION: "orchestration", ACTIVITY: "activity", ENTITY: "entityName"}
 """The member of a trigger that gives another name than the function's."""
+
+
+class FunctionFailedError(TenutoError):
+    """A function of an app has failed; the message is what it raised."""
 
 
 def trigger_type(function: FunctionFacts) -> str:

@@ -38,7 +38,8 @@ sys.path[:] = [p for p in sys.path if p]  # before anything in the current folde
 import importlib.metadata, importlib.util, json
 sys.path[:0] = sys.argv[1:]
 packages = {}
-for name in ("azure-functions", "azure-functions-durable", "debugpy"):
+for name in ("azure-functions", "azure-functions-durable", "debugpy",
+             "azurefunctions-extensions-http-fastapi"):
     try:
         packages[name] = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:

@@ -5,6 +5,7 @@ host. Nothing of the app is ever imported into the host's process.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from msgspec import Struct
@@ -143,7 +144,12 @@ class AzureProgram:
         self._activities = NamedFunctions(durable, ACTIVITY)
         self._caller: AppCaller | None = None
         prefix = app.host.http.route_prefix
-        self._http = http_functions(self.functions, prefix, lambda: self._caller)
+        self._http = http_functions(
+            self.functions,
+            prefix,
+            lambda: self._caller,
+            is_streamed=loaded.http_uri is not None,
+        )
         zone = app.settings.get("WEBSITE_TIME_ZONE")
         self._timers = timers(self.functions, zone, lambda: self._caller)
 
@@ -245,7 +251,9 @@ class AzureProgram:
                 memory_bytes=self._options.memory_bytes,
             ),
         )
-        self._caller = AppCaller(pool, means.client_binding, timeout)
+        self._caller = AppCaller(
+            pool, partial(means.client_binding, host.durable.hub_name), timeout
+        )
         built_in = NativeProgram(FunctionRegistry(), self._options.built_in).make_runner(means)
         first, self._first = self._first, None
         return AppRunner(

@@ -25,6 +25,8 @@ class App {
     /** Shared by all hooks of the app. */
     hookData = {};
     root = '';
+    /** Whether requests and their answers pass by the pipe, through a server of its packages. */
+    isStreaming = false;
     #isStarted = false;
     #ownHookData = {};
     #places = new Map();

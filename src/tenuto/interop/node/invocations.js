@@ -98,6 +98,12 @@ class Invocations {
         return after.result;
     }
 
+    // A server must be told an answer, also when a function has none: there it waits for one.
+    #answered({ bindings }, result) {
+        const answersHere = this.#app.isStreaming && bindings.$return?.type === 'http';
+        return answersHere && (result === null || result === undefined) ? { status: 204 } : result;
+    }
+
     /** Runs a call of the protocol: the members of `result`, with the body to attach. */
     async call(message, attachment) {
         const { metadata, callback } = this.named(message.function);
@@ -111,7 +117,7 @@ class Invocations {
             model.invokeFunction(context, inputs, replaced),
         );
         core.state = undefined;
-        return outcome(await model.getResponse(context, result));
+        return outcome(await model.getResponse(context, this.#answered(metadata, result)));
     }
 }
 

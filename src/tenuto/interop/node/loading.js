@@ -10,6 +10,7 @@ const { DURABLE, FUNCTIONS, installed, isOlder, major } = require('./packages');
 const { Refusal } = require('./refusal');
 const { DEEP_ENOUGH } = require('./places');
 const { whyNotLoaded } = require('./reasons');
+const { endWithCallers } = require('./streams');
 
 /** The durable-functions whose executors are kept. */
 const KNOWN = 3;
@@ -39,6 +40,8 @@ async function load(app, root) {
     // The first versions of the model have no capabilities.
     const told = (await app.model.getCapabilities?.({})) ?? {};
     const { HttpUri: httpUri, ...capabilities } = told;
+    app.isStreaming = httpUri !== undefined;
+    if (app.isStreaming) endWithCallers();
     const functions = [...app.functions.values()].map(facts);
     const isKnown = isKnownDurable(packages);
     const notes = notesOn(packages[DURABLE], isKnown);

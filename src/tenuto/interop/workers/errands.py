@@ -111,9 +111,20 @@ class CallErrand:
         ended: Called once with the answer, or with how its workers died.
         begun: Called each time it is sent.
         timeout: How long it may run, in microseconds; None for no end.
+        is_repeatable: Whether another worker may run it when the one that runs it goes away.
     """
 
-    __slots__ = ("_begun", "_body", "_call", "_ended", "deaths", "is_over", "link", "timeout")
+    __slots__ = (
+        "_begun",
+        "_body",
+        "_call",
+        "_ended",
+        "deaths",
+        "is_over",
+        "is_repeatable",
+        "link",
+        "timeout",
+    )
 
     is_turn: bool = False
 
@@ -124,12 +135,15 @@ class CallErrand:
         ended: Callable[[Result | Failed, bytes], None],
         begun: Callable[[], None],
         timeout: Microseconds | None,
+        *,
+        is_repeatable: bool = True,
     ) -> None:
         self._call = call
         self._body = body
         self._ended = ended
         self._begun = begun
         self.timeout: Microseconds | None = timeout
+        self.is_repeatable: bool = is_repeatable
         self.deaths: int = 0
         self.link: WorkerLink | None = None
         self.is_over: bool = False

@@ -355,6 +355,10 @@ class WorkerPool:
     def _offer_again(
         self, errand: CallErrand, reason: str, *, is_blamed: bool, is_innocent: bool
     ) -> None:
+        if not errand.is_repeatable:
+            text = f"the worker process that ran {errand.function!r} has gone: {reason}"
+            errand.end(Failed(0, "WorkerCrashedError", text))
+            return
         if is_innocent:
             self._place(errand)
             return
