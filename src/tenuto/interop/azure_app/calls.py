@@ -35,7 +35,16 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class FunctionFailedError(TenutoError):
-    """A function of an app has failed; the message is what it raised."""
+    """A function of an app has failed; the message is what it raised.
+
+    Args:
+        message: For the log; may hold what user code has said.
+        invocation: The id of the call.
+    """
+
+    def __init__(self, message: str, invocation: str) -> None:
+        super().__init__(message)
+        self.invocation: str = invocation
 
 
 class AppCaller:
@@ -78,6 +87,7 @@ class AppCaller:
         """
         loop = asyncio.get_running_loop()
         over: asyncio.Future[tuple[Result | Failed, bytes]] = loop.create_future()
+        invocation = str(uuid.uuid4())
 
         def ended(answer: Result | Failed, attachment: bytes) -> None:
             if not over.done():
@@ -85,8 +95,7 @@ class AppCaller:
 
         inputs: dict[str, Datum | None] = {str(function.trigger["name"]): given}
         for name in clients_of(function):
-            inputs[name] = Datum(string=self._binding(function))
-        invocation = str(uuid.uuid4())
+            inputs[name] = Datum(string=self._binding(function, invocation))
         call = Call(0, function.name, invocation, inputs, metadata or {}, trace=trace)
         errand = CallErrand(call, body, ended, _nothing, self._timeout)
         self._pool.call(errand)
@@ -97,24 +106,34 @@ class AppCaller:
             raise
         if isinstance(answer, Failed):
             found = failure(answer)
-            _LOGGER.error(
-                "function %s failed: %s\n%s",
-                function.name,
-                found,
-                found.stack_trace or "",
-                extra={"invocation": invocation, "function": function.name},
-            )
-            raise FunctionFailedError(f"function {function.name!r} failed: {found}")
+            raise _failed(function, invocation, str(found), found.stack_trace)
         return answer, attachment
 
-    def _binding(self, function: FunctionFacts) -> str:
+    def _binding(self, function: FunctionFacts, invocation: str) -> str:
         found = self._client_binding()
         if found is None:
-            raise FunctionFailedError(
-                f"function {function.name!r} has a durable client, which reaches its host over "
-                "HTTP: run the app with a server (`tenuto start`)"
+            raise _failed(
+                function,
+                invocation,
+                "it has a durable client, which reaches its host over HTTP: run the app with a "
+                "server (`tenuto start`)",
             )
         return found
+
+
+def _failed(
+    function: FunctionFacts, invocation: str, why: str, stack: str | None = None
+) -> FunctionFailedError:
+    """The error of a call, which the log is told of with all that is known."""
+    _LOGGER.error(
+        "function %s failed (invocation %s): %s\n%s",
+        function.name,
+        invocation,
+        why,
+        stack or "",
+        extra={"invocation": invocation, "function": function.name},
+    )
+    return FunctionFailedError(f"function {function.name!r} failed: {why}", invocation)
 
 
 class AppHttpFunction:
@@ -177,8 +196,18 @@ class AppHttpFunction:
                 trace=trace,
             )
         except FunctionFailedError as error:
-            return _problem(_SERVER_ERROR, str(error).partition("\n")[0])
+            return self._failure(error.invocation)
         return self._response(result, body)
+
+    def _failure(self, invocation: str) -> HttpResponse:
+        """What a caller is told: nothing of what user code has said, which may be secret."""
+        told = {
+            "message": f"function {self.name!r} failed; the host's log says why, look for the "
+            f"invocation {invocation}",
+            "function": self.name,
+            "invocationId": invocation,
+        }
+        return HttpResponse(status=_SERVER_ERROR, headers=[_JSON], body=_encode(told))
 
     def _response(self, result: Result, body: bytes) -> HttpResponse:
         value = result.value
@@ -247,7 +276,9 @@ class AppTimer:
         """
         caller = self._caller()
         if caller is None:
-            raise FunctionFailedError(f"function {self.name!r} cannot run: its app is not running")
+            raise FunctionFailedError(
+                f"function {self.name!r} cannot run: its app is not running", invocation=""
+            )
         given = {
             "Schedule": {"AdjustForDST": True},
             "ScheduleStatus": {
