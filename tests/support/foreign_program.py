@@ -61,6 +61,7 @@ class ForeignHttpFunction(Struct, frozen=True, kw_only=True):
     methods: Sequence[str] = ()
     prefix: str = "api"
     level: str = "anonymous"
+    place: str = ""
 
     async def answer(self, request: HttpRequest) -> HttpResponse:
         return await self.function(request)

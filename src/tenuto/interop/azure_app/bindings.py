@@ -10,6 +10,7 @@ from typing import Any, Final
 from msgspec import structs
 
 from tenuto.interop.azure_app.findings import Finding, Level
+from tenuto.interop.azure_app.functions import place_of
 from tenuto.interop.azure_app.host_json import HostOptions
 from tenuto.interop.azure_app.settings import AppSettings, MissingSettingError
 from tenuto.interop.workers.protocol import FunctionFacts
@@ -220,7 +221,7 @@ def _same_names(functions: Sequence[FunctionFacts]) -> Iterator[Finding]:
     for one in functions:
         other = first.setdefault(one.name.lower(), one)
         if other is not one:
-            where = f" in {_place(other)}" if other.file else ""
+            where = f" in {place_of(other)}" if other.file else ""
             named = f" as {other.name!r}" if other.name != one.name else ""
             yield _wrong(one, f"is there twice, first{where}{named}", "give it another name")
 
@@ -237,12 +238,8 @@ def _shown(binding: Mapping[str, Any]) -> str:
     return f"{kind or '?'} ({name})" if name else kind or "?"
 
 
-def _place(function: FunctionFacts) -> str:
-    return f"{function.file}:{function.line}" if function.line else str(function.file)
-
-
 def _of(function: FunctionFacts) -> str:
-    where = f"{_place(function)}: " if function.file else ""
+    where = f"{place_of(function)}: " if function.file else ""
     return f"{where}function {function.name!r}"
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from tenuto.engine.program import HttpRequest, HttpResponse, TimerFire
 from tenuto.interop.azure_app.activities import failure, json_text
-from tenuto.interop.azure_app.functions import HTTP, TIMER, binding_of, clients_of
+from tenuto.interop.azure_app.functions import HTTP, TIMER, binding_of, clients_of, place_of
 from tenuto.interop.workers.errands import CallErrand
 from tenuto.interop.workers.pool import WorkerPool
 from tenuto.interop.workers.protocol import (
@@ -171,6 +171,11 @@ class AppHttpFunction:
         """That of its trigger; else the function's name."""
         route = self._trigger.get("route")
         return self.name if route is None else str(route).strip("/")
+
+    @property
+    def place(self) -> str:
+        """File and line in the app."""
+        return place_of(self._function)
 
     @property
     def level(self) -> str:
