@@ -508,10 +508,15 @@ def root(bad: Bad, tmp_path: Path) -> Path:
 
 
 def made(folder: Path, bad: Bad) -> Path:
-    files = {"host.json": HOST, "local.settings.json": LOCAL, **bad.files}
+    return made_of(folder, bad.files, has_packages=bad.has_packages)
+
+
+def made_of(folder: Path, given: Mapping[str, Any], *, has_packages: bool = True) -> Path:
+    """A folder with these files, and settings with a secret."""
+    files = {"host.json": HOST, "local.settings.json": LOCAL, **given}
     folder.mkdir()
     write(folder, {name: text for name, text in files.items() if text is not None})
-    if bad.has_packages and "package.json" in files:
+    if has_packages and "package.json" in files:
         (folder / "node_modules").symlink_to(NODE_PACKAGES)
     return folder
 
