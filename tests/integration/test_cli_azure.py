@@ -49,7 +49,7 @@ def test_an_app_of_which_all_is_supported(
         "ignored host.json:3 extensionBundle",
         "-> there is nothing to download: what is served is built in",
         "ok azure-functions 1.26.0",
-        "function_app.py:8 hello: httpTrigger, http",
+        "function_app.py:7 hello: httpTrigger, http",
         "functions, as far as the files tell (what code computes is not seen)",
         "nothing is unsupported",
     ):
@@ -65,7 +65,7 @@ def test_what_is_not_supported_is_named_and_the_exit_code_says_so(tmp_path: Path
     lines = done.stdout.splitlines()
     wrong = [" ".join(one.split()) for one in lines if one.startswith("  WRONG")]
     text = "function 'orders' has the binding queueTrigger, which is not served"
-    assert wrong == [f"WRONG function_app.py:7 {text}"]
+    assert wrong == [f"WRONG function_app.py:6 {text}"]
     assert lines[-1] == "1 not supported"
 
 
@@ -81,7 +81,7 @@ def test_the_same_for_machines(capsys: pytest.CaptureFixture[str], tmp_path: Pat
         "name": "start",
         "bindings": ["httpTrigger", "http"],
         "file": "function_app.py",
-        "line": 3,
+        "line": 2,
     }
     levels = {one["level"] for one in document["findings"]}
     assert levels == {"honoured", "not supported"}
@@ -117,7 +117,7 @@ def test_an_app_that_cannot_be_run_here_is_said_to_be_one(
         ({}, "holds no Azure Functions app"),
         (
             {"function_app.py": "", "host.json": '{\n  "version": 2.0\n'},
-            "host.json, line 3, column 1: not valid JSON",
+            "host.json:3:1: not valid JSON",
         ),
     ],
 )

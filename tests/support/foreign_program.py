@@ -62,6 +62,7 @@ class ForeignHttpFunction(Struct, frozen=True, kw_only=True):
     prefix: str = "api"
     level: str = "anonymous"
     takes_pieces: bool = False
+    place: str = ""
 
     async def answer(self, request: HttpRequest) -> HttpResponse:
         return await self.function(request)

@@ -166,6 +166,10 @@ class HttpFunction(Protocol):
         """The first part of its path, without slashes around it; often ``api``, or nothing."""
 
     @property
+    def place(self) -> str:
+        """Where it is written, ``file:line``, for errors; empty when that is not known."""
+
+    @property
     def level(self) -> str:
         """Whom it answers: ``anonymous``, ``function`` (its own key, or an operator), ``admin``."""
 

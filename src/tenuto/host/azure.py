@@ -136,6 +136,7 @@ def _launch(
         root=str(app.root),
         threads=app.threads or usual,
         load_seconds=load_seconds,
+        secrets=app.settings.secrets,
     )
 
 

@@ -155,8 +155,8 @@ def test_a_folder_looks_like_an_app_or_does_not(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("package", "message"),
     [
-        ("{", "package.json, line 1, column 2: not valid JSON"),
-        ("[]", "package.json must hold a JSON object"),
+        ("{", "package.json:1:2: not valid JSON"),
+        ("[]", "package.json: it must hold a JSON object"),
         ({"dependencies": []}, "package.json: dependencies must be an object"),
         ({**NODE_PACKAGE, "main": 1}, "package.json: main must be the name of a file"),
     ],

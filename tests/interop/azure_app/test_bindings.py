@@ -15,6 +15,7 @@ from tenuto.interop.azure_app.host_json import HostOptions
 from tenuto.interop.azure_app.settings import AppSettings
 from tenuto.interop.workers.protocol import FunctionFacts
 from tenuto.model.errors import AppLoadError
+from tenuto.model.timer_schedule import parse_schedule
 
 HTTP_OUT: Mapping[str, Any] = {"type": "http", "name": "$return", "direction": "out"}
 
@@ -162,9 +163,21 @@ def test_a_missing_setting_names_function_binding_and_property() -> None:
     with pytest.raises(AppLoadError) as refused:
         running_functions([facts], HostOptions(), AppSettings({}, {}))
     assert str(refused.value) == (
-        "app.py:4: function 'tick': schedule of its binding timerTrigger (it) names the setting "
-        "'Every', which is not there; put it into local.settings.json, or into the environment"
+        "app.py:4: function 'tick' has the setting 'Every' as schedule of its binding timerTrigger "
+        "(it), and there is no such setting; put it into local.settings.json, or into the "
+        "environment"
     )
+    (found,) = check_functions([facts], settings=AppSettings({}, {}), parse_schedule=len)
+    assert (found.place, found.level) == ("app.py:4", Level.UNSUPPORTED)
+    assert "has the setting 'Every' as schedule" in found.text
+
+
+def test_a_setting_that_is_no_schedule_is_named_and_not_shown() -> None:
+    facts = [function(name, "timerTrigger", schedule=f"%{name}%") for name in ("good", "bad")]
+    settings = AppSettings({"good": "0 0 * * * *", "bad": "Password=hunter2"}, {})
+    (found,) = check_functions(facts, settings=settings, parse_schedule=parse_schedule)
+    assert found.text == "function 'bad' has a schedule that cannot be read"
+    assert found.advice == "correct the setting in '%bad%'"
 
 
 def test_functions_that_are_left_out_or_switched_off_are_not_run() -> None:

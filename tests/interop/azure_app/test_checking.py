@@ -59,7 +59,7 @@ def off(x): ...
     handler, interpreter, setting, *rest = unsupported(report)
     assert handler == "customHandler"
     assert interpreter.startswith(f"{bare.resolve()}/bin/python3 (the app's own .venv) is Python ")
-    assert setting.startswith("function_app.py:3: function 'tick': schedule of its binding")
+    assert setting.startswith("function 'tick' has the setting 'Every' as schedule of its binding")
     assert rest == [
         "function 'tack' has a schedule that cannot be read",
         "function 'orders' has the binding queueTrigger, which is not served",

@@ -97,7 +97,7 @@ def test_a_hub_may_be_named_by_a_setting(tmp_path: Path) -> None:
     with pytest.raises(AppLoadError) as refused:
         host(tmp_path, content)
     assert str(refused.value) == (
-        "host.json, line 1: extensions.durableTask.hubName: there is no setting 'Hub'; put it into "
+        "host.json:1: extensions.durableTask.hubName: there is no setting 'Hub'; put it into "
         "local.settings.json, or into the environment"
     )
 
@@ -182,10 +182,10 @@ def test_a_custom_handler_is_refused(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ({}, 'host.json: version is missing; it must be "2.0"'),
-        ({"version": "1.0"}, "host.json, line 1: version is '1.0'; it must be \"2.0\""),
-        ('{"version": "2.0",\n "x": }', "host.json, line 2, column 7: not valid JSON"),
-        ("[]", "host.json must hold a JSON object"),
-        ("[" * 100_000, "host.json is nested too deeply"),
+        ({"version": "1.0"}, "host.json:1: version is '1.0'; it must be \"2.0\""),
+        ('{"version": "2.0",\n "x": }', "host.json:2:7: not valid JSON"),
+        ("[]", "host.json: it must hold a JSON object"),
+        ("[" * 100_000, "host.json: it is nested too deeply"),
         ({"version": "2.0", "extensions": []}, "host.json: extensions must be an object"),
         ({"version": "2.0", "functionTimeout": "5"}, "functionTimeout: expected a length of time"),
         ({"version": "2.0", "functions": "a"}, "functions: expected array"),
@@ -208,7 +208,7 @@ def test_a_host_file_that_is_wrong_is_refused(
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     path = python_app(tmp_path) / "host.json"
     path.write_bytes(b'{"version": "\xff"}')
-    with pytest.raises(AppLoadError, match=r"host\.json is not UTF-8"):
+    with pytest.raises(AppLoadError, match=r"host\.json: it is not UTF-8"):
         read(tmp_path)
     path.unlink()
     path.symlink_to(path)
@@ -244,7 +244,7 @@ def test_comments_commas_at_the_end_and_a_mark_are_no_errors(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("text", ['{"a": 1,,}', "{,}", '{"a" 1}', '{"a": "b', "{} /", "", ","])
 def test_what_is_no_json_stays_none(text: str) -> None:
-    with pytest.raises(AppLoadError, match="a file, line 1, column"):
+    with pytest.raises(AppLoadError, match="a file:1:"):
         parse_json_object(text, "a file")
 
 

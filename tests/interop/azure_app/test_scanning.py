@@ -113,7 +113,7 @@ def test_decorators_say_the_functions_of_a_python_app(tmp_path: Path) -> None:
         "generic": ["someTrigger"],
     }
     start = scan.functions[0]
-    assert (start.file, start.line) == ("function_app.py", 13)
+    assert (start.file, start.line) == ("function_app.py", 10)
     wrong = [one for one in check_functions(scan.functions) if one.level is Level.UNSUPPORTED]
     assert [one.text.split(",")[0] for one in wrong] == [
         "function 'orders' has the binding queueTrigger",

@@ -89,7 +89,7 @@ def test_errors_name_the_setting_and_not_its_value(tmp_path: Path, name: str, va
         ({"Host": {"LocalHttpPort": True}}, "Host.LocalHttpPort must be a port"),
         ({"Host": {"CORS": ["*"]}}, "Host.CORS must be a text"),
         ({"Host": {"CORSCredentials": "yes"}}, "Host.CORSCredentials must be true or false"),
-        ('{"Values": {"a": "b"}', "local.settings.json, line 1, column 22: not valid JSON"),
+        ('{"Values": {"a": "b"}', "local.settings.json:1:22: not valid JSON"),
     ],
 )
 def test_a_file_of_settings_that_is_wrong_is_refused(

@@ -41,7 +41,7 @@ DECORATED = {
     "two apps": (
         HEAD + "other = func.FunctionApp()\n",
         ["more than one app: 'app' and 'other'"],
-        ("function_app.py", None),
+        ("function_app.py", 4),
     ),
     "no app": (
         "import azure.functions as func\nbp = func.Blueprint()\n",

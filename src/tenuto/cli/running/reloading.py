@@ -2,7 +2,8 @@
 
 What is in the store is not touched: the process is stopped as by SIGTERM, so that instances go on
 where they were with the new code. Looks at the Python files below the current folder and at those
-settings files that stand in it.
+settings files that stand in it; for an Azure Functions app, at the code and the settings in its
+folder, what is built included.
 """
 
 import os
@@ -15,6 +16,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from msgspec import Struct
+
 from tenuto.cli import terminal
 from tenuto.cli.running.stopping import stop_signals
 
@@ -24,8 +27,8 @@ if sys.platform != "win32":
 _PAUSE_SECONDS: Final = 0.3
 _SETTLE_SECONDS: Final = 0.1
 """A change counts once nothing has changed for so long: a file may be written in pieces."""
-_SKIPPED: Final = {"__pycache__", "build", "dist", "node_modules", "site-packages"}
-_OTHER_FILES: Final = {"tenuto.toml", "pyproject.toml"}
+_SETTINGS_FILES: Final = ("/tenuto.toml", "/pyproject.toml")
+_PACKAGES: Final = frozenset({"__pycache__", "node_modules", "site-packages"})
 
 RELOADED: Final = "_TENUTO_RELOADED"
 """Holds, for the process that the server runs in, the descriptor of its line to this one; nothing
@@ -34,7 +37,37 @@ where there can be none."""
 Stamps = dict[str, tuple[int, int]]
 
 
-def serve_and_reload() -> int:
+class Watched(Struct, frozen=True, kw_only=True):
+    """The files whose changes count.
+
+    Attributes:
+        folder: Where they are. Folders whose names begin with a dot, and virtual environments, are
+            passed over.
+        endings: Of files at any depth; with a slash they are whole names.
+        at_the_top: Endings of files that count in the folder itself.
+        skipped: Names of folders that are passed over as well.
+    """
+
+    folder: Path
+    endings: tuple[str, ...] = (".py",)
+    at_the_top: tuple[str, ...] = _SETTINGS_FILES
+    skipped: frozenset[str] = _PACKAGES | {"build", "dist"}
+
+
+def files_of_azure_app(folder: Path) -> Watched:
+    """What counts in the folder of an Azure Functions app.
+
+    Other JSON than that of settings does not: apps write such files themselves.
+    """
+    return Watched(
+        folder=folder,
+        endings=(".py", ".js", ".mjs", ".cjs", "/function.json"),
+        at_the_top=(".json", *_SETTINGS_FILES),
+        skipped=_PACKAGES,
+    )
+
+
+def serve_and_reload(watched: Watched) -> int:
     """Run the same command without ``--reload``, again and again; the last exit code."""
     # The words of this very command, so that every option holds in the other process too.
     words = [word for word in sys.argv[1:] if word != "--reload"]
@@ -45,7 +78,7 @@ def serve_and_reload() -> int:
 
     before = {number: signal.signal(number, stop) for number in stop_signals()}
     try:
-        return _watch(_Process([sys.executable, "-m", "tenuto", *words]), stopping)
+        return _watch(watched, _Process([sys.executable, "-m", "tenuto", *words]), stopping)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -101,25 +134,24 @@ class _Process:
         self._process = self._begin()
 
 
-def _watch(process: _Process, stopping: list[int]) -> int:
-    folder = Path.cwd()
-    stamps = _stamps(folder)
+def _watch(watched: Watched, process: _Process, stopping: list[int]) -> int:
+    before = stamps(watched)
     while not stopping:
         time.sleep(_PAUSE_SECONDS)
-        now = _stamps(folder)
-        if now != stamps:
-            now = _settled(folder, now)
-            terminal.note(f"{_changed(stamps, now)} changed; starting anew")
-            stamps = now
+        now = stamps(watched)
+        if now != before:
+            now = _settled(watched, now)
+            terminal.note(f"{_changed(before, now)} changed; starting anew")
+            before = now
             process.begin_anew()
         process.look()
     return process.end()
 
 
-def _settled(folder: Path, seen: Stamps) -> Stamps:
+def _settled(watched: Watched, seen: Stamps) -> Stamps:
     while True:
         time.sleep(_SETTLE_SECONDS)
-        before, seen = seen, _stamps(folder)
+        before, seen = seen, stamps(watched)
         if seen == before:
             return seen
 
@@ -130,12 +162,12 @@ def _changed(before: Stamps, now: Stamps) -> str:
     return f"{names[0]}{more}"
 
 
-def _stamps(folder: Path) -> Stamps:
+def stamps(watched: Watched) -> Stamps:
     """Time and size of each file that counts."""
-    return dict(_files(folder, ""))
+    return dict(_files(watched, watched.folder, ""))
 
 
-def _files(folder: Path, prefix: str) -> Iterator[tuple[str, tuple[int, int]]]:
+def _files(watched: Watched, folder: Path, prefix: str) -> Iterator[tuple[str, tuple[int, int]]]:
     try:
         entries = list(os.scandir(folder))
     except OSError:
@@ -144,9 +176,10 @@ def _files(folder: Path, prefix: str) -> Iterator[tuple[str, tuple[int, int]]]:
         name = f"{prefix}{entry.name}"
         if entry.is_dir(follow_symlinks=False):
             is_environment = (Path(entry.path) / "pyvenv.cfg").exists()
-            if not entry.name.startswith(".") and entry.name not in _SKIPPED and not is_environment:
-                yield from _files(Path(entry.path), f"{name}/")
-        elif entry.name.endswith(".py") or (not prefix and entry.name in _OTHER_FILES):
+            is_skipped = entry.name.startswith(".") or entry.name in watched.skipped
+            if not is_skipped and not is_environment:
+                yield from _files(watched, Path(entry.path), f"{name}/")
+        elif f"/{name}".endswith(watched.endings + (() if prefix else watched.at_the_top)):
             try:
                 facts = entry.stat()
             except OSError:

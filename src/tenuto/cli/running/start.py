@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -11,7 +12,12 @@ from tenuto.cli import terminal
 from tenuto.cli.arguments import target_completion
 from tenuto.cli.nearby import drop_old_notes, noted
 from tenuto.cli.running.introducing import introduce
-from tenuto.cli.running.reloading import is_reloaded, serve_and_reload
+from tenuto.cli.running.reloading import (
+    Watched,
+    files_of_azure_app,
+    is_reloaded,
+    serve_and_reload,
+)
 from tenuto.cli.running.stopping import say_stopping, stop_requests
 from tenuto.host.azure import (
     AzureChoices,
@@ -91,17 +97,20 @@ def start(
     if verbose:
         given["log_level"] = "debug"
     settings = load_settings(**given, given_as="option --{option}")
+    target = _target(target)
     if reload:
-        return serve_and_reload()
+        is_app_folder = is_azure_app(target)
+        return serve_and_reload(
+            files_of_azure_app(Path(target)) if is_app_folder else Watched(folder=Path.cwd())
+        )
     began = time.perf_counter()
     is_again = is_reloaded()
-    target = _target(target)
     choices = AzureChoices(functions=_chosen(functions, names), debug_port=debug_port)
     if is_azure_app(target) or target in {".", ".."}:
-        folder = read_azure_app(target)
-        settings = azure_settings(folder, settings)
+        app = read_azure_app(target)
+        settings = azure_settings(app, settings)
         configure_logging(settings.values.log_format, settings.values.log_level)
-        hosted: Hosted = load_azure_app(folder, settings, choices)
+        hosted: Hosted = load_azure_app(app, settings, choices)
     else:
         if choices != AzureChoices():
             raise click.UsageError("--functions and --inspect are for Azure Functions apps")

@@ -385,8 +385,9 @@ def _check_apart(new: ForeignFunction, known: ForeignFunction) -> None:
     if both and new.template.shape == known.template.shape:
         raise _refused(
             new.function,
-            f"{both} {new.template.path} is answered by {known.function.name!r} already, as "
-            f"{known.template.path}",
+            f"{both} {new.template.path} is answered by {known.function.name!r}"
+            f"{_in_brackets(known.function.place)} already, as {known.template.path}; give one of "
+            "them another route, or other methods",
         )
     if new.function.name.lower() == known.function.name.lower():
         raise _refused(new.function, "there are two functions of that name")
@@ -417,4 +418,9 @@ def _shared(methods: Sequence[str], others: Sequence[str]) -> str | None:
 
 
 def _refused(function: HttpFunction, why: str) -> RegistrationError:
-    return RegistrationError(f"HTTP function {function.name!r} cannot be served: {why}")
+    place = f"{function.place}: " if function.place else ""
+    return RegistrationError(f"{place}HTTP function {function.name!r} cannot be served: {why}")
+
+
+def _in_brackets(place: str) -> str:
+    return f" ({place})" if place else ""

@@ -10,6 +10,7 @@ from typing import Any, Final
 from msgspec import structs
 
 from tenuto.interop.azure_app.findings import Finding, Level
+from tenuto.interop.azure_app.functions import place_of
 from tenuto.interop.azure_app.host_json import HostOptions
 from tenuto.interop.azure_app.settings import AppSettings, MissingSettingError
 from tenuto.interop.workers.protocol import FunctionFacts
@@ -40,12 +41,16 @@ ScheduleParser = Callable[[str], object]
 
 
 def check_functions(
-    functions: Sequence[FunctionFacts], *, parse_schedule: ScheduleParser | None = None
+    functions: Sequence[FunctionFacts],
+    *,
+    settings: AppSettings | None = None,
+    parse_schedule: ScheduleParser | None = None,
 ) -> list[Finding]:
     """What is to be said of the functions of an app, such as bindings that are not served.
 
     Args:
         functions: Of the app, as a worker or its files say them.
+        settings: What ``%name%`` in a binding stands for; None to leave those alone.
         parse_schedule: Reads the schedule of a timer; None to leave them unread.
 
     Example:
@@ -56,18 +61,26 @@ def check_functions(
         *(
             finding
             for function in functions
-            for finding in _check_function(function, parse_schedule)
+            for finding in _check_function(function, settings, parse_schedule)
         ),
     ]
+
+
+def chosen_functions(
+    functions: Sequence[FunctionFacts], host: HostOptions, settings: AppSettings
+) -> list[FunctionFacts]:
+    """The functions that are to be run, as the app says them.
+
+    Left out are those that ``functions`` of ``host.json`` does not have, and those that a setting
+    ``AzureWebJobs.<name>.Disabled`` switches off.
+    """
+    return [one for one in functions if host.runs(one.name) and not settings.is_disabled(one.name)]
 
 
 def running_functions(
     functions: Sequence[FunctionFacts], host: HostOptions, settings: AppSettings
 ) -> list[FunctionFacts]:
     """The functions that are to be run, with settings in the places of ``%name%``.
-
-    Left out are those that ``functions`` of ``host.json`` does not have, and those that a setting
-    ``AzureWebJobs.<name>.Disabled`` switches off.
 
     Raises:
         AppLoadError: a binding names a setting that is not there.
@@ -76,8 +89,7 @@ def running_functions(
         structs.replace(
             one, bindings=[_resolved(one, binding, settings) for binding in one.bindings]
         )
-        for one in functions
-        if host.runs(one.name) and not settings.is_disabled(one.name)
+        for one in chosen_functions(functions, host, settings)
     ]
 
 
@@ -85,27 +97,40 @@ def _resolved(
     function: FunctionFacts, binding: Mapping[str, Any], settings: AppSettings
 ) -> Mapping[str, Any]:
     resolved = dict(binding)
+    for key, value in _settable(binding):
+        try:
+            resolved[key] = settings.resolve(value)
+        except MissingSettingError as error:
+            text, advice = _missing(binding, key, str(error))
+            raise AppLoadError(f"{_of(function)} {text}; {advice}") from None
+    return resolved
+
+
+def _settable(binding: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The members of a binding in which a setting may stand."""
     for key, value in binding.items():
         if isinstance(value, str) and key not in _NAMES_OF_SETTINGS:
-            try:
-                resolved[key] = settings.resolve(value)
-            except MissingSettingError as error:
-                raise AppLoadError(
-                    f"{_of(function)}: {key} of its binding {_shown(binding)} names the setting "
-                    f"{str(error)!r}, which is not there; put it into local.settings.json, or into "
-                    "the environment"
-                ) from None
-    return resolved
+            yield key, value
+
+
+def _missing(binding: Mapping[str, Any], key: str, setting: str) -> tuple[str, str]:
+    where = f"as {key} of its binding {_shown(binding)}"
+    return (
+        f"has the setting {setting!r} {where}, and there is no such setting",
+        "put it into local.settings.json, or into the environment",
+    )
 
 
 # --- one function -------------------------------------------------------------------------------
 
 
 def _check_function(
-    function: FunctionFacts, parse_schedule: ScheduleParser | None
+    function: FunctionFacts, settings: AppSettings | None, parse_schedule: ScheduleParser | None
 ) -> Iterator[Finding]:
     for binding in function.bindings:
         yield from _check_binding(function, binding)
+        if settings is not None:
+            yield from _check_settings(function, binding, settings)
     triggers = [one for one in function.bindings if _type(one).lower().endswith("trigger")]
     if not triggers:
         yield _wrong(function, "has no trigger", "give it one; nothing would ever run it")
@@ -113,7 +138,17 @@ def _check_function(
         names = ", ".join(map(_shown, triggers))
         yield _wrong(function, f"has several triggers: {names}", "make a function of each")
     for trigger in triggers:
-        yield from _check_trigger(function, trigger, parse_schedule)
+        yield from _check_trigger(function, trigger, settings, parse_schedule)
+
+
+def _check_settings(
+    function: FunctionFacts, binding: Mapping[str, Any], settings: AppSettings
+) -> Iterator[Finding]:
+    for key, value in _settable(binding):
+        try:
+            settings.resolve(value)
+        except MissingSettingError as error:
+            yield _wrong(function, *_missing(binding, key, str(error)))
 
 
 def _check_binding(function: FunctionFacts, binding: Mapping[str, Any]) -> Iterator[Finding]:
@@ -138,7 +173,10 @@ def _check_binding(function: FunctionFacts, binding: Mapping[str, Any]) -> Itera
 
 
 def _check_trigger(
-    function: FunctionFacts, trigger: Mapping[str, Any], parse_schedule: ScheduleParser | None
+    function: FunctionFacts,
+    trigger: Mapping[str, Any],
+    settings: AppSettings | None,
+    parse_schedule: ScheduleParser | None,
 ) -> Iterator[Finding]:
     kind = _type(trigger).lower()
     if kind == "httptrigger":
@@ -149,20 +187,33 @@ def _check_trigger(
                 "it answers 204, whatever it returns",
             )
     elif kind == "timertrigger":
-        yield from _check_schedule(function, trigger.get("schedule"), parse_schedule)
+        yield from _check_schedule(function, trigger.get("schedule"), settings, parse_schedule)
 
 
 def _check_schedule(
-    function: FunctionFacts, schedule: object, parse_schedule: ScheduleParser | None
+    function: FunctionFacts,
+    schedule: object,
+    settings: AppSettings | None,
+    parse_schedule: ScheduleParser | None,
 ) -> Iterator[Finding]:
     if not isinstance(schedule, str) or not schedule.strip():
         advice = "such as 0 */5 * * * *"
         yield _wrong(function, "is run by a timer and has no schedule", advice)
-    elif parse_schedule is not None and "%" not in schedule:
+        return
+    text = schedule
+    if settings is not None:
         try:
-            parse_schedule(schedule)
-        except ValueError as error:
-            yield _wrong(function, "has a schedule that cannot be read", str(error))
+            text = settings.resolve(schedule)
+        except MissingSettingError:
+            return  # told of already
+    if parse_schedule is None or "%" in text:  # a setting, or what code computes
+        return
+    try:
+        parse_schedule(text)
+    except ValueError as error:
+        # The value of a setting is not shown, not even a wrong one: it may be in the wrong place.
+        shown = str(error) if text == schedule else f"correct the setting in {schedule!r}"
+        yield _wrong(function, "has a schedule that cannot be read", shown)
 
 
 def _same_names(functions: Sequence[FunctionFacts]) -> Iterator[Finding]:
@@ -170,7 +221,7 @@ def _same_names(functions: Sequence[FunctionFacts]) -> Iterator[Finding]:
     for one in functions:
         other = first.setdefault(one.name.lower(), one)
         if other is not one:
-            where = f" in {_place(other)}" if other.file else ""
+            where = f" in {place_of(other)}" if other.file else ""
             named = f" as {other.name!r}" if other.name != one.name else ""
             yield _wrong(one, f"is there twice, first{where}{named}", "give it another name")
 
@@ -187,12 +238,8 @@ def _shown(binding: Mapping[str, Any]) -> str:
     return f"{kind or '?'} ({name})" if name else kind or "?"
 
 
-def _place(function: FunctionFacts) -> str:
-    return f"{function.file}:{function.line}" if function.line else str(function.file)
-
-
 def _of(function: FunctionFacts) -> str:
-    where = f"{_place(function)}: " if function.file else ""
+    where = f"{place_of(function)}: " if function.file else ""
     return f"{where}function {function.name!r}"
 
 

@@ -17,6 +17,7 @@ from tenuto.interop.azure_app.functions import (
     FunctionFailedError,
     binding_of,
     clients_of,
+    place_of,
 )
 from tenuto.interop.azure_app.streaming import StreamedCall, stream
 from tenuto.interop.workers.errands import CallErrand
@@ -91,6 +92,7 @@ class AppCaller:
         """
         loop = asyncio.get_running_loop()
         over: asyncio.Future[tuple[Result | Failed, bytes]] = loop.create_future()
+        invocation = str(uuid.uuid4()) if streamed is None else streamed.invocation
 
         def ended(answer: Result | Failed, attachment: bytes) -> None:
             if not over.done():
@@ -98,8 +100,7 @@ class AppCaller:
 
         inputs: dict[str, Datum | None] = {str(function.trigger["name"]): given}
         for name in clients_of(function):
-            inputs[name] = Datum(string=self._binding(function))
-        invocation = str(uuid.uuid4()) if streamed is None else streamed.invocation
+            inputs[name] = Datum(string=self._binding(function, invocation))
         call = Call(0, function.name, invocation, inputs, metadata or {}, trace=trace)
 
         def begun() -> None:
@@ -115,24 +116,34 @@ class AppCaller:
             raise
         if isinstance(answer, Failed):
             found = failure(answer)
-            _LOGGER.error(
-                "function %s failed: %s\n%s",
-                function.name,
-                found,
-                found.stack_trace or "",
-                extra={"invocation": invocation, "function": function.name},
-            )
-            raise FunctionFailedError(f"function {function.name!r} failed: {found}")
+            raise _failed(function, invocation, str(found), found.stack_trace)
         return answer, attachment
 
-    def _binding(self, function: FunctionFacts) -> str:
+    def _binding(self, function: FunctionFacts, invocation: str) -> str:
         found = self._client_binding()
         if found is None:
-            raise FunctionFailedError(
-                f"function {function.name!r} has a durable client, which reaches its host over "
-                "HTTP: run the app with a server (`tenuto start`)"
+            raise _failed(
+                function,
+                invocation,
+                "it has a durable client, which reaches its host over HTTP: run the app with a "
+                "server (`tenuto start`)",
             )
         return found
+
+
+def _failed(
+    function: FunctionFacts, invocation: str, why: str, stack: str | None = None
+) -> FunctionFailedError:
+    """The error of a call, which the log is told of with all that is known."""
+    _LOGGER.error(
+        "function %s failed (invocation %s): %s\n%s",
+        function.name,
+        invocation,
+        why,
+        stack or "",
+        extra={"invocation": invocation, "function": function.name},
+    )
+    return FunctionFailedError(f"function {function.name!r} failed: {why}", invocation)
 
 
 class AppHttpFunction:
@@ -179,6 +190,11 @@ class AppHttpFunction:
         return self.name if route is None else str(route).strip("/")
 
     @property
+    def place(self) -> str:
+        """File and line in the app."""
+        return place_of(self._function)
+
+    @property
     def level(self) -> str:
         """``anonymous``, ``function`` or ``admin``."""
         level = str(self._trigger.get("authLevel") or "function").lower()
@@ -208,7 +224,17 @@ class AppHttpFunction:
             assert isinstance(request.body, bytes)
             return self._response(*await call(body=request.body))
         except FunctionFailedError as error:
-            return _problem(_SERVER_ERROR, str(error).partition("\n")[0])
+            return self._failure(error.invocation)
+
+    def _failure(self, invocation: str) -> HttpResponse:
+        """What a caller is told: nothing of what user code has said, which may be secret."""
+        told = {
+            "message": f"function {self.name!r} failed; the host's log says why, look for the "
+            f"invocation {invocation}",
+            "function": self.name,
+            "invocationId": invocation,
+        }
+        return HttpResponse(status=_SERVER_ERROR, headers=[_JSON], body=_encode(told))
 
     def _response(self, result: Result, body: bytes) -> HttpResponse:
         value = result.value
@@ -277,7 +303,9 @@ class AppTimer:
         """
         caller = self._caller()
         if caller is None:
-            raise FunctionFailedError(f"function {self.name!r} cannot run: its app is not running")
+            raise FunctionFailedError(
+                f"function {self.name!r} cannot run: its app is not running", invocation=""
+            )
         given = {
             "Schedule": {"AdjustForDST": True},
             "ScheduleStatus": {

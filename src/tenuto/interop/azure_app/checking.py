@@ -1,17 +1,18 @@
 """All that can be said of an app before anything of it runs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
 from tenuto.interop.azure_app.app_folder import AppFolder, UnsupportedApp, examine_app_folder
-from tenuto.interop.azure_app.bindings import check_functions, running_functions
+from tenuto.interop.azure_app.bindings import check_functions, chosen_functions
 from tenuto.interop.azure_app.findings import Finding, Level
 from tenuto.interop.azure_app.interpreters import ADVISED_NODE, Interpreter, find_interpreter
 from tenuto.interop.azure_app.languages import Language
 from tenuto.interop.azure_app.packages import check_packages
 from tenuto.interop.azure_app.scanning import scan_functions
+from tenuto.interop.azure_app.time_zones import zone_of
 from tenuto.interop.workers.protocol import FunctionFacts
 from tenuto.model.errors import AppLoadError
 from tenuto.model.timer_schedule import parse_schedule
@@ -57,46 +58,42 @@ def check_app(path: Path, environment: Mapping[str, str] | None = None) -> AppRe
     if isinstance(found, UnsupportedApp):
         return AppReport(root=found.root, findings=(found.finding,), is_guess=False)
     scan = scan_functions(found)
-    functions, findings = _running(found, scan.functions)
+    functions = chosen_functions(scan.functions, found.host, found.settings)
     return AppReport(
         root=found.root,
         findings=(
             *found.findings,
+            *_time_zone(found),
             *_interpreter(found),
             *scan.findings,
-            *findings,
-            *check_functions(functions, parse_schedule=parse_schedule),
+            *_not_run(scan.functions, functions),
+            *check_functions(functions, settings=found.settings, parse_schedule=parse_schedule),
         ),
-        functions=functions,
+        functions=tuple(functions),
         is_guess=scan.is_guess,
     )
 
 
-def _running(
-    app: AppFolder, functions: tuple[FunctionFacts, ...]
-) -> tuple[tuple[FunctionFacts, ...], list[Finding]]:
-    """The functions that would run, and what keeps others from it."""
-    running: list[FunctionFacts] = []
-    findings = []
+def _not_run(
+    functions: Sequence[FunctionFacts], chosen: Sequence[FunctionFacts]
+) -> Iterator[Finding]:
     for one in functions:
-        try:
-            found = running_functions([one], app.host, app.settings)
-        except AppLoadError as error:
-            findings.append(Finding(level=Level.UNSUPPORTED, topic="functions", text=str(error)))
-            found = [one]
-        if not found:
-            findings.append(
-                Finding(
-                    level=Level.NOTE,
-                    topic="functions",
-                    text=f"function {one.name!r} is not run",
-                    advice="host.json leaves it out, or a setting switches it off",
-                    file=one.file,
-                    line=one.line,
-                )
+        if one not in chosen:
+            yield Finding(
+                level=Level.NOTE,
+                topic="functions",
+                text=f"function {one.name!r} is not run",
+                advice="host.json leaves it out, or a setting switches it off",
+                file=one.file,
+                line=one.line,
             )
-        running += found
-    return tuple(running), findings
+
+
+def _time_zone(app: AppFolder) -> Iterator[Finding]:
+    try:
+        zone_of(app.settings)
+    except AppLoadError as error:
+        yield Finding(level=Level.UNSUPPORTED, topic="settings", text=str(error))
 
 
 def _interpreter(app: AppFolder) -> list[Finding]:

@@ -18,7 +18,16 @@ _OWN_NAMES: Final = {ORCHESTRATION: "orchestration", ACTIVITY: "activity", ENTIT
 
 
 class FunctionFailedError(TenutoError):
-    """A function of an app has failed; the message is what it raised."""
+    """A function of an app has failed; the message is what it raised.
+
+    Args:
+        message: For the log; may hold what user code has said.
+        invocation: The id of the call.
+    """
+
+    def __init__(self, message: str, invocation: str) -> None:
+        super().__init__(message)
+        self.invocation: str = invocation
 
 
 def trigger_type(function: FunctionFacts) -> str:
@@ -30,6 +39,11 @@ def durable_name(function: FunctionFacts) -> str:
     """The name under which orchestrations call it."""
     member = _OWN_NAMES.get(trigger_type(function), "")
     return str(function.trigger.get(member) or function.name)
+
+
+def place_of(function: FunctionFacts) -> str:
+    """File and line in the app, as far as they are known; else empty."""
+    return f"{function.file}:{function.line}" if function.line else str(function.file or "")
 
 
 def clients_of(function: FunctionFacts) -> list[str]:

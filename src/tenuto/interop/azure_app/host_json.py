@@ -124,7 +124,7 @@ def _check_version(content: Mapping[str, Any], lines: Mapping[tuple[str, ...], i
     if name is None:
         raise AppLoadError(f'{HOST_FILE}: version is missing; it must be "{_VERSION}"')
     if content[name] != _VERSION:
-        where = f"{HOST_FILE}, line {lines[name,]}"
+        where = f"{HOST_FILE}:{lines[name,]}"
         raise AppLoadError(f'{where}: version is {content[name]!r}; it must be "{_VERSION}"')
 
 
@@ -179,7 +179,7 @@ class _Use(Struct, frozen=True, kw_only=True):
         name = ".".join(self.path)
         if self.source is not None:
             return f"setting {self.source} ({name})"
-        return f"{HOST_FILE}, line {self.line}: {name}" if self.line else f"{HOST_FILE}: {name}"
+        return f"{HOST_FILE}:{self.line}: {name}" if self.line else f"{HOST_FILE}: {name}"
 
 
 def _hub_name(name: str) -> str:

@@ -35,9 +35,9 @@ def read_json_object(path: Path, shown: str) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise AppLoadError(f"{shown} cannot be read: {error.strerror}") from None
+        raise AppLoadError(f"{shown}: it cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise AppLoadError(f"{shown} is not UTF-8; save it as such") from None
+        raise AppLoadError(f"{shown}: it is not UTF-8; save it as such") from None
     return parse_json_object(text, shown)
 
 
@@ -48,12 +48,12 @@ def parse_json_object(text: str, shown: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         what = f"{error.msg[0].lower()}{error.msg[1:]}"
         raise AppLoadError(
-            f"{shown}, line {error.lineno}, column {error.colno}: not valid JSON: {what}"
+            f"{shown}:{error.lineno}:{error.colno}: not valid JSON: {what}"
         ) from None
     except RecursionError:
-        raise AppLoadError(f"{shown} is nested too deeply") from None
+        raise AppLoadError(f"{shown}: it is nested too deeply") from None
     if not isinstance(value, dict):
-        raise AppLoadError(f"{shown} must hold a JSON object: {{ ... }}")
+        raise AppLoadError(f"{shown}: it must hold a JSON object: {{ ... }}")
     return value
 
 

@@ -25,12 +25,18 @@ from tenuto.functions.registry import FunctionRegistry
 from tenuto.functions.runner import RunnerOptions
 from tenuto.interop.azure_app.activities import ActivityOptions
 from tenuto.interop.azure_app.app_folder import AppFolder
-from tenuto.interop.azure_app.bindings import REQUIRES_GRPC, check_functions, running_functions
+from tenuto.interop.azure_app.bindings import (
+    REQUIRES_GRPC,
+    check_functions,
+    chosen_functions,
+    running_functions,
+)
 from tenuto.interop.azure_app.calls import AppCaller, http_functions, timers
 from tenuto.interop.azure_app.findings import Finding, Level
 from tenuto.interop.azure_app.functions import ACTIVITY, ORCHESTRATION, NamedFunctions
 from tenuto.interop.azure_app.languages import Language
 from tenuto.interop.azure_app.runner import AppFunctions, AppRunner, AppRunnerOptions
+from tenuto.interop.azure_app.time_zones import zone_of
 from tenuto.interop.contract.dialect import JAVASCRIPT, PYTHON, Dialect
 from tenuto.interop.contract.session import SessionOptions
 from tenuto.interop.workers.launching import Launch, StartedWorker
@@ -39,6 +45,7 @@ from tenuto.interop.workers.protocol import FunctionFacts
 from tenuto.model.errors import AppLoadError, InputError, RegistrationError, UnknownFunctionError
 from tenuto.model.payload import encode
 from tenuto.model.payload.opaque import shown
+from tenuto.model.timer_schedule import parse_schedule
 from tenuto.model.timing import span
 
 _ACTIVITIES_AT_ONCE: Final = 200
@@ -124,11 +131,14 @@ class AzureProgram:
         self._first: StartedWorker | None = StartedWorker(launch)
         try:
             loaded, hello = self._first.loaded, self._first.hello
-            self.findings: list[Finding] = check_functions(loaded.functions)
-            _refuse(self.findings)
-            self.functions: list[FunctionFacts] = running_functions(
-                loaded.functions, app.host, app.settings
+            # What is switched off runs nowhere, so nothing is wrong with it.
+            chosen = chosen_functions(loaded.functions, app.host, app.settings)
+            self.findings: list[Finding] = check_functions(
+                chosen, settings=app.settings, parse_schedule=parse_schedule
             )
+            _refuse(self.findings)
+            self.functions: list[FunctionFacts] = running_functions(chosen, app.host, app.settings)
+            zone = zone_of(app.settings)
         except BaseException:
             self.close()
             raise
@@ -150,7 +160,6 @@ class AzureProgram:
             lambda: self._caller,
             is_streamed=loaded.http_uri is not None,
         )
-        zone = app.settings.get("WEBSITE_TIME_ZONE")
         self._timers = timers(self.functions, zone, lambda: self._caller)
 
     def close(self) -> None:

@@ -101,7 +101,8 @@ def _python_functions(tree: ast.Module, file: str) -> Iterator[FunctionFacts]:
                     name=next(filter(None, names), node.name),
                     bindings=bindings,
                     file=file,
-                    line=node.lineno,
+                    # As Python itself has it: where its decorators begin.
+                    line=min(one.lineno for one in (node, *node.decorator_list)),
                 )
 
 

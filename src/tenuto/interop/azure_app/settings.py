@@ -17,6 +17,7 @@ from tenuto.model.errors import AppLoadError
 LOCAL_FILE: Final = "local.settings.json"
 _REFERENCE: Final = re.compile(r"%([^%\s]+)%")
 _PORTS: Final = 65_535
+_SHORTEST_SECRET: Final = 8
 
 
 class LocalHost(Struct, frozen=True, kw_only=True):
@@ -65,6 +66,18 @@ class AppSettings:
     def overridden_names(self) -> list[str]:
         """Those among them that the environment has too, and wins."""
         return [name for name in self._local if name in self._environment]
+
+    @property
+    def secrets(self) -> Mapping[str, str]:
+        """Values of ``local.settings.json`` that no error may show, by what to say instead.
+
+        Short ones are left out: they are words such as ``true`` or ``python``.
+        """
+        return {
+            f"(the value of the setting {name})": value
+            for name, value in self._local.items()
+            if len(value) >= _SHORTEST_SECRET
+        }
 
     def get(self, *names: str) -> str | None:
         """The value of the first setting that is there and not empty."""
@@ -126,7 +139,8 @@ def read_local_settings(root: Path) -> tuple[dict[str, str], LocalHost]:
     content = {name.lower(): value for name, value in read_json_object(path, LOCAL_FILE).items()}
     if content.get("isencrypted") is True:
         raise AppLoadError(
-            f"{LOCAL_FILE} is encrypted; run `func settings decrypt` in {str(root)!r} and try again"
+            f"{LOCAL_FILE}: it is encrypted; run `func settings decrypt` in {str(root)!r} and try "
+            "again"
         )
     values = {
         name: text

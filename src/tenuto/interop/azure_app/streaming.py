@@ -83,6 +83,7 @@ class RunningFunction:
     def __init__(self, call: Callable[[StreamedCall], Awaitable[Any]], invocation: str) -> None:
         loop = asyncio.get_running_loop()
         self._began: asyncio.Future[str] = loop.create_future()
+        self._invocation = invocation
         streamed = StreamedCall(invocation, self._note_begun)
         self._called: asyncio.Future[Any] = asyncio.ensure_future(call(streamed))
         # Who has read all of an answer does not ask what the call says; it is in the log.
@@ -175,7 +176,7 @@ class RunningFunction:
             told := self._called.exception(), FunctionFailedError
         ):
             return told
-        return FunctionFailedError(f"the function's answer broke off: {error}")
+        return FunctionFailedError(f"the function's answer broke off: {error}", self._invocation)
 
 
 def for_worker(request: HttpRequest, invocation: str) -> WorkerRequest:

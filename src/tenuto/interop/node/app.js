@@ -59,6 +59,17 @@ class App {
         });
     }
 
+    /** The app ends its process while it is loaded: then nobody would know why there is no worker. */
+    exit(code) {
+        const said = code === undefined ? '' : code;
+        this.refusal ??= new Refusal(
+            `The app ends its process by process.exit(${said}) while it is loaded. Let it throw an ` +
+                'error that says what is wrong.',
+            { place: callerIn(this.root) },
+        );
+        throw this.refusal;
+    }
+
     /** What hooks of a moment of the app's life are given, with `more`. */
     moment(more = {}) {
         return hookContext(

@@ -31,10 +31,14 @@ async function load(app, root) {
     const usual = Error.stackTraceLimit;
     // The place in the app lies below many frames of Node's loader.
     Error.stackTraceLimit = DEEP_ENOUGH;
+    const { exit } = process;
+    process.exit = (code) => app.exit(code);
     for (const file of entryFiles(app.root, manifest)) await loadFile(app, file, packages);
     Error.stackTraceLimit = usual;
     if (app.refusal) throw app.refusal;
     await app.hooks.run('appStart', app.moment({ functionAppDirectory: app.root }));
+    process.exit = exit;
+    if (app.refusal) throw app.refusal;
     app.close();
     if (!app.functions.size) throw nothingRegistered(manifest, packages);
     // The first versions of the model have no capabilities.

@@ -12,6 +12,8 @@ const { placeIn } = require('./places');
 const { Turns } = require('./turns');
 
 const PROTOCOL = 1;
+/** The app may not use it while it is loaded, the worker may. */
+const exit = process.exit.bind(process);
 
 class Worker {
     #app = new App();
@@ -30,7 +32,7 @@ class Worker {
             descriptor,
             (message, attachment) => this.#received(message, attachment),
             // Nobody is there any more who could want what runs.
-            () => process.exit(0),
+            () => exit(0),
         );
         this.#logs = new Logs(this.#pipe, this.#app);
         this.#invocations = new Invocations(this.#app, this.#logs);
@@ -98,7 +100,7 @@ class Worker {
                   });
         this.#pipe.send(refusal.answer);
         await this.#pipe.flush();
-        process.exit(1);
+        exit(1);
     }
 
     #begin(run) {
@@ -139,7 +141,7 @@ class Worker {
             );
         }
         await this.#pipe.flush();
-        process.exit(0);
+        exit(0);
     }
 
     /** What user code drops on the floor. */
@@ -169,7 +171,7 @@ class Worker {
             `An exception that nobody caught ends this worker: ${text}`,
         );
         await this.#pipe.flush();
-        process.exit(1);
+        exit(1);
     }
 }
 

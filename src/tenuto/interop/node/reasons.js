@@ -19,7 +19,7 @@ const ASKS = /(?:from|import|require)\s*\(?\s*(?:'([^']+)'|"([^"]+)"|`([^`]+)`)/
 function whyNotLoaded(root, file, error, packages) {
     const missing = NOT_FOUND.has(error?.code) && MISSING.exec(error.message);
     if (missing) return missingModule({ root, file, error, packages, name: missing[1] });
-    if (error instanceof SyntaxError) {
+    if (error instanceof SyntaxError && !isThrownByCode(root, error)) {
         const place = placeIn(root, error.stack) ?? placeOfSyntaxError(root, file) ?? { file };
         return new Refusal(`A syntax error in ${place.file}: ${error.message}.`, {
             place,
@@ -30,6 +30,12 @@ function whyNotLoaded(root, file, error, packages) {
     const text = error?.message ?? error;
     const kind = error?.constructor?.name ?? typeof error;
     return new Refusal(`Loading ${file} failed with ${kind}: ${text}`, { place, cause: error });
+}
+
+// JSON.parse throws such errors too, with frames of the code that has called it. The trace of a file
+// that cannot be read begins with its name, or has the loader's frames alone.
+function isThrownByCode(root, { stack }) {
+    return String(stack).startsWith('SyntaxError') && placeIn(root, stack) !== undefined;
 }
 
 function missingModule({ root, file, error, packages, name }) {

@@ -60,6 +60,7 @@ class Launch(Struct, frozen=True, kw_only=True):
         threads: How many sync functions may run at once in one process.
         keeps_executors: Whether executors stay alive between turns.
         load_seconds: How long loading the app may take.
+        secrets: What a refusal of the app must not show, by the words that take its place.
     """
 
     what: str
@@ -70,6 +71,7 @@ class Launch(Struct, frozen=True, kw_only=True):
     threads: int = 1
     keeps_executors: bool = True
     load_seconds: float = 60.0
+    secrets: Mapping[str, str] = {}
 
 
 class StartedWorker:
@@ -140,7 +142,7 @@ class StartedWorker:
         while isinstance(answer := self._receive(until), Log):
             log_line(answer)
         if isinstance(answer, Refused):
-            raise AppLoadError(_refusal(answer))
+            raise AppLoadError(_refusal(answer, launch.secrets))
         if not isinstance(answer, Loaded):
             raise WorkerProtocolError(f"the {launch.what} did not say what it has loaded")
         return hello, answer
@@ -151,7 +153,9 @@ class StartedWorker:
             left = until - time.monotonic()
             if left <= 0:
                 raise AppLoadError(
-                    f"the app in {launch.root} was not loaded within {launch.load_seconds:g} s"
+                    f"the app in {launch.root} was not loaded within {launch.load_seconds:g} s: "
+                    "look at what it does while its files are read, such as calls that wait for a "
+                    "network"
                 )
             self.socket.settimeout(left)
             try:
@@ -248,13 +252,21 @@ def _spawn(launch: Launch, theirs: socket.socket) -> "subprocess.Popen[bytes]":
     )
 
 
-def _refusal(refused: Refused) -> str:
+def _refusal(refused: Refused, secrets: Mapping[str, str]) -> str:
     if refused.stack:
-        _LOGGER.debug("%s", refused.stack)
+        _LOGGER.debug("%s", _without(secrets, refused.stack))
+    message = _without(secrets, refused.message)
     if refused.file is None:
-        return refused.message
+        return message
     line = "" if refused.line is None else f":{refused.line}"
-    return f"{refused.file}{line}: {refused.message}"
+    return f"{refused.file}{line}: {message}"
+
+
+def _without(secrets: Mapping[str, str], text: str) -> str:
+    """A text of user code, with words in the places of secrets."""
+    for words, secret in secrets.items():
+        text = text.replace(secret, words)
+    return text
 
 
 def _follow(stream: IO[bytes] | None, level: int) -> threading.Thread:

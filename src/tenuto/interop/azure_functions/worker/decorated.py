@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import json
 import os
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
-from .app import App, Binding, Function, RefusedError, relative
+from .app import App, Binding, Function, RefusedError, own_file, relative
 from .refusals import refusal
 
 _UNIQUE = re.compile(r"Function (?P<name>\S+) does not have a unique function name")
@@ -32,7 +33,7 @@ def load_decorated(root: str, script: str) -> App:
         RefusedError: it cannot be imported, or has not exactly one app.
     """
     module = _import(root, script)
-    register = _only_register(module, script)
+    register = _only_register(module, root, script)
     try:
         built = register.get_functions()
     except Exception as error:
@@ -62,7 +63,7 @@ def _import(root: str, script: str) -> ModuleType:
         raise refusal(error, root, script) from error
 
 
-def _only_register(module: ModuleType, script: str) -> Any:
+def _only_register(module: ModuleType, root: str, script: str) -> Any:
     kind = importlib.import_module("azure.functions").FunctionRegister
     found = {
         id(value): (name, value) for name, value in vars(module).items() if isinstance(value, kind)
@@ -74,13 +75,28 @@ def _only_register(module: ModuleType, script: str) -> Any:
             file=script,
         )
     if len(found) > 1:
-        names = " and ".join(repr(name) for name, _ in found.values())
+        named = [name for name, _ in found.values()]
+        names = " and ".join(map(repr, named))
         raise RefusedError(
             f"{script} has more than one app: {names}. Keep one, and make Blueprints of the others "
             "that it registers.",
             file=script,
+            line=_line_of(named[-1], os.path.join(root, script)),
         )
     return next(iter(found.values()))[1]
+
+
+def _line_of(name: str, path: str) -> int | None:
+    """The line that gives a module its variable of that name; None when it is not that simple."""
+    with open(path, encoding="utf-8") as source:
+        body = ast.parse(source.read()).body
+    lines = [
+        one.lineno
+        for one in body
+        if isinstance(one, ast.Assign)
+        and any(isinstance(target, ast.Name) and target.id == name for target in one.targets)
+    ]
+    return lines[-1] if lines else None
 
 
 def _not_built(error: Exception, register: Any, root: str, script: str) -> RefusedError:
@@ -88,17 +104,18 @@ def _not_built(error: Exception, register: Any, root: str, script: str) -> Refus
     if unique is None:
         return refusal(error, root, script)
     name = unique.group("name")
-    lines = [
-        one._function.get_user_function().__code__.co_firstlineno
+    codes = [
+        one._function.get_user_function().__code__
         for one in getattr(register, "_function_builders", ())
         if one._function.get_function_name() == name
         and hasattr(one._function.get_user_function(), "__code__")
     ]
+    file = own_file(codes[-1].co_filename, root) if codes else None
     return RefusedError(
         f"Two functions are called {name!r}. Rename one, or give it another name with "
         "@app.function_name().",
-        file=script,
-        line=lines[-1] if lines else None,
+        file=file or script,
+        line=codes[-1].co_firstlineno if file else None,
     )
 
 

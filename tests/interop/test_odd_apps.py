@@ -1,0 +1,343 @@
+"""Apps that can be run although something of them is odd: what they say, and what they do."""
+
+import json
+import re
+import signal
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tenuto.cli.running.reloading import files_of_azure_app, stamps
+from tests.interop.azure_app.folders import write
+from tests.interop.test_bad_apps import (
+    HOST,
+    INTERPRETERS,
+    NODE_HEAD,
+    PYTHON_HEAD,
+    SECRET,
+    http,
+    made_of,
+    node,
+    python,
+)
+from tests.support.ports import held_port
+from tests.support.terminal import TENUTO, Program
+
+
+@contextmanager
+def serving(
+    root: Path, *options: str, variables: Mapping[str, str] | None = None
+) -> Iterator[tuple[Program, str]]:
+    """A server on a port that is free, and its URL."""
+    words = [*TENUTO, "start", ".", "--port", "0", *options]
+    env = {**INTERPRETERS, **(variables or {})}
+    with Program(root, *words, env=env) as command:
+        command.until("(ready after")  # a debugger says that it is listening, too
+        yield command, re.findall(r"listening +(\S+) ", command.out)[-1]
+        command.send(signal.SIGINT)
+        assert command.end() == 0
+        assert SECRET not in command.out + command.err
+
+
+def ask(method: str, url: str) -> tuple[int, Any]:
+    request = urllib.request.Request(url, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, json.loads(answer.read() or b"null")
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read())
+
+
+def outcome(url: str, orchestrator: str) -> dict[str, Any]:
+    """What becomes of an orchestration."""
+    base = f"{url}/runtime/webhooks/durabletask"
+    status, links = ask("POST", f"{base}/orchestrators/{orchestrator}")
+    assert status == 202, links
+    while True:
+        _, found = ask("GET", f"{base}/instances/{links['id']}")
+        if found["runtimeStatus"] in {"Completed", "Failed", "Terminated"}:
+            return dict(found)
+        time.sleep(0.02)
+
+
+# --- what apps print ------------------------------------------------------------------------------
+
+NOISY = {
+    "python, much": python(
+        "import sys\nsys.stdout.write('x' * 10_000_000 + '\\n')\n"
+        + PYTHON_HEAD
+        + http("hello")[0].replace('return "hello"', "print('y' * 10_000_000); return '\"hello\"'")
+    ),
+    "python, binary": python(
+        "import os\nos.write(1, bytes(range(256)) * 40)\nos.write(2, b'\\xff\\x00\\x1b[2J')\n"
+        + PYTHON_HEAD
+        + http("hello")[0].replace(
+            'return "hello"', "os.write(1, bytes(range(256))); return '\"hello\"'"
+        )
+    ),
+    "javascript, much": node(
+        "process.stdout.write('x'.repeat(10_000_000));\n"
+        + NODE_HEAD
+        + "app.http('hello', { handler() { console.log('y'.repeat(10_000_000)); "
+        + "return { jsonBody: 'hello' }; }, authLevel: 'anonymous' });\n"
+    ),
+    "javascript, binary": node(
+        "const all = Buffer.from([...Array(256).keys()]);\nprocess.stdout.write(all);\n"
+        "process.stderr.write(Buffer.from([255, 0, 27, 91, 50, 74]));\n"
+        + NODE_HEAD
+        + "app.http('hello', { handler() { process.stdout.write(all); "
+        + "return { jsonBody: 'hello' }; }, authLevel: 'anonymous' });\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NOISY)
+def test_what_an_app_prints_disturbs_nothing(name: str, tmp_path: Path) -> None:
+    with serving(made_of(tmp_path / "app", NOISY[name])) as (command, url):
+        assert ask("GET", f"{url}/api/hello") == (200, "hello")
+        assert ask("GET", f"{url}/api/hello") == (200, "hello")
+        assert not set(command.err) & {"\x1b", "\x00", "\x07"}
+
+
+# --- entities -------------------------------------------------------------------------------------
+
+ENTITIES = {
+    "python": python(
+        PYTHON_HEAD
+        + """
+@app.entity_trigger(context_name="context")
+def counter(context): ...
+
+@app.orchestration_trigger(context_name="context")
+def calls(context):
+    return (yield context.call_entity(df.EntityId("counter", "a"), "add", 1))
+
+@app.orchestration_trigger(context_name="context")
+def catches(context):
+    try:
+        yield context.call_entity(df.EntityId("counter", "a"), "add", 1)
+    except Exception as error:
+        return "caught: " + str(error)
+
+@app.orchestration_trigger(context_name="context")
+def signals(context):
+    context.signal_entity(df.EntityId("counter", "a"), "add", 1)
+    yield context.create_timer(context.current_utc_datetime)
+
+@app.orchestration_trigger(context_name="context")
+def does_not(context):
+    yield context.create_timer(context.current_utc_datetime)
+    return "done"
+"""
+    ),
+    "javascript": node(
+        NODE_HEAD
+        + """
+df.app.entity('counter', (context) => {});
+const counter = new df.EntityId('counter', 'a');
+df.app.orchestration('calls', function* (context) {
+    return yield context.df.callEntity(counter, 'add', 1);
+});
+df.app.orchestration('signals', function* (context) {
+    context.df.signalEntity(counter, 'add', 1);
+    yield context.df.createTimer(context.df.currentUtcDateTime);
+});
+df.app.orchestration('does_not', function* (context) {
+    yield context.df.createTimer(context.df.currentUtcDateTime);
+    return 'done';
+});
+"""
+    ),
+}
+
+
+@pytest.mark.parametrize("language", ENTITIES)
+def test_an_app_with_entities_starts_and_only_their_calls_fail(
+    language: str, tmp_path: Path
+) -> None:
+    refusal = "entities cannot be used on this host yet"
+    with serving(made_of(tmp_path / "app", ENTITIES[language])) as (command, url):
+        assert "function 'counter' is an entity: entities are not served yet" in command.err
+        assert outcome(url, "does_not")["output"] == "done"
+        for name in ("calls", "signals"):
+            found = outcome(url, name)
+            assert found["runtimeStatus"] == "Failed"
+            assert refusal in json.dumps(found["output"])
+        if language == "python":
+            found = outcome(url, "catches")
+            assert found["runtimeStatus"] == "Completed"
+            assert found["output"].startswith("caught: ")
+            assert refusal in found["output"]
+        status, answer = ask("GET", f"{url}/runtime/webhooks/durabletask/entities/counter/a")
+        assert status == 501
+        assert "entit" in json.dumps(answer)
+
+
+# --- azure-functions-durable 2 --------------------------------------------------------------------
+
+NEWER = """
+@app.generic_trigger(
+    arg_name="context", type="orchestrationTrigger", durableRequiresGrpc=True
+)
+def newer(context): ...
+
+@app.orchestration_trigger(context_name="context")
+def older(context):
+    yield context.create_timer(context.current_utc_datetime)
+    return "done"
+"""
+
+
+def test_functions_of_another_protocol_are_said_and_refused_alone(tmp_path: Path) -> None:
+    root = made_of(tmp_path / "app", python(PYTHON_HEAD + NEWER))
+    with serving(root) as (command, url):
+        assert "'newer' is of azure-functions-durable 2, whose protocol is not" in command.err
+        assert outcome(url, "older")["output"] == "done"
+        base = f"{url}/runtime/webhooks/durabletask"
+        status, answer = ask("POST", f"{base}/orchestrators/newer")
+        assert (status, "newer" in json.dumps(answer)) == (400, True)
+
+
+# --- what is switched off -------------------------------------------------------------------------
+
+
+def test_what_is_switched_off_may_have_any_binding(tmp_path: Path) -> None:
+    text = (
+        '@app.queue_trigger(arg_name="m", queue_name="%No%", connection="c")\n'
+        "def orders(m: func.QueueMessage) -> None: ...\n"
+    )
+    files = python(PYTHON_HEAD + http("hello")[0].replace('"hello"\n', "'\"hello\"'\n") + text)
+    local = {"Values": {"AzureWebJobs.orders.Disabled": True}}
+    root = made_of(tmp_path / "app", files | {"local.settings.json": local})
+    with serving(root) as (command, url):
+        assert ask("GET", f"{url}/api/hello") == (200, "hello")
+        assert "orders" not in command.out
+
+
+# --- logging --------------------------------------------------------------------------------------
+
+LOGS = {
+    "python": python(
+        PYTHON_HEAD
+        + """
+import logging
+
+@app.route(route="quiet")
+def quiet(req: func.HttpRequest) -> str:
+    logging.info("quiet information")
+    logging.warning("quiet warning")
+    return '"done"'
+
+@app.route(route="loud")
+def loud(req: func.HttpRequest) -> str:
+    logging.debug("loud detail")
+    logging.info("loud information")
+    return '"done"'
+"""
+    ),
+    "javascript": node(
+        NODE_HEAD
+        + """
+const authLevel = 'anonymous';
+app.http('quiet', { authLevel, handler(request, context) {
+    context.info('quiet information');
+    context.warn('quiet warning');
+    return { jsonBody: 'done' };
+} });
+app.http('loud', { authLevel, handler(request, context) {
+    context.debug('loud detail');
+    context.info('loud information');
+    return { jsonBody: 'done' };
+} });
+"""
+    ),
+}
+
+
+@pytest.mark.parametrize("language", LOGS)
+def test_levels_of_host_json_hold_for_each_function(language: str, tmp_path: Path) -> None:
+    levels = {"default": "Information", "Function.quiet.User": "Warning"}
+    host = {**HOST, "logging": {"logLevel": levels}}
+    root = made_of(tmp_path / "app", LOGS[language] | {"host.json": host})
+    with serving(root) as (command, url):
+        for name in ("quiet", "loud"):
+            assert ask("GET", f"{url}/api/{name}") == (200, "done")
+        for text in ("quiet warning", "loud information"):
+            command.until(text)
+        assert "quiet information" not in command.err
+        assert "loud detail" not in command.err
+
+
+# --- debuggers ------------------------------------------------------------------------------------
+
+
+def test_a_debugger_finds_a_node_app(tmp_path: Path) -> None:
+    with held_port() as port:
+        pass
+    root = made_of(tmp_path / "app", LOGS["javascript"])
+    with serving(root, "--inspect", str(port)) as (_, url):
+        (target,) = ask("GET", f"http://127.0.0.1:{port}/json/list")[1]
+        assert target["type"] == "node"
+        assert target["webSocketDebuggerUrl"].startswith(f"ws://127.0.0.1:{port}/")
+        assert ask("GET", f"{url}/api/loud") == (200, "done")
+
+
+def test_a_debugger_finds_a_python_app(tmp_path: Path) -> None:
+    with held_port() as port:
+        pass
+    root = made_of(tmp_path / "app", LOGS["python"])
+    with serving(root, "--inspect", str(port)) as (_, url):
+        with socket.create_connection(("127.0.0.1", port), 30) as line:
+            line.settimeout(30)
+            # What a debugger says first, and what it is answered, is the Debug Adapter Protocol.
+            head = line.recv(1 << 16)
+            assert head.startswith(b"Content-Length: ")
+        assert ask("GET", f"{url}/api/loud") == (200, "done")
+
+
+# --- starting anew --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("language", "changes"),
+    [
+        ("javascript", ["src/functions/a.js", "host.json"]),
+        ("python", ["function_app.py", "local.settings.json"]),
+    ],
+)
+def test_a_change_of_a_file_of_the_app_starts_it_anew(
+    language: str, changes: list[str], tmp_path: Path
+) -> None:
+    root = made_of(tmp_path / "app", LOGS[language])
+    for name in ("dist/node_modules/x/index.js", ".venv/a.py", ".git/a.py", "data/rows.json"):
+        write(root, {name: "{}"})
+    words = [*TENUTO, "start", "app", "--port", "0", "--reload"]
+    with Program(tmp_path, *words, env=INTERPRETERS) as command:
+        command.until("listening ")
+        for number, name in enumerate(changes, 2):
+            # Had one of these counted, it would have started once more.
+            for other in root.glob("**/*"):
+                if {"x", ".venv", ".git", "data"} & set(other.relative_to(root).parts):
+                    other.touch()
+            path = root / name
+            path.write_text(path.read_text() + "\n")
+            command.until(f"{name} changed; starting anew")
+            while command.out.count("listening ") < number:
+                time.sleep(0.02)
+        command.send(signal.SIGINT)
+        assert command.end() == 0
+        assert command.err.count("starting anew") == len(changes)
+
+
+def test_what_is_built_counts_too(tmp_path: Path) -> None:
+    watched = files_of_azure_app(tmp_path)
+    write(tmp_path, {"dist/src/functions/a.js": "", "one/function.json": "{}", "src/a.ts": ""})
+    assert set(stamps(watched)) == {"dist/src/functions/a.js", "one/function.json"}
