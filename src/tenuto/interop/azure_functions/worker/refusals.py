@@ -43,8 +43,6 @@ def refusal(error: BaseException, root: str, loaded: str) -> RefusedError:
         root: The app's folder.
         loaded: What was imported, for people, such as ``function_app.py``.
     """
-    if isinstance(error, RefusedError):
-        return error
     stack = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     if isinstance(error, SyntaxError) and error.filename:
         return RefusedError(
