@@ -290,10 +290,8 @@ class ContractSession:
         self, text: str, stack: str | None = None, details: str | None = None
     ) -> ExecutionCompleted:
         message = f"Orchestrator function '{self._info.facts.name}' failed: {text}"
-        inner = None if details is None else msgspec.json.decode(details, type=_PackageFailure)
-        failure = FailureDetails(
-            "OrchestratorFailed", message, stack, None if inner is None else inner.failure
-        )
+        inner = None if details is None else _package_failure(details)
+        failure = FailureDetails("OrchestratorFailed", message, stack, inner)
         return ExecutionCompleted(RuntimeStatus.FAILED, None, failure)
 
     def _ended(self, ending: Ending) -> TurnActions:
@@ -331,6 +329,13 @@ class _PackageFailure(Struct, frozen=True, rename="camel"):
             self.is_non_retriable,
             properties=self.properties,
         )
+
+
+def _package_failure(text: str) -> FailureDetails | None:
+    try:
+        return msgspec.json.decode(text, type=_PackageFailure).failure
+    except msgspec.DecodeError:  # a package is free to say something else there
+        return None
 
 
 def _input(text: str | None, dialect: Dialect) -> object:

@@ -116,7 +116,17 @@ class CallErrand:
         timeout: How long it may run, in microseconds; None for no end.
     """
 
-    __slots__ = ("_begun", "_body", "_call", "_ended", "deaths", "is_over", "link", "timeout")
+    __slots__ = (
+        "_begun",
+        "_body",
+        "_call",
+        "_ended",
+        "deaths",
+        "is_canceled",
+        "is_over",
+        "link",
+        "timeout",
+    )
 
     is_turn: bool = False
 
@@ -136,6 +146,7 @@ class CallErrand:
         self.deaths: int = 0
         self.link: WorkerLink | None = None
         self.is_over: bool = False
+        self.is_canceled: bool = False
 
     @property
     def function(self) -> str:
