@@ -4,7 +4,7 @@ Each orchestrator runs hot, with its session discarded whenever the host is at r
 host thrown away then; what comes out is the same. The package is called once for each turn.
 """
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,7 +20,7 @@ from tenuto.interop.azure_app.program import AzureProgram, ProgramOptions
 from tenuto.interop.workers.errands import TurnAnswer, TurnRequest
 from tenuto.interop.workers.pool import WorkerPool
 from tenuto.model.errors import OrchestrationFailedError
-from tenuto.model.events import OrchestratorStarted
+from tenuto.model.events import EventRaised, HistoryEvent, OrchestratorStarted
 from tenuto.model.timing import to_datetime
 from tenuto.testing import TestHost
 from tests.support.azure_programs import LANGUAGES, matrix_program
@@ -208,7 +208,7 @@ async def test_polls_over_http_wait_without_a_process(
         assert test.clock.current_time - began >= timedelta(hours=1)
 
 
-@pytest.mark.parametrize("name", ["hello", "retry_all", "nested", "sms"])
+@pytest.mark.parametrize("name", ["hello", "retry_all", "nested", "sms", "early_events"])
 @pytest.mark.parametrize("at_rest", [stay_hot, evict, crash])
 async def test_each_turn_calls_the_package_once_and_no_rebuilding_does(
     program: AzureProgram, monkeypatch: pytest.MonkeyPatch, name: str, at_rest: AtRest
@@ -227,9 +227,44 @@ async def test_each_turn_calls_the_package_once_and_no_rebuilding_does(
         handle = await test.start(name)
         assert await finish(test, handle, name, at_rest) == EXPECTED[name]
         history = await test.client.history(handle.instance_id)
-        assert len(calls) == sum(isinstance(one, OrchestratorStarted) for one in history)
+        assert len(calls) == turns_with_something_to_do(history)
     if at_rest is stay_hot and name == "hello":  # the others wait, and leave memory meanwhile
         assert sum(one.history is not None for one in calls) == 1
+
+
+def turns_with_something_to_do(history: Sequence[HistoryEvent]) -> int:
+    """Turns but for those in which only events came that nobody waited for."""
+    turns: list[list[HistoryEvent]] = []
+    for one in history:
+        if isinstance(one, OrchestratorStarted):
+            turns.append([])
+        turns[-1].append(one)
+    idle = {OrchestratorStarted, EventRaised}
+    return sum(not {type(one) for one in turn} <= idle for turn in turns)
+
+
+async def test_also_a_turn_that_is_compared_takes_early_events_in_one_call(
+    language: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    program = matrix_program(language, tmp_path, ProgramOptions(compare_every=1))
+    calls: list[TurnRequest] = []
+    take = WorkerPool.take
+
+    def counted(
+        self: WorkerPool, request: TurnRequest, answered: Callable[[TurnAnswer], None]
+    ) -> None:
+        calls.append(request)
+        take(self, request, answered)
+
+    monkeypatch.setattr(WorkerPool, "take", counted)
+    async with TestHost(program) as test:
+        handle = await test.start("early_events")
+        assert await finish(test, handle, "early_events", stay_hot) == [0, 1, 2]
+        history = await test.client.history(handle.instance_id)
+    assert len(calls) == turns_with_something_to_do(history) == 2
+    assert calls[1].is_compared
+    assert len(calls[1].held) == 3
+    assert "part:" not in caplog.text
 
 
 @pytest.mark.parametrize("name", EXPECTED)

@@ -199,16 +199,24 @@ _read_details: Final = msgspec.json.Decoder(_Details).decode
 
 def failure(answer: Failed) -> FailureDetails:
     """What a worker says of an error, in the words of the house."""
-    if answer.details is not None:
-        details = _read_details(answer.details)
-        return FailureDetails(
-            details.error_type,
-            details.error_message,
-            details.stack_trace,
-            is_non_retriable=details.is_non_retriable,
-            properties=details.properties or {},
-        )
-    return FailureDetails(answer.error_type, answer.message, answer.stack or None)
+    details = None if answer.details is None else _details(answer.details)
+    if details is None:
+        return FailureDetails(answer.error_type, answer.message, answer.stack or None)
+    return FailureDetails(
+        details.error_type,
+        details.error_message,
+        details.stack_trace,
+        is_non_retriable=details.is_non_retriable,
+        properties=details.properties or {},
+    )
+
+
+def _details(text: str) -> _Details | None:
+    """What an app has put in the place of a message; None when it is something else."""
+    try:
+        return _read_details(text)
+    except msgspec.DecodeError:
+        return None
 
 
 def _to_nobody(_works: list[ActivityWork]) -> None:

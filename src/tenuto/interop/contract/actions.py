@@ -169,10 +169,15 @@ class Action(Struct, frozen=True, rename="camel"):
     def activity_input(self) -> str | None:
         """The input of an activity: a text is JSON already, anything else is put as JSON."""
         text = self.input_text
-        if text is not None and text.startswith('"'):
+        if text is None or not text.startswith('"'):
+            return text
+        try:
             found: str = msgspec.json.decode(text)
-            return found
-        return text
+        except msgspec.DecodeError as error:
+            raise InputError(
+                f"the input of activity {self.function_name!r} is no text: {error}"
+            ) from error
+        return found
 
 
 read_action: Final = msgspec.json.Decoder(Action).decode

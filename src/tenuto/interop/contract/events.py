@@ -31,6 +31,7 @@ _MOMENT: Final = re.compile(
     r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)?", re.ASCII
 )
 _DIGITS: Final = 6
+_ZONE: Final = len("+00:00")
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -114,7 +115,7 @@ def _parts(failure: FailureDetails) -> dict[str, Any]:
 
 def moment_text(moment: Microseconds) -> str:
     """A time as the contract writes it: ``2026-11-29T21:20:00.0000000Z``."""
-    return f"{to_datetime(moment).isoformat(timespec='microseconds')[:26]}0Z"
+    return f"{to_datetime(moment).isoformat(timespec='microseconds')[:-_ZONE]}0Z"
 
 
 def moment_of(text: str) -> Microseconds:

@@ -27,6 +27,7 @@ from tenuto.interop.contract.actions import Action, FollowedRequest
 from tenuto.interop.contract.dialect import Dialect
 from tenuto.interop.contract.events import EventWriter
 from tenuto.interop.contract.held import HeldEvents, OpenWait
+from tenuto.interop.workers.protocol import HeldEvent
 from tenuto.model.actions import Action as Decided
 from tenuto.model.built_in import HTTP_ACTIVITY
 from tenuto.model.errors import InputError, NonDeterminismError
@@ -52,6 +53,7 @@ from tenuto.model.http_call import HttpAnswer, asked_pause
 from tenuto.model.ids import InstanceId, child_instance_id
 from tenuto.model.retry import RetryFacts
 from tenuto.model.timing import MICROSECONDS, Microseconds
+from tenuto.model.unread import UnreadEvent
 from tenuto.orchestration.names import child_execution_id
 
 PRIVATE: Final = 1_000_000_000
@@ -59,6 +61,9 @@ PRIVATE: Final = 1_000_000_000
 
 POLL_PAUSE: Final[Microseconds] = 30 * MICROSECONDS
 """Between two requests, when the server does not say; that of Durable Functions."""
+
+MOST_ATTEMPTS: Final = 10_000
+"""Of a call that has a retry timeout."""
 
 NO_ENTITIES: Final = "entities cannot be used on this host yet"
 
@@ -189,6 +194,7 @@ class Execution:
         self._timers: dict[int, int] = {}
         self._now: Microseconds = 0
         self._shown: Microseconds = 0
+        self._given_up: set[int] = set()
         self._write = EventWriter(0)
         self.held: HeldEvents = HeldEvents(info.unread)
         self.decided: list[Decided] = []
@@ -209,14 +215,17 @@ class Execution:
         counting: list[Raw] = []
         others: list[Raw] = []
         # Twice through: numbers are taken in the order in which the package will read.
-        rest: list[Incoming] = []
+        rest: list[Incoming | Raw] = []
         for event in events:
-            if self._takes_numbers(event):
-                counting += self._told(event)
-            else:
+            if not self._takes_numbers(event):
                 rest.append(event)
-        for event in rest:
-            others += self._told(event)
+                continue
+            told = self._told(event)
+            if self._raises_at_end(event):
+                rest.append(told.pop())
+            counting += told
+        for one in rest:
+            others += [one] if isinstance(one, Raw) else self._told(one)
         if not counting and not others:
             return []
         return [self._write.turn(), *counting, *others]
@@ -238,11 +247,17 @@ class Execution:
                 pause = self._open.get(event.timer_id)
                 return isinstance(pause, Pause) and pause.retried.left > 0
             case TaskCompleted():
-                return self._dialect.polls and isinstance(
-                    self._open.get(event.task_scheduled_id), HttpCall
-                )
+                call = self._open.get(event.task_scheduled_id)
+                if not (self._dialect.polls and isinstance(call, HttpCall)):
+                    return False
+                # Any other answer than one to be followed lets user code go on.
+                return _next_address(call.request, _read_answer(event.result or "{}")) is not None
             case _:
                 return False
+
+    def _raises_at_end(self, event: Incoming) -> bool:
+        """Whether the last that the package is told lets user code go on: all attempts are over."""
+        return isinstance(event, TimerFired) and event.timer_id in self._given_up
 
     def _told(self, event: Incoming) -> list[Raw]:
         """One event of the engine as the package is told it: often one, sometimes none."""
@@ -343,6 +358,7 @@ class Execution:
             return told
         # No attempt is begun any more, but the package goes on counting: each of those that are
         # left fails at once, in this turn, and so does the pause after it.
+        self._given_up.add(number)
         name = retried.action.function_name
         while retried.left:
             retried.attempt += 1
@@ -361,13 +377,13 @@ class Execution:
 
     def _answered(self, call: HttpCall, result: str | None) -> list[Raw]:
         answer = _read_answer(result or "{}")
-        address = answer.headers.get("location")
+        address = _next_address(call.request, answer)
         told = [
             self._write.completed(contract.TASK_COMPLETED, call.number, _contract_answer(answer))
         ]
-        if not (call.request.polls and answer.status_code == _ACCEPTED and address):
+        if address is None:
             return told
-        call.request = _next_request(call.request, address[0], answer.url)
+        call.request = _next_request(call.request, address, answer.url)
         due = self._now + self._pause_before_poll(answer)
         if self._dialect.polls:
             pause, following = self._take_number(), self._take_number()
@@ -434,6 +450,12 @@ class Execution:
         self._retried(action, policy)
 
     def _retried(self, action: Action, policy: RetryFacts) -> None:
+        if policy.timeout is not None and policy.max_attempts > MOST_ATTEMPTS:
+            raise RefusedActionError(
+                f"the call of {action.function_name!r} has a retry timeout and "
+                f"{policy.max_attempts} attempts: with a timeout there may be {MOST_ATTEMPTS}, "
+                "because those that are left when it has passed are counted one by one"
+            )
         number = self._take_number()
         self._attempt(number, RetriedCall(action, policy, number, self._now))
 
@@ -508,17 +530,32 @@ class Execution:
             del self._open[number]
             self.decided.append(TaskCanceled(number))
 
+    # --- events that are held --------------------------------------------------------------------
+
+    def offered(self) -> tuple[list[UnreadEvent], list[HeldEvent]]:
+        """Events that a worker may feed to the package in this turn, oldest first."""
+        held = self.held.offered()
+        raised = self._write.raised
+        return held, [
+            HeldEvent(one.event.name, raised(one.event.name, one.event.input)) for one in held
+        ]
+
+    def give_held(self, number: int) -> Raw | None:
+        """The package was told this event; None when no wait for it is open."""
+        found = self.held.take(number)
+        return None if found is None else self._given(*found)
+
+    def give_to_wait(self, event_id: int) -> Raw | None:
+        """The same, of the event that has ended this wait."""
+        found = self.held.take_for(event_id)
+        return None if found is None else self._given(*found)
+
     def late(self) -> list[Raw]:
         """Events that were held and are waited for by now; the package is to be told them."""
         told = []
-        while (found := self.late_one()) is not None:
-            told.append(found)
+        while (found := self.held.match()) is not None:
+            told.append(self._given(*found))
         return told
-
-    def late_one(self) -> Raw | None:
-        """One of them."""
-        found = self.held.match()
-        return None if found is None else self._given(*found)
 
     def _take_number(self) -> int:
         number = self._number
@@ -536,6 +573,13 @@ _LONGEST: Final = 365_000 * 24 * 3600 * MICROSECONDS
 
 def _text(value: Any) -> str:  # noqa: ANN401 - JSON values
     return _encode(value).decode()
+
+
+def _next_address(request: FollowedRequest, answer: HttpAnswer) -> str | None:
+    """Where an answer says to ask again; None when it is the last one."""
+    found = answer.headers.get("location")
+    is_followed = request.polls and answer.status_code == _ACCEPTED and found
+    return found[0] if is_followed and found else None
 
 
 def _next_request(request: FollowedRequest, address: str, found_at: str) -> FollowedRequest:

@@ -87,7 +87,7 @@ def _follow(execution: Execution, decided: Decided) -> Raw | None:
         case TaskCanceled():
             execution.cancel_number(decided.task_id)
         case EventTaken():
-            return execution.late_one()
+            return execution.give_to_wait(decided.task_id)
         case _:
             pass
     return None

@@ -72,6 +72,7 @@ class ContractSession:
         self.execution: Execution = Execution(info, options.dialect, options.poll_pause)
         self._past: list[Raw] | None = []
         self._newest: list[Raw] = []
+        self._offered: list[UnreadEvent] = []
         self._late: LateTurn | None = None
         self._is_kept = False
         self._turns = 0
@@ -123,6 +124,7 @@ class ContractSession:
         is_compared = self._is_kept and past is not None and _is_power_of_two(self._turns)
         needs_history = past is not None and (not self._is_kept or is_compared)
         facts = self._info.facts
+        self._offered, held = self.execution.offered()
         self._taker.take(
             TurnRequest(
                 facts.name,
@@ -133,6 +135,7 @@ class ContractSession:
                 self._start() if needs_history else None,
                 len(self.execution.seen),
                 is_compared,
+                held,
             ),
             self._answered,
         )
@@ -192,7 +195,7 @@ class ContractSession:
         if ending is not None:
             return self._ended(ending)
         news = self.execution.late()
-        if news:
+        if news:  # a worker without executors does not feed what is held
             self._ask(news)
             return None
         return TurnActions(self.execution.decided, self._status)
@@ -207,11 +210,11 @@ class ContractSession:
         """Take the new actions in; the one that continues as new, if any."""
         execution = self.execution
         known = len(execution.seen)
-        if answer.first > known:
+        if not 0 <= answer.first <= known:
             raise WorkerProtocolError(
-                f"a worker answered with actions from the {answer.first}th on; {known} are known"
+                f"a worker answered with actions from place {answer.first} on; {known} are known"
             )
-        actions = [read_action(one) for one in answer.actions]
+        actions = _actions(answer.actions)
         again = known - answer.first
         self._check(answer.first, actions[:again])
         continued = None
@@ -221,7 +224,22 @@ class ContractSession:
                 continued = action
         for place in answer.canceled:
             execution.cancel(place)
+        self._take_fed(answer.fed)
         return continued
+
+    def _take_fed(self, places: Sequence[int]) -> None:
+        """The package was told these events that were held, in this order."""
+        for place in places:
+            told = None
+            if 0 <= place < len(self._offered):
+                told = self.execution.give_held(self._offered[place].number)
+            if told is None:
+                raise WorkerProtocolError(
+                    f"a worker has fed event {place} of those that were held, for which there is "
+                    "no wait"
+                )
+            if self._past is not None:
+                self._newest = [*self._newest, told]
 
     def _check(self, first: int, actions: Sequence[Action]) -> None:
         """See that the orchestrator asks again for what it has asked for before."""
@@ -272,10 +290,8 @@ class ContractSession:
         self, text: str, stack: str | None = None, details: str | None = None
     ) -> ExecutionCompleted:
         message = f"Orchestrator function '{self._info.facts.name}' failed: {text}"
-        inner = None if details is None else msgspec.json.decode(details, type=_PackageFailure)
-        failure = FailureDetails(
-            "OrchestratorFailed", message, stack, None if inner is None else inner.failure
-        )
+        inner = None if details is None else _package_failure(details)
+        failure = FailureDetails("OrchestratorFailed", message, stack, inner)
         return ExecutionCompleted(RuntimeStatus.FAILED, None, failure)
 
     def _ended(self, ending: Ending) -> TurnActions:
@@ -315,6 +331,13 @@ class _PackageFailure(Struct, frozen=True, rename="camel"):
         )
 
 
+def _package_failure(text: str) -> FailureDetails | None:
+    try:
+        return msgspec.json.decode(text, type=_PackageFailure).failure
+    except msgspec.DecodeError:  # a package is free to say something else there
+        return None
+
+
 def _input(text: str | None, dialect: Dialect) -> object:
     """An orchestrator's input as its package takes it; what is no JSON is taken as a text.
 
@@ -346,6 +369,15 @@ def _words(seen: tuple[int, str]) -> str:
     kind, name = seen
     what = kinds.WORDS.get(kind, f"action {kind}")
     return f"{what} {name!r}" if name else what
+
+
+def _actions(texts: Sequence[Raw]) -> list[Action]:
+    try:
+        return [read_action(one) for one in texts]
+    except msgspec.DecodeError as error:
+        raise WorkerProtocolError(
+            f"a worker answered with what is no action of the contract: {error}"
+        ) from error
 
 
 def _is_power_of_two(number: int) -> bool:

@@ -6,6 +6,10 @@
 // alone: by the same method, which asks for a generator and gets the one that is there. So all that
 // is decided is decided by the package, and a turn costs the same however long the history is.
 
+const { SeenActions } = require('./actions');
+const { withDates } = require('./history');
+const { OpenWaits, feedHeld } = require('./waits');
+
 const OWN_METHODS = ['execute', 'processEvent', 'isDoneExecuting', 'hasCompletedSuccessfully'];
 
 /** The executor behind a context of an orchestrator, when it is as we know it; else undefined. */
@@ -30,13 +34,14 @@ class KeptExecutor {
     #context;
     #start;
 
-    /** `core` and `context` are of the invocation that made it, `seen` its actions so far. */
-    constructor(executor, { core, context }, { seen, start }) {
+    /** `core` and `context` are of the invocation that made it; `seen` and `waits` are filled. */
+    constructor(executor, { core, context }, start) {
         this.#executor = executor;
         this.#core = core;
         this.#context = context;
         this.#start = start;
-        this.seen = seen;
+        this.seen = new SeenActions();
+        this.waits = new OpenWaits();
     }
 
     get executor() {
@@ -63,8 +68,25 @@ class KeptExecutor {
         this.#core.isMuted = true;
     }
 
-    /** The package's turn over `events` alone. It answers, or throws, as in a plain call. */
-    run(events) {
+    /**
+     * The package's turn over `events` alone, and over those of `held` that are waited for by then.
+     * It answers, or throws, as in a plain call. `fed` gets the places of those of `held`.
+     */
+    async run(events, held, fed) {
+        const answer = await this.#execute(events);
+        return (await this.goOn(events, held, fed)) ?? answer;
+    }
+
+    /** The package has run through `events`; what of `held` is waited for is fed to it. */
+    goOn(events, held, fed) {
+        const feed = (event) => this.#execute(withDates(event));
+        this.seen.take(this.#executor.actions);
+        this.waits.look(this.seen.leaves);
+        this.waits.told(events);
+        return feedHeld(held ?? [], this, feed, fed);
+    }
+
+    #execute(events) {
         const executor = this.#executor;
         // A model believes that its invocation has ended and warns of each log line, but not here.
         this.#core.state = 'postInvocationHooks';

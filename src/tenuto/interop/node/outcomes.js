@@ -86,7 +86,7 @@ function texts({ output, customStatus, failureDetails }) {
 
 /** Where two outcomes of the same turn part, in words; undefined when they do not. */
 function differenceOf(kept, plain) {
-    for (const member of ['isDone', 'error', 'output', 'customStatus', 'failureDetails']) {
+    for (const member of ['isDone', 'error', 'output', 'customStatus', 'failureDetails', 'fed']) {
         const said = different(member, kept[member], plain[member]);
         if (said) return said;
     }

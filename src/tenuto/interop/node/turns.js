@@ -49,7 +49,8 @@ class Turns {
     async #runNew(turn, kept) {
         const events = withDates(played(turn.events, false));
         const opened = kept.open(turn.invocation, events);
-        const run = () => kept.run(events);
+        const fed = [];
+        const run = () => kept.run(events, turn.held, fed);
         const outcome = await outcomeOf(
             () =>
                 this.#invocations.between(opened, run, (inputs, callback) =>
@@ -61,6 +62,7 @@ class Turns {
         const text = answer(turn, outcome, {
             first: outcome.isLive ? turn.known : 0,
             isKept,
+            fed,
         });
         if (isKept) this.#kept.set(turn.key, kept);
         return text;
@@ -75,29 +77,29 @@ class Turns {
         const history = played(turn.history, this.#marksPlayed);
         // Given as it is, and not as a text that the package would only read again.
         opened.inputs = [{ ...turn.start, history, isReplaying: isReplay(history) }];
-        let executor;
+        const fed = [];
+        let made;
+        const run = async (inputs, replaced) => {
+            const answered = await model.invokeFunction(context, inputs, replaced);
+            const executor = liveExecutor(context);
+            if (!executor) return answered;
+            made = new KeptExecutor(executor, opened, turn.start);
+            return (await made.goOn(history, turn.held, fed)) ?? answered;
+        };
         const outcome = await outcomeOf(
-            () =>
-                this.#invocations.between(opened, callback, (inputs, replaced) =>
-                    model.invokeFunction(context, inputs, replaced),
-                ),
-            () => ({ executor: (executor = liveExecutor(context)), seen: new SeenActions() }),
+            () => this.#invocations.between(opened, callback, run),
+            () => made ?? { executor: liveExecutor(context), seen: new SeenActions() },
         );
-        const difference = unheard && differenceOf(unheard, outcome);
-        const isKept = !difference && this.#isKept(outcome, executor);
-        const text = answer(turn, outcome, { first: 0, isKept, difference });
-        if (isKept) {
-            this.#kept.set(
-                turn.key,
-                new KeptExecutor(executor, opened, { ...turn, seen: outcome.seen }),
-            );
-        }
+        const difference = unheard && differenceOf(unheard, { ...outcome, fed: String(fed) });
+        const isKept = !difference && this.#isKept(outcome, made);
+        const text = answer(turn, outcome, { first: 0, isKept, difference, fed });
+        if (isKept) this.#kept.set(turn.key, made);
         return text;
     }
 
-    #isKept(outcome, executor) {
+    #isKept(outcome, made) {
         if (!this.#keepsExecutors || outcome.hasEnded) return false;
-        if (executor) return outcome.isLive;
+        if (made) return outcome.isLive;
         // A package that is not as we know it stays so.
         this.#keepsExecutors = false;
         this.#logs.write(
@@ -115,18 +117,20 @@ async function runUnheard(turn, kept) {
     const events = withDates(played(turn.events, false));
     kept.open(turn.invocation, events);
     kept.mute();
+    const fed = [];
     try {
-        return await outcomeOf(
-            () => kept.run(events),
+        const outcome = await outcomeOf(
+            () => kept.run(events, turn.held, fed),
             () => kept,
         );
+        return { ...outcome, fed: String(fed) };
     } catch (error) {
         // Whether that is a difference is for the plain call to show.
         return { isDone: `"${asError(error).message}"` };
     }
 }
 
-function answer(turn, outcome, { first, isKept, difference }) {
+function answer(turn, outcome, { first, isKept, difference, fed }) {
     const { seen, isDone, output, customStatus, error, failureDetails } = outcome;
     return JSON.stringify({
         type: 'turned',
@@ -141,6 +145,7 @@ function answer(turn, outcome, { first, isKept, difference }) {
         failureDetails,
         isKept,
         difference,
+        fed: fed.length ? fed : undefined,
     });
 }
 

@@ -7,7 +7,7 @@ from msgspec import Raw, Struct, structs
 
 from tenuto.engine.ports import GivenBack
 from tenuto.interop.workers.link import Answer, WorkerLink
-from tenuto.interop.workers.protocol import Call, Failed, Result, ToWorker, Turn, Turned
+from tenuto.interop.workers.protocol import Call, Failed, HeldEvent, Result, ToWorker, Turn, Turned
 from tenuto.model.timing import Microseconds
 
 
@@ -23,6 +23,7 @@ class TurnRequest(Struct, frozen=True):
         start: What does not change; None without history.
         known: How many actions are known.
         is_compared: Whether both ways are to be taken.
+        held: Events that nobody waits for yet.
     """
 
     name: str
@@ -33,6 +34,7 @@ class TurnRequest(Struct, frozen=True):
     start: Raw | None
     known: int
     is_compared: bool
+    held: Sequence[HeldEvent] = ()
 
 
 TurnAnswer: TypeAlias = Turned | Failed | GivenBack
@@ -83,6 +85,7 @@ class TurnErrand:
             request.history,
             known=request.known,
             is_compared=request.is_compared,
+            held=request.held,
         )
         if request.start is not None:
             turn = structs.replace(turn, start=request.start)
@@ -120,6 +123,7 @@ class CallErrand:
         "_call",
         "_ended",
         "deaths",
+        "is_canceled",
         "is_over",
         "is_repeatable",
         "link",
@@ -147,6 +151,7 @@ class CallErrand:
         self.deaths: int = 0
         self.link: WorkerLink | None = None
         self.is_over: bool = False
+        self.is_canceled: bool = False
 
     @property
     def function(self) -> str:

@@ -47,8 +47,10 @@ class FrameReader:
             middle, end = begin + text, begin + text + attachment
             if len(self._buffer) < end:
                 break
-            yield bytes(self._buffer[begin:middle]), bytes(self._buffer[middle:end])
+            with memoryview(self._buffer) as whole:  # one copy of what may be large
+                message = bytes(whole[begin:middle]), bytes(whole[middle:end])
             start = end
+            yield message
         del self._buffer[:start]
 
     @property

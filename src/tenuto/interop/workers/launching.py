@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any, Final
 
 import msgspec
@@ -36,6 +36,7 @@ from tenuto.model.errors import AppLoadError, WorkerProtocolError
 
 _LOGGER: Final = logging.getLogger("tenuto.worker")
 _OUTPUT: Final = logging.getLogger("tenuto.app")
+_SLICE_SECONDS: Final = 0.25
 _PIECE: Final = 1 << 18
 _LONGEST_LINE: Final = 8_192
 _LEVELS: Final = {
@@ -79,6 +80,7 @@ class StartedWorker:
 
     Args:
         launch: How it is started.
+        is_wanted: Asked while it loads: whether anybody waits for it still.
 
     Attributes:
         socket: This end of its pipe; blocking.
@@ -91,8 +93,9 @@ class StartedWorker:
         WorkerProtocolError: it speaks another protocol.
     """
 
-    def __init__(self, launch: Launch) -> None:
+    def __init__(self, launch: Launch, is_wanted: Callable[[], bool] = lambda: True) -> None:
         self._launch = launch
+        self._is_wanted = is_wanted
         ours, theirs = socket.socketpair()
         with theirs:
             try:
@@ -138,7 +141,8 @@ class StartedWorker:
             threads=launch.threads,
             keeps_executors=launch.keeps_executors,
         )
-        self.socket.sendall(frame(encode_to_worker(load)))
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # said when it is read
+            self.socket.sendall(frame(encode_to_worker(load)))
         while isinstance(answer := self._receive(until), Log):
             log_line(answer)
         if isinstance(answer, Refused):
@@ -157,7 +161,9 @@ class StartedWorker:
                     "look at what it does while its files are read, such as calls that wait for a "
                     "network"
                 )
-            self.socket.settimeout(left)
+            if not self._is_wanted():
+                raise AppLoadError(f"the app in {launch.root} is not loaded: its host ends")
+            self.socket.settimeout(min(left, _SLICE_SECONDS))
             try:
                 piece = self.socket.recv(_PIECE)
             except TimeoutError:

@@ -110,7 +110,8 @@ class WorkerLink(asyncio.Protocol):
 
     def _flush(self) -> None:
         outgoing, self._outgoing = self._outgoing, []
-        if self._transport is not None and not self._transport.is_closing():
+        if self.is_open:
+            assert self._transport is not None
             self._transport.write(b"".join(outgoing))
 
     def ping(self, now: Microseconds) -> None:
@@ -127,6 +128,7 @@ class WorkerLink(asyncio.Protocol):
     def kill(self, reason: str) -> None:
         """End it now; ``reason`` is for people."""
         self.reason = self.reason or reason
+        self.is_retiring = True
         self.worker.end_now()
         self.close()
 
@@ -163,7 +165,13 @@ class WorkerLink(asyncio.Protocol):
             self.kill(str(error))
             return
         for message, attachment in messages:
-            self._received(message, attachment)
+            if self.is_open:
+                self._received(message, attachment)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its pipe is neither closed nor about to be."""
+        return self._transport is not None and not self._transport.is_closing()
 
     def _received(self, message: ToHost, attachment: bytes) -> None:
         if isinstance(message, Log):
@@ -171,14 +179,23 @@ class WorkerLink(asyncio.Protocol):
         elif isinstance(message, Pong):
             self.silent_since = None
         elif isinstance(message, Result | Failed | Turned | Lost):
-            out = self.out.pop(message.id, None)
-            if out is not None:
-                self.has_answered = True
-                out.errand.answered(message, attachment)
-                if self.then is not None:
-                    self.then()
+            self._answer(message, attachment)
         else:
             self.kill(f"a worker said {type(message).__name__} at work")
+
+    def _answer(self, message: Answer, attachment: bytes) -> None:
+        out = self.out.get(message.id)
+        if out is None:
+            return
+        if not isinstance(message, Failed) and isinstance(message, Result) == out.errand.is_turn:
+            what = "a turn" if out.errand.is_turn else "a call"
+            self.kill(f"a worker answered {what} with {type(message).__name__}")
+            return
+        del self.out[message.id]
+        self.has_answered = True
+        out.errand.answered(message, attachment)
+        if self.then is not None:
+            self.then()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The pipe is closed: the process has ended, or is about to."""

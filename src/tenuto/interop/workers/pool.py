@@ -20,6 +20,7 @@ delay. Everything here runs on the host's loop but the starting and the reaping 
 """
 
 import asyncio
+import contextlib
 import itertools
 import logging
 from collections import deque
@@ -95,6 +96,7 @@ class WorkerPool:
         self._look: asyncio.TimerHandle | None = None
         self._appeared: list[Callable[[], None]] = []
         self._is_stopping = False
+        self._stopped = asyncio.Event()
 
     # --- what it is ------------------------------------------------------------------------------
 
@@ -132,7 +134,7 @@ class WorkerPool:
         """Begin nothing more, and wait for what is out; False when something still is."""
         self._is_stopping = True
         until = asyncio.get_running_loop().time() + seconds
-        while any(one.out for one in self._all):
+        while any(_is_waited_for(out) for one in self._all for out in one.out.values()):
             if asyncio.get_running_loop().time() >= until:
                 return False
             await asyncio.sleep(0.01)
@@ -141,6 +143,7 @@ class WorkerPool:
     async def stop(self) -> None:
         """End all workers; what is out is abandoned."""
         self._is_stopping = True
+        self._stopped.set()
         if self._look is not None:
             self._look.cancel()
         links = self._all
@@ -172,19 +175,30 @@ class WorkerPool:
     async def _start_one(self) -> None:
         if self._early_deaths:
             delay = min(_FIRST_DELAY << min(self._early_deaths - 1, 20), _LONGEST_DELAY)
-            await asyncio.sleep(delay / MICROSECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopped.wait(), delay / MICROSECONDS)
         if self._is_stopping:
             return
-        try:
-            worker = await asyncio.to_thread(StartedWorker, self._launch)
-        except TenutoError as error:
+        worker = await self._started()
+        if worker is None:
             self._starting -= 1
             self._early_deaths += 1
-            text = "the %s cannot be started again: %s"
-            _LOGGER.error(text, self._launch.what, error)  # noqa: TRY400 - the text says it all
             self._fill()
             return
         await self._adopt(worker)
+
+    async def _started(self) -> StartedWorker | None:
+        """A worker that has loaded the app; None when there cannot be one, which is told."""
+        try:
+            return await asyncio.to_thread(
+                StartedWorker, self._launch, lambda: not self._is_stopping
+            )
+        except (TenutoError, OSError) as error:  # also one of this process: no descriptor is left
+            if self._is_stopping:
+                return None
+            text = "the %s cannot be started: %s"
+            _LOGGER.error(text, self._launch.what, error)  # noqa: TRY400 - the text says it all
+            return None
 
     async def _adopt(self, worker: StartedWorker) -> None:
         self._starting -= 1
@@ -192,6 +206,9 @@ class WorkerPool:
             await asyncio.to_thread(worker.kill)
             return
         link = await WorkerLink.over(worker, self._gone)
+        if link.is_gone:
+            self._fill()
+            return
         self._links.append(link)
         _LOGGER.debug("the %s %d is at work", self._launch.what, worker.pid)
         was_away = self._down_since is not None
@@ -208,14 +225,14 @@ class WorkerPool:
         errand = TurnErrand(self, request, answered)
         self._turns[request.key] = errand
         home = self._homes.get(request.key)
-        if home is None and request.history is None:
+        if self._is_stopping:
+            self._waiting.append(errand)
+        elif request.history is None and (home is None or home.is_retiring):
             self._give_back(errand, "the worker that had its session is gone")
         elif request.instance_id in self._suspects and request.history is not None:
             self._quarantine.add(errand)
         elif home is not None and not home.is_retiring:
             self._send(home, errand)
-        elif home is not None:
-            self._give_back(errand, "the worker that has its session is being replaced")
         else:
             self._place(errand)
 
@@ -238,6 +255,7 @@ class WorkerPool:
             errand.is_over = True
             self._drop(errand)
             return True
+        errand.is_canceled = True
         link = errand.link
         if link is not None:
             for number, out in link.out.items():
@@ -253,14 +271,15 @@ class WorkerPool:
             self._quarantine.drop(errand)
 
     def _place(self, errand: AnyErrand) -> None:
-        link = self._least_busy()
+        link = None if self._is_stopping else self._least_busy()
         if link is None:
             self._waiting.append(errand)
         else:
             self._send(link, errand)
 
     def _least_busy(self) -> WorkerLink | None:
-        return min(self._links, key=lambda one: len(one.out), default=None)
+        open_links = (one for one in self._links if not one.is_retiring)
+        return min(open_links, key=lambda one: len(one.out), default=None)
 
     def _send(self, link: WorkerLink, errand: AnyErrand) -> None:
         errand.link = link
@@ -321,6 +340,7 @@ class WorkerPool:
         outs, link.out = list(link.out.values()), {}
         was_retired = link in self._retired
         self._retired.discard(link)
+        is_alone = link in self._quarantine.links
         if link in self._links:
             self._links.remove(link)
         for key in [key for key, home in self._homes.items() if home is link]:
@@ -329,7 +349,7 @@ class WorkerPool:
             self._spawn(self._reap(link, is_expected=True))
             return
         self._spawn(self._reap(link, is_expected=was_retired and not outs))
-        if not was_retired:
+        if not was_retired and not is_alone:
             # Who has answered was no worker that cannot live; what kills it is found out apart.
             self._early_deaths = 0 if link.has_answered else self._early_deaths + 1
         if not self._links and self._down_since is None:
@@ -348,6 +368,8 @@ class WorkerPool:
                 if not is_innocent:
                     self._suspects.add(errand.request.instance_id)
                 self._give_back(errand, reason, has_killed=alone)
+            elif isinstance(errand, CallErrand) and errand.is_canceled:
+                errand.end(Failed(0, "CancelledError", f"{errand.function!r} was canceled"))
             elif isinstance(errand, CallErrand) and not errand.is_over:
                 errand.link = None
                 self._offer_again(errand, reason, is_blamed=alone, is_innocent=is_innocent)
@@ -394,11 +416,15 @@ class WorkerPool:
     def _retire(self, link: WorkerLink) -> None:
         if link in self._links:
             self._links.remove(link)
-            self._retired.add(link)
             for key in [key for key, home in self._homes.items() if home is link]:
                 del self._homes[key]
-            link.stop()
+            self.let_go(link)
             self._fill()
+
+    def let_go(self, link: WorkerLink) -> None:
+        """Have a worker end, once it has answered what runs there."""
+        self._retired.add(link)
+        link.stop()
 
     # --- looking after ---------------------------------------------------------------------------
 
@@ -416,17 +442,14 @@ class WorkerPool:
 
     def _look_at(self, link: WorkerLink, now: Microseconds) -> None:
         longest = int(self._options.turn_seconds * MICROSECONDS)
-        if not link.out:
-            if link in self._retired:
+        if not any(map(_is_waited_for, link.out.values())):
+            # What nobody waits for any more may run for ever.
+            if link in self._retired or link.out:
                 link.kill("it was replaced")
             return
         oldest = next((out for out in link.out.values() if out.errand.is_turn), None)
         if oldest is not None and now - oldest.since > longest:
-            # Turns run in order: this one is to blame, and nobody else.
-            innocent = [out for out in link.out.values() if out is not oldest]
-            link.out = {0: oldest}
-            link.kill(f"a turn took longer than {self._options.turn_seconds:g} s")
-            self._after_death(link, innocent, is_innocent=True)
+            self._end_hung(link, oldest)
             return
         if link.silent_since is not None and now - link.silent_since > longest:
             link.kill(f"its loop was held up for {self._options.turn_seconds:g} s")
@@ -436,6 +459,15 @@ class WorkerPool:
         most = self._options.memory_bytes
         if most is not None and link in self._links and link.resident_bytes > most:
             self.retire_hung(link, f"it uses more than {most >> 20} MiB")
+
+    def _end_hung(self, link: WorkerLink, hung: Out) -> None:
+        """Turns run in order: the oldest one is to blame, and nobody else."""
+        innocent = [out for out in link.out.values() if out is not hung]
+        link.out = {number: out for number, out in link.out.items() if out is hung}
+        # Whether it was to be replaced does not matter any more.
+        self._retired.discard(link)
+        link.kill(f"a turn took longer than {self._options.turn_seconds:g} s")
+        self._after_death(link, innocent, is_innocent=True)
 
     def _look_at_calls(self, link: WorkerLink, now: Microseconds) -> None:
         for number, out in list(link.out.items()):
@@ -471,11 +503,8 @@ class WorkerPool:
 
     async def start_alone(self) -> WorkerLink | None:
         """A worker for suspects; None when there cannot be one."""
-        try:
-            worker = await asyncio.to_thread(StartedWorker, self._launch)
-        except TenutoError as error:
-            text = "the %s cannot be started: %s"
-            _LOGGER.error(text, self._launch.what, error)  # noqa: TRY400 - the text says it all
+        worker = await self._started()
+        if worker is None:
             return None
         if self._is_stopping:
             await asyncio.to_thread(worker.kill)
@@ -490,6 +519,10 @@ class WorkerPool:
     def is_stopping(self) -> bool:
         """Whether nothing more begins."""
         return self._is_stopping
+
+
+def _is_waited_for(out: Out) -> bool:
+    return not (isinstance(out.errand, CallErrand) and out.errand.is_over)
 
 
 def _end_words(worker: StartedWorker) -> str:

@@ -122,6 +122,19 @@ class Call(_ToWorker, frozen=True):
     trace: Trace | None = None
 
 
+class HeldEvent(Struct, frozen=True, rename="camel"):
+    """An event that came before anybody waited for it.
+
+    Attributes:
+        name: As it came; case does not count.
+        event: An event of the contract, as it stands in a history once the package was told it.
+            Its ``Name`` is then written as the wait spells it.
+    """
+
+    name: str
+    event: Raw
+
+
 class Turn(_ToWorker, frozen=True):
     """Run a turn of an orchestrator: exactly one call into its package.
 
@@ -136,6 +149,8 @@ class Turn(_ToWorker, frozen=True):
             the other members of the contract's payload beside ``history`` and ``isReplaying``.
         known: How many actions of this execution the host knows.
         is_compared: Run it both ways, by the executor and without, and say where they differ.
+        held: Events that wait for somebody to wait for them, oldest first: an executor is fed them
+            in the same call, as soon as a wait is open.
     """
 
     id: int
@@ -147,6 +162,7 @@ class Turn(_ToWorker, frozen=True):
     start: Raw | UnsetType = UNSET
     known: int = 0
     is_compared: bool = False
+    held: Sequence[HeldEvent] = ()
 
 
 class Forget(_ToWorker, frozen=True):
@@ -301,6 +317,8 @@ class Turned(_ToHost, frozen=True):
         is_kept: Whether an executor stays alive for ``key``.
         difference: Where the executor and the plain call differ; None when they do not, or were
             not compared.
+        fed: Places of those of ``held`` that the package was told, in that order. A worker without
+            executors tells it none: it is asked once more then.
     """
 
     id: int
@@ -314,6 +332,7 @@ class Turned(_ToHost, frozen=True):
     failure_details: str | None = None
     is_kept: bool = False
     difference: str | None = None
+    fed: Sequence[int] = ()
 
 
 class Lost(_ToHost, frozen=True):

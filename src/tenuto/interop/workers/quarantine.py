@@ -29,6 +29,9 @@ class Warden(Protocol):
     async def start_alone(self) -> WorkerLink | None:
         """A worker for suspects; None when there cannot be one."""
 
+    def let_go(self, link: WorkerLink) -> None:
+        """The worker is not needed any more."""
+
     def spawn(self, step: Coroutine[Any, Any, None]) -> None:
         """Run a step in the background."""
 
@@ -111,5 +114,5 @@ class Quarantine:
                 self._idle_since = now
             elif now - self._idle_since > _SLICE:
                 self._link = None
-                link.stop()
                 self._idle_since = None
+                self._pool.let_go(link)

@@ -16,10 +16,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-Event = dict[str, Any]
+from .waits import Event, OpenWaits, feed_held
 
 LABEL = "$OutOfProcData$:"
 _CREATE_TIMER = 5
+_WAIT_FOR_EVENT = 6
 _ORCHESTRATOR_STARTED = 12
 _EXECUTION_STARTED = 0
 _EVENT_RAISED = 15
@@ -33,14 +34,20 @@ class Turned:
         state: The contract's answer, without its actions.
         actions: Those that were asked for, as JSON.
         canceled: The places of timers that were canceled.
+        fed: The places of the held events that the package was told.
     """
 
     def __init__(
-        self, state: dict[str, Any], actions: Sequence[Any], canceled: Sequence[int]
+        self,
+        state: dict[str, Any],
+        actions: Sequence[Any],
+        canceled: Sequence[int],
+        fed: Sequence[int] = (),
     ) -> None:
         self.state = state
         self.actions = actions
         self.canceled = canceled
+        self.fed = fed
 
     @property
     def is_over(self) -> bool:
@@ -55,6 +62,7 @@ class Turned:
             "output": _text(self.state, "output"),
             "customStatus": _text(self.state, "customStatus"),
             "error": self.state.get("error"),
+            "fed": list(self.fed) or None,
         }
 
 
@@ -138,9 +146,12 @@ class Execution:
         self._top = 0
         self._open_timers: list[tuple[int, Any]] = []
         self._canceled: list[int] = []
+        self._waits = OpenWaits()
 
-    def run(self, text: str) -> Turned:
-        """The first turn here, from the whole history.
+    def run(
+        self, text: str, history: Sequence[Event], held: Sequence[dict[str, Any]] = ()
+    ) -> Turned:
+        """The first turn here, from the whole history, and what is held and waited for by then.
 
         Raises:
             Exception: the package could not run the orchestrator.
@@ -161,7 +172,7 @@ class Execution:
             if error is not self._raised:
                 raise
             state = {"isDone": False, "error": str(error) or str(type(error))}
-        return self._turned(state)
+        return self._turned(state, history, held)
 
     def _begin(self, context: Any) -> Any:
         """The orchestrator, of which one without ``yield`` is over when it returns.
@@ -174,8 +185,8 @@ class Execution:
             self._raised = error
             raise
 
-    def feed(self, events: Sequence[Event]) -> Turned:
-        """A further turn, from what came since the one before.
+    def feed(self, events: Sequence[Event], held: Sequence[dict[str, Any]] = ()) -> Turned:
+        """A further turn, from what came since the one before, and what is held.
 
         Raises:
             Exception: the package could not run the orchestrator.
@@ -188,7 +199,7 @@ class Execution:
             executor.process_event(event)
             if executor.has_execution_completed:
                 break
-        return self._turned(answer_of(self._state))
+        return self._turned(answer_of(self._state), events, held)
 
     def actions(self, first: int) -> list[Any]:
         """Its actions from a place on, as JSON."""
@@ -215,15 +226,36 @@ class Execution:
         finally:
             context._action_payload_v2 = actions
 
-    def _turned(self, state: dict[str, Any]) -> Turned:
+    def _turned(
+        self, state: dict[str, Any], events: Sequence[Event], held: Sequence[dict[str, Any]]
+    ) -> Turned:
+        self._meet_new()
+        self._waits.tell(events)
+        fed: list[int] = []
+        if held and not Turned(state, (), ()).is_over:
+            fed = feed_held(held, self._waits, self._feed_one)
+            if fed:
+                state = answer_of(self._state)
         state.pop("actions", None)
+        self._meet_cancellations()
+        self._mark_as_played()
+        return Turned(state, (), self._canceled, fed)
+
+    def _feed_one(self, event: Event) -> bool:
+        """An event that was held: one more of this turn. False when the execution is over."""
+        executor = self._executor
+        one = self._event_class(**event)
+        self._fresh.append(one)
+        self._context.histories.append(one)
+        executor.process_event(one)
+        self._meet_new()
+        return not executor.has_execution_completed
+
+    def _meet_new(self) -> None:
         (top,) = self._context._actions
         for action in top[self._top :]:
             self._meet(action)
         self._top = len(top)
-        self._meet_cancellations()
-        self._mark_as_played()
-        return Turned(state, (), self._canceled)
 
     def _meet(self, action: Any) -> None:
         """Number an action, or what it is made of, unless it was seen."""
@@ -235,6 +267,8 @@ class Execution:
             self._seen.add(id(action))
             if action.action_type == _CREATE_TIMER:
                 self._open_timers.append((len(self._actions), action))
+            elif action.action_type == _WAIT_FOR_EVENT:
+                self._waits.add(action.external_event_name)
             self._actions.append(action)
 
     def _meet_cancellations(self) -> None:
@@ -298,7 +332,7 @@ def look_inside() -> Known:
     execution = Execution(_Probe())
     known = Known()
     with suppress(Exception):
-        execution.run(payload(_PROBE_START, _PROBE_EVENTS[:2]))
+        execution.run(payload(_PROBE_START, _PROBE_EVENTS[:2]), _PROBE_EVENTS[:2])
         kinds = [action["actionType"] for action in execution.actions(0)]
         known = Known(actions=kinds == [_CREATE_TIMER, _WAIT_FOR_EVENT])
         output = execution.feed(_PROBE_EVENTS[2:]).state.get("output")

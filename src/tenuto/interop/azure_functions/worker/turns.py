@@ -95,7 +95,7 @@ class Turns:
         name, execution = self._kept.get(key, ("", None))
         if execution is None or name != function.name:
             return {"type": "lost"}
-        turned = execution.feed(message["events"])
+        turned = execution.feed(message["events"], message.get("held", ()))
         first = min(message.get("known", 0), execution.action_count)
         actions = execution.actions(first)
         return self._answer(message, execution, turned, actions=actions, first=first)
@@ -107,7 +107,8 @@ class Turns:
             turned = PlainCall(function.callable).run(text)
             return _answer(turned, turned.actions, first=0, is_kept=False)
         execution = Execution(function.callable)
-        turned = execution.run(text)
+        held = message.get("held", ()) if self._known.executors else ()
+        turned = execution.run(text, message["history"], held)
         if keeps:
             self._kept[message["key"]] = function.name, execution
         return self._answer(message, execution, turned, actions=execution.actions(0), first=0)
@@ -134,7 +135,7 @@ class Turns:
         live: Message | None = None
         if execution is not None and name == function.name:
             try:
-                turned = execution.feed(message["events"])
+                turned = execution.feed(message["events"], message.get("held", ()))
                 live = _answer(turned, execution.actions(0), first=0, is_kept=False)
             except Exception as error:  # noqa: BLE001 - that it raises is a difference
                 live = failure(error)

@@ -1,0 +1,368 @@
+"""The pool of workers, over real processes that do harm."""
+
+import asyncio
+import logging
+from pathlib import Path
+
+import pytest
+
+from tenuto.engine.ports import GivenBack
+from tenuto.interop.workers.pool import PoolOptions, WorkerPool
+from tenuto.interop.workers.protocol import Failed, Result, Turned
+from tests.support.pools import ANSWERED, asked
+from tests.support.scripted_programs import scripted_launch
+from tests.support.waiting import until
+
+SECOND = 1_000_000
+QUICK = PoolOptions(turn_seconds=0.3, most_deaths=1)
+
+
+async def test_a_turn_and_a_call_are_answered(tmp_path: Path) -> None:
+    async with asked(tmp_path) as one:
+        assert (await one.turned("ok")).output == "1"
+        answer = await one.call("echo", "7")
+        assert isinstance(answer, Result)
+        assert answer.value is not None
+        assert answer.value.json == "7"
+
+
+# --- what kills workers ---------------------------------------------------------------------------
+
+
+async def test_who_was_alone_with_a_worker_that_died_has_killed_it(tmp_path: Path) -> None:
+    async with asked(tmp_path) as one:
+        answer = await one.turn("kills")
+        assert isinstance(answer, GivenBack)
+        assert answer.has_killed
+        assert (await one.turned("ok")).output == "1"
+
+
+async def test_of_several_that_were_out_none_is_blamed_and_each_is_tried_alone(
+    tmp_path: Path,
+) -> None:
+    async with asked(tmp_path) as one:
+        first = [one.turn("kills", instance_id="guilty")]
+        first += [one.turn("ok", instance_id=f"innocent-{place}") for place in range(5)]
+        for answer in await asyncio.gather(*first):
+            assert isinstance(answer, GivenBack)
+            assert not answer.has_killed
+        # They come again, and one after the other runs alone.
+        again = [one.turn("ok", instance_id=f"innocent-{place}") for place in range(2)]
+        again += [one.turn("kills", instance_id="guilty")]
+        again += [one.turn("ok", instance_id=f"innocent-{place}") for place in range(2, 5)]
+        answers = await asyncio.gather(*again)
+        blamed = [one.has_killed for one in answers if isinstance(one, GivenBack)]
+        assert blamed == [True]
+        assert sum(isinstance(one, Turned) for one in answers) == 5
+        # Who was cleared goes among the others again; who was not does not.
+        await until(lambda: one.pool.pids)
+        normal = one.pool.pids[0]
+        assert isinstance(await one.turn("kills", instance_id="guilty"), GivenBack)
+        assert one.pool.pids == [normal]
+        await one.turned("ok", instance_id="innocent-1")
+
+
+async def test_a_call_that_always_kills_its_worker_fails_in_the_end(tmp_path: Path) -> None:
+    async with asked(tmp_path, PoolOptions(most_deaths=2)) as one:
+        others = [one.call("echo", str(place)) for place in range(5)]
+        answer = await one.call("kills_call")
+        assert isinstance(answer, Failed)
+        assert answer.error_type == "WorkerCrashedError"
+        assert "'kills_call' ended its worker process 3 times" in answer.message
+        assert all(isinstance(one, Result) for one in await asyncio.gather(*others))
+
+
+async def test_a_call_that_nobody_waits_for_is_not_run_again_after_a_death(tmp_path: Path) -> None:
+    async with asked(tmp_path) as one:
+        errand, over = one.errand("hangs_call")
+        one.pool.call(errand)
+        await until(lambda: one.pool.running)
+        assert not one.pool.cancel(errand)
+        one.turn("kills")
+        answer = await over
+        assert isinstance(answer, Failed)
+        assert answer.error_type == "CancelledError"
+
+
+async def test_a_turn_that_never_ends_is_ended_and_it_alone_is_blamed(tmp_path: Path) -> None:
+    async with asked(tmp_path, QUICK) as one:
+        answers = await asyncio.gather(
+            one.turn("hangs", instance_id="guilty"),
+            one.turn("ok", instance_id="other"),
+            one.call("echo", "3"),
+        )
+        guilty, other, call = answers
+        assert isinstance(guilty, GivenBack)
+        assert guilty.has_killed
+        assert guilty.reason == "a turn took longer than 0.3 s"
+        assert other == GivenBack("a turn took longer than 0.3 s")
+        assert isinstance(call, Result)
+        # The innocent one is not suspected: it runs in the new worker of all.
+        await one.turned("ok", instance_id="other")
+        assert not one.pool._suspects - {"guilty"}
+
+
+async def test_a_call_that_holds_up_the_loop_ends_its_worker_and_fails(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with asked(tmp_path, QUICK) as one:
+        answer = await one.call("blocks")
+        assert isinstance(answer, Failed)
+        assert "its loop was held up for 0.3 s" in answer.message
+        await one.turned("ok")
+    assert "its loop was held up" in caplog.text
+
+
+async def test_a_call_that_takes_too_long_fails_and_its_process_goes(tmp_path: Path) -> None:
+    async with asked(tmp_path) as one:
+        (pid,) = one.pool.pids
+        gate = tmp_path / "gate"
+        other = one.call("gate", f'"{gate}"')
+        answer = await one.call("hangs_call", timeout=SECOND // 100)
+        assert isinstance(answer, Failed)
+        assert "ran longer than 0.01 s (functionTimeout)" in answer.message
+        await until(lambda: one.pool.pids and one.pool.pids != [pid])
+        assert not other.done()
+        gate.touch()
+        assert isinstance(await other, Result)
+        await until(lambda: not alive(pid))
+
+
+async def test_a_worker_with_too_much_memory_is_replaced(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with asked(tmp_path, PoolOptions(memory_bytes=100 << 20)) as one:
+        (pid,) = one.pool.pids
+        await one.turned("eats")
+        gate = tmp_path / "gate"
+        call = one.call("gate", f'"{gate}"')
+        await until(lambda: one.pool.pids and one.pool.pids != [pid])
+        assert alive(pid)
+        gate.touch()
+        assert isinstance(await call, Result)
+        await until(lambda: not alive(pid))
+    assert "it uses more than 100 MiB" in caplog.text
+
+
+async def test_suspects_that_run_for_long_do_not_keep_their_process(tmp_path: Path) -> None:
+    async with asked(tmp_path, PoolOptions(most_deaths=3)) as one:
+        errand, over = one.errand("hangs_call", timeout=SECOND // 100)
+        one.pool._quarantine.add(errand)
+        assert isinstance(await over, Failed)
+        await until(lambda: not one.pool._quarantine.links)
+
+
+# --- rubbish --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("rubbish", "a worker sent what is no message"),
+        ("wrong", "a worker answered a turn with Result"),
+        ("odd", "a worker said Refused at work"),
+    ],
+)
+async def test_who_breaks_the_protocol_is_ended(tmp_path: Path, name: str, reason: str) -> None:
+    async with asked(tmp_path) as one:
+        answer = await one.turn(name)
+        assert isinstance(answer, GivenBack)
+        assert answer.has_killed
+        assert answer.reason.startswith(reason)
+        await one.turned("ok")
+
+
+async def test_a_call_that_is_answered_with_a_turn_is_ended(tmp_path: Path) -> None:
+    async with asked(tmp_path, QUICK) as one:
+        answer = await one.call("wrong_call")
+        assert isinstance(answer, Failed)
+        assert "a worker answered a call with Turned" in answer.message
+
+
+@pytest.mark.parametrize("name", ["twice", "unknown"])
+async def test_an_answer_that_nobody_waits_for_goes_unheard(tmp_path: Path, name: str) -> None:
+    async with asked(tmp_path) as one:
+        assert (await one.turned(name)).output == "1"
+        assert (await one.turned("ok")).output == "1"
+
+
+async def test_a_turn_that_could_not_be_run_is_answered_so(tmp_path: Path) -> None:
+    async with asked(tmp_path) as one:
+        answer = await one.turn("refuses")
+        assert isinstance(answer, Failed)
+        assert (answer.error_type, answer.message, answer.stack) == ("ValueError", "no", "at x")
+
+
+# --- sessions -------------------------------------------------------------------------------------
+
+
+async def test_a_session_goes_on_where_its_executor_is(tmp_path: Path) -> None:
+    async with asked(tmp_path, PoolOptions(workers=2)) as one:
+        await until(lambda: len(one.pool.pids) == 2)
+        keys = [one.pool.new_key() for _ in range(6)]
+        for key in keys:
+            first = await one.turn("kept", key=key)
+            assert isinstance(first, Turned)
+            assert first.is_kept
+        for key in keys:
+            more = await one.turn("kept", key=key, history=None, events=ANSWERED)
+            assert isinstance(more, Turned)
+            assert more.is_done
+
+
+async def test_a_session_whose_worker_is_gone_is_given_back(tmp_path: Path) -> None:
+    async with asked(tmp_path) as one:
+        key = one.pool.new_key()
+        await one.turn("kept", key=key)
+        await one.turn("kills")
+        answer = await one.turn("kept", key=key, history=None, events=ANSWERED)
+        assert answer == GivenBack("the worker that had its session is gone")
+
+
+async def test_a_session_that_the_worker_no_longer_has_is_given_back(tmp_path: Path) -> None:
+    async with asked(tmp_path) as one:
+        assert await one.turn("loses") == GivenBack("its worker no longer had the session")
+
+
+async def test_a_session_that_was_closed_is_forgotten_in_every_state(tmp_path: Path) -> None:
+    async with asked(tmp_path) as one:
+        key = one.pool.new_key()
+        await one.turn("kept", key=key)
+        one.pool.forget(key)  # kept
+        lost = await one.turn("kept", key=key, history=None, events=ANSWERED)
+        assert isinstance(lost, GivenBack)
+        out = one.turn("kept", key=key)
+        one.pool.forget(key)  # out: its executor is not kept
+        answer = await out
+        assert isinstance(answer, Turned)
+        assert not answer.is_kept
+        one.pool.forget(key)  # unknown
+        await one.turn("kills")
+        waiting = one.turn("ok", key=key)
+        one.pool.forget(key)  # there is no worker
+        await one.turned("ok")
+        assert not waiting.done()
+
+
+async def test_a_call_is_canceled_in_every_state(tmp_path: Path) -> None:
+    async with asked(tmp_path) as one:
+        pool = one.pool
+        await one.turn("kills")
+        errand, over = one.errand("echo")
+        pool.call(errand)  # no worker is there yet
+        assert pool.queued == 1
+        assert pool.cancel(errand)
+        assert not pool.cancel(errand)
+        assert pool.queued == 0
+        suspect, _ = one.errand("echo")
+        pool._quarantine.add(suspect)
+        assert pool.queued == 1
+        assert pool.cancel(suspect)
+        assert pool.queued == 0
+        assert isinstance(await one.call("echo"), Result)
+        assert not over.done()
+
+
+async def test_where_executor_and_plain_call_part_no_executor_is_kept_any_more(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with asked(tmp_path) as one:
+        (pid,) = one.pool.pids
+        key = one.pool.new_key()
+        assert (await one.turn("kept", key=key)).is_kept  # type: ignore[union-attr]
+        await one.turned("differs")
+        await until(lambda: one.pool.pids and one.pool.pids != [pid])
+        answer = await one.turn("kept", key=key, history=None, events=ANSWERED)
+        assert isinstance(answer, GivenBack)
+        assert not (await one.turned("kept")).is_kept
+        assert (await one.turned("ok")).output == "1"
+    assert "part: all of it" in caplog.text
+
+
+# --- life -----------------------------------------------------------------------------------------
+
+
+async def test_while_it_drains_what_runs_is_answered_and_nothing_begins(tmp_path: Path) -> None:
+    async with asked(tmp_path) as one:
+        gate = tmp_path / "gate"
+        running = one.call("gate", f'"{gate}"')
+        await until(lambda: one.pool.running)
+        assert not await one.pool.drain(0.05)
+        later, turn = one.call("echo"), one.turn("ok")
+        gate.touch()
+        assert await one.pool.drain(30)
+        assert isinstance(await running, Result)
+        assert not later.done()
+        assert not turn.done()
+
+
+async def test_a_worker_that_does_not_want_to_stop_is_ended(tmp_path: Path) -> None:
+    launch = scripted_launch(tmp_path, IGNORES_STOP="1")
+    async with asked(tmp_path, launch=launch) as one:
+        (pid,) = one.pool.pids
+    assert not alive(pid)
+
+
+async def test_an_app_that_dies_before_it_answers_is_started_ever_more_rarely(
+    tmp_path: Path,
+) -> None:
+    async with asked(tmp_path, launch=scripted_launch(tmp_path, DIES_UNASKED="1")) as one:
+        await until(lambda: one.pool._early_deaths >= 3)
+        began = asyncio.get_running_loop().time()
+        await one.pool.stop()  # it does not wait for the next start
+        assert asyncio.get_running_loop().time() - began < 5
+
+
+async def test_an_app_that_can_no_longer_be_loaded_is_told_and_tried_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    launch = scripted_launch(tmp_path, DIES_AFTER_STARTS="1")
+    async with asked(tmp_path, launch=launch) as one:
+        await one.turn("kills")
+        await until(lambda: one.pool._early_deaths >= 2)
+        waiting = one.turn("ok")
+        (tmp_path / "starts").write_text("")  # it lives again
+        assert isinstance(await waiting, Turned)
+    assert "cannot be started" in caplog.text
+    assert "exit code 7" in caplog.text
+
+
+async def test_a_worker_that_is_long_in_coming_does_not_keep_the_host_from_ending(
+    tmp_path: Path,
+) -> None:
+    pool = WorkerPool(scripted_launch(tmp_path, HELLO_SECONDS="60"), PoolOptions())
+    pool.start(None)
+    await asyncio.sleep(0)
+    began = asyncio.get_running_loop().time()
+    await pool.stop()
+    assert asyncio.get_running_loop().time() - began < 10
+
+
+async def test_without_a_worker_turns_are_given_back_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tenuto.interop.workers.pool._PATIENCE", 0)
+    appeared: list[bool] = []
+    launch = scripted_launch(tmp_path, DIES_AFTER_STARTS="1")
+    async with asked(tmp_path, launch=launch) as one:
+        one.pool.on_served(lambda: appeared.append(True))
+        await one.turn("kills")
+        assert not one.pool.is_serving
+        assert await one.turn("ok") == GivenBack("there is no worker now")
+        (tmp_path / "starts").write_text("")
+        await until(lambda: appeared)
+        assert one.pool.is_serving
+
+
+@pytest.fixture(autouse=True)
+def _everything_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "tenuto.worker")
+
+
+def alive(pid: int) -> bool:
+    """Whether the process is there, and no zombie."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
