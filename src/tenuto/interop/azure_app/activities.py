@@ -1,7 +1,5 @@
 """Activities of an app: attempts that go to its workers, and come back as outcomes."""
 
-import asyncio
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -10,6 +8,7 @@ from msgspec import Struct
 
 from tenuto.engine.ports import ActivityWork, BegunWork, Clock, QueuedWork, WorkStage
 from tenuto.interop.azure_app.functions import NamedFunctions
+from tenuto.interop.azure_app.gathering import Gathering
 from tenuto.interop.workers.errands import CallErrand
 from tenuto.interop.workers.pool import WorkerPool
 from tenuto.interop.workers.protocol import Call, Datum, Failed, Result
@@ -58,9 +57,7 @@ class AppActivities:
         self._out: dict[ActivityWork, CallErrand] = {}
         self._begun: dict[ActivityWork, Microseconds] = {}
         self._queue: dict[ActivityWork, None] = {}
-        self._done: list[ActivityWork] = []
-        self._deliver: Callable[[list[ActivityWork]], None] = _to_nobody
-        self._numbers = itertools.count(1)
+        self._gathering = Gathering(_to_nobody)
 
     @property
     def queued(self) -> int:
@@ -69,17 +66,18 @@ class AppActivities:
 
     @property
     def running(self) -> int:
-        """Attempts that a worker has."""
-        return len(self._begun)
+        """Attempts that a worker has, or that have ended and are on their way."""
+        return len(self._begun) + self._gathering.waiting
 
     def bind(self, deliver: Callable[[list[ActivityWork]], None]) -> None:
         """Say where attempts go that have ended."""
-        self._deliver = deliver
+        self._gathering = Gathering(deliver)
 
     def start(self, works: Sequence[ActivityWork]) -> None:
         """Run attempts, as many at once as may be."""
         for work in works:
             self._queue[work] = None
+            self._gathering.began(work)
         self._fill()
 
     def _fill(self) -> None:
@@ -115,6 +113,7 @@ class AppActivities:
         """Ask an attempt to stop; True when it had not begun, and never will."""
         if work in self._queue:
             del self._queue[work]
+            self._gathering.dropped(work)
             return True
         errand = self._out.get(work)
         if errand is None:
@@ -124,6 +123,7 @@ class AppActivities:
             return False
         del self._out[work]
         self._begun.pop(work, None)
+        self._gathering.dropped(work)
         self._fill()
         return True
 
@@ -147,20 +147,15 @@ class AppActivities:
         self._queue.clear()
         self._out.clear()
         self._begun.clear()
+        self._gathering.clear()
 
     def _ended(self, work: ActivityWork, answer: Result | Failed) -> None:
         if self._out.pop(work, None) is None:
             return
         begun_at = self._begun.pop(work, None)
         event = self._outcome(work, answer)
-        if not self._done:
-            asyncio.get_running_loop().call_soon(self._hand_over)
-        self._done.append(work.answered(event, begun_at))
+        self._gathering.ended(work.answered(event, begun_at))
         self._fill()
-
-    def _hand_over(self) -> None:
-        done, self._done = self._done, []
-        self._deliver(done)
 
     def _outcome(self, work: ActivityWork, answer: Result | Failed) -> TaskCompleted | TaskFailed:
         if isinstance(answer, Failed):
