@@ -22,13 +22,16 @@ from tests.interop.test_bad_apps import (
     NODE_HEAD,
     PYTHON_HEAD,
     SECRET,
+    errors,
     http,
     made_of,
     node,
     python,
 )
 from tests.support.ports import held_port
-from tests.support.terminal import TENUTO, Program
+from tests.support.terminal import TENUTO, Program, tenuto
+
+STORE = "sqlite:///tenuto.db"
 
 
 @contextmanager
@@ -220,6 +223,40 @@ def test_what_is_switched_off_may_have_any_binding(tmp_path: Path) -> None:
     with serving(root) as (command, url):
         assert ask("GET", f"{url}/api/hello") == (200, "hello")
         assert "orders" not in command.out
+
+
+# --- other commands ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words", [("run", "app:hello"), ("run", "app"), ("check-replay", "app"), ("run", "app/")]
+)
+def test_commands_for_native_apps_say_what_to_use_instead(
+    words: tuple[str, str], tmp_path: Path
+) -> None:
+    made_of(tmp_path / "app", ENTITIES["python"])
+    found = tenuto(tmp_path, *words, env=INTERPRETERS)
+    assert (found.returncode, found.stdout) == (2, "")
+    (error,) = errors(found.stderr)
+    assert "is the folder of an Azure Functions app" in error
+    assert "`tenuto start app" in error
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["app"]
+
+
+@pytest.mark.parametrize("language", ENTITIES)
+def test_the_doctor_finds_what_an_app_does_not_have(language: str, tmp_path: Path) -> None:
+    root = made_of(tmp_path / "app", ENTITIES[language])
+    with serving(root):
+        pass
+    for name in ("does_not", "elsewhere"):
+        done = tenuto(root, "instances", "start", name, "--id", f"{name}-1", "--storage", STORE)
+        assert done.returncode == 0, done.stderr
+    found = tenuto(root, "doctor", "--app", ".", env=INTERPRETERS)
+    assert found.returncode == 1, found.stderr
+    assert re.search(r"elsewhere-1 .*: the app has no orchestrator 'elsewhere'", found.stdout)
+    assert "no orchestrator 'does_not'" not in found.stdout
+    assert "its code is not tried on what waits" in found.stdout
+    assert SECRET not in found.stdout + found.stderr
 
 
 # --- logging --------------------------------------------------------------------------------------

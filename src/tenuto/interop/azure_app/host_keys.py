@@ -104,7 +104,9 @@ HOST_KEYS: Final = (
     _honoured("extensions.http.routePrefix", str, "in front of all routes; `api` by default"),
     _honoured(f"{_DURABLE}.hubName", str, "in links and bindings; `%name%` is a setting"),
     _honoured(
-        f"{_DURABLE}.maxConcurrentActivityFunctions", _Count, "activities at once, in all workers; 200"
+        f"{_DURABLE}.maxConcurrentActivityFunctions",
+        _Count,
+        "activities at once, in all workers; 200",
     ),
     _honoured(
         f"{_DURABLE}.httpSettings.defaultAsyncRequestSleepTimeMilliseconds",
