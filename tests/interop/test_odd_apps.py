@@ -22,13 +22,17 @@ from tests.interop.test_bad_apps import (
     NODE_HEAD,
     PYTHON_HEAD,
     SECRET,
+    errors,
     http,
     made_of,
     node,
     python,
 )
 from tests.support.ports import held_port
-from tests.support.terminal import TENUTO, Program
+from tests.support.terminal import TENUTO, Program, tenuto
+
+STORE = "sqlite:///tenuto.db"
+_LONG_SECONDS = 20
 
 
 @contextmanager
@@ -222,6 +226,40 @@ def test_what_is_switched_off_may_have_any_binding(tmp_path: Path) -> None:
         assert "orders" not in command.out
 
 
+# --- other commands ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words", [("run", "app:hello"), ("run", "app"), ("check-replay", "app"), ("run", "app/")]
+)
+def test_commands_for_native_apps_say_what_to_use_instead(
+    words: tuple[str, str], tmp_path: Path
+) -> None:
+    made_of(tmp_path / "app", ENTITIES["python"])
+    found = tenuto(tmp_path, *words, env=INTERPRETERS)
+    assert (found.returncode, found.stdout) == (2, "")
+    (error,) = errors(found.stderr)
+    assert "is the folder of an Azure Functions app" in error
+    assert "`tenuto start app" in error
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["app"]
+
+
+@pytest.mark.parametrize("language", ENTITIES)
+def test_the_doctor_finds_what_an_app_does_not_have(language: str, tmp_path: Path) -> None:
+    root = made_of(tmp_path / "app", ENTITIES[language])
+    with serving(root):
+        pass
+    for name in ("does_not", "elsewhere"):
+        done = tenuto(root, "instances", "start", name, "--id", f"{name}-1", "--storage", STORE)
+        assert done.returncode == 0, done.stderr
+    found = tenuto(root, "doctor", "--app", ".", env=INTERPRETERS)
+    assert found.returncode == 1, found.stderr
+    assert re.search(r"elsewhere-1 .*: the app has no orchestrator 'elsewhere'", found.stdout)
+    assert "no orchestrator 'does_not'" not in found.stdout
+    assert "its code is not tried on what waits" in found.stdout
+    assert SECRET not in found.stdout + found.stderr
+
+
 # --- logging --------------------------------------------------------------------------------------
 
 LOGS = {
@@ -279,28 +317,39 @@ def test_levels_of_host_json_hold_for_each_function(language: str, tmp_path: Pat
 # --- debuggers ------------------------------------------------------------------------------------
 
 
-def test_a_debugger_finds_a_node_app(tmp_path: Path) -> None:
+def test_a_debugger_finds_a_node_app_and_does_not_keep_it_from_ending(tmp_path: Path) -> None:
     with held_port() as port:
         pass
     root = made_of(tmp_path / "app", LOGS["javascript"])
-    with serving(root, "--inspect", str(port)) as (_, url):
-        (target,) = ask("GET", f"http://127.0.0.1:{port}/json/list")[1]
-        assert target["type"] == "node"
-        assert target["webSocketDebuggerUrl"].startswith(f"ws://127.0.0.1:{port}/")
-        assert ask("GET", f"{url}/api/loud") == (200, "done")
+    with socket.socket() as line:
+        with serving(root, "--inspect", str(port), "--verbose") as (_, url):
+            (target,) = ask("GET", f"http://127.0.0.1:{port}/json/list")[1]
+            assert target["type"] == "node"
+            place = target["webSocketDebuggerUrl"].partition(str(port))[2]
+            line.connect(("127.0.0.1", port))
+            head = f"GET {place} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+            key = "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
+            line.sendall(f"{head}Connection: Upgrade\r\n{key}\r\n".encode())
+            line.settimeout(30)
+            assert line.recv(1 << 16).startswith(b"HTTP/1.1 101 ")
+            assert ask("GET", f"{url}/api/loud") == (200, "done")
+            began = time.monotonic()
+        assert time.monotonic() - began < _LONG_SECONDS
 
 
-def test_a_debugger_finds_a_python_app(tmp_path: Path) -> None:
+def test_a_debugger_finds_a_python_app_and_does_not_keep_it_from_ending(tmp_path: Path) -> None:
     with held_port() as port:
         pass
     root = made_of(tmp_path / "app", LOGS["python"])
-    with serving(root, "--inspect", str(port)) as (_, url):
-        with socket.create_connection(("127.0.0.1", port), 30) as line:
+    with socket.socket() as line:
+        with serving(root, "--inspect", str(port), "--verbose") as (_, url):
+            line.connect(("127.0.0.1", port))
             line.settimeout(30)
-            # What a debugger says first, and what it is answered, is the Debug Adapter Protocol.
-            head = line.recv(1 << 16)
-            assert head.startswith(b"Content-Length: ")
-        assert ask("GET", f"{url}/api/loud") == (200, "done")
+            # The adapter speaks first, in the Debug Adapter Protocol.
+            assert line.recv(1 << 16).startswith(b"Content-Length: ")
+            assert ask("GET", f"{url}/api/loud") == (200, "done")
+            began = time.monotonic()
+        assert time.monotonic() - began < _LONG_SECONDS
 
 
 # --- starting anew --------------------------------------------------------------------------------

@@ -92,23 +92,30 @@ def doctor(limit: int, target: str | None, *, full: bool, place: Place, as_json:
 
 
 class _Code(Struct, frozen=True):
-    """The app that was named, its orchestrators, and what finds out whether it fits."""
+    """The app that was named, its orchestrators, and what finds out whether it fits.
+
+    Nothing does for an app of another kind: its code runs in workers alone.
+    """
 
     target: str
     orchestrators: frozenset[str]
-    check: FitCheck
+    check: FitCheck | None = None
 
 
 def _code_of(target: str, place: Place) -> _Code:
+    from tenuto.host.azure import azure_orchestrators, is_azure_app
     from tenuto.host.checking import fit_check
     from tenuto.host.loading import load_app
     from tenuto.host.programs import program_of
 
-    app = load_app(target).app
     try:
-        settings = load_settings(storage=place.storage, given_as="option --{}").values
+        loaded = load_settings(storage=place.storage, given_as="option --{}")
     except SettingsError:  # a finding of its own
-        settings = Settings()
+        loaded = LoadedSettings(Settings(), {})
+    if is_azure_app(target):
+        return _Code(target, azure_orchestrators(target, loaded))
+    app = load_app(target).app
+    settings = loaded.values
     names = frozenset(program_of(app, settings).orchestrators)
     return _Code(target, names, fit_check(app, settings))
 
@@ -286,6 +293,10 @@ class _Visit:
         """Whether the code that was named fits what is unfinished."""
         code = self._code
         if code is None:
+            return
+        if code.check is None:
+            text = f"{code.target} is an Azure Functions app: its code is not tried on what waits"
+            self._add(Level.NOTE, "code", text, "what does not fit is held when it goes on")
             return
         if connection.storage is None:
             text = f"what runs on a host cannot be replayed against {code.target} from here"

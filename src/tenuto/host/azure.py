@@ -109,6 +109,19 @@ def read_azure_app(target: str) -> AppFolder:
     return read_app_folder(Path(target))
 
 
+def azure_orchestrators(target: str, settings: LoadedSettings) -> frozenset[str]:
+    """The names of the orchestrators of the app in a folder; a worker loads it and ends.
+
+    Raises:
+        AppLoadError: it cannot be run; with file and line where they are known.
+    """
+    program = load_azure_app(read_azure_app(target), settings)
+    try:
+        return frozenset(program.orchestrators)
+    finally:
+        program.close()
+
+
 def _launch(
     app: AppFolder,
     interpreter: Interpreter,

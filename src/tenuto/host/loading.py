@@ -20,6 +20,7 @@ from types import ModuleType
 
 from tenuto.functions.locating import loading
 from tenuto.host.app import App
+from tenuto.interop.azure_app.app_folder import is_app_folder
 from tenuto.model.errors import AppLoadError, TenutoError
 from tenuto.model.module_names import APART, module_name_of, record_as_its_file
 from tenuto.orchestration.references import ActivityFunction, AnyOrchestrator, OrchestratorFunction
@@ -55,6 +56,13 @@ def load_app(target: str) -> LoadedApp:
         ``load_app("travel.py:book_trip").orchestrator``
     """
     place, name = _split(target)
+    if is_app_folder(Path(place)):
+        raise AppLoadError(
+            f"{place!r} is the folder of an Azure Functions app, and this command is for apps made "
+            f"by App(). `tenuto start {place}` serves it, `tenuto instances start NAME` starts an "
+            f"orchestration then, and `tenuto doctor --app {place}` finds the instances whose "
+            "orchestrators it does not have"
+        )
     mark = loading.set(place)
     try:
         module = _import(place)

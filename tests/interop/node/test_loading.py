@@ -325,6 +325,39 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
             None,
         ),
         (
+            {"package.json": manifest("a.js"), "a.js": "\n\nJSON.parse('{');"},
+            "Loading a.js failed with SyntaxError: ",
+            "a.js",
+            3,
+        ),
+        (
+            {"package.json": manifest("a.mjs"), "a.mjs": "\n\nJSON.parse('{');"},
+            "Loading a.mjs failed with SyntaxError: ",
+            "a.mjs",
+            3,
+        ),
+        (
+            {"package.json": manifest("a.js"), "a.js": "\nprocess.exit(3);"},
+            "The app ends its process by process.exit(3) while it is loaded.",
+            "a.js",
+            2,
+        ),
+        (
+            {"package.json": manifest("a.js"), "a.js": "try {\n process.exit() } catch {}"},
+            "The app ends its process by process.exit() while it is loaded.",
+            "a.js",
+            2,
+        ),
+        (
+            {
+                "package.json": manifest("a.js"),
+                "a.js": FUNCTION.format("a") + "app.hook.appStart(() => {\n  process.exit(0);\n});",
+            },
+            "The app ends its process by process.exit(0) while it is loaded.",
+            "a.js",
+            4,
+        ),
+        (
             {"package.json": manifest("a.js"), "a.js": "throw 'a text';"},
             "Loading a.js failed with String: a text",
             "a.js",
