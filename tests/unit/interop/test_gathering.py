@@ -5,6 +5,7 @@ import asyncio
 from tenuto.engine.ports import ActivityWork
 from tenuto.interop.azure_app.gathering import Gathering
 from tenuto.model.ids import ExecutionId, InstanceId
+from tests.support.waiting import until
 
 
 def work(number: int, execution: str = "e") -> ActivityWork:
@@ -67,9 +68,7 @@ async def test_none_waits_for_long() -> None:
     gathering.ended(works[1])
     await _passes()
     assert not taken
-    async with asyncio.timeout(20):
-        while not taken:
-            await asyncio.sleep(0.01)
+    await until(lambda: taken)
     assert taken == [works[:2]]
 
 

@@ -42,7 +42,8 @@ def introduce(
         return
     is_default = settings.sources["storage"] == DEFAULT
     hint = " (the default; --storage chooses another)" if is_default else ""
-    lines = [f"app            {target}", f"store          {settings.values.storage}{hint}"]
+    app = program.app.root if isinstance(program, AzureProgram) else target
+    lines = [f"app            {app}", f"store          {settings.values.storage}{hint}"]
     if isinstance(program, AzureProgram):
         lines += _functions(server, program)
     else:

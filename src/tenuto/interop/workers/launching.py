@@ -231,6 +231,9 @@ def decoded(frames: FrameReader, piece: bytes) -> list[tuple[ToHost, bytes]]:
 def log_line(line: Log) -> None:
     """Log what a worker says."""
     logger = _OUTPUT if line.is_user else _LOGGER
+    level = _LEVELS.get(line.level, logging.INFO)
+    if not line.is_user:  # what packages say of themselves is for those who want to know everything
+        level = logging.DEBUG if level == logging.INFO else level
     if line.function:
         logger = logging.getLogger(f"{logger.name}.{line.function}")
     extra = {
@@ -241,7 +244,7 @@ def log_line(line: Log) -> None:
     instance_id, of_instance, _ = (line.invocation or "").rpartition("/")
     if of_instance:  # the invocations of turns and activities are named for their instance
         extra["instance_id"] = instance_id
-    logger.log(_LEVELS.get(line.level, logging.INFO), "%s", line.text, extra=extra)
+    logger.log(level, "%s", line.text, extra=extra)
 
 
 def _spawn(launch: Launch, theirs: socket.socket) -> "subprocess.Popen[bytes]":
