@@ -52,8 +52,3 @@ class FrameReader:
             start = end
             yield message
         del self._buffer[:start]
-
-    @property
-    def is_between(self) -> bool:
-        """Whether nothing of a further frame has come yet."""
-        return not self._buffer
