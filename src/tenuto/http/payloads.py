@@ -69,7 +69,10 @@ def status_payload(
 def output_of(record: InstanceRecord) -> Raw | str:
     """The result; of a failed instance, the failure in words, as Durable Functions has it."""
     if record.status is RuntimeStatus.FAILED and record.failure is not None:
-        return f"Orchestrator function '{record.name}' failed: {record.failure.summary}"
+        words = f"Orchestrator function '{record.name}' failed: "
+        told = record.failure.error_message
+        # An app of another language has said it in these words already.
+        return told if told.startswith(words) else f"{words}{record.failure.summary}"
     return raw(record.output)
 
 
