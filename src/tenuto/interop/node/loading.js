@@ -10,7 +10,7 @@ const { DURABLE, FUNCTIONS, installed, isOlder, major } = require('./packages');
 const { Refusal } = require('./refusal');
 const { DEEP_ENOUGH } = require('./places');
 const { whyNotLoaded } = require('./reasons');
-const { endWithCallers } = require('./streams');
+const { Streams } = require('./streams');
 
 /** The durable-functions whose executors are kept. */
 const KNOWN = 3;
@@ -44,8 +44,7 @@ async function load(app, root) {
     // The first versions of the model have no capabilities.
     const told = (await app.model.getCapabilities?.({})) ?? {};
     const { HttpUri: httpUri, ...capabilities } = told;
-    app.isStreaming = httpUri !== undefined;
-    if (app.isStreaming) endWithCallers();
+    if (httpUri !== undefined) app.streams = new Streams();
     const functions = [...app.functions.values()].map(facts);
     const isKnown = isKnownDurable(packages);
     const notes = notesOn(packages[DURABLE], isKnown);

@@ -2,7 +2,7 @@
 const { createHash } = require('node:crypto');
 const { appendFileSync } = require('node:fs');
 const { Readable } = require('node:stream');
-const { app } = require('@azure/functions');
+const { app, HttpResponse } = require('@azure/functions');
 const df = require('durable-functions');
 
 app.setup({ enableHttpStream: true });
@@ -90,6 +90,12 @@ app.http('breaks', {
     },
 });
 
+/** The same in the package's own object. */
+app.http('own', {
+    methods: ['GET'],
+    handler: () => new HttpResponse({ status: 201, body: Readable.from(pieces(160, 65_536)) }),
+});
+
 app.http('fails', {
     methods: ['GET', 'POST'],
     handler: () => {
@@ -106,7 +112,8 @@ app.http('endless', {
     handler: () => {
         async function* zeros() {
             try {
-                for (;;) {
+                for (let number = 0; ; number += 1) {
+                    note(`piece ${number}`);
                     yield Buffer.alloc(65_536);
                     await new Promise((resolve) => setImmediate(resolve));
                 }
