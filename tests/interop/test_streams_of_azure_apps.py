@@ -127,12 +127,14 @@ async def test_an_answer_that_fails_in_the_middle_breaks_off(
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_a_function_that_fails_before_its_answer_is_an_error(
-    serve: Serving, method: str
+    serve: Serving, method: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     body = bytes(4 * MEGABYTE) if method == "POST" else None
     answer = await serve.http.request(method, "/api/fails", content=body)
     assert answer.status_code == 500
-    assert "before its answer" in answer.json()["message"]
+    assert "before its answer" in caplog.text
+    assert answer.json()["function"] == "fails"
+    assert answer.json()["invocationId"] in caplog.text
 
 
 async def test_a_function_that_returns_nothing_answers_204(serve: Serving) -> None:

@@ -57,7 +57,7 @@ async def stream(
     """
     running = RunningFunction(call, invocation)
     try:
-        head = await running.ask(request, invocation)
+        head = await running.ask(request)
     except BaseException:
         await running.abandon()
         raise
@@ -82,6 +82,7 @@ class RunningFunction:
 
     def __init__(self, call: Callable[[StreamedCall], Awaitable[Any]], invocation: str) -> None:
         loop = asyncio.get_running_loop()
+        self._invocation = invocation
         self._began: asyncio.Future[str] = loop.create_future()
         self._invocation = invocation
         streamed = StreamedCall(invocation, self._note_begun)
@@ -94,7 +95,7 @@ class RunningFunction:
         if not self._began.done():
             self._began.set_result(uri)
 
-    async def ask(self, request: HttpRequest, invocation: str) -> Head | None:
+    async def ask(self, request: HttpRequest) -> Head | None:
         """Send it the request; status and headers of its answer, None when it gives none.
 
         Raises:
@@ -103,7 +104,7 @@ class RunningFunction:
         await asyncio.wait({self._called, self._began}, return_when=asyncio.FIRST_COMPLETED)
         if not self._began.done():
             self._called.result()
-        exchange = WorkerExchange(self._began.result(), for_worker(request, invocation))
+        exchange = WorkerExchange(self._began.result(), for_worker(request, self._invocation))
         self._exchange = exchange
         head = asyncio.ensure_future(exchange.head())
         try:
