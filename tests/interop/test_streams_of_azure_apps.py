@@ -142,9 +142,16 @@ async def test_a_function_that_returns_nothing_answers_204(serve: Serving) -> No
     assert (answer.status_code, answer.content) == (204, b"")
 
 
-async def test_a_call_is_not_repeated_when_its_worker_goes(serve: Serving) -> None:
+async def test_a_call_is_not_repeated_when_its_worker_goes(
+    serve: Serving, caplog: pytest.LogCaptureFixture
+) -> None:
     answer = await serve.http.get("/api/dies")
     assert answer.status_code == 500
+    invocation = answer.json()["invocationId"]
+    why = "the worker process that ran 'dies' has gone"
+    assert (
+        f"function dies failed (invocation {invocation}): WorkerCrashedError: {why}" in caplog.text
+    )
     await until_answered(serve, "GET", "/api/nothing", 204)
 
 

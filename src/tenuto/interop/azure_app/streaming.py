@@ -6,6 +6,7 @@ request can be sent once: when its worker goes away, the function has failed.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -16,11 +17,14 @@ from tenuto.engine.program import HttpRequest, HttpResponse
 from tenuto.interop.azure_app.functions import FunctionFailedError
 from tenuto.interop.azure_app.worker_http import OF_A_CONNECTION, WorkerExchange, WorkerRequest
 
+_LOGGER: Final = logging.getLogger("tenuto.app")
 _NO_CONTENT: Final = 204
 _LATE_SECONDS: Final = 10.0
 """For the answer of a function that has returned. It is on its way then, if there is one."""
 _LAST_WORDS_SECONDS: Final = 0.05
 """For what a function that has failed had answered before."""
+_OBITUARY_SECONDS: Final = 1.0
+"""For the word that a worker has gone, once its connections are closed."""
 
 _OWN_HEADERS: Final = frozenset({"x-forwarded-host", "x-forwarded-proto", "x-ms-invocation-id"})
 _OF_THE_SERVER: Final = frozenset({"date"})
@@ -114,7 +118,7 @@ class RunningFunction:
                 await asyncio.wait({head}, timeout=_LATE_SECONDS)
             return head.result() if head.done() else None
         except ConnectionError as error:
-            raise self._failure(error) from error
+            raise await self._failure(error) from error
         finally:
             await _ended(head)
 
@@ -138,7 +142,7 @@ class RunningFunction:
                 self._called.result()
             piece = await following
         except ConnectionError as error:
-            raise self._failure(error) from error
+            raise await self._failure(error) from error
         finally:
             await _ended(following)
         if piece is None:
@@ -171,13 +175,16 @@ class RunningFunction:
         """How long to wait for pieces: no longer than is needed when the function has failed."""
         return _LAST_WORDS_SECONDS if self._news else None
 
-    def _failure(self, error: Exception) -> FunctionFailedError:
-        """What the call tells, when it tells anything, else what the connection does."""
+    async def _failure(self, error: Exception) -> FunctionFailedError:
+        """What the call tells, which knows more of a worker that has gone than the connection."""
+        await asyncio.wait({self._called}, timeout=_OBITUARY_SECONDS)
         if self._called.done() and isinstance(
             told := self._called.exception(), FunctionFailedError
         ):
             return told
-        return FunctionFailedError(f"the function's answer broke off: {error}", self._invocation)
+        text = f"the answer broke off (invocation {self._invocation}): {error}"
+        _LOGGER.error("%s", text)
+        return FunctionFailedError(text, self._invocation)
 
 
 def for_worker(request: HttpRequest, invocation: str) -> WorkerRequest:
