@@ -18,9 +18,9 @@ from bench.app import app as native_app
 from bench.catalogue import Plan
 from bench.meter import Meter
 from tenuto import Host, OrchestrationHandle
-from tenuto.interop.azure_app.app_folder import read_app_folder
-from tenuto.interop.azure_app.environment import environment_for
-from tenuto.interop.azure_app.languages import Language
+from tenuto.interop.azure_app.folder.app_folder import read_app_folder
+from tenuto.interop.azure_app.folder.environment import environment_for
+from tenuto.interop.azure_app.folder.languages import Language
 from tenuto.interop.azure_app.program import AzureProgram, ProgramOptions
 from tenuto.interop.azure_functions.command import worker_command
 from tenuto.interop.node import WORKER

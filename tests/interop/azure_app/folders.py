@@ -4,7 +4,7 @@ import json
 import venv
 from pathlib import Path
 
-from tenuto.interop.azure_app.app_folder import AppFolder, read_app_folder
+from tenuto.interop.azure_app.folder.app_folder import AppFolder, read_app_folder
 
 PYTHON_APP = """
 import azure.functions as func

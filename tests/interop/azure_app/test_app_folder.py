@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from tenuto.interop.azure_app.app_folder import (
+from tenuto.interop.azure_app.folder.app_folder import (
     UnsupportedApp,
     examine_app_folder,
     is_app_folder,
     read_app_folder,
 )
-from tenuto.interop.azure_app.environment import environment_for
-from tenuto.interop.azure_app.findings import Level
-from tenuto.interop.azure_app.languages import Language
+from tenuto.interop.azure_app.folder.environment import environment_for
+from tenuto.interop.azure_app.folder.findings import Level
+from tenuto.interop.azure_app.folder.languages import Language
 from tenuto.model.errors import AppLoadError
 from tests.interop.azure_app.folders import NODE_PACKAGE, node_app, python_app, read, write
 

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from tenuto.interop.azure_app.bindings import (
+from tenuto.interop.azure_app.folder.bindings import (
     KNOWN_BINDINGS,
     check_functions,
     running_functions,
 )
-from tenuto.interop.azure_app.findings import Level
-from tenuto.interop.azure_app.host_json import HostOptions
-from tenuto.interop.azure_app.settings import AppSettings
+from tenuto.interop.azure_app.folder.findings import Level
+from tenuto.interop.azure_app.folder.host_json import HostOptions
+from tenuto.interop.azure_app.folder.settings import AppSettings
 from tenuto.interop.workers.protocol import FunctionFacts
 from tenuto.model.errors import AppLoadError
 from tenuto.model.timer_schedule import parse_schedule

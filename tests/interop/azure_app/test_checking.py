@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from tenuto.interop.azure_app.checking import AppReport, check_app
-from tenuto.interop.azure_app.findings import Level
+from tenuto.interop.azure_app.folder.checking import AppReport, check_app
+from tenuto.interop.azure_app.folder.findings import Level
 from tests.interop.azure_app.folders import (
     environment,
     node_app,

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tenuto.interop.azure_app.findings import Level
-from tenuto.interop.azure_app.host_json import DurableOptions, HostOptions
-from tenuto.interop.azure_app.host_keys import HOST_KEYS
-from tenuto.interop.azure_app.json_text import key_lines, parse_json_object
-from tenuto.interop.azure_app.time_spans import time_span
+from tenuto.interop.azure_app.folder.findings import Level
+from tenuto.interop.azure_app.folder.host_json import DurableOptions, HostOptions
+from tenuto.interop.azure_app.folder.host_keys import HOST_KEYS
+from tenuto.interop.azure_app.folder.json_text import key_lines, parse_json_object
+from tenuto.interop.azure_app.folder.time_spans import time_span
 from tenuto.model.errors import AppLoadError
 from tests.interop.azure_app.folders import python_app, read
 

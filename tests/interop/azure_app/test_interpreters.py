@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tenuto.interop.azure_app.app_folder import AppFolder
-from tenuto.interop.azure_app.findings import Level
-from tenuto.interop.azure_app.interpreters import find_interpreter
-from tenuto.interop.azure_app.packages import check_packages
-from tenuto.interop.azure_app.patterns import files_of_pattern
+from tenuto.interop.azure_app.folder.app_folder import AppFolder
+from tenuto.interop.azure_app.folder.findings import Level
+from tenuto.interop.azure_app.folder.interpreters import find_interpreter
+from tenuto.interop.azure_app.folder.packages import check_packages
+from tenuto.interop.azure_app.folder.patterns import files_of_pattern
 from tenuto.model.errors import AppLoadError
 from tests.interop.azure_app.folders import (
     NODE_PACKAGE,
@@ -153,7 +153,7 @@ def test_a_program_that_cannot_be_started_is_refused(tmp_path: Path) -> None:
 def test_a_program_that_does_not_answer_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tenuto.interop.azure_app.interpreters._PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("tenuto.interop.azure_app.folder.interpreters._PATIENCE_SECONDS", 0.2)
     program(tmp_path / ".venv/bin/python3", "exec sleep 60")
     said = refusal(read(python_app(tmp_path), PATH=os.environ["PATH"]))
     assert "did not answer within 0.2 seconds" in said

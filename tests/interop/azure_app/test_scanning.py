@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tenuto.interop.azure_app.bindings import check_functions
-from tenuto.interop.azure_app.findings import Level
-from tenuto.interop.azure_app.scanning import Scan, scan_functions
+from tenuto.interop.azure_app.folder.bindings import check_functions
+from tenuto.interop.azure_app.folder.findings import Level
+from tenuto.interop.azure_app.folder.scanning import Scan, scan_functions
 from tests.interop.azure_app.folders import node_app, python_app, read, write
 
 FUNCTIONS = """

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tenuto.interop.azure_app.app_folder import read_app_folder
-from tenuto.interop.azure_app.findings import Level
-from tenuto.interop.azure_app.settings import AppSettings, LocalHost, MissingSettingError
+from tenuto.interop.azure_app.folder.app_folder import read_app_folder
+from tenuto.interop.azure_app.folder.findings import Level
+from tenuto.interop.azure_app.folder.settings import AppSettings, LocalHost, MissingSettingError
 from tenuto.model.errors import AppLoadError
 from tests.interop.azure_app.folders import python_app, read
 

@@ -4,8 +4,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tenuto.interop.azure_app.settings import AppSettings
-from tenuto.interop.azure_app.time_zones import TIME_ZONE, WINDOWS_ZONES, zone_of
+from tenuto.interop.azure_app.folder.settings import AppSettings
+from tenuto.interop.azure_app.folder.time_zones import TIME_ZONE, WINDOWS_ZONES, zone_of
 from tenuto.model.errors import AppLoadError
 
 

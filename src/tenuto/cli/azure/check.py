@@ -9,8 +9,8 @@ from tenuto.cli import terminal
 from tenuto.cli.command import FAILED
 from tenuto.cli.instances.documents import encoded
 from tenuto.cli.instances.looking import json_option
-from tenuto.interop.azure_app.checking import AppReport, check_app
-from tenuto.interop.azure_app.findings import Finding, Level
+from tenuto.interop.azure_app.folder.checking import AppReport, check_app
+from tenuto.interop.azure_app.folder.findings import Finding, Level
 from tenuto.interop.workers.protocol import FunctionFacts
 
 

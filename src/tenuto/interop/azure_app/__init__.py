@@ -1,6 +1,7 @@
-"""What the folder of an Azure Functions app says, before and around running it.
+"""An Azure Functions app as a program of a host.
 
-Owns reading it: language, ``host.json``, ``local.settings.json``, app settings, interpreter and
-packages, and which of its bindings are known. Runs nothing of the app; the values of settings never
-come into a message (promise ``bad_input_is_refused_whole``).
+Owns the ports: ``program`` is what a host must know of an app, ``runner`` and ``activities`` run
+its durable functions in workers, ``calls`` and ``streaming`` those that a request or a schedule
+starts. What its folder says is read in ``folder``. Nothing of an app is ever imported into the
+host's process.
 """

@@ -17,7 +17,6 @@ from tenuto.interop.azure_app.functions import (
     FunctionFailedError,
     binding_of,
     clients_of,
-    place_of,
 )
 from tenuto.interop.azure_app.streaming import StreamedCall, stream
 from tenuto.interop.workers.errands import CallErrand
@@ -192,7 +191,7 @@ class AppHttpFunction:
     @property
     def place(self) -> str:
         """File and line in the app."""
-        return place_of(self._function)
+        return self._function.place
 
     @property
     def level(self) -> str:

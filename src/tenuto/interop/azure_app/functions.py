@@ -41,11 +41,6 @@ def durable_name(function: FunctionFacts) -> str:
     return str(function.trigger.get(member) or function.name)
 
 
-def place_of(function: FunctionFacts) -> str:
-    """File and line in the app, as far as they are known; else empty."""
-    return f"{function.file}:{function.line}" if function.line else str(function.file or "")
-
-
 def clients_of(function: FunctionFacts) -> list[str]:
     """The names of its bindings that are durable clients."""
     return [

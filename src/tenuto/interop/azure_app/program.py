@@ -24,19 +24,19 @@ from tenuto.functions.program import NativeProgram
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.functions.runner import RunnerOptions
 from tenuto.interop.azure_app.activities import ActivityOptions
-from tenuto.interop.azure_app.app_folder import AppFolder
-from tenuto.interop.azure_app.bindings import (
+from tenuto.interop.azure_app.calls import AppCaller, http_functions, timers
+from tenuto.interop.azure_app.folder.app_folder import AppFolder
+from tenuto.interop.azure_app.folder.bindings import (
     REQUIRES_GRPC,
     check_functions,
     chosen_functions,
     running_functions,
 )
-from tenuto.interop.azure_app.calls import AppCaller, http_functions, timers
-from tenuto.interop.azure_app.findings import Finding, Level
+from tenuto.interop.azure_app.folder.findings import Finding, Level
+from tenuto.interop.azure_app.folder.languages import Language
+from tenuto.interop.azure_app.folder.time_zones import zone_of
 from tenuto.interop.azure_app.functions import ACTIVITY, ORCHESTRATION, NamedFunctions
-from tenuto.interop.azure_app.languages import Language
 from tenuto.interop.azure_app.runner import AppFunctions, AppRunner, AppRunnerOptions
-from tenuto.interop.azure_app.time_zones import zone_of
 from tenuto.interop.contract.dialect import JAVASCRIPT, PYTHON, Dialect
 from tenuto.interop.contract.session import SessionOptions
 from tenuto.interop.workers.launching import Launch, StartedWorker

@@ -226,6 +226,11 @@ class FunctionFacts(Struct, frozen=True, rename="camel", omit_defaults=True):
     line: int | None = None
 
     @property
+    def place(self) -> str:
+        """File and line in the app, as far as they are known; else empty."""
+        return f"{self.file}:{self.line}" if self.line else str(self.file or "")
+
+    @property
     def trigger(self) -> Mapping[str, Any]:
         """What makes it run; empty when there is nothing."""
         for one in self.bindings:

@@ -7,10 +7,10 @@ from typing import Final
 
 from msgspec import Struct
 
-from tenuto.interop.azure_app.findings import Finding, Level
-from tenuto.interop.azure_app.host_json import HOST_FILE, HostOptions, read_host_file
-from tenuto.interop.azure_app.languages import Kind, Unsupported, kind_of
-from tenuto.interop.azure_app.settings import (
+from tenuto.interop.azure_app.folder.findings import Finding, Level
+from tenuto.interop.azure_app.folder.host_json import HOST_FILE, HostOptions, read_host_file
+from tenuto.interop.azure_app.folder.languages import Kind, Unsupported, kind_of
+from tenuto.interop.azure_app.folder.settings import (
     LOCAL_FILE,
     AppSettings,
     LocalHost,

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from tenuto.interop.azure_app.findings import Finding, Level
-from tenuto.interop.azure_app.python_source import COMPUTED, HTTP_OUT
+from tenuto.interop.azure_app.folder.findings import Finding, Level
+from tenuto.interop.azure_app.folder.python_source import COMPUTED, HTTP_OUT
 from tenuto.interop.workers.protocol import FunctionFacts
 
 _LONG: Final = 1024 * 1024

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Final, Literal, get_args, get_origin
 import msgspec
 from msgspec import Meta, Struct
 
-from tenuto.interop.azure_app.findings import Level
-from tenuto.interop.azure_app.time_spans import time_span
+from tenuto.interop.azure_app.folder.findings import Level
+from tenuto.interop.azure_app.folder.time_spans import time_span
 
 _Count = Annotated[int, Meta(ge=1)]
 LogLevel = Literal["trace", "debug", "information", "warning", "error", "critical", "none"]

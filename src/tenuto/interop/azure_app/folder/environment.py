@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from tenuto.interop.azure_app.app_folder import WORKER_RUNTIME, AppFolder
-from tenuto.interop.azure_app.languages import Language
+from tenuto.interop.azure_app.folder.app_folder import WORKER_RUNTIME, AppFolder
+from tenuto.interop.azure_app.folder.languages import Language
 
 _OF_THE_HOST: Final = {"TENUTO_HTTP_KEY", "TENUTO_HTTP_KEYS"}
 """Keys that open the host: an app gets them only where its own settings hold them."""

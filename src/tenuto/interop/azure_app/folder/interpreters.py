@@ -15,9 +15,9 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import Struct
 
-from tenuto.interop.azure_app.app_folder import AppFolder
-from tenuto.interop.azure_app.languages import Language
-from tenuto.interop.azure_app.settings import AppSettings
+from tenuto.interop.azure_app.folder.app_folder import AppFolder
+from tenuto.interop.azure_app.folder.languages import Language
+from tenuto.interop.azure_app.folder.settings import AppSettings
 from tenuto.model.errors import AppLoadError
 
 PYTHON_SETTING: Final = "languageWorkers:python:defaultExecutablePath"

@@ -10,14 +10,14 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from tenuto.interop.azure_app.app_folder import AppFolder
-from tenuto.interop.azure_app.findings import Finding, Level
-from tenuto.interop.azure_app.javascript_source import scan_javascript
-from tenuto.interop.azure_app.json_text import read_json_object
-from tenuto.interop.azure_app.languages import Language, binding_files
-from tenuto.interop.azure_app.patterns import files_of_pattern
-from tenuto.interop.azure_app.python_source import scan_python
-from tenuto.interop.azure_app.settings import AppSettings
+from tenuto.interop.azure_app.folder.app_folder import AppFolder
+from tenuto.interop.azure_app.folder.findings import Finding, Level
+from tenuto.interop.azure_app.folder.javascript_source import scan_javascript
+from tenuto.interop.azure_app.folder.json_text import read_json_object
+from tenuto.interop.azure_app.folder.languages import Language, binding_files
+from tenuto.interop.azure_app.folder.patterns import files_of_pattern
+from tenuto.interop.azure_app.folder.python_source import scan_python
+from tenuto.interop.azure_app.folder.settings import AppSettings
 from tenuto.interop.workers.protocol import FunctionFacts
 from tenuto.model.errors import AppLoadError
 

@@ -9,10 +9,9 @@ from typing import Any, Final
 
 from msgspec import structs
 
-from tenuto.interop.azure_app.findings import Finding, Level
-from tenuto.interop.azure_app.functions import place_of
-from tenuto.interop.azure_app.host_json import HostOptions
-from tenuto.interop.azure_app.settings import AppSettings, MissingSettingError
+from tenuto.interop.azure_app.folder.findings import Finding, Level
+from tenuto.interop.azure_app.folder.host_json import HostOptions
+from tenuto.interop.azure_app.folder.settings import AppSettings, MissingSettingError
 from tenuto.interop.workers.protocol import FunctionFacts
 from tenuto.model.errors import AppLoadError
 
@@ -221,7 +220,7 @@ def _same_names(functions: Sequence[FunctionFacts]) -> Iterator[Finding]:
     for one in functions:
         other = first.setdefault(one.name.lower(), one)
         if other is not one:
-            where = f" in {place_of(other)}" if other.file else ""
+            where = f" in {other.place}" if other.file else ""
             named = f" as {other.name!r}" if other.name != one.name else ""
             yield _wrong(one, f"is there twice, first{where}{named}", "give it another name")
 
@@ -239,7 +238,7 @@ def _shown(binding: Mapping[str, Any]) -> str:
 
 
 def _of(function: FunctionFacts) -> str:
-    where = f"{place_of(function)}: " if function.file else ""
+    where = f"{function.place}: " if function.file else ""
     return f"{where}function {function.name!r}"
 
 

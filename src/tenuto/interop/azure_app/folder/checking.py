@@ -5,14 +5,14 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from tenuto.interop.azure_app.app_folder import AppFolder, UnsupportedApp, examine_app_folder
-from tenuto.interop.azure_app.bindings import check_functions, chosen_functions
-from tenuto.interop.azure_app.findings import Finding, Level
-from tenuto.interop.azure_app.interpreters import ADVISED_NODE, Interpreter, find_interpreter
-from tenuto.interop.azure_app.languages import Language
-from tenuto.interop.azure_app.packages import check_packages
-from tenuto.interop.azure_app.scanning import scan_functions
-from tenuto.interop.azure_app.time_zones import zone_of
+from tenuto.interop.azure_app.folder.app_folder import AppFolder, UnsupportedApp, examine_app_folder
+from tenuto.interop.azure_app.folder.bindings import check_functions, chosen_functions
+from tenuto.interop.azure_app.folder.findings import Finding, Level
+from tenuto.interop.azure_app.folder.interpreters import ADVISED_NODE, Interpreter, find_interpreter
+from tenuto.interop.azure_app.folder.languages import Language
+from tenuto.interop.azure_app.folder.packages import check_packages
+from tenuto.interop.azure_app.folder.scanning import scan_functions
+from tenuto.interop.azure_app.folder.time_zones import zone_of
 from tenuto.interop.workers.protocol import FunctionFacts
 from tenuto.model.errors import AppLoadError
 from tenuto.model.timer_schedule import parse_schedule

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from tenuto.interop.azure_app.settings import AppSettings
+from tenuto.interop.azure_app.folder.settings import AppSettings
 from tenuto.model.errors import AppLoadError
 
 TIME_ZONE: Final = "WEBSITE_TIME_ZONE"

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tenuto.interop.azure_app.findings import Finding, Level
+from tenuto.interop.azure_app.folder.findings import Finding, Level
 from tenuto.interop.workers.protocol import FunctionFacts
 
 COMPUTED: Final = "% computed"

@@ -14,10 +14,15 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from tenuto.interop.azure_app.findings import Finding, Level
-from tenuto.interop.azure_app.host_keys import HOST_KEYS, HostKey, UnlikeKindError, read_value
-from tenuto.interop.azure_app.json_text import key_lines, parse_json_object, read_json_object
-from tenuto.interop.azure_app.settings import AppSettings, MissingSettingError
+from tenuto.interop.azure_app.folder.findings import Finding, Level
+from tenuto.interop.azure_app.folder.host_keys import (
+    HOST_KEYS,
+    HostKey,
+    UnlikeKindError,
+    read_value,
+)
+from tenuto.interop.azure_app.folder.json_text import key_lines, parse_json_object, read_json_object
+from tenuto.interop.azure_app.folder.settings import AppSettings, MissingSettingError
 from tenuto.model.errors import AppLoadError
 
 HOST_FILE: Final = "host.json"

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tenuto.interop.azure_app.app_folder import AppFolder
-from tenuto.interop.azure_app.findings import Finding, Level
-from tenuto.interop.azure_app.interpreters import Interpreter
-from tenuto.interop.azure_app.json_text import read_json_object
-from tenuto.interop.azure_app.languages import Language
-from tenuto.interop.azure_app.patterns import files_of_pattern
+from tenuto.interop.azure_app.folder.app_folder import AppFolder
+from tenuto.interop.azure_app.folder.findings import Finding, Level
+from tenuto.interop.azure_app.folder.interpreters import Interpreter
+from tenuto.interop.azure_app.folder.json_text import read_json_object
+from tenuto.interop.azure_app.folder.languages import Language
+from tenuto.interop.azure_app.folder.patterns import files_of_pattern
 
 _TOPIC: Final = "packages"
 _NODE_PACKAGES: Final = {"@azure/functions": 4, "durable-functions": 3}

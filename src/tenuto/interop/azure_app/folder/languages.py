@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from tenuto.interop.azure_app.json_text import read_json_object
+from tenuto.interop.azure_app.folder.json_text import read_json_object
 from tenuto.model.errors import AppLoadError
 
 PACKAGE_FILE: Final = "package.json"
