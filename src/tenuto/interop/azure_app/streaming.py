@@ -146,6 +146,7 @@ class RunningFunction:
         finally:
             await _ended(following)
         if piece is None:
+            await self.aclose()
             raise StopAsyncIteration
         return piece
 
