@@ -135,7 +135,7 @@ BAD_PYTHON = {
         files=python(PYTHON_HEAD + http("same", "a")[0] + http("same", "b")[0]),
         said=["Two functions are called 'same'", "Rename one"],
         place="function_app.py:10: ",
-        checked=["'same' is there twice", "function_app.py:7"],
+        checked=["'same' is there twice, first in function_app.py:6", "function_app.py:10"],
     ),
     "names that differ only in case": Bad(
         files=python(PYTHON_HEAD + http("same", "a")[0] + http("Same", "b")[0]),
