@@ -135,7 +135,7 @@ BAD_PYTHON = {
         files=python(PYTHON_HEAD + http("same", "a")[0] + http("same", "b")[0]),
         said=["Two functions are called 'same'", "Rename one"],
         place="function_app.py:10: ",
-        checked=["'same' is there twice", "function_app.py:7"],
+        checked=["'same' is there twice, first in function_app.py:6", "function_app.py:10"],
     ),
     "names that differ only in case": Bad(
         files=python(PYTHON_HEAD + http("same", "a")[0] + http("Same", "b")[0]),
@@ -643,6 +643,33 @@ def test_an_app_that_is_not_loaded_in_time_is_ended(files: dict[str, Any], tmp_p
         f"the app in {root} was not loaded within 1.5 s: look at what it does while its files are "
         "read, such as calls that wait for a network"
     )
+
+
+def test_the_current_folder_need_not_be_named(tmp_path: Path) -> None:
+    root = made(tmp_path / "app", BAD_PYTHON["a syntax error"])
+    found = tenuto(root, "start", "--port", "0", env=INTERPRETERS)
+    assert found.returncode == 2
+    (error,) = errors(found.stderr)
+    assert error.startswith("function_app.py:3: ")
+    found = tenuto(tmp_path, "start", "--port", "0")
+    assert found.returncode == 2
+    (error,) = errors(found.stderr)
+    assert error == "Missing argument 'TARGET': the file, module or folder with the app."
+
+
+def test_everything_that_is_wrong_with_functions_is_one_error(tmp_path: Path) -> None:
+    text = "".join(
+        f'@app.queue_trigger(arg_name="m", queue_name="q", connection="c")\n'
+        f"def orders{number}(m: func.QueueMessage) -> None: ...\n"
+        for number in range(3)
+    )
+    root = made(tmp_path / "app", Bad(files=python(PYTHON_HEAD + text), said=[]))
+    found = tenuto(root, "start", ".", "--port", "0", env=INTERPRETERS)
+    assert found.returncode == 2
+    assert len(errors(found.stderr)) == 1
+    lines = [line for line in found.stderr.splitlines() if "queueTrigger" in line]
+    places = [line.removeprefix("error TN-1105: ").partition(": ")[0] for line in lines]
+    assert places == ["function_app.py:6", "function_app.py:8", "function_app.py:10"]
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -352,6 +352,20 @@ def test_a_debugger_finds_a_python_app_and_does_not_keep_it_from_ending(tmp_path
         assert time.monotonic() - began < _LONG_SECONDS
 
 
+@pytest.mark.parametrize("language", LOGS)
+def test_a_port_that_is_taken_is_named_before_an_app_runs(language: str, tmp_path: Path) -> None:
+    root = made_of(tmp_path / "app", LOGS[language])
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        found = tenuto(root, "start", ".", "--port", "0", "--inspect", port, env=INTERPRETERS)
+    assert found.returncode == 2
+    (error,) = errors(found.stderr)
+    assert error == (
+        f"a debugger cannot attach at 127.0.0.1:{port}: Address already in use; choose another "
+        "port: --inspect PORT"
+    )
+
+
 # --- starting anew --------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -84,6 +85,7 @@ def load_azure_app(
     if debug_port is not None:
         app = structs.replace(app, workers=1)  # one port, one worker
         debug_port = debug_port or DEBUG_PORTS[app.kind.language]
+        _check_free(debug_port)
     address = values.http.address.partition("://")[2]
     program = AzureProgram(
         app,
@@ -151,6 +153,19 @@ def _launch(
         load_seconds=load_seconds,
         secrets=app.settings.secrets,
     )
+
+
+def _check_free(debug_port: int) -> None:
+    """Node would only log that it cannot listen, and a debugger attach to somebody else."""
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            taken.bind(("127.0.0.1", debug_port))
+        except OSError as error:
+            raise AppLoadError(
+                f"a debugger cannot attach at 127.0.0.1:{debug_port}: {error.strerror}; choose "
+                "another port: --inspect PORT"
+            ) from None
 
 
 def _check_chosen(program: AzureProgram, wanted: Sequence[str]) -> None:

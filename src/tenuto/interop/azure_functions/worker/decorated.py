@@ -88,7 +88,7 @@ def _only_register(module: ModuleType, root: str, script: str) -> Any:
 
 def _line_of(name: str, path: str) -> int | None:
     """The line that gives a module its variable of that name; None when it is not that simple."""
-    with open(path, encoding="utf-8") as source:
+    with open(path, "rb") as source:  # the parser knows in which encoding
         body = ast.parse(source.read()).body
     lines = [
         one.lineno

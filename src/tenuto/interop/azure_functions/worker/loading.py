@@ -91,8 +91,8 @@ def _wait_for_debugger() -> None:
         debugpy = importlib.import_module("debugpy")
     except ModuleNotFoundError as error:
         raise RefusedError(
-            f"TENUTO_DEBUGPY asks for a debugger, but debugpy is not installed for "
-            f"{sys.executable}: run `{sys.executable} -m pip install debugpy`."
+            "A debugger is to attach (--inspect, or the variable TENUTO_DEBUGPY), but debugpy is "
+            f"not installed for {sys.executable}: run `{sys.executable} -m pip install debugpy`."
         ) from error
     try:
         debugpy.listen(("127.0.0.1", int(port)))
