@@ -99,6 +99,8 @@ class Package:
                 self.open[json.loads(event["Input"])["id"]] = self.open.pop(event["EventId"])
             case 15:
                 self._raised(event)
+            case _:
+                pass
 
     def _completed(self, event: Event) -> None:
         number = event["TaskScheduledId"]

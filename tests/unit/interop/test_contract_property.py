@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tenuto.engine.ports import LateTurn
 from tenuto.interop.contract.dialect import JAVASCRIPT, PYTHON, Dialect
-from tenuto.interop.contract.execution import Execution, HttpCall, Pause, Poll, Refused, Timer
 from tenuto.interop.contract.execution import Call as OpenCall
+from tenuto.interop.contract.execution import Execution, HttpCall, Pause, Poll, Refused, Timer
 from tenuto.interop.contract.rebuilding import rebuild
 from tenuto.interop.contract.session import ContractSession, SessionOptions
 from tenuto.model.actions import TurnActions
@@ -196,6 +196,8 @@ def shape(one: Any) -> object:  # noqa: ANN401 - what is open
             return (shape(one.call), one.number)
         case Timer() | Refused():
             return type(one)
+        case _:
+            pass
     return (one.action.function_name, one.policy, one.first_id, one.begun_at, one.attempt)
 
 
