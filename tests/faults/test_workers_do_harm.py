@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-import os
+import logging
 import tracemalloc
 from pathlib import Path
 
@@ -85,6 +85,8 @@ async def test_instances_that_wait_for_a_worker_cost_next_to_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tenuto.interop.workers.pool._PATIENCE", 0)
+    # Each is told of, and pytest would keep the line.
+    monkeypatch.setattr(logging.getLogger("tenuto.host"), "disabled", True)
     program = scripted_program(tmp_path, DIES_AFTER_STARTS="1")
     async with Host(program, storage=f"sqlite:///{tmp_path}/hub.db") as host:
         await host.client.start("kills")
@@ -101,5 +103,5 @@ async def test_instances_that_wait_for_a_worker_cost_next_to_nothing(
         gc.collect()
         used = tracemalloc.get_traced_memory()[0] - before
         tracemalloc.stop()
-        print(f"{used / WAITING:.0f} bytes for each of {WAITING} in process {os.getpid()}")  # noqa: T201
+        print(f"{used / WAITING:.0f} bytes for each of {WAITING}")  # noqa: T201
         assert used / WAITING < MOST_BYTES

@@ -569,7 +569,7 @@ def test_an_orchestrator_that_goes_another_way_is_told_so(
 def test_a_closed_session_hears_no_answer() -> None:
     rig = Rig()
     kept: list[Any] = []
-    rig.take = lambda request, answered: kept.append(answered)  # type: ignore[method-assign]  # noqa: ARG005
+    rig.take = lambda request, answered: kept.append(answered)  # type: ignore[method-assign]
     late = rig.session.run_turn(1, [ExecutionStarted("flow", ExecutionId("e"))])
     assert isinstance(late, LateTurn)
     assert rig.session.close() == 0
