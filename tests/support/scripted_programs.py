@@ -11,19 +11,21 @@ from tenuto.interop.workers.launching import Launch
 WORKER = Path(__file__).with_name("scripted_worker.py")
 
 
-def scripted_launch(folder: Path, load_seconds: float = 30.0, **variables: str) -> Launch:
+def scripted_launch(folder: Path, **variables: str) -> Launch:
     """How a scripted worker is started."""
     return Launch(
         what="scripted worker",
         command=[sys.executable, "-S", str(WORKER)],
         environment={**os.environ, **variables},
         root=str(folder),
-        load_seconds=load_seconds,
     )
 
 
 def scripted_program(
-    folder: Path, options: ProgramOptions | None = None, host_json: str = "{}", **variables: str
+    folder: Path,
+    options: ProgramOptions | None = None,
+    host_json: str = '{"version": "2.0"}',
+    **variables: str,
 ) -> AzureProgram:
     """An app that is nothing but a scripted worker."""
     (folder / "host.json").write_text(host_json)

@@ -1,7 +1,7 @@
-"""A worker of the protocol without any package: what it does is in the name that it is asked for.
+"""A worker of the protocol without a package: what it does is in the name that it is asked for.
 
-Run as a program, with the number of its descriptor, by ``scripted_launch``. One thread reads and runs
-turns in their order; calls have threads of their own.
+Run as a program, with the number of its descriptor, by ``scripted_launch``. One thread reads and
+runs turns in their order; calls have threads of their own.
 
 Orchestrators: ``ok`` ends at once; ``step`` and ``kept`` call the activity ``echo`` first (``kept``
 keeps an executor); ``asks`` waits for an event; all others do harm, as their names say.

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tenuto.interop.workers.protocol import Failed, Lost, Result, Turn, Turned
+from tenuto.interop.workers.protocol import Failed, HeldEvent, Lost, Result, Turn, Turned
 from tests.interop.node.node_worker import PACKAGES, copied_app, loaded_worker, written_app
 from tests.interop.node.scripted_host import YEARS, ScriptedHost
 from tests.support.worker_client import WorkerClient, raw
@@ -548,3 +548,49 @@ def test_an_es_module_has_kept_executors_too(tmp_path: Path) -> None:
 
     assert ran.value == ["one"]
     assert ran.turns[0].is_kept
+
+
+def test_half_a_surrogate_pair_does_not_end_the_worker(tmp_path: Path) -> None:
+    text = """
+        const df = require('durable-functions');
+        df.app.orchestration('half', function* (context) {
+            yield context.df.callActivity('work', ['a\\ud800', '\\\\ud800', '\\ud83d\\ude00']);
+        });
+        df.app.activity('work', { handler: () => null });
+    """
+    written_app(tmp_path, {"package.json": '{"main": "app.js"}', "app.js": text})
+    (tmp_path / "node_modules").symlink_to(PACKAGES)
+
+    with loaded_worker(tmp_path) as (worker, _):
+        (action,) = actions(begun(worker, "half"))
+
+    assert action == (0, "work", ["a\ufffd", "\\ud800", "\U0001f600"])
+
+
+def test_events_that_came_early_are_fed_as_the_waits_spell_them(tmp_path: Path) -> None:
+    text = """
+        const df = require('durable-functions');
+        df.app.orchestration('reads', function* (context) {
+            const found = [];
+            for (const name of ['Go', 'other', 'gO', 'never']) {
+                found.push(yield context.df.waitForExternalEvent(name));
+            }
+            return found;
+        });
+    """
+    written_app(tmp_path, {"package.json": '{"main": "app.js"}', "app.js": text})
+    (tmp_path / "node_modules").symlink_to(PACKAGES)
+    held = [
+        HeldEvent(name, raw(event(15, Name=name, Input=str(place))))
+        for place, name in enumerate(("GO", "go", "OTHER", "unread"))
+    ]
+
+    with loaded_worker(tmp_path) as (worker, _):
+        first = worker.turn("reads", 1, events=FIRST, history=FIRST, start=start(), held=held)
+        last = event(15, 1, Name="never", Input="9")
+        second = worker.turn("reads", 1, events=[event(12, 1), last], known=4)
+
+    assert isinstance(first, Turned)
+    assert list(first.fed) == [0, 2, 1]
+    assert isinstance(second, Turned)
+    assert second.output == "[0,2,1,9]"

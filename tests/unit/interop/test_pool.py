@@ -78,7 +78,8 @@ async def test_a_call_that_nobody_waits_for_is_not_run_again_after_a_death(tmp_p
         one.pool.call(errand)
         await until(lambda: one.pool.running)
         assert not one.pool.cancel(errand)
-        one.turn("kills")
+        given = await one.turn("kills")
+        assert isinstance(given, GivenBack)
         answer = await over
         assert isinstance(answer, Failed)
         assert answer.error_type == "CancelledError"

@@ -55,6 +55,8 @@ function frame(text, attachment) {
     return attachment.length ? Buffer.concat([bytes, attachment]) : bytes;
 }
 
+const HALVES = /(?<!\\)((?:\\\\)*)\\ud[89a-f][0-9a-f]{2}/g;
+
 /**
  * The worker's end. What is sent waits in memory while the host reads slowly: the host bounds what
  * it asks for.
@@ -84,6 +86,8 @@ class Pipe {
     sendText(text, attachment = NOTHING) {
         // What user code still says while the last words go out is too late.
         if (this.#isEnded) return;
+        // Half of a surrogate pair is an escape that the host could not read.
+        if (text.includes('\\ud')) text = text.replace(HALVES, '$1\\ufffd');
         if (!this.#isHeld) {
             this.#isHeld = true;
             this.#socket.cork();

@@ -1,0 +1,645 @@
+"""What a package is told and what its answers become, case by case."""
+
+import json
+from typing import Any
+
+import pytest
+from msgspec import UNSET, Raw
+
+from tenuto.engine.ports import GivenBack, LateTurn
+from tenuto.interop.contract.actions import read_action
+from tenuto.interop.contract.dialect import JAVASCRIPT, PYTHON, Dialect
+from tenuto.interop.contract.events import moment_of, moment_text
+from tenuto.interop.contract.rebuilding import rebuild
+from tenuto.interop.contract.session import ContractSession, SessionOptions
+from tenuto.interop.workers.errands import TurnRequest
+from tenuto.interop.workers.protocol import Failed, Turned
+from tenuto.model.actions import TurnActions
+from tenuto.model.errors import InputError, NonDeterminismError, WorkerProtocolError
+from tenuto.model.events import (
+    ContinueAsNew,
+    EventAwaited,
+    EventRaised,
+    EventTaken,
+    ExecutionCompleted,
+    ExecutionStarted,
+    ExecutionSuspended,
+    Incoming,
+    OrchestratorStarted,
+    SubOrchestrationInstanceCompleted,
+    SubOrchestrationInstanceCreated,
+    SubOrchestrationInstanceFailed,
+    TaskCanceled,
+    TaskCompleted,
+    TaskFailed,
+    TaskScheduled,
+    TimerCreated,
+    TimerFired,
+)
+from tenuto.model.execution import ExecutionInfo
+from tenuto.model.failure import FailureDetails
+from tenuto.model.ids import ExecutionId
+from tenuto.model.retry import RetryFacts
+from tenuto.model.status import RuntimeStatus
+from tenuto.model.unread import UnreadEvent, UnreadEvents
+from tests.support.facts import execution_of
+
+SECOND = 1_000_000
+BOTH = pytest.mark.parametrize("dialect", [PYTHON, JAVASCRIPT], ids=lambda one: one.language)
+BROKEN = FailureDetails("ValueError", "it broke", "at line 1")
+
+
+class Rig:
+    """A session, and a worker that answers what the test says."""
+
+    def __init__(self, dialect: Dialect = JAVASCRIPT, **facts: Any) -> None:
+        self.info: ExecutionInfo = execution_of(
+            **{"instance_id": "i", "execution_id": "e", "name": "flow", **facts}
+        )
+        self.options = SessionOptions(dialect=dialect, poll_pause=30 * SECOND)
+        self.requests: list[TurnRequest] = []
+        self.forgotten: list[int] = []
+        self.answers: list[Any] = []
+        self.session = ContractSession(self.info, self, 1, self.options)
+        self.turns: list[list[Any]] = []
+        self.now = 0
+
+    def take(self, request: TurnRequest, answered: Any) -> None:  # noqa: ANN401 - a callback
+        """The taker's side."""
+        self.requests.append(request)
+        answered(self.answers.pop(0))
+
+    def forget(self, key: int) -> None:
+        """The taker's side."""
+        self.forgotten.append(key)
+
+    def late(self, *events: Incoming, answers: list[Any] | None = None, **answer: Any) -> Any:  # noqa: ANN401 - any answer
+        """One turn; what its session says in the end."""
+        self.now += SECOND
+        self.answers = answers if answers is not None else [turned(self, **answer)]
+        found: list[Any] = []
+        late = self.session.run_turn(self.now, events)
+        if isinstance(late, TurnActions):
+            return late
+        assert isinstance(late, LateTurn)
+        late.bind(found.append)
+        return found[0]
+
+    def turn(self, *events: Incoming, **answer: Any) -> TurnActions:
+        """One turn that ends well; it is recorded."""
+        found = self.late(*events, **answer)
+        assert isinstance(found, TurnActions), found
+        self.turns.append([OrchestratorStarted(self.now), *events, *found.actions])
+        return found
+
+    @property
+    def told(self) -> list[dict[str, Any]]:
+        """What the package was told last."""
+        return [json.loads(bytes(one)) for one in self.requests[-1].events]
+
+    def begin(self, *actions: dict[str, Any]) -> TurnActions:
+        """The first turn."""
+        return self.turn(ExecutionStarted("flow", ExecutionId("e"), version="2"), actions=actions)
+
+
+def turned(rig: Rig, actions: Any = (), **more: Any) -> Turned:  # noqa: ANN401 - JSON
+    more.setdefault("first", len(rig.session.execution.seen))
+    more.setdefault("is_done", False)
+    return Turned(0, actions=[Raw(json.dumps(one).encode()) for one in actions], **more)
+
+
+def activity(name: str = "work", given: Any = "1") -> dict[str, Any]:  # noqa: ANN401 - JSON
+    return {"actionType": 0, "functionName": name, "input": given}
+
+
+def retried(kind: int = 1, attempts: int = 2, **options: Any) -> dict[str, Any]:
+    policy = {"firstRetryIntervalInMilliseconds": 1000, "maxNumberOfAttempts": attempts}
+    call = {"actionType": kind, "functionName": "work", "input": "1"}
+    return {**call, "retryOptions": {**policy, **options}}
+
+
+def wait(name: str = "go") -> dict[str, Any]:
+    return {"actionType": 6, "externalEventName": name, "reason": "ExternalEvent"}
+
+
+# --- what comes in --------------------------------------------------------------------------------
+
+
+@BOTH
+def test_the_start(dialect: Dialect) -> None:
+    rig = Rig(dialect, input='{"a":1}', version="2")
+    rig.begin(activity())
+    turn, started = rig.told
+    assert turn["EventType"] == 12
+    assert turn["Timestamp"] == "1970-01-01T00:00:01.0000000Z"
+    assert started["EventType"] == 0
+    assert (started["Name"], started["Version"], started["Input"]) == ("flow", "2", '{"a":1}')
+    start = json.loads(bytes(rig.requests[0].start or b""))
+    assert start["input"] == ('{"a":1}' if dialect is PYTHON else {"a": 1})
+    assert (start["instanceId"], start["parentInstanceId"]) == ("i", None)
+    assert (start["upperSchemaVersion"], start["upperSchemaVersionNew"]) == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "python", "javascript"),
+    [
+        (None, None, None),
+        ("5", "5", 5),
+        ('"text"', '"text"', "text"),
+        ('"{\\"a\\": 1}"', '{"a": 1}', '{"a": 1}'),
+        ("no json", '"no json"', "no json"),
+        ("", '""', ""),
+    ],
+)
+def test_inputs(text: str | None, python: object, javascript: object) -> None:
+    for dialect, expected in ((PYTHON, python), (JAVASCRIPT, javascript)):
+        rig = Rig(dialect, input=text)
+        rig.begin(activity())
+        assert json.loads(bytes(rig.requests[0].start or b""))["input"] == expected
+
+
+@pytest.mark.parametrize(
+    ("action", "answer", "kind", "members"),
+    [
+        (activity(), TaskCompleted(0, "7"), 5, {"TaskScheduledId": 0, "Result": "7"}),
+        (activity(), TaskCompleted(0), 5, {"TaskScheduledId": 0, "Result": None}),
+        (
+            {"actionType": 2, "functionName": "work"},
+            SubOrchestrationInstanceCompleted(0, "7"),
+            8,
+            {"TaskScheduledId": 0, "Result": "7"},
+        ),
+        (
+            {"actionType": 2, "functionName": "work"},
+            SubOrchestrationInstanceFailed(0, BROKEN),
+            9,
+            {"TaskScheduledId": 0, "Reason": "it broke", "Details": "at line 1"},
+        ),
+        (
+            {"actionType": 5, "fireAt": "1970-01-01T00:01:00Z"},
+            TimerFired(0, 60 * SECOND),
+            11,
+            {"TimerId": 0, "FireAt": "1970-01-01T00:01:00.0000000Z"},
+        ),
+        (wait("Go"), EventRaised("gO", "1"), 15, {"Name": "Go", "Input": "1"}),
+    ],
+)
+def test_what_is_told(
+    action: dict[str, Any], answer: Incoming, kind: int, members: dict[str, Any]
+) -> None:
+    rig = Rig()
+    rig.begin(action)
+    rig.turn(answer)
+    _, event = rig.told
+    assert event["EventType"] == kind
+    assert {name: event[name] for name in members} == members
+
+
+@BOTH
+@pytest.mark.parametrize("properties", [None, {"code": 4}])
+def test_a_failed_activity(dialect: Dialect, properties: dict[str, Any] | None) -> None:
+    rig = Rig(dialect)
+    rig.begin(activity())
+    inner = FailureDetails("Inner", "deep")
+    rig.turn(TaskFailed(0, FailureDetails("E", "no", None, inner, properties=properties)))
+    _, event = rig.told
+    text = "E: no" if dialect is PYTHON else "no"
+    assert event["Reason"] == f"Activity function 'work' failed: {text}"
+    assert event["Details"] == text
+    assert ("FailureDetails" in event) == (properties is not None)
+    if properties is not None:
+        assert event["FailureDetails"]["Properties"] == properties
+        assert event["FailureDetails"]["InnerFailure"]["ErrorType"] == "Inner"
+
+
+def test_what_is_the_engines_own_is_not_told() -> None:
+    rig = Rig()
+    rig.begin(activity())
+    assert rig.turn(ExecutionSuspended("x")).actions == []
+    assert len(rig.requests) == 1
+
+
+def test_times_in_javascript_differ_by_a_millisecond_and_in_python_are_as_they_are() -> None:
+    for dialect, expected in ((JAVASCRIPT, ["002000", "003000"]), (PYTHON, ["001001", "001002"])):
+        rig = Rig(dialect)
+        rig.now = 1001 - SECOND
+        rig.begin(activity(), activity())
+        times = [rig.told[0]["Timestamp"]]
+        rig.now = 1002 - SECOND
+        rig.turn(TaskCompleted(0))
+        times.append(rig.told[0]["Timestamp"])
+        assert times == [f"1970-01-01T00:00:00.{one}0Z" for one in expected]
+
+
+# --- what is asked for ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("action", "decided"),
+    [
+        (activity(given='"x"'), TaskScheduled(0, "work", '"x"')),
+        (activity(given={"a": 1}), TaskScheduled(0, "work", '{"a": 1}')),
+        ({"actionType": 0, "functionName": "work"}, TaskScheduled(0, "work")),
+        ({"actionType": 5, "fireAt": "1970-01-01T00:01:00.5Z"}, TimerCreated(0, 60_500_000)),
+        (wait(), EventAwaited(1_000_000_000, "go")),
+        (
+            retried(backoffCoefficient=2, maxRetryIntervalInMilliseconds=5, attempts=3),
+            TaskScheduled(0, "work", "1", retry=RetryFacts(3, SECOND, 2.0, 5000)),
+        ),
+    ],
+)
+def test_what_is_decided(action: dict[str, Any], decided: object) -> None:
+    assert Rig().begin(action).actions == [decided]
+
+
+def test_children_have_an_id_of_their_own_or_the_one_that_was_chosen() -> None:
+    rig = Rig()
+    child = {"actionType": 2, "functionName": "c", "input": {"a": 1}, "version": "3"}
+    first, second = rig.begin(child, {**child, "instanceId": "mine"}).actions
+    assert isinstance(first, SubOrchestrationInstanceCreated)
+    assert isinstance(second, SubOrchestrationInstanceCreated)
+    assert (first.instance_id, second.instance_id) == ("e:0000", "mine")
+    assert (first.input, first.version) == ('{"a": 1}', "3")
+    assert first.execution_id != second.execution_id
+
+
+def test_a_child_is_tried_again_under_a_fresh_id_or_the_chosen_one() -> None:
+    rig = Rig()
+    rig.begin(retried(3), {**retried(3), "instanceId": "mine"})
+    failed = [SubOrchestrationInstanceFailed(number, BROKEN) for number in (0, 1)]
+    pauses = rig.turn(*failed).actions
+    assert pauses == [
+        TimerCreated(2, 3 * SECOND, "retry", 0),
+        TimerCreated(3, 3 * SECOND, "retry", 1),
+    ]
+    again = rig.turn(TimerFired(2, 0), TimerFired(3, 0)).actions
+    ids = [one.instance_id for one in again if isinstance(one, SubOrchestrationInstanceCreated)]
+    assert ids == ["e:0004", "mine"]
+
+
+def test_after_the_last_attempt_one_more_number_is_taken() -> None:
+    rig = Rig()
+    rig.begin(retried(attempts=1))
+    assert rig.turn(TaskFailed(0, BROKEN)).actions == [TimerCreated(1, 2 * SECOND, "retry", 0)]
+    assert rig.turn(TimerFired(1, 0), actions=[activity()]).actions == [
+        TaskScheduled(2, "work", "1")
+    ]
+
+
+def test_when_the_retry_timeout_has_passed_the_attempts_that_are_left_are_counted() -> None:
+    rig = Rig()
+    rig.begin(retried(attempts=4, retryTimeoutInMilliseconds=1), retried())
+    rig.turn(TaskFailed(0, BROKEN))
+    # Attempts 2 to 4 take 3, 5, 7 and their pauses 4, 6, 8; the other call's pause takes the next,
+    # before user code goes on.
+    rig.turn(TimerFired(2, 0), TaskFailed(1, BROKEN), actions=[activity()])
+    numbers = [one.get("TimerId", one.get("TaskScheduledId")) for one in rig.told[1:]]
+    assert numbers == [2, 3, 4, 5, 6, 7, 1, 8]
+    assert rig.session.execution._number == 11
+    assert rig.turns[-1][-1] == TaskScheduled(10, "work", "1")
+
+
+def test_a_retry_timeout_bounds_how_many_attempts_there_may_be() -> None:
+    rig = Rig()
+    (ending,) = rig.begin(retried(attempts=20_000, retryTimeoutInMilliseconds=1)).actions
+    assert isinstance(ending, ExecutionCompleted)
+    assert "with a timeout there may be 10000" in str(ending.failure_details)
+
+
+def test_an_answer_that_is_not_followed_does_not_stand_before_what_takes_numbers() -> None:
+    rig = Rig()
+    http = {"actionType": 8, "httpRequest": {"method": "get", "uri": "https://x/a"}}
+    rig.begin(http, retried())
+    done = TaskCompleted(0, '{"statusCode": 200}')
+    rig.turn(done, TaskFailed(1, BROKEN))
+    assert [one["EventType"] for one in rig.told] == [12, 6, 5]
+
+
+@BOTH
+def test_polls(dialect: Dialect) -> None:
+    rig = Rig(dialect)
+    http = {
+        "actionType": 8,
+        "httpRequest": {
+            "method": "post",
+            "uri": "https://x/a",
+            "content": {"a": 1},
+            "headers": {"X-Functions-Key": "k", "A": ["1", "2"]},
+        },
+    }
+    (first,) = rig.begin(http).actions
+    assert json.loads(first.input)["headers"]["Content-Type"] == ["text/plain; charset=utf-8"]  # type: ignore[union-attr,arg-type]
+    headers = {"location": ["/b"], "retry-after": ["0"]}
+    accepted = {"statusCode": 202, "headers": headers, "url": "https://x/a"}
+    found = rig.turn(TaskCompleted(0, json.dumps(accepted)))
+    base = 0 if dialect.polls else 1_000_000_000 - 1
+    pause, poll = base + 1, base + 2
+    assert found.actions == [TimerCreated(pause, 3 * SECOND, "poll", 0)]
+    asked = len(rig.requests)
+    (again,) = rig.turn(TimerFired(pause, 3 * SECOND)).actions
+    assert (len(rig.requests) > asked) == dialect.polls
+    assert json.loads(again.input) == {  # type: ignore[union-attr,arg-type]
+        "method": "GET",
+        "url": "/b",
+        "headers": {"A": ["1", "2"]},
+        "base": "https://x/a",
+        "origin": "https://x/a",
+    }
+    rig.turn(TaskCompleted(poll, '{"statusCode": 200, "content": "c", "headers": {"x-a": ["1"]}}'))
+    (_, event) = rig.told
+    assert event["TaskScheduledId"] == (poll if dialect.polls else 0)
+    assert json.loads(event["Result"]) == {
+        "statusCode": 200,
+        "headers": {"X-A": "1"},
+        "content": "c",
+    }
+
+
+def test_a_request_that_fails_and_one_that_is_not_followed() -> None:
+    rig = Rig()
+    request = {"method": "GET", "uri": "https://x/", "asynchronousPatternEnabled": False}
+    rig.begin(*[{"actionType": 8, "httpRequest": request}] * 2)
+    accepted = {"statusCode": 202, "headers": {"location": ["/b"]}}
+    assert rig.turn(TaskFailed(0, BROKEN), TaskCompleted(1, json.dumps(accepted))).actions == []
+    assert [one["EventType"] for one in rig.told] == [12, 6, 5]
+
+
+def test_a_timer_that_is_canceled_at_once_or_later() -> None:
+    rig = Rig()
+    timer = {"actionType": 5, "fireAt": "1970-01-01T01:00:00Z"}
+    found = rig.begin({**timer, "isCanceled": True}, timer, activity())
+    assert [type(one) for one in found.actions] == [
+        TimerCreated,
+        TaskCanceled,
+        TimerCreated,
+        TaskScheduled,
+    ]
+    found = rig.turn(TaskCompleted(2), canceled=[0, 1, 9])
+    assert found.actions == [TaskCanceled(1)]
+    assert rig.turn(EventRaised("x")).actions == []
+
+
+@BOTH
+def test_a_call_of_an_entity_is_refused_in_the_next_turn(dialect: Dialect) -> None:
+    rig = Rig(dialect)
+    call = {"actionType": 7, "instanceId": "@e@k", "operation": "add", "input": "1"}
+    assert rig.begin(call).actions == [TimerCreated(0, SECOND, "poll")]
+    rig.turn(TimerFired(0, SECOND))
+    _, sent, raised = rig.told
+    assert (sent["EventType"], sent["EventId"]) == (14, 0)
+    assert json.loads(sent["Input"]) == {"id": "e:0"}
+    assert raised["Name"] == "e:0"
+    assert json.loads(json.loads(raised["Input"])["result"]) == (
+        "entities cannot be used on this host yet"
+    )
+
+
+@pytest.mark.parametrize(
+    ("action", "text"),
+    [
+        ({"actionType": 9, "instanceId": "@e@k"}, "signal to entity @e@k: entities cannot be"),
+        ({"actionType": 13}, "lock of entities : entities cannot be used"),
+        ({"actionType": 99}, "action of type 99 is unknown here"),
+        ({"actionType": 1, "functionName": "w"}, "came without its retry options"),
+        ({"actionType": 8}, "an HTTP call came without its request"),
+        ({"actionType": 5, "fireAt": "soon"}, "a timer needs a time such as"),
+        ({"actionType": 5, "fireAt": "2026-13-01T00:00:00Z"}, "a timer cannot be set to"),
+        (
+            {
+                "actionType": 8,
+                "httpRequest": {"method": "GET", "uri": "x", "tokenSource": {"kind": "Other"}},
+            },
+            "has a token source of kind 'Other'",
+        ),
+    ],
+)
+def test_what_cannot_be_done_ends_the_execution_in_words(action: dict[str, Any], text: str) -> None:
+    (*_, ending) = Rig().begin(action).actions
+    assert isinstance(ending, ExecutionCompleted)
+    assert ending.orchestration_status is RuntimeStatus.FAILED
+    assert text in str(ending.failure_details)
+    assert str(ending.failure_details).startswith(
+        "OrchestratorFailed: Orchestrator function 'flow'"
+    )
+
+
+# --- events that came early -----------------------------------------------------------------------
+
+
+def test_held_events_go_out_and_those_that_were_fed_are_taken() -> None:
+    rig = Rig()
+    rig.begin(activity())
+    assert rig.turn(EventRaised("GO", "1"), EventRaised("other", "2")).actions == []
+    rig.turn(EventRaised("go", "3"))
+    found = rig.turn(TaskCompleted(0), actions=[wait("Go"), wait("go")], fed=[0, 2])
+    held = [(one.name, json.loads(bytes(one.event))["Input"]) for one in rig.requests[-1].held]
+    assert held == [("GO", "1"), ("other", "2"), ("go", "3")]
+    taken = [one for one in found.actions if isinstance(one, EventTaken)]
+    assert taken == [EventTaken(1_000_000_000), EventTaken(1_000_000_001)]
+    assert len(rig.requests) == 2
+    # A full history has them where they were fed.
+    rig.turn(EventRaised("x"), EventRaised("y"))
+    again = ContractSession(rig.info, rig, 2, rig.options)
+    rebuild(again, rig.turns)
+    assert [json.loads(bytes(one)).get("Input") for one in again._past or ()][-2:] == ["1", "3"]
+
+
+def test_without_an_executor_the_package_is_asked_again_in_the_same_turn() -> None:
+    rig = Rig()
+    rig.begin(activity())
+    rig.turn(EventRaised("GO", "1"))
+    first = turned(rig, [wait("Go")])
+    rig.answers = []
+    found = rig.late(TaskCompleted(0), answers=[first, Turned(0, True, [], first=2, output="1")])
+    assert isinstance(found, TurnActions)
+    assert EventTaken(1_000_000_000) in found.actions
+    assert [one["EventType"] for one in rig.told] == [15]
+
+
+@pytest.mark.parametrize("fed", [[0], [1], [-1]])
+def test_a_worker_that_feeds_what_nobody_waits_for_breaks_the_protocol(fed: list[int]) -> None:
+    rig = Rig()
+    rig.begin(activity())
+    rig.turn(EventRaised("GO", "1"))
+    assert isinstance(rig.late(TaskCompleted(0), fed=fed), WorkerProtocolError)
+
+
+def test_events_of_earlier_generations_are_taken_first_and_carried_over() -> None:
+    old = [UnreadEvent(4, EventRaised("go", "old")), UnreadEvent(6, EventRaised("go", "older"))]
+    rig = Rig(unread=UnreadEvents(old), generation=1)
+    rig.begin(activity())
+    rig.turn(EventRaised("Go", "new"), EventRaised("x", "y"))
+    held = [json.loads(bytes(one.event))["Input"] for one in rig.requests[-1].held]
+    assert held == ["old", "older"]
+    action = {"actionType": 4, "input": {"n": 1}}
+    found = rig.turn(TaskCompleted(0), actions=[wait(), action], fed=[0], is_done=True, output="9")
+    ending = found.actions[-1]
+    assert isinstance(ending, ContinueAsNew)
+    assert (ending.input, ending.taken, ending.unread) == ('{"n": 1}', (4,), (7, 8))
+    assert [one.event.input for one in found.unread or ()] == ["new", "y"]
+
+
+def test_events_that_nobody_has_waited_for_are_told_at_the_end() -> None:
+    rig = Rig()
+    rig.begin(activity())
+    rig.turn(EventRaised("GO", "1"))
+    found = rig.turn(TaskCompleted(0), is_done=True, output='"x"')
+    assert found.actions == [ExecutionCompleted(RuntimeStatus.COMPLETED, '"x"')]
+    assert found.logs
+    assert "nobody has waited for 1" in found.logs[0].getMessage()
+
+
+# --- answers --------------------------------------------------------------------------------------
+
+
+def test_the_custom_status_is_kept_told_and_taken_back() -> None:
+    rig = Rig()
+    assert rig.begin(activity()).custom_status is UNSET
+    assert rig.turn(TaskCompleted(0), actions=[activity()], custom_status="1").custom_status == "1"
+    assert rig.turn(TaskCompleted(1), actions=[activity()]).custom_status is None
+    again = ContractSession(rig.info, rig, 2, rig.options)
+    rebuild(again, rig.turns)
+    rig.session = again
+    assert rig.turn(TaskCompleted(2), actions=[activity()]).custom_status is None
+    later = Rig(generation=1)
+    later.begin(activity())
+    assert later.turn(TaskCompleted(0)).custom_status is UNSET
+
+
+@pytest.mark.parametrize("details", [None, '{"errorType": "T", "errorMessage": "m"}', "[]"])
+def test_an_error_of_the_orchestrator(details: str | None) -> None:
+    rig = Rig()
+    ending = rig.turn(
+        ExecutionStarted("flow", ExecutionId("e")), error="bad", failure_details=details
+    ).actions[-1]
+    assert isinstance(ending, ExecutionCompleted)
+    failure = ending.failure_details
+    assert failure is not None
+    assert failure.error_message == "Orchestrator function 'flow' failed: bad"
+    inner = failure.inner_failure
+    assert (inner and inner.error_type) == ("T" if details and details != "[]" else None)
+
+
+def test_a_turn_that_could_not_be_run_fails_the_execution() -> None:
+    rig = Rig()
+    failed = Failed(0, "TypeError", "no generator", "at x")
+    found = rig.late(ExecutionStarted("flow", ExecutionId("e")), answers=[failed])
+    text = str(found.actions[-1].failure_details)
+    assert "Orchestrator function 'flow' failed: TypeError: no generator" in text
+
+
+def test_a_turn_that_was_given_back_is() -> None:
+    rig = Rig()
+    given = GivenBack("gone")
+    assert rig.late(ExecutionStarted("flow", ExecutionId("e")), answers=[given]) == given
+
+
+@pytest.mark.parametrize("first", [-1, 2])
+def test_an_answer_from_a_place_that_is_not_known_breaks_the_protocol(first: int) -> None:
+    rig = Rig()
+    rig.begin(activity())
+    assert isinstance(rig.late(TaskCompleted(0), first=first), WorkerProtocolError)
+
+
+def test_an_action_that_is_none_breaks_the_protocol() -> None:
+    found = Rig().late(ExecutionStarted("flow", ExecutionId("e")), actions=[{"actionType": "x"}])
+    assert isinstance(found, WorkerProtocolError)
+
+
+@pytest.mark.parametrize(
+    ("actions", "words"),
+    [
+        ([activity("other")], "history recorded call of activity 'work', the code produced call"),
+        ([wait()], "the code produced wait for event 'go'"),
+        ([], "the code produced nothing"),
+        ([{"actionType": 99}], "the code produced action 99"),
+        ([{"actionType": 5}], "the code produced timer."),
+    ],
+)
+def test_an_orchestrator_that_goes_another_way_is_told_so(
+    actions: list[dict[str, Any]], words: str
+) -> None:
+    rig = Rig()
+    rig.begin(activity())
+    found = rig.late(TaskCompleted(0), actions=actions, first=0)
+    assert isinstance(found, NonDeterminismError)
+    assert words in str(found)
+
+
+def test_a_closed_session_hears_no_answer() -> None:
+    rig = Rig()
+    kept: list[Any] = []
+    rig.take = lambda request, answered: kept.append(answered)  # type: ignore[method-assign]
+    late = rig.session.run_turn(1, [ExecutionStarted("flow", ExecutionId("e"))])
+    assert isinstance(late, LateTurn)
+    assert rig.session.close() == 0
+    heard: list[Any] = []
+    late.bind(heard.append)
+    kept[0](turned(rig))
+    assert not heard
+    assert rig.forgotten == [1]
+
+
+def test_a_history_that_is_read_otherwise_is_refused() -> None:
+    rig = Rig()
+    rig.begin(retried())
+    rig.turn(TaskFailed(0, BROKEN))
+    rig.turns[-1].pop()
+    with pytest.raises(NonDeterminismError, match="in turn 2, action 1, it has nothing"):
+        rebuild(ContractSession(rig.info, rig, 2, rig.options), rig.turns)
+
+
+def test_a_comparing_session_sends_all_of_its_history_in_turns_that_double() -> None:
+    rig = Rig()
+    rig.options = SessionOptions(dialect=JAVASCRIPT, poll_pause=1, is_compared=True)
+    rig.session = ContractSession(rig.info, rig, 1, rig.options)
+    for number in range(-1, 4):
+        event = TaskCompleted(number) if number >= 0 else ExecutionStarted("f", ExecutionId("e"))
+        rig.turn(event, actions=[activity()], is_kept=True)
+    assert [one.is_compared for one in rig.requests] == [False, True, False, True, False]
+    assert [one.history is not None for one in rig.requests] == [True, True, False, True, False]
+    played = [json.loads(bytes(one))["IsPlayed"] for one in rig.requests[1].history or ()]
+    assert played == [True, True, False, False]
+
+
+# --- moments --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("1970-01-01T00:00:01Z", SECOND),
+        ("1970-01-01T00:00:01", SECOND),
+        ("1970-01-01T00:00:00.1234567Z", 123_456),
+        ("1970-01-01T01:00:00.5+01:00", 500_000),
+        ("1969-12-31T23:59:59.000000Z", -SECOND),
+    ],
+)
+def test_moments(text: str, moment: int) -> None:
+    assert moment_of(text) == moment
+    assert moment_of(moment_text(moment)) == moment
+
+
+def test_moments_of_early_years_have_four_digits_and_late_ones_are_refused() -> None:
+    assert moment_text(moment_of("0099-01-02T00:00:00Z")).startswith("0099-01-02T")
+    with pytest.raises(InputError):
+        moment_of("+010000-01-01T00:00:00.000Z")
+
+
+def test_retries_pause_ever_longer_up_to_a_bound() -> None:
+    facts = read_action(
+        json.dumps(
+            retried(attempts=5000, backoffCoefficient=10, maxRetryIntervalInMilliseconds=4e6)
+        ).encode()
+    ).retry_facts
+    assert facts == RetryFacts(5000, SECOND, 10.0, 4_000 * SECOND)
+    rig = Rig()
+    rig.begin(retried(attempts=5000, backoffCoefficient=1e200))
+    number, delays = 0, []
+    for _ in range(3):
+        (pause,) = rig.turn(TaskFailed(number, BROKEN)).actions
+        delays.append(pause.fire_at - rig.now)  # type: ignore[union-attr]
+        (again,) = rig.turn(TimerFired(pause.event_id, 0)).actions  # type: ignore[union-attr]
+        number = again.event_id  # type: ignore[union-attr]
+    longest = 365_000 * 24 * 3600 * SECOND
+    assert delays == [SECOND, longest, longest]
