@@ -11,8 +11,8 @@ import pytest
 from tenuto import RuntimeStatus
 from tenuto.host.programs import Hosted
 from tenuto.testing import TestHost
-from tests.interop.test_start_an_app import INTERPRETERS, ask, ended, serving
 from tests.support.azure_programs import ROOT, azure_program, copied
+from tests.support.served_apps import INTERPRETERS, ask, ended, serving
 
 EXAMPLES = ROOT / "examples"
 AZURE = EXAMPLES / "azure"
@@ -154,10 +154,10 @@ def test_over_http_they_answer_as_such_apps_do(
         assert f"trips: [POST] {url}/api/trips" in command.out
         status, links = ask("POST", f"{url}/api/trips", AUTUMN)
         assert status == 202
-        assert ended(links)["output"]["total"] == 2040
+        assert ended(links["statusQueryGetUri"])["output"]["total"] == 2040
         status, links = ask("POST", f"{url}/api/trips", NO_ROOM)
         assert status == 202
-        assert ended(links)["runtimeStatus"] == "Failed"
+        assert ended(links["statusQueryGetUri"])["runtimeStatus"] == "Failed"
         # The setting in local.settings.json is relative to the app.
         assert ("hotel", "Hotel Karlov", 390, False) in books(name, tmp_path / name)
         for wrong in ([], {"name": "PyCon Lyon"}, [{"name": "PyCon Lyon"}]):

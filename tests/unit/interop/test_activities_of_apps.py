@@ -13,9 +13,10 @@ from tenuto.interop.azure_app.activities import (
     failure,
     json_text,
 )
-from tenuto.interop.azure_app.calls import AppCaller, FunctionFailedError, http_functions, timers
+from tenuto.interop.azure_app.calls import AppCaller, http_functions, timers
 from tenuto.interop.azure_app.functions import (
     ACTIVITY,
+    FunctionFailedError,
     NamedFunctions,
     binding_of,
     clients_of,
