@@ -112,14 +112,16 @@ def test_what_an_app_prints_and_says_is_logged(
         StartedWorker(speaking(tmp_path, "print('out'); print(); print('err', file=sys.stderr)"))
     assert {"out", "err"} <= {one.getMessage() for one in caplog.records}
     log_line(Log("mine", "warning", "inv", "fn", is_user=True))
+    log_line(Log("of an instance", "error", "order/7/3", "fn", is_user=True))
     log_line(Log("its own", "odd"))
-    mine, own = caplog.records[-2:]
+    mine, of_one, own = caplog.records[-3:]
+    assert of_one.__dict__["instance_id"] == "order/7"
     assert (mine.name, mine.levelname, mine.__dict__["invocation"]) == (
         "tenuto.app.fn",
         "WARNING",
         "inv",
     )
-    assert (own.name, own.levelname) == ("tenuto.worker", "INFO")
+    assert (own.name, own.levelname) == ("tenuto.worker", "DEBUG")
 
 
 def test_frames_come_in_any_pieces() -> None:
