@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -23,8 +23,10 @@ WHOLE = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nall"
 async def answering(*answers: bytes, closes: bool = True) -> AsyncIterator[tuple[str, list[bytes]]]:
     """A server that sends the same to everybody; its address, and the heads that it has read."""
     heads: list[bytes] = []
+    writers: list[asyncio.StreamWriter] = []
 
     async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         heads.append(await reader.readuntil(b"\r\n\r\n"))
         for one in answers:
             writer.write(one)
@@ -37,6 +39,11 @@ async def answering(*answers: bytes, closes: bool = True) -> AsyncIterator[tuple
     async with server:
         port = server.sockets[0].getsockname()[1]
         yield f"http://127.0.0.1:{port}/", heads
+    for one in writers:
+        one.transport.abort()
+    for one in writers:
+        with suppress(ConnectionError):
+            await one.wait_closed()
 
 
 async def whole(body: bytes | AsyncIterator[bytes]) -> bytes:
