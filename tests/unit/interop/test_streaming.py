@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -20,15 +20,24 @@ WHOLE = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nall"
 
 
 @asynccontextmanager
-async def answering(*answers: bytes, closes: bool = True) -> AsyncIterator[tuple[str, list[bytes]]]:
-    """A server that sends the same to everybody; its address, and the heads that it has read."""
+async def answering(
+    *answers: bytes, closes: bool = True, pause: asyncio.Event | None = None
+) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """A server that sends the same to everybody; its address, and the heads that it has read.
+
+    With ``pause`` it waits for that after what it sends first.
+    """
     heads: list[bytes] = []
+    writers: list[asyncio.StreamWriter] = []
 
     async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         heads.append(await reader.readuntil(b"\r\n\r\n"))
         for one in answers:
             writer.write(one)
             await writer.drain()
+            if pause is not None:
+                await pause.wait()
         if not closes:
             await reader.read()
         writer.close()
@@ -37,6 +46,11 @@ async def answering(*answers: bytes, closes: bool = True) -> AsyncIterator[tuple
     async with server:
         port = server.sockets[0].getsockname()[1]
         yield f"http://127.0.0.1:{port}/", heads
+    for one in writers:
+        one.transport.abort()
+    for one in writers:
+        with suppress(ConnectionError):
+            await one.wait_closed()
 
 
 async def whole(body: bytes | AsyncIterator[bytes]) -> bytes:
@@ -46,11 +60,13 @@ async def whole(body: bytes | AsyncIterator[bytes]) -> bytes:
 
 async def test_announcements_before_an_answer_are_passed_over() -> None:
     early = b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"
-    async with answering(early + WHOLE) as (uri, heads):
+    pause = asyncio.Event()
+    async with answering(early, WHOLE, pause=pause) as (uri, heads):
 
         async def call(streamed: StreamedCall) -> None:
             streamed.began(uri)
             streamed.began(uri)  # as when another worker had got it
+            asyncio.get_running_loop().call_later(0.05, pause.set)
 
         answer = await stream(REQUEST, "one", call)
         assert answer.status == 200
@@ -97,10 +113,25 @@ async def test_a_server_that_breaks_off_is_told_as_that(
         assert "invocation one" in caplog.text
 
 
+async def test_what_the_call_tells_of_its_end_is_told_rather_than_what_the_connection_does() -> (
+    None
+):
+    async with answering(b"") as (uri, _):
+
+        async def call(streamed: StreamedCall) -> None:
+            streamed.began(uri)
+            await asyncio.sleep(0.1)  # it comes later than the end of the connection
+            raise FunctionFailedError("its worker has gone", "one")
+
+        with pytest.raises(FunctionFailedError, match="its worker has gone"):
+            await stream(REQUEST, "one", call)
+
+
 async def test_what_a_function_has_said_before_it_fails_goes_out() -> None:
     begin = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n"
+    more = b"3\r\ntwo\r\n"
     fails = asyncio.Event()
-    async with answering(begin, closes=False) as (uri, _):
+    async with answering(begin, more, closes=False, pause=fails) as (uri, _):
 
         async def call(streamed: StreamedCall) -> None:
             streamed.began(uri)
@@ -109,8 +140,9 @@ async def test_what_a_function_has_said_before_it_fails_goes_out() -> None:
 
         answer = await stream(REQUEST, "one", call)
         assert not isinstance(answer.body, bytes)
-        fails.set()
         assert await anext(answer.body) == b"one"
+        fails.set()
+        assert await anext(answer.body) == b"two"
         with pytest.raises(FunctionFailedError, match="in the middle"):
             await anext(answer.body)
 

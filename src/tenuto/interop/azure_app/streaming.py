@@ -142,7 +142,12 @@ class RunningFunction:
                 self._called.result()
             piece = await following
         except ConnectionError as error:
-            raise await self._failure(error) from error
+            failure = await self._failure(error)
+            await self.abandon()
+            raise failure from error
+        except FunctionFailedError:
+            await self.abandon()
+            raise
         finally:
             await _ended(following)
         if piece is None:
