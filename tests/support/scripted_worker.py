@@ -39,7 +39,6 @@ ORCHESTRATORS = (
     "odd",
 )
 ACTIVITIES = ("echo", "kills_call", "hangs_call", "blocks", "wrong_call", "detailed", "gate")
-STOPPED = object()
 
 Message = dict[str, Any]
 
@@ -75,8 +74,17 @@ class Worker:
         time.sleep(float(os.environ.get("HELLO_SECONDS", "0")))
         version = int(os.environ.get("PROTOCOL", "1"))
         self.say(type="hello", protocol=version, language="none", runtime="none 1", pid=os.getpid())
+        handlers = {
+            "load": self.on_load,
+            "ping": self.on_ping,
+            "forget": self.on_forget,
+            "cancel": self.on_cancel,
+            "stop": self.on_stop,
+            "call": self.on_call,
+            "turn": self.on_turn,
+        }
         for message in self.messages():
-            getattr(self, f"on_{message['type']}")(message)
+            handlers[message["type"]](message)
         os._exit(0)
 
     def on_load(self, message: Message) -> None:
@@ -142,13 +150,24 @@ class Worker:
 
     def on_turn(self, turn: Message) -> None:
         name = turn["function"]
-        harm = getattr(self, name, None)
-        if harm is not None:
-            harm(turn)
-        elif name in {"step", "kept", "asks"}:
-            self.step(turn)
-        else:
-            self.done(turn)
+        harm = {
+            "step": self.step,
+            "kept": self.step,
+            "asks": self.step,
+            "kills": self.kills,
+            "hangs": self.hangs,
+            "eats": self.eats,
+            "rubbish": self.rubbish,
+            "twice": self.twice,
+            "unknown": self.unknown,
+            "wrong": self.wrong,
+            "odd": self.odd,
+            "malformed": self.malformed,
+            "differs": self.differs,
+            "refuses": self.refuses,
+            "loses": self.loses,
+        }
+        harm.get(name, self.done)(turn)
 
     def done(self, turn: Message, **more: Any) -> None:
         members = {"isDone": True, "actions": [], "output": "1", "first": turn.get("known", 0)}

@@ -4,7 +4,9 @@ import http.client
 import os
 import signal
 import subprocess
+import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,9 +31,12 @@ from tenuto.interop.workers.protocol import (
 )
 from tests.interop.node.node_worker import (
     NODE,
+    PACKAGES,
+    ROOT,
     copied_app,
     loaded_worker,
     new_worker,
+    written_app,
 )
 from tests.interop.node.scripted_host import ScriptedHost
 from tests.support.worker_client import WorkerClient
@@ -281,3 +286,54 @@ def test_an_app_that_streams_takes_the_request_itself(tmp_path: Path) -> None:
         assert answer.read() == b"7 IN A STREAM"
         assert worker.receive()[0] == Result(id=1)
         connection.close()
+
+
+def test_a_worker_whose_loop_is_held_up_ends_when_its_host_is_killed(tmp_path: Path) -> None:
+    """No closed pipe is seen then: a thread beside it looks who its parent is."""
+    text = """
+        const df = require('durable-functions');
+        df.app.activity('holds_up', { handler: () => { console.log('held up'); for (;;); } });
+    """
+    written_app(tmp_path, {"package.json": '{"main": "app.js"}', "app.js": text})
+    (tmp_path / "node_modules").symlink_to(PACKAGES)
+    host = textwrap.dedent(f"""
+        import sys
+        from pathlib import Path
+        from tenuto.interop.workers.protocol import Call
+        from tests.interop.node.node_worker import loaded_worker
+
+        with loaded_worker(Path({str(tmp_path)!r})) as (worker, _):
+            worker.send(Call(1, "holds_up", "i"))
+            print(worker.process.pid, flush=True)
+            worker.receive()
+    """)
+    with subprocess.Popen(
+        [sys.executable, "-c", host], stdout=subprocess.PIPE, cwd=ROOT
+    ) as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        while not is_busy(pid):
+            time.sleep(0.01)
+        process.kill()
+    until = time.monotonic() + 20
+    while is_alive(pid) and time.monotonic() < until:
+        time.sleep(0.05)
+    is_left = is_alive(pid)
+    if is_left:
+        os.kill(pid, signal.SIGKILL)
+    assert not is_left
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process runs; one whose new parent has not asked how it ended does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def is_busy(pid: int) -> bool:
+    """Whether its main thread has run for a second: it is held up by then."""
+    fields = Path(f"/proc/{pid}/task/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
+    return int(fields[11]) / os.sysconf("SC_CLK_TCK") > 1

@@ -114,7 +114,8 @@ def test_what_an_app_prints_and_says_is_logged(
     log_line(Log("mine", "warning", "inv", "fn", is_user=True))
     log_line(Log("of an instance", "error", "order/7/3", "fn", is_user=True))
     log_line(Log("its own", "odd"))
-    mine, of_one, own = caplog.records[-3:]
+    said = {one.getMessage(): one for one in caplog.records}
+    mine, of_one, own = said["mine"], said["of an instance"], said["its own"]
     assert of_one.__dict__["instance_id"] == "order/7"
     assert (mine.name, mine.levelname, mine.__dict__["invocation"]) == (
         "tenuto.app.fn",

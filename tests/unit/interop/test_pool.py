@@ -134,15 +134,23 @@ async def test_a_worker_with_too_much_memory_is_replaced(
 ) -> None:
     async with asked(tmp_path, PoolOptions(memory_bytes=100 << 20)) as one:
         (pid,) = one.pool.pids
-        await one.turned("eats")
         gate = tmp_path / "gate"
         call = one.call("gate", f'"{gate}"')
+        await one.turned("eats")
         await until(lambda: one.pool.pids and one.pool.pids != [pid])
-        assert alive(pid)
+        assert alive(pid), caplog.text
         gate.touch()
         assert isinstance(await call, Result)
         await until(lambda: not alive(pid))
     assert "it uses more than 100 MiB" in caplog.text
+
+
+async def test_also_a_worker_that_does_nothing_is_replaced_for_its_memory(tmp_path: Path) -> None:
+    async with asked(tmp_path, PoolOptions(memory_bytes=100 << 20)) as one:
+        (pid,) = one.pool.pids
+        await one.turned("eats")
+        await until(lambda: one.pool.pids and one.pool.pids != [pid])
+        await until(lambda: not alive(pid))
 
 
 async def test_suspects_that_run_for_long_do_not_keep_their_process(tmp_path: Path) -> None:

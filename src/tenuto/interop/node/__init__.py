@@ -5,10 +5,11 @@ Owns the files that run there: plain JavaScript without a dependency, which spea
 of an app ask for. Nothing of it runs in the host's process, and nothing here knows how a worker is
 started or watched.
 
-``worker.js`` is the entry, ``main.js`` the worker. ``loading.js`` makes an app of a folder, with
-``manifest.js`` and ``globs.js`` for its files and ``reasons.js`` for what is wrong with it.
-``app.js``, ``hooks.js`` and ``logs.js`` are what packages reach; ``invocations.js`` runs one
-function, ``turns.js`` one turn, by the package's executor that ``executors.js`` keeps.
+``worker.js`` is the entry, ``main.js`` the worker, ``guardian.js`` ends both without a host.
+``loading.js`` makes an app of a folder, with ``manifest.js`` and ``globs.js`` for its files and
+``reasons.js`` for what is wrong with it. ``app.js``, ``hooks.js`` and ``logs.js`` are what packages
+reach; ``invocations.js`` runs one function, ``turns.js`` one turn, by the package's executor that
+``executors.js`` keeps.
 
 What it does where Azure leaves a choice, or has none:
 

@@ -26,7 +26,7 @@ class OpenWaits {
     /** The package was told these events of a history. */
     told(events) {
         for (const { EventType: type, Name: name } of events) {
-            if (type === EVENT_RAISED) this.end(name);
+            if (type === EVENT_RAISED && name !== undefined) this.end(name);
         }
     }
 

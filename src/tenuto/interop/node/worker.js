@@ -41,5 +41,6 @@ function refuse() {
 if (Number(process.versions.node.split('.')[0]) < OLDEST) {
     refuse();
 } else {
+    require('./guardian').watchHost();
     require('./main').start(descriptor);
 }

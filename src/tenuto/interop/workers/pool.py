@@ -442,6 +442,7 @@ class WorkerPool:
 
     def _look_at(self, link: WorkerLink, now: Microseconds) -> None:
         longest = int(self._options.turn_seconds * MICROSECONDS)
+        self._look_at_memory(link)
         if not any(map(_is_waited_for, link.out.values())):
             # What nobody waits for any more may run for ever.
             if link in self._retired or link.out:
@@ -456,6 +457,8 @@ class WorkerPool:
             return
         link.ping(now)
         self._look_at_calls(link, now)
+
+    def _look_at_memory(self, link: WorkerLink) -> None:
         most = self._options.memory_bytes
         if most is not None and link in self._links and link.resident_bytes > most:
             self.retire_hung(link, f"it uses more than {most >> 20} MiB")

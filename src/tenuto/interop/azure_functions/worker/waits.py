@@ -27,8 +27,9 @@ class OpenWaits:
     def tell(self, events: Iterable[Event]) -> None:
         """The package was told these events of a history."""
         for event in events:
-            if event["EventType"] == _EVENT_RAISED and self.is_open(event["Name"]):
-                self.end(event["Name"])
+            name = event.get("Name")
+            if event["EventType"] == _EVENT_RAISED and name is not None and self.is_open(name):
+                self.end(name)
 
     def is_open(self, name: str) -> bool:
         return bool(self._open.get(name.casefold()))
