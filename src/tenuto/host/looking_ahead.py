@@ -32,7 +32,7 @@ class Bounds(Struct, frozen=True, kw_only=True):
     Attributes:
         instances: Most of those that are held, and of those that are not: the newest.
         history_bytes: Longer histories are not read: what their row says must do.
-        seconds: After that nothing more is looked at.
+        seconds: So long after the first one, nothing more is looked at.
     """
 
     instances: int = 1_000
@@ -56,9 +56,12 @@ async def look_ahead(engine: Engine, bounds: Bounds = BOUNDS) -> GoingOn:
         StorageError: the store cannot be read.
     """
     found = GoingOn()
-    end = time.monotonic() + bounds.seconds
+    end: float | None = None
     async for record in _unfinished(engine, bounds, found):
-        if time.monotonic() > end:
+        # From the first one on: a store that is slow to list them is no reason to look at none.
+        now = time.monotonic()
+        end = end or now + bounds.seconds
+        if now > end:
             found.has_more = True
             break
         await _look(engine, record, bounds, found)

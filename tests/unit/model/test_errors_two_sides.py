@@ -20,3 +20,11 @@ def test_a_function_that_is_not_there_shows_what_is() -> None:
     error = UnknownFunctionError("activity", "book", ["pack", "look"])
     assert error.recorded == "activity 'book'"
     assert error.produced == "no activity of that name; registered: look, pack"
+
+
+def test_a_function_without_a_worker_is_not_one_that_is_not_there() -> None:
+    error = UnknownFunctionError("orchestrator", "book", ["book", "pack"])
+    assert error.is_known
+    assert str(error) == "no worker is there now that can run the orchestrator 'book'"
+    assert error.produced == "no worker that can run it"
+    assert not UnknownFunctionError("orchestrator", "boot", ["book"]).is_known
