@@ -62,9 +62,9 @@ async def _run(host: Host, name: str, width: int, count: int) -> float:
     """Run so many at once; how many turns the last one took."""
     arguments = (width,) if width else ()
     right: object = width or _HELLO
-    handles: list[OrchestrationHandle[object]] = [
-        await host.client.start(name, *arguments) for _ in range(count)
-    ]
+    handles: list[OrchestrationHandle[object]] = await asyncio.gather(
+        *(host.client.start(name, *arguments) for _ in range(count))
+    )
     for one in handles:
         found = await one.result()
         if found != right:
