@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from tenuto.model.errors import InputError
 from tenuto.model.payload import encode
@@ -31,6 +31,8 @@ _ADDRESS: Final = re.compile(
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e]*")
 _CONTENT_TYPE: Final = "content-type"
+_OF_FIRST_REQUEST_ONLY: Final = frozenset({"content-type", "content-length", "x-functions-key"})
+"""A poll has no body, and a function's key belongs to that function alone."""
 _MONTHS: Final = (
     "Jan",
     "Feb",
@@ -289,6 +291,9 @@ class HttpRequest(Struct, frozen=True, rename="camel", omit_defaults=True):
     origin: str | None = None
 
 
+R = TypeVar("R", bound=HttpRequest)
+
+
 class HttpAnswer(Struct, frozen=True, rename="camel", omit_defaults=True):
     """The result of the reserved activity."""
 
@@ -378,6 +383,30 @@ def _token_source(
 
 
 # --- when to poll again ---------------------------------------------------------------------------
+
+
+def poll_request(request: R, address: str, found_at: str | None) -> R:
+    """The request that asks again after an answer 202.
+
+    Args:
+        request: The one before, of whatever kind.
+        address: Where to ask; may be relative.
+        found_at: Where the answer came from.
+    """
+    kept = {
+        name: values
+        for name, values in request.headers.items()
+        if name.lower() not in _OF_FIRST_REQUEST_ONLY
+    }
+    return structs.replace(
+        request,
+        method="GET",
+        url=address,
+        content=None,
+        headers=kept,
+        base=found_at,
+        origin=request.origin or request.url,
+    )
 
 
 def asked_pause(text: str, now: Microseconds) -> Microseconds | None:

@@ -18,6 +18,7 @@ from tenuto.model.http_call import (
     HttpRequest,
     HttpResponse,
     asked_pause,
+    poll_request,
 )
 from tenuto.model.timing import MICROSECONDS, Microseconds, span
 from tenuto.orchestration.tasks import ActivityTask, Scheduler
@@ -25,9 +26,6 @@ from tenuto.orchestration.tasks import ActivityTask, Scheduler
 _ACCEPTED: Final = 202
 _LEAST_PAUSE: Final = MICROSECONDS
 """A server that says ``Retry-After: 0`` must not fill the history with polls."""
-_OF_FIRST_REQUEST_ONLY: Final = frozenset({"content-type", "content-length", "x-functions-key"})
-"""A poll has no body, and a function's key belongs to that function alone."""
-
 _read: Final = msgspec.json.Decoder(HttpAnswer).decode
 
 
@@ -40,13 +38,12 @@ class HttpCallTask(ActivityTask[HttpResponse]):
         options: Polls, retries, timeout.
     """
 
-    __slots__ = ("_deadline_id", "_options", "_origin", "_request")
+    __slots__ = ("_deadline_id", "_options", "_request")
 
     def __init__(
         self, scheduler: Scheduler, request: HttpRequest, options: HttpCallOptions
     ) -> None:
         self._request = request
-        self._origin = request.url
         self._options = options
         self._deadline_id: int | None = None
         if options.timeout is not None:
@@ -115,19 +112,7 @@ class HttpCallTask(ActivityTask[HttpResponse]):
     def _poll_later(self, answer: HttpAnswer) -> None:
         address = self._address(answer)
         if address is not None:
-            self._request = HttpRequest(
-                "GET",
-                address,
-                None,
-                {
-                    name: values
-                    for name, values in self._request.headers.items()
-                    if name.lower() not in _OF_FIRST_REQUEST_ONLY
-                },
-                self._request.token_source,
-                answer.url,
-                self._origin,
-            )
+            self._request = poll_request(self._request, address, answer.url)
             self._input = request_text(self._request)
         due = self._now + self._pause_before_poll(answer)
         self._open_id = self._scheduler.set_timer(due, self._poll, "poll", self.first_id)

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw, Struct, structs
+from msgspec import Raw, Struct
 
 from tenuto.interop.contract import actions as kinds
 from tenuto.interop.contract import events as contract
@@ -49,7 +49,7 @@ from tenuto.model.events import (
 )
 from tenuto.model.execution import ExecutionInfo
 from tenuto.model.failure import FailureDetails
-from tenuto.model.http_call import HttpAnswer, asked_pause
+from tenuto.model.http_call import HttpAnswer, asked_pause, poll_request
 from tenuto.model.ids import InstanceId, child_instance_id
 from tenuto.model.retry import RetryFacts
 from tenuto.model.timing import MICROSECONDS, Microseconds
@@ -69,7 +69,6 @@ NO_ENTITIES: Final = "entities cannot be used on this host yet"
 
 _ACCEPTED: Final = 202
 _MILLISECOND: Final = 1_000
-_OF_FIRST_REQUEST_ONLY: Final = frozenset({"content-type", "content-length", "x-functions-key"})
 _read_answer: Final = msgspec.json.Decoder(HttpAnswer).decode
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -383,7 +382,7 @@ class Execution:
         ]
         if address is None:
             return told
-        call.request = _next_request(call.request, address, answer.url)
+        call.request = poll_request(call.request, address, answer.url or None)
         due = self._now + self._pause_before_poll(answer)
         if self._dialect.polls:
             pause, following = self._take_number(), self._take_number()
@@ -580,23 +579,6 @@ def _next_address(request: FollowedRequest, answer: HttpAnswer) -> str | None:
     found = answer.headers.get("location")
     is_followed = request.polls and answer.status_code == _ACCEPTED and found
     return found[0] if is_followed and found else None
-
-
-def _next_request(request: FollowedRequest, address: str, found_at: str) -> FollowedRequest:
-    kept = {
-        name: values
-        for name, values in request.headers.items()
-        if name.lower() not in _OF_FIRST_REQUEST_ONLY
-    }
-    return structs.replace(
-        request,
-        method="GET",
-        url=address,
-        content=None,
-        headers=kept,
-        base=found_at or None,
-        origin=request.origin or request.url,
-    )
 
 
 def _contract_answer(answer: HttpAnswer) -> str:

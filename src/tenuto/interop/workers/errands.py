@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias
 
-from msgspec import Raw, Struct, structs
+from msgspec import UNSET, Raw, Struct, structs
 
 from tenuto.engine.ports import GivenBack
 from tenuto.interop.workers.link import Answer, WorkerLink
@@ -76,20 +76,18 @@ class TurnErrand:
     def message(self, number: int) -> tuple[ToWorker, bytes]:
         """The turn, as it goes over."""
         request = self.request
-        turn = Turn(
+        return Turn(
             number,
             request.name,
             f"{request.instance_id}/{number}",
             request.key,
             request.events,
             request.history,
-            known=request.known,
-            is_compared=request.is_compared,
-            held=request.held,
-        )
-        if request.start is not None:
-            turn = structs.replace(turn, start=request.start)
-        return turn, b""
+            UNSET if request.start is None else request.start,
+            request.known,
+            request.is_compared,
+            request.held,
+        ), b""
 
     def answered(self, answer: Answer, attachment: bytes) -> None:
         """The worker has answered."""
