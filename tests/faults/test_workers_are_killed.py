@@ -19,7 +19,8 @@ from tenuto.host.host import Host
 from tenuto.interop.azure_app.program import ProgramOptions
 from tenuto.interop.workers.pool import WorkerPool
 from tests.support.azure_programs import LANGUAGES, matrix_program
-from tests.support.served_apps import MOUNT, ask, ended, served_folder, serving
+from tests.support.json_requests import ask
+from tests.support.served_apps import MOUNT, ended, served_folder, serving
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.faults

@@ -6,7 +6,6 @@ import signal
 import socket
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.json_requests import ask
 from tests.support.leftovers import is_running
 from tests.support.ports import held_port
 from tests.support.terminal import Command, in_background, tenuto
@@ -58,18 +58,6 @@ def url_of(command: Command) -> str:
     command.until("listening ")
     found = re.findall(r"listening +(\S+) ", command.out)
     return str(found[-1])
-
-
-def ask(method: str, url: str, body: object = None) -> tuple[int, Any]:
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
-    try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            text = answer.read()
-            return answer.status, json.loads(text) if text else None
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, json.loads(error.read())
 
 
 def test_a_server_says_what_it_serves_answers_and_stops_gracefully(folder: Path) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.azure_programs import LANGUAGES
+from tests.support.json_requests import ask
 from tests.support.leftovers import is_running
-from tests.support.served_apps import ask, ended, eventually, served_folder, serving
+from tests.support.served_apps import ended, eventually, served_folder, serving
 from tests.support.terminal import tenuto
 
 

@@ -12,7 +12,8 @@ from tenuto import RuntimeStatus
 from tenuto.host.programs import Hosted
 from tenuto.testing import TestHost
 from tests.support.azure_programs import ROOT, azure_program, copied
-from tests.support.served_apps import INTERPRETERS, ask, ended, serving
+from tests.support.json_requests import ask
+from tests.support.served_apps import INTERPRETERS, ended, serving
 
 EXAMPLES = ROOT / "examples"
 AZURE = EXAMPLES / "azure"

@@ -1,10 +1,7 @@
 """``tenuto start .`` in the folder of an Azure Functions app, in a process of its own."""
 
-import json
 import re
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +10,7 @@ from typing import Any, TypeVar
 import pytest
 
 from tests.support.azure_programs import MATRIX, NODE, PYTHON, copied
+from tests.support.json_requests import ask
 from tests.support.terminal import Command
 
 T = TypeVar("T")
@@ -42,19 +40,6 @@ def serving(folder: Path, *options: str) -> Iterator[tuple[Command, str]]:
         command.until("listening ")
         found = re.findall(r"listening +(\S+) ", command.out)
         yield command, str(found[-1])
-
-
-def ask(method: str, url: str, body: object = None) -> tuple[int, Any]:
-    """A request with JSON, and its answer's status and JSON."""
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
-    try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            text = answer.read()
-            return answer.status, json.loads(text) if text else None
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, json.loads(error.read())
 
 
 def ended(url: str) -> dict[str, Any]:
