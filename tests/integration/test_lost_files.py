@@ -144,6 +144,29 @@ async def test_durable_before_visible_nothing_is_acknowledged_into_a_lost_store(
     await outside.close()
 
 
+@pytest.mark.parametrize("harm", [truncate_the_log, truncate_the_log_to_half])
+async def test_a_log_cut_short_between_the_look_and_the_write_is_noticed(
+    path: Path, harm: Harm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The write makes the log as long as it was: only the hole tells."""
+    owner = await Owner.of(SqliteStorage(path))
+    for number in range(1, 40):
+        await owner.commit(instances=[record(number)], history=[turn(number, 0)])
+    look = StoreFiles.before_write
+
+    def harmed(self: StoreFiles) -> None:
+        look(self)
+        harm(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(StoreFiles, "before_write", harmed)
+        with pytest.raises(StorageLostError, match="cut short"):
+            await owner.storage.commit(owner.batch(instances=[record(98)]))
+    with pytest.raises(StorageLostError):
+        await owner.storage.commit(owner.batch(instances=[record(99)]))
+    await owner.storage.close()
+
+
 @pytest.mark.parametrize("harm", [*HARMS, delete_the_index])
 async def test_a_host_under_load_stops_acknowledging_at_once(path: Path, harm: Harm) -> None:
     settings = Settings(storage=f"sqlite:///{path}", drain_seconds=1)

@@ -56,6 +56,7 @@ class StoreFiles:
         assert isinstance(page_bytes, int)
         self._frame_bytes = page_bytes + _FRAME_HEADER
         self._page_bytes = page_bytes
+        self._end_before = 0  # of the log, when it was looked at before the last write
         self._glanced_at = 0.0
         status = _stat(path)
         self._file = (status.st_ino, status.st_dev)
@@ -73,7 +74,7 @@ class StoreFiles:
         if self.lost is not None:
             raise self.lost
         if self._has_log:
-            end = self._log_end()
+            self._end_before = end = self._log_end()
             # Read through SQLite's own handle: cheaper than to ask for the size, and of the file
             # that is written to.
             if end and not self._connection.read("main", _IN_LOG, end - 1, 1)[0]:
@@ -85,6 +86,7 @@ class StoreFiles:
             raise self.lost
         self._check_file()
         if self._has_log:
+            self._check_log_has_no_hole()
             end = self._log_end()
             # In this order, see there. Mostly it is right at once, with one look at the file.
             if self._check_beside(self._log) < end:
@@ -212,6 +214,20 @@ class StoreFiles:
                 self._connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
             else:
                 return _LOG_HEADER + pages * self._frame_bytes if pages > 0 else 0
+
+    def _check_log_has_no_hole(self) -> None:
+        """The page before those written just now is there still.
+
+        A log that is cut short between the look and the write gets its length back by it. The
+        hole reaches up to where the log ended, and what is written behind it is never found.
+        A page of the log begins with its number, which is not 0; where others have made the log
+        shorter in between, nothing is behind its end, and what they wrote since is no hole.
+        """
+        if self._end_before:
+            start = self._end_before - self._frame_bytes
+            is_whole, head = self._connection.read("main", _IN_LOG, start, _FRAME_HEADER)
+            if is_whole and not any(head):
+                self._lose(f"the log {self._log!r} was cut short while it was written to")
 
     def _check_log_length(self) -> None:
         # In this order: another process may write (the log is longer then) or start the log anew
