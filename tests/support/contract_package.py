@@ -6,14 +6,18 @@ task carries what the task is, so an answer that comes to the wrong number is se
 
 import json
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Raw, Struct
 
 from tenuto.interop.contract.dialect import Dialect
 from tenuto.interop.contract.events import moment_text
+from tenuto.interop.contract.rebuilding import rebuilding
+from tenuto.interop.contract.session import ContractSession
 from tenuto.interop.workers.errands import TurnRequest
 from tenuto.interop.workers.protocol import Turned
+from tenuto.model.events import HistoryEvent
 
 ACTIONS = {
     "activity": 0,
@@ -26,6 +30,12 @@ ACTIONS = {
     "http": 8,
 }
 Event = dict[str, Any]
+
+
+def rebuild(session: ContractSession, turns: Sequence[Sequence[HistoryEvent]]) -> None:
+    """Bring a fresh session to where its history ends, at once."""
+    session.put_off(rebuilding(session, turns))
+    session.rebuild()
 
 
 class TaskPlan(Struct, frozen=True):

@@ -12,7 +12,7 @@ from typing import Final
 
 from tenuto.engine.arrivals import due_timers, restored, seeded, waiting_in
 from tenuto.engine.holding import hold_of
-from tenuto.engine.ports import LateTurn, LoadedInstance, Runner, Session
+from tenuto.engine.ports import LateTurn, LoadedInstance, PutsOff, Runner, Session
 from tenuto.engine.retention import live_session
 from tenuto.engine.state import InstanceState, start_event
 from tenuto.engine.turns.orchestration import prepare
@@ -142,7 +142,12 @@ def _replay_to_the_end(
     if rows and is_ended_from_outside(decode_turn(rows[-1])):
         rows = rows[:-1]
     if rows:  # else no decision of the code is recorded
-        live_session(runner, state, rows, limits).close()
+        session = live_session(runner, state, rows, limits)
+        try:
+            if isinstance(session, PutsOff):
+                session.rebuild()
+        finally:
+            session.close()
 
 
 def is_ended_from_outside(turn: Sequence[HistoryEvent]) -> bool:

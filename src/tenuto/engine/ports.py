@@ -637,6 +637,22 @@ class DoorKeeper(Protocol):
         """
 
 
+@runtime_checkable
+class PutsOff(Protocol):
+    """A session that may put its rebuilding off to its first turn, which is then answered later.
+
+    So a long history never holds the host's loop up. A session without this is rebuilt when it is
+    there.
+    """
+
+    def rebuild(self) -> None:
+        """Be rebuilt now, for whoever feeds it no turn.
+
+        Raises:
+            NonDeterminismError: as ``Runner.replay_session``.
+        """
+
+
 Runtime: TypeAlias = str | Callable[[str], str]
 """What orchestrators run on, such as ``python 3.11``; where that differs, asked by their names."""
 
@@ -672,7 +688,8 @@ class Runner(Protocol):
     def replay_session(
         self, info: ExecutionInfo, turns: Sequence[Sequence[HistoryEvent]]
     ) -> Session:
-        """The live session of an execution, rebuilt from its recorded turns.
+        """The live session of an execution, rebuilt from its recorded turns, or to be rebuilt with
+        its first turn (``PutsOff``).
 
         Raises:
             NonDeterminismError: the code decides otherwise than history recorded.

@@ -1,16 +1,18 @@
 """What a package is told and what its answers become, case by case."""
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 from msgspec import UNSET, Raw
 
-from tenuto.engine.ports import GivenBack, LateTurn
+from tenuto.engine.ports import GivenBack, LateAnswer, LateTurn, PutsOff
+from tenuto.interop.contract import session as session_module
 from tenuto.interop.contract.actions import read_action
 from tenuto.interop.contract.dialect import JAVASCRIPT, PYTHON, Dialect
 from tenuto.interop.contract.events import moment_of, moment_text
-from tenuto.interop.contract.rebuilding import rebuild
+from tenuto.interop.contract.rebuilding import rebuilding
 from tenuto.interop.contract.session import ContractSession, SessionOptions
 from tenuto.interop.workers.errands import TurnRequest
 from tenuto.interop.workers.protocol import Failed, Turned
@@ -42,7 +44,9 @@ from tenuto.model.ids import ExecutionId
 from tenuto.model.retry import RetryFacts
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.unread import UnreadEvent, UnreadEvents
+from tests.support.contract_package import rebuild
 from tests.support.facts import execution_of
+from tests.support.waiting import until
 
 SECOND = 1_000_000
 BOTH = pytest.mark.parametrize("dialect", [PYTHON, JAVASCRIPT], ids=lambda one: one.language)
@@ -587,6 +591,91 @@ def test_a_history_that_is_read_otherwise_is_refused() -> None:
     rig.turns[-1].pop()
     with pytest.raises(NonDeterminismError, match="in turn 2, action 1, it has nothing"):
         rebuild(ContractSession(rig.info, rig, 2, rig.options), rig.turns)
+
+
+def long_rig(*, is_bad: bool = False) -> Rig:
+    """One whose session is to be rebuilt, from six turns and with the next one."""
+    rig = Rig()
+    rig.begin(activity())
+    for number in range(4):
+        rig.turn(TaskCompleted(number), actions=[activity()])
+    rig.turn(TaskCompleted(4), actions=[retried()])
+    if is_bad:
+        rig.turn(TaskFailed(5, BROKEN))
+        rig.turns[-1].pop()
+    rig.session = ContractSession(rig.info, rig, 2, rig.options)
+    rig.session.put_off(rebuilding(rig.session, rig.turns))
+    return rig
+
+
+@pytest.fixture
+def _one_turn_a_slice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_module, "_SLICE_SECONDS", -1.0)
+
+
+def out(rig: Rig, *events: Incoming) -> list[LateAnswer]:
+    """Let a turn out; where its answer will be."""
+    heard: list[LateAnswer] = []
+    rig.now += SECOND
+    late = rig.session.run_turn(rig.now, events)
+    assert isinstance(late, LateTurn)
+    late.bind(heard.append)
+    return heard
+
+
+@pytest.mark.usefixtures("_one_turn_a_slice")
+async def test_a_long_history_leaves_the_loop_free_in_between() -> None:
+    rig = long_rig()
+    rig.answers = [turned(rig, first=6, is_done=True, output="1")]
+    asked = len(rig.requests)
+    heard = out(rig, TaskCompleted(5))
+    rounds = 0
+    while not heard:
+        await asyncio.sleep(0)
+        rounds += 1
+    assert rounds >= len(rig.turns)
+    assert isinstance(heard[0], TurnActions)
+    assert heard[0].actions == [ExecutionCompleted(RuntimeStatus.COMPLETED, "1")]
+    assert len(rig.requests) == asked + 1
+
+
+@pytest.mark.usefixtures("_one_turn_a_slice")
+async def test_a_turn_without_news_for_the_package_is_answered_after_the_rebuilding() -> None:
+    rig = long_rig()
+    asked = len(rig.requests)
+    heard = out(rig, EventRaised("early"))
+    await until(lambda: bool(heard))
+    assert isinstance(heard[0], TurnActions)
+    assert heard[0].actions == []
+    assert len(rig.requests) == asked
+    assert rig.turn(TaskCompleted(5), is_done=True).actions
+
+
+@pytest.mark.usefixtures("_one_turn_a_slice")
+async def test_a_history_that_is_refused_in_a_later_slice_is_the_turn_s_answer() -> None:
+    rig = long_rig(is_bad=True)
+    heard = out(rig, TaskCompleted(5))
+    await until(lambda: bool(heard))
+    assert isinstance(heard[0], NonDeterminismError)
+
+
+@pytest.mark.usefixtures("_one_turn_a_slice")
+async def test_a_session_closed_while_it_is_rebuilt_stays_silent() -> None:
+    rig = long_rig()
+    asked = len(rig.requests)
+    heard = out(rig, TaskCompleted(5))
+    rig.session.close()
+    for _ in range(2 * len(rig.turns)):
+        await asyncio.sleep(0)
+    assert not heard
+    assert len(rig.requests) == asked
+
+
+def test_whoever_only_checks_has_all_of_it_at_once() -> None:
+    rig = long_rig(is_bad=True)
+    assert isinstance(rig.session, PutsOff)
+    with pytest.raises(NonDeterminismError):
+        rig.session.run_turn(rig.now, [TaskCompleted(5)], replaying=True)
 
 
 def test_a_comparing_session_sends_all_of_its_history_in_turns_that_double() -> None:

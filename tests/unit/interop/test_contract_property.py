@@ -12,7 +12,6 @@ from tenuto.engine.ports import LateTurn
 from tenuto.interop.contract.dialect import JAVASCRIPT, PYTHON, Dialect
 from tenuto.interop.contract.execution import Call as OpenCall
 from tenuto.interop.contract.execution import Execution, HttpCall, Pause, Poll, Refused, Timer
-from tenuto.interop.contract.rebuilding import rebuild
 from tenuto.interop.contract.session import ContractSession, SessionOptions
 from tenuto.model.actions import TurnActions
 from tenuto.model.built_in import HTTP_ACTIVITY
@@ -39,7 +38,7 @@ from tenuto.model.failure import FailureDetails
 from tenuto.model.ids import ExecutionId, InstanceId
 from tenuto.model.limits import Limits
 from tenuto.model.status import RuntimeStatus
-from tests.support.contract_package import PackageWorker, Step, TaskPlan
+from tests.support.contract_package import PackageWorker, Step, TaskPlan, rebuild
 
 SECOND = 1_000_000
 INFO = ExecutionInfo(

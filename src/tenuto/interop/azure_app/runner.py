@@ -7,7 +7,7 @@ from msgspec import Struct, structs
 from tenuto.engine.ports import ActivityWork, Clock, Runner, Session, WorkStage
 from tenuto.interop.azure_app.activities import ActivityOptions, AppActivities
 from tenuto.interop.azure_app.functions import NamedFunctions
-from tenuto.interop.contract.rebuilding import rebuild
+from tenuto.interop.contract.rebuilding import rebuilding
 from tenuto.interop.contract.session import ContractSession, SessionOptions
 from tenuto.interop.workers.launching import StartedWorker
 from tenuto.interop.workers.pool import WorkerPool
@@ -110,14 +110,14 @@ class AppRunner:
     def replay_session(
         self, info: ExecutionInfo, turns: Sequence[Sequence[HistoryEvent]]
     ) -> Session:
-        """The session of an execution, rebuilt from its recorded turns; no worker is asked.
+        """The session of an execution, rebuilt from its recorded turns with the first turn that
+        it is fed; no worker is asked for that.
 
         Raises:
-            NonDeterminismError: the history cannot be read.
             UnknownFunctionError: no orchestrator of that name, or no worker is there.
         """
         session = self._session(info)
-        rebuild(session, turns)
+        session.put_off(rebuilding(session, turns))
         return session
 
     def _session(self, info: ExecutionInfo) -> ContractSession:

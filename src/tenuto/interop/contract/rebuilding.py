@@ -5,7 +5,7 @@ first attempt, a wait is its own event, a timer that it canceled is one more. So
 goes through the same functions as it did then, and what they decide must be what was recorded.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 from msgspec import UNSET, Raw
@@ -34,8 +34,8 @@ from tenuto.orchestration.replay import describe, identity, split_turn
 _read_request = msgspec.json.Decoder(FollowedRequest).decode
 
 
-def rebuild(session: ContractSession, turns: Sequence[Sequence[HistoryEvent]]) -> None:
-    """Bring a fresh session to where its history ends.
+def rebuilding(session: ContractSession, turns: Sequence[Sequence[HistoryEvent]]) -> Iterator[None]:
+    """Bring a fresh session to where its history ends, one recorded turn with each step.
 
     Raises:
         NonDeterminismError: this version of Tenuto reads the history otherwise than the one that
@@ -51,6 +51,7 @@ def rebuild(session: ContractSession, turns: Sequence[Sequence[HistoryEvent]]) -
                 news.append(late)
         _compare(turn.actions, execution.decided, number)
         session.remember(news)
+        yield
     session.was_told_status()
 
 

@@ -4,10 +4,14 @@ A turn's events are translated, a worker is asked once, and its answer becomes d
 worker keeps the package's executor alive between turns where it can; then only new events go over,
 and this side keeps no copy of what went before. When that executor is gone the turn is given back:
 the session is rebuilt from history, which asks nobody, and the next turn takes all of it along.
+
+A long history is read in slices, between which the host's loop does what else there is to do.
 """
 
+import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from time import perf_counter
 from typing import Final
 
 import msgspec
@@ -33,6 +37,8 @@ from tenuto.orchestration.names import child_execution_id
 
 _NEVER_SPLIT: Final = "36500.00:00:00"
 """A hundred years: packages split a timer that is longer than what they are told here."""
+_SLICE_SECONDS: Final = 0.002
+"""How long the host's loop is held up at once to rebuild a session."""
 _SCHEMA: Final = 1
 _NEWEST_SCHEMA: Final = 3
 _encode: Final = msgspec.json.Encoder().encode
@@ -70,6 +76,7 @@ class ContractSession:
         self._key = key
         self._options = options
         self.execution: Execution = Execution(info, options.dialect, options.poll_pause)
+        self._rebuilding: Iterator[None] | None = None
         self._past: list[Raw] | None = []
         self._newest: list[Raw] = []
         self._offered: list[UnreadEvent] = []
@@ -85,23 +92,76 @@ class ContractSession:
         self, timestamp: Microseconds, events: Sequence[Incoming], *, replaying: bool = False
     ) -> TurnActions | LateTurn:
         """Feed one turn's events; answered later, unless there is nothing for the package."""
-        del replaying  # a worker is never asked in a replay
+        if replaying:
+            self.rebuild()
+        elif not self._is_rebuilt():
+            self._late = late = LateTurn()
+            self._soon(late, timestamp, events)
+            return late
+        return self._run(LateTurn(), timestamp, events)
+
+    def rebuild(self) -> None:
+        """Be rebuilt now, all at once.
+
+        Raises:
+            NonDeterminismError: this version of Tenuto reads the history otherwise than the one
+                that wrote it.
+        """
+        for _ in self._rebuilding or ():
+            pass
+        self._rebuilding = None
+
+    def close(self) -> int:
+        """Discard the session; nothing of it refuses."""
+        self._late = self._rebuilding = None
+        self._taker.forget(self._key)
+        return 0
+
+    def _run(
+        self, late: LateTurn, timestamp: Microseconds, events: Sequence[Incoming]
+    ) -> TurnActions | LateTurn:
         self._status = UNSET
         news = self.execution.take_in(timestamp, events)
         if not news:
             return TurnActions(self.execution.decided)
         self._turns += 1
-        self._late = late = LateTurn()
+        self._late = late
         self._ask(news)
         return late
 
-    def close(self) -> int:
-        """Discard the session; nothing of it refuses."""
-        self._late = None
-        self._taker.forget(self._key)
-        return 0
-
     # --- history ---------------------------------------------------------------------------------
+
+    def put_off(self, rebuilding: Iterator[None]) -> None:
+        """Be rebuilt before the first turn, by this."""
+        self._rebuilding = rebuilding
+
+    def _is_rebuilt(self) -> bool:
+        """Whether it is, after one slice more."""
+        end = perf_counter() + _SLICE_SECONDS
+        for _ in self._rebuilding or ():
+            if perf_counter() > end:
+                return False
+        self._rebuilding = None
+        return True
+
+    def _soon(self, late: LateTurn, timestamp: Microseconds, events: Sequence[Incoming]) -> None:
+        asyncio.get_running_loop().call_soon(self._go_on, late, timestamp, events)
+
+    def _go_on(self, late: LateTurn, timestamp: Microseconds, events: Sequence[Incoming]) -> None:
+        """Rebuild one slice more; run the turn when that was the last."""
+        if self._late is not late:
+            return  # closed meanwhile
+        try:
+            if not self._is_rebuilt():
+                self._soon(late, timestamp, events)
+                return
+            answer = self._run(late, timestamp, events)
+        except Exception as error:  # noqa: BLE001 - the engine says what becomes of the turn
+            late.answer(error)
+            return
+        if not isinstance(answer, LateTurn):
+            self._late = None
+            late.answer(answer)
 
     def remember(self, news: list[Raw]) -> None:
         """These events were told to the package in a turn before."""
