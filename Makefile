@@ -119,10 +119,15 @@ node-packages: $(NODE_READY) ## install what the JavaScript apps of tests need, 
 # Apps for Azure Functions run in an environment of their own, as their users' do.
 AZURE_PYTHON := .venvs/azure/bin/python
 AZURE_READY := .venvs/azure/.ready
+AZURE_SAMPLES := .venvs/azure/samples
 
+# The package's source has sample apps; what is installed has not.
 $(AZURE_READY): requirements/azure.txt | $(PYTHON)
 	[ -x $(AZURE_PYTHON) ] || $(PYTHON) -m venv .venvs/azure
 	$(AZURE_PYTHON) -m pip -qq --disable-pip-version-check install --requirement requirements/azure.txt
+	@rm -rf $(AZURE_SAMPLES) && mkdir -p $(AZURE_SAMPLES)
+	$(AZURE_PYTHON) -m pip -qq --disable-pip-version-check download --no-deps --no-binary :all: --dest $(AZURE_SAMPLES) $$(grep '^azure-functions-durable==' requirements/azure.txt)
+	tar -xzf $(AZURE_SAMPLES)/*.tar.gz -C $(AZURE_SAMPLES) --strip-components 1
 	@touch $@
 
 .PHONY: azure-python

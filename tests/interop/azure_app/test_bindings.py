@@ -164,7 +164,7 @@ def test_a_missing_setting_names_function_binding_and_property() -> None:
         running_functions([facts], HostOptions(), AppSettings({}, {}))
     assert str(refused.value) == (
         "app.py:4: function 'tick' has the setting 'Every' as schedule of its binding timerTrigger "
-        "(it), and there is no such setting; put it into local.settings.json, or into the "
+        "(it), which is not there or empty; put it into local.settings.json, or into the "
         "environment"
     )
     (found,) = check_functions([facts], settings=AppSettings({}, {}), parse_schedule=len)

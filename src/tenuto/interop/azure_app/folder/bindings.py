@@ -115,7 +115,7 @@ def _settable(binding: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _missing(binding: Mapping[str, Any], key: str, setting: str) -> tuple[str, str]:
     where = f"as {key} of its binding {_shown(binding)}"
     return (
-        f"has the setting {setting!r} {where}, and there is no such setting",
+        f"has the setting {setting!r} {where}, which is not there or empty",
         "put it into local.settings.json, or into the environment",
     )
 
