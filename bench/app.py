@@ -50,6 +50,17 @@ async def fan_out(ctx: Context, width: int) -> int:
     return sum(await asyncio.gather(*(ctx.call_activity(double, n) for n in range(width))))
 
 
+@app.activity
+async def rest(milliseconds: int) -> None:
+    await asyncio.sleep(milliseconds / 1000)
+
+
+@app.orchestrator
+async def slow_chain(ctx: Context, length: int) -> None:
+    for _ in range(length):
+        await ctx.call_activity(rest, 200)
+
+
 @app.orchestrator
 async def chain(ctx: Context, length: int) -> int:
     total = 0

@@ -88,9 +88,11 @@ async def _longest_hold() -> float:
 async def _beside(program: AzureProgram, plan: Plan, folder: Path) -> loads.Values:
     """A native hello: alone, while an app's activities are slow, and while its worker is dead.
 
-    Dead is one that says nothing any more, and has turns and activities.
+    Dead is one that says nothing any more, and has turns and activities. What native chains of the
+    same pace take is what sharing a store costs, whoever it is shared with.
     """
     alone: list[float] = []
+    beside_native: list[float] = []
     slow: list[float] = []
     dead: list[float] = []
     async with Host([native_app, program], storage=f"sqlite:///{folder}/beside.db") as host:
@@ -105,6 +107,10 @@ async def _beside(program: AzureProgram, plan: Plan, folder: Path) -> loads.Valu
 
         await native([])
         await native(alone)
+        natives = [await host.client.start("slow_chain", 100_000) for _ in range(_SLOW)]
+        await native(beside_native)
+        for one in natives:
+            await one.terminate()
         waiting = [await host.client.start("azure_slow", 100_000) for _ in range(_SLOW)]
         await native(slow)
         workers = _children()
@@ -121,6 +127,7 @@ async def _beside(program: AzureProgram, plan: Plan, folder: Path) -> loads.Valu
     return {
         "rate": 1.0,
         "alone_p99_ms": first,
+        "native_times": _p99(beside_native) / first,
         "slow_times": _p99(slow) / first,
         "dead_times": _p99(dead) / first,
     }

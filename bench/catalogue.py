@@ -324,6 +324,7 @@ def _azure(language: str, hellos: int, chain_seconds: float | None = None) -> tu
             quick={"count": 30},
             values=(
                 Value(key="alone_p99_ms", label="p99, alone", unit="ms"),
+                Value(key="native_times", label="native slow : alone", unit="x"),
                 Value(key="slow_times", label="slow : alone", unit="x", target=Target(at_most=1.2)),
                 Value(key="dead_times", label="dead : alone", unit="x", target=Target(at_most=1.2)),
             ),
