@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from tenuto.engine.ports import LateTurn
 from tenuto.interop.contract.dialect import JAVASCRIPT, PYTHON, Dialect
-from tenuto.interop.contract.execution import Call as OpenCall
-from tenuto.interop.contract.execution import Execution, HttpCall, Pause, Poll, Refused, Timer
+from tenuto.interop.contract.execution import Execution
+from tenuto.interop.contract.open_work import Call as OpenCall
+from tenuto.interop.contract.open_work import HttpCall, Pause, Poll, Refused, Timer
 from tenuto.interop.contract.session import ContractSession, SessionOptions
 from tenuto.model.actions import TurnActions
 from tenuto.model.built_in import HTTP_ACTIVITY

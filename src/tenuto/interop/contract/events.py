@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
+from tenuto.interop.contract.failures import failure_parts
 from tenuto.model.errors import InputError
 from tenuto.model.facts import InstanceFacts
 from tenuto.model.failure import FailureDetails
@@ -76,7 +77,7 @@ class EventWriter:
         """An activity or a child has failed; ``failure`` where the package is to see its parts."""
         more: dict[str, Any] = {"TaskScheduledId": number, "Reason": reason, "Details": details}
         if failure is not None:
-            more["FailureDetails"] = _parts(failure)
+            more["FailureDetails"] = failure_parts(failure)
         return self._event(kind, **more)
 
     def fired(self, number: int, fire_at: Microseconds) -> Raw:
@@ -99,18 +100,6 @@ class EventWriter:
 def as_played(event: Raw) -> Raw:
     """An event of a turn before."""
     return Raw(bytes(event).replace(b'"IsPlayed":false', b'"IsPlayed":true', 1))
-
-
-def _parts(failure: FailureDetails) -> dict[str, Any]:
-    inner = failure.inner_failure
-    return {
-        "ErrorType": failure.error_type,
-        "ErrorMessage": failure.error_message,
-        "StackTrace": failure.stack_trace or "",
-        "IsNonRetriable": failure.is_non_retriable,
-        "Properties": failure.properties or {},
-        "InnerFailure": None if inner is None else _parts(inner),
-    }
 
 
 def moment_text(moment: Microseconds) -> str:

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from tenuto.interop.contract import actions as kinds
 from tenuto.interop.contract import events as contract
@@ -27,6 +27,18 @@ from tenuto.interop.contract.actions import Action, FollowedRequest
 from tenuto.interop.contract.dialect import Dialect
 from tenuto.interop.contract.events import EventWriter
 from tenuto.interop.contract.held import HeldEvents, OpenWait
+from tenuto.interop.contract.open_work import (
+    Call,
+    HttpCall,
+    Open,
+    Pause,
+    Poll,
+    Refused,
+    RetriedCall,
+    Timer,
+    contract_answer,
+    next_address,
+)
 from tenuto.interop.workers.protocol import HeldEvent
 from tenuto.model.actions import Action as Decided
 from tenuto.model.built_in import HTTP_ACTIVITY
@@ -67,7 +79,6 @@ MOST_ATTEMPTS: Final = 10_000
 
 NO_ENTITIES: Final = "entities cannot be used on this host yet"
 
-_ACCEPTED: Final = 202
 _MILLISECOND: Final = 1_000
 _read_answer: Final = msgspec.json.Decoder(HttpAnswer).decode
 _encode: Final = msgspec.json.Encoder().encode
@@ -75,97 +86,6 @@ _encode: Final = msgspec.json.Encoder().encode
 
 class RefusedActionError(InputError):
     """An orchestrator asks for what this host cannot do; it ends the execution."""
-
-
-class RetriedCall(Struct):
-    """A call with a retry policy.
-
-    Attributes:
-        action: As it was asked for.
-        policy: When it is tried again.
-        first_id: Of its first attempt.
-        begun_at: When that was scheduled.
-        attempt: The one that is open, from 1.
-    """
-
-    action: Action
-    policy: RetryFacts
-    first_id: int
-    begun_at: Microseconds
-    attempt: int = 1
-
-    @property
-    def left(self) -> int:
-        """How many attempts are left."""
-        return max(0, self.policy.max_attempts - self.attempt)
-
-    @property
-    def is_child(self) -> bool:
-        """Whether it is the call of a sub-orchestrator."""
-        return self.action.action_type == kinds.CALL_CHILD_WITH_RETRY
-
-    def is_too_late(self, now: Microseconds) -> bool:
-        """Whether no further attempt is to be begun."""
-        limit = self.policy.timeout
-        return limit is not None and now - self.begun_at >= limit
-
-    @property
-    def pause(self) -> Microseconds:
-        """How long until the next attempt."""
-        policy = self.policy
-        longest = _LONGEST if policy.max_interval is None else policy.max_interval
-        try:
-            delay = policy.first_interval * policy.backoff ** (self.attempt - 1)
-        except OverflowError:
-            return longest
-        return int(min(delay, longest))
-
-
-class HttpCall(Struct):
-    """A request over HTTP, up to its last answer.
-
-    Attributes:
-        request: The last one that was made.
-        number: What the package waits for.
-        first_id: Of the first request.
-    """
-
-    request: FollowedRequest
-    number: int
-    first_id: int
-
-
-class Call(Struct, frozen=True):
-    """An activity or a child that is out."""
-
-    name: str
-    is_child: bool
-    retried: RetriedCall | None = None
-
-
-class Pause(Struct, frozen=True):
-    """The pause before the next attempt; after the last one, the package still counts one."""
-
-    retried: RetriedCall
-    failure: FailureDetails
-
-
-class Poll(Struct, frozen=True):
-    """The pause before the next request, which has ``number``."""
-
-    call: HttpCall
-    number: int
-
-
-class Timer(Struct, frozen=True):
-    """A timer of the orchestrator."""
-
-
-class Refused(Struct, frozen=True):
-    """A call of an entity: it fails as soon as the package can be told."""
-
-
-Open = Call | HttpCall | Pause | Poll | Timer | Refused
 
 
 class Execution:
@@ -250,7 +170,7 @@ class Execution:
                 if not (self._dialect.polls and isinstance(call, HttpCall)):
                     return False
                 # Any other answer than one to be followed lets user code go on.
-                return _next_address(call.request, _read_answer(event.result or "{}")) is not None
+                return next_address(call.request, _read_answer(event.result or "{}")) is not None
             case _:
                 return False
 
@@ -376,9 +296,9 @@ class Execution:
 
     def _answered(self, call: HttpCall, result: str | None) -> list[Raw]:
         answer = _read_answer(result or "{}")
-        address = _next_address(call.request, answer)
+        address = next_address(call.request, answer)
         told = [
-            self._write.completed(contract.TASK_COMPLETED, call.number, _contract_answer(answer))
+            self._write.completed(contract.TASK_COMPLETED, call.number, contract_answer(answer))
         ]
         if address is None:
             return told
@@ -567,24 +487,5 @@ class Execution:
         return number
 
 
-_LONGEST: Final = 365_000 * 24 * 3600 * MICROSECONDS
-
-
 def _text(value: Any) -> str:  # noqa: ANN401 - JSON values
     return _encode(value).decode()
-
-
-def _next_address(request: FollowedRequest, answer: HttpAnswer) -> str | None:
-    """Where an answer says to ask again; None when it is the last one."""
-    found = answer.headers.get("location")
-    is_followed = request.polls and answer.status_code == _ACCEPTED and found
-    return found[0] if is_followed and found else None
-
-
-def _contract_answer(answer: HttpAnswer) -> str:
-    """As packages read it: names as one knows them, one text for each."""
-    headers = {
-        "-".join(part.capitalize() for part in name.split("-")): ", ".join(values)
-        for name, values in answer.headers.items()
-    }
-    return _text({"statusCode": answer.status_code, "headers": headers, "content": answer.content})

@@ -23,6 +23,7 @@ from tenuto.interop.contract.actions import Action, read_action
 from tenuto.interop.contract.dialect import Dialect
 from tenuto.interop.contract.events import as_played
 from tenuto.interop.contract.execution import Execution
+from tenuto.interop.contract.failures import package_failure
 from tenuto.interop.workers.errands import TurnAnswer, TurnRequest, TurnTaker
 from tenuto.interop.workers.protocol import Failed, Turned
 from tenuto.model.actions import TurnActions
@@ -350,7 +351,7 @@ class ContractSession:
         self, text: str, stack: str | None = None, details: str | None = None
     ) -> ExecutionCompleted:
         message = f"Orchestrator function '{self._info.facts.name}' failed: {text}"
-        inner = None if details is None else _package_failure(details)
+        inner = None if details is None else package_failure(details)
         failure = FailureDetails("OrchestratorFailed", message, stack, inner)
         return ExecutionCompleted(RuntimeStatus.FAILED, None, failure)
 
@@ -366,36 +367,6 @@ class ContractSession:
             logs = [unread_line(facts.instance_id, facts.name, Counter(held.left), what)]
         actions = [*self.execution.decided, ending]
         return TurnActions(actions, self._status, logs, unread=unread)
-
-
-class _PackageFailure(Struct, frozen=True, rename="camel"):
-    """A failure as a package writes it, whose keys begin with a small letter."""
-
-    error_type: str = "Error"
-    error_message: str = ""
-    stack_trace: str | None = None
-    is_non_retriable: bool = False
-    properties: dict[str, object] | None = None
-    inner_failure: "_PackageFailure | None" = None
-
-    @property
-    def failure(self) -> FailureDetails:
-        inner = self.inner_failure
-        return FailureDetails(
-            self.error_type,
-            self.error_message,
-            self.stack_trace,
-            None if inner is None else inner.failure,
-            self.is_non_retriable,
-            properties=self.properties,
-        )
-
-
-def _package_failure(text: str) -> FailureDetails | None:
-    try:
-        return msgspec.json.decode(text, type=_PackageFailure).failure
-    except msgspec.DecodeError:  # a package is free to say something else there
-        return None
 
 
 def _input(text: str | None, dialect: Dialect) -> object:
