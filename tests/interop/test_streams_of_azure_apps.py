@@ -16,7 +16,8 @@ from tenuto.interop.azure_app.calls import AppCaller
 from tenuto.interop.azure_app.folder.app_folder import read_app_folder
 from tenuto.interop.azure_app.functions import FunctionFailedError
 from tenuto.interop.azure_app.streaming import StreamedCall
-from tenuto.interop.workers.pool import PoolOptions, WorkerPool
+from tenuto.interop.workers.options import PoolOptions
+from tenuto.interop.workers.pool import WorkerPool
 from tenuto.interop.workers.protocol import Datum, FunctionFacts
 from tests.support.azure_programs import ROOT, azure_program, copied, launch_of
 from tests.support.http_server import KEYS, OPERATE_KEY, Serving, serving

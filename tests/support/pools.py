@@ -10,7 +10,8 @@ from msgspec import Raw
 
 from tenuto.interop.workers.errands import CallErrand, TurnAnswer, TurnRequest
 from tenuto.interop.workers.launching import Launch, StartedWorker
-from tenuto.interop.workers.pool import PoolOptions, WorkerPool
+from tenuto.interop.workers.options import PoolOptions
+from tenuto.interop.workers.pool import WorkerPool
 from tenuto.interop.workers.protocol import Call, Datum, Failed, Result, Turned
 from tests.support.scripted_programs import scripted_launch
 from tests.support.waiting import until

@@ -38,7 +38,16 @@ ORCHESTRATORS = (
     "loses",
     "odd",
 )
-ACTIVITIES = ("echo", "kills_call", "hangs_call", "blocks", "wrong_call", "detailed", "gate")
+ACTIVITIES = (
+    "echo",
+    "kills_call",
+    "hangs_call",
+    "blocks",
+    "wrong_call",
+    "detailed",
+    "gate",
+    "gorges",
+)
 
 Message = dict[str, Any]
 
@@ -131,7 +140,9 @@ class Worker:
     def call(self, name: str, message: Message) -> None:
         if name == "kills_call":
             os.kill(os.getpid(), signal.SIGKILL)
-        if name == "hangs_call":
+        if name == "gorges":
+            self.eaten.append(bytearray(b"x" * (250 << 20)))
+        if name in {"hangs_call", "gorges"}:
             time.sleep(3600)
         if name == "wrong_call":
             self.say(type="turned", id=message["id"], isDone=True, actions=[])

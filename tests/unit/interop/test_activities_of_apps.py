@@ -22,7 +22,7 @@ from tenuto.interop.azure_app.functions import (
     clients_of,
     durable_name,
 )
-from tenuto.interop.workers.pool import PoolOptions
+from tenuto.interop.workers.options import PoolOptions
 from tenuto.interop.workers.protocol import Datum, Failed, FunctionFacts, HttpAnswer, Result
 from tenuto.model.events import TaskCompleted, TaskFailed
 from tenuto.model.ids import ExecutionId, InstanceId

@@ -14,7 +14,7 @@ from tenuto.interop.workers import quarantine
 from tenuto.interop.workers.errands import CallErrand
 from tenuto.interop.workers.frames import MOST_BYTES, FrameReader, frame
 from tenuto.interop.workers.launching import Launch, StartedWorker, decoded, log_line
-from tenuto.interop.workers.pool import PoolOptions
+from tenuto.interop.workers.options import PoolOptions
 from tenuto.interop.workers.protocol import Call, FunctionFacts, Log, Result
 from tenuto.model.errors import AppLoadError, WorkerProtocolError
 from tests.support.pools import asked
@@ -163,7 +163,7 @@ async def test_after_a_while_the_next_suspect_goes_in_beside_one_that_does_no_ha
         (link,) = one.pool._quarantine.links
         await until(lambda: link.is_gone)
         assert not one.pool._quarantine.links
-        assert link not in one.pool._all
+        assert link not in one.pool.links
 
 
 async def test_a_suspect_waits_until_there_can_be_a_worker_for_it(tmp_path: Path) -> None:

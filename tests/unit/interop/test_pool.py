@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tenuto.engine.ports import GivenBack
-from tenuto.interop.workers.pool import PoolOptions, WorkerPool
+from tenuto.interop.workers.options import PoolOptions
+from tenuto.interop.workers.pool import WorkerPool
 from tenuto.interop.workers.protocol import Failed, Result, Turned
 from tests.support.pools import ANSWERED, asked
 from tests.support.scripted_programs import scripted_launch
@@ -151,6 +152,16 @@ async def test_also_a_worker_that_does_nothing_is_replaced_for_its_memory(tmp_pa
         await one.turned("eats")
         await until(lambda: one.pool.pids and one.pool.pids != [pid])
         await until(lambda: not alive(pid))
+
+
+async def test_a_call_that_takes_more_and_more_memory_is_ended(tmp_path: Path) -> None:
+    """Its worker would never be done, in the quarantine neither."""
+    async with asked(tmp_path, PoolOptions(memory_bytes=100 << 20, most_deaths=1)) as one:
+        answer = await one.call("gorges")
+        assert isinstance(answer, Failed)
+        assert answer.error_type == "WorkerCrashedError"
+        assert "ended its worker process 2 times" in answer.message
+        assert "more than twice the 100 MiB that it may (workers.memory_bytes)" in answer.message
 
 
 async def test_suspects_that_run_for_long_do_not_keep_their_process(tmp_path: Path) -> None:

@@ -40,7 +40,8 @@ from tenuto.interop.azure_app.runner import AppFunctions, AppRunner, AppRunnerOp
 from tenuto.interop.contract.dialect import JAVASCRIPT, PYTHON, Dialect
 from tenuto.interop.contract.session import SessionOptions
 from tenuto.interop.workers.launching import Launch, StartedWorker
-from tenuto.interop.workers.pool import PoolOptions, WorkerPool
+from tenuto.interop.workers.options import PoolOptions
+from tenuto.interop.workers.pool import WorkerPool
 from tenuto.interop.workers.protocol import FunctionFacts
 from tenuto.model.errors import AppLoadError, InputError, RegistrationError, UnknownFunctionError
 from tenuto.model.payload import encode

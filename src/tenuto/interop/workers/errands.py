@@ -54,8 +54,11 @@ class TurnTaker(Protocol):
 class TurnEnd(Protocol):
     """Who is told that a turn was answered, before its session is."""
 
-    def turn_ended(self, errand: "TurnErrand", answer: Turned | Failed | None) -> Turned | Failed:
+    def turn_ended(self, errand: "TurnErrand", answer: Turned | Failed) -> Turned | Failed:
         """Note where its session is now; what the session is to be told."""
+
+    def turn_lost(self, errand: "TurnErrand") -> None:
+        """The worker no longer had its session."""
 
 
 class TurnErrand:
@@ -64,6 +67,7 @@ class TurnErrand:
     __slots__ = ("_answered", "_pool", "link", "request")
 
     is_turn: bool = True
+    is_over: bool = False
 
     def __init__(
         self, pool: TurnEnd, request: TurnRequest, answered: Callable[[TurnAnswer], None]
@@ -95,7 +99,7 @@ class TurnErrand:
         if isinstance(answer, Turned | Failed):
             self._answered(self._pool.turn_ended(self, answer))
         else:
-            self._pool.turn_ended(self, None)
+            self._pool.turn_lost(self)
             self._answered(GivenBack("its worker no longer had the session"))
 
     def give_back(self, reason: str, *, has_killed: bool = False) -> None:

@@ -38,6 +38,10 @@ class Errand(Protocol):
     def is_turn(self) -> bool:
         """Whether it is a turn: those are run in the order in which they were sent."""
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody waits for its answer any more."""
+
     def message(self, number: int) -> tuple[ToWorker, bytes]:
         """What is sent, with its attachment."""
 

@@ -1,4 +1,8 @@
-"""The settings of worker processes: what the one who runs a host decides, whatever app it is."""
+"""What worker processes may use.
+
+The settings are what the one who runs a host decides, whatever app it is; what a pool is told comes
+from them and from the app.
+"""
 
 from typing import Annotated
 
@@ -12,7 +16,8 @@ class WorkerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         load_seconds: How long loading an app may take.
         turn_seconds: The longest time for one turn of an orchestrator, and for which the worker's
             loop may be held up; then the process is ended, and what was out is offered again.
-        memory_bytes: A worker that has more is replaced; None for no bound. Told on Linux only.
+        memory_bytes: A worker that has more is replaced once it has done what it does; one that
+            has twice as much, at once. None for no bound. Told on Linux only.
         compare_every: In one session of so many, what the package's executor that is kept between
             turns answers is compared with the plain call; 0 for none.
     """
@@ -21,3 +26,20 @@ class WorkerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     turn_seconds: Annotated[float, Meta(gt=0)] = 60.0
     memory_bytes: Annotated[int, Meta(ge=1)] | None = None
     compare_every: Annotated[int, Meta(ge=0)] = 64
+
+
+class PoolOptions(Struct, frozen=True, kw_only=True):
+    """What the workers of a program may use.
+
+    Attributes:
+        workers: How many processes.
+        turn_seconds: The longest time for one turn, and for a loop that is held up.
+        memory_bytes: A worker that has more is replaced once it has done what it does; one that
+            has twice as much, at once. None for no bound.
+        most_deaths: A call that has killed so many workers, alone with them, fails.
+    """
+
+    workers: int = 1
+    turn_seconds: float = 60.0
+    memory_bytes: int | None = None
+    most_deaths: int = 3

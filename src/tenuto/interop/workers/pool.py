@@ -28,7 +28,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from tenuto.interop.workers.errands import (
     AnyErrand,
@@ -39,34 +39,19 @@ from tenuto.interop.workers.errands import (
 )
 from tenuto.interop.workers.launching import Launch, StartedWorker
 from tenuto.interop.workers.link import Out, WorkerLink
+from tenuto.interop.workers.options import PoolOptions
 from tenuto.interop.workers.protocol import Cancel, Failed, Forget, Turned
 from tenuto.interop.workers.quarantine import Quarantine
+from tenuto.interop.workers.watching import Watch
 from tenuto.model.errors import TenutoError
 from tenuto.model.timing import MICROSECONDS, Microseconds
 
 _LOGGER: Final = logging.getLogger("tenuto.worker")
 
-_LOOK_SECONDS: Final = 1.0
 _FIRST_DELAY: Final[Microseconds] = 100_000
 _LONGEST_DELAY: Final[Microseconds] = 30 * MICROSECONDS
 _PATIENCE: Final[Microseconds] = 5 * MICROSECONDS
 """So long without a worker, and what it serves is said not to be here now."""
-
-
-class PoolOptions(Struct, frozen=True, kw_only=True):
-    """What the workers of a program may use.
-
-    Attributes:
-        workers: How many processes.
-        turn_seconds: The longest time for one turn, and for a loop that is held up.
-        memory_bytes: A worker that has more is replaced; None for no bound.
-        most_deaths: A call that has killed so many workers, alone with them, fails.
-    """
-
-    workers: int = 1
-    turn_seconds: float = 60.0
-    memory_bytes: int | None = None
-    most_deaths: int = 3
 
 
 class WorkerPool:
@@ -89,11 +74,11 @@ class WorkerPool:
         self._keys = itertools.count(1)
         self._suspects: set[str] = set()
         self._quarantine = Quarantine(self)
+        self._watch = Watch(self, options)
         self._early_deaths = 0
         self._starting = 0
         self._down_since: Microseconds | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._look: asyncio.TimerHandle | None = None
         self._appeared: list[Callable[[], None]] = []
         self._is_stopping = False
         self._stopped = asyncio.Event()
@@ -128,13 +113,13 @@ class WorkerPool:
             self._starting += 1
             self._spawn(self._adopt(first))
         self._fill()
-        self._look = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look_after)
+        self._watch.begin()
 
     async def drain(self, seconds: float) -> bool:
         """Begin nothing more, and wait for what is out; False when something still is."""
         self._is_stopping = True
         until = asyncio.get_running_loop().time() + seconds
-        while any(_is_waited_for(out) for one in self._all for out in one.out.values()):
+        while any(not out.errand.is_over for one in self.links for out in one.out.values()):
             if asyncio.get_running_loop().time() >= until:
                 return False
             await asyncio.sleep(0.01)
@@ -144,9 +129,8 @@ class WorkerPool:
         """End all workers; what is out is abandoned."""
         self._is_stopping = True
         self._stopped.set()
-        if self._look is not None:
-            self._look.cancel()
-        links = self._all
+        self._watch.end()
+        links = self.links
         for link in links:
             link.out.clear()
             link.stop()
@@ -156,10 +140,6 @@ class WorkerPool:
             link.close()
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    @property
-    def _all(self) -> list[WorkerLink]:
-        return [*self._links, *self._retired, *self._quarantine.links]
 
     def _spawn(self, step: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(step)
@@ -291,26 +271,35 @@ class WorkerPool:
         for errand in waiting:
             self._place(errand)
 
-    def turn_ended(self, errand: TurnErrand, answer: Turned | Failed | None) -> Turned | Failed:
+    def turn_ended(self, errand: TurnErrand, answer: Turned | Failed) -> Turned | Failed:
         """A turn was answered: note where its session is, and say what is to be told of it."""
         key, link = errand.request.key, errand.link
         assert link is not None
-        is_wanted = self._turns.get(key) is errand
-        if is_wanted:
-            del self._turns[key]
-        self._homes.pop(key, None)
-        is_kept = isinstance(answer, Turned) and answer.is_kept
-        if is_kept and is_wanted and link in self._links:
-            self._homes[key] = link
-        elif is_kept:
-            link.tell(Forget(key=key))
-            assert isinstance(answer, Turned)
-            answer = structs.replace(answer, is_kept=False)
+        is_wanted = self._was_out(errand)
+        if isinstance(answer, Turned) and answer.is_kept:
+            if is_wanted and link in self._links:
+                self._homes[key] = link
+            else:
+                link.tell(Forget(key=key))
+                answer = structs.replace(answer, is_kept=False)
         if isinstance(answer, Turned) and answer.difference is not None:
             self._keep_no_more(errand.request, answer.difference)
         if link in self._quarantine.links:
             self._suspects.discard(errand.request.instance_id)
-        return answer if answer is not None else Failed(0, "", "")
+        return answer
+
+    def turn_lost(self, errand: TurnErrand) -> None:
+        """The worker no longer had its session."""
+        self._was_out(errand)
+
+    def _was_out(self, errand: TurnErrand) -> bool:
+        """It is not out any more, and its session nowhere; whether it is still wanted."""
+        key = errand.request.key
+        self._homes.pop(key, None)
+        if self._turns.get(key) is not errand:
+            return False
+        del self._turns[key]
+        return True
 
     def _keep_no_more(self, request: TurnRequest, difference: str) -> None:
         """The package's executor does not do what the package does: it is used no more."""
@@ -408,11 +397,6 @@ class WorkerPool:
             why,
         )
 
-    def retire_hung(self, link: WorkerLink, reason: str) -> None:
-        """It is given nothing more, and goes when what runs there is done."""
-        _LOGGER.warning("the %s %d is replaced: %s", self._launch.what, link.worker.pid, reason)
-        self._retire(link)
-
     def _retire(self, link: WorkerLink) -> None:
         if link in self._links:
             self._links.remove(link)
@@ -426,64 +410,46 @@ class WorkerPool:
         self._retired.add(link)
         link.stop()
 
-    # --- looking after ---------------------------------------------------------------------------
+    # --- for those that look after it ------------------------------------------------------------
 
-    def _look_after(self) -> None:
-        now = self.now
-        self._look = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look_after)
-        for link in self._all:
-            self._look_at(link, now)
-        self._quarantine.look(now)
-        if not self.is_serving:
-            waiting = [one for one in self._waiting if isinstance(one, TurnErrand)]
-            for errand in waiting:
-                self._waiting.remove(errand)
-                self._give_back(errand, "there is no worker now")
+    @property
+    def links(self) -> list[WorkerLink]:
+        """All workers that are there."""
+        return [*self._links, *self._retired, *self._quarantine.links]
 
-    def _look_at(self, link: WorkerLink, now: Microseconds) -> None:
-        longest = int(self._options.turn_seconds * MICROSECONDS)
-        self._look_at_memory(link)
-        if not any(map(_is_waited_for, link.out.values())):
-            # What nobody waits for any more may run for ever.
-            if link in self._retired or link.out:
-                link.kill("it was replaced")
-            return
-        oldest = next((out for out in link.out.values() if out.errand.is_turn), None)
-        if oldest is not None and now - oldest.since > longest:
-            self._end_hung(link, oldest)
-            return
-        if link.silent_since is not None and now - link.silent_since > longest:
-            link.kill(f"its loop was held up for {self._options.turn_seconds:g} s")
-            return
-        link.ping(now)
-        self._look_at_calls(link, now)
+    @property
+    def is_stopping(self) -> bool:
+        """Whether nothing more begins."""
+        return self._is_stopping
 
-    def _look_at_memory(self, link: WorkerLink) -> None:
-        most = self._options.memory_bytes
-        if most is not None and link in self._links and link.resident_bytes > most:
-            self.retire_hung(link, f"it uses more than {most >> 20} MiB")
+    def is_replaced(self, link: WorkerLink) -> bool:
+        """Whether it is given nothing more."""
+        return link in self._retired
 
-    def _end_hung(self, link: WorkerLink, hung: Out) -> None:
+    def replace(self, link: WorkerLink, reason: str) -> None:
+        """It is given nothing more, and goes when what runs there is done."""
+        _LOGGER.warning("the %s %d is replaced: %s", self._launch.what, link.worker.pid, reason)
+        self._retire(link)
+
+    def end_hung(self, link: WorkerLink, hung: Out, reason: str) -> None:
         """Turns run in order: the oldest one is to blame, and nobody else."""
         innocent = [out for out in link.out.values() if out is not hung]
         link.out = {number: out for number, out in link.out.items() if out is hung}
         # Whether it was to be replaced does not matter any more.
         self._retired.discard(link)
-        link.kill(f"a turn took longer than {self._options.turn_seconds:g} s")
+        link.kill(reason)
         self._after_death(link, innocent, is_innocent=True)
 
-    def _look_at_calls(self, link: WorkerLink, now: Microseconds) -> None:
-        for number, out in list(link.out.items()):
-            errand = out.errand
-            if not isinstance(errand, CallErrand) or errand.timeout is None or errand.is_over:
-                continue
-            if now - out.since <= errand.timeout:
-                continue
-            seconds = errand.timeout / MICROSECONDS
-            text = f"{errand.function!r} ran longer than {seconds:g} s (functionTimeout)"
-            link.tell(Cancel(id=number))
-            errand.end(Failed(0, "TimeoutError", text))
-            self.retire_hung(link, text)
+    def give_back_waiting(self) -> None:
+        """There is no worker now: turns that wait for one are offered again later."""
+        waiting = [one for one in self._waiting if isinstance(one, TurnErrand)]
+        for errand in waiting:
+            self._waiting.remove(errand)
+            self._give_back(errand, "there is no worker now")
+
+    def look_at_suspects(self, now: Microseconds) -> None:
+        """See whether the one that is looked at goes on for too long."""
+        self._quarantine.look(now)
 
     @property
     def now(self) -> Microseconds:
@@ -493,7 +459,7 @@ class WorkerPool:
     @property
     def running(self) -> int:
         """Calls that are out with a worker."""
-        return sum(not out.errand.is_turn for link in self._all for out in link.out.values())
+        return sum(not out.errand.is_turn for link in self.links for out in link.out.values())
 
     @property
     def queued(self) -> int:
@@ -517,15 +483,6 @@ class WorkerPool:
     def spawn(self, step: Coroutine[Any, Any, None]) -> None:
         """Run a step of the quarantine."""
         self._spawn(step)
-
-    @property
-    def is_stopping(self) -> bool:
-        """Whether nothing more begins."""
-        return self._is_stopping
-
-
-def _is_waited_for(out: Out) -> bool:
-    return not (isinstance(out.errand, CallErrand) and out.errand.is_over)
 
 
 def _end_words(worker: StartedWorker) -> str:
