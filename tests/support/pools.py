@@ -36,17 +36,18 @@ class Asked:
         instance_id: str | None = None,
         history: list[Raw] | None = HISTORY,
         events: list[Raw] = HISTORY,
+        is_compared: bool = False,
     ) -> "asyncio.Future[TurnAnswer]":
         """A turn, of a session of its own unless a key is given."""
         over: asyncio.Future[TurnAnswer] = asyncio.get_running_loop().create_future()
         key = self.pool.new_key() if key is None else key
         instance_id = instance_id or f"{name}-{key}"
         start = None if history is None else START
-        request = TurnRequest(name, instance_id, key, events, history, start, 0, False)
+        request = TurnRequest(name, instance_id, key, events, history, start, 0, is_compared)
         self.pool.take(request, over.set_result)
         return over
 
-    async def turned(self, name: str, **more: str) -> Turned:
+    async def turned(self, name: str, **more: str | bool) -> Turned:
         """A turn that ends well."""
         answer = await self.turn(name, **more)  # type: ignore[arg-type]
         assert isinstance(answer, Turned), answer

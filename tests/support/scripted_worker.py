@@ -194,7 +194,7 @@ class Worker:
             self.executors.pop(turn["key"], None)
             self.done(turn)
             return
-        is_kept = turn["function"] == "kept" and self.keeps
+        is_kept = turn["function"] in {"kept", "differs"} and self.keeps
         if is_kept:
             self.executors[turn["key"]] = 1
         action = {"actionType": 0, "functionName": "echo", "input": "1"}
@@ -233,7 +233,10 @@ class Worker:
         self.done(turn, isDone=False, actions=[{"actionType": "zero"}])
 
     def differs(self, turn: Message) -> None:
-        self.done(turn, difference="all of it" if self.keeps else None)
+        if turn.get("isCompared"):
+            self.done(turn, difference="all of it")
+        else:
+            self.step(turn)
 
     def refuses(self, turn: Message) -> None:
         self.say(type="failed", id=turn["id"], errorType="ValueError", message="no", stack="at x")

@@ -283,20 +283,24 @@ async def test_a_call_is_canceled_in_every_state(tmp_path: Path) -> None:
         assert not over.done()
 
 
-async def test_where_executor_and_plain_call_part_no_executor_is_kept_any_more(
+async def test_where_executor_and_plain_call_part_no_executor_of_that_orchestrator_is_kept(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """One that is not deterministic takes nothing from the others."""
     async with asked(tmp_path) as one:
-        (pid,) = one.pool.pids
-        key = one.pool.new_key()
-        assert (await one.turn("kept", key=key)).is_kept  # type: ignore[union-attr]
-        await one.turned("differs")
-        await until(lambda: one.pool.pids and one.pool.pids != [pid])
-        answer = await one.turn("kept", key=key, history=None, events=ANSWERED)
+        pids = one.pool.pids
+        key, other = one.pool.new_key(), one.pool.new_key()
+        assert (await one.turn("differs", key=key)).is_kept  # type: ignore[union-attr]
+        assert (await one.turn("kept", key=other)).is_kept  # type: ignore[union-attr]
+        assert (await one.turned("differs", is_compared=True)).difference is not None
+        answer = await one.turn("differs", key=key, history=None, events=ANSWERED)
         assert isinstance(answer, GivenBack)
-        assert not (await one.turned("kept")).is_kept
-        assert (await one.turned("ok")).output == "1"
+        assert not (await one.turned("differs")).is_kept
+        answer = await one.turn("kept", key=other, history=None, events=ANSWERED)
+        assert isinstance(answer, Turned)
+        assert one.pool.pids == pids
     assert "part: all of it" in caplog.text
+    assert "not the same in every run" in caplog.text
 
 
 # --- life -----------------------------------------------------------------------------------------

@@ -59,7 +59,6 @@ class Launch(Struct, frozen=True, kw_only=True):
         root: The app's folder.
         options: For this kind of worker alone.
         threads: How many sync functions may run at once in one process.
-        keeps_executors: Whether executors stay alive between turns.
         load_seconds: How long loading the app may take.
         secrets: What a refusal of the app must not show, by the words that take its place.
     """
@@ -70,7 +69,6 @@ class Launch(Struct, frozen=True, kw_only=True):
     root: str
     options: Mapping[str, Any] = {}
     threads: int = 1
-    keeps_executors: bool = True
     load_seconds: float = 60.0
     secrets: Mapping[str, str] = {}
 
@@ -139,7 +137,6 @@ class StartedWorker:
             root=launch.root,
             options=launch.options,
             threads=launch.threads,
-            keeps_executors=launch.keeps_executors,
         )
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # said when it is read
             self.socket.sendall(frame(encode_to_worker(load)))

@@ -28,7 +28,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from tenuto.interop.workers.errands import (
     AnyErrand,
@@ -54,6 +54,13 @@ _PATIENCE: Final[Microseconds] = 5 * MICROSECONDS
 """So long without a worker, and what it serves is said not to be here now."""
 
 
+class _Home(Struct, frozen=True):
+    """Where the executor of a session is kept, and the orchestrator it runs."""
+
+    link: WorkerLink
+    name: str
+
+
 class WorkerPool:
     """The worker processes of one program.
 
@@ -67,7 +74,8 @@ class WorkerPool:
         self._options = options
         self._links: list[WorkerLink] = []
         self._retired: set[WorkerLink] = set()
-        self._homes: dict[int, WorkerLink] = {}
+        self._homes: dict[int, _Home] = {}
+        self._never_kept: set[str] = set()
         self._turns: dict[int, TurnErrand] = {}
         self._waiting: deque[AnyErrand] = deque()
         self._numbers = itertools.count(1)
@@ -204,14 +212,14 @@ class WorkerPool:
         """Have a turn run; answered once, on the loop."""
         errand = TurnErrand(self, request, answered)
         self._turns[request.key] = errand
-        home = self._homes.get(request.key)
+        home = self._home_of(request.key)
         if self._is_stopping:
             self._waiting.append(errand)
-        elif request.history is None and (home is None or home.is_retiring):
+        elif request.history is None and home is None:
             self._give_back(errand, "the worker that had its session is gone")
         elif request.instance_id in self._suspects and request.history is not None:
             self._quarantine.add(errand)
-        elif home is not None and not home.is_retiring:
+        elif home is not None:
             self._send(home, errand)
         else:
             self._place(errand)
@@ -221,9 +229,17 @@ class WorkerPool:
         errand = self._turns.pop(key, None)
         if errand is not None and errand.link is None:
             self._drop(errand)
+        self._leave_home(key)
+
+    def _home_of(self, key: int) -> WorkerLink | None:
+        """The worker that keeps the executor of a session."""
+        home = self._homes.get(key)
+        return None if home is None or home.link.is_retiring else home.link
+
+    def _leave_home(self, key: int) -> None:
         home = self._homes.pop(key, None)
         if home is not None:
-            home.tell(Forget(key=key))
+            home.link.tell(Forget(key=key))
 
     def call(self, errand: CallErrand) -> None:
         """Have a function run."""
@@ -276,14 +292,15 @@ class WorkerPool:
         key, link = errand.request.key, errand.link
         assert link is not None
         is_wanted = self._was_out(errand)
+        name = errand.request.name
+        if isinstance(answer, Turned) and answer.difference is not None:
+            self._keep_no_more(errand.request, answer.difference)
         if isinstance(answer, Turned) and answer.is_kept:
-            if is_wanted and link in self._links:
-                self._homes[key] = link
+            if is_wanted and link in self._links and name not in self._never_kept:
+                self._homes[key] = _Home(link, name)
             else:
                 link.tell(Forget(key=key))
                 answer = structs.replace(answer, is_kept=False)
-        if isinstance(answer, Turned) and answer.difference is not None:
-            self._keep_no_more(errand.request, answer.difference)
         if link in self._quarantine.links:
             self._suspects.discard(errand.request.instance_id)
         return answer
@@ -302,19 +319,22 @@ class WorkerPool:
         return True
 
     def _keep_no_more(self, request: TurnRequest, difference: str) -> None:
-        """The package's executor does not do what the package does: it is used no more."""
+        """The package's executor does not do what the package does: it is used no more for this
+        orchestrator. Others are compared too, each for itself.
+        """
         _LOGGER.error(
             "%s of instance %s: the executor that is kept between turns and the plain call of "
-            "the package part: %s. Executors are kept no more; turns of long histories take "
-            "longer. Please report this with the versions of your packages.",
+            "the package part: %s. Either the orchestrator uses something that is not the same in "
+            "every run (time, random numbers, global state), or this is a fault of ours: please "
+            "report it then, with the versions of your packages. Executors of this orchestrator "
+            "are kept no more; its turns take longer where its history is long.",
             request.name,
             request.instance_id,
             difference,
         )
-        if self._launch.keeps_executors:
-            self._launch = structs.replace(self._launch, keeps_executors=False)
-            for link in list(self._links):
-                self._retire(link)
+        self._never_kept.add(request.name)
+        for key in [key for key, home in self._homes.items() if home.name == request.name]:
+            self._leave_home(key)
 
     # --- what goes wrong -------------------------------------------------------------------------
 
@@ -332,7 +352,7 @@ class WorkerPool:
         is_alone = link in self._quarantine.links
         if link in self._links:
             self._links.remove(link)
-        for key in [key for key, home in self._homes.items() if home is link]:
+        for key in [key for key, home in self._homes.items() if home.link is link]:
             del self._homes[key]
         if self._is_stopping:
             self._spawn(self._reap(link, is_expected=True))
@@ -400,7 +420,7 @@ class WorkerPool:
     def _retire(self, link: WorkerLink) -> None:
         if link in self._links:
             self._links.remove(link)
-            for key in [key for key, home in self._homes.items() if home is link]:
+            for key in [key for key, home in self._homes.items() if home.link is link]:
                 del self._homes[key]
             self.let_go(link)
             self._fill()
