@@ -10,6 +10,7 @@ that nothing else that looks like one is touched.
 import asyncio
 import re
 from base64 import b64decode, b64encode
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from tenuto.model.webhook import TOKEN_LENGTH, is_token
@@ -54,10 +55,18 @@ class Masking:
         self._secret = secret
         self._hidden = hidden.encode()
 
+    async def without_hidden(self, body: bytes) -> bytes:
+        """An answer without the one text that opens things: for who may use an address that stands
+        there, but no more than that.
+        """
+        if _STORED_ANSWER in body:
+            body = await _stored_answers(body, self.without_hidden)
+        return body.replace(self._hidden, HIDDEN) if self._hidden else body
+
     async def masked(self, body: bytes) -> bytes:
         """An answer without them; a long one a part at a time."""
         if _STORED_ANSWER in body:
-            body = await self._without_those_stored(body)
+            body = await _stored_answers(body, self.masked)
         if b"l1." in body:
             body = _LINKS.sub(rb"\g<1>" + HIDDEN, body)
         if self._hidden and self._hidden in body:
@@ -77,18 +86,20 @@ class Masking:
             start = shape.find(_TOKEN_SHAPE, end)
         return b"".join([*parts, body[kept:]])
 
-    async def _without_those_stored(self, body: bytes) -> bytes:
-        parts, kept = [], 0
-        for found in _STORED_BODY.finditer(body):
-            try:
-                inside = b64decode(found[2], validate=True)
-            except ValueError:  # of user code, which may say anything
-                continue
-            masked = await self.masked(inside)
-            if masked != inside:
-                parts += [body[kept : found.start(2)], b64encode(masked)]
-                kept = found.end(2)
-        return b"".join([*parts, body[kept:]])
+
+async def _stored_answers(body: bytes, masked: Callable[[bytes], Awaitable[bytes]]) -> bytes:
+    """A text in which what durable functions answered is masked, too."""
+    parts, kept = [], 0
+    for found in _STORED_BODY.finditer(body):
+        try:
+            inside = b64decode(found[2], validate=True)
+        except ValueError:  # of user code, which may say anything
+            continue
+        hidden = await masked(inside)
+        if hidden != inside:
+            parts += [body[kept : found.start(2)], b64encode(hidden)]
+            kept = found.end(2)
+    return b"".join([*parts, body[kept:]])
 
 
 def _without_tokens(secret: str, run: bytes) -> bytes:

@@ -205,6 +205,20 @@ async def test_who_may_only_look_does_not_see_the_system_key() -> None:
         assert "https://x/y?code=***" in seen
 
 
+async def test_who_has_a_link_does_not_read_the_system_key_through_it() -> None:
+    """Starters give links to activities that send e-mails: they stand in inputs and history."""
+    async with serving(native_app(), keys=KEYS) as serve:
+        code = code_of(serve)
+        admin = {"x-functions-key": ADMIN_KEY}
+        links = {"sendEventPostUri": f"https://x/y?code={code}"}
+        started = await serve.start("hello", links, instance_id="one", headers=admin)
+        await serve.server.host.client.wait("one")
+        link = started.json()["statusQueryGetUri"]
+        seen = (await serve.http.get(f"{link}&showInput=true&showHistory=true")).text
+        assert code not in seen
+        assert "https://x/y?code=***" in seen
+
+
 # --- on their way out -----------------------------------------------------------------------------
 
 
@@ -287,18 +301,20 @@ def streaming(found: dict[str, Any]) -> ForeignProgram:
     return ForeignProgram({}, http=[function])
 
 
-async def test_only_links_to_instances_are_narrowed() -> None:
+async def test_elsewhere_the_system_key_is_hidden() -> None:
     found: dict[str, Any] = {"headers": []}
     async with serving(answering(found), keys=KEYS) as serve:
         code = code_of(serve)
         mount = f"{serve.url}/runtime/webhooks/durabletask"
-        kept = f"{code} {mount}/orchestrators/hello?code={code} https://x/instances/a?code={code}"
+        other = f"{code} {mount}/orchestrators/hello?code={code} https://x/instances/a?code={code}"
         html = f"<a href='{mount}/instances/a?b=c&amp;code={code}'>"
-        kept += f" {mount}/instances/a\\x?code={code}"  # an id that JSON cannot have written
-        found["body"] = f"{kept} {html}".encode()
-        text = (await serve.http.get("/api/start")).text
-        assert text.startswith(f"{kept} <a href='{mount}/instances/a?b=c&amp;code=l1.o.")
-        assert text.count(code) == 4
+        other += f" {mount}/instances/a\\tx?code={code}"  # no id has that
+        found["body"] = f"{other} {html}".encode()
+        found["headers"] = [("x-links", other)]
+        answer = await serve.http.get("/api/start")
+        hidden = other.replace(code, "***")
+        assert answer.text.startswith(f"{hidden} <a href='{mount}/instances/a?b=c&amp;code=l1.o.")
+        assert answer.headers["x-links"] == hidden
 
 
 async def test_without_keys_nothing_is_looked_for() -> None:

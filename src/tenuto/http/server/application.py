@@ -1,7 +1,7 @@
 """The ASGI application: finds the route, checks the key, answers, whatever happens."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -240,17 +240,20 @@ class Application:
                 for_sdks=_is_for_sdks(scope),
             )
         if not (call.is_for_function or is_trigger(scope["raw_path"])):
-            if call.role is Role.READ and not isinstance(answer, EventStream):
-                await self._mask(answer)
+            if not isinstance(answer, EventStream):
+                if call.role is Role.READ:
+                    await self._mask(answer, self._masking.masked)
+                elif call.token is not None:  # it opens one instance, whatever stands in that
+                    await self._mask(answer, self._masking.without_hidden)
             answer.headers.setdefault("Cache-Control", "no-store")
             answer.headers.setdefault("X-Content-Type-Options", "nosniff")
         await answer(scope, receive, self._origins.telling(call, visit.send))
 
-    async def _mask(self, answer: Response) -> None:
-        answer.body = await self._masking.masked(bytes(answer.body))
+    async def _mask(self, answer: Response, masked: Callable[[bytes], Awaitable[bytes]]) -> None:
+        answer.body = await masked(bytes(answer.body))
         for place, (name, value) in enumerate(answer.raw_headers):
             if len(value) >= TOKEN_LENGTH:  # such as Location, of a function's own answer
-                answer.raw_headers[place] = (name, await self._masking.masked(value))
+                answer.raw_headers[place] = (name, await masked(value))
         answer.headers["Content-Length"] = str(len(answer.body))
 
     async def _handled(self, call: Call, visit: Visit) -> Response:
