@@ -37,6 +37,7 @@ ORCHESTRATORS = (
     "refuses",
     "loses",
     "odd",
+    "lingers",
 )
 ACTIVITIES = (
     "echo",
@@ -103,6 +104,8 @@ class Worker:
             file.write("x")
         if starts.stat().st_size > int(os.environ.get("DIES_AFTER_STARTS", "1000000")):
             os._exit(7)
+        if "EATS_AT_ONCE" in os.environ:
+            self.eaten.append(bytearray(b"x" * (150 << 20)))
         functions = [function(name, "orchestrationTrigger") for name in ORCHESTRATORS]
         functions += [function(name, "activityTrigger") for name in ACTIVITIES]
         self.say(type="loaded", functions=functions)
@@ -177,6 +180,7 @@ class Worker:
             "differs": self.differs,
             "refuses": self.refuses,
             "loses": self.loses,
+            "lingers": self.lingers,
         }
         harm.get(name, self.done)(turn)
 
@@ -240,6 +244,10 @@ class Worker:
 
     def refuses(self, turn: Message) -> None:
         self.say(type="failed", id=turn["id"], errorType="ValueError", message="no", stack="at x")
+
+    def lingers(self, turn: Message) -> None:
+        time.sleep(0.25)
+        self.done(turn)
 
     def loses(self, turn: Message) -> None:
         self.say(type="lost", id=turn["id"])

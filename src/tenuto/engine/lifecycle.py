@@ -16,6 +16,8 @@ from tenuto.engine.reading import Found, Reading
 from tenuto.model.errors import StorageError, StorageUnavailableError
 
 _PATIENCE_SECONDS: Final = 5.0
+_LOOK_SECONDS: Final = 0.002
+"""Between two looks at whether the turns that are out are back."""
 
 
 class Lifecycle:
@@ -252,4 +254,4 @@ class Lifecycle:
                 async with asyncio.timeout(max(seconds, _PATIENCE_SECONDS)):
                     while engine.turning.out or not engine.is_settled:
                         await engine.pipeline.flush()
-                        await asyncio.sleep(0)
+                        await asyncio.sleep(_LOOK_SECONDS if engine.turning.out else 0)

@@ -146,30 +146,35 @@ def test_a_function_without_a_trigger_has_none() -> None:
     assert FunctionFacts("f", [{"type": "http"}]).trigger == {}
 
 
-async def test_after_a_while_the_next_suspect_goes_in_beside_one_that_does_no_harm(
+async def test_suspects_that_run_for_long_keep_no_other_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quarantine, "_SLICE", 10_000)
+    monkeypatch.setattr(quarantine, "_AT_ONCE", 1)
     async with asked(tmp_path, PoolOptions()) as one:
         gate = tmp_path / "gate"
         first, first_over = one.errand("gate", f'"{gate}"')
         second, second_over = one.errand("echo")
-        one.pool._quarantine.add(first)
-        one.pool._quarantine.add(second)
+        one.pool._quarantine.add([first])
+        one.pool._quarantine.add([second])
+        await until(lambda: bool(first.link))
+        assert len(one.pool._quarantine.links) == 1
+        assert not second_over.done()
+        monkeypatch.setattr(quarantine, "_SLICE", 10_000)  # the first has run for longer
         assert isinstance(await second_over, Result)
+        assert second.link is not first.link
         gate.touch()
         assert isinstance(await first_over, Result)
-        # Nobody is suspected any more: its worker goes.
-        (link,) = one.pool._quarantine.links
-        await until(lambda: link.is_gone)
+        # Nobody is suspected any more: their workers go.
+        links = one.pool._quarantine.links
+        await until(lambda: all(link.is_gone for link in links))
         assert not one.pool._quarantine.links
-        assert link not in one.pool.links
+        assert not set(links) & set(one.pool.links)
 
 
 async def test_a_suspect_waits_until_there_can_be_a_worker_for_it(tmp_path: Path) -> None:
     async with asked(tmp_path, launch=scripted_launch(tmp_path, DIES_AFTER_STARTS="1")) as one:
         suspect, over = one.errand("echo")
-        one.pool._quarantine.add(suspect)
+        one.pool._quarantine.add([suspect])
         assert not one.pool._quarantine.links
         await asyncio.to_thread((tmp_path / "starts").write_text, "")
         assert isinstance(await over, Result)
@@ -178,5 +183,5 @@ async def test_a_suspect_waits_until_there_can_be_a_worker_for_it(tmp_path: Path
 async def test_a_worker_for_suspects_that_comes_as_the_host_ends_is_ended(tmp_path: Path) -> None:
     async with asked(tmp_path, launch=scripted_launch(tmp_path)) as one:
         suspect = CallErrand(Call(0, "echo", "i"), b"", lambda *_: None, lambda: None, None)
-        one.pool._quarantine.add(suspect)
+        one.pool._quarantine.add([suspect])
     assert not one.pool._quarantine.links

@@ -2,11 +2,16 @@
 
 import asyncio
 import logging
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tenuto.engine.ports import GivenBack
+from tenuto.interop.workers import pool as pool_module
+from tenuto.interop.workers import quarantine, watching
+from tenuto.interop.workers.launching import StartedWorker
 from tenuto.interop.workers.options import PoolOptions
 from tenuto.interop.workers.pool import WorkerPool
 from tenuto.interop.workers.protocol import Failed, Result, Turned
@@ -38,29 +43,83 @@ async def test_who_was_alone_with_a_worker_that_died_has_killed_it(tmp_path: Pat
         assert (await one.turned("ok")).output == "1"
 
 
-async def test_of_several_that_were_out_none_is_blamed_and_each_is_tried_alone(
-    tmp_path: Path,
-) -> None:
+async def test_of_several_turns_only_the_oldest_can_have_killed(tmp_path: Path) -> None:
     async with asked(tmp_path) as one:
-        first = [one.turn("kills", instance_id="guilty")]
-        first += [one.turn("ok", instance_id=f"innocent-{place}") for place in range(5)]
-        for answer in await asyncio.gather(*first):
-            assert isinstance(answer, GivenBack)
-            assert not answer.has_killed
-        # They come again, and one after the other runs alone.
-        again = [one.turn("ok", instance_id=f"innocent-{place}") for place in range(2)]
-        again += [one.turn("kills", instance_id="guilty")]
-        again += [one.turn("ok", instance_id=f"innocent-{place}") for place in range(2, 5)]
-        answers = await asyncio.gather(*again)
+        turns = [one.turn("kills", instance_id="guilty")]
+        turns += [one.turn("ok", instance_id=f"innocent-{place}") for place in range(5)]
+        answers = await asyncio.gather(*turns)
         blamed = [one.has_killed for one in answers if isinstance(one, GivenBack)]
-        assert blamed == [True]
-        assert sum(isinstance(one, Turned) for one in answers) == 5
-        # Who was cleared goes among the others again; who was not does not.
+        assert blamed == [True, False, False, False, False, False]
+        # The others go on where all do, and the one is tried apart.
         await until(lambda: one.pool.pids)
         normal = one.pool.pids[0]
         assert isinstance(await one.turn("kills", instance_id="guilty"), GivenBack)
         assert one.pool.pids == [normal]
         await one.turned("ok", instance_id="innocent-1")
+
+
+async def test_a_turn_that_runs_beside_calls_is_suspected_and_not_blamed(tmp_path: Path) -> None:
+    async with asked(tmp_path) as one:
+        gate = tmp_path / "gate"
+        call = one.call("gate", f'"{gate}"')
+        await until(lambda: one.pool.running)
+        given = await one.turn("kills", instance_id="guilty")
+        assert isinstance(given, GivenBack)
+        assert not given.has_killed
+        await until(lambda: one.pool.pids)
+        normal = one.pool.pids[0]
+        given = await one.turn("kills", instance_id="guilty")
+        assert isinstance(given, GivenBack)
+        assert given.has_killed
+        assert one.pool.pids == [normal]
+        # Who is answered is cleared: it goes among the others again.
+        await one.turned("ok", instance_id="guilty")
+        assert not one.pool._suspects
+        gate.touch()
+        assert isinstance(await call, Result)
+
+
+async def test_one_killer_among_many_is_found_by_halving(tmp_path: Path) -> None:
+    """The innocent ones wait for a few deaths, not each for its turn."""
+    async with asked(tmp_path, PoolOptions(most_deaths=0)) as one:
+        gate = tmp_path / "gate"
+        waiting = [one.call("gate", f'"{gate}"') for _ in range(31)]
+        await until(lambda: one.pool.running == 31)
+        killer = one.call("kills_call")
+        answer = await killer
+        assert isinstance(answer, Failed)
+        assert answer.error_type == "WorkerCrashedError"
+        gate.touch()
+        assert all(isinstance(found, Result) for found in await asyncio.gather(*waiting))
+        # 32, 16, 8, 4, 2 and 1 were out with it.
+        starts = await asyncio.to_thread((tmp_path / "starts").stat)
+        assert starts.st_size <= 2 + 2 * 5 + 1
+
+
+async def test_what_has_killed_before_runs_apart_from_the_beginning(tmp_path: Path) -> None:
+    async with asked(tmp_path, PoolOptions(most_deaths=0)) as one:
+        assert isinstance(await one.call("kills_call"), Failed)
+        await until(lambda: one.pool.pids)
+        pids = one.pool.pids
+        gate = tmp_path / "gate"
+        other = one.call("gate", f'"{gate}"')
+        assert isinstance(await one.call("kills_call"), Failed)
+        assert one.pool.pids == pids
+        gate.touch()
+        assert isinstance(await other, Result)
+
+
+async def test_a_killer_beside_one_that_runs_for_long_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quarantine, "_SLICE", 10_000)
+    async with asked(tmp_path, PoolOptions(most_deaths=1)) as one:
+        gate = tmp_path / "gate"
+        long = one.call("gate", f'"{gate}"')
+        await until(lambda: one.pool.running)
+        assert isinstance(await one.call("kills_call"), Failed)
+        gate.touch()
+        assert isinstance(await long, Result)
 
 
 async def test_a_call_that_always_kills_its_worker_fails_in_the_end(tmp_path: Path) -> None:
@@ -104,15 +163,44 @@ async def test_a_turn_that_never_ends_is_ended_and_it_alone_is_blamed(tmp_path: 
         assert not one.pool._suspects - {"guilty"}
 
 
-async def test_a_call_that_holds_up_the_loop_ends_its_worker_and_fails(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+async def test_a_call_may_hold_up_the_loop_for_as_long_as_it_may_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(watching, "_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(watching, "_PATIENCE", SECOND // 2)
     async with asked(tmp_path, QUICK) as one:
-        answer = await one.call("blocks")
+        call = one.call("blocks", timeout=4 * SECOND)
+        await until(lambda: one.pool.running)
+        turn, other = one.turn("ok"), one.call("echo")
+        answer = await call
+        assert isinstance(answer, Failed)
+        assert "ran longer than 4 s (functionTimeout)" in answer.message
+        # What waited behind it is not charged for it.
+        given = await turn
+        assert isinstance(given, GivenBack)
+        assert not given.has_killed
+        assert isinstance(await other, Result)
+    assert "its loop is held up" in caplog.text
+    assert "out there are 'blocks'" in caplog.text
+
+
+async def test_a_loop_that_no_call_holds_up_is_freed(tmp_path: Path) -> None:
+    async with asked(tmp_path, QUICK) as one:
+        link = one.pool.links[0]
+        errand, over = one.errand("blocks")
+        errand.is_repeatable = False
+        one.pool.call(errand)
+        await until(lambda: link.silent_since is not None)
+        link.out[next(iter(link.out))].since = one.pool.now  # it has not begun
+        answer = await over
         assert isinstance(answer, Failed)
         assert "its loop was held up for 0.3 s" in answer.message
-        await one.turned("ok")
-    assert "its loop was held up" in caplog.text
+
+
+async def test_turns_that_wait_for_others_are_not_charged_for_it(tmp_path: Path) -> None:
+    async with asked(tmp_path, PoolOptions(turn_seconds=1.5)) as one:
+        turns = [one.turn("lingers", instance_id=f"one-{place}") for place in range(12)]
+        assert all(isinstance(found, Turned) for found in await asyncio.gather(*turns))
 
 
 async def test_a_call_that_takes_too_long_fails_and_its_process_goes(tmp_path: Path) -> None:
@@ -167,7 +255,7 @@ async def test_a_call_that_takes_more_and_more_memory_is_ended(tmp_path: Path) -
 async def test_suspects_that_run_for_long_do_not_keep_their_process(tmp_path: Path) -> None:
     async with asked(tmp_path, PoolOptions(most_deaths=3)) as one:
         errand, over = one.errand("hangs_call", timeout=SECOND // 100)
-        one.pool._quarantine.add(errand)
+        one.pool._quarantine.add([errand])
         assert isinstance(await over, Failed)
         await until(lambda: not one.pool._quarantine.links)
 
@@ -275,7 +363,7 @@ async def test_a_call_is_canceled_in_every_state(tmp_path: Path) -> None:
         assert not pool.cancel(errand)
         assert pool.queued == 0
         suspect, _ = one.errand("echo")
-        pool._quarantine.add(suspect)
+        pool._quarantine.add([suspect])
         assert pool.queued == 1
         assert pool.cancel(suspect)
         assert pool.queued == 0
@@ -306,18 +394,65 @@ async def test_where_executor_and_plain_call_part_no_executor_of_that_orchestrat
 # --- life -----------------------------------------------------------------------------------------
 
 
-async def test_while_it_drains_what_runs_is_answered_and_nothing_begins(tmp_path: Path) -> None:
+async def test_while_it_drains_turns_go_on_and_no_call_begins(tmp_path: Path) -> None:
     async with asked(tmp_path) as one:
         gate = tmp_path / "gate"
         running = one.call("gate", f'"{gate}"')
         await until(lambda: one.pool.running)
+        suspect, _ = one.errand("echo")
+        one.pool._quarantine.add([suspect])
         assert not await one.pool.drain(0.05)
         later, turn = one.call("echo"), one.turn("ok")
+        assert isinstance(await turn, Turned)  # what an activity has come to is taken in
         gate.touch()
         assert await one.pool.drain(30)
         assert isinstance(await running, Result)
         assert not later.done()
-        assert not turn.done()
+        assert one.pool.queued == 2
+
+
+async def test_workers_that_do_not_want_to_stop_are_ended_side_by_side(tmp_path: Path) -> None:
+    launch = scripted_launch(tmp_path, IGNORES_STOP="1")
+    async with asked(tmp_path, PoolOptions(workers=3), launch=launch) as one:
+        await until(lambda: len(one.pool.pids) == 3)
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
+
+
+async def test_whatever_keeps_a_worker_from_being_started_it_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a thread that cannot be had."""
+    left = [RuntimeError("can't start new thread")] * 2
+    started = StartedWorker
+
+    def failing(*arguments: Any) -> StartedWorker:
+        if left:
+            raise left.pop()
+        return started(*arguments)
+
+    async with asked(tmp_path) as one:
+        monkeypatch.setattr(pool_module, "StartedWorker", failing)
+        assert isinstance(await one.turn("kills"), GivenBack)
+        assert (await one.turned("ok")).output == "1"
+    assert not left
+
+
+async def test_a_bound_of_memory_that_no_worker_keeps_to_starts_them_ever_more_rarely(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "_LOOK_SECONDS", 0.01)
+    launch = scripted_launch(tmp_path, EATS_AT_ONCE="1")
+    async with asked(tmp_path, PoolOptions(memory_bytes=100 << 20), launch=launch) as one:
+        await until(lambda: one.pool._early_deaths >= 4)
+        assert pool_module.delay_after(one.pool._early_deaths) >= 0.8 * SECOND
+
+
+def test_the_delay_grows_up_to_half_a_minute() -> None:
+    delays = [pool_module.delay_after(deaths) for deaths in range(40)]
+    assert delays[:4] == [0, 100_000, 200_000, 400_000]
+    assert delays == sorted(delays)
+    assert delays[-1] == 30 * SECOND
 
 
 async def test_a_worker_that_does_not_want_to_stop_is_ended(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The Runner port for an Azure Functions app: its functions run in worker processes."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct, structs
@@ -187,8 +188,8 @@ class AppRunner:
 
     async def drain(self, seconds: float) -> bool:
         """Begin nothing more and wait for what runs; False when something still does."""
-        is_drained = await self._pool.drain(seconds)
-        return await self._built_in.drain(seconds) and is_drained
+        drained = await asyncio.gather(self._pool.drain(seconds), self._built_in.drain(seconds))
+        return all(drained)
 
     async def stop(self) -> None:
         """End the workers; what still runs is abandoned without an outcome."""

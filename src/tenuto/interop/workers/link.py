@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
@@ -24,9 +25,9 @@ from tenuto.interop.workers.protocol import (
     encode_to_worker,
 )
 from tenuto.model.errors import WorkerProtocolError
-from tenuto.model.timing import Microseconds
+from tenuto.model.timing import MICROSECONDS, Microseconds
 
-_PAGE_BYTES: Final = 4_096
+_PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4_096
 
 Answer = Result | Failed | Turned | Lost
 
@@ -50,7 +51,12 @@ class Errand(Protocol):
 
 
 class Out(Struct):
-    """An errand that is out: since when."""
+    """An errand that is out: since when.
+
+    Attributes:
+        errand: What it is.
+        since: When it was sent; of a turn, when it can have begun: those before it were answered.
+    """
 
     errand: Errand
     since: Microseconds
@@ -67,6 +73,7 @@ class WorkerLink(asyncio.Protocol):
         out: What it was asked and has not answered, oldest first.
         is_retiring: Whether it is given nothing more.
         silent_since: When it was pinged, if it has not answered yet.
+        is_silence_told: Whether that was logged.
         reason: Why it was ended, if it was.
         then: Called after each answer, by who has it for itself.
         has_answered: Whether it has ever answered anything.
@@ -77,6 +84,7 @@ class WorkerLink(asyncio.Protocol):
         self.out: dict[int, Out] = {}
         self.is_retiring: bool = False
         self.silent_since: Microseconds | None = None
+        self.is_silence_told: bool = False
         self.reason: str | None = None
         self.then: Callable[[], None] | None = None
         self.has_answered: bool = False
@@ -142,6 +150,11 @@ class WorkerLink(asyncio.Protocol):
             self._transport.abort()
 
     @property
+    def oldest_turn(self) -> Out | None:
+        """The turn that runs, if there is one: they run in the order in which they were sent."""
+        return next((out for out in self.out.values() if out.errand.is_turn), None)
+
+    @property
     def is_gone(self) -> bool:
         """Whether its pipe is closed."""
         return self._is_gone
@@ -182,6 +195,7 @@ class WorkerLink(asyncio.Protocol):
             log_line(message)
         elif isinstance(message, Pong):
             self.silent_since = None
+            self.is_silence_told = False
         elif isinstance(message, Result | Failed | Turned | Lost):
             self._answer(message, attachment)
         else:
@@ -197,6 +211,12 @@ class WorkerLink(asyncio.Protocol):
             return
         del self.out[message.id]
         self.has_answered = True
+        if self.silent_since is not None:  # it goes through what was sent before the ping
+            self.silent_since = _now()
+        if out.errand.is_turn:
+            following = self.oldest_turn
+            if following is not None:
+                following.since = max(following.since, _now())
         out.errand.answered(message, attachment)
         if self.then is not None:
             self.then()
@@ -207,3 +227,7 @@ class WorkerLink(asyncio.Protocol):
         if not self._is_gone:
             self._is_gone = True
             self._gone(self)
+
+
+def _now() -> Microseconds:
+    return int(asyncio.get_running_loop().time() * MICROSECONDS)

@@ -10,10 +10,11 @@
 
 A worker that dies is no fault of an instance: what was out with it is offered again. What makes
 workers die must be found out all the same, and held, without disturbing the others. So whatever
-was out with a worker that died is *suspected*, and runs from then on in a worker kept for that,
-one at a time; who was alone with a worker that died is *blamed*: a turn is given back as one that
-has killed, which the engine counts durably (ENGINE rule 32); a call fails after it has killed
-``most_deaths`` workers and one more. Whoever is answered is cleared.
+ran there when a worker died is *suspected*, and runs from then on in workers kept for that, in
+groups that are halved (``quarantine``); who was alone with a worker that died is *blamed*: a turn
+is given back as one that has killed, which the engine counts durably (ENGINE rule 32); a call fails
+after it has killed ``most_deaths`` workers and one more. Whoever is answered is cleared. Turns run
+in the order in which they were sent: of those only the oldest can have run.
 
 Turns of one session go to the worker that keeps its executor. New workers are started with growing
 delay. Everything here runs on the host's loop but the starting and the reaping of processes.
@@ -24,7 +25,7 @@ import contextlib
 import itertools
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -41,9 +42,8 @@ from tenuto.interop.workers.launching import Launch, StartedWorker
 from tenuto.interop.workers.link import Out, WorkerLink
 from tenuto.interop.workers.options import PoolOptions
 from tenuto.interop.workers.protocol import Cancel, Failed, Forget, Turned
-from tenuto.interop.workers.quarantine import Quarantine
+from tenuto.interop.workers.quarantine import Quarantine, halves
 from tenuto.interop.workers.watching import Watch
-from tenuto.model.errors import TenutoError
 from tenuto.model.timing import MICROSECONDS, Microseconds
 
 _LOGGER: Final = logging.getLogger("tenuto.worker")
@@ -52,6 +52,9 @@ _FIRST_DELAY: Final[Microseconds] = 100_000
 _LONGEST_DELAY: Final[Microseconds] = 30 * MICROSECONDS
 _PATIENCE: Final[Microseconds] = 5 * MICROSECONDS
 """So long without a worker, and what it serves is said not to be here now."""
+_REMEMBERED: Final[Microseconds] = 60 * MICROSECONDS
+"""So long after a call has failed for the workers that it killed, others of its function run apart
+from the rest from the beginning."""
 
 
 class _Home(Struct, frozen=True):
@@ -81,6 +84,7 @@ class WorkerPool:
         self._numbers = itertools.count(1)
         self._keys = itertools.count(1)
         self._suspects: set[str] = set()
+        self._killers: dict[str, Microseconds] = {}
         self._quarantine = Quarantine(self)
         self._watch = Watch(self, options)
         self._early_deaths = 0
@@ -88,6 +92,7 @@ class WorkerPool:
         self._down_since: Microseconds | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._appeared: list[Callable[[], None]] = []
+        self._is_draining = False
         self._is_stopping = False
         self._stopped = asyncio.Event()
 
@@ -124,8 +129,12 @@ class WorkerPool:
         self._watch.begin()
 
     async def drain(self, seconds: float) -> bool:
-        """Begin nothing more, and wait for what is out; False when something still is."""
-        self._is_stopping = True
+        """Begin no more calls, and wait for what is out; False when something still is.
+
+        Turns go on: what an activity has come to is taken in, and stays.
+        """
+        self._is_draining = True
+        self._waiting += self._quarantine.take_calls()
         until = asyncio.get_running_loop().time() + seconds
         while any(not out.errand.is_over for one in self.links for out in one.out.values()):
             if asyncio.get_running_loop().time() >= until:
@@ -143,7 +152,8 @@ class WorkerPool:
             link.out.clear()
             link.stop()
         if links:
-            await asyncio.to_thread(_await_ends, [one.worker for one in links])
+            ends = (asyncio.to_thread(_end_words, one.worker) for one in links)
+            await asyncio.gather(*ends)
         for link in links:
             link.close()
         while self._tasks:
@@ -162,7 +172,7 @@ class WorkerPool:
 
     async def _start_one(self) -> None:
         if self._early_deaths:
-            delay = min(_FIRST_DELAY << min(self._early_deaths - 1, 20), _LONGEST_DELAY)
+            delay = delay_after(self._early_deaths)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopped.wait(), delay / MICROSECONDS)
         if self._is_stopping:
@@ -181,7 +191,7 @@ class WorkerPool:
             return await asyncio.to_thread(
                 StartedWorker, self._launch, lambda: not self._is_stopping
             )
-        except (TenutoError, OSError) as error:  # also one of this process: no descriptor is left
+        except Exception as error:  # noqa: BLE001 - also of this process: no descriptor, no thread is left
             if self._is_stopping:
                 return None
             text = "the %s cannot be started: %s"
@@ -218,7 +228,7 @@ class WorkerPool:
         elif request.history is None and home is None:
             self._give_back(errand, "the worker that had its session is gone")
         elif request.instance_id in self._suspects and request.history is not None:
-            self._quarantine.add(errand)
+            self._quarantine.add([errand])
         elif home is not None:
             self._send(home, errand)
         else:
@@ -243,7 +253,17 @@ class WorkerPool:
 
     def call(self, errand: CallErrand) -> None:
         """Have a function run."""
-        self._place(errand)
+        killed_at = self._killers.get(errand.function)
+        if killed_at is not None and self.now - killed_at < _REMEMBERED:
+            self._suspect([errand])
+        else:
+            self._place(errand)
+
+    def _suspect(self, group: Sequence[CallErrand]) -> None:
+        if self._is_draining:
+            self._waiting += group
+        else:
+            self._quarantine.add(group)
 
     def cancel(self, errand: CallErrand) -> bool:
         """Nobody waits for it any more; True when it had not begun, and never will."""
@@ -267,7 +287,8 @@ class WorkerPool:
             self._quarantine.drop(errand)
 
     def _place(self, errand: AnyErrand) -> None:
-        link = None if self._is_stopping else self._least_busy()
+        is_over = self._is_stopping or (self._is_draining and not errand.is_turn)
+        link = None if is_over else self._least_busy()
         if link is None:
             self._waiting.append(errand)
         else:
@@ -370,33 +391,45 @@ class WorkerPool:
     def _after_death(self, link: WorkerLink, outs: list[Out], *, is_innocent: bool) -> None:
         errands = [one.errand for one in outs]
         reason = link.reason or "its worker has gone"
-        alone = len(errands) == 1 and not is_innocent
-        for errand in errands:
-            if isinstance(errand, TurnErrand):
-                errand.link = None
-                if not is_innocent:
-                    self._suspects.add(errand.request.instance_id)
-                self._give_back(errand, reason, has_killed=alone)
-            elif isinstance(errand, CallErrand) and errand.is_canceled:
-                errand.end(Failed(0, "CancelledError", f"{errand.function!r} was canceled"))
-            elif isinstance(errand, CallErrand) and not errand.is_over:
-                errand.link = None
-                self._offer_again(errand, reason, is_blamed=alone, is_innocent=is_innocent)
+        turns = [one for one in errands if isinstance(one, TurnErrand)]
+        calls = [one for one in errands if isinstance(one, CallErrand)]
+        is_alone = not is_innocent and bool(turns) + len(calls) == 1
+        for place, errand in enumerate(turns):
+            errand.link = None
+            has_run = not place and not is_innocent
+            if has_run:
+                self._suspects.add(errand.request.instance_id)
+            self._give_back(errand, reason, has_killed=has_run and is_alone)
+        again = [one for one in calls if self._is_to_be_repeated(one, reason)]
+        for call in again:
+            call.link = None
+            if is_innocent:
+                self._place(call)
+            elif is_alone:
+                self._blame(call, reason)
+        if not is_innocent and not is_alone:
+            for group in halves(again):
+                self._suspect(group)
 
-    def _offer_again(
-        self, errand: CallErrand, reason: str, *, is_blamed: bool, is_innocent: bool
-    ) -> None:
+    def _is_to_be_repeated(self, errand: CallErrand, reason: str) -> bool:
+        if errand.is_over:
+            return False
+        if errand.is_canceled:
+            errand.end(Failed(0, "CancelledError", f"{errand.function!r} was canceled"))
+            return False
         if not errand.is_repeatable:
             text = f"the worker process that ran {errand.function!r} has gone: {reason}"
             errand.end(Failed(0, "WorkerCrashedError", text))
-            return
-        if is_innocent:
-            self._place(errand)
-            return
-        errand.deaths += is_blamed
+            return False
+        return True
+
+    def _blame(self, errand: CallErrand, reason: str) -> None:
+        """It was alone with its worker: it is tried a few times, and then it has failed."""
+        errand.deaths += 1
         if errand.deaths <= self._options.most_deaths:
-            self._quarantine.add(errand)
+            self._suspect([errand])
             return
+        self._killers[errand.function] = self.now
         text = (
             f"{errand.function!r} ended its worker process {errand.deaths} times while it ran "
             f"there alone: {reason}"
@@ -408,13 +441,11 @@ class WorkerPool:
         words = await asyncio.to_thread(_end_words, link.worker)
         if is_expected:
             return
-        why = f" ({link.reason})" if link.reason else ""
         _LOGGER.warning(
-            "the %s %d is gone: %s%s; what was out with it is offered again",
+            "the %s %d is gone: %s; activities and turns that were out with it are offered again",
             self._launch.what,
             link.worker.pid,
-            words,
-            why,
+            words if link.reason is None else f"it was ended, because {link.reason}",
         )
 
     def _retire(self, link: WorkerLink) -> None:
@@ -449,10 +480,12 @@ class WorkerPool:
     def replace(self, link: WorkerLink, reason: str) -> None:
         """It is given nothing more, and goes when what runs there is done."""
         _LOGGER.warning("the %s %d is replaced: %s", self._launch.what, link.worker.pid, reason)
+        if not link.has_answered:  # its successor may fare no better, and the next one
+            self._early_deaths += 1
         self._retire(link)
 
-    def end_hung(self, link: WorkerLink, hung: Out, reason: str) -> None:
-        """Turns run in order: the oldest one is to blame, and nobody else."""
+    def end_hung(self, link: WorkerLink, hung: Out | None, reason: str) -> None:
+        """Who has hung is known: nobody else that is out there is suspected."""
         innocent = [out for out in link.out.values() if out is not hung]
         link.out = {number: out for number, out in link.out.items() if out is hung}
         # Whether it was to be replaced does not matter any more.
@@ -511,7 +544,8 @@ def _end_words(worker: StartedWorker) -> str:
     return words
 
 
-def _await_ends(workers: list[StartedWorker]) -> None:
-    for worker in workers:
-        worker.exit_words()
-        worker.kill()
+def delay_after(early_deaths: int) -> Microseconds:
+    """Until the next start, when so many workers one after the other have answered nothing."""
+    if not early_deaths:
+        return 0
+    return min(_FIRST_DELAY << min(early_deaths - 1, 20), _LONGEST_DELAY)

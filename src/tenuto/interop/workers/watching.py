@@ -1,15 +1,21 @@
 """Workers that hang, grow or do not end are found by looking at each of them once a second."""
 
 import asyncio
+import itertools
+import logging
 from typing import Final, Protocol
 
-from tenuto.interop.workers.errands import CallErrand
+from tenuto.interop.workers.errands import CallErrand, TurnErrand
 from tenuto.interop.workers.link import Out, WorkerLink
 from tenuto.interop.workers.options import PoolOptions
 from tenuto.interop.workers.protocol import Cancel, Failed
 from tenuto.model.timing import MICROSECONDS, Microseconds
 
+_LOGGER: Final = logging.getLogger("tenuto.worker")
 _LOOK_SECONDS: Final = 1.0
+_PATIENCE: Final[Microseconds] = 5 * MICROSECONDS
+"""A loop that is held up for longer is told of."""
+_MOST_NAMED: Final = 5
 
 
 class Watched(Protocol):
@@ -33,8 +39,8 @@ class Watched(Protocol):
     def replace(self, link: WorkerLink, reason: str) -> None:
         """It is given nothing more, and goes when what runs there is done."""
 
-    def end_hung(self, link: WorkerLink, hung: Out, reason: str) -> None:
-        """End it; this is to blame, and nothing else that is out there."""
+    def end_hung(self, link: WorkerLink, hung: Out | None, reason: str) -> None:
+        """End it; this is to blame (None: what is over), and nothing else that is out there."""
 
     def give_back_waiting(self) -> None:
         """There is no worker now: turns that wait for one are offered again later."""
@@ -82,18 +88,43 @@ class Watch:
         if all(out.errand.is_over for out in link.out.values()):
             # What nobody waits for any more may run for ever.
             if self._pool.is_replaced(link) or link.out:
-                link.kill("it was replaced")
+                link.kill("what still ran there had been given up")
             return
-        oldest = next((out for out in link.out.values() if out.errand.is_turn), None)
-        seconds = self._options.turn_seconds
-        if oldest is not None and now - oldest.since > self._longest:
-            self._pool.end_hung(link, oldest, f"a turn took longer than {seconds:g} s")
-            return
-        if link.silent_since is not None and now - link.silent_since > self._longest:
-            link.kill(f"its loop was held up for {seconds:g} s")
+        if self._has_hung(link, now):
             return
         link.ping(now)
         self._look_at_calls(link, now)
+
+    def _has_hung(self, link: WorkerLink, now: Microseconds) -> bool:
+        """Whether it was ended for a turn that does not end, or for a loop that nothing frees.
+
+        A call may hold its worker's loop up for as long as it may run. A turn that was sent since
+        then has not begun.
+        """
+        silent = link.silent_since
+        seconds = self._options.turn_seconds
+        oldest = link.oldest_turn
+        if oldest is not None and (silent is None or oldest.since <= silent):
+            if now - oldest.since > self._longest:
+                reason = f"a turn took longer than {seconds:g} s"
+                if silent is not None and _runs_calls(link, silent):
+                    link.kill(reason)  # or one of these holds it up: none is blamed yet
+                else:
+                    self._pool.end_hung(link, oldest, reason)
+                return True
+        elif silent is not None and now - silent > self._longest and not _runs_calls(link, silent):
+            link.kill(f"its loop was held up for {seconds:g} s")
+            return True
+        if silent is not None and now - silent > _PATIENCE and not link.is_silence_told:
+            link.is_silence_told = True
+            _LOGGER.warning(
+                "the worker process %d has not answered for %d s: its loop is held up, and all "
+                "that it runs waits; out there are %s",
+                link.worker.pid,
+                (now - silent) // MICROSECONDS,
+                _what_is_out(link),
+            )
+        return False
 
     def _has_too_much(self, link: WorkerLink) -> bool:
         """Whether it was ended for its memory. Up to twice its bound it may finish what it does."""
@@ -120,4 +151,28 @@ class Watch:
             text = f"{errand.function!r} ran longer than {seconds:g} s (functionTimeout)"
             link.tell(Cancel(id=number))
             errand.end(Failed(0, "TimeoutError", text))
+            if link.silent_since is not None and now - link.silent_since > _PATIENCE:
+                self._pool.end_hung(link, None, text)
+                return
             self._pool.replace(link, text)
+
+
+def _runs_calls(link: WorkerLink, silent: Microseconds) -> bool:
+    """Whether a call can have begun before the loop fell silent."""
+    return any(
+        isinstance(one.errand, CallErrand) and one.since <= silent for one in link.out.values()
+    )
+
+
+def _what_is_out(link: WorkerLink) -> str:
+    calls = {
+        repr(one.errand.function)
+        for one in link.out.values()
+        if isinstance(one.errand, CallErrand) and not one.errand.is_over
+    }
+    names = list(itertools.islice(sorted(calls), _MOST_NAMED))
+    oldest = link.oldest_turn
+    if oldest is not None and isinstance(oldest.errand, TurnErrand):
+        request = oldest.errand.request
+        names.append(f"a turn of {request.name!r} (instance {request.instance_id})")
+    return ", ".join(names) or "calls that nobody waits for"
