@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from tenuto.cli.running.reloading import files_of_azure_app, stamps
+from tenuto.interop.azure_app.program import ProgramOptions
+from tenuto.testing import TestHost
 from tests.interop.azure_app.folders import write
 from tests.interop.test_bad_apps import (
     HOST,
@@ -28,6 +30,7 @@ from tests.interop.test_bad_apps import (
     node,
     python,
 )
+from tests.support.azure_programs import azure_program
 from tests.support.ports import held_port
 from tests.support.terminal import TENUTO, Program, tenuto
 
@@ -350,6 +353,29 @@ def test_a_debugger_finds_a_python_app_and_does_not_keep_it_from_ending(tmp_path
             assert ask("GET", f"{url}/api/loud") == (200, "done")
             began = time.monotonic()
         assert time.monotonic() - began < _LONG_SECONDS
+
+
+SLOW = (
+    NODE_HEAD
+    + """
+const spin = (seconds) => { for (const end = Date.now() + 1000 * seconds; Date.now() < end;); };
+df.app.activity('rest', { handler: () => { spin(3); return 'rested'; } });
+df.app.orchestration('flow', function* (context) {
+    spin(3);
+    return yield context.df.callActivity('rest');
+});
+"""
+)
+
+
+async def test_nothing_takes_too_long_while_a_debugger_may_attach(tmp_path: Path) -> None:
+    """Somebody looks at a breakpoint for longer than a turn and a function may take."""
+    host = {**HOST, "functionTimeout": "00:00:01"}
+    root = made_of(tmp_path / "app", node(SLOW, **{"host.json": host}))
+    options = ProgramOptions(turn_seconds=1.0, is_debugged=True)
+    async with TestHost(azure_program(root, options)) as test:
+        handle = await test.client.start("flow")
+        assert await handle.result() == "rested"
 
 
 @pytest.mark.parametrize("language", LOGS)

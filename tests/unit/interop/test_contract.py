@@ -671,6 +671,13 @@ async def test_a_session_closed_while_it_is_rebuilt_stays_silent() -> None:
     assert len(rig.requests) == asked
 
 
+def test_whoever_only_replays_runs_no_code() -> None:
+    rig = long_rig()
+    asked = len(rig.requests)
+    assert isinstance(rig.session.run_turn(rig.now, [TaskCompleted(5)], replaying=True), LateTurn)
+    assert len(rig.requests) == asked
+
+
 def test_whoever_only_checks_has_all_of_it_at_once() -> None:
     rig = long_rig(is_bad=True)
     assert isinstance(rig.session, PutsOff)

@@ -50,6 +50,8 @@ from tenuto.model.timer_schedule import parse_schedule
 from tenuto.model.timing import span
 
 _ACTIVITIES_AT_ONCE: Final = 200
+_FOR_EVER: Final = 100 * 365 * 24 * 3600.0
+"""Seconds that nobody sees the end of."""
 """Unless ``host.json`` says otherwise. The original says ten for each processor, which makes a
 turn of every few results; what an app's services bear is for its ``host.json`` to say."""
 _PACKAGES: Final = {
@@ -70,12 +72,14 @@ class ProgramOptions(Struct, frozen=True, kw_only=True):
             the plain call of the package; 0 for none.
         turn_seconds: The longest time for one turn.
         memory_bytes: A worker that has more is replaced; None for no bound.
+        is_debugged: Whether a debugger may attach to its worker: nothing takes too long then.
         built_in: What Tenuto's own activities may use, such as where calls over HTTP may go.
     """
 
     compare_every: int = 64
     turn_seconds: float = 60.0
     memory_bytes: int | None = None
+    is_debugged: bool = False
     built_in: RunnerOptions = RunnerOptions()
 
 
@@ -252,12 +256,13 @@ class AzureProgram:
         """Runs the app's functions in worker processes, Tenuto's own activities here."""
         host = self.app.host
         most = host.durable.max_activities or _ACTIVITIES_AT_ONCE
-        timeout = None if host.function_timeout is None else span(host.function_timeout)
+        has_end = host.function_timeout is not None and not self._options.is_debugged
+        timeout = span(host.function_timeout) if has_end and host.function_timeout else None
         pool = WorkerPool(
             self._launch,
             PoolOptions(
                 workers=self.app.workers,
-                turn_seconds=self._options.turn_seconds,
+                turn_seconds=_FOR_EVER if self._options.is_debugged else self._options.turn_seconds,
                 memory_bytes=self._options.memory_bytes,
             ),
         )

@@ -92,10 +92,14 @@ class ContractSession:
     def run_turn(
         self, timestamp: Microseconds, events: Sequence[Incoming], *, replaying: bool = False
     ) -> TurnActions | LateTurn:
-        """Feed one turn's events; answered later, unless there is nothing for the package."""
+        """Feed one turn's events; answered later, unless there is nothing for the package.
+
+        Whoever is only replaying hears nothing: user code would run, and not for the first time.
+        """
         if replaying:
             self.rebuild()
-        elif not self._is_rebuilt():
+            return LateTurn()
+        if not self._is_rebuilt():
             self._late = late = LateTurn()
             self._soon(late, timestamp, events)
             return late

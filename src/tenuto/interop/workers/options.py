@@ -15,7 +15,8 @@ class WorkerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     Attributes:
         load_seconds: How long loading an app may take.
         turn_seconds: The longest time for one turn of an orchestrator, and for which the worker's
-            loop may be held up; then the process is ended, and what was out is offered again.
+            loop may be held up by anything but a call; then the process is ended, and what was out
+            is offered again.
         memory_bytes: A worker that has more is replaced once it has done what it does; one that
             has twice as much, at once. None for no bound. Told on Linux only.
         compare_every: In one session of so many, what the package's executor that is kept between

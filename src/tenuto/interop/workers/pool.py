@@ -52,6 +52,8 @@ _FIRST_DELAY: Final[Microseconds] = 100_000
 _LONGEST_DELAY: Final[Microseconds] = 30 * MICROSECONDS
 _PATIENCE: Final[Microseconds] = 5 * MICROSECONDS
 """So long without a worker, and what it serves is said not to be here now."""
+_MOST_TOLD: Final = 300
+"""Characters of a difference."""
 _REMEMBERED: Final[Microseconds] = 60 * MICROSECONDS
 """So long after a call has failed for the workers that it killed, others of its function run apart
 from the rest from the beginning."""
@@ -351,7 +353,8 @@ class WorkerPool:
             "are kept no more; its turns take longer where its history is long.",
             request.name,
             request.instance_id,
-            difference,
+            # Payloads stand in it, which are not for logs in all their length.
+            difference if len(difference) <= _MOST_TOLD else f"{difference[:_MOST_TOLD]}…",
         )
         self._never_kept.add(request.name)
         for key in [key for key, home in self._homes.items() if home.name == request.name]:
