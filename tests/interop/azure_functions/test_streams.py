@@ -61,13 +61,13 @@ def ask(address: str, **headers: str) -> http.client.HTTPResponse:
 
 
 @contextmanager
-def asking(address: str, invocation: str) -> Iterator[socket.socket]:
+def asking(address: str, invocation: str, path: str = "/api/x") -> Iterator[socket.socket]:
     """A connection over which the request of a call was sent."""
     host, _, port = address.partition(":")
     with socket.create_connection((host, int(port)), timeout=30) as connection:
         connection.sendall(
-            b"GET /api/x HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
-            + f"{ID}: {invocation}\r\n\r\n".encode()
+            f"GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
+            f"{ID}: {invocation}\r\n\r\n".encode()
         )
         yield connection
 
@@ -81,6 +81,13 @@ def test_a_request_without_an_invocation_is_turned_away(worker: tuple[WorkerClie
     _, address = worker
     answer = ask(address)
     assert (answer.status, answer.read()) == (404, b"no call waits for this request")
+
+
+def test_other_machines_do_not_reach_the_server(worker: tuple[WorkerClient, str]) -> None:
+    _, address = worker
+    elsewhere = "127.0.0.2", int(address.partition(":")[2])  # an address of this machine as well
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(elsewhere, timeout=30)
 
 
 def test_a_request_may_come_before_its_call_and_is_answered_once(
@@ -109,7 +116,18 @@ def test_an_answer_says_nothing_of_the_server(worker: tuple[WorkerClient, str]) 
     client.send(call(1, "nothing"))
     with asking(address, "call-1") as connection:
         said = read(connection)
+    assert client.receive()[0] == Result(id=1)
     assert said.lower() == b"http/1.1 204 no content\r\nconnection: close\r\n\r\n"
+    assert not [one.text for one in client.logs if "HTTP" in one.text or "vicorn" in one.text]
+    assert client.stop() == (0, "", "")
+
+
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/"])
+def test_no_path_belongs_to_the_framework(worker: tuple[WorkerClient, str], path: str) -> None:
+    client, address = worker
+    client.send(call(1, "docs"))
+    with asking(address, "call-1", path) as connection:
+        assert f'{{"path":"{path}","function":"docs"}}'.encode() in read(connection)
 
 
 @pytest.mark.parametrize("has_begun", [True, False])
@@ -180,9 +198,11 @@ def test_a_worker_that_stops_sends_what_it_answers_to_the_end(start: Start, tmp_
 def test_ctrl_c_is_the_affair_of_the_host(worker: tuple[WorkerClient, str]) -> None:
     client, address = worker
     os.kill(client.process.pid, signal.SIGINT)
-    client.send(call(1, "nothing"))
+    client.send(call(1, "handlers"))
     with asking(address, "call-1") as connection:
-        assert read(connection).startswith(b"HTTP/1.1 204 ")
+        said = read(connection)
+    assert b"_tenuto_azure_functions_worker.worker" in said
+    assert b"uvicorn" not in said
     assert client.receive()[0] == Result(id=1)
     assert client.stop() == (0, "", "")
 
@@ -310,6 +330,13 @@ async def test_a_request_of_a_call_that_does_not_come_is_turned_away(
     assert sent[0]["status"] == 404
     with pytest.raises(TimeoutError):
         await meetings.exchange_of("one")
+
+
+async def test_a_request_of_no_call_does_not_wait_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "_CALL_SECONDS", 1_000)
+    sent = Sent()
+    await asyncio.wait_for(Meetings()({**SCOPE, "headers": []}, hung_up, sent.send), 10)
+    assert sent[0]["status"] == 404
 
 
 async def test_a_call_that_is_cancelled_as_its_request_comes_lets_go_of_it() -> None:

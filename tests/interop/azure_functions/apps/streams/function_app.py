@@ -5,6 +5,7 @@ import hashlib
 import logging
 import os
 import resource
+import signal
 import time
 from pathlib import Path
 
@@ -268,6 +269,15 @@ async def output(req: Request, answer: func.Out[func.HttpResponse]) -> str:
 async def memory(req: Request) -> int:
     """The most that this process has had, in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@app.route(route="handlers", methods=[GET])
+async def handlers(req: Request) -> list:
+    """Who handles the signals of this process."""
+    return [
+        getattr(signal.getsignal(one), "__module__", None)
+        for one in (signal.SIGINT, signal.SIGTERM)
+    ]
 
 
 @app.route(route="docs", methods=[GET])
