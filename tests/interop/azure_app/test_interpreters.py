@@ -252,13 +252,13 @@ def test_what_main_names_has_to_be_there(
     assert advice in found.advice
 
 
-def test_the_package_for_streams_in_python_is_a_note(tmp_path: Path) -> None:
+def test_the_package_for_streams_in_python_is_honoured(tmp_path: Path) -> None:
     streams = {"azurefunctions_extensions_http_fastapi": "1.0.1"}
     environment(tmp_path / ".venv", azure_functions="1.26.0", **streams)
     app = read(python_app(tmp_path))
     _, found = check_packages(app, find_interpreter(app))
-    assert found.level is Level.NOTE
-    assert "azurefunctions-extensions-http-fastapi 1.0.1 is for streams" in found.text
+    assert found.level is Level.HONOURED
+    assert found.text == "azurefunctions-extensions-http-fastapi 1.0.1"
 
 
 def test_the_second_durable_package_of_python_is_a_note(tmp_path: Path) -> None:

@@ -173,32 +173,26 @@ def test_packages_in_the_app_come_before_those_of_the_interpreter(
 def test_what_packages_warn_of_is_noted_and_what_others_do_is_printed(
     start: Start, write: Write
 ) -> None:
-    """An app that streams over HTTP has a package for it, which is made here."""
     app = """
     import warnings
-    import azurefunctions.extensions.http.fastapi
     import azure.functions as func
     warnings.warn("of the app")
     app = func.FunctionApp()
     @app.route(route="x")
     def x(req): return "x"
     """
-    package = ".python_packages/lib/site-packages/azurefunctions/extensions/http/fastapi.py"
     host = '{"extensionBundle": {"version": "[1.*, 2.0.0)"}}'
     client = start()
     root = write(
         {
             "function_app.py": "import azure.durable_functions\n" + textwrap.dedent(app),
-            package: "",
             "host.json": host,
         }
     )
     loaded = client.load(root)
     assert isinstance(loaded, Loaded)
-    assert [note[:40] for note in loaded.notes] == [
-        "Your application is currently configured",
-        "The app imports azurefunctions.extension",
-    ]
+    (note,) = loaded.notes
+    assert note.startswith("Your application is currently configured")
     code, _, err = client.stop()
     assert code == 0
     assert "UserWarning: of the app" in err

@@ -18,7 +18,6 @@ _TOPIC: Final = "packages"
 _NODE_PACKAGES: Final = {"@azure/functions": 4, "durable-functions": 3}
 """The version that is served, of each; the first must be there."""
 _PYTHON_DURABLE: Final = "azure-functions-durable"
-_PYTHON_STREAMS: Final = "azurefunctions-extensions-http-fastapi"
 
 
 def check_packages(app: AppFolder, interpreter: Interpreter) -> list[Finding]:
@@ -94,13 +93,6 @@ def _python_packages(packages: Mapping[str, str]) -> Iterator[Finding]:
                 topic=_TOPIC,
                 text=f"{name} {version} has another protocol, which is not served yet",
                 advice='durable functions are refused; pip install "azure-functions-durable<2"',
-            )
-        elif name == _PYTHON_STREAMS:
-            yield Finding(
-                level=Level.NOTE,
-                topic=_TOPIC,
-                text=f"{name} {version} is for streams over HTTP, which are not served for Python",
-                advice="a function gets its request whole, as azure.functions.HttpRequest",
             )
         else:
             yield Finding(level=Level.HONOURED, topic=_TOPIC, text=f"{name} {version}")

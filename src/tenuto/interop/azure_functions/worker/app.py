@@ -66,6 +66,10 @@ class Function:
         return str(self.trigger.get("type", ""))
 
     @property
+    def is_behind_http(self) -> bool:
+        return self.trigger_type.lower() == "httptrigger"
+
+    @property
     def needs_durable_task(self) -> bool:
         """Whether it belongs to azure-functions-durable 2.x, which speaks another protocol."""
         return any(binding.get("durableRequiresGrpc") for binding in self.bindings)
@@ -104,12 +108,15 @@ class App:
         functions: In the app's order.
         notes: What a person should know.
         register: The object that holds a v2 app together; None in v1.
+        web_extension: What its functions behind HTTP are to be run with when they stream; None when
+            they do not.
     """
 
     root: str
     functions: Sequence[Function]
     notes: Sequence[str] = ()
     register: Any = None
+    web_extension: Any = None
     by_name: dict[str, Function] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -18,11 +18,12 @@ from .logs import invocation
 from .pipe import Message
 from .requests import answer
 from .signatures import RETURN, hints, takes_context
+from .streaming import Streams
 from .values import Value, decode, encode, has_implicit_output
 
 Send = Callable[..., None]
 
-# Frames of ours say nothing to people of the app.
+# Frames of ours say nothing to people of the app, nor do those that lie before them.
 _FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
 
 
@@ -35,12 +36,21 @@ class Calls:
         loop: Where async functions run, all of their life: what an app keeps between calls, such as
             a connection, belongs to it.
         threads: How many sync functions may run at once.
+        streams: Where requests come from and answers go when the app streams; else None.
     """
 
-    def __init__(self, app: App, send: Send, loop: asyncio.AbstractEventLoop, threads: int) -> None:
+    def __init__(
+        self,
+        app: App,
+        send: Send,
+        loop: asyncio.AbstractEventLoop,
+        threads: int,
+        streams: Streams | None = None,
+    ) -> None:
         self._app = app
         self._send = send
         self._loop = loop
+        self._streams = streams
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="function")
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._running = 0
@@ -55,7 +65,8 @@ class Calls:
         except LookupError as error:
             self._finish(message, failure(error), b"")
             return
-        if inspect.iscoroutinefunction(function.callable):
+        is_streamed = self._streams is not None and function.is_behind_http
+        if is_streamed or inspect.iscoroutinefunction(function.callable):
             self._loop.call_soon_threadsafe(self._begin_async, function, message, body)
         else:
             run = contextvars.Context().run
@@ -77,9 +88,19 @@ class Calls:
 
     def _begin_async(self, function: Function, message: Message, body: bytes) -> None:
         identifier = message["id"]
-        task = self._loop.create_task(self._run_async(function, message, body))
+        if self._streams is not None and function.is_behind_http:
+            running = self._run_streamed(self._streams, function, message)
+        else:
+            running = self._run_async(function, message, body)
+        task = self._loop.create_task(running)
         self._tasks[identifier] = task
-        task.add_done_callback(lambda _: self._tasks.pop(identifier, None))
+
+        def ended(ended_task: asyncio.Task[None]) -> None:
+            del self._tasks[identifier]
+            if ended_task.cancelled():  # before it began: then nothing of it has run
+                self._finish(message, failure(asyncio.CancelledError()), b"")
+
+        task.add_done_callback(ended)
 
     async def _run_async(self, function: Function, message: Message, body: bytes) -> None:
         with invocation(message["invocation"], function.name):
@@ -89,6 +110,30 @@ class Calls:
             except BaseException as error:  # noqa: BLE001 - whatever it is, it is the call's answer
                 result = failure(error), b""
         self._finish(message, *result)
+
+    async def _run_streamed(self, streams: Streams, function: Function, message: Message) -> None:
+        """Run a function with its request, until all of its answer is sent."""
+        result: Message = {}
+
+        async def respond(request: Any) -> Any:
+            prepared = Prepared(function, message, b"", request)
+            if inspect.iscoroutinefunction(function.callable):
+                returned = await prepared.call()
+            else:
+                run = contextvars.copy_context().run
+                returned = await self._loop.run_in_executor(self._pool, run, prepared.call)
+            returned, outputs = prepared.streamed(returned)
+            result.update(outputs)
+            return returned
+
+        with invocation(message["invocation"], function.name):
+            try:
+                params = _params(function, message)
+                await streams.run(message["invocation"], params, respond)
+                result["type"] = "result"
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it is the call's answer
+                result = failure(error)
+        self._finish(message, result, b"")
 
     def _run_sync(self, function: Function, message: Message, body: bytes) -> None:
         with invocation(message["invocation"], function.name):
@@ -109,11 +154,19 @@ class Calls:
 class Prepared:
     """A call with its arguments, ready to run.
 
+    Args:
+        function: What is called.
+        message: The call.
+        body: What was attached to it.
+        request: What came by the pipe, of a call that is streamed.
+
     Raises:
         TypeError: a binding's value cannot be made what the function takes.
     """
 
-    def __init__(self, function: Function, message: Message, body: bytes) -> None:
+    def __init__(
+        self, function: Function, message: Message, body: bytes, request: Any = None
+    ) -> None:
         self._function = function
         self._outs: dict[str, tuple[Binding, Out]] = {}
         self._arguments: dict[str, Any] = {}
@@ -126,6 +179,8 @@ class Prepared:
                 if name != RETURN:
                     self._outs[name] = binding, Out()
                     self._arguments[name] = self._outs[name][1]
+            elif request is not None and binding is function.trigger:
+                self._arguments[name] = request
             else:
                 self._arguments[name] = decode(
                     binding, inputs.get(name), body, metadata, annotations.get(name)
@@ -149,15 +204,37 @@ class Prepared:
             RuntimeError: it has returned something that nobody wants.
         """
         value, body = self._value(returned)
-        outputs = {}
+        answered, outputs = self._written()
+        if answered is not None:
+            value, body = answer(answered)
+        return {"type": "result", "value": value, "outputs": outputs}, body
+
+    def streamed(self, returned: Any) -> tuple[Any, Message]:
+        """What is to be answered over HTTP, and what the answer to the call has beside it.
+
+        Raises:
+            TypeError: a value cannot be written for its binding, or there is nothing to answer.
+        """
+        answered, outputs = self._written()
+        answered = returned if answered is None else answered
+        if answered is None:
+            raise TypeError(
+                f"function {self._function.name!r} has returned nothing; a function behind HTTP "
+                "returns its answer, such as a Response"
+            )
+        return answered, {"outputs": outputs}
+
+    def _written(self) -> tuple[Any, Message | None]:
+        """What it has put into its outputs: the answer over HTTP, and the others."""
+        answered, outputs = None, {}
         for name, (binding, out) in self._outs.items():
             if out.get() is None:
                 continue
             if _is_http(binding):
-                value, body = answer(out.get())
+                answered = out.get()
             else:
                 outputs[name] = encode(binding, out.get(), None)
-        return {"type": "result", "value": value, "outputs": outputs or None}, body
+        return answered, outputs or None
 
     def _value(self, returned: Any) -> tuple[Value | None, bytes]:
         function = self._function
@@ -179,14 +256,21 @@ class Prepared:
 def failure(error: BaseException) -> Message:
     """What the host is told of an exception."""
     trace = traceback.TracebackException.from_exception(error)
-    own = [frame for frame in trace.stack if not frame.filename.startswith(_FOLDER)]
-    trace.stack = traceback.StackSummary.from_list(own)
+    ours = [at for at, frame in enumerate(trace.stack) if frame.filename.startswith(_FOLDER)]
+    trace.stack = traceback.StackSummary.from_list(trace.stack[ours[-1] + 1 if ours else 0 :])
     return {
         "type": "failed",
         "errorType": type(error).__name__,
         "message": str(error),
         "stack": "".join(trace.format()),
     }
+
+
+def _params(function: Function, message: Message) -> Mapping[str, str]:
+    """The parameters of the route of a request."""
+    request: Mapping[str, Any] = message["inputs"][function.trigger["name"]]["http"]
+    params: Mapping[str, str] = request.get("params") or {}
+    return params
 
 
 def _is_http(binding: Binding) -> bool:

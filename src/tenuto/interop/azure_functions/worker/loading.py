@@ -15,14 +15,14 @@ from .app import App, Function, RefusedError
 from .decorated import ignored_note, load_decorated, script_name
 from .folders import function_folders, load_folders
 from .refusals import check_package, how_to_install
-from .signatures import check_signature
+from .signatures import check_request, check_signature
+from .streaming import web_extension
 
 _PACKAGES = ("azure-functions", "azure-functions-durable")
 _SITE_PACKAGES = os.path.join(".python_packages", "lib", "site-packages")
-_STREAMING = "azurefunctions.extensions.http.fastapi"
 _NO_STREAMING = (
-    f"The app imports {_STREAMING}: streams over HTTP cannot be used yet; its functions get an "
-    "azure.functions.HttpRequest."
+    "The app imports azurefunctions.extensions.http: it is for apps with decorators only, in Azure "
+    "too. Functions of a function.json get an azure.functions.HttpRequest."
 )
 _PACKAGE_FOLDERS = tuple(os.path.join("azure", name) for name in ("functions", "durable_functions"))
 
@@ -52,12 +52,15 @@ def load(root: str) -> App:
         notes.append(ignored_note(folders, script, root))
     notes += app.notes
     notes += [_later(function) for function in app.functions if function.needs_durable_task]
-    if _STREAMING in sys.modules:
+    extension = web_extension()
+    if extension is not None and not has_script:
         notes.append(_NO_STREAMING)
     for function in app.functions:
         check_signature(function, root)
+        if extension is not None and has_script:
+            check_request(function, root)
     _check_names(app)
-    return App(app.root, app.functions, notes, app.register)
+    return App(app.root, app.functions, notes, app.register, extension if has_script else None)
 
 
 def versions() -> dict[str, str]:

@@ -31,10 +31,9 @@ def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     return joined
 
 
-def is_answer(value: Any) -> bool:
-    """Whether a function may answer a request with this value."""
-    kind = importlib.import_module("azure.functions").HttpResponse
-    return isinstance(value, (str, kind))
+def is_http_response(value: Any) -> bool:
+    """Whether it is an ``azure.functions.HttpResponse``."""
+    return isinstance(value, importlib.import_module("azure.functions").HttpResponse)
 
 
 def answer(value: Any) -> tuple[dict[str, Any], bytes]:
@@ -46,7 +45,7 @@ def answer(value: Any) -> tuple[dict[str, Any], bytes]:
     if isinstance(value, str):
         headers = [["content-type", "text/plain; charset=utf-8"]]
         return {"answer": {"status": 200, "headers": headers}}, value.encode()
-    if not is_answer(value):
+    if not is_http_response(value):
         raise TypeError(
             f"unable to encode outgoing TypedData: unsupported type "
             f'"HttpResponse" for Python type "{type(value).__name__}"; a function behind HTTP '

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import typing
 from collections.abc import Callable, Mapping
@@ -72,6 +73,25 @@ def check_signature(function: Function, root: str) -> None:
             function,
             root,
             f"{_listed('binding', homeless)} without a parameter; add one of that name",
+        )
+
+
+def check_request(function: Function, root: str) -> None:
+    """Refuse a function that wants a request whole in an app that streams, as Azure does.
+
+    Raises:
+        RefusedError: names the parameter.
+    """
+    name = str(function.trigger.get("name"))
+    hint = hints(function).get(name)
+    whole = importlib.import_module("azure.functions").HttpRequest
+    if function.is_behind_http and isinstance(hint, type) and issubclass(hint, whole):
+        _refuse(
+            function,
+            root,
+            f"the parameter {name!r} of type azure.functions.HttpRequest. In an app that imports "
+            "azurefunctions.extensions.http.fastapi all functions behind HTTP get a Request of "
+            "that package, in Azure too: make it one, or let the app do without that import",
         )
 
 

@@ -18,6 +18,7 @@ from .loading import load, versions
 from .logs import log_to_host
 from .pipe import Message, Pipe
 from .refusals import refusal
+from .streaming import Streams
 from .turns import Turns
 
 PROTOCOL = 1
@@ -70,17 +71,20 @@ class _Worker:
             # On the loop, as a module may well ask for the one that its functions will run on.
             app = load(request["root"])
             be_of_the_package()
+            extension = app.web_extension
+            streams = None if extension is None else Streams(extension)
         except RefusedError as error:
             self._refuse(error)
             return 1
         except Exception as error:  # noqa: BLE001 - the host is told in any case
             self._refuse(refusal(error, request["root"], "the app"))
             return 1
-        return await self._serve(app, request)
+        return await self._serve(app, request, streams)
 
-    async def _serve(self, app: App, request: Message) -> int:
+    async def _serve(self, app: App, request: Message, streams: Streams | None) -> int:
         keeps = request.get("keepsExecutors", True)
-        self._calls = Calls(app, self._pipe.send, self._loop, request.get("threads", 1))
+        threads = request.get("threads", 1)
+        self._calls = Calls(app, self._pipe.send, self._loop, threads, streams)
         self._turns = Turns(app, self._pipe.send, keeps_executors=keeps)
         self._pipe.send(
             {
@@ -88,6 +92,7 @@ class _Worker:
                 "functions": [function.facts(app.root) for function in app.functions],
                 "packages": versions(),
                 "notes": list(app.notes),
+                "httpUri": None if streams is None else streams.uri,
             }
         )
         await self._is_stopping.wait()
