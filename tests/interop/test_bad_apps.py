@@ -171,9 +171,9 @@ BAD_PYTHON = {
         files=python(
             PYTHON_HEAD + '@app.schedule(arg_name="t", schedule="%Every%")\ndef tick(t): ...\n'
         ),
-        said=["'Every'", "no such setting", "local.settings.json"],
+        said=["'Every'", "is not there or empty", "local.settings.json"],
         place="function_app.py:6: ",
-        checked=["'Every'", "no such setting"],
+        checked=["'Every'", "is not there or empty"],
     ),
     "a bad schedule": Bad(
         files=python(
@@ -311,9 +311,9 @@ BAD_NODE = {
     ),
     "a missing setting": Bad(
         files=node(NODE_HEAD + "app.timer('tick', { schedule: '%Every%', handler() {} });\n"),
-        said=["'Every'", "no such setting", "local.settings.json"],
+        said=["'Every'", "is not there or empty", "local.settings.json"],
         place="src/functions/a.js:3: ",
-        checked=["'Every'", "no such setting"],
+        checked=["'Every'", "is not there or empty"],
     ),
     "a bad schedule": Bad(
         files=node(NODE_HEAD + "app.timer('tick', { schedule: '0 99 * * * *', handler() {} });\n"),

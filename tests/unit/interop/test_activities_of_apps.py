@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tenuto.engine.ports import ActivityWork, BegunWork, QueuedWork
+from tenuto.engine.program import HttpRequest
 from tenuto.interop.azure_app.activities import (
     ActivityOptions,
     AppActivities,
@@ -23,7 +24,15 @@ from tenuto.interop.azure_app.functions import (
     durable_name,
 )
 from tenuto.interop.workers.options import PoolOptions
-from tenuto.interop.workers.protocol import Datum, Failed, FunctionFacts, HttpAnswer, Result
+from tenuto.interop.workers.protocol import (
+    Call,
+    Datum,
+    Failed,
+    FunctionFacts,
+    HttpAnswer,
+    Result,
+    Trace,
+)
 from tenuto.model.events import TaskCompleted, TaskFailed
 from tenuto.model.ids import ExecutionId, InstanceId
 from tests.support.pools import Asked, asked
@@ -186,6 +195,35 @@ async def test_calls_from_outside(tmp_path: Path) -> None:
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
+
+
+@pytest.mark.parametrize(
+    ("headers", "trace"),
+    [
+        ([], None),
+        ([("tracestate", "a=b")], None),
+        ([("traceparent", "00-1-2-01")], Trace("00-1-2-01", "")),
+        ([("traceparent", "00-1-2-01"), ("tracestate", "a=b")], Trace("00-1-2-01", "a=b")),
+    ],
+)
+async def test_a_function_gets_the_trace_of_its_request(
+    tmp_path: Path, headers: list[tuple[str, str]], trace: Trace | None
+) -> None:
+    async with asked(tmp_path) as one:
+        caller = AppCaller(one.pool, lambda: None, None)
+        (found,) = http_functions([function("gate", "httpTrigger")], "api", lambda: caller)
+        request = HttpRequest(
+            method="GET", url="http://h/", headers=headers, query=[], params={}, body=b""
+        )
+        answer = asyncio.ensure_future(found.answer(request))
+        await until(lambda: one.pool.running)
+        (out,) = one.pool.links[0].out.values()
+        message, _ = out.errand.message(1)
+        assert isinstance(message, Call)
+        assert message.trace == trace
+        answer.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await answer
 
 
 def test_what_a_function_returns_as_an_answer() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -466,6 +467,24 @@ def test_a_worker_that_feeds_what_nobody_waits_for_breaks_the_protocol(fed: list
     rig.begin(activity())
     rig.turn(EventRaised("GO", "1"))
     assert isinstance(rig.late(TaskCompleted(0), fed=fed), WorkerProtocolError)
+
+
+@pytest.mark.parametrize("fed", [[1], [-1], [-2], [2]])
+def test_a_worker_that_feeds_an_event_out_of_its_turn_breaks_the_protocol(fed: list[int]) -> None:
+    rig = Rig()
+    rig.begin(activity())
+    rig.turn(EventRaised("GO", "1"), EventRaised("go", "2"))
+    found = rig.late(TaskCompleted(0), actions=[wait("go")], fed=fed)
+    assert isinstance(found, WorkerProtocolError)
+
+
+def test_not_all_that_is_held_goes_over_with_each_turn() -> None:
+    rig = Rig()
+    rig.begin(activity())
+    rig.turn(*(EventRaised(name, str(place)) for place in range(200) for name in ("a", "b")))
+    rig.turn(TaskCompleted(0), actions=[activity()])
+    names = Counter(one.name for one in rig.requests[-1].held)
+    assert names == {"a": 64, "b": 64}
 
 
 def test_events_of_earlier_generations_are_taken_first_and_carried_over() -> None:

@@ -9,7 +9,7 @@ import pytest
 from tenuto.engine.program import HttpRequest
 from tenuto.interop.azure_app import streaming
 from tenuto.interop.azure_app.functions import FunctionFailedError
-from tenuto.interop.azure_app.streaming import StreamedCall, stream
+from tenuto.interop.azure_app.streaming import StreamedCall, for_worker, stream
 from tenuto.interop.azure_app.worker_http import WorkerExchange, WorkerRequest
 from tenuto.model.errors import HttpError
 
@@ -51,6 +51,26 @@ async def answering(
     for one in writers:
         with suppress(ConnectionError):
             await one.wait_closed()
+
+
+def test_what_only_the_host_says_is_taken_from_no_caller() -> None:
+    forged = ["X-Ms-Invocation-Id", "x-forwarded-host", "x-forwarded-proto", "connection"]
+    request = HttpRequest(
+        method="GET",
+        url="https://seen/api/x?a=1",
+        headers=[*((name.lower(), "forged") for name in forged), ("x-own", "kept")],
+        query=[],
+        params={},
+        body=b"",
+    )
+    found = for_worker(request, "one")
+    assert found.headers == [
+        ("x-own", "kept"),
+        ("x-ms-invocation-id", "one"),
+        ("x-forwarded-host", "seen"),
+        ("x-forwarded-proto", "https"),
+    ]
+    assert found.target == "/api/x?a=1"
 
 
 async def whole(body: bytes | AsyncIterator[bytes]) -> bytes:
