@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -140,9 +141,16 @@ class Worker:
         self.calls.append(thread)
         thread.start()
 
+    def given(self, message: Message) -> Message:
+        return next(iter(message.get("inputs", {}).values()), None) or {}
+
     def call(self, name: str, message: Message) -> None:
         if name == "kills_call":
             os.kill(os.getpid(), signal.SIGKILL)
+        if name == "leaves":
+            child = subprocess.Popen(["/bin/sleep", "300"])
+            Path(json.loads(self.given(message)["string"])).write_text(str(child.pid))
+            os._exit(3)
         if name == "gorges":
             self.eaten.append(bytearray(b"x" * (250 << 20)))
         if name in {"hangs_call", "gorges"}:
@@ -154,7 +162,7 @@ class Worker:
             details = '["no object"]'
             self.say(type="failed", id=message["id"], errorType="E", message="m", details=details)
             return
-        given = next(iter(message.get("inputs", {}).values()), None) or {}
+        given = self.given(message)
         if name == "gate":
             while not Path(json.loads(given["string"])).exists():
                 time.sleep(0.005)

@@ -252,6 +252,16 @@ async def test_a_call_that_takes_more_and_more_memory_is_ended(tmp_path: Path) -
         assert "more than twice the 100 MiB that it may (workers.memory_bytes)" in answer.message
 
 
+async def test_what_a_worker_has_started_ends_with_it(tmp_path: Path) -> None:
+    """Also when it ends by itself."""
+    async with asked(tmp_path, PoolOptions(most_deaths=0)) as one:
+        child = tmp_path / "child"
+        answer = await one.call("leaves", f'"{child}"')
+        assert isinstance(answer, Failed)
+        pid = int(await asyncio.to_thread(child.read_text))
+        await until(lambda: not alive(pid))
+
+
 async def test_suspects_that_run_for_long_do_not_keep_their_process(tmp_path: Path) -> None:
     async with asked(tmp_path, PoolOptions(most_deaths=3)) as one:
         errand, over = one.errand("hangs_call", timeout=SECOND // 100)

@@ -37,6 +37,8 @@ from tenuto.model.errors import AppLoadError, WorkerProtocolError
 _LOGGER: Final = logging.getLogger("tenuto.worker")
 _OUTPUT: Final = logging.getLogger("tenuto.app")
 _SLICE_SECONDS: Final = 0.25
+_MOMENT_SECONDS: Final = 2.0
+_GLANCE_SECONDS: Final = 0.01
 _PIECE: Final = 1 << 18
 _LONGEST_LINE: Final = 8_192
 _LEVELS: Final = {
@@ -106,11 +108,10 @@ class StartedWorker:
         self.socket: socket.socket = ours
         self.rest: list[tuple[ToHost, bytes]] = []
         self.frames: FrameReader = FrameReader()
-        self._output = [
-            _follow(self.process.stdout, logging.INFO),
-            _follow(self.process.stderr, logging.INFO),
-        ]
+        self._output: list[threading.Thread] = []
         try:
+            for stream in (self.process.stdout, self.process.stderr):
+                self._output.append(_follow(stream, logging.INFO))
             self.hello, self.loaded = self._greet()
         except BaseException:
             self.kill()
@@ -177,11 +178,13 @@ class StartedWorker:
 
     def exit_words(self) -> str:
         """How it ended, for people; waits a moment for that."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(2)
-        code = self.process.poll()
-        if code is None:
+        until = time.monotonic() + _MOMENT_SECONDS
+        while not (has_ended := self._has_ended()) and time.monotonic() < until:
+            time.sleep(_GLANCE_SECONDS)
+        if not has_ended:
             return "it closed its pipe and goes on"
+        self.end_now()
+        code = self.process.wait()
         self._join()
         if code >= 0:
             return f"exit code {code}"
@@ -200,13 +203,24 @@ class StartedWorker:
         self._join()
 
     def end_now(self) -> None:
-        """The same without waiting."""
-        if self.process.poll() is None:
-            if sys.platform == "win32":
-                self.process.kill()
-            else:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(self.process.pid, signal.SIGKILL)
+        """The same without waiting. What it has started ends also when it has ended by itself."""
+        if self.process.returncode is not None:
+            return  # its number may be somebody else's by now
+        if sys.platform == "win32":
+            self.process.kill()
+        else:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+
+    def _has_ended(self) -> bool:
+        """Whether it has ended; its exit code is left, so that its number stays its own."""
+        if sys.platform == "win32" or self.process.returncode is not None:
+            return self.process.poll() is not None
+        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        try:
+            return os.waitid(os.P_PID, self.process.pid, options) is not None
+        except ChildProcessError:  # another thread has just taken its exit code
+            return True
 
     def _join(self) -> None:
         for thread in self._output:
