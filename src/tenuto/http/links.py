@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from tenuto.http.access import Access
 from tenuto.http.errors import HttpError
-from tenuto.http.options import HOST_HEADER, HttpSettings
+from tenuto.http.options import HttpSettings, is_host
 from tenuto.http.payloads import management_links
 from tenuto.http.routing import Call
 from tenuto.model.ids import InstanceId
@@ -54,7 +54,7 @@ class Links:
             said = self._forwarded(call)
             host, scheme = said.get("host", host), said.get("proto", scheme).lower()
             prefix = said.get("prefix", "").rstrip("/")
-        if not HOST_HEADER.fullmatch(host) or scheme not in {"http", "https"}:
+        if not is_host(host) or scheme not in {"http", "https"}:
             raise HttpError("the Host of this request is no host name")
         if not _PREFIX.fullmatch(prefix):
             raise HttpError("the X-Forwarded-Prefix of this request is no path")

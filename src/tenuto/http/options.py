@@ -1,6 +1,7 @@
 """The settings of the HTTP server."""
 
 import re
+import socket
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -106,13 +107,13 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def __post_init__(self) -> None:
         for proxy in self.trusted_proxies:
             _check_network(proxy)
-        if self.base_url is not None and not _BASE_URL.fullmatch(self.base_url):
+        if self.base_url is not None and not _is_address(_BASE_URL, self.base_url):
             raise SettingsError(
                 f"setting http.base_url cannot be {self.base_url!r}: expected the server's own "
                 "address, such as https://flows.example.com"
             )
         for origin in self.cors_origins:
-            if origin != "*" and not _ORIGIN.fullmatch(origin):
+            if origin != "*" and not _is_address(_ORIGIN, origin):
                 raise SettingsError(
                     f"setting http.cors_origins cannot hold {origin!r}: expected an origin, such "
                     "as https://app.example.com, without a path, or *"
@@ -120,10 +121,53 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 _HOST: Final = r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
-_ORIGIN: Final = re.compile(rf"https?://{_HOST}")
-_BASE_URL: Final = re.compile(rf"https?://{_HOST}(?:/[A-Za-z0-9._~/-]*)?")
-HOST_HEADER: Final = re.compile(_HOST)
-"""What a Host header may look like."""
+_ORIGIN: Final = re.compile(rf"https?://({_HOST})")
+_BASE_URL: Final = re.compile(rf"https?://({_HOST})(?:/[A-Za-z0-9._~/-]*)?")
+_HOST_HEADER: Final = re.compile(_HOST)
+_NUMBER: Final = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
+_PORTS: Final = 65_535
+_ENCODED: Final = "xn--"
+"""How a label begins that stands for one with other letters than ASCII."""
+
+
+def is_host(text: str) -> bool:
+    """Whether a ``Host`` is one that whoever reads an address can read: name or IP, and port.
+
+    Functions of programs get it in the URL of the request, and their languages' parsers raise for
+    what only looks like one: ``[1.2.3]``, ``name:99999``, ``1.2.3.400``, ``xn--a``.
+    """
+    if not _HOST_HEADER.fullmatch(text):
+        return False
+    end = text.find("]") + 1 or text.find(":")
+    name, port = (text, "") if end < 0 else (text[:end], text[end:].removeprefix(":"))
+    if port and int(port) > _PORTS:
+        return False
+    return _is_ipv6(name[1:-1]) if name.startswith("[") else _is_name(name)
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        socket.inet_pton(socket.AF_INET6, text)
+    except OSError:
+        return False
+    return True
+
+
+def _is_name(name: str) -> bool:
+    try:
+        if _NUMBER.fullmatch(name.removesuffix(".").rpartition(".")[2]):
+            socket.inet_aton(name)  # then all of it has to be an address
+        for label in name.lower().split("."):
+            if label.startswith(_ENCODED):
+                label.encode("ascii").decode("idna")
+    except (OSError, UnicodeError):
+        return False
+    return True
+
+
+def _is_address(pattern: re.Pattern[str], text: str) -> bool:
+    found = pattern.fullmatch(text)
+    return found is not None and is_host(found[1])
 
 
 _PLACEHOLDERS: Final = (

@@ -24,7 +24,7 @@ from tenuto.http.errors import (
     RouteNotFoundError,
     body_too_large,
 )
-from tenuto.http.options import HOST_HEADER, Role
+from tenuto.http.options import Role, is_host
 from tenuto.http.request_pieces import RequestPieces
 from tenuto.http.router import Router, path_parts
 from tenuto.http.templates import PathTemplate
@@ -109,7 +109,7 @@ class Call:
             raise HttpError("the request has no Host header; send one")
         if len(hosts) > 1:
             raise HttpError("the request has several Host headers; send one")
-        if hosts and hosts[0] and not HOST_HEADER.fullmatch(hosts[0]):
+        if hosts and hosts[0] and not is_host(hosts[0]):
             raise HttpError("the Host of this request is no host name")
 
     @property
