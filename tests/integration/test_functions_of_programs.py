@@ -233,6 +233,17 @@ async def test_its_address_is_the_one_by_which_others_know_the_server() -> None:
         assert answer.json()["url"] == "https://flows.example.com/api/one?a=1"
 
 
+@pytest.mark.parametrize("takes_pieces", [False, True])
+@pytest.mark.parametrize("http", [{}, {"keys": KEYS}, {"base_url": "https://flows.example.com"}])
+async def test_a_host_that_cannot_be_read_is_refused(
+    takes_pieces: bool, http: dict[str, Any]
+) -> None:
+    async with serving(single(telling, takes_pieces=takes_pieces), **http) as serve:
+        for host in ("[1.2.3]", "localhost:99999", "1.2.3.400", "xn--a"):
+            head = f"POST /api/one HTTP/1.1\r\nhost: {host}\r\n".encode()
+            assert (await serve.raw(head + CLOSED)).startswith(b"HTTP/1.1 400 "), host
+
+
 async def test_a_body_that_is_too_long_never_reaches_it() -> None:
     async with serving(single(telling), body_bytes=10) as serve:
         assert (await serve.http.post("/api/one", content=b"x" * 10)).status_code == 200
@@ -296,13 +307,19 @@ async def test_some_answers_have_no_body(status: int) -> None:
         HttpResponse(status=600),
         HttpResponse(status=200, headers=[("a b", "c")]),
         HttpResponse(status=200, headers=[("a", "c\r\nset-cookie: d=e")]),
+        *(HttpResponse(status=200, headers=[("a", f"b{one}c")]) for one in "\0\x01\x0b\x1f\x7f"),
+        *(HttpResponse(status=200, headers=[(f"a{one}", "b")]) for one in "\x01\t\x7fé€"),
+        HttpResponse(status=200, headers=[("", "b")]),
     ],
 )
-async def test_what_cannot_be_sent_is_a_fault_of_the_function(answer: HttpResponse) -> None:
+@pytest.mark.parametrize("takes_pieces", [False, True])
+async def test_what_cannot_be_sent_is_a_fault_of_the_function(
+    answer: HttpResponse, takes_pieces: bool
+) -> None:
     async def give(_request: HttpRequest) -> HttpResponse:
         return answer
 
-    async with serving(single(give)) as serve:
+    async with serving(single(give, takes_pieces=takes_pieces)) as serve:
         sent = await answered(serve)
         assert sent.startswith(b"HTTP/1.1 500 ")
         assert b"set-cookie" not in sent
@@ -333,6 +350,16 @@ async def test_a_refusal_that_is_meant_for_the_caller_is_told(
         answer = await serve.http.get("/api/one")
         assert (answer.status_code, answer.json()["message"]) == (503, "no worker is there")
         assert "Traceback" not in caplog.text
+
+
+async def test_a_tab_may_stand_in_a_header() -> None:
+    async def give(_request: HttpRequest) -> HttpResponse:
+        return HttpResponse(status=200, headers=[("a", "b\tc"), ("d", "\x80ÿ€")])
+
+    async with serving(single(give)) as serve:
+        sent = await answered(serve)
+        assert b"\r\na: b\tc\r\n" in sent
+        assert "\r\nd: \x80ÿ€\r\n".encode() in sent
 
 
 # --- piece by piece -------------------------------------------------------------------------------

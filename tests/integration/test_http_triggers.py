@@ -412,6 +412,20 @@ async def test_results_are_json_unless_they_are_responses(app: App, serve: Serve
     assert answers["item"].headers["content-type"] == "application/json"
 
 
+@pytest.mark.parametrize(("name", "value"), [("a", "b\x01c"), ("a", "b\r\nc: d"), ("a\x7f", "b")])
+async def test_a_header_that_cannot_be_sent_is_500_and_a_log_line(
+    app: App, serve: Serve, caplog: pytest.LogCaptureFixture, name: str, value: str
+) -> None:
+    @app.http("GET", "/head")
+    async def head() -> Response:
+        return PlainTextResponse("done", headers={name: value})
+
+    response = await (await serve(app)).get("/api/head")
+    assert response.status_code == 500
+    assert "c" not in response.headers
+    assert "header" in caplog.text
+
+
 @pytest.mark.parametrize("result", [object(), (1, 2, 3), (1, 7), (1, True), (Response(), 201)])
 async def test_a_result_that_cannot_be_sent_is_500_without_details_and_a_log_line_with_them(
     app: App, serve: Serve, caplog: pytest.LogCaptureFixture, result: object

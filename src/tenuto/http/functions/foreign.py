@@ -24,6 +24,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from tenuto.engine.program import HttpFunction, HttpRequest, HttpResponse
+from tenuto.http.answer_heads import check_headers
 from tenuto.http.description import Operation
 from tenuto.http.errors import HttpError
 from tenuto.http.functions.keys import FunctionKeys
@@ -47,9 +48,6 @@ _OF_THE_CONNECTION: Final = frozenset(
 _NARROWED: Final = re.compile(r"\{[^}:]*(?::([^}]*))?\}")
 _NAMES: Final = {"uuid": "guid", "path": "*"}
 """What ASP.NET calls the converters of ``@app.http`` that have another name there."""
-
-_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_NO_HEADER_VALUE: Final = re.compile(r"[\0\r\n]")
 
 
 class ForeignFunction(Struct, frozen=True):
@@ -261,6 +259,7 @@ class ForeignAnswer(Response):
             for key, value in answer.headers
             if key.lower() not in _OF_THE_CONNECTION
         ]
+        check_headers(self.raw_headers)
         if isinstance(body, bytes) and may_have_body:
             self.raw_headers.append((b"content-length", str(len(body)).encode()))
 
@@ -347,14 +346,14 @@ async def _close(pieces: AsyncIterator[bytes]) -> None:
 
 
 def _header(name: str, value: str) -> tuple[bytes, bytes]:
-    if not _HEADER_NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is no name of a header")
-    if _NO_HEADER_VALUE.search(value):
-        raise ValueError(f"the header {name!r} has a line break in its value")
+    return _encoded(name.lower()), _encoded(value)
+
+
+def _encoded(text: str) -> bytes:
     try:
-        return name.lower().encode("latin-1"), value.encode("latin-1")
+        return text.encode("latin-1")
     except UnicodeEncodeError:
-        return name.lower().encode("latin-1"), value.encode()
+        return text.encode()
 
 
 # --- reading --------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from tenuto.http.admin.facts import FactsApi, HostFacts
 from tenuto.http.admin.live import EventStream, LiveApi
 from tenuto.http.admin.observation import Metrics, ObservationApi
 from tenuto.http.admin.routes import AdminApi
+from tenuto.http.answer_heads import check_headers
 from tenuto.http.durable_functions.routes import ManagementApi
 from tenuto.http.durable_functions.worker_calls import MOUNT as RPC_MOUNT
 from tenuto.http.durable_functions.worker_calls import WorkerCalls
@@ -227,6 +228,7 @@ class Application:
         try:
             call.check_host()
             answer = self._origins.preflight(call) or await self._handled(call, visit)
+            check_headers(answer.raw_headers)
         except TenutoError as error:
             answer = error_answer(error, for_sdks=_is_for_sdks(scope))
             if call.expects_more:
