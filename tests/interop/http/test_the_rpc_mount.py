@@ -275,3 +275,31 @@ async def test_an_empty_text_is_no_input_where_it_can_be_none() -> None:
         answer = await serve.http.post(f"{mount_of(serve)}orchestrators/needs", content=b'""')
         assert answer.status_code == 400
         assert "number" in answer.json()["ExceptionMessage"]
+
+
+SPELLINGS = (
+    *("/durabletask/{}", "/DurableTask/{}/instances/a", "/durabletask//{}/a", "//durabletask/{}"),
+    *("/durabletask/./{}", "/durabletask/a/../{}", "/a/../durabletask/{}/a", "/./durabletask/{}"),
+    *("/durabletask%2f{}/a", "/durabletask%2F%2f{}", "/%64urabletask/{}", "/%2564urabletask/{}"),
+    *("/durabletask%252f{}", "/durabletask/%252e%252e/{}", "/runtime/webhooks//durabletask/{}"),
+    *("/runtime/webhooks/../durabletask/{}", "/api/durabletask//{}", "/below/durabletask/{}"),
+    *("/callbacks/a/{}", "/callbacks//a//{}", "/callbacks/a%2f{}", "/%2563allbacks/a/{}/b"),
+)
+
+
+async def test_no_spelling_of_a_path_shows_its_token(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "tenuto.http.access")
+    async with serving(App(), access_log=True) as serve:
+        for spelling in SPELLINGS:
+            head = f"GET {spelling.format('SeCrEt')} HTTP/1.1\r\nhost: localhost\r\n"
+            await serve.raw(f"{head}connection: close\r\n\r\n".encode())
+    lines = [one for one in caplog.records if one.name == "tenuto.http.access"]
+    assert len(lines) == len(SPELLINGS)
+    for line in lines:
+        assert "secret" not in f"{line.getMessage()} {line.__dict__}".lower()
+        assert "..." in line.getMessage()
+
+
+def test_an_odd_path_that_has_no_token_is_shown() -> None:
+    for path in ("/a//b", "/a/../b", "/a%20b", "/callbacks", "//callbacks/", "/runtime/50%"):
+        assert without_token(path) == path
