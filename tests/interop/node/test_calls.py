@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import pytest
 
@@ -326,6 +327,31 @@ def test_cookies_become_headers(app: App) -> None:
         ),
         "open=; Path=/; SameSite=None",
     ]
+
+
+@pytest.mark.parametrize(
+    ("part", "given"),
+    [
+        ("path", "/; HttpOnly; Domain=z"),
+        ("path", "/\r\nx: y"),
+        ("name", "a;Path=/x"),
+        ("name", "a=b"),
+        ("name", ""),
+        ("domain", "a.example; Secure"),
+        ("domain", "a b"),
+        ("maxAge", 1e300),
+    ],
+)
+def test_a_cookie_that_would_be_more_than_it_says_is_the_functions_failure(
+    app: App, part: str, given: object
+) -> None:
+    cookie = quote(json.dumps({"name": "a", "value": "b", part: given}))
+    http = Http(method="GET", url=f"http://h/?cookie={cookie}")
+    failed, _ = app.worker.call("cookie", inputs={app.triggers["cookie"]: Datum(http=http)})
+
+    assert isinstance(failed, Failed)
+    assert failed.error_type == "TypeError"
+    assert part in failed.message
 
 
 def test_an_answer_of_nothing_is_nothing(app: App) -> None:

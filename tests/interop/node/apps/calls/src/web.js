@@ -41,6 +41,9 @@ const ANSWERS = {
     nothing: undefined,
     wrong: 'no object',
 };
+app.http('cookie', {
+    handler: (request) => ({ cookies: [JSON.parse(request.query.get('cookie'))] }),
+});
 app.http('answer', { handler: (request) => ANSWERS[request.query.get('kind')] });
 
 app.generic('answered', {
