@@ -77,14 +77,17 @@ class AppCaller:
     ) -> tuple[Result, bytes]:
         """Call a function and wait for its end.
 
+        It is called once. What runs for a request or a schedule may have charged a card when its
+        worker goes away, and nobody knows; so it has failed then, as in the original. While no
+        worker is there it waits for one.
+
         Args:
             function: The function.
             given: The value of its trigger.
             body: Of the request that calls it.
             metadata: Of its trigger.
             trace: What the call belongs to.
-            streamed: What is to be done when request and answer pass by the pipe. Such a call is
-                for one worker only: it has failed when that has gone.
+            streamed: What is to be done when request and answer pass by the pipe.
 
         Raises:
             FunctionFailedError: it has failed, or there is no server for its durable client.
@@ -106,7 +109,7 @@ class AppCaller:
             if streamed is not None and errand.link is not None:
                 streamed.began(errand.link.worker.loaded.http_uri or "")
 
-        errand = CallErrand(call, body, ended, begun, self._timeout, is_repeatable=streamed is None)
+        errand = CallErrand(call, body, ended, begun, self._timeout, is_repeatable=False)
         self._pool.call(errand)
         try:
             answer, attachment = await over

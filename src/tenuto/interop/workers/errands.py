@@ -116,7 +116,8 @@ class CallErrand:
         ended: Called once with the answer, or with how its workers died.
         begun: Called each time it is sent.
         timeout: How long it may run, in microseconds; None for no end.
-        is_repeatable: Whether another worker may run it when the one that runs it goes away.
+        is_repeatable: Whether another worker may run it when the one that it was sent to goes away.
+            The body of one that may not be sent again is let go once it was sent.
     """
 
     __slots__ = (
@@ -163,7 +164,10 @@ class CallErrand:
     def message(self, number: int) -> tuple[ToWorker, bytes]:
         """The call, as it goes over."""
         self._begun()
-        return structs.replace(self._call, id=number), self._body
+        call, body = self._call, self._body
+        if not self.is_repeatable:
+            self._call, self._body = structs.replace(call, inputs={}, metadata={}), b""
+        return structs.replace(call, id=number), body
 
     def answered(self, answer: Answer, attachment: bytes) -> None:
         """The worker has answered."""

@@ -12,9 +12,10 @@ A worker that dies is no fault of an instance: what was out with it is offered a
 workers die must be found out all the same, and held, without disturbing the others. So whatever
 ran there when a worker died is *suspected*, and runs from then on in workers kept for that, in
 groups that are halved (``quarantine``); who was alone with a worker that died is *blamed*: a turn
-is given back as one that has killed, which the engine counts durably (ENGINE rule 32); a call fails
-after it has killed ``most_deaths`` workers and one more. Whoever is answered is cleared. Turns run
-in the order in which they were sent: of those only the oldest can have run.
+is given back as one that has killed, which the engine counts durably (ENGINE rule 32); an activity
+fails after it has killed ``most_deaths`` workers and one more. Whoever is answered is cleared.
+Turns run in the order in which they were sent: of those only the oldest can have run. A call for a
+request or a schedule is never offered again: it fails with the worker that it was sent to.
 
 Turns of one session go to the worker that keeps its executor. New workers are started with growing
 delay. Everything here runs on the host's loop but the starting and the reaping of processes.
@@ -393,7 +394,7 @@ class WorkerPool:
 
     def _after_death(self, link: WorkerLink, outs: list[Out], *, is_innocent: bool) -> None:
         errands = [one.errand for one in outs]
-        reason = link.reason or "its worker has gone"
+        reason = link.reason or "the process has ended"
         turns = [one for one in errands if isinstance(one, TurnErrand)]
         calls = [one for one in errands if isinstance(one, CallErrand)]
         is_alone = not is_innocent and bool(turns) + len(calls) == 1
@@ -421,7 +422,10 @@ class WorkerPool:
             errand.end(Failed(0, "CancelledError", f"{errand.function!r} was canceled"))
             return False
         if not errand.is_repeatable:
-            text = f"the worker process that ran {errand.function!r} has gone: {reason}"
+            text = (
+                f"the worker process that ran {errand.function!r} has gone: {reason}; it is not "
+                "run again, as nobody knows how far it came"
+            )
             errand.end(Failed(0, "WorkerCrashedError", text))
             return False
         return True
