@@ -1,10 +1,14 @@
 """Requests for functions of Azure Functions apps: each is made once, and so many at once."""
 
+import asyncio
 import json
+import logging
 import os
 import signal
+import tracemalloc
+from asyncio import StreamWriter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +94,17 @@ if os.environ.get("WITH_TIMER"):
         note("early")
         os._exit(1)
 """
+MEGABYTE = 1 << 20
 THREADS = 4
 """Sync functions at once in a Python worker of these tests."""
+
+
+STREAMS = "javascript, streams"
+
+
+@pytest.fixture(params=[*LANGUAGES, STREAMS])
+def way(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture(params=LANGUAGES)
@@ -126,7 +139,8 @@ def made(language: str, folder: Path, **limits: int) -> Path:
     if language == "python":
         (app / "function_app.py").write_text(PYTHON)
     else:
-        (app / "app.js").write_text(JAVASCRIPT)
+        setup = "app.setup({ enableHttpStream: true });\n" if language == STREAMS else ""
+        (app / "app.js").write_text(JAVASCRIPT + setup)
         (app / "package.json").write_text(PACKAGE)
     return copied(app, folder / "copied")
 
@@ -174,3 +188,130 @@ async def test_a_timers_function_that_ends_its_worker_runs_once(
     async with TestHost(program) as host:
         await host.idle()
     assert noted.count("early") == 1
+
+
+# --- so many at once ------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def asking(serve: Serving, name: str, body: bytes = b"") -> AsyncIterator[StreamWriter]:
+    """A request whose caller is there until the block ends."""
+    _, writer = await asyncio.open_connection("127.0.0.1", serve.port)
+    head = f"POST /api/{name} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n\r\n"
+    writer.write(head.encode() + body)
+    await writer.drain()
+    try:
+        yield writer
+    finally:
+        writer.close()
+
+
+async def test_what_has_not_begun_is_dropped_when_its_caller_goes(
+    way: str, noted: Noted, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "tenuto.http.access")
+    root = made(way, tmp_path, maxConcurrentRequests=2)
+    async with served(root, noted, access_log=True) as serve:
+        async with asking(serve, "waits"), asking(serve, "waits"):
+            await until(lambda: noted.count("waits") == 2)
+            for _ in range(5):
+                async with asking(serve, "notes"):
+                    pass
+            await until(lambda: caplog.text.count("POST /api/notes") == 5)
+            # One that is there, behind those that have gone.
+            there = asyncio.create_task(serve.http.get("/api/pid"))
+            noted.let_go()
+            assert (await there).status_code == 200
+        assert noted.count("notes") == 0
+
+
+async def test_for_more_than_may_wait_there_is_no_room(
+    way: str, noted: Noted, tmp_path: Path
+) -> None:
+    root = made(way, tmp_path, maxConcurrentRequests=1, maxOutstandingRequests=2)
+    async with served(root, noted) as serve:
+        async with asking(serve, "waits"):
+            await until(lambda: noted.count("waits") == 1)
+            several = [asyncio.ensure_future(serve.http.get("/api/notes")) for _ in range(3)]
+            await until(lambda: sum(one.done() for one in several) == 2)
+            answers = [one.result() for one in several if one.done()]
+            assert [one.status_code for one in answers] == [429, 429]
+            assert "maxOutstandingRequests" in answers[0].json()["message"]
+            assert answers[0].headers["retry-after"] == "1"
+            noted.let_go()
+            assert sorted(one.status_code for one in await asyncio.gather(*several)) == [
+                *(200, 429, 429)
+            ]
+        assert (await serve.http.get("/api/pid")).status_code == 200
+
+
+async def test_who_asks_and_goes_has_no_more_room_than_who_waits(
+    way: str, noted: Noted, tmp_path: Path
+) -> None:
+    root = made(way, tmp_path, maxConcurrentRequests=2, maxOutstandingRequests=2)
+    async with served(root, noted) as serve:
+        for count in (1, 2):
+            async with asking(serve, "waits"):
+                await until(lambda count=count: noted.count("waits") == count)
+        assert (await serve.http.get("/api/pid")).status_code == 429
+        noted.let_go()
+        while (await serve.http.get("/api/pid")).status_code != 200:
+            pass
+
+
+async def test_bodies_of_callers_that_have_gone_are_let_go(
+    language: str, noted: Noted, tmp_path: Path
+) -> None:
+    body = bytes(2 * MEGABYTE)
+    async with served(made(language, tmp_path), noted) as serve:
+        pid = int((await serve.http.get("/api/pid")).text)
+        tracemalloc.start()
+        try:
+            for count in range(1, 41):
+                async with asking(serve, "waits", body):
+                    running = min(count, THREADS) if language == "python" else count
+                    await until(lambda running=running: noted.count("waits") == running)
+            await until(lambda: tracemalloc.get_traced_memory()[0] < 5 * MEGABYTE)
+        finally:
+            tracemalloc.stop()
+        if language == "python":
+            # Of those that have not begun none is left in the worker either.
+            await until(lambda: resident(pid) < 100 * MEGABYTE)
+
+
+async def test_a_body_is_let_go_once_a_worker_has_it(
+    language: str, noted: Noted, tmp_path: Path
+) -> None:
+    body = bytes(4 * MEGABYTE)
+    async with served(made(language, tmp_path), noted) as serve, AsyncExitStack() as callers:
+        tracemalloc.start()
+        try:
+            for count in range(1, THREADS + 1):
+                await callers.enter_async_context(asking(serve, "waits", body))
+                await until(lambda count=count: noted.count("waits") == count)
+            await until(lambda: tracemalloc.get_traced_memory()[0] < 6 * MEGABYTE)
+        finally:
+            tracemalloc.stop()
+
+
+async def test_bodies_without_a_key_have_a_bound_together(
+    language: str, noted: Noted, tmp_path: Path
+) -> None:
+    body = bytes(2 * MEGABYTE)
+    root = made(language, tmp_path)
+    async with served(root, noted, anonymous_bytes=5 * MEGABYTE) as serve:
+        async with asking(serve, "waits", body), asking(serve, "waits", body):
+            await until(lambda: noted.count("waits") == 2)
+            answer = await serve.http.post("/api/waits", content=body)
+            assert answer.status_code == 429
+            assert "http.anonymous_bytes" in answer.json()["message"]
+            assert (await serve.http.post("/api/notes", content=b"short")).text == "noted"
+        # Their callers have gone, and so have they.
+        noted.let_go()
+        while (await serve.http.post("/api/waits", content=body)).status_code != 200:
+            pass
+
+
+def resident(pid: int) -> int:
+    """The memory of a process, in bytes."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

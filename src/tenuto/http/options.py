@@ -62,6 +62,8 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         cors_origins: Web origins whose scripts may call; none by default.
         body_bytes: Longest body of a request.
         webhook_bytes: Longest body of a request to a webhook, which needs no key.
+        anonymous_bytes: Of bodies that are held at a time for functions of programs that ask for
+            no key.
         header_bytes: Longest head of a request.
         history_bytes: Longest history that is answered in one piece, or looked at for an answer.
         page_bytes: Where a page of instances, turns or dead letters ends early.
@@ -84,6 +86,7 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     cors_origins: tuple[str, ...] = ()
     body_bytes: Annotated[int, Meta(ge=1)] = 5 * 1024 * 1024
     webhook_bytes: Annotated[int, Meta(ge=1)] = 64 * 1024
+    anonymous_bytes: Annotated[int, Meta(ge=1)] = 64 * 1024 * 1024
     header_bytes: Annotated[int, Meta(ge=1024)] = 64 * 1024
     history_bytes: Annotated[int, Meta(ge=1)] = 16 * 1024 * 1024
     page_bytes: Annotated[int, Meta(ge=1)] = 16 * 1024 * 1024

@@ -223,8 +223,11 @@ class Call:
         if most_bytes < self._body_bytes:
             self._body_bytes, self._body_setting = most_bytes, setting
 
-    async def body(self) -> bytes:
+    async def body(self, grow: Callable[[int], None] | None = None) -> bytes:
         """The whole body.
+
+        Args:
+            grow: Told of each part that comes, how many bytes it has; may raise.
 
         Raises:
             RequestTooLargeError: it is longer than allowed.
@@ -239,7 +242,10 @@ class Call:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise HttpError("the caller went away before its request was complete")
-            parts += message.get("body", b"")
+            part = message.get("body", b"")
+            if grow is not None:
+                grow(len(part))
+            parts += part
             if len(parts) > most:
                 raise body_too_large(most, self._body_setting)
             if not message.get("more_body", False):

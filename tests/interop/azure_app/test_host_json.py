@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tenuto.interop.azure_app.folder.findings import Level
-from tenuto.interop.azure_app.folder.host_json import DurableOptions, HostOptions
+from tenuto.interop.azure_app.folder.host_json import DurableOptions, HostOptions, HttpOptions
 from tenuto.interop.azure_app.folder.host_keys import HOST_KEYS
 from tenuto.interop.azure_app.folder.json_text import key_lines, parse_json_object
 from tenuto.interop.azure_app.folder.time_spans import time_span
@@ -32,7 +32,11 @@ def test_what_is_honoured_is_in_force(tmp_path: Path) -> None:
         "functionTimeout": "00:05:00",
         "logging": {"logLevel": {"default": "Warning", "Function": "Error"}},
         "extensions": {
-            "http": {"routePrefix": "/v1/"},
+            "http": {
+                "routePrefix": "/v1/",
+                "maxConcurrentRequests": 7,
+                "maxOutstandingRequests": "-1",
+            },
             "durableTask": {
                 "hubName": "Travel",
                 "maxConcurrentActivityFunctions": "4",
@@ -41,7 +45,7 @@ def test_what_is_honoured_is_in_force(tmp_path: Path) -> None:
         },
     }
     found = host(tmp_path, content)
-    assert found.http.route_prefix == "v1"
+    assert found.http == HttpOptions(route_prefix="v1", max_running=7, max_outstanding=None)
     assert found.durable == DurableOptions(
         hub_name="Travel",
         max_activities=4,
@@ -59,7 +63,7 @@ def test_the_defaults_are_those_of_the_original(tmp_path: Path) -> None:
     assert found.function_timeout == timedelta(minutes=30)
     assert found.durable.hub_name == "TestHubName"
     assert found.durable.http_poll_interval == timedelta(seconds=30)
-    assert found.http.route_prefix == "api"
+    assert found.http == HttpOptions(route_prefix="api", max_running=100, max_outstanding=200)
     assert found.runs("Anything")
 
 
@@ -194,6 +198,10 @@ def test_a_custom_handler_is_refused(tmp_path: Path) -> None:
         (durable(hubName="1st"), "hubName: expected the name of a task hub"),
         (durable(hubName=1), "hubName: expected str"),
         (durable(maxConcurrentActivityFunctions=0), "maxConcurrentActivityFunctions: expected int"),
+        (
+            {"version": "2.0", "extensions": {"http": {"maxConcurrentRequests": "some"}}},
+            "maxConcurrentRequests: expected int",
+        ),
         (durable(httpSettings="fast"), "extensions.durableTask.httpSettings must be an object"),
     ],
 )

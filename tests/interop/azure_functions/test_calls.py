@@ -587,6 +587,9 @@ async def waits(value):
 @app.activity_trigger(input_name="value")
 async def opens(value): gate[value].set()
 
+@app.activity_trigger(input_name="value")
+async def parts(value): meeting.abort()
+
 def noted():
     logging.getLogger("mine").warning("in a thread of its own")
 
@@ -643,6 +646,21 @@ def test_a_call_that_nobody_waits_for_is_cancelled(start: Start, write: Write) -
     assert isinstance(answer, Failed)
     assert (answer.id, answer.error_type) == (1, "CancelledError")
     assert client.logs[-1].text == "waited"
+
+
+def test_a_call_that_waits_for_a_thread_does_not_begin_once_it_is_cancelled(
+    start: Start, write: Write
+) -> None:
+    client = loaded(start, write({"function_app.py": RUNNING}))
+    client.send(call(1, "meets"))
+    client.send(call(2, "logs", "1"))
+    client.send(Cancel(id=2))
+    answer, _ = client.receive()
+    assert isinstance(answer, Failed)
+    assert (answer.id, answer.error_type) == (2, "CancelledError")
+    client.send(call(3, "parts"))
+    assert {getattr(client.receive()[0], "id", None) for _ in range(2)} == {1, 3}
+    assert all(one.text != "level 20" for one in client.logs)
 
 
 def test_what_is_logged_says_who_and_how_loud(start: Start, write: Write) -> None:

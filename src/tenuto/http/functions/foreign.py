@@ -27,6 +27,7 @@ from tenuto.engine.program import HttpFunction, HttpRequest, HttpResponse
 from tenuto.http.answer_heads import check_headers
 from tenuto.http.description import Operation
 from tenuto.http.errors import HttpError
+from tenuto.http.functions.held_bodies import HeldBodies
 from tenuto.http.functions.keys import FunctionKeys
 from tenuto.http.functions.narrowed_links import NarrowedLinks
 from tenuto.http.functions.route_templates import RouteTemplate
@@ -117,6 +118,7 @@ class ForeignApi:
         keys: Checks who may call them.
         links: Says how callers see this server.
         narrowed: Narrows the links in their answers.
+        bodies: Of callers who have shown no key.
     """
 
     def __init__(
@@ -125,8 +127,10 @@ class ForeignApi:
         keys: FunctionKeys,
         links: Links,
         narrowed: NarrowedLinks,
+        bodies: HeldBodies,
     ) -> None:
         self._functions = functions
+        self._bodies = bodies
         self._keys = keys
         self._links = links
         self._narrowed = narrowed
@@ -168,11 +172,32 @@ class ForeignApi:
         ]
 
     async def serve(self, found: ForeignFunction, call: Call) -> Response:
-        """Ask a function."""
-        function = found.function
-        self._keys.check(function.name, found.level, call)
+        """Ask a function; it is told when its caller goes away."""
+        self._keys.check(found.function.name, found.level, call)
+        with self._bodies.one() as held:
+            grow = held.grow if found.level == "anonymous" else None
+            try:
+                return await self._asked(found.function, call, grow)
+            except HttpError:
+                raise  # meant for the caller
+            except Exception as error:
+                # Boundary: whatever went wrong, in the function or on the way there, the caller
+                # hears that something did; what it was stands in the log.
+                raise RuntimeError(f"HTTP function {found.function.name!r} failed") from error
+
+    async def _asked(
+        self, function: HttpFunction, call: Call, grow: Callable[[int], None] | None
+    ) -> Response:
         pieces = call.pieces() if function.takes_pieces and call.has_body else None
-        request = HttpRequest(
+        until_gone = call.until_gone if pieces is None else pieces.until_gone
+        # Nothing here keeps the request: with it a body would be held that is nobody's any more.
+        answering = function.answer(self._request(call, pieces or await call.body(grow)))
+        answer = await _unless_gone(answering, until_gone())
+        is_wanted = call.scope["method"] != "HEAD"
+        return await self._answer(function.name, answer, until_gone, has_body=is_wanted)
+
+    def _request(self, call: Call, body: bytes | AsyncIterator[bytes]) -> HttpRequest:
+        return HttpRequest(
             method=call.scope["method"],
             url=self._url(call),
             headers=[
@@ -181,28 +206,16 @@ class ForeignApi:
             ],
             query=call.query_pairs,
             params=call.parameters,
-            body=pieces or await call.body(),
+            body=body,
         )
-        until_gone = call.until_gone if pieces is None else pieces.until_gone
-        try:
-            if function.takes_pieces:
-                answer = await _unless_gone(function.answer(request), until_gone())
-            else:
-                answer = await function.answer(request)
-            return await self._answer(request, function.name, answer, until_gone)
-        except HttpError:
-            raise  # meant for the caller
-        except Exception as error:
-            # Boundary: whatever went wrong, in the function or on the way there, the caller hears
-            # that something did; what it was stands in the log.
-            raise RuntimeError(f"HTTP function {function.name!r} failed") from error
 
     async def _answer(
         self,
-        request: HttpRequest,
         name: str,
         answer: HttpResponse,
         until_gone: Callable[[], Awaitable[None]],
+        *,
+        has_body: bool,
     ) -> Response:
         narrowed = self._narrowed.narrowed
         body = answer.body
@@ -212,7 +225,7 @@ class ForeignApi:
             body=narrowed(body) if isinstance(body, bytes) else self._narrowed.pieces(body),
         )
         try:
-            return ForeignAnswer(name, answer, until_gone, has_body=request.method != "HEAD")
+            return ForeignAnswer(name, answer, until_gone, has_body=has_body)
         except ValueError:
             if not isinstance(answer.body, bytes):
                 await _close(answer.body)

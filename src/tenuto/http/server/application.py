@@ -27,6 +27,7 @@ from tenuto.http.functions.callbacks import Callbacks
 from tenuto.http.functions.description import described
 from tenuto.http.functions.durable import DurableAnswers
 from tenuto.http.functions.foreign import ForeignApi, ForeignFunctions
+from tenuto.http.functions.held_bodies import HeldBodies
 from tenuto.http.functions.keys import FunctionKeys, check_key_names
 from tenuto.http.functions.narrowed_links import NarrowedLinks
 from tenuto.http.functions.responses import CLIENT_STATE, LINKS_STATE
@@ -137,7 +138,8 @@ class Application:
             served.triggers, served.client, keys, settings.body_bytes, durable
         )
         foreign = checked_functions(served.program, served.triggers)
-        self._foreign = ForeignApi(foreign, keys, links, NarrowedLinks(self._access))
+        bodies = HeldBodies(settings.anonymous_bytes)
+        self._foreign = ForeignApi(foreign, keys, links, NarrowedLinks(self._access), bodies)
         check_key_names(settings, [*(one.name for one in served.triggers), *foreign.names])
         explaining = Explaining(gateway, served.engine, settings.history_bytes)
         management = ManagementApi(

@@ -17,7 +17,9 @@ from tenuto.interop.azure_app.functions import (
     FunctionFailedError,
     binding_of,
     clients_of,
+    trigger_type,
 )
+from tenuto.interop.azure_app.request_room import NoRoomError, RequestBounds, RequestRoom
 from tenuto.interop.azure_app.streaming import StreamedCall, stream
 from tenuto.interop.workers.errands import CallErrand
 from tenuto.interop.workers.pool import WorkerPool
@@ -34,6 +36,7 @@ from tenuto.model.timing import MICROSECONDS, Microseconds, to_datetime
 
 _LOGGER: Final = logging.getLogger("tenuto.app")
 _NO_CONTENT: Final = 204
+_TOO_MANY: Final = 429
 _SERVER_ERROR: Final = 500
 _UNAVAILABLE: Final = 503
 _MINUTE: Final[Microseconds] = 60 * MICROSECONDS
@@ -48,6 +51,7 @@ class AppCaller:
         pool: The workers.
         client_binding: What durable clients of the app are given; None without a server.
         timeout: How long a function may run, in microseconds; None for no end.
+        bounds: How many requests there may be at once.
     """
 
     def __init__(
@@ -55,8 +59,10 @@ class AppCaller:
         pool: WorkerPool,
         client_binding: Callable[[], str | None],
         timeout: Microseconds | None,
+        bounds: RequestBounds | None = None,
     ) -> None:
         self._pool = pool
+        self._room = RequestRoom(pool, bounds or RequestBounds())
         self._client_binding = client_binding
         self._timeout = timeout
 
@@ -91,12 +97,14 @@ class AppCaller:
 
         Raises:
             FunctionFailedError: it has failed, or there is no server for its durable client.
+            NoRoomError: it is for a request, of which there are too many.
         """
         loop = asyncio.get_running_loop()
         over: asyncio.Future[tuple[Result | Failed, bytes]] = loop.create_future()
         invocation = str(uuid.uuid4()) if streamed is None else streamed.invocation
 
         def ended(answer: Result | Failed, attachment: bytes) -> None:
+            self._room.left(errand)
             if not over.done():
                 over.set_result((answer, attachment))
 
@@ -110,11 +118,13 @@ class AppCaller:
                 streamed.began(errand.link.worker.loaded.http_uri or "")
 
         errand = CallErrand(call, body, ended, begun, self._timeout, is_repeatable=False)
-        self._pool.call(errand)
+        del body  # the errand lets it go when a worker has it
+        way = self._room if trigger_type(function) == HTTP else self._pool
+        way.call(errand)
         try:
             answer, attachment = await over
         except asyncio.CancelledError:
-            self._pool.cancel(errand)
+            way.cancel(errand)
             raise
         if isinstance(answer, Failed):
             found = failure(answer)
@@ -224,9 +234,17 @@ class AppHttpFunction:
                     request, str(uuid.uuid4()), lambda streamed: call(streamed=streamed)
                 )
             assert isinstance(request.body, bytes)
-            return self._response(*await call(body=request.body))
+            calling = call(body=request.body)
+            del request  # so that nothing holds its body while the function runs
+            return self._response(*await calling)
         except FunctionFailedError as error:
             return self._failure(error.invocation)
+        except NoRoomError:
+            return _problem(
+                _TOO_MANY,
+                "there are as many requests as the app takes at once "
+                "(extensions.http.maxOutstandingRequests in host.json); try again",
+            )
 
     def _failure(self, invocation: str) -> HttpResponse:
         """What a caller is told: nothing of what user code has said, which may be secret."""
@@ -332,7 +350,7 @@ def http_functions(
     return [
         AppHttpFunction(one, prefix, caller, is_streamed=is_streamed)
         for one in functions
-        if _is_triggered(one, HTTP)
+        if trigger_type(one) == HTTP
     ]
 
 
@@ -340,11 +358,7 @@ def timers(
     functions: Sequence[FunctionFacts], zone: str | None, caller: Callable[[], AppCaller | None]
 ) -> list[AppTimer]:
     """Those of an app that a schedule starts."""
-    return [AppTimer(one, zone, caller) for one in functions if _is_triggered(one, TIMER)]
-
-
-def _is_triggered(function: FunctionFacts, kind: str) -> bool:
-    return str(function.trigger.get("type", "")).lower() == kind
+    return [AppTimer(one, zone, caller) for one in functions if trigger_type(one) == TIMER]
 
 
 def _joined(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
@@ -364,4 +378,5 @@ def _moment(moment: Microseconds | None) -> str:
 
 
 def _problem(status: int, text: str) -> HttpResponse:
-    return HttpResponse(status=status, headers=[_JSON], body=_encode({"message": text}))
+    headers = [_JSON, ("retry-after", "1")]
+    return HttpResponse(status=status, headers=headers, body=_encode({"message": text}))

@@ -36,9 +36,13 @@ class HttpOptions(Struct, frozen=True, kw_only=True):
 
     Attributes:
         route_prefix: In front of all routes, without slashes at its ends; may be empty.
+        max_running: How many requests may run at once; None for no bound.
+        max_outstanding: How many may run or wait; None for no bound.
     """
 
     route_prefix: str = "api"
+    max_running: int | None = 100
+    max_outstanding: int | None = 200
 
 
 class DurableOptions(Struct, frozen=True, kw_only=True):
@@ -204,8 +208,17 @@ def _options(values: Mapping[str, Any]) -> HostOptions:
         "log_levels": values.get("logging.logLevel", {}),
     }
     options = HostOptions(**given)
-    if (prefix := values.get(f"{http}routePrefix")) is not None:
-        options = _replaced(options, http=HttpOptions(route_prefix=prefix.strip("/")))
+    usual = HttpOptions()
+    options = _replaced(
+        options,
+        http=HttpOptions(
+            route_prefix=values.get(f"{http}routePrefix", usual.route_prefix).strip("/"),
+            max_running=_bound(values.get(f"{http}maxConcurrentRequests", usual.max_running)),
+            max_outstanding=_bound(
+                values.get(f"{http}maxOutstandingRequests", usual.max_outstanding)
+            ),
+        ),
+    )
     interval = values.get(f"{durable}httpSettings.defaultAsyncRequestSleepTimeMilliseconds")
     return _replaced(
         options,
@@ -220,6 +233,11 @@ def _options(values: Mapping[str, Any]) -> HostOptions:
 
 
 _replaced = msgspec.structs.replace
+
+
+def _bound(value: int | None) -> int | None:
+    """A bound; -1 stands for none."""
+    return None if value is not None and value < 1 else value
 
 
 # --- keys ---------------------------------------------------------------------------------------

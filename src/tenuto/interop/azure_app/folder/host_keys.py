@@ -15,6 +15,7 @@ from tenuto.interop.azure_app.folder.findings import Level
 from tenuto.interop.azure_app.folder.time_spans import time_span
 
 _Count = Annotated[int, Meta(ge=1)]
+_Bound = Annotated[int, Meta(ge=-1)]
 LogLevel = Literal["trace", "debug", "information", "warning", "error", "critical", "none"]
 
 
@@ -85,7 +86,6 @@ def _ignored(path: str, text: str) -> HostKey:
 
 _STORE = "instances are kept in the store of Tenuto (`--storage`)"
 _PROXY = "headers of this kind are the matter of the proxy in front of the server"
-_WITHOUT_LIMIT = "requests are not counted; the limits of the server are Tenuto's settings `http.*`"
 _TRACING = "logs, metrics and histories of Tenuto say it (docs/operations.md)"
 _ONE_HOST = "one host owns the store, and is refused where another one does"
 _CHANNEL = "the worker speaks over a pipe of its own"
@@ -102,6 +102,16 @@ HOST_KEYS: Final = (
     ),
     _honoured("logging.logLevel", None, "by category; the longest name that fits decides"),
     _honoured("extensions.http.routePrefix", str, "in front of all routes; `api` by default"),
+    _honoured(
+        "extensions.http.maxConcurrentRequests",
+        _Bound,
+        "requests that run at once, others wait; 100, -1 for no bound",
+    ),
+    _honoured(
+        "extensions.http.maxOutstandingRequests",
+        _Bound,
+        "requests that run or wait, for more the answer is 429; 200, -1 for no bound",
+    ),
     _honoured(f"{_DURABLE}.hubName", str, "in links and bindings; `%name%` is a setting"),
     _honoured(
         f"{_DURABLE}.maxConcurrentActivityFunctions",
@@ -152,9 +162,10 @@ HOST_KEYS: Final = (
     _ignored(f"{_DURABLE}.defaultVersion", _VERSIONS),
     _ignored(f"{_DURABLE}.versionMatchStrategy", _VERSIONS),
     _ignored(f"{_DURABLE}.versionFailureStrategy", _VERSIONS),
-    _ignored("extensions.http.maxConcurrentRequests", _WITHOUT_LIMIT),
-    _ignored("extensions.http.maxOutstandingRequests", _WITHOUT_LIMIT),
-    _ignored("extensions.http.dynamicThrottlesEnabled", _WITHOUT_LIMIT),
+    _ignored(
+        "extensions.http.dynamicThrottlesEnabled",
+        "requests are counted (`maxOutstandingRequests`), the machine is not measured",
+    ),
     _ignored("extensions.http.hsts", _PROXY),
     _ignored("extensions.http.customHeaders", _PROXY),
     _ignored("extensions.queues", _BINDINGS),

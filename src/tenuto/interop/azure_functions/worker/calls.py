@@ -53,6 +53,7 @@ class Calls:
         self._streams = streams
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="function")
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._queued: dict[int, _Queued] = {}
         self._running = 0
         self._none_runs = threading.Condition()
 
@@ -69,12 +70,20 @@ class Calls:
         if is_streamed or inspect.iscoroutinefunction(function.callable):
             self._loop.call_soon_threadsafe(self._begin_async, function, message, body)
         else:
-            run = contextvars.Context().run
-            self._pool.submit(run, self._run_sync, function, message, body)
+            queued = _Queued(function, message, body)
+            self._queued[message["id"]] = queued
+            self._pool.submit(contextvars.Context().run, self._run_queued, queued)
 
     def cancel(self, identifier: int) -> None:
-        """Nobody waits for a call any more: an async function is cancelled, a sync one goes on."""
-        self._loop.call_soon_threadsafe(self._cancel, identifier)
+        """Nobody waits for a call any more: an async function is cancelled, a sync one does not
+        begin; one that has begun goes on.
+        """
+        queued = self._queued.pop(identifier, None)
+        given = None if queued is None else queued.take()
+        if given is not None:
+            self._finish(given[1], failure(asyncio.CancelledError()), b"")
+        else:
+            self._loop.call_soon_threadsafe(self._cancel, identifier)
 
     def wait_until_done(self) -> None:
         """Until every call that was begun is answered."""
@@ -135,6 +144,12 @@ class Calls:
                 result = failure(error)
         self._finish(message, result, b"")
 
+    def _run_queued(self, queued: _Queued) -> None:
+        given = queued.take()
+        if given is not None:
+            self._queued.pop(given[1]["id"], None)
+            self._run_sync(*given)
+
     def _run_sync(self, function: Function, message: Message, body: bytes) -> None:
         with invocation(message["invocation"], function.name):
             try:
@@ -149,6 +164,20 @@ class Calls:
         with self._none_runs:
             self._running -= 1
             self._none_runs.notify_all()
+
+
+class _Queued:
+    """A call that waits for a thread; nothing of it is held once it runs or was canceled."""
+
+    def __init__(self, function: Function, message: Message, body: bytes) -> None:
+        self._given = [(function, message, body)]
+
+    def take(self) -> tuple[Function, Message, bytes] | None:
+        """What is to be run, for whoever asks first."""
+        try:
+            return self._given.pop()
+        except IndexError:
+            return None
 
 
 class Prepared:
