@@ -12,6 +12,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from tenuto.http.functions.route_expressions import route_expression
 from tenuto.model.errors import InputError
 
 _INTEGER: Final = re.compile(r"\s*[+-]?[0-9]{1,30}\s*")
@@ -19,7 +20,6 @@ _NUMBER: Final = re.compile(
     r"[+-]?([0-9]{1,300}(\.[0-9]{0,300})?|\.[0-9]{1,300})([eE][+-]?[0-9]{1,3})?"
 )
 _DECIMAL: Final = re.compile(r"[+-]?([0-9]{1,29}(\.[0-9]{0,29})?|\.[0-9]{1,29})")
-_FILE: Final = re.compile(r"(.*/)?[^/]*\.[^/]+", re.DOTALL)
 _BITS: Final = {"int": 32, "long": 64}
 _MOMENTS: Final = ("%m/%d/%Y", "%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%d %b %Y", "%d %B %Y")
 
@@ -48,7 +48,7 @@ def constraint(name: str, arguments: str | None) -> Constraint:
     """
     known = name.lower()
     if known == "regex" and arguments is not None:
-        return Constraint(f"regex({arguments})", _expression(arguments))
+        return Constraint(f"regex({arguments})", route_expression(arguments))
     if known in _PLAIN and arguments is None:
         return Constraint(known, _PLAIN[known])
     if known in _WITH_NUMBERS and arguments is not None:
@@ -57,19 +57,6 @@ def constraint(name: str, arguments: str | None) -> Constraint:
         return Constraint(f"{known}({shown})", partial(_WITH_NUMBERS[known], numbers))
     every = ", ".join([*_PLAIN, *(f"{one}(...)" for one in (*_WITH_NUMBERS, "regex"))])
     raise InputError(f"there is no constraint {name!r} of that form; there are {every}")
-
-
-def _expression(pattern: str) -> Callable[[str], bool]:
-    try:
-        compiled = re.compile(
-            pattern.replace("(?<", "(?P<") if _NAMED.search(pattern) else pattern, re.IGNORECASE
-        )
-    except re.error as error:
-        raise InputError(f"its regular expression cannot be read: {error}") from None
-    return lambda text: compiled.search(text) is not None
-
-
-_NAMED: Final = re.compile(r"\(\?<[A-Za-z_]")
 
 
 def _numbers(name: str, arguments: str) -> tuple[int, ...]:
@@ -127,6 +114,11 @@ def _is_moment_like(text: str, form: str) -> bool:
     return True
 
 
+def _is_file(text: str) -> bool:
+    """Whether the last part of a path has a dot with something behind it."""
+    return "." in text.rpartition("/")[2][:-1]
+
+
 def _is_alpha(text: str) -> bool:
     return text.isascii() and (text.isalpha() or not text)
 
@@ -142,8 +134,8 @@ _PLAIN: Final[Mapping[str, Callable[[str], bool]]] = {
     "datetime": _is_moment,
     "alpha": _is_alpha,
     "required": bool,
-    "file": lambda text: _FILE.fullmatch(text) is not None,
-    "nonfile": lambda text: _FILE.fullmatch(text) is None,
+    "file": _is_file,
+    "nonfile": lambda text: not _is_file(text),
 }
 
 
