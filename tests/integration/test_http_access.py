@@ -401,6 +401,61 @@ async def test_a_page_of_another_site_calls_nothing_by_get_on_a_server_without_k
         assert answer.status_code == 200
 
 
+OPEN = (
+    "/api/nothing",
+    "/API/nothing",
+    "/nothing",
+    f"{INSTANCES}/one",
+    f"{INSTANCES}/one/terminate",
+)
+OWN = (
+    *("/admin/instances", "/admin/info", "/Admin", "/metrics", "/healthz"),
+    *(
+        "/openapi.json",
+        INSTANCES,
+        f"{MOUNT}/orchestrators/none",
+        f"{MOUNT}/nothing",
+        "/results/one",
+    ),
+    *("/callbacks/one", "/durabletask/one/instances/two", "/%61dmin/instances"),
+)
+
+
+@pytest.mark.parametrize("keys", [{}, KEYS])
+@pytest.mark.parametrize("origins", [(PAGE,), ("*",)])
+async def test_origins_of_functions_reach_those_and_their_instances_alone(
+    app: App, keys: dict[str, AccessKey], origins: tuple[str, ...]
+) -> None:
+    sent = {"origin": PAGE, "sec-fetch-site": "cross-site", "sec-fetch-mode": "cors", **AS_READER}
+    async with serving(app, keys=keys, function_origins=origins) as serve:
+        for path in OPEN:
+            asked = await serve.http.options(path, headers={"origin": PAGE, **ASKS})
+            assert asked.headers["access-control-allow-origin"] == PAGE, path
+            read = await serve.http.get(path, headers=sent)
+            assert read.headers["access-control-allow-origin"] == PAGE, path
+            assert read.status_code != 403, path
+        for path in OWN:
+            asked = await serve.http.options(path, headers={"origin": PAGE, **ASKS})
+            assert "access-control-allow-origin" not in asked.headers, path
+            read = await serve.http.get(path, headers=sent)
+            assert "access-control-allow-origin" not in read.headers, path
+            if not keys and not path.startswith("/callbacks"):
+                assert read.status_code == 403, path
+        no_text = await serve.http.get("/%ff", headers=sent)
+        assert "access-control-allow-origin" not in no_text.headers
+
+
+async def test_what_may_call_everywhere_may_call_functions_too(app: App) -> None:
+    other = "https://other.example"
+    async with serving(app, cors_origins=(PAGE,), function_origins=(other,)) as serve:
+        for path, origin, status in (
+            *(("/api/nothing", PAGE, 404), ("/api/nothing", other, 404)),
+            *((INSTANCES, PAGE, 200), (INSTANCES, other, 403)),
+        ):
+            answer = await serve.http.get(path, headers={"origin": origin})
+            assert answer.status_code == status, (path, origin)
+
+
 async def test_a_page_of_another_origin_starts_nothing_on_a_server_without_keys(app: App) -> None:
     async with serving(app) as serve:
         for origin in ("https://evil.example", "null"):

@@ -63,9 +63,11 @@ def azure_settings(app: AppFolder, settings: LoadedSettings) -> LoadedSettings:
     if local.port is not None and sources["http.port"] == DEFAULT:
         http = structs.replace(http, port=local.port)
         sources["http.port"] = LOCAL_FILE
-    if local.cors_origins and sources["http.cors_origins"] == DEFAULT:
-        http = structs.replace(http, cors_origins=local.cors_origins)
-        sources["http.cors_origins"] = LOCAL_FILE
+    is_said = any(sources[f"http.{one}"] != DEFAULT for one in ("cors_origins", "function_origins"))
+    if local.cors_origins and not is_said:
+        # Of an app, so for its functions: what looks after the host is not the app's to open.
+        http = structs.replace(http, function_origins=local.cors_origins)
+        sources["http.function_origins"] = LOCAL_FILE
     return LoadedSettings(structs.replace(settings.values, http=http), sources)
 
 

@@ -60,6 +60,8 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         trusted_proxies: Addresses or networks whose ``X-Forwarded-*`` headers are believed.
         keys: Keys by name; without any, only loopback is listened to and everything is allowed.
         cors_origins: Web origins whose scripts may call; none by default.
+        function_origins: Those whose scripts may call functions behind HTTP and the instances whose
+            links these hand out, and nothing else.
         body_bytes: Longest body of a request.
         webhook_bytes: Longest body of a request to a webhook, which needs no key.
         anonymous_bytes: Of bodies that are held at a time for functions of programs that ask for
@@ -84,6 +86,7 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     trusted_proxies: tuple[str, ...] = ()
     keys: dict[str, AccessKey] = {}
     cors_origins: tuple[str, ...] = ()
+    function_origins: tuple[str, ...] = ()
     body_bytes: Annotated[int, Meta(ge=1)] = 5 * 1024 * 1024
     webhook_bytes: Annotated[int, Meta(ge=1)] = 64 * 1024
     anonymous_bytes: Annotated[int, Meta(ge=1)] = 64 * 1024 * 1024
@@ -115,12 +118,8 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
                 f"setting http.base_url cannot be {self.base_url!r}: expected the server's own "
                 "address, such as https://flows.example.com"
             )
-        for origin in self.cors_origins:
-            if origin != "*" and not _is_address(_ORIGIN, origin):
-                raise SettingsError(
-                    f"setting http.cors_origins cannot hold {origin!r}: expected an origin, such "
-                    "as https://app.example.com, without a path, or *"
-                )
+        _check_origins("cors_origins", self.cors_origins)
+        _check_origins("function_origins", self.function_origins)
 
 
 _HOST: Final = r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
@@ -166,6 +165,15 @@ def _is_name(name: str) -> bool:
     except (OSError, UnicodeError):
         return False
     return True
+
+
+def _check_origins(setting: str, origins: tuple[str, ...]) -> None:
+    for origin in origins:
+        if origin != "*" and not _is_address(_ORIGIN, origin):
+            raise SettingsError(
+                f"setting http.{setting} cannot hold {origin!r}: expected an origin, such as "
+                "https://app.example.com, without a path, or *"
+            )
 
 
 def _is_address(pattern: re.Pattern[str], text: str) -> bool:

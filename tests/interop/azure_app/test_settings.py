@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tenuto.host.azure import azure_settings
+from tenuto.host.settings import load_settings
 from tenuto.interop.azure_app.folder.app_folder import read_app_folder
 from tenuto.interop.azure_app.folder.findings import Level
 from tenuto.interop.azure_app.folder.settings import AppSettings, LocalHost, MissingSettingError
@@ -116,6 +118,23 @@ def test_how_the_server_listens_at_home(tmp_path: Path) -> None:
     assert read(python_app(tmp_path, local={"host": host})).local == LocalHost(
         port=0, cors_origins=("*",)
     )
+
+
+def test_origins_of_the_file_are_those_of_functions_alone(tmp_path: Path) -> None:
+    app = read(python_app(tmp_path, local={"Host": {"CORS": "*"}}))
+    (note,) = [one for one in app.findings if one.text.startswith("Host.CORS")]
+    assert note.level is Level.NOTE
+    assert "every web page" in note.text
+    found = azure_settings(app, load_settings(folder=tmp_path, environment={}))
+    assert found.values.http.function_origins == ("*",)
+    assert found.values.http.cors_origins == ()
+    assert found.sources["http.function_origins"] == "local.settings.json"
+    for name in ("CORS", "FUNCTION"):
+        said = {f"TENUTO_HTTP_{name}_ORIGINS": "https://a.test"}
+        found = azure_settings(app, load_settings(folder=tmp_path, environment=said))
+        assert "*" not in found.values.http.function_origins
+    named = read(python_app(tmp_path / "other", local={"Host": {"CORS": "https://a.test"}}))
+    assert not [one for one in named.findings if one.text.startswith("Host.CORS")]
 
 
 def test_names_between_percent_signs_are_settings_in_any_case() -> None:

@@ -5,18 +5,27 @@ form, a frame or an image, nor when a foreign name is made to point to this mach
 A server without keys lets everybody on its machine in, so it refuses all of these itself: a page
 that somebody happens to look at must not start or read anything. Another port of this machine is
 another origin, too: that it is the same site counts for nothing.
+
+Origins may be let in everywhere, or to the functions behind HTTP alone and the instances whose
+links those hand out: what the CORS of an Azure Functions app is about. Those never reach what looks
+after a host.
 """
 
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 from starlette.types import Message, Send
 
-from tenuto.http.errors import ForbiddenError
+from tenuto.http.errors import ForbiddenError, HttpError
+from tenuto.http.functions.triggers import PREFIX
 from tenuto.http.options import HttpSettings
+from tenuto.http.payloads import MOUNT
+from tenuto.http.router import path_parts
 from tenuto.http.routing import Call
 from tenuto.http.server.callers import why_not_local
+from tenuto.http.server.mounting import RESERVED
 
 _METHODS: Final = "GET, HEAD, POST, PUT, PATCH, DELETE"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -29,6 +38,9 @@ _FOREIGN: Final = (
     "a page of another origin may not call a server without keys; allow it with setting "
     "http.cors_origins"
 )
+_FUNCTIONS: Final = PREFIX[1:]
+_INSTANCES: Final = [*MOUNT[1:].split("/"), "instances"]
+
 _WEBHOOKS: Final = b"/callbacks/"
 """What stands here is opened by knowing its address, from anywhere. And the page's own button has
 no origin to show: its ``Referrer-Policy: no-referrer`` has browsers send ``null``.
@@ -43,7 +55,8 @@ class Origins:
     """
 
     def __init__(self, settings: HttpSettings) -> None:
-        self._allowed = {origin.lower() for origin in settings.cors_origins}
+        self._everywhere = _lowered(settings.cors_origins)
+        self._at_functions = self._everywhere | _lowered(settings.function_origins)
         self._has_keys = bool(settings.keys)
 
     def preflight(self, call: Call) -> Response | None:
@@ -53,10 +66,13 @@ class Origins:
             ForbiddenError: the origin may not call.
         """
         asked = call.header("access-control-request-method")
-        if not self._allowed or call.scope["method"] != "OPTIONS" or asked is None:
+        allowed = self._allowed_at(call)
+        if not allowed or call.scope["method"] != "OPTIONS" or asked is None:
             return None
-        if not self._allows(call.header("origin")):
-            raise ForbiddenError("this origin may not call (setting http.cors_origins)")
+        if not _is_in(allowed, call.header("origin")):
+            raise ForbiddenError(
+                "this origin may not call (settings http.cors_origins, http.function_origins)"
+            )
         headers = {
             "Access-Control-Allow-Methods": _METHODS,
             "Access-Control-Max-Age": _HOLDS_SECONDS,
@@ -79,7 +95,8 @@ class Origins:
         if why is not None:
             raise not_local(why)
         origin = call.header("origin")
-        if self._allows(origin) or call.scope["raw_path"].lower().startswith(_WEBHOOKS):
+        is_webhook = call.scope["raw_path"].lower().startswith(_WEBHOOKS)
+        if is_webhook or _is_in(self._allowed_at(call), origin):
             return
         host = (call.header("host") or "").lower()
         if origin is not None and origin.partition("://")[2].lower() != host:
@@ -89,7 +106,8 @@ class Origins:
 
     def telling(self, call: Call, send: Send) -> Send:
         """``send``, telling the browser whether the script may read the answer."""
-        if not self._allowed:
+        allowed = self._allowed_at(call)
+        if not allowed:
             return send
         origin = call.header("origin")
 
@@ -97,7 +115,7 @@ class Origins:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(raw=list(message.get("headers", ())))
                 headers.add_vary_header("Origin")
-                if origin is not None and self._allows(origin):
+                if origin is not None and _is_in(allowed, origin):
                     headers["Access-Control-Allow-Origin"] = origin
                     headers["Access-Control-Expose-Headers"] = _SHOWN
                 message = {**message, "headers": headers.raw}
@@ -105,8 +123,30 @@ class Origins:
 
         return tell
 
-    def _allows(self, origin: str | None) -> bool:
-        return origin is not None and ("*" in self._allowed or origin.lower() in self._allowed)
+    def _allowed_at(self, call: Call) -> frozenset[str]:
+        """Those that may call what stands at the path of a request."""
+        if self._at_functions == self._everywhere or not _is_for_functions(call.scope["raw_path"]):
+            return self._everywhere
+        return self._at_functions
+
+
+def _lowered(origins: Iterable[str]) -> frozenset[str]:
+    return frozenset(origin.lower() for origin in origins)
+
+
+def _is_in(allowed: Collection[str], origin: str | None) -> bool:
+    return origin is not None and ("*" in allowed or origin.lower() in allowed)
+
+
+def _is_for_functions(raw_path: bytes) -> bool:
+    """Whether functions are at a path, or an instance whose links they may have handed out."""
+    try:
+        parts = [part.lower() for part in path_parts(raw_path)]
+    except HttpError:
+        return False
+    if parts[0] == _FUNCTIONS or parts[0] not in RESERVED:
+        return True
+    return parts[: len(_INSTANCES)] == _INSTANCES and len(parts) > len(_INSTANCES)
 
 
 def not_local(why: str) -> ForbiddenError:

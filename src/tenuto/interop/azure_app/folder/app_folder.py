@@ -171,6 +171,17 @@ def _about_settings(settings: AppSettings, local: LocalHost) -> list[Finding]:
     if settings.local_names:
         names = ", ".join(settings.local_names)
         findings.append(Finding(level=Level.HONOURED, topic=LOCAL_FILE, text=names))
+    if "*" in local.cors_origins:
+        findings.append(
+            Finding(
+                level=Level.NOTE,
+                topic=LOCAL_FILE,
+                text="Host.CORS is *: every web page that anybody opens who can reach this server "
+                "may call the functions of the app, read what they answer, and steer the instances "
+                "whose links they hand out; where no keys are set, nothing keeps it from that",
+                advice="name the origins of your own pages instead, such as http://localhost:3000",
+            )
+        )
     if local.cors_credentials:
         findings.append(
             Finding(
