@@ -122,6 +122,9 @@ class Noted:
     def count(self, text: str) -> int:
         return self.path.read_text().split().count(text)
 
+    async def until(self, text: str, count: int) -> None:
+        await until(lambda: self.count(text) == count)
+
     def let_go(self) -> None:
         Path(f"{self.path}.go").touch()
 
@@ -213,7 +216,7 @@ async def test_what_has_not_begun_is_dropped_when_its_caller_goes(
     root = made(way, tmp_path, maxConcurrentRequests=2)
     async with served(root, noted, access_log=True) as serve:
         async with asking(serve, "waits"), asking(serve, "waits"):
-            await until(lambda: noted.count("waits") == 2)
+            await noted.until("waits", 2)
             for _ in range(5):
                 async with asking(serve, "notes"):
                     pass
@@ -231,7 +234,7 @@ async def test_for_more_than_may_wait_there_is_no_room(
     root = made(way, tmp_path, maxConcurrentRequests=1, maxOutstandingRequests=2)
     async with served(root, noted) as serve:
         async with asking(serve, "waits"):
-            await until(lambda: noted.count("waits") == 1)
+            await noted.until("waits", 1)
             several = [asyncio.ensure_future(serve.http.get("/api/notes")) for _ in range(3)]
             await until(lambda: sum(one.done() for one in several) == 2)
             answers = [one.result() for one in several if one.done()]
@@ -252,7 +255,7 @@ async def test_who_asks_and_goes_has_no_more_room_than_who_waits(
     async with served(root, noted) as serve:
         for count in (1, 2):
             async with asking(serve, "waits"):
-                await until(lambda count=count: noted.count("waits") == count)
+                await noted.until("waits", count)
         assert (await serve.http.get("/api/pid")).status_code == 429
         noted.let_go()
         while (await serve.http.get("/api/pid")).status_code != 200:
@@ -270,7 +273,7 @@ async def test_bodies_of_callers_that_have_gone_are_let_go(
             for count in range(1, 41):
                 async with asking(serve, "waits", body):
                     running = min(count, THREADS) if language == "python" else count
-                    await until(lambda running=running: noted.count("waits") == running)
+                    await noted.until("waits", running)
             await until(lambda: tracemalloc.get_traced_memory()[0] < 5 * MEGABYTE)
         finally:
             tracemalloc.stop()
@@ -288,7 +291,7 @@ async def test_a_body_is_let_go_once_a_worker_has_it(
         try:
             for count in range(1, THREADS + 1):
                 await callers.enter_async_context(asking(serve, "waits", body))
-                await until(lambda count=count: noted.count("waits") == count)
+                await noted.until("waits", count)
             await until(lambda: tracemalloc.get_traced_memory()[0] < 6 * MEGABYTE)
         finally:
             tracemalloc.stop()
@@ -301,7 +304,7 @@ async def test_bodies_without_a_key_have_a_bound_together(
     root = made(language, tmp_path)
     async with served(root, noted, anonymous_bytes=5 * MEGABYTE) as serve:
         async with asking(serve, "waits", body), asking(serve, "waits", body):
-            await until(lambda: noted.count("waits") == 2)
+            await noted.until("waits", 2)
             answer = await serve.http.post("/api/waits", content=body)
             assert answer.status_code == 429
             assert "http.anonymous_bytes" in answer.json()["message"]
