@@ -117,7 +117,7 @@ def activity(name: str = "work", given: Any = "1") -> dict[str, Any]:  # noqa: A
     return {"actionType": 0, "functionName": name, "input": given}
 
 
-def retried(kind: int = 1, attempts: int = 2, **options: Any) -> dict[str, Any]:
+def retried(kind: int = 1, attempts: float = 2, **options: Any) -> dict[str, Any]:
     policy = {"firstRetryIntervalInMilliseconds": 1000, "maxNumberOfAttempts": attempts}
     call = {"actionType": kind, "functionName": "work", "input": "1"}
     return {**call, "retryOptions": {**policy, **options}}
@@ -304,6 +304,86 @@ def test_when_the_retry_timeout_has_passed_the_attempts_that_are_left_are_counte
     assert rig.turns[-1][-1] == TaskScheduled(10, "work", "1")
 
 
+def fails(rig: Rig, number: int, **answer: Any) -> TurnActions:
+    """An attempt fails, and the pause after it comes to its end."""
+    rig.turn(TaskFailed(number, BROKEN))
+    return rig.turn(TimerFired(number + 1, rig.now), **answer)
+
+
+def restarted(rig: Rig) -> None:
+    rig.session = ContractSession(rig.info, rig, 2, rig.options)
+    rebuild(rig.session, rig.turns)
+
+
+@pytest.mark.parametrize("kind", [1, 3])
+@pytest.mark.parametrize(("old", "new"), [(2, 5), (5, 2)])
+def test_another_number_of_attempts_holds_the_instance_where_it_makes_a_difference(
+    kind: int, old: int, new: int
+) -> None:
+    rig = Rig()
+    rig.begin(retried(kind, old))
+    fails(rig, 0)
+    restarted(rig)
+    # After the first attempt both go on.
+    rig.turn(TaskFailed(2, BROKEN), actions=[retried(kind, new)], first=0, is_kept=True)
+    asked = len(rig.requests)
+    with pytest.raises(NonDeterminismError) as refused:
+        rig.session.run_turn(rig.now + SECOND, [TimerFired(3, rig.now)])
+    what = {1: "activity", 3: "sub-orchestrator"}[kind]
+    assert str(refused.value) == (
+        f"replay of instance 'i' ('flow') went another way: history recorded a call with retries "
+        f"of {what} 'work' of up to {old} attempts, the code allows {new}, and 2 have failed. The "
+        "number of attempts was changed while this instance ran: restore the old number, or "
+        "restart the instance."
+    )
+    assert len(rig.requests) == asked
+    # With the old number again it goes on.
+    restarted(rig)
+    rig.turn(TimerFired(3, rig.now), actions=[retried(kind, old)], first=0)
+
+
+@pytest.mark.parametrize(("old", "new"), [(1, 2), (3, 1)])
+def test_attempts_that_are_over_are_counted_too(old: int, new: int) -> None:
+    rig = Rig()
+    rig.begin(retried(1, old), wait())
+    fails(rig, 0)
+    restarted(rig)
+    answer = turned(rig, [retried(1, new), wait()], first=0)
+    found = rig.late(EventRaised("go", "1"), answers=[answer])
+    assert isinstance(found, NonDeterminismError)
+    words = "recorded a call with retries of activity 'work' of up to "
+    assert words + ("1 attempt, the code allows 2" if old == 1 else "3 attempts, ") in str(found)
+
+
+def test_attempts_that_were_given_up_are_counted_too() -> None:
+    rig = Rig()
+    rig.begin(retried(1, 4, retryTimeoutInMilliseconds=1))
+    rig.turn(TaskFailed(0, BROKEN))
+    answer = turned(rig, [retried(1, 6)], first=0)
+    found = rig.late(TimerFired(1, rig.now), answers=[answer])
+    assert isinstance(found, NonDeterminismError)
+    assert "up to 4 attempts, the code allows 6, and 4 have failed" in str(found)
+
+
+def test_another_pace_of_attempts_holds_nothing_and_counts_from_the_next_call_on() -> None:
+    rig = Rig()
+    rig.begin(retried(1, 3))
+    fails(rig, 0)
+    restarted(rig)
+    other = retried(
+        1,
+        3,
+        firstRetryIntervalInMilliseconds=5000,
+        backoffCoefficient=3,
+        maxRetryIntervalInMilliseconds=7000,
+        retryTimeoutInMilliseconds=1,
+    )
+    found = rig.turn(TaskFailed(2, BROKEN), actions=[other], first=0)
+    assert found.actions == [TimerCreated(3, rig.now + SECOND, "retry", 0)]
+    rig.turn(TimerFired(3, rig.now))
+    assert isinstance(rig.turns[-1][-1], TaskScheduled)
+
+
 def test_a_retry_timeout_bounds_how_many_attempts_there_may_be() -> None:
     rig = Rig()
     (ending,) = rig.begin(retried(attempts=20_000, retryTimeoutInMilliseconds=1)).actions
@@ -406,6 +486,7 @@ def test_a_call_of_an_entity_is_refused_in_the_next_turn(dialect: Dialect) -> No
         ({"actionType": 13}, "lock of entities : entities cannot be used"),
         ({"actionType": 99}, "action of type 99 is unknown here"),
         ({"actionType": 1, "functionName": "w"}, "came without its retry options"),
+        (retried(1, 2.5), "has retry options with 2.5 attempts; that must be a whole number"),
         ({"actionType": 8}, "an HTTP call came without its request"),
         ({"actionType": 5, "fireAt": "soon"}, "a timer needs a time such as"),
         ({"actionType": 5, "fireAt": "2026-13-01T00:00:00Z"}, "a timer cannot be set to"),

@@ -2,9 +2,11 @@
 
 import json
 import random
+from collections import Counter
 from typing import Any
 
 import pytest
+from msgspec import structs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +18,7 @@ from tenuto.interop.contract.open_work import HttpCall, Pause, Poll, Refused, Ti
 from tenuto.interop.contract.session import ContractSession, SessionOptions
 from tenuto.model.actions import TurnActions
 from tenuto.model.built_in import HTTP_ACTIVITY
+from tenuto.model.errors import NonDeterminismError
 from tenuto.model.events import (
     EventRaised,
     ExecutionCompleted,
@@ -70,8 +73,17 @@ class World:
     """Runs a program's execution: does what it decides, in random order and batches."""
 
     def __init__(
-        self, program: tuple[Step, ...], dialect: Dialect, seed: int, *, keeps: bool
+        self,
+        program: tuple[Step, ...],
+        dialect: Dialect,
+        seed: int,
+        *,
+        keeps: bool,
+        changed: tuple[Step, ...] | None = None,
     ) -> None:
+        self.changed = changed
+        self.restored: tuple[Step, ...] | None = None
+        self.holds = 0
         self.chance = random.Random(seed)
         self.worker = PackageWorker(program, dialect, keeps=keeps)
         self.options = SessionOptions(dialect=dialect, poll_pause=30 * SECOND)
@@ -106,12 +118,20 @@ class World:
             taken = [STARTED, *(one for one in taken if one is not STARTED)]
         self.pending = [one for one in self.pending if not any(one is two for two in taken)]
         asked = self.worker.asked
-        answer = self.session.run_turn(self.now, taken)
+        answer: Any
+        try:
+            answer = self.session.run_turn(self.now, taken)
+        except NonDeterminismError as error:
+            answer = error
         if isinstance(answer, LateTurn):
             found: list[Any] = []
             answer.bind(found.append)
             (answer,) = found
+        if isinstance(answer, NonDeterminismError):
+            self.is_held(answer, taken)
+            return
         assert isinstance(answer, TurnActions), answer
+        assert self.worker.last is None or not self.worker.last.misfits
         assert self.worker.asked - asked <= 1 or not self.worker._keeps
         self.turns.append([OrchestratorStarted(self.now), *taken, *answer.actions])
         for action in answer.actions:
@@ -166,6 +186,27 @@ class World:
         if self.chance.random() < 0.3:
             self.session.close()
             self.session = again
+            self.change()
+
+    def change(self) -> None:
+        """Between two sessions the code may be changed, once."""
+        if self.changed is None or self.worker.last is None:
+            return
+        begun = self.worker.last.begun
+        self.restored = self.worker.program[:begun] + self.changed[begun:]
+        self.worker.program, self.changed = self.changed, None
+
+    def is_held(self, error: NonDeterminismError, taken: list[Incoming]) -> None:
+        """The change makes a difference; it is taken back for what has begun before."""
+        assert "The number of attempts was changed while this instance ran" in str(error)
+        assert self.restored is not None
+        self.worker.program, self.restored = self.restored, None
+        self.worker.last = None  # what it has answered counts for nothing
+        self.pending += taken
+        self.holds += 1
+        self.session.close()
+        self.session = self.new_session()
+        rebuild(self.session, self.turns)
 
 
 def picture(execution: Execution) -> object:
@@ -216,3 +257,57 @@ def test_a_rebuilt_session_is_the_live_one(
     world = World(program, dialect, seed, keeps=keeps)
     world.run()
     assert world.output is not None
+
+
+def with_attempts(program: tuple[Step, ...], attempts: dict[int, int]) -> tuple[Step, ...]:
+    """The same with other numbers of attempts, by those that there were."""
+    return tuple(
+        structs.replace(
+            step,
+            tasks=tuple(
+                structs.replace(one, attempts=attempts[one.number])
+                if one.kind.startswith("retried")
+                else one
+                for one in step.tasks
+            ),
+        )
+        for step in program
+    )
+
+
+RETRIED = st.builds(
+    TaskPlan, st.sampled_from(("retried", "retried_child")), st.integers(1, 4), st.booleans()
+)
+RETRYING = st.lists(
+    st.builds(Step, st.tuples(RETRIED, PLANS), st.booleans(), st.booleans()),
+    min_size=1,
+    max_size=4,
+).map(tuple)
+ATTEMPTS = st.fixed_dictionaries({number: st.integers(1, 5) for number in range(1, 5)})
+
+
+@pytest.mark.parametrize("dialect", [PYTHON, JAVASCRIPT], ids=lambda one: one.language)
+@pytest.mark.parametrize("keeps", [True, False], ids=["kept", "plain"])
+def test_attempts_that_are_changed_on_the_way_never_shift_a_number(
+    dialect: Dialect, keeps: bool
+) -> None:
+    seen: Counter[int] = Counter()
+
+    @settings(
+        derandomize=True,
+        max_examples=100,
+        deadline=None,
+        database=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    @given(program=RETRYING, attempts=ATTEMPTS, seed=st.integers(0, 1_000_000))
+    def run(program: tuple[Step, ...], attempts: dict[int, int], seed: int) -> None:
+        changed = with_attempts(program, attempts)
+        world = World(program, dialect, seed, keeps=keeps, changed=changed)
+        world.run()
+        assert world.output is not None
+        seen[world.holds] += 1
+
+    run()
+    # Most changes make no difference; those that do hold the instance, and it goes on afterwards.
+    assert seen[0] > seen[1] > 0, seen

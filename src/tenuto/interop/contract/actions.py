@@ -23,6 +23,8 @@ SIGNAL_ENTITY_LATER: Final = 10
 LOCK_ENTITIES: Final = 13
 RELEASE_ENTITIES: Final = 14
 
+WITH_RETRY: Final = frozenset({CALL_ACTIVITY_WITH_RETRY, CALL_CHILD_WITH_RETRY})
+
 WORDS: Final = {
     CALL_ACTIVITY: "call of activity",
     CALL_ACTIVITY_WITH_RETRY: "call with retries of activity",
@@ -143,10 +145,16 @@ class Action(Struct, frozen=True, rename="camel"):
         """The retry policy.
 
         Raises:
-            InputError: there is none.
+            InputError: there is none, or none that can be counted.
         """
         if self.retry_options is None:
             raise InputError(f"the call of {self.function_name!r} came without its retry options")
+        attempts = self.retry_options.max_number_of_attempts
+        if not attempts.is_integer():  # the packages round it each in its own way
+            raise InputError(
+                f"the call of {self.function_name!r} has retry options with {attempts} attempts; "
+                "that must be a whole number"
+            )
         return self.retry_options.facts
 
     @property

@@ -111,6 +111,7 @@ class Execution:
         self._private = PRIVATE
         self._open: dict[int, Open] = {}
         self._timers: dict[int, int] = {}
+        self._retries: dict[int, RetriedCall] = {}
         self._now: Microseconds = 0
         self._shown: Microseconds = 0
         self._given_up: set[int] = set()
@@ -269,6 +270,8 @@ class Execution:
     def _pause_over(self, number: int, event: TimerFired, pause: Pause) -> list[Raw]:
         told = [self._write.fired(number, event.fire_at)]
         retried = pause.retried
+        retried.pauses_over += 1
+        self._stop_out_of_step(retried)
         if not retried.left:
             return told
         if not retried.is_too_late(self._now):
@@ -281,10 +284,41 @@ class Execution:
         name = retried.action.function_name
         while retried.left:
             retried.attempt += 1
+            retried.pauses_over += 1
             failed, after = self._take_number(), self._take_number()
             told.append(self._failure(failed, name, pause.failure, is_child=retried.is_child))
             told.append(self._write.fired(after, self._now))
+        self._stop_out_of_step(retried)
         return told
+
+    def check_retries(self, place: int, attempts: int) -> None:
+        """The code asks again for the call with retries at this place among the actions.
+
+        The pauses between its attempts, and for how long there may be any, are counted here alone:
+        those of a call that has begun stay as history has them.
+
+        Raises:
+            NonDeterminismError: by the code it may have another number of attempts, and has come to
+                where that makes a difference.
+        """
+        retried = self._retries[place]
+        retried.attempts_in_code = attempts
+        self._stop_out_of_step(retried)
+
+    def _stop_out_of_step(self, retried: RetriedCall) -> None:
+        if not retried.is_out_of_step:
+            return
+        facts = self._info.facts
+        what = f"{kinds.WORDS[retried.action.action_type]} {retried.action.function_name!r}"
+        old, new = retried.policy.max_attempts, retried.attempts_in_code
+        raise NonDeterminismError(
+            f"replay of instance {facts.instance_id!r} ({facts.name!r}) went another way: history "
+            f"recorded a {what} of up to {_counted(old)}, the code allows {new}, and "
+            f"{retried.pauses_over} have failed. The number of attempts was changed while this "
+            "instance ran: restore the old number, or restart the instance.",
+            f"{what}, up to {_counted(old)}",
+            f"{what}, up to {_counted(new or 0)}",
+        )
 
     def _attempt(self, number: int, retried: RetriedCall) -> None:
         if retried.is_child:
@@ -376,7 +410,9 @@ class Execution:
                 "because those that are left when it has passed are counted one by one"
             )
         number = self._take_number()
-        self._attempt(number, RetriedCall(action, policy, number, self._now))
+        retried = RetriedCall(action, policy, number, self._now)
+        self._retries[len(self.seen) - 1] = retried
+        self._attempt(number, retried)
 
     def decide_http(self, request: FollowedRequest) -> None:
         """A call over HTTP, of which history has the request."""
@@ -485,6 +521,10 @@ class Execution:
         number = self._private
         self._private += 1
         return number
+
+
+def _counted(attempts: int) -> str:
+    return "1 attempt" if attempts == 1 else f"{attempts} attempts"
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 - JSON values

@@ -29,6 +29,9 @@ class RetriedCall(Struct):
         first_id: Of its first attempt.
         begun_at: When that was scheduled.
         attempt: The one that is open, from 1.
+        pauses_over: How many of the pauses after its attempts are over.
+        attempts_in_code: How many there may be by the orchestrator's code, by which its package
+            counts; None while nothing else is known than the policy.
     """
 
     action: Action
@@ -36,6 +39,8 @@ class RetriedCall(Struct):
     first_id: int
     begun_at: Microseconds
     attempt: int = 1
+    pauses_over: int = 0
+    attempts_in_code: int | None = None
 
     @property
     def left(self) -> int:
@@ -46,6 +51,19 @@ class RetriedCall(Struct):
     def is_child(self) -> bool:
         """Whether it is the call of a sub-orchestrator."""
         return self.action.action_type == kinds.CALL_CHILD_WITH_RETRY
+
+    @property
+    def is_out_of_step(self) -> bool:
+        """Whether its package counts it otherwise than history by now.
+
+        A package reads the number of attempts when a pause is over, and nothing else of a policy.
+        So another number in the code means nothing until as many pauses are over as the smaller of
+        the two; from there on one of both goes on and the other does not.
+        """
+        wanted, allowed = self.attempts_in_code, self.policy.max_attempts
+        if wanted is None or wanted == allowed:
+            return False
+        return self.pauses_over >= min(wanted, allowed)
 
     def is_too_late(self, now: Microseconds) -> bool:
         """Whether no further attempt is to be begun."""

@@ -311,6 +311,9 @@ class ContractSession:
         seen = self.execution.seen
         produced = [(one.action_type, one.name) for one in actions]
         expected = seen[first:]
+        for place, action in enumerate(actions[: len(expected)]):
+            if action.action_type in kinds.WITH_RETRY and produced[place] == expected[place]:
+                self.execution.check_retries(first + place, action.retry_facts.max_attempts)
         if produced == expected:
             return
         place = next(
