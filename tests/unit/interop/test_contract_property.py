@@ -6,9 +6,9 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from msgspec import structs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from tenuto.engine.ports import LateTurn
 from tenuto.interop.contract.dialect import JAVASCRIPT, PYTHON, Dialect
