@@ -99,6 +99,41 @@ def takes_nothing():
     yield
 
 @orchestrator
+def chooses(context):
+    yield context.call_activity("echo", 1)
+    yield context.call_sub_orchestrator("waits", None, context.new_guid())
+
+@orchestrator
+def chooses_and_ends(context):
+    yield context.call_activity("echo", 1)
+    yield context.task_any([
+        context.call_activity("echo", 2),
+        context.call_sub_orchestrator("waits", None, context.new_guid()),
+    ])
+
+@orchestrator
+def endless(context):
+    yield context.call_activity("echo", 1)
+    options = df.RetryOptions(float("nan"), 3)
+    yield context.call_activity_with_retry("echo", options, 1)
+
+@orchestrator
+def clings(context):
+    try:
+        while True:
+            yield context.call_activity("echo", 1)
+    finally:
+        sys.exit(5)
+
+class Mute(BaseException):
+    def __str__(self): raise SystemExit(6)
+
+@orchestrator
+def mute(context):
+    yield context.call_activity("echo", 1)
+    raise Mute
+
+@orchestrator
 def exits(context):
     sys.exit(4)
     yield
@@ -319,6 +354,65 @@ def test_a_turn_that_cannot_be_run_has_failed(
     assert failed.error_type == kind
     assert message in failed.message
     # And the worker goes on.
+    assert host.run("remembers").error is None
+
+
+@pytest.mark.parametrize("name", ["chooses", "chooses_and_ends"])
+@pytest.mark.parametrize("sends_history", [False, True])
+def test_what_the_package_cannot_write_fails_its_orchestrator_alone(
+    app: tuple[WorkerClient, Loaded], name: str, *, sends_history: bool
+) -> None:
+    """With the words of the package, whether it was asked for all or for what is new."""
+    client, loaded = app
+    host = ScriptedHost(client, loaded, Way())
+    execution, _ = begin(host, name)
+    events = [execution.event(12), execution.event(5, TaskScheduledId=0, Result="1")]
+    history = [*execution.history, *events]
+    given = {"history": history, "start": execution.start} if sends_history else {}
+    failed = client.turn(name, execution.key, events=events, **given)
+    assert isinstance(failed, Failed)
+    assert failed.error_type == "TypeError"
+    assert failed.message == "class <class 'uuid.UUID'> does not expose a `to_json` function"
+    # Nothing of it is left, and all others go on.
+    assert isinstance(client.turn(name, execution.key, events=events), Lost)
+    assert host.run("remembers").error is None
+
+
+def test_a_number_that_json_does_not_have_fails_its_orchestrator_alone(
+    app: tuple[WorkerClient, Loaded],
+) -> None:
+    client, loaded = app
+    host = ScriptedHost(client, loaded, Way())
+    execution, _ = begin(host, "endless")
+    events = [execution.event(12), execution.event(5, TaskScheduledId=0, Result="1")]
+    failed = client.turn("endless", execution.key, events=events)
+    assert isinstance(failed, Failed)
+    assert "not JSON compliant" in failed.message
+    assert host.run("remembers").error is None
+
+
+def test_an_orchestrator_that_clings_to_life_holds_up_nobody(
+    app: tuple[WorkerClient, Loaded],
+) -> None:
+    """Whatever it raises when it is left, in a turn or between two."""
+    client, loaded = app
+    host = ScriptedHost(client, loaded, Way())
+    execution, answer = begin(host, "clings")
+    assert answer.is_kept
+    client.forget(execution.key)
+    assert host.run("remembers").error is None
+
+
+def test_an_exception_that_raises_when_it_is_asked_is_told_all_the_same(
+    app: tuple[WorkerClient, Loaded],
+) -> None:
+    client, loaded = app
+    host = ScriptedHost(client, loaded, Way())
+    execution, _ = begin(host, "mute")
+    events = [execution.event(12), execution.event(5, TaskScheduledId=0, Result="1")]
+    failed = client.turn("mute", execution.key, events=events)
+    assert isinstance(failed, Failed)
+    assert failed.message == "it could not say what it is: its own text has raised"
     assert host.run("remembers").error is None
 
 

@@ -382,6 +382,21 @@ def test_whatever_an_orchestrator_throws_has_a_text(
     assert actions(turned) == ([] if before.is_kept else [(0, "echo", 1)])
 
 
+def test_an_error_that_throws_when_it_is_asked_is_told_and_holds_up_nobody(
+    either: WorkerClient,
+) -> None:
+    begun(either, "mute")
+    events = completed(0)
+    failed = either.turn("mute", 1, events=events, history=FIRST + events, start=start())
+    assert isinstance(failed, Failed)
+    words = "Something was thrown that cannot say what it is: its own text throws."
+    assert failed.message == words
+    failed = either.activity("muted", "input", "1")
+    assert isinstance(failed, Failed)
+    assert failed.message == words
+    begun(either, "twice", 2)
+
+
 def test_a_yield_of_something_else_is_an_error_of_the_orchestrator(worker: WorkerClient) -> None:
     error = begun(worker, "yields_text").error
 

@@ -16,24 +16,33 @@ function asError(thrown) {
     return error;
 }
 
-/** `failed` for a call or a turn. */
+/** `failed` for a call or a turn, of something too that cannot even be asked what it is. */
 function failed(id, thrown) {
+    try {
+        return told(id, thrown);
+    } catch {
+        const message = 'Something was thrown that cannot say what it is: its own text throws.';
+        return { type: 'failed', id, errorType: 'Error', message, stack: '' };
+    }
+}
+
+function told(id, thrown) {
     const error = asError(thrown);
     const answer = {
         type: 'failed',
         id,
-        errorType: error.constructor?.name || 'Error',
+        errorType: String(error.constructor?.name || 'Error'),
         message: String(error.message),
         stack: String(error.stack ?? ''),
     };
-    const told = ownDetails(answer.message);
-    if (!told) return answer;
+    const details = ownDetails(answer.message);
+    if (!details) return answer;
     return {
         ...answer,
-        errorType: told.errorType,
-        message: told.errorMessage,
-        stack: told.stackTrace ?? answer.stack,
-        details: JSON.stringify(told),
+        errorType: details.errorType,
+        message: details.errorMessage,
+        stack: details.stackTrace ?? answer.stack,
+        details: JSON.stringify(details),
     };
 }
 

@@ -16,6 +16,7 @@ from .app import App, Binding, Function
 from .invocations import Out, context_of
 from .logs import invocation
 from .pipe import Message
+from .pipe import encode as encode_message
 from .requests import answer
 from .signatures import RETURN, hints, takes_context
 from .streaming import Streams
@@ -32,7 +33,7 @@ class Calls:
 
     Args:
         app: Whose functions are called.
-        send: Sends a message, from any thread.
+        send: Sends a message that is encoded, from any thread.
         loop: Where async functions run, all of their life: what an app keeps between calls, such as
             a connection, belongs to it.
         threads: How many sync functions may run at once.
@@ -160,7 +161,12 @@ class Calls:
         self._finish(message, *result)
 
     def _finish(self, message: Message, result: Message, body: bytes) -> None:
-        self._send({**result, "id": message["id"]}, body)
+        number = message["id"]
+        try:
+            text = encode_message({**result, "id": number})
+        except Exception as error:  # noqa: BLE001 - what cannot be sent is a failure like others
+            text, body = encoded_failure(number, error), b""
+        self._send(text, body)
         with self._none_runs:
             self._running -= 1
             self._none_runs.notify_all()
@@ -293,6 +299,17 @@ def failure(error: BaseException) -> Message:
         "message": str(error),
         "stack": "".join(trace.format()),
     }
+
+
+def encoded_failure(number: int, error: BaseException) -> bytes:
+    """The same as it is sent, of an exception too that cannot even say what it is."""
+    try:
+        return encode_message({**failure(error), "id": number})
+    except BaseException:  # noqa: BLE001 - its own words have raised
+        words = "it could not say what it is: its own text has raised"
+        name = str(type(error).__name__)
+        said = {"type": "failed", "errorType": name, "message": words, "stack": ""}
+        return encode_message({**said, "id": number})
 
 
 def _params(function: Function, message: Message) -> Mapping[str, str]:

@@ -144,6 +144,7 @@ class Execution:
         self._actions: list[Any] = []
         self._seen: set[int] = set()
         self._top = 0
+        self._written = 0
         self._open_timers: list[tuple[int, Any]] = []
         self._canceled: list[int] = []
         self._waits = OpenWaits()
@@ -214,13 +215,18 @@ class Execution:
         generator = getattr(self._executor, "generator", None)
         if generator is not None:
             # As when a replay's generator is thrown away: nobody hears of it.
-            with suppress(Exception):
+            with suppress(BaseException):
                 generator.close()
 
     def _state(self) -> str:
-        """The package's own word on outcome and status, without writing all actions once more."""
+        """The package's own word on outcome and status, without writing all actions once more.
+
+        Those that are new it does write: it has words of its own for what is no JSON.
+        """
         context = self._context
-        actions, context._action_payload_v2 = context._action_payload_v2, []
+        actions = context._action_payload_v2
+        context._action_payload_v2 = actions[self._written :]
+        self._written = len(actions)
         try:
             return str(self._executor.get_orchestrator_state_str())
         finally:
@@ -237,6 +243,7 @@ class Execution:
             if fed:
                 state = answer_of(self._state)
         state.pop("actions", None)
+        self._written = self._top
         self._meet_cancellations()
         self._mark_as_played()
         return Turned(state, (), self._canceled, fed)

@@ -20,6 +20,20 @@ _HEAD = struct.Struct(">II")
 _PIECE_BYTES = 262_144
 
 
+def encode(message: Message) -> bytes:
+    """The text of a message. Members that are None are left out.
+
+    Half of a surrogate pair, which no UTF-8 has room for, becomes a question mark.
+
+    Raises:
+        TypeError: something in it is no JSON.
+        ValueError: such as a number that JSON does not have.
+    """
+    known = {name: value for name, value in message.items() if value is not None}
+    text = json.dumps(known, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace")
+
+
 class Pipe:
     """Frames to and from the host.
 
@@ -36,14 +50,11 @@ class Pipe:
         os.register_at_fork(after_in_child=self._socket.close)
 
     def send(self, message: Message, attachment: bytes = b"") -> None:
-        """Send a message. Members that are None are left out.
+        """Send a message."""
+        self.send_text(encode(message), attachment)
 
-        Half of a surrogate pair, which no UTF-8 has room for, becomes a question mark.
-        """
-        known = {name: value for name, value in message.items() if value is not None}
-        text = json.dumps(known, ensure_ascii=False, separators=(",", ":")).encode(
-            "utf-8", "replace"
-        )
+    def send_text(self, text: bytes, attachment: bytes = b"") -> None:
+        """Send a message that is encoded already."""
         # A host that is gone hears nothing; the thread that reads ends us.
         with self._lock, suppress(ConnectionError):
             self._socket.sendall(_HEAD.pack(len(text), len(attachment)) + text + attachment)

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 from .app import App, Function
-from .calls import failure
+from .calls import encoded_failure, failure
 from .executions import Execution, Known, PlainCall, Turned, look_inside, payload
 from .logs import invocation
-from .pipe import Message
+from .pipe import Message, encode
 from .timestamps import read_timestamps_fast
 
-Send = Callable[[Message], None]
+Send = Callable[[bytes], None]
 
 
 class Turns:
@@ -23,7 +23,7 @@ class Turns:
 
     Args:
         app: Whose orchestrators they are.
-        send: Sends a message, from any thread.
+        send: Sends a message that is encoded, from any thread.
         keeps_executors: Whether the host wants executors to stay alive between turns.
     """
 
@@ -54,14 +54,18 @@ class Turns:
         while (message := self._waiting.get()) is not None:
             if message["type"] == "forget":
                 self._drop(message["key"])
-                continue
-            try:
-                with invocation(message["invocation"], message["function"]):
-                    answer = self._turn(message)
-            except BaseException as error:  # noqa: BLE001 - whatever it is, it is the turn's answer
-                self._drop(message["key"])
-                answer = failure(error)
-            self._send({**answer, "id": message["id"]})
+            else:
+                self._send(self._answered(message))
+
+    def _answered(self, message: Message) -> bytes:
+        """A turn's answer, whatever user code has done: all other turns wait behind this one."""
+        number = message["id"]
+        try:
+            with invocation(message["invocation"], message["function"]):
+                return encode({**self._turn(message), "id": number})
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is the turn's answer
+            self._drop(message["key"])
+            return encoded_failure(number, error)
 
     def _drop(self, key: int) -> None:
         _, execution = self._kept.pop(key, ("", None))

@@ -84,8 +84,8 @@ class _Worker:
     async def _serve(self, app: App, request: Message, streams: Streams | None) -> int:
         keeps = request.get("keepsExecutors", True)
         threads = request.get("threads", 1)
-        self._calls = Calls(app, self._pipe.send, self._loop, threads, streams)
-        self._turns = Turns(app, self._pipe.send, keeps_executors=keeps)
+        self._calls = Calls(app, self._pipe.send_text, self._loop, threads, streams)
+        self._turns = Turns(app, self._pipe.send_text, keeps_executors=keeps)
         self._pipe.send(
             {
                 "type": "loaded",

@@ -21,6 +21,23 @@ app.generic('executed', {
     },
 });
 
+class Mute extends Error {
+    get message() {
+        throw this;
+    }
+}
+
+df.app.activity('muted', {
+    handler: () => {
+        throw new Mute();
+    },
+});
+
+df.app.orchestration('mute', function* (context) {
+    yield context.df.callActivity('echo', 1);
+    throw new Mute();
+});
+
 df.app.activity('echo', { handler: (value) => value });
 
 df.app.orchestration('twice', function* (context) {
