@@ -268,6 +268,35 @@ def test_children_have_an_id_of_their_own_or_the_one_that_was_chosen() -> None:
     assert first.execution_id != second.execution_id
 
 
+@pytest.mark.parametrize("kind", [2, 3])
+@pytest.mark.parametrize(
+    ("chosen", "rule"),
+    [
+        ("a/b", "it contains '/'"),
+        ("..", "in an address it would stand for a folder"),
+        ("@a@b", "a leading '@' is reserved for entities"),
+        ("x" * 500, "it has 500 characters; 1 to 256 are allowed"),
+    ],
+)
+def test_a_child_cannot_have_an_id_that_nobody_can_address(
+    kind: int, chosen: str, rule: str
+) -> None:
+    rig = Rig()
+    call = {**retried(kind), "instanceId": chosen}
+    *others, ending = rig.begin(call).actions
+    assert not others
+    assert isinstance(ending, ExecutionCompleted)
+    assert ending.orchestration_status is RuntimeStatus.FAILED
+    said = str(ending.failure_details)
+    assert said.startswith("OrchestratorFailed: Orchestrator function 'flow' failed: instance id ")
+    assert rule in said
+
+
+def test_an_action_that_calls_no_child_may_carry_any_id() -> None:
+    rig = Rig()
+    rig.begin({"actionType": 7, "instanceId": "@counter@one", "operation": "add"})
+
+
 def test_a_child_is_tried_again_under_a_fresh_id_or_the_chosen_one() -> None:
     rig = Rig()
     rig.begin(retried(3), {**retried(3), "instanceId": "mine"})
@@ -540,6 +569,14 @@ def test_without_an_executor_the_package_is_asked_again_in_the_same_turn() -> No
     assert isinstance(found, TurnActions)
     assert EventTaken(1_000_000_000) in found.actions
     assert [one["EventType"] for one in rig.told] == [15]
+
+
+def test_an_event_of_another_name_is_not_offered_for_a_wait_that_looks_alike() -> None:
+    rig = Rig()
+    rig.begin(wait("onaylandi"))
+    assert rig.turn(EventRaised("onaylandı", "1")).actions == []
+    assert rig.turn(EventRaised("ONAYLANDI", "2")).actions == [EventTaken(1_000_000_000)]
+    assert [one["Name"] for one in rig.told[1:]] == ["onaylandi"]
 
 
 @pytest.mark.parametrize("fed", [[0], [1], [-1]])

@@ -141,6 +141,12 @@ class Action(Struct, frozen=True, rename="camel"):
         return self.function_name
 
     @property
+    def chosen_id(self) -> str | None:
+        """The id of a child that the orchestrator has chosen; None where that is left to us."""
+        is_child = self.action_type in {CALL_CHILD, CALL_CHILD_WITH_RETRY}
+        return (self.instance_id or None) if is_child else None
+
+    @property
     def retry_facts(self) -> RetryFacts:
         """The retry policy.
 

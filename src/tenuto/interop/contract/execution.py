@@ -451,7 +451,7 @@ class Execution:
     def _child(self, number: int, action: Action, retried: RetriedCall | None) -> None:
         self._open[number] = Call(action.function_name, is_child=True, retried=retried)
         mine = self._info.facts.execution_id
-        chosen = action.instance_id
+        chosen = action.chosen_id
         attempt = 1 if retried is None else retried.attempt
         is_first = attempt == 1
         self.decided.append(

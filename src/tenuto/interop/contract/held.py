@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 from msgspec import Struct
 
+from tenuto.interop.contract.event_names import event_key
 from tenuto.model.events import EventRaised
 from tenuto.model.unread import UnreadEvent, UnreadEvents
 
@@ -53,7 +54,7 @@ class HeldEvents:
                 self._keep(UnreadEvent(number, event))
 
     def _keep(self, one: UnreadEvent) -> None:
-        key = one.event.name.casefold()
+        key = event_key(one.event.name)
         self._keys[one.number] = key
         self._held.setdefault(key, deque()).append(one)
 
@@ -95,7 +96,7 @@ class HeldEvents:
 
     def arrived(self, event: EventRaised) -> OpenWait | None:
         """The wait that the event ends; None when it is held for one to come."""
-        key = event.name.casefold()
+        key = event_key(event.name)
         if key in self._waits:
             return _first(self._waits, key)
         self._last += 1
@@ -104,7 +105,7 @@ class HeldEvents:
 
     def wait(self, wait: OpenWait) -> None:
         """A wait is open."""
-        self._waits.setdefault(wait.name.casefold(), deque()).append(wait)
+        self._waits.setdefault(event_key(wait.name), deque()).append(wait)
 
     # --- what is taken ---------------------------------------------------------------------------
 

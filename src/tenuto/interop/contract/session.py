@@ -31,6 +31,7 @@ from tenuto.model.errors import InputError, NonDeterminismError, WorkerProtocolE
 from tenuto.model.events import ContinueAsNew, Ending, ExecutionCompleted, Incoming
 from tenuto.model.execution import ExecutionInfo
 from tenuto.model.failure import FailureDetails
+from tenuto.model.ids import check_instance_id
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import Microseconds
 from tenuto.model.unread import UnreadEvent, unread_line
@@ -284,6 +285,8 @@ class ContractSession:
         self._check(answer.first, actions[:again])
         continued = None
         for action in actions[again:]:
+            if action.chosen_id is not None:
+                check_instance_id(action.chosen_id)
             execution.decide(action)
             if action.action_type == kinds.CONTINUE_AS_NEW:
                 continued = action

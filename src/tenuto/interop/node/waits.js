@@ -4,8 +4,30 @@
 const WAIT_FOR_EVENT = 6;
 const EVENT_RAISED = 15;
 
-/** As the host compares names: without their case. */
-const folded = (name) => name.toUpperCase().toLowerCase().replaceAll('\u03c2', '\u03c3');
+const SCRIPTS = [
+    [0x80, 0x58f],
+    [0x1e00, 0x1fff],
+    [0xff00, 0xffef],
+];
+
+/** The same text for all names that are one for the host (`event_names` there says how). */
+function eventKey(name) {
+    let key = '';
+    for (const character of name) key += capital(character);
+    return key;
+}
+
+function capital(character) {
+    const found = character.toUpperCase();
+    if (character.codePointAt(0) < 0x80) return found;
+    const isKnown = found.length === 1 && isOfScripts(character) && isOfScripts(found);
+    return isKnown ? found : character;
+}
+
+function isOfScripts(character) {
+    const code = character.codePointAt(0);
+    return SCRIPTS.some(([first, last]) => first <= code && code <= last);
+}
 
 /** The waits of one execution, by name, the oldest first: events end them in this order. */
 class OpenWaits {
@@ -17,7 +39,7 @@ class OpenWaits {
         for (; this.#known < leaves.length; this.#known += 1) {
             const { actionType, externalEventName } = leaves[this.#known];
             if (actionType !== WAIT_FOR_EVENT) continue;
-            const key = folded(externalEventName);
+            const key = eventKey(externalEventName);
             if (!this.#open.has(key)) this.#open.set(key, []);
             this.#open.get(key).push(externalEventName);
         }
@@ -31,12 +53,12 @@ class OpenWaits {
     }
 
     isOpen(name) {
-        return Boolean(this.#open.get(folded(name))?.length);
+        return Boolean(this.#open.get(eventKey(name))?.length);
     }
 
     /** Ends the oldest wait of a name; the name as that wait spells it. */
     end(name) {
-        return this.#open.get(folded(name))?.shift();
+        return this.#open.get(eventKey(name))?.shift();
     }
 }
 
@@ -63,4 +85,4 @@ async function feedHeld(held, { executor, seen, waits }, feed, fed) {
     return answer;
 }
 
-module.exports = { OpenWaits, feedHeld };
+module.exports = { OpenWaits, eventKey, feedHeld };

@@ -9,12 +9,30 @@ from typing import Any
 Event = dict[str, Any]
 
 _EVENT_RAISED = 15
+_SCRIPTS = (("\u0080", "\u058f"), ("\u1e00", "\u1fff"), ("\uff00", "\uffef"))
+
+
+def event_key(name: str) -> str:
+    """The same text for all names that are one for the host."""
+    return name.upper() if name.isascii() else "".join(map(_capital, name))
+
+
+def _capital(character: str) -> str:
+    found = character.upper()
+    if character < "\u0080":
+        return found
+    is_known = len(found) == 1 and _is_of_scripts(character) and _is_of_scripts(found)
+    return found if is_known else character
+
+
+def _is_of_scripts(character: str) -> bool:
+    return any(first <= character <= last for first, last in _SCRIPTS)
 
 
 class OpenWaits:
     """The waits of one execution, by name; events end them in the order of their making.
 
-    Names are compared without their case, as the host does.
+    Names are compared without their case, as the host does (``event_names`` there says how).
     """
 
     def __init__(self) -> None:
@@ -22,7 +40,7 @@ class OpenWaits:
 
     def add(self, name: str) -> None:
         """A wait is open."""
-        self._open[name.casefold()].append(name)
+        self._open[event_key(name)].append(name)
 
     def tell(self, events: Iterable[Event]) -> None:
         """The package was told these events of a history."""
@@ -32,11 +50,11 @@ class OpenWaits:
                 self.end(name)
 
     def is_open(self, name: str) -> bool:
-        return bool(self._open.get(name.casefold()))
+        return bool(self._open.get(event_key(name)))
 
     def end(self, name: str) -> str:
         """End the oldest wait of that name; the name as it spells it."""
-        return self._open[name.casefold()].popleft()
+        return self._open[event_key(name)].popleft()
 
 
 def feed_held(
