@@ -6,8 +6,8 @@ is put in capitals, without any language's own ideas, and none becomes one of AS
 Host and worker must agree on it: a worker says which waits an event ends, and the host takes its
 word. Their interpreters know Unicode in different versions, which give capitals to more and more
 letters. So it holds for scripts whose letters all have theirs since long: Latin, Greek, Cyrillic,
-Armenian and full-width Latin. The same rule is in the workers' ``waits.py`` and ``waits.js``; a test
-compares all three for every character that there is.
+Armenian and full-width Latin. The same rule is in the workers' ``waits.py`` and ``waits.js``; a
+test compares all three for every character that there is.
 """
 
 from typing import Final
