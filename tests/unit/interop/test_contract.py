@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, structs
 
 from tenuto.engine.ports import GivenBack, LateAnswer, LateTurn, PutsOff
 from tenuto.interop.contract import session as session_module
@@ -42,6 +42,7 @@ from tenuto.model.events import (
 from tenuto.model.execution import ExecutionInfo
 from tenuto.model.failure import FailureDetails
 from tenuto.model.ids import ExecutionId
+from tenuto.model.limits import Limits
 from tenuto.model.retry import RetryFacts
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.unread import UnreadEvent, UnreadEvents
@@ -876,3 +877,72 @@ def test_retries_pause_ever_longer_up_to_a_bound() -> None:
         number = again.event_id  # type: ignore[union-attr]
     longest = 365_000 * 24 * 3600 * SECOND
     assert delays == [SECOND, longest, longest]
+
+
+# --- limits --------------------------------------------------------------------------------------
+
+LIMITS = Limits(payload_bytes=100, turn_bytes=250, actions_per_turn=5)
+LONG = "x" * 99  # with its quotation marks 101 bytes
+
+
+@pytest.mark.parametrize(
+    ("answer", "what"),
+    [
+        ({"actions": [activity(given=json.dumps(LONG))]}, "the input of activity 'work' takes 101"),
+        (
+            {"actions": [{**retried(1), "input": json.dumps(LONG)}]},
+            "the input of activity 'work' takes 101",
+        ),
+        (
+            {"actions": [{**retried(3), "input": LONG}]},
+            "the input of orchestrator 'work' takes 101",
+        ),
+        (
+            {"actions": [{"actionType": 4, "input": LONG}], "is_done": True},
+            "the input of continue_as_new takes 101",
+        ),
+        (
+            {
+                "actions": [
+                    {
+                        "actionType": 8,
+                        "httpRequest": {"method": "POST", "uri": "http://x/", "content": LONG},
+                    }
+                ]
+            },
+            "the request to http://x/ takes",
+        ),
+        ({"output": json.dumps(LONG), "is_done": True}, "the result takes 101"),
+        ({"custom_status": json.dumps(LONG)}, "the custom status takes 101"),
+        ({"actions": [activity()] * 6}, "decided more actions in one turn than allowed"),
+        (
+            {"actions": [activity(given=json.dumps("x" * 90))] * 3},
+            "decided more bytes in one turn than allowed",
+        ),
+    ],
+)
+def test_what_an_orchestrator_decides_is_within_the_limits(
+    answer: dict[str, Any], what: str
+) -> None:
+    rig = Rig()
+    rig.info = structs.replace(rig.info, limits=LIMITS)
+    rig.session = ContractSession(rig.info, rig, 1, rig.options)
+    found = rig.turn(ExecutionStarted("flow", ExecutionId("e")), **answer)
+    (ending,) = found.actions
+    assert isinstance(ending, ExecutionCompleted)
+    assert ending.orchestration_status is RuntimeStatus.FAILED
+    assert ending.failure_details is not None
+    said = ending.failure_details.error_message
+    assert said.startswith("Orchestrator function 'flow' failed: LimitError: orchestrator 'flow' ")
+    assert what in said
+    assert "the limit is " in said
+    assert "(setting limits." in said
+    assert found.custom_status is UNSET
+
+
+def test_what_was_within_the_limits_of_its_day_stays() -> None:
+    rig = Rig()
+    rig.begin(activity(given=json.dumps(LONG)), wait())
+    rig.info = structs.replace(rig.info, limits=LIMITS)
+    restarted(rig)
+    rig.turn(EventRaised("go", "1"), actions=[activity(given=json.dumps(LONG)), wait()], first=0)

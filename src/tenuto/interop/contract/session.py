@@ -24,10 +24,11 @@ from tenuto.interop.contract.dialect import Dialect
 from tenuto.interop.contract.events import as_played
 from tenuto.interop.contract.execution import Execution
 from tenuto.interop.contract.failures import package_failure
+from tenuto.interop.contract.sizes import TurnSizes
 from tenuto.interop.workers.errands import TurnAnswer, TurnRequest, TurnTaker
 from tenuto.interop.workers.protocol import Failed, Turned
 from tenuto.model.actions import TurnActions
-from tenuto.model.errors import InputError, NonDeterminismError, WorkerProtocolError
+from tenuto.model.errors import InputError, LimitError, NonDeterminismError, WorkerProtocolError
 from tenuto.model.events import ContinueAsNew, Ending, ExecutionCompleted, Incoming
 from tenuto.model.execution import ExecutionInfo
 from tenuto.model.failure import FailureDetails
@@ -252,6 +253,8 @@ class ContractSession:
             continued = self._decide(answer)
         except InputError as error:
             return self._ended(self._failed(str(error)))
+        except LimitError as error:
+            return self._ended(self._failed(f"LimitError: {error}"))
         if answer.custom_status is not None:
             self._status = answer.custom_status
             self._had_status = True
@@ -283,6 +286,10 @@ class ContractSession:
         actions = _actions(answer.actions)
         again = known - answer.first
         self._check(answer.first, actions[:again])
+        sizes = TurnSizes(self._info)
+        sizes.check(answer.output, "the result")
+        sizes.check(answer.custom_status, "the custom status")
+        sizes.check_actions(actions[again:])
         continued = None
         for action in actions[again:]:
             if action.chosen_id is not None:
