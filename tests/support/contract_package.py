@@ -138,9 +138,9 @@ class Package:
         if task is None:
             return False
         if kind in {6, 9}:
-            return task.name in event["Reason"]
+            return task.name in str(event["Reason"])
         if kind not in {5, 8}:
-            return (task.plan.kind == "entity") == (kind == 14)
+            return (task.plan.kind == "entity") is bool(kind == 14)
         result = json.loads(event["Result"])
         return isinstance(result, dict) if task.plan.kind == "http" else bool(result == task.name)
 

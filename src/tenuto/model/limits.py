@@ -35,8 +35,13 @@ class Limits(Struct, frozen=True, kw_only=True):
 
 def limit_error(setting: str, limit: int, what: str) -> LimitError:
     """The error for a crossed limit, naming it and the setting that raises it."""
-    return LimitError(
-        f"{what}; the limit is {limit:,} (setting limits.{setting}, "
+    return LimitError(f"{what}; {limit_words(setting, limit)}")
+
+
+def limit_words(setting: str, limit: int) -> str:
+    """What such an error says of the limit alone."""
+    return (
+        f"the limit is {limit:,} (setting limits.{setting}, "
         f"environment TENUTO_LIMITS_{setting.upper()})"
     )
 

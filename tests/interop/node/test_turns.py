@@ -391,9 +391,9 @@ def test_an_error_that_throws_when_it_is_asked_is_told_and_holds_up_nobody(
     assert isinstance(failed, Failed)
     words = "Something was thrown that cannot say what it is: its own text throws."
     assert failed.message == words
-    failed = either.activity("muted", "input", "1")
-    assert isinstance(failed, Failed)
-    assert failed.message == words
+    answer = either.activity("muted", "input", "1")
+    assert isinstance(answer, Failed)
+    assert answer.message == words
     begun(either, "twice", 2)
 
 

@@ -44,7 +44,9 @@ from tenuto.interop.workers.launching import Launch, StartedWorker
 from tenuto.interop.workers.options import PoolOptions
 from tenuto.interop.workers.pool import WorkerPool
 from tenuto.interop.workers.protocol import FunctionFacts
+from tenuto.interop.workers.protocol import Limits as WorkerLimits
 from tenuto.model.errors import AppLoadError, InputError, RegistrationError, UnknownFunctionError
+from tenuto.model.limits import Limits, limit_words
 from tenuto.model.payload import encode
 from tenuto.model.payload.opaque import shown
 from tenuto.model.timer_schedule import parse_schedule
@@ -265,6 +267,7 @@ class AzureProgram:
                 workers=self.app.workers,
                 turn_seconds=_FOR_EVER if self._options.is_debugged else self._options.turn_seconds,
                 memory_bytes=self._options.memory_bytes,
+                limits=_told(means.limits),
             ),
         )
         self._caller = AppCaller(
@@ -295,6 +298,11 @@ class AzureProgram:
             ),
             first,
         )
+
+
+def _told(limits: Limits) -> WorkerLimits:
+    most = limits.payload_bytes
+    return WorkerLimits(most, limit_words("payload_bytes", most))
 
 
 def _refuse(findings: Sequence[Finding]) -> None:

@@ -1,6 +1,8 @@
 'use strict';
 // What user code or a package has thrown, as the protocol tells it.
 
+const { cut } = require('./sizes');
+
 /** An error for anything that can be thrown, texts and nothing included. */
 function asError(thrown) {
     if (thrown instanceof Error || typeof thrown?.message === 'string') return thrown;
@@ -33,10 +35,10 @@ function told(id, thrown) {
         id,
         errorType: String(error.constructor?.name || 'Error'),
         message: String(error.message),
-        stack: String(error.stack ?? ''),
+        stack: cut(String(error.stack ?? '')),
     };
     const details = ownDetails(answer.message);
-    if (!details) return answer;
+    if (!details) return { ...answer, message: cut(answer.message) };
     return {
         ...answer,
         errorType: details.errorType,

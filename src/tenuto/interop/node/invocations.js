@@ -63,6 +63,11 @@ class Invocations {
         return found;
     }
 
+    isActivity(name) {
+        const { bindings } = this.named(name).metadata;
+        return Object.values(bindings).some(({ type }) => /^activitytrigger$/i.test(type));
+    }
+
     /** The packages' own model of an invocation, with the real context object and its inputs. */
     async open(invocation, metadata, request) {
         const core = new CoreContext(this.#logs, invocation, metadata, request);

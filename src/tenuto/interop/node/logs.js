@@ -2,6 +2,7 @@
 // Lines for the host's log. What user code prints is no such line: it goes to standard output.
 
 const { hookContext } = require('./hooks');
+const { cut } = require('./sizes');
 
 const LEVELS = new Set(['trace', 'debug', 'information', 'warning', 'error', 'critical']);
 
@@ -26,7 +27,7 @@ class Logs {
         if (this.#app.hooks.has('log') && !this.#isInHook) this.#ask(line, category, about);
         this.#pipe.send({
             type: 'log',
-            text: String(line.message),
+            text: cut(String(line.message)),
             level: LEVELS.has(line.level) ? line.level : 'information',
             invocation: about.invocation,
             function: about.functionName,

@@ -9,6 +9,7 @@ const { Logs } = require('./logs');
 const { Pipe } = require('./pipe');
 const { Refusal } = require('./refusal');
 const { placeIn } = require('./places');
+const { Sizes } = require('./sizes');
 const { Turns } = require('./turns');
 
 const PROTOCOL = 1;
@@ -21,6 +22,7 @@ class Worker {
     #logs;
     #invocations;
     #turns;
+    #sizes = new Sizes();
     #isLoaded = false;
     #isStopping = false;
     #running = new Set();
@@ -63,6 +65,9 @@ class Worker {
             case 'forget':
                 // After the turns that came before it.
                 this.#lastTurn = this.#lastTurn.then(() => this.#turns?.forget(message.key));
+                break;
+            case 'limits':
+                this.#sizes.hear(message);
                 break;
             case 'ping':
                 this.#pipe.send({ type: 'pong', id: message.id });
@@ -113,7 +118,9 @@ class Worker {
     async #call(message, attachment) {
         try {
             const { attachment: body, ...told } = await this.#invocations.call(message, attachment);
-            this.#pipe.send({ type: 'result', id: message.id, ...told }, body);
+            const result = { type: 'result', id: message.id, ...told };
+            const isActivity = this.#invocations.isActivity(message.function);
+            this.#pipe.send(isActivity ? this.#sizes.activity(message, result) : result, body);
         } catch (error) {
             this.#pipe.send(failed(message.id, error));
         }
@@ -121,7 +128,10 @@ class Worker {
 
     async #turn(message) {
         try {
-            this.#pipe.sendText(await this.#turns.run(message));
+            const text = await this.#turns.run(message);
+            const sent = this.#sizes.turn(message, text);
+            if (sent !== text) this.#turns.forget(message.key);
+            this.#pipe.sendText(sent);
         } catch (error) {
             this.#pipe.send(failed(message.id, error));
         }

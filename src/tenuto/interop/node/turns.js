@@ -6,6 +6,7 @@ const { KeptExecutor, liveExecutor } = require('./executors');
 const { asError } = require('./failures');
 const { isReplay, played, withDates } = require('./history');
 const { differenceOf, outcomeOf } = require('./outcomes');
+const { cut } = require('./sizes');
 
 /** Runs turns, and keeps the executors of the instances that the host has in memory. */
 class Turns {
@@ -141,7 +142,7 @@ function answer(turn, outcome, { first, isKept, difference, fed }) {
         canceled: seen ? seen.canceled : [],
         output,
         customStatus,
-        error,
+        error: error && cut(error),
         failureDetails,
         isKept,
         difference,

@@ -8,6 +8,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from tenuto.interop.workers.protocol import Limits
+
 
 class WorkerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a worker process of an Azure Functions app may use.
@@ -37,10 +39,12 @@ class PoolOptions(Struct, frozen=True, kw_only=True):
         turn_seconds: The longest time for one turn, and for a loop that is held up.
         memory_bytes: A worker that has more is replaced once it has done what it does; one that
             has twice as much, at once. None for no bound.
+        limits: What each worker is told of the host's limits.
         most_deaths: A call that has killed so many workers, alone with them, fails.
     """
 
     workers: int = 1
     turn_seconds: float = 60.0
     memory_bytes: int | None = None
+    limits: Limits | None = None
     most_deaths: int = 3

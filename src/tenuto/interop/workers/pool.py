@@ -201,12 +201,18 @@ class WorkerPool:
             _LOGGER.error(text, self._launch.what, error)  # noqa: TRY400 - the text says it all
             return None
 
+    async def _linked(self, worker: StartedWorker) -> WorkerLink:
+        link = await WorkerLink.over(worker, self._gone)
+        if self._options.limits is not None:
+            link.tell(self._options.limits)
+        return link
+
     async def _adopt(self, worker: StartedWorker) -> None:
         self._starting -= 1
         if self._is_stopping:
             await asyncio.to_thread(worker.kill)
             return
-        link = await WorkerLink.over(worker, self._gone)
+        link = await self._linked(worker)
         if link.is_gone:
             self._fill()
             return
@@ -538,7 +544,7 @@ class WorkerPool:
         if self._is_stopping:
             await asyncio.to_thread(worker.kill)
             return None
-        return await WorkerLink.over(worker, self._gone)
+        return await self._linked(worker)
 
     def spawn(self, step: Coroutine[Any, Any, None]) -> None:
         """Run a step of the quarantine."""

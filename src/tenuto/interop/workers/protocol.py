@@ -183,6 +183,19 @@ class Ping(_ToWorker, frozen=True):
     id: int
 
 
+class Limits(_ToWorker, frozen=True):
+    """What the host takes; said before anything is asked. A worker may look to it that nothing
+    longer is sent, which the host would have to read in order to refuse it.
+
+    Attributes:
+        payload_bytes: Longest result of an activity or an orchestrator, custom status, or input.
+        payload_words: What an error says of that limit after a semicolon.
+    """
+
+    payload_bytes: int
+    payload_words: str
+
+
 class Stop(_ToWorker, frozen=True):
     """Begin nothing more, answer what runs, and end. A closed pipe means: end at once."""
 
@@ -370,7 +383,7 @@ class Pong(_ToHost, frozen=True):
     id: int
 
 
-ToWorker: TypeAlias = Load | Call | Turn | Forget | Cancel | Ping | Stop
+ToWorker: TypeAlias = Load | Limits | Call | Turn | Forget | Cancel | Ping | Stop
 ToHost: TypeAlias = Hello | Loaded | Refused | Result | Failed | Turned | Lost | Log | Pong
 
 encode_to_worker: Final = msgspec.json.Encoder().encode

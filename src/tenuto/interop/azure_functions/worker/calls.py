@@ -19,6 +19,7 @@ from .pipe import Message
 from .pipe import encode as encode_message
 from .requests import answer
 from .signatures import RETURN, hints, takes_context
+from .sizes import Sizes, cut
 from .streaming import Streams
 from .values import Value, decode, encode, has_implicit_output
 
@@ -38,6 +39,7 @@ class Calls:
             a connection, belongs to it.
         threads: How many sync functions may run at once.
         streams: Where requests come from and answers go when the app streams; else None.
+        sizes: What the host takes.
     """
 
     def __init__(
@@ -46,9 +48,11 @@ class Calls:
         send: Send,
         loop: asyncio.AbstractEventLoop,
         threads: int,
-        streams: Streams | None = None,
+        streams: Streams | None,
+        sizes: Sizes,
     ) -> None:
         self._app = app
+        self._sizes = sizes
         self._send = send
         self._loop = loop
         self._streams = streams
@@ -164,12 +168,21 @@ class Calls:
         number = message["id"]
         try:
             text = encode_message({**result, "id": number})
+            if result["type"] == "result" and not self._sizes.are_surely_kept(text):
+                text = self._within_limits(message, result, text)
         except Exception as error:  # noqa: BLE001 - what cannot be sent is a failure like others
             text, body = encoded_failure(number, error), b""
         self._send(text, body)
         with self._none_runs:
             self._running -= 1
             self._none_runs.notify_all()
+
+    def _within_limits(self, message: Message, result: Message, text: bytes) -> bytes:
+        function = self._app.function(message["function"])
+        if function.trigger_type.lower() != "activitytrigger":
+            return text
+        failed = self._sizes.failed_activity(message, result)
+        return text if failed is None else encode_message({**failed, "id": message["id"]})
 
 
 class _Queued:
@@ -296,8 +309,8 @@ def failure(error: BaseException) -> Message:
     return {
         "type": "failed",
         "errorType": type(error).__name__,
-        "message": str(error),
-        "stack": "".join(trace.format()),
+        "message": cut(str(error)),
+        "stack": cut("".join(trace.format())),
     }
 
 

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from .sizes import cut
 from .waits import Event, OpenWaits, feed_held
 
 LABEL = "$OutOfProcData$:"
@@ -61,7 +62,7 @@ class Turned:
             "canceled": list(self.canceled) or None,
             "output": _text(self.state, "output"),
             "customStatus": _text(self.state, "customStatus"),
-            "error": self.state.get("error"),
+            "error": cut(self.state["error"]) if self.state.get("error") else None,
             "fed": list(self.fed) or None,
         }
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from .sizes import cut
+
 Send = Callable[[dict[str, Any]], None]
 
 _invocation: contextvars.ContextVar[tuple[str, str] | None]
@@ -69,7 +71,7 @@ class HostHandler(logging.Handler):
         self._send(
             {
                 "type": "log",
-                "text": text,
+                "text": cut(text),
                 "level": level_name(record.levelno),
                 "invocation": identifier,
                 "function": function,

@@ -13,6 +13,7 @@ from .calls import encoded_failure, failure
 from .executions import Execution, Known, PlainCall, Turned, look_inside, payload
 from .logs import invocation
 from .pipe import Message, encode
+from .sizes import Sizes
 from .timestamps import read_timestamps_fast
 
 Send = Callable[[bytes], None]
@@ -24,11 +25,13 @@ class Turns:
     Args:
         app: Whose orchestrators they are.
         send: Sends a message that is encoded, from any thread.
+        sizes: What the host takes.
         keeps_executors: Whether the host wants executors to stay alive between turns.
     """
 
-    def __init__(self, app: App, send: Send, *, keeps_executors: bool) -> None:
+    def __init__(self, app: App, send: Send, sizes: Sizes, *, keeps_executors: bool) -> None:
         self._app = app
+        self._sizes = sizes
         self._send = send
         self._known = Known()
         if any(_is_orchestrator(function) for function in app.functions):
@@ -62,7 +65,15 @@ class Turns:
         number = message["id"]
         try:
             with invocation(message["invocation"], message["function"]):
-                return encode({**self._turn(message), "id": number})
+                answer = self._turn(message)
+                text = encode({**answer, "id": number})
+                if self._sizes.are_surely_kept(text):
+                    return text
+                failed = self._sizes.failed_turn(message, answer)
+                if failed is None:
+                    return text
+                self._drop(message["key"])
+                return encode({**failed, "id": number})
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is the turn's answer
             self._drop(message["key"])
             return encoded_failure(number, error)

@@ -18,6 +18,7 @@ from .loading import load, versions
 from .logs import log_to_host
 from .pipe import Message, Pipe
 from .refusals import refusal
+from .sizes import Sizes
 from .streaming import Streams
 from .turns import Turns
 
@@ -46,6 +47,7 @@ class _Worker:
         self._load: asyncio.Future[Message | None] = self._loop.create_future()
         self._is_stopping = asyncio.Event()
         self._begins_nothing = False
+        self._sizes = Sizes()
         # Set before the host is told that the app is there, so before it calls anything.
         self._calls: Calls
         self._turns: Turns
@@ -84,8 +86,8 @@ class _Worker:
     async def _serve(self, app: App, request: Message, streams: Streams | None) -> int:
         keeps = request.get("keepsExecutors", True)
         threads = request.get("threads", 1)
-        self._calls = Calls(app, self._pipe.send_text, self._loop, threads, streams)
-        self._turns = Turns(app, self._pipe.send_text, keeps_executors=keeps)
+        self._calls = Calls(app, self._pipe.send_text, self._loop, threads, streams, self._sizes)
+        self._turns = Turns(app, self._pipe.send_text, self._sizes, keeps_executors=keeps)
         self._pipe.send(
             {
                 "type": "loaded",
@@ -130,6 +132,8 @@ class _Worker:
         elif kind == "stop":
             self._begins_nothing = True
             self._loop.call_soon_threadsafe(self._stop)
+        elif kind == "limits":
+            self._sizes.hear(message)
         elif kind == "cancel":
             self._calls.cancel(message["id"])
         elif self._begins_nothing:
