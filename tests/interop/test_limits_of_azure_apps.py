@@ -1,16 +1,20 @@
 """What functions of an app may return and ask for, and that too much of it holds up nobody."""
 
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tenuto import Settings
+from tenuto.interop.azure_app.program import AzureProgram
+from tenuto.interop.workers.line_budget import AT_ONCE
 from tenuto.model.events import TaskFailed
 from tenuto.model.failure import FailureDetails
 from tenuto.model.limits import Limits
 from tenuto.testing import TestHost
 from tests.support.azure_programs import LANGUAGES, azure_program, copied
+from tests.support.waiting import until
 
 JAVASCRIPT = """
 const df = require('durable-functions');
@@ -21,6 +25,12 @@ df.app.activity('logs', {
     handler: (count, context) => {
         for (let number = 0; number < count; number += 1) context.log(`line ${number}`);
         context.error('an error after them');
+        return 'done';
+    },
+});
+df.app.activity('prints', {
+    handler: (count) => {
+        for (let number = 0; number < count; number += 1) console.log(`line ${number}`);
         return 'done';
     },
 });
@@ -71,6 +81,13 @@ def logs(count: int):
 
 
 @app.activity_trigger(input_name="count")
+def prints(count: int):
+    for number in range(count):
+        print("line", number)
+    return "done"
+
+
+@app.activity_trigger(input_name="count")
 def one(count: int):
     logging.info("z" * count)
 
@@ -96,25 +113,30 @@ def flow(context):
     return result
 """
 LIMIT = 2_000_000
+MANY = 10_000
 SETTINGS = Settings(limits=Limits(payload_bytes=LIMIT))
 WORDS = (
     "the limit is 2,000,000 (setting limits.payload_bytes, environment TENUTO_LIMITS_PAYLOAD_BYTES)"
 )
 
 
-@pytest.fixture(params=LANGUAGES)
-async def host(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[TestHost]:
-    """With the app of a language."""
+def program(language: str, tmp_path: Path) -> AzureProgram:
+    """The app of a language."""
     app = tmp_path / "app"
     app.mkdir()
     (app / "host.json").write_text('{"version": "2.0"}')
-    if request.param == "python":
+    if language == "python":
         (app / "function_app.py").write_text(PYTHON)
     else:
         (app / "app.js").write_text(JAVASCRIPT)
         (app / "package.json").write_text(PACKAGE)
-    program = azure_program(copied(app, tmp_path / "copies"))
-    async with TestHost(program, settings=SETTINGS) as host:
+    return azure_program(copied(app, tmp_path / "copies"))
+
+
+@pytest.fixture(params=LANGUAGES)
+async def host(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[TestHost]:
+    """With the app of a language."""
+    async with TestHost(program(request.param, tmp_path), settings=SETTINGS) as host:
         yield host
 
 
@@ -172,3 +194,34 @@ async def test_texts_of_errors_are_cut(host: TestHost) -> None:
     ):
         assert len(said) < 100_000
         assert " characters more)" in said
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """Of the app, with its lesser ones."""
+    caplog.set_level(logging.INFO, "tenuto.app")
+    return caplog
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("what", ["logs", "prints"])
+async def test_a_flood_of_lines_is_cut_and_told_of_and_loses_no_answer(
+    lines: pytest.LogCaptureFixture, language: str, what: str, tmp_path: Path
+) -> None:
+    def said() -> list[str]:
+        records = [one for one in lines.records if one.name.startswith("tenuto.app")]
+        return [one.getMessage() for one in records]
+
+    def taken() -> int:
+        return sum(one.startswith("line ") for one in said())
+
+    def left_out() -> int:
+        told = [one for one in said() if " lines of the log were left out: worker " in one]
+        return sum(int(one.split()[0]) for one in told)
+
+    async with TestHost(program(language, tmp_path)) as host:
+        assert await host.run("flow", [what, MANY]) == "done"
+        await until(lambda: taken() + left_out() == MANY)
+    assert AT_ONCE <= taken() < MANY
+    # A flood of lesser lines leaves no error out.
+    assert said().count("an error after them") == (what == "logs")

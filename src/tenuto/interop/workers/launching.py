@@ -15,12 +15,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import IO, Any, Final
 
 import msgspec
 from msgspec import Struct
 
 from tenuto.interop.workers.frames import FrameReader, frame
+from tenuto.interop.workers.line_budget import A_SECOND, AT_ONCE, LineBudget
 from tenuto.interop.workers.protocol import (
     VERSION,
     Hello,
@@ -111,7 +113,7 @@ class StartedWorker:
         self._output: list[threading.Thread] = []
         try:
             for stream in (self.process.stdout, self.process.stderr):
-                self._output.append(_follow(stream, logging.INFO))
+                self._output.append(_follow(stream, logging.INFO, str(self.pid)))
             self.hello, self.loaded = self._greet()
         except BaseException:
             self.kill()
@@ -258,6 +260,22 @@ def log_line(line: Log) -> None:
     logger.log(level, "%s", line.text, extra=extra)
 
 
+def is_serious(line: Log) -> bool:
+    """Whether it is a warning, or worse."""
+    return _LEVELS.get(line.level, logging.INFO) >= logging.WARNING
+
+
+def log_left_out(worker: str, count: int) -> None:
+    """Say how many lines of a worker were not logged."""
+    _OUTPUT.warning(
+        "%d lines of the log were left out: worker %s writes more than %d at once and %d a second",
+        count,
+        worker,
+        AT_ONCE,
+        A_SECOND,
+    )
+
+
 def _spawn(launch: Launch, theirs: socket.socket) -> "subprocess.Popen[bytes]":
     """Start it; it gets no signals from the terminal and nothing to read: both are the host's."""
     return subprocess.Popen(  # noqa: S603 - the worker, by an interpreter that the app's owner chose
@@ -289,18 +307,26 @@ def _without(secrets: Mapping[str, str], text: str) -> str:
     return text
 
 
-def _follow(stream: IO[bytes] | None, level: int) -> threading.Thread:
+def _follow(stream: IO[bytes] | None, level: int, worker: str) -> threading.Thread:
     """Log what comes, line by line, until the pipe is closed."""
     assert stream is not None
+    lines = LineBudget(partial(log_left_out, worker), _later)
 
     def follow() -> None:
         with stream:
             # A line without an end must not fill the memory.
             while line := stream.readline(_LONGEST_LINE):
                 text = line.decode(errors="replace").rstrip()
-                if text:
+                if text and lines.takes(is_serious=False):
                     _OUTPUT.log(level, "%s", text)
+            lines.tell_all()
 
     thread = threading.Thread(target=follow, name="tenuto-worker-output", daemon=True)
     thread.start()
     return thread
+
+
+def _later(seconds: float, call: Callable[[], None]) -> None:
+    timer = threading.Timer(seconds, call)
+    timer.daemon = True
+    timer.start()

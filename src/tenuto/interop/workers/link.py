@@ -3,14 +3,24 @@
 import asyncio
 import contextlib
 import os
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from time import perf_counter
 from typing import Final, Protocol
 
 from msgspec import Struct
 
 from tenuto.interop.workers.frames import frame
-from tenuto.interop.workers.launching import StartedWorker, decoded, log_line
+from tenuto.interop.workers.launching import (
+    StartedWorker,
+    decoded,
+    is_serious,
+    log_left_out,
+    log_line,
+)
+from tenuto.interop.workers.line_budget import LineBudget
 from tenuto.interop.workers.protocol import (
     Failed,
     Log,
@@ -28,6 +38,9 @@ from tenuto.model.errors import WorkerProtocolError
 from tenuto.model.timing import MICROSECONDS, Microseconds
 
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4_096
+
+_SLICE_SECONDS: Final = 0.005
+"""How long the loop is held up at once by what one worker says."""
 
 Answer = Result | Failed | Turned | Lost
 
@@ -91,7 +104,10 @@ class WorkerLink(asyncio.Protocol):
         self._gone = gone
         self._transport: asyncio.Transport | None = None
         self._is_gone = False
+        self._is_reading = True
         self._outgoing: list[bytes] = []
+        self._said: deque[tuple[ToHost, bytes]] = deque()
+        self._lines: LineBudget | None = None
 
     @classmethod
     async def over(
@@ -181,9 +197,31 @@ class WorkerLink(asyncio.Protocol):
         except WorkerProtocolError as error:
             self.kill(str(error))
             return
-        for message, attachment in messages:
+        self._said += messages
+        self._hear()
+
+    def _hear(self) -> None:
+        """Take in what it has said, one slice at once; it is read no further until that is done."""
+        end = perf_counter() + _SLICE_SECONDS
+        while self._said:
+            message, attachment = self._said.popleft()
             if self.is_open:
                 self._received(message, attachment)
+            if perf_counter() > end and self._said:
+                self._listens(False)
+                asyncio.get_running_loop().call_soon(self._hear)
+                return
+        self._listens(True)
+
+    def _listens(self, listens: bool) -> None:  # noqa: FBT001 - says what it does
+        if self._is_reading is listens or not self.is_open:
+            return
+        self._is_reading = listens
+        assert self._transport is not None
+        if listens:
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
 
     @property
     def is_open(self) -> bool:
@@ -192,7 +230,7 @@ class WorkerLink(asyncio.Protocol):
 
     def _received(self, message: ToHost, attachment: bytes) -> None:
         if isinstance(message, Log):
-            log_line(message)
+            self._log(message)
         elif isinstance(message, Pong):
             self.silent_since = None
             self.is_silence_told = False
@@ -200,6 +238,13 @@ class WorkerLink(asyncio.Protocol):
             self._answer(message, attachment)
         else:
             self.kill(f"a worker said {type(message).__name__} at work")
+
+    def _log(self, line: Log) -> None:
+        if self._lines is None:
+            later = asyncio.get_running_loop().call_later
+            self._lines = LineBudget(partial(log_left_out, str(self.worker.pid)), later)
+        if self._lines.takes(is_serious=is_serious(line)):
+            log_line(line)
 
     def _answer(self, message: Answer, attachment: bytes) -> None:
         out = self.out.get(message.id)
@@ -226,6 +271,8 @@ class WorkerLink(asyncio.Protocol):
         del exc
         if not self._is_gone:
             self._is_gone = True
+            if self._lines is not None:
+                self._lines.tell_all()
             self._gone(self)
 
 
