@@ -160,7 +160,10 @@ class Calls:
         self._finish(message, *result)
 
     def _finish(self, message: Message, result: Message, body: bytes) -> None:
-        self._send({**result, "id": message["id"]}, body)
+        try:
+            self._send({"id": message["id"], **result}, body)
+        except (TypeError, ValueError, RecursionError) as error:  # it cannot be written as JSON
+            self._send({"id": message["id"], **failure(error)})
         with self._none_runs:
             self._running -= 1
             self._none_runs.notify_all()

@@ -39,9 +39,14 @@ class Pipe:
         """Send a message. Members that are None are left out.
 
         Half of a surrogate pair, which no UTF-8 has room for, becomes a question mark.
+
+        Raises:
+            TypeError: something in it cannot be written as JSON; nothing was sent.
+            ValueError: likewise, as numbers that are none.
+            RecursionError: it is nested too deep.
         """
         known = {name: value for name, value in message.items() if value is not None}
-        text = json.dumps(known, ensure_ascii=False, separators=(",", ":")).encode(
+        text = json.dumps(known, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(
             "utf-8", "replace"
         )
         # A host that is gone hears nothing; the thread that reads ends us.

@@ -58,10 +58,11 @@ class Turns:
             try:
                 with invocation(message["invocation"], message["function"]):
                     answer = self._turn(message)
+                # What user code has put into an action may be nothing that can be written.
+                self._send({"id": message["id"], **answer})
             except BaseException as error:  # noqa: BLE001 - whatever it is, it is the turn's answer
                 self._drop(message["key"])
-                answer = failure(error)
-            self._send({**answer, "id": message["id"]})
+                self._send({"id": message["id"], **failure(error)})
 
     def _drop(self, key: int) -> None:
         _, execution = self._kept.pop(key, ("", None))
