@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
+from tenuto.interop.node import WORKER
 from tenuto.interop.workers.protocol import (
     Datum,
     Failed,
@@ -132,6 +133,7 @@ def test_a_stack_says_where_an_error_was_made(app: App) -> None:
 
     assert isinstance(answer, Failed)
     assert "activities.js" in answer.stack
+    assert str(WORKER.parent) not in answer.stack
 
 
 def test_an_error_with_properties_of_its_own_tells_them(app: App) -> None:

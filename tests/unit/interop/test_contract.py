@@ -384,6 +384,26 @@ def test_a_request_that_fails_and_one_that_is_not_followed() -> None:
     assert [one["EventType"] for one in rig.told] == [12, 6, 5]
 
 
+@BOTH
+@pytest.mark.parametrize("properties", [None, {"status": 500}])
+def test_a_request_that_fails_tells_nothing_of_this_host(
+    dialect: Dialect, properties: dict[str, Any] | None
+) -> None:
+    cause = FailureDetails("OSError", "refused", "at /here/tenuto/host.py, line 1")
+    failed = FailureDetails(
+        "HttpCallError",
+        "no answer",
+        "at /here/tenuto/host.py, line 2",
+        cause,
+        properties=properties,
+    )
+    rig = Rig(dialect)
+    rig.begin({"actionType": 8, "httpRequest": {"method": "GET", "uri": "https://x/"}})
+    rig.turn(TaskFailed(0, failed))
+    assert rig.told[1]["Details"] in {"no answer", "HttpCallError: no answer"}
+    assert "/here" not in json.dumps(rig.told)
+
+
 def test_a_timer_that_is_canceled_at_once_or_later() -> None:
     rig = Rig()
     timer = {"actionType": 5, "fireAt": "1970-01-01T01:00:00Z"}

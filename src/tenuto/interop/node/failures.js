@@ -1,6 +1,10 @@
 'use strict';
 // What user code or a package has thrown, as the protocol tells it.
 
+const { sep } = require('node:path');
+
+const OWN_FOLDER = __dirname + sep;
+
 /** An error for anything that can be thrown, texts and nothing included. */
 function asError(thrown) {
     if (thrown instanceof Error || typeof thrown?.message === 'string') return thrown;
@@ -16,6 +20,12 @@ function asError(thrown) {
     return error;
 }
 
+/** A stack without the lines that are this worker's: apps and whoever reads them see none of it. */
+function stackOf(error) {
+    const lines = String(error.stack ?? '').split('\n');
+    return lines.filter((line) => !/^\s+at /.test(line) || !line.includes(OWN_FOLDER)).join('\n');
+}
+
 /** `failed` for a call or a turn. */
 function failed(id, thrown) {
     const error = asError(thrown);
@@ -24,7 +34,7 @@ function failed(id, thrown) {
         id,
         errorType: error.constructor?.name || 'Error',
         message: String(error.message),
-        stack: String(error.stack ?? ''),
+        stack: stackOf(error),
     };
     const told = ownDetails(answer.message);
     if (!told) return answer;
