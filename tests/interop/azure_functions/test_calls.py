@@ -435,6 +435,12 @@ async def leaves_too(value): raise KeyboardInterrupt("no")
 @app.activity_trigger(input_name="value")
 def unwritable(value): return object()
 
+class SpeechlessError(Exception):
+    def __str__(self): return str(1 / 0)
+
+@app.activity_trigger(input_name="value")
+def speechless(value): raise SpeechlessError
+
 @app.activity_trigger(input_name="value")
 async def told(value, context: func.Context):
     assert isinstance(context, func.Context)
@@ -474,6 +480,7 @@ def test_activities_take_and_give_objects_of_the_app(activities: WorkerClient) -
         ("leaves", "SystemExit", "3"),
         ("leaves_too", "KeyboardInterrupt", "no"),
         ("unwritable", "ValueError", "must be json serializable"),
+        ("speechless", "SpeechlessError", "whose text cannot be read: ZeroDivisionError"),
         ("nowhere", "LookupError", "the app has no function 'nowhere'"),
     ],
 )

@@ -117,6 +117,14 @@ def test_each_kind_of_result_has_its_form(app: App, name: str, value: Datum | No
         ("braces", "Error", "{not JSON"),
         ("bare", "Error", "bare"),
         ("nearly", "Error", '{"errorType": "Own", "errorMessage": "m"}'),
+        ("number_as_message", "Error", '{"message":5}'),
+        ("object_as_message", "Error", '{"a":1}'),
+        ("no_text_as_message", "Error", "{}"),
+        ("object_as_name", "Error", "x"),
+        ("number_as_stack", "Error", "x"),
+        ("message_that_throws", "Error", "{}"),
+        ("name_that_throws", "Error", "x"),
+        ("proxy_that_throws", "Error", "a value of the type object that cannot be shown"),
     ],
 )
 def test_whatever_is_thrown_has_kind_and_message(

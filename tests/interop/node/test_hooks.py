@@ -184,6 +184,7 @@ def test_what_is_logged_in_a_turn_is_never_called_late(app: App, replays: bool) 
     host = ScriptedHost(*app, replays=replays, events=[("Go", "1")])
 
     turns = len(host.run("logging").turns)
+    value(app, "echo", "when all of it was said")
 
     told = [log for log in app[0].logs if log.function == "logging"]
     said = [log.text.split(" of ")[0] for log in told if log.text != "too late"]

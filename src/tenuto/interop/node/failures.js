@@ -5,44 +5,82 @@ const { sep } = require('node:path');
 
 const OWN_FOLDER = __dirname + sep;
 
-/** An error for anything that can be thrown, texts and nothing included. */
-function asError(thrown) {
-    if (thrown instanceof Error || typeof thrown?.message === 'string') return thrown;
-    let text;
+/** A text for anything, also for what refuses to be one. */
+function textOf(value) {
+    if (typeof value === 'string') return value;
     try {
-        text =
-            typeof thrown === 'object' && thrown !== null ? JSON.stringify(thrown) : String(thrown);
+        const isPlain = typeof value === 'object' && value !== null && !(value instanceof Error);
+        return (isPlain ? JSON.stringify(value) : undefined) ?? String(value);
     } catch {
-        text = Object.prototype.toString.call(thrown);
+        return kindOf(value);
     }
-    const error = new Error(text);
-    error.stack = '';
-    return error;
+}
+
+function kindOf(value) {
+    try {
+        return Object.prototype.toString.call(value);
+    } catch {
+        return `a value of the type ${typeof value} that cannot be shown`;
+    }
+}
+
+/**
+ * `errorType`, `message` and `stack` of anything that can be thrown, each a text. User code says
+ * what they are: members that are no texts, or that throw when they are read, cost it the worker
+ * otherwise, and others their turns.
+ */
+function described(thrown) {
+    const message = member(thrown, 'message');
+    if (typeof message !== 'string' && !isError(thrown)) {
+        return { errorType: 'Error', message: textOf(thrown), stack: '' };
+    }
+    const name = member(member(thrown, 'constructor'), 'name');
+    return {
+        errorType: typeof name === 'string' && name ? name : 'Error',
+        message: textOf(message),
+        stack: textOf(member(thrown, 'stack') ?? ''),
+    };
+}
+
+function member(value, name) {
+    try {
+        return value?.[name];
+    } catch {
+        return undefined;
+    }
+}
+
+function isError(value) {
+    try {
+        return value instanceof Error;
+    } catch {
+        return false;
+    }
+}
+
+/** What the log has of anything that was thrown. */
+function shown(thrown) {
+    const { message, stack } = described(thrown);
+    return stack || message;
 }
 
 /** A stack without the lines that are this worker's: apps and whoever reads them see none of it. */
-function stackOf(error) {
-    const lines = String(error.stack ?? '').split('\n');
+function withoutOwn(stack) {
+    const lines = stack.split('\n');
     return lines.filter((line) => !/^\s+at /.test(line) || !line.includes(OWN_FOLDER)).join('\n');
 }
 
 /** `failed` for a call or a turn. */
 function failed(id, thrown) {
-    const error = asError(thrown);
-    const answer = {
-        type: 'failed',
-        id,
-        errorType: error.constructor?.name || 'Error',
-        message: String(error.message),
-        stack: stackOf(error),
-    };
+    const { stack, ...error } = described(thrown);
+    const answer = { type: 'failed', id, ...error, stack: withoutOwn(stack) };
     const told = ownDetails(answer.message);
     if (!told) return answer;
     return {
         ...answer,
         errorType: told.errorType,
         message: told.errorMessage,
-        stack: told.stackTrace ?? answer.stack,
+        stack: typeof told.stackTrace === 'string' ? told.stackTrace : answer.stack,
         details: JSON.stringify(told),
     };
 }
@@ -63,4 +101,4 @@ function ownDetails(message) {
     }
 }
 
-module.exports = { asError, failed };
+module.exports = { described, failed, shown, textOf };

@@ -1,7 +1,7 @@
 'use strict';
 // One invocation of a function, through the app's own model and between its hooks.
 
-const { asError } = require('./failures');
+const { textOf } = require('./failures');
 const { hookContext } = require('./hooks');
 const { fromPackage, metadataToPackage, toPackage } = require('./values');
 
@@ -112,7 +112,7 @@ class Invocations {
         try {
             after.result = await run(before.inputs, before.functionCallback);
         } catch (thrown) {
-            after.error = thrown ?? asError(thrown);
+            after.error = thrown ?? new Error(textOf(thrown));
         }
         core.state = 'postInvocationHooks';
         await hooks.run('postInvocation', after);

@@ -293,7 +293,7 @@ def failure(error: BaseException) -> Message:
     return {
         "type": "failed",
         "errorType": type(error).__name__,
-        "message": str(error),
+        "message": _text_of(error),
         "stack": "".join(trace.format()),
     }
 
@@ -303,6 +303,14 @@ def _params(function: Function, message: Message) -> Mapping[str, str]:
     request: Mapping[str, Any] = message["inputs"][function.trigger["name"]]["http"]
     params: Mapping[str, str] = request.get("params") or {}
     return params
+
+
+def _text_of(error: BaseException) -> str:
+    """Its text, also of one whose class fails to say it: the host waits for an answer."""
+    try:
+        return str(error)
+    except Exception as another:  # noqa: BLE001 - user code
+        return f"{type(error).__name__}, whose text cannot be read: {type(another).__name__}"
 
 
 def _is_http(binding: Binding) -> bool:
