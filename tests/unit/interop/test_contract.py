@@ -10,7 +10,7 @@ from msgspec import UNSET, Raw
 
 from tenuto.engine.ports import GivenBack, LateAnswer, LateTurn, PutsOff
 from tenuto.interop.contract import session as session_module
-from tenuto.interop.contract.actions import read_action
+from tenuto.interop.contract.actions import HttpRequestFields, read_action
 from tenuto.interop.contract.dialect import JAVASCRIPT, PYTHON, Dialect
 from tenuto.interop.contract.events import moment_of, moment_text
 from tenuto.interop.contract.rebuilding import rebuilding
@@ -476,6 +476,14 @@ def test_what_cannot_be_done_ends_the_execution_in_words(action: object, text: s
     assert str(ending.failure_details).startswith(
         "OrchestratorFailed: Orchestrator function 'flow'"
     )
+
+
+def test_content_that_is_nested_too_deep_is_a_mistake_of_the_orchestrator() -> None:
+    content: list[Any] = []
+    for _ in range(5_000):
+        content = [content]
+    with pytest.raises(InputError, match="nested deeper than this host can read"):
+        _ = HttpRequestFields("POST", "https://x/", content).request
 
 
 # --- events that came early -----------------------------------------------------------------------

@@ -162,7 +162,7 @@ class Calls:
     def _finish(self, message: Message, result: Message, body: bytes) -> None:
         try:
             self._send({"id": message["id"], **result}, body)
-        except (TypeError, ValueError, RecursionError) as error:  # it cannot be written as JSON
+        except (TypeError, ValueError, RecursionError) as error:  # it cannot be sent
             self._send({"id": message["id"], **failure(error)})
         with self._none_runs:
             self._running -= 1
