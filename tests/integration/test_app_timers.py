@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -651,9 +652,126 @@ class ForeignTimer:
         self.schedule = schedule
         self.zone = zone
         self.fires: list[TimerFire] = []
+        self.failures = 0
+        self.pauses: list[int] = []
+
+    def pause_before(self, attempt: int) -> int | None:
+        return self.pauses[attempt - 1] if attempt <= len(self.pauses) else None
 
     async def run(self, fire: TimerFire) -> None:
         self.fires.append(fire)
+        if self.failures:
+            self.failures -= 1
+            raise ValueError(f"failed with {self.failures} left")
+
+
+def failing(failures: int, *pauses: timedelta, keeps_state: bool = True) -> ForeignTimer:
+    """One that is due each hour, and wants to be tried again after these pauses."""
+    timer = ForeignTimer("tick", "0 0 * * * *")
+    timer.failures, timer.keeps_state = failures, keeps_state
+    timer.pauses = [pause // timedelta(microseconds=1) for pause in pauses]
+    return timer
+
+
+async def hosted(timer: ForeignTimer, store: str, start: datetime) -> tuple[Host, VirtualClock]:
+    """A host that runs it."""
+    clock = VirtualClock(start)
+    host = Host([ForeignProgram({}, timers=[timer])], store, clock=clock)
+    await host.start()
+    clock.drive(EngineDriver(host.engine))
+    return host, clock
+
+
+def attempts(timer: ForeignTimer) -> list[tuple[int, int, str]]:
+    """Of each run: the hour for which it is, which further attempt it is, and why."""
+    noon = to_microseconds(NOON)
+    return [
+        (
+            (one.due_at - noon) // 3_600_000_000,
+            0 if one.retry is None else one.retry.count,
+            "" if one.retry is None else str(one.retry.failure),
+        )
+        for one in timer.fires
+    ]
+
+
+async def test_one_that_failed_is_tried_again_for_the_same_moment(store: str) -> None:
+    timer = failing(2, timedelta(minutes=1), timedelta(minutes=90))
+    host, clock = await hosted(timer, store, NOON)
+    await clock.advance(HOUR)
+    assert attempts(timer) == [(1, 0, "")]
+    await clock.advance(timedelta(minutes=1))
+    assert attempts(timer)[1:] == [(1, 1, "failed with 1 left")]
+    # The moments that come while it waits are passed over.
+    await clock.advance(timedelta(minutes=90))
+    assert attempts(timer)[2:] == [(1, 2, "failed with 0 left")]
+    await clock.advance(HOUR)
+    assert attempts(timer)[3:] == [(3, 0, "")]
+    await host.stop()
+
+
+async def test_after_the_last_attempt_the_schedule_goes_on(store: str) -> None:
+    timer = failing(5, timedelta(0))
+    host, clock = await hosted(timer, store, NOON)
+    await clock.advance(2 * HOUR)
+    assert [one[:2] for one in attempts(timer)] == [(1, 0), (1, 1), (2, 0), (2, 1)]
+    await host.stop()
+
+
+@pytest.mark.parametrize("keeps_state", [True, False])
+async def test_a_host_that_stops_gives_the_pause_up_and_the_next_begins_anew(
+    store: str, keeps_state: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    timer = failing(1, timedelta(minutes=30), keeps_state=keeps_state)
+    host, clock = await hosted(timer, store, NOON)
+    await clock.advance(HOUR)
+    await host.stop()
+    assert "timer 'tick' is tried again in 1800 s (retry 1)" in caplog.text
+    words = "it is run again for the same moment" if keeps_state else "it is not"
+    assert f"was to be tried again when its host stopped; {words}" in caplog.text
+    host, clock = await hosted(timer, store, NOON + HOUR + timedelta(minutes=1))
+    await clock.advance(HOUR)
+    await host.stop()
+    again = [(1, 0, "")] if keeps_state else []
+    assert attempts(timer) == [(1, 0, ""), *again, (2, 0, "")]
+
+
+async def test_one_that_fails_while_its_host_stops_is_not_waited_for(
+    store: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    timer = failing(1, timedelta(minutes=30))
+    begun, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(fire: TimerFire) -> None:
+        begun.set()
+        await goes_on.wait()
+        await ForeignTimer.run(timer, fire)
+
+    timer.run = slow  # type: ignore[method-assign]
+    host, clock = await hosted(timer, store, NOON)
+    advancing = asyncio.create_task(clock.advance(HOUR))
+    await begun.wait()
+    stopping = asyncio.create_task(host.stop())
+    await asyncio.sleep(0)
+    goes_on.set()
+    await stopping
+    advancing.cancel()
+    assert "was to be tried again when its host stopped" in caplog.text
+    assert "did not end" not in caplog.text
+    assert [one[:2] for one in attempts(timer)] == [(1, 0)]
+
+
+async def test_who_no_longer_owns_it_after_the_pause_leaves_it_to_others(store: str) -> None:
+    timer = failing(1, timedelta(minutes=30))
+    host, clock = await hosted(timer, store, NOON)
+    await clock.advance(HOUR)
+    owned = dict(host.engine.partitions)
+    host.engine.partitions.clear()
+    await clock.advance(timedelta(minutes=30))
+    assert [one[:2] for one in attempts(timer)] == [(1, 0)]
+    host.engine.partitions.update(owned)
+    await host.stop()
 
 
 async def test_timers_of_another_program_run_beside_those_of_an_app(store: str) -> None:

@@ -262,7 +262,8 @@ def test_a_reload_says_what_it_goes_on_with_and_whom_it_holds(begun: Path) -> No
         assert json.dumps(over_http).count('"reason": "decisions"') == 2
         save(begun / "travel.py", NO_NAP)
         command.until(
-            "goes on with 2 instances: 2 wait for events; 1 is held, its code has changed"
+            "goes on with 2 instances: 2 wait for events; 1 is held, it names a function that is "
+            "not here"
         )
         save(begun / "travel.py", GOOD)
         while command.out.count("goes on with 3 instances: 1 waits for timers, 2 for events") < 2:

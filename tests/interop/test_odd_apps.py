@@ -75,6 +75,93 @@ def outcome(url: str, orchestrator: str) -> dict[str, Any]:
         time.sleep(0.02)
 
 
+# --- mistakes of orchestrators --------------------------------------------------------------------
+
+MISTAKEN = {
+    "python": python(
+        PYTHON_HEAD
+        + """
+def deep(levels):
+    return [deep(levels - 1)] if levels else 1
+
+@app.activity_trigger(input_name="given")
+def echo(given):
+    return given
+
+@app.orchestration_trigger(context_name="context")
+def fine(context):
+    yield context.create_timer(context.current_utc_datetime)
+    return "fine"
+
+@app.orchestration_trigger(context_name="context")
+def no_number(context):
+    options = df.RetryOptions(10, 2)
+    options._max_number_of_attempts = float("nan")
+    yield context.call_activity_with_retry("echo", options, 1)
+
+@app.orchestration_trigger(context_name="context")
+def no_name(context):
+    yield context.call_activity(5, 1)
+
+@app.orchestration_trigger(context_name="context")
+def too_deep(context):
+    yield context.call_http("POST", "http://127.0.0.1:1/", deep(900))
+"""
+    ),
+    "javascript": node(
+        NODE_HEAD
+        + """
+const deep = (levels) => (levels ? [deep(levels - 1)] : 1);
+df.app.activity('echo', { handler: (given) => given });
+df.app.orchestration('fine', function* (context) {
+    yield context.df.createTimer(context.df.currentUtcDateTime);
+    return 'fine';
+});
+df.app.orchestration('no_time', function* (context) {
+    yield context.df.createTimer(new Date('tomorrow'));
+});
+df.app.orchestration('no_number', function* (context) {
+    yield context.df.callActivityWithRetry('echo', new df.RetryOptions(NaN, 2), 1);
+});
+df.app.orchestration('too_deep', function* (context) {
+    yield context.df.callActivity('echo', deep(2000));
+});
+df.app.orchestration('no_method', function* (context) {
+    yield context.df.callHttp({ url: 'http://127.0.0.1:1/' });
+});
+"""
+    ),
+}
+REASONS = {
+    "python": {
+        "no_number": "not JSON compliant",
+        "no_name": "call of activity with what does not belong there",
+        "too_deep": "127.0.0.1",
+    },
+    "javascript": {
+        "no_time": "a timer needs a time such as",
+        "no_number": "call with retries of activity with what does not belong there",
+        "too_deep": "nested deeper than this host can read",
+        "no_method": "HTTP call with what does not belong there",
+    },
+}
+
+
+@pytest.mark.parametrize("language", MISTAKEN)
+def test_what_an_orchestrator_asks_for_by_mistake_fails_it_and_nothing_else(
+    language: str, tmp_path: Path
+) -> None:
+    with serving(made_of(tmp_path / "app", MISTAKEN[language])) as (command, url):
+        for orchestrator, reason in REASONS[language].items():
+            found = outcome(url, orchestrator)
+            assert (found["runtimeStatus"], reason in str(found["output"])) == ("Failed", True)
+            assert outcome(url, "fine")["output"] == "fine"
+        # Its worker has gone on all the time, and nobody was held.
+        said = command.out + command.err
+        assert "held" not in said
+        assert "tried again" not in said
+
+
 # --- what apps print ------------------------------------------------------------------------------
 
 NOISY = {

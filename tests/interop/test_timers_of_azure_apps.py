@@ -140,6 +140,68 @@ async def test_a_timer_also_runs_when_its_host_starts(language: str, tmp_path: P
     assert [moments(one)[1] for one in (first, friday)] == ["2026-11-27T09:30"] * 2
 
 
+RETRIED_JAVASCRIPT = """
+const { appendFileSync } = require('node:fs');
+const { app } = require('@azure/functions');
+
+let runs = 0;
+app.timer('tick', {
+    schedule: '0 0 * * * *',
+    retry: { strategy: 'fixedDelay', maxRetryCount: 2, delayInterval: { minutes: 5 } },
+    handler: (timer, { invocationId, retryContext }) => {
+        const { retryCount, maxRetryCount, exception } = retryContext ?? {};
+        const noted = [retryCount ?? 0, maxRetryCount ?? 0, exception?.message ?? ''];
+        appendFileSync(process.env.NOTED, JSON.stringify([invocationId, ...noted]) + '\\n');
+        runs += 1;
+        throw new Error(`broken ${runs}`);
+    },
+});
+"""
+RETRIED_PYTHON = """
+import json
+import os
+
+import azure.functions as func
+
+app = func.FunctionApp()
+runs = 0
+
+
+@app.timer_trigger(schedule="0 0 * * * *", arg_name="timer")
+@app.retry(strategy="fixed_delay", max_retry_count="2", delay_interval="00:05:00")
+def tick(timer: func.TimerRequest, context: func.Context) -> None:
+    global runs
+    retry = context.retry_context
+    told = "" if retry.exception is None else retry.exception.message
+    noted = [context.invocation_id, retry.retry_count, retry.max_retry_count, told]
+    with open(os.environ["NOTED"], "a") as file:
+        file.write(json.dumps(noted) + "\\n")
+    runs += 1
+    raise ValueError(f"broken {runs}")
+"""
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_the_retry_policy_of_a_timer_is_followed(language: str, tmp_path: Path) -> None:
+    noted = tmp_path / "noted"
+    folder = made(language, tmp_path)
+    if language == "python":
+        (folder / "function_app.py").write_text(RETRIED_PYTHON)
+    else:
+        (folder / "app.js").write_text(RETRIED_JAVASCRIPT)
+    start = datetime(2026, 11, 26, 12, tzinfo=UTC)
+    async with TestHost(azure_program(folder, None, NOTED=str(noted)), start=start) as host:
+        counts = []
+        for minutes in (60, 4, 1, 5, 49, 1):
+            await host.advance(timedelta(minutes=minutes))
+            counts.append(len(noted.read_text().splitlines()))
+        assert counts == [1, 1, 2, 3, 3, 4]
+    runs = [json.loads(line) for line in noted.read_text().splitlines()]
+    assert len({run[0] for run in runs}) == 4
+    assert [run[1:3] for run in runs] == [[0, 0], [1, 2], [2, 2], [0, 0]]
+    assert [run[3].partition("broken ")[2] for run in runs] == ["", "1", "2", ""]
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_a_timer_without_a_monitor_makes_up_for_nothing(
     language: str, tmp_path: Path

@@ -185,6 +185,18 @@ class HttpFunction(Protocol):
         """Answer a request; an error of the function is the answer 500."""
 
 
+class TimerRetry(Struct, frozen=True):
+    """A further attempt of a function that has failed.
+
+    Attributes:
+        count: Which it is, from 1.
+        failure: What the attempt before has raised.
+    """
+
+    count: int
+    failure: BaseException
+
+
 class TimerFire(Struct, frozen=True, kw_only=True):
     """Why a function runs that a schedule starts.
 
@@ -195,6 +207,7 @@ class TimerFire(Struct, frozen=True, kw_only=True):
         next: The moment after this one; None when there is none.
         updated_at: When that was written down; None when it never was.
         is_startup: Whether it runs because its host starts, and for no moment on the schedule.
+        retry: Which further attempt it is; None for the first of all.
     """
 
     due_at: Microseconds
@@ -203,6 +216,7 @@ class TimerFire(Struct, frozen=True, kw_only=True):
     next: Microseconds | None
     updated_at: Microseconds | None
     is_startup: bool = False
+    retry: TimerRetry | None = None
 
 
 class TimerFunction(Protocol):
@@ -227,6 +241,11 @@ class TimerFunction(Protocol):
     @property
     def keeps_state(self) -> bool:
         """Whether a moment that was missed is made up for (``useMonitor``)."""
+
+    def pause_before(self, attempt: int) -> Microseconds | None:
+        """How long to wait before a further attempt, from 1, when it has failed; None when it is
+        not tried again for this moment.
+        """
 
     async def run(self, fire: TimerFire) -> None:
         """Run it; an error is logged, and the schedule goes on."""

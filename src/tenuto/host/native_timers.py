@@ -68,6 +68,9 @@ class NativeTimer(Struct, frozen=True, kw_only=True):
     runs_on_startup: bool
     keeps_state: bool
 
+    def pause_before(self, attempt: int) -> None:
+        """Never tried again before its next moment: an orchestration that it starts may be."""
+
     async def run(self, fire: TimerFire) -> None:
         """Call the function; what it raises is raised."""
         client = client_of_host.get()

@@ -4,6 +4,8 @@ Owns when they run: one call of the clock, at the nearest moment. A timer belong
 that its name is hashed to, and runs on the host that owns that partition, on no other: before a run
 begins it is noted in the store, which refuses the note of who is no owner any more (``one_owner``).
 Never runs a function twice at once; a moment that comes meanwhile is passed over.
+A function that has failed is run again when its program wants that: the pause before it is no part
+of a run, is given up when the host stops, and then leaves the moment to the next host.
 
 Keeps what is known of a timer as a note (``model.timer_state``), written before and after each run.
 A host that dies in between, or before the second note, has the moment run again by the next one: at
@@ -17,10 +19,12 @@ from contextvars import copy_context
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from msgspec import structs
+
 from tenuto.client.client import Client
 from tenuto.engine.engine import Engine
 from tenuto.engine.ports import Lease, TimerHandle
-from tenuto.engine.program import TimerFire, TimerFunction
+from tenuto.engine.program import TimerFire, TimerFunction, TimerRetry
 from tenuto.functions.user_calls import flush_output, is_given_up
 from tenuto.host.native_timers import client_of_host
 from tenuto.model.errors import FencedError, InputError, RegistrationError, StorageError
@@ -58,6 +62,7 @@ class Timer:
         task: What is done about it now.
         has_started: It was taken up before in this life of the host.
         is_missed: ``moment`` had passed when it was taken up.
+        pause: Ends the pause before a further attempt; None when there is none.
     """
 
     def __init__(self, function: TimerFunction, schedule: TimerSchedule) -> None:
@@ -72,6 +77,7 @@ class Timer:
         self.task: asyncio.Task[None] | None = None
         self.has_started = False
         self.is_missed = False
+        self.pause: asyncio.Future[None] | None = None
 
     @property
     def name(self) -> str:
@@ -176,6 +182,8 @@ class HostTimers:
         self._engine.on_owned = _nothing
         if self._alarm is not None:
             self._alarm.cancel()
+        for one in self._timers:
+            _end_pause(one)
 
     def _cancel(self) -> None:
         for one in self._timers:
@@ -340,7 +348,8 @@ class HostTimers:
             updated_at=state.updated_at if timer.keeps_state else None,
             is_startup=due != state.next,
         )
-        await self._call(timer, fire)
+        if not await self._call(timer, fire):
+            return
         ended = state.ended(timer.schedule, due, self._clock.now())
         timer.state = ended
         timer.wait_for(ended.next)
@@ -359,7 +368,48 @@ class HostTimers:
                 None, f"that timer {timer.name!r} has run could not be noted: {error}"
             )
 
-    async def _call(self, timer: Timer, fire: TimerFire) -> None:
+    async def _call(self, timer: Timer, fire: TimerFire) -> bool:
+        """Run its function, and again when it has failed and wants that.
+
+        Returns:
+            Whether that is over. If not, whoever takes the timer up begins with the moment anew.
+        """
+        attempts = 0
+        while (failure := await self._attempt(timer, fire)) is not None:
+            attempts += 1
+            pause = timer.function.pause_before(attempts)
+            if pause is None:
+                break
+            if not await self._wait_before(timer, attempts, pause):
+                return False
+            fire = structs.replace(fire, retry=TimerRetry(attempts, failure))
+        return True
+
+    async def _wait_before(self, timer: Timer, attempt: int, pause: Microseconds) -> bool:
+        """The pause before a further attempt; whether that is to be made."""
+        engine, timer.pause = self._engine, self._engine.loop.create_future()
+        when = f"in {pause / MICROSECONDS:g} s" if pause else "at once"
+        engine.observer.notice(f"timer {timer.name!r} is tried again {when} (retry {attempt})")
+        handle = self._clock.call_later(pause, lambda: _end_pause(timer))
+        # Nothing of it runs: tests let time pass meanwhile.
+        engine.timers_running -= 1
+        try:
+            if not self._is_stopping:
+                await timer.pause
+        finally:
+            engine.timers_running += 1
+            timer.pause = None
+            handle.cancel()
+        if self._is_stopping:
+            engine.observer.notice(
+                f"timer {timer.name!r} was to be tried again when its host stopped; "
+                + ("it is run again for the same moment" if timer.keeps_state else "it is not")
+            )
+            return False
+        return self._lease_for(timer) == timer.lease
+
+    async def _attempt(self, timer: Timer, fire: TimerFire) -> BaseException | None:
+        """Run its function once; what it has raised."""
         failure: BaseException | None = None
         try:
             await timer.function.run(fire)
@@ -369,6 +419,12 @@ class HostTimers:
             failure = error  # whatever user code raises is its failure, an exit as well
         flush_output()
         self._engine.observer.timer_ended(timer.name, failure)
+        return failure
+
+
+def _end_pause(timer: Timer) -> None:
+    if timer.pause is not None and not timer.pause.done():
+        timer.pause.set_result(None)
 
 
 def _nothing() -> None:

@@ -29,9 +29,25 @@ class WaitsFor(StrEnum):
     NOTHING = "nothing"
 
 
-_CODE: frozenset[HoldReason] = frozenset(
-    {HoldReason.DECISIONS, HoldReason.GUARD, HoldReason.PAYLOAD, HoldReason.NOT_SERVED}
-)
+_WHY: dict[HoldReason, tuple[str, str]] = {
+    **dict.fromkeys(
+        (HoldReason.DECISIONS, HoldReason.GUARD, HoldReason.PAYLOAD),
+        ("its code has changed", "their code has changed"),
+    ),
+    HoldReason.NOT_SERVED: (
+        "it names a function that is not here",
+        "they name functions that are not here",
+    ),
+    HoldReason.POISON: ("its turn has failed", "their turns have failed"),
+    HoldReason.CRASHED: ("it has ended its host", "they have ended their host"),
+    HoldReason.MEMORY: ("there was not enough memory", "there was not enough memory"),
+    HoldReason.STORAGE: (
+        "the store cannot hold what it decided",
+        "the store cannot hold what they decided",
+    ),
+}
+"""What is said of one that is held for a reason, and of several; reasons with the same words are
+counted together."""
 
 
 class GoingOn(Struct, kw_only=True):
@@ -117,13 +133,13 @@ def _waits(waits: Counter[WaitsFor]) -> Iterator[str]:
 
 
 def _held(held: Counter[HoldReason]) -> Iterator[str]:
-    changed = sum(count for reason, count in held.items() if reason in _CODE)
-    if changed:
-        whose = "its" if changed == 1 else "their"
-        yield f"{changed:,} {_are(changed)} held, {whose} code has changed"
-    for reason, count in sorted(held.items()):
-        if reason not in _CODE:
-            yield f"{count:,} {_are(count)} held ({reason})"
+    """In the order of the table: first those whose owners can do something about it."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for reason, why in _WHY.items():
+        counts[why] += held[reason]
+    for (one, several), count in counts.items():
+        if count:
+            yield f"{count:,} {_are(count)} held, {one if count == 1 else several}"
 
 
 def _are(count: int) -> str:

@@ -39,6 +39,7 @@ def Counter(context): ...
 
 
 @app.timer_trigger(arg_name="timer", schedule="0 */5 * * * *")
+@app.retry(strategy="fixed_delay", max_retry_count="2", delay_interval="00:00:05")
 def tick(timer): ...
 
 
@@ -85,6 +86,7 @@ df.app.client.http('client', { handler: async () => {} });
 app . get ( 'get' , () => {});
 app.timer('tick', {
   schedule: '0 */5 * * * *',
+  retry: { strategy: 'fixedDelay', maxRetryCount: 2, delayInterval: 5 },
   handler: () => {},
 });
 app.storageQueue('orders', { queueName: 'orders', return: output.storageQueue({}) });
@@ -112,6 +114,7 @@ def test_decorators_say_the_functions_of_a_python_app(tmp_path: Path) -> None:
         "topic": ["serviceBusTrigger"],
         "generic": ["someTrigger"],
     }
+    assert [one.name for one in scan.functions if one.retry] == ["tick"]
     start = scan.functions[0]
     assert (start.file, start.line) == ("function_app.py", 10)
     wrong = [one for one in check_functions(scan.functions) if one.level is Level.UNSUPPORTED]
@@ -173,10 +176,11 @@ def test_calls_say_the_functions_of_a_javascript_app(tmp_path: Path) -> None:
     by_name = {one.name: one for one in scan.functions}
     assert by_name["tick"].trigger["schedule"] == "0 */5 * * * *"
     assert by_name["tick"].line == 15
+    assert [one.name for one in scan.functions if one.retry] == ["tick"]
     assert [(one.text, one.place) for one in scan.findings] == [
         (
             "output.storageQueue(...) makes a binding that is not served",
-            "src/functions/hello.js:19",
+            "src/functions/hello.js:20",
         )
     ]
 
@@ -205,7 +209,11 @@ def test_function_json_says_the_functions_exactly(tmp_path: Path) -> None:
         tmp_path,
         {
             "host.json": {"version": "2.0"},
-            "good/function.json": {"scriptFile": "__init__.py", "bindings": [binding]},
+            "good/function.json": {
+                "scriptFile": "__init__.py",
+                "bindings": [binding],
+                "retry": {"maxRetryCount": 2},
+            },
             "good/__init__.py": "",
             "off/function.json": {"bindings": [binding], "disabled": True},
             "off/__init__.py": "",
@@ -214,6 +222,8 @@ def test_function_json_says_the_functions_exactly(tmp_path: Path) -> None:
             "lost/function.json": {"scriptFile": "main.py", "bindings": []},
             "odd/function.json": {"bindings": {}},
             "odd/__init__.py": "",
+            "retried/function.json": {"bindings": [binding], "retry": 3},
+            "retried/__init__.py": "",
         },
     )
     scan = scan_functions(read(tmp_path, IsOff="true"))
@@ -221,10 +231,12 @@ def test_function_json_says_the_functions_exactly(tmp_path: Path) -> None:
     assert [(one.name, one.bindings, one.file) for one in scan.functions] == [
         ("good", [binding], "good/function.json")
     ]
+    assert scan.functions[0].retry == {"maxRetryCount": 2}
     assert [one.text for one in scan.findings] == [
         "lost/function.json: there is no file 'main.py', which scriptFile names",
         "odd/function.json: bindings must be a list of objects",
         "function 'off' is not run",
+        "retried/function.json: retry must be an object",
         "function 'set' is not run",
     ]
     assert [one.name for one in scan_functions(read(tmp_path)).functions] == ["good", "set"]

@@ -97,6 +97,15 @@ def text(req): return "gr\\u00fc\\u00dfe"
 @app.route(route="typed")
 def typed(req): return func.HttpResponse("x", headers={"Content-Type": "text/csv"})
 
+class OddResponse(func.HttpResponse):
+    def get_body(self): return "no bytes"
+
+@app.route(route="unsendable")
+def unsendable(req): return OddResponse("x")
+
+@app.route(route="beyond")
+def beyond(req): return func.HttpResponse("x", status_code=10**30)
+
 @app.route(route="nothing")
 def nothing(req): pass
 
@@ -179,6 +188,22 @@ def test_what_is_no_answer_is_an_error(behind_http: WorkerClient, function: str,
     assert isinstance(failed, Failed)
     assert failed.error_type == "TypeError"
     assert f'"{kind}"' in failed.message
+
+
+@pytest.mark.parametrize(
+    ("function", "kind", "words"),
+    [
+        ("unsendable", "TypeError", "bytes"),
+        ("beyond", "ValueError", "an answer has a status of 100 to 999, got 1000000000"),
+    ],
+)
+def test_what_cannot_be_sent_is_an_error_too(
+    behind_http: WorkerClient, function: str, kind: str, words: str
+) -> None:
+    failed, _ = behind_http.call(function, inputs=request())
+    assert isinstance(failed, Failed)
+    assert failed.error_type == kind
+    assert words in failed.message
 
 
 def test_apps_of_asgi_and_wsgi_answer(start: Start, write: Write) -> None:
@@ -435,6 +460,12 @@ async def leaves_too(value): raise KeyboardInterrupt("no")
 @app.activity_trigger(input_name="value")
 def unwritable(value): return object()
 
+class SpeechlessError(Exception):
+    def __str__(self): return str(1 / 0)
+
+@app.activity_trigger(input_name="value")
+def speechless(value): raise SpeechlessError
+
 @app.activity_trigger(input_name="value")
 async def told(value, context: func.Context):
     assert isinstance(context, func.Context)
@@ -474,6 +505,7 @@ def test_activities_take_and_give_objects_of_the_app(activities: WorkerClient) -
         ("leaves", "SystemExit", "3"),
         ("leaves_too", "KeyboardInterrupt", "no"),
         ("unwritable", "ValueError", "must be json serializable"),
+        ("speechless", "SpeechlessError", "whose text cannot be read: ZeroDivisionError"),
         ("nowhere", "LookupError", "the app has no function 'nowhere'"),
     ],
 )

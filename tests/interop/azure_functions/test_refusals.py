@@ -126,6 +126,11 @@ FOLDERS = {
         ["one/function.json must have a list of objects"],
         ("one/function.json", None),
     ),
+    "a retry policy that is none": (
+        {"one/function.json": '{"bindings": [], "retry": 3}', "one/__init__.py": ""},
+        ["Function 'one': its retry policy is no object."],
+        ("one/function.json", None),
+    ),
     "no script": (
         {"one/function.json": '{"bindings": [], "scriptFile": "main.py"}'},
         ["Function 'one': there is no file one/main.py"],

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
+from tenuto.interop.node import WORKER
 from tenuto.interop.workers.protocol import (
     Datum,
     Failed,
@@ -116,6 +117,14 @@ def test_each_kind_of_result_has_its_form(app: App, name: str, value: Datum | No
         ("braces", "Error", "{not JSON"),
         ("bare", "Error", "bare"),
         ("nearly", "Error", '{"errorType": "Own", "errorMessage": "m"}'),
+        ("number_as_message", "Error", '{"message":5}'),
+        ("object_as_message", "Error", '{"a":1}'),
+        ("no_text_as_message", "Error", "{}"),
+        ("object_as_name", "Error", "x"),
+        ("number_as_stack", "Error", "x"),
+        ("message_that_throws", "Error", "{}"),
+        ("name_that_throws", "Error", "x"),
+        ("proxy_that_throws", "Error", "a value of the type object that cannot be shown"),
     ],
 )
 def test_whatever_is_thrown_has_kind_and_message(
@@ -132,6 +141,7 @@ def test_a_stack_says_where_an_error_was_made(app: App) -> None:
 
     assert isinstance(answer, Failed)
     assert "activities.js" in answer.stack
+    assert str(WORKER.parent) not in answer.stack
 
 
 def test_an_error_with_properties_of_its_own_tells_them(app: App) -> None:

@@ -177,6 +177,24 @@ def test_a_turn_that_fails_goes_past_the_hooks(app: App, replays: bool) -> None:
     assert ScriptedHost(*app, replays=replays).run("failing").error == "thrown"
 
 
+@pytest.mark.parametrize("replays", [False, True])
+def test_what_is_logged_in_a_turn_is_never_called_late(app: App, replays: bool) -> None:
+    """Also by hooks, in the turns of an executor that was there before, and for held events."""
+    app[0].logs.clear()
+    host = ScriptedHost(*app, replays=replays, events=[("Go", "1")])
+
+    turns = len(host.run("logging").turns)
+    value(app, "echo", "when all of it was said")
+
+    told = [log for log in app[0].logs if log.function == "logging"]
+    said = [log.text.split(" of ")[0] for log in told if log.text != "too late"]
+    assert turns >= 3
+    assert said.count("before") == said.count("after") == turns
+    warnings = [log.text for log in told if log.level == "warning"]
+    late = [log.text for log in told if log.text == "too late"]
+    assert len(warnings) == len(late), warnings
+
+
 def test_the_end_has_its_hook(app: App, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = copied_app("hooked", tmp_path_factory.mktemp("ending"))
     with loaded_worker(folder) as (worker, _):

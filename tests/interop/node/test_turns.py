@@ -368,6 +368,9 @@ def second_turn(
         ("empty", "RangeError"),
         ("object", '{"code":1}'),
         ("long", 'first\n\n$OutOfProcData$:{"isDone":true}'),
+        ("number_as_message", "5"),
+        ("object_as_message", '{"a":1}'),
+        ("number_as_name", "Error"),
     ],
 )
 def test_whatever_an_orchestrator_throws_has_a_text(

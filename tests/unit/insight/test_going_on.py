@@ -20,7 +20,7 @@ TIMER, EVENT, ACTIVITY, CHILD = (
     [
         (
             {TIMER: 9, EVENT: 3},
-            {HoldReason.DECISIONS: 1, HoldReason.NOT_SERVED: 1},
+            {HoldReason.DECISIONS: 1, HoldReason.PAYLOAD: 1},
             (
                 "goes on with 12 instances: 9 wait for timers, 3 for events; 2 are held, their "
                 "code has changed (tenuto instances list --held)"
@@ -48,8 +48,18 @@ TIMER, EVENT, ACTIVITY, CHILD = (
             {},
             {HoldReason.CRASHED: 2, HoldReason.MEMORY: 1, HoldReason.PAYLOAD: 1},
             (
-                "goes on with 0 instances; 1 is held, its code has changed, 2 are held (crashed), "
-                "1 is held (memory) (tenuto instances list --held)"
+                "goes on with 0 instances; 1 is held, its code has changed, 2 are held, they have "
+                "ended their host, 1 is held, there was not enough memory (tenuto instances list "
+                "--held)"
+            ),
+        ),
+        (
+            {},
+            {HoldReason.NOT_SERVED: 2, HoldReason.POISON: 1, HoldReason.STORAGE: 1},
+            (
+                "goes on with 0 instances; 2 are held, they name functions that are not here, 1 is "
+                "held, its turn has failed, 1 is held, the store cannot hold what it decided "
+                "(tenuto instances list --held)"
             ),
         ),
     ],
@@ -58,6 +68,18 @@ def test_one_line_for_all_kinds_of_waits(
     waits: dict[WaitsFor, int], held: dict[HoldReason, int], said: str
 ) -> None:
     assert sentence(GoingOn(waits=Counter(waits), held=Counter(held))) == said
+
+
+@pytest.mark.parametrize("reason", HoldReason)
+def test_each_reason_has_its_own_words(reason: HoldReason) -> None:
+    said = [sentence(GoingOn(held=Counter({reason: count}))) for count in (1, 2)]
+    assert [one.split(" held, ")[0].rsplit(" ", 2)[-2:] for one in said] == [
+        ["1", "is"],
+        ["2", "are"],
+    ]
+    says_code = ["code has changed" in one for one in said]
+    is_code = reason in {HoldReason.DECISIONS, HoldReason.GUARD, HoldReason.PAYLOAD}
+    assert says_code == [is_code, is_code]
 
 
 def test_beyond_the_bound_it_says_so_and_the_command_names_the_store() -> None:

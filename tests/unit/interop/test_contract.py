@@ -10,7 +10,7 @@ from msgspec import UNSET, Raw, structs
 
 from tenuto.engine.ports import GivenBack, LateAnswer, LateTurn, PutsOff
 from tenuto.interop.contract import session as session_module
-from tenuto.interop.contract.actions import read_action
+from tenuto.interop.contract.actions import HttpRequestFields, read_action
 from tenuto.interop.contract.dialect import JAVASCRIPT, PYTHON, Dialect
 from tenuto.interop.contract.events import moment_of, moment_text
 from tenuto.interop.contract.rebuilding import rebuilding
@@ -51,6 +51,7 @@ from tests.support.facts import execution_of
 from tests.support.waiting import until
 
 SECOND = 1_000_000
+MOST = 2**31 - 1
 BOTH = pytest.mark.parametrize("dialect", [PYTHON, JAVASCRIPT], ids=lambda one: one.language)
 BROKEN = FailureDetails("ValueError", "it broke", "at line 1")
 
@@ -103,7 +104,7 @@ class Rig:
         """What the package was told last."""
         return [json.loads(bytes(one)) for one in self.requests[-1].events]
 
-    def begin(self, *actions: dict[str, Any]) -> TurnActions:
+    def begin(self, *actions: Any) -> TurnActions:
         """The first turn."""
         return self.turn(ExecutionStarted("flow", ExecutionId("e"), version="2"), actions=actions)
 
@@ -111,14 +112,23 @@ class Rig:
 def turned(rig: Rig, actions: Any = (), **more: Any) -> Turned:  # noqa: ANN401 - JSON
     more.setdefault("first", len(rig.session.execution.seen))
     more.setdefault("is_done", False)
-    return Turned(0, actions=[Raw(json.dumps(one).encode()) for one in actions], **more)
+    return Turned(0, actions=[_action(one) for one in actions], **more)
 
 
-def activity(name: str = "work", given: Any = "1") -> dict[str, Any]:  # noqa: ANN401 - JSON
+def _action(one: object) -> Raw:
+    return one if isinstance(one, Raw) else Raw(json.dumps(one).encode())
+
+
+def activity(name: Any = "work", given: Any = "1") -> dict[str, Any]:  # noqa: ANN401 - JSON
     return {"actionType": 0, "functionName": name, "input": given}
 
 
-def retried(kind: int = 1, attempts: float = 2, **options: Any) -> dict[str, Any]:
+def nested(levels: int) -> Raw:
+    """A call with an input that is nested so deep."""
+    return Raw(b'{"actionType":0,"input":%s}' % (b"[" * levels + b"]" * levels))
+
+
+def retried(kind: int = 1, attempts: object = 2, **options: Any) -> dict[str, Any]:
     policy = {"firstRetryIntervalInMilliseconds": 1000, "maxNumberOfAttempts": attempts}
     call = {"actionType": kind, "functionName": "work", "input": "1"}
     return {**call, "retryOptions": {**policy, **options}}
@@ -248,6 +258,11 @@ def test_times_in_javascript_differ_by_a_millisecond_and_in_python_are_as_they_a
         ({"actionType": 0, "functionName": "work"}, TaskScheduled(0, "work")),
         ({"actionType": 5, "fireAt": "1970-01-01T00:01:00.5Z"}, TimerCreated(0, 60_500_000)),
         (wait(), EventAwaited(1_000_000_000, "go")),
+        (
+            retried(backoffCoefficient="2", attempts="3"),
+            TaskScheduled(0, "work", "1", retry=RetryFacts(3, SECOND, 2.0)),
+        ),
+        (retried(attempts=1e300), TaskScheduled(0, "work", "1", retry=RetryFacts(MOST, SECOND))),
         (
             retried(backoffCoefficient=2, maxRetryIntervalInMilliseconds=5, attempts=3),
             TaskScheduled(0, "work", "1", retry=RetryFacts(3, SECOND, 2.0, 5000)),
@@ -479,6 +494,26 @@ def test_a_request_that_fails_and_one_that_is_not_followed() -> None:
     assert [one["EventType"] for one in rig.told] == [12, 6, 5]
 
 
+@BOTH
+@pytest.mark.parametrize("properties", [None, {"status": 500}])
+def test_a_request_that_fails_tells_nothing_of_this_host(
+    dialect: Dialect, properties: dict[str, Any] | None
+) -> None:
+    cause = FailureDetails("OSError", "refused", "at /here/tenuto/host.py, line 1")
+    failed = FailureDetails(
+        "HttpCallError",
+        "no answer",
+        "at /here/tenuto/host.py, line 2",
+        cause,
+        properties=properties,
+    )
+    rig = Rig(dialect)
+    rig.begin({"actionType": 8, "httpRequest": {"method": "GET", "uri": "https://x/"}})
+    rig.turn(TaskFailed(0, failed))
+    assert rig.told[1]["Details"] in {"no answer", "HttpCallError: no answer"}
+    assert "/here" not in json.dumps(rig.told)
+
+
 def test_a_timer_that_is_canceled_at_once_or_later() -> None:
     rig = Rig()
     timer = {"actionType": 5, "fireAt": "1970-01-01T01:00:00Z"}
@@ -519,6 +554,21 @@ def test_a_call_of_an_entity_is_refused_in_the_next_turn(dialect: Dialect) -> No
         (retried(1, 2.5), "has retry options with 2.5 attempts; that must be a whole number"),
         ({"actionType": 8}, "an HTTP call came without its request"),
         ({"actionType": 5, "fireAt": "soon"}, "a timer needs a time such as"),
+        ({"actionType": 5, "fireAt": None}, "got none: look at the date that it was given"),
+        ({"actionType": 5}, "got none: look at the date that it was given"),
+        ({"actionType": 5, "fireAt": "+275760-09-13T00:00:00.000Z"}, "got '+275760-09-13"),
+        (activity(name=None), "call of activity with what does not belong there: Expected `str`"),
+        (activity(name=["work"]), "got `array` - at `$.functionName`"),
+        ({"actionType": 6, "externalEventName": 5}, "wait for event with what does not belong"),
+        ({"actionType": 2, "functionName": "c", "instanceId": 5}, "got `int` - at `$.instanceId`"),
+        (retried(attempts=None), "got `null` - at `$.retryOptions.maxNumberOfAttempts`"),
+        (retried(attempts="nan"), "retry options need numbers that have an end, got nan attempts"),
+        (retried(backoffCoefficient="inf"), "numbers that have an end, got 2.0 attempts and a"),
+        (retried(backoffCoefficient=[2]), "got `array` - at `$.retryOptions.backoffCoefficient`"),
+        (retried(maxRetryIntervalInMilliseconds="nan"), "got one that is no number"),
+        ({"actionType": 8, "httpRequest": {"uri": "x"}}, "HTTP call with what does not belong"),
+        ({"actionType": 99, "version": 5}, "action of type 99 with what does not belong there"),
+        (nested(5_000), "nested deeper than this host can read"),
         ({"actionType": 5, "fireAt": "2026-13-01T00:00:00Z"}, "a timer cannot be set to"),
         (
             {
@@ -529,7 +579,7 @@ def test_a_call_of_an_entity_is_refused_in_the_next_turn(dialect: Dialect) -> No
         ),
     ],
 )
-def test_what_cannot_be_done_ends_the_execution_in_words(action: dict[str, Any], text: str) -> None:
+def test_what_cannot_be_done_ends_the_execution_in_words(action: object, text: str) -> None:
     (*_, ending) = Rig().begin(action).actions
     assert isinstance(ending, ExecutionCompleted)
     assert ending.orchestration_status is RuntimeStatus.FAILED
@@ -537,6 +587,14 @@ def test_what_cannot_be_done_ends_the_execution_in_words(action: dict[str, Any],
     assert str(ending.failure_details).startswith(
         "OrchestratorFailed: Orchestrator function 'flow'"
     )
+
+
+def test_content_that_is_nested_too_deep_is_a_mistake_of_the_orchestrator() -> None:
+    content: list[Any] = []
+    for _ in range(5_000):
+        content = [content]
+    with pytest.raises(InputError, match="nested deeper than this host can read"):
+        _ = HttpRequestFields("POST", "https://x/", content).request
 
 
 # --- events that came early -----------------------------------------------------------------------

@@ -15,7 +15,7 @@ from tenuto.interop.workers.errands import CallErrand
 from tenuto.interop.workers.frames import MOST_BYTES, FrameReader, frame
 from tenuto.interop.workers.launching import Launch, StartedWorker, decoded, log_line
 from tenuto.interop.workers.options import PoolOptions
-from tenuto.interop.workers.protocol import Call, FunctionFacts, Log, Result
+from tenuto.interop.workers.protocol import Call, Failed, FunctionFacts, Log, Result
 from tenuto.model.errors import AppLoadError, WorkerProtocolError
 from tests.support.pools import asked
 from tests.support.scripted_programs import scripted_launch
@@ -140,6 +140,35 @@ def test_frames_come_in_any_pieces() -> None:
         list(FrameReader().feed(struct.pack(">II", MOST_BYTES, 1)))
     with pytest.raises(WorkerProtocolError, match="no message"):
         decoded(FrameReader(), frame(b"[]"))
+
+
+DEEP = b"[" * 5_000 + b"]" * 5_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"type":"turned","id":7,"isDone":false,"actions":[%s]}' % DEEP,
+        b'{"type":"turned","isDone":false,"actions":[{"id":8},%s],"id" : 7}' % DEEP,
+        b'{"error":"\\"id\\":9,}","output":"id","type":"turned","actions":[%s],"id":7,"a":1}'
+        % DEEP,
+    ],
+)
+def test_what_is_nested_too_deep_is_the_failure_of_what_it_answers(text: bytes) -> None:
+    [(found, _), (log, _)] = decoded(
+        FrameReader(), frame(text) + frame(b'{"type":"log","text":"x"}')
+    )
+    assert isinstance(found, Failed)
+    assert (found.id, found.error_type) == (7, "RecursionError")
+    assert "nested deeper than this host can read" in found.message
+    assert log == Log("x")
+
+
+@pytest.mark.parametrize("number", [b"{}", b'"7"', b"7.5", b"1" * 30])
+def test_what_is_nested_too_deep_and_answers_nothing_is_no_message(number: bytes) -> None:
+    text = b'{"type":"turned","isDone":false,"actions":[%s],"id":%s}' % (DEEP, number)
+    with pytest.raises(WorkerProtocolError, match="nested too deep"):
+        decoded(FrameReader(), frame(text))
 
 
 def test_a_function_without_a_trigger_has_none() -> None:

@@ -210,7 +210,7 @@ def _details(text: str) -> _Details | None:
     """What an app has put in the place of a message; None when it is something else."""
     try:
         return _read_details(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
 
 

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import msgspec
 
-from tenuto.engine.program import HttpRequest, HttpResponse, TimerFire
+from tenuto.engine.program import HttpRequest, HttpResponse, TimerFire, TimerRetry
 from tenuto.interop.azure_app.activities import failure, json_text
+from tenuto.interop.azure_app.folder.retry_policies import retry_policy
 from tenuto.interop.azure_app.functions import (
     HTTP,
     TIMER,
@@ -30,6 +31,8 @@ from tenuto.interop.workers.protocol import (
     FunctionFacts,
     Http,
     Result,
+    Retry,
+    RetryException,
     Trace,
 )
 from tenuto.model.timing import MICROSECONDS, Microseconds, to_datetime
@@ -79,6 +82,7 @@ class AppCaller:
         body: bytes = b"",
         metadata: Mapping[str, Any] | None = None,
         trace: Trace | None = None,
+        retry: Retry | None = None,
         streamed: StreamedCall | None = None,
     ) -> tuple[Result, bytes]:
         """Call a function and wait for its end.
@@ -93,6 +97,7 @@ class AppCaller:
             body: Of the request that calls it.
             metadata: Of its trigger.
             trace: What the call belongs to.
+            retry: Which further attempt it is.
             streamed: What is to be done when request and answer pass by the pipe.
 
         Raises:
@@ -111,7 +116,7 @@ class AppCaller:
         inputs: dict[str, Datum | None] = {str(function.trigger["name"]): given}
         for name in clients_of(function):
             inputs[name] = Datum(string=self._binding(function, invocation))
-        call = Call(0, function.name, invocation, inputs, metadata or {}, trace=trace)
+        call = Call(0, function.name, invocation, inputs, metadata or {}, retry, trace)
 
         def begun() -> None:
             if streamed is not None and errand.link is not None:
@@ -155,7 +160,7 @@ def _failed(
         stack or "",
         extra={"invocation": invocation, "function": function.name},
     )
-    return FunctionFailedError(f"function {function.name!r} failed: {why}", invocation)
+    return FunctionFailedError(f"function {function.name!r} failed: {why}", invocation, stack or "")
 
 
 class AppHttpFunction:
@@ -293,6 +298,7 @@ class AppTimer:
         self._function = function
         self._trigger = function.trigger
         self._caller = caller
+        self._retries = None if function.retry is None else retry_policy(function.retry)
         self.zone: str | None = zone
 
     @property
@@ -315,6 +321,10 @@ class AppTimer:
         """Whether a moment that was missed is made up for."""
         return self._trigger.get("useMonitor") is not False
 
+    def pause_before(self, attempt: int) -> Microseconds | None:
+        """The pause before a further attempt, as its retry policy has it."""
+        return None if self._retries is None else self._retries.pause_before(attempt)
+
     async def run(self, fire: TimerFire) -> None:
         """Call the function.
 
@@ -336,7 +346,17 @@ class AppTimer:
             },
             "IsPastDue": fire.is_past_due,
         }
-        await caller.call(self._function, Datum(json=_encode(given).decode()))
+        retry = None if self._retries is None else _retry(fire.retry, self._retries.most)
+        await caller.call(self._function, Datum(json=_encode(given).decode()), retry=retry)
+
+
+def _retry(retry: TimerRetry | None, most: int) -> Retry | None:
+    """Which attempt it is, as a package is told it."""
+    if retry is None:
+        return None
+    failure = retry.failure
+    stack = failure.stack if isinstance(failure, FunctionFailedError) else ""
+    return Retry(retry.count, most, RetryException(str(failure), stack_trace=stack))
 
 
 def http_functions(

@@ -23,11 +23,13 @@ class FunctionFailedError(TenutoError):
     Args:
         message: For the log; may hold what user code has said.
         invocation: The id of the call.
+        stack: Where it was raised in the app; empty when that is not known.
     """
 
-    def __init__(self, message: str, invocation: str) -> None:
+    def __init__(self, message: str, invocation: str, stack: str = "") -> None:
         super().__init__(message)
         self.invocation: str = invocation
+        self.stack: str = stack
 
 
 def trigger_type(function: FunctionFacts) -> str:

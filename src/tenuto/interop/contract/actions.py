@@ -1,11 +1,18 @@
-"""Actions of the contract: what a package answers that it wants done."""
+"""Actions of the contract: what a package answers that it wants done.
 
+What is in an action comes from user code, and packages look at little of it: a time that is none, a
+number that is no number, a name that is a list. That is a mistake of the orchestrator, which fails
+by it as in the original; only what no package writes is a fault of the worker.
+"""
+
+import math
 from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from tenuto.model.errors import InputError
+from tenuto.interop.workers.nesting import TOO_DEEP
+from tenuto.model.errors import InputError, WorkerProtocolError
 from tenuto.model.http_call import MANAGED_IDENTITY, HttpRequest, ManagedIdentity
 from tenuto.model.retry import RetryFacts
 
@@ -43,6 +50,8 @@ WORDS: Final = {
 """What people are told an action is."""
 
 _MILLISECOND: Final = 1_000
+_MOST_ATTEMPTS: Final = 2**31 - 1
+"""Nobody tries so often; more would not fit where it is recorded."""
 _LONGEST: Final = 365_000 * 24 * 3600 * 1_000_000
 """Microseconds of a thousand years: a wait that every clock and store can still hold."""
 
@@ -58,11 +67,21 @@ class RetryOptions(Struct, frozen=True, rename="camel"):
 
     @property
     def facts(self) -> RetryFacts:
-        """The same in the words of the house."""
+        """The same in the words of the house.
+
+        Raises:
+            InputError: a number is none, or has no end.
+        """
+        attempts, backoff = self.max_number_of_attempts, self.backoff_coefficient or 1.0
+        if not math.isfinite(attempts) or not math.isfinite(backoff):
+            raise InputError(
+                "retry options need numbers that have an end, got "
+                f"{attempts} attempts and a backoff of {backoff}"
+            )
         return RetryFacts(
-            max(1, int(self.max_number_of_attempts)),
+            min(max(1, int(attempts)), _MOST_ATTEMPTS),
             _microseconds(self.first_retry_interval_in_milliseconds),
-            self.backoff_coefficient or 1.0,
+            backoff,
             _microseconds_or_none(self.max_retry_interval_in_milliseconds),
             _microseconds_or_none(self.retry_timeout_in_milliseconds),
         )
@@ -96,12 +115,12 @@ class HttpRequestFields(Struct, frozen=True, rename="camel"):
         """The same as the house's reserved activity takes it.
 
         Raises:
-            InputError: the source of the token is not known.
+            InputError: the source of the token is not known, or the content is nested too deep.
         """
         headers = {name: _values(value) for name, value in (self.headers or {}).items()}
         content = self.content
         if content is not None and not isinstance(content, str):
-            content = msgspec.json.encode(content).decode()
+            content = _text_of(content)
         if content is not None and not any(name.lower() == "content-type" for name in headers):
             headers["Content-Type"] = ["text/plain; charset=utf-8"]
         source = self.token_source
@@ -127,7 +146,7 @@ class Action(Struct, frozen=True, rename="camel"):
     retry_options: RetryOptions | None = None
     instance_id: str | None = None
     version: str | None = None
-    fire_at: str = ""
+    fire_at: str | None = None
     is_canceled: bool = False
     external_event_name: str = ""
     http_request: HttpRequestFields | None = None
@@ -155,13 +174,14 @@ class Action(Struct, frozen=True, rename="camel"):
         """
         if self.retry_options is None:
             raise InputError(f"the call of {self.function_name!r} came without its retry options")
+        facts = self.retry_options.facts
         attempts = self.retry_options.max_number_of_attempts
         if not attempts.is_integer():  # the packages round it each in its own way
             raise InputError(
                 f"the call of {self.function_name!r} has retry options with {attempts} attempts; "
                 "that must be a whole number"
             )
-        return self.retry_options.facts
+        return facts
 
     @property
     def followed_request(self) -> FollowedRequest:
@@ -194,7 +214,48 @@ class Action(Struct, frozen=True, rename="camel"):
         return found
 
 
-read_action: Final = msgspec.json.Decoder(Action).decode
+class _Kind(Struct, frozen=True, rename="camel"):
+    """What every action says, whatever else is in it."""
+
+    action_type: int
+
+
+# Numbers in texts are numbers, as for the original.
+_read: Final = msgspec.json.Decoder(Action, strict=False).decode
+_read_kind: Final = msgspec.json.Decoder(_Kind).decode
+
+
+def read_action(text: bytes | Raw) -> Action:
+    """An action from its JSON text.
+
+    Raises:
+        InputError: user code has put something into it that does not belong there.
+        WorkerProtocolError: it is no action at all.
+    """
+    try:
+        return _read(text)
+    except msgspec.DecodeError as error:
+        what = _kind_in_words(text)
+        raise InputError(f"{what} with what does not belong there: {error}") from error
+    except RecursionError:
+        raise InputError(TOO_DEEP) from None
+
+
+def _kind_in_words(text: bytes | Raw) -> str:
+    try:
+        kind = _read_kind(text).action_type
+    except msgspec.DecodeError as error:
+        raise WorkerProtocolError(
+            f"a worker answered with what is no action of the contract: {error}"
+        ) from error
+    return WORDS.get(kind, f"action of type {kind}")
+
+
+def _text_of(content: object) -> str:
+    try:
+        return msgspec.json.encode(content).decode()
+    except RecursionError:
+        raise InputError(TOO_DEEP) from None
 
 
 def _values(value: object) -> list[str]:
@@ -202,6 +263,8 @@ def _values(value: object) -> list[str]:
 
 
 def _microseconds(milliseconds: float) -> int:
+    if math.isnan(milliseconds):
+        raise InputError("retry options need intervals in milliseconds, got one that is no number")
     return int(min(max(milliseconds, 0.0) * _MILLISECOND, _LONGEST))
 
 

@@ -107,12 +107,17 @@ def moment_text(moment: Microseconds) -> str:
     return f"{to_datetime(moment).isoformat(timespec='microseconds')[:-_ZONE]}0Z"
 
 
-def moment_of(text: str) -> Microseconds:
+def moment_of(text: str | None) -> Microseconds:
     """The time that a package means, to the microsecond.
 
     Raises:
         InputError: it is none.
     """
+    if text is None:
+        raise InputError(
+            "a timer needs a time such as 2026-11-29T21:20:00Z, got none: look at the date that it "
+            "was given (in JavaScript an Invalid Date is none)"
+        )
     found = _MOMENT.fullmatch(text)
     if found is None:
         raise InputError(f"a timer needs a time such as 2026-11-29T21:20:00Z, got {text!r}")

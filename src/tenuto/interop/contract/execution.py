@@ -61,6 +61,7 @@ from tenuto.model.events import (
 )
 from tenuto.model.execution import ExecutionInfo
 from tenuto.model.failure import FailureDetails
+from tenuto.model.failure_chain import without_traces
 from tenuto.model.http_call import HttpAnswer, asked_pause, poll_request
 from tenuto.model.ids import InstanceId, child_instance_id
 from tenuto.model.retry import RetryFacts
@@ -214,6 +215,8 @@ class Execution:
     def _failed(self, number: int, failure: FailureDetails) -> list[Raw]:
         found = self._open.pop(number, None)
         if isinstance(found, HttpCall):
+            # Where it was raised is a place in this host, of which nothing is told.
+            failure = without_traces(failure)
             return [self._failure(found.number, HTTP_ACTIVITY, failure, is_child=False)]
         if not isinstance(found, Call):  # pragma: no cover - the engine gives answers to open work
             raise NonDeterminismError(f"history has an answer to {number}, which is not open")

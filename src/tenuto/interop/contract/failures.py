@@ -51,5 +51,5 @@ def package_failure(text: str) -> FailureDetails | None:
     """A failure as a package has written it; None for anything else."""
     try:
         return msgspec.json.decode(text, type=_PackageFailure).failure
-    except msgspec.DecodeError:  # a package is free to say something else there
+    except (msgspec.DecodeError, RecursionError):  # a package is free to say something else there
         return None

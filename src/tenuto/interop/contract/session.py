@@ -283,7 +283,7 @@ class ContractSession:
             raise WorkerProtocolError(
                 f"a worker answered with actions from place {answer.first} on; {known} are known"
             )
-        actions = _actions(answer.actions)
+        actions = [read_action(one) for one in answer.actions]
         again = known - answer.first
         self._check(answer.first, actions[:again])
         sizes = TurnSizes(self._info)
@@ -408,7 +408,7 @@ def _input(text: str | None, dialect: Dialect) -> object:
 def _is_json(text: str) -> bool:
     try:
         msgspec.json.decode(text, type=Raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 
@@ -417,15 +417,6 @@ def _words(seen: tuple[int, str]) -> str:
     kind, name = seen
     what = kinds.WORDS.get(kind, f"action {kind}")
     return f"{what} {name!r}" if name else what
-
-
-def _actions(texts: Sequence[Raw]) -> list[Action]:
-    try:
-        return [read_action(one) for one in texts]
-    except msgspec.DecodeError as error:
-        raise WorkerProtocolError(
-            f"a worker answered with what is no action of the contract: {error}"
-        ) from error
 
 
 def _is_power_of_two(number: int) -> bool:

@@ -40,6 +40,7 @@ class KeptExecutor {
         this.#core = core;
         this.#context = context;
         this.#start = start;
+        core.isReused = true;
         this.seen = new SeenActions();
         this.waits = new OpenWaits();
     }
@@ -88,8 +89,6 @@ class KeptExecutor {
 
     #execute(events) {
         const executor = this.#executor;
-        // A model believes that its invocation has ended and warns of each log line, but not here.
-        this.#core.state = 'postInvocationHooks';
         return executor.execute(
             this.#context,
             events,

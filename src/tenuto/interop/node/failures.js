@@ -1,50 +1,88 @@
 'use strict';
 // What user code or a package has thrown, as the protocol tells it.
 
+const { sep } = require('node:path');
 const { cut } = require('./sizes');
 
-/** An error for anything that can be thrown, texts and nothing included. */
-function asError(thrown) {
-    if (thrown instanceof Error || typeof thrown?.message === 'string') return thrown;
-    let text;
+const OWN_FOLDER = __dirname + sep;
+
+/** A text for anything, also for what refuses to be one. */
+function textOf(value) {
+    if (typeof value === 'string') return value;
     try {
-        text =
-            typeof thrown === 'object' && thrown !== null ? JSON.stringify(thrown) : String(thrown);
+        const isPlain = typeof value === 'object' && value !== null && !(value instanceof Error);
+        return (isPlain ? JSON.stringify(value) : undefined) ?? String(value);
     } catch {
-        text = Object.prototype.toString.call(thrown);
+        return kindOf(value);
     }
-    const error = new Error(text);
-    error.stack = '';
-    return error;
+}
+
+function kindOf(value) {
+    try {
+        return Object.prototype.toString.call(value);
+    } catch {
+        return `a value of the type ${typeof value} that cannot be shown`;
+    }
+}
+
+/**
+ * `errorType`, `message` and `stack` of anything that can be thrown, each a text. User code says
+ * what they are: members that are no texts, or that throw when they are read, cost it the worker
+ * otherwise, and others their turns.
+ */
+function described(thrown) {
+    const message = member(thrown, 'message');
+    if (typeof message !== 'string' && !isError(thrown)) {
+        return { errorType: 'Error', message: textOf(thrown), stack: '' };
+    }
+    const name = member(member(thrown, 'constructor'), 'name');
+    return {
+        errorType: typeof name === 'string' && name ? name : 'Error',
+        message: textOf(message),
+        stack: textOf(member(thrown, 'stack') ?? ''),
+    };
+}
+
+function member(value, name) {
+    try {
+        return value?.[name];
+    } catch {
+        return undefined;
+    }
+}
+
+function isError(value) {
+    try {
+        return value instanceof Error;
+    } catch {
+        return false;
+    }
+}
+
+/** What the log has of anything that was thrown. */
+function shown(thrown) {
+    const { message, stack } = described(thrown);
+    return stack || message;
+}
+
+/** A stack without the lines that are this worker's: apps and whoever reads them see none of it. */
+function withoutOwn(stack) {
+    const lines = stack.split('\n');
+    return lines.filter((line) => !/^\s+at /.test(line) || !line.includes(OWN_FOLDER)).join('\n');
 }
 
 /** `failed` for a call or a turn, of something too that cannot even be asked what it is. */
 function failed(id, thrown) {
-    try {
-        return told(id, thrown);
-    } catch {
-        const message = 'Something was thrown that cannot say what it is: its own text throws.';
-        return { type: 'failed', id, errorType: 'Error', message, stack: '' };
-    }
-}
-
-function told(id, thrown) {
-    const error = asError(thrown);
-    const answer = {
-        type: 'failed',
-        id,
-        errorType: String(error.constructor?.name || 'Error'),
-        message: String(error.message),
-        stack: cut(String(error.stack ?? '')),
-    };
-    const details = ownDetails(answer.message);
-    if (!details) return { ...answer, message: cut(answer.message) };
+    const { stack, ...error } = described(thrown);
+    const answer = { type: 'failed', id, ...error, stack: cut(withoutOwn(stack)) };
+    const told = ownDetails(answer.message);
+    if (!told) return { ...answer, message: cut(answer.message) };
     return {
         ...answer,
-        errorType: details.errorType,
-        message: details.errorMessage,
-        stack: details.stackTrace ?? answer.stack,
-        details: JSON.stringify(details),
+        errorType: told.errorType,
+        message: told.errorMessage,
+        stack: typeof told.stackTrace === 'string' ? told.stackTrace : answer.stack,
+        details: JSON.stringify(told),
     };
 }
 
@@ -64,4 +102,4 @@ function ownDetails(message) {
     }
 }
 
-module.exports = { asError, failed };
+module.exports = { described, failed, shown, textOf };

@@ -1,15 +1,18 @@
 'use strict';
 // One invocation of a function, through the app's own model and between its hooks.
 
-const { asError } = require('./failures');
+const { textOf } = require('./failures');
 const { hookContext } = require('./hooks');
 const { fromPackage, metadataToPackage, toPackage } = require('./values');
 
 /** What a package is told of an invocation, and what it asks the worker for while it runs. */
 class CoreContext {
     #logs;
+    #state;
     /** Whether what the function logs is dropped: it says nothing that was not said before. */
     isMuted = false;
+    /** Whether it is used for more than one invocation. */
+    isReused = false;
     /** For log hooks. */
     hookData = {};
     invocationContext;
@@ -18,7 +21,6 @@ class CoreContext {
         this.#logs = logs;
         this.invocationId = invocation;
         this.metadata = metadata;
-        this.state = undefined;
         // Nothing, and not an empty object, is what packages take for "there is none".
         this.request = {
             invocationId: invocation,
@@ -29,6 +31,18 @@ class CoreContext {
             retryContext: null,
             ...request,
         };
+    }
+
+    /**
+     * How far the invocation is; `undefined` when it is over. A model that has seen the end of one
+     * warns of each line that is logged outside of the last hooks, so in all later ones it is there.
+     */
+    get state() {
+        return this.#state && this.isReused ? 'postInvocationHooks' : this.#state;
+    }
+
+    set state(state) {
+        this.#state = state;
     }
 
     log(level, category, text) {
@@ -81,7 +95,15 @@ class Invocations {
      * Runs `run(inputs, callback)` between the app's hooks, which may replace inputs, callback,
      * result and error.
      */
-    async between({ core, context, inputs }, callback, run) {
+    async between(opened, callback, run) {
+        try {
+            return await this.#between(opened, callback, run);
+        } finally {
+            opened.core.state = undefined;
+        }
+    }
+
+    async #between({ core, context, inputs }, callback, run) {
         const { hooks, hookData: appHookData } = this.#app;
         core.state = 'invocation';
         if (!hooks.has('preInvocation') && !hooks.has('postInvocation'))
@@ -95,7 +117,7 @@ class Invocations {
         try {
             after.result = await run(before.inputs, before.functionCallback);
         } catch (thrown) {
-            after.error = thrown ?? asError(thrown);
+            after.error = thrown ?? new Error(textOf(thrown));
         }
         core.state = 'postInvocationHooks';
         await hooks.run('postInvocation', after);
@@ -122,7 +144,6 @@ class Invocations {
         const result = await this.between(opened, callback, (inputs, replaced) =>
             model.invokeFunction(context, inputs, replaced),
         );
-        core.state = undefined;
         return outcome(await model.getResponse(context, this.#answered(core, result)));
     }
 }

@@ -1,6 +1,7 @@
 'use strict';
 // Lines for the host's log. What user code prints is no such line: it goes to standard output.
 
+const { shown, textOf } = require('./failures');
 const { hookContext } = require('./hooks');
 const { cut } = require('./sizes');
 
@@ -27,7 +28,7 @@ class Logs {
         if (this.#app.hooks.has('log') && !this.#isInHook) this.#ask(line, category, about);
         this.#pipe.send({
             type: 'log',
-            text: cut(String(line.message)),
+            text: cut(textOf(line.message)),
             level: LEVELS.has(line.level) ? line.level : 'information',
             invocation: about.invocation,
             function: about.functionName,
@@ -49,7 +50,7 @@ class Logs {
             line.level = context.level;
             line.message = context.message;
         } catch (error) {
-            this.write('error', 'system', `A log hook has failed: ${error?.stack ?? error}`);
+            this.write('error', 'system', `A log hook has failed: ${shown(error)}`);
         } finally {
             this.#isInHook = false;
         }

@@ -2,7 +2,7 @@
 // The worker itself: one app, one host, and what they say to each other.
 
 const { App, coreModule, provide } = require('./app');
-const { failed } = require('./failures');
+const { failed, shown } = require('./failures');
 const { Invocations } = require('./invocations');
 const { load } = require('./loading');
 const { Logs } = require('./logs');
@@ -147,7 +147,7 @@ class Worker {
             this.#logs.write(
                 'error',
                 'system',
-                `A hook at the end has failed: ${error?.stack ?? error}`,
+                `A hook at the end has failed: ${shown(error)}`,
             );
         }
         await this.#pipe.flush();
@@ -161,11 +161,10 @@ class Worker {
         // Azure ends a worker for it. Nothing is broken by a rejection that nobody waits for, and
         // what else runs here would have to run again, so it is said and that is all.
         process.on('unhandledRejection', (reason) => {
-            const text = reason?.stack ?? reason;
             this.#logs.write(
                 'error',
                 'system',
-                `A promise was rejected and nobody waited for it: ${text}`,
+                `A promise was rejected and nobody waited for it: ${shown(reason)}`,
             );
         });
         // After this nobody knows what state the app is in. The host starts another worker.
@@ -174,11 +173,10 @@ class Worker {
 
     async #die(error) {
         if (!this.#isLoaded) return this.#refuse(error);
-        const text = error?.stack ?? error;
         this.#logs.write(
             'critical',
             'system',
-            `An exception that nobody caught ends this worker: ${text}`,
+            `An exception that nobody caught ends this worker: ${shown(error)}`,
         );
         await this.#pipe.flush();
         exit(1);

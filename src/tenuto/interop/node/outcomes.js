@@ -2,7 +2,7 @@
 // What a turn of an orchestrator has come to, read from what its package answers or throws.
 
 const { SeenActions } = require('./actions');
-const { asError } = require('./failures');
+const { described, textOf } = require('./failures');
 
 // With its line ends, which JSON has only in another spelling: in the state it cannot stand.
 const LABEL = '\n\n$OutOfProcData$:';
@@ -50,7 +50,7 @@ function fromResult(result, { executor, seen }) {
 
 // The package throws a text: what went wrong, a label, and the state as JSON.
 function fromThrown(thrown, { executor, seen }) {
-    const text = String(thrown?.message ?? '');
+    const text = described(thrown).message;
     const label = text.lastIndexOf(LABEL);
     if (label < 0) throw thrown;
     const state = JSON.parse(text.slice(label + LABEL.length));
@@ -70,10 +70,10 @@ function fromThrown(thrown, { executor, seen }) {
 }
 
 function errorText(state, executor) {
-    if (state.error) return state.error;
+    if (state.error) return textOf(state.error);
     // An error without a message, or something that is no error was thrown.
-    const error = asError(executor?.exception ?? new Error(''));
-    return error.message || error.constructor?.name || 'Error';
+    const { message, errorType } = described(executor?.exception ?? new Error(''));
+    return message || errorType;
 }
 
 function texts({ output, customStatus, failureDetails }) {

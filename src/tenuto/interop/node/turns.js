@@ -3,7 +3,7 @@
 
 const { SeenActions } = require('./actions');
 const { KeptExecutor, liveExecutor } = require('./executors');
-const { asError } = require('./failures');
+const { described } = require('./failures');
 const { isReplay, played, withDates } = require('./history');
 const { differenceOf, outcomeOf } = require('./outcomes');
 const { cut } = require('./sizes');
@@ -127,7 +127,7 @@ async function runUnheard(turn, kept) {
         return { ...outcome, fed: String(fed) };
     } catch (error) {
         // Whether that is a difference is for the plain call to show.
-        return { isDone: `"${asError(error).message}"` };
+        return { isDone: `"${described(error).message}"` };
     }
 }
 

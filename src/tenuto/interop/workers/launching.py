@@ -23,8 +23,10 @@ from msgspec import Struct
 
 from tenuto.interop.workers.frames import FrameReader, frame
 from tenuto.interop.workers.line_budget import A_SECOND, AT_ONCE, LineBudget
+from tenuto.interop.workers.nesting import TOO_DEEP, id_of
 from tenuto.interop.workers.protocol import (
     VERSION,
+    Failed,
     Hello,
     Load,
     Loaded,
@@ -235,10 +237,20 @@ def decoded(frames: FrameReader, piece: bytes) -> list[tuple[ToHost, bytes]]:
     Raises:
         WorkerProtocolError: it is none.
     """
+    return [(_message(text), attachment) for text, attachment in frames.feed(piece)]
+
+
+def _message(text: bytes) -> ToHost:
+    """A message; one that is nested too deep is the failure of what it answers."""
     try:
-        return [(decode_to_host(text), attachment) for text, attachment in frames.feed(piece)]
+        return decode_to_host(text)
     except msgspec.DecodeError as error:
         raise WorkerProtocolError(f"a worker sent what is no message: {error}") from error
+    except RecursionError:
+        number = id_of(text)
+        if number is None:
+            raise WorkerProtocolError("a worker sent a message that is nested too deep") from None
+        return Failed(number, "RecursionError", TOO_DEEP)
 
 
 def log_line(line: Log) -> None:

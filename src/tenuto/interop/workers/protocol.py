@@ -63,11 +63,26 @@ class Datum(Struct, frozen=True, rename="camel", omit_defaults=True):
     answer: HttpAnswer | None = None
 
 
-class Retry(Struct, frozen=True, rename="camel"):
-    """Which try of a function with a retry policy this is; the first has none."""
+class RetryException(Struct, frozen=True, rename="camel"):
+    """What the try before has raised."""
+
+    message: str
+    source: str = ""
+    stack_trace: str = ""
+
+
+class Retry(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Which try of a function with a retry policy this is; the first has none.
+
+    Attributes:
+        retry_count: From 1.
+        max_retry_count: How often it is tried again at most; -1 for ever.
+        exception: What the try before has raised.
+    """
 
     retry_count: int
     max_retry_count: int
+    exception: RetryException | None = None
 
 
 class Trace(Struct, frozen=True, rename="camel"):

@@ -11,6 +11,8 @@ from msgspec import structs
 
 from tenuto.interop.azure_app.folder.findings import Finding, Level
 from tenuto.interop.azure_app.folder.host_json import HostOptions
+from tenuto.interop.azure_app.folder.python_source import COMPUTED
+from tenuto.interop.azure_app.folder.retry_policies import retry_policy
 from tenuto.interop.azure_app.folder.settings import AppSettings, MissingSettingError
 from tenuto.interop.workers.protocol import FunctionFacts
 from tenuto.model.errors import AppLoadError
@@ -30,6 +32,14 @@ KNOWN_BINDINGS: Final[Mapping[str, str]] = {
 
 REQUIRES_GRPC: Final = "durableRequiresGrpc"
 """With this key a trigger of azure-functions-durable 2 says that it has another protocol."""
+
+_RETRIED_OTHERWISE: Final = {
+    "httptrigger": "let its caller try again",
+    "activitytrigger": "give the call of it retry options, in the orchestrator",
+    "orchestrationtrigger": "give the calls in it retry options",
+    "entitytrigger": "remove it",
+}
+"""What to do instead of a retry policy, by the trigger of the function that has it."""
 
 _KNOWN: Final = {name.lower(): name for name in KNOWN_BINDINGS}
 _NAMES_OF_SETTINGS: Final = {"connection", "name", "type", "direction"}
@@ -138,6 +148,8 @@ def _check_function(
         yield _wrong(function, f"has several triggers: {names}", "make a function of each")
     for trigger in triggers:
         yield from _check_trigger(function, trigger, settings, parse_schedule)
+    if function.retry is not None and triggers:
+        yield from _check_retry(function, function.retry)
 
 
 def _check_settings(
@@ -213,6 +225,25 @@ def _check_schedule(
         # The value of a setting is not shown, not even a wrong one: it may be in the wrong place.
         shown = str(error) if text == schedule else f"correct the setting in {schedule!r}"
         yield _wrong(function, "has a schedule that cannot be read", shown)
+
+
+def _check_retry(function: FunctionFacts, retry: Mapping[str, Any]) -> Iterator[Finding]:
+    """Its retry policy: that of a timer is followed, any other is not, as in Azure."""
+    kind = _type(function.trigger).lower()
+    if kind == "timertrigger":
+        if retry.get("strategy") == COMPUTED:
+            return
+        try:
+            retry_policy(retry)
+        except ValueError as error:
+            yield _wrong(function, "has a retry policy that cannot be followed", str(error))
+    elif kind in _RETRIED_OTHERWISE:
+        yield _note(
+            function,
+            "has a retry policy, which is ignored, as Azure Functions ignores it: functions of "
+            "timers alone are tried again",
+            _RETRIED_OTHERWISE[kind],
+        )
 
 
 def _same_names(functions: Sequence[FunctionFacts]) -> Iterator[Finding]:

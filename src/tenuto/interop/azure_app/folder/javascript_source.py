@@ -6,11 +6,12 @@ code computes is not seen.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
 from tenuto.interop.azure_app.folder.findings import Finding, Level
-from tenuto.interop.azure_app.folder.python_source import COMPUTED, HTTP_OUT
+from tenuto.interop.azure_app.folder.python_source import COMPUTED, HTTP_OUT, RETRIES
 from tenuto.interop.workers.protocol import FunctionFacts
 
 _LONG: Final = 1024 * 1024
@@ -35,6 +36,7 @@ _TRIGGERS: Final = {
 }
 _SERVED: Final = {"http", "durableClient", "generic"}
 _SCHEDULE: Final = re.compile(r"""\bschedule\s*:\s*(['"`])(?P<text>.*?)\1""")
+_RETRY: Final = re.compile(r"\bretry\s*:\s*\{")
 _PIECE: Final = re.compile(
     r"""
     //[^\n]* | /\*.*?(?:\*/|\Z)                                      # a comment
@@ -79,10 +81,10 @@ def _line(text: str, match: re.Match[str]) -> int:
 
 
 def _functions_in(text: str, file: str) -> Iterator[FunctionFacts]:
-    for match in _PIECE.finditer(text):
-        kind = _TRIGGERS.get(match["method"] or "")
-        if kind is None:
-            continue
+    found = [one for one in _PIECE.finditer(text) if one["method"] in _TRIGGERS]
+    for match, following in zip_longest(found, found[1:]):
+        kind = _TRIGGERS[match["method"]]
+        end = len(text) if following is None else following.start()
         binding = {"type": kind}
         if kind == "timerTrigger":
             schedule = _SCHEDULE.search(text, match.end())
@@ -95,6 +97,7 @@ def _functions_in(text: str, file: str) -> Iterator[FunctionFacts]:
         yield FunctionFacts(
             name=match["name"],
             bindings=bindings,
+            retry=RETRIES if _RETRY.search(text, match.end(), end) else None,
             file=file,
             line=_line(text, match),
         )

@@ -14,6 +14,9 @@ from tenuto.interop.workers.protocol import FunctionFacts
 COMPUTED: Final = "% computed"
 """Stands for a schedule that cannot be read: it has a percent sign, and names no setting."""
 
+RETRIES: Final = {"strategy": COMPUTED}
+"""Stands for a retry policy: that there is one is seen, what it says is not."""
+
 HTTP_OUT: Final = {"type": "http", "name": "$return", "direction": "out"}
 _NOT_OF_THE_APP: Final = {"venv", "env", "node_modules", "__pycache__", "tests", "test"}
 _PYTHON_TRIGGERS: Final = {
@@ -100,6 +103,7 @@ def _python_functions(tree: ast.Module, file: str) -> Iterator[FunctionFacts]:
                 yield FunctionFacts(
                     name=next(filter(None, names), node.name),
                     bindings=bindings,
+                    retry=RETRIES if any(name == "retry" for name, _ in named) else None,
                     file=file,
                     # As Python itself has it: where its decorators begin.
                     line=min(one.lineno for one in (node, *node.decorator_list)),

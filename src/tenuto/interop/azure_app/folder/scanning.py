@@ -62,6 +62,7 @@ def _scan_bindings(root: Path, settings: AppSettings) -> Scan:
             content = read_json_object(path, shown)
             bindings = _bindings_in(content, shown)
             _check_script(path.parent, content, shown)
+            retry = _retry_in(content, shown)
         except AppLoadError as error:
             findings.append(
                 Finding(
@@ -72,7 +73,7 @@ def _scan_bindings(root: Path, settings: AppSettings) -> Scan:
                 )
             )
             continue
-        function = FunctionFacts(name=path.parent.name, bindings=bindings, file=shown)
+        function = FunctionFacts(name=path.parent.name, bindings=bindings, retry=retry, file=shown)
         if _is_disabled(content.get("disabled"), settings):
             findings.append(
                 Finding(
@@ -98,6 +99,13 @@ def _bindings_in(content: Mapping[str, Any], shown: str) -> list[dict[str, Any]]
     if not isinstance(bindings, list) or not all(isinstance(one, dict) for one in bindings):
         raise AppLoadError(f"{shown}: bindings must be a list of objects")
     return bindings
+
+
+def _retry_in(content: Mapping[str, Any], shown: str) -> dict[str, Any] | None:
+    retry = content.get("retry")
+    if retry is not None and not isinstance(retry, dict):
+        raise AppLoadError(f"{shown}: retry must be an object")
+    return retry
 
 
 def _check_script(folder: Path, content: Mapping[str, Any], shown: str) -> None:

@@ -167,7 +167,7 @@ class Calls:
     def _finish(self, message: Message, result: Message, body: bytes) -> None:
         number = message["id"]
         try:
-            text = encode_message({**result, "id": number})
+            text = encode_message({"id": number, **result})
             if result["type"] == "result" and not self._sizes.are_surely_kept(text):
                 text = self._within_limits(message, result, text)
         except Exception as error:  # noqa: BLE001 - what cannot be sent is a failure like others
@@ -309,7 +309,7 @@ def failure(error: BaseException) -> Message:
     return {
         "type": "failed",
         "errorType": type(error).__name__,
-        "message": cut(str(error)),
+        "message": cut(_text_of(error)),
         "stack": cut("".join(trace.format())),
     }
 
@@ -330,6 +330,14 @@ def _params(function: Function, message: Message) -> Mapping[str, str]:
     request: Mapping[str, Any] = message["inputs"][function.trigger["name"]]["http"]
     params: Mapping[str, str] = request.get("params") or {}
     return params
+
+
+def _text_of(error: BaseException) -> str:
+    """Its text, also of one whose class fails to say it: the host waits for an answer."""
+    try:
+        return str(error)
+    except Exception as another:  # noqa: BLE001 - user code
+        return f"{type(error).__name__}, whose text cannot be read: {type(another).__name__}"
 
 
 def _is_http(binding: Binding) -> bool:

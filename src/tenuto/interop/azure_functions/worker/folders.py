@@ -57,6 +57,8 @@ def _description(root: str, folder: str) -> dict[str, Any]:
     bindings = description.get("bindings") if isinstance(description, dict) else None
     if not isinstance(bindings, list) or not all(isinstance(one, dict) for one in bindings):
         raise RefusedError(f'{file} must have a list of objects "bindings".', file=file)
+    if not isinstance(description.get("retry") or {}, dict):
+        raise RefusedError(f"Function {folder!r}: its retry policy is no object.", file=file)
     return dict(description)
 
 

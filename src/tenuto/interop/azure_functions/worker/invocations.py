@@ -22,6 +22,15 @@ class TraceContext:
 
 
 @dataclass(frozen=True)
+class RetryException:
+    """What the try before has raised."""
+
+    message: str = ""
+    source: str = ""
+    stack_trace: str = ""
+
+
+@dataclass(frozen=True)
 class RetryContext:
     """Which try this is, for a function with a retry policy."""
 
@@ -73,5 +82,17 @@ def context_of(message: dict[str, Any], name: str, directory: str) -> Context:
         function_name=name,
         function_directory=directory,
         trace_context=TraceContext(trace.get("traceParent", ""), trace.get("traceState", "")),
-        retry_context=RetryContext(retry.get("retryCount", 0), retry.get("maxRetryCount", 0)),
+        retry_context=RetryContext(
+            retry.get("retryCount", 0),
+            retry.get("maxRetryCount", 0),
+            _exception(retry.get("exception")),
+        ),
+    )
+
+
+def _exception(told: dict[str, Any] | None) -> RetryException | None:
+    if told is None:
+        return None
+    return RetryException(
+        told.get("message", ""), told.get("source", ""), told.get("stackTrace", "")
     )

@@ -6,6 +6,8 @@ import importlib
 from collections.abc import Iterable
 from typing import Any
 
+_LOWEST, _HIGHEST = 100, 999
+
 
 def request(http: dict[str, Any], body: bytes) -> Any:
     """A request for a function: ``azure.functions.HttpRequest``.
@@ -41,6 +43,7 @@ def answer(value: Any) -> tuple[dict[str, Any], bytes]:
 
     Raises:
         TypeError: it has returned something else than a text or an ``HttpResponse``.
+        ValueError: its status is none of HTTP.
     """
     if isinstance(value, str):
         headers = [["content-type", "text/plain; charset=utf-8"]]
@@ -55,4 +58,7 @@ def answer(value: Any) -> tuple[dict[str, Any], bytes]:
     if not any(name.lower() == "content-type" for name, _ in headers):
         charset = f"; charset={value.charset}" if value.mimetype.startswith("text/") else ""
         headers.append(["content-type", value.mimetype + charset])
-    return {"answer": {"status": int(value.status_code), "headers": headers}}, value.get_body()
+    status = int(value.status_code)
+    if not _LOWEST <= status <= _HIGHEST:
+        raise ValueError(f"an answer has a status of {_LOWEST} to {_HIGHEST}, got {status}")
+    return {"answer": {"status": status, "headers": headers}}, value.get_body()

@@ -66,14 +66,14 @@ class Turns:
         try:
             with invocation(message["invocation"], message["function"]):
                 answer = self._turn(message)
-                text = encode({**answer, "id": number})
+                text = encode({"id": number, **answer})
                 if self._sizes.are_surely_kept(text):
                     return text
                 failed = self._sizes.failed_turn(message, answer)
                 if failed is None:
                     return text
                 self._drop(message["key"])
-                return encode({**failed, "id": number})
+                return encode({"id": number, **failed})
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is the turn's answer
             self._drop(message["key"])
             return encoded_failure(number, error)

@@ -111,6 +111,20 @@ df.app.orchestration('failing', function* (context) {
     yield context.df.callActivity('echo', 1);
     throw new Error('thrown');
 });
+// What is logged while an invocation runs is no late word, whoever logs it.
+const logsToo = ({ invocationContext: context }, when) => {
+    if (context.functionName === 'logging') context.log(`${when} of ${context.invocationId}`);
+};
+app.hook.preInvocation((context) => logsToo(context, 'before'));
+app.hook.postInvocation((context) => logsToo(context, 'after'));
+df.app.orchestration('logging', function* (context) {
+    yield context.df.callActivity('echo', 1);
+    context.log('begins to wait');
+    yield context.df.waitForExternalEvent('Go');
+    context.log('was told');
+    setImmediate(() => context.log('too late'));
+    yield context.df.callActivity('echo', 2);
+});
 for (const name of ['instead', 'refused', 'afterwards', 'copied', 'copied_later']) {
     df.app.orchestration(name, function* (context) {
         yield context.df.callActivity('echo', 1);

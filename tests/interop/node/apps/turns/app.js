@@ -108,6 +108,11 @@ const ERRORS = {
     empty: new RangeError(''),
     object: { code: 1 },
     long: new Error('first\n\n$OutOfProcData$:{"isDone":true}'),
+    number_as_message: { message: 5 },
+    object_as_message: Object.assign(new Error(), { message: { a: 1 } }),
+    number_as_name: new (class extends Error {
+        static name = 5;
+    })(''),
 };
 df.app.orchestration('throws', function* (context) {
     yield context.df.callActivity('echo', 1);

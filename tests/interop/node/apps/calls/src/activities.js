@@ -44,6 +44,24 @@ const THROWN = {
     nearly: new Error('{"errorType": "Own", "errorMessage": "m"}'),
     braces: new Error('{not JSON'),
 };
+// What refuses to be told of.
+const trap = () => {
+    throw new Error('trap');
+};
+class NamedByObject extends Error {
+    static name = { a: 1 };
+}
+Object.assign(THROWN, {
+    number_as_message: { message: 5 },
+    object_as_message: Object.assign(new Error(), { message: { a: 1 } }),
+    no_text_as_message: Object.assign(new Error(), { message: Object.create(null) }),
+    object_as_name: new NamedByObject('x'),
+    number_as_stack: Object.assign(new Error('x'), { stack: 5 }),
+    message_that_throws: Object.defineProperty({}, 'message', { get: trap, enumerable: false }),
+    name_that_throws: Object.defineProperty(new Error('x'), 'constructor', { get: trap }),
+    proxy_that_throws: new Proxy({}, { get: trap, getPrototypeOf: trap, ownKeys: trap }),
+});
+
 df.app.activity('thrown', {
     handler: (name) => {
         throw THROWN[name];
