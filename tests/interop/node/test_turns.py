@@ -392,11 +392,10 @@ def test_an_error_that_throws_when_it_is_asked_is_told_and_holds_up_nobody(
     events = completed(0)
     failed = either.turn("mute", 1, events=events, history=FIRST + events, start=start())
     assert isinstance(failed, Failed)
-    words = "Something was thrown that cannot say what it is: its own text throws."
-    assert failed.message == words
+    assert failed.message.startswith("An error that cannot say what it is:")
     answer = either.activity("muted", "input", "1")
     assert isinstance(answer, Failed)
-    assert answer.message == words
+    assert answer.message == failed.message
     begun(either, "twice", 2)
 
 

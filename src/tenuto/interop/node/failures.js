@@ -5,6 +5,7 @@ const { sep } = require('node:path');
 const { cut } = require('./sizes');
 
 const OWN_FOLDER = __dirname + sep;
+const NO_TEXT = 'An error that cannot say what it is: it has no message, or reading that throws.';
 
 /** A text for anything, also for what refuses to be one. */
 function textOf(value) {
@@ -38,7 +39,7 @@ function described(thrown) {
     const name = member(member(thrown, 'constructor'), 'name');
     return {
         errorType: typeof name === 'string' && name ? name : 'Error',
-        message: textOf(message),
+        message: message === undefined ? NO_TEXT : textOf(message),
         stack: textOf(member(thrown, 'stack') ?? ''),
     };
 }

@@ -167,6 +167,8 @@ class Calls:
     def _finish(self, message: Message, result: Message, body: bytes) -> None:
         number = message["id"]
         try:
+            if not isinstance(body, bytes):  # user code says what it is
+                raise TypeError(f"a body is bytes, got {type(body).__name__}")
             text = encode_message({"id": number, **result})
             if result["type"] == "result" and not self._sizes.are_surely_kept(text):
                 text = self._within_limits(message, result, text)
@@ -336,7 +338,7 @@ def _text_of(error: BaseException) -> str:
     """Its text, also of one whose class fails to say it: the host waits for an answer."""
     try:
         return str(error)
-    except Exception as another:  # noqa: BLE001 - user code
+    except BaseException as another:  # noqa: BLE001 - user code
         return f"{type(error).__name__}, whose text cannot be read: {type(another).__name__}"
 
 
