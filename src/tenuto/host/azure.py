@@ -10,10 +10,10 @@ from typing import Final
 from msgspec import Struct, structs
 
 from tenuto.functions.runner import RunnerOptions
-from tenuto.host.settings import DEFAULT, LoadedSettings
+from tenuto.host.settings import DEFAULT, DEFAULT_STORAGE, LoadedSettings
 from tenuto.interop.azure_app.folder.app_folder import AppFolder, is_app_folder, read_app_folder
 from tenuto.interop.azure_app.folder.environment import environment_for
-from tenuto.interop.azure_app.folder.host_json import HostOptions
+from tenuto.interop.azure_app.folder.host_json import HOST_FILE, HostOptions
 from tenuto.interop.azure_app.folder.interpreters import Interpreter, find_interpreter
 from tenuto.interop.azure_app.folder.languages import Language
 from tenuto.interop.azure_app.folder.settings import LOCAL_FILE
@@ -25,6 +25,9 @@ from tenuto.model.errors import AppLoadError
 
 DEBUG_PORTS: Final[Mapping[Language, int]] = {Language.NODE: 9229, Language.PYTHON: 9091}
 """Where debuggers look for an app of each language when nobody says otherwise."""
+
+BESIDE_THE_APP: Final = f"beside {HOST_FILE}"
+"""The source of a store that belongs to the folder of an app, and not to the current one."""
 
 _DEBUG_VARIABLE: Final = "TENUTO_DEBUGPY"
 _USUAL_THREADS: Final = 4
@@ -58,8 +61,16 @@ def is_azure_app(target: str) -> bool:
 
 
 def azure_settings(app: AppFolder, settings: LoadedSettings) -> LoadedSettings:
-    """The host's settings, with what ``local.settings.json`` says where nobody else says it."""
+    """The host's settings, with what the app's folder says where nobody else says it.
+
+    ``local.settings.json`` says how the server listens. The store is beside ``host.json``, from
+    wherever the app is started: two apps never share one by chance.
+    """
     local, sources, http = app.local, dict(settings.sources), settings.values.http
+    storage = settings.values.storage
+    if sources["storage"] == DEFAULT and app.root != Path.cwd():
+        storage = storage_beside(app.root)
+        sources["storage"] = BESIDE_THE_APP
     if local.port is not None and sources["http.port"] == DEFAULT:
         http = structs.replace(http, port=local.port)
         sources["http.port"] = LOCAL_FILE
@@ -68,7 +79,13 @@ def azure_settings(app: AppFolder, settings: LoadedSettings) -> LoadedSettings:
         # Of an app, so for its functions: what looks after the host is not the app's to open.
         http = structs.replace(http, function_origins=local.cors_origins)
         sources["http.function_origins"] = LOCAL_FILE
-    return LoadedSettings(structs.replace(settings.values, http=http), sources)
+    return LoadedSettings(structs.replace(settings.values, http=http, storage=storage), sources)
+
+
+def storage_beside(root: Path) -> str:
+    """The URL of the store that the app in a folder has when nobody chooses another."""
+    name = DEFAULT_STORAGE.removeprefix("sqlite:///")
+    return f"sqlite:///{(root / name).as_posix()}"
 
 
 def load_azure_app(

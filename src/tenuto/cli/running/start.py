@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+from msgspec import Struct
 
 from tenuto.cli import terminal
 from tenuto.cli.arguments import target_completion
@@ -92,7 +93,7 @@ def start(
     TARGET is a file or module: travel.py, pkg.module, or either with the app behind a colon; or
     the folder of an Azure Functions app, which may be left out where it is the current one.
     Instances that a host left unfinished in the store go on. The exit code is 0 when it was
-    stopped, 1 when it lost its store, 2 when it could not start.
+    stopped, 1 when it lost its store or another host owns it, 2 when app or settings are wrong.
     """
     if verbose:
         given["log_level"] = "debug"
@@ -118,9 +119,12 @@ def start(
         configure_logging(settings.values.log_format, settings.values.log_level)
     if accept_loss:
         upkeep_of(settings.values.storage).accept_loss()
-    drop_old_notes()
+    # Commands are given in the folder of the app that they mean.
+    home = hosted.app.root if isinstance(hosted, AzureProgram) else Path()
+    drop_old_notes(home)
     try:
-        return run_on_fast_loop(_serve(hosted, target, settings, began, is_again=is_again))
+        began_as = _Beginning(target=target, home=home, began=began, is_again=is_again)
+        return run_on_fast_loop(_serve(hosted, settings, began_as))
     finally:
         if isinstance(hosted, AzureProgram):
             hosted.close()
@@ -143,16 +147,23 @@ def _chosen(functions: str | None, names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for one in (functions, *names) for name in one.split(",") if name)
 
 
-async def _serve(
-    hosted: Hosted, target: str, settings: LoadedSettings, began: float, *, is_again: bool
-) -> int:
+class _Beginning(Struct, frozen=True, kw_only=True):
+    """What is served, from which folder, since when, and whether it was there a moment ago."""
+
+    target: str
+    home: Path
+    began: float
+    is_again: bool
+
+
+async def _serve(hosted: Hosted, settings: LoadedSettings, start: _Beginning) -> int:
     server = Server(hosted, settings=settings.values, sources=settings.sources)
     with stop_requests(lambda: None, settings.values.drain_seconds) as stop:
         await server.start()
         try:
-            with noted(settings, server.url):
-                seconds = time.perf_counter() - began
-                introduce(server, target, settings, seconds, is_again=is_again)
+            with noted(settings, server.url, start.home):
+                seconds = time.perf_counter() - start.began
+                introduce(server, start.target, settings, seconds, is_again=start.is_again)
                 await _until_over(server.host, settings, stop)
         finally:
             await server.stop()
