@@ -35,6 +35,12 @@ _TRIGGERS: Final = {
 }
 _SERVED: Final = {"http", "durableClient", "generic"}
 _SCHEDULE: Final = re.compile(r"""\bschedule\s*:\s*(['"`])(?P<text>.*?)\1""")
+_ROUTE: Final = re.compile(r"""\broute\s*:\s*(['"`])(?P<text>[^'"`\n]*)\1""")
+_REGISTRATION: Final = re.compile(
+    rf"\.\s*(?:{'|'.join(_TRIGGERS)}|generic)\s*(?:\(|\.)|\bapp\s*\[|=\s*app\b"
+)
+"""What a file may register a function with: a method of its name, or one that is computed."""
+
 _PIECE: Final = re.compile(
     r"""
     //[^\n]* | /\*.*?(?:\*/|\Z)                                      # a comment
@@ -60,6 +66,15 @@ def scan_javascript(root: Path, files: Sequence[Path]) -> tuple[list[FunctionFac
     return functions, findings
 
 
+def registers(text: str) -> bool:
+    """Whether anything in a file looks as if it registered a function.
+
+    Example:
+        ``registers("app.http(name, options)")``
+    """
+    return _REGISTRATION.search(text) is not None
+
+
 def _bindings_in(text: str, file: str) -> Iterator[Finding]:
     """Inputs and outputs beside the trigger; which function has them is not seen."""
     for match in _PIECE.finditer(text):
@@ -79,11 +94,14 @@ def _line(text: str, match: re.Match[str]) -> int:
 
 
 def _functions_in(text: str, file: str) -> Iterator[FunctionFacts]:
-    for match in _PIECE.finditer(text):
-        kind = _TRIGGERS.get(match["method"] or "")
-        if kind is None:
-            continue
+    found = [one for one in _PIECE.finditer(text) if one["method"] in _TRIGGERS]
+    ends = [one.start() for one in found[1:]] + [len(text)]
+    for match, end in zip(found, ends, strict=False):
+        kind = _TRIGGERS[match["method"]]
         binding = {"type": kind}
+        route = _ROUTE.search(text, match.end(), end) if kind == "httpTrigger" else None
+        if route is not None and "${" not in route["text"]:
+            binding["route"] = route["text"]
         if kind == "timerTrigger":
             schedule = _SCHEDULE.search(text, match.end())
             binding["schedule"] = schedule["text"] if schedule else COMPUTED
