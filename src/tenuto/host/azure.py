@@ -20,6 +20,7 @@ from tenuto.interop.azure_app.folder.settings import LOCAL_FILE
 from tenuto.interop.azure_app.program import AzureProgram, ProgramOptions
 from tenuto.interop.azure_functions.command import worker_command
 from tenuto.interop.node import WORKER
+from tenuto.interop.workers.executed import FUNCTIONS
 from tenuto.interop.workers.launching import Launch
 from tenuto.model.errors import AppLoadError
 
@@ -118,7 +119,7 @@ def load_azure_app(
         ),
     )
     _check_chosen(program, choices.functions)
-    _set_log_levels(app.host, [one.name for one in program.functions])
+    _set_log_levels(app.host, [one.name for one in program.functions], settings)
     return program
 
 
@@ -197,12 +198,26 @@ def _check_chosen(program: AzureProgram, wanted: Sequence[str]) -> None:
         raise AppLoadError(f"the app has no function {missing[0]!r} that could run; it has {names}")
 
 
-def _set_log_levels(host: HostOptions, functions: Sequence[str]) -> None:
-    """What ``logging.logLevel`` says of functions; the host's own lines have their setting."""
-    if not host.log_levels:
-        return
-    logger = logging.getLogger("tenuto.app")
-    logger.setLevel(_LEVELS[host.log_level_for("Function")])
+def _set_log_levels(host: HostOptions, functions: Sequence[str], settings: LoadedSettings) -> None:
+    """What ``logging.logLevel`` says of functions; the host's own lines have their setting.
+
+    A category that is named there has its level. Of the others the setting ``log_level`` decides
+    when somebody has chosen it, and else the ``default`` there.
+    """
+    is_chosen = settings.sources.get("log_level", DEFAULT) != DEFAULT
+    usual = logging.NOTSET
+    if not is_chosen and "default" in host.log_levels:
+        usual = _LEVELS[host.log_levels["default"]]
+
+    def level(category: str) -> int:
+        named = host.named_log_level(category)
+        return usual if named is None else _LEVELS[named]
+
+    logging.getLogger("tenuto.app").setLevel(level("Function"))
     for name in functions:
-        level = _LEVELS[host.log_level_for(f"Function.{name}.User")]
-        logging.getLogger(f"tenuto.app.{name}").setLevel(level)
+        logging.getLogger(f"tenuto.app.{name}").setLevel(level(f"Function.{name}.User"))
+        run = level(f"Function.{name}")
+        # That each activity has run is shown to those who ask for it.
+        is_asked_for = run == logging.INFO and host.named_log_level(f"Function.{name}") is not None
+        shown = logging.DEBUG if is_asked_for else run
+        logging.getLogger(f"{FUNCTIONS}.{name}").setLevel(shown)
