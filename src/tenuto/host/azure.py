@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -155,14 +156,16 @@ def _launch(
     environment = environment_for(app, address)
     # Not resolved: the Python of a virtual environment is a link.
     path = Path(os.path.abspath(interpreter.path))  # noqa: PTH100 - as said
+    options = _own_arguments(app)
     if app.kind.language is Language.NODE:
-        command = [str(path), str(WORKER)]
         if debug_port is not None:
-            command.insert(1, f"--inspect=127.0.0.1:{debug_port}")
+            options.append(f"--inspect=127.0.0.1:{debug_port}")
+        program, *rest = [str(path), str(WORKER)]
     else:
-        command = worker_command(path)
+        program, *rest = worker_command(path)
         if debug_port is not None:
             environment[_DEBUG_VARIABLE] = str(debug_port)
+    command = [program, *options, *rest]
     name = "Node" if app.kind.language is Language.NODE else "Python"
     usual = min(_MOST_USUAL_THREADS, (os.cpu_count() or 1) + _USUAL_THREADS)
     return Launch(
@@ -174,6 +177,16 @@ def _launch(
         load_seconds=load_seconds,
         secrets=app.settings.secrets,
     )
+
+
+def _own_arguments(app: AppFolder) -> list[str]:
+    """What the app wants its interpreter to be started with, such as ``--max-old-space-size``."""
+    name = f"languageWorkers:{app.kind.language}:arguments"
+    given = app.settings.get(name, name.replace(":", "__"))
+    try:
+        return shlex.split(given or "")
+    except ValueError as error:
+        raise AppLoadError(f"setting {name} cannot be read: {error}") from None
 
 
 def _check_free(debug_port: int) -> None:

@@ -48,7 +48,19 @@ _LOGGER: Final = logging.getLogger("tenuto.host")
 @click.option("--storage", help="Storage URL, such as sqlite:///travel.db.")
 @click.option("--host", "http_host", help="Address to listen on; others than loopback need keys.")
 @click.option(
-    "--port", "http_port", type=click.IntRange(0, 65_535), help="Port to listen on (7071); 0: any."
+    "-p",
+    "--port",
+    "http_port",
+    type=click.IntRange(0, 65_535),
+    help="Port to listen on (7071); 0: any.",
+)
+@click.option(
+    "--cors",
+    "--cors-origins",
+    "http_cors_origins",
+    metavar="ORIGINS",
+    callback=lambda _context, _option, text: _origins(text),
+    help="Web origins whose scripts may call, with commas between; * for all.",
 )
 @click.option(
     "--log-format", type=click.Choice(["text", "json"]), help="For people, or for machines."
@@ -136,6 +148,12 @@ def _target(given: str | None) -> str:
     if is_azure_app("."):
         return "."
     raise click.UsageError("Missing argument 'TARGET': the file, module or folder with the app.")
+
+
+def _origins(text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    return tuple(one.strip().rstrip("/") for one in text.split(",") if one.strip())
 
 
 def _chosen(functions: str | None, names: tuple[str, ...]) -> tuple[str, ...]:
