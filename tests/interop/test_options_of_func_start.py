@@ -94,6 +94,32 @@ def test_options_that_cannot_be_read_are_refused(
     assert "setting languageWorkers:python:arguments cannot be read" in found.stderr
 
 
+@pytest.mark.parametrize("name", ["function_app.py", "host.json"])
+def test_who_names_a_file_of_an_app_is_told_to_name_its_folder(folder: Path, name: str) -> None:
+    for place, where, root in ((folder, name, "."), (folder.parent, f"{folder.name}/{name}", "")):
+        found = tenuto(place, "start", where, "--port", "0")
+        assert found.returncode == 2
+        words = f"name its folder: tenuto start {root or folder.name}"
+        assert words in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("nothing", "the app has no function 'nothing'; it has options"),
+        ("option", "the app has no function 'option'; did you mean 'options'? It has options"),
+        ("OPTIONS", "function 'OPTIONS' is switched off by a setting"),
+    ],
+)
+def test_a_function_that_cannot_be_chosen_is_told_beside_those_that_are_there(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, given: str, words: str
+) -> None:
+    monkeypatch.setenv("AzureWebJobs.options.Disabled", "true")
+    found = tenuto(folder, "start", ".", "--port", "0", "--functions", given)
+    assert found.returncode == 2
+    assert words in found.stderr
+
+
 def answer_of(folder: Path) -> str:
     with Command(folder, "start", ".", "--port", "0", "--storage", "sqlite://") as host:
         host.until("listening ")

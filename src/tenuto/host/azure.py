@@ -5,6 +5,7 @@ import os
 import shlex
 import socket
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,7 @@ from tenuto.interop.azure_app.folder.app_folder import AppFolder, is_app_folder,
 from tenuto.interop.azure_app.folder.environment import environment_for
 from tenuto.interop.azure_app.folder.host_json import HOST_FILE, HostOptions
 from tenuto.interop.azure_app.folder.interpreters import Interpreter, find_interpreter
-from tenuto.interop.azure_app.folder.languages import Language
+from tenuto.interop.azure_app.folder.languages import DEFAULT_SCRIPT, Language
 from tenuto.interop.azure_app.folder.settings import LOCAL_FILE
 from tenuto.interop.azure_app.program import AzureProgram, ProgramOptions
 from tenuto.interop.azure_functions.command import worker_command
@@ -60,6 +61,20 @@ class AzureChoices(Struct, frozen=True, kw_only=True):
 def is_azure_app(target: str) -> bool:
     """Whether what somebody wants to run is the folder of an Azure Functions app."""
     return is_app_folder(Path(target))
+
+
+def app_folder_around(target: str) -> Path | None:
+    """The folder of an Azure Functions app of which somebody has named a file that it is no app.
+
+    Args:
+        target: What somebody wants to run.
+    """
+    path = Path(target)
+    is_of_python = path.suffix == ".py" and path.name != DEFAULT_SCRIPT
+    if not path.is_file() or is_of_python:
+        return None
+    around = (one for one in path.parents if (one / HOST_FILE).is_file() and is_app_folder(one))
+    return next(around, None)
 
 
 def azure_settings(app: AppFolder, settings: LoadedSettings) -> LoadedSettings:
@@ -119,7 +134,11 @@ def load_azure_app(
             built_in=RunnerOptions(outbound=values.outbound),
         ),
     )
-    _check_chosen(program, choices.functions)
+    try:
+        _check_chosen(program, choices.functions)
+    except AppLoadError:
+        program.close()
+        raise
     _set_log_levels(app.host, [one.name for one in program.functions], settings)
     return program
 
@@ -205,10 +224,17 @@ def _check_free(debug_port: int) -> None:
 def _check_chosen(program: AzureProgram, wanted: Sequence[str]) -> None:
     there = {one.name.casefold() for one in program.functions}
     missing = [name for name in wanted if name.casefold() not in there]
-    if missing:
-        program.close()
-        names = ", ".join(one.name for one in program.functions) or "none"
-        raise AppLoadError(f"the app has no function {missing[0]!r} that could run; it has {names}")
+    if not missing:
+        return
+    if missing[0].casefold() in {one.casefold() for one in program.names}:
+        raise AppLoadError(
+            f"function {missing[0]!r} is switched off by a setting (AzureWebJobs.{missing[0]}."
+            "Disabled); set it to false, or leave the name out"
+        )
+    close = get_close_matches(missing[0], program.names, n=1)
+    advice = f"did you mean {close[0]!r}? It" if close else "it"
+    names = ", ".join(program.names)
+    raise AppLoadError(f"the app has no function {missing[0]!r}; {advice} has {names}")
 
 
 def _set_log_levels(host: HostOptions, functions: Sequence[str], settings: LoadedSettings) -> None:

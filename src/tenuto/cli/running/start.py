@@ -22,6 +22,7 @@ from tenuto.cli.running.reloading import (
 from tenuto.cli.running.stopping import say_stopping, stop_requests
 from tenuto.host.azure import (
     AzureChoices,
+    app_folder_around,
     azure_settings,
     is_azure_app,
     load_azure_app,
@@ -119,16 +120,7 @@ def start(
     began = time.perf_counter()
     is_again = is_reloaded()
     choices = AzureChoices(functions=_chosen(functions, names), debug_port=debug_port)
-    if is_azure_app(target) or target in {".", ".."}:
-        app = read_azure_app(target)
-        settings = azure_settings(app, settings)
-        configure_logging(settings.values.log_format, settings.values.log_level)
-        hosted: Hosted = load_azure_app(app, settings, choices)
-    else:
-        if choices != AzureChoices():
-            raise click.UsageError("--functions and --inspect are for Azure Functions apps")
-        hosted = load_app(target).app
-        configure_logging(settings.values.log_format, settings.values.log_level)
+    hosted, settings = _load(target, settings, choices)
     if accept_loss:
         upkeep_of(settings.values.storage).accept_loss()
     # Commands are given in the folder of the app that they mean.
@@ -140,6 +132,28 @@ def start(
     finally:
         if isinstance(hosted, AzureProgram):
             hosted.close()
+
+
+def _load(
+    target: str, settings: LoadedSettings, choices: AzureChoices
+) -> tuple[Hosted, LoadedSettings]:
+    """What is to be served, and the settings with what it says itself."""
+    if is_azure_app(target) or target in {".", ".."}:
+        app = read_azure_app(target)
+        settings = azure_settings(app, settings)
+        configure_logging(settings.values.log_format, settings.values.log_level)
+        return load_azure_app(app, settings, choices), settings
+    around = app_folder_around(target)
+    if around is not None:
+        raise click.UsageError(
+            f"{target!r} is a file of an Azure Functions app; name its folder: "
+            f"tenuto start {around}"
+        )
+    if choices != AzureChoices():
+        raise click.UsageError("--functions and --inspect are for Azure Functions apps")
+    hosted = load_app(target).app
+    configure_logging(settings.values.log_format, settings.values.log_level)
+    return hosted, settings
 
 
 def _target(given: str | None) -> str:
