@@ -352,3 +352,19 @@ def test_braces_are_taken_apart(tmp_path: Path) -> None:
     files = {name: text.replace("{name}", name) for name in names}
     report = javascript(tmp_path, **{"package.json": package, **files})
     assert [one.name for one in report.functions] == names[:3]
+
+
+def test_a_script_that_is_no_python_is_told_once(tmp_path: Path) -> None:
+    assert wrong(python(tmp_path, **{"function_app.py": "import logging\ndef (\n"})) == [
+        "function_app.py:2: not valid Python: invalid syntax"
+    ]
+
+
+def test_modules_that_import_each_other_are_looked_at_once(tmp_path: Path) -> None:
+    files = {
+        "function_app.py": f"import one\n{HEAD}{HELLO}",
+        "one.py": "import two\nfrom .. import outside\n",
+        "two.py": "import one\nimport gone\n",
+    }
+    (found,) = wrong(python(tmp_path, **files))
+    assert found.startswith("two.py:2: imports gone, which ")
