@@ -49,13 +49,13 @@ def test_port_and_origins_are_given_as_to_func(folder: Path) -> None:
     origins = "https://a.example/, http://localhost:3000"
     with Command(folder, "start", ".", "-p", str(port), "--cors", origins) as host:
         host.until(f"listening      http://127.0.0.1:{port} ")
-        host.until('"cors_origins":["https://a.example","http://localhost:3000"]')
+        host.until('"function_origins":["https://a.example","http://localhost:3000"]')
 
 
 def test_a_wrong_origin_is_refused(folder: Path) -> None:
     found = tenuto(folder, "start", ".", "--port", "0", "--cors", "a.example")
     assert found.returncode == 2
-    assert "setting http.cors_origins cannot hold 'a.example'" in found.stderr
+    assert "setting http.function_origins cannot hold 'a.example'" in found.stderr
 
 
 @pytest.mark.parametrize(

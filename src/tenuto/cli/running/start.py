@@ -57,11 +57,11 @@ _LOGGER: Final = logging.getLogger("tenuto.host")
 )
 @click.option(
     "--cors",
-    "--cors-origins",
-    "http_cors_origins",
+    "--function-origins",
+    "http_function_origins",
     metavar="ORIGINS",
     callback=lambda _context, _option, text: _origins(text),
-    help="Web origins whose scripts may call, with commas between; * for all.",
+    help="Web origins whose scripts may call functions, with commas between; * for all.",
 )
 @click.option(
     "--log-format", type=click.Choice(["text", "json"]), help="For people, or for machines."
