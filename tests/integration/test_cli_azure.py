@@ -10,6 +10,11 @@ from tests.interop.azure_app.folders import environment, python_app, write
 from tests.support.terminal import tenuto
 
 SOURCE = """
+import azure.functions as func
+
+app = func.FunctionApp()
+
+
 @app.route(route="start")
 def start(req): ...
 
@@ -51,7 +56,7 @@ def test_an_app_of_which_all_is_supported(
         "ok azure-functions 1.26.0",
         "function_app.py:7 hello: httpTrigger, http",
         "functions, as far as the files tell (what code computes is not seen)",
-        "nothing is unsupported",
+        "nothing wrong that can be told without running the app; 1 function found",
     ):
         assert line in lines, line
     assert "s3cret" not in out
@@ -65,8 +70,8 @@ def test_what_is_not_supported_is_named_and_the_exit_code_says_so(tmp_path: Path
     lines = done.stdout.splitlines()
     wrong = [" ".join(one.split()) for one in lines if one.startswith("  WRONG")]
     text = "function 'orders' has the binding queueTrigger, which is not served"
-    assert wrong == [f"WRONG function_app.py:6 {text}"]
-    assert lines[-1] == "1 not supported"
+    assert wrong == [f"WRONG function_app.py:11 {text}"]
+    assert lines[-1] == "1 wrong or not supported; 2 functions found"
 
 
 def test_the_same_for_machines(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -81,7 +86,7 @@ def test_the_same_for_machines(capsys: pytest.CaptureFixture[str], tmp_path: Pat
         "name": "start",
         "bindings": ["httpTrigger", "http"],
         "file": "function_app.py",
-        "line": 2,
+        "line": 7,
     }
     levels = {one["level"] for one in document["findings"]}
     assert levels == {"honoured", "not supported"}

@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -220,3 +221,28 @@ def test_a_folder_of_the_project_that_is_there_is_filled_and_its_files_are_not_o
     (tmp_path / ".vscode/launch.json").unlink()
     assert run_command_line(["new", "--azure-js", "--here"]) == 0
     assert files_in(tmp_path) > BOTH
+
+
+def test_in_an_empty_folder_no_name_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = tmp_path / "parcels"
+    (empty / ".git").mkdir(parents=True)
+    monkeypatch.chdir(empty)
+    assert run_command_line(["new", "--azure-python"]) == 0
+    assert (empty / "host.json").exists()
+    assert '"hubName": "Parcels"' in (empty / "host.json").read_text()
+    assert run_command_line(["new", "--azure-js"]) == 2
+    assert "name the project, or give --here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--azure-js", "--azure-python"])
+def test_what_a_host_keeps_is_neither_committed_nor_deployed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    project = made(tmp_path, monkeypatch, option)
+    for name in (".gitignore", ".funcignore"):
+        lines = (project / name).read_text().splitlines()
+        for kept in ("tenuto.db", "tenuto.db-wal", "tenuto.db.owner", "tenuto.db.crash", ".tenuto"):
+            assert any(fnmatch(kept, line.rstrip("/")) for line in lines), (name, kept)
+    assert "https://pypi.org" not in (project / "README.md").read_text(), "it is not there yet"

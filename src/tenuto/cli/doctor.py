@@ -76,7 +76,11 @@ def doctor(limit: int, target: str | None, *, full: bool, place: Place, as_json:
     Looks at versions, settings, the store or host, and at the instances that do not move: what
     each waits for, and since when. Changes nothing. The exit code is 1 when something is wrong.
     """
-    visit = _Visit(place=place, full=full, code=None if target is None else _code_of(target, place))
+    code = None
+    if target is not None:
+        place = _place_of(target, place)
+        code = _code_of(target, place)
+    visit = _Visit(place=place, full=full, code=code)
     asyncio.run(visit.look())
     findings = _fewer(visit.findings, limit)
     is_healthy = all(one.level is not Level.WRONG for one in visit.findings)
@@ -100,6 +104,20 @@ class _Code(Struct, frozen=True):
     target: str
     orchestrators: frozenset[str]
     check: FitCheck | None = None
+
+
+def _place_of(target: str, place: Place) -> Place:
+    """The store beside an Azure Functions app in another folder, when nobody chooses one."""
+    from tenuto.host.azure import azure_settings, is_azure_app, read_azure_app
+
+    if place.storage is not None or place.url is not None or not is_azure_app(target):
+        return place
+    try:
+        before = load_settings()
+    except SettingsError:  # a finding of its own
+        return place
+    storage = azure_settings(read_azure_app(target), before).values.storage
+    return place if storage == before.values.storage else structs.replace(place, storage=storage)
 
 
 def _code_of(target: str, place: Place) -> _Code:

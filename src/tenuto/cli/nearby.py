@@ -23,6 +23,7 @@ from tenuto.model.errors import TenutoError
 from tenuto.storage import owner_of, path_of
 
 _FOLDER: Final = Path(".tenuto")
+_MEMORY: Final = "sqlite://"
 _MOST_BYTES: Final = 4096
 _TRIES: Final = 3
 
@@ -33,45 +34,59 @@ class _Note(Struct, frozen=True, kw_only=True):
 
 
 @contextmanager
-def noted(settings: LoadedSettings, url: str | None = None) -> Iterator[None]:
+def noted(
+    settings: LoadedSettings, url: str | None = None, home: Path | None = None
+) -> Iterator[None]:
     """While a host runs here: leave a note, if commands would not find it without.
 
     Args:
         settings: Those of the host, which owns its store now: others drop notes without an owner.
         url: Where it serves HTTP.
+        home: The folder of its app, in which commands look for it; the current one by default.
     """
     storage = settings.values.storage
     is_found = settings.sources["storage"] == DEFAULT or storage == load_settings().values.storage
     if url is None and is_found:
         yield
         return
-    path = _FOLDER / f"{os.getpid()}.json"
+    path = (home or Path()) / _FOLDER / f"{os.getpid()}.json"
     # In a folder that cannot be written commands have to name the store.
     with suppress(OSError):
-        _leave(path, _Note(storage=storage, url=url))
+        _leave(path, _Note(storage=_seen_from(path, storage), url=url))
     try:
         yield
     finally:
         with suppress(OSError):
             path.unlink(missing_ok=True)
-            _FOLDER.rmdir()
+            path.parent.rmdir()
+
+
+def _seen_from(path: Path, storage: str) -> str:
+    """A store's URL for those who read it in another folder than the current one."""
+    if path.parent == _FOLDER or storage == _MEMORY:
+        return storage
+    return f"sqlite:///{Path(path_of(storage)).as_posix()}"
 
 
 def _leave(path: Path, note: _Note) -> None:
     """Write it whole: another host that starts deletes what it cannot read."""
     fresh = path.with_suffix(".new")
     for _ in range(_TRIES):
-        _FOLDER.mkdir(mode=0o700, exist_ok=True)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         with suppress(FileNotFoundError):  # a host that ended just now took the empty folder along
             fresh.write_bytes(msgspec.json.encode(note))
             fresh.replace(path)
             return
 
 
-def drop_old_notes() -> None:
-    """Delete what killed hosts have left; for a host that starts, before it owns its store."""
-    running = {note.storage for note in _running()}
-    for path in _notes():
+def drop_old_notes(home: Path | None = None) -> None:
+    """Delete what killed hosts have left; for a host that starts, before it owns its store.
+
+    Args:
+        home: The folder of its app; the current one by default.
+    """
+    running = {note.storage for note in _running(home)}
+    for path in _notes(home):
         note = _read(path)
         if note is None or note.storage not in running:
             with suppress(OSError):
@@ -79,7 +94,9 @@ def drop_old_notes() -> None:
 
 
 def host_on(storage: str) -> str | None:
-    """Where the host of this folder that owns a store serves HTTP on this machine, if one does.
+    """Where the host that owns a store serves HTTP on this machine, if one does.
+
+    Notes are looked for in this folder and beside the store.
 
     Args:
         storage: The store's URL.
@@ -87,7 +104,7 @@ def host_on(storage: str) -> str | None:
     owner = owner_of(storage) or ""
     found = {
         note.url
-        for path in _notes()
+        for path in {*_notes(), *_notes(Path(path_of(storage)).parent)}
         # A key may be sent there: it has to be the very process that owns the store.
         if f"pid {path.stem}," in owner
         and (note := _read(path)) is not None
@@ -122,8 +139,8 @@ def storage_of(chosen: str | None) -> LoadedSettings:
     return load_settings(storage=found[0], given_as="a host that runs in this folder")
 
 
-def _running() -> Iterator[_Note]:
-    for path in _notes():
+def _running(home: Path | None = None) -> Iterator[_Note]:
+    for path in _notes(home):
         note = _read(path)
         if note is not None:
             with suppress(TenutoError):  # what is no store is nobody's
@@ -131,8 +148,8 @@ def _running() -> Iterator[_Note]:
                     yield note
 
 
-def _notes() -> list[Path]:
-    return sorted(_FOLDER.glob("*.json"))
+def _notes(home: Path | None = None) -> list[Path]:
+    return sorted(((home or Path()) / _FOLDER).glob("*.json"))
 
 
 def _read(path: Path) -> _Note | None:

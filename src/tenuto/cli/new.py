@@ -66,13 +66,16 @@ def new(name: str | None, *, here: bool, azure_js: bool, azure_python: bool, as_
 
     An orchestrator, two activities, an event with a timeout; a test in virtual time; settings with
     their defaults; a README. With --azure-js or --azure-python, such an app as Azure Functions has
-    them, and what VS Code needs to start and debug it. Nothing is overwritten.
+    them, and what VS Code needs to start and debug it; without NAME, in this folder if it is empty.
+    Nothing is overwritten.
     """
     if azure_js and azure_python:
         raise click.UsageError("give --azure-js or --azure-python, not both")
     project = _NATIVE
     if azure_js or azure_python:
         project = _AZURE["javascript" if azure_js else "python"]
+    if name is None and project is not _NATIVE:  # as `func init` has it
+        here = here or _is_empty(Path.cwd())
     folder, title = _place(name, here=here)
     contents = {path: _filled(text, title) for path, text in _templates(project)}
     _check_free(folder, contents, here=here)
@@ -92,6 +95,11 @@ def new(name: str | None, *, here: bool, azure_js: bool, azure_python: bool, as_
         terminal.say(f"  cd {shlex.quote(str(folder))}")
     for step in project.steps:
         terminal.say(f"  {step}")
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether nothing is there but what is hidden, such as ``.git`` and ``.venv``."""
+    return all(one.name.startswith(".") for one in folder.iterdir())
 
 
 def _place(name: str | None, *, here: bool) -> tuple[Path, str]:

@@ -2,29 +2,35 @@
 
 import logging
 import os
+import shlex
 import socket
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
 from msgspec import Struct, structs
 
 from tenuto.functions.runner import RunnerOptions
-from tenuto.host.settings import DEFAULT, LoadedSettings
+from tenuto.host.settings import DEFAULT, DEFAULT_STORAGE, LoadedSettings
 from tenuto.interop.azure_app.folder.app_folder import AppFolder, is_app_folder, read_app_folder
 from tenuto.interop.azure_app.folder.environment import environment_for
-from tenuto.interop.azure_app.folder.host_json import HostOptions
+from tenuto.interop.azure_app.folder.host_json import HOST_FILE, HostOptions
 from tenuto.interop.azure_app.folder.interpreters import Interpreter, find_interpreter
-from tenuto.interop.azure_app.folder.languages import Language
+from tenuto.interop.azure_app.folder.languages import DEFAULT_SCRIPT, Language
 from tenuto.interop.azure_app.folder.settings import LOCAL_FILE
 from tenuto.interop.azure_app.program import AzureProgram, ProgramOptions
 from tenuto.interop.azure_functions.command import worker_command
 from tenuto.interop.node import WORKER
+from tenuto.interop.workers.executed import FUNCTIONS
 from tenuto.interop.workers.launching import Launch
 from tenuto.model.errors import AppLoadError
 
 DEBUG_PORTS: Final[Mapping[Language, int]] = {Language.NODE: 9229, Language.PYTHON: 9091}
 """Where debuggers look for an app of each language when nobody says otherwise."""
+
+BESIDE_THE_APP: Final = f"beside {HOST_FILE}"
+"""The source of a store that belongs to the folder of an app, and not to the current one."""
 
 _DEBUG_VARIABLE: Final = "TENUTO_DEBUGPY"
 _USUAL_THREADS: Final = 4
@@ -57,9 +63,31 @@ def is_azure_app(target: str) -> bool:
     return is_app_folder(Path(target))
 
 
+def app_folder_around(target: str) -> Path | None:
+    """The folder of an Azure Functions app of which somebody has named a file that it is no app.
+
+    Args:
+        target: What somebody wants to run.
+    """
+    path = Path(target)
+    is_of_python = path.suffix == ".py" and path.name != DEFAULT_SCRIPT
+    if not path.is_file() or is_of_python:
+        return None
+    around = (one for one in path.parents if (one / HOST_FILE).is_file() and is_app_folder(one))
+    return next(around, None)
+
+
 def azure_settings(app: AppFolder, settings: LoadedSettings) -> LoadedSettings:
-    """The host's settings, with what ``local.settings.json`` says where nobody else says it."""
+    """The host's settings, with what the app's folder says where nobody else says it.
+
+    ``local.settings.json`` says how the server listens. The store is beside ``host.json``, from
+    wherever the app is started: two apps never share one by chance.
+    """
     local, sources, http = app.local, dict(settings.sources), settings.values.http
+    storage = settings.values.storage
+    if sources["storage"] == DEFAULT and app.root != Path.cwd():
+        storage = storage_beside(app.root)
+        sources["storage"] = BESIDE_THE_APP
     if local.port is not None and sources["http.port"] == DEFAULT:
         http = structs.replace(http, port=local.port)
         sources["http.port"] = LOCAL_FILE
@@ -68,7 +96,13 @@ def azure_settings(app: AppFolder, settings: LoadedSettings) -> LoadedSettings:
         # Of an app, so for its functions: what looks after the host is not the app's to open.
         http = structs.replace(http, function_origins=local.cors_origins)
         sources["http.function_origins"] = LOCAL_FILE
-    return LoadedSettings(structs.replace(settings.values, http=http), sources)
+    return LoadedSettings(structs.replace(settings.values, http=http, storage=storage), sources)
+
+
+def storage_beside(root: Path) -> str:
+    """The URL of the store that the app in a folder has when nobody chooses another."""
+    name = DEFAULT_STORAGE.removeprefix("sqlite:///")
+    return f"sqlite:///{(root / name).as_posix()}"
 
 
 def load_azure_app(
@@ -100,8 +134,12 @@ def load_azure_app(
             built_in=RunnerOptions(outbound=values.outbound),
         ),
     )
-    _check_chosen(program, choices.functions)
-    _set_log_levels(app.host, [one.name for one in program.functions])
+    try:
+        _check_chosen(program, choices.functions)
+    except AppLoadError:
+        program.close()
+        raise
+    _set_log_levels(app.host, [one.name for one in program.functions], settings)
     return program
 
 
@@ -137,14 +175,16 @@ def _launch(
     environment = environment_for(app, address)
     # Not resolved: the Python of a virtual environment is a link.
     path = Path(os.path.abspath(interpreter.path))  # noqa: PTH100 - as said
+    options = _own_arguments(app)
     if app.kind.language is Language.NODE:
-        command = [str(path), str(WORKER)]
         if debug_port is not None:
-            command.insert(1, f"--inspect=127.0.0.1:{debug_port}")
+            options.append(f"--inspect=127.0.0.1:{debug_port}")
+        program, *rest = [str(path), str(WORKER)]
     else:
-        command = worker_command(path)
+        program, *rest = worker_command(path)
         if debug_port is not None:
             environment[_DEBUG_VARIABLE] = str(debug_port)
+    command = [program, *options, *rest]
     name = "Node" if app.kind.language is Language.NODE else "Python"
     usual = min(_MOST_USUAL_THREADS, (os.cpu_count() or 1) + _USUAL_THREADS)
     return Launch(
@@ -156,6 +196,16 @@ def _launch(
         load_seconds=load_seconds,
         secrets=app.settings.secrets,
     )
+
+
+def _own_arguments(app: AppFolder) -> list[str]:
+    """What the app wants its interpreter to be started with, such as ``--max-old-space-size``."""
+    name = f"languageWorkers:{app.kind.language}:arguments"
+    given = app.settings.get(name, name.replace(":", "__"))
+    try:
+        return shlex.split(given or "")
+    except ValueError as error:
+        raise AppLoadError(f"setting {name} cannot be read: {error}") from None
 
 
 def _check_free(debug_port: int) -> None:
@@ -174,18 +224,39 @@ def _check_free(debug_port: int) -> None:
 def _check_chosen(program: AzureProgram, wanted: Sequence[str]) -> None:
     there = {one.name.casefold() for one in program.functions}
     missing = [name for name in wanted if name.casefold() not in there]
-    if missing:
-        program.close()
-        names = ", ".join(one.name for one in program.functions) or "none"
-        raise AppLoadError(f"the app has no function {missing[0]!r} that could run; it has {names}")
-
-
-def _set_log_levels(host: HostOptions, functions: Sequence[str]) -> None:
-    """What ``logging.logLevel`` says of functions; the host's own lines have their setting."""
-    if not host.log_levels:
+    if not missing:
         return
-    logger = logging.getLogger("tenuto.app")
-    logger.setLevel(_LEVELS[host.log_level_for("Function")])
+    if missing[0].casefold() in {one.casefold() for one in program.names}:
+        raise AppLoadError(
+            f"function {missing[0]!r} is switched off by a setting (AzureWebJobs.{missing[0]}."
+            "Disabled); set it to false, or leave the name out"
+        )
+    close = get_close_matches(missing[0], program.names, n=1)
+    advice = f"did you mean {close[0]!r}? It" if close else "it"
+    names = ", ".join(program.names)
+    raise AppLoadError(f"the app has no function {missing[0]!r}; {advice} has {names}")
+
+
+def _set_log_levels(host: HostOptions, functions: Sequence[str], settings: LoadedSettings) -> None:
+    """What ``logging.logLevel`` says of functions; the host's own lines have their setting.
+
+    A category that is named there has its level. Of the others the setting ``log_level`` decides
+    when somebody has chosen it, and else the ``default`` there.
+    """
+    is_chosen = settings.sources.get("log_level", DEFAULT) != DEFAULT
+    usual = logging.NOTSET
+    if not is_chosen and "default" in host.log_levels:
+        usual = _LEVELS[host.log_levels["default"]]
+
+    def level(category: str) -> int:
+        named = host.named_log_level(category)
+        return usual if named is None else _LEVELS[named]
+
+    logging.getLogger("tenuto.app").setLevel(level("Function"))
     for name in functions:
-        level = _LEVELS[host.log_level_for(f"Function.{name}.User")]
-        logging.getLogger(f"tenuto.app.{name}").setLevel(level)
+        logging.getLogger(f"tenuto.app.{name}").setLevel(level(f"Function.{name}.User"))
+        run = level(f"Function.{name}")
+        # That each activity has run is shown to those who ask for it.
+        is_asked_for = run == logging.INFO and host.named_log_level(f"Function.{name}") is not None
+        shown = logging.DEBUG if is_asked_for else run
+        logging.getLogger(f"{FUNCTIONS}.{name}").setLevel(shown)

@@ -273,6 +273,17 @@ class Host:
         finally:
             self._watch_no_more()
 
+    def run_timer(self, name: str) -> bool:
+        """Run a function that a schedule starts once, now; the schedule goes on as it would have.
+
+        Args:
+            name: Of the timer.
+
+        Returns:
+            False when this host runs no such timer now.
+        """
+        return self._timers is not None and self._timers.run_now(name)
+
     async def _end_timers(self, seconds: float) -> float:
         """Let functions that schedules have started end; how much of the time is left.
 

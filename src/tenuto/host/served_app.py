@@ -102,6 +102,7 @@ class ServedApp:
                     sources=self._sources,
                     traffic=self.traffic,
                     rpc_token=self._rpc_token,
+                    run_timer=self.host.run_timer,
                 )
             )
             await application.start()

@@ -63,6 +63,7 @@ class Timer:
         has_started: It was taken up before in this life of the host.
         is_missed: ``moment`` had passed when it was taken up.
         pause: Ends the pause before a further attempt; None when there is none.
+        asked: How often somebody has asked to have it run, and it was not yet.
     """
 
     def __init__(self, function: TimerFunction, schedule: TimerSchedule) -> None:
@@ -78,6 +79,7 @@ class Timer:
         self.has_started = False
         self.is_missed = False
         self.pause: asyncio.Future[None] | None = None
+        self.asked = 0
 
     @property
     def name(self) -> str:
@@ -155,6 +157,30 @@ class HostTimers:
         if self._timers:
             self._engine.on_owned = self._take_up
             self._take_up()
+
+    def run_now(self, name: str) -> bool:
+        """Run a timer once, beside its schedule, which goes on as it would have.
+
+        What runs of it now is waited for first. Nothing is noted: when the host dies meanwhile,
+        nobody runs it again.
+
+        Args:
+            name: Of the timer.
+
+        Returns:
+            False when there is none of that name, or nothing is begun any more.
+        """
+        found = next((one for one in self._timers if one.name == name), None)
+        if found is None or self._is_stopping:
+            return False
+        found.asked += 1
+        self._begin_asked(found)
+        return True
+
+    def _begin_asked(self, timer: Timer) -> None:
+        if timer.asked and timer.task is None and not self._is_stopping:
+            timer.asked -= 1
+            self._do(timer, self._run_asked(timer))
 
     async def stop(self, seconds: float) -> None:
         """Begin nothing more, and wait for what runs, at most this long."""
@@ -331,6 +357,7 @@ class HostTimers:
             timer.task = None
             self._engine.timers_running -= 1
             self._look_at(timer)
+            self._begin_asked(timer)
             self._arm()
 
     async def _run(self, timer: Timer, state: TimerState, due: Microseconds) -> None:
@@ -355,6 +382,25 @@ class HostTimers:
         timer.wait_for(ended.next)
         if timer.keeps_state:
             await self._keep(timer, ended)
+
+    async def _run_asked(self, timer: Timer) -> None:
+        """Run its function because somebody wants it; its next moment stays what it is."""
+        function, now = timer.function, self._clock.now()
+        state = timer.state
+        if state is None:
+            state = new_state(function.schedule, function.zone, timer.schedule, now)
+        fire = TimerFire(
+            due_at=now,
+            is_past_due=False,
+            last=state.last,
+            next=state.next,
+            updated_at=state.updated_at if timer.keeps_state else None,
+            is_startup=True,
+        )
+        try:
+            await self._call(timer, fire)
+        finally:
+            timer.wait_for(timer.moment)
 
     async def _keep(self, timer: Timer, state: TimerState) -> None:
         """Note that it has run. Until that is done, whoever takes it up has it run again."""

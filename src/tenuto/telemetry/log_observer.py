@@ -37,19 +37,27 @@ class LogObserver:
         self.problem(instance_id, f"is held ({hold.reason}): {hold.message}")
 
     def instance_ended(self, record: InstanceRecord) -> None:
-        """Failures are worth a line."""
-        if record.status is RuntimeStatus.FAILED:
-            facts = {
-                "instance_id": record.instance_id,
-                "execution_id": record.execution_id,
-                "orchestrator": record.name,
-            }
+        """Failures are worth a line; the others are for those who want to know everything."""
+        is_failed = record.status is RuntimeStatus.FAILED
+        if not is_failed and not _LOGGER.isEnabledFor(logging.DEBUG):
+            return
+        facts = {
+            "instance_id": record.instance_id,
+            "execution_id": record.execution_id,
+            "orchestrator": record.name,
+        }
+        if is_failed:
             _LOGGER.warning(
                 "instance %r (%s) failed: %s",
                 record.instance_id,
                 record.name,
                 None if record.failure is None else record.failure.summary,
                 extra=facts,
+            )
+        else:
+            ended = str(record.status).lower()
+            _LOGGER.debug(
+                "instance %r (%s) %s", record.instance_id, record.name, ended, extra=facts
             )
 
     sees_turns: bool = False

@@ -16,6 +16,7 @@ app = func.FunctionApp()
 def hello(req: func.HttpRequest) -> str:
     return "hello"
 """
+NODE_APP = "app.http('hello', { handler: () => ({ body: 'hello' }) });\n"
 NODE_PACKAGE = {
     "main": "src/functions/*.js",
     "dependencies": {"@azure/functions": "^4.5.0", "durable-functions": "^3.1.0"},
@@ -38,7 +39,7 @@ def python_app(folder: Path, **files: object) -> Path:
 
 def node_app(folder: Path, **files: object) -> Path:
     """A JavaScript app, without its packages."""
-    named = {"package.json": NODE_PACKAGE, "src/functions/hello.js": "", **_named(files)}
+    named = {"package.json": NODE_PACKAGE, "src/functions/hello.js": NODE_APP, **_named(files)}
     return write(folder, named)
 
 

@@ -189,7 +189,7 @@ def test_an_app_that_is_not_built_is_searched_in_its_sources(tmp_path: Path) -> 
     package = {"main": "dist/src/functions/*.js", "dependencies": {"@azure/functions": "^4"}}
     files = {
         "package.json": package,
-        "src/functions/hello.js": "",
+        "src/functions/hello.js": "// not yet",
         "src/functions/hello.ts": "app.http('hello', {});",
         "node_modules/x/y.js": "app.http('other', {});",
     }

@@ -263,6 +263,24 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
             None,
         ),
         (
+            {"package.json": manifest("{a,b}" * 22)},
+            "its braces make more than 1000 patterns of it",
+            "package.json",
+            None,
+        ),
+        (
+            {"package.json": manifest("a{1..999999999}.js")},
+            "its braces make more than 1000 patterns of it",
+            "package.json",
+            None,
+        ),
+        (
+            {"package.json": manifest("{" * 2000)},
+            "it is longer than 1000 characters",
+            "package.json",
+            None,
+        ),
+        (
             {"package.json": manifest("dist/*.js"), "tsconfig.json": "{}"},
             "This app must be built first: run npm run build.",
             "package.json",

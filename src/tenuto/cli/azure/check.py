@@ -9,6 +9,7 @@ from tenuto.cli import terminal
 from tenuto.cli.command import FAILED
 from tenuto.cli.instances.documents import encoded
 from tenuto.cli.instances.looking import json_option
+from tenuto.http.functions.route_templates import RouteTemplate
 from tenuto.interop.azure_app.folder.checking import AppReport, check_app
 from tenuto.interop.azure_app.folder.findings import Finding, Level
 from tenuto.interop.workers.protocol import FunctionFacts
@@ -21,10 +22,11 @@ def check(folder: Path, *, as_json: bool) -> int:
     """Say what in an Azure Functions app is not supported, before anything of it runs.
 
     Looks at the app in FOLDER (this one by default): language, host.json, local.settings.json,
-    interpreter, packages, and the functions that its files seem to have. The values of settings
-    are not shown. The exit code is 1 when something is not supported, 2 when there is no app.
+    interpreter, packages, and the functions that its files seem to have: syntax, imports, routes,
+    schedules, bindings. The values of settings are not shown. The exit code is 1 when something is
+    not supported or keeps the app from being loaded, 2 when there is no app.
     """
-    report = check_app(folder)
+    report = check_app(folder, parse_route=RouteTemplate)
     if as_json:
         terminal.say(encoded(_document(report)))
     else:
@@ -65,9 +67,18 @@ def _say(report: AppReport) -> None:
     for one in report.findings:
         if one.topic == _FUNCTIONS:
             _say_finding(one)
-    count = sum(one.level is Level.UNSUPPORTED for one in report.findings)
     terminal.say("")
-    terminal.say(f"{count} not supported" if count else "nothing is unsupported")
+    terminal.say(_summary(report))
+
+
+def _summary(report: AppReport) -> str:
+    """What was found, and no more: only a start shows that an app can be loaded."""
+    count = sum(one.level is Level.UNSUPPORTED for one in report.findings)
+    functions = len(report.functions)
+    found = f"{functions or 'no'} {'function' if functions == 1 else 'functions'} found"
+    if count:
+        return f"{count} wrong or not supported; {found}"
+    return f"nothing wrong that can be told without running the app; {found}"
 
 
 def _say_finding(finding: Finding) -> None:

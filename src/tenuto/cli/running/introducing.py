@@ -7,12 +7,15 @@ from typing import Final
 from tenuto.cli import terminal
 from tenuto.cli.running.stopping import stop_key
 from tenuto.engine.program import HttpFunction, Program
+from tenuto.host.azure import BESIDE_THE_APP
 from tenuto.host.server import Server
 from tenuto.host.settings import DEFAULT, LoadedSettings
 from tenuto.host.timers import timer_lines
 from tenuto.interop.azure_app.program import AzureProgram
 
 _LOGGER: Final = logging.getLogger("tenuto.host")
+_UNCHOSEN: Final = {DEFAULT: "the default", BESIDE_THE_APP: BESIDE_THE_APP}
+"""What is said of a store that nobody has chosen, by the source of the setting."""
 
 
 def introduce(
@@ -40,8 +43,8 @@ def introduce(
         }
         _LOGGER.info("listening on %s", server.url, extra=facts)
         return
-    is_default = settings.sources["storage"] == DEFAULT
-    hint = " (the default; --storage chooses another)" if is_default else ""
+    source = settings.sources["storage"]
+    hint = f" ({_UNCHOSEN[source]}; --storage chooses another)" if source in _UNCHOSEN else ""
     app = program.app.root if isinstance(program, AzureProgram) else target
     lines = [f"app            {app}", f"store          {settings.values.storage}{hint}"]
     if isinstance(program, AzureProgram):

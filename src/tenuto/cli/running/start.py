@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+from msgspec import Struct
 
 from tenuto.cli import terminal
 from tenuto.cli.arguments import target_completion
@@ -21,6 +22,7 @@ from tenuto.cli.running.reloading import (
 from tenuto.cli.running.stopping import say_stopping, stop_requests
 from tenuto.host.azure import (
     AzureChoices,
+    app_folder_around,
     azure_settings,
     is_azure_app,
     load_azure_app,
@@ -47,7 +49,19 @@ _LOGGER: Final = logging.getLogger("tenuto.host")
 @click.option("--storage", help="Storage URL, such as sqlite:///travel.db.")
 @click.option("--host", "http_host", help="Address to listen on; others than loopback need keys.")
 @click.option(
-    "--port", "http_port", type=click.IntRange(0, 65_535), help="Port to listen on (7071); 0: any."
+    "-p",
+    "--port",
+    "http_port",
+    type=click.IntRange(0, 65_535),
+    help="Port to listen on (7071); 0: any.",
+)
+@click.option(
+    "--cors",
+    "--function-origins",
+    "http_function_origins",
+    metavar="ORIGINS",
+    callback=lambda _context, _option, text: _origins(text),
+    help="Web origins whose scripts may call functions, with commas between; * for all.",
 )
 @click.option(
     "--log-format", type=click.Choice(["text", "json"]), help="For people, or for machines."
@@ -92,7 +106,7 @@ def start(
     TARGET is a file or module: travel.py, pkg.module, or either with the app behind a colon; or
     the folder of an Azure Functions app, which may be left out where it is the current one.
     Instances that a host left unfinished in the store go on. The exit code is 0 when it was
-    stopped, 1 when it lost its store, 2 when it could not start.
+    stopped, 1 when it lost its store or another host owns it, 2 when app or settings are wrong.
     """
     if verbose:
         given["log_level"] = "debug"
@@ -106,24 +120,40 @@ def start(
     began = time.perf_counter()
     is_again = is_reloaded()
     choices = AzureChoices(functions=_chosen(functions, names), debug_port=debug_port)
+    hosted, settings = _load(target, settings, choices)
+    if accept_loss:
+        upkeep_of(settings.values.storage).accept_loss()
+    # Commands are given in the folder of the app that they mean.
+    home = hosted.app.root if isinstance(hosted, AzureProgram) else Path()
+    drop_old_notes(home)
+    try:
+        began_as = _Beginning(target=target, home=home, began=began, is_again=is_again)
+        return run_on_fast_loop(_serve(hosted, settings, began_as))
+    finally:
+        if isinstance(hosted, AzureProgram):
+            hosted.close()
+
+
+def _load(
+    target: str, settings: LoadedSettings, choices: AzureChoices
+) -> tuple[Hosted, LoadedSettings]:
+    """What is to be served, and the settings with what it says itself."""
     if is_azure_app(target) or target in {".", ".."}:
         app = read_azure_app(target)
         settings = azure_settings(app, settings)
         configure_logging(settings.values.log_format, settings.values.log_level)
-        hosted: Hosted = load_azure_app(app, settings, choices)
-    else:
-        if choices != AzureChoices():
-            raise click.UsageError("--functions and --inspect are for Azure Functions apps")
-        hosted = load_app(target).app
-        configure_logging(settings.values.log_format, settings.values.log_level)
-    if accept_loss:
-        upkeep_of(settings.values.storage).accept_loss()
-    drop_old_notes()
-    try:
-        return run_on_fast_loop(_serve(hosted, target, settings, began, is_again=is_again))
-    finally:
-        if isinstance(hosted, AzureProgram):
-            hosted.close()
+        return load_azure_app(app, settings, choices), settings
+    around = app_folder_around(target)
+    if around is not None:
+        raise click.UsageError(
+            f"{target!r} is a file of an Azure Functions app; name its folder: "
+            f"tenuto start {around}"
+        )
+    if choices != AzureChoices():
+        raise click.UsageError("--functions and --inspect are for Azure Functions apps")
+    hosted = load_app(target).app
+    configure_logging(settings.values.log_format, settings.values.log_level)
+    return hosted, settings
 
 
 def _target(given: str | None) -> str:
@@ -132,6 +162,12 @@ def _target(given: str | None) -> str:
     if is_azure_app("."):
         return "."
     raise click.UsageError("Missing argument 'TARGET': the file, module or folder with the app.")
+
+
+def _origins(text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    return tuple(one.strip().rstrip("/") for one in text.split(",") if one.strip())
 
 
 def _chosen(functions: str | None, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -143,16 +179,23 @@ def _chosen(functions: str | None, names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for one in (functions, *names) for name in one.split(",") if name)
 
 
-async def _serve(
-    hosted: Hosted, target: str, settings: LoadedSettings, began: float, *, is_again: bool
-) -> int:
+class _Beginning(Struct, frozen=True, kw_only=True):
+    """What is served, from which folder, since when, and whether it was there a moment ago."""
+
+    target: str
+    home: Path
+    began: float
+    is_again: bool
+
+
+async def _serve(hosted: Hosted, settings: LoadedSettings, start: _Beginning) -> int:
     server = Server(hosted, settings=settings.values, sources=settings.sources)
     with stop_requests(lambda: None, settings.values.drain_seconds) as stop:
         await server.start()
         try:
-            with noted(settings, server.url):
-                seconds = time.perf_counter() - began
-                introduce(server, target, settings, seconds, is_again=is_again)
+            with noted(settings, server.url, start.home):
+                seconds = time.perf_counter() - start.began
+                introduce(server, start.target, settings, seconds, is_again=start.is_again)
                 await _until_over(server.host, settings, stop)
         finally:
             await server.stop()

@@ -17,6 +17,7 @@ from tenuto.http.admin.facts import FactsApi, HostFacts
 from tenuto.http.admin.live import EventStream, LiveApi
 from tenuto.http.admin.observation import Metrics, ObservationApi
 from tenuto.http.admin.routes import AdminApi
+from tenuto.http.admin.running import RunningApi, TimerRunner
 from tenuto.http.answer_heads import check_headers
 from tenuto.http.durable_functions.routes import ManagementApi
 from tenuto.http.durable_functions.worker_calls import MOUNT as RPC_MOUNT
@@ -57,6 +58,10 @@ _MOUNTED: Final = "mounted"
 """Route, in metrics, of all that mounted apps answer."""
 
 
+def _no_timer(_name: str) -> bool:
+    return False
+
+
 class Served(Struct, frozen=True, kw_only=True):
     """What a server shows of its host.
 
@@ -76,6 +81,7 @@ class Served(Struct, frozen=True, kw_only=True):
         sources: Where each came from, by its key with dots.
         traffic: Counts requests.
         rpc_token: Opens the mount for processes of this host; without one there is none.
+        run_timer: Runs a timer of the program once, now.
     """
 
     client: Client
@@ -93,6 +99,7 @@ class Served(Struct, frozen=True, kw_only=True):
     sources: Mapping[str, str] = {}
     traffic: Traffic = field(default_factory=Traffic)
     rpc_token: str = ""
+    run_timer: TimerRunner = _no_timer
 
 
 def checked_functions(program: Program, triggers: HttpTriggers) -> ForeignFunctions:
@@ -158,6 +165,8 @@ class Application:
             gateway, served.engine.updates, served.settings.watchers, self._masking
         )
         self._origins = Origins(served.settings)
+        running = RunningApi(served.program, served.run_timer, served.engine.clock, served.version)
+        self._front = running.front
         open_api = OpenApi(links, served.version, has_keys=bool(served.settings.keys))
         self.routes: Routes = Routes(
             [
@@ -166,6 +175,7 @@ class Application:
                 *FactsApi(
                     facts, served.program, served.triggers, foreign, served.engine.clock
                 ).routes(),
+                *running.routes(),
                 *self._live.routes(),
                 *ObservationApi(served.engine, self._access, served.metrics).routes(),
                 *Callbacks(
@@ -293,10 +303,15 @@ class Application:
             found = own.find(method, path)
             call.is_for_function = is_trigger_path
         except (RouteNotFoundError, MethodNotAllowedError):
-            if not self._foreign:
-                raise
-            found = self._foreign.find(method, path)
-            call.is_for_function = True
+            try:
+                if not self._foreign:
+                    raise
+                found = self._foreign.find(method, path)
+                call.is_for_function = True
+            except RouteNotFoundError:
+                if path != b"/" or method not in {"GET", "HEAD"}:
+                    raise
+                return self._front, {}
         return found
 
 

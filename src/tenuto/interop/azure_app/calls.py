@@ -5,6 +5,7 @@ import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from time import perf_counter
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +24,7 @@ from tenuto.interop.azure_app.functions import (
 from tenuto.interop.azure_app.request_room import NoRoomError, RequestBounds, RequestRoom
 from tenuto.interop.azure_app.streaming import StreamedCall, stream
 from tenuto.interop.workers.errands import CallErrand
+from tenuto.interop.workers.executed import FunctionLog
 from tenuto.interop.workers.pool import WorkerPool
 from tenuto.interop.workers.protocol import (
     Call,
@@ -38,6 +40,7 @@ from tenuto.interop.workers.protocol import (
 from tenuto.model.timing import MICROSECONDS, Microseconds, to_datetime
 
 _LOGGER: Final = logging.getLogger("tenuto.app")
+_EXECUTED: Final = FunctionLog(logging.INFO)
 _NO_CONTENT: Final = 204
 _TOO_MANY: Final = 429
 _SERVER_ERROR: Final = 500
@@ -118,7 +121,11 @@ class AppCaller:
             inputs[name] = Datum(string=self._binding(function, invocation))
         call = Call(0, function.name, invocation, inputs, metadata or {}, retry, trace)
 
+        began = perf_counter()
+
         def begun() -> None:
+            nonlocal began
+            began = perf_counter()
             if streamed is not None and errand.link is not None:
                 streamed.began(errand.link.worker.loaded.http_uri or "")
 
@@ -131,9 +138,13 @@ class AppCaller:
         except asyncio.CancelledError:
             way.cancel(errand)
             raise
+        took = int((perf_counter() - began) * MICROSECONDS)
         if isinstance(answer, Failed):
             found = failure(answer)
-            raise _failed(function, invocation, str(found), found.stack_trace)
+            error = _failed(function, invocation, str(found), found.stack_trace)
+            _EXECUTED.executed(function.name, invocation, took, error=found.error_type)
+            raise error
+        _EXECUTED.executed(function.name, invocation, took)
         return answer, attachment
 
     def _binding(self, function: FunctionFacts, invocation: str) -> str:

@@ -139,6 +139,7 @@ class AzureProgram:
         self._first: StartedWorker | None = StartedWorker(launch)
         try:
             loaded, hello = self._first.loaded, self._first.hello
+            self.names: list[str] = [one.name for one in loaded.functions]
             # What is switched off runs nowhere, so nothing is wrong with it.
             chosen = chosen_functions(loaded.functions, app.host, app.settings)
             self.findings: list[Finding] = check_functions(

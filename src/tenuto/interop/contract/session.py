@@ -9,6 +9,7 @@ A long history is read in slices, between which the host's loop does what else t
 """
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from time import perf_counter
@@ -26,6 +27,7 @@ from tenuto.interop.contract.execution import Execution
 from tenuto.interop.contract.failures import package_failure
 from tenuto.interop.contract.sizes import TurnSizes
 from tenuto.interop.workers.errands import TurnAnswer, TurnRequest, TurnTaker
+from tenuto.interop.workers.executed import FunctionLog
 from tenuto.interop.workers.protocol import Failed, Turned
 from tenuto.model.actions import TurnActions
 from tenuto.model.errors import InputError, LimitError, NonDeterminismError, WorkerProtocolError
@@ -34,7 +36,7 @@ from tenuto.model.execution import ExecutionInfo
 from tenuto.model.failure import FailureDetails
 from tenuto.model.ids import check_instance_id
 from tenuto.model.status import RuntimeStatus
-from tenuto.model.timing import Microseconds
+from tenuto.model.timing import MICROSECONDS, Microseconds
 from tenuto.model.unread import UnreadEvent, unread_line
 from tenuto.orchestration.names import child_execution_id
 
@@ -42,6 +44,7 @@ _NEVER_SPLIT: Final = "36500.00:00:00"
 """A hundred years: packages split a timer that is longer than what they are told here."""
 _SLICE_SECONDS: Final = 0.002
 """How long the host's loop is held up at once to rebuild a session."""
+_TURNS: Final = FunctionLog(logging.DEBUG)
 _SCHEMA: Final = 1
 _NEWEST_SCHEMA: Final = 3
 _encode: Final = msgspec.json.Encoder().encode
@@ -86,6 +89,7 @@ class ContractSession:
         self._late: LateTurn | None = None
         self._is_kept = False
         self._turns = 0
+        self._asked_at = 0.0
         self._status: str | UnsetType | None = UNSET
         self._had_status = False
 
@@ -184,6 +188,7 @@ class ContractSession:
     # --- asking ----------------------------------------------------------------------------------
 
     def _ask(self, news: list[Raw]) -> None:
+        self._asked_at = perf_counter()
         past = self._past
         if past is not None:
             self.remember(self._newest)
@@ -234,6 +239,7 @@ class ContractSession:
         if isinstance(answer, GivenBack):
             late.answer(answer)
             return
+        self._log(answer)
         try:
             actions = self._taken(answer)
         except Exception as error:  # noqa: BLE001 - the engine says what becomes of the turn
@@ -242,6 +248,16 @@ class ContractSession:
         if actions is not None:
             self._late = None
             late.answer(actions)
+
+    def _log(self, answer: Turned | Failed) -> None:
+        facts = self._info.facts
+        _TURNS.executed(
+            facts.name,
+            f"{facts.instance_id}/{self._turns}",
+            int((perf_counter() - self._asked_at) * MICROSECONDS),
+            error=f"{answer.error_type}: {answer.message}" if isinstance(answer, Failed) else None,
+            instance_id=facts.instance_id,
+        )
 
     def _taken(self, answer: Turned | Failed) -> TurnActions | None:
         """What the turn has decided; None when the package is to be told more first."""

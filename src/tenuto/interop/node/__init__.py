@@ -7,9 +7,9 @@ started or watched.
 
 ``worker.js`` is the entry, ``main.js`` the worker, ``guardian.js`` ends both without a host.
 ``loading.js`` makes an app of a folder, with ``manifest.js`` and ``globs.js`` for its files and
-``reasons.js`` for what is wrong with it. ``app.js``, ``hooks.js`` and ``logs.js`` are what packages
-reach; ``invocations.js`` runs one function, ``turns.js`` one turn, by the package's executor that
-``executors.js`` keeps.
+``reasons.js`` for what is wrong with it; ``checking.js`` tells what it can without loading it.
+``app.js``, ``hooks.js`` and ``logs.js`` are what packages reach; ``invocations.js`` runs one
+function, ``turns.js`` one turn, by the package's executor that ``executors.js`` keeps.
 
 What it does where Azure leaves a choice, or has none:
 
@@ -23,6 +23,9 @@ What it does where Azure leaves a choice, or has none:
 
 from pathlib import Path
 from typing import Final
+
+CHECKING: Final = Path(__file__).with_name("checking.js")
+"""Tells of an app's files what can be told without running them; the argument is its folder."""
 
 WORKER: Final = Path(__file__).with_name("worker.js")
 """What Node is started with; the file descriptor of the pipe comes as the last argument."""

@@ -5,6 +5,9 @@ const fs = require('node:fs');
 const path = require('node:path');
 
 const UNSUPPORTED = /[!?*+@]\(/;
+/** How long a pattern may be, and how many its braces may make of it. */
+const LONGEST = 1000;
+const MOST = 1000;
 
 /** Whether a text is a pattern and not simply the name of a file. */
 function isPattern(text) {
@@ -37,12 +40,20 @@ function between(pattern, open, close, commas) {
         if (!range) return rests.map((rest) => `${before}\\{${choices[0]}\\}${rest}`);
         choices = numbers(Number(range[1]), Number(range[2]));
     }
-    return choices.flatMap((choice) =>
-        expandBraces(choice).flatMap((one) => rests.map((rest) => before + one + rest)),
-    );
+    const found = [];
+    for (const one of choices.flatMap(expandBraces)) {
+        checkCount(found.length + rests.length);
+        for (const rest of rests) found.push(before + one + rest);
+    }
+    return found;
+}
+
+function checkCount(count) {
+    if (count > MOST) throw new RangeError(`its braces make more than ${MOST} patterns of it`);
 }
 
 function numbers(first, last) {
+    checkCount(Math.abs(last - first) + 1);
     const step = first <= last ? 1 : -1;
     return Array.from({ length: Math.abs(last - first) + 1 }, (_, at) => String(first + at * step));
 }
@@ -78,7 +89,8 @@ function quoted(sign) {
  * The files below `root` that a pattern means, relative to it, with slashes and sorted. A folder
  * means all that is in it. Folders with packages are left out, unless the pattern names them.
  *
- * @throws {RangeError} the pattern has a form that is not understood, such as `!(…)`.
+ * @throws {RangeError} the pattern has a form that is not understood, such as `!(…)`, or means
+ *     more patterns than anybody writes.
  */
 function matchingFiles(root, pattern) {
     if (UNSUPPORTED.test(pattern)) {
@@ -86,9 +98,12 @@ function matchingFiles(root, pattern) {
             'forms such as !(…) and @(…) are not understood; *, **, ?, [] and {} are',
         );
     }
+    if (pattern.length > LONGEST) throw new RangeError(`it is longer than ${LONGEST} characters`);
     const found = new Set();
     for (const one of expandBraces(pattern.replace(/^\.\//, ''))) {
-        const parts = one.split('/').filter((part) => part && part !== '.');
+        const named = one.split('/').filter((part) => part && part !== '.');
+        // Twice in a row it means the same, and takes much longer.
+        const parts = named.filter((part, at) => part !== '**' || named[at - 1] !== '**');
         walk(root, '', parts, found);
     }
     return [...found].sort();

@@ -48,12 +48,16 @@ _NAMES_OF_SETTINGS: Final = {"connection", "name", "type", "direction"}
 ScheduleParser = Callable[[str], object]
 """Reads a schedule; raises a ValueError that says what is wrong."""
 
+RouteParser = Callable[[str], object]
+"""The same of a route."""
+
 
 def check_functions(
     functions: Sequence[FunctionFacts],
     *,
     settings: AppSettings | None = None,
     parse_schedule: ScheduleParser | None = None,
+    parse_route: RouteParser | None = None,
 ) -> list[Finding]:
     """What is to be said of the functions of an app, such as bindings that are not served.
 
@@ -61,6 +65,7 @@ def check_functions(
         functions: Of the app, as a worker or its files say them.
         settings: What ``%name%`` in a binding stands for; None to leave those alone.
         parse_schedule: Reads the schedule of a timer; None to leave them unread.
+        parse_route: The same of routes.
 
     Example:
         ``[one for one in check_functions(facts) if one.level is Level.UNSUPPORTED]``
@@ -71,6 +76,11 @@ def check_functions(
             finding
             for function in functions
             for finding in _check_function(function, settings, parse_schedule)
+        ),
+        *(
+            finding
+            for function in functions
+            for finding in _check_route(function, settings, parse_route)
         ),
     ]
 
@@ -244,6 +254,25 @@ def _check_retry(function: FunctionFacts, retry: Mapping[str, Any]) -> Iterator[
             "timers alone are tried again",
             _RETRIED_OTHERWISE[kind],
         )
+
+
+def _check_route(
+    function: FunctionFacts, settings: AppSettings | None, parse_route: RouteParser | None
+) -> Iterator[Finding]:
+    for binding in function.bindings:
+        route = binding.get("route")
+        if _type(binding).lower() != "httptrigger" or not isinstance(route, str):
+            continue
+        try:
+            text = route if settings is None else settings.resolve(route)
+        except MissingSettingError:
+            continue  # told of already
+        if parse_route is not None and "%" not in text:
+            try:
+                parse_route(text)
+            except ValueError as error:
+                shown = str(error) if text == route else f"the setting in {route!r} makes no route"
+                yield _wrong(function, f"cannot be served: {shown}", "correct the route")
 
 
 def _same_names(functions: Sequence[FunctionFacts]) -> Iterator[Finding]:

@@ -6,12 +6,17 @@ from pathlib import Path
 from msgspec import Struct
 
 from tenuto.interop.azure_app.folder.app_folder import AppFolder, UnsupportedApp, examine_app_folder
-from tenuto.interop.azure_app.folder.bindings import check_functions, chosen_functions
+from tenuto.interop.azure_app.folder.bindings import (
+    RouteParser,
+    check_functions,
+    chosen_functions,
+)
 from tenuto.interop.azure_app.folder.findings import Finding, Level
 from tenuto.interop.azure_app.folder.interpreters import ADVISED_NODE, Interpreter, find_interpreter
 from tenuto.interop.azure_app.folder.languages import Language
+from tenuto.interop.azure_app.folder.obstacles import check_loading
 from tenuto.interop.azure_app.folder.packages import check_packages
-from tenuto.interop.azure_app.folder.scanning import scan_functions
+from tenuto.interop.azure_app.folder.scanning import Scan, scan_functions
 from tenuto.interop.azure_app.folder.time_zones import zone_of
 from tenuto.interop.workers.protocol import FunctionFacts
 from tenuto.model.errors import AppLoadError
@@ -41,12 +46,18 @@ class AppReport(Struct, frozen=True, kw_only=True):
         return all(one.level is not Level.UNSUPPORTED for one in self.findings)
 
 
-def check_app(path: Path, environment: Mapping[str, str] | None = None) -> AppReport:
-    """Find out what of an app is not supported. Starts its interpreter once, and nothing of it.
+def check_app(
+    path: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    parse_route: RouteParser | None = None,
+) -> AppReport:
+    """Find out what of an app is not supported. Asks its interpreter, and runs nothing of it.
 
     Args:
         path: The folder of the app.
         environment: Variables; those of the process by default.
+        parse_route: Reads the route of a function behind HTTP; None to leave them unread.
 
     Raises:
         AppLoadError: it is no app, or one of its files is wrong.
@@ -59,15 +70,22 @@ def check_app(path: Path, environment: Mapping[str, str] | None = None) -> AppRe
         return AppReport(root=found.root, findings=(found.finding,), is_guess=False)
     scan = scan_functions(found)
     functions = chosen_functions(scan.functions, found.host, found.settings)
+    interpreter = _interpreter(found)
     return AppReport(
         root=found.root,
         findings=(
             *found.findings,
             *_time_zone(found),
-            *_interpreter(found),
+            *interpreter,
             *scan.findings,
+            *_none_at_all(scan, interpreter),
             *_not_run(scan.functions, functions),
-            *check_functions(functions, settings=found.settings, parse_schedule=parse_schedule),
+            *check_functions(
+                functions,
+                settings=found.settings,
+                parse_schedule=parse_schedule,
+                parse_route=parse_route,
+            ),
         ),
         functions=tuple(functions),
         is_guess=scan.is_guess,
@@ -102,7 +120,28 @@ def _interpreter(app: AppFolder) -> list[Finding]:
     except AppLoadError as error:
         finding = Finding(level=Level.UNSUPPORTED, topic=_INTERPRETER, text=str(error))
         return [finding]
-    return [_words(app, found), *check_packages(app, found)]
+    findings = [_words(app, found), *check_packages(app, found)]
+    if any(one.level is Level.UNSUPPORTED for one in findings):
+        return findings  # of what else could not be loaded this may be the reason
+    try:
+        return [*findings, *check_loading(app, found)]
+    except AppLoadError as error:
+        return [*findings, Finding(level=Level.NOTE, topic=_INTERPRETER, text=str(error))]
+
+
+def _none_at_all(scan: Scan, others: Sequence[Finding]) -> Iterator[Finding]:
+    """An app without functions is refused. Where code was searched, it may have some all the same.
+
+    Nothing is said where something else is wrong: that may be the reason.
+    """
+    if scan.functions or any(one.level is Level.UNSUPPORTED for one in (*scan.findings, *others)):
+        return
+    yield Finding(
+        level=Level.NOTE if scan.is_guess else Level.UNSUPPORTED,
+        topic="functions",
+        text="no function was found",
+        advice="`tenuto start .` says whether code makes some" if scan.is_guess else "add one",
+    )
 
 
 def _words(app: AppFolder, found: Interpreter) -> Finding:

@@ -78,12 +78,16 @@ class HostOptions(Struct, frozen=True, kw_only=True):
 
     def log_level_for(self, category: str) -> str:
         """The least important level that is logged for a category, such as ``Function.Hello``."""
+        return self.named_log_level(category) or self.log_levels.get("default", "information")
+
+    def named_log_level(self, category: str) -> str | None:
+        """The same, when a name that fits is there; None when only ``default`` would say it."""
         parts = category.lower().split(".")
         levels = {name.lower(): level for name, level in self.log_levels.items()}
         for length in range(len(parts), 0, -1):
             if (found := levels.get(".".join(parts[:length]))) is not None:
                 return found
-        return levels.get("default", "information")
+        return None
 
     def runs(self, function: str) -> bool:
         """Whether a function is among those that are run."""

@@ -90,6 +90,24 @@ def find_interpreter(app: AppFolder) -> Interpreter:
     return _find_python(app)
 
 
+def ask_interpreter(
+    interpreter: Interpreter, arguments: tuple[str, ...], kind: type[T], settings: AppSettings
+) -> T:
+    """What the interpreter of an app answers, in JSON, in the app's environment.
+
+    Args:
+        interpreter: The program.
+        arguments: What it is started with.
+        kind: What its answer is.
+        settings: The app's.
+
+    Raises:
+        AppLoadError: it does not answer, or something else.
+    """
+    candidate = _Candidate(str(interpreter.path), interpreter.found_by)
+    return _ask(candidate, arguments, kind, settings)
+
+
 # --- Python -------------------------------------------------------------------------------------
 
 

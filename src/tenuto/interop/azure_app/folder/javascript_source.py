@@ -37,6 +37,12 @@ _TRIGGERS: Final = {
 _SERVED: Final = {"http", "durableClient", "generic"}
 _SCHEDULE: Final = re.compile(r"""\bschedule\s*:\s*(['"`])(?P<text>.*?)\1""")
 _RETRY: Final = re.compile(r"\bretry\s*:\s*\{")
+_ROUTE: Final = re.compile(r"""\broute\s*:\s*(['"`])(?P<text>[^'"`\n]*)\1""")
+_REGISTRATION: Final = re.compile(
+    rf"\.\s*(?:{'|'.join(_TRIGGERS)}|generic)\s*(?:\(|\.)|\bapp\s*\[|=\s*app\b"
+)
+"""What a file may register a function with: a method of its name, or one that is computed."""
+
 _PIECE: Final = re.compile(
     r"""
     //[^\n]* | /\*.*?(?:\*/|\Z)                                      # a comment
@@ -60,6 +66,15 @@ def scan_javascript(root: Path, files: Sequence[Path]) -> tuple[list[FunctionFac
             functions += _functions_in(text, shown)
             findings += _bindings_in(text, shown)
     return functions, findings
+
+
+def registers(text: str) -> bool:
+    """Whether anything in a file looks as if it registered a function.
+
+    Example:
+        ``registers("app.http(name, options)")``
+    """
+    return _REGISTRATION.search(text) is not None
 
 
 def _bindings_in(text: str, file: str) -> Iterator[Finding]:
@@ -86,6 +101,9 @@ def _functions_in(text: str, file: str) -> Iterator[FunctionFacts]:
         kind = _TRIGGERS[match["method"]]
         end = len(text) if following is None else following.start()
         binding = {"type": kind}
+        route = _ROUTE.search(text, match.end(), end) if kind == "httpTrigger" else None
+        if route is not None and "${" not in route["text"]:
+            binding["route"] = route["text"]
         if kind == "timerTrigger":
             schedule = _SCHEDULE.search(text, match.end())
             binding["schedule"] = schedule["text"] if schedule else COMPUTED

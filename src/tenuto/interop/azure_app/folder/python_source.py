@@ -4,7 +4,7 @@ Decorators are told by their names. What code computes is not seen.
 """
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,6 +51,16 @@ _PYTHON_BINDINGS: Final = {
     "sql_output": "sql",
 }
 _NAME_DECORATOR: Final = "function_name"
+_PARAMETERS: Final = {
+    "route": "trigger_arg_name",
+    "timer_trigger": "arg_name",
+    "schedule": "arg_name",
+    "activity_trigger": "input_name",
+    "durable_client_input": "client_name",
+}
+"""Decorators of bindings that are served, and the argument that names the parameter."""
+
+_WITHOUT_PARAMETER: Final = {_NAME_DECORATOR, "retry"}
 _TYPE_DECORATORS: Final = {
     "generic_trigger",
     "generic_input_binding",
@@ -68,13 +78,14 @@ def scan_python(root: Path, script: str) -> tuple[list[FunctionFacts], list[Find
             tree = ast.parse(path.read_bytes(), shown)
         except (SyntaxError, ValueError) as error:  # ValueError: bytes that are no source
             if shown == script:
-                findings.append(_invalid(shown, error))
+                findings.append(invalid(shown, error))
         else:
             functions += _python_functions(tree, shown)
     return functions, findings
 
 
-def _invalid(file: str, error: SyntaxError | ValueError) -> Finding:
+def invalid(file: str, error: SyntaxError | ValueError) -> Finding:
+    """What is said of a file that is no Python."""
     return Finding(
         level=Level.UNSUPPORTED,
         topic="functions",
@@ -86,9 +97,12 @@ def _invalid(file: str, error: SyntaxError | ValueError) -> Finding:
 
 
 def _python_files(root: Path) -> Iterator[Path]:
+    # An app in a folder of this one is another.
+    others = {path.parent for path in root.glob("*/**/host.json")}
     for path in sorted(root.rglob("*.py")):
         above = path.relative_to(root).parts[:-1]
-        if not any(one in _NOT_OF_THE_APP or one.startswith(".") for one in above):
+        is_aside = any(one in _NOT_OF_THE_APP or one.startswith(".") for one in above)
+        if not is_aside and others.isdisjoint(path.parents):
             yield path
 
 
@@ -121,15 +135,55 @@ def _python_bindings(decorator: str, call: ast.Call) -> Iterator[Mapping[str, An
     binding = {"type": kind}
     if kind == "timerTrigger":
         # What is computed is taken for a setting: it cannot be read here.
-        binding["schedule"] = _text(call, "schedule") or COMPUTED
+        binding["schedule"] = _text(call, "schedule", position=1) or COMPUTED
+    route = _text(call, "route") if decorator == "route" else None
+    if route is not None:
+        binding["route"] = route
     yield binding
     if decorator == "route":
         yield HTTP_OUT
 
 
-def _text(call: ast.Call, keyword: str) -> str | None:
-    """A text that a decorator is given by this name, or first."""
-    values = [one.value for one in call.keywords if one.arg == keyword] or call.args[:1]
+def is_registration(name: str) -> bool:
+    """Whether a method of this name makes a function of an app, or takes in what makes some."""
+    known = name in _PYTHON_TRIGGERS or name in _TYPE_DECORATORS or name == _NAME_DECORATOR
+    return known or name.endswith("_trigger") or name.startswith("register_")
+
+
+def parameter_names(decorators: Sequence[ast.expr]) -> list[str] | None:
+    """The parameters that the decorators of a function fill; None where that cannot be told.
+
+    It cannot where one is not known: it may make another function of it. Orchestrators and entities
+    are called with one value, whatever its name.
+    """
+    names: list[str] = []
+    is_triggered = False
+    for one in decorators:
+        if not (isinstance(one, ast.Call) and isinstance(one.func, ast.Attribute)):
+            return None
+        decorator = one.func.attr
+        if decorator in _WITHOUT_PARAMETER:
+            continue
+        keyword = _PARAMETERS.get(decorator)
+        if keyword is None:
+            return None
+        is_triggered = is_triggered or decorator != "durable_client_input"
+        given = [argument.value for argument in one.keywords if argument.arg == keyword]
+        is_first = decorator not in {"route", "schedule"}
+        given += one.args[:1] if is_first and not given else []
+        if not given and decorator == "route" and not one.args[1:]:
+            names.append("req")
+        elif given and isinstance(given[0], ast.Constant) and isinstance(given[0].value, str):
+            names.append(given[0].value)
+        else:
+            return None
+    return names if is_triggered else None
+
+
+def _text(call: ast.Call, keyword: str, position: int = 0) -> str | None:
+    """A text that a decorator is given by this name, or in this place."""
+    values = [one.value for one in call.keywords if one.arg == keyword]
+    values = values or call.args[position : position + 1]
     value = values[0] if values else None
     if isinstance(value, ast.Constant) and isinstance(value.value, str):
         return value.value

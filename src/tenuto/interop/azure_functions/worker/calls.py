@@ -167,8 +167,7 @@ class Calls:
     def _finish(self, message: Message, result: Message, body: bytes) -> None:
         number = message["id"]
         try:
-            if not isinstance(body, bytes):  # user code says what it is
-                raise TypeError(f"a body is bytes, got {type(body).__name__}")
+            _check_body(body)
             text = encode_message({"id": number, **result})
             if result["type"] == "result" and not self._sizes.are_surely_kept(text):
                 text = self._within_limits(message, result, text)
@@ -314,6 +313,12 @@ def failure(error: BaseException) -> Message:
         "message": cut(_text_of(error)),
         "stack": cut("".join(trace.format())),
     }
+
+
+def _check_body(body: object) -> None:
+    """User code says what it is."""
+    if not isinstance(body, bytes):
+        raise TypeError(f"a body is bytes, got {type(body).__name__}")
 
 
 def encoded_failure(number: int, error: BaseException) -> bytes:
