@@ -313,7 +313,7 @@ def test_what_is_switched_off_may_have_any_binding(tmp_path: Path) -> None:
     root = made_of(tmp_path / "app", files | {"local.settings.json": local})
     with serving(root) as (command, url):
         assert ask("GET", f"{url}/api/hello") == (200, "hello")
-        assert "orders" not in command.out
+        command.until("orders: disabled by the setting AzureWebJobs.orders.Disabled")
 
 
 # --- other commands ------------------------------------------------------------------------------

@@ -282,13 +282,13 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
         ),
         (
             {"package.json": manifest("dist/*.js"), "tsconfig.json": "{}"},
-            "This app must be built first: run npm run build.",
+            "This app must be built first: run npm install, then npm run build.",
             "package.json",
             None,
         ),
         (
             {"package.json": manifest("src/**"), "src/types.d.ts": "export {};"},
-            "This app must be built first: run npm run build.",
+            "This app must be built first: run npm install, then npm run build.",
             "package.json",
             None,
         ),

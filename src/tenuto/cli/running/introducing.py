@@ -93,6 +93,11 @@ def _functions(server: Server, program: AzureProgram) -> list[str]:
         else:
             what = str(one.trigger.get("type", "no trigger"))
         lines += [f"        {one.name}: {what}"]
+    lines += [
+        f"        {name}: disabled by the setting AzureWebJobs.{name}.Disabled"
+        for name in program.names
+        if program.app.settings.is_disabled(name)
+    ]
     return [*lines, ""]
 
 

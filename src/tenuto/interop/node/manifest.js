@@ -64,7 +64,7 @@ function entryFiles(root, { main, scripts }) {
     if (isTyped || scripts?.build) {
         throw new Refusal(
             `"main" in package.json is ${JSON.stringify(main)}, and no JavaScript file is there. ` +
-                'This app must be built first: run npm run build.',
+                'This app must be built first: run npm install, then npm run build.',
             { place: PLACE },
         );
     }

@@ -149,7 +149,7 @@ def _find_python(app: AppFolder) -> Interpreter:
         looked_at.append(f"{candidate.path} (Python {facts.version})")
     raise AppLoadError(
         f"no Python {'.'.join(map(str, LEAST_PYTHON))} or newer with the package azure-functions; "
-        f"looked at {', '.join(looked_at)}. {_make_one(app.root)}"
+        f"looked at {', '.join(dict.fromkeys(looked_at))}. {_make_one(app.root)}"
     )
 
 

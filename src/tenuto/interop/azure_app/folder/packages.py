@@ -80,7 +80,7 @@ def _entry_point(app: AppFolder) -> Iterator[Finding]:
             level=Level.UNSUPPORTED,
             topic="app",
             text=f"main of package.json is {main!r}, and there is no such file",
-            advice="build the app: npm run build" if is_built else "correct it",
+            advice="build the app: npm install, then npm run build" if is_built else "correct it",
             file="package.json",
         )
 
