@@ -19,6 +19,7 @@ import pytest
 from tenuto.interop.azure_app.calls import AppCaller
 from tenuto.interop.azure_app.folder.app_folder import read_app_folder
 from tenuto.interop.azure_app.functions import FunctionFailedError
+from tenuto.interop.azure_app.inputs import Inputs
 from tenuto.interop.azure_app.streaming import StreamedCall
 from tenuto.interop.workers.options import PoolOptions
 from tenuto.interop.workers.pool import WorkerPool
@@ -181,7 +182,7 @@ async def test_a_call_whose_request_has_gone_by_is_offered_to_no_other_worker(
 ) -> None:
     folder = read_app_folder(app, {**os.environ, "NOTED": str(noted)})
     pool = WorkerPool(launch_of(folder), PoolOptions())
-    caller = AppCaller(pool, lambda: None, None)
+    caller = AppCaller(pool, Inputs(lambda: None), None)
     trigger = {"type": "httpTrigger", "name": "req"}
     function = FunctionFacts("large", [trigger])
     begun: list[str] = []

@@ -117,6 +117,15 @@ async def test_others_are_not_let_in_though_they_know_the_token() -> None:
             assert through.status_code == 404
 
 
+async def test_what_the_clients_of_the_packages_send_is_no_mark_of_a_proxy() -> None:
+    """The package for Python sends it wherever a function has a parameter ``context``."""
+    async with served_to(("127.0.0.1", 5)) as (http, mount):
+        named = {"X-Azure-Functions-InvocationId": "1"}
+        assert (await http.get(f"{mount}instances/", headers=named)).status_code == 200
+        proxied = {**named, "X-Azure-ClientIP": "1.2.3.4"}
+        assert (await http.get(f"{mount}instances/", headers=proxied)).status_code == 404
+
+
 def test_a_server_on_one_address_is_called_from_that_address() -> None:
     scope: dict[str, Any] = {"headers": [], "client": ("10.0.0.7", 5), "server": ("10.0.0.7", 80)}
     assert is_on_this_machine(scope)

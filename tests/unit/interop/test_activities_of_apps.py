@@ -23,6 +23,7 @@ from tenuto.interop.azure_app.functions import (
     clients_of,
     durable_name,
 )
+from tenuto.interop.azure_app.inputs import Inputs
 from tenuto.interop.workers.options import PoolOptions
 from tenuto.interop.workers.protocol import (
     Call,
@@ -61,7 +62,14 @@ def work(number: int, name: str, given: str = "1") -> ActivityWork:
     )
 
 
-FUNCTIONS = NamedFunctions([function(one) for one in ("echo", "gate", "detailed")], ACTIVITY)
+CLIENT = {"type": "durableClient", "name": "client", "direction": "in"}
+FUNCTIONS = NamedFunctions(
+    [
+        *map(function, ("echo", "gate", "detailed")),
+        function("tells", others=[CLIENT]),
+    ],
+    ACTIVITY,
+)
 
 
 class Clock:
@@ -78,7 +86,7 @@ class Ran:
         options = ActivityOptions(
             payload_bytes=payload_bytes, timeout=None, most_at_once=most_at_once
         )
-        self.activities = AppActivities(FUNCTIONS, one.pool, Clock(), options)  # type: ignore[arg-type]
+        self.activities = AppActivities(FUNCTIONS, Inputs(lambda: None), one.pool, Clock(), options)  # type: ignore[arg-type]
         self.done: list[ActivityWork] = []
         self.activities.bind(self.done.extend)
 
@@ -128,6 +136,18 @@ async def test_results_that_are_too_long_and_errors_with_odd_details(tmp_path: P
         assert "the result of activity 'echo'" in long.failure_details.error_message
         assert isinstance(odd, TaskFailed)
         assert odd.failure_details.error_message == "m"
+
+
+async def test_without_a_server_an_activity_with_a_client_fails_alone(tmp_path: Path) -> None:
+    async with asked(tmp_path) as one:
+        ran = Ran(one, most_at_once=1)
+        ran.activities.start([work(0, "tells"), work(1, "echo", "5")])
+        await until(lambda: len(ran.done) == 2)
+        failed, done = (each.answer for each in sorted(ran.done, key=lambda each: each.task_id))
+        assert isinstance(failed, TaskFailed)
+        assert "run the app with a server" in failed.failure_details.error_message
+        assert done == TaskCompleted(1, "5")
+        assert (ran.activities.running, ran.activities.queued) == (0, 0)
 
 
 async def test_what_is_abandoned_is_not_heard_of(tmp_path: Path) -> None:
@@ -181,7 +201,7 @@ def test_functions_are_found_by_name_and_alias_in_any_case() -> None:
 
 async def test_calls_from_outside(tmp_path: Path) -> None:
     async with asked(tmp_path, PoolOptions(most_deaths=0)) as one:
-        caller = AppCaller(one.pool, lambda: None, None)
+        caller = AppCaller(one.pool, Inputs(lambda: None), None)
         assert caller.is_serving
         result, _ = await caller.call(function("echo"), Datum(string="4"))
         assert result.value == Datum(json="4")
@@ -210,7 +230,7 @@ async def test_a_function_gets_the_trace_of_its_request(
     tmp_path: Path, headers: list[tuple[str, str]], trace: Trace | None
 ) -> None:
     async with asked(tmp_path) as one:
-        caller = AppCaller(one.pool, lambda: None, None)
+        caller = AppCaller(one.pool, Inputs(lambda: None), None)
         (found,) = http_functions([function("gate", "httpTrigger")], "api", lambda: caller)
         request = HttpRequest(
             method="GET", url="http://h/", headers=headers, query=[], params={}, body=b""

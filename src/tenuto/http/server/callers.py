@@ -47,6 +47,11 @@ _MARKS_BEGIN: Final = (
 )
 """Headers that proxies add and callers have no reason to send."""
 
+_NO_MARKS: Final = frozenset({"x-azure-functions-invocationid"})
+"""Headers that are named like those of proxies, but are sent by clients: this one by that of
+azure-functions-durable, in a function that has a parameter ``context``.
+"""
+
 _OLD: Final = frozenset({"0.9", "1.0"})
 """The former has no headers that could show anything. The latter is what nginx speaks to servers
 behind it unless it is told otherwise, without any other mark.
@@ -89,6 +94,8 @@ def _mark_of_proxy(scope: Scope) -> str | None:
     """The first header that only a proxy adds."""
     for key, _ in scope["headers"]:
         name: str = key.decode("latin-1").lower().replace("_", "-")
+        if name in _NO_MARKS:
+            continue
         if name in _MARKS or name.startswith(_MARKS_BEGIN):
             return name
     return None

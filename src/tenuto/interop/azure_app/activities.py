@@ -10,6 +10,7 @@ from msgspec import Struct
 from tenuto.engine.ports import ActivityWork, BegunWork, Clock, QueuedWork, WorkStage
 from tenuto.interop.azure_app.functions import NamedFunctions
 from tenuto.interop.azure_app.gathering import Gathering
+from tenuto.interop.azure_app.inputs import Inputs, NoServerError
 from tenuto.interop.workers.errands import CallErrand
 from tenuto.interop.workers.executed import FunctionLog
 from tenuto.interop.workers.pool import WorkerPool
@@ -43,6 +44,7 @@ class AppActivities:
 
     Args:
         functions: Which there are.
+        inputs: Makes what they are given.
         pool: The workers.
         clock: The host's time.
         options: Bounds.
@@ -51,11 +53,13 @@ class AppActivities:
     def __init__(
         self,
         functions: NamedFunctions,
+        inputs: Inputs,
         pool: WorkerPool,
         clock: Clock,
         options: ActivityOptions,
     ) -> None:
         self._functions = functions
+        self._inputs = inputs
         self._pool = pool
         self._clock = clock
         self._options = options
@@ -96,11 +100,17 @@ class AppActivities:
         assert found is not None, "the runner is asked for activities that it has"
         function = found[1]
         given = None if work.input is None else Datum(string=work.input)
+        try:
+            inputs = self._inputs.of(function, given)
+        except NoServerError as error:
+            failed = TaskFailed(work.task_id, failure_of(error, with_traceback=False))
+            self._gathering.ended(work.answered(failed, None))
+            return
         call = Call(
             0,
             function.name,
             f"{work.instance_id}/{work.task_id}",
-            {str(function.trigger["name"]): given},
+            inputs,
             {"instanceId": work.instance_id},
         )
 

@@ -18,9 +18,9 @@ from tenuto.interop.azure_app.functions import (
     TIMER,
     FunctionFailedError,
     binding_of,
-    clients_of,
     trigger_type,
 )
+from tenuto.interop.azure_app.inputs import Inputs, NoServerError
 from tenuto.interop.azure_app.request_room import NoRoomError, RequestBounds, RequestRoom
 from tenuto.interop.azure_app.streaming import StreamedCall, stream
 from tenuto.interop.workers.errands import CallErrand
@@ -55,7 +55,7 @@ class AppCaller:
 
     Args:
         pool: The workers.
-        client_binding: What durable clients of the app are given; None without a server.
+        inputs: Makes what functions are given.
         timeout: How long a function may run, in microseconds; None for no end.
         bounds: How many requests there may be at once.
     """
@@ -63,13 +63,13 @@ class AppCaller:
     def __init__(
         self,
         pool: WorkerPool,
-        client_binding: Callable[[], str | None],
+        inputs: Inputs,
         timeout: Microseconds | None,
         bounds: RequestBounds | None = None,
     ) -> None:
         self._pool = pool
         self._room = RequestRoom(pool, bounds or RequestBounds())
-        self._client_binding = client_binding
+        self._inputs = inputs
         self._timeout = timeout
 
     @property
@@ -116,9 +116,10 @@ class AppCaller:
             if not over.done():
                 over.set_result((answer, attachment))
 
-        inputs: dict[str, Datum | None] = {str(function.trigger["name"]): given}
-        for name in clients_of(function):
-            inputs[name] = Datum(string=self._binding(function, invocation))
+        try:
+            inputs = self._inputs.of(function, given)
+        except NoServerError as error:
+            raise _failed(function, invocation, str(error)) from None
         call = Call(0, function.name, invocation, inputs, metadata or {}, retry, trace)
 
         began = perf_counter()
@@ -146,17 +147,6 @@ class AppCaller:
             raise error
         _EXECUTED.executed(function.name, invocation, took)
         return answer, attachment
-
-    def _binding(self, function: FunctionFacts, invocation: str) -> str:
-        found = self._client_binding()
-        if found is None:
-            raise _failed(
-                function,
-                invocation,
-                "it has a durable client, which reaches its host over HTTP: run the app with a "
-                "server (`tenuto start`)",
-            )
-        return found
 
 
 def _failed(

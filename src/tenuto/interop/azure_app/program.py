@@ -36,6 +36,7 @@ from tenuto.interop.azure_app.folder.findings import Finding, Level
 from tenuto.interop.azure_app.folder.languages import Language
 from tenuto.interop.azure_app.folder.time_zones import zone_of
 from tenuto.interop.azure_app.functions import ACTIVITY, ORCHESTRATION, NamedFunctions
+from tenuto.interop.azure_app.inputs import Inputs
 from tenuto.interop.azure_app.request_room import RequestBounds
 from tenuto.interop.azure_app.runner import AppFunctions, AppRunner, AppRunnerOptions
 from tenuto.interop.contract.dialect import JAVASCRIPT, PYTHON, Dialect
@@ -271,16 +272,17 @@ class AzureProgram:
                 limits=_told(means.limits),
             ),
         )
+        inputs = Inputs(partial(means.client_binding, host.durable.hub_name))
         self._caller = AppCaller(
             pool,
-            partial(means.client_binding, host.durable.hub_name),
+            inputs,
             timeout,
             RequestBounds(running=host.http.max_running, outstanding=host.http.max_outstanding),
         )
         built_in = NativeProgram(FunctionRegistry(), self._options.built_in).make_runner(means)
         first, self._first = self._first, None
         return AppRunner(
-            AppFunctions(self._orchestrators, self._activities),
+            AppFunctions(self._orchestrators, self._activities, inputs),
             pool,
             built_in,
             means.clock,

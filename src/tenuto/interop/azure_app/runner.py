@@ -8,6 +8,7 @@ from msgspec import Struct, structs
 from tenuto.engine.ports import ActivityWork, Clock, Runner, Session, WorkStage
 from tenuto.interop.azure_app.activities import ActivityOptions, AppActivities
 from tenuto.interop.azure_app.functions import NamedFunctions
+from tenuto.interop.azure_app.inputs import Inputs
 from tenuto.interop.contract.rebuilding import rebuilding
 from tenuto.interop.contract.session import ContractSession, SessionOptions
 from tenuto.interop.workers.launching import StartedWorker
@@ -18,10 +19,11 @@ from tenuto.model.execution import ExecutionInfo
 
 
 class AppFunctions(Struct, frozen=True):
-    """What orchestrations of an app are made of."""
+    """What orchestrations of an app are made of, and what makes the inputs of its functions."""
 
     orchestrators: NamedFunctions
     activities: NamedFunctions
+    inputs: Inputs
 
 
 class AppRunnerOptions(Struct, frozen=True, kw_only=True):
@@ -69,7 +71,9 @@ class AppRunner:
         self._first = first
         self._sessions = 0
         self._compared = structs.replace(options.session, is_compared=True)
-        self._activities = AppActivities(functions.activities, pool, clock, options.activities)
+        self._activities = AppActivities(
+            functions.activities, functions.inputs, pool, clock, options.activities
+        )
 
     # --- what it can run -------------------------------------------------------------------------
 
