@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-import os
 import threading
-import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from .app import App, Binding, Function
+from .exception_texts import message_of, stack_of
 from .invocations import Out, context_of
 from .logs import invocation
 from .pipe import Message
@@ -24,9 +23,6 @@ from .streaming import Streams
 from .values import Value, decode, encode, has_implicit_output
 
 Send = Callable[..., None]
-
-# Frames of ours say nothing to people of the app, nor do those that lie before them.
-_FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
 
 
 class Calls:
@@ -304,14 +300,11 @@ class Prepared:
 
 def failure(error: BaseException) -> Message:
     """What the host is told of an exception."""
-    trace = traceback.TracebackException.from_exception(error)
-    ours = [at for at, frame in enumerate(trace.stack) if frame.filename.startswith(_FOLDER)]
-    trace.stack = traceback.StackSummary.from_list(trace.stack[ours[-1] + 1 if ours else 0 :])
     return {
         "type": "failed",
         "errorType": type(error).__name__,
-        "message": cut(_text_of(error)),
-        "stack": cut("".join(trace.format())),
+        "message": cut(message_of(error)),
+        "stack": cut(stack_of(error)),
     }
 
 
@@ -337,14 +330,6 @@ def _params(function: Function, message: Message) -> Mapping[str, str]:
     request: Mapping[str, Any] = message["inputs"][function.trigger["name"]]["http"]
     params: Mapping[str, str] = request.get("params") or {}
     return params
-
-
-def _text_of(error: BaseException) -> str:
-    """Its text, also of one whose class fails to say it: the host waits for an answer."""
-    try:
-        return str(error)
-    except BaseException as another:  # noqa: BLE001 - user code
-        return f"{type(error).__name__}, whose text cannot be read: {type(another).__name__}"
 
 
 def _is_http(binding: Binding) -> bool:

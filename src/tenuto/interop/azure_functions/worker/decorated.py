@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from .app import App, Binding, Function, RefusedError, own_file, relative
+from .exception_texts import message_of
 from .refusals import refusal
 
 _UNIQUE = re.compile(r"Function (?P<name>\S+) does not have a unique function name")
@@ -100,7 +101,7 @@ def _line_of(name: str, path: str) -> int | None:
 
 
 def _not_built(error: Exception, register: Any, root: str, script: str) -> RefusedError:
-    unique = _UNIQUE.search(str(error))
+    unique = _UNIQUE.search(message_of(error))
     if unique is None:
         return refusal(error, root, script)
     name = unique.group("name")

@@ -16,10 +16,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from .exception_texts import message_of
 from .sizes import cut
 from .waits import Event, OpenWaits, feed_held
 
-LABEL = "$OutOfProcData$:"
+# With its line ends, which JSON has only in another spelling: in the state it cannot stand.
+LABEL = "\n\n$OutOfProcData$:"
 _CREATE_TIMER = 5
 _WAIT_FOR_EVENT = 6
 _ORCHESTRATOR_STARTED = 12
@@ -92,11 +94,21 @@ def answer_of(call: Callable[[], str]) -> dict[str, Any]:
     try:
         text = call()
     except Exception as error:
-        _, label, rest = str(error).rpartition(LABEL)
-        if not label:
+        state = _state_in(message_of(error))
+        if state is None:
             raise
-        text = rest
+        return state
     return dict(json.loads(text))
+
+
+def _state_in(text: str) -> dict[str, Any] | None:
+    """The answer that the package has put behind an error's text; None where there is none."""
+    _, label, rest = text.rpartition(LABEL)
+    with suppress(ValueError):
+        state = json.loads(rest) if label else None
+        if isinstance(state, dict):
+            return state
+    return None
 
 
 class PlainCall:
@@ -173,7 +185,7 @@ class Execution:
         except Exception as error:
             if error is not self._raised:
                 raise
-            state = {"isDone": False, "error": str(error) or str(type(error))}
+            state = {"isDone": False, "error": message_of(error) or str(type(error))}
         return self._turned(state, history, held)
 
     def _begin(self, context: Any) -> Any:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from .exception_texts import message_of, shown, stack_of
 from .sizes import cut
 
 Send = Callable[[dict[str, Any]], None]
@@ -61,9 +62,8 @@ class HostHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             text = self.format(record)
-        except Exception:  # noqa: BLE001 - a call such as `info("%d", "text")` harms only itself
-            self.handleError(record)
-            return
+        except Exception as error:  # noqa: BLE001 - a call such as `info("%d", "text")` harms only itself
+            text = _unformatted(record, error)
         identifier, function = _invocation.get() or (
             getattr(thread_local_storage, "invocation_id", None),
             None,
@@ -78,6 +78,16 @@ class HostHandler(logging.Handler):
                 "isUser": _is_of_the_app(record),
             }
         )
+
+
+def _unformatted(record: logging.LogRecord, error: Exception) -> str:
+    """What is known of a line whose text cannot be made."""
+    raised = record.exc_info and record.exc_info[1]
+    return (
+        f"{shown(record.msg)} with {shown(record.args)} cannot be logged: "
+        f"{type(error).__name__}: {message_of(error)} ({record.pathname}:{record.lineno})"
+        + (f"\n{stack_of(raised)}" if raised else "")
+    )
 
 
 def _is_of_the_app(record: logging.LogRecord) -> bool:

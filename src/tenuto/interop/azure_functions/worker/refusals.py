@@ -9,6 +9,7 @@ import traceback
 from types import TracebackType
 
 from .app import RefusedError, own_file, relative
+from .exception_texts import message_of, stack_of
 
 _HOW_TO_INSTALL = "run `{python} -m pip install -r requirements.txt` in the app's folder"
 
@@ -43,7 +44,7 @@ def refusal(error: BaseException, root: str, loaded: str) -> RefusedError:
         root: The app's folder.
         loaded: What was imported, for people, such as ``function_app.py``.
     """
-    stack = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    stack = stack_of(error)
     if isinstance(error, SyntaxError) and error.filename:
         return RefusedError(
             f"Python cannot read {relative(error.filename, root)}: {error.msg}.",
@@ -55,7 +56,7 @@ def refusal(error: BaseException, root: str, loaded: str) -> RefusedError:
     if isinstance(error, ModuleNotFoundError) and error.name:
         message = _missing(error.name, root)
     else:
-        message = f"{loaded} cannot be imported: {type(error).__name__}: {error}"
+        message = f"{loaded} cannot be imported: {type(error).__name__}: {message_of(error)}"
     return RefusedError(message, file=file, line=line, stack=stack)
 
 

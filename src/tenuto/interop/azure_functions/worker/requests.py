@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Iterable
 from typing import Any
 
-_LOWEST, _HIGHEST = 100, 999
+_LOWEST, _HIGHEST = 200, 599
 
 
 def request(http: dict[str, Any], body: bytes) -> Any:
