@@ -60,11 +60,14 @@ class NamedFunctions:
 
     def __init__(self, functions: Iterable[FunctionFacts], kind: str) -> None:
         self._all = {durable_name(one): one for one in functions if trigger_type(one) == kind}
-        # An alias is a name that nobody else has.
+        # An alias is a name that nobody else has. The function's own name is one, where its trigger
+        # gives another: a package that is given the function itself sends that.
         self._found: dict[str, tuple[str, FunctionFacts]] = {}
         for name, one in self._all.items():
             for alias in one.aliases:
                 self._found.setdefault(alias.casefold(), (name, one))
+        for name, one in self._all.items():
+            self._found[one.name.casefold()] = (name, one)
         for name, one in self._all.items():
             self._found[name.casefold()] = (name, one)
 

@@ -126,13 +126,15 @@ class AppRunner:
         return session
 
     def _session(self, info: ExecutionInfo) -> ContractSession:
-        if not self.serves(info.facts.name):
+        found = self._functions.orchestrators.find(info.facts.name)
+        if found is None or not self._pool.is_serving:
             raise UnknownFunctionError("orchestrator", info.facts.name, self.orchestrators)
         self._sessions += 1
         every = self._options.compare_every
         is_compared = every > 0 and self._sessions % every == 0
         options = self._compared if is_compared else self._options.session
-        return ContractSession(info, self._pool, self._pool.new_key(), options)
+        # It is started by what its trigger calls it; its worker knows the function.
+        return ContractSession(info, self._pool, self._pool.new_key(), options, found[1].name)
 
     # --- activities ------------------------------------------------------------------------------
 

@@ -72,12 +72,20 @@ class ContractSession:
         taker: Who has turns run.
         key: Of this session; no other of the taker has it.
         options: Of its program.
+        function: What its workers call the orchestrator, where that is another name than the one
+            under which it was started.
     """
 
     def __init__(
-        self, info: ExecutionInfo, taker: TurnTaker, key: int, options: SessionOptions
+        self,
+        info: ExecutionInfo,
+        taker: TurnTaker,
+        key: int,
+        options: SessionOptions,
+        function: str | None = None,
     ) -> None:
         self._info = info
+        self._function = function or info.facts.name
         self._taker = taker
         self._key = key
         self._options = options
@@ -199,7 +207,7 @@ class ContractSession:
         self._offered, held = self.execution.offered()
         self._taker.take(
             TurnRequest(
-                facts.name,
+                self._function,
                 facts.instance_id,
                 self._key,
                 news,
