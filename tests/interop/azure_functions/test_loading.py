@@ -158,7 +158,7 @@ def test_packages_in_the_app_come_before_those_of_the_interpreter(
     import azure.functions as func
     import flask, os, sys
     app = func.FunctionApp()
-    found = [flask.name, os.getcwd() == sys.path[0] == os.path.dirname(__file__)]
+    found = [flask.name, os.getcwd() == sys.path[-1] == os.path.dirname(__file__)]
     @app.activity_trigger(input_name="a")
     def activity(a): return [*found, any("azure_functions/worker" in one for one in sys.path)]
     """
@@ -168,6 +168,32 @@ def test_packages_in_the_app_come_before_those_of_the_interpreter(
     facts_of(client, root)
     result = client.activity("activity", "a", None)
     assert json.loads(result.value.json) == ["mine", True, False]  # type: ignore[union-attr,arg-type]
+
+
+NAMES_OF_MODULES = {
+    "http/function.json": json.dumps(
+        {"bindings": [{"name": "a", "type": "activityTrigger", "direction": "in"}]}
+    ),
+    "http/__init__.py": """
+        import http.client, queue
+        from . import sibling
+        from __app__.json import text
+        from own import own
+        def main(a): return [sibling.X, http.client.OK, text, own, hasattr(queue, "SimpleQueue")]
+        """,
+    "http/sibling.py": "X = 'sibling'",
+    "json/__init__.py": "text = 'json'",
+    "queue.py": "raise ImportError('the app has hidden it')",
+    "own.py": "own = 'own'",
+}
+
+
+def test_folders_of_functions_hide_no_modules(start: Start, write: Write) -> None:
+    client = start()
+    assert set(facts_of(client, write(NAMES_OF_MODULES))) == {"http"}
+    result = client.activity("http", "a", None)
+    found = ["sibling", 200, "json", "own", True]
+    assert json.loads(result.value.json) == found  # type: ignore[union-attr,arg-type]
 
 
 def test_what_packages_warn_of_is_noted_and_what_others_do_is_printed(

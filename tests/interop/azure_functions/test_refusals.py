@@ -181,6 +181,46 @@ def test_a_bad_app_of_folders_is_refused(start: Start, write: Write, case: str) 
     assert (refused.file, refused.line) == place
 
 
+HIDDEN = {
+    "a module of its own that another one hides": (
+        {"function_app.py": "from secrets import CONNECTION\n", "secrets.py": "CONNECTION = 1"},
+        ["imports 'secrets', and 'secrets' is a module of ", "Rename what the app has."],
+        ("function_app.py", 1),
+    ),
+    "a module inside one that another one hides": (
+        {"function_app.py": "import xml.own\n", "xml/own.py": ""},
+        ["imports 'xml.own', and 'xml' is a module of ", "as in Azure"],
+        ("function_app.py", 1),
+    ),
+    "a built-in module": (
+        {"function_app.py": "from time import own\n", "time/own.py": ""},
+        ["imports 'time', and 'time' is a module of the interpreter"],
+        ("function_app.py", 1),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HIDDEN)
+def test_a_module_of_the_app_that_another_one_hides_is_named(
+    start: Start, write: Write, case: str
+) -> None:
+    files, said, place = HIDDEN[case]
+    refused = refuse(start, write(files))
+    for words in said:
+        assert words in refused.message
+    assert (refused.file, refused.line) == place
+
+
+def test_a_script_that_another_module_hides_is_refused(start: Start, write: Write) -> None:
+    client = start(PYTHON_SCRIPT_FILE_NAME="calendar.py")
+    refused = client.load(write({"calendar.py": HEAD}))
+    assert isinstance(refused, Refused)
+    assert refused.file == "calendar.py"
+    assert "'calendar' is a module of " in refused.message
+    assert "PYTHON_SCRIPT_FILE_NAME" in refused.message
+    assert client.end()[0] == 1
+
+
 def test_a_folder_without_an_app_is_refused(start: Start, write: Write) -> None:
     refused = refuse(start, write({}))
     assert "no function_app.py" in refused.message

@@ -14,7 +14,7 @@ from typing import Any
 
 from .app import App, Binding, Function, RefusedError, own_file, relative
 from .exception_texts import message_of
-from .refusals import refusal
+from .refusals import hiding_module, refusal
 
 _UNIQUE = re.compile(r"Function (?P<name>\S+) does not have a unique function name")
 _STRATEGIES = {"fixed_delay": "fixedDelay", "exponential_backoff": "exponentialBackoff"}
@@ -59,9 +59,17 @@ def load_decorated(root: str, script: str) -> App:
 def _import(root: str, script: str) -> ModuleType:
     name = os.path.splitext(script)[0].replace("/", ".").replace(os.sep, ".")
     try:
-        return importlib.import_module(name)
+        module = importlib.import_module(name)
     except BaseException as error:  # even a module that exits has only failed to load
         raise refusal(error, root, script) from error
+    hiding = hiding_module(name, root)
+    if hiding is not None:
+        raise RefusedError(
+            f"{script} cannot be imported: {hiding}. Give it another name, and that to the setting "
+            "PYTHON_SCRIPT_FILE_NAME.",
+            file=script,
+        )
+    return module
 
 
 def _only_register(module: ModuleType, root: str, script: str) -> Any:

@@ -75,12 +75,19 @@ def versions() -> dict[str, str]:
 
 
 def _enter(root: str) -> None:
-    """Be where the app expects to be: its folder, and its packages, come first."""
+    """Be where the app expects to be.
+
+    As in Azure, the packages that were deployed with it come first and its own folder last: a
+    folder of a function may be called ``http`` and hides no module from others.
+    """
     if not os.path.isdir(root):
         raise RefusedError(f"There is no folder {root}.")
     os.chdir(root)
     packages = os.path.join(root, _SITE_PACKAGES)
-    sys.path[:0] = [root, packages] if os.path.isdir(packages) else [root]
+    if os.path.isdir(packages):
+        sys.path.insert(0, packages)
+    if root not in sys.path:
+        sys.path.append(root)
     importlib.invalidate_caches()
 
 

@@ -53,11 +53,37 @@ def refusal(error: BaseException, root: str, loaded: str) -> RefusedError:
             stack=stack,
         )
     file, line = _innermost(error.__traceback__, root)
-    if isinstance(error, ModuleNotFoundError) and error.name:
+    name = error.name if isinstance(error, ImportError) else None
+    hiding = hiding_module(name, root) if name else None
+    if hiding is not None:
+        message = f"The app imports {name!r}, and {hiding}. Rename what the app has."
+    elif isinstance(error, ModuleNotFoundError) and error.name:
         message = _missing(error.name, root)
     else:
         message = f"{loaded} cannot be imported: {type(error).__name__}: {message_of(error)}"
     return RefusedError(message, file=file, line=line, stack=stack)
+
+
+def hiding_module(name: str, root: str) -> str | None:
+    """In words, that a module of others hides the app's own of that name; None when none does.
+
+    Args:
+        name: Of a module that was imported, or one inside it.
+        root: The app's folder.
+    """
+    top = name.partition(".")[0]
+    module = sys.modules.get(top)
+    if module is None or not _has(root, top):
+        return None
+    places = [getattr(module, "__file__", None) or "", *getattr(module, "__path__", ())]
+    if any(own_file(place, root) is not None for place in places if place):
+        return None
+    where = places[0] or "the interpreter"
+    return f"{top!r} is a module of {where}, which comes before the app's own, as in Azure"
+
+
+def _has(root: str, top: str) -> bool:
+    return any(os.path.exists(os.path.join(root, one)) for one in (top, f"{top}.py"))
 
 
 def _missing(module: str, root: str) -> str:
@@ -69,7 +95,7 @@ def _missing(module: str, root: str) -> str:
             f"The package {package} is not installed for {sys.executable}: add it to "
             f"requirements.txt, then {how_to_install()}."
         )
-    if os.path.exists(os.path.join(root, top)) or os.path.exists(os.path.join(root, top + ".py")):
+    if _has(root, top):
         return f"The app imports {module!r}, which is not in its folder {top!r}."
     return (
         f"The app imports {module!r}, which is not installed for {sys.executable}: if its package "
