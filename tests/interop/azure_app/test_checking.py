@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import pytest
+
 from tenuto.interop.azure_app.folder.checking import AppReport, check_app
 from tenuto.interop.azure_app.folder.findings import Level
 from tests.interop.azure_app.folders import (
@@ -79,3 +81,48 @@ def test_a_node_that_is_no_longer_maintained_is_a_note(tmp_path: Path) -> None:
         (found,) = [one for one in report.findings if one.topic == "interpreter"]
         assert found.level is level
         assert found.text == f"Node.js {version} at {node} (node on the PATH)"
+
+
+PLAIN = '{\n  "version": "2.0"\n}'
+UNPLAIN = '{\n  "version": "2.0", // for ever\n}'
+DURABLE = """
+@app.activity_trigger(input_name="x")
+def act(x): ...
+"""
+HTTP = """
+@app.route(route="x")
+def x(req): ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("host", "source", "packages", "found"),
+    [
+        (UNPLAIN, DURABLE, {"azure_functions_durable": "1.7.0"}, (Level.UNSUPPORTED, 2)),
+        ("\ufeff" + PLAIN, DURABLE, {"azure_functions_durable": "1.7.0"}, (Level.UNSUPPORTED, 1)),
+        (UNPLAIN, HTTP, {"azure_functions_durable": "1.7.0"}, (Level.NOTE, 2)),
+        (UNPLAIN, HTTP, {}, None),
+        (PLAIN, DURABLE, {"azure_functions_durable": "1.7.0"}, None),
+    ],
+)
+def test_a_host_file_that_the_durable_package_does_not_read_is_named(
+    tmp_path: Path,
+    host: str,
+    source: str,
+    packages: dict[str, str],
+    found: tuple[Level, int] | None,
+) -> None:
+    environment(tmp_path / ".venv", azure_functions="1.26.0", **packages)
+    root = python_app(tmp_path, host=host, **{"function_app.py": source})
+    said = [
+        (one.level, one.line)
+        for one in check_app(root, {}).findings
+        if one.file == "host.json" and "plain JSON" in one.text
+    ]
+    assert said == ([] if found is None else [found])
+
+
+def test_a_javascript_app_may_have_comments_in_its_host_file(tmp_path: Path) -> None:
+    root = node_app(tmp_path, host=UNPLAIN)
+    node_packages(root, functions="4.0.0", durable="3.0.0")
+    assert not [one for one in check_app(root).findings if "plain JSON" in one.text]

@@ -221,6 +221,29 @@ def test_a_script_that_another_module_hides_is_refused(start: Start, write: Writ
     assert client.end()[0] == 1
 
 
+@pytest.mark.parametrize(
+    ("host", "line"),
+    [
+        ('{\n  // our version\n  "version": "2.0"\n}', 2),
+        ('{\n  "version": "2.0",\n\n}', 2),
+        ('{\n  "version": "2.0",\n  "functions": [\n    "a",\n  ]\n}', 4),
+        ('\ufeff{"version": "2.0"}', 1),
+    ],
+)
+def test_a_host_file_that_the_durable_package_does_not_read_is_named(
+    start: Start, write: Write, host: str, line: int
+) -> None:
+    refused = refuse(start, write({"host.json": host, "function_app.py": HEAD}))
+    assert (refused.file, refused.line) == ("host.json", line)
+    assert "azure-functions-durable" in refused.message
+    assert "comments, commas at the end" in refused.message
+
+
+def test_json_of_the_app_itself_is_its_own_affair(start: Start, write: Write) -> None:
+    refused = refuse(start, write({"function_app.py": HEAD + "import json\njson.loads('{,}')\n"}))
+    assert (refused.file, refused.line) == ("function_app.py", 5)
+
+
 def test_a_folder_without_an_app_is_refused(start: Start, write: Write) -> None:
     refused = refuse(start, write({}))
     assert "no function_app.py" in refused.message

@@ -50,6 +50,12 @@ def clients_of(function: FunctionFacts) -> list[str]:
     ]
 
 
+def is_durable(function: FunctionFacts) -> bool:
+    """Whether a binding of it is one of durable functions."""
+    kinds = {str(one.get("type", "")).lower() for one in function.bindings}
+    return not kinds.isdisjoint(CLIENTS | _OWN_NAMES.keys())
+
+
 class NamedFunctions:
     """Orchestrators, or activities, found in whatever case their names are written.
 

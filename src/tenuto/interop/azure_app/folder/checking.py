@@ -15,7 +15,7 @@ from tenuto.interop.azure_app.folder.findings import Finding, Level
 from tenuto.interop.azure_app.folder.interpreters import ADVISED_NODE, Interpreter, find_interpreter
 from tenuto.interop.azure_app.folder.languages import Language
 from tenuto.interop.azure_app.folder.obstacles import check_loading
-from tenuto.interop.azure_app.folder.packages import check_packages
+from tenuto.interop.azure_app.folder.packages import check_packages, check_plain_host_file
 from tenuto.interop.azure_app.folder.scanning import Scan, scan_functions
 from tenuto.interop.azure_app.folder.time_zones import zone_of
 from tenuto.interop.workers.protocol import FunctionFacts
@@ -70,7 +70,7 @@ def check_app(
         return AppReport(root=found.root, findings=(found.finding,), is_guess=False)
     scan = scan_functions(found)
     functions = chosen_functions(scan.functions, found.host, found.settings)
-    interpreter = _interpreter(found)
+    interpreter = _interpreter(found, functions)
     return AppReport(
         root=found.root,
         findings=(
@@ -114,13 +114,17 @@ def _time_zone(app: AppFolder) -> Iterator[Finding]:
         yield Finding(level=Level.UNSUPPORTED, topic="settings", text=str(error))
 
 
-def _interpreter(app: AppFolder) -> list[Finding]:
+def _interpreter(app: AppFolder, functions: Sequence[FunctionFacts]) -> list[Finding]:
     try:
         found = find_interpreter(app)
     except AppLoadError as error:
         finding = Finding(level=Level.UNSUPPORTED, topic=_INTERPRETER, text=str(error))
         return [finding]
-    findings = [_words(app, found), *check_packages(app, found)]
+    findings = [
+        *check_plain_host_file(app, found, functions),
+        _words(app, found),
+        *check_packages(app, found),
+    ]
     if any(one.level is Level.UNSUPPORTED for one in findings):
         return findings  # of what else could not be loaded this may be the reason
     try:

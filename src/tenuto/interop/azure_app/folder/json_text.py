@@ -57,6 +57,19 @@ def parse_json_object(text: str, shown: str) -> dict[str, Any]:
     return value
 
 
+def unplain_line(path: Path) -> int | None:
+    """The first line that only this reader takes, and one of plain JSON does not; of a file that
+    is sound. None when there is none.
+    """
+    text = path.read_text(encoding="utf-8")
+    if text.startswith("\ufeff"):
+        return 1
+    plain = "".join(_plain(text))
+    different = (place for place, one in enumerate(plain) if one != text[place])
+    place = next(different, None)
+    return None if place is None else text.count("\n", 0, place) + 1
+
+
 def key_lines(text: str) -> dict[tuple[str, ...], int]:
     """The line of each key of an object, by its names from the top; of text that is sound."""
     lines: dict[tuple[str, ...], int] = {}

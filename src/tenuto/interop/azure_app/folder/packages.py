@@ -3,16 +3,19 @@
 Reads what package managers have written down; imports nothing.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from tenuto.interop.azure_app.folder.app_folder import AppFolder
 from tenuto.interop.azure_app.folder.findings import Finding, Level
+from tenuto.interop.azure_app.folder.host_json import HOST_FILE
 from tenuto.interop.azure_app.folder.interpreters import Interpreter
-from tenuto.interop.azure_app.folder.json_text import read_json_object
+from tenuto.interop.azure_app.folder.json_text import read_json_object, unplain_line
 from tenuto.interop.azure_app.folder.languages import Language
 from tenuto.interop.azure_app.folder.patterns import files_of_pattern
+from tenuto.interop.azure_app.functions import is_durable
+from tenuto.interop.workers.protocol import FunctionFacts
 
 _TOPIC: Final = "packages"
 _NODE_PACKAGES: Final = {"@azure/functions": 4, "durable-functions": 3}
@@ -30,6 +33,35 @@ def check_packages(app: AppFolder, interpreter: Interpreter) -> list[Finding]:
     if app.kind.language is Language.PYTHON:
         return list(_python_packages(interpreter.packages))
     return [*_node_packages(app.root), *_entry_point(app)]
+
+
+def check_plain_host_file(
+    app: AppFolder, interpreter: Interpreter, functions: Sequence[FunctionFacts]
+) -> Iterator[Finding]:
+    """What the package for durable functions in Python would not read in ``host.json``.
+
+    It reads the file when it is imported, so an app that does not import it runs all the same.
+
+    Args:
+        app: The app.
+        interpreter: What runs it.
+        functions: Those that it seems to have.
+    """
+    path = app.root / HOST_FILE
+    is_python = app.kind.language is Language.PYTHON
+    if not is_python or _PYTHON_DURABLE not in interpreter.packages or not path.is_file():
+        return
+    line = unplain_line(path)
+    if line is None:
+        return
+    yield Finding(
+        level=Level.UNSUPPORTED if any(map(is_durable, functions)) else Level.NOTE,
+        topic=HOST_FILE,
+        text=f"{_PYTHON_DURABLE} takes plain JSON alone, and fails when an app imports it",
+        advice="take out comments, commas at the end, and a byte order mark",
+        file=HOST_FILE,
+        line=line,
+    )
 
 
 def installed_node_packages(root: Path) -> dict[str, str]:

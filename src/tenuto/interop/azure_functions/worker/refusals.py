@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import sys
 import traceback
@@ -12,6 +13,12 @@ from .app import RefusedError, own_file, relative
 from .exception_texts import message_of, stack_of
 
 _HOW_TO_INSTALL = "run `{python} -m pip install -r requirements.txt` in the app's folder"
+
+_DURABLE_PACKAGE = os.path.join("azure", "durable_functions", "__init__.py")
+_STRICT = (
+    "azure-functions-durable, which this app imports, takes plain JSON alone: take out comments, "
+    "commas at the end, and a byte order mark."
+)
 
 
 def how_to_install() -> str:
@@ -55,13 +62,29 @@ def refusal(error: BaseException, root: str, loaded: str) -> RefusedError:
     file, line = _innermost(error.__traceback__, root)
     name = error.name if isinstance(error, ImportError) else None
     hiding = hiding_module(name, root) if name else None
-    if hiding is not None:
+    if isinstance(error, json.JSONDecodeError) and _is_of_durable_package(error.__traceback__):
+        file, line, message = "host.json", _line_in(error), _STRICT
+    elif hiding is not None:
         message = f"The app imports {name!r}, and {hiding}. Rename what the app has."
     elif isinstance(error, ModuleNotFoundError) and error.name:
         message = _missing(error.name, root)
     else:
         message = f"{loaded} cannot be imported: {type(error).__name__}: {message_of(error)}"
     return RefusedError(message, file=file, line=line, stack=stack)
+
+
+def _is_of_durable_package(trace: TracebackType | None) -> bool:
+    """Whether an error about JSON is of the package, which reads ``host.json`` and nothing else."""
+    frames = traceback.walk_tb(trace)
+    return any(frame.f_code.co_filename.endswith(_DURABLE_PACKAGE) for frame, _ in frames)
+
+
+def _line_in(error: json.JSONDecodeError) -> int:
+    """The line of what is no JSON; of a comma at the end, and not of the bracket behind it."""
+    place = error.pos
+    if error.doc[place : place + 1] in ("]", "}"):
+        place = max(error.doc.rfind(",", 0, place), 0)
+    return error.doc.count("\n", 0, place) + 1
 
 
 def hiding_module(name: str, root: str) -> str | None:
