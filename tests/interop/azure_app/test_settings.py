@@ -168,3 +168,13 @@ def test_an_empty_setting_is_none() -> None:
 )
 def test_a_setting_switches_a_function_off(name: str, value: str, *, is_disabled: bool) -> None:
     assert AppSettings({name: value}, {}).is_disabled("Hello") is is_disabled
+
+
+def test_what_the_environment_has_for_a_setting_is_a_secret_too(tmp_path: Path) -> None:
+    local = {"Values": {"Key": "only-a-placeholder", "Mode": "short"}}
+    app = read(python_app(tmp_path, local=local), Key="the-secret-itself", Mode="also-secret")
+    assert dict(app.settings.secrets) == {
+        "(the value of the setting Key)": "only-a-placeholder",
+        "(the value of the setting Key in the environment)": "the-secret-itself",
+        "(the value of the setting Mode in the environment)": "also-secret",
+    }

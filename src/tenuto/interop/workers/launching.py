@@ -23,6 +23,7 @@ from msgspec import Struct
 
 from tenuto.interop.workers.frames import FrameReader, frame
 from tenuto.interop.workers.line_budget import A_SECOND, AT_ONCE, LineBudget
+from tenuto.interop.workers.masking import masked
 from tenuto.interop.workers.nesting import TOO_DEEP, id_of
 from tenuto.interop.workers.protocol import (
     VERSION,
@@ -304,19 +305,12 @@ def _spawn(launch: Launch, theirs: socket.socket) -> "subprocess.Popen[bytes]":
 
 def _refusal(refused: Refused, secrets: Mapping[str, str]) -> str:
     if refused.stack:
-        _LOGGER.debug("%s", _without(secrets, refused.stack))
-    message = _without(secrets, refused.message)
+        _LOGGER.debug("%s", masked(secrets, refused.stack))
+    message = masked(secrets, refused.message)
     if refused.file is None:
         return message
     line = "" if refused.line is None else f":{refused.line}"
     return f"{refused.file}{line}: {message}"
-
-
-def _without(secrets: Mapping[str, str], text: str) -> str:
-    """A text of user code, with words in the places of secrets."""
-    for words, secret in secrets.items():
-        text = text.replace(secret, words)
-    return text
 
 
 def _follow(stream: IO[bytes] | None, level: int, worker: str) -> threading.Thread:

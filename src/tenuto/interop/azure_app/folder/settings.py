@@ -69,13 +69,17 @@ class AppSettings:
 
     @property
     def secrets(self) -> Mapping[str, str]:
-        """Values of ``local.settings.json`` that no error may show, by what to say instead.
+        """Values that no error may show, by what to say instead: those of ``local.settings.json``,
+        and of the environment where that has another one for the same name.
 
         Short ones are left out: they are words such as ``true`` or ``python``.
         """
+        others = {
+            f"{name} in the environment": self._all[name.lower()] for name in self.overridden_names
+        }
         return {
             f"(the value of the setting {name})": value
-            for name, value in self._local.items()
+            for name, value in (self._local | others).items()
             if len(value) >= _SHORTEST_SECRET
         }
 
