@@ -72,7 +72,7 @@ def scan_python(root: Path, script: str) -> tuple[list[FunctionFacts], list[Find
     """The functions in the files of an app, and what cannot be read in its script."""
     functions: list[FunctionFacts] = []
     findings: list[Finding] = []
-    for path in _python_files(root):
+    for path in python_files(root):
         shown = path.relative_to(root).as_posix()
         try:
             tree = ast.parse(path.read_bytes(), shown)
@@ -96,7 +96,8 @@ def invalid(file: str, error: SyntaxError | ValueError) -> Finding:
     )
 
 
-def _python_files(root: Path) -> Iterator[Path]:
+def python_files(root: Path) -> Iterator[Path]:
+    """The app's own source files, without those of packages."""
     # An app in a folder of this one is another.
     others = {path.parent for path in root.glob("*/**/host.json")}
     for path in sorted(root.rglob("*.py")):
