@@ -89,6 +89,7 @@ DURABLE = """
 @app.activity_trigger(input_name="x")
 def act(x): ...
 """
+IMPORTS = "import azure.durable_functions as df\n"
 HTTP = """
 @app.route(route="x")
 def x(req): ...
@@ -101,6 +102,7 @@ def x(req): ...
         (UNPLAIN, DURABLE, {"azure_functions_durable": "1.7.0"}, (Level.UNSUPPORTED, 2)),
         ("\ufeff" + PLAIN, DURABLE, {"azure_functions_durable": "1.7.0"}, (Level.UNSUPPORTED, 1)),
         (UNPLAIN, HTTP, {"azure_functions_durable": "1.7.0"}, (Level.NOTE, 2)),
+        (UNPLAIN, IMPORTS, {"azure_functions_durable": "1.7.0"}, (Level.UNSUPPORTED, 2)),
         (UNPLAIN, HTTP, {}, None),
         (PLAIN, DURABLE, {"azure_functions_durable": "1.7.0"}, None),
     ],

@@ -14,6 +14,7 @@ from tenuto.interop.azure_app.folder.interpreters import Interpreter
 from tenuto.interop.azure_app.folder.json_text import read_json_object, unplain_line
 from tenuto.interop.azure_app.folder.languages import Language
 from tenuto.interop.azure_app.folder.patterns import files_of_pattern
+from tenuto.interop.azure_app.folder.python_source import python_files
 from tenuto.interop.azure_app.functions import is_durable
 from tenuto.interop.workers.protocol import FunctionFacts
 
@@ -21,6 +22,7 @@ _TOPIC: Final = "packages"
 _NODE_PACKAGES: Final = {"@azure/functions": 4, "durable-functions": 3}
 """The version that is served, of each; the first must be there."""
 _PYTHON_DURABLE: Final = "azure-functions-durable"
+_PYTHON_MODULE: Final = b"durable_functions"
 
 
 def check_packages(app: AppFolder, interpreter: Interpreter) -> list[Finding]:
@@ -54,8 +56,11 @@ def check_plain_host_file(
     line = unplain_line(path)
     if line is None:
         return
+    is_imported = any(map(is_durable, functions)) or any(
+        _PYTHON_MODULE in path.read_bytes() for path in python_files(app.root)
+    )
     yield Finding(
-        level=Level.UNSUPPORTED if any(map(is_durable, functions)) else Level.NOTE,
+        level=Level.UNSUPPORTED if is_imported else Level.NOTE,
         topic=HOST_FILE,
         text=f"{_PYTHON_DURABLE} takes plain JSON alone, and fails when an app imports it",
         advice="take out comments, commas at the end, and a byte order mark",
