@@ -118,8 +118,8 @@ class AppCaller:
 
         try:
             inputs = self._inputs.of(function, given)
-        except NoServerError as error:
-            raise _failed(function, invocation, str(error)) from None
+        except NoServerError as missing:
+            raise _failed(function, invocation, str(missing)) from None
         call = Call(0, function.name, invocation, inputs, metadata or {}, retry, trace)
 
         began = perf_counter()
