@@ -101,11 +101,14 @@ async def test_a_request_that_came_through_a_proxy_is_not_local(
         "localhost.example.com",
         "notlocalhost",
         "127.0.0.1.nip.io",
-        "1127.0.0.1",
     ],
 )
 async def test_a_request_for_another_name_is_not_local(serve: Serving, host: str) -> None:
     assert await statuses(serve.http, headers={"host": host}) == {403}
+
+
+async def test_a_number_that_is_no_address_is_no_host(serve: Serving) -> None:
+    assert await statuses(serve.http, headers={"host": "1127.0.0.1"}) == {400}
 
 
 async def test_http_1_0_is_what_proxies_speak_that_leave_no_other_mark(serve: Serving) -> None:

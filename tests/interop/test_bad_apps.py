@@ -101,35 +101,42 @@ BAD_PYTHON = {
         files=python("import parts.one\n", **{"parts/one.py": "\n\n1 +\n"}),
         said=["Python cannot read parts/one.py"],
         place="parts/one.py:3: ",
+        checked=["parts/one.py:3", "not valid Python: invalid syntax"],
     ),
     "an exception while loading": Bad(
         files=python(PYTHON_HEAD + "\ndef read():\n    return {}['url']\n\nread()\n"),
         said=["function_app.py cannot be imported: KeyError: 'url'"],
         place="function_app.py:8: ",
+        checked=["function_app.py", "has no functions: nothing in it"],
     ),
     "an exception with the value of a setting": Bad(
         files=python("import os\n\nint(os.environ['Secret'])\n"),
         said=["ValueError: invalid literal for int()", "(the value of the setting Secret)"],
         place="function_app.py:3: ",
+        checked=["function_app.py", "has no app: it needs one FunctionApp"],
     ),
     "a missing dependency": Bad(
         files=python("import azure.functions as func\nimport no_such_package\n"),
         said=["'no_such_package'", "-m pip install -r requirements.txt"],
         place="function_app.py:2: ",
+        checked=["function_app.py:2", "imports no_such_package, which"],
     ),
     "two apps": Bad(
         files=python(PYTHON_HEAD + "other = func.FunctionApp()\n"),
         said=["more than one app: 'app' and 'other'", "Blueprints"],
         place="function_app.py:6: ",
+        checked=["function_app.py", "has no functions: nothing in it"],
     ),
     "no app": Bad(
         files=python("import azure.functions as func\nbp = func.Blueprint()\n"),
         said=["function_app.py has no app", "FunctionApp"],
         place="function_app.py: ",
+        checked=["function_app.py", "has no app: it needs one FunctionApp"],
     ),
     "an app without functions": Bad(
         files=python(PYTHON_HEAD),
         said=["no functions"],
+        checked=["function_app.py", "has no functions: nothing in it"],
     ),
     "duplicate names": Bad(
         files=python(PYTHON_HEAD + http("same", "a")[0] + http("same", "b")[0]),
@@ -195,6 +202,7 @@ BAD_PYTHON = {
         files=python(PYTHON_HEAD + http("hello", "items/{id")[0]),
         said=["'hello' cannot be served", "items/{id"],
         place="function_app.py:6: ",
+        checked=["function_app.py:6", "has a brace that is not closed"],
     ),
     "two functions with one route": Bad(
         files=python(PYTHON_HEAD + http("one", "items/{a}")[0] + http("two", "Items/{b}")[0]),
@@ -215,14 +223,17 @@ BAD_PYTHON = {
         files=python("import sys\n\nsys.exit(3)\n"),
         said=["function_app.py cannot be imported: SystemExit: 3"],
         place="function_app.py:3: ",
+        checked=["function_app.py", "has no app: it needs one FunctionApp"],
     ),
     "a process that ends while loading": Bad(
         files=python("import os\n\nos._exit(3)\n"),
         said=["the Python worker ended while it loaded the app", "exit code 3"],
+        checked=["function_app.py", "has no app: it needs one FunctionApp"],
     ),
     "a crash while loading": Bad(
         files=python("import ctypes\n\nctypes.string_at(0)\n"),
         said=["the Python worker ended while it loaded the app", "SIGSEGV"],
+        checked=["function_app.py", "has no app: it needs one FunctionApp"],
     ),
     "packages that are not installed": Bad(
         files=python("import azure.functions\n"),
@@ -248,36 +259,43 @@ BAD_NODE = {
         files=node("const one = 1;\nconst two = ;\n"),
         said=["A syntax error in src/functions/a.js: Unexpected token ';'"],
         place="src/functions/a.js:2: ",
+        checked=["src/functions/a.js:2", "not valid JavaScript: SyntaxError"],
     ),
     "a syntax error in a module": Bad(
         files=node("require('../../parts/one');", **{"parts/one.js": "\n\nlet = 1 1\n"}),
         said=["A syntax error in parts/one.js"],
         place="parts/one.js:3: ",
+        checked=["parts/one.js:3", "not valid JavaScript: SyntaxError"],
     ),
     "an exception while loading": Bad(
         files=node(NODE_HEAD + "\nnull.url;\n"),
         said=["Loading src/functions/a.js failed with TypeError: Cannot read properties of null"],
         place="src/functions/a.js:4: ",
+        checked=["package.json", "the app has no functions: nothing in its files"],
     ),
     "an exception with the value of a setting": Bad(
         files=node("\nthrow new Error(`cannot connect to ${process.env.Secret}`);\n"),
         said=["Error: cannot connect to (the value of the setting Secret)"],
         place="src/functions/a.js:2: ",
+        checked=["package.json", "the app has no functions: nothing in its files"],
     ),
     "a syntax error in what code reads": Bad(
         files=node("\nJSON.parse('{');\n"),
         said=["Loading src/functions/a.js failed with SyntaxError"],
         place="src/functions/a.js:2: ",
+        checked=["package.json", "the app has no functions: nothing in its files"],
     ),
     "a missing dependency": Bad(
         files=node(NODE_HEAD + "require('no-such-package');\n"),
         said=["needs the package no-such-package", "npm install"],
         place="src/functions/a.js:3: ",
+        checked=["src/functions/a.js:3", "imports no-such-package, which is not there"],
     ),
     "an app without functions": Bad(
         files=node(NODE_HEAD),
         said=["The app registers no functions", "app.http(...)"],
         place="package.json: ",
+        checked=["package.json", "the app has no functions: nothing in its files"],
     ),
     "duplicate names": Bad(
         files=node(NODE_HEAD + http("same", "a")[1] + http("same", "b")[1]),
@@ -325,6 +343,7 @@ BAD_NODE = {
         files=node(NODE_HEAD + http("hello", "items/{id")[1]),
         said=["'hello' cannot be served", "items/{id"],
         place="src/functions/a.js:3: ",
+        checked=["src/functions/a.js:3", "has a brace that is not closed"],
     ),
     "two functions with one route": Bad(
         files=node(NODE_HEAD + http("one", "items/{a}")[1] + http("two", "Items/{b}")[1]),
@@ -335,10 +354,12 @@ BAD_NODE = {
         files=node(NODE_HEAD + "\nprocess.exit(3);\n"),
         said=["process.exit(3)", "while it is loaded"],
         place="src/functions/a.js:4: ",
+        checked=["package.json", "the app has no functions: nothing in its files"],
     ),
     "a process that ends while loading": Bad(
         files=node("process.kill(process.pid, 'SIGKILL');\nfor (;;);"),
         said=["the Node worker ended while it loaded the app", "SIGKILL"],
+        checked=["package.json", "the app has no functions: nothing in its files"],
     ),
     "an exception that nobody catches": Bad(
         files=node(

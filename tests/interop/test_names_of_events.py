@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from tests.support.azure_programs import NODE, PYTHON
 _NODE = """
 const { eventKey } = require(process.argv[1]);
 const keys = {};
-for (let code = 0; code < 0x110000; code += 1) {
+for (let code = 0; code < 0x20000; code += 1) {
     const character = String.fromCodePoint(code);
     const key = eventKey(character);
     if (key !== character) keys[code] = key;
@@ -27,13 +26,14 @@ import json, sys
 sys.path.insert(0, sys.argv[1])
 from worker.waits import event_key
 print(json.dumps({
-    code: event_key(chr(code)) for code in range(0x110000) if event_key(chr(code)) != chr(code)
+    code: event_key(chr(code)) for code in range(0x20000) if event_key(chr(code)) != chr(code)
 }))
 """
 
 
 def mine() -> dict[str, str]:
-    every = map(chr, range(sys.maxunicode + 1))
+    """No letter from there on has another form."""
+    every = map(chr, range(0x20000))
     return {str(ord(one)): event_key(one) for one in every if event_key(one) != one}
 
 
@@ -44,8 +44,9 @@ def test_a_worker_and_the_host_agree_on_every_character(language: str) -> None:
     else:
         command = [str(PYTHON), "-c", _PYTHON, str(Path(azure_functions.__file__).parent)]
     said = subprocess.run(command, capture_output=True, check=True, timeout=60)
-    assert json.loads(said.stdout) == mine()
-    assert len(mine()) > 600
+    ours = mine()
+    assert json.loads(said.stdout) == ours
+    assert len(ours) > 600
 
 
 @pytest.mark.parametrize("key", [event_key, waits.event_key])

@@ -30,7 +30,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from tenuto.interop.workers.errands import (
     AnyErrand,
@@ -39,6 +39,7 @@ from tenuto.interop.workers.errands import (
     TurnErrand,
     TurnRequest,
 )
+from tenuto.interop.workers.homes import Homes
 from tenuto.interop.workers.launching import Launch, StartedWorker
 from tenuto.interop.workers.link import Out, WorkerLink
 from tenuto.interop.workers.options import PoolOptions
@@ -53,18 +54,9 @@ _FIRST_DELAY: Final[Microseconds] = 100_000
 _LONGEST_DELAY: Final[Microseconds] = 30 * MICROSECONDS
 _PATIENCE: Final[Microseconds] = 5 * MICROSECONDS
 """So long without a worker, and what it serves is said not to be here now."""
-_MOST_TOLD: Final = 300
-"""Characters of a difference."""
 _REMEMBERED: Final[Microseconds] = 60 * MICROSECONDS
 """So long after a call has failed for the workers that it killed, others of its function run apart
 from the rest from the beginning."""
-
-
-class _Home(Struct, frozen=True):
-    """Where the executor of a session is kept, and the orchestrator it runs."""
-
-    link: WorkerLink
-    name: str
 
 
 class WorkerPool:
@@ -80,8 +72,7 @@ class WorkerPool:
         self._options = options
         self._links: list[WorkerLink] = []
         self._retired: set[WorkerLink] = set()
-        self._homes: dict[int, _Home] = {}
-        self._never_kept: set[str] = set()
+        self._homes = Homes()
         self._turns: dict[int, TurnErrand] = {}
         self._waiting: deque[AnyErrand] = deque()
         self._numbers = itertools.count(1)
@@ -231,7 +222,7 @@ class WorkerPool:
         """Have a turn run; answered once, on the loop."""
         errand = TurnErrand(self, request, answered)
         self._turns[request.key] = errand
-        home = self._home_of(request.key)
+        home = self._homes.of(request.key)
         if self._is_stopping:
             self._waiting.append(errand)
         elif request.history is None and home is None:
@@ -248,17 +239,7 @@ class WorkerPool:
         errand = self._turns.pop(key, None)
         if errand is not None and errand.link is None:
             self._drop(errand)
-        self._leave_home(key)
-
-    def _home_of(self, key: int) -> WorkerLink | None:
-        """The worker that keeps the executor of a session."""
-        home = self._homes.get(key)
-        return None if home is None or home.link.is_retiring else home.link
-
-    def _leave_home(self, key: int) -> None:
-        home = self._homes.pop(key, None)
-        if home is not None:
-            home.link.tell(Forget(key=key))
+        self._homes.leave(key)
 
     def call(self, errand: CallErrand) -> None:
         """Have a function run."""
@@ -322,13 +303,11 @@ class WorkerPool:
         key, link = errand.request.key, errand.link
         assert link is not None
         is_wanted = self._was_out(errand)
-        name = errand.request.name
         if isinstance(answer, Turned) and answer.difference is not None:
-            self._keep_no_more(errand.request, answer.difference)
+            self._homes.differ(errand.request, answer.difference)
         if isinstance(answer, Turned) and answer.is_kept:
-            if is_wanted and link in self._links and name not in self._never_kept:
-                self._homes[key] = _Home(link, name)
-            else:
+            is_there = is_wanted and link in self._links
+            if not (is_there and self._homes.keep(errand.request, link)):
                 link.tell(Forget(key=key))
                 answer = structs.replace(answer, is_kept=False)
         if link in self._quarantine.links:
@@ -342,30 +321,11 @@ class WorkerPool:
     def _was_out(self, errand: TurnErrand) -> bool:
         """It is not out any more, and its session nowhere; whether it is still wanted."""
         key = errand.request.key
-        self._homes.pop(key, None)
+        self._homes.lose(key)
         if self._turns.get(key) is not errand:
             return False
         del self._turns[key]
         return True
-
-    def _keep_no_more(self, request: TurnRequest, difference: str) -> None:
-        """The package's executor does not do what the package does: it is used no more for this
-        orchestrator. Others are compared too, each for itself.
-        """
-        _LOGGER.error(
-            "%s of instance %s: the executor that is kept between turns and the plain call of "
-            "the package part: %s. Either the orchestrator uses something that is not the same in "
-            "every run (time, random numbers, global state), or this is a fault of ours: please "
-            "report it then, with the versions of your packages. Executors of this orchestrator "
-            "are kept no more; its turns take longer where its history is long.",
-            request.name,
-            request.instance_id,
-            # Payloads stand in it, which are not for logs in all their length.
-            difference if len(difference) <= _MOST_TOLD else f"{difference[:_MOST_TOLD]}…",
-        )
-        self._never_kept.add(request.name)
-        for key in [key for key, home in self._homes.items() if home.name == request.name]:
-            self._leave_home(key)
 
     # --- what goes wrong -------------------------------------------------------------------------
 
@@ -383,8 +343,7 @@ class WorkerPool:
         is_alone = link in self._quarantine.links
         if link in self._links:
             self._links.remove(link)
-        for key in [key for key, home in self._homes.items() if home.link is link]:
-            del self._homes[key]
+        self._homes.without(link)
         if self._is_stopping:
             self._spawn(self._reap(link, is_expected=True))
             return
@@ -464,8 +423,7 @@ class WorkerPool:
     def _retire(self, link: WorkerLink) -> None:
         if link in self._links:
             self._links.remove(link)
-            for key in [key for key, home in self._homes.items() if home.link is link]:
-                del self._homes[key]
+            self._homes.without(link)
             self.let_go(link)
             self._fill()
 
