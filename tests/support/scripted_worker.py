@@ -89,6 +89,7 @@ class Worker:
             "load": self.on_load,
             "ping": self.on_ping,
             "forget": self.on_forget,
+            "limits": self.on_limits,
             "cancel": self.on_cancel,
             "stop": self.on_stop,
             "call": self.on_call,
@@ -118,6 +119,9 @@ class Worker:
 
     def on_forget(self, message: Message) -> None:
         self.executors.pop(message["key"], None)
+
+    def on_limits(self, _message: Message) -> None:
+        """It says nothing long."""
 
     def on_cancel(self, message: Message) -> None:
         """Nothing here can be canceled."""
