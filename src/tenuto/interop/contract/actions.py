@@ -52,7 +52,7 @@ WORDS: Final = {
 _MILLISECOND: Final = 1_000
 _MOST_ATTEMPTS: Final = 2**31 - 1
 """Nobody tries so often; more would not fit where it is recorded."""
-_LONGEST: Final = 365_000 * 24 * 3600 * 1_000_000
+LONGEST_PAUSE: Final = 365_000 * 24 * 3600 * 1_000_000
 """Microseconds of a thousand years: a wait that every clock and store can still hold."""
 
 
@@ -265,7 +265,7 @@ def _values(value: object) -> list[str]:
 def _microseconds(milliseconds: float) -> int:
     if math.isnan(milliseconds):
         raise InputError("retry options need intervals in milliseconds, got one that is no number")
-    return int(min(max(milliseconds, 0.0) * _MILLISECOND, _LONGEST))
+    return int(min(max(milliseconds, 0.0) * _MILLISECOND, LONGEST_PAUSE))
 
 
 def _microseconds_or_none(milliseconds: float | None) -> int | None:

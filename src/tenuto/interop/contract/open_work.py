@@ -10,14 +10,13 @@ import msgspec
 from msgspec import Struct
 
 from tenuto.interop.contract import actions as kinds
-from tenuto.interop.contract.actions import Action, FollowedRequest
+from tenuto.interop.contract.actions import LONGEST_PAUSE, Action, FollowedRequest
 from tenuto.model.failure import FailureDetails
 from tenuto.model.http_call import HttpAnswer
 from tenuto.model.retry import RetryFacts
-from tenuto.model.timing import MICROSECONDS, Microseconds
+from tenuto.model.timing import Microseconds
 
 _ACCEPTED: Final = 202
-_LONGEST: Final = 365_000 * 24 * 3600 * MICROSECONDS
 
 
 class RetriedCall(Struct):
@@ -74,7 +73,7 @@ class RetriedCall(Struct):
     def pause(self) -> Microseconds:
         """How long until the next attempt."""
         policy = self.policy
-        longest = _LONGEST if policy.max_interval is None else policy.max_interval
+        longest = LONGEST_PAUSE if policy.max_interval is None else policy.max_interval
         try:
             delay = policy.first_interval * policy.backoff ** (self.attempt - 1)
         except OverflowError:

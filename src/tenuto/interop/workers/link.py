@@ -257,11 +257,11 @@ class WorkerLink(asyncio.Protocol):
         del self.out[message.id]
         self.has_answered = True
         if self.silent_since is not None:  # it goes through what was sent before the ping
-            self.silent_since = _now()
+            self.silent_since = now()
         if out.errand.is_turn:
             following = self.oldest_turn
             if following is not None:
-                following.since = max(following.since, _now())
+                following.since = max(following.since, now())
         out.errand.answered(message, attachment)
         if self.then is not None:
             self.then()
@@ -276,5 +276,6 @@ class WorkerLink(asyncio.Protocol):
             self._gone(self)
 
 
-def _now() -> Microseconds:
+def now() -> Microseconds:
+    """Real time that passes: processes know no other, whatever the host's clock says."""
     return int(asyncio.get_running_loop().time() * MICROSECONDS)

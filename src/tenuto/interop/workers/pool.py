@@ -41,7 +41,7 @@ from tenuto.interop.workers.errands import (
 )
 from tenuto.interop.workers.homes import Homes
 from tenuto.interop.workers.launching import Launch, StartedWorker
-from tenuto.interop.workers.link import Out, WorkerLink
+from tenuto.interop.workers.link import Out, WorkerLink, now
 from tenuto.interop.workers.options import PoolOptions
 from tenuto.interop.workers.protocol import Cancel, Failed, Forget, Turned
 from tenuto.interop.workers.quarantine import Quarantine, halves
@@ -477,8 +477,8 @@ class WorkerPool:
 
     @property
     def now(self) -> Microseconds:
-        """Real time that passes: processes know no other, whatever the host's clock says."""
-        return int(asyncio.get_running_loop().time() * MICROSECONDS)
+        """Real time that passes."""
+        return now()
 
     @property
     def running(self) -> int:

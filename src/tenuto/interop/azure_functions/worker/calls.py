@@ -315,14 +315,8 @@ def _check_body(body: object) -> None:
 
 
 def encoded_failure(number: int, error: BaseException) -> bytes:
-    """The same as it is sent, of an exception too that cannot even say what it is."""
-    try:
-        return encode_message({**failure(error), "id": number})
-    except BaseException:  # noqa: BLE001 - its own words have raised
-        words = "it could not say what it is: its own text has raised"
-        name = str(type(error).__name__)
-        said = {"type": "failed", "errorType": name, "message": words, "stack": ""}
-        return encode_message({**said, "id": number})
+    """The same as it is sent."""
+    return encode_message({"id": number, **failure(error)})
 
 
 def _params(function: Function, message: Message) -> Mapping[str, str]:
