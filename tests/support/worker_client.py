@@ -144,9 +144,8 @@ class WorkerClient:
         _trace: TracebackType | None,
     ) -> None:
         self._socket.close()
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.communicate()
+        self.process.kill()  # one that has ended already has its pipes to be closed all the same
+        self.process.communicate()
 
 
 def raw(value: object) -> msgspec.Raw:
