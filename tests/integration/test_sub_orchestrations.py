@@ -2,12 +2,14 @@
 
 import asyncio
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from tenuto import (
     App,
     Context,
+    Host,
     InputError,
     LimitError,
     Limits,
@@ -542,6 +544,20 @@ async def test_termination_reaches_a_whole_tree_through_those_that_have_ended(
     )
     history = await test.client.history("the-root")
     assert [one.recurse for one in of_type(history, ExecutionTerminated)] == [True]
+
+
+async def test_who_ends_a_tree_of_nothing_is_answered_though_nothing_else_happens(
+    app: App, tmp_path: Path
+) -> None:
+    @app.orchestrator
+    async def alone(_ctx: Context) -> None: ...
+
+    async with Host(app, f"sqlite:///{tmp_path / 'hub.db'}") as host:
+        handle = await host.client.start(alone)
+        await handle.result()
+        async with asyncio.timeout(10):
+            await handle.terminate(recurse=True)
+        assert (await handle.status()).runtime_status is RuntimeStatus.COMPLETED
 
 
 async def test_termination_without_recurse_leaves_the_children_alone(

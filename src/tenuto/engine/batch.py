@@ -83,7 +83,12 @@ class Batch(Struct):
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to write and nothing to release."""
-        return not self.turns and self.writes_nothing and self.refusal is None
+        return not (self.turns or self._has_listeners or self.refusal) and self.writes_nothing
+
+    @property
+    def _has_listeners(self) -> bool:
+        """Whether somebody is to hear of it, though perhaps nothing of it is a row."""
+        return bool(self.answered or self.acknowledge)
 
     @property
     def writes_nothing(self) -> bool:
