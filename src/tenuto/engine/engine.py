@@ -108,7 +108,9 @@ class Engine:
         self.running: int = 0
         self.reads = 0
         self.timers_running: int = 0  # functions that schedules start, counted by the host's timers
-        self.on_owned: Callable[[], None] = _nobody_asks
+        self.deliveries_running: int = 0  # of functions that events start, counted by listeners
+        self.on_owned: list[Callable[[], None]] = []
+        self.on_fed: list[Callable[[], None]] = []
         self.rules: TurnRules = TurnRules(options.limits, self.runtime, self._descendants_left)
         self.careful: Careful | None = None
         self._known_activities: set[str] = set()
@@ -137,7 +139,8 @@ class Engine:
         """Serve a partition from now on."""
         self.partitions[partition.number] = partition
         self.pipeline.leases[partition.number] = partition.lease
-        self.on_owned()
+        for tell in self.on_owned:
+            tell()
 
     def drop(self, number: int) -> None:
         """Let a partition go, at once: another host has it, or is to have it.
@@ -185,6 +188,7 @@ class Engine:
             and not self.turning.out
             and not self.reads
             and not self.timers_running
+            and not self.deliveries_running
             and not self._pump_scheduled
             and all(one.is_idle for one in self.partitions.values())
             and self.pipeline.is_idle
@@ -472,7 +476,3 @@ class Engine:
                 for work in resident.works.values():
                     work.canceled = True
                 self.retention.close(resident)
-
-
-def _nobody_asks() -> None:
-    """Who wants to be told that a partition has become ours takes the place of this."""

@@ -785,6 +785,12 @@ class Observer(Protocol):
     def timer_ended(self, name: str, error: BaseException | None) -> None:
         """A function that a schedule starts has run; ``error`` is what it raised."""
 
+    def delivery_ended(self, name: str, error: BaseException | None) -> None:
+        """A function that an event starts has run; ``error`` is what it raised."""
+
+    def delivery_failed(self, name: str, message_id: str, error: BaseException) -> None:
+        """A delivery was put aside: its function has failed for it in each attempt."""
+
     def dead_letter(self, instance_id: InstanceId, reason: str) -> None:
         """A message that nobody can take was put aside."""
 

@@ -9,22 +9,19 @@ import inspect
 import threading
 import typing
 from collections.abc import Callable
-from contextvars import ContextVar, copy_context
+from contextvars import copy_context
 from enum import Enum
-from typing import Any, Final
+from typing import Any
 
 from msgspec import Struct
 
+from tenuto.client.causes import client_of_host
 from tenuto.client.client import Client
 from tenuto.client.sync_client import SyncClient
 from tenuto.engine.program import TimerFire
 from tenuto.functions.timer_info import TimerInfo
 from tenuto.model.errors import InputError
 from tenuto.model.timer_schedule import IntervalSchedule, parse_schedule
-
-client_of_host: Final[ContextVar[Client]] = ContextVar("client_of_host")
-"""The client of the host that runs a timer. The Program port knows no client, and one app may be
-run by several hosts of a process."""
 
 
 class Given(Enum):

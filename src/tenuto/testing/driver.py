@@ -72,8 +72,9 @@ class EngineDriver:
             if loop.time() > deadline:
                 raise TenutoError(
                     f"the host does not come to rest: {self._engine.running} activities run, "
-                    f"{self._engine.timers_running} timers run, {self.open_requests} requests are "
-                    f"open after {_PATIENCE_SECONDS:.0f} s of real time; "
+                    f"{self._engine.timers_running} timers and "
+                    f"{self._engine.deliveries_running} deliveries run, {self.open_requests} "
+                    f"requests are open after {_PATIENCE_SECONDS:.0f} s of real time; "
                     "with_activities=False lets time pass while activities run"
                 )
 
