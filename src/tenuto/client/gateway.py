@@ -11,7 +11,8 @@ from msgspec import Raw, structs
 from tenuto.client.remote_errors import error_of
 from tenuto.client.wire import ErrorBody
 from tenuto.engine.commands import Commands
-from tenuto.engine.ports import InboxRow, Storage, StorageReader
+from tenuto.engine.ports import Storage, StorageReader
+from tenuto.engine.rows import InboxRow
 from tenuto.engine.turns.sorting import still_going
 from tenuto.model.codec import encode
 from tenuto.model.control import CONTROL_OF, ENDING, PAUSING, Control

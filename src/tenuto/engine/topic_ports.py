@@ -5,12 +5,13 @@ and what people look at. A subscription and a queue belong to the partition that
 hashed to: who owns it writes their places, under its lease.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from msgspec import Struct
 
-from tenuto.engine.ports import Lease
+from tenuto.engine.rows import Lease, TopicWaitRow
+from tenuto.model.ids import InstanceId
 from tenuto.model.timing import Microseconds
 from tenuto.model.topics import PublishedEvent, QueuedMessage, StoredEvent
 
@@ -67,10 +68,14 @@ class Progress(Struct, frozen=True, kw_only=True):
     Attributes:
         place: Of the subscription now.
         failed: What was put aside meanwhile.
+        redelivered: Events of ``redeliveries`` that are done with, by position.
+        at: When.
     """
 
     place: Place
     failed: Sequence[FailedDelivery] = ()
+    redelivered: Sequence[int] = ()
+    at: Microseconds
 
 
 class SubscriptionStanding(Struct, frozen=True, kw_only=True):
@@ -135,6 +140,13 @@ class FlowEvent(Struct, frozen=True, kw_only=True):
     type: str | None = None
 
 
+class CausedInstance(Struct, frozen=True, array_like=True):
+    """An instance in a flow, and what has started it."""
+
+    instance_id: InstanceId
+    cause: str
+
+
 class Retention(Struct, frozen=True, kw_only=True):
     """How long events are kept; what is over either goes.
 
@@ -145,6 +157,38 @@ class Retention(Struct, frozen=True, kw_only=True):
 
     before: Microseconds
     most_bytes: int
+
+
+class TopicMatch(Struct, frozen=True, array_like=True):
+    """An instance waits for an event that is there.
+
+    Attributes:
+        iid: Of the instance.
+        task_id: Of its wait.
+        partition: The instance's.
+        instance_id: Its id.
+        event: The first that counts.
+    """
+
+    iid: int
+    task_id: int
+    partition: int
+    instance_id: InstanceId
+    event: StoredEvent
+
+
+class MatchPage(Struct, frozen=True):
+    """Waits for events after a position.
+
+    Attributes:
+        matches: What was found.
+        cursor: Where the next page begins.
+        has_more: Whether there are more events after it now.
+    """
+
+    matches: list[TopicMatch]
+    cursor: int
+    has_more: bool
 
 
 class TopicReader(Protocol):
@@ -165,12 +209,22 @@ class TopicReader(Protocol):
         """The newest events of a topic, newest first."""
 
     async def failed_deliveries(
-        self, function: str | None = None, after: int = 0, limit: int = 100
+        self,
+        source: str | None = None,
+        name: str | None = None,
+        function: str | None = None,
+        after: int = 0,
+        limit: int = 100,
     ) -> list[FailedDelivery]:
-        """What was put aside, oldest first; after this number."""
+        """What was put aside, oldest first, after this number: of topics or queues (``source``), of
+        one topic or queue (``name``), of one function; None for any.
+        """
 
     async def flow(self, causes: Sequence[str], limit: int) -> list[FlowEvent]:
         """Events and messages with these causes, oldest first."""
+
+    async def flow_instances(self, causes: Sequence[str], limit: int) -> list[CausedInstance]:
+        """Instances with these causes, oldest first."""
 
     async def flow_event(self, cause: str) -> FlowEvent | None:
         """The event or message that is the cause of others, itself; None when it is gone."""
@@ -187,8 +241,20 @@ class TopicStorage(TopicReader, Protocol):
     ) -> None:
         """Add events and messages from a process that owns nothing, all or none."""
 
+    async def topic_waits(self, partitions: Collection[int]) -> list[TopicWaitRow]:
+        """What instances of these partitions wait for."""
+
+    async def topic_matches_of(self, waits: Sequence[tuple[int, int]]) -> list[TopicMatch]:
+        """For these waits (iid and task) the first event that counts, where there is one."""
+
+    async def topic_matches_since(self, cursor: int) -> MatchPage:
+        """Waits of all partitions for events after a position, some thousand events at a time."""
+
     async def places(self, names: Sequence[str]) -> list[Place]:
         """How far these subscriptions are; those that are not there are left out."""
+
+    async def redeliveries(self, name: str, limit: int) -> list[StoredEvent]:
+        """Events that were given back to a subscription; their positions are below zero."""
 
     async def write_progress(self, lease: Lease, progress: Sequence[Progress]) -> None:
         """Durably note how far subscriptions of a partition are.
@@ -203,12 +269,8 @@ class TopicStorage(TopicReader, Protocol):
     async def trim(self, topic: str, retention: Retention) -> int:
         """Delete old events of a topic, some thousand at a time; how many went."""
 
-    async def take_failed(self, numbers: Sequence[int]) -> list[FailedDelivery]:
-        """Take failed deliveries out, to be redriven or dropped; those that are gone are left out.
-
-        Events of a subscription are given back to it by the store itself, in the same transaction:
-        see ``redrive``.
-        """
+    async def drop_failed(self, numbers: Sequence[int]) -> int:
+        """Delete what was put aside; how many there were."""
 
     async def redrive(self, numbers: Sequence[int]) -> int:
         """Give failed deliveries back to their function, with all attempts; how many there were."""

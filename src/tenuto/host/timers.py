@@ -24,8 +24,9 @@ from msgspec import structs
 from tenuto.client.causes import client_of_host
 from tenuto.client.client import Client
 from tenuto.engine.engine import Engine
-from tenuto.engine.ports import Lease, TimerHandle
+from tenuto.engine.ports import TimerHandle
 from tenuto.engine.program import TimerFire, TimerFunction, TimerRetry
+from tenuto.engine.rows import Lease
 from tenuto.functions.user_calls import flush_output, is_given_up
 from tenuto.model.errors import FencedError, InputError, RegistrationError, StorageError
 from tenuto.model.ids import InstanceId

@@ -11,8 +11,8 @@ from typing import Any, Protocol, TypeAlias
 from tenuto.client.causes import running_for
 from tenuto.client.client import Client
 from tenuto.engine.engine import Engine
-from tenuto.engine.ports import Lease
 from tenuto.engine.program import Delivery, Redelivery, TriggeredFunction
+from tenuto.engine.rows import Lease
 from tenuto.functions.user_calls import flush_output, is_given_up
 from tenuto.model.ids import InstanceId
 from tenuto.model.timing import Microseconds

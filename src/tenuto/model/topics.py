@@ -20,6 +20,7 @@ from tenuto.model.timing import Microseconds, to_datetime
 
 MOST_NAME: Final = 256
 _FORBIDDEN: Final = frozenset("/\\#?")
+_NULL: Final = Raw(b"null")
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -27,14 +28,14 @@ class EventContent(Struct, frozen=True, rename="camel", omit_defaults=True):
     """What the store keeps of an event as one JSON value.
 
     Attributes:
-        data: The payload as JSON; None for none.
+        data: The payload as JSON.
         type: What kind of event it is, such as ``order.placed``.
         source: Who has published it: ``instance/<id>``, or what a client says.
         subject: What it is about, as CloudEvents have it.
         attributes: Further ones, text to text; those of CloudEvents among them.
     """
 
-    data: Raw | None = None
+    data: Raw = _NULL
     type: str | None = None
     source: str | None = None
     subject: str | None = None
@@ -130,6 +131,22 @@ class Event(Struct, frozen=True, kw_only=True):
     attributes: Mapping[str, str] = _NONE
 
 
+_WAIT: Final = "tenuto.topic/"
+
+
+def wait_name(task_id: int) -> str:
+    """The name of the event that an instance's wait for a topic takes: its own, and no other."""
+    return f"{_WAIT}{task_id}"
+
+
+def is_of_wait(name: str) -> bool:
+    """Whether an event of this name is one that a wait for a topic takes.
+
+    Nobody else ever does: when the wait is over, the topic has it still.
+    """
+    return name.startswith(_WAIT)
+
+
 _decode_content: Final = msgspec.json.Decoder(EventContent).decode
 
 
@@ -139,7 +156,7 @@ def event_of(stored: StoredEvent) -> Event:
     return Event(
         id=stored.event_id,
         topic=stored.topic,
-        data=None if content.data is None else msgspec.json.decode(content.data),
+        data=msgspec.json.decode(content.data),
         published_at=to_datetime(stored.published_at),
         key=stored.key,
         type=content.type,
@@ -162,7 +179,7 @@ def content_of(
         bytes(
             encoded(
                 EventContent(
-                    None if text is None else Raw(text.encode()),
+                    _NULL if text is None else Raw(text.encode()),
                     type,
                     source,
                     subject,

@@ -39,10 +39,11 @@ SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema);
 -- commit: a whole transaction (the trigger of the view is its body)
 INSERT INTO commit_batch (
     batch_id, owner, number, refused, fences, purged, instances, replaced, updates, history, forget,
-    unread, links, inbox, consumed, dead_letters, answers, released)
+    unread, links, inbox, consumed, dead_letters, answers, released, published, queued, topic_waits)
 VALUES (
     :batch_id, :owner, :number, :refused, :fences, :purged, :instances, :replaced, :updates,
-    :history, :forget, :unread, :links, :inbox, :consumed, :dead_letters, :answers, :released);
+    :history, :forget, :unread, :links, :inbox, :consumed, :dead_letters, :answers, :released,
+    :published, :queued, :topic_waits);
 
 -- landed: iids that were refused in a batch that has landed; no row when it has not
 SELECT coalesce(refused, '[]') FROM landed
