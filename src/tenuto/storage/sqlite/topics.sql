@@ -77,11 +77,6 @@ FROM (
         AND (:source IS NULL OR source = :source) AND (:name IS NULL OR name = :name)
     ORDER BY number LIMIT :limit);
 
--- failed_of_numbers: what was put aside under these numbers
-SELECT json_group_array(json_array(number, source, name, function, message_id, attempts, failed_at,
-    error, cause, event_key, content))
-FROM failed_delivery WHERE number IN (SELECT value FROM json_each(:numbers));
-
 -- take_failed: it is put aside no more
 DELETE FROM failed_delivery WHERE number IN (SELECT value FROM json_each(:numbers));
 
