@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -51,6 +51,7 @@ from tenuto.model.requests import (
 )
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
+from tenuto.model.topics import PublishedEvent, QueuedMessage
 
 _POLL_SECONDS = 0.05
 _FIRST_PAUSE_SECONDS = 0.002
@@ -80,6 +81,11 @@ class Gateway(Protocol):
 
     async def tell(self, instance_id: InstanceId, message: ClientMessage) -> None:
         """Tell an instance something: an event, a word of control, that it is to be deleted."""
+
+    async def publish(
+        self, events: Sequence[PublishedEvent], messages: Sequence[QueuedMessage]
+    ) -> None:
+        """Publish events and queue messages, all or none; returns when they are durable."""
 
     async def wait(self, instance_id: InstanceId, *, started: bool = False) -> InstanceRecord:
         """The row once the instance has ended, or with ``started`` has begun."""
@@ -118,6 +124,7 @@ class EngineGateway:
         self.now = commands.now
         self.start = commands.start
         self.tell = commands.tell
+        self.publish = commands.publish
         self.wait = commands.wait
         self.get = storage.get
         self.query = storage.query
@@ -153,6 +160,7 @@ class StoreGateway:
         self.has_host = has_host
         self._partitions = partitions
         self.now = present
+        self.publish = storage.publish
         self.get = storage.get
         self.query = storage.query
         self.history = storage.history

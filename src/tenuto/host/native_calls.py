@@ -49,11 +49,13 @@ class Offer(Struct, frozen=True, kw_only=True):
     """What functions of one kind may take.
 
     Attributes:
+        giver: What starts them, such as ``a timer``.
         info: The type of what they are told.
         has_payload: Whether one parameter may take the payload.
         words: What they may take, for the error when a parameter fits none.
     """
 
+    giver: str
     info: type
     has_payload: bool
     words: str
@@ -163,7 +165,9 @@ def _given(
         return None
     if offer.has_payload:
         return Given.PAYLOAD
-    raise InputError(f"parameter {name!r} is nothing that it can be given; it takes {offer.words}")
+    raise InputError(
+        f"parameter {name!r} is nothing that {offer.giver} can give; it takes {offer.words}"
+    )
 
 
 async def _in_own_thread(call: Callable[[], object], name: str) -> None:

@@ -12,6 +12,7 @@ from tenuto.model.errors import InputError
 from tenuto.model.timer_schedule import IntervalSchedule, parse_schedule
 
 _OFFER: Final = Offer(
+    giver="a timer",
     info=TimerInfo,
     has_payload=False,
     words="none, or any of `timer: TimerInfo` and `client: Client` (`SyncClient` in a `def`), by "

@@ -38,11 +38,9 @@ class NativeTriggered(Struct, frozen=True, kw_only=True):
 def native_triggered(
     function: Callable[..., Any],
     name: str,
-    *,
     trigger: Trigger,
-    info: type,
+    offer: Offer,
     tell: Callable[[Delivery], Any],
-    words: str,
 ) -> NativeTriggered:
     """What a decorated function becomes.
 
@@ -50,14 +48,12 @@ def native_triggered(
         function: The function.
         name: Its name.
         trigger: What starts it.
-        info: The type of what it is told.
-        tell: Makes that of a delivery.
-        words: What its parameters may be, for errors.
+        offer: What it may take.
+        tell: Makes what it is told of a delivery.
 
     Raises:
         InputError: a parameter cannot be filled.
     """
-    offer = Offer(info=info, has_payload=True, words=words)
     call = native_call(function, offer, f"tenuto-function-{name}")
     return NativeTriggered(name=name, call=call, trigger=trigger, tell=tell)
 

@@ -147,12 +147,13 @@ def is_of_wait(name: str) -> bool:
     return name.startswith(_WAIT)
 
 
-_decode_content: Final = msgspec.json.Decoder(EventContent).decode
+content_in: Final = msgspec.json.Decoder(EventContent).decode
+"""The content of an event, of its JSON form."""
 
 
 def event_of(stored: StoredEvent) -> Event:
     """An event of the store as subscribers get it."""
-    content = _decode_content(stored.event)
+    content = content_in(stored.event)
     return Event(
         id=stored.event_id,
         topic=stored.topic,
@@ -166,28 +167,17 @@ def event_of(stored: StoredEvent) -> Event:
     )
 
 
-def content_of(
-    text: str | None,
-    *,
-    type: str | None = None,  # noqa: A002 - the word of CloudEvents
-    source: str | None = None,
-    subject: str | None = None,
-    attributes: Mapping[str, str] | None = None,
-) -> Raw:
+def content_of(text: str | None, head: "EventHead") -> Raw:
     """The JSON form of an event's content; ``text`` is its data as JSON text."""
-    return Raw(
-        bytes(
-            encoded(
-                EventContent(
-                    _NULL if text is None else Raw(text.encode()),
-                    type,
-                    source,
-                    subject,
-                    dict(attributes) if attributes else None,
-                )
-            )
-        )
+    details = head.details
+    content = EventContent(
+        _NULL if text is None else Raw(text.encode()),
+        head.type,
+        details.source,
+        details.subject,
+        dict(details.attributes) if details.attributes else None,
     )
+    return Raw(bytes(encoded(content)))
 
 
 def checked_place(value: object, what: str) -> str:
@@ -234,31 +224,52 @@ def checked_key(value: object, what: str) -> str | None:
 
 
 class EventDetails(Struct, frozen=True, kw_only=True):
-    """What may be said of an event beside its data; checked by ``checked_details``."""
+    """What may be said of an event that few need to say.
 
-    key: str | None = None
-    type: str | None = None
+    Attributes:
+        source: Who says so, as CloudEvents have it.
+        subject: What it is about.
+        attributes: Further ones, text to text.
+
+    Example:
+        ``await client.publish("orders", order, details=EventDetails(subject="order/7"))``
+    """
+
     source: str | None = None
     subject: str | None = None
     attributes: Mapping[str, str] | None = None
 
 
-def checked_details(details: EventDetails, topic: str) -> EventDetails:
-    """Details that can be stored.
+class EventHead(Struct, frozen=True, kw_only=True):
+    """All that is said of an event beside its data; checked by ``checked_head``."""
+
+    key: str | None = None
+    type: str | None = None
+    details: EventDetails = EventDetails()
+
+
+def checked_head(head: EventHead, topic: str) -> EventHead:
+    """A head that can be stored.
 
     Raises:
-        InputError: one of them is no text.
-        LimitError: one is too long.
+        InputError: something of it is no text.
+        LimitError: something of it is too long.
     """
-    for name in ("type", "source", "subject"):
-        value = getattr(details, name)
+    details = head.details
+    if not isinstance(details, EventDetails):
+        raise InputError(f"details must be EventDetails, got {details!r}")
+    for name, value in (
+        ("type", head.type),
+        ("source", details.source),
+        ("subject", details.subject),
+    ):
         if value is not None:
             checked_text(value, f"the {name} of an event for topic {topic!r}")
     for name, value in (details.attributes or {}).items():
         checked_name(name, f"an attribute of an event for topic {topic!r}")
         checked_text(value, f"the attribute {name!r} of an event for topic {topic!r}")
-    checked_key(details.key, f"the key of an event for topic {topic!r}")
-    return details
+    checked_key(head.key, f"the key of an event for topic {topic!r}")
+    return head
 
 
 def check_data(text: str | None, limit: int, where: str) -> None:

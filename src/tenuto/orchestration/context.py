@@ -24,7 +24,7 @@ from tenuto.model.payload import decoder, encode
 from tenuto.model.retry import RetryFacts, RetryPolicy
 from tenuto.model.texts import checked_text
 from tenuto.model.timing import Microseconds, span, to_microseconds
-from tenuto.model.topics import Event, EventDetails
+from tenuto.model.topics import Event, EventDetails, EventHead
 from tenuto.orchestration.asyncio_inside.functions import gather_in_session
 from tenuto.orchestration.http_call import HttpCallTask, request_text
 from tenuto.orchestration.logger import SessionLogger
@@ -355,9 +355,8 @@ class Context:
         data: object = None,
         *,
         key: str | None = None,
-        type: str | None = None,  # noqa: A002 - the word of CloudEvents
-        subject: str | None = None,
-        attributes: Mapping[str, str] | None = None,
+        type: str | None = None,
+        details: EventDetails | None = None,
     ) -> Noted:
         """Publish an event to a topic: durable with this turn, once, however often it is replayed.
 
@@ -367,8 +366,7 @@ class Context:
             key: Events of one key are delivered in their order; it is also what
                 ``wait_for_event`` matches.
             type: What kind of event it is, such as ``order.placed``.
-            subject: What it is about.
-            attributes: Further ones, text to text.
+            details: What else is said of it; its source is this instance.
 
         Returns:
             Something to await, for the look of it: there is nothing to wait for.
@@ -379,8 +377,8 @@ class Context:
         Example:
             ``await ctx.publish("orders", {"id": 7}, key="customer-1", type="order.placed")``
         """
-        details = EventDetails(key=key, type=type, subject=subject, attributes=attributes)
-        return publish(self._session, topic, data, details)
+        head = EventHead(key=key, type=type, details=details or EventDetails())
+        return publish(self._session, topic, data, head)
 
     def enqueue(self, queue: str, data: object, *, delay: timedelta | None = None) -> Noted:
         """Put a message into a queue of this hub: durable with this turn, once.

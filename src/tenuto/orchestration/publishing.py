@@ -16,9 +16,9 @@ from tenuto.model.events import EventPublished, MessageQueued, TopicAwaited, Top
 from tenuto.model.timing import span
 from tenuto.model.topics import (
     Event,
-    EventDetails,
+    EventHead,
     StoredEvent,
-    checked_details,
+    checked_head,
     checked_key,
     checked_place,
     event_of,
@@ -100,25 +100,28 @@ class TopicTask(EventTask[Event]):
         return event_of(stored)
 
 
-def publish(session: "Session", topic: object, data: object, details: EventDetails) -> Noted:
+def publish(session: "Session", topic: object, data: object, head: EventHead) -> Noted:
     """Publish an event with this turn.
 
     Raises:
-        InputError: topic or a detail cannot be used.
+        InputError: topic or head cannot be used.
         PayloadError: the data cannot be stored.
     """
     name = checked_place(topic, "a topic")
-    details = checked_details(details, name)
+    head = checked_head(head, name)
+    if head.details.source is not None:
+        raise InputError("the source of what an orchestrator publishes is its instance")
     text = None if data is None else session.encode(data, f"the event for topic {name!r}")
+    attributes = head.details.attributes
     session.record(
         EventPublished(
             session.next_id(),
             name,
             text,
-            details.key,
-            details.type,
-            details.subject,
-            dict(details.attributes) if details.attributes else None,
+            head.key,
+            head.type,
+            head.details.subject,
+            dict(attributes) if attributes else None,
         )
     )
     return NOTED

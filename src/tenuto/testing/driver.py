@@ -7,7 +7,7 @@ for is there already. So a test's own code always runs at the time it was woken 
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -26,6 +26,7 @@ from tenuto.model.requests import (
 )
 from tenuto.model.status import InstanceRecord
 from tenuto.model.timing import Microseconds
+from tenuto.model.topics import PublishedEvent, QueuedMessage
 from tenuto.testing.clock import VirtualClock
 
 _FAR: Final = 1 << 62
@@ -154,6 +155,13 @@ class TimeSkippingGateway:
         """Start an instance; returns when it is durable."""
         async with self._request() as inner:
             await inner.start(request)
+
+    async def publish(
+        self, events: Sequence[PublishedEvent], messages: Sequence[QueuedMessage]
+    ) -> None:
+        """See the gateway."""
+        async with self._request() as inner:
+            await inner.publish(events, messages)
 
     async def tell(self, instance_id: InstanceId, message: ClientMessage) -> None:
         """Tell an instance something."""

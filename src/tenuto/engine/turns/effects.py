@@ -43,7 +43,7 @@ from tenuto.model.messages import (
 from tenuto.model.payload.opaque import reason_of
 from tenuto.model.status import ParentInstance, RuntimeStatus
 from tenuto.model.timing import Microseconds
-from tenuto.model.topics import PublishedEvent, QueuedMessage, content_of
+from tenuto.model.topics import EventDetails, EventHead, PublishedEvent, QueuedMessage, content_of
 
 T = TypeVar("T")
 
@@ -185,10 +185,14 @@ def _event_published(effects: Effects, action: EventPublished, deciding: _Decidi
         iid=state.iid,
         event=content_of(
             action.input,
-            type=action.kind,
-            source=f"instance/{state.instance_id}",
-            subject=action.subject,
-            attributes=action.attributes,
+            EventHead(
+                type=action.kind,
+                details=EventDetails(
+                    source=f"instance/{state.instance_id}",
+                    subject=action.subject,
+                    attributes=action.attributes,
+                ),
+            ),
         ),
     )
     effects.published = _add(effects.published, event)
