@@ -1,6 +1,7 @@
 """The app: the functions of one program."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from tenuto.host.host import Host
 from tenuto.host.own_loop import StopRequestedError, run_on_fast_loop
 from tenuto.host.settings import DEFAULT, Settings, load_settings
 from tenuto.model.errors import InputError
+from tenuto.model.retry import RetryPolicy
 from tenuto.orchestration.references import AnyOrchestrator, OrchestratorFunction
 
 if TYPE_CHECKING:
@@ -286,6 +288,67 @@ class App(FunctionRegistry):
                 catch_up=catch_up,
             )
             self.add_timer(function, name, make)
+            return function
+
+        return register
+
+    # --- what events start -----------------------------------------------------------------------
+
+    def files(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        pattern: str = "*",
+        recursive: bool = False,
+        settled: timedelta = timedelta(seconds=1),
+        concurrency: int = 4,
+        retry: RetryPolicy | None = None,
+        name: str | None = None,
+    ) -> Callable[[F], F]:
+        """Register a function to be run for each file that arrives in a folder, or changes there.
+
+        The folder is looked at once a second. Of several hosts on one store one does it. A file
+        runs once; after a host has died, once more.
+
+        Args:
+            folder: Its path; it must be there when a host starts.
+            pattern: Which names count, such as ``*.csv``. Hidden ones (``.name``) only do when it
+                begins with a dot.
+            recursive: Whether files in folders of the folder count, too.
+            settled: A file is complete when it has not changed for so long.
+            concurrency: How many files run at once, 1 to 1,000.
+            retry: How often a file is tried whose function has failed, before it is put aside; five
+                times by default, with pauses that grow from one second.
+            name: What is known of its files is kept under it; the function's own when None.
+
+        Returns:
+            A decorator that leaves the function as it is. The function may be ``def`` (runs in a
+            thread) or ``async def``, and take an ``ArrivedFile`` and the host's ``Client``
+            (``SyncClient`` in a ``def``), by annotation. What it returns is dropped.
+
+        Raises:
+            RegistrationError: naming function, file and line.
+
+        Example:
+            ::
+
+                @app.files("inbox", pattern="*.jpg")
+                def recognise(file: ArrivedFile, client: SyncClient) -> None:
+                    client.publish("plates", read_plate(file.path))
+        """
+
+        def register(function: F) -> F:
+            from tenuto.host.native_files import FilesOptions, native_files  # noqa: PLC0415 - few apps have any
+
+            options = FilesOptions(
+                folder=folder,
+                pattern=pattern,
+                recursive=recursive,
+                settled=settled,
+                concurrency=concurrency,
+                retry=retry,
+            )
+            self.add_triggered(function, name, lambda known: native_files(function, known, options))
             return function
 
         return register

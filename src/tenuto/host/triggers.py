@@ -39,8 +39,8 @@ def check_triggered(functions: Iterable[TriggeredFunction]) -> list[TriggeredFun
     """The functions that events start, each with a name of its own.
 
     Raises:
-        RegistrationError: two have the same name, or the listener of one needs a package that is
-            not installed.
+        RegistrationError: two have the same name, the listener of one needs a package that is
+            not installed, or its ``check`` refuses it.
     """
     found: dict[str, TriggeredFunction] = {}
     for one in functions:
@@ -50,7 +50,9 @@ def check_triggered(functions: Iterable[TriggeredFunction]) -> list[TriggeredFun
                 "known of their deliveries is kept by name, so rename one of them"
             )
         found[one.name] = one
-        _maker_of(one)
+        check = getattr(_maker_of(one), "check", None)
+        if check is not None:
+            check(one)
     return list(found.values())
 
 

@@ -21,7 +21,11 @@ _END_SECONDS = 1.0
 
 
 class Listener(Protocol):
-    """Brings deliveries to one function. Made when its host starts; runs on the host's loop."""
+    """Brings deliveries to one function. Made when its host starts; runs on the host's loop.
+
+    A class may have a static method ``check(function)``, which is called before the host opens its
+    store, and raises RegistrationError for what cannot be served.
+    """
 
     def take_up(self) -> None:
         """Partitions have become ours, or the host has begun: see whether there is work for us."""

@@ -85,10 +85,13 @@ INSERT OR IGNORE INTO queued (message_id, queue, visible_at, queued_at, cause, d
 SELECT message_id, name, 0, failed_at, cause, content FROM failed_delivery
 WHERE source = 'queue' AND number IN (SELECT value FROM json_each(:numbers)) ORDER BY number;
 
--- redrive_event: events are given to their subscription again, and to no other
+-- redrive_event: events are given to their subscription again, files to their function, and to no
+-- other
 INSERT INTO redelivery (subscription, event_id, topic, event_key, published_at, cause, event)
-SELECT function, message_id, name, event_key, failed_at, cause, content FROM failed_delivery
-WHERE source = 'topic' AND number IN (SELECT value FROM json_each(:numbers)) ORDER BY number;
+SELECT iif(source = 'files', 'files/', '') || function, message_id, name, event_key, failed_at,
+    cause, content
+FROM failed_delivery
+WHERE source IN ('topic', 'files') AND number IN (SELECT value FROM json_each(:numbers)) ORDER BY number;
 
 -- redeliveries: events that were given back to a subscription, oldest first; below zero, so that
 -- none has the position of an event
