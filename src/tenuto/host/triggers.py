@@ -80,7 +80,7 @@ class HostTriggers:
         self, functions: Iterable[TriggeredFunction], engine: Engine, client: Client
     ) -> None:
         self._engine = engine
-        means = ListenerMeans(engine, client)
+        means = self._means = ListenerMeans(engine, client)
         self._listeners: list[Listener] = [_maker_of(one)(one, means) for one in functions]
 
     def start(self) -> None:
@@ -98,6 +98,7 @@ class HostTriggers:
             one.take_up()
 
     def _fed(self) -> None:
+        self._means.topics.fed()
         for one in self._listeners:
             one.fed()
 
@@ -112,6 +113,7 @@ class HostTriggers:
     async def stop(self, seconds: float) -> None:
         """Begin nothing more, and wait for what runs, at most this long."""
         self._hear_no_more()
+        await self._means.topics.stop()
         began = time.monotonic()
         results: list[Any] = await asyncio.gather(
             *(one.stop(max(0.0, seconds - (time.monotonic() - began))) for one in self._listeners),
@@ -124,5 +126,6 @@ class HostTriggers:
     async def abandon(self) -> None:
         """Go as a process goes that dies: what runs is given up, and nothing is noted."""
         self._hear_no_more()
+        await self._means.topics.stop()
         for one in self._listeners:
             await one.abandon()
