@@ -433,6 +433,52 @@ class App(FunctionRegistry):
 
         return register
 
+    def event(
+        self,
+        *,
+        concurrency: int = 16,
+        retry: RetryPolicy | None = None,
+        name: str | None = None,
+    ) -> Callable[[F], F]:
+        """Register a function to be run for each event that Event Grid posts to this app's server.
+
+        Its address is ``/runtime/webhooks/eventgrid?functionName=NAME``, with ``&code=KEY`` when
+        the server has keys. Events are durable before Event Grid is answered. It may post them in
+        its own schema or as CloudEvents; other senders of CloudEvents may, too.
+
+        Args:
+            concurrency: How many events are worked on at once, 1 to 1,000.
+            retry: When a function that has failed is run again; 5 attempts by default, the pauses
+                between them doubled from 1 second on.
+            name: Its name in the address; the function's own when None.
+
+        Returns:
+            A decorator that leaves the function as it is. The function may be ``def`` (runs in a
+            thread) or ``async def``, and take the ``Event``, its data as one parameter of its type,
+            and the host's ``Client`` (``SyncClient`` in a ``def``), by annotation. What it returns
+            is dropped.
+
+        Raises:
+            RegistrationError: naming function, file and line.
+
+        Example:
+            ::
+
+                @app.event()
+                async def blob_created(event: Event, client: Client) -> None:
+                    await client.start(process_blob, event.data["url"])
+        """
+
+        def register(function: F) -> F:
+            from tenuto.host.native_event_grid import native_event  # noqa: PLC0415 - few apps have any
+
+            self.add_triggered(
+                function, name, lambda known: native_event(function, known, concurrency, retry)
+            )
+            return function
+
+        return register
+
     # --- scripts ---------------------------------------------------------------------------------
 
     @overload
