@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tenuto import App, Event, RetryPolicy
+from tenuto.engine.topic_ports import FailedDelivery
 from tenuto.model.event_grid import posted_form, topic_of
 from tenuto.model.limits import Limits
 from tests.support.http_server import ADMIN_KEY, KEYS, OPERATE_KEY, READ_KEY, Serving, serving
@@ -56,7 +57,7 @@ class Shop:
             self.orders.append(event)
 
         @self.app.event(retry=RetryPolicy(max_attempts=2, first_interval=SHORT))
-        async def blob_created(event: Event, data: Any) -> None:
+        async def blob_created(event: Event, data: dict[str, Any]) -> None:
             self.blobs.append((event, data))
             if self.fails:
                 self.fails -= 1
@@ -138,7 +139,7 @@ async def test_what_is_wrong_is_said_and_nothing_is_published(shop: Shop) -> Non
     async with serving(shop.app, limits=Limits(payload_bytes=100)) as served:
 
         async def refused(
-            status: int, body: Any, headers: dict[str, str], path: str = TOPIC
+            status: int, body: object, headers: dict[str, str], path: str = TOPIC
         ) -> str:
             content = body if isinstance(body, bytes) else json.dumps(body).encode()
             answer = await served.http.post(path, content=content, headers=headers)
@@ -254,7 +255,7 @@ async def test_an_event_whose_function_fails_is_tried_again_and_put_aside(
     await served.http.post(path, json=[CREATED | {"id": "10"}])
     await until(lambda: len(shop.blobs) == 4)
     topic = topic_of("blob_created")
-    failed = []
+    failed: list[FailedDelivery] = []
     while not failed:
         failed = await storage.failed_deliveries(source="topic", name=topic)
     assert failed[0].error == "ValueError: not now"

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, TypeVarTuple, overload
@@ -478,6 +478,63 @@ class App(FunctionRegistry):
             return function
 
         return register
+
+    # --- what goes out ---------------------------------------------------------------------------
+
+    def push(
+        self,
+        topic: str,
+        url: str,
+        *,
+        filter: "EventFilter | None" = None,
+        headers: Mapping[str, str] | None = None,
+        secret_headers: Mapping[str, str] | None = None,
+        retry: RetryPolicy | None = None,
+        name: str | None = None,
+    ) -> None:
+        """Post each event of a topic to an address, as a CloudEvent 1.0 in the structured form.
+
+        A subscription like others: it keeps its own place, events of one key come one after
+        another, and each comes at least once, under the same id. It is accepted with any answer
+        from 200 to 299; otherwise it is posted again, and put aside after the last attempt. Where
+        requests may go says the setting ``outbound``.
+
+        Args:
+            topic: Its name.
+            url: Where to; not a place for secrets, since errors show it.
+            filter: Which events, as for ``subscribe``.
+            headers: What goes along with each.
+            secret_headers: Headers whose values are secret, each with the name of the variable of
+                the environment that holds it. It must be set when a host starts.
+            retry: When one is posted again; 5 attempts by default, the pauses between them doubled
+                from 1 second on.
+            name: Of the subscription; made of the topic and the address's host by default.
+
+        Raises:
+            RegistrationError: something of it cannot be used.
+
+        Example:
+            ::
+
+                app.push(
+                    "orders",
+                    "https://billing.example.com/events",
+                    secret_headers={"Authorization": "BILLING_TOKEN"},
+                )
+        """
+        from tenuto.host.native_pushes import PushOptions, pushed_topic  # noqa: PLC0415 - few apps have any
+
+        options = PushOptions(
+            topic=topic,
+            url=url,
+            filter=filter,
+            headers=headers,
+            secret_headers=secret_headers,
+            retry=retry,
+        )
+        self.add_triggered(
+            options, name or options.name, lambda known: pushed_topic(known, options)
+        )
 
     # --- scripts ---------------------------------------------------------------------------------
 

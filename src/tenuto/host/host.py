@@ -197,7 +197,7 @@ class Host:
         self._client = Client(gateway, self.program, self.settings.limits)
         self._timers = HostTimers(timers, engine, self._client)
         self._timers.start()
-        self._triggers = HostTriggers(triggered, engine, self._client)
+        self._triggers = HostTriggers(triggered, engine, self._client, self.settings.outbound)
         await self._triggers.start()
         self._log.started(time.perf_counter() - began, self.settings)
 
