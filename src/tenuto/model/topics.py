@@ -146,9 +146,12 @@ class Event(Struct, frozen=True, kw_only=True):
 _WAIT: Final = "tenuto.topic/"
 
 
-def wait_name(task_id: int) -> str:
-    """The name of the event that an instance's wait for a topic takes: its own, and no other."""
-    return f"{_WAIT}{task_id}"
+def wait_name(execution_id: str, task_id: int) -> str:
+    """The name of the event that an instance's wait for a topic takes: its own, and no other.
+
+    With the execution's id, since task ids begin anew with each.
+    """
+    return f"{_WAIT}{execution_id}/{task_id}"
 
 
 def is_of_wait(name: str) -> bool:
