@@ -152,6 +152,7 @@ class Correlating(Protocol):
     """What instances wait for of topics."""
 
     def began(self, rows: Iterable[TopicWaitRow]) -> None: ...
+    def gone(self, iids: Collection[int]) -> None: ...
 
 
 class Caring(Protocol):
