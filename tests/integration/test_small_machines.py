@@ -181,7 +181,7 @@ async def test_one_never_takes_all_of_128_mib_and_the_host_serves_on_and_stops_w
     folder: Path, loop: Loop, activity: str
 ) -> None:
     """The garbage of who is held is given back: the threads of others need that memory."""
-    async with serving(folder, loop, LIMIT_BYTES) as (program, http):
+    async with serving(folder, loop, LIMIT_BYTES) as (_, http):
         await start(http, "greedy", "greedy", activity)
         # Started beside it, and asked for all the time: nobody waits for an answer for ever.
         _, status = await asyncio.gather(travel(http, range(50)), standing(http, "greedy"))
@@ -192,5 +192,5 @@ async def test_one_never_takes_all_of_128_mib_and_the_host_serves_on_and_stops_w
     async with serving(folder, loop, 0) as (_, http):  # with more memory nothing is lost
         assert (await http.post("/instances/greedy/resume")).status_code == 202
         while (status := await standing(http, "greedy")).get("hold"):
-            await asyncio.sleep(0.02)
+            pass
         assert (status["runtimeStatus"], status["output"]) == ("Completed", TEXTS * TEXT_LENGTH)
