@@ -73,6 +73,26 @@ def accept_loss(path: str) -> Microseconds | None:
         connection.close()
 
 
+def seal(path: str) -> None:
+    """Let nobody ever own a store, start something in it or ask something of what is in it.
+
+    The file itself refuses: triggers in it, so that every version of Tenuto, and every copy of the
+    file, keeps to it, and other stores pay nothing for the question.
+
+    Raises:
+        SettingsError: there is no store.
+        StorageError: it cannot be used.
+    """
+    connection, _ = open_writer(path, 1, create=False)
+    try:
+        # Crash points: before COMMIT it is open as before, after it sealed.
+        with translated(path, "write to"), transaction(connection):
+            for name in ("refuse_owners", "refuse_instances", "refuse_messages"):
+                connection.execute(SQL[name])
+    finally:
+        connection.close()
+
+
 def said(moment: Microseconds) -> str:
     """A moment in a message: UTC, to the second, rounded down."""
     return f"{to_datetime(moment):%Y-%m-%d %H:%M:%SZ}"
