@@ -11,7 +11,6 @@ AnyFunction = Callable[..., Any]
 
 def account_options(function: AnyFunction) -> AnyFunction:
     """Give a command ``connection_string`` and ``hub_name``. The first is a secret: never told."""
-
     named = click.option(
         "--task-hub",
         "hub_name",
