@@ -3,6 +3,7 @@
 The rows are those that the Azure Storage provider writes: its columns, its numbers, its leftovers.
 """
 
+import asyncio
 import gzip
 import itertools
 import json
@@ -19,7 +20,6 @@ from azure.storage.blob import BlobServiceClient
 from tenuto import App, Client, Context, Host, StorageImportedError
 from tenuto.cli.command import run_command_line
 from tests.support.azurite import Azurite
-from tests.support.terminal import tenuto
 
 _hubs: Final = itertools.count(1)
 NOW: Final = datetime(2026, 3, 24, 20, 53, 5, 909351, UTC)
@@ -42,9 +42,11 @@ class Hub:
         self._tables.close()
         self._blobs.close()
 
-    def make(self) -> None:
-        for table in ("Instances", "History", "Partitions"):
+    def make(self, *, old: bool = False) -> None:
+        for table in ("Instances", "History", *(() if old else ("Partitions",))):
             self._tables.create_table(f"{self.name}{table}")
+        if old:
+            return
         for container in ("largemessages", "leases"):
             self._blobs.create_container(f"{self.name.lower()}-{container}")
 
@@ -311,30 +313,31 @@ def test_instances_and_histories_can_be_looked_at(
         assert one in said(capsys, "instances", "show", one, *at)
 
 
-async def test_what_is_read_is_what_was_written(hub: Hub, tmp_path: Path) -> None:
+def test_what_is_read_is_what_was_written(
+    hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     filled(hub)
     file = tmp_path / "seen.db"
-    done = tenuto(
-        tmp_path, "azure", "import", "seen.db", "--task-hub", hub.name,
-        env={"TENUTO_AZURE_CONNECTION_STRING": hub.account},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "7 instances" in done.stdout
-    async with Client.open(f"sqlite:///{file}") as client:
-        order = await client.get_status("order-1")
-        assert order is not None
-        assert order.input == json.loads(LONG)
-        assert order.output == {"paid": True}
-        assert order.custom_status == {"step": 3}
-        assert order.tags == {"shop": "north"}
-        assert order.created_time == NOW
-        young = await client.get_status("young")
-        assert young is not None
-        assert young.input == json.loads(LONG)
-        assert "is gone" in str(young.output)
-        stopped = await client.get_status("stopped")
-        assert stopped is not None
-        assert stopped.output == "enough of it"
+    assert "7 instances" in said(capsys, "azure", "import", str(file), "--task-hub", hub.name)
+
+    async def looked_at() -> None:
+        async with Client.open(f"sqlite:///{file}") as client:
+            order = await client.get_status("order-1")
+            assert order is not None
+            assert order.input == json.loads(LONG)
+            assert order.output == {"paid": True}
+            assert order.custom_status == {"step": 3}
+            assert order.tags == {"shop": "north"}
+            assert order.created_time == NOW
+            young = await client.get_status("young")
+            assert young is not None
+            assert young.input == json.loads(LONG)
+            assert "is gone" in str(young.output)
+            stopped = await client.get_status("stopped")
+            assert stopped is not None
+            assert stopped.output == "enough of it"
+
+    asyncio.run(looked_at())
 
 
 app = App()
@@ -345,29 +348,31 @@ async def order(ctx: Context, number: str) -> str:
     return number
 
 
-async def test_nothing_of_it_is_ever_executed(hub: Hub, tmp_path: Path) -> None:
+def test_nothing_of_it_is_ever_executed(
+    hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     filled(hub)
-    file = tmp_path / "seen.db"
-    env = {"TENUTO_AZURE_CONNECTION_STRING": hub.account}
-    tenuto(tmp_path, "azure", "import", "seen.db", "--task-hub", hub.name, env=env)
-    copies = [file, tmp_path / "copy.db", tmp_path / "restored.db"]
-    assert tenuto(tmp_path, "backup", "copy.db", "--storage", f"sqlite:///{file}").returncode == 0
-    done = tenuto(tmp_path, "restore", "copy.db", "restored.db", "--accept-loss")
-    assert done.returncode == 0
-    for one in copies:
-        url = f"sqlite:///{one}"
-        with pytest.raises(StorageImportedError, match="to be looked at"):
-            async with Host(app, url):
-                pass
-        async with Client.open(url) as client:
-            with pytest.raises(StorageImportedError):
-                await client.start("Order", "1")
-            with pytest.raises(StorageImportedError):
-                await client.raise_event("eternal", "go")
-            with pytest.raises(StorageImportedError):
-                await client.terminate("eternal")
-            with pytest.raises(StorageImportedError):
-                await client.purge("order-1")
+    file, copy, restored = (str(tmp_path / name) for name in ("seen.db", "copy.db", "restored.db"))
+    said(capsys, "azure", "import", file, "--task-hub", hub.name)
+    said(capsys, "backup", copy, "--storage", f"sqlite:///{file}")
+    said(capsys, "restore", copy, restored, "--accept-loss")
+    for one in (file, copy, restored):
+        asyncio.run(refused(f"sqlite:///{one}"))
+
+
+async def refused(url: str) -> None:
+    with pytest.raises(StorageImportedError, match="to be looked at"):
+        async with Host(app, url):
+            pass
+    async with Client.open(url) as client:
+        with pytest.raises(StorageImportedError):
+            await client.start("Order", "1")
+        with pytest.raises(StorageImportedError):
+            await client.raise_event("eternal", "go")
+        with pytest.raises(StorageImportedError):
+            await client.terminate("eternal")
+        with pytest.raises(StorageImportedError):
+            await client.purge("order-1")
 
 
 def test_a_hub_that_is_in_use_or_none_is_refused(
@@ -388,3 +393,15 @@ def test_a_hub_that_is_in_use_or_none_is_refused(
     assert not file.exists()
     assert "0 instances" in said(capsys, *command)
     assert "there already" in said(capsys, *command, code=2)
+
+
+def test_a_hub_without_all_of_its_parts_is_read(
+    hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub.make(old=True)
+    address = f"https://a.blob.core.windows.net/{hub.name.lower()}-largemessages/a/b.json.gz"
+    hub.instance("one", "Completed", Input=address, Output="1")
+    file = tmp_path / "seen.db"
+    said(capsys, "azure", "import", str(file), "--task-hub", hub.name)
+    shown = said(capsys, "instances", "show", "one", "--storage", f"sqlite:///{file}")
+    assert "is gone" in shown

@@ -9,6 +9,7 @@ import itertools
 import json
 import logging
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -20,7 +21,6 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 import pytest
-from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableServiceClient
 from azure.storage.blob import BlobServiceClient
 
@@ -32,9 +32,9 @@ from tenuto.interop.azure_storage.task_hub.mirror import Mirror, MirrorNews
 from tenuto.interop.azure_storage.task_hub.mirrored_hub import MirroredHub, Note
 from tenuto.interop.azure_storage.task_hub.rows import InstanceImage
 from tenuto.model.errors import AzurePackagesError, TaskHubError
-from tenuto.storage import open_storage
+from tenuto.storage import open_storage, upkeep_of
 from tests.support.azurite import KEY, Azurite
-from tests.support.terminal import TENUTO, environment, tenuto
+from tests.support.terminal import TENUTO, environment
 from tests.support.waiting import until
 
 LONG: Final = "x" * 70_000
@@ -353,7 +353,9 @@ async def test_a_history_that_is_another_than_the_noted_is_written_whole(
         await until_running(host.client, "one")
         await host.stop()
     earlier = f"sqlite:///{tmp_path / 'earlier.db'}"
-    assert tenuto(tmp_path, "backup", "earlier.db", "--storage", url).returncode == 0
+    upkeep_of(url).back_up(
+        str(tmp_path / "earlier.db"), lambda: 0, force=False, told=lambda *_: None
+    )
     ends = {}
     for store, word in ((url, "original"), (earlier, "restored")):
         async with Host(app, store) as host, mirroring(store, hub) as mirror:
@@ -428,13 +430,17 @@ async def test_what_azure_cannot_hold_is_left_out_and_told(
 
 
 class Door:
-    """Between a mirror and the tables, and may be shut."""
+    """Between a mirror and the tables. It may be shut; with a budget it lets so many bytes in, and
+    nothing after them.
+    """
 
-    def __init__(self, azurite: Azurite) -> None:
+    def __init__(self, azurite: Azurite, budget: int | None = None) -> None:
         self._azurite = azurite
         self._server: asyncio.Server | None = None
         self._writers: list[asyncio.StreamWriter] = []
         self._port = 0
+        self._budget = budget
+        self.is_used_up = asyncio.Event()
 
     async def open(self) -> None:
         self._server = await asyncio.start_server(self._pass, "127.0.0.1", self._port)
@@ -457,7 +463,18 @@ class Door:
         inner, outer = await asyncio.open_connection("127.0.0.1", self._azurite.table_port)
         self._writers += [writer, outer]
         with suppress(ConnectionError):
-            await asyncio.gather(_pour(reader, outer), _pour(inner, writer))
+            await asyncio.gather(self._pour(reader, outer), _pour(inner, writer))
+
+    async def _pour(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        if self._budget is None:
+            await _pour(source, target)
+            return
+        while data := await source.read(4096):
+            if self._budget < len(data):
+                self.is_used_up.set()
+            else:
+                self._budget -= len(data)
+                target.write(data)
 
 
 async def _pour(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
@@ -501,56 +518,47 @@ def asking(hub: Hub, url: str, *more: str) -> list[str]:
     return ["azure", "mirror", "--storage", url, "--task-hub", hub.name, *more]
 
 
-async def test_a_mirror_that_was_killed_is_continued(url: str, hub: Hub, tmp_path: Path) -> None:
-    await filled(url, 40)
+async def test_a_mirror_that_was_killed_is_continued(
+    url: str, hub: Hub, azurite: Azurite, tmp_path: Path
+) -> None:
+    await filled(url, 24)
     path = tmp_path / "shop.db"
     before = path.read_bytes()
-    env = {"TENUTO_AZURE_CONNECTION_STRING": hub.account}
+    # In the middle of writing what it began with, wherever that is.
+    door = Door(azurite, budget=random.randrange(60_000, 150_000))
+    await door.open()
+    env = {"TENUTO_AZURE_CONNECTION_STRING": door.connection_string}
     with subprocess.Popen(  # noqa: ASYNC220 - at once
         [*TENUTO, *asking(hub, url)], env=environment(**env), stdout=subprocess.DEVNULL
     ) as mirror:
-        try:
-            await until(lambda: some_are_there(hub))
-        finally:
-            mirror.send_signal(signal.SIGKILL)
-    assert len(hub.instances()) < 40
-    done = tenuto(tmp_path, *asking(hub, url, "--once", "--json"), env=env)
-    assert done.returncode == 0, done.stderr
-    news = json.loads(done.stdout)
-    assert news["state"] == "up to date"
-    assert 0 < news["written"] < 40
-    assert len(hub.instances()) == 40
-    for number in range(40):
+        await door.is_used_up.wait()
+        mirror.send_signal(signal.SIGKILL)
+    await door.shut()
+    there = len(hub.instances())
+    assert there < 24
+    async with mirroring(url, hub) as continued:
+        assert (await continued.look()).written == 24 - there
+    assert len(hub.instances()) == 24
+    for number in range(24):
         assert kinds(hub.history(f"n{number:02}"))[-1] == "ExecutionCompleted"
     assert path.read_bytes() == before, "a store is only read"
 
 
-def some_are_there(hub: Hub) -> bool:
-    with suppress(ResourceNotFoundError):
-        return len(hub.instances()) >= 3
-    return False
-
-
-async def test_it_follows_until_it_is_told_to_stop(url: str, hub: Hub, tmp_path: Path) -> None:
-    env = {"TENUTO_AZURE_CONNECTION_STRING": hub.account}
+async def test_it_follows_until_it_is_told_to_stop(url: str, hub: Hub) -> None:
+    env = environment(TENUTO_AZURE_CONNECTION_STRING=hub.account)
     async with Host(app, url) as host:
-        with subprocess.Popen(  # noqa: ASYNC220 - at once
-            [*TENUTO, *asking(hub, url)], env=environment(**env), stdout=subprocess.PIPE, text=True
-        ) as mirror:
-            for name in ("a", "b", "c"):
-                await (await host.client.start(child, name, instance_id=name)).result()
-                await until(lambda name=name: is_there(hub, name))  # type: ignore[misc]
-            mirror.send_signal(signal.SIGTERM)
-            assert mirror.stdout is not None
-            said = mirror.stdout.read()
-        assert mirror.returncode == 0
-        assert said.count("up to date: ") >= 3
-
-
-def is_there(hub: Hub, instance_id: str) -> bool:
-    with suppress(ResourceNotFoundError):
-        return hub.instances().get(instance_id, {}).get("RuntimeStatus") == "Completed"
-    return False
+        mirror = await asyncio.create_subprocess_exec(
+            *TENUTO, *asking(hub, url, "--json"), env=env, stdout=subprocess.PIPE
+        )
+        assert mirror.stdout is not None
+        for name in ("a", "b", "c"):
+            await (await host.client.start(child, name, instance_id=name)).result()
+            while not json.loads(await mirror.stdout.readline())["written"]:
+                pass  # it has begun, and found nothing
+            assert hub.instance(name)["RuntimeStatus"] == "Completed"
+        mirror.send_signal(signal.SIGTERM)
+        await mirror.stdout.read()
+        assert await mirror.wait() == 0
 
 
 def test_the_connection_string_is_told_to_nobody(
