@@ -384,8 +384,8 @@ async def test_a_hub_of_others_is_left_alone(url: str, hub: Hub, tmp_path: Path)
                 pass
     assert hub.instances() == before
     with TableServiceClient.from_connection_string(hub.account) as tables:
-        tables.create_table(f"{hub.name}2Instances")
-    hub.name += "2"
+        tables.create_table(f"{hub.name}OtherInstances")
+    hub.name += "Other"
     with pytest.raises(TaskHubError, match="no mirror of Tenuto's"):
         async with mirroring(url, hub):
             pass
