@@ -296,6 +296,36 @@ async def until_running(client: Client, *instance_ids: str) -> None:
         await client.handle(one).started()
 
 
+async def test_a_turn_that_leaves_the_row_as_it_is_is_seen(url: str, hub: Hub) -> None:
+    gates = {name: (asyncio.Event(), asyncio.Event()) for name in ("first", "second")}
+    gated = App()
+
+    @gated.activity
+    async def passing(name: str) -> str:
+        begun, opened = gates[name]
+        begun.set()
+        await opened.wait()
+        return name
+
+    @gated.orchestrator
+    async def chain(ctx: Context) -> None:
+        await ctx.call_activity(passing, "first")
+        await ctx.call_activity(passing, "second")
+
+    async with Host(gated, url) as host, mirroring(url, hub) as mirror:
+        handle = await host.client.start(chain, instance_id="one")
+        await gates["first"][0].wait()
+        await mirror.look()
+        before = hub.instance("one")
+        gates["first"][1].set()
+        await gates["second"][0].wait()
+        await mirror.look()
+        assert hub.instance("one")["LastUpdatedTime"] == before["LastUpdatedTime"]
+        assert kinds(hub.history("one"))[-2:] == ["TaskCompleted", "TaskScheduled"]
+        gates["second"][1].set()
+        await handle.result()
+
+
 async def test_a_new_generation_replaces_the_history_of_the_one_before(url: str, hub: Hub) -> None:
     async with Host(app, url) as host, mirroring(url, hub) as mirror:
         await host.client.start(waiting, instance_id="stays")

@@ -22,7 +22,7 @@ _PAGE: Final = 5_000
 _AT_ONCE: Final = 8
 """Instances that are written at the same time."""
 _PAUSE_SECONDS: Final = 1.0
-"""Between two looks, however often the store changes."""
+"""At least, between two looks, however often the store changes; as long as the last look took."""
 _LONGEST_PAUSE_SECONDS: Final = 60.0
 _FIRST_BACKOFF_SECONDS: Final = 1.0
 _REFUSES_ONE: Final = frozenset({400, 413})
@@ -87,6 +87,7 @@ class Mirror:
         is_prepared = False
         while True:
             changed.clear()
+            began = asyncio.get_running_loop().time()
             try:
                 if not is_prepared:
                     await self._hub.prepare(secret)
@@ -101,7 +102,8 @@ class Mirror:
                 backoff = min(2 * backoff, _LONGEST_PAUSE_SECONDS)
             else:
                 backoff = _FIRST_BACKOFF_SECONDS
-                await asyncio.sleep(_PAUSE_SECONDS)
+                took = asyncio.get_running_loop().time() - began
+                await asyncio.sleep(max(_PAUSE_SECONDS, took))
                 await changed.wait()
 
     @property
