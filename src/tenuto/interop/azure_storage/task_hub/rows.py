@@ -56,7 +56,7 @@ _LONG_COLUMNS: Final = (
 )  # fmt: skip
 _OF_OURS: Final = (
     "type", "eventId", "taskId", "name", "title", "text", "reason", "child", "input", "by",
-    "expiresAt", "answeredAt",
+    "expiresAt", "answeredAt", "topic", "key", "kind", "subject", "queue", "visibleAt",
 )  # fmt: skip
 """What is told of an event of Tenuto's own: no addresses, and nothing that belongs to them."""
 
