@@ -71,6 +71,7 @@ from tenuto.model.limits import Limits
 from tenuto.model.requests import IdReuse
 from tenuto.model.retry import RetryPolicy
 from tenuto.model.status import RuntimeStatus
+from tenuto.model.topics import Event, EventDetails
 from tenuto.orchestration.context import Context
 from tenuto.orchestration.questions import Question
 from tenuto.orchestration.references import ActivityFunction, OrchestratorFunction
@@ -91,6 +92,8 @@ __all__ = [
     "Context",
     "DeadLetterStatus",
     "DurableTask",
+    "Event",
+    "EventDetails",
     "FailureDetails",
     "FencedError",
     "ForbiddenError",

@@ -13,21 +13,17 @@ import msgspec
 import pytest
 from msgspec import Raw, structs
 
-from tenuto.engine.ports import (
+from tenuto.engine.ports import HostIdentity, LoadedInstance, PartitionPage, Storage, Wake
+from tenuto.engine.rows import (
     Answer,
     CommitBatch,
     CommitResult,
     ForgetBelow,
     HistoryRow,
-    HostIdentity,
     InboxRow,
     InstanceUpdate,
     Lease,
-    LoadedInstance,
-    PartitionPage,
-    Storage,
     UnreadRow,
-    Wake,
 )
 from tenuto.model.codec import decode_message, encode
 from tenuto.model.errors import (

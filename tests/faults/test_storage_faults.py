@@ -18,7 +18,8 @@ from pathlib import Path
 import apsw
 import pytest
 
-from tenuto.engine.ports import CommitResult, HostIdentity
+from tenuto.engine.ports import HostIdentity
+from tenuto.engine.rows import CommitResult
 from tenuto.model.errors import StorageError, StorageUnavailableError
 from tenuto.model.requests import InstanceQuery
 from tenuto.storage.sqlite import SqliteStorage

@@ -13,8 +13,8 @@ import httpx2
 import pytest
 
 from tenuto import App, Client, Context, RegistrationError, Settings, SyncClient, TimerInfo
-from tenuto.engine.ports import Lease
 from tenuto.engine.program import TimerFire
+from tenuto.engine.rows import Lease
 from tenuto.host.host import Host
 from tenuto.host.programs import program_of
 from tenuto.host.server import Server

@@ -372,6 +372,10 @@ async def refused(url: str) -> None:
         with pytest.raises(StorageImportedError):
             await client.terminate("eternal")
         with pytest.raises(StorageImportedError):
+            await client.publish("orders", 1)
+        with pytest.raises(StorageImportedError):
+            await client.enqueue("parcels", 1)
+        with pytest.raises(StorageImportedError):
             await client.purge("order-1")
 
 

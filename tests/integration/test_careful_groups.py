@@ -8,7 +8,7 @@ import pytest
 from msgspec import Raw
 
 from tenuto import App, Context, RuntimeStatus, StorageUnavailableError
-from tenuto.engine.ports import InboxRow
+from tenuto.engine.rows import InboxRow
 from tenuto.host.last_word import LastWord
 from tenuto.model.codec import encode
 from tenuto.model.hold import Hold, HoldReason

@@ -13,7 +13,8 @@ from msgspec import Raw, structs
 
 from tenuto import App, InputError, Limits, RuntimeStatus, Settings, testing
 from tenuto.engine.fitting import misfit_of
-from tenuto.engine.ports import InboxRow, LateTurn, LoadedInstance, Runner
+from tenuto.engine.ports import LateTurn, LoadedInstance, Runner
+from tenuto.engine.rows import InboxRow
 from tenuto.host.checking import fit_check
 from tenuto.insight import fitting
 from tenuto.insight.fit_words import fit_lines

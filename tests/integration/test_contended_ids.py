@@ -26,7 +26,8 @@ from tenuto import (
     SubOrchestrationError,
     TenutoError,
 )
-from tenuto.engine.ports import InboxRow, LoadedInstance
+from tenuto.engine.ports import LoadedInstance
+from tenuto.engine.rows import InboxRow
 from tenuto.model.codec import encode
 from tenuto.model.events import ExecutionStarted
 from tenuto.model.ids import ExecutionId, InstanceId, MessageId

@@ -14,7 +14,7 @@ from tenuto import (
     RuntimeStatus,
     Settings,
 )
-from tenuto.engine.ports import CommitBatch, CommitResult
+from tenuto.engine.rows import CommitBatch, CommitResult
 from tenuto.model.events import ExecutionStarted
 from tenuto.model.ids import InstanceId
 from tenuto.storage.sqlite import SqliteStorage

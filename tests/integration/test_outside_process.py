@@ -36,7 +36,7 @@ from tenuto import (
     UnknownFunctionError,
 )
 from tenuto.client import gateway
-from tenuto.engine.ports import InboxRow
+from tenuto.engine.rows import InboxRow
 from tenuto.model.codec import decode_message, encode
 from tenuto.model.events import EventRaised
 from tenuto.model.ids import InstanceId, MessageId, partition_of

@@ -27,7 +27,7 @@ from tenuto import (
     StorageUnavailableError,
     SubOrchestrationError,
 )
-from tenuto.engine.ports import InboxRow
+from tenuto.engine.rows import InboxRow
 from tenuto.model.events import SubOrchestrationInstanceCreated
 from tenuto.orchestration.session import Session
 from tenuto.storage.sqlite import SqliteStorage

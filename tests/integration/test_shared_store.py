@@ -13,7 +13,7 @@ import pytest
 from msgspec import Raw
 
 from tenuto import App, Context, SubOrchestrationError
-from tenuto.engine.ports import CommitBatch, CommitResult, InboxRow
+from tenuto.engine.rows import CommitBatch, CommitResult, InboxRow
 from tenuto.model.codec import encode
 from tenuto.model.errors import (
     FencedError,

@@ -25,7 +25,8 @@ from tenuto import (
 )
 from tenuto.engine import arrivals, loader
 from tenuto.engine.batch import Batch
-from tenuto.engine.ports import CommitBatch, CommitResult, LoadedInstance
+from tenuto.engine.ports import LoadedInstance
+from tenuto.engine.rows import CommitBatch, CommitResult
 from tenuto.engine.takeback import TakeBack
 from tenuto.engine.turns import orchestration
 from tenuto.model import codec

@@ -21,7 +21,7 @@ from tenuto import (
     Settings,
     TenutoError,
 )
-from tenuto.engine.ports import CommitBatch, CommitResult
+from tenuto.engine.rows import CommitBatch, CommitResult
 from tenuto.model.errors import StorageUnavailableError
 from tenuto.model.ids import InstanceId
 from tenuto.storage.sqlite import SqliteStorage

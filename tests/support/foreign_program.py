@@ -14,6 +14,7 @@ from tenuto.engine.program import (
     RunnerMeans,
     Served,
     TimerFunction,
+    TriggeredFunction,
 )
 from tenuto.model.errors import InputError, PayloadError, RegistrationError, UnknownFunctionError
 from tenuto.model.payload import encode
@@ -80,6 +81,7 @@ class ForeignProgram:
         broken: Why it cannot be run.
         http: What answers requests.
         timers: Functions that schedules start.
+        triggered: Functions that events start.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class ForeignProgram:
         broken: str | None = None,
         http: Sequence[HttpFunction] = (),
         timers: Sequence[TimerFunction] = (),
+        triggered: Sequence[TriggeredFunction] = (),
     ) -> None:
         self.kind: str = kind
         self.scripts: dict[str, Script] = dict(scripts)
@@ -105,6 +108,7 @@ class ForeignProgram:
         self._broken = broken
         self._http = http
         self.timers: Sequence[TimerFunction] = timers
+        self.triggered: Sequence[TriggeredFunction] = triggered
 
     @property
     def orchestrators(self) -> Collection[str]:

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
-from tenuto.engine.ports import CommitBatch, CommitResult, Storage
+from tenuto.engine.ports import Storage
+from tenuto.engine.rows import CommitBatch, CommitResult
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """What waits in the inboxes of a store, all partitions together."""
 
-from tenuto.engine.ports import InboxRow, Storage
+from tenuto.engine.ports import Storage
+from tenuto.engine.rows import InboxRow
 
 
 async def waiting_in(storage: Storage) -> list[InboxRow]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from tenuto import App, Context, SubOrchestrationError
-from tenuto.engine.ports import CommitBatch, CommitResult
+from tenuto.engine.rows import CommitBatch, CommitResult
 from tenuto.model.ids import InstanceId, new_execution_id, partition_of
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tests.support.two_hosts import Cluster, Member

@@ -21,22 +21,24 @@ import msgspec
 from msgspec import Raw, Struct, structs
 
 from tenuto.engine.ports import (
+    HostIdentity,
+    HubInfo,
+    InboxPage,
+    LoadedInstance,
+    PartitionPage,
+    Standing,
+    Wake,
+)
+from tenuto.engine.rows import (
     ALL_UNREAD,
     Answer,
     CommitBatch,
     CommitResult,
     HistoryRow,
-    HostIdentity,
-    HubInfo,
-    InboxPage,
     InboxRow,
     InstanceMark,
     Lease,
     LinkRow,
-    LoadedInstance,
-    PartitionPage,
-    Standing,
-    Wake,
 )
 from tenuto.engine.state import start_event, state_of
 from tenuto.model.codec import decode_message, encode

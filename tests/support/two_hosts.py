@@ -15,8 +15,9 @@ from tenuto.engine.commands import Commands
 from tenuto.engine.engine import Engine
 from tenuto.engine.lifecycle import Lifecycle
 from tenuto.engine.options import EngineOptions
-from tenuto.engine.ports import CommitBatch, HostIdentity, InboxRow
+from tenuto.engine.ports import HostIdentity
 from tenuto.engine.program import RunnerMeans
+from tenuto.engine.rows import CommitBatch, InboxRow
 from tenuto.host.programs import program_of
 from tenuto.model.codec import encode
 from tenuto.model.errors import RowsRefusedError, StorageError, StorageUnavailableError

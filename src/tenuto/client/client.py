@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import (
     Any,
     Final,
@@ -18,10 +18,12 @@ from typing import (
 
 from msgspec import structs
 
+from tenuto.client.causes import current_cause
 from tenuto.client.connection import ConnectionOptions
 from tenuto.client.gateway import Gateway
 from tenuto.client.http_gateway import HttpGateway
 from tenuto.client.opening import Opening
+from tenuto.client.publishing import Stamp, caused_tags, event_of_text, message_of_text
 from tenuto.client.starting import HOSTS_OWN_LIMITS, StartOptions, restart_request, start_request
 from tenuto.client.status import DeadLetterStatus, InstanceStatus, letter_of, status_of
 from tenuto.engine.program import Orchestrator, OrchestratorDirectory
@@ -52,6 +54,7 @@ from tenuto.model.requests import IdReuse, InstanceQuery, ListingOrder
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.texts import check_unicode, checked_name, checked_text, checked_text_or_none
 from tenuto.model.timing import to_microseconds
+from tenuto.model.topics import EventDetails, EventHead
 from tenuto.orchestration.references import (
     AnyOrchestrator,
     OrchestratorFunction,
@@ -318,7 +321,7 @@ class Client:
         options = StartOptions(
             instance_id=instance_id,
             version=version,
-            tags=tags,
+            tags=caused_tags(tags),
             scheduled_at=None if start_at is None else _moment(start_at, "start_at"),
             reuse=_policy(reuse).statuses,
         )
@@ -364,6 +367,83 @@ class Client:
         text = None if data is None else self._checked(encode(data), f"event {name!r}")
         event = RaiseEvent(event=EventRaised(name, text))
         await self.gateway.tell(check_instance_id(instance_id), event)
+
+    async def publish(
+        self,
+        topic: str,
+        data: object = None,
+        *,
+        key: str | None = None,
+        type: str | None = None,
+        event_id: str | None = None,
+        details: EventDetails | None = None,
+    ) -> str:
+        """Publish an event to a topic; returns when it is durable.
+
+        Args:
+            topic: Its name; topics need not be created.
+            data: The payload, anything that can be stored.
+            key: Events of one key are delivered in their order; it is also what
+                ``ctx.wait_for_event`` matches.
+            type: What kind of event it is, such as ``order.placed``.
+            event_id: An id of your choice: what is published again under it is there once.
+            details: What else is said of it.
+
+        Returns:
+            The event's id.
+
+        Raises:
+            InputError: topic, key or id cannot be used. PayloadError: the data cannot be stored.
+            LimitError: they are too long.
+
+        Example:
+            ``await client.publish("orders", {"id": 7}, key="customer-1", type="order.placed")``
+        """
+        event = event_of_text(
+            topic,
+            None if data is None else encode(data),
+            EventHead(key=key, type=type, details=details or EventDetails()),
+            event_id=event_id,
+            stamp=self._stamp(),
+        )
+        await self.gateway.publish([event], [])
+        return event.event_id
+
+    async def enqueue(
+        self,
+        queue: str,
+        data: object,
+        *,
+        delay: timedelta | None = None,
+        message_id: str | None = None,
+    ) -> str:
+        """Put a message into a queue of the hub; returns when it is durable.
+
+        Args:
+            queue: Its name; queues need not be created.
+            data: The message, anything that can be stored.
+            delay: It is worked on no earlier than after this long.
+            message_id: An id of your choice: what is queued again under it, while it is there, is
+                there once.
+
+        Returns:
+            The message's id.
+
+        Raises:
+            InputError: queue, delay or id cannot be used. PayloadError: the data cannot be stored.
+            LimitError: they are too long.
+
+        Example:
+            ``await client.enqueue("thumbnails", {"image": 7})``
+        """
+        message = message_of_text(
+            queue, encode(data), delay, message_id=message_id, stamp=self._stamp()
+        )
+        await self.gateway.publish([], [message])
+        return message.message_id
+
+    def _stamp(self) -> Stamp:
+        return Stamp(self.gateway.now(), current_cause.get(), self._limits.payload_bytes)
 
     async def answer(
         self,

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -11,7 +11,8 @@ from msgspec import Raw, structs
 from tenuto.client.remote_errors import error_of
 from tenuto.client.wire import ErrorBody
 from tenuto.engine.commands import Commands
-from tenuto.engine.ports import InboxRow, Storage, StorageReader
+from tenuto.engine.ports import Storage, StorageReader
+from tenuto.engine.rows import InboxRow
 from tenuto.engine.turns.sorting import still_going
 from tenuto.model.codec import encode
 from tenuto.model.control import CONTROL_OF, ENDING, PAUSING, Control
@@ -50,6 +51,7 @@ from tenuto.model.requests import (
 )
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
+from tenuto.model.topics import PublishedEvent, QueuedMessage
 
 _POLL_SECONDS = 0.05
 _FIRST_PAUSE_SECONDS = 0.002
@@ -79,6 +81,11 @@ class Gateway(Protocol):
 
     async def tell(self, instance_id: InstanceId, message: ClientMessage) -> None:
         """Tell an instance something: an event, a word of control, that it is to be deleted."""
+
+    async def publish(
+        self, events: Sequence[PublishedEvent], messages: Sequence[QueuedMessage]
+    ) -> None:
+        """Publish events and queue messages, all or none; returns when they are durable."""
 
     async def wait(self, instance_id: InstanceId, *, started: bool = False) -> InstanceRecord:
         """The row once the instance has ended, or with ``started`` has begun."""
@@ -117,6 +124,7 @@ class EngineGateway:
         self.now = commands.now
         self.start = commands.start
         self.tell = commands.tell
+        self.publish = commands.publish
         self.wait = commands.wait
         self.get = storage.get
         self.query = storage.query
@@ -152,6 +160,7 @@ class StoreGateway:
         self.has_host = has_host
         self._partitions = partitions
         self.now = present
+        self.publish = storage.publish
         self.get = storage.get
         self.query = storage.query
         self.history = storage.history

@@ -9,6 +9,7 @@ imported together with its HTTP library, which takes long: that is loaded at the
 import asyncio
 import logging
 import math
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote
@@ -28,10 +29,14 @@ from tenuto.client.wire import (
     ErrorBody,
     EventBody,
     InstanceBody,
+    PublishBody,
+    PublishedBody,
     ReasonBody,
     StartBody,
     StartedBody,
     TerminateBody,
+    event_to_publish,
+    message_to_queue,
     raw_of,
     reuse_of,
 )
@@ -63,6 +68,7 @@ from tenuto.model.requests import (
 )
 from tenuto.model.status import InstanceRecord
 from tenuto.model.timing import to_datetime
+from tenuto.model.topics import PublishedEvent, QueuedMessage
 
 if TYPE_CHECKING:
     from httpx2 import AsyncClient, Response, TransportError
@@ -180,6 +186,17 @@ class HttpGateway:
         started = self._read(answer, StartedBody, sent)
         if started.instance_id != request.instance_id:
             raise self._strange(sent, "another instance id")
+
+    async def publish(
+        self, events: Sequence[PublishedEvent], messages: Sequence[QueuedMessage]
+    ) -> None:
+        """Publish and queue; sent again until it is known to be durable: ids make it safe."""
+        body = PublishBody(
+            events=tuple(map(event_to_publish, events)),
+            messages=tuple(map(message_to_queue, messages)),
+        )
+        sent = _Request(method="POST", path="/publish", body=body, is_safe=True)
+        self._read(await self._ask(sent), PublishedBody, sent)
 
     async def tell(self, instance_id: str, message: ClientMessage) -> None:
         """Tell an instance something; sent again only if it had not been sent."""

@@ -12,8 +12,8 @@ from msgspec import Raw, structs
 
 from tenuto.client.gateway import Gateway, Patience, StoreGateway, present
 from tenuto.client.http_gateway import HttpGateway
-from tenuto.engine.ports import InboxRow
 from tenuto.engine.purging import BITE
+from tenuto.engine.rows import InboxRow
 from tenuto.model.codec import encode
 from tenuto.model.errors import (
     InputError,

@@ -15,6 +15,7 @@ from tenuto.client.status import DeadLetterStatus, InstanceStatus
 from tenuto.model.events import HistoryEvent
 from tenuto.model.questions import OpenQuestion
 from tenuto.model.requests import IdReuse
+from tenuto.model.topics import EventDetails
 from tenuto.orchestration.references import AnyOrchestrator, OrchestratorFunction
 
 T = TypeVar("T")
@@ -226,6 +227,74 @@ class SyncClient(BlockingClient):
             InstanceNotFoundError, InstanceFinishedError: nobody can take it.
         """
         return self._bridge.run(self._client.raise_event(instance_id, name, data))
+
+    def publish(
+        self,
+        topic: str,
+        data: object = None,
+        *,
+        key: str | None = None,
+        type: str | None = None,
+        event_id: str | None = None,
+        details: EventDetails | None = None,
+    ) -> str:
+        """Publish an event to a topic; returns when it is durable.
+
+        Args:
+            topic: Its name; topics need not be created.
+            data: The payload, anything that can be stored.
+            key: Events of one key are delivered in their order; it is also what
+                ``ctx.wait_for_event`` matches.
+            type: What kind of event it is, such as ``order.placed``.
+            event_id: An id of your choice: what is published again under it is there once.
+            details: What else is said of it.
+
+        Returns:
+            The event's id.
+
+        Raises:
+            InputError: topic, key or id cannot be used. PayloadError: the data cannot be stored.
+            LimitError: they are too long.
+
+        Example:
+            ``client.publish("orders", {"id": 7}, key="customer-1", type="order.placed")``
+        """
+        return self._bridge.run(
+            self._client.publish(
+                topic, data, key=key, type=type, event_id=event_id, details=details
+            )
+        )
+
+    def enqueue(
+        self,
+        queue: str,
+        data: object,
+        *,
+        delay: timedelta | None = None,
+        message_id: str | None = None,
+    ) -> str:
+        """Put a message into a queue of the hub; returns when it is durable.
+
+        Args:
+            queue: Its name; queues need not be created.
+            data: The message, anything that can be stored.
+            delay: It is worked on no earlier than after this long.
+            message_id: An id of your choice: what is queued again under it, while it is there, is
+                there once.
+
+        Returns:
+            The message's id.
+
+        Raises:
+            InputError: queue, delay or id cannot be used. PayloadError: the data cannot be stored.
+            LimitError: they are too long.
+
+        Example:
+            ``client.enqueue("thumbnails", {"image": 7})``
+        """
+        return self._bridge.run(
+            self._client.enqueue(queue, data, delay=delay, message_id=message_id)
+        )
 
     def answer(
         self,

@@ -23,6 +23,7 @@ from tenuto.model.payload.opaque import as_json
 from tenuto.model.requests import DeadLetter, IdReuse
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
+from tenuto.model.topics import PublishedEvent, QueuedMessage, content_in
 from tenuto.model.trace import TraceContext
 
 ADMIN: Final = "/admin"
@@ -43,6 +44,101 @@ class _Body(
     forbid_unknown_fields=True,
 ):
     """Fields in camelCase, as everywhere over HTTP; one that is not known is refused."""
+
+
+class EventToPublish(_Body, frozen=True, kw_only=True):
+    """An event as it is to be published.
+
+    Attributes:
+        topic: The topic.
+        id: Unique in the topic; what is sent again under it is there once.
+        data: The payload, any JSON.
+        key: Events of one key are delivered in their order.
+        type: What kind of event it is.
+        source: Who says so.
+        subject: What it is about.
+        attributes: Further ones.
+        cause: What it was caused by.
+    """
+
+    topic: str
+    id: str | None = None
+    data: Raw | UnsetType = UNSET
+    key: str | None = None
+    type: str | None = None
+    source: str | None = None
+    subject: str | None = None
+    attributes: dict[str, str] | None = None
+    cause: str | None = None
+
+
+class MessageToQueue(_Body, frozen=True, kw_only=True):
+    """A message as it is to be queued.
+
+    Attributes:
+        queue: The queue.
+        id: Unique in the queue; what is sent again under it is there once.
+        data: The message, any JSON.
+        delay_seconds: It is worked on no earlier than after this long.
+        cause: What it was caused by.
+    """
+
+    queue: str
+    id: str | None = None
+    data: Raw | UnsetType = UNSET
+    delay_seconds: float = 0
+    cause: str | None = None
+
+
+class PublishBody(_Body, frozen=True, kw_only=True):
+    """Events and messages, all or none of which are taken.
+
+    Attributes:
+        events: For topics.
+        messages: For queues.
+    """
+
+    events: tuple[EventToPublish, ...] = ()
+    messages: tuple[MessageToQueue, ...] = ()
+
+
+class PublishedBody(_Body, frozen=True, kw_only=True):
+    """What was published and queued.
+
+    Attributes:
+        events: Ids of the events, in their order.
+        messages: Ids of the messages, in their order.
+    """
+
+    events: tuple[str, ...] = ()
+    messages: tuple[str, ...] = ()
+
+
+def event_to_publish(event: PublishedEvent) -> EventToPublish:
+    """An event of a client as it is sent."""
+    content = content_in(event.event)
+    return EventToPublish(
+        topic=event.topic,
+        id=event.event_id,
+        data=content.data,
+        key=event.key,
+        type=content.type,
+        source=content.source,
+        subject=content.subject,
+        attributes=content.attributes,
+        cause=event.cause,
+    )
+
+
+def message_to_queue(message: QueuedMessage) -> MessageToQueue:
+    """A message of a client as it is sent."""
+    return MessageToQueue(
+        queue=message.queue,
+        id=message.message_id,
+        data=Raw(message.data.encode()),
+        delay_seconds=(message.visible_at - message.queued_at) / 1_000_000,
+        cause=message.cause,
+    )
 
 
 class StartBody(_Body, frozen=True, kw_only=True):

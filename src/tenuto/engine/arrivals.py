@@ -14,8 +14,9 @@ from msgspec import MsgspecError
 
 from tenuto.engine.delivery import row_id
 from tenuto.engine.parts import OwnedPartition, Parts
-from tenuto.engine.ports import InboxRow, LoadedInstance, Runtime
+from tenuto.engine.ports import LoadedInstance, Runtime
 from tenuto.engine.resident import STORED, Home, Resident
+from tenuto.engine.rows import InboxRow
 from tenuto.engine.state import InstanceState, start_event, state_of
 from tenuto.engine.turns.orchestration import seed
 from tenuto.model.codec import decode_event, decode_message, decode_turn

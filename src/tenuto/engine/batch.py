@@ -1,15 +1,18 @@
 """A batch in the making: rows of many turns, and what follows once they are durable."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter, itemgetter
 from typing import Final
 
 from msgspec import Raw, Struct, field
 
+from tenuto.engine.callers import Answer as Reply
 from tenuto.engine.callers import Caller
 from tenuto.engine.delivery import row_id
-from tenuto.engine.ports import (
+from tenuto.engine.resident import NEW, REPLACED, STORED, Resident
+from tenuto.engine.rows import (
+    ALL_TOPIC_WAITS,
     ALL_UNREAD,
     Answer,
     CommitBatch,
@@ -19,9 +22,9 @@ from tenuto.engine.ports import (
     InstanceUpdate,
     Lease,
     LinkRow,
+    TopicWaitRow,
     UnreadRow,
 )
-from tenuto.engine.resident import NEW, REPLACED, STORED, Resident
 from tenuto.engine.turns.step import Step
 from tenuto.model.codec import encode
 from tenuto.model.errors import FencedError, RowsRefusedError, TenutoError
@@ -30,6 +33,7 @@ from tenuto.model.messages import Message
 from tenuto.model.requests import DeadLetter
 from tenuto.model.status import InstanceRecord
 from tenuto.model.texts import storable_text
+from tenuto.model.topics import PublishedEvent, QueuedMessage
 from tenuto.model.unread import UnreadEvent
 
 HEAVY_BYTES: Final = 16 * 1024 * 1024
@@ -39,6 +43,14 @@ _RESIDENT: Final = itemgetter(0)
 _PARTITION: Final = attrgetter("home.number")
 
 Decided = Callable[[bool, TenutoError | None], None]
+
+
+class Posted(Struct, frozen=True):
+    """What a client of this process publishes and queues at once, and who is told."""
+
+    events: Sequence[PublishedEvent]
+    messages: Sequence[QueuedMessage]
+    answer: Reply
 
 
 class Batch(Struct):
@@ -51,7 +63,9 @@ class Batch(Struct):
     ``producers`` says which instance's turn has made a message, ``kept`` what a message was
     before it was made a row to be kept; ``put_by`` are those of them that no turn has looked at.
     ``consumed`` are messages with their partitions. ``held``
-    are partitions of instances that are changed without a turn. ``bytes`` are those of the history.
+    are partitions of instances that are changed without a turn. ``published`` and ``queued`` are
+    what instances have decided, ``posted`` what clients have asked for. ``bytes`` are those of the
+    history.
     ``refusal`` is why it is not to be written at all.
     """
 
@@ -69,6 +83,10 @@ class Batch(Struct):
     purged: list[int] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     answers: dict[MessageId, Answer] = field(default_factory=dict)
+    published: list[PublishedEvent] = field(default_factory=list)
+    queued: list[QueuedMessage] = field(default_factory=list)
+    posted: list[Posted] = field(default_factory=list)
+    topic_waits: dict[tuple[int, int], TopicWaitRow] = field(default_factory=dict)
     turns: list[tuple[Resident, Step]] = field(default_factory=list)
     to_route: list[InboxRow] = field(default_factory=list)
     answered: dict[AnyMessageId, tuple[Caller, TenutoError | None]] = field(default_factory=dict)
@@ -105,6 +123,10 @@ class Batch(Struct):
             or self.replaced
             or self.updates
             or self.released
+            or self.published
+            or self.queued
+            or self.posted
+            or self.topic_waits
         )
 
     def refuse_for_memory(self, iid: int) -> None:
@@ -126,6 +148,10 @@ class Batch(Struct):
             weights[record.iid] += len(record.input or "") + len(record.output or "")
         for update in self.updates.values():
             weights[update.iid] += len(update.output or "")
+        for event in self.published:
+            weights[event.iid] += memoryview(event.event).nbytes
+        for message in self.queued:
+            weights[message.iid] += len(message.data)
         heaviest = weights.most_common(1)
         if not heaviest or heaviest[0][1] < HEAVY_BYTES:
             return None
@@ -170,6 +196,17 @@ class Batch(Struct):
             row = UnreadRow(iid, one.number, Raw(encode(one.event)))
             self.unread[iid, one.number] = row
 
+    def change_topic_waits(self, rows: Iterable[TopicWaitRow]) -> None:
+        """Waits for topics that begin or are over; of one wait only the last word is written."""
+        for row in rows:
+            if row.task_id == ALL_TOPIC_WAITS:
+                self._drop_topic_waits(row.iid)
+            self.topic_waits[row.iid, row.task_id] = row
+
+    def _drop_topic_waits(self, iid: int) -> None:
+        for key in [key for key in self.topic_waits if key[0] == iid]:
+            del self.topic_waits[key]
+
     def take_out(self, resident: Resident) -> list[Message]:
         """Unwrite the turns of an instance that turned out not to be ours; what they took in."""
         iid = resident.state.iid
@@ -182,6 +219,9 @@ class Batch(Struct):
         self.unread = {key: row for key, row in self.unread.items() if row.iid != iid}
         self.links = {key: row for key, row in self.links.items() if row.iid != iid}
         self.purged = [one for one in self.purged if one != iid]
+        self.published = [row for row in self.published if row.iid != iid]
+        self.queued = [row for row in self.queued if row.iid != iid]
+        self._drop_topic_waits(iid)
         return messages
 
     def let_go(self) -> None:
@@ -190,6 +230,8 @@ class Batch(Struct):
         self.turns = []
         self.produced = {}
         self.kept = {}
+        self.published = []
+        self.queued = []
 
     def consume(self, message: Message, partition: int) -> None:
         """A message with a row was used up; one made in this batch never gets a row."""
@@ -260,6 +302,9 @@ class Batch(Struct):
             dead_letters=self.dead_letters,
             answers=list(self.answers.values()),
             released=sorted(self.released),
+            published=[*self.published, *(one for each in self.posted for one in each.events)],
+            queued=[*self.queued, *(one for each in self.posted for one in each.messages)],
+            topic_waits=list(self.topic_waits.values()),
         )
 
 

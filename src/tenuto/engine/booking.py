@@ -10,8 +10,8 @@ from msgspec import Raw, structs
 from tenuto.engine.batch import Batch
 from tenuto.engine.delivery import row_id
 from tenuto.engine.parts import Parts
-from tenuto.engine.ports import ForgetBelow
 from tenuto.engine.resident import NEW, SESSION_BYTES, STORED, Resident
+from tenuto.engine.rows import ForgetBelow
 from tenuto.engine.state import InstanceState, start_event
 from tenuto.engine.turns.effects import Send, start_of_child
 from tenuto.engine.turns.links import answered_row
@@ -66,7 +66,12 @@ class Booking:
                 batch.forget[state.iid] = ForgetBelow(state.iid, turn.generation)
             for row in turn.links:
                 batch.links[row.digest] = row
+            if turn.topic_waits:
+                batch.change_topic_waits(turn.topic_waits)
             effects = turn.effects
+            if effects.published or effects.queued:
+                batch.published += effects.published
+                batch.queued += effects.queued
             if turn.has_ended or effects.sends or effects.children or effects.letters:
                 self._book_effects(resident, turn, batch)
         except MemoryError:

@@ -5,11 +5,12 @@ was refused. Keeps the promises ``durable_before_visible`` and ``bad_input_is_re
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import structs
 
+from tenuto.engine.batch import Posted
 from tenuto.engine.engine import Engine
 from tenuto.engine.partition import Partition
 from tenuto.model.errors import (
@@ -23,6 +24,7 @@ from tenuto.model.messages import ClientMessage, RedeemWebhook
 from tenuto.model.requests import StartRequest
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
+from tenuto.model.topics import PublishedEvent, QueuedMessage
 
 
 class Commands:
@@ -67,6 +69,21 @@ class Commands:
             raise
         finally:
             engine.callers.take(key)
+
+    async def publish(
+        self, events: Sequence[PublishedEvent], messages: Sequence[QueuedMessage]
+    ) -> None:
+        """Publish events and queue messages, all or none; returns when they are durable.
+
+        Raises:
+            InputError: the store can never hold one of them.
+            StorageUnavailableError: the store cannot write now; nothing was published.
+        """
+        self._check_open()
+        answer = _Answer()
+        self._engine.pipeline.batch.posted.append(Posted(events, messages, answer))
+        self._engine.schedule_pump()
+        await answer.future
 
     async def wait(self, instance_id: InstanceId, *, started: bool = False) -> InstanceRecord:
         """The instance's row once it has ended, or with ``started`` once it is Pending no more.
@@ -154,6 +171,14 @@ class Commands:
 
     def _home_of(self, instance_id: InstanceId) -> Partition:
         """The partition of an instance that requests can be taken for now."""
+        self._check_open()
+        home = self._engine.find(instance_id)
+        if home is None:
+            raise self._engine.elsewhere(instance_id)
+        return home
+
+    def _check_open(self) -> None:
+        """Refuse requests that cannot be carried out now, whatever they are about."""
         engine = self._engine
         if engine.is_draining:
             raise StorageUnavailableError("the host is stopping; ask the next one")
@@ -162,10 +187,6 @@ class Commands:
             raise StorageUnavailableError(f"nothing can be accepted now: {problem}") from problem
         if engine.gone is not None:
             raise engine.gone
-        home = engine.find(instance_id)
-        if home is None:
-            raise engine.elsewhere(instance_id)
-        return home
 
 
 class _Answer:

@@ -16,24 +16,18 @@ from tenuto.engine.booking import Booking
 from tenuto.engine.callers import Callers
 from tenuto.engine.careful import Careful
 from tenuto.engine.cascade import Cascade
+from tenuto.engine.correlation import Correlation
 from tenuto.engine.halfway import HalfwayMarks
 from tenuto.engine.holding import Holding
 from tenuto.engine.iids import Iids
 from tenuto.engine.options import EngineOptions
 from tenuto.engine.partition import Partition
 from tenuto.engine.pipeline import CommitPipeline
-from tenuto.engine.ports import (
-    ActivityWork,
-    Clock,
-    CommitResult,
-    Observer,
-    Runner,
-    Runtime,
-    Storage,
-)
+from tenuto.engine.ports import ActivityWork, Clock, Observer, Runner, Runtime, Storage
 from tenuto.engine.release import Release
 from tenuto.engine.resident import AllResidents, Home, Resident, RowState
 from tenuto.engine.retention import Retention
+from tenuto.engine.rows import CommitResult
 from tenuto.engine.state import InstanceState
 from tenuto.engine.takeback import TakeBack
 from tenuto.engine.timers import HORIZON
@@ -93,6 +87,7 @@ class Engine:
         self.takeback: TakeBack = TakeBack(self)
         self.holding: Holding = Holding(self)
         self.turning: Turning = Turning(self)
+        self.correlation: Correlation = Correlation(self)
         self.pipeline: CommitPipeline = CommitPipeline(
             storage,
             clock,
@@ -108,7 +103,9 @@ class Engine:
         self.running: int = 0
         self.reads = 0
         self.timers_running: int = 0  # functions that schedules start, counted by the host's timers
-        self.on_owned: Callable[[], None] = _nobody_asks
+        self.deliveries_running: int = 0  # of functions that events start, counted by listeners
+        self.on_owned: list[Callable[[], None]] = []
+        self.on_fed: list[Callable[[], None]] = [self.correlation.fed]
         self.rules: TurnRules = TurnRules(options.limits, self.runtime, self._descendants_left)
         self.careful: Careful | None = None
         self._known_activities: set[str] = set()
@@ -137,7 +134,9 @@ class Engine:
         """Serve a partition from now on."""
         self.partitions[partition.number] = partition
         self.pipeline.leases[partition.number] = partition.lease
-        self.on_owned()
+        self.correlation.owned(partition.number)
+        for tell in self.on_owned:
+            tell()
 
     def drop(self, number: int) -> None:
         """Let a partition go, at once: another host has it, or is to have it.
@@ -159,6 +158,7 @@ class Engine:
         )
         home.close(error)
         self.takeback.forget(number)
+        self.correlation.dropped(number)
         self.pipeline.let_go(home)
 
         def is_gone(instance_id: InstanceId) -> bool:
@@ -185,6 +185,7 @@ class Engine:
             and not self.turning.out
             and not self.reads
             and not self.timers_running
+            and not self.deliveries_running
             and not self._pump_scheduled
             and all(one.is_idle for one in self.partitions.values())
             and self.pipeline.is_idle
@@ -451,6 +452,8 @@ class Engine:
         for batch in self.pipeline.unwritten:
             for caller, _ in batch.answered.values():
                 caller.answer(error)
+            for posted in batch.posted:
+                posted.answer(error)
 
     def forget_everyone(self) -> None:
         """Drop who is in memory, and all that is known of messages: it is read again."""
@@ -472,7 +475,3 @@ class Engine:
                 for work in resident.works.values():
                     work.canceled = True
                 self.retention.close(resident)
-
-
-def _nobody_asks() -> None:
-    """Who wants to be told that a partition has become ours takes the place of this."""

@@ -11,8 +11,9 @@ from msgspec import structs
 from tenuto.engine.careful import MANY_DEATHS, SERVED, Careful
 from tenuto.engine.engine import Engine
 from tenuto.engine.partition import Partition
-from tenuto.engine.ports import HostIdentity, Lease
+from tenuto.engine.ports import HostIdentity
 from tenuto.engine.reading import Found, Reading
+from tenuto.engine.rows import Lease
 from tenuto.model.errors import StorageError, StorageUnavailableError
 
 _PATIENCE_SECONDS: Final = 5.0

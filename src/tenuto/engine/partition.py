@@ -10,8 +10,8 @@ from functools import partial
 from tenuto.engine.delivery import Delivery
 from tenuto.engine.loader import Loader
 from tenuto.engine.parts import Parts
-from tenuto.engine.ports import Lease
 from tenuto.engine.resident import Residents
+from tenuto.engine.rows import Lease
 from tenuto.engine.starts import Starts
 from tenuto.engine.timers import TimerQueue
 from tenuto.model.errors import TenutoError

@@ -7,7 +7,7 @@ can be read with this file alone.
 """
 
 from asyncio import AbstractEventLoop
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from tenuto.engine.batch import Batch
@@ -18,7 +18,6 @@ from tenuto.engine.pipeline import CommitPipeline
 from tenuto.engine.ports import (
     ActivityWork,
     Clock,
-    InboxRow,
     LoadedInstance,
     Observer,
     Runner,
@@ -27,6 +26,7 @@ from tenuto.engine.ports import (
     Storage,
 )
 from tenuto.engine.resident import AllResidents, Home, Resident, RowState
+from tenuto.engine.rows import InboxRow, TopicWaitRow
 from tenuto.engine.state import InstanceState
 from tenuto.engine.turns.orchestration import TurnRules
 from tenuto.engine.turns.step import Step
@@ -148,6 +148,12 @@ class Turning(Protocol):
     def recall(self, resident: Resident) -> None: ...
 
 
+class Correlating(Protocol):
+    """What instances wait for of topics."""
+
+    def began(self, rows: Iterable[TopicWaitRow]) -> None: ...
+
+
 class Caring(Protocol):
     """Who may run while it is found out what has killed hosts."""
 
@@ -212,6 +218,10 @@ class Parts(Protocol):
     def turning(self) -> Turning: ...
     @property
     def careful(self) -> Caring | None: ...
+    @property
+    def correlation(self) -> Correlating: ...
+    @property
+    def on_fed(self) -> list[Callable[[], None]]: ...
 
     # How it stands.
     @property

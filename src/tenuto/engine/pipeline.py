@@ -12,15 +12,9 @@ from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 
 from tenuto.engine.batch import Batch
-from tenuto.engine.ports import (
-    Clock,
-    CommitBatch,
-    CommitResult,
-    Lease,
-    Observer,
-    Storage,
-)
+from tenuto.engine.ports import Clock, Observer, Storage
 from tenuto.engine.resident import Home
+from tenuto.engine.rows import CommitBatch, CommitResult, Lease
 from tenuto.model.errors import (
     FencedError,
     RowsRefusedError,

@@ -5,15 +5,16 @@ functions of one kind of program, ``Observer`` is told what happens and owns the
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final, Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
-from msgspec import Raw, Struct
+from msgspec import Struct
 
+from tenuto.engine.rows import Answer, CommitBatch, CommitResult, InboxRow, Lease
+from tenuto.engine.topic_ports import TopicReader, TopicStorage
 from tenuto.model.actions import TurnActions
 from tenuto.model.errors import StorageError
 from tenuto.model.events import HistoryEvent, Incoming, TaskCompleted, TaskFailed
 from tenuto.model.execution import ExecutionInfo
-from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
 from tenuto.model.ids import ExecutionId, InstanceId, MessageId
 from tenuto.model.links import FoundLink
@@ -24,7 +25,7 @@ from tenuto.model.requests import (
     InstancePage,
     InstanceQuery,
 )
-from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.status import InstanceRecord
 from tenuto.model.timing import Microseconds
 from tenuto.model.trace import TraceContext
 
@@ -79,150 +80,6 @@ class HostIdentity(Struct, frozen=True, kw_only=True):
 
     owner: str
     description: str
-
-
-class Lease(Struct, frozen=True, array_like=True):
-    """The right to commit for a partition, until it is in another epoch or given back."""
-
-    partition: int
-    owner: str
-    epoch: int
-
-
-class HistoryRow(Struct, frozen=True, array_like=True, gc=False):
-    """One turn of a history: ``events`` is a JSON array, kept to the letter."""
-
-    iid: int
-    generation: int
-    turn: int
-    events: Raw
-
-
-class InstanceUpdate(Struct, frozen=True, array_like=True, gc=False):
-    """The changing part of an instance row, written whole (ENGINE rule 25)."""
-
-    iid: int
-    status: RuntimeStatus
-    wake_at: Microseconds | None
-    updated_at: Microseconds
-    completed_at: Microseconds | None
-    output: str | None
-    failure: FailureDetails | None
-    custom_status: str | None
-    hold: Hold | None = None
-
-
-class InboxRow(Struct, frozen=True, array_like=True, gc=False):
-    """A durable message. ``message`` is the JSON form of a ``tenuto.model.messages.Message``.
-
-    ``message_id`` is None for the start that an instance from outside stands for: it has no row of
-    its own in the inbox.
-    """
-
-    message_id: MessageId | None
-    partition: int
-    instance_id: InstanceId
-    message: Raw
-
-
-class ForgetBelow(Struct, frozen=True, array_like=True, gc=False):
-    """Delete the history of generations older than ``generation``."""
-
-    iid: int
-    generation: int
-
-
-ALL_UNREAD: Final = -1
-"""The number that stands for all unread events of an instance."""
-
-
-class UnreadRow(Struct, frozen=True, array_like=True, gc=False):
-    """An event that waits for a reader over generations: the JSON form of ``EventRaised``; None
-    when it was taken. With ``ALL_UNREAD`` for the number all of them go.
-    """
-
-    iid: int
-    number: int
-    event: Raw | None
-
-
-class LinkRow(Struct, frozen=True, array_like=True, gc=False):
-    """A link that people may open: the JSON form of a ``tenuto.model.links.Link``.
-
-    Attributes:
-        iid: Of the instance; the row goes with it.
-        digest: Of the token.
-        is_open: Whether it may still be used. Of the others the newest hundred of an instance are
-            kept.
-        link: What there is to show.
-    """
-
-    iid: int
-    digest: str
-    is_open: bool
-    link: Raw
-
-
-class Answer(Struct, frozen=True, array_like=True, gc=False):
-    """What became of a message from another process: for the client that waits for it.
-
-    Attributes:
-        message_id: Of the message; its sender waits for an answer (``awaits_answer``).
-        code: Of the error with which it was refused; None when it was carried out.
-        text: The error's message.
-    """
-
-    message_id: MessageId
-    code: str | None = None
-    text: str = ""
-
-
-class CommitBatch(Struct, kw_only=True):
-    """What is written in one transaction, all or nothing.
-
-    The fences come first: each lease must hold, and the number be one more than that of the
-    owner's last commit, so that a batch that arrives twice or late is refused. Only fences and the
-    storage itself may refuse a batch (ENGINE rule 14). A row of ``instances`` whose instance id is
-    taken by another iid is left out together with every other row of that iid, and reported in
-    ``CommitResult.refused``.
-
-    Answers are kept for a while for those who ask with ``StorageClient.answer``. A message whose
-    sender waits for one, and that goes because its instance is purged, is answered by the store: no
-    such instance.
-
-    Attributes:
-        batch_id: Random; the same however often the batch is sent.
-        owner: Who commits; it has acquired partitions.
-        number: Counted by the owner from 1, over all its partitions.
-        fences: Of the partitions that the batch touches: those of the instances it changes and of
-            the messages it consumes. Messages to other partitions need none.
-        consumed: Partition and id of messages; ones that are not there do no harm.
-        released: Partitions, among the fenced ones, that are given back by this very commit.
-    """
-
-    batch_id: str
-    owner: str
-    number: int
-    fences: list[Lease]
-    instances: list[InstanceRecord]
-    replaced: list[InstanceRecord]
-    updates: list[InstanceUpdate]
-    history: list[HistoryRow]
-    forget: list[ForgetBelow]
-    inbox: list[InboxRow]
-    consumed: list[tuple[int, MessageId]]
-    purged: list[int]
-    dead_letters: list[DeadLetter]
-    answers: list[Answer] = []
-    unread: list[UnreadRow] = []
-    links: list[LinkRow] = []
-    released: list[int] = []
-
-
-class CommitResult(Struct, frozen=True):
-    """The store's answer per row."""
-
-    refused: frozenset[int] = frozenset()
 
 
 class LoadedInstance(Struct, frozen=True):
@@ -291,7 +148,7 @@ class InstanceMark(Struct, frozen=True, array_like=True, gc=False):
     mark: str
 
 
-class StorageReader(Protocol):
+class StorageReader(TopicReader, Protocol):
     """Reading, open to every process."""
 
     async def get(self, instance_id: InstanceId) -> InstanceRecord | None:
@@ -361,7 +218,7 @@ class StorageClient(StorageReader, Protocol):
         """Whether a message is in the inbox still."""
 
 
-class Storage(StorageClient, Protocol):
+class Storage(StorageClient, TopicStorage, Protocol):
     """The whole port. Errors are those of ``tenuto.model.errors.StorageError``."""
 
     async def open(self) -> HubInfo:
@@ -795,6 +652,12 @@ class Observer(Protocol):
 
     def timer_ended(self, name: str, error: BaseException | None) -> None:
         """A function that a schedule starts has run; ``error`` is what it raised."""
+
+    def delivery_ended(self, name: str, error: BaseException | None) -> None:
+        """A function that an event starts has run; ``error`` is what it raised."""
+
+    def delivery_failed(self, name: str, message_id: str, error: BaseException) -> None:
+        """A delivery was put aside: its function has failed for it in each attempt."""
 
     def dead_letter(self, instance_id: InstanceId, reason: str) -> None:
         """A message that nobody can take was put aside."""

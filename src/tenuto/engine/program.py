@@ -8,13 +8,14 @@ make the Runner. Nobody but the room of its kind knows what its functions are ma
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from msgspec import Struct
 
 from tenuto.engine.ports import Clock, Runner
 from tenuto.model.limits import Limits
 from tenuto.model.timing import Microseconds
+from tenuto.model.topics import Event
 
 
 class Served(Enum):
@@ -251,6 +252,187 @@ class TimerFunction(Protocol):
         """Run it; an error is logged, and the schedule goes on."""
 
 
+class Delivery(Struct, frozen=True, kw_only=True):
+    """What a trigger hands to a function: at least once, each time under the same id.
+
+    Attributes:
+        id: Of what is delivered, the same for each attempt; work that must not be done twice is
+            done under it.
+        attempt: Which attempt it is, from 1.
+        last_attempt: Whether what is delivered is put aside when this one fails.
+        data: The payload: a value of JSON, or bytes where the trigger's kind has those.
+        facts: What else is known of it, such as the time it was published, under names that the
+            trigger's kind has.
+        cause: What the event is that functions which this one sets off were caused by; None where
+            it is no part of a flow.
+    """
+
+    id: str
+    attempt: int
+    last_attempt: bool
+    data: object
+    facts: Mapping[str, object]
+    cause: str | None = None
+
+
+class Redelivery(Struct, frozen=True, kw_only=True):
+    """What is done with a delivery whose function has failed.
+
+    Attributes:
+        attempts: Attempts in all, before it is put aside as poison; at least 1.
+        first_pause: Before the second attempt.
+        backoff: Each pause is the one before times this.
+        longest_pause: No pause is longer.
+    """
+
+    attempts: int = 5
+    first_pause: Microseconds = 1_000_000
+    backoff: float = 2.0
+    longest_pause: Microseconds = 300_000_000
+
+    def pause_before(self, attempt: int) -> Microseconds | None:
+        """How long to wait before this attempt, from 2; None when there is to be none."""
+        if attempt > self.attempts:
+            return None
+        # As a power it may be more than a float can hold.
+        pause = float(self.first_pause)
+        for _ in range(attempt - 2):
+            pause *= self.backoff
+            if pause >= self.longest_pause:
+                break
+        return min(round(pause), self.longest_pause)
+
+
+class QueueTrigger(Struct, frozen=True, kw_only=True):
+    """Messages of a queue of this hub start the function.
+
+    Attributes:
+        queue: Its name.
+        concurrency: How many messages are worked on at once, on one host.
+        redelivery: What is done with one that has failed.
+    """
+
+    queue: str
+    concurrency: int = 16
+    redelivery: Redelivery = Redelivery()
+
+
+class TopicTrigger(Struct, frozen=True, kw_only=True):
+    """Events of a topic start the function, or an orchestration.
+
+    Attributes:
+        topic: Its name.
+        subscription: Under this name its place in the topic is kept.
+        accepts: Whether it is for events like this one; None for all.
+        from_beginning: Whether a subscription that is new gets what was published before it.
+        concurrency: How many events are worked on at once; those of one key one after another.
+        redelivery: What is done with one that has failed.
+        starts: The orchestrator that each event starts, instead of the function's being run.
+    """
+
+    topic: str
+    subscription: str
+    accepts: Callable[[Event], bool] | None = None
+    from_beginning: bool = False
+    concurrency: int = 16
+    redelivery: Redelivery = Redelivery()
+    starts: str | None = None
+
+
+class FileTrigger(Struct, frozen=True, kw_only=True):
+    """Files that arrive in a folder start the function.
+
+    Attributes:
+        folder: Its path.
+        pattern: Which files, such as ``*.csv``.
+        recursive: Whether folders in it count, too.
+        settled: A file is complete when it has not changed for so long.
+        concurrency: How many files are worked on at once.
+        redelivery: What is done with one that has failed.
+    """
+
+    folder: str
+    pattern: str = "*"
+    recursive: bool = False
+    settled: Microseconds = 1_000_000
+    concurrency: int = 4
+    redelivery: Redelivery = Redelivery()
+
+
+class EventGridTrigger(Struct, frozen=True, kw_only=True):
+    """Events that Event Grid, or another sender of CloudEvents, posts to a webhook of this host.
+
+    They are kept before they are acknowledged, and delivered from there.
+
+    Attributes:
+        concurrency: How many events are worked on at once.
+        redelivery: What is done with one that has failed.
+    """
+
+    concurrency: int = 16
+    redelivery: Redelivery = Redelivery()
+
+
+class AzureQueueTrigger(Struct, frozen=True, kw_only=True):
+    """Messages of a queue of Azure Storage start the function.
+
+    Attributes:
+        queue: Its name.
+        connection: The connection string; a secret.
+        options: Batch size, attempts and pauses, as ``host.json`` has them.
+    """
+
+    queue: str
+    connection: str
+    options: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return f"AzureQueueTrigger(queue={self.queue!r})"
+
+
+class AzureBlobTrigger(Struct, frozen=True, kw_only=True):
+    """Blobs of Azure Storage start the function, when they are new or have changed.
+
+    Attributes:
+        path: Container and pattern, such as ``plates/{name}.jpg``.
+        connection: The connection string; a secret.
+        options: Concurrency and attempts.
+    """
+
+    path: str
+    connection: str
+    options: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return f"AzureBlobTrigger(path={self.path!r})"
+
+
+Trigger: TypeAlias = (
+    QueueTrigger
+    | TopicTrigger
+    | FileTrigger
+    | EventGridTrigger
+    | AzureQueueTrigger
+    | AzureBlobTrigger
+)
+"""What may start a function, besides requests and schedules."""
+
+
+class TriggeredFunction(Protocol):
+    """A function of a program that events start."""
+
+    @property
+    def name(self) -> str:
+        """Its name; what is known of its deliveries is kept under it."""
+
+    @property
+    def trigger(self) -> Trigger:
+        """What starts it."""
+
+    async def run(self, delivery: Delivery) -> None:
+        """Run it for one delivery; what it raises makes that delivery fail."""
+
+
 class ProgramDescription(Struct, frozen=True, kw_only=True):
     """The functions of one program, for people.
 
@@ -330,6 +512,10 @@ class Program(OrchestratorDirectory, Protocol):
     @property
     def timers(self) -> Sequence[TimerFunction]:
         """Its functions that a schedule starts."""
+
+    @property
+    def triggered(self) -> Sequence[TriggeredFunction]:
+        """Its functions that events start."""
 
     def check(self) -> None:
         """See that it can be run; asked by the host before it opens its store.

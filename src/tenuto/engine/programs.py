@@ -16,6 +16,7 @@ from tenuto.engine.program import (
     RunnerMeans,
     Served,
     TimerFunction,
+    TriggeredFunction,
 )
 from tenuto.engine.runners import RunnerSet
 from tenuto.model.errors import RegistrationError, UnknownFunctionError
@@ -95,6 +96,11 @@ class ProgramSet:
     def timers(self) -> Sequence[TimerFunction]:
         """Of all of them."""
         return [found for one in self._programs for found in one.timers]
+
+    @property
+    def triggered(self) -> Sequence[TriggeredFunction]:
+        """Of all of them."""
+        return [found for one in self._programs for found in one.triggered]
 
     def check(self) -> None:
         """See that each of them can be run, and that they can be told apart.

@@ -15,7 +15,8 @@ from msgspec import Struct
 from tenuto.engine.engine import Engine
 from tenuto.engine.iids import BLOCK
 from tenuto.engine.partition import Partition
-from tenuto.engine.ports import InboxRow, PartitionPage, Wake
+from tenuto.engine.ports import PartitionPage, Wake
+from tenuto.engine.rows import InboxRow
 from tenuto.engine.timers import HORIZON, RELOAD
 from tenuto.model.errors import StorageUnavailableError
 from tenuto.model.hold import HoldReason

@@ -9,11 +9,9 @@ from collections.abc import Sequence
 
 from tenuto.engine.batch import Batch
 from tenuto.engine.parts import Parts
-from tenuto.engine.ports import (
-    ActivityWork,
-    CommitResult,
-)
+from tenuto.engine.ports import ActivityWork
 from tenuto.engine.resident import Resident
+from tenuto.engine.rows import CommitResult
 from tenuto.engine.state import InstanceState
 from tenuto.engine.turns.effects import NOTHING, Effects
 from tenuto.engine.turns.step import Step
@@ -96,6 +94,13 @@ class Release:
             # It may have been read already: a commit can land long before that is known here.
             if home is None or not home.delivery.is_known(row.message_id):
                 engine.arrivals.route(row)
+        for posted in batch.posted:
+            posted.answer(None)
+        if batch.published or batch.queued or batch.posted:
+            for tell in engine.on_fed:
+                tell()
+        if batch.topic_waits:
+            engine.correlation.began(batch.topic_waits.values())
         if engine.updates.is_heard:
             engine.updates.publish(batch, result.refused)
 

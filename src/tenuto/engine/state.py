@@ -29,6 +29,7 @@ from tenuto.model.events import (
     TaskScheduled,
     TimerCreated,
     TimerFired,
+    TopicAwaited,
     WebhookOpened,
 )
 from tenuto.model.facts import InstanceFacts, facts_of_row, started
@@ -38,6 +39,7 @@ from tenuto.model.ids import InstanceId
 from tenuto.model.messages import TaskResult
 from tenuto.model.status import AT_ONCE, InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
+from tenuto.model.topics import wait_name
 from tenuto.model.unread import UnreadEvent, UnreadEvents
 from tenuto.model.webhook import OpenWebhook
 
@@ -49,13 +51,15 @@ _IS_FINISHED: Final = tuple(RuntimeStatus(number).is_finished for number in rang
 class OpenWait(Struct):
     """A wait for an external event or for the answer to a question, and the timer that bounds it.
 
-    ``link`` is the link by which the question may be answered.
+    ``link`` is the link by which the question may be answered, ``topic`` what is waited for of a
+    topic.
     """
 
     name: str
     timer_id: int | None = None
     question: QuestionAsked | None = None
     link: QuestionLinked | None = None
+    topic: TopicAwaited | None = None
 
 
 class EarlyEvents(Struct):
@@ -72,7 +76,9 @@ class OpenWork(Struct):
     ``deadlines`` are the timers that bound waits: the wait's id by the timer's. ``scheduled`` is
     the number of attempts so far. ``links`` are those that the turn which is followed has opened or
     closed. ``early`` counts the events that no open wait has taken, by name without its case: they
-    are unread, or a wait that came later took them at once, which history does not tell.
+    are unread, or a wait that came later took them at once, which history does not tell. ``topics``
+    are the waits for topics that the turn which is followed has begun, and the ids of those that it
+    has ended.
     """
 
     activities: dict[int, ActivityWork] = field(default_factory=dict)
@@ -84,6 +90,7 @@ class OpenWork(Struct):
     links: list[OpenWait | OpenWebhook] = field(default_factory=list)
     scheduled: int = 0
     early: dict[str, EarlyEvents] | None = None
+    topics: list[TopicAwaited | int] | None = None
 
     def count_early(self, name: str, change: int) -> None:
         """So many more of that name, or fewer."""
@@ -94,6 +101,12 @@ class OpenWork(Struct):
         found.count += change
         if not found.count:
             del self.early[key]
+
+    def count_topic(self, change: TopicAwaited | int) -> None:
+        """A wait for a topic began, or the one with this id is over."""
+        if self.topics is None:
+            self.topics = []
+        self.topics.append(change)
 
     def wake_at(self) -> int | None:
         """When it must be in memory, a time or ``AT_ONCE``; None until a message comes."""
@@ -146,6 +159,8 @@ def _timer_fired(work: OpenWork, event: TimerFired, _state: object = None) -> No
         wait = work.awaits.pop(wait_id)
         if wait.link is not None:
             work.links.append(wait)
+        if wait.topic is not None:
+            work.count_topic(wait_id)
 
 
 def _child_called(
@@ -172,6 +187,11 @@ def _canceled(work: OpenWork, event: TaskCanceled, _state: object = None) -> Non
 
 def _awaited(work: OpenWork, event: EventAwaited, _state: object = None) -> None:
     work.awaits[event.event_id] = OpenWait(event.name)
+
+
+def _topic_awaited(work: OpenWork, event: TopicAwaited, _state: object = None) -> None:
+    work.awaits[event.event_id] = OpenWait(wait_name(event.event_id), topic=event)
+    work.count_topic(event)
 
 
 def _asked(work: OpenWork, event: QuestionAsked, _state: object = None) -> None:
@@ -205,6 +225,8 @@ def _wait_ended(work: OpenWork, event: EventTaken | TaskCanceled, _state: object
         del work.deadlines[wait.timer_id]
     if wait.link is not None:
         work.links.append(wait)
+    if wait.topic is not None:
+        work.count_topic(event.task_id)
 
 
 def _begun(work: OpenWork, event: ExecutionStarted, _state: object = None) -> None:
@@ -238,6 +260,7 @@ FOLLOW: Final[dict[type, Callable[[OpenWork, Any, "InstanceState"], object]]] = 
     SubOrchestrationInstanceFailed: _child_ended,
     TaskCanceled: _canceled,
     EventAwaited: _awaited,
+    TopicAwaited: _topic_awaited,
     EventTaken: _taken,
     EventRefused: _refused,
     QuestionAsked: _asked,
@@ -391,6 +414,7 @@ class InstanceState(Struct):
             self.apply(turn)
             self.event_count += len(turn)
         self.work.links = []
+        self.work.topics = None
 
 
 def state_of(record: InstanceRecord) -> InstanceState:

@@ -18,8 +18,9 @@ from msgspec import structs
 from tenuto.engine.batch import Batch
 from tenuto.engine.delivery import row_id
 from tenuto.engine.parts import Parts
-from tenuto.engine.ports import ActivityWork, InstanceUpdate
+from tenuto.engine.ports import ActivityWork
 from tenuto.engine.resident import Resident
+from tenuto.engine.rows import InstanceUpdate
 from tenuto.model.errors import (
     InputError,
     RowsRefusedError,
@@ -29,7 +30,7 @@ from tenuto.model.errors import (
 from tenuto.model.events import TaskFailed
 from tenuto.model.failure import FailureDetails
 from tenuto.model.hold import Hold, HoldReason
-from tenuto.model.ids import AnyMessageId, InstanceId, is_of_memory
+from tenuto.model.ids import AnyMessageId, InstanceId, MessageId, is_of_memory
 from tenuto.model.messages import LETTERS, Message, Resume, Start, TaskResult
 from tenuto.model.status import InstanceRecord
 
@@ -139,6 +140,7 @@ class TakeBack:
         for batch in batches:
             for resident, decide in batch.starts:
                 decide(False, _refusal(resident, guilty))
+            self._engine.pipeline.batch.posted += batch.posted
         assert self.reload is not None
         await self._patiently(self.reload)
         for record in list(self._owed.values()):
@@ -198,6 +200,8 @@ class TakeBack:
             if message_id in batch.kept:
                 continue  # whoever keeps it for later is not to blame for what is in it
             producer = batch.producers.get(message_id)
+            if producer is None and _refuse_post(batch, message_id, reason):
+                continue
             if producer is None:
                 text = f"message {message_id!r} cannot be stored and is lost: {reason}"
                 self._engine.observer.problem(None, text)
@@ -452,3 +456,14 @@ def _held(record: InstanceRecord, hold: Hold) -> InstanceUpdate:
         record.custom_status,
         hold,
     )
+
+
+def _refuse_post(batch: Batch, message_id: MessageId, reason: str) -> bool:
+    """A client has published what the store can never hold: nothing of its request is written."""
+    for number, posted in enumerate(batch.posted):
+        ids = {one.event_id for one in posted.events} | {one.message_id for one in posted.messages}
+        if message_id in ids:
+            del batch.posted[number]
+            posted.answer(InputError(f"the store cannot hold {message_id!r}: {reason}"))
+            return True
+    return False

@@ -21,6 +21,7 @@ from tenuto.engine.program import (
     RunnerMeans,
     Served,
     TimerFunction,
+    TriggeredFunction,
 )
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.functions.runner import NativeRunner, RunnerOptions
@@ -111,6 +112,11 @@ class NativeProgram:
     def timers(self) -> Sequence[TimerFunction]:
         """Those of ``@app.timer``, in the order of registration."""
         return list(self._registry.timers.values())
+
+    @property
+    def triggered(self) -> Sequence[TriggeredFunction]:
+        """Those of ``@app.queue``, ``@app.subscribe`` and others, in the order of registration."""
+        return list(self._registry.triggered.values())
 
     def check(self) -> None:
         """See that what the functions take and give can be stored, and that worker processes will

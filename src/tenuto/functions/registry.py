@@ -13,7 +13,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Protocol, TypeVar, TypeVarTuple, final, overload
 
-from tenuto.engine.program import TimerFunction
+from tenuto.engine.program import TimerFunction, TriggeredFunction
 from tenuto.functions.activity_context import ActivityContext, running_activity
 from tenuto.functions.locating import place_of, standing_at
 from tenuto.functions.replay_hints import unreplayable_imports
@@ -127,6 +127,7 @@ class FunctionRegistry:
         self._orchestrators: dict[str, AnyOrchestrator] = {}
         self._token_sources: dict[str, TokenSource] = {}
         self._timers: dict[str, TimerFunction] = {}
+        self._triggered: dict[str, TriggeredFunction] = {}
 
     # --- decorators ------------------------------------------------------------------------------
 
@@ -300,6 +301,11 @@ class FunctionRegistry:
         """All functions that schedules start, by name, in the order of registration."""
         return MappingProxyType(self._timers)
 
+    @property
+    def triggered(self) -> Mapping[str, TriggeredFunction]:
+        """All functions that events start, by name, in the order of registration."""
+        return MappingProxyType(self._triggered)
+
     def find_activity(self, name: str) -> AnyActivity | None:
         """The activity of that name, None when there is none."""
         return self._activities.get(name)
@@ -390,6 +396,30 @@ class FunctionRegistry:
                     f"a timer named {checked_name!r} is registered already; give name="
                 )
             self._timers[checked_name] = make(checked_name)
+
+    def add_triggered(
+        self,
+        function: Callable[..., Any],
+        name: str | None,
+        make: Callable[[str], TriggeredFunction],
+    ) -> None:
+        """Register a function that events start; for decorators such as ``App.queue``.
+
+        Args:
+            function: As it was decorated.
+            name: Its name; the function's own when None.
+            make: Makes what the host runs, given the name; may raise InputError.
+
+        Raises:
+            RegistrationError: naming function, file and line.
+        """
+        with _refusals("trigger", function, name) as checked_name:
+            if checked_name in self._triggered:
+                raise InputError(
+                    f"a function named {checked_name!r} that events start is registered already; "
+                    "give name="
+                )
+            self._triggered[checked_name] = make(checked_name)
 
     def check_signatures(self) -> None:
         """See that what functions take and give can be written and rebuilt; now all classes that

@@ -24,6 +24,7 @@ from tenuto.host.last_word import LastWord
 from tenuto.host.programs import Hosted, program_of
 from tenuto.host.settings import Settings
 from tenuto.host.timers import HostTimers, timers_of
+from tenuto.host.triggers import HostTriggers, check_triggered
 from tenuto.host.watchdog import Watchdog
 from tenuto.model.errors import StorageError, TenutoError
 from tenuto.model.ids import InstanceId
@@ -53,8 +54,8 @@ class Host:
         settings: Storage, limits and sizes.
         clock: Where time comes from; tests give a virtual one.
         observer: Who is told what happens; by default Python's logging.
-        run_timers: Whether functions run that schedules start; not in a script that is there for
-            one orchestration.
+        run_timers: Whether functions run that schedules and events start; not in a script that is
+            there for one orchestration.
 
     Example:
         ::
@@ -104,6 +105,7 @@ class Host:
         self._last_word: LastWord | None = None
         self._runs_timers = run_timers
         self._timers: HostTimers | None = None
+        self._triggers: HostTriggers | None = None
 
     @property
     def client(self) -> Client:
@@ -148,6 +150,7 @@ class Host:
         self._log.starting()
         self.program.check()
         timers = timers_of(self.program.timers) if self._runs_timers else []
+        triggered = check_triggered(self.program.triggered) if self._runs_timers else []
         self._hub = await self._storage.open()
         if self.settings.partitions not in {None, self._hub.partitions}:
             self._observer.notice(
@@ -194,6 +197,8 @@ class Host:
         self._client = Client(gateway, self.program, self.settings.limits)
         self._timers = HostTimers(timers, engine, self._client)
         self._timers.start()
+        self._triggers = HostTriggers(triggered, engine, self._client)
+        await self._triggers.start()
         self._log.started(time.perf_counter() - began, self.settings)
 
     def _means(self) -> RunnerMeans:
@@ -268,7 +273,7 @@ class Host:
         try:
             if lifecycle is not None:
                 self._log.stopping()
-                await lifecycle.stop(await self._end_timers(self.settings.drain_seconds))
+                await lifecycle.stop(await self._end_functions(self.settings.drain_seconds))
                 self._log.stopped()
         finally:
             self._watch_no_more()
@@ -284,17 +289,18 @@ class Host:
         """
         return self._timers is not None and self._timers.run_now(name)
 
-    async def _end_timers(self, seconds: float) -> float:
-        """Let functions that schedules have started end; how much of the time is left.
+    async def _end_functions(self, seconds: float) -> float:
+        """Let functions that schedules and events have started end; how much time is left.
 
         First of all: they may wait for what instances here have to do.
         """
         timers, self._timers = self._timers, None
-        if timers is None:
+        triggers, self._triggers = self._triggers, None
+        if timers is None or triggers is None:
             return seconds
         loop = asyncio.get_running_loop()
         began = loop.time()
-        await timers.stop(seconds)
+        await asyncio.gather(timers.stop(seconds), triggers.stop(seconds))
         return max(0.0, seconds - (loop.time() - began))
 
     async def abandon(self) -> None:
@@ -305,6 +311,9 @@ class Host:
         timers, self._timers = self._timers, None
         if timers is not None:
             await timers.abandon()
+        triggers, self._triggers = self._triggers, None
+        if triggers is not None:
+            await triggers.abandon()
         if lifecycle is not None:
             await lifecycle.abandon()
 

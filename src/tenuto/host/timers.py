@@ -21,12 +21,13 @@ from zoneinfo import ZoneInfo
 
 from msgspec import structs
 
+from tenuto.client.causes import client_of_host
 from tenuto.client.client import Client
 from tenuto.engine.engine import Engine
-from tenuto.engine.ports import Lease, TimerHandle
+from tenuto.engine.ports import TimerHandle
 from tenuto.engine.program import TimerFire, TimerFunction, TimerRetry
+from tenuto.engine.rows import Lease
 from tenuto.functions.user_calls import flush_output, is_given_up
-from tenuto.host.native_timers import client_of_host
 from tenuto.model.errors import FencedError, InputError, RegistrationError, StorageError
 from tenuto.model.ids import InstanceId
 from tenuto.model.timer_schedule import TimerSchedule, parse_schedule
@@ -155,7 +156,7 @@ class HostTimers:
     def start(self) -> None:
         """Take up those whose partitions are ours; from now on also those that become ours."""
         if self._timers:
-            self._engine.on_owned = self._take_up
+            self._engine.on_owned.append(self._take_up)
             self._take_up()
 
     def run_now(self, name: str) -> bool:
@@ -205,7 +206,8 @@ class HostTimers:
 
     def _end(self) -> None:
         self._is_stopping = True
-        self._engine.on_owned = _nothing
+        if self._take_up in self._engine.on_owned:
+            self._engine.on_owned.remove(self._take_up)
         if self._alarm is not None:
             self._alarm.cancel()
         for one in self._timers:
@@ -471,7 +473,3 @@ class HostTimers:
 def _end_pause(timer: Timer) -> None:
     if timer.pause is not None and not timer.pause.done():
         timer.pause.set_result(None)
-
-
-def _nothing() -> None:
-    """A partition has become ours, and it is none of our business any more."""

@@ -14,7 +14,8 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from tenuto.engine.ports import InboxRow, LoadedInstance
+from tenuto.engine.ports import LoadedInstance
+from tenuto.engine.rows import InboxRow
 from tenuto.model.codec import decode_turn, encode
 from tenuto.model.errors import InputError
 from tenuto.model.ids import InstanceId

@@ -14,6 +14,7 @@ from tenuto.insight.built_in import call_text, request_text
 from tenuto.model.events import (
     ContinueAsNew,
     EventAwaited,
+    EventPublished,
     EventRaised,
     EventRefused,
     EventSent,
@@ -22,6 +23,7 @@ from tenuto.model.events import (
     ExecutionStarted,
     ExecutionSuspended,
     HistoryEvent,
+    MessageQueued,
     OrchestratorStarted,
     QuestionAsked,
     QuestionLinked,
@@ -35,6 +37,7 @@ from tenuto.model.events import (
     TimerCreated,
     TimerFired,
     TimerPurpose,
+    TopicAwaited,
 )
 from tenuto.model.execution import is_native
 from tenuto.model.explanation import ActivityWait, Explanation
@@ -43,6 +46,7 @@ from tenuto.model.ids import InstanceId
 from tenuto.model.messages import AnswerQuestion
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
+from tenuto.model.topics import wait_name
 
 
 class StepKind(StrEnum):
@@ -99,6 +103,7 @@ class Step(Struct, kw_only=True):
         is_detached: A child whose result nobody waits for.
         request: What an HTTP call of Tenuto's own asks for.
         url: Where a question is answered.
+        place: ``topic`` or ``queue``, where a message went or an event is to come from; else empty.
         run: What the child did, when that was read.
     """
 
@@ -118,6 +123,7 @@ class Step(Struct, kw_only=True):
     is_detached: bool = False
     request: str = ""
     url: str = ""
+    place: str = ""
     run: "Run | None" = None
 
     @property
@@ -232,6 +238,7 @@ class _Reader:
         self._events = 0
         self._of: dict[int, int] = {}
         self._unclaimed: dict[str, deque[int]] = {}
+        self._topic_waits: set[str] = set()
 
     @property
     def steps(self) -> list[Step]:
@@ -337,6 +344,8 @@ class _Reader:
 
     def on_raised(self, event: EventRaised) -> None:
         self._events += 1
+        if event.name in self._topic_waits:
+            return  # its wait shows it
         step = self._add(-self._events, StepKind.EVENT, event.name, StepState.COMPLETED)
         step.ended_at = self.now
         self._unclaimed.setdefault(event.name.casefold(), deque()).append(step.number)
@@ -356,6 +365,22 @@ class _Reader:
         step = self._add(event.event_id, StepKind.MESSAGE, event.name, StepState.COMPLETED)
         step.instance_id = event.instance_id
         step.ended_at = self.now
+
+    def on_published(self, event: EventPublished) -> None:
+        step = self._add(event.event_id, StepKind.MESSAGE, event.topic, StepState.COMPLETED)
+        step.place = "topic"
+        step.ended_at = self.now
+
+    def on_queued(self, event: MessageQueued) -> None:
+        step = self._add(event.event_id, StepKind.MESSAGE, event.queue, StepState.COMPLETED)
+        step.place = "queue"
+        step.ended_at = self.now
+
+    def on_topic_awaited(self, event: TopicAwaited) -> None:
+        name = f"{event.topic} {event.key}"
+        step = self._add(event.event_id, StepKind.EVENT, name, StepState.WAITING)
+        step.place = "topic"
+        self._topic_waits.add(wait_name(event.event_id))
 
     def _add(
         self, number: int, kind: StepKind, name: str, state: StepState = StepState.RUNNING
@@ -395,4 +420,7 @@ _HANDLERS: Final[dict[type, Callable[[_Reader, Any], None]]] = {
     EventRaised: _Reader.on_raised,
     EventRefused: _Reader.on_refused,
     EventSent: _Reader.on_sent,
+    EventPublished: _Reader.on_published,
+    MessageQueued: _Reader.on_queued,
+    TopicAwaited: _Reader.on_topic_awaited,
 }

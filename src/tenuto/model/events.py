@@ -4,8 +4,8 @@ A history is a list of turns, a turn a list of events: OrchestratorStarted with 
 time, the messages taken in, then the events of the actions decided. Names and fields are those
 of the framework; its numbers belong to the adapters. The closing OrchestratorCompleted is
 implied by the end of the turn and not stored. ``TaskCanceled`` (ENGINE rule 9), ``WebhookOpened``,
-``EventAwaited``, ``EventTaken``, ``EventRefused`` and those of questions are Tenuto's own and
-hidden from foreign SDKs.
+``EventAwaited``, ``EventTaken``, ``EventRefused``, ``EventPublished``, ``MessageQueued``,
+``TopicAwaited`` and those of questions are Tenuto's own and hidden from foreign SDKs.
 
 Payloads are JSON text, kept to the letter. Times are integers of microseconds since 1970 UTC.
 """
@@ -36,10 +36,18 @@ class OrchestratorStarted(_Event, frozen=True):
     timestamp: Microseconds
 
 
+class TopicPlace(Struct, frozen=True, array_like=True, gc=False):
+    """Up to which position an execution has taken the events of a topic with some key."""
+
+    topic: str
+    key: str
+    position: int
+
+
 class ExecutionStarted(_Event, frozen=True):
     """Opens an execution. ``runtime`` is what recorded it, such as ``"python 3.11"`` (ENGINE rule
-    3); ``webhooks`` are those that the generation before has left open; ``trace`` is whose trace it
-    belongs to.
+    3); ``webhooks`` are those that the generation before has left open, ``places`` how far it had
+    come in topics; ``trace`` is whose trace it belongs to.
     """
 
     name: str
@@ -53,6 +61,7 @@ class ExecutionStarted(_Event, frozen=True):
     runtime: str = ""
     trace: TraceContext | None = None
     webhooks: tuple[OpenWebhook, ...] = ()
+    places: tuple[TopicPlace, ...] = ()
 
 
 class TaskScheduled(_Event, frozen=True):
@@ -224,6 +233,39 @@ class EventSent(_Event, frozen=True):
     input: str | None = None
 
 
+class EventPublished(_Event, frozen=True):
+    """An event was published to a topic; ``input`` is its data."""
+
+    event_id: int
+    topic: str
+    input: str | None = None
+    key: str | None = None
+    kind: str | None = None
+    subject: str | None = None
+    attributes: dict[str, str] | None = None
+
+
+class MessageQueued(_Event, frozen=True):
+    """A message was put into a queue, to be worked on from ``visible_at`` on."""
+
+    event_id: int
+    queue: str
+    visible_at: Microseconds
+    input: str | None = None
+
+
+class TopicAwaited(_Event, frozen=True):
+    """A wait for an event of a topic with this key began; events up to the position ``after`` do
+    not count. It ends as ``EventAwaited`` does. The event comes as an ``EventRaised`` of the wait's
+    own name (``model.topics.wait_name``), with a ``StoredEvent`` as its input.
+    """
+
+    event_id: int
+    topic: str
+    key: str
+    after: int = 0
+
+
 class WebhookOpened(_Event, frozen=True):
     """A webhook for the event ``name`` was made; ``digest`` is the SHA-256 of its token."""
 
@@ -288,8 +330,8 @@ class ExecutionCompleted(_Event, frozen=True):
 
 
 class ContinueAsNew(_Event, frozen=True):
-    """Closes a generation; the next one starts with ``input``, the webhooks that are open and the
-    unread events.
+    """Closes a generation; the next one starts with ``input``, the webhooks that are open, its
+    ``places`` in topics and the unread events.
 
     ``unread`` are the numbers of the events of this generation that nobody has read, ``taken``
     those of older generations that are read now or dropped. The store keeps them by these numbers,
@@ -304,6 +346,7 @@ class ContinueAsNew(_Event, frozen=True):
     webhooks: tuple[OpenWebhook, ...] = ()
     version: str | None = None
     tags: dict[str, str] | None = None
+    places: tuple[TopicPlace, ...] = ()
 
 
 Decision: TypeAlias = (
@@ -311,6 +354,9 @@ Decision: TypeAlias = (
     | SubOrchestrationInstanceCreated
     | TimerCreated
     | EventSent
+    | EventPublished
+    | MessageQueued
+    | TopicAwaited
     | TaskCanceled
     | WebhookOpened
     | EventAwaited

@@ -24,10 +24,12 @@ from tenuto.model.payload import decoder, encode
 from tenuto.model.retry import RetryFacts, RetryPolicy
 from tenuto.model.texts import checked_text
 from tenuto.model.timing import Microseconds, span, to_microseconds
+from tenuto.model.topics import Event, EventDetails, EventHead
 from tenuto.orchestration.asyncio_inside.functions import gather_in_session
 from tenuto.orchestration.http_call import HttpCallTask, request_text
 from tenuto.orchestration.logger import SessionLogger
 from tenuto.orchestration.names import child_execution_id, random_uuid
+from tenuto.orchestration.publishing import Noted, enqueue, publish, wait_for_topic
 from tenuto.orchestration.questions import Asked, Question, checked_words
 from tenuto.orchestration.references import (
     ActivityFunction,
@@ -344,6 +346,94 @@ class Context:
         name = _checked_name(name, "send_event")
         text = None if data is None else self._session.encode(data, f"event {name!r}")
         self._session.record(EventSent(self._session.next_id(), target, name, text))
+
+    # --- topics and queues ----------------------------------------------------------------------
+
+    def publish(
+        self,
+        topic: str,
+        data: object = None,
+        *,
+        key: str | None = None,
+        type: str | None = None,
+        details: EventDetails | None = None,
+    ) -> Noted:
+        """Publish an event to a topic: durable with this turn, once, however often it is replayed.
+
+        Args:
+            topic: Its name; topics need not be created.
+            data: The payload, anything that can be stored.
+            key: Events of one key are delivered in their order; it is also what
+                ``wait_for_event`` matches.
+            type: What kind of event it is, such as ``order.placed``.
+            details: What else is said of it; its source is this instance.
+
+        Returns:
+            Something to await, for the look of it: there is nothing to wait for.
+
+        Raises:
+            InputError: topic or key cannot be used. PayloadError: the data cannot be stored.
+
+        Example:
+            ``await ctx.publish("orders", {"id": 7}, key="customer-1", type="order.placed")``
+        """
+        head = EventHead(key=key, type=type, details=details or EventDetails())
+        return publish(self._session, topic, data, head)
+
+    def enqueue(self, queue: str, data: object, *, delay: timedelta | None = None) -> Noted:
+        """Put a message into a queue of this hub: durable with this turn, once.
+
+        Args:
+            queue: Its name; queues need not be created.
+            data: The message, anything that can be stored.
+            delay: It is worked on no earlier than after this long.
+
+        Raises:
+            InputError: the queue's name or the delay cannot be used. PayloadError: the data cannot
+                be stored.
+
+        Example:
+            ``await ctx.enqueue("thumbnails", {"image": 7})``
+        """
+        return enqueue(self._session, queue, data, delay)
+
+    def wait_for_event(
+        self, topic: str, *, match: str, timeout: timedelta | None = None
+    ) -> "DurableTask[Event]":
+        """Wait for the next event of a topic whose key is ``match``.
+
+        Events count that were published before the wait, also before this instance was started, as
+        long as the topic keeps them. Of one topic and key an instance gets each event once, in
+        their order; what comes twice under one event id is one event.
+
+        Args:
+            topic: Its name.
+            match: The key of the event, such as a trip's number.
+            timeout: Give up after this long; the task then raises ``TimeoutError`` and the next
+                wait may get the event.
+
+        Returns:
+            A task with the ``Event``.
+
+        Raises:
+            InputError: topic or key cannot be used.
+
+        Example:
+            ::
+
+                flight = ctx.wait_for_event("flights", match=trip)
+                hotel = ctx.wait_for_event("hotels", match=trip)
+                await ctx.call_activity(settle, (await flight).data, (await hotel).data)
+        """
+        session = self._session
+        fire_at = None if timeout is None else self._due(timeout, "wait_for_event")
+        task = wait_for_topic(session, topic, match)
+        task.made = _made_by_caller()
+        session.wait_for_event(task)
+        if fire_at is not None:
+            words = f"no event of topic {topic!r} with key {match!r} within {timeout}"
+            task.expire_at(fire_at, words)
+        return task
 
     def create_webhook(self, name: str, *, expires_in: timedelta) -> "DurableTask[str]":
         """An address that raises an event on this instance, once: for an e-mail, or a service.

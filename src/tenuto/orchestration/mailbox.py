@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tenuto.model.events import EventRaised
+from tenuto.model.topics import is_of_wait
 from tenuto.model.unread import UnreadEvent, UnreadEvents
 from tenuto.orchestration.tasks import EventTask
 
@@ -109,6 +110,8 @@ class Mailbox:
         self._keep(event.name.casefold(), 0, event)
 
     def _keep(self, key: str, which: int, event: EventRaised) -> None:
+        if is_of_wait(key):
+            return
         self._kept += 1
         self._unread.setdefault(key, deque()).append((self._kept, which, event))
 

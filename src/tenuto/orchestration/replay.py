@@ -17,17 +17,20 @@ from tenuto.model.events import (
     Decision,
     Ending,
     EventAwaited,
+    EventPublished,
     EventRefused,
     EventSent,
     EventTaken,
     ExecutionStarted,
     HistoryEvent,
     Incoming,
+    MessageQueued,
     OrchestratorStarted,
     QuestionLinked,
     SubOrchestrationInstanceCreated,
     TaskCanceled,
     TaskScheduled,
+    TopicAwaited,
 )
 from tenuto.model.timing import Microseconds
 from tenuto.orchestration.runtime import RUNTIME
@@ -130,6 +133,12 @@ def identity(action: Action) -> tuple[object, ...]:
         return (kind, action.event_id, action.name, action.instance_id)
     if isinstance(action, EventSent):
         return (kind, action.event_id, action.instance_id, action.name)
+    if isinstance(action, EventPublished):
+        return (kind, action.event_id, action.topic, action.key)
+    if isinstance(action, MessageQueued):
+        return (kind, action.event_id, action.queue)
+    if isinstance(action, TopicAwaited):
+        return (kind, action.event_id, action.topic, action.key, action.after)
     if isinstance(action, EventAwaited | EventRefused):
         return (kind, action.event_id, action.name)
     if isinstance(action, TaskCanceled | EventTaken | QuestionLinked):

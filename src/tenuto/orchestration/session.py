@@ -45,6 +45,7 @@ from tenuto.model.events import (
     TimerCreated,
     TimerFired,
     TimerPurpose,
+    TopicAwaited,
 )
 from tenuto.model.execution import ExecutionInfo
 from tenuto.model.failure import FailureDetails, failure_of, failure_of_type
@@ -74,12 +75,13 @@ from tenuto.orchestration.positions import (
     waiting_position,
 )
 from tenuto.orchestration.preparation import prepare_process
+from tenuto.orchestration.publishing import TopicPlaces
 from tenuto.orchestration.questions import Question
 from tenuto.orchestration.references import AnyActivity, AnyOrchestrator
 from tenuto.orchestration.tasks import CallTask, DurableTask, EventTask, LoopTimerEntry
 from tenuto.orchestration.unawaited import thrown_away, unawaited
 
-_WAITS: Final = (TimerCreated, EventAwaited, QuestionAsked)
+_WAITS: Final = (TimerCreated, EventAwaited, QuestionAsked, TopicAwaited)
 _LIVE: Final[set["Session"]] = set()
 """Sessions that have begun and are not closed. Were one dropped, the garbage collector would run
 its ``finally`` blocks in the middle of somebody else's turn (ENGINE rule 5)."""
@@ -122,6 +124,7 @@ class Session:
         self._timers: dict[int, Callable[[], None]] = {}
         self._mailbox = Mailbox(info.unread)
         self.webhooks: dict[str, OpenWebhook] = {}
+        self.topics: TopicPlaces = TopicPlaces()
         self.questions: dict[int, Question[Any]] = {}
         self._next_generation: tuple[str | None, bool] | None = None
         self._failure: FailureDetails | None = None
@@ -488,6 +491,8 @@ class Session:
 
     def _on_started(self, event: ExecutionStarted) -> None:
         _LIVE.add(self)
+        if event.places:
+            self.topics.take_over(event.places)
         if event.webhooks:
             self.webhooks = {one.digest: one for one in event.webhooks}
         try:
@@ -688,6 +693,7 @@ class Session:
             unread=tuple(one.number for one in self._unread),
             taken=taken,
             webhooks=tuple(one for one in self.webhooks.values() if one.expires_at > self.loop.now),
+            places=self.topics.as_tuple(),
         )
 
     def _failed(

@@ -88,6 +88,30 @@ class LogObserver:
                 extra={"timer": name},
             )
 
+    def delivery_ended(self, name: str, error: BaseException | None) -> None:
+        """A failure is worth a line, with where it happened."""
+        if error is not None:
+            _LOGGER.error(
+                "function %r failed: %s: %s",
+                name,
+                type(error).__name__,
+                error,
+                exc_info=error,
+                extra={"function": name},
+            )
+
+    def delivery_failed(self, name: str, message_id: str, error: BaseException) -> None:
+        """What was put aside, and how to have it again."""
+        _LOGGER.error(
+            "function %r: delivery %r was put aside after its last attempt: %s: %s. `tenuto topics "
+            "failed` and `tenuto queues failed` show what was put aside.",
+            name,
+            message_id,
+            type(error).__name__,
+            error,
+            extra={"function": name, "delivery": message_id},
+        )
+
     def dead_letter(self, instance_id: InstanceId, reason: str) -> None:
         """A problem like any other."""
         self.problem(instance_id, f"dead letter: {reason}")

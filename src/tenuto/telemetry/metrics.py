@@ -101,6 +101,7 @@ class MetricsObserver(Collector):
         self._activities: dict[str, _Activity] = {}
         self._others: _Activity | None = None
         self._timers: dict[tuple[str, str], int] = {}
+        self._deliveries: dict[tuple[str, str], int] = {}
         self._storage_failures = 0
         self._dead_letters = 0
         self._held: dict[HoldReason, int] = {}
@@ -171,6 +172,18 @@ class MetricsObserver(Collector):
         self._timers[key] = self._timers.get(key, 0) + 1
         self._inner.timer_ended(name, error)
 
+    def delivery_ended(self, name: str, error: BaseException | None) -> None:
+        """Count it by outcome."""
+        key = name, "completed" if error is None else "failed"
+        self._deliveries[key] = self._deliveries.get(key, 0) + 1
+        self._inner.delivery_ended(name, error)
+
+    def delivery_failed(self, name: str, message_id: str, error: BaseException) -> None:
+        """Count it."""
+        key = name, "put_aside"
+        self._deliveries[key] = self._deliveries.get(key, 0) + 1
+        self._inner.delivery_failed(name, message_id, error)
+
     def dead_letter(self, instance_id: InstanceId, reason: str) -> None:
         """Count it."""
         self._dead_letters += 1
@@ -231,6 +244,12 @@ class MetricsObserver(Collector):
             "Runs of functions that schedules start, by outcome.",
             ["timer", "outcome"],
             list(self._timers.items()),
+        )
+        yield _counters(
+            "tenuto_deliveries",
+            "Runs of functions that events start, by outcome.",
+            ["function", "outcome"],
+            list(self._deliveries.items()),
         )
         yield _counter(
             "tenuto_storage_failures", "Commits that the store refused.", self._storage_failures

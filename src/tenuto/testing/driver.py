@@ -7,7 +7,7 @@ for is there already. So a test's own code always runs at the time it was woken 
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -26,6 +26,7 @@ from tenuto.model.requests import (
 )
 from tenuto.model.status import InstanceRecord
 from tenuto.model.timing import Microseconds
+from tenuto.model.topics import PublishedEvent, QueuedMessage
 from tenuto.testing.clock import VirtualClock
 
 _FAR: Final = 1 << 62
@@ -72,8 +73,9 @@ class EngineDriver:
             if loop.time() > deadline:
                 raise TenutoError(
                     f"the host does not come to rest: {self._engine.running} activities run, "
-                    f"{self._engine.timers_running} timers run, {self.open_requests} requests are "
-                    f"open after {_PATIENCE_SECONDS:.0f} s of real time; "
+                    f"{self._engine.timers_running} timers and "
+                    f"{self._engine.deliveries_running} deliveries run, {self.open_requests} "
+                    f"requests are open after {_PATIENCE_SECONDS:.0f} s of real time; "
                     "with_activities=False lets time pass while activities run"
                 )
 
@@ -153,6 +155,13 @@ class TimeSkippingGateway:
         """Start an instance; returns when it is durable."""
         async with self._request() as inner:
             await inner.start(request)
+
+    async def publish(
+        self, events: Sequence[PublishedEvent], messages: Sequence[QueuedMessage]
+    ) -> None:
+        """See the gateway."""
+        async with self._request() as inner:
+            await inner.publish(events, messages)
 
     async def tell(self, instance_id: InstanceId, message: ClientMessage) -> None:
         """Tell an instance something."""

@@ -21,6 +21,8 @@ class RecordingObserver(LogObserver):
         commits: Number of turns of each durable batch.
         storage_failures: What the store refused.
         timers: Runs of functions that schedules start, each with what it raised or None.
+        deliveries: Runs of functions that events start, the same.
+        put_aside: Deliveries that were put aside: function and id.
     """
 
     sees_turns: bool = True
@@ -34,6 +36,8 @@ class RecordingObserver(LogObserver):
         self.commits: list[int] = []
         self.storage_failures: list[Exception] = []
         self.timers: list[tuple[str, BaseException | None]] = []
+        self.deliveries: list[tuple[str, BaseException | None]] = []
+        self.put_aside: list[tuple[str, str]] = []
 
     def committed(self, turns: int, seconds: float) -> None:
         """Count it."""
@@ -71,6 +75,16 @@ class RecordingObserver(LogObserver):
         """Keep the name and the error."""
         super().timer_ended(name, error)
         self.timers.append((name, error))
+
+    def delivery_ended(self, name: str, error: BaseException | None) -> None:
+        """Keep the name and the error."""
+        super().delivery_ended(name, error)
+        self.deliveries.append((name, error))
+
+    def delivery_failed(self, name: str, message_id: str, error: BaseException) -> None:
+        """Keep what was put aside."""
+        super().delivery_failed(name, message_id, error)
+        self.put_aside.append((name, message_id))
 
     def problem(self, instance_id: InstanceId | None, text: str) -> None:
         """Keep the text."""

@@ -7,7 +7,8 @@ import pytest
 
 from tenuto.client.gateway import Gateway, StoreGateway
 from tenuto.client.purging import purge_beside, purge_through
-from tenuto.engine.ports import InboxRow, Storage
+from tenuto.engine.ports import Storage
+from tenuto.engine.rows import InboxRow
 from tenuto.model.errors import (
     InstanceNotFoundError,
     InstanceStateError,

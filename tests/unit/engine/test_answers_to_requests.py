@@ -3,7 +3,7 @@
 import pytest
 
 from tenuto.engine.batch import Batch
-from tenuto.engine.ports import Answer
+from tenuto.engine.rows import Answer
 from tenuto.engine.turns.sorting import SortedInbox, ends_or_holds, refuse_finished, sort_inbox
 from tenuto.model.control import CONTROLS, ENDING, PAUSING
 from tenuto.model.errors import InputError, InstanceFinishedError, WebhookClosedError

@@ -11,7 +11,8 @@ import pytest
 from msgspec import Raw, structs
 
 from tenuto import App, Context, InstanceExistsError, InstanceFinishedError
-from tenuto.engine.ports import InboxPage, InboxRow
+from tenuto.engine.ports import InboxPage
+from tenuto.engine.rows import InboxRow
 from tenuto.engine.starts import _REPLACED
 from tenuto.model.codec import decode_turn, encode
 from tenuto.model.events import EventRaised, ExecutionStarted

@@ -15,7 +15,8 @@ from tenuto import (
     StorageUnavailableError,
 )
 from tenuto.engine.careful import MANY_DEATHS, SERVED
-from tenuto.engine.ports import CommitBatch, InboxPage, InboxRow, Wake
+from tenuto.engine.ports import InboxPage, Wake
+from tenuto.engine.rows import CommitBatch, InboxRow
 from tenuto.model.errors import StorageOwnedError
 from tenuto.model.events import EventRaised
 from tenuto.model.hold import HoldReason

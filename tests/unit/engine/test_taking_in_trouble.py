@@ -12,8 +12,9 @@ from tenuto.engine.commands import Commands
 from tenuto.engine.engine import Engine
 from tenuto.engine.lifecycle import Lifecycle
 from tenuto.engine.options import EngineOptions
-from tenuto.engine.ports import CommitBatch, CommitResult, HostIdentity, InboxRow, PartitionPage
+from tenuto.engine.ports import HostIdentity, PartitionPage
 from tenuto.engine.program import RunnerMeans
+from tenuto.engine.rows import CommitBatch, CommitResult, InboxRow
 from tenuto.host.programs import program_of
 from tenuto.model.errors import RowsRefusedError, StorageOwnedError
 from tenuto.model.events import EventRaised

@@ -5,7 +5,7 @@ from pathlib import Path
 from msgspec import Raw
 
 from tenuto.cli.findings import Level, store_findings
-from tenuto.engine.ports import InboxRow
+from tenuto.engine.rows import InboxRow
 from tenuto.model.codec import encode
 from tenuto.model.events import ExecutionStarted
 from tenuto.model.ids import ExecutionId, InstanceId, MessageId

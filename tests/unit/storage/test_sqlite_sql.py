@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tenuto.engine.ports import CommitResult
+from tenuto.engine.rows import CommitResult
 from tenuto.model.errors import StorageError
 from tenuto.model.ids import InstanceId
 from tenuto.model.requests import InstanceQuery

@@ -13,11 +13,14 @@ from msgspec import Struct
 from tenuto.engine.ports import ActivityWork, Runtime
 from tenuto.engine.state import FOLLOW, InstanceState, scheduled, start_event
 from tenuto.model.actions import Action
+from tenuto.model.causes import instance_cause
 from tenuto.model.events import (
+    EventPublished,
     EventRaised,
     EventRefused,
     EventSent,
     ExecutionCompleted,
+    MessageQueued,
     QuestionAnswered,
     SubOrchestrationInstanceCompleted,
     SubOrchestrationInstanceCreated,
@@ -40,6 +43,7 @@ from tenuto.model.messages import (
 from tenuto.model.payload.opaque import reason_of
 from tenuto.model.status import ParentInstance, RuntimeStatus
 from tenuto.model.timing import Microseconds
+from tenuto.model.topics import EventDetails, EventHead, PublishedEvent, QueuedMessage, content_of
 
 T = TypeVar("T")
 
@@ -74,6 +78,8 @@ class Effects(Struct):
         children: Instances to start, under ids that are theirs alone.
         sends: Messages, in the order in which they were decided.
         letters: Messages that become dead letters.
+        published: Events for topics.
+        queued: Messages for queues.
     """
 
     works: Sequence[ActivityWork] = ()
@@ -82,6 +88,8 @@ class Effects(Struct):
     children: Sequence[InstanceState] = ()
     sends: Sequence[Send] = ()
     letters: Sequence[Letter] = ()
+    published: Sequence[PublishedEvent] = ()
+    queued: Sequence[QueuedMessage] = ()
 
 
 NOTHING: Final = Effects()
@@ -166,6 +174,49 @@ def _event_sent(effects: Effects, action: EventSent, _deciding: _Deciding) -> No
     effects.sends = _add(effects.sends, Send(action.instance_id, message))
 
 
+def _event_published(effects: Effects, action: EventPublished, deciding: _Deciding) -> None:
+    state = deciding.state
+    event = PublishedEvent(
+        event_id=_id_of(state, action.event_id),
+        topic=action.topic,
+        key=action.key,
+        published_at=deciding.timestamp,
+        cause=instance_cause(state.instance_id),
+        iid=state.iid,
+        event=content_of(
+            action.input,
+            EventHead(
+                type=action.kind,
+                details=EventDetails(
+                    source=f"instance/{state.instance_id}",
+                    subject=action.subject,
+                    attributes=action.attributes,
+                ),
+            ),
+        ),
+    )
+    effects.published = _add(effects.published, event)
+
+
+def _message_queued(effects: Effects, action: MessageQueued, deciding: _Deciding) -> None:
+    state = deciding.state
+    message = QueuedMessage(
+        message_id=_id_of(state, action.event_id),
+        queue=action.queue,
+        visible_at=action.visible_at,
+        queued_at=deciding.timestamp,
+        cause=instance_cause(state.instance_id),
+        iid=state.iid,
+        data=action.input or "null",
+    )
+    effects.queued = _add(effects.queued, message)
+
+
+def _id_of(state: InstanceState, event_id: int) -> str:
+    """The same however often the turn is run: what is there already is left alone."""
+    return f"{state.facts.execution_id}-{event_id}"
+
+
 def _event_refused(effects: Effects, action: EventRefused, deciding: _Deciding) -> None:
     event = deciding.put_aside.get(action.message)
     if event is None:
@@ -204,6 +255,8 @@ _ADD: Final[dict[type, Callable[[Effects, Any, _Deciding], None]]] = {
     TimerCreated: _timer_set,
     TaskCanceled: _canceled,
     EventSent: _event_sent,
+    EventPublished: _event_published,
+    MessageQueued: _message_queued,
     EventRefused: _event_refused,
     SubOrchestrationInstanceCreated: _child_called,
 }

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from msgspec import Raw, structs
 
-from tenuto.engine.ports import LinkRow
+from tenuto.engine.rows import LinkRow
 from tenuto.engine.state import InstanceState, OpenWait
 from tenuto.model.events import Incoming, QuestionAnswered
 from tenuto.model.links import Link, QuestionLink, WebhookLink

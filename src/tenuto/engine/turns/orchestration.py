@@ -19,6 +19,7 @@ from tenuto.engine.turns.effects import NOTHING, Send, decided, reply_to_parent
 from tenuto.engine.turns.links import link_rows
 from tenuto.engine.turns.sorting import SortedInbox, is_wanted, refuse_finished, sort_inbox
 from tenuto.engine.turns.step import Step
+from tenuto.engine.turns.topics import topic_wait_rows
 from tenuto.engine.turns.unread import unread_at_the_end
 from tenuto.model.actions import Action, TurnActions
 from tenuto.model.codec import encode_turn
@@ -51,6 +52,7 @@ from tenuto.model.timing import Microseconds
 
 _MINUTE: Final[Microseconds] = 60_000_000
 _CHILD = SubOrchestrationInstanceCreated
+_ENDINGS: Final = (ExecutionCompleted, ContinueAsNew)
 _RUNNING = RuntimeStatus.RUNNING
 _FOR_THE_ENGINE = frozenset((ExecutionSuspended, ExecutionResumed))
 """Events that no orchestrator sees: a turn of them alone needs no session."""
@@ -292,6 +294,7 @@ def failed_turn(
         has_ended=True,
     )
     _end(state, ending, timestamp)
+    turn.topic_waits = topic_wait_rows(state, is_over=True)
     _tell_parent(state, turn, [])
     state.keep_last_calls(())
     state.next_turn += 1
@@ -376,6 +379,9 @@ def _advance(
         turn.effects = decided(state, actions, timestamp, rules.runtime, answer.put_aside)
     if work.links or turn.effects.letters:
         turn.links = link_rows(state, inbox.incoming)
+    kind = type(last)
+    if work.topics is not None or kind in _ENDINGS:
+        turn.topic_waits = topic_wait_rows(state, is_over=kind in _ENDINGS)
     is_changed = False
     if inbox.status is not state.status or inbox.hold is not state.hold:
         is_changed = _stands_otherwise(state, turn)
@@ -383,7 +389,6 @@ def _advance(
     if custom_status is not UNSET and custom_status != state.custom_status:
         state.custom_status = custom_status
         is_changed = True
-    kind = type(last)
     if kind is ExecutionCompleted:
         _complete(state, turn, answer, timestamp, rules)
         return
@@ -490,7 +495,9 @@ def _continue(
 
 def seed(state: InstanceState, ending: ContinueAsNew, runtime: Runtime) -> list[Message]:
     """The messages that open the generation after a continue-as-new."""
-    start = structs.replace(start_event(state, runtime), webhooks=ending.webhooks)
+    start = structs.replace(
+        start_event(state, runtime), webhooks=ending.webhooks, places=ending.places
+    )
     return [Start(event=start)]
 
 

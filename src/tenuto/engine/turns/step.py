@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct, field
 
-from tenuto.engine.ports import LinkRow
+from tenuto.engine.rows import LinkRow, TopicWaitRow
 from tenuto.engine.turns.effects import NOTHING, Effects
 from tenuto.engine.turns.sorting import SortedInbox
 from tenuto.model.events import HistoryEvent
@@ -33,6 +33,7 @@ class Step(Struct):
         logs: Log lines to show once the turn is committed.
         unread: Events that it leaves to the next generation, if it ends this one.
         links: Links that it opens or closes, as the store is to know them.
+        topic_waits: Waits for topics that it begins or ends, as the store is to know them.
         taken_unread: Numbers of the events of earlier generations that are read or dropped now.
         has_ended: Whether the execution is closed by it.
         seed: The messages that open the next generation.
@@ -55,3 +56,4 @@ class Step(Struct):
     unread: Sequence[UnreadEvent] = ()
     taken_unread: Sequence[int] = ()
     links: Sequence[LinkRow] = ()
+    topic_waits: Sequence[TopicWaitRow] = ()

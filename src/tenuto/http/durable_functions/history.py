@@ -12,6 +12,7 @@ from tenuto.http.payloads import raw
 from tenuto.model.events import (
     ContinueAsNew,
     EventAwaited,
+    EventPublished,
     EventRaised,
     EventRefused,
     EventSent,
@@ -22,6 +23,7 @@ from tenuto.model.events import (
     ExecutionSuspended,
     ExecutionTerminated,
     HistoryEvent,
+    MessageQueued,
     OrchestratorStarted,
     QuestionAnswered,
     QuestionAsked,
@@ -35,6 +37,7 @@ from tenuto.model.events import (
     TaskScheduled,
     TimerCreated,
     TimerFired,
+    TopicAwaited,
     WebhookOpened,
 )
 from tenuto.model.failure import FailureDetails
@@ -52,6 +55,9 @@ _OUTCOMES: Final = (
 )
 _OURS: Final = (
     WebhookOpened,
+    EventPublished,
+    MessageQueued,
+    TopicAwaited,
     EventAwaited,
     EventRefused,
     QuestionAsked,

@@ -15,6 +15,7 @@ from tenuto.engine.program import Program
 from tenuto.http.access import Access
 from tenuto.http.admin.facts import FactsApi, HostFacts
 from tenuto.http.admin.live import EventStream, LiveApi
+from tenuto.http.admin.messages import MessagesApi
 from tenuto.http.admin.observation import Metrics, ObservationApi
 from tenuto.http.admin.routes import AdminApi
 from tenuto.http.admin.running import RunningApi, TimerRunner
@@ -153,6 +154,7 @@ class Application:
             gateway, limits, served.program, links, self._waiting, settings, explaining
         )
         admin = AdminApi(gateway, limits, served.program, self._waiting, settings, explaining)
+        messages = MessagesApi(gateway, limits)
         facts = HostFacts(
             version=served.version,
             storage=served.storage,
@@ -172,6 +174,7 @@ class Application:
             [
                 *management.routes(),
                 *admin.routes(),
+                *messages.routes(),
                 *FactsApi(
                     facts, served.program, served.triggers, foreign, served.engine.clock
                 ).routes(),

@@ -19,6 +19,7 @@ from tenuto.engine.program import (
     RunnerMeans,
     Served,
     TimerFunction,
+    TriggeredFunction,
 )
 from tenuto.functions.program import NativeProgram
 from tenuto.functions.registry import FunctionRegistry
@@ -245,6 +246,11 @@ class AzureProgram:
     def timers(self) -> Sequence[TimerFunction]:
         """Functions that a schedule starts."""
         return self._timers
+
+    @property
+    def triggered(self) -> Sequence[TriggeredFunction]:
+        """Functions that events start."""
+        return ()
 
     def check(self) -> None:
         """See that the app has functions at all.

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tenuto.engine.ports import CommitBatch
+from tenuto.engine.rows import CommitBatch
 from tenuto.model.room import encoded
 from tenuto.storage.sqlite.database import Arguments
 
@@ -31,6 +31,9 @@ LISTS: Final = (
     "consumed",
     "dead_letters",
     "answers",
+    "published",
+    "queued",
+    "topic_waits",
 )
 """The lists of rows of a batch in the order in which they are written."""
 
@@ -61,6 +64,9 @@ def pack(batch: CommitBatch) -> Arguments:
         "consumed": text(batch.consumed),
         "dead_letters": text(batch.dead_letters),
         "answers": text(batch.answers),
+        "published": text(batch.published),
+        "queued": text(batch.queued),
+        "topic_waits": text(batch.topic_waits),
     }
 
 
@@ -149,4 +155,7 @@ def without(
         purged=[iid for iid in batch.purged if iid not in refused],
         consumed=[key for key in batch.consumed if key not in kept],
         answers=[answer for answer in batch.answers if answer.message_id not in unanswered],
+        published=[row for row in batch.published if row.iid not in refused],
+        queued=[row for row in batch.queued if row.iid not in refused],
+        topic_waits=[row for row in batch.topic_waits if row.iid not in refused],
     )

@@ -12,7 +12,7 @@ import apsw
 import msgspec
 from msgspec import Struct, field
 
-from tenuto.engine.ports import CommitBatch
+from tenuto.engine.rows import CommitBatch
 from tenuto.model.errors import RowsRefusedError
 from tenuto.model.status import InstanceRecord
 from tenuto.storage.sqlite.batch import (
@@ -47,6 +47,18 @@ CONTENT_ERRORS: Final = (
 
 ``SQLError`` is what SQLite says of malformed JSON; ``ValueError`` covers lone surrogates.
 """
+
+_OF_INSTANCES: Final = (
+    "instances",
+    "replaced",
+    "updates",
+    "history",
+    "forget",
+    "unread",
+    "links",
+    "topic_waits",
+)
+"""Lists whose rows say whose they are."""
 
 Execute = Callable[[Arguments], object]
 
@@ -190,13 +202,21 @@ def units_of(batch: CommitBatch) -> list[Unit]:
     instances: dict[int, Unit] = {}
     messages: dict[str, Unit] = {}
     letters: list[Unit] = []
-    for name in ("instances", "replaced", "updates", "history", "forget", "unread", "links"):
+    for name in _OF_INSTANCES:
         for row in getattr(batch, name):
             unit = instances.setdefault(row.iid, Unit("instances", row.iid))
             unit.add(name, row)
     for name in ("inbox", "answers"):
         for row in getattr(batch, name):
             unit = messages.setdefault(row.message_id, Unit("messages", row.message_id))
+            unit.add(name, row)
+    for name, key_of in (("published", "event_id"), ("queued", "message_id")):
+        for row in getattr(batch, name):
+            if row.iid:
+                unit = instances.setdefault(row.iid, Unit("instances", row.iid))
+            else:
+                key = getattr(row, key_of)
+                unit = messages.setdefault(key, Unit("messages", key))
             unit.add(name, row)
     for key in batch.consumed:
         messages.setdefault(key[1], Unit("messages", key[1])).add("consumed", key)

@@ -1,4 +1,4 @@
-"""The named SQL of ``queries.sql`` and the schema's migrations, read once.
+"""The named SQL of the ``.sql`` files beside it, and the schema's migrations, read once.
 
 Nothing builds SQL at run time.
 """
@@ -12,7 +12,8 @@ _here = files(__package__)
 
 SQL: Final = {
     name: text.strip()
-    for name, text in _BLOCK.findall(_here.joinpath("queries.sql").read_text(encoding="utf-8"))
+    for file in ("queries.sql", "topics.sql")
+    for name, text in _BLOCK.findall(_here.joinpath(file).read_text(encoding="utf-8"))
 }
 """Statement by name."""
 

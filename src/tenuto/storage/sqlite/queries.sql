@@ -39,10 +39,11 @@ SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema);
 -- commit: a whole transaction (the trigger of the view is its body)
 INSERT INTO commit_batch (
     batch_id, owner, number, refused, fences, purged, instances, replaced, updates, history, forget,
-    unread, links, inbox, consumed, dead_letters, answers, released)
+    unread, links, inbox, consumed, dead_letters, answers, released, published, queued, topic_waits)
 VALUES (
     :batch_id, :owner, :number, :refused, :fences, :purged, :instances, :replaced, :updates,
-    :history, :forget, :unread, :links, :inbox, :consumed, :dead_letters, :answers, :released);
+    :history, :forget, :unread, :links, :inbox, :consumed, :dead_letters, :answers, :released,
+    :published, :queued, :topic_waits);
 
 -- landed: iids that were refused in a batch that has landed; no row when it has not
 SELECT coalesce(refused, '[]') FROM landed
@@ -492,6 +493,14 @@ BEGIN SELECT raise(ABORT, 'imported'); END;
 CREATE TRIGGER imported_instance BEFORE INSERT ON instance
 BEGIN SELECT raise(ABORT, 'imported'); END;
 
--- refuse_messages: ... nor ask something of what is in it
+-- refuse_messages: ... nor ask something of what is in it ...
 CREATE TRIGGER imported_message BEFORE INSERT ON inbox
+BEGIN SELECT raise(ABORT, 'imported'); END;
+
+-- refuse_events: ... nor publish to its topics ...
+CREATE TRIGGER imported_event BEFORE INSERT ON event
+BEGIN SELECT raise(ABORT, 'imported'); END;
+
+-- refuse_queued: ... nor put something into its queues
+CREATE TRIGGER imported_queued BEFORE INSERT ON queued
 BEGIN SELECT raise(ABORT, 'imported'); END;

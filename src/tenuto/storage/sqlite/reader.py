@@ -15,16 +15,14 @@ import msgspec
 from msgspec import Raw
 
 from tenuto.engine.ports import (
-    Answer,
     InboxPage,
-    InboxRow,
     InstanceMark,
-    Lease,
     LoadedInstance,
     PartitionPage,
     Standing,
     Wake,
 )
+from tenuto.engine.rows import Answer, InboxRow, Lease
 from tenuto.engine.state import start_event, state_of
 from tenuto.model.codec import encode
 from tenuto.model.errors import InputError, LimitError

@@ -13,20 +13,16 @@ from typing import TypeVar
 import apsw
 
 from tenuto.engine.ports import (
-    Answer,
-    CommitBatch,
-    CommitResult,
     HostIdentity,
     HubInfo,
     InboxPage,
-    InboxRow,
     InstanceMark,
-    Lease,
     LoadedInstance,
     PartitionPage,
     Standing,
     Wake,
 )
+from tenuto.engine.rows import Answer, CommitBatch, CommitResult, InboxRow, Lease
 from tenuto.model.errors import SettingsError, StorageError
 from tenuto.model.hold import HoldReason
 from tenuto.model.ids import InstanceId, MessageId
@@ -46,6 +42,7 @@ from tenuto.storage.sqlite.database import MEMORY, HubFacts, open_reader, open_w
 from tenuto.storage.sqlite.errors import translated
 from tenuto.storage.sqlite.files import StoreFiles
 from tenuto.storage.sqlite.narrowing import packed
+from tenuto.storage.sqlite.topics import SqliteTopics
 from tenuto.storage.sqlite.worker import Worker
 from tenuto.storage.sqlite.writer import Writer
 
@@ -116,7 +113,7 @@ class _Hub:
             writer.close()
 
 
-class SqliteStorage:
+class SqliteStorage(SqliteTopics):
     """A task hub in one SQLite file, or in memory for tests (``path`` ":memory:").
 
     Args:

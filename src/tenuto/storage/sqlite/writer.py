@@ -13,16 +13,13 @@ from typing import Any
 import apsw
 import msgspec
 
-from tenuto.engine.ports import (
-    CommitBatch,
-    CommitResult,
-    HostIdentity,
-    InboxRow,
-    Lease,
-)
+from tenuto.engine.ports import HostIdentity
+from tenuto.engine.rows import CommitBatch, CommitResult, InboxRow, Lease
+from tenuto.engine.topic_ports import Progress
 from tenuto.model.errors import FencedError, RowsRefusedError, StorageError
 from tenuto.model.ids import iid_of_arrival
 from tenuto.model.status import InstanceRecord
+from tenuto.model.topics import PublishedEvent, QueuedMessage
 from tenuto.storage.sqlite import reader
 from tenuto.storage.sqlite.batch import (
     ONE_STATEMENT_BYTES,
@@ -314,6 +311,75 @@ class Writer:
             except CONTENT_ERRORS as error:
                 ids = {row.message_id: str(error) for row in rows}
                 raise self._refusal(error, {"messages": ids}) from error
+
+    # --- topics and queues -----------------------------------------------------------------------
+
+    def publish(self, events: Sequence[PublishedEvent], messages: Sequence[QueuedMessage]) -> None:
+        """Add events and messages from outside."""
+        # Crash points: as for ``append``; ids that are there already are left alone.
+        with self._writing("write to"), transaction(self.connection):
+            try:
+                for name, rows in (("published", events), ("queued", messages)):
+                    for part in cut(rows, ONE_STATEMENT_BYTES):
+                        self.connection.execute(_COMMIT, only(**{name: part}))
+            except CONTENT_ERRORS as error:
+                ids = [one.event_id for one in events] + [one.message_id for one in messages]
+                reasons = {"messages": dict.fromkeys(ids, str(error))}
+                raise self._refusal(error, reasons) from error
+
+    def write_progress(self, lease: Lease, progress: Sequence[Progress]) -> None:
+        """Note how far subscriptions are, with what was put aside.
+
+        Raises:
+            FencedError: the lease does not hold any more.
+        """
+        # Crash points: before COMMIT what was delivered is delivered again, after it no more.
+        fence = {"partition": lease.partition, "owner": lease.owner, "epoch": lease.epoch}
+        with self._writing("write to"), transaction(self.connection):
+            for one in progress:
+                place = one.place
+                row = {
+                    "name": place.name,
+                    "topic": place.topic,
+                    "position": place.position,
+                    "done": text(place.done) or "[]",
+                    "updated_at": one.at,
+                }
+                if value(self.connection, "write_place", fence | row) is None:
+                    raise FencedError(
+                        f"partition {lease.partition} of the store {self._path!r} belongs to "
+                        f"another host now; so does the subscription {place.name!r}",
+                        [lease.partition],
+                    )
+                if one.failed:
+                    self.connection.execute(SQL["add_failed"], {"failed": text(one.failed)})
+                if one.redelivered:
+                    gone = {"positions": text(one.redelivered)}
+                    self.connection.execute(SQL["end_redeliveries"], gone)
+
+    def remove_subscription(self, name: str) -> bool:
+        """Forget a subscription and what was put aside for it."""
+        # Crash points: before COMMIT it is there, after it not.
+        with self._writing("write to"), transaction(self.connection):
+            found = value(self.connection, "remove_subscription", {"name": name})
+            self.connection.execute(SQL["remove_failed_of"], {"name": name})
+        return found is not None
+
+    def change_messages(self, statement: str, **arguments: str | int) -> int:
+        """Run one statement that deletes; how many rows went."""
+        # Crash points: before COMMIT they are there, after it not.
+        with self._writing("write to"), transaction(self.connection):
+            self.connection.execute(SQL[statement], arguments)
+            return self.connection.changes()
+
+    def redrive(self, numbers: str) -> int:
+        """Give what was put aside back to its function."""
+        # Crash points: before COMMIT it is put aside, after it is on its way again.
+        with self._writing("write to"), transaction(self.connection):
+            self.connection.execute(SQL["redrive_queued"], {"numbers": numbers})
+            self.connection.execute(SQL["redrive_event"], {"numbers": numbers})
+            self.connection.execute(SQL["take_failed"], {"numbers": numbers})
+            return self.connection.changes()
 
     def data_version(self) -> int:
         """A number that changes when another connection has written.

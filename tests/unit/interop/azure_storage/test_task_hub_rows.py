@@ -22,6 +22,7 @@ from tenuto.model.errors import TaskHubError
 from tenuto.model.events import (
     ContinueAsNew,
     EventAwaited,
+    EventPublished,
     EventRaised,
     EventRefused,
     EventSent,
@@ -33,6 +34,7 @@ from tenuto.model.events import (
     ExecutionSuspended,
     ExecutionTerminated,
     HistoryEvent,
+    MessageQueued,
     OrchestratorStarted,
     QuestionAnswered,
     QuestionAsked,
@@ -46,6 +48,7 @@ from tenuto.model.events import (
     TaskScheduled,
     TimerCreated,
     TimerFired,
+    TopicAwaited,
     WebhookOpened,
 )
 from tenuto.model.failure import FailureDetails
@@ -91,6 +94,9 @@ OURS: list[HistoryEvent] = [
     QuestionAsked(14, "Ship?", Form(())),
     QuestionLinked(14, SECRET, f"https://example.com/{SECRET}"),
     QuestionAnswered(14, NOW, "true", "Ann"),
+    EventPublished(15, "orders", "1", "k", "paid"),
+    MessageQueued(16, "parcels", NOW, "2"),
+    TopicAwaited(17, "flights", "trip-1"),
     ExecutionFailed("an operator"),
 ]
 ENDINGS: list[HistoryEvent] = [

@@ -12,7 +12,8 @@ from uuid import uuid4
 
 from msgspec import Raw, Struct, structs
 
-from tenuto.engine.ports import CommitBatch, HistoryRow, HostIdentity, Lease, Storage
+from tenuto.engine.ports import HostIdentity, Storage
+from tenuto.engine.rows import CommitBatch, HistoryRow, Lease
 from tenuto.interop.azure_storage.task_hub.events import execution_rows, record_of, turns_of
 from tenuto.interop.azure_storage.task_hub.stopped_hub import StoppedHub
 from tenuto.model.codec import encode_turn

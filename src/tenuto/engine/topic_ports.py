@@ -1,0 +1,291 @@
+"""What the store keeps of topics and queues: the part of the Storage port that is theirs.
+
+Publishing itself is part of ``CommitBatch``; here is what subscriptions and workers read and note,
+and what people look at. A subscription and a queue belong to the partition that their name is
+hashed to: who owns it writes their places, under its lease.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from tenuto.engine.rows import Lease, TopicWaitRow
+from tenuto.model.ids import InstanceId
+from tenuto.model.timing import Microseconds
+from tenuto.model.topics import PublishedEvent, QueuedMessage, StoredEvent
+
+
+class Place(Struct, frozen=True, array_like=True, gc=False):
+    """How far a subscription is.
+
+    Attributes:
+        name: Of the subscription.
+        topic: What it reads.
+        position: Everything up to here is done with.
+        done: Positions after it that are done with, too.
+    """
+
+    name: str
+    topic: str
+    position: int
+    done: tuple[int, ...] = ()
+
+
+class FailedDelivery(Struct, frozen=True, array_like=True):
+    """A delivery that was put aside as poison.
+
+    Attributes:
+        number: Its own, to redrive or delete it by; 0 before it is stored.
+        source: ``topic`` or ``queue``.
+        name: Of the topic or queue.
+        function: Of the subscription; of a queue its function's.
+        message_id: Of the event or message.
+        attempts: So often it was tried.
+        failed_at: When it was put aside.
+        error: What the last attempt has raised.
+        cause: Of the event or message.
+        key: Of the event; None for none.
+        content: The event's JSON form, or the message's data.
+    """
+
+    number: int
+    source: str
+    name: str
+    function: str
+    message_id: str
+    attempts: int
+    failed_at: Microseconds
+    error: str
+    cause: str | None
+    key: str | None
+    content: str
+
+
+class Progress(Struct, frozen=True, kw_only=True):
+    """What has become of deliveries: written in one transaction.
+
+    Attributes:
+        place: Of the subscription now.
+        failed: What was put aside meanwhile.
+        redelivered: Events of ``redeliveries`` that are done with, by position.
+        at: When.
+    """
+
+    place: Place
+    failed: Sequence[FailedDelivery] = ()
+    redelivered: Sequence[int] = ()
+    at: Microseconds
+
+
+class SubscriptionStanding(Struct, frozen=True, kw_only=True):
+    """How a subscription stands.
+
+    Attributes:
+        name: Its name.
+        topic: What it reads.
+        position: Everything up to here is done with.
+        lag: How many events of the topic come after it.
+        oldest: When the oldest of them was published; None when there is none.
+        failed: How many of its deliveries were put aside.
+        updated_at: When its place was last written.
+    """
+
+    name: str
+    topic: str
+    position: int
+    lag: int
+    oldest: Microseconds | None
+    failed: int
+    updated_at: Microseconds
+
+
+class TopicStanding(Struct, frozen=True, kw_only=True):
+    """How a topic stands.
+
+    Attributes:
+        name: Its name.
+        events: How many are kept.
+        bytes: How long they are together.
+        first: When the oldest was published.
+        last: When the newest was published.
+    """
+
+    name: str
+    events: int
+    bytes: int
+    first: Microseconds
+    last: Microseconds
+
+
+class FlowEvent(Struct, frozen=True, kw_only=True):
+    """An event or a message in a flow.
+
+    Attributes:
+        kind: ``event`` or ``message``.
+        place: The topic or queue.
+        id: Its own.
+        at: When it was published.
+        cause: What has led to it.
+        key: Of the event.
+        type: Of the event.
+    """
+
+    kind: str
+    place: str
+    id: str
+    at: Microseconds
+    cause: str | None
+    key: str | None = None
+    type: str | None = None
+
+
+class CausedInstance(Struct, frozen=True, array_like=True):
+    """An instance in a flow, and what has started it."""
+
+    instance_id: InstanceId
+    cause: str
+
+
+class Retention(Struct, frozen=True, kw_only=True):
+    """How long events are kept; what is over either goes.
+
+    Attributes:
+        before: What was published before this moment goes.
+        most_bytes: Of one topic.
+    """
+
+    before: Microseconds
+    most_bytes: int
+
+
+class TopicMatch(Struct, frozen=True, array_like=True):
+    """An instance waits for an event that is there.
+
+    Attributes:
+        iid: Of the instance.
+        task_id: Of its wait.
+        partition: The instance's.
+        instance_id: Its id.
+        event: The first that counts.
+    """
+
+    iid: int
+    task_id: int
+    partition: int
+    instance_id: InstanceId
+    event: StoredEvent
+
+
+class MatchPage(Struct, frozen=True):
+    """Waits for events after a position.
+
+    Attributes:
+        matches: What was found.
+        cursor: Where the next page begins.
+        has_more: Whether there are more events after it now.
+    """
+
+    matches: list[TopicMatch]
+    cursor: int
+    has_more: bool
+
+
+class TopicNews(Struct, frozen=True, array_like=True):
+    """Which topics have events after a position.
+
+    Attributes:
+        cursor: That of the newest event.
+        topics: Their names.
+    """
+
+    cursor: int
+    topics: list[str]
+
+
+class TopicReader(Protocol):
+    """Reading topics, open to every process."""
+
+    async def topics(self) -> list[TopicStanding]:
+        """All topics that have events."""
+
+    async def subscriptions(self) -> list[SubscriptionStanding]:
+        """All subscriptions there ever were and that nobody has removed."""
+
+    async def events(
+        self, topic: str, after: int, limit: int, most_bytes: int
+    ) -> list[StoredEvent]:
+        """Events of a topic after a position, oldest first, as long as they fit; one at least."""
+
+    async def newest_events(self, topic: str, limit: int) -> list[StoredEvent]:
+        """The newest events of a topic, newest first."""
+
+    async def failed_deliveries(
+        self,
+        source: str | None = None,
+        name: str | None = None,
+        function: str | None = None,
+        after: int = 0,
+        limit: int = 100,
+    ) -> list[FailedDelivery]:
+        """What was put aside, oldest first, after this number: of topics or queues (``source``), of
+        one topic or queue (``name``), of one function; None for any.
+        """
+
+    async def flow(self, causes: Sequence[str], limit: int) -> list[FlowEvent]:
+        """Events and messages with these causes, oldest first."""
+
+    async def flow_instances(self, causes: Sequence[str], limit: int) -> list[CausedInstance]:
+        """Instances with these causes, oldest first."""
+
+    async def flow_event(self, cause: str) -> FlowEvent | None:
+        """The event or message that is the cause of others, itself; None when it is gone."""
+
+    async def topic_news(self, cursor: int | None) -> TopicNews:
+        """Which topics have events after a position; None: all that have any."""
+
+    async def last_position(self) -> int:
+        """That of the newest event of all topics; 0 when there was never one."""
+
+
+class TopicStorage(TopicReader, Protocol):
+    """Writing what belongs to topics beside commits."""
+
+    async def publish(
+        self, events: Sequence[PublishedEvent], messages: Sequence[QueuedMessage]
+    ) -> None:
+        """Add events and messages from a process that owns nothing, all or none."""
+
+    async def topic_waits(self, partitions: Collection[int]) -> list[TopicWaitRow]:
+        """What instances of these partitions wait for."""
+
+    async def topic_matches_of(self, waits: Sequence[tuple[int, int]]) -> list[TopicMatch]:
+        """For these waits (iid and task) the first event that counts, where there is one."""
+
+    async def topic_matches_since(self, cursor: int) -> MatchPage:
+        """Waits of all partitions for events after a position, some thousand events at a time."""
+
+    async def places(self, names: Sequence[str]) -> list[Place]:
+        """How far these subscriptions are; those that are not there are left out."""
+
+    async def redeliveries(self, name: str, limit: int) -> list[StoredEvent]:
+        """Events that were given back to a subscription; their positions are below zero."""
+
+    async def write_progress(self, lease: Lease, progress: Sequence[Progress]) -> None:
+        """Durably note how far subscriptions of a partition are.
+
+        Raises:
+            FencedError: the lease does not hold any more; nothing was written.
+        """
+
+    async def remove_subscription(self, name: str) -> bool:
+        """Forget a subscription and what was put aside for it; whether there was one."""
+
+    async def trim(self, topic: str, retention: Retention) -> int:
+        """Delete old events of a topic, some thousand at a time; how many went."""
+
+    async def drop_failed(self, numbers: Sequence[int]) -> int:
+        """Delete what was put aside; how many there were."""
+
+    async def redrive(self, numbers: Sequence[int]) -> int:
+        """Give failed deliveries back to their function, with all attempts; how many there were."""

@@ -1,0 +1,140 @@
+"""Runs the functions of a host's programs that events start: which listener serves which trigger.
+
+Owns their life: they begin when the host serves, hear of partitions that become its own and of what
+is published, and end before its instances do. Must know no kind of trigger but for its name.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from typing import Any, Final, cast
+
+from tenuto.client.client import Client
+from tenuto.engine.engine import Engine
+from tenuto.engine.program import (
+    AzureBlobTrigger,
+    AzureQueueTrigger,
+    EventGridTrigger,
+    FileTrigger,
+    QueueTrigger,
+    TopicTrigger,
+    TriggeredFunction,
+)
+from tenuto.messaging.listening import Listener, ListenerMeans, MakeListener
+from tenuto.model.errors import RegistrationError, StorageError
+
+LISTENERS: Final[Mapping[type, str]] = {
+    QueueTrigger: "tenuto.messaging.queues:QueueListener",
+    TopicTrigger: "tenuto.messaging.topics.listener:TopicListener",
+    FileTrigger: "tenuto.messaging.files:FileListener",
+    EventGridTrigger: "tenuto.messaging.event_grid:EventGridListener",
+    AzureQueueTrigger: "tenuto.interop.azure_services.queue_listener:AzureQueueListener",
+    AzureBlobTrigger: "tenuto.interop.azure_services.blob_listener:AzureBlobListener",
+}
+"""Where the listener of each kind of trigger is: few apps have any, and some need an extra."""
+
+
+def check_triggered(functions: Iterable[TriggeredFunction]) -> list[TriggeredFunction]:
+    """The functions that events start, each with a name of its own.
+
+    Raises:
+        RegistrationError: two have the same name, or the listener of one needs a package that is
+            not installed.
+    """
+    found: dict[str, TriggeredFunction] = {}
+    for one in functions:
+        if one.name in found:
+            raise RegistrationError(
+                f"two functions of this host that events start are named {one.name!r}; what is "
+                "known of their deliveries is kept by name, so rename one of them"
+            )
+        found[one.name] = one
+        _maker_of(one)
+    return list(found.values())
+
+
+def _maker_of(function: TriggeredFunction) -> MakeListener:
+    module, _, name = LISTENERS[type(function.trigger)].partition(":")
+    try:
+        return cast("MakeListener", getattr(import_module(module), name))
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] == "tenuto":
+            raise
+        raise RegistrationError(
+            f"function {function.name!r} needs the package {error.name!r}: pip install "
+            '"tenuto[azure]"'
+        ) from error
+
+
+class HostTriggers:
+    """The listeners of a running host.
+
+    Args:
+        functions: What ``check_triggered`` gives.
+        engine: Knows which partitions are ours, the clock and the store.
+        client: What functions are given.
+    """
+
+    def __init__(
+        self, functions: Iterable[TriggeredFunction], engine: Engine, client: Client
+    ) -> None:
+        self._engine = engine
+        means = self._means = ListenerMeans(engine, client)
+        self._listeners: list[Listener] = [_maker_of(one)(one, means) for one in functions]
+
+    async def start(self) -> None:
+        """Serve what is ours, from now on also what becomes ours.
+
+        What is published once this has returned is delivered.
+        """
+        if not self._listeners:
+            return
+        try:
+            await self._means.topics.prepare()
+        except StorageError as error:
+            self._engine.observer.problem(
+                None, f"subscriptions that are new begin when the store can be used: {error}"
+            )
+        self._engine.on_owned.append(self._take_up)
+        self._engine.on_fed.append(self._fed)
+        # Others may have published before we listened, or do so through the store.
+        self._engine.storage.on_change(self._fed)
+        self._take_up()
+
+    def _take_up(self) -> None:
+        for one in self._listeners:
+            one.take_up()
+
+    def _fed(self) -> None:
+        self._means.topics.fed()
+        for one in self._listeners:
+            one.fed()
+
+    def _hear_no_more(self) -> None:
+        for tells, tell in (
+            (self._engine.on_owned, self._take_up),
+            (self._engine.on_fed, self._fed),
+        ):
+            if tell in tells:
+                tells.remove(tell)
+
+    async def stop(self, seconds: float) -> None:
+        """Begin nothing more, and wait for what runs, at most this long."""
+        self._hear_no_more()
+        await self._means.topics.stop()
+        began = time.monotonic()
+        results: list[Any] = await asyncio.gather(
+            *(one.stop(max(0.0, seconds - (time.monotonic() - began))) for one in self._listeners),
+            return_exceptions=True,
+        )
+        for error in results:
+            if isinstance(error, Exception):
+                self._engine.observer.problem(None, f"a listener did not stop cleanly: {error!r}")
+
+    async def abandon(self) -> None:
+        """Go as a process goes that dies: what runs is given up, and nothing is noted."""
+        self._hear_no_more()
+        await self._means.topics.stop()
+        for one in self._listeners:
+            await one.abandon()

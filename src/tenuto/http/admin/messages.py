@@ -1,0 +1,93 @@
+"""Topics and queues over HTTP: publishing."""
+
+from datetime import timedelta
+from typing import Final
+
+import msgspec
+from starlette.responses import Response
+
+from tenuto.client.gateway import Gateway
+from tenuto.client.publishing import Stamp, event_of_text, message_of_text
+from tenuto.client.wire import (
+    ADMIN,
+    EventToPublish,
+    MessageToQueue,
+    PublishBody,
+    PublishedBody,
+    text_of,
+)
+from tenuto.http.description import Answer, Operation
+from tenuto.http.errors import HttpError
+from tenuto.http.options import Role
+from tenuto.http.routing import Call, Endpoint, Route, bound, json_answer
+from tenuto.model.limits import Limits
+from tenuto.model.topics import EventDetails, EventHead, PublishedEvent, QueuedMessage
+
+_MOST_AT_ONCE: Final = 10_000
+
+_PUBLISH: Final = Operation(
+    summary="Publish events to topics and put messages into queues, all or none; answers when they "
+    "are durable",
+    tag="admin",
+    body=PublishBody,
+    body_required=True,
+    answers={200: Answer(text="They are durable.", kind=PublishedBody)},
+    errors=(413,),
+)
+
+
+class MessagesApi:
+    """The routes that publish and queue.
+
+    Args:
+        gateway: Where requests go.
+        limits: Of these, ``payload_bytes`` holds for each event and message.
+    """
+
+    def __init__(self, gateway: Gateway, limits: Limits) -> None:
+        self._gateway = gateway
+        self._limits = limits
+
+    def routes(self) -> list[Route]:
+        """The routes of the table at the end of this module."""
+        return bound(_ENDPOINTS, self)
+
+    async def publish(self, call: Call) -> Response:
+        text = await call.json_text(wrapped=True)
+        if text is None:
+            raise HttpError("the request needs a body: a JSON object with events or messages")
+        try:
+            body = msgspec.json.decode(text, type=PublishBody)
+        except msgspec.ValidationError as error:
+            raise HttpError(f"the body does not fit: {error}") from None
+        if not 1 <= len(body.events) + len(body.messages) <= _MOST_AT_ONCE:
+            raise HttpError(f"a request publishes 1 to {_MOST_AT_ONCE:,} events and messages")
+        events = [self._event(one) for one in body.events]
+        messages = [self._message(one) for one in body.messages]
+        await self._gateway.publish(events, messages)
+        return json_answer(
+            PublishedBody(
+                events=tuple(one.event_id for one in events),
+                messages=tuple(one.message_id for one in messages),
+            )
+        )
+
+    def _event(self, one: EventToPublish) -> PublishedEvent:
+        details = EventDetails(source=one.source, subject=one.subject, attributes=one.attributes)
+        head = EventHead(key=one.key, type=one.type, details=details)
+        stamp = self._stamp(one.cause)
+        return event_of_text(one.topic, text_of(one.data), head, event_id=one.id, stamp=stamp)
+
+    def _message(self, one: MessageToQueue) -> QueuedMessage:
+        text = text_of(one.data) or "null"
+        delay = timedelta(seconds=one.delay_seconds) if one.delay_seconds else None
+        stamp = self._stamp(one.cause)
+        return message_of_text(one.queue, text, delay, message_id=one.id, stamp=stamp)
+
+    def _stamp(self, cause: str | None) -> Stamp:
+        return Stamp(self._gateway.now(), cause, self._limits.payload_bytes)
+
+
+_ENDPOINTS: Final[tuple[Endpoint[MessagesApi], ...]] = (
+    Endpoint("POST", f"{ADMIN}/publish", Role.OPERATE, MessagesApi.publish, _PUBLISH),
+)

@@ -1,0 +1,6 @@
+"""Functions that events start: how deliveries come to them, of each kind of trigger.
+
+Owns when and where they run, at-least-once, and what becomes of a delivery that fails again and
+again (``no_silent_drop``). Which kinds there are is a table in ``host.triggers``. Of functions it
+knows the Program port alone.
+"""

@@ -1,0 +1,172 @@
+"""Listeners: what brings the deliveries of a trigger to its function, on one host.
+
+Owns what all kinds have in common: one attempt of a function, and the pauses between attempts.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
+from typing import Any, Final, Protocol, TypeAlias
+
+from tenuto.client.causes import running_for
+from tenuto.client.client import Client
+from tenuto.engine.engine import Engine
+from tenuto.engine.program import Delivery, Redelivery, TriggeredFunction
+from tenuto.engine.rows import Lease
+from tenuto.functions.user_calls import flush_output, is_given_up
+from tenuto.messaging.topics.feed import TopicFeed
+from tenuto.model.errors import StorageUnavailableError
+from tenuto.model.ids import InstanceId
+from tenuto.model.timing import Microseconds
+
+_END_SECONDS: Final = 1.0
+_STORE_PAUSE: Final = 1_000_000
+
+
+class Listener(Protocol):
+    """Brings deliveries to one function. Made when its host starts; runs on the host's loop."""
+
+    def take_up(self) -> None:
+        """Partitions have become ours, or the host has begun: see whether there is work for us."""
+
+    def fed(self) -> None:
+        """Something was published or queued, here or by another process."""
+
+    async def stop(self, seconds: float) -> None:
+        """Begin nothing more, and wait for what runs, at most this long; note how far it is."""
+
+    async def abandon(self) -> None:
+        """Go as a process goes that dies."""
+
+
+class ListenerMeans:
+    """What a listener has: the host it runs on.
+
+    Args:
+        engine: Knows which partitions are ours, the clock and the store.
+        client: What functions are given.
+    """
+
+    def __init__(self, engine: Engine, client: Client) -> None:
+        self.engine = engine
+        self.client = client
+        self.clock = engine.clock
+        self.storage = engine.storage
+        self.observer = engine.observer
+        self.topics: TopicFeed = TopicFeed(engine)
+
+    def lease_for(self, name: str) -> Lease | None:
+        """The lease of the partition that a name is hashed to; None when it is not ours."""
+        engine = self.engine
+        home = engine.partitions.get(engine.number_of(InstanceId(name)))
+        return None if home is None or engine.gone is not None else home.lease
+
+    @contextmanager
+    def busy(self) -> Generator[None]:
+        """Something of a delivery is under way: tests do not let time pass meanwhile."""
+        self.engine.deliveries_running += 1
+        try:
+            yield
+        finally:
+            self.engine.deliveries_running -= 1
+
+    def begin(self, work: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
+        """Run something on the host's loop; whose errors it reports itself."""
+        return self.engine.loop.create_task(work, name=name)
+
+    async def pause(self, duration: Microseconds) -> None:
+        """Let the host's time pass."""
+        over = asyncio.Event()
+        handle = self.clock.call_later(duration, over.set)
+        try:
+            await over.wait()
+        finally:
+            handle.cancel()
+
+    async def attempt(
+        self, function: TriggeredFunction, delivery: Delivery
+    ) -> BaseException | None:
+        """Run a function once; what it has raised. A delivery is busy meanwhile (see ``busy``)."""
+        failure: BaseException | None = None
+        with running_for(self.client, delivery.cause):
+            try:
+                await function.run(delivery)
+            except BaseException as error:
+                if is_given_up(error):
+                    raise
+                failure = error  # whatever user code raises is its failure, an exit as well
+        flush_output()
+        self.observer.delivery_ended(function.name, failure)
+        return failure
+
+    async def deliver(
+        self,
+        function: TriggeredFunction,
+        make: Callable[[int, bool], Delivery],
+        redelivery: Redelivery,
+        *,
+        first: int = 1,
+    ) -> BaseException | None:
+        """Run a function until it succeeds, or its attempts are used up.
+
+        Args:
+            function: The function.
+            make: The delivery, given which attempt it is and whether it is the last.
+            redelivery: How often, with which pauses.
+            first: Which attempt is the next.
+
+        Returns:
+            None when it has succeeded; else what the last attempt has raised.
+        """
+        attempt = first
+        while True:
+            pause = redelivery.pause_before(attempt + 1)
+            with self.busy():
+                failure = await self.attempt(function, make(attempt, pause is None))
+            if isinstance(failure, StorageUnavailableError):
+                # No fault of what is delivered: the store, or the host, is not there now.
+                await self.pause(_STORE_PAUSE)
+                continue
+            if failure is None or pause is None:
+                return failure
+            attempt += 1
+            self.observer.notice(
+                f"function {function.name!r} is tried again in {pause / 1_000_000:g} s (attempt "
+                f"{attempt} of {redelivery.attempts})"
+            )
+            await self.pause(pause)
+
+
+MakeListener: TypeAlias = Callable[[TriggeredFunction, ListenerMeans], Listener]
+"""How the listener of a kind of trigger is made."""
+
+
+class Tasks:
+    """The tasks of a listener, ended together."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def add(self, task: "asyncio.Task[None]") -> None:
+        """One more; it is forgotten when it ends."""
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def wait(self, seconds: float) -> None:
+        """Wait for them, at most this long."""
+        if self._running and seconds > 0:
+            # Real time: a clock of tests may stand still while functions run.
+            await asyncio.wait(self._running, timeout=seconds)
+
+    async def end(self, seconds: float) -> int:
+        """Wait for them, at most this long, then give up the rest; how many that were."""
+        await self.wait(seconds)
+        left = list(self._running)
+        for one in left:
+            one.cancel()
+        if left:
+            await asyncio.wait(left, timeout=_END_SECONDS)
+        return len(left)

@@ -1,0 +1,29 @@
+"""Causes: what has led to what, over topics, queues and instances, as short texts.
+
+``event:<topic>/<id>``, ``message:<queue>/<id>``, ``instance:<id>``. An event or a message knows its
+cause, an instance has it as a tag. So a flow that is glued by events can be drawn as one tree.
+"""
+
+from typing import Final
+
+CAUSE_TAG: Final = "tenuto.cause"
+"""The tag of an instance that an event or a message has started."""
+
+_EVENT: Final = "event:"
+_MESSAGE: Final = "message:"
+_INSTANCE: Final = "instance:"
+
+
+def event_cause(topic: str, event_id: str) -> str:
+    """That of what an event has led to."""
+    return f"{_EVENT}{topic}/{event_id}"
+
+
+def message_cause(queue: str, message_id: str) -> str:
+    """That of what a message of a queue has led to."""
+    return f"{_MESSAGE}{queue}/{message_id}"
+
+
+def instance_cause(instance_id: str) -> str:
+    """That of what an instance has published, queued or started."""
+    return f"{_INSTANCE}{instance_id}"

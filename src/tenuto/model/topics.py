@@ -1,0 +1,281 @@
+"""Topics and queues: what is published and queued, and how names are checked. Pure data.
+
+A topic is a log of events that each of its subscriptions reads at its own pace; a queue hands each
+message to one worker. Both are kept by the store (``engine.topic_ports``).
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from tenuto.model.errors import InputError
+from tenuto.model.limits import check_payload
+from tenuto.model.room import encoded
+from tenuto.model.texts import checked_name, checked_text
+from tenuto.model.timing import Microseconds, to_datetime
+
+MOST_NAME: Final = 256
+_FORBIDDEN: Final = frozenset("/\\#?")
+_NULL: Final = Raw(b"null")
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class EventContent(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What the store keeps of an event as one JSON value.
+
+    Attributes:
+        data: The payload as JSON.
+        type: What kind of event it is, such as ``order.placed``.
+        source: Who has published it: ``instance/<id>``, or what a client says.
+        subject: What it is about, as CloudEvents have it.
+        attributes: Further ones, text to text; those of CloudEvents among them.
+    """
+
+    data: Raw = _NULL
+    type: str | None = None
+    source: str | None = None
+    subject: str | None = None
+    attributes: dict[str, str] | None = None
+
+
+class PublishedEvent(Struct, frozen=True, array_like=True, gc=False):
+    """An event on its way into a topic: a row of a commit.
+
+    Attributes:
+        event_id: Unique in its topic; one that is there already is left alone.
+        topic: Its name.
+        key: Events of one key are delivered one after another; None for no order.
+        published_at: When.
+        cause: What it was caused by, as ``model.causes`` has it; None when nobody knows.
+        iid: Of the instance whose turn has published it; 0 for a client.
+        event: The JSON form of an ``EventContent``.
+    """
+
+    event_id: str
+    topic: str
+    key: str | None
+    published_at: Microseconds
+    cause: str | None
+    iid: int
+    event: Raw
+
+
+class StoredEvent(Struct, frozen=True, array_like=True, gc=False):
+    """An event as the store gives it back; ``position`` counts over all topics."""
+
+    position: int
+    event_id: str
+    topic: str
+    key: str | None
+    published_at: Microseconds
+    cause: str | None
+    event: Raw
+
+
+class QueuedMessage(Struct, frozen=True, array_like=True, gc=False):
+    """A message on its way into a queue: a row of a commit.
+
+    Attributes:
+        message_id: Unique in its queue; one that is there already is left alone.
+        queue: Its name.
+        visible_at: Not handed out before.
+        queued_at: When.
+        cause: What it was caused by; None when nobody knows.
+        iid: Of the instance whose turn has queued it; 0 for a client.
+        data: The payload as JSON text.
+    """
+
+    message_id: str
+    queue: str
+    visible_at: Microseconds
+    queued_at: Microseconds
+    cause: str | None
+    iid: int
+    data: str
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """An event of a topic, as subscribers get it.
+
+    Attributes:
+        id: Unique in its topic, the same however often it is delivered.
+        topic: The topic's name.
+        data: The payload, plain data of JSON.
+        key: Events of one key come one after another; None for no order.
+        type: What kind of event it is, such as ``order.placed``; None when nobody said.
+        source: Who has published it; None when nobody said.
+        subject: What it is about; None when nobody said.
+        attributes: Further ones, text to text.
+        published_at: When (aware UTC).
+
+    Example:
+        ::
+
+            @app.subscribe("orders")
+            async def note(event: Event) -> None:
+                print(event.id, event.data)
+    """
+
+    id: str
+    topic: str
+    data: Any
+    published_at: datetime
+    key: str | None = None
+    type: str | None = None
+    source: str | None = None
+    subject: str | None = None
+    attributes: Mapping[str, str] = _NONE
+
+
+_WAIT: Final = "tenuto.topic/"
+
+
+def wait_name(task_id: int) -> str:
+    """The name of the event that an instance's wait for a topic takes: its own, and no other."""
+    return f"{_WAIT}{task_id}"
+
+
+def is_of_wait(name: str) -> bool:
+    """Whether an event of this name is one that a wait for a topic takes.
+
+    Nobody else ever does: when the wait is over, the topic has it still.
+    """
+    return name.startswith(_WAIT)
+
+
+content_in: Final = msgspec.json.Decoder(EventContent).decode
+"""The content of an event, of its JSON form."""
+
+
+def event_of(stored: StoredEvent) -> Event:
+    """An event of the store as subscribers get it."""
+    content = content_in(stored.event)
+    return Event(
+        id=stored.event_id,
+        topic=stored.topic,
+        data=msgspec.json.decode(content.data),
+        published_at=to_datetime(stored.published_at),
+        key=stored.key,
+        type=content.type,
+        source=content.source,
+        subject=content.subject,
+        attributes=_NONE if content.attributes is None else content.attributes,
+    )
+
+
+def content_of(text: str | None, head: "EventHead") -> Raw:
+    """The JSON form of an event's content; ``text`` is its data as JSON text."""
+    details = head.details
+    content = EventContent(
+        _NULL if text is None else Raw(text.encode()),
+        head.type,
+        details.source,
+        details.subject,
+        dict(details.attributes) if details.attributes else None,
+    )
+    return Raw(bytes(encoded(content)))
+
+
+def checked_place(value: object, what: str) -> str:
+    r"""The name of a topic, a queue or a subscription, or refused.
+
+    1 to 256 characters that print, none of ``/ \ # ?``, no blank at an end, not ``.`` or ``..``.
+
+    Args:
+        value: What was given.
+        what: What it is the name of, such as ``a topic``.
+
+    Raises:
+        InputError: it is no such name.
+    """
+    name = checked_name(value, what)
+    if len(name) > MOST_NAME:
+        raise InputError(
+            f"the name of {what} has {len(name)} characters; at most {MOST_NAME} are allowed"
+        )
+    if not _FORBIDDEN.isdisjoint(name) or not name.isprintable():
+        raise InputError(
+            f"{name!r} cannot be the name of {what}: it has a character that does not print, or "
+            "one of / \\ # ?"
+        )
+    if name != name.strip() or name in {".", ".."}:
+        raise InputError(
+            f"{name!r} cannot be the name of {what}: it begins or ends with a blank, or stands for "
+            "a folder in an address"
+        )
+    return name
+
+
+def checked_key(value: object, what: str) -> str | None:
+    """The key of an event, or of a wait for events; None for none.
+
+    Raises:
+        InputError: it is no text, or empty.
+    """
+    if value is None:
+        return None
+    if value == "":
+        raise InputError(f"{what} is empty; leave it out, or say what it is")
+    return checked_text(value, what)
+
+
+class EventDetails(Struct, frozen=True, kw_only=True):
+    """What may be said of an event that few need to say.
+
+    Attributes:
+        source: Who says so, as CloudEvents have it.
+        subject: What it is about.
+        attributes: Further ones, text to text.
+
+    Example:
+        ``await client.publish("orders", order, details=EventDetails(subject="order/7"))``
+    """
+
+    source: str | None = None
+    subject: str | None = None
+    attributes: Mapping[str, str] | None = None
+
+
+class EventHead(Struct, frozen=True, kw_only=True):
+    """All that is said of an event beside its data; checked by ``checked_head``."""
+
+    key: str | None = None
+    type: str | None = None
+    details: EventDetails = EventDetails()
+
+
+def checked_head(head: EventHead, topic: str) -> EventHead:
+    """A head that can be stored.
+
+    Raises:
+        InputError: something of it is no text.
+        LimitError: something of it is too long.
+    """
+    details = head.details
+    if not isinstance(details, EventDetails):
+        raise InputError(f"details must be EventDetails, got {details!r}")
+    for name, value in (
+        ("type", head.type),
+        ("source", details.source),
+        ("subject", details.subject),
+    ):
+        if value is not None:
+            checked_text(value, f"the {name} of an event for topic {topic!r}")
+    for name, value in (details.attributes or {}).items():
+        checked_name(name, f"an attribute of an event for topic {topic!r}")
+        checked_text(value, f"the attribute {name!r} of an event for topic {topic!r}")
+    checked_key(head.key, f"the key of an event for topic {topic!r}")
+    return head
+
+
+def check_data(text: str | None, limit: int, where: str) -> None:
+    """Refuse data that is longer than allowed.
+
+    Raises:
+        LimitError: naming it, its length and the setting.
+    """
+    check_payload(text, limit, f"the data for {where}")

@@ -1,0 +1,170 @@
+"""Publishing, queueing and waiting for topics, as an orchestrator asks for it.
+
+What it publishes is an action like any other: durable with its turn, once for each turn that counts
+(``exactly_once_turns``). A wait for a topic is a wait for an event of a name of its own, which the
+engine raises when it has found the event (``engine.correlation``).
+"""
+
+from collections.abc import Generator, Iterable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tenuto.model.errors import InputError
+from tenuto.model.events import EventPublished, MessageQueued, TopicAwaited, TopicPlace
+from tenuto.model.timing import span
+from tenuto.model.topics import (
+    Event,
+    EventHead,
+    StoredEvent,
+    checked_head,
+    checked_key,
+    checked_place,
+    event_of,
+    wait_name,
+)
+from tenuto.orchestration.tasks import EventTask
+
+if TYPE_CHECKING:
+    from tenuto.orchestration.session import Session
+
+_read = msgspec.json.Decoder(StoredEvent).decode
+_LONGEST_DELAY = timedelta(days=3660)
+
+
+class Noted:
+    """What an orchestrator has asked for and need not wait for: it is durable with its turn."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        """Nothing to wait for."""
+        yield from ()
+
+
+NOTED = Noted()
+
+
+class TopicPlaces:
+    """How far an execution has come in topics, by topic and key: no event is taken twice."""
+
+    __slots__ = ("_places",)
+
+    def __init__(self) -> None:
+        self._places: dict[tuple[str, str], int] = {}
+
+    def take_over(self, places: Iterable[TopicPlace]) -> None:
+        """What the generation before had come to."""
+        self._places = {(one.topic, one.key): one.position for one in places}
+
+    def of(self, topic: str, key: str) -> int:
+        """Up to which position."""
+        return self._places.get((topic, key), 0)
+
+    def reach(self, topic: str, key: str, position: int) -> None:
+        """An event was taken."""
+        self._places[topic, key] = max(position, self.of(topic, key))
+
+    def as_tuple(self) -> tuple[TopicPlace, ...]:
+        """For the next generation."""
+        return tuple(TopicPlace(*key, position) for key, position in self._places.items())
+
+
+class TopicTask(EventTask[Event]):
+    """A wait for an event of a topic with some key."""
+
+    __slots__ = ("_key", "_reserved_id", "_session", "_topic")
+
+    def __init__(self, session: "Session", topic: str, key: str) -> None:
+        self._session = session
+        self._topic = topic
+        self._key = key
+        self._reserved_id = session.next_id()
+        super().__init__(session, wait_name(self._reserved_id), self._taken)
+
+    @property
+    def what(self) -> str:
+        """Which events."""
+        return f"wait for an event of topic {self._topic!r} with key {self._key!r}"
+
+    def opened(self) -> None:
+        """The engine looks for an event from now on."""
+        self._open_id = self._reserved_id
+        after = self._session.topics.of(self._topic, self._key)
+        self._session.record(TopicAwaited(self._reserved_id, self._topic, self._key, after))
+
+    def _taken(self, text: str | None) -> Event:
+        stored = _read(text or "")
+        self._session.topics.reach(self._topic, self._key, stored.position)
+        return event_of(stored)
+
+
+def publish(session: "Session", topic: object, data: object, head: EventHead) -> Noted:
+    """Publish an event with this turn.
+
+    Raises:
+        InputError: topic or head cannot be used.
+        PayloadError: the data cannot be stored.
+    """
+    name = checked_place(topic, "a topic")
+    head = checked_head(head, name)
+    if head.details.source is not None:
+        raise InputError("the source of what an orchestrator publishes is its instance")
+    text = None if data is None else session.encode(data, f"the event for topic {name!r}")
+    attributes = head.details.attributes
+    session.record(
+        EventPublished(
+            session.next_id(),
+            name,
+            text,
+            head.key,
+            head.type,
+            head.details.subject,
+            dict(attributes) if attributes else None,
+        )
+    )
+    return NOTED
+
+
+def enqueue(session: "Session", queue: object, data: object, delay: timedelta | None) -> Noted:
+    """Put a message into a queue with this turn.
+
+    Raises:
+        InputError: the queue's name or the delay cannot be used.
+        PayloadError: the data cannot be stored.
+    """
+    name = checked_place(queue, "a queue")
+    visible_at = session.loop.now + checked_delay(delay)
+    text = session.encode(data, f"the message for queue {name!r}")
+    session.record(MessageQueued(session.next_id(), name, visible_at, text))
+    return NOTED
+
+
+def checked_delay(delay: object) -> int:
+    """A delay in microseconds; 0 for none.
+
+    Raises:
+        InputError: it is no time that passes, or a longer one than ten years.
+    """
+    if delay is None:
+        return 0
+    if not isinstance(delay, timedelta) or not timedelta(0) <= delay <= _LONGEST_DELAY:
+        raise InputError(
+            f"the delay of a message must be a timedelta from 0 to {_LONGEST_DELAY.days} days, "
+            f"got {delay!r}"
+        )
+    return span(delay)
+
+
+def wait_for_topic(session: "Session", topic: object, match: object) -> TopicTask:
+    """A wait for an event of a topic.
+
+    Raises:
+        InputError: topic or key cannot be used.
+    """
+    name = checked_place(topic, "a topic")
+    key = checked_key(match, "match, the key of the event that is waited for,")
+    if key is None:
+        raise InputError("wait_for_event needs match=, the key of the event that is waited for")
+    return TopicTask(session, name, key)

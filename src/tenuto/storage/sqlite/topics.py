@@ -1,0 +1,180 @@
+"""Topics on SQLite: the part of the Storage port in ``engine.topic_ports``."""
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Final, TypeVar
+
+import apsw
+import msgspec
+
+from tenuto.engine.rows import Lease, TopicWaitRow
+from tenuto.engine.topic_ports import (
+    CausedInstance,
+    FailedDelivery,
+    FlowEvent,
+    MatchPage,
+    Place,
+    Progress,
+    Retention,
+    SubscriptionStanding,
+    TopicMatch,
+    TopicNews,
+    TopicStanding,
+)
+from tenuto.model.topics import PublishedEvent, QueuedMessage, StoredEvent
+from tenuto.storage.sqlite.database import value
+from tenuto.storage.sqlite.writer import Writer
+
+T = TypeVar("T")
+
+_TRIM_ROWS: Final = 5_000
+_MATCH_EVENTS: Final = 2_000
+
+_topics: Final = msgspec.json.Decoder(list[TopicStanding]).decode
+_subscriptions: Final = msgspec.json.Decoder(list[SubscriptionStanding]).decode
+_events: Final = msgspec.json.Decoder(list[StoredEvent]).decode
+_news: Final = msgspec.json.Decoder(TopicNews).decode
+_places: Final = msgspec.json.Decoder(list[Place]).decode
+_failed: Final = msgspec.json.Decoder(list[FailedDelivery]).decode
+_waits: Final = msgspec.json.Decoder(list[TopicWaitRow]).decode
+_matches: Final = msgspec.json.Decoder(list[TopicMatch]).decode
+_page: Final = msgspec.json.Decoder(tuple[list[TopicMatch], int, int]).decode
+_flow: Final = msgspec.json.Decoder(list[FlowEvent]).decode
+_flow_event: Final = msgspec.json.Decoder(FlowEvent).decode
+_caused: Final = msgspec.json.Decoder(list[CausedInstance]).decode
+
+
+def _text(rows: object) -> str:
+    return msgspec.json.encode(rows).decode()
+
+
+class SqliteTopics:
+    """The methods of a store that are about topics; the threads are its own."""
+
+    def _write(self, job: Callable[[Writer], T]) -> asyncio.Future[T]:
+        raise NotImplementedError
+
+    def _read(self, job: Callable[[apsw.Connection], T]) -> asyncio.Future[T]:
+        raise NotImplementedError
+
+    async def _value(self, statement: str, /, **arguments: Any) -> Any:  # noqa: ANN401 - of a column
+        return await self._read(lambda reading: value(reading, statement, arguments))
+
+    async def topics(self) -> list[TopicStanding]:
+        """All topics that have events."""
+        return _topics(await self._value("topic_list"))
+
+    async def subscriptions(self) -> list[SubscriptionStanding]:
+        """All subscriptions."""
+        return _subscriptions(await self._value("subscription_list"))
+
+    async def events(
+        self, topic: str, after: int, limit: int, most_bytes: int
+    ) -> list[StoredEvent]:
+        """Events of a topic after a position, as long as they fit."""
+        found = await self._value(
+            "topic_events", topic=topic, after=after, limit=limit, most_bytes=most_bytes
+        )
+        return _events(found)
+
+    async def newest_events(self, topic: str, limit: int) -> list[StoredEvent]:
+        """The newest events of a topic."""
+        return _events(await self._value("newest_topic_events", topic=topic, limit=limit))
+
+    async def topic_news(self, cursor: int | None) -> TopicNews:
+        """Which topics have events after a position."""
+        return _news(await self._value("topic_news", cursor=cursor or 0))
+
+    async def last_position(self) -> int:
+        """That of the newest event there ever was."""
+        position: int = await self._value("last_position")
+        return position
+
+    async def failed_deliveries(
+        self,
+        source: str | None = None,
+        name: str | None = None,
+        function: str | None = None,
+        after: int = 0,
+        limit: int = 100,
+    ) -> list[FailedDelivery]:
+        """What was put aside."""
+        found = await self._value(
+            "failed_list", source=source, name=name, function=function, after=after, limit=limit
+        )
+        return _failed(found)
+
+    async def flow(self, causes: Sequence[str], limit: int) -> list[FlowEvent]:
+        """Events and messages with these causes."""
+        return _flow(await self._value("flow", causes=_text(list(causes)), limit=limit))
+
+    async def flow_instances(self, causes: Sequence[str], limit: int) -> list[CausedInstance]:
+        """Instances with these causes."""
+        return _caused(await self._value("flow_instances", causes=_text(list(causes)), limit=limit))
+
+    async def flow_event(self, cause: str) -> FlowEvent | None:
+        """The event or message that is a cause."""
+        kind, _, rest = cause.partition(":")
+        place, _, message_id = rest.partition("/")
+        name = "flow_event" if kind == "event" else "flow_message"
+        found = await self._value(name, place=place, id=message_id)
+        return None if found is None else _flow_event(found)
+
+    async def publish(
+        self, events: Sequence[PublishedEvent], messages: Sequence[QueuedMessage]
+    ) -> None:
+        """Add events and messages from outside, all or none."""
+        await self._write(lambda writer: writer.publish(events, messages))
+
+    async def topic_waits(self, partitions: Collection[int]) -> list[TopicWaitRow]:
+        """What instances of these partitions wait for."""
+        return _waits(await self._value("topic_waits", partitions=_text(list(partitions))))
+
+    async def topic_matches_of(self, waits: Sequence[tuple[int, int]]) -> list[TopicMatch]:
+        """For these waits the first event that counts."""
+        return _matches(await self._value("topic_matches_of", waits=_text(list(waits))))
+
+    async def topic_matches_since(self, cursor: int) -> MatchPage:
+        """Waits for events after a position."""
+        found = await self._value("topic_matches_since", cursor=cursor, limit=_MATCH_EVENTS)
+        matches, reached, has_more = _page(found)
+        return MatchPage(matches, reached, bool(has_more))
+
+    async def places(self, names: Sequence[str]) -> list[Place]:
+        """How far these subscriptions are."""
+        return _places(await self._value("places", names=_text(list(names))))
+
+    async def redeliveries(self, name: str, limit: int) -> list[StoredEvent]:
+        """Events that were given back to a subscription."""
+        return _events(await self._value("redeliveries", name=name, limit=limit))
+
+    async def write_progress(self, lease: Lease, progress: Sequence[Progress]) -> None:
+        """Note how far subscriptions of a partition are."""
+        await self._write(lambda writer: writer.write_progress(lease, progress))
+
+    async def remove_subscription(self, name: str) -> bool:
+        """Forget a subscription."""
+        return await self._write(lambda writer: writer.remove_subscription(name))
+
+    async def trim(self, topic: str, retention: Retention) -> int:
+        """Delete old events of a topic."""
+        return await self._write(
+            lambda writer: (
+                writer.change_messages(
+                    "trim_old", topic=topic, before=retention.before, limit=_TRIM_ROWS
+                )
+                or writer.change_messages(
+                    "trim_long", topic=topic, most_bytes=retention.most_bytes, limit=_TRIM_ROWS
+                )
+            )
+        )
+
+    async def drop_failed(self, numbers: Sequence[int]) -> int:
+        """Delete what was put aside."""
+        text = _text(list(numbers))
+        return await self._write(lambda writer: writer.change_messages("take_failed", numbers=text))
+
+    async def redrive(self, numbers: Sequence[int]) -> int:
+        """Give failed deliveries back to their function."""
+        text = _text(list(numbers))
+        return await self._write(lambda writer: writer.redrive(text))
