@@ -25,6 +25,7 @@ from tenuto.engine.rows import (
     Lease,
     UnreadRow,
 )
+from tenuto.engine.topic_ports import FailedDelivery
 from tenuto.model.codec import decode_message, encode
 from tenuto.model.errors import (
     FencedError,
@@ -745,6 +746,40 @@ class StorageSuite:
         await storage.write_note(heir.leases[0], "timer/one", "3")
         assert (await storage.notes([*kept]))["timer/one"] == "3"
 
+    async def test_notes_are_written_with_what_is_put_aside_and_given_back(
+        self, owner: Owner
+    ) -> None:
+        storage, lease = owner.storage, owner.leases[0]
+        failed = FailedDelivery(
+            0,
+            "files",
+            "/inbox",
+            "recognise",
+            "f1",
+            3,
+            5,
+            "no plate",
+            "file:x",
+            None,
+            '{"path":"a"}',
+        )
+        await storage.write_notes(lease, {"files/0": "1", "files/1": "2"}, [failed])
+        assert await storage.notes(["files/0", "files/1"]) == {"files/0": "1", "files/1": "2"}
+        (kept,) = await storage.failed_deliveries(source="files", name="/inbox")
+        assert structs.replace(kept, number=0) == failed
+        assert await storage.redrive([kept.number]) == 1
+        assert await storage.failed_deliveries() == []
+        assert await storage.redeliveries("recognise", 10) == []
+        (again,) = await storage.redeliveries("files/recognise", 10)
+        assert (again.event_id, again.topic, again.published_at) == ("f1", "/inbox", 5)
+        heir = await Owner.of(storage, "second")
+        with pytest.raises(FencedError):
+            await storage.write_notes(lease, {"files/0": "3"}, [failed], [again.position])
+        assert await storage.notes(["files/0"]) == {"files/0": "1"}
+        assert await storage.failed_deliveries() == []
+        await storage.write_notes(heir.leases[0], {}, (), [again.position])
+        assert await storage.redeliveries("files/recognise", 10) == []
+
     async def test_one_owner_writes_a_note(self, owner: Owner) -> None:
         storage, lease = owner.storage, owner.leases[0]
         await storage.write_note(lease, "timer/one", "before")
@@ -993,6 +1028,34 @@ class StorageSuite:
         assert standing is not None
         assert (standing.record.generation, standing.record.input) == (1, None)
         assert standing.turns == 1
+
+    async def test_a_mark_changes_with_all_that_can_be_seen(self, owner: Owner) -> None:
+        async def mark() -> str:
+            (one,) = await owner.storage.marks(None, 10)
+            assert (one.iid, one.instance_id) == (1, ONE)
+            return one.mark
+
+        await owner.commit(instances=[record(1, status=RuntimeStatus.PENDING)])
+        seen = [await mark()]
+        await owner.commit(history=[turn(1, 0)])
+        seen.append(await mark())
+        await owner.commit(history=[turn(1, 1)])
+        seen.append(await mark())
+        await owner.commit(updates=[update(1, RuntimeStatus.SUSPENDED)])
+        seen.append(await mark())
+        await owner.commit(updates=[update(1, RuntimeStatus.COMPLETED)])
+        seen.append(await mark())
+        await owner.commit(replaced=[record(1, execution_id=ExecutionId("another"))])
+        seen.append(await mark())
+        assert len(set(seen)) == len(seen)
+        assert await mark() == seen[-1]
+
+    async def test_marks_come_in_pages(self, owner: Owner) -> None:
+        await owner.commit(instances=[record(number) for number in range(1, 6)])
+        assert [one.iid for one in await owner.storage.marks(None, 2)] == [1, 2]
+        assert [one.iid for one in await owner.storage.marks(2, 2)] == [3, 4]
+        assert [one.iid for one in await owner.storage.marks(4, 2)] == [5]
+        assert await owner.storage.marks(5, 2) == []
 
     async def test_a_history_that_is_too_long_is_not_read(self, owner: Owner) -> None:
         events = b'["' + "é".encode() * 50 + b'"]'

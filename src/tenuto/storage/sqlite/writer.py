@@ -163,14 +163,14 @@ class Writer:
         # Crash points: before COMMIT the old notes stand, after it the new ones, with the rest.
         arguments = {"partition": lease.partition, "owner": lease.owner, "epoch": lease.epoch}
         with self._writing("write to"), transaction(self.connection):
+            if reader.not_held(self.connection, [lease]):
+                raise FencedError(
+                    f"partition {lease.partition} of the store {self._path!r} belongs to another "
+                    f"host now; notes such as {next(iter(notes), None)!r} are that one's to write",
+                    [lease.partition],
+                )
             for key, note in notes.items():
-                row = arguments | {"key": key, "text": note}
-                if value(self.connection, "write_note", row) is None:
-                    raise FencedError(
-                        f"partition {lease.partition} of the store {self._path!r} belongs to "
-                        f"another host now; the note {key!r} is that one's to write",
-                        [lease.partition],
-                    )
+                self.connection.execute(SQL["write_note"], arguments | {"key": key, "text": note})
             if failed:
                 self.connection.execute(SQL["add_failed"], {"failed": text(failed)})
             if redelivered:
@@ -343,8 +343,8 @@ class Writer:
                     for part in cut(rows, ONE_STATEMENT_BYTES):
                         self.connection.execute(_COMMIT, only(**{name: part}))
             except CONTENT_ERRORS as error:
-                ids = [one.event_id for one in events] + [one.message_id for one in messages]
-                reasons = {"messages": dict.fromkeys(ids, str(error))}
+                keys = [one.post_key for one in events] + [one.post_key for one in messages]
+                reasons = {"messages": dict.fromkeys(keys, str(error))}
                 raise self._refusal(error, reasons) from error
 
     def write_progress(self, lease: Lease, progress: Sequence[Progress]) -> None:
@@ -383,6 +383,7 @@ class Writer:
         with self._writing("write to"), transaction(self.connection):
             found = value(self.connection, "remove_subscription", {"name": name})
             self.connection.execute(SQL["remove_failed_of"], {"name": name})
+            self.connection.execute(SQL["remove_redeliveries_of"], {"name": name})
         return found is not None
 
     def change_messages(self, statement: str, **arguments: str | int) -> int:
@@ -398,6 +399,7 @@ class Writer:
         with self._writing("write to"), transaction(self.connection):
             self.connection.execute(SQL["redrive_queued"], {"numbers": numbers})
             self.connection.execute(SQL["redrive_event"], {"numbers": numbers})
+            self.connection.execute(SQL["redrive_files"], {"numbers": numbers})
             self.connection.execute(SQL["take_failed"], {"numbers": numbers})
             return self.connection.changes()
 
