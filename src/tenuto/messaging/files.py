@@ -169,6 +169,8 @@ class FolderWatch:
             )
         try:
             await self._notes.write()
+        except FencedError:
+            return  # it is another host's by now, which finds out by itself
         except StorageError as error:
             self._observer.problem(
                 None, f"how far function {self._function.name!r} is could not be noted: {error}"
@@ -369,7 +371,9 @@ class FolderWatch:
             self.leave()
         except StorageError as error:
             # What could not be noted before it began is tried anew; that it has ended is known
-            # here, and noted with the next look.
+            # here, and noted with the next look. The others wait for that as well.
+            self._ready.clear()
+            self._suspects.clear()
             self._complain(f"the store does not answer, and is asked again soon: {error}")
         finally:
             self._running.discard(path)
