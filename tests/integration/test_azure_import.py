@@ -309,6 +309,7 @@ def test_instances_and_histories_can_be_looked_at(
         assert word in text
     assert EARLIER not in text
     assert "what nobody knows" not in text
+    assert "imported to be looked at" in said(capsys, "doctor", *at)
     for one in ("eternal", "young", "stopped", "odd"):
         assert one in said(capsys, "instances", "show", one, *at)
 
