@@ -24,6 +24,7 @@ from tenuto.engine.ports import (
     HostIdentity,
     HubInfo,
     InboxPage,
+    InstanceMark,
     LoadedInstance,
     PartitionPage,
     Standing,
@@ -36,7 +37,6 @@ from tenuto.engine.rows import (
     CommitResult,
     HistoryRow,
     InboxRow,
-    InstanceMark,
     Lease,
     LinkRow,
 )
