@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -17,8 +17,14 @@ from typing import Any
 import pytest
 
 from tenuto import App, ArrivedFile, Client, Context, RegistrationError, RetryPolicy, Settings
+from tenuto.engine.ports import HostIdentity
+from tenuto.engine.rows import Lease
 from tenuto.engine.topic_ports import FailedDelivery
 from tenuto.host.host import Host
+from tenuto.model.arrived_files import note_key, note_of
+from tenuto.model.errors import StorageUnavailableError
+from tenuto.model.ids import InstanceId
+from tenuto.storage.sqlite import SqliteStorage
 from tenuto.testing import TestHost
 from tests.support import files_process
 from tests.support.waiting import until
@@ -424,6 +430,101 @@ async def test_files_that_a_stopping_host_gives_up_are_no_deaths(inbox: Path) ->
         await host.advance(SECOND)
         assert [one.attempt for one in noting.told] == [1, 1]
         assert await failed_of(host) == []
+
+
+# --- a store that is away ------------------------------------------------------------------------
+
+
+class AwayStore(SqliteStorage):
+    """Takes no notes as long as it is away."""
+
+    is_away = False
+
+    async def write_notes(
+        self,
+        lease: Lease,
+        notes: Mapping[str, str],
+        failed: Sequence[FailedDelivery] = (),
+        redelivered: Sequence[int] = (),
+    ) -> None:
+        if self.is_away:
+            raise StorageUnavailableError("the disk is away")
+        await super().write_notes(lease, notes, failed, redelivered)
+
+
+async def test_nothing_runs_that_could_not_be_noted_before(tmp_path: Path, inbox: Path) -> None:
+    noting = Noting(inbox)
+    storage = AwayStore(tmp_path / "away.db")
+    (inbox / "a").write_bytes(b"")
+    async with TestHost(noting.app, storage=storage) as host:
+        storage.is_away = True
+        for _ in range(10):
+            await host.advance(SECOND)
+        assert noting.told == []
+        storage.is_away = False
+        for _ in range(10):
+            await host.advance(SECOND)
+        assert [(one.name, one.attempt) for one in noting.told] == [("a", 1)]
+        assert sum("the disk is away" in text for _, text in host.problems) <= 2
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_what_ran_while_the_store_went_away_does_not_run_again(
+    tmp_path: Path, inbox: Path, *, fails: bool
+) -> None:
+    noting = Noting(inbox, retry=ONCE)
+    storage = AwayStore(tmp_path / "away.db")
+    (inbox / "a").write_bytes(b"")
+
+    def then(_file: ArrivedFile) -> None:
+        storage.is_away = True
+        if fails:
+            raise ValueError
+
+    noting.then = then
+    async with TestHost(noting.app, storage=storage) as host:
+        await host.advance(SECOND)
+        for _ in range(10):
+            await host.advance(SECOND)
+        storage.is_away = False
+        for _ in range(10):
+            await host.advance(SECOND)
+        assert len(await failed_of(host)) == fails
+        await host.crash()
+        await host.advance(5 * SECOND)
+        assert noting.names == ["a"]
+
+
+async def test_notes_that_cannot_be_read_are_said_and_made_anew(
+    tmp_path: Path, inbox: Path
+) -> None:
+    noting = Noting(inbox)
+    storage = SqliteStorage(tmp_path / "notes.db")
+    (inbox / "a").write_bytes(b"")
+    async with TestHost(noting.app, storage=storage) as host:
+        await host.advance(SECOND)
+        engine = host.host.engine
+        lease = engine.partitions[engine.number_of(InstanceId("noting"))].lease
+        await storage.write_note(lease, note_key("noting", note_of("a")), "{")
+        await host.restart()
+        await host.advance(SECOND)
+        assert noting.names == ["a", "a"]
+        assert "cannot be read" in host.problems[0][1]
+
+
+async def test_another_host_takes_the_folder_over(tmp_path: Path, inbox: Path) -> None:
+    """Who has lost the partition begins nothing, and what it has done nobody believes it."""
+    store = AwayStore(tmp_path / "shared.db")
+    noting = Noting(inbox)
+    (inbox / "a").write_bytes(b"")
+    async with TestHost(noting.app, storage=store) as host:
+        await host.advance(SECOND)
+        assert noting.names == ["a"]
+        await store.acquire(HostIdentity(owner="another", description="another"))
+        (inbox / "b").write_bytes(b"")
+        for _ in range(5):
+            await host.advance(SECOND)
+        assert noting.names == ["a"]
 
 
 # --- refused -------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from tenuto.engine.ports import TimerHandle
 from tenuto.engine.program import Delivery, FileTrigger, TriggeredFunction
 from tenuto.engine.rows import Lease
 from tenuto.engine.topic_ports import FailedDelivery
+from tenuto.messaging.complaints import Complaints
 from tenuto.messaging.file_notes import FileNotes
 from tenuto.messaging.folder import Folder, FoundFile, Look
 from tenuto.messaging.listening import ListenerMeans, Tasks
@@ -35,6 +36,8 @@ _AGAIN: Final = 5 * MICROSECONDS
 _LEAST_REST: Final = 10
 """A look may take this part of the time: a folder with very many files is looked at less often."""
 _REDELIVERIES: Final = 1_000
+_FOLDER: Final = "folder"
+_STORE: Final = "store"
 
 
 class FileListener:
@@ -141,7 +144,7 @@ class FolderWatch:
         self._looking = asyncio.Lock()
         self._alarm: TimerHandle | None = None
         self._interval: Microseconds = _INTERVAL
-        self._complaint: str | None = None
+        self._complaints = Complaints(means.observer, function.name)
 
     # --- life ------------------------------------------------------------------------------------
 
@@ -192,7 +195,9 @@ class FolderWatch:
         except FencedError:
             self.leave()  # it is another host's by now
         except StorageError as error:
-            self._complain(f"the store does not answer, and is asked again soon: {error}")
+            self._complaints.of(
+                _STORE, f"the store does not answer, and is asked again soon: {error}"
+            )
             pause = _AGAIN
         finally:
             self._arm(pause)
@@ -206,6 +211,7 @@ class FolderWatch:
             self._take_settled()
         await self._take_redelivered()
         await self._notes.write()
+        self._complaints.over(_STORE, "the store answers again")
         self._begin_more()
 
     async def look(self) -> Microseconds | None:
@@ -245,14 +251,17 @@ class FolderWatch:
             look = await asyncio.to_thread(self._folder.look)
         except OSError as error:
             # Nothing is forgotten: it may be back soon, as a share of a network is.
-            self._complain(f"the folder {self._folder.path!r} cannot be read: {error.strerror}")
+            self._complaints.of(
+                _FOLDER, f"the folder {self._folder.path!r} cannot be read: {error.strerror}"
+            )
             return
         now = self._clock.monotonic()
         self._interval = max(_INTERVAL, _LEAST_REST * (now - began))
         if self._is_away(look):
-            self._complain(
+            self._complaints.of(
+                _FOLDER,
                 f"the folder {self._folder.path!r} is empty, and on another device than before: "
-                "something that is usually mounted there may not be"
+                "something that is usually mounted there may not be",
             )
             return
         self._complain_of(look)
@@ -281,23 +290,13 @@ class FolderWatch:
         known = self._notes.get(path)
         return known is not None and known.version == version
 
-    def _complain(self, text: str) -> None:
-        """Say something once, as long as it is so."""
-        if text != self._complaint:
-            self._complaint = text
-            self._observer.problem(None, f"function {self._function.name!r}: {text}")
-
     def _complain_of(self, look: Look) -> None:
         if look.unread:
             path, error = min(look.unread.items())
-            self._complain(
-                f"the folder {f'{self._folder.path}/{path}'!r} cannot be read: {error.strerror}"
-            )
-        elif self._complaint is not None:
-            self._complaint = None
-            self._observer.notice(
-                f"function {self._function.name!r}: the folder {self._folder.path!r} can be read"
-            )
+            where = f"{self._folder.path}/{path}"
+            self._complaints.of(_FOLDER, f"the folder {where!r} cannot be read: {error.strerror}")
+        else:
+            self._complaints.over(_FOLDER, f"the folder {self._folder.path!r} can be read again")
 
     def _take_settled(self) -> None:
         """Have files run that have not changed for long enough, the oldest first."""
@@ -374,7 +373,9 @@ class FolderWatch:
             # here, and noted with the next look. The others wait for that as well.
             self._ready.clear()
             self._suspects.clear()
-            self._complain(f"the store does not answer, and is asked again soon: {error}")
+            self._complaints.of(
+                _STORE, f"the store does not answer, and is asked again soon: {error}"
+            )
         finally:
             self._running.discard(path)
             if self._suspect == path:
