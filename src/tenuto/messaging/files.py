@@ -1,33 +1,26 @@
 """Files that arrive in a folder: looks for them, and delivers each to its function.
 
-Owns when the folder is looked at (in a thread, about once a second) and in which order its files
-run. A file that has not changed for a while is whole, and is delivered: exactly once, as long as no
-host dies; after a death once more. One whose host has died several times while it ran is put aside
-like one that fails, so that it cannot end one host after another. A file that is tried again, or
-takes long, holds up no other; those that have seen the end of a host run one at a time.
+Owns when the folder is looked at: in a thread, about once a second. A file that has not changed for
+a while is whole, and is delivered: exactly once, as long as no host dies; after a death once more.
+One whose host has died several times while it ran is put aside like one that fails, so that it
+cannot end one host after another.
 """
 
 import asyncio
 import os
-from collections import deque
-from functools import partial
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from tenuto.engine.ports import TimerHandle
-from tenuto.engine.program import Delivery, FileTrigger, TriggeredFunction
+from tenuto.engine.program import FileTrigger, TriggeredFunction
 from tenuto.engine.rows import Lease
-from tenuto.engine.topic_ports import FailedDelivery
 from tenuto.messaging.complaints import Complaints
 from tenuto.messaging.file_notes import FileNotes
-from tenuto.messaging.folder import Folder, FoundFile, Look
+from tenuto.messaging.file_runs import STORE, FileRuns, store_words
+from tenuto.messaging.folder import Folder, Look
 from tenuto.messaging.listening import ListenerMeans, Tasks
 from tenuto.model.arrived_files import FileStanding, FileVersion, KnownFile, file_id
-from tenuto.model.causes import file_cause
-from tenuto.model.errors import FencedError, RegistrationError, StorageError, TenutoError
-from tenuto.model.texts import storable_text
+from tenuto.model.errors import FencedError, RegistrationError, StorageError
 from tenuto.model.timing import MICROSECONDS, Microseconds
 
 _INTERVAL: Final = MICROSECONDS
@@ -37,7 +30,6 @@ _LEAST_REST: Final = 10
 """A look may take this part of the time: a folder with very many files is looked at less often."""
 _REDELIVERIES: Final = 1_000
 _FOLDER: Final = "folder"
-_STORE: Final = "store"
 
 
 class FileListener:
@@ -134,17 +126,12 @@ class FolderWatch:
         self._notes = FileNotes(means.storage, lease, function.name)
         self._is_loaded = False
         self._has_left = False
-        self._found: dict[str, FoundFile] = {}
         self._unsettled: dict[str, tuple[FileVersion, Microseconds]] = {}
-        self._ready: deque[str] = deque()
-        self._suspects: list[str] = []
-        self._running: set[str] = set()
-        self._suspect: str | None = None
-        self._pauses: dict[str, TimerHandle] = {}
         self._looking = asyncio.Lock()
         self._alarm: TimerHandle | None = None
         self._interval: Microseconds = _INTERVAL
         self._complaints = Complaints(means.observer, function.name)
+        self._runs = FileRuns(function, means, self._notes, self.tasks, self._complaints)
 
     # --- life ------------------------------------------------------------------------------------
 
@@ -157,8 +144,7 @@ class FolderWatch:
         self._has_left = True
         if self._alarm is not None:
             self._alarm.cancel()
-        for pause in self._pauses.values():
-            pause.cancel()
+        self._runs.leave()
 
     async def stop(self, seconds: float) -> None:
         """Begin nothing more, wait for what runs, and note how far it is."""
@@ -195,9 +181,7 @@ class FolderWatch:
         except FencedError:
             self.leave()  # it is another host's by now
         except StorageError as error:
-            self._complaints.of(
-                _STORE, f"the store does not answer, and is asked again soon: {error}"
-            )
+            self._complaints.of(STORE, store_words(error))
             pause = _AGAIN
         finally:
             self._arm(pause)
@@ -211,8 +195,8 @@ class FolderWatch:
             self._take_settled()
         await self._take_redelivered()
         await self._notes.write()
-        self._complaints.over(_STORE, "the store answers again")
-        self._begin_more()
+        self._complaints.over(STORE, "the store answers again")
+        self._runs.begin_more()
 
     async def look(self) -> Microseconds | None:
         """Look now, and begin nothing; the moment when a file that was found is whole."""
@@ -240,7 +224,7 @@ class FolderWatch:
         moments = [
             since + settled
             for path, (_, since) in self._unsettled.items()
-            if path not in self._running
+            if not self._runs.is_running(path)
         ]
         return min(moments, default=None)
 
@@ -266,14 +250,14 @@ class FolderWatch:
             return
         self._complain_of(look)
         self._notes.device = look.device
-        self._found = look.files
+        self._runs.found = look.files
         self._unsettled = {
             path: self._since(path, one.version, now)
             for path, one in look.files.items()
             if not self._is_known(path, one.version)
         }
         for path in [path for path, _ in self._notes if not look.may_have(path)]:
-            if path not in self._running:
+            if not self._runs.is_running(path):
                 self._notes.forget(path)
 
     def _is_away(self, look: Look) -> bool:
@@ -302,25 +286,11 @@ class FolderWatch:
         """Have files run that have not changed for long enough, the oldest first."""
         now = self._clock.monotonic()
         for path, (version, since) in list(self._unsettled.items()):
-            if path not in self._running and now - since >= self._trigger.settled:
+            if not self._runs.is_running(path) and now - since >= self._trigger.settled:
                 del self._unsettled[path]
-                self._end_pause(path)
+                self._runs.end_pause(path)
                 self._notes.set_loosely(path, KnownFile(version))
-        self._queue()
-
-    def _queue(self) -> None:
-        """All that wait and have no pause, in the order in which they are to run."""
-        waiting = [
-            (known, path)
-            for path, known in self._notes
-            if known.standing is FileStanding.WAITING
-            and path in self._found
-            and path not in self._running
-            and path not in self._pauses
-        ]
-        waiting.sort(key=lambda one: (one[0].deaths, one[0].version.modified_ns, one[1]))
-        self._suspects = [path for known, path in waiting if known.deaths]
-        self._ready = deque(path for known, path in waiting if not known.deaths)
+        self._runs.queue()
 
     async def _take_redelivered(self) -> None:
         """Have files run again that were put aside, and that somebody has given back."""
@@ -341,133 +311,7 @@ class FolderWatch:
                 self._notes.set(path, KnownFile(known.version))
         if given:
             self._notes.took_back([one.position for one in given])
-            self._queue()
-
-    # --- running ---------------------------------------------------------------------------------
-
-    def _begin_more(self) -> None:
-        while not self._has_left and len(self._running) < self._trigger.concurrency:
-            path = self._next()
-            if path is None:
-                return
-            self._running.add(path)
-            name = f"function {self._function.name}"
-            self.tasks.add(self._means.begin(self._run(path), name))
-
-    def _next(self) -> str | None:
-        """The file to run next. Of those that have seen the end of a host one runs at a time."""
-        if self._suspects and self._suspect is None:
-            self._suspect = self._suspects.pop(0)
-            return self._suspect
-        return self._ready.popleft() if self._ready else None
-
-    async def _run(self, path: str) -> None:
-        """Run the function for a file, once."""
-        try:
-            with self._means.busy():
-                await self._run_once(path)
-        except FencedError:
-            self.leave()
-        except StorageError as error:
-            # What could not be noted before it began is tried anew; that it has ended is known
-            # here, and noted with the next look. The others wait for that as well.
-            self._ready.clear()
-            self._suspects.clear()
-            self._complaints.of(
-                _STORE, f"the store does not answer, and is asked again soon: {error}"
-            )
-        finally:
-            self._running.discard(path)
-            if self._suspect == path:
-                self._suspect = None
-            self._begin_more()
-
-    async def _run_once(self, path: str) -> None:
-        known = self._notes.get(path)
-        found = self._found.get(path)
-        if known is None or found is None or known.standing is not FileStanding.WAITING:
-            return  # it is gone by now
-        if found.version != known.version:
-            return  # it has changed, and runs when it is whole again
-        deaths = self._means.engine.options.max_deliveries
-        if known.deaths >= deaths:
-            error = TenutoError(f"the host has died {known.deaths} times while the function ran")
-            self._put_aside(path, known.now(FileStanding.FAILED), error)
-            await self._notes.write()
-            return
-        self._notes.set(path, known.now(FileStanding.RUNNING))
-        try:
-            await self._notes.write()
-            failure = await self._means.attempt(self._function, self._delivery(path, found, known))
-        except BaseException:  # given up, or the store is away: nothing has come of it
-            self._notes.set(path, known)
-            raise
-        self._ended(path, known, failure)
-        await self._notes.write()
-
-    def _delivery(self, path: str, found: FoundFile, known: KnownFile) -> Delivery:
-        number = file_id(path, known.version)
-        attempt = known.failures + 1
-        return Delivery(
-            id=number,
-            attempt=attempt + known.deaths,
-            last_attempt=self._trigger.redelivery.pause_before(attempt + 1) is None,
-            data=None,
-            facts={
-                "path": Path(found.path),
-                "size": known.version.size,
-                "modified_at": known.version.modified_ns // 1_000,
-            },
-            cause=file_cause(self._function.name, path, number),
-        )
-
-    def _ended(self, path: str, known: KnownFile, failure: BaseException | None) -> None:
-        """Know what has become of a file."""
-        if failure is None:
-            self._notes.set(path, known.now(FileStanding.DONE))
-            return
-        pause = self._trigger.redelivery.pause_before(known.failures + 2)
-        if pause is None:
-            self._put_aside(path, known.failed(FileStanding.FAILED), failure)
-            return
-        self._notes.set(path, known.failed(FileStanding.WAITING))
-        self._observer.notice(
-            f"function {self._function.name!r} is tried again for {path!r} in "
-            f"{pause / MICROSECONDS:g} s (attempt {known.failures + 2} of "
-            f"{self._trigger.redelivery.attempts})"
-        )
-        if not self._has_left:
-            self._pauses[path] = self._clock.call_later(pause, partial(self._again, path))
-
-    def _again(self, path: str) -> None:
-        """The pause of a file is over."""
-        self._end_pause(path)
-        self._queue()
-        self._begin_more()
-
-    def _end_pause(self, path: str) -> None:
-        pause = self._pauses.pop(path, None)
-        if pause is not None:
-            pause.cancel()
-
-    def _put_aside(self, path: str, known: KnownFile, error: BaseException) -> None:
-        number = file_id(path, known.version)
-        content = {"path": path, "size": known.version.size}
-        failed = FailedDelivery(
-            number=0,
-            source="files",
-            name=self._folder.path,
-            function=self._function.name,
-            message_id=number,
-            attempts=known.failures + known.deaths,
-            failed_at=self._clock.now(),
-            error=storable_text(f"{type(error).__name__}: {error}"),
-            cause=file_cause(self._function.name, path, number),
-            key=None,
-            content=msgspec.json.encode(content).decode(),
-        )
-        self._notes.put_aside(path, known, failed)
-        self._observer.delivery_failed(self._function.name, number, error)
+            self._runs.queue()
 
 
 def _trigger_of(function: TriggeredFunction) -> FileTrigger:
