@@ -243,6 +243,81 @@ async def test_a_file_whose_host_dies_is_delivered_again(inbox: Path) -> None:
     assert len({one.id for one in noting.told}) == 1
 
 
+async def test_one_that_ends_its_host_again_and_again_is_told_from_those_beside_it(
+    inbox: Path,
+) -> None:
+    noting = Noting(inbox)
+    noting.then = lambda file: asyncio.Event().wait() if file.name == "deadly" else None
+    for order, name in enumerate(["deadly", "a", "b"]):
+        (inbox / name).write_bytes(b"")
+        os.utime(inbox / name, ns=(order, order))
+    async with TestHost(noting.app) as host:
+        for _ in range(3):
+            noting.told.clear()
+            await host.advance(SECOND, with_activities=False)
+            await until(lambda: "deadly" in noting.names)
+            await host.crash()
+        noting.told.clear()
+        await host.advance(5 * SECOND)
+        assert "deadly" not in noting.names
+        (failed,) = await failed_of(host)
+        assert failed.error == "TenutoError: the host has died 3 times while the function ran"
+        assert failed.attempts == 3
+        # Given back, it has all attempts again.
+        noting.then = lambda _file: None
+        await host.host.engine.storage.redrive([failed.number])
+        await host.advance(5 * SECOND)
+        assert [(one.name, one.attempt) for one in noting.told] == [("deadly", 1)]
+
+
+async def test_a_file_that_goes_while_it_waits_is_not_run(inbox: Path) -> None:
+    policy = RetryPolicy(max_attempts=5, first_interval=10 * SECOND)
+    noting = Noting(inbox, retry=policy)
+    noting.then = lambda _file: 1 / 0
+    for name in ("gone", "changed"):
+        (inbox / name).write_bytes(b"")
+    async with TestHost(noting.app) as host:
+        await host.advance(SECOND)
+        (inbox / "gone").unlink()
+        (inbox / "changed").write_bytes(b"12")
+        noting.then = lambda _file: None
+        await host.advance(HOUR)
+    assert sorted((one.name, one.size) for one in noting.told) == [
+        ("changed", 0),
+        ("changed", 2),
+        ("gone", 0),
+    ]
+    assert {one.attempt for one in noting.told} == {1}
+
+
+async def test_a_folder_in_it_that_cannot_be_read_forgets_nothing(
+    inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noting = Noting(inbox, recursive=True)
+    (inbox / "deep").mkdir()
+    for name in ("a", "deep/b"):
+        (inbox / name).write_bytes(b"")
+    scandir, is_away = os.scandir, False
+
+    def failing(path: str) -> object:
+        # Whoever runs this test may be allowed to read everything.
+        if is_away and str(path).endswith("/deep"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", failing)
+    async with TestHost(noting.app) as host:
+        await host.advance(2 * SECOND)
+        is_away = True
+        await host.advance(5 * SECOND)
+        await host.advance(5 * SECOND)
+        is_away = False
+        await host.advance(5 * SECOND)
+        assert sorted(noting.names) == ["a", "b"]
+        ((_, problem),) = host.problems
+        assert f"the folder {str(inbox / 'deep')!r} cannot be read: Permission denied" in problem
+
+
 async def test_what_is_gone_is_forgotten(inbox: Path) -> None:
     noting = Noting(inbox)
     async with TestHost(noting.app) as host:
