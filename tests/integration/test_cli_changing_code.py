@@ -93,9 +93,7 @@ Here = Callable[..., str]
 
 
 @pytest.fixture
-def here(
-    begun: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Here:
+def here(begun: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
     """A command that loads no app, without a process of its own; its standard output or error."""
     monkeypatch.chdir(begun)
     for name in [name for name in os.environ if name.startswith("TENUTO_")]:

@@ -15,7 +15,7 @@ import pytest
 
 from tenuto.cli.command import run_command_line
 from tenuto.cli.instances.steering import controls
-from tests.support.terminal import TENUTO, Command, Terminal, environment, tenuto, tenuto_here
+from tests.support.terminal import TENUTO, Command, Terminal, environment, tenuto
 
 if sys.platform == "win32":
     pytest.skip("signals and terminals of POSIX", allow_module_level=True)
@@ -141,7 +141,7 @@ def status(capsys: pytest.CaptureFixture[str], instance_id: str, *place: str) ->
 
 
 def watched(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return tenuto_here(folder, "instances", "watch", *arguments)
+    return tenuto(folder, "instances", "watch", *arguments)
 
 
 # --- with a host -------------------------------------------------------------------------------
