@@ -129,6 +129,7 @@ class SyncClient(BlockingClient):
         tags: Mapping[str, str] | None = None,
         start_at: datetime | None = None,
         reuse: IdReuse = IdReuse.WHEN_FINISHED,
+        on: str | None = None,
     ) -> SyncOrchestrationHandle[T]: ...
 
     @overload
@@ -141,6 +142,7 @@ class SyncClient(BlockingClient):
         tags: Mapping[str, str] | None = None,
         start_at: datetime | None = None,
         reuse: IdReuse = IdReuse.WHEN_FINISHED,
+        on: str | None = None,
     ) -> SyncOrchestrationHandle[Any]: ...
 
     def start(  # type: ignore[misc]  # mypy wants *Ts here too
@@ -152,6 +154,7 @@ class SyncClient(BlockingClient):
         tags: Mapping[str, str] | None = None,
         start_at: datetime | None = None,
         reuse: IdReuse = IdReuse.WHEN_FINISHED,
+        on: str | None = None,
     ) -> SyncOrchestrationHandle[Any]:
         """Start an orchestration; returns when the start is durable.
 
@@ -163,6 +166,8 @@ class SyncClient(BlockingClient):
             tags: Labels, text to text.
             start_at: Do not begin before this moment (aware datetime).
             reuse: What to do when the id exists.
+            on: The linked hub on which it is to run; by default what ``fn.options(on=...)`` says.
+                The start is kept here until that hub has it.
 
         Raises:
             UnknownFunctionError: no orchestrator of that name.
@@ -183,6 +188,7 @@ class SyncClient(BlockingClient):
                     tags=tags,
                     start_at=start_at,
                     reuse=reuse,
+                    on=on,
                 )
             ),
         )

@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import structs
 
 from tenuto.engine.engine import Engine
+from tenuto.engine.outside import not_over_links
 from tenuto.engine.partition import Partition
 from tenuto.model.errors import (
     InstanceNotFoundError,
@@ -18,8 +19,9 @@ from tenuto.model.errors import (
     TenutoError,
     WebhookClosedError,
 )
-from tenuto.model.ids import InstanceId
-from tenuto.model.messages import ClientMessage, RedeemWebhook
+from tenuto.model.facts import started
+from tenuto.model.ids import InstanceId, split_address
+from tenuto.model.messages import ClientMessage, RaiseEvent, RedeemWebhook, Start
 from tenuto.model.requests import StartRequest
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
@@ -39,6 +41,12 @@ class Commands:
             InstanceExistsError: the id is taken.
             StorageUnavailableError: the store cannot write now; nothing was started.
         """
+        facts = request.facts
+        if split_address(facts.instance_id) is not None:
+            self._check_open()
+            message = Start(event=started(facts, ""), reuse=request.reuse)
+            await self._engine.outside.send_now(message, facts.instance_id)
+            return
         home = self._home_of(request.instance_id)
         answer = _Answer()
         home.starts.request(request, answer)
@@ -53,6 +61,12 @@ class Commands:
                 ``WebhookClosedError``: it was used, has expired, or never existed.
             StorageUnavailableError: the store cannot write now; nothing was done.
         """
+        if split_address(instance_id) is not None:
+            self._check_open()
+            if not isinstance(message, RaiseEvent):
+                raise not_over_links(instance_id)
+            await self._engine.outside.send_now(message, instance_id)
+            return
         home = self._home_of(instance_id)
         engine = self._engine
         answer = _Answer()
@@ -154,6 +168,14 @@ class Commands:
 
     def _home_of(self, instance_id: InstanceId) -> Partition:
         """The partition of an instance that requests can be taken for now."""
+        self._check_open()
+        home = self._engine.find(instance_id)
+        if home is None:
+            raise self._engine.elsewhere(instance_id)
+        return home
+
+    def _check_open(self) -> None:
+        """See that requests can be taken at all."""
         engine = self._engine
         if engine.is_draining:
             raise StorageUnavailableError("the host is stopping; ask the next one")
@@ -162,10 +184,6 @@ class Commands:
             raise StorageUnavailableError(f"nothing can be accepted now: {problem}") from problem
         if engine.gone is not None:
             raise engine.gone
-        home = engine.find(instance_id)
-        if home is None:
-            raise engine.elsewhere(instance_id)
-        return home
 
 
 class _Answer:

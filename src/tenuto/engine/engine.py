@@ -20,6 +20,7 @@ from tenuto.engine.halfway import HalfwayMarks
 from tenuto.engine.holding import Holding
 from tenuto.engine.iids import Iids
 from tenuto.engine.options import EngineOptions
+from tenuto.engine.outside import Outside
 from tenuto.engine.partition import Partition
 from tenuto.engine.pipeline import CommitPipeline
 from tenuto.engine.ports import (
@@ -93,6 +94,7 @@ class Engine:
         self.takeback: TakeBack = TakeBack(self)
         self.holding: Holding = Holding(self)
         self.turning: Turning = Turning(self)
+        self.outside: Outside = Outside(self)
         self.pipeline: CommitPipeline = CommitPipeline(
             storage,
             clock,

@@ -25,6 +25,7 @@ from tenuto.host.programs import Hosted, program_of
 from tenuto.host.settings import Settings
 from tenuto.host.timers import HostTimers, timers_of
 from tenuto.host.watchdog import Watchdog
+from tenuto.link.links import Links
 from tenuto.model.errors import StorageError, TenutoError
 from tenuto.model.ids import InstanceId
 from tenuto.model.timing import to_datetime
@@ -104,6 +105,7 @@ class Host:
         self._last_word: LastWord | None = None
         self._runs_timers = run_timers
         self._timers: HostTimers | None = None
+        self._links: Links | None = None
 
     @property
     def client(self) -> Client:
@@ -122,6 +124,17 @@ class Host:
         if self._hub is None:
             raise TenutoError("the host is not running; use `async with Host(app) as host:`")
         return self._hub
+
+    @property
+    def links(self) -> Links:
+        """Links to other hubs.
+
+        Raises:
+            TenutoError: the host is not running.
+        """
+        if self._links is None:
+            raise TenutoError("the host is not running; use `async with Host(app) as host:`")
+        return self._links
 
     @property
     def engine(self) -> Engine:
@@ -161,6 +174,8 @@ class Host:
             for warning in self.program.warnings:
                 self._observer.problem(None, warning)
             lifecycle = Lifecycle(engine)
+            links = Links(engine, self.settings.links, lifecycle.arrived)
+            await links.load()
             self._watch(engine)
             last_word = self._last_word = LastWord(self._hub.url)
             found = last_word.read()
@@ -194,6 +209,8 @@ class Host:
         self._client = Client(gateway, self.program, self.settings.limits)
         self._timers = HostTimers(timers, engine, self._client)
         self._timers.start()
+        self._links = links
+        await links.start(self._hub.partitions)
         self._log.started(time.perf_counter() - began, self.settings)
 
     def _means(self) -> RunnerMeans:
@@ -265,6 +282,7 @@ class Host:
         """Stop: take nothing new in, let running activities end, commit, let the store go."""
         lifecycle, self._lifecycle = self._lifecycle, None
         self._client = None
+        await self._hang_up()
         try:
             if lifecycle is not None:
                 self._log.stopping()
@@ -301,12 +319,18 @@ class Host:
         """Go without a farewell, as a process that dies; for tests of what is recovered then."""
         lifecycle, self._lifecycle = self._lifecycle, None
         self._client = None
+        await self._hang_up()
         self._watch_no_more()
         timers, self._timers = self._timers, None
         if timers is not None:
             await timers.abandon()
         if lifecycle is not None:
             await lifecycle.abandon()
+
+    async def _hang_up(self) -> None:
+        links, self._links = self._links, None
+        if links is not None:
+            await links.stop()
 
     def _watch(self, engine: Engine) -> None:
         settings = self.settings
