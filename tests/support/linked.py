@@ -1,7 +1,7 @@
 """Two hubs with a link between them: real servers, real HTTP, what the line does is the test's."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from tenuto import Client, Settings
@@ -10,9 +10,7 @@ from tenuto.host.programs import Hosted
 from tenuto.host.server import Server
 from tenuto.http.options import HttpSettings
 from tenuto.link.options import LinkSettings
-from tests.support.cutting_proxy import CuttingProxy
-
-Through = Callable[[str], AbstractAsyncContextManager[CuttingProxy]]
+from tests.support.rough_line import RoughLine, rough_line
 
 QUICK = LinkSettings(longest_pause_seconds=0.2)
 
@@ -24,12 +22,12 @@ class Linked:
     Attributes:
         hub: The server that is dialled.
         device: The host that dials.
-        proxy: What stands between them, if something does.
+        line: What is between them; it is good unless a test makes it bad.
     """
 
     hub: Server
     device: Host
-    proxy: CuttingProxy | None
+    line: RoughLine
 
     @property
     def there(self) -> Client:
@@ -47,7 +45,6 @@ async def linked(
     hub: Hosted,
     device: Hosted,
     *,
-    through: Through | None = None,
     stores: tuple[str, str] = ("sqlite://", "sqlite://"),
     links: LinkSettings = QUICK,
 ) -> AsyncIterator[Linked]:
@@ -56,7 +53,6 @@ async def linked(
     Args:
         hub: The functions of the hub.
         device: Those of the device.
-        through: Makes the line worse than it is.
         stores: Of the hub and of the device.
         links: What may wait at either end.
     """
@@ -64,11 +60,8 @@ async def linked(
         settings = Settings(storage=stores[0], http=HttpSettings(port=0), links=links)
         server = await stack.enter_async_context(Server(hub, settings=settings))
         key = await server.host.links.let_in("box")
-        url, proxy = server.url, None
-        if through is not None:
-            proxy = await stack.enter_async_context(through(url))
-            url = proxy.url
+        line = await stack.enter_async_context(rough_line(server.url))
         host = Host(device, settings=Settings(storage=stores[1], links=links))
         host = await stack.enter_async_context(host)
-        await host.links.dial(url, called="box", key=key)
-        yield Linked(server, host, proxy)
+        await host.links.dial(line.url, called="box", key=key)
+        yield Linked(server, host, line)

@@ -87,8 +87,11 @@ class Commands:
 
         Raises:
             InstanceNotFoundError: there is no such instance.
+            NotOverLinksError: it is one of a linked hub.
             StorageOwnedError: another host serves it, and has to be asked, or does by now.
         """
+        if split_address(instance_id) is not None:
+            raise not_over_links(instance_id)
         if started:
             return await self._begun(instance_id)
         engine = self._engine
