@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from msgspec import structs
+
 from tenuto import Client, Settings
 from tenuto.host.host import Host
 from tenuto.host.programs import Hosted
@@ -12,7 +14,8 @@ from tenuto.http.options import HttpSettings
 from tenuto.link.options import LinkSettings
 from tests.support.rough_line import RoughLine, rough_line
 
-QUICK = LinkSettings(longest_pause_seconds=0.2)
+PLAIN = Settings()
+QUICK = LinkSettings(longest_pause_seconds=0.03)
 
 
 @dataclass
@@ -47,6 +50,8 @@ async def linked(
     *,
     stores: tuple[str, str] = ("sqlite://", "sqlite://"),
     links: LinkSettings = QUICK,
+    hub_settings: Settings = PLAIN,
+    device_settings: Settings = PLAIN,
 ) -> AsyncIterator[Linked]:
     """Run both, linked.
 
@@ -55,13 +60,17 @@ async def linked(
         device: Those of the device.
         stores: Of the hub and of the device.
         links: What may wait at either end.
+        hub_settings: What else is set at the hub.
+        device_settings: What else is set at the device.
     """
     async with AsyncExitStack() as stack:
-        settings = Settings(storage=stores[0], http=HttpSettings(port=0), links=links)
+        http = HttpSettings(port=0)
+        settings = structs.replace(hub_settings, storage=stores[0], http=http, links=links)
         server = await stack.enter_async_context(Server(hub, settings=settings))
         key = await server.host.links.let_in("box")
         line = await stack.enter_async_context(rough_line(server.url))
-        host = Host(device, settings=Settings(storage=stores[1], links=links))
+        own = structs.replace(device_settings, storage=stores[1], links=links)
+        host = Host(device, settings=own)
         host = await stack.enter_async_context(host)
         await host.links.dial(line.url, called="box", key=key)
         yield Linked(server, host, line)
