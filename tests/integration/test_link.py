@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -12,6 +13,7 @@ from tenuto import (
     SubOrchestrationError,
 )
 from tenuto.client.client import Client
+from tenuto.client.status import HoldStatus
 from tenuto.link.options import LinkSettings
 from tenuto.model.errors import (
     InputError,
@@ -21,6 +23,7 @@ from tenuto.model.errors import (
     NotOverLinksError,
 )
 from tests.support.linked import linked
+from tests.support.waiting import until_given
 
 hub = App()
 device = App()
@@ -99,12 +102,18 @@ async def lost(ctx: Context) -> str:
     return "not lost"
 
 
+async def held(client: Client, instance_id: str) -> HoldStatus | None:
+    found = await client.get_status(instance_id)
+    return None if found is None else found.hold
+
+
 async def until_there(client: Client, instance_id: str, status: RuntimeStatus) -> None:
+    async def has_come() -> bool:
+        found = await client.get_status(instance_id)
+        return found is not None and found.runtime_status is status
+
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while (
-            found := await client.get_status(instance_id)
-        ) is None or found.runtime_status is not status:
-            await asyncio.sleep(0.01)
+        await until_given(has_come)
 
 
 async def test_events_of_a_device_reach_an_instance_of_the_hub_in_their_order() -> None:
@@ -134,18 +143,16 @@ async def test_a_failure_comes_back_with_its_cause() -> None:
 
 async def test_the_hub_runs_children_on_the_device_that_dials() -> None:
     async with linked(hub, device) as both:
-        assert await (await both.there.start(ask_device, "yes")).result() == (
-            "the device says YES"
-        )
+        assert await (await both.there.start(ask_device, "yes")).result() == ("the device says YES")
 
 
 async def test_what_the_hub_does_not_serve_yet_waits_there() -> None:
     async with linked(hub, device) as both:
         await both.here.start("judgement", instance_id="hub/later")
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while (found := await both.there.get_status("later")) is None or found.hold is None:
-                await asyncio.sleep(0.01)
-        assert found.hold.reason == "not_served"
+            found = await until_given(partial(held, both.there, "later"))
+        assert found is not None
+        assert found.reason == "not_served"
 
 
 async def test_starts_that_nobody_waits_for() -> None:
@@ -178,7 +185,7 @@ async def test_the_end_of_a_parent_with_all_it_called_ends_children_there() -> N
 
 async def test_a_hub_that_is_not_linked_is_refused_by_name() -> None:
     async with linked(hub, device) as both:
-        with pytest.raises(NoSuchLinkError, match="no link 'nowhere' here .there are: hub."):
+        with pytest.raises(NoSuchLinkError, match=r"no link 'nowhere' here .there are: hub."):
             await both.here.raise_event("nowhere/x", "reading")
         with pytest.raises(NoSuchLinkError):
             await both.here.start("judge", 1.0, instance_id="nowhere/x")
@@ -211,8 +218,7 @@ async def test_an_event_that_nobody_can_take_there_is_a_dead_letter_there() -> N
     async with linked(hub, device) as both:
         await both.here.raise_event("hub/nobody", "reading", 1)
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while not (letters := await both.there.dead_letters()):
-                await asyncio.sleep(0.01)
+            letters = await until_given(both.there.dead_letters)
         assert letters[0].instance_id == "nobody"
 
 
@@ -222,7 +228,7 @@ async def test_no_more_waits_than_may() -> None:
         both.line.go_down()
         for number in range(3):
             await both.here.raise_event("hub/x", "reading", str(number))
-        with pytest.raises(LinkFullError, match="3 messages with .* links.messages"):
+        with pytest.raises(LinkFullError, match=r"3 messages with .* links\.messages"):
             await both.here.raise_event("hub/x", "reading", "4")
         with pytest.raises(Exception, match="TN-1802"):
             await (await both.here.start(measure, 1.0)).result()

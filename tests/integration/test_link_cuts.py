@@ -1,6 +1,7 @@
 """A link over a line that cuts: nothing is lost, nothing counts twice, the order stays."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from tenuto.model.limits import Limits
 from tenuto.model.linking import MESSAGE, Envelope, Frame, Parcel, Place
 from tenuto.model.messages import RaiseEvent
 from tests.support.linked import linked
+from tests.support.waiting import until_given
 
 hub = App()
 device = App()
@@ -100,9 +102,16 @@ async def test_a_device_that_dies_goes_on_where_it_was(tmp_path: Path) -> None:
             assert await handle.result() == [*range(20), *range(20)]
             (link,) = await again.links.list()
             async with asyncio.timeout(PATIENCE_SECONDS):
-                while (await again.links.list())[0].waiting:
-                    await asyncio.sleep(0.01)
+                await until_given(partial(nothing_waits, again))
             assert link.key == ""
+
+
+async def nothing_waits(host: Host) -> bool:
+    return not (await host.links.list())[0].waiting
+
+
+async def problem_of(host: Host) -> str | None:
+    return (await host.links.list())[0].problem
 
 
 def event(sequence: int) -> Frame:
@@ -122,6 +131,7 @@ async def test_what_comes_twice_counts_once() -> None:
         key = await both.hub.host.links.let_in("box")
         line = Line(both.hub.url, "box", key)
         try:
+            place = Place(received=0)
             for numbers in ([1, 2, 4], [1, 2, 4], [2, 4, 5, 9], [5, 9], []):
                 place = await line.bring(Parcel(life="abc", frames=[event(n) for n in numbers]))
             assert place == Place(received=9)
@@ -187,12 +197,11 @@ async def test_what_the_other_hub_refuses_is_told_to_who_waits_for_it() -> None:
     small = Settings(limits=Limits(payload_bytes=100))
     long = "x" * 200
     async with linked(hub, device, hub_settings=small) as both:
-        with pytest.raises(OrchestrationFailedError, match="TN-1803.*payload_bytes"):
+        with pytest.raises(OrchestrationFailedError, match=r"TN-1803.*payload_bytes"):
             await (await both.here.start(ask, [long])).result()
         await both.here.raise_event("hub/x", "reading", long)
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while not (letters := await both.here.dead_letters()):
-                await asyncio.sleep(0.01)
+            letters = await until_given(both.here.dead_letters)
         assert letters[0].instance_id == "hub/x"
         assert "TN-1803" in letters[0].reason
         handle = await both.there.start(collect, 1, instance_id="x")
@@ -245,6 +254,7 @@ async def test_a_link_says_what_is_wrong_with_it() -> None:
         await both.hub.host.links.let_in("box")  # another key: the one of the device is no more
         await both.here.raise_event("hub/x", "reading", 1)
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while "TN-1701" not in ((await both.device.links.list())[0].problem or ""):
-                await asyncio.sleep(0.01)
+            problem = await until_given(partial(problem_of, both.device))
+        assert problem is not None
+        assert "TN-1701" in problem
         assert (await both.device.links.list())[0].waiting == 1

@@ -35,7 +35,7 @@ class RoughLine:
 
     def cut_at_random(self, seed: int, most_bytes: int) -> None:
         """Cut each connection after a random number of bytes of both directions together."""
-        chance = random.Random(seed)  # noqa: S311 - no secret
+        chance = random.Random(seed)
         self.cut_after = lambda: chance.randrange(1, most_bytes)
 
     def go_down(self) -> None:
@@ -102,9 +102,7 @@ class _Budget:
         return self._left == 0
 
 
-async def _pump(
-    source: asyncio.StreamReader, sink: asyncio.StreamWriter, budget: _Budget
-) -> None:
+async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, budget: _Budget) -> None:
     with contextlib.suppress(ConnectionError):
         while data := await source.read(_CHUNK):
             sink.write(budget.take(data))

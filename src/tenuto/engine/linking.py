@@ -24,8 +24,8 @@ class LinkStore(Protocol):
     async def put(self, hub: LinkedHub) -> None:
         """Make a link, or give the one of that name another address and key."""
 
-    async def drop(self, name: str) -> None:
-        """A link is no more; what waits for the hub stays until ``drop_outgoing``."""
+    async def drop(self, name: str, now: Microseconds) -> None:
+        """A link is no more; what waits for the hub becomes dead letters (``no_silent_drop``)."""
 
     async def outgoing(self, hub: str, after: int, most_bytes: int) -> list[Outgoing]:
         """The next messages for a hub, as long as they fit; one at least."""

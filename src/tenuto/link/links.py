@@ -62,11 +62,10 @@ async def let_in(store: LinkStore, name: str) -> str:
     return key
 
 
-async def dial(store: LinkStore, name: str, url: str, called: str, key: str) -> None:
-    """Make a link to a hub, or give it another address or key.
+def dialled(name: str, url: str, called: str, key: str) -> LinkedHub:
+    """A link to a hub, for the store of who dials.
 
     Args:
-        store: Of this hub.
         name: How the other hub is called here.
         url: Where it is.
         called: How it calls this one.
@@ -79,13 +78,12 @@ async def dial(store: LinkStore, name: str, url: str, called: str, key: str) -> 
     checked = checked_key(key)
     if checked is None:
         raise SettingsError("a link needs the key that `tenuto links add NAME` gave at the hub")
-    hub = LinkedHub(
+    return LinkedHub(
         name=check_hub_name(name),
         url=checked_url(url),
         called=check_hub_name(called),
         key=checked,
     )
-    await store.put(hub)
 
 
 class Links:
@@ -240,7 +238,7 @@ class Links:
         Example:
             ``await host.links.dial("https://hub.example", called="box-17", key=key)``
         """
-        await dial(self.store, name, url, called, key)
+        await self.store.put(dialled(name, url, called, key))
         await self.refresh()
 
     # --- answering --------------------------------------------------------------------------------

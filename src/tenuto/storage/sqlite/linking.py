@@ -24,6 +24,7 @@ Job = Callable[[apsw.Connection], T]
 
 _MOST_ROWS: Final = 1_000
 _LIFE_DIGITS: Final = 32
+_LAST: Final = 2**63 - 1
 _decode_hubs = msgspec.json.Decoder(list[LinkedHub]).decode
 _decode_outgoing = msgspec.json.Decoder(list[Outgoing]).decode
 _decode_sizes = msgspec.json.Decoder(list[tuple[int, int]]).decode
@@ -63,10 +64,13 @@ class SqliteLinks:
         arguments = {"name": hub.name, "url": hub.url, "called": hub.called, "key": hub.key}
         await self._write(_run("put_linked_hub", arguments))
 
-    async def drop(self, name: str) -> None:
-        """A link is no more."""
+    async def drop(self, name: str, now: Microseconds) -> None:
+        """A link is no more; what waits for it is a dead letter."""
 
         def drop(connection: apsw.Connection) -> None:
+            connection.execute(SQL["bury_outgoing"], {"hub": name, "now": now})
+            span = {"hub": name, "first": 0, "last": _LAST}
+            connection.execute(SQL["drop_outgoing"], span)
             connection.execute(SQL["drop_linked_hub"], {"name": name})
             connection.execute(SQL["drop_pieces"], {"hub": name, "sequence": None})
 

@@ -505,6 +505,13 @@ FROM (
 -- drop_outgoing: the other hub has these, or refuses the last one of them
 DELETE FROM outgoing WHERE hub = :hub AND sequence >= :first AND sequence <= :last;
 
+-- bury_outgoing: what waits for a hub that is linked no more is a dead letter
+INSERT INTO add_dead_letters
+SELECT json_group_array(json_array(
+    message_id, hub || '/' || instance_id, 'TN-1801 the link ' || json_quote(hub) || ' was removed',
+    :now, json(message)))
+FROM (SELECT * FROM outgoing WHERE hub = :hub ORDER BY sequence) HAVING count(*) > 0;
+
 -- note_delivered: how far the other hub has come
 UPDATE linked_hub SET delivered = max(delivered, :sequence), heard_at = :now, problem = NULL
 WHERE name = :hub;
