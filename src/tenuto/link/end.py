@@ -25,6 +25,7 @@ from tenuto.model.timing import MICROSECONDS, Microseconds
 
 _NOTE_EVERY: Final[Microseconds] = 30 * MICROSECONDS
 """When a hub was heard of is for people: it is not written more often, unless it is news."""
+_TELL_EVERY: Final[Microseconds] = 60 * MICROSECONDS
 _MOST_ENVELOPE: Final = 64 * 1024 * 1024
 """Characters of a message that comes in pieces."""
 
@@ -79,6 +80,7 @@ class LinkEnd:
         self._giving = asyncio.Lock()
         self._news = asyncio.Event()
         self._noted = hub.heard_at or 0, hub.problem
+        self._told = "", 0
 
     @property
     def name(self) -> str:
@@ -224,10 +226,17 @@ class LinkEnd:
 
     async def failed(self, problem: str) -> None:
         """It cannot be reached, or refuses this hub."""
-        if problem != self.problem:
-            self._means.observer.notice(f"link {self.name!r}: {problem}")
+        self._tell(problem)
         self.problem = problem
         await self._note(self._noted[0])
+
+    def _tell(self, problem: str) -> None:
+        """Into the log, but not each time that a bad line is cut."""
+        code, now = problem.partition(" ")[0], self._means.clock.monotonic()
+        told, told_at = self._told
+        if code != told or now - told_at >= _TELL_EVERY:
+            self._told = code, now
+            self._means.observer.notice(f"link {self.name!r}: {problem}")
 
     async def _note(self, now: Microseconds) -> None:
         noted_at, noted = self._noted
