@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 from functools import partial
 
+import httpx2
 import pytest
 
 from tenuto import (
@@ -22,6 +23,7 @@ from tenuto.model.errors import (
     NoSuchLinkError,
     NotOverLinksError,
 )
+from tests.support.http_server import ADMIN_KEY, KEYS, READ_KEY
 from tests.support.linked import linked
 from tests.support.waiting import until_given
 
@@ -220,6 +222,33 @@ async def test_an_event_that_nobody_can_take_there_is_a_dead_letter_there() -> N
         async with asyncio.timeout(PATIENCE_SECONDS):
             letters = await until_given(both.there.dead_letters)
         assert letters[0].instance_id == "nobody"
+
+
+async def test_what_is_fetched_comes_to_the_letter_from_a_server_with_keys() -> None:
+    @hub.orchestrator(name="pass an address on")
+    async def pass_on(ctx: Context) -> bool:
+        address = await ctx.create_webhook("used", expires_in=timedelta(hours=1))
+        return bool(await ctx.call_sub_orchestrator("answer", address, on="box") == address.upper())
+
+    async with linked(hub, device, keys=KEYS) as both:
+        assert await (await both.there.start(pass_on)).result() is True
+        async with httpx2.AsyncClient(base_url=both.hub.url) as http:
+            path = "/runtime/links"
+            asking = {"x-functions-key": READ_KEY}
+            (link,) = (await http.get(path, headers=asking)).json()
+            assert link["name"] == "box"
+            assert (await http.get(path)).status_code == 401
+            for key in (READ_KEY, ADMIN_KEY):
+                opened = await http.get(f"{path}/box/messages", headers={"x-functions-key": key})
+                assert opened.status_code == 401
+
+
+async def test_a_name_stands_for_one_link() -> None:
+    async with linked(hub, device) as both:
+        with pytest.raises(InputError, match="which is dialled by its other end"):
+            await both.hub.host.links.dial("http://h", called="x", key="k", name="box")
+        with pytest.raises(InputError, match="which dials http"):
+            await both.device.links.let_in("hub")
 
 
 async def test_no_more_waits_than_may() -> None:

@@ -10,7 +10,7 @@ from tenuto import Client, Settings
 from tenuto.host.host import Host
 from tenuto.host.programs import Hosted
 from tenuto.host.server import Server
-from tenuto.http.options import HttpSettings
+from tenuto.http.options import AccessKey, HttpSettings
 from tenuto.link.options import LinkSettings
 from tests.support.rough_line import RoughLine, rough_line
 
@@ -52,6 +52,7 @@ async def linked(
     links: LinkSettings = QUICK,
     hub_settings: Settings = PLAIN,
     device_settings: Settings = PLAIN,
+    keys: dict[str, AccessKey] | None = None,
 ) -> AsyncIterator[Linked]:
     """Run both, linked.
 
@@ -62,9 +63,10 @@ async def linked(
         links: What may wait at either end.
         hub_settings: What else is set at the hub.
         device_settings: What else is set at the device.
+        keys: Of the hub's server.
     """
     async with AsyncExitStack() as stack:
-        http = HttpSettings(port=0)
+        http = HttpSettings(port=0, keys=keys or {})
         settings = structs.replace(hub_settings, storage=stores[0], http=http, links=links)
         server = await stack.enter_async_context(Server(hub, settings=settings))
         key = await server.host.links.let_in("box")

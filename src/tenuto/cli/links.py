@@ -26,7 +26,7 @@ from tenuto.engine.linking import LinkStore
 from tenuto.http.admin.links import LinkBody
 from tenuto.insight.wording import iso, moment, one_line
 from tenuto.link.dialling import PATH, Line
-from tenuto.link.links import dialled, let_in, link_store
+from tenuto.link.links import dialled, let_in, link_store, put
 from tenuto.model.errors import ConnectionFailedError, InputError, NoSuchLinkError
 from tenuto.model.linking import LinkedHub, Parcel
 from tenuto.storage import open_storage, owner_of
@@ -65,7 +65,7 @@ def link(
 
     async def make(store: LinkStore) -> str | None:
         problem = await _tried(store, hub)
-        await store.put(hub)
+        await put(store, hub)
         return problem
 
     where = _url(storage)

@@ -30,8 +30,12 @@ class LinkStore(Protocol):
     async def outgoing(self, hub: str, after: int, most_bytes: int) -> list[Outgoing]:
         """The next messages for a hub, as long as they fit; one at least."""
 
-    async def delivered(self, hub: str, sequence: int, now: Microseconds) -> None:
-        """The other hub has everything up to this number: it waits no longer."""
+    async def delivered(self, hub: str, sequence: int, now: Microseconds) -> tuple[int, int]:
+        """The other hub has everything up to this number: it waits no longer.
+
+        Returns:
+            How many messages that are, and how long they were.
+        """
 
     async def drop_outgoing(self, hub: str, sequence: int) -> None:
         """One message is not to be sent."""

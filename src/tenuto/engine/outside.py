@@ -21,6 +21,7 @@ from tenuto.model.errors import (
     LinkFullError,
     NoSuchLinkError,
     NotOverLinksError,
+    StorageError,
 )
 from tenuto.model.ids import InstanceId, split_address
 from tenuto.model.linking import LinkedHub
@@ -72,6 +73,11 @@ class Outside:
             waiting.messages = max(0, waiting.messages - messages)
             waiting.bytes = max(0, waiting.bytes - size)
 
+    def has_left_all(self, hub: str) -> None:
+        """Nothing waits for a hub; perhaps what is not durable yet."""
+        if hub in self._hubs:
+            self._hubs[hub] = WaitingFor()
+
     def waiting(self) -> dict[str, WaitingFor]:
         """What waits, by hub."""
         return self._hubs
@@ -118,7 +124,11 @@ class Outside:
         text = Raw(encode(structs.replace(message, message_id=key)))
         row = InboxRow(key, engine.number_of(address), address, text)
         self._count(row)
-        await engine.storage.append([row])
+        try:
+            await engine.storage.append([row])
+        except StorageError:
+            self.has_left(_hub_of(address), 1, memoryview(text).nbytes)
+            raise
         self._sent(_hub_of(address))
 
     def give_up(

@@ -138,7 +138,7 @@ class Dialling:
 
     def start(self) -> None:
         """Begin to dial."""
-        loops = (_Tries(self, self._bring), _Tries(self, self._fetch))
+        loops = (_Tries(self, "bring", self._bring), _Tries(self, "fetch", self._fetch))
         self._tasks = [asyncio.get_running_loop().create_task(one.run()) for one in loops]
 
     async def stop(self) -> None:
@@ -172,7 +172,7 @@ class Dialling:
         """Fetch what waits there; what is refused here goes back with what is brought."""
         end = self._end
         parcel = await self._line.fetch(self._life, await end.place(), tries.most_bytes)
-        await end.heard()
+        await end.heard("fetch")
         place = await end.take(parcel)
         if place.refused is not None:
             self._refusal_told.clear()
@@ -182,13 +182,15 @@ class Dialling:
 
     # --- for both ---------------------------------------------------------------------------------
 
-    async def heard(self) -> None:
+    async def heard(self, way: str) -> None:
         """A request was answered."""
-        await self._end.heard()
+        await self._end.heard(way)
 
-    async def failed(self, error: TenutoError) -> None:
+    async def failed(self, way: str, error: Exception) -> None:
         """A request was not, or was refused."""
-        await self._end.failed(f"{error.code} {error}")
+        code = getattr(error, "code", "TN-1800")
+        text = str(error) if isinstance(error, TenutoError) else repr(error)
+        await self._end.failed(way, f"{code} {text}")
 
     @property
     def longest_pause(self) -> float:
@@ -204,8 +206,11 @@ class _Tries:
         place: How far the other hub is, as far as this loop knows.
     """
 
-    def __init__(self, dialling: Dialling, once: Callable[["_Tries"], Awaitable[None]]) -> None:
+    def __init__(
+        self, dialling: Dialling, way: str, once: Callable[["_Tries"], Awaitable[None]]
+    ) -> None:
         self._dialling = dialling
+        self._way = way
         self._once = once
         self._failures = 0
         self.most_bytes = MOST_BYTES
@@ -219,13 +224,13 @@ class _Tries:
                 if self._failures or self.most_bytes < MOST_BYTES:
                     self._failures = 0
                     self.most_bytes = min(MOST_BYTES, 2 * self.most_bytes)
-                    await self._dialling.heard()
-            except TenutoError as error:
+                    await self._dialling.heard(self._way)
+            except Exception as error:  # noqa: BLE001 - a boundary: a link must not end for a fault
                 self.place = None
                 self._failures += 1
                 self.most_bytes = max(LEAST_BYTES, self.most_bytes // 2)
                 with contextlib.suppress(StorageError):  # it is for people
-                    await self._dialling.failed(error)
+                    await self._dialling.failed(self._way, error)
                 await asyncio.sleep(self._pause())
 
     def _pause(self) -> float:

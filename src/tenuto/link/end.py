@@ -65,14 +65,13 @@ class LinkEnd:
 
     Attributes:
         hub: The link, as it was when it was last read.
-        problem: Why nothing goes over it now; None while all is well.
         heard_at: When the other hub was last heard of.
         delivered: The last number that the other hub is known to have.
     """
 
     def __init__(self, hub: LinkedHub, means: LinkMeans) -> None:
         self.hub = hub
-        self.problem: str | None = hub.problem
+        self._problems: dict[str, str] = {}
         self.heard_at: Microseconds | None = hub.heard_at
         self.delivered: int = hub.delivered
         self._means = means
@@ -86,6 +85,11 @@ class LinkEnd:
     def name(self) -> str:
         """Of the link."""
         return self.hub.name
+
+    @property
+    def problem(self) -> str | None:
+        """Why something does not go over it now; None while all is well."""
+        return next(iter(self._problems.values()), None)
 
     # --- giving -----------------------------------------------------------------------------------
 
@@ -107,18 +111,16 @@ class LinkEnd:
         store, means = self._means.store, self._means
         async with self._giving:
             if place.received > self.delivered:
-                await store.delivered(self.name, place.received, means.clock.now())
+                gone = await store.delivered(self.name, place.received, means.clock.now())
                 self.delivered = place.received
-                await self.recount()
+                means.outside.has_left(self.name, *gone)
             self._news.clear()
             waiting = await store.outgoing(self.name, place.received, most_bytes)
+            if not waiting:
+                means.outside.has_left_all(self.name)
             held = place.piece_of, place.held
             frames = frames_of(waiting, held, most_bytes)
             return Parcel(life=means.life, after=self.delivered, frames=frames)
-
-    async def recount(self) -> None:
-        """Know what waits, as the store has it."""
-        self._means.outside.know(await self._means.store.hubs())
 
     async def give_up(self, refusal: Refusal) -> None:
         """The other hub refuses a message: who waits for what it asks hears so."""
@@ -140,7 +142,7 @@ class LinkEnd:
         if not is_told.is_set():
             return  # taken back: it is refused once more
         await means.store.drop_outgoing(self.name, refusal.sequence)
-        await self.recount()
+        means.outside.has_left(self.name, 1, memoryview(one.message).nbytes)
 
     # --- taking -----------------------------------------------------------------------------------
 
@@ -218,16 +220,25 @@ class LinkEnd:
 
     # --- how it is --------------------------------------------------------------------------------
 
-    async def heard(self) -> None:
-        """The other hub answers, or asks."""
-        now = self._means.clock.now()
-        self.heard_at, self.problem = now, None
+    async def heard(self, way: str) -> None:
+        """The other hub answers, or asks.
+
+        Args:
+            way: To which kind of request.
+        """
+        now = self.heard_at = self._means.clock.now()
+        self._problems.pop(way, None)
         await self._note(now)
 
-    async def failed(self, problem: str) -> None:
-        """It cannot be reached, or refuses this hub."""
+    async def failed(self, way: str, problem: str) -> None:
+        """It cannot be reached, or refuses this hub.
+
+        Args:
+            way: With which kind of request.
+            problem: What is wrong, with its code.
+        """
         self._tell(problem)
-        self.problem = problem
+        self._problems[way] = problem
         await self._note(self._noted[0])
 
     def _tell(self, problem: str) -> None:

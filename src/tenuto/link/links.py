@@ -20,7 +20,7 @@ from tenuto.engine.ports import Storage
 from tenuto.link.dialling import Dialling, Line
 from tenuto.link.end import LinkEnd, LinkMeans
 from tenuto.link.options import LinkSettings
-from tenuto.model.errors import NoSuchLinkError, SettingsError, StorageError
+from tenuto.model.errors import InputError, SettingsError, StorageError
 from tenuto.model.ids import check_hub_name
 from tenuto.model.linking import LinkedHub
 
@@ -58,8 +58,25 @@ async def let_in(store: LinkStore, name: str) -> str:
         InputError: the name cannot be one.
     """
     key = secrets.token_urlsafe(_KEY_BYTES)
-    await store.put(LinkedHub(name=check_hub_name(name), key=digest_of(key)))
+    hub = LinkedHub(name=check_hub_name(name), key=digest_of(key))
+    await put(store, hub)
     return key
+
+
+async def put(store: LinkStore, hub: LinkedHub) -> None:
+    """Make a link, or change it; not which end of it dials.
+
+    Raises:
+        InputError: there is a link of that name whose other end dials.
+    """
+    known = {one.name: one for one in await store.hubs()}.get(hub.name)
+    if known is not None and (known.url is None) != (hub.url is None):
+        end = "is dialled by its other end" if known.url is None else f"dials {known.url}"
+        raise InputError(
+            f"there is a link {hub.name!r} already, which {end}; choose another name, or remove "
+            f"that one: tenuto links remove {hub.name}"
+        )
+    await store.put(hub)
 
 
 def dialled(name: str, url: str, called: str, key: str) -> LinkedHub:
@@ -238,7 +255,7 @@ class Links:
         Example:
             ``await host.links.dial("https://hub.example", called="box-17", key=key)``
         """
-        await self.store.put(dialled(name, url, called, key))
+        await put(self.store, dialled(name, url, called, key))
         await self.refresh()
 
     # --- answering --------------------------------------------------------------------------------
@@ -249,17 +266,6 @@ class Links:
         known = end.hub.key if end is not None and end.hub.url is None else digest_of("")
         fits = hmac.compare_digest(known, digest_of(key or ""))
         return end if fits and key else None
-
-    def end(self, name: str) -> LinkEnd:
-        """This hub's end of a link.
-
-        Raises:
-            NoSuchLinkError: there is no such link.
-        """
-        found = self._ends.get(name)
-        if found is None:
-            raise NoSuchLinkError(name, self._ends)
-        return found
 
     async def list(self) -> list[LinkedHub]:
         """How each link is; keys left out."""

@@ -4,6 +4,7 @@ A message is sent as its sender has it. The receiver puts its own name of the se
 of those who wait for an answer: so a result finds its way back by the address alone.
 """
 
+import re
 from typing import Final
 
 import msgspec
@@ -24,9 +25,11 @@ from tenuto.model.ids import (
 from tenuto.model.limits import Limits, check_payload
 from tenuto.model.linking import MESSAGE, Envelope, Frame, Outgoing
 from tenuto.model.messages import ChildResult, Message, RaiseEvent, Start, Terminate
+from tenuto.model.texts import check_together, checked_name
 
 _decode_envelope = msgspec.json.Decoder(Envelope).decode
 _LIFE_SHOWN: Final = 8
+_EXECUTION_ID: Final = re.compile("[0-9A-Za-z:_-]{1,100}")
 
 
 def envelope_of(one: Outgoing) -> str:
@@ -95,6 +98,7 @@ def _addressed(hub: str, to: InstanceId, message: Message, limits: Limits) -> Me
     if isinstance(message, Start):
         return _start(hub, to, message, limits)
     if isinstance(message, RaiseEvent):
+        checked_name(message.event.name, "an event")
         check_payload(message.event.input, limits.payload_bytes, f"event {message.event.name!r}")
     if isinstance(message, Terminate) and message.child_of is None:
         raise InputError("only who has called an instance ends it from another hub")
@@ -104,6 +108,11 @@ def _addressed(hub: str, to: InstanceId, message: Message, limits: Limits) -> Me
 
 def _start(hub: str, to: InstanceId, message: Start, limits: Limits) -> Start:
     event = message.event
+    checked_name(event.name, "an orchestrator")
+    labels = [part for item in (event.tags or {}).items() for part in item]
+    check_together([event.name, event.version or "", *labels], "name, version and tags together")
+    if not _EXECUTION_ID.fullmatch(event.execution_id):
+        raise InputError(f"{event.execution_id[:80]!r} is no id of an execution")
     check_payload(event.input, limits.payload_bytes, f"the input of {event.name!r}")
     if message.depth > limits.nesting_depth:
         raise InputError(f"it is nested {message.depth} deep, which is too deep for this hub")

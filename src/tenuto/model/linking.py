@@ -7,9 +7,9 @@ once however often it comes. Numbers belong to a *life* of the sending store: a 
 anew, or a copy that was started, is another one.
 """
 
-from typing import Final
+from typing import Annotated, Final
 
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from tenuto.model.ids import InstanceId, MessageId
 from tenuto.model.timing import Microseconds
@@ -81,6 +81,10 @@ class Envelope(Struct, frozen=True, kw_only=True, rename="camel"):
     message: Raw
 
 
+Number = Annotated[int, Meta(ge=0, lt=2**62)]
+"""Of a message, or of characters."""
+
+
 class Frame(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """An envelope, or a piece of one that is too long for the line.
 
@@ -91,10 +95,10 @@ class Frame(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tru
         of: How long the envelope is, in characters.
     """
 
-    sequence: int
+    sequence: Number
     text: str
-    at: int = 0
-    of: int
+    at: Number = 0
+    of: Number
 
 
 class Refusal(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -105,7 +109,7 @@ class Refusal(Struct, frozen=True, kw_only=True, rename="camel"):
         reason: Why.
     """
 
-    sequence: int
+    sequence: Number
     reason: str
 
 
@@ -120,7 +124,7 @@ class Parcel(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
     """
 
     life: str
-    after: int = 0
+    after: Number = 0
     frames: list[Frame] = []
     refused: Refusal | None = None
 
@@ -135,7 +139,7 @@ class Place(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tru
         refused: The next number, which it does not take.
     """
 
-    received: int
-    piece_of: int = 0
-    held: int = 0
+    received: Number
+    piece_of: Number = 0
+    held: Number = 0
     refused: Refusal | None = None

@@ -100,7 +100,7 @@ class LinksApi:
             raise HttpError(f"the body is no parcel of messages: {error}") from None
         _check_life(parcel.life)
         place = await end.take(parcel)
-        await end.heard()
+        await end.heard("asked")
         return json_answer(place)
 
     async def fetch(self, call: Call) -> Response:
@@ -115,7 +115,7 @@ class LinksApi:
         most = min(max(_whole(call, "most") or MOST_BYTES, LEAST_BYTES), MOST_BYTES)
         seconds = call.number("wait", most=_LONGEST_WAIT_SECONDS) or 0.0
         await end.place(life)
-        await end.heard()
+        await end.heard("asked")
         parcel = await end.give(place, most)
         if not parcel.frames and seconds:
             await self._wait(call, end, seconds)
@@ -141,6 +141,7 @@ class LinksApi:
                 "this needs the key of the link, in the header x-functions-key: `tenuto links add "
                 "NAME` at this hub gives one"
             )
+        call.role = Role.OPERATE  # what it fetches comes to the letter, addresses and all
         return end
 
 

@@ -29,7 +29,7 @@ _decode_hubs = msgspec.json.Decoder(list[LinkedHub]).decode
 _decode_outgoing = msgspec.json.Decoder(list[Outgoing]).decode
 _decode_sizes = msgspec.json.Decoder(list[tuple[int, int]]).decode
 _decode_place = msgspec.json.Decoder(tuple[str, list[str], int]).decode
-_decode_held = msgspec.json.Decoder(tuple[int, int]).decode
+_decode_pair = msgspec.json.Decoder(tuple[int, int]).decode
 
 
 class Runs(Protocol):
@@ -96,17 +96,19 @@ class SqliteLinks:
 
         return await self._read(read)
 
-    async def delivered(self, hub: str, sequence: int, now: Microseconds) -> None:
-        """The other hub has these."""
+    async def delivered(self, hub: str, sequence: int, now: Microseconds) -> tuple[int, int]:
+        """The other hub has these; how many, and how long they were."""
 
-        def note(connection: apsw.Connection) -> None:
+        def note(connection: apsw.Connection) -> tuple[int, int]:
             span = {"hub": hub, "first": 0, "last": sequence}
+            gone = _decode_pair(value(connection, "outgoing_between", span))
             connection.execute(SQL["drop_outgoing"], span)
             noted = {"hub": hub, "sequence": sequence, "now": now}
             connection.execute(SQL["note_delivered"], noted)
+            return gone
 
         # Crash points: before COMMIT they are sent once more, and known there.
-        await self._write(note)
+        return await self._write(note)
 
     async def drop_outgoing(self, hub: str, sequence: int) -> None:
         """One message is not to be sent."""
@@ -131,7 +133,7 @@ class SqliteLinks:
                         "one comes that was here before; give each a link of its own"
                     )
                 return None
-            sequence, held = _decode_held(value(reading, "piece_held", {"hub": hub}) or "[0,0]")
+            sequence, held = _decode_pair(value(reading, "piece_held", {"hub": hub}) or "[0,0]")
             return Place(received=received, piece_of=sequence, held=held)
 
         def begin(connection: apsw.Connection) -> None:

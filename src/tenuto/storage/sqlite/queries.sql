@@ -502,6 +502,10 @@ FROM (
     SELECT * FROM outgoing WHERE hub = :hub AND sequence >= :first AND sequence <= :last
     ORDER BY sequence);
 
+-- outgoing_between: how many messages for a hub, and how long they are
+SELECT json_array(count(*), coalesce(sum(octet_length(message)), 0)) FROM outgoing
+WHERE hub = :hub AND sequence >= :first AND sequence <= :last;
+
 -- drop_outgoing: the other hub has these, or refuses the last one of them
 DELETE FROM outgoing WHERE hub = :hub AND sequence >= :first AND sequence <= :last;
 
