@@ -1,8 +1,8 @@
 """The life of a box at the edge, linked to a hub: provisioned, updated, offline for days, retired.
 
 The box and the hub are two apps on two machines. The box dials; all that it starts at the hub, or
-tells it, waits in its own store until the hub has it. So the code of the box knows no retries and no
-outbox: a link is that.
+tells it, waits in its own store until the hub has it. So the code of the box knows no retries and
+no outbox: a link is that.
 """
 
 from dataclasses import dataclass, replace
@@ -91,8 +91,8 @@ async def live(ctx: Context, state: Box) -> Life:
 @box.orchestrator
 async def update(ctx: Context, version: str) -> str:
     """Over the air: the box asks, a person at the hub decides, however long the line is dead."""
-    ask = f"hub/{version}-approval"
-    if not await ctx.call_sub_orchestrator("approve_update", version, instance_id=ask):
+    ask = f"{version}-approval"
+    if not await ctx.call_sub_orchestrator("approve_update", version, instance_id=ask, on="hub"):
         return "kept the old one"
     return await ctx.call_activity(install, version)
 

@@ -1,4 +1,4 @@
-"""The box of the example, linked to its hub over a line that cuts at random, and is dead for days."""
+"""The box of the example, linked over a line that cuts at random and is dead for days."""
 
 import asyncio
 from datetime import timedelta

@@ -75,7 +75,7 @@ async def report(ctx: Context, to: str) -> None:
 async def begin(ctx: Context) -> list[str]:
     return [
         ctx.start_orchestrator("collect", 1, on="hub"),
-        ctx.start_orchestrator("collect", 1, instance_id="hub/chosen"),
+        ctx.start_orchestrator("collect", 1, instance_id="chosen", on="hub"),
     ]
 
 
@@ -83,7 +83,7 @@ async def begin(ctx: Context) -> list[str]:
 async def hurry(ctx: Context) -> str:
     try:
         async with asyncio.timeout(0.2):
-            await ctx.call_sub_orchestrator("sleep", instance_id="hub/sleeper")
+            await ctx.call_sub_orchestrator("sleep", instance_id="sleeper", on="hub")
     except TimeoutError:
         return "gave up"
     return "slept"
@@ -91,7 +91,7 @@ async def hurry(ctx: Context) -> str:
 
 @device.orchestrator
 async def nested(ctx: Context) -> None:
-    await ctx.call_sub_orchestrator("sleep", instance_id="hub/sleeper")
+    await ctx.call_sub_orchestrator("sleep", instance_id="sleeper", on="hub")
 
 
 @device.orchestrator
@@ -150,7 +150,7 @@ async def test_the_hub_runs_children_on_the_device_that_dials() -> None:
 
 async def test_what_the_hub_does_not_serve_yet_waits_there() -> None:
     async with linked(hub, device) as both:
-        await both.here.start("judgement", instance_id="hub/later")
+        await both.here.start("judgement", instance_id="later", on="hub")
         async with asyncio.timeout(PATIENCE_SECONDS):
             found = await until_given(partial(held, both.there, "later"))
         assert found is not None
@@ -164,7 +164,7 @@ async def test_starts_that_nobody_waits_for() -> None:
             assert address.startswith("hub/")
             await both.here.raise_event(address, "reading", "r")
             await until_there(both.there, address[4:], RuntimeStatus.COMPLETED)
-        handle = await both.here.start("judge", 3.0, instance_id="hub/j")
+        handle = await both.here.start("judge", 3.0, instance_id="j", on="hub")
         assert handle.instance_id == "hub/j"
         await until_there(both.there, "j", RuntimeStatus.COMPLETED)
         await both.here.start(judge.options(on="hub"), 3.0, instance_id="k")
@@ -190,7 +190,7 @@ async def test_a_hub_that_is_not_linked_is_refused_by_name() -> None:
         with pytest.raises(NoSuchLinkError, match=r"no link 'nowhere' here .there are: hub."):
             await both.here.raise_event("nowhere/x", "reading")
         with pytest.raises(NoSuchLinkError):
-            await both.here.start("judge", 1.0, instance_id="nowhere/x")
+            await both.here.start("judge", 1.0, on="nowhere")
         assert "TN-1801" in await (await both.here.start(lost)).result()
         (letter,) = await both.here.dead_letters()
         assert letter.instance_id == "nowhere/x"
@@ -199,7 +199,7 @@ async def test_a_hub_that_is_not_linked_is_refused_by_name() -> None:
 
 async def test_what_cannot_be_asked_over_a_link() -> None:
     async with linked(hub, device) as both:
-        handle = await both.here.start("judge", 1.0, instance_id="hub/j")
+        handle = await both.here.start("judge", 1.0, instance_id="j", on="hub")
         with pytest.raises(NotOverLinksError, match="started and told events"):
             await handle.result()
         with pytest.raises(InvalidInstanceIdError):
@@ -214,6 +214,8 @@ async def test_what_cannot_be_asked_over_a_link() -> None:
             await both.here.raise_event("a hub/j", "reading")
         with pytest.raises(InputError, match="name of a linked hub"):
             judge.options(on="")
+        with pytest.raises(InvalidInstanceIdError):
+            await both.here.start(measure, 1.0, instance_id="hub/j")
 
 
 async def test_an_event_that_nobody_can_take_there_is_a_dead_letter_there() -> None:

@@ -320,8 +320,7 @@ class Client:
             ``handle = await client.start(book_trip, trip, instance_id="trip-1")``
         """
         on = _hub_of(orchestrator) if on is None else check_hub_name(on)
-        is_elsewhere = on is not None or "/" in (instance_id or "")
-        found = self._find(orchestrator, is_elsewhere=is_elsewhere)
+        found = self._find(orchestrator, is_elsewhere=on is not None)
         if isinstance(found, str):
             if len(args) > 1:
                 raise InputError(f"{found!r} is not known here; give one value, got {len(args)}")

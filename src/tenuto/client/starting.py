@@ -11,7 +11,7 @@ from tenuto.model.facts import InstanceFacts
 from tenuto.model.ids import (
     ExecutionId,
     address_of,
-    check_address,
+    check_instance_id,
     new_execution_id,
     new_instance_id,
 )
@@ -94,7 +94,7 @@ def start_request(
         check_together([name, version or "", *labels], "name, version and tags together")
     if text is not None:
         check_payload(text, limits.payload_bytes, f"the input of {name!r}")
-    checked = new_instance_id(now) if instance_id is None else check_address(instance_id)
+    checked = new_instance_id(now) if instance_id is None else check_instance_id(instance_id)
     facts = InstanceFacts(
         instance_id=checked,
         execution_id=options.execution_id or new_execution_id(now),
@@ -116,7 +116,7 @@ def started_on(request: StartRequest, hub: str) -> StartRequest:
         request: What is to be started, under an id there.
         hub: The name of the link.
     """
-    address = check_address(address_of(hub, request.instance_id))
+    address = address_of(hub, request.instance_id)
     facts = structs.replace(request.facts, instance_id=address, root_id=address)
     return structs.replace(request, facts=facts, is_fresh=False)
 

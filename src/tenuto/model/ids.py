@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final, NewType, TypeAlias
 
 from tenuto.model.errors import InputError, InvalidInstanceIdError
+from tenuto.model.texts import check_unicode
 from tenuto.model.timing import Microseconds
 
 InstanceId = NewType("InstanceId", str)
@@ -82,6 +83,8 @@ def check_hub_name(text: object) -> str:
     Raises:
         InputError: it is none: 1 to 64 letters, digits, ``_`` and ``-``, the first no sign.
     """
+    if isinstance(text, str):
+        check_unicode(text, "the name of a linked hub")
     if not isinstance(text, str) or not _LINKED_HUB.fullmatch(text):
         shown = repr(text)[:80]
         raise InputError(

@@ -23,6 +23,7 @@ from tenuto.model.ids import (
     address_of,
     check_address,
     check_hub_name,
+    check_instance_id,
     child_instance_id,
 )
 from tenuto.model.limits import limit_error
@@ -213,8 +214,7 @@ class Context:
             orchestrator: The decorated function, ``fn.options(...)``, or a registered name.
             *args: Its arguments after the context.
             instance_id: The child's id; by default derived from this execution. A finished
-                instance of that id is replaced, a running one fails the call. With ``hub/`` before
-                it the child runs on that linked hub.
+                instance of that id is replaced, a running one fails the call.
             on: The linked hub on which the child runs; by default what ``fn.options(on=...)`` says.
 
         The task raises ``SubOrchestrationError`` when the child failed or was terminated. When
@@ -572,10 +572,10 @@ class Context:
                 instance_id = orchestrator.instance_id
         if on is not None:
             call.on = check_hub_name(on)
-        if instance_id is not None and call.on is not None:
-            instance_id = address_of(call.on, instance_id)
         if instance_id is not None:
-            call.instance_id = check_address(instance_id)
+            call.instance_id = check_instance_id(instance_id)
+            if call.on is not None:
+                call.instance_id = address_of(call.on, call.instance_id)
             if call.instance_id == self.instance_id:
                 raise InputError(f"a child cannot have its parent's own id {self.instance_id!r}")
         if call.text is not None:

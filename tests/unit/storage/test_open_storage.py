@@ -174,7 +174,7 @@ async def test_a_broken_page_is_corrupt_when_it_is_read(path: Path) -> None:
     rows = [record(iid, input='"x"' * 500) for iid in range(1, 200)]
     await owner.commit(instances=rows)
     await storage.close()
-    write(path, 30 * 4096, b"\xff" * 4096 * 30)
+    write(path, 40 * 4096, b"\xff" * 4096 * 30)
     await storage.open()
     with pytest.raises(StorageCorruptError, match="backup"):
         await storage.load_instances([row.iid for row in rows])
