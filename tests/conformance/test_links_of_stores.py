@@ -10,7 +10,7 @@ from tenuto.engine.linking import LinkStore
 from tenuto.engine.ports import InboxRow, Storage
 from tenuto.link.links import link_store
 from tenuto.model.codec import decode_message, encode
-from tenuto.model.errors import LinkInUseError, NoSuchLinkError, SettingsError
+from tenuto.model.errors import LinkError, LinkInUseError, NoSuchLinkError, SettingsError
 from tenuto.model.events import EventRaised
 from tenuto.model.ids import InstanceId, MessageId
 from tenuto.model.linking import LinkedHub, Place
@@ -76,6 +76,15 @@ async def test_what_was_delivered_waits_no_longer_and_numbers_only_grow(
     assert await links.outgoing("hub", 0, 1_000_000) == waiting[1:]
     (hub,) = await links.hubs()
     assert (hub.delivered, hub.heard_at, hub.waiting) == (last, NOW, 1)
+
+
+async def test_a_store_that_was_put_back_says_so_and_deletes_nothing(
+    storage: Storage, links: LinkStore
+) -> None:
+    await storage.append([row(1), row(2)])
+    with pytest.raises(LinkError, match="put back to an older state"):
+        await links.delivered("hub", 3, NOW)
+    assert len(await links.outgoing("hub", 0, 1_000_000)) == 2
 
 
 async def test_as_many_are_read_as_fit_and_one_at_least(storage: Storage, links: LinkStore) -> None:

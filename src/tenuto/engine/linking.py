@@ -35,6 +35,9 @@ class LinkStore(Protocol):
 
         Returns:
             How many messages that are, and how long they were.
+
+        Raises:
+            LinkError: this store has never given out such a number: its file was put back.
         """
 
     async def drop_outgoing(self, hub: str, sequence: int) -> None:

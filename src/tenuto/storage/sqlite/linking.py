@@ -12,7 +12,7 @@ import apsw
 import msgspec
 
 from tenuto.engine.ports import InboxRow
-from tenuto.model.errors import LinkInUseError, NoSuchLinkError
+from tenuto.model.errors import LinkError, LinkInUseError, NoSuchLinkError
 from tenuto.model.linking import LinkedHub, Outgoing, Place
 from tenuto.model.timing import Microseconds
 from tenuto.storage.sqlite.batch import ONE_STATEMENT_BYTES, cut, only
@@ -100,6 +100,14 @@ class SqliteLinks:
         """The other hub has these; how many, and how long they were."""
 
         def note(connection: apsw.Connection) -> tuple[int, int]:
+            last = value(connection, "last_outgoing")
+            if sequence > last:
+                raise LinkError(
+                    f"the linked hub {hub!r} has messages up to {sequence:,}, and this store has "
+                    f"given out {last:,} numbers: its file was put back to an older state. Nothing "
+                    "is sent any more: make a store of a copy with `tenuto restore`, which begins "
+                    "numbers anew"
+                )
             span = {"hub": hub, "first": 0, "last": sequence}
             gone = _decode_pair(value(connection, "outgoing_between", span))
             connection.execute(SQL["drop_outgoing"], span)

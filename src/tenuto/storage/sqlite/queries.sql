@@ -502,6 +502,9 @@ FROM (
     SELECT * FROM outgoing WHERE hub = :hub AND sequence >= :first AND sequence <= :last
     ORDER BY sequence);
 
+-- last_outgoing: the last number that was given out
+SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'outgoing'), 0);
+
 -- outgoing_between: how many messages for a hub, and how long they are
 SELECT json_array(count(*), coalesce(sum(octet_length(message)), 0)) FROM outgoing
 WHERE hub = :hub AND sequence >= :first AND sequence <= :last;
