@@ -342,7 +342,8 @@ class TopicTrigger(Struct, frozen=True, kw_only=True):
 class FileTrigger(Struct, frozen=True, kw_only=True):
     """Files that arrive in a folder start the function.
 
-    Its deliveries have the facts ``path`` (a ``Path``), ``size`` and ``modified_at`` (microseconds).
+    Its deliveries have the facts ``path`` (a ``Path``), ``size`` and ``modified_at``, which is in
+    microseconds.
 
     Attributes:
         folder: Its path.
