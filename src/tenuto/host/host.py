@@ -208,6 +208,7 @@ class Host:
             webhook_base=self._base_of_links,
             webhook_secret=self.hub.secret,
             client_binding=self.client_binding,
+            publish=lambda events, messages: self.client.gateway.publish(events, messages),
         )
 
     def _base_of_links(self) -> str:

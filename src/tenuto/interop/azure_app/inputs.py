@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from tenuto.interop.azure_app.bindings.binder import Binder
 from tenuto.interop.azure_app.functions import clients_of
 from tenuto.interop.workers.protocol import Datum, FunctionFacts
 from tenuto.model.errors import TenutoError
@@ -22,10 +23,12 @@ class Inputs:
 
     Args:
         client_binding: What durable clients of the app are given; None without a server.
+        binder: Its bindings to queues, blobs and tables.
     """
 
-    def __init__(self, client_binding: Callable[[], str | None]) -> None:
+    def __init__(self, client_binding: Callable[[], str | None], binder: Binder) -> None:
         self._client_binding = client_binding
+        self.binder: Binder = binder
 
     def of(self, function: FunctionFacts, given: Datum | None) -> dict[str, Datum | None]:
         """The inputs of a call, by the names of the function's bindings.

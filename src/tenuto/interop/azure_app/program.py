@@ -25,6 +25,7 @@ from tenuto.functions.program import NativeProgram
 from tenuto.functions.registry import FunctionRegistry
 from tenuto.functions.runner import RunnerOptions
 from tenuto.interop.azure_app.activities import ActivityOptions
+from tenuto.interop.azure_app.bindings.binder import Binder, BinderOptions
 from tenuto.interop.azure_app.calls import AppCaller, http_functions, timers
 from tenuto.interop.azure_app.folder.app_folder import AppFolder
 from tenuto.interop.azure_app.folder.bindings import (
@@ -40,6 +41,7 @@ from tenuto.interop.azure_app.functions import ACTIVITY, ORCHESTRATION, NamedFun
 from tenuto.interop.azure_app.inputs import Inputs
 from tenuto.interop.azure_app.request_room import RequestBounds
 from tenuto.interop.azure_app.runner import AppFunctions, AppRunner, AppRunnerOptions
+from tenuto.interop.azure_app.triggered import triggered_functions
 from tenuto.interop.contract.dialect import JAVASCRIPT, PYTHON, Dialect
 from tenuto.interop.contract.session import SessionOptions
 from tenuto.interop.workers.launching import Launch, StartedWorker
@@ -172,6 +174,10 @@ class AzureProgram:
             is_streamed=loaded.http_uri is not None,
         )
         self._timers = timers(self.functions, zone, lambda: self._caller)
+        receipts = f"{app.host.durable.hub_name}-{app.root.name}"
+        self._triggered = triggered_functions(
+            self.functions, app.settings, app.host, lambda: self._caller, receipts
+        )
 
     def close(self) -> None:
         """End the worker that has read the app, unless a host has taken it."""
@@ -250,7 +256,7 @@ class AzureProgram:
     @property
     def triggered(self) -> Sequence[TriggeredFunction]:
         """Functions that events start."""
-        return ()
+        return self._triggered
 
     def check(self) -> None:
         """See that the app has functions at all.
@@ -278,7 +284,18 @@ class AzureProgram:
                 limits=_told(means.limits),
             ),
         )
-        inputs = Inputs(partial(means.client_binding, host.durable.hub_name))
+        binder = Binder(
+            self.functions,
+            self.app.settings,
+            BinderOptions(
+                encoding=host.queues.encoding,
+                payload_bytes=means.limits.payload_bytes,
+                is_python=self.app.kind.language is Language.PYTHON,
+            ),
+            means.publish,
+            means.clock.now,
+        )
+        inputs = Inputs(partial(means.client_binding, host.durable.hub_name), binder)
         self._caller = AppCaller(
             pool,
             inputs,

@@ -203,4 +203,5 @@ class AppRunner:
         try:
             await self._pool.stop()
         finally:
+            await self._functions.inputs.binder.close()
             await self._built_in.stop()
