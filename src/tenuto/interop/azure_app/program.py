@@ -36,6 +36,7 @@ from tenuto.interop.azure_app.folder.bindings import (
 )
 from tenuto.interop.azure_app.folder.findings import Finding, Level
 from tenuto.interop.azure_app.folder.languages import Language
+from tenuto.interop.azure_app.folder.storage_bindings import check_storage
 from tenuto.interop.azure_app.folder.time_zones import zone_of
 from tenuto.interop.azure_app.functions import ACTIVITY, ORCHESTRATION, NamedFunctions
 from tenuto.interop.azure_app.inputs import Inputs
@@ -151,6 +152,9 @@ class AzureProgram:
             )
             _refuse(self.findings)
             self.functions: list[FunctionFacts] = running_functions(chosen, app.host, app.settings)
+            of_storage = check_storage(self.functions, app.settings)
+            _refuse(of_storage)
+            self.findings += of_storage
             zone = zone_of(app.settings)
         except BaseException:
             self.close()

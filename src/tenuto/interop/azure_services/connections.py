@@ -5,11 +5,14 @@ and that no secret of it is ever shown.
 """
 
 import re
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from importlib.util import find_spec
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 from tenuto.model.errors import SettingsError
 
+T = TypeVar("T")
 QueueClient: TypeAlias = Any
 ContainerClient: TypeAlias = Any
 TableClient: TypeAlias = Any
@@ -83,6 +86,21 @@ def reason(error: BaseException) -> str:
     code = getattr(code, "value", code)
     first = lines[0].rstrip(".") if lines else type(error).__name__
     return first if code is None or str(code) in first else f"{code}: {first}"
+
+
+async def with_place(act: Callable[[], Awaitable[T]], make: Callable[[], Awaitable[Any]]) -> T:
+    """Do something in a queue, a container or a table, which is made when it is not there."""
+    from azure.core.exceptions import (  # noqa: PLC0415 - an extra
+        ResourceExistsError,
+        ResourceNotFoundError,
+    )
+
+    try:
+        return await act()
+    except ResourceNotFoundError:
+        with suppress(ResourceExistsError):  # somebody else was quicker
+            await make()
+        return await act()
 
 
 class Accounts:

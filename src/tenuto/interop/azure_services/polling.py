@@ -54,10 +54,12 @@ class Polling:
         """Whether this host is the one to look, and goes on."""
         return not self._is_stopping and self._means.lease_for(self._name) is not None
 
-    def take_up(self) -> None:
-        """Begin to look, if that is ours now."""
-        if self.is_ours and (self._running is None or self._running.done()):
-            self._running = self._means.begin(self._run(), f"tenuto-azure-{self._name}")
+    def take_up(self) -> bool:
+        """Begin to look, if that is ours now; whether it begins."""
+        if not self.is_ours or (self._running is not None and not self._running.done()):
+            return False
+        self._running = self._means.begin(self._run(), f"tenuto-azure-{self._name}")
+        return True
 
     async def stop(self, seconds: float) -> None:
         """Look no more, and wait for what runs, at most this long."""

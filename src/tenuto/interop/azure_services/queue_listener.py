@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from tenuto.engine.program import AzureQueueTrigger, Delivery, TriggeredFunction
-from tenuto.interop.azure_services.connections import reason
+from tenuto.interop.azure_services.connections import reason, with_place
 from tenuto.interop.azure_services.messages import (
     POISON,
     NoMessageError,
@@ -150,20 +150,8 @@ class AzureQueueListener:
 
     async def _put_aside(self, queue: Any, message: Any, failure: BaseException) -> None:  # noqa: ANN401 - of Azure
         """Into the poison queue, then out of this one: a host that dies between has it twice."""
-        from azure.core.exceptions import (  # noqa: PLC0415 - an extra
-            ResourceExistsError,
-            ResourceNotFoundError,
-        )
-
         name = self._trigger.queue + POISON
         poison = self._polling.accounts.queue(self._trigger.connection, name)
-        try:
-            await poison.send_message(message.content)
-        except ResourceNotFoundError:
-            try:
-                await poison.create_queue()
-            except ResourceExistsError:  # another host was quicker
-                pass
-            await poison.send_message(message.content)
+        await with_place(lambda: poison.send_message(message.content), poison.create_queue)
         await queue.delete_message(message)
         self._means.observer.delivery_failed(self._function.name, str(message.id), failure)

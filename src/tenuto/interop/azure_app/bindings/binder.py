@@ -1,4 +1,4 @@
-"""The inputs and outputs of an app's functions beside their triggers: read before, written after."""
+"""Inputs and outputs of an app's functions beside their triggers: read before, written after."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -9,14 +9,13 @@ from msgspec import Struct
 
 from tenuto.interop.azure_app.bindings.blobs import BlobSink, BlobSource
 from tenuto.interop.azure_app.bindings.connections import connection_of
-from tenuto.interop.azure_app.bindings.expressions import ExpressionError
-from tenuto.interop.azure_app.bindings.ports import BindingError, CallData, Publish, Sink, Source
+from tenuto.interop.azure_app.bindings.ports import CallData, Publish, Sink, Source
 from tenuto.interop.azure_app.bindings.queues import AzureQueueSink, HubQueueSink
 from tenuto.interop.azure_app.bindings.tables import TableSink, TableSource
 from tenuto.interop.azure_app.folder.settings import AppSettings
 from tenuto.interop.azure_services.connections import Accounts, reason
 from tenuto.interop.workers.protocol import Datum, FunctionFacts, Result
-from tenuto.model.errors import InputError, LimitError, TenutoError
+from tenuto.model.errors import TenutoError
 from tenuto.model.timing import Microseconds, to_datetime
 
 STORAGE: Final = frozenset({"queue", "blob", "table"})
@@ -113,19 +112,18 @@ class BoundCall(Struct, frozen=True):
                 continue
             try:
                 await sink.write(value, self.data)
-            except Exception as error:  # noqa: BLE001 - an extra's own errors are told here
+            except Exception as error:  # errors of the packages of Azure, and our own
                 raise _told(f"its output {name!r} could not be written", error) from error
 
     async def _read(self, name: str, source: Source) -> Datum | None:
         try:
             return await source.read(self.data)
-        except Exception as error:  # noqa: BLE001 - an extra's own errors are told here
+        except Exception as error:  # the same
             raise _told(f"its input {name!r} could not be read", error) from error
 
 
 def _told(what: str, error: Exception) -> StorageBindingError:
-    known = isinstance(error, BindingError | ExpressionError | InputError | LimitError)
-    return StorageBindingError(f"{what}: {error if known else reason(error)}")
+    return StorageBindingError(f"{what}: {reason(error)}")
 
 
 class Binder:
@@ -242,7 +240,7 @@ def _values(
     """
     said = _members(given, body)
     if given is not None and given.http is not None:
-        query = {name: value for name, value in given.http.query}
+        query = dict(given.http.query)
         return {**query, **said, **metadata, **_sys(function)}
     return {**metadata, **said, **_sys(function)}
 

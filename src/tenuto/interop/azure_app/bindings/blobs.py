@@ -1,14 +1,10 @@
 """Inputs from blobs and outputs into them."""
 
-from typing import Final
-
 from tenuto.interop.azure_app.bindings.ports import BindingError, CallData
 from tenuto.interop.azure_app.bindings.values import datum_of, raw
-from tenuto.interop.azure_services.connections import Accounts, ContainerClient
+from tenuto.interop.azure_services.blobs import content_of
+from tenuto.interop.azure_services.connections import Accounts, with_place
 from tenuto.interop.workers.protocol import Datum
-
-MOST_BYTES: Final = 256 * 1024 * 1024
-"""A longer blob is not handed to a function: it would be in memory several times."""
 
 
 def place_of(path: str) -> tuple[str, str]:
@@ -44,25 +40,13 @@ class BlobSource:
         from azure.core.exceptions import ResourceNotFoundError  # noqa: PLC0415 - an extra
 
         container, name = place_of(data.fill(self._path))
+        place = self._accounts.container(self._connection, container)
         try:
-            content = await content_of(
-                self._accounts.container(self._connection, container), name
-            )
+            found = await place.get_blob_client(name).download_blob()
+            content = await content_of(found)
         except ResourceNotFoundError:
             return None
         return datum_of(content.decode(errors="replace") if self._is_text else content)
-
-
-async def content_of(container: ContainerClient, name: str) -> bytes:
-    """What is in a blob.
-
-    Raises:
-        BindingError: it is too long.
-    """
-    found = await container.get_blob_client(name).download_blob()
-    if found.size > MOST_BYTES:
-        raise BindingError(f"blob {name!r} has {found.size:,} bytes; at most {MOST_BYTES:,} are")
-    return bytes(await found.readall())
 
 
 class BlobSink:
@@ -81,19 +65,10 @@ class BlobSink:
 
     async def write(self, value: Datum, data: CallData) -> None:
         """Replace its content, at once for who reads it."""
-        from azure.core.exceptions import (  # noqa: PLC0415 - an extra
-            ResourceExistsError,
-            ResourceNotFoundError,
-        )
-
         place, name = place_of(data.fill(self._path))
         container = self._accounts.container(self._connection, place)
         content = raw(value)
-        try:
-            await container.upload_blob(name, content, overwrite=True)
-        except ResourceNotFoundError:
-            try:
-                await container.create_container()
-            except ResourceExistsError:  # somebody else was quicker
-                pass
-            await container.upload_blob(name, content, overwrite=True)
+        await with_place(
+            lambda: container.upload_blob(name, content, overwrite=True),
+            container.create_container,
+        )

@@ -1,13 +1,14 @@
 """Outputs into queues: those of Azure Storage, and Tenuto's own."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
 from tenuto.interop.azure_app.bindings.ports import BindingError, CallData, Publish
 from tenuto.interop.azure_app.bindings.values import json_text_of, raw
-from tenuto.interop.azure_services.connections import Accounts
+from tenuto.interop.azure_services.connections import Accounts, with_place
 from tenuto.interop.azure_services.messages import NoMessageError, written
 from tenuto.interop.workers.protocol import Datum
 from tenuto.model.ids import new_message_id
@@ -58,11 +59,6 @@ class AzureQueueSink:
 
     async def write(self, value: Datum, data: CallData) -> None:
         """Send the messages, one after the other."""
-        from azure.core.exceptions import (  # noqa: PLC0415 - an extra
-            ResourceExistsError,
-            ResourceNotFoundError,
-        )
-
         queue = self._accounts.queue(self._connection, data.fill(self._name).lower())
         try:
             texts = [
@@ -72,14 +68,7 @@ class AzureQueueSink:
         except NoMessageError as error:
             raise BindingError(str(error)) from None
         for text in texts:
-            try:
-                await queue.send_message(text)
-            except ResourceNotFoundError:
-                try:
-                    await queue.create_queue()
-                except ResourceExistsError:  # somebody else was quicker
-                    pass
-                await queue.send_message(text)
+            await with_place(partial(queue.send_message, text), queue.create_queue)
 
 
 class HubQueueSink:

@@ -4,13 +4,14 @@ import base64
 import math
 from collections.abc import Mapping
 from datetime import date
+from functools import partial
 from typing import Any, Final
 
 from msgspec import Struct
 
 from tenuto.interop.azure_app.bindings.ports import BindingError, CallData
 from tenuto.interop.azure_app.bindings.values import json_text_of, plain
-from tenuto.interop.azure_services.connections import Accounts, TableClient
+from tenuto.interop.azure_services.connections import Accounts, TableClient, with_place
 from tenuto.interop.workers.protocol import Datum
 
 _PARTITION, _ROW = "PartitionKey", "RowKey"
@@ -132,21 +133,9 @@ class TableSink(Struct, frozen=True, kw_only=True):
 
         As in the original a row that is there already is an error, and stays what it is.
         """
-        from azure.core.exceptions import (  # noqa: PLC0415 - an extra
-            ResourceExistsError,
-            ResourceNotFoundError,
-        )
-
         table = self.accounts.table(self.connection, data.fill(self.table))
         for batch in self._batches(value, data):
-            try:
-                await _insert(table, batch)
-            except ResourceNotFoundError:
-                try:
-                    await table.create_table()
-                except ResourceExistsError:  # somebody else was quicker
-                    pass
-                await _insert(table, batch)
+            await with_place(partial(_insert, table, batch), table.create_table)
 
     def _batches(self, value: Datum, data: CallData) -> list[list[dict[str, Any]]]:
         given = plain(value)
