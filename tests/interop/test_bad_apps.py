@@ -170,7 +170,10 @@ BAD_PYTHON = {
             + '@app.service_bus_queue_trigger(arg_name="m", queue_name="q", connection="c")\n'
             + "def orders(m: func.ServiceBusMessage) -> None: ...\n"
         ),
-        said=["function 'orders' has the binding serviceBusTrigger (m), which is not served", "served"],
+        said=[
+            "function 'orders' has the binding serviceBusTrigger (m), which is not served",
+            "served",
+        ],
         place="function_app.py:6: ",
         checked=["serviceBusTrigger", "function_app.py:6"],
     ),
@@ -323,7 +326,11 @@ BAD_NODE = {
             NODE_HEAD
             + "app.serviceBusQueue('orders', { queueName: 'q', connection: 'c', handler() {} });\n"
         ),
-        said=["function 'orders' has the binding serviceBusTrigger", "which is not served", "served"],
+        said=[
+            "function 'orders' has the binding serviceBusTrigger",
+            "which is not served",
+            "served",
+        ],
         place="src/functions/a.js:3: ",
         checked=["serviceBusTrigger", "src/functions/a.js:3"],
     ),

@@ -4,10 +4,10 @@ import json
 import sqlite3
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.data.tables import TableServiceClient
@@ -17,8 +17,6 @@ from azure.storage.queue import QueueServiceClient
 from tests.support.azure_programs import copied
 from tests.support.azurite import Azurite
 from tests.support.served_apps import INTERPRETERS, eventually, serving
-
-T = TypeVar("T")
 
 APPS = Path(__file__).parent / "apps"
 
@@ -71,6 +69,10 @@ class Account:
             return bytes(self._blobs.get_blob_client(container, name).download_blob().readall())
         except ResourceNotFoundError:
             return None
+
+    def delete(self, path: str) -> None:
+        container, _, name = path.partition("/")
+        self._blobs.get_blob_client(container, name).delete_blob()
 
     def names(self, container: str, prefix: str = "") -> list[str]:
         found = self._blobs.get_container_client(container).list_blobs(prefix)
@@ -134,8 +136,3 @@ def served_app(name: str, place: Path, azurite: Azurite) -> Iterator[Served]:
     (folder / "local.settings.json").write_text(json.dumps({"Values": values}))
     with closing(Account(azurite)) as account, serving(folder) as (_, url):
         yield Served(folder, url, account)
-
-
-def soon(found: Callable[[], T]) -> T:
-    """What is found at last."""
-    return eventually(found)

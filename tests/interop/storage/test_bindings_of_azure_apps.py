@@ -52,7 +52,9 @@ def test_a_message_starts_a_function_which_knows_it_and_sends_another(served: Se
 
     eventually(is_told)
     (said,) = [one for one in told if "dequeue_count" in one]
-    assert json.loads(said["body"]) == {"item": 7} if app == "python" else said["item"] == {"item": 7}
+    assert (
+        json.loads(said["body"]) == {"item": 7} if app == "python" else said["item"] == {"item": 7}
+    )
     assert said["dequeue_count"] == 1
     assert said["pop_receipt"]
     assert len(said["id"]) == 36
@@ -232,5 +234,6 @@ def test_a_message_starts_an_orchestration_whose_activities_write_and_read(serve
         return found if status == 200 else None
 
     found = eventually(ended)
+    assert found is not None
     assert found["output"] == ["written", "to Rome"]
     assert account.content(f"{app}trips/{trip}.txt") == b"to Rome"

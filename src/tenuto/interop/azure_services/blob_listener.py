@@ -19,7 +19,7 @@ from tenuto.interop.azure_services.messages import BASE64, POISON, written
 from tenuto.interop.azure_services.polling import Polling
 from tenuto.interop.azure_services.receipts import CONTAINER, Receipt, Receipts
 from tenuto.messaging.listening import ListenerMeans
-from tenuto.model.timing import MICROSECONDS
+from tenuto.model.timing import MICROSECONDS, Microseconds
 
 _LONGEST_PAUSE: Final = 10 * MICROSECONDS
 _QUEUE: Final = "webjobs-blobtrigger" + POISON
@@ -32,11 +32,17 @@ class BlobTriggerOptions(Struct, frozen=True, kw_only=True):
         receipts: Under this name, and the function's, it is kept which blobs were run.
         concurrency: How many run at once.
         attempts: Attempts before a blob is noted as poison.
+        first_pause: Before the second attempt.
+        backoff: Each pause is the one before times this.
+        longest_pause: No pause is longer.
     """
 
     receipts: str
     concurrency: int = 8
     attempts: int = 5
+    first_pause: Microseconds = MICROSECONDS
+    backoff: float = 2.0
+    longest_pause: Microseconds = 300 * MICROSECONDS
 
 
 class AzureBlobListener:
@@ -55,7 +61,13 @@ class AzureBlobListener:
         self._connection = trigger.connection
         self._pattern = blob_pattern(trigger.path)
         self._options = msgspec.convert(trigger.options, BlobTriggerOptions)
-        self._redelivery = Redelivery(attempts=self._options.attempts)
+        options = self._options
+        self._redelivery = Redelivery(
+            attempts=options.attempts,
+            first_pause=options.first_pause,
+            backoff=options.backoff,
+            longest_pause=options.longest_pause,
+        )
         self._receipts: Receipts | None = None
         self._working: set[str] = set()
         what = f"container {self._pattern.container!r} of Azure Storage"

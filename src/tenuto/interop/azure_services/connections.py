@@ -26,7 +26,13 @@ _EMULATOR_KEY: Final = (  # of every emulator: it is published
 _EMULATOR_VERSION: Final = "2023-11-03"
 """Of the protocol. Each new package speaks a newer one, which emulators do not know for months."""
 _PORTS: Final = {"BlobEndpoint": 10000, "QueueEndpoint": 10001, "TableEndpoint": 10002}
-_TRIES: Final = {"retry_total": 3, "initial_backoff": 1, "increment_base": 2}
+_TRIES: Final = {
+    "retry_total": 2,
+    "initial_backoff": 0.2,
+    "increment_base": 2,
+    "random_jitter_range": 0.2,
+}
+"""Of each request: listeners go on anyway, and who calls a function has not all day."""
 _PART: Final = re.compile(r"\s*([A-Za-z]+)\s*=\s*(.*?)\s*")
 
 

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import uuid
+from pathlib import Path
 
 import azure.durable_functions as df
 import azure.functions as func
@@ -60,7 +61,7 @@ def tick(timer: func.TimerRequest) -> str:
 
 @app.queue_trigger(arg_name="msg", queue_name="pythonfails", connection="AzureWebJobsStorage")
 def fails(msg: str) -> None:
-    with open(os.environ["NOTED"], "a") as file:
+    with Path(os.environ["NOTED"]).open("a") as file:
         file.write(msg + "\n")
     raise ValueError("it always fails")
 
@@ -79,7 +80,9 @@ def own(req: func.HttpRequest, msg: func.Out[str]) -> str:
 
 
 @app.function_name(name="BlobTrigger1")
-@app.blob_trigger(arg_name="myblob", path="pythonplates/{name}.{ext}", connection="AzureWebJobsStorage")
+@app.blob_trigger(
+    arg_name="myblob", path="pythonplates/{name}.{ext}", connection="AzureWebJobsStorage"
+)
 @app.blob_output(
     arg_name="copy", path="pythoncopies/{name}-%COPY%.{ext}", connection="AzureWebJobsStorage"
 )
@@ -87,7 +90,7 @@ def own(req: func.HttpRequest, msg: func.Out[str]) -> str:
 def blob_trigger(myblob: func.InputStream, copy: func.Out[bytes], told: func.Out[str]) -> None:
     content = myblob.read()
     if content == b"bad":
-        with open(os.environ["NOTED"], "a") as file:
+        with Path(os.environ["NOTED"]).open("a") as file:
             file.write(f"{myblob.name}\n")
         raise ValueError("no plate")
     copy.set(content)
@@ -106,7 +109,9 @@ def blob_trigger(myblob: func.InputStream, copy: func.Out[bytes], told: func.Out
     arg_name="inputblob", path="pythonsamples/{queueTrigger}", connection="AzureWebJobsStorage"
 )
 @app.blob_output(
-    arg_name="outputblob", path="pythonsamples/{queueTrigger}-Copy", connection="AzureWebJobsStorage"
+    arg_name="outputblob",
+    path="pythonsamples/{queueTrigger}-Copy",
+    connection="AzureWebJobsStorage",
 )
 def copy_blob(msg: func.QueueMessage, inputblob: str, outputblob: func.Out[str]) -> None:
     outputblob.set(inputblob)
@@ -180,7 +185,9 @@ def trip(context: df.DurableOrchestrationContext):
 
 
 @app.activity_trigger(input_name="trip")
-@app.blob_output(arg_name="report", path="pythontrips/{instanceId}.txt", connection="AzureWebJobsStorage")
+@app.blob_output(
+    arg_name="report", path="pythontrips/{instanceId}.txt", connection="AzureWebJobsStorage"
+)
 @app.queue_output(arg_name="told", queue_name="pythontold", connection="AzureWebJobsStorage")
 def write(trip, report: func.Out[str], told: func.Out[str]) -> str:
     report.set(f"to {trip['to']}")

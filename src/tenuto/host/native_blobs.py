@@ -1,0 +1,111 @@
+"""Functions of an app that blobs of Azure Storage start: what ``@app.blob`` makes of them."""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Final, cast
+
+from msgspec import Struct
+
+from tenuto.engine.program import AzureBlobTrigger, Delivery
+from tenuto.functions.blob import Blob
+from tenuto.host.native_calls import NativeCall, Offer, native_call
+from tenuto.interop.azure_services.blob_patterns import blob_pattern
+from tenuto.interop.azure_services.connections import parts_of
+from tenuto.model.errors import InputError, RegistrationError, SettingsError
+
+_OFFER: Final = Offer(
+    giver="a blob",
+    info=Blob,
+    has_payload=False,
+    words="none, or any of `blob: Blob` and `client: Client` (`SyncClient` in a `def`), by their "
+    "annotations",
+)
+
+
+class NativeBlobFunction(Struct, frozen=True, kw_only=True):
+    """A function of this process that blobs start.
+
+    Attributes:
+        name: Its name.
+        call: The function.
+        path: Container and pattern.
+        connection: The variable that holds the connection string, or that string; then a secret.
+        options: Concurrency, attempts, and whose receipts are kept.
+    """
+
+    name: str
+    call: NativeCall
+    path: str
+    connection: str
+    options: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return f"NativeBlobFunction(name={self.name!r}, path={self.path!r})"
+
+    @property
+    def trigger(self) -> AzureBlobTrigger:
+        """What starts it, with the connection as it is set now.
+
+        Raises:
+            RegistrationError: it is not set, or no connection string.
+        """
+        text = self.connection
+        if "=" not in text:
+            text = os.environ.get(self.connection, "")
+            if not text:
+                raise RegistrationError(
+                    f"function {self.name!r} is started by blobs of the account that the variable "
+                    f"{self.connection!r} names, and there is no such variable; set it to a "
+                    "connection string, such as UseDevelopmentStorage=true for Azurite"
+                )
+        try:
+            parts_of(text)
+        except SettingsError as error:
+            raise RegistrationError(f"connection of function {self.name!r}: {error}") from None
+        return AzureBlobTrigger(path=self.path, connection=text, options=self.options)
+
+    async def run(self, delivery: Delivery) -> None:
+        """Call the function; what it raises is raised."""
+        await self.call.run(self._told(delivery))
+
+    def _told(self, delivery: Delivery) -> Blob:
+        facts: Mapping[str, Any] = delivery.facts
+        properties = cast("Mapping[str, Any]", facts["Properties"])
+        container, _, name = str(facts["BlobTrigger"]).partition("/")
+        fields = blob_pattern(self.path).fields_of(name)
+        assert isinstance(delivery.data, bytes)
+        assert fields is not None, "it was found by the same pattern"
+        return Blob(
+            container=container,
+            name=name,
+            data=delivery.data,
+            fields=fields,
+            etag=str(properties["ETag"]).strip('"'),
+            url=str(facts["Uri"]),
+            content_type=properties.get("ContentType"),
+            metadata=facts["Metadata"],
+            attempt=delivery.attempt,
+        )
+
+
+def native_blob_function(
+    function: Callable[..., Any],
+    name: str,
+    *,
+    path: str,
+    connection: str,
+    options: Mapping[str, Any],
+) -> NativeBlobFunction:
+    """What a decorated function becomes.
+
+    Raises:
+        InputError: the path is none, or a parameter cannot be filled.
+    """
+    if not connection:
+        raise InputError("connection is empty; name the variable that holds it")
+    blob_pattern(path)
+    call = native_call(function, _OFFER, f"tenuto-blob-{name}")
+    whose = {"receipts": function.__module__}
+    return NativeBlobFunction(
+        name=name, call=call, path=path, connection=connection, options={**whose, **options}
+    )
