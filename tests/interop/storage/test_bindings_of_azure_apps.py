@@ -44,14 +44,8 @@ def name_of(served: Served) -> str:
 def test_a_message_starts_a_function_which_knows_it_and_sends_another(served: Served) -> None:
     app, account = name_of(served), served.account
     account.send(f"{app}items", coded('{"item": 7}'))
-    told: list[dict[str, Any]] = []
-
-    def is_told() -> bool:
-        told.extend(json.loads(plain(one)) for one in account.received(f"{app}told"))
-        return any("dequeue_count" in one for one in told)
-
-    eventually(is_told)
-    (said,) = [one for one in told if "dequeue_count" in one]
+    (told,) = account.waits_for(f"{app}told")
+    said = json.loads(plain(told))
     assert (
         json.loads(said["body"]) == {"item": 7} if app == "python" else said["item"] == {"item": 7}
     )
@@ -122,15 +116,8 @@ def test_a_blob_starts_a_function_once_for_each_content(served: Served) -> None:
 
 
 def _blobs_told(served: Served) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-
-    def told() -> bool:
-        texts = map(plain, served.account.received(f"{name_of(served)}told"))
-        found.extend(json.loads(one) for one in texts if '"metadata"' in one)
-        return bool(found)
-
-    eventually(told)
-    return found
+    found = served.account.waits_for(f"{name_of(served)}platestold")
+    return [json.loads(plain(one)) for one in found]
 
 
 def test_a_blob_that_always_fails_is_noted_as_poison(served: Served) -> None:
@@ -237,3 +224,4 @@ def test_a_message_starts_an_orchestration_whose_activities_write_and_read(serve
     assert found is not None
     assert found["output"] == ["written", "to Rome"]
     assert account.content(f"{app}trips/{trip}.txt") == b"to Rome"
+    assert account.received(f"{app}tripstold") == [coded(f"trip {trip}")]

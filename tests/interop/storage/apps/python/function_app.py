@@ -86,7 +86,7 @@ def own(req: func.HttpRequest, msg: func.Out[str]) -> str:
 @app.blob_output(
     arg_name="copy", path="pythoncopies/{name}-%COPY%.{ext}", connection="AzureWebJobsStorage"
 )
-@app.queue_output(arg_name="told", queue_name="pythontold", connection="AzureWebJobsStorage")
+@app.queue_output(arg_name="told", queue_name="pythonplatestold", connection="AzureWebJobsStorage")
 def blob_trigger(myblob: func.InputStream, copy: func.Out[bytes], told: func.Out[str]) -> None:
     content = myblob.read()
     if content == b"bad":
@@ -188,7 +188,7 @@ def trip(context: df.DurableOrchestrationContext):
 @app.blob_output(
     arg_name="report", path="pythontrips/{instanceId}.txt", connection="AzureWebJobsStorage"
 )
-@app.queue_output(arg_name="told", queue_name="pythontold", connection="AzureWebJobsStorage")
+@app.queue_output(arg_name="told", queue_name="pythontripstold", connection="AzureWebJobsStorage")
 def write(trip, report: func.Out[str], told: func.Out[str]) -> str:
     report.set(f"to {trip['to']}")
     told.set(f"trip {trip['trip']}")

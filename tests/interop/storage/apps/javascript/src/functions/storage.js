@@ -2,18 +2,18 @@
 // Functions in the shapes in which the documentation of Azure Functions shows its bindings.
 
 const { appendFileSync } = require('node:fs');
-const { app, input, output } = require('@azure/functions');
+const { app, input, output, trigger } = require('@azure/functions');
 const df = require('durable-functions');
 
 const connection = 'AzureWebJobsStorage';
-const told = output.storageQueue({ queueName: 'javascripttold', connection });
+const told = (queueName) => output.storageQueue({ queueName, connection });
 
 // --- queues
 
 app.storageQueue('storageQueueTrigger1', {
     queueName: 'javascriptitems',
     connection: 'STORAGE_CONNECTION',
-    return: told,
+    return: told('javascripttold'),
     handler: (queueItem, context) => {
         context.log('Storage queue function processed work item:', queueItem);
         const { triggerMetadata } = context;
@@ -50,12 +50,14 @@ app.http('messages', {
     },
 });
 
-app.http('returned', {
-    authLevel: 'anonymous',
-    extraOutputs: [queueOutput],
+const answer = output.http({});
+app.generic('returned', {
+    trigger: trigger.http({ authLevel: 'anonymous' }),
+    return: queueOutput,
+    extraOutputs: [answer],
     handler: async (request, context) => {
-        context.extraOutputs.set(queueOutput, Buffer.from('an object of the package'));
-        return { status: 202, body: 'both' };
+        context.extraOutputs.set(answer, { status: 202, body: 'both' });
+        return Buffer.from('an object of the package');
     },
 });
 
@@ -94,7 +96,7 @@ const copy = output.storageBlob({ path: 'javascriptcopies/{name}-%COPY%.{ext}', 
 app.storageBlob('storageBlobTrigger1', {
     path: 'javascriptplates/{name}.{ext}',
     connection,
-    return: told,
+    return: told('javascriptplatestold'),
     extraOutputs: [copy],
     handler: (blob, context) => {
         const { triggerMetadata } = context;
@@ -203,11 +205,12 @@ df.app.orchestration('trip', function* (context) {
 });
 
 const report = output.storageBlob({ path: 'javascripttrips/{instanceId}.txt', connection });
+const tripsTold = told('javascripttripstold');
 df.app.activity('write', {
-    extraOutputs: [report, told],
+    extraOutputs: [report, tripsTold],
     handler: (trip, context) => {
         context.extraOutputs.set(report, `to ${trip.to}`);
-        context.extraOutputs.set(told, `trip ${trip.trip}`);
+        context.extraOutputs.set(tripsTold, `trip ${trip.trip}`);
         return 'written';
     },
 });
