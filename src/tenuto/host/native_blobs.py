@@ -2,14 +2,16 @@
 
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final, cast
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from tenuto.engine.program import AzureBlobTrigger, Delivery
 from tenuto.functions.blob import Blob
-from tenuto.host.native_calls import NativeCall, Offer, native_call
-from tenuto.interop.azure_services.blob_patterns import blob_pattern
+from tenuto.host.native_calls import Offer
+from tenuto.host.native_triggered import NativeTriggered, native_triggered
+from tenuto.interop.azure_services.blob_patterns import BlobPattern, blob_pattern
 from tenuto.interop.azure_services.connections import parts_of
 from tenuto.model.errors import InputError, RegistrationError, SettingsError
 
@@ -27,20 +29,14 @@ class NativeBlobFunction(Struct, frozen=True, kw_only=True):
 
     Attributes:
         name: Its name.
-        call: The function.
-        path: Container and pattern.
-        connection: The variable that holds the connection string, or that string; then a secret.
-        options: Concurrency, attempts, and whose receipts are kept.
+        work: The function; its trigger has the connection as it was written.
     """
 
     name: str
-    call: NativeCall
-    path: str
-    connection: str
-    options: Mapping[str, Any]
+    work: NativeTriggered
 
     def __repr__(self) -> str:
-        return f"NativeBlobFunction(name={self.name!r}, path={self.path!r})"
+        return f"NativeBlobFunction(name={self.name!r})"
 
     @property
     def trigger(self) -> AzureBlobTrigger:
@@ -49,43 +45,26 @@ class NativeBlobFunction(Struct, frozen=True, kw_only=True):
         Raises:
             RegistrationError: it is not set, or no connection string.
         """
-        text = self.connection
+        written = self.work.trigger
+        assert isinstance(written, AzureBlobTrigger)
+        text = written.connection
         if "=" not in text:
-            text = os.environ.get(self.connection, "")
+            text = os.environ.get(text, "")
             if not text:
                 raise RegistrationError(
                     f"function {self.name!r} is started by blobs of the account that the variable "
-                    f"{self.connection!r} names, and there is no such variable; set it to a "
+                    f"{written.connection!r} names, and there is no such variable; set it to a "
                     "connection string, such as UseDevelopmentStorage=true for Azurite"
                 )
         try:
             parts_of(text)
         except SettingsError as error:
             raise RegistrationError(f"connection of function {self.name!r}: {error}") from None
-        return AzureBlobTrigger(path=self.path, connection=text, options=self.options)
+        return structs.replace(written, connection=text)
 
     async def run(self, delivery: Delivery) -> None:
         """Call the function; what it raises is raised."""
-        await self.call.run(self._told(delivery))
-
-    def _told(self, delivery: Delivery) -> Blob:
-        facts: Mapping[str, Any] = delivery.facts
-        properties = cast("Mapping[str, Any]", facts["Properties"])
-        container, _, name = str(facts["BlobTrigger"]).partition("/")
-        fields = blob_pattern(self.path).fields_of(name)
-        assert isinstance(delivery.data, bytes)
-        assert fields is not None, "it was found by the same pattern"
-        return Blob(
-            container=container,
-            name=name,
-            data=delivery.data,
-            fields=fields,
-            etag=str(properties["ETag"]).strip('"'),
-            url=str(facts["Uri"]),
-            content_type=properties.get("ContentType"),
-            metadata=facts["Metadata"],
-            attempt=delivery.attempt,
-        )
+        await self.work.run(delivery)
 
 
 def native_blob_function(
@@ -103,9 +82,28 @@ def native_blob_function(
     """
     if not connection:
         raise InputError("connection is empty; name the variable that holds it")
-    blob_pattern(path)
-    call = native_call(function, _OFFER, f"tenuto-blob-{name}")
+    pattern = blob_pattern(path)
     whose = {"receipts": function.__module__}
-    return NativeBlobFunction(
-        name=name, call=call, path=path, connection=connection, options={**whose, **options}
+    trigger = AzureBlobTrigger(path=path, connection=connection, options={**whose, **options})
+    work = native_triggered(function, name, trigger, _OFFER, partial(_told, pattern))
+    return NativeBlobFunction(name=name, work=work)
+
+
+def _told(pattern: BlobPattern, delivery: Delivery) -> Blob:
+    facts: Mapping[str, Any] = delivery.facts
+    properties = cast("Mapping[str, Any]", facts["Properties"])
+    container, _, name = str(facts["BlobTrigger"]).partition("/")
+    fields = pattern.fields_of(name)
+    assert isinstance(delivery.data, bytes)
+    assert fields is not None, "it was found by the same pattern"
+    return Blob(
+        container=container,
+        name=name,
+        data=delivery.data,
+        fields=fields,
+        etag=str(properties["ETag"]).strip('"'),
+        url=str(facts["Uri"]),
+        content_type=properties.get("ContentType"),
+        metadata=facts["Metadata"],
+        attempt=delivery.attempt,
     )

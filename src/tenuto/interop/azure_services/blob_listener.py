@@ -5,6 +5,7 @@ function runs until it has succeeded or its attempts are used up; then a message
 ``webjobs-blobtrigger-poison``, as in the original.
 """
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from tenuto.interop.azure_services.receipts import CONTAINER, Receipt, Receipts
 from tenuto.messaging.listening import ListenerMeans
 from tenuto.model.timing import MICROSECONDS, Microseconds
 
+_LONGEST_NAME: Final = 200
 _LONGEST_PAUSE: Final = 10 * MICROSECONDS
 _QUEUE: Final = "webjobs-blobtrigger" + POISON
 
@@ -196,7 +198,7 @@ class AzureBlobListener:
             return error
         place = f"{self._pattern.container}/{name}"
         delivery = Delivery(
-            id=f"{place}/{etag}",
+            id=_delivery_id(place, etag),
             attempt=attempt,
             last_attempt=attempt >= self._options.attempts,
             data=content,
@@ -225,6 +227,13 @@ class AzureBlobListener:
         await with_place(lambda: poison.send_message(text), poison.create_queue)
         place = f"{self._pattern.container}/{name}"
         self._means.observer.delivery_failed(self._function.name, place, failure)
+
+
+def _delivery_id(place: str, etag: str) -> str:
+    """The same for each attempt with a content of a blob; short enough to be an id elsewhere."""
+    if len(place) > _LONGEST_NAME or not place.isprintable():
+        place = hashlib.sha256(place.encode()).hexdigest()
+    return f"{place}/{etag}"
 
 
 def _bare(etag: object) -> str:
