@@ -11,7 +11,7 @@ import pytest
 from msgspec import structs
 
 import tenuto.interop.azure_services.queue_listener as queues
-from tenuto import App, Blob, Client, Host, RegistrationError, RetryPolicy, SyncClient
+from tenuto import App, Blob, Client, Event, Host, RegistrationError, RetryPolicy, SyncClient
 from tenuto.engine.program import AzureQueueTrigger, Delivery
 from tenuto.host.native_calls import Offer
 from tenuto.host.native_triggered import native_triggered
@@ -173,11 +173,18 @@ async def test_a_blob_starts_functions_of_a_native_app(account: Account) -> None
     app = App()
     came: list[Blob] = []
     clients: list[object] = []
+    events: list[Event] = []
 
     @app.blob("native/{kind}/{name}.jpg")
-    async def recognise(blob: Blob, client: Client) -> None:
+    @app.publishes("plates")
+    async def recognise(blob: Blob, client: Client) -> str:
         came.append(blob)
         clients.append(client)
+        return blob.fields["name"]
+
+    @app.subscribe("plates")
+    async def store(event: Event) -> None:
+        events.append(event)
 
     @app.blob("native", name="all of them")
     def count(client: SyncClient) -> None:
@@ -186,8 +193,10 @@ async def test_a_blob_starts_functions_of_a_native_app(account: Account) -> None
     account.upload("native/plates/7.jpg", b"B-XY 1", metadata={"camera": "9"})
     account.upload("native/plates/7.txt", b"")
     async with Host(app, "sqlite://"):
-        await until(lambda: len(clients) == 3)
+        await until(lambda: len(clients) == 3 and len(events) == 1)
     (blob,) = came
+    assert events[0].data == "7"
+    assert events[0].id == f"recognise-native/plates/7.jpg/{blob.etag}"
     assert (blob.container, blob.name, blob.data) == ("native", "plates/7.jpg", b"B-XY 1")
     assert blob.fields == {"kind": "plates", "name": "7"}
     assert blob.metadata == {"camera": "9"}
