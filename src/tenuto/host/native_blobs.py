@@ -12,7 +12,7 @@ from tenuto.functions.blob import Blob
 from tenuto.host.native_calls import Offer
 from tenuto.host.native_triggered import NativeTriggered, native_triggered
 from tenuto.interop.azure_services.blob_patterns import BlobPattern, blob_pattern
-from tenuto.interop.azure_services.connections import parts_of
+from tenuto.interop.azure_services.connections import missing_package, parts_of
 from tenuto.model.errors import InputError, RegistrationError, SettingsError
 
 _OFFER: Final = Offer(
@@ -43,8 +43,14 @@ class NativeBlobFunction(Struct, frozen=True, kw_only=True):
         """What starts it, with the connection as it is set now.
 
         Raises:
-            RegistrationError: it is not set, or no connection string.
+            RegistrationError: it is not set, no connection string, or a package is missing.
         """
+        package = missing_package()
+        if package is not None:
+            raise RegistrationError(
+                f"function {self.name!r} needs the package {package!r}: pip install "
+                '"tenuto[azure]"'
+            )
         written = self.work.trigger
         assert isinstance(written, AzureBlobTrigger)
         text = written.connection

@@ -271,6 +271,10 @@ def test_an_account_that_is_not_set_is_refused_before_anything_starts(
         asyncio.run(start())
     assert "is this" not in str(raised.value)
     (function,) = app.triggered.values()
+    with monkeypatch.context() as without:
+        without.setattr(connections, "PACKAGES", ("azure.nothing",))
+        with pytest.raises(RegistrationError, match="needs the package 'azure-nothing': pip inst"):
+            asyncio.run(start())
     monkeypatch.setenv("PLATES", f"AccountName=a;AccountKey={KEY}")
     assert KEY not in repr(function) + repr(function.trigger)
 

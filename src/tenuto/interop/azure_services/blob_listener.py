@@ -144,7 +144,6 @@ class AzureBlobListener:
         self, receipts: Receipts, name: str, etag: str, fields: Mapping[str, str]
     ) -> None:
         from azure.core.exceptions import (  # noqa: PLC0415 - an extra
-            AzureError,
             ResourceModifiedError,
             ResourceNotFoundError,
         )
@@ -153,7 +152,7 @@ class AzureBlobListener:
             await self._deliver(receipts, name, etag, fields)
         except (ResourceModifiedError, ResourceNotFoundError):
             return  # it has changed or is gone: the next look sees that
-        except AzureError as error:
+        except Exception as error:  # noqa: BLE001 - of the service, the network: others go on
             self._means.observer.problem(
                 None,
                 f"blob {self._pattern.container}/{name} is tried again: {reason(error)}",

@@ -4,6 +4,7 @@ Owns what all of them have in common: how a connection string is read, how often
 and that no secret of it is ever shown.
 """
 
+import logging
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -113,6 +114,10 @@ class Accounts:
     """The services of accounts, each connected once, on the loop that uses it."""
 
     def __init__(self) -> None:
+        # It has two lines for each look into a queue, for whoever logs what informs.
+        requests = logging.getLogger("azure.core.pipeline.policies.http_logging_policy")
+        if requests.level == logging.NOTSET:
+            requests.setLevel(logging.WARNING)
         self._services: dict[tuple[str, str], Any] = {}
 
     def queue(self, connection: str, name: str) -> QueueClient:

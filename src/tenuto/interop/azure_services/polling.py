@@ -25,8 +25,8 @@ class Polling:
         what: Is looked into, for people.
         means: The host.
         longest: The longest pause between two looks.
-        look: Looks once, begins what is to be done; True when there was something. Raises what
-            the packages of Azure raise.
+        look: Looks once, begins what is to be done; True when there was something. What it raises
+            is told, and it is asked again.
     """
 
     def __init__(
@@ -103,8 +103,6 @@ class Polling:
                 handle.cancel()
 
     async def _run(self) -> None:
-        from azure.core.exceptions import AzureError  # noqa: PLC0415 - an extra
-
         pause, failures = SHORTEST, 0
         while self.is_ours:
             try:
@@ -113,7 +111,7 @@ class Polling:
                     self._means.observer.notice(f"{self._what} can be read again")
                 failures = 0
                 pause = SHORTEST if found else self._longer(pause)
-            except AzureError as error:
+            except Exception as error:  # noqa: BLE001 - of the service, the network: it goes on
                 failures += 1
                 if failures == 1:
                     self._means.observer.problem(

@@ -85,11 +85,9 @@ class AzureQueueListener:
         return found > 0
 
     async def _work(self, queue: Any, message: Any) -> None:  # noqa: ANN401 - of Azure
-        from azure.core.exceptions import AzureError  # noqa: PLC0415 - an extra
-
         try:
             await self._deliver(queue, message)
-        except AzureError as error:
+        except Exception as error:  # noqa: BLE001 - of the service, the network: others go on
             self._means.observer.problem(
                 None,
                 f"message {message.id} of queue {self._trigger.queue!r} comes again: what became "

@@ -111,7 +111,7 @@ def _notes(binding: Mapping[str, Any], settings: AppSettings) -> Iterator[_Wrong
     if is_queue and settings.get(f"AzureWebJobs{name}", name) is None:
         yield (
             f"is a queue of Tenuto: there is no setting {name}",
-            f"set it to UseTenuto=true, or to the connection string of an account, to say {name!r}",
+            "set it to UseTenuto=true when that is meant, else to a connection string",
         )
     if str(binding.get("source") or "").lower() == "eventgrid":
         yield "wants events of Event Grid", "the container is looked through instead"
