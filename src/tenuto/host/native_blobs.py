@@ -48,8 +48,7 @@ class NativeBlobFunction(Struct, frozen=True, kw_only=True):
         package = missing_package()
         if package is not None:
             raise RegistrationError(
-                f"function {self.name!r} needs the package {package!r}: pip install "
-                '"tenuto[azure]"'
+                f'function {self.name!r} needs the package {package!r}: pip install "tenuto[azure]"'
             )
         written = self.work.trigger
         assert isinstance(written, AzureBlobTrigger)

@@ -111,7 +111,7 @@ class AppActivities:
         except NoServerError as error:
             self._refused(work, error)
             return
-        bound = self._inputs.binder.of(function)
+        bound = self._inputs.bound(function)
         if bound is None:
             self._send(work, function, inputs, None)
         else:

@@ -124,7 +124,7 @@ class AppCaller:
             if not over.done():
                 over.set_result((answer, attachment))
 
-        bound_to = self._inputs.binder.of(function)
+        bound_to = self._inputs.bound(function)
         bound = None
         try:
             inputs = self._inputs.of(function, given)

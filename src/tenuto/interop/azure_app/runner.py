@@ -206,5 +206,5 @@ class AppRunner:
         try:
             await self._pool.stop()
         finally:
-            await self._functions.inputs.binder.close()
+            await self._functions.inputs.close()
             await self._built_in.stop()
