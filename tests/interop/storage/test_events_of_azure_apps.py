@@ -1,12 +1,19 @@
-"""Functions of Azure Functions apps that Event Grid starts get the event, in both languages."""
+"""Functions of Azure Functions apps get events of Event Grid and messages of Tenuto's queues."""
 
-import asyncio
 import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from tenuto.engine.program import Delivery, EventGridTrigger, RunnerMeans
+from tenuto.engine.program import (
+    Delivery,
+    EventGridTrigger,
+    QueueTrigger,
+    RunnerMeans,
+    TriggeredFunction,
+)
 from tenuto.host.clock import SystemClock
 from tenuto.interop.azure_app.functions import FunctionFailedError
 from tenuto.model.limits import Limits
@@ -21,6 +28,14 @@ import azure.functions as func
 app = func.FunctionApp()
 
 
+@app.queue_trigger(arg_name="msg", queue_name="orders", connection="NOT_THERE")
+def order(msg: func.QueueMessage) -> None:
+    told = [msg.id, msg.dequeue_count, msg.get_json(), msg.insertion_time.isoformat()]
+    assert msg.expiration_time and msg.time_next_visible and msg.pop_receipt
+    with open(os.environ["NOTED"], "a") as file:
+        file.write(json.dumps(told))
+
+
 @app.function_name(name="eventgrid_output")
 @app.event_grid_trigger(arg_name="eventGridEvent")
 def eventgrid_trigger(eventGridEvent: func.EventGridEvent):
@@ -33,6 +48,15 @@ def eventgrid_trigger(eventGridEvent: func.EventGridEvent):
 JAVASCRIPT = """
 const { appendFileSync } = require('node:fs');
 const { app } = require('@azure/functions');
+
+app.storageQueue('order', {
+    queueName: 'orders',
+    connection: 'NOT_THERE',
+    handler: (item, { triggerMetadata }) => {
+        const { id, dequeueCount, insertionTime } = triggerMetadata;
+        appendFileSync(process.env.NOTED, JSON.stringify([id, dequeueCount, item, insertionTime]));
+    },
+});
 
 app.eventGrid('eventgrid_output', {
     handler: ({ id, eventType, data }) => {
@@ -49,9 +73,10 @@ PACKAGE = {
 }
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-async def test_a_function_gets_the_event(language: str, tmp_path: Path) -> None:
-    made = tmp_path / "events"
+@asynccontextmanager
+async def functions(language: str, folder: Path) -> AsyncIterator[Mapping[str, TriggeredFunction]]:
+    """The functions of an app, by name, while its workers run: what listeners call."""
+    made = folder / "events"
     made.mkdir()
     (made / "host.json").write_text('{"version": "2.0"}')
     if language == "python":
@@ -59,21 +84,37 @@ async def test_a_function_gets_the_event(language: str, tmp_path: Path) -> None:
     else:
         (made / "app.js").write_text(JAVASCRIPT)
         (made / "package.json").write_text(json.dumps(PACKAGE))
-    noted = tmp_path / "noted"
-    program = azure_program(copied(made, tmp_path / "copied"), None, NOTED=str(noted))
-    (function,) = program.triggered
-    assert isinstance(function.trigger, EventGridTrigger)
+    noted = str(folder / "noted")
+    program = azure_program(copied(made, folder / "copied"), None, NOTED=noted)
     runner = program.make_runner(
         RunnerMeans(clock=SystemClock(), limits=Limits(), webhook_base=lambda: "")
     )
     runner.bind(lambda _works: None)
     try:
+        yield {one.name: one for one in program.triggered}
+    finally:
+        await runner.stop()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_a_function_gets_the_event(language: str, tmp_path: Path) -> None:
+    noted = tmp_path / "noted"
+    async with functions(language, tmp_path) as found:
+        function = found["eventgrid_output"]
+        assert isinstance(function.trigger, EventGridTrigger)
         await function.run(delivery(1))
         assert json.loads(noted.read_text()) == ["e1", "plate.read", {"plate": "B-XY 1"}]
         with pytest.raises(FunctionFailedError, match="as it was told"):
             await function.run(delivery(2, fails=True))
-    finally:
-        await asyncio.shield(runner.stop())
+        noted.unlink()
+        order = found["order"]
+        assert isinstance(order.trigger, QueueTrigger)
+        facts = {"queue": "orders", "queued_at": 1_700_000_000_000_000}
+        await order.run(
+            Delivery(id="m1", attempt=2, last_attempt=False, data={"item": 7}, facts=facts)
+        )
+        said = json.loads(noted.read_text())
+        assert said == ["m1", 2, {"item": 7}, "2023-11-14T22:13:20+00:00"]
 
 
 def delivery(number: int, **more: object) -> Delivery:

@@ -22,10 +22,13 @@ from tenuto.interop.azure_app.folder.host_json import HostOptions
 from tenuto.interop.azure_app.folder.settings import AppSettings
 from tenuto.interop.azure_app.functions import FunctionFailedError, trigger_type
 from tenuto.interop.workers.protocol import Datum, FunctionFacts
+from tenuto.model.timing import to_datetime
 
 QUEUE: Final = "queuetrigger"
 BLOB: Final = "blobtrigger"
 EVENT_GRID: Final = "eventgridtrigger"
+_NEVER: Final = "9999-12-31T23:59:59+00:00"
+"""As Azure has it of a message that does not expire. Nobody else gets one that is in work."""
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -86,11 +89,21 @@ def _event(delivery: Delivery) -> Datum:
 
 
 def _queue_metadata(delivery: Delivery, given: Datum) -> dict[str, Any]:
-    """What functions know of a message, also of one of Tenuto's own queues."""
-    own = {"Id": delivery.id, "DequeueCount": delivery.attempt, "PopReceipt": ""}
-    named = {name: value for name, value in delivery.facts.items() if name[:1].isupper()}
+    """What functions know of a message; all of it also of one of Tenuto's own queues."""
     text = {} if given.string is None else {"QueueTrigger": given.string}
-    return {**own, **named, **text}
+    if "PopReceipt" in delivery.facts:
+        return {**delivery.facts, **text}
+    queued_at = delivery.facts.get("queued_at")
+    moment = to_datetime(queued_at).isoformat() if isinstance(queued_at, int) else _NEVER
+    return {
+        "Id": delivery.id,
+        "DequeueCount": delivery.attempt,
+        "InsertionTime": moment,
+        "ExpirationTime": _NEVER,
+        "NextVisibleTime": _NEVER,
+        "PopReceipt": f"{delivery.id}/{delivery.attempt}",
+        **text,
+    }
 
 
 def triggered_functions(
