@@ -207,6 +207,27 @@ def _products(served: Served) -> None:
     )
 
 
+# --- Event Grid ---------------------------------------------------------------------------------
+
+
+def test_an_event_that_is_posted_starts_a_function(served: Served) -> None:
+    event = {
+        "id": "e1",
+        "topic": "/plates",
+        "subject": "plates/7",
+        "eventType": "plate.read",
+        "eventTime": "2026-11-30T08:00:00Z",
+        "dataVersion": "1",
+        "data": {"plate": "B-XY 1"},
+    }
+    url = f"{served.url}/runtime/webhooks/EventGrid?functionName=eventgrid_output"
+    status, answer = ask("POST", url, [event])
+    assert (status, len(answer["events"])) == (200, 1)
+    (told,) = served.account.waits_for(f"{name_of(served)}events")
+    said = json.loads(plain(told))
+    assert said == ["e1", "plate.read", "plates/7", {"plate": "B-XY 1"}]
+
+
 # --- durable functions --------------------------------------------------------------------------
 
 

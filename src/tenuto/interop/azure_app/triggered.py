@@ -22,7 +22,9 @@ from tenuto.interop.azure_app.folder.host_json import HostOptions
 from tenuto.interop.azure_app.folder.settings import AppSettings
 from tenuto.interop.azure_app.functions import FunctionFailedError, trigger_type
 from tenuto.interop.workers.protocol import Datum, FunctionFacts
+from tenuto.model.event_grid import posted_form
 from tenuto.model.timing import to_datetime
+from tenuto.model.topics import Event
 
 QUEUE: Final = "queuetrigger"
 BLOB: Final = "blobtrigger"
@@ -69,7 +71,9 @@ class AppTriggered:
             )
         kind = trigger_type(self._function)
         given = _event(delivery) if kind == EVENT_GRID else self._text_or_bytes(delivery)
-        metadata = _queue_metadata(delivery, given) if kind == QUEUE else dict(delivery.facts)
+        metadata = {} if kind == EVENT_GRID else dict(delivery.facts)
+        if kind == QUEUE:
+            metadata = _queue_metadata(delivery, given)
         await caller.call(self._function, given, metadata=metadata)
 
     def _text_or_bytes(self, delivery: Delivery) -> Datum:
@@ -85,7 +89,10 @@ class AppTriggered:
 
 
 def _event(delivery: Delivery) -> Datum:
-    return Datum(json=_encode(delivery.data).decode())
+    """What was posted: the whole event, not its data alone."""
+    event = delivery.facts.get("event")
+    posted = posted_form(event) if isinstance(event, Event) else delivery.data
+    return Datum(json=_encode(posted).decode())
 
 
 def _queue_metadata(delivery: Delivery, given: Datum) -> dict[str, Any]:

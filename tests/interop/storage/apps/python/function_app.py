@@ -167,6 +167,22 @@ def listed(req: func.HttpRequest, products) -> func.HttpResponse:
     return func.HttpResponse(products, mimetype="application/json")
 
 
+# --- Event Grid
+
+
+@app.function_name(name="eventgrid_output")
+@app.event_grid_trigger(arg_name="eventGridEvent")
+@app.queue_output(arg_name="told", queue_name="pythonevents", connection="AzureWebJobsStorage")
+def eventgrid_trigger(eventGridEvent: func.EventGridEvent, told: func.Out[str]) -> None:  # noqa: N803
+    said = [
+        eventGridEvent.id,
+        eventGridEvent.event_type,
+        eventGridEvent.subject,
+        eventGridEvent.get_json(),
+    ]
+    told.set(json.dumps(said))
+
+
 # --- durable functions
 
 

@@ -186,6 +186,13 @@ app.http('list', {
     handler: async (request, context) => ({ jsonBody: context.extraInputs.get(listInput) }),
 });
 
+// --- Event Grid
+
+app.eventGrid('eventgrid_output', {
+    return: told('javascriptevents'),
+    handler: ({ id, eventType, subject, data }) => JSON.stringify([id, eventType, subject, data]),
+});
+
 // --- durable functions
 
 app.storageQueue('starter', {
