@@ -1,6 +1,7 @@
 """An app of these tests, served by ``tenuto start``, and the account that it speaks with."""
 
 import json
+import signal
 import sqlite3
 import urllib.error
 import urllib.request
@@ -134,5 +135,9 @@ def served_app(name: str, place: Path, azurite: Azurite) -> Iterator[Served]:
         **INTERPRETERS,
     }
     (folder / "local.settings.json").write_text(json.dumps({"Values": values}))
-    with closing(Account(azurite)) as account, serving(folder) as (_, url):
+    with closing(Account(azurite)) as account, serving(folder) as (command, url):
         yield Served(folder, url, account)
+        command.send(signal.SIGTERM)
+        command.end()
+        assert "Unclosed" not in command.err, "connections are closed at the end"
+        assert azurite.connection_string not in command.err
