@@ -243,6 +243,9 @@ def test_a_message_starts_an_orchestration_whose_activities_write_and_read(serve
 
     found = eventually(ended)
     assert found is not None
-    assert found["output"] == ["written", "to Rome"]
+    written, read, unread, unwritten = found["output"]
+    assert (written, read) == ("written", "to Rome")
+    assert "nothing is known under {nobody}" in unread
+    assert "a row has no RowKey, and the binding gives none" in unwritten
     assert account.content(f"{app}trips/{trip}.txt") == b"to Rome"
     assert account.received(f"{app}tripstold") == [coded(f"trip {trip}")]

@@ -15,7 +15,7 @@ from tenuto import App, Blob, Client, Event, Host, RegistrationError, RetryPolic
 from tenuto.engine.program import AzureQueueTrigger, Delivery
 from tenuto.host.native_calls import Offer
 from tenuto.host.native_triggered import native_triggered
-from tenuto.interop.azure_services import connections
+from tenuto.interop.azure_services import blobs, connections
 from tenuto.interop.azure_services.messages import QueueOptions
 from tenuto.model.timing import MICROSECONDS
 from tenuto.testing import RecordingObserver
@@ -232,6 +232,44 @@ async def test_an_attempt_in_which_its_host_dies_counts(account: Account) -> Non
         await until(lambda: bool(observer.put_aside))
     assert came == [1, 2]
     assert observer.put_aside == [("dies", "deadly/one")]
+    account.waits_for("webjobs-blobtrigger-poison")
+
+
+async def test_a_blob_that_changes_meanwhile_is_run_for_what_it_is_then(account: Account) -> None:
+    app = App()
+    came: list[bytes] = []
+
+    @app.blob("changing/{name}", concurrency=1, retry=RetryPolicy(max_attempts=3))
+    async def fails_at_first(blob: Blob) -> None:
+        came.append(blob.data)
+        if blob.data == b"old":
+            await asyncio.to_thread(account.upload, "changing/one", b"new")
+            raise ValueError("it has just changed")
+
+    account.upload("changing/one", b"old")
+    account.upload("changing/two", b"2")
+    account.upload("changing/three", b"3")
+    async with Host(app, "sqlite://"):
+        await until(lambda: len(came) == 4)
+    assert sorted(came) == [b"2", b"3", b"new", b"old"]
+
+
+async def test_a_blob_that_is_too_long_is_put_aside(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blobs, "MOST_BYTES", 4)
+    app = App()
+
+    @app.blob("long/{name}", retry=RetryPolicy(max_attempts=1))
+    async def never(blob: Blob) -> None:
+        raise AssertionError(blob)
+
+    account.upload("long/one", b"12345")
+    observer = RecordingObserver()
+    async with Host(app, "sqlite://", observer=observer):
+        await until(lambda: bool(observer.put_aside))
+    assert observer.put_aside == [("never", "long/one")]
+    assert "a function gets 4 at most" in str(observer.deliveries[0][1])
     account.waits_for("webjobs-blobtrigger-poison")
 
 

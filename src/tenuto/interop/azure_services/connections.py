@@ -89,25 +89,34 @@ def whole(connection: str) -> str:
 def reason(error: BaseException) -> str:
     """What an error of Azure says, in a line: what follows the first shows parts of requests."""
     lines = str(error).strip().splitlines()
-    code = getattr(error, "error_code", None)
-    code = getattr(code, "value", code)
+    code = _code(error)
     first = lines[0].rstrip(".") if lines else type(error).__name__
-    return first if code is None or str(code) in first else f"{code}: {first}"
+    return first if code is None or code in first else f"{code}: {first}"
 
 
 async def with_place(act: Callable[[], Awaitable[T]], make: Callable[[], Awaitable[Any]]) -> T:
     """Do something in a queue, a container or a table, which is made when it is not there."""
     from azure.core.exceptions import (  # noqa: PLC0415 - an extra
+        HttpResponseError,
         ResourceExistsError,
         ResourceNotFoundError,
     )
 
     try:
         return await act()
-    except ResourceNotFoundError:
-        with suppress(ResourceExistsError):  # somebody else was quicker
-            await make()
-        return await act()
+    except HttpResponseError as error:
+        # A transaction has an error of its own.
+        if not isinstance(error, ResourceNotFoundError) and _code(error) != "TableNotFound":
+            raise
+    with suppress(ResourceExistsError):  # somebody else was quicker
+        await make()
+    return await act()
+
+
+def _code(error: BaseException) -> str | None:
+    code = getattr(error, "error_code", None)
+    code = getattr(code, "value", code)
+    return None if code is None else str(code)
 
 
 class Accounts:

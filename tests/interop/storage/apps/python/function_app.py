@@ -197,7 +197,26 @@ async def starter(msg: func.QueueMessage, client) -> None:
 def trip(context: df.DurableOrchestrationContext):
     written = yield context.call_activity("write", context.get_input())
     read = yield context.call_activity("read", {"trip": context.instance_id})
-    return [written, read]
+    said = []
+    for name in ("unread", "unwritten"):
+        try:
+            yield context.call_activity(name, {"trip": context.instance_id})
+        except Exception as error:
+            said.append(str(error))
+    return [written, read, *said]
+
+
+@app.activity_trigger(input_name="trip")
+@app.blob_input(arg_name="report", path="pythontrips/{nobody}", connection="AzureWebJobsStorage")
+def unread(trip, report: str) -> str:
+    raise AssertionError(report)
+
+
+@app.activity_trigger(input_name="trip")
+@app.table_output(arg_name="row", table_name="pythonrows", connection="AzureWebJobsStorage")
+def unwritten(trip, row: func.Out[str]) -> str:
+    row.set(json.dumps({"PartitionKey": "p"}))
+    return "never seen"
 
 
 @app.activity_trigger(input_name="trip")

@@ -208,7 +208,31 @@ app.storageQueue('starter', {
 df.app.orchestration('trip', function* (context) {
     const written = yield context.df.callActivity('write', context.df.getInput());
     const read = yield context.df.callActivity('read', { trip: context.df.instanceId });
-    return [written, read];
+    const said = [];
+    for (const name of ['unread', 'unwritten']) {
+        try {
+            yield context.df.callActivity(name, { trip: context.df.instanceId });
+        } catch (error) {
+            said.push(error.message);
+        }
+    }
+    return [written, read, ...said];
+});
+
+df.app.activity('unread', {
+    extraInputs: [input.storageBlob({ path: 'javascripttrips/{nobody}', connection })],
+    handler: () => {
+        throw new Error('it was called');
+    },
+});
+
+const rows = output.table({ tableName: 'javascriptrows', connection });
+df.app.activity('unwritten', {
+    extraOutputs: [rows],
+    handler: (trip, context) => {
+        context.extraOutputs.set(rows, { PartitionKey: 'p' });
+        return 'never seen';
+    },
 });
 
 const report = output.storageBlob({ path: 'javascripttrips/{instanceId}.txt', connection });
