@@ -293,6 +293,7 @@ async def test_a_key_of_its_own_opens_the_webhook_and_nothing_else(shop: Shop) -
             TOPIC, params={"code": key}, json=PLACED, headers=STRUCTURED
         )
         assert answer.status_code == 401
+        assert (await served.http.get(where, params={"code": key})).status_code == 401
         await until(lambda: len(shop.blobs) == 1)
     async with serving(shop.app) as served:
         assert (await served.http.get(where)).json()["value"] == ""
