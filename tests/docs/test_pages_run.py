@@ -68,6 +68,11 @@ async def test_the_errors_page_tells_a_declined_card_from_a_fault() -> None:
         assert await host.run(scope["order"], "4711") == "declined: 51"
 
 
+def test_the_page_on_azure_has_a_native_function_of_blobs() -> None:
+    scope = run_page("azure-functions.md")
+    assert list(scope["app"].triggered) == ["recognise"]
+
+
 async def test_the_timers_page_has_a_report_each_morning(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -9,6 +9,8 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, TypeVarTuple, overload
 
+from msgspec.structs import asdict
+
 from tenuto.client.client import Client, OrchestrationHandle
 from tenuto.client.status import InstanceStatus
 from tenuto.engine.giving_way import waiting_for_others
@@ -370,6 +372,68 @@ class App(FunctionRegistry):
                 return subscription(function, checked_name, trigger, instance_per)
 
             self.add_triggered(plain, name or f"{topic}.{own}", make)
+            return function
+
+        return register
+
+    def blob(
+        self,
+        path: str,
+        *,
+        connection: str = "AzureWebJobsStorage",
+        concurrency: int = 8,
+        retry: RetryPolicy | None = None,
+        name: str | None = None,
+    ) -> Callable[[F], F]:
+        """Register a function to be started by blobs of Azure Storage, or of an emulator.
+
+        Needs ``tenuto[azure]``. Each blob starts it once when it is new, and once more when its
+        content has changed; at least once, when a host dies meanwhile. One host of a store looks
+        through the container. A blob whose function fails in each attempt is noted in the queue
+        ``webjobs-blobtrigger-poison`` of the account.
+
+        Args:
+            path: Container and pattern, such as ``plates/{name}.jpg``.
+            connection: The environment variable that holds the connection string, or the string.
+            concurrency: How many blobs are worked on at once.
+            retry: When a function that has failed is run again; 5 attempts by default, the pauses
+                between them doubled from 1 second on.
+            name: Under it is kept which blobs were run; the function's own when None.
+
+        Returns:
+            A decorator that leaves the function as it is. The function may be ``def`` (runs in a
+            thread) or ``async def``, and take the ``Blob`` and the host's ``Client``
+            (``SyncClient`` in a ``def``), by annotation. What it returns is dropped, unless
+            ``publishes`` says more.
+
+        Raises:
+            RegistrationError: naming function, file and line.
+
+        Example:
+            ::
+
+                @app.blob("plates/{name}.jpg")
+                async def recognise(blob: Blob, client: Client) -> None:
+                    await client.start(read_plate, blob.name)
+        """
+
+        def register(function: F) -> F:
+            from tenuto.host.native_blobs import (  # noqa: PLC0415 - few apps have any
+                native_blob_function,
+            )
+            from tenuto.host.native_triggered import (  # noqa: PLC0415 - the same
+                checked_concurrency,
+                redelivery_of,
+            )
+
+            def make(checked_name: str) -> TriggeredFunction:
+                again = redelivery_of(retry)
+                options = {"concurrency": checked_concurrency(concurrency), **asdict(again)}
+                return native_blob_function(
+                    function, checked_name, path=path, connection=connection, options=options
+                )
+
+            self.add_triggered(function, name, make)
             return function
 
         return register
