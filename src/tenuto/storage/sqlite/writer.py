@@ -5,10 +5,10 @@ write-ahead log. Keeps the promises ``durable_before_visible`` (synchronous=FULL
 after its fsync) and, with the fences, ``one_owner``.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 import apsw
 import msgspec
@@ -19,6 +19,7 @@ from tenuto.engine.topic_ports import Progress
 from tenuto.model.errors import FencedError, RowsRefusedError, StorageError
 from tenuto.model.ids import iid_of_arrival
 from tenuto.model.status import InstanceRecord
+from tenuto.model.timing import Microseconds
 from tenuto.model.topics import PublishedEvent, QueuedMessage
 from tenuto.storage.sqlite import reader
 from tenuto.storage.sqlite.batch import (
@@ -38,6 +39,8 @@ from tenuto.storage.sqlite.files import NoFiles, StoreFiles
 from tenuto.storage.sqlite.lock import OwnerLock
 from tenuto.storage.sqlite.narrowing import CONTENT_ERRORS, is_about_content, refused_rows
 from tenuto.storage.sqlite.queries import SQL
+
+T = TypeVar("T")
 
 _SMALL_BYTES = 8 * 1024
 _QUICK_SECONDS = 0.0005
@@ -372,11 +375,17 @@ class Writer:
             self.connection.execute(SQL[statement], arguments)
             return self.connection.changes()
 
-    def redrive(self, numbers: str) -> int:
+    def in_transaction(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Do something in one transaction that is none of a commit's."""
+        # Crash points: before COMMIT nothing of it is there, after it all of it.
+        with self._writing("write to"), transaction(self.connection):
+            return work(self.connection)
+
+    def redrive(self, numbers: str, now: Microseconds) -> int:
         """Give what was put aside back to its function."""
         # Crash points: before COMMIT it is put aside, after it is on its way again.
         with self._writing("write to"), transaction(self.connection):
-            self.connection.execute(SQL["redrive_queued"], {"numbers": numbers})
+            self.connection.execute(SQL["redrive_queued"], {"numbers": numbers, "now": now})
             self.connection.execute(SQL["redrive_event"], {"numbers": numbers})
             self.connection.execute(SQL["take_failed"], {"numbers": numbers})
             return self.connection.changes()
