@@ -194,6 +194,18 @@ class MatchPage(Struct, frozen=True):
     has_more: bool
 
 
+class TopicNews(Struct, frozen=True, array_like=True):
+    """Which topics have events after a position.
+
+    Attributes:
+        cursor: That of the newest event.
+        topics: Their names.
+    """
+
+    cursor: int
+    topics: list[str]
+
+
 class TopicReader(Protocol):
     """Reading topics, open to every process."""
 
@@ -233,6 +245,9 @@ class TopicReader(Protocol):
 
     async def flow_event(self, cause: str) -> FlowEvent | None:
         """The event or message that is the cause of others, itself; None when it is gone."""
+
+    async def topic_news(self, cursor: int | None) -> TopicNews:
+        """Which topics have events after a position; None: all that have any."""
 
     async def last_position(self) -> int:
         """That of the newest event of all topics; 0 when there was never one."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, TypeVarTuple, overload
 from tenuto.client.client import Client, OrchestrationHandle
 from tenuto.client.status import InstanceStatus
 from tenuto.engine.giving_way import waiting_for_others
+from tenuto.engine.program import TopicTrigger, TriggeredFunction
 from tenuto.functions.locating import check_not_importing
 from tenuto.functions.registry import DurableDecorator, FunctionRegistry
 from tenuto.host.holdup import result_unless_held
@@ -19,12 +20,14 @@ from tenuto.host.own_loop import StopRequestedError, run_on_fast_loop
 from tenuto.host.settings import DEFAULT, Settings, load_settings
 from tenuto.model.errors import InputError
 from tenuto.model.retry import RetryPolicy
+from tenuto.model.topics import checked_place
 from tenuto.orchestration.references import AnyOrchestrator, OrchestratorFunction
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from tenuto.host.embedding import EmbeddedApp
+    from tenuto.host.native_subscriptions import EventFilter, InstancePer
     from tenuto.http.functions.triggers import HttpTriggers
     from tenuto.http.server.mounting import Mounts
 
@@ -287,6 +290,85 @@ class App(FunctionRegistry):
                 catch_up=catch_up,
             )
             self.add_timer(function, name, make)
+            return function
+
+        return register
+
+    # --- what events start -----------------------------------------------------------------------
+
+    def subscribe(
+        self,
+        topic: str,
+        *,
+        filter: "EventFilter | None" = None,
+        from_beginning: bool = False,
+        instance_per: "InstancePer" = "event",
+        concurrency: int = 16,
+        retry: RetryPolicy | None = None,
+        name: str | None = None,
+    ) -> Callable[[F], F]:
+        """Register a function, or an orchestrator, to be started by the events of a topic.
+
+        Each subscription keeps its own place: what is published while no host runs is delivered
+        when one does. Events of one key come one after another. A function that fails is run again
+        (``retry``), and after its last attempt the event is put aside (``tenuto topics failed``).
+
+        Args:
+            topic: Its name; topics need not be created.
+            filter: Which events: a function of the event, or a dict of what its type, key, source,
+                subject, attributes or fields of its data must be; lists for any of several values.
+            from_beginning: Whether a subscription that is new gets what the topic keeps from
+                before; else what is published from now on.
+            instance_per: For orchestrators: each ``event`` starts one, under an id made of it; or
+                the first event of each ``key`` does, with the key as input, and later ones find it
+                waiting (``ctx.wait_for_event(topic, match=key)``).
+            concurrency: How many events are worked on at once.
+            retry: When a function that has failed is run again; 5 attempts by default, the pauses
+                between them doubled from 1 second on.
+            name: Of the subscription, under which its place is kept; topic and function by default.
+
+        Returns:
+            A decorator that leaves the function as it is. It may be ``def`` (runs in a thread) or
+            ``async def``, and take the ``Event``, its data as one parameter of its type, and the
+            host's ``Client`` (``SyncClient`` in a ``def``), by annotation. What it returns is
+            dropped.
+
+        Raises:
+            RegistrationError: naming function, file and line.
+
+        Example:
+            ::
+
+                @app.subscribe("orders", filter={"type": "order.placed"})
+                async def note(event: Event, client: Client) -> None:
+                    await client.publish("notes", {"order": event.data["id"]})
+        """
+
+        def register(function: F) -> F:
+            from tenuto.host.native_subscriptions import (  # noqa: PLC0415 - few apps have any
+                accepting,
+                subscription,
+            )
+            from tenuto.host.native_triggered import (  # noqa: PLC0415 - the same
+                checked_concurrency,
+                redelivery_of,
+            )
+
+            own = getattr(function, "name", None) or getattr(function, "__name__", None)
+            plain = getattr(function, "function", function)
+
+            def make(checked_name: str) -> TriggeredFunction:
+                trigger = TopicTrigger(
+                    topic=checked_place(topic, "a topic"),
+                    subscription=checked_place(checked_name, "a subscription"),
+                    accepts=accepting(filter),
+                    from_beginning=from_beginning,
+                    concurrency=checked_concurrency(concurrency),
+                    redelivery=redelivery_of(retry),
+                )
+                return subscription(function, checked_name, trigger, instance_per)
+
+            self.add_triggered(plain, name or f"{topic}.{own}", make)
             return function
 
         return register

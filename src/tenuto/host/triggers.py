@@ -22,7 +22,7 @@ from tenuto.engine.program import (
     TriggeredFunction,
 )
 from tenuto.messaging.listening import Listener, ListenerMeans, MakeListener
-from tenuto.model.errors import RegistrationError
+from tenuto.model.errors import RegistrationError, StorageError
 
 LISTENERS: Final[Mapping[type, str]] = {
     QueueTrigger: "tenuto.messaging.queues:QueueListener",
@@ -97,13 +97,22 @@ class HostTriggers:
         self, functions: Iterable[TriggeredFunction], engine: Engine, client: Client
     ) -> None:
         self._engine = engine
-        means = ListenerMeans(engine, client)
+        means = self._means = ListenerMeans(engine, client)
         self._listeners: list[Listener] = [_maker_of(one)(one, means) for one in functions]
 
-    def start(self) -> None:
-        """Serve what is ours, from now on also what becomes ours."""
+    async def start(self) -> None:
+        """Serve what is ours, from now on also what becomes ours.
+
+        What is published once this has returned is delivered.
+        """
         if not self._listeners:
             return
+        try:
+            await self._means.topics.prepare()
+        except StorageError as error:
+            self._engine.observer.problem(
+                None, f"subscriptions that are new begin when the store can be used: {error}"
+            )
         self._engine.on_owned.append(self._take_up)
         self._engine.on_fed.append(self._fed)
         # Others may have published before we listened, or do so through the store.
@@ -115,6 +124,7 @@ class HostTriggers:
             one.take_up()
 
     def _fed(self) -> None:
+        self._means.topics.fed()
         for one in self._listeners:
             one.fed()
 
@@ -129,6 +139,7 @@ class HostTriggers:
     async def stop(self, seconds: float) -> None:
         """Begin nothing more, and wait for what runs, at most this long."""
         self._hear_no_more()
+        await self._means.topics.stop()
         began = time.monotonic()
         results: list[Any] = await asyncio.gather(
             *(one.stop(max(0.0, seconds - (time.monotonic() - began))) for one in self._listeners),
@@ -141,5 +152,6 @@ class HostTriggers:
     async def abandon(self) -> None:
         """Go as a process goes that dies: what runs is given up, and nothing is noted."""
         self._hear_no_more()
+        await self._means.topics.stop()
         for one in self._listeners:
             await one.abandon()

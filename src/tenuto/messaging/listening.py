@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from contextvars import copy_context
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from tenuto.client.causes import running_for
 from tenuto.client.client import Client
@@ -15,10 +15,13 @@ from tenuto.engine.engine import Engine
 from tenuto.engine.program import Delivery, Redelivery, TriggeredFunction
 from tenuto.engine.rows import Lease
 from tenuto.functions.user_calls import flush_output, is_given_up
+from tenuto.messaging.topics.feed import TopicFeed
+from tenuto.model.errors import StorageUnavailableError
 from tenuto.model.ids import InstanceId
 from tenuto.model.timing import Microseconds
 
-_END_SECONDS = 1.0
+_END_SECONDS: Final = 1.0
+_STORE_PAUSE: Final = 1_000_000
 
 
 class Listener(Protocol):
@@ -53,6 +56,7 @@ class ListenerMeans:
         self.observer = engine.observer
         # What one delivery sets in its context is nothing to the next one.
         self._context = copy_context()
+        self.topics: TopicFeed = TopicFeed(engine)
 
     def lease_for(self, name: str) -> Lease | None:
         """The lease of the partition that a name is hashed to; None when it is not ours."""
@@ -122,6 +126,10 @@ class ListenerMeans:
             pause = redelivery.pause_before(attempt + 1)
             with self.busy():
                 failure = await self.attempt(function, make(attempt, pause is None))
+            if isinstance(failure, StorageUnavailableError):
+                # No fault of what is delivered: the store, or the host, is not there now.
+                await self.pause(_STORE_PAUSE)
+                continue
             if failure is None or pause is None:
                 return failure
             attempt += 1
@@ -150,11 +158,15 @@ class Tasks:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def end(self, seconds: float) -> int:
-        """Wait for them, at most this long, then give up the rest; how many that were."""
+    async def wait(self, seconds: float) -> None:
+        """Wait for them, at most this long."""
         if self._running and seconds > 0:
             # Real time: a clock of tests may stand still while functions run.
             await asyncio.wait(self._running, timeout=seconds)
+
+    async def end(self, seconds: float) -> int:
+        """Wait for them, at most this long, then give up the rest; how many that were."""
+        await self.wait(seconds)
         left = list(self._running)
         for one in left:
             one.cancel()

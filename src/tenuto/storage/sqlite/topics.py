@@ -19,6 +19,7 @@ from tenuto.engine.topic_ports import (
     Retention,
     SubscriptionStanding,
     TopicMatch,
+    TopicNews,
     TopicStanding,
 )
 from tenuto.model.timing import Microseconds
@@ -34,6 +35,7 @@ _MATCH_EVENTS: Final = 2_000
 _topics: Final = msgspec.json.Decoder(list[TopicStanding]).decode
 _subscriptions: Final = msgspec.json.Decoder(list[SubscriptionStanding]).decode
 _events: Final = msgspec.json.Decoder(list[StoredEvent]).decode
+_news: Final = msgspec.json.Decoder(TopicNews).decode
 _places: Final = msgspec.json.Decoder(list[Place]).decode
 _failed: Final = msgspec.json.Decoder(list[FailedDelivery]).decode
 _waits: Final = msgspec.json.Decoder(list[TopicWaitRow]).decode
@@ -80,6 +82,10 @@ class SqliteTopics:
     async def newest_events(self, topic: str, limit: int) -> list[StoredEvent]:
         """The newest events of a topic."""
         return _events(await self._value("newest_topic_events", topic=topic, limit=limit))
+
+    async def topic_news(self, cursor: int | None) -> TopicNews:
+        """Which topics have events after a position."""
+        return _news(await self._value("topic_news", cursor=cursor or 0))
 
     async def last_position(self) -> int:
         """That of the newest event there ever was."""

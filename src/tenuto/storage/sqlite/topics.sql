@@ -40,6 +40,10 @@ SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (
         AS one
     FROM event WHERE topic = :topic ORDER BY position DESC LIMIT :limit);
 
+-- topic_news: which topics have events after a position
+SELECT json_array(coalesce(max(position), :cursor), json_group_array(DISTINCT topic))
+FROM event WHERE position > :cursor;
+
 -- last_position: that of the newest event there ever was
 SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'event'), 0);
 

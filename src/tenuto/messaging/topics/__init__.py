@@ -1,0 +1,1 @@
+"""Subscriptions: how the events of a topic come to functions, each at its own pace."""

@@ -1,0 +1,366 @@
+"""A subscription at work: reads its topic, has events delivered, and notes how far it is.
+
+Owns the order: events of one key one after another, those without a key in any order, as many at
+once as the trigger allows. A subscription is served by the host that owns the partition of its
+name; its place is written under that lease (``one_owner``). An event is done with when its function
+has succeeded, when the filter does not want it, or when it was put aside after its last attempt
+(``no_silent_drop``). A host that dies has what was under way delivered again: at least once.
+
+::
+
+    reading ──▶ lanes (one per key) ──▶ workers ──▶ done ──▶ noting
+       ▲                                                       │
+       └──────────── fed, taken up ◀───────────────────────────┘
+"""
+
+import asyncio
+from collections import deque
+from typing import Final, cast
+
+from tenuto.engine.program import Delivery, TopicTrigger, TriggeredFunction
+from tenuto.engine.rows import Lease
+from tenuto.engine.topic_ports import FailedDelivery, Place, Progress
+from tenuto.messaging.listening import ListenerMeans, Tasks
+from tenuto.messaging.topics.progress import PlaceKeeper
+from tenuto.model.causes import event_cause
+from tenuto.model.errors import FencedError, StorageError
+from tenuto.model.texts import storable_text
+from tenuto.model.topics import Event, StoredEvent, event_of
+
+_PAGE: Final = 500
+_PAGE_BYTES: Final = 4 * 1024 * 1024
+_MOST_AHEAD: Final = 2_000
+"""So many events are read beyond the first that is not done with: they are listed in its place."""
+_NOTE_SECONDS: Final = 0.02
+"""Between two notes while more is done: each is a commit of its own."""
+_FIRST_PAUSE: Final = 0.2
+_LONGEST_PAUSE: Final = 5.0
+
+
+class TopicListener:
+    """Serves one subscription.
+
+    Args:
+        function: What is run; its trigger is a ``TopicTrigger``.
+        means: The host.
+    """
+
+    def __init__(self, function: TriggeredFunction, means: ListenerMeans) -> None:
+        self._function = function
+        self._means = means
+        self._trigger = cast("TopicTrigger", function.trigger)
+        self._lease: Lease | None = None
+        self._serving: asyncio.Task[None] | None = None
+        self._is_stopping = False
+        self._service: _Service | None = None
+        means.topics.listen(self._trigger, self._wake)
+
+    def take_up(self) -> None:
+        """See whether the subscription is ours."""
+        lease = self._means.lease_for(self._trigger.subscription)
+        if self._is_stopping or lease == self._lease:
+            return
+        self._lease = lease
+        if self._serving is not None:
+            self._serving.cancel()
+            self._serving = None
+        if lease is not None:
+            self._serving = self._means.begin(
+                self._serve(lease), f"subscription {self._trigger.subscription}"
+            )
+
+    def fed(self) -> None:
+        """What is published comes by way of the feed; what was given back is looked for."""
+        if self._service is not None:
+            self._service.look_for_redeliveries()
+
+    def _wake(self) -> None:
+        if self._service is not None:
+            self._service.wake()
+
+    async def stop(self, seconds: float) -> None:
+        """Begin nothing more, wait for what runs, and note how far it is."""
+        self._is_stopping = True
+        service = self._service
+        if service is not None:
+            await service.drain(seconds)
+        await self.abandon()
+
+    async def abandon(self) -> None:
+        """Go as a process goes that dies."""
+        self._is_stopping = True
+        if self._serving is not None:
+            self._serving.cancel()
+            await asyncio.wait([self._serving])
+
+    async def _serve(self, lease: Lease) -> None:
+        pause = _FIRST_PAUSE
+        while True:
+            service = _Service(self._function, self._means, lease)
+            self._service = service
+            try:
+                await service.run()
+            except FencedError:
+                return  # another host has it; the engine hears of that by itself
+            except StorageError as error:
+                self._means.observer.problem(
+                    None,
+                    f"subscription {self._trigger.subscription!r} waits for the store, and goes on "
+                    f"with its last note: {error}",
+                )
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            finally:
+                if self._service is service:
+                    self._service = None
+                await service.end()
+
+
+class _Service:
+    """The work on a subscription under one lease, from its last note on."""
+
+    def __init__(self, function: TriggeredFunction, means: ListenerMeans, lease: Lease) -> None:
+        self._function = function
+        self._trigger = cast("TopicTrigger", function.trigger)
+        self._means = means
+        self._lease = lease
+        self._news = asyncio.Event()
+        self._lanes: dict[str, deque[StoredEvent]] = {}
+        self._ready: deque[tuple[str | None, StoredEvent]] = deque()
+        self._workers = Tasks()
+        self._is_draining = False
+        self._failed: list[FailedDelivery] = []
+        self._redelivered: list[int] = []
+        self._redelivering: set[int] = set()
+        self._wants_redeliveries = True
+        self._noting: asyncio.Task[None] | None = None
+        self._is_dirty = False
+        self._counted = False
+        self._error: StorageError | None = None
+        self._keeper = PlaceKeeper(Place(self._trigger.subscription, self._trigger.topic, 0))
+
+    # --- life --------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Serve until something is wrong with the store, or it is cancelled."""
+        with self._means.busy():
+            self._keeper = PlaceKeeper(await self._place())
+        while True:
+            self._news.clear()
+            self._wake_after_error()
+            if not await self._read():
+                await self._news.wait()
+
+    def wake(self) -> None:
+        """There may be something to read."""
+        self._news.set()
+
+    def look_for_redeliveries(self) -> None:
+        """There may be events that were given back."""
+        if not self._wants_redeliveries:
+            self._wants_redeliveries = True
+            self._news.set()
+
+    async def drain(self, seconds: float) -> None:
+        """Begin nothing more, wait for what runs at most this long, and note how far it is."""
+        self._is_draining = True
+        self._ready.clear()
+        self._lanes.clear()
+        await self._workers.wait(seconds)
+        while self._noting is not None:
+            await asyncio.wait([self._noting])
+        self._count()
+
+    async def end(self) -> None:
+        """Let everything go, at once."""
+        self._is_draining = True
+        await self._workers.end(0)
+        if self._noting is not None:
+            self._noting.cancel()
+            await asyncio.wait([self._noting])
+        self._ready.clear()
+        self._lanes.clear()
+        self._is_dirty = False
+        if self._counted:
+            self._counted = False
+            self._means.engine.deliveries_running -= 1
+
+    def _count(self) -> None:
+        """Tests let no time pass while something is about to be delivered or noted."""
+        wanted = self._is_dirty or bool(self._ready)
+        if wanted and not self._counted:
+            self._means.engine.deliveries_running += 1
+        elif self._counted and not wanted:
+            self._means.engine.deliveries_running -= 1
+        self._counted = wanted
+
+    # --- reading -----------------------------------------------------------------------------
+
+    async def _place(self) -> Place:
+        """Where it stands; a subscription that is new begins now, or at the beginning."""
+        trigger, storage = self._trigger, self._means.storage
+        for place in await storage.places([trigger.subscription]):
+            if place.topic == trigger.topic:
+                return place
+        position = 0 if trigger.from_beginning else await storage.last_position()
+        place = Place(trigger.subscription, trigger.topic, position)
+        await self._write(place)
+        return place
+
+    async def _read(self) -> bool:
+        """Read the next events and what was given back; whether there may be more."""
+        storage, keeper = self._means.storage, self._keeper
+        room = _MOST_AHEAD - keeper.ahead
+        if self._is_draining or room <= 0:
+            return False
+        with self._means.busy():
+            if self._wants_redeliveries:
+                self._wants_redeliveries = False
+                for event in await storage.redeliveries(self._trigger.subscription, _PAGE):
+                    if event.position not in self._redelivering:
+                        self._redelivering.add(event.position)
+                        self._offer(event)
+            limit = min(room, _PAGE)
+            events = await storage.events(self._trigger.topic, keeper.read, limit, _PAGE_BYTES)
+            for event in events:
+                if keeper.begin(event.position):
+                    self._offer(event)
+            self._start_workers()
+        return bool(events)
+
+    def _offer(self, event: StoredEvent) -> None:
+        """An event waits for a worker, behind those of its key that were not done with yet."""
+        key = event.key
+        if key is not None:
+            lane = self._lanes.get(key)
+            if lane is not None:
+                lane.append(event)
+                return
+            self._lanes[key] = deque()
+        self._ready.append((key, event))
+
+    # --- working -----------------------------------------------------------------------------
+
+    def _start_workers(self) -> None:
+        self._count()
+        while len(self._workers) < min(self._trigger.concurrency, len(self._ready)):
+            self._workers.add(self._means.begin(self._work(), f"function {self._function.name}"))
+
+    async def _work(self) -> None:
+        while self._ready and not self._is_draining:
+            key, event = self._ready.popleft()
+            await self._deliver(event)
+            self._done(event)
+            self._next_of(key)
+
+    def _next_of(self, key: str | None) -> None:
+        """The next event of a key has its turn."""
+        lane = None if key is None else self._lanes.get(key)
+        if lane:
+            self._ready.append((key, lane.popleft()))
+            self._start_workers()
+        elif lane is not None:
+            assert key is not None
+            del self._lanes[key]
+
+    async def _deliver(self, stored: StoredEvent) -> None:
+        event, trigger = event_of(stored), self._trigger
+        if trigger.accepts is not None and not self._accepts(event):
+            return
+        cause = event_cause(stored.topic, stored.event_id)
+
+        def make(attempt: int, is_last: bool) -> Delivery:  # noqa: FBT001 - as it is called
+            return Delivery(
+                id=stored.event_id,
+                attempt=attempt,
+                last_attempt=is_last,
+                data=event.data,
+                facts={"event": event},
+                cause=cause,
+            )
+
+        failure = await self._means.deliver(self._function, make, trigger.redelivery)
+        if failure is not None:
+            self._put_aside(stored, failure)
+
+    def _accepts(self, event: Event) -> bool:
+        """Whether the filter wants an event; one that cannot say so gets it, and may fail there."""
+        assert self._trigger.accepts is not None
+        try:
+            return self._trigger.accepts(event)
+        except Exception as error:  # noqa: BLE001 - code of users
+            name = self._trigger.subscription
+            self._means.observer.problem(
+                None, f"the filter of subscription {name!r} fails for event {event.id!r}: {error!r}"
+            )
+            return True
+
+    def _put_aside(self, event: StoredEvent, failure: BaseException) -> None:
+        trigger = self._trigger
+        self._means.observer.delivery_failed(self._function.name, event.event_id, failure)
+        self._failed.append(
+            FailedDelivery(
+                number=0,
+                source="topic",
+                name=event.topic,
+                function=trigger.subscription,
+                message_id=event.event_id,
+                attempts=trigger.redelivery.attempts,
+                failed_at=self._means.clock.now(),
+                error=storable_text(f"{type(failure).__name__}: {failure}"),
+                cause=event.cause,
+                key=event.key,
+                content=bytes(event.event).decode(),
+            )
+        )
+
+    # --- noting ------------------------------------------------------------------------------
+
+    def _done(self, event: StoredEvent) -> None:
+        if event.position < 0:
+            self._redelivered.append(event.position)
+        else:
+            self._keeper.end([event.position])
+        self._is_dirty = True
+        self._count()
+        if self._noting is None:
+            self._noting = self._means.begin(self._note(), "tenuto-place")
+
+    async def _note(self) -> None:
+        """Note how far it is, again as long as more is done with meanwhile."""
+        try:
+            while self._is_dirty:
+                self._is_dirty = False
+                failed, self._failed = self._failed, []
+                redelivered, self._redelivered = self._redelivered, []
+                await self._write(self._keeper.place(), failed, redelivered)
+                self._redelivering.difference_update(redelivered)
+                self._count()
+                if self._keeper.ahead < _MOST_AHEAD:
+                    self._news.set()
+                if self._ready or len(self._workers):
+                    await asyncio.sleep(_NOTE_SECONDS)
+        except StorageError as error:
+            self._error = error
+            self._news.set()
+        finally:
+            self._noting = None
+            self._count()
+
+    def _wake_after_error(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    async def _write(
+        self,
+        place: Place,
+        failed: list[FailedDelivery] | None = None,
+        redelivered: list[int] | None = None,
+    ) -> None:
+        progress = Progress(
+            place=place,
+            failed=failed or (),
+            redelivered=redelivered or (),
+            at=self._means.clock.now(),
+        )
+        await self._means.storage.write_progress(self._lease, [progress])

@@ -1,0 +1,74 @@
+"""How far a subscription is, while several of its events are worked on at once. Pure.
+
+Events are read in order, and end in any: what is noted is the position up to which all are done
+with, and which ones beyond it are. So a host that takes over delivers again what was under way, and
+nothing else.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from tenuto.engine.topic_ports import Place
+
+
+class PlaceKeeper:
+    """Keeps the place of one subscription.
+
+    Args:
+        place: As it was noted.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self.name = place.name
+        self.topic = place.topic
+        self._position = place.position
+        self._reached = max((place.position, *place.done))
+        self._known = frozenset(place.done)
+        # By position, in the order of reading: whether it is done with.
+        self._open: OrderedDict[int, bool] = OrderedDict()
+        self._read = place.position
+
+    @property
+    def read(self) -> int:
+        """Up to here events have been read."""
+        return self._read
+
+    @property
+    def ahead(self) -> int:
+        """How many events were read beyond the position."""
+        return len(self._open)
+
+    @property
+    def is_even(self) -> bool:
+        """Whether everything that was read is done with."""
+        return not self._open
+
+    def begin(self, position: int) -> bool:
+        """An event was read, the next in order; whether it is to be delivered."""
+        self._read = position
+        if position <= self._reached and position in self._known:
+            self._open[position] = True
+            self._advance()
+            return False
+        self._open[position] = False
+        return True
+
+    def end(self, positions: Iterable[int]) -> None:
+        """Events are done with."""
+        for position in positions:
+            self._open[position] = True
+        self._advance()
+
+    def _advance(self) -> None:
+        while self._open:
+            position, is_done = next(iter(self._open.items()))
+            if not is_done:
+                return
+            del self._open[position]
+            self._position = position
+
+    def place(self) -> Place:
+        """What is to be noted now."""
+        position = self._read if not self._open else self._position
+        done = tuple(one for one, is_done in self._open.items() if is_done)
+        return Place(self.name, self.topic, max(position, self._position), done)
