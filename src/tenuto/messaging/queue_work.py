@@ -13,7 +13,7 @@ from tenuto.engine.queue_ports import (
     QueueNotes,
     TakenMessage,
 )
-from tenuto.model.errors import TenutoError
+from tenuto.model.errors import StorageUnavailableError, TenutoError
 from tenuto.model.failure import failure_of
 from tenuto.model.timing import Microseconds
 
@@ -22,6 +22,7 @@ _MOST_DEATHS: Final = 3
 _SUSPICIOUS: Final = 2
 """Whoever was in work at so many deaths of hosts runs alone."""
 _MOST_ERROR: Final = 4_000
+_STORE_PAUSE: Final = 1_000_000
 
 Failed = tuple[FailedMessage, str, BaseException]
 """What is to be put aside, its id, and why."""
@@ -118,19 +119,21 @@ class QueueWork:
         if failure is None:
             self.done.append(message.number)
             return None
+        if isinstance(failure, StorageUnavailableError):
+            # No fault of the message: the store, or the host, is not there now.
+            self._put_back(message, _STORE_PAUSE, message.attempts - 1)
+            return None
         pause = self._redelivery.pause_before(message.attempts + 1)
         if pause is None:
             self._put_aside(message.number, message.message_id, failure)
             return None
-        visible_at = self._clock.now() + pause
-        self.later.append(LaterMessage(message.number, visible_at, message.attempts))
+        self._put_back(message, pause, message.attempts)
         return pause
 
     def give_up(self) -> None:
         """The host stops: what runs is for the next one, and has had no attempt."""
-        now = self._clock.now()
         for one in self._running.values():
-            self.later.append(LaterMessage(one.number, now, one.attempts - 1))
+            self._put_back(one, 0, one.attempts - 1)
         self._running.clear()
 
     def noting(self) -> None:
@@ -144,6 +147,9 @@ class QueueWork:
         self.failed[:0] = failed
         waiting = self._suspects if self.is_alone else self._resumed
         waiting.extendleft(reversed(notes.resume))
+
+    def _put_back(self, message: TakenMessage, pause: Microseconds, attempts: int) -> None:
+        self.later.append(LaterMessage(message.number, self._clock.now() + pause, attempts))
 
     def _put_aside(self, number: int, message_id: str, error: BaseException) -> None:
         found = failure_of(error, with_traceback=False)
