@@ -26,6 +26,7 @@ from tenuto.cli.findings import (
     Level,
     fit_findings,
     letters_finding,
+    queues_findings,
     silent_host,
     standstill,
     store_findings,
@@ -240,6 +241,8 @@ class _Visit:
                     if finding is not None:
                         self.findings.append(finding)
                 await self._replay(connection)
+                queues = await connection.gateway.queues()
+                self.findings += queues_findings(queues, self._now, around.place)
                 await self._letters(connection, around)
         except TenutoError as error:
             topic = "store" if place.url is None else "host"
