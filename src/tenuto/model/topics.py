@@ -12,7 +12,9 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw, Struct
 
+from tenuto.model.causes import event_cause, message_cause
 from tenuto.model.errors import InputError
+from tenuto.model.ids import MessageId
 from tenuto.model.limits import check_payload
 from tenuto.model.room import encoded
 from tenuto.model.texts import checked_name, checked_text
@@ -63,6 +65,11 @@ class PublishedEvent(Struct, frozen=True, array_like=True, gc=False):
     iid: int
     event: Raw
 
+    @property
+    def post_key(self) -> MessageId:
+        """Which one it is, among all events and messages: a store may refuse it."""
+        return MessageId(event_cause(self.topic, self.event_id))
+
 
 class StoredEvent(Struct, frozen=True, array_like=True, gc=False):
     """An event as the store gives it back; ``position`` counts over all topics."""
@@ -96,6 +103,11 @@ class QueuedMessage(Struct, frozen=True, array_like=True, gc=False):
     cause: str | None
     iid: int
     data: str
+
+    @property
+    def post_key(self) -> MessageId:
+        """Which one it is, among all events and messages: a store may refuse it."""
+        return MessageId(message_cause(self.queue, self.message_id))
 
 
 class Event(Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@
 SELECT json_group_array(json_object(
     'name', topic, 'events', events, 'bytes', bytes, 'first', first, 'last', last))
 FROM (
-    SELECT topic, count(*) AS events, sum(length(event)) AS bytes, min(published_at) AS first,
+    SELECT topic, count(*) AS events, sum(octet_length(event)) AS bytes, min(published_at) AS first,
         max(published_at) AS last
     FROM event GROUP BY topic ORDER BY topic);
 
@@ -28,8 +28,8 @@ SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (
     SELECT json_array(position, event_id, topic, event_key, published_at, cause, json(event))
         AS one
     FROM (
-        SELECT *, sum(length(event)) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING)
-            - length(event) AS before
+        SELECT *, sum(octet_length(event)) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING)
+            - octet_length(event) AS before
         FROM (SELECT * FROM event WHERE topic = :topic AND position > :after
             ORDER BY position LIMIT :limit))
     WHERE before < :most_bytes ORDER BY position);
@@ -72,6 +72,9 @@ DELETE FROM subscription WHERE name = :name RETURNING 1;
 -- remove_failed_of: what was put aside for a subscription goes with it
 DELETE FROM failed_delivery WHERE source = 'topic' AND function = :name;
 
+-- remove_redeliveries_of: nor is anything given to it again
+DELETE FROM redelivery WHERE subscription = :name;
+
 -- failed_list: what was put aside, oldest first
 SELECT json_group_array(json_array(number, source, name, function, message_id, attempts, failed_at,
     error, cause, event_key, content))
@@ -95,8 +98,11 @@ WHERE source = 'queue' AND number IN (SELECT value FROM json_each(:numbers)) ORD
 
 -- redrive_event: events are given to their subscription again, and to no other
 INSERT INTO redelivery (subscription, event_id, topic, event_key, published_at, cause, event)
-SELECT function, message_id, name, event_key, failed_at, cause, content FROM failed_delivery
-WHERE source = 'topic' AND number IN (SELECT value FROM json_each(:numbers)) ORDER BY number;
+SELECT function, message_id, name, event_key,
+    coalesce((SELECT published_at FROM event WHERE topic = name AND event_id = message_id),
+        failed_at),
+    cause, content
+FROM failed_delivery WHERE source = 'topic' AND number IN (SELECT value FROM json_each(:numbers)) ORDER BY number;
 
 -- redeliveries: events that were given back to a subscription, oldest first; below zero, so that
 -- none has the position of an event
@@ -116,7 +122,7 @@ DELETE FROM event WHERE position IN (
 DELETE FROM event WHERE position IN (
     SELECT position FROM (
         SELECT position,
-            sum(length(event)) OVER (ORDER BY position DESC ROWS UNBOUNDED PRECEDING) AS bytes
+            sum(octet_length(event)) OVER (ORDER BY position DESC ROWS UNBOUNDED PRECEDING) AS bytes
         FROM event WHERE topic = :topic)
     WHERE bytes > :most_bytes ORDER BY position LIMIT :limit);
 

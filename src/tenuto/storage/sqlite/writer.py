@@ -326,8 +326,8 @@ class Writer:
                     for part in cut(rows, ONE_STATEMENT_BYTES):
                         self.connection.execute(_COMMIT, only(**{name: part}))
             except CONTENT_ERRORS as error:
-                ids = [one.event_id for one in events] + [one.message_id for one in messages]
-                reasons = {"messages": dict.fromkeys(ids, str(error))}
+                keys = [one.post_key for one in events] + [one.post_key for one in messages]
+                reasons = {"messages": dict.fromkeys(keys, str(error))}
                 raise self._refusal(error, reasons) from error
 
     def write_progress(self, lease: Lease, progress: Sequence[Progress]) -> None:
@@ -366,6 +366,7 @@ class Writer:
         with self._writing("write to"), transaction(self.connection):
             found = value(self.connection, "remove_subscription", {"name": name})
             self.connection.execute(SQL["remove_failed_of"], {"name": name})
+            self.connection.execute(SQL["remove_redeliveries_of"], {"name": name})
         return found is not None
 
     def change_messages(self, statement: str, **arguments: str | int) -> int:
