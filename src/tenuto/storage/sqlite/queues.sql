@@ -26,8 +26,8 @@ SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (
         'visible_at', nullif(visible_at, :in_work), 'attempts', attempts, 'cause', cause,
         'data', data) AS one
     FROM (
-        SELECT *, sum(length(data)) OVER (
-                ORDER BY visible_at, number ROWS UNBOUNDED PRECEDING) - length(data) AS before
+        SELECT *, sum(octet_length(data)) OVER (
+                ORDER BY visible_at, number ROWS UNBOUNDED PRECEDING) - octet_length(data) AS before
         FROM (SELECT * FROM queued WHERE queue = :queue ORDER BY visible_at, number LIMIT :limit))
     WHERE before < :most_bytes ORDER BY visible_at, number);
 
@@ -68,8 +68,8 @@ SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (
 SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (
     SELECT json_array(number, message_id, queued_at, attempts + 1, cause, data) AS one
     FROM (
-        SELECT *, sum(length(data)) OVER (
-                ORDER BY visible_at, number ROWS UNBOUNDED PRECEDING) - length(data) AS before
+        SELECT *, sum(octet_length(data)) OVER (
+                ORDER BY visible_at, number ROWS UNBOUNDED PRECEDING) - octet_length(data) AS before
         FROM (
             SELECT * FROM queued WHERE queue = :queue AND visible_at <= :now
             ORDER BY visible_at, number LIMIT :limit))

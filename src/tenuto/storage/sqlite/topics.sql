@@ -79,8 +79,8 @@ DELETE FROM redelivery WHERE subscription = :name;
 SELECT json_group_array(json_array(number, source, name, function, message_id, attempts, failed_at,
     error, cause, event_key, content))
 FROM (
-    SELECT *, sum(length(content)) OVER (ORDER BY number ROWS UNBOUNDED PRECEDING)
-        - length(content) AS before
+    SELECT *, sum(octet_length(content)) OVER (ORDER BY number ROWS UNBOUNDED PRECEDING)
+        - octet_length(content) AS before
     FROM (
         SELECT * FROM failed_delivery
         WHERE number > :after AND (:function IS NULL OR function = :function)
