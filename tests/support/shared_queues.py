@@ -183,7 +183,7 @@ def _fitting(rows: Sequence[QueueRow], most_bytes: int) -> list[QueueRow]:
     found: list[QueueRow] = []
     left = most_bytes
     for row in rows:
-        if left <= 0:
+        if left <= 0 and found:
             break
         found.append(row)
         left -= len(row.data.encode())

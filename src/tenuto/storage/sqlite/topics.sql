@@ -86,7 +86,7 @@ FROM (
         WHERE number > :after AND (:function IS NULL OR function = :function)
             AND (:source IS NULL OR source = :source) AND (:name IS NULL OR name = :name)
         ORDER BY number LIMIT :limit))
-WHERE before < :most_bytes;
+WHERE before < :most_bytes OR before = 0;
 
 -- take_failed: it is put aside no more
 DELETE FROM failed_delivery WHERE number IN (SELECT value FROM json_each(:numbers));
