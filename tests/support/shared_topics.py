@@ -4,8 +4,8 @@ In plain Python, as that is: ``tests/conformance`` holds both to the same contra
 """
 
 import json
-from collections.abc import Collection, Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct, structs
@@ -24,6 +24,7 @@ from tenuto.engine.topic_ports import (
     TopicMatch,
     TopicNews,
     TopicStanding,
+    WaitPage,
 )
 from tenuto.model.causes import CAUSE_TAG, event_cause, message_cause
 from tenuto.model.errors import FencedError, RowsRefusedError
@@ -33,6 +34,8 @@ from tests.support.shared_queues import SharedQueues
 
 if TYPE_CHECKING:
     from tests.support.shared_store import SharedHub
+
+T = TypeVar("T")
 
 MATCH_EVENTS = 50
 """Of one look for matches: few, so that tests see several."""
@@ -195,7 +198,14 @@ class SharedTopics:
         is_waited_for = (wait.topic, wait.key) == (event.topic, event.key)
         if record is None or not is_waited_for or event.position <= wait.after:
             return None
-        return TopicMatch(wait.iid, wait.task_id, wait.partition, record.instance_id, event)
+        return TopicMatch(
+            wait.iid,
+            wait.task_id,
+            wait.partition,
+            record.instance_id,
+            record.execution_id,
+            event,
+        )
 
 
 class SharedTopicStorage:
@@ -223,14 +233,8 @@ class SharedTopicStorage:
     async def events(
         self, topic: str, after: int, limit: int, most_bytes: int
     ) -> list[StoredEvent]:
-        found: list[StoredEvent] = []
-        left = most_bytes
-        for one in (await self._topics()).of(topic, after)[:limit]:
-            if left <= 0 and found:
-                break
-            found.append(one)
-            left -= _length(one)
-        return found
+        found = (await self._topics()).of(topic, after)[:limit]
+        return _fitting(found, most_bytes, _length)
 
     async def newest_events(self, topic: str, limit: int) -> list[StoredEvent]:
         return (await self._topics()).of(topic)[::-1][:limit]
@@ -294,7 +298,9 @@ class SharedTopicStorage:
         kept = await self._topics()
         return [one for one in kept.waits.values() if one.partition in partitions]
 
-    async def topic_matches_of(self, waits: Sequence[tuple[int, int]]) -> list[TopicMatch]:
+    async def topic_matches_of(
+        self, waits: Sequence[tuple[int, int]], most_bytes: int
+    ) -> MatchPage:
         hub = await self._turn()
         found: list[TopicMatch] = []
         for key in waits:
@@ -303,20 +309,21 @@ class SharedTopicStorage:
                 events = hub.topics.of(wait.topic, wait.after)
                 matches = (hub.topics.match(wait, one, hub.instances) for one in events)
                 found += [one for one in matches if one is not None][:1]
-        return found
+        fitting = _fitting(found, most_bytes, lambda one: _length(one.event))
+        return MatchPage(fitting, len(fitting) < len(found))
 
-    async def topic_matches_since(self, cursor: int) -> MatchPage:
+    async def topic_waits_since(self, cursor: int) -> WaitPage:
         hub = await self._turn()
         events = hub.topics.after(cursor)
         page = events[:MATCH_EVENTS]
-        matches = [
-            found
+        waits = {
+            (wait.iid, wait.task_id): None
             for event in page
             for wait in hub.topics.waits.values()
-            if (found := hub.topics.match(wait, event, hub.instances)) is not None
-        ]
+            if hub.topics.match(wait, event, hub.instances) is not None
+        }
         reached = page[-1].position if page else cursor
-        return MatchPage(matches, reached, len(events) > len(page))
+        return WaitPage([*waits], reached, len(events) > len(page))
 
     # --- writing ----------------------------------------------------------------------------------
 
@@ -392,6 +399,16 @@ class SharedTopicStorage:
                 hub.topics.give_back(failed, now)
         self._changed(hub)
         return count
+
+
+def _fitting(rows: list[T], most_bytes: int, length: Callable[[T], int]) -> list[T]:
+    """The rows up to the one that goes beyond so many bytes; one at least."""
+    total = 0
+    for count, row in enumerate(rows):
+        if count and total >= most_bytes:
+            return rows[:count]
+        total += length(row)
+    return rows
 
 
 def _position(event: StoredEvent) -> int:
