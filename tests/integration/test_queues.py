@@ -14,6 +14,7 @@ from tenuto import (
     App,
     Client,
     Context,
+    Event,
     InputError,
     QueueMessage,
     RegistrationError,
@@ -237,6 +238,25 @@ async def test_what_a_function_sets_off_knows_its_cause() -> None:
         found = await gateway_of(host).queue_messages("next", 10, 1_000)
         causes = sorted(one.cause or "" for one in found)
     assert causes == ["instance:f-1", "message:numbers/m-1"]
+
+
+async def test_what_a_function_returns_may_be_the_next_event() -> None:
+    app = App()
+    told: list[tuple[str, Any]] = []
+
+    @app.queue("numbers", name="double")
+    @app.publishes("doubled")
+    async def double(number: int) -> int:
+        return 2 * number
+
+    @app.subscribe("doubled")
+    async def note(event: Event) -> None:
+        told.append((event.id, event.data))
+
+    async with TestHost(app) as host:
+        await host.client.enqueue("numbers", 4, message_id="m-1")
+        await host.idle()
+    assert told == [("double-m-1", 8)]
 
 
 # --- failures ------------------------------------------------------------------------------------
