@@ -210,12 +210,15 @@ async def test_what_one_delivery_sets_is_nothing_to_the_next() -> None:
     async def work(message: QueueMessage) -> None:
         found.append(mark.get())
         mark.set(message.data)
-        if message.data == 1:
-            await host.client.enqueue("numbers", 2)
+        await gate.wait()
 
     noted.work = work
+    gate = asyncio.Event()
     async with TestHost(noted.app) as host:
-        await host.client.enqueue("numbers", 1)
+        for number in (1, 2):
+            await host.client.enqueue("numbers", number)
+        await host.idle(with_activities=False)
+        gate.set()
         await host.idle()
     assert found == [0, 0]
 
@@ -345,16 +348,21 @@ async def test_a_store_that_is_away_is_no_fault_of_the_message() -> None:
 
 
 class AwayStorage(SqliteStorage):
-    """A store whose queues cannot be written for a while."""
+    """A store whose queues cannot be written for a while, or slowly."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
         self.failures: list[Exception] = []
+        self.told = asyncio.Event()
+        self.told.set()
+        self.written = 0
 
     async def work_on_queue(self, lease: Lease, notes: QueueNotes) -> list[TakenMessage]:
         taken = [] if self.failures else await super().work_on_queue(lease, notes)
         if self.failures:
             raise self.failures.pop()
+        self.written += 1
+        await self.told.wait()
         return taken
 
 
@@ -377,6 +385,22 @@ async def test_what_cannot_be_noted_is_noted_later(tmp_path: Path, error: Except
         assert noted.seen == [(1, 1), (2, 1)]
         assert await gateway_of(host).queues() == []
         assert any("queue 'numbers'" in text for _, text in host.problems)
+
+
+async def test_that_a_message_is_to_be_tried_again_is_noted_later(tmp_path: Path) -> None:
+    noted = Noted(retry=THRICE)
+    storage = AwayStorage(str(tmp_path / "hub.db"))
+
+    async def fail(message: QueueMessage) -> None:
+        storage.failures = [StorageUnavailableError("away")] * (message.attempt == 1)
+        raise ValueError
+
+    noted.work = fail
+    async with TestHost(noted.app, storage=storage) as host:
+        key = await host.client.enqueue("numbers", 1)
+        await host.advance(HOUR)
+        assert noted.seen == [(1, 1), (1, 2), (1, 3)]
+        assert observer_of(host).put_aside == [("note", key)]
 
 
 # --- hosts that come and go ----------------------------------------------------------------------
@@ -481,6 +505,22 @@ async def test_a_host_that_stops_waits_for_what_runs_and_gives_back_the_rest() -
         assert noted.seen == [(1, 1), (2, 1), (1, 1), (3, 1)]
         assert await gateway_of(host).queues() == []
         assert host.problems == []
+
+
+async def test_what_is_taken_while_its_host_stops_is_given_back(tmp_path: Path) -> None:
+    noted = Noted()
+    storage = AwayStorage(str(tmp_path / "hub.db"))
+    async with TestHost(noted.app, storage=storage) as host:
+        await host.idle()
+        storage.told.clear()
+        before = storage.written
+        await host.client.enqueue("numbers", 1)
+        await until(lambda: storage.written > before)
+        asyncio.get_running_loop().call_later(0.05, storage.told.set)
+        await host.restart()
+        await host.idle()
+        assert noted.seen == [(1, 1)]
+        assert await gateway_of(host).queues() == []
 
 
 # --- looking and deleting ------------------------------------------------------------------------

@@ -25,6 +25,7 @@ class QueueCluster:
         self.app = App()
         self.told: list[tuple[str, str, int]] = []
         self.hanging: dict[str, asyncio.Event] = {}
+        self.failing: set[str] = set()
         self.running: set[str] = set()
         for queue in QUEUES:
             self._add(queue)
@@ -38,6 +39,8 @@ class QueueCluster:
             self.told.append((queue, message.data, message.attempt))
             if message.data in self.hanging:
                 await self.hanging[message.data].wait()
+                if message.data in self.failing:
+                    raise ValueError(message.data)
 
     async def triggers_on(self, member: Member) -> None:
         program = program_of(self.app)
