@@ -39,8 +39,8 @@ class QueueCluster:
             self.told.append((queue, message.data, message.attempt))
             if message.data in self.hanging:
                 await self.hanging[message.data].wait()
-                if message.data in self.failing:
-                    raise ValueError(message.data)
+            if message.data in self.failing:
+                raise ValueError(message.data)
 
     async def triggers_on(self, member: Member) -> None:
         program = program_of(self.app)
@@ -143,6 +143,30 @@ async def test_one_owner_what_outlives_the_ownership_notes_nothing(queued: Queue
     other.set()
     await queued.cluster.rounds(200)
     assert await queued.left_over() == 0
+
+
+async def test_one_owner_what_failed_in_the_time_of_another_counts_no_more(
+    queued: QueueCluster,
+) -> None:
+    left, right = queued.cluster.members
+    theirs, partitions = queued.queues_of(right)[:1], right.owned
+    first, second = asyncio.Event(), asyncio.Event()
+    queued.hanging["a"] = first
+    await queued.put("a", queues=theirs)
+    queued.hanging["a"] = second
+    await left.lifecycle.take(partitions)
+    await queued.cluster.rounds(200)
+    queued.failing.add("a")
+    first.set()
+    await queued.cluster.rounds(200)
+    queued.failing.clear()
+    del queued.hanging["a"]
+    await right.lifecycle.take(partitions)
+    await queued.cluster.rounds(200)
+    assert [attempt for _, _, attempt in queued.told] == [1, 2, 3]
+    assert await queued.left_over() == 0
+    second.set()
+    await queued.cluster.rounds(200)
 
 
 async def test_a_member_that_has_died_is_followed_by_one_that_takes_up(
