@@ -183,6 +183,8 @@ def test_the_doctor_and_figures_tell_of_queues(
         ("GET", "/queues/a/messages?limit=x", None),
         ("GET", "/failed-deliveries?source=mail", None),
         ("GET", "/failed-deliveries?after=-1", None),
+        ("POST", "/publish", {"messages": [{"queue": "a", "delaySeconds": 1e300}]}),
+        ("POST", "/publish", {"messages": [{"queue": "a", "delaySeconds": -1}]}),
         ("POST", "/queues/a/drop", None),
         ("POST", "/queues/a/drop", {}),
         ("POST", "/failed-deliveries/redrive", {"numbers": ["x"]}),

@@ -80,7 +80,10 @@ class MessagesApi:
 
     def _message(self, one: MessageToQueue) -> QueuedMessage:
         text = text_of(one.data) or "null"
-        delay = timedelta(seconds=one.delay_seconds) if one.delay_seconds else None
+        try:
+            delay = timedelta(seconds=one.delay_seconds) if one.delay_seconds else None
+        except OverflowError:
+            raise HttpError(f"delaySeconds is too long: {one.delay_seconds:g}") from None
         stamp = self._stamp(one.cause)
         return message_of_text(one.queue, text, delay, message_id=one.id, stamp=stamp)
 
