@@ -114,6 +114,8 @@ def test_messages_are_sent_looked_at_and_purged(queues: Queues) -> None:
     assert queues.run("purge", "others", "m-1", "nobody") == "purged 1 message\n"
     assert queues.json("purge", "others", options=["--all", "--yes"]) == {"purged": 1}
     assert queues.standing("others") is None
+    for command in ("peek", "failed"):
+        assert queues.run(command, "others") == ""
 
 
 def test_what_was_put_aside_is_shown_given_back_and_deleted(queues: Queues) -> None:

@@ -508,6 +508,27 @@ async def test_a_host_that_stops_waits_for_what_runs_and_gives_back_the_rest() -
         assert host.problems == []
 
 
+async def test_what_a_host_that_stops_cannot_note_is_worked_on_again(tmp_path: Path) -> None:
+    noted = Noted()
+    storage = AwayStorage(str(tmp_path / "hub.db"))
+    gate = asyncio.Event()
+
+    async def wait(message: QueueMessage) -> None:
+        await gate.wait()
+        storage.failures = [StorageUnavailableError("away")] * (message.attempt == 1)
+
+    noted.work = wait
+    async with TestHost(noted.app, storage=storage) as host:
+        await host.client.enqueue("numbers", 1)
+        await until(lambda: noted.running)
+        asyncio.get_running_loop().call_later(0.05, gate.set)
+        await host.restart()
+        await host.idle()
+        assert noted.seen == [(1, 1), (1, 2)]
+        assert any("they are worked on again" in text for _, text in host.problems)
+        assert await gateway_of(host).queues() == []
+
+
 async def test_what_is_taken_while_its_host_stops_is_given_back(tmp_path: Path) -> None:
     noted = Noted()
     storage = AwayStorage(str(tmp_path / "hub.db"))
