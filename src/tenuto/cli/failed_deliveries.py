@@ -28,12 +28,12 @@ class Origin(Struct, frozen=True, kw_only=True):
     """Where deliveries come from.
 
     Attributes:
-        source: ``queue`` or ``topic``.
+        source: ``queue``, ``topic`` or ``files``.
         name: Of the queue or topic; None for any.
         function: Of one function or subscription; None for any.
     """
 
-    source: Literal["queue", "topic"]
+    source: Literal["queue", "topic", "files"]
     name: str | None = None
     function: str | None = None
 

@@ -105,10 +105,10 @@ class FailedDeliveryBody(_Body, frozen=True, kw_only=True):
 
     Attributes:
         number: Its own, to redrive or delete it by.
-        source: ``topic`` or ``queue``.
-        name: Of the topic or queue.
-        function: Of the subscription; of a queue its function's.
-        message_id: Of the event or message.
+        source: ``topic``, ``queue`` or ``files``.
+        name: Of the topic or queue; of the folder its path.
+        function: Of the subscription; else its function's.
+        message_id: Of the event, message or file.
         attempts: So often it was tried.
         failed_at: When it was put aside, in microseconds since 1970 UTC.
         error: What the last attempt has raised.

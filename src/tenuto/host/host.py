@@ -206,7 +206,7 @@ class Host:
         self._timers.start()
         self._links = links
         await links.start(self._hub.partitions)
-        self._triggers = HostTriggers(triggered, engine, self._client)
+        self._triggers = HostTriggers(triggered, engine, self._client, self.settings.outbound)
         await self._triggers.start()
         self._log.started(time.perf_counter() - began, self.settings)
 

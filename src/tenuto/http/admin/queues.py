@@ -1,4 +1,4 @@
-"""Queues over HTTP, and deliveries that were put aside, of queues and topics."""
+"""Queues over HTTP, and deliveries that were put aside: of queues, topics and files."""
 
 import re
 from typing import Final, TypeVar
@@ -26,7 +26,7 @@ from tenuto.model.topics import checked_place
 B = TypeVar("B", bound=Struct)
 
 _PAGE_BYTES: Final = 16 * 1024 * 1024
-_SOURCES: Final = ("queue", "topic")
+_SOURCES: Final = ("queue", "topic", "files")
 
 
 class QueuesApi:
@@ -59,7 +59,9 @@ class QueuesApi:
     async def failed(self, call: Call) -> Response:
         source = call.one("source") or None
         if source is not None and source not in _SOURCES:
-            raise HttpError(f"query parameter source must be queue or topic, got {source!r}")
+            raise HttpError(
+                f"query parameter source must be one of {', '.join(_SOURCES)}, got {source!r}"
+            )
         found = await self._gateway.failed_deliveries(
             source,
             call.one("name") or None,
@@ -140,15 +142,15 @@ _DROP: Final = Operation(
     errors=(413,),
 )
 _FAILED: Final = Operation(
-    summary="Deliveries that were put aside, of queues and topics, oldest first",
+    summary="Deliveries that were put aside, of queues, topics and files, oldest first",
     tag="admin",
     parameters=(
         Parameter(
             name="source",
-            text="Only those of queues, or of topics.",
+            text="Only those of queues, of topics, or of files.",
             schema={"type": "string", "enum": list(_SOURCES)},
         ),
-        Parameter(name="name", text="Only those of this queue or topic."),
+        Parameter(name="name", text="Only those of this queue, topic or folder."),
         Parameter(name="function", text="Only those of this function or subscription."),
         Parameter(
             name="after",
