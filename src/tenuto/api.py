@@ -9,6 +9,7 @@ from tenuto.functions.activity_context import ActivityContext, current_activity
 from tenuto.functions.arrived_file import ArrivedFile
 from tenuto.functions.blob import Blob
 from tenuto.functions.outbound import OutboundSettings
+from tenuto.functions.queue_message import QueueMessage
 from tenuto.functions.timer_info import TimerInfo
 from tenuto.host.app import App
 from tenuto.host.host import Host
@@ -145,6 +146,7 @@ __all__ = [
     "PayloadMisfitError",
     "Question",
     "QuestionClosedError",
+    "QueueMessage",
     "RegistrationError",
     "RetryPolicy",
     "Role",

@@ -767,7 +767,7 @@ class StorageSuite:
         assert await storage.notes(["files/0", "files/1"]) == {"files/0": "1", "files/1": "2"}
         (kept,) = await storage.failed_deliveries(source="files", name="/inbox")
         assert structs.replace(kept, number=0) == failed
-        assert await storage.redrive([kept.number]) == 1
+        assert await storage.redrive([kept.number], 9) == 1
         assert await storage.failed_deliveries() == []
         assert await storage.redeliveries("recognise", 10) == []
         (again,) = await storage.redeliveries("files/recognise", 10)

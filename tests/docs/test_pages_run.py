@@ -81,6 +81,20 @@ async def test_the_timers_page_has_a_report_each_morning(
     assert capsys.readouterr().out.count("nothing new") == 36 * 12
 
 
+async def test_the_queues_page_puts_aside_what_is_no_address(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    scope = run_page("queues.md")
+    await scope["test_an_address_that_is_none_is_put_aside"]()
+    async with TestHost(scope["app"]) as host:
+        assert await host.run(scope["upload"], "dog.jpg") == "dog.jpg"
+        await scope["from_outside"](host.client)
+        await host.idle()
+    printed = capsys.readouterr().out
+    assert "dog.jpg -> 200, attempt 1" in printed
+    assert "cat.jpg -> 100, attempt 1" in printed
+
+
 async def test_the_files_page_imports_orders(elsewhere: Path) -> None:
     await run_page("files.md")["test_orders_are_imported"]()
 

@@ -74,7 +74,7 @@ async def test_a_step_that_fails_is_put_aside_and_given_back(
     assert [(one.function, one.attempts) for one in failed] == [("plates.store", 3)]
     assert "IsADirectoryError" in failed[0].error
     (folder / "sightings.csv").rmdir()
-    await storage.redrive([failed[0].number])
+    await storage.redrive([failed[0].number], test.clock.now())
     for tell in test.host.engine.on_fed:
         tell()
     await test.advance(timedelta(seconds=5))

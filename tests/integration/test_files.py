@@ -265,7 +265,7 @@ async def test_one_that_ends_its_host_again_and_again_is_told_from_those_beside_
         assert failed.attempts == 3
         # Given back, it has all attempts again.
         noting.then = lambda _file: None
-        await host.host.engine.storage.redrive([failed.number])
+        await host.host.engine.storage.redrive([failed.number], host.clock.now())
         await host.advance(5 * SECOND)
         assert [(one.name, one.attempt) for one in noting.told] == [("deadly", 1)]
 
@@ -436,7 +436,7 @@ async def test_a_file_that_was_put_aside_is_given_back(inbox: Path) -> None:
         (failed,) = await failed_of(host)
         noting.then = lambda _file: None
         storage = host.host.engine.storage
-        assert await storage.redrive([failed.number]) == 1
+        assert await storage.redrive([failed.number], host.clock.now()) == 1
         await host.advance(HOUR)
         assert noting.names == ["a", "a"]
         assert await failed_of(host) == []

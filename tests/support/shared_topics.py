@@ -12,6 +12,7 @@ from msgspec import Raw, Struct, structs
 
 from tenuto.engine.rows import ALL_TOPIC_WAITS, CommitBatch, Lease, TopicWaitRow
 from tenuto.engine.topic_ports import (
+    FAILED_BYTES,
     CausedInstance,
     FailedDelivery,
     FlowEvent,
@@ -29,6 +30,7 @@ from tenuto.model.causes import CAUSE_TAG, event_cause, message_cause
 from tenuto.model.errors import FencedError, RowsRefusedError
 from tenuto.model.status import InstanceRecord
 from tenuto.model.topics import PublishedEvent, QueuedMessage, StoredEvent, content_in
+from tests.support.shared_queues import SharedQueues
 
 if TYPE_CHECKING:
     from tests.support.shared_store import SharedHub
@@ -53,7 +55,7 @@ class SharedTopics:
     def __init__(self) -> None:
         self.last_position = 0
         self.events: dict[tuple[str, str], StoredEvent] = {}
-        self.queued: dict[tuple[str, str], QueuedMessage] = {}
+        self.queues = SharedQueues()
         self.places: dict[str, tuple[Place, int]] = {}
         self.failed: dict[int, FailedDelivery] = {}
         self.last_failed = 0
@@ -85,8 +87,7 @@ class SharedTopics:
                     one.cause,
                     Raw(bytes(one.event)),
                 )
-        for message in messages:
-            self.queued.setdefault((message.queue, message.message_id), message)
+        self.queues.add(messages)
 
     def _end_waits(self, over: TopicWaitRow) -> None:
         for key in [*self.waits]:
@@ -105,14 +106,14 @@ class SharedTopics:
         for position in redelivered:
             self.redeliveries.pop(-position, None)
 
-    def give_back(self, failed: FailedDelivery) -> None:
+    def give_back(self, failed: FailedDelivery, now: int) -> None:
         """What was put aside is to be tried again."""
         if failed.source == "queue":
             message = QueuedMessage(
                 failed.message_id,
                 failed.name,
-                0,
-                failed.failed_at,
+                now,
+                now,
                 failed.cause,
                 0,
                 failed.content,
@@ -195,7 +196,7 @@ class SharedTopics:
                 at=one.queued_at,
                 cause=one.cause,
             )
-            for one in self.queued.values()
+            for one in self.queues.rows.values()
         ]
         return sorted([*events, *messages], key=lambda one: one.at)
 
@@ -262,6 +263,7 @@ class SharedTopicStorage:
         function: str | None = None,
         after: int = 0,
         limit: int = 100,
+        most_bytes: int = FAILED_BYTES,
     ) -> list[FailedDelivery]:
         found = [
             one
@@ -271,7 +273,13 @@ class SharedTopicStorage:
             and name in {None, one.name}
             and function in {None, one.function}
         ]
-        return found[:limit]
+        fitting, left = list[FailedDelivery](), most_bytes
+        for one in found[:limit]:
+            if left <= 0:
+                break
+            fitting.append(one)
+            left -= len(one.content.encode())
+        return fitting
 
     async def flow(self, causes: Sequence[str], limit: int) -> list[FlowEvent]:
         kept = await self._topics()
@@ -398,14 +406,14 @@ class SharedTopicStorage:
         kept = await self._topics()
         return sum(kept.failed.pop(number, None) is not None for number in numbers)
 
-    async def redrive(self, numbers: Sequence[int]) -> int:
+    async def redrive(self, numbers: Sequence[int], now: int) -> int:
         hub = await self._turn()
         count = 0
         for number in sorted(numbers):
             failed = hub.topics.failed.pop(number, None)
             if failed is not None:
                 count += 1
-                hub.topics.give_back(failed)
+                hub.topics.give_back(failed, now)
         self._changed(hub)
         return count
 

@@ -27,6 +27,7 @@ from tenuto.cli.findings import (
     fit_findings,
     letters_finding,
     link_finding,
+    queues_findings,
     silent_host,
     standstill,
     store_findings,
@@ -244,6 +245,8 @@ class _Visit:
                     if finding is not None:
                         self.findings.append(finding)
                 await self._replay(connection)
+                queues = await connection.gateway.queues()
+                self.findings += queues_findings(queues, self._now, around.place)
                 await self._letters(connection, around)
                 await self._links(connection)
         except TenutoError as error:

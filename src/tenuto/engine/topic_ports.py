@@ -6,7 +6,7 @@ hashed to: who owns it writes their places, under its lease.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 
@@ -14,6 +14,9 @@ from tenuto.engine.rows import Lease, TopicWaitRow
 from tenuto.model.ids import ExecutionId, InstanceId
 from tenuto.model.timing import Microseconds
 from tenuto.model.topics import PublishedEvent, QueuedMessage, StoredEvent
+
+FAILED_BYTES: Final = 16 * 1024 * 1024
+"""How long the contents of a page of failed deliveries may be together."""
 
 
 class Place(Struct, frozen=True, array_like=True, gc=False):
@@ -241,9 +244,11 @@ class TopicReader(Protocol):
         function: str | None = None,
         after: int = 0,
         limit: int = 100,
+        most_bytes: int = FAILED_BYTES,
     ) -> list[FailedDelivery]:
         """What was put aside, oldest first, after this number: of topics or queues (``source``), of
-        one topic or queue (``name``), of one function; None for any.
+        one topic or queue (``name``), of one function; None for any. As long as contents fit, one
+        at least.
         """
 
     async def flow(self, causes: Sequence[str], limit: int) -> list[FlowEvent]:
@@ -324,5 +329,8 @@ class TopicStorage(TopicReader, Protocol):
     async def drop_failed(self, numbers: Sequence[int]) -> int:
         """Delete what was put aside; how many there were."""
 
-    async def redrive(self, numbers: Sequence[int]) -> int:
-        """Give failed deliveries back to their function, with all attempts; how many there were."""
+    async def redrive(self, numbers: Sequence[int], now: Microseconds) -> int:
+        """Give failed deliveries back to their function, with all attempts; how many there were.
+
+        A message is ready from ``now`` on.
+        """

@@ -18,6 +18,7 @@ from tenuto.http.admin.links import LinksApi
 from tenuto.http.admin.live import EventStream, LiveApi
 from tenuto.http.admin.messages import MessagesApi
 from tenuto.http.admin.observation import Metrics, ObservationApi
+from tenuto.http.admin.queues import QueuesApi
 from tenuto.http.admin.routes import AdminApi
 from tenuto.http.admin.running import RunningApi, TimerRunner
 from tenuto.http.answer_heads import check_headers
@@ -182,6 +183,7 @@ class Application:
                 *management.routes(),
                 *admin.routes(),
                 *messages.routes(),
+                *QueuesApi(gateway).routes(),
                 *CloudEventsApi(gateway, limits).routes(),
                 *EventGridApi(gateway, limits, served.program, self._access).routes(),
                 *FactsApi(

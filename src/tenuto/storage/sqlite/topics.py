@@ -9,6 +9,7 @@ import msgspec
 
 from tenuto.engine.rows import Lease, TopicWaitRow
 from tenuto.engine.topic_ports import (
+    FAILED_BYTES,
     CausedInstance,
     FailedDelivery,
     FlowEvent,
@@ -21,6 +22,7 @@ from tenuto.engine.topic_ports import (
     TopicStanding,
     WaitPage,
 )
+from tenuto.model.timing import Microseconds
 from tenuto.model.topics import PublishedEvent, QueuedMessage, StoredEvent
 from tenuto.storage.sqlite.database import value
 from tenuto.storage.sqlite.writer import Writer
@@ -97,10 +99,17 @@ class SqliteTopics:
         function: str | None = None,
         after: int = 0,
         limit: int = 100,
+        most_bytes: int = FAILED_BYTES,
     ) -> list[FailedDelivery]:
         """What was put aside."""
         found = await self._value(
-            "failed_list", source=source, name=name, function=function, after=after, limit=limit
+            "failed_list",
+            source=source,
+            name=name,
+            function=function,
+            after=after,
+            limit=limit,
+            most_bytes=most_bytes,
         )
         return _failed(found)
 
@@ -189,7 +198,7 @@ class SqliteTopics:
         text = _text(list(numbers))
         return await self._write(lambda writer: writer.change_messages("take_failed", numbers=text))
 
-    async def redrive(self, numbers: Sequence[int]) -> int:
+    async def redrive(self, numbers: Sequence[int], now: Microseconds) -> int:
         """Give failed deliveries back to their function."""
         text = _text(list(numbers))
-        return await self._write(lambda writer: writer.redrive(text))
+        return await self._write(lambda writer: writer.redrive(text, now))

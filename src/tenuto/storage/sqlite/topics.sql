@@ -79,17 +79,21 @@ DELETE FROM redelivery WHERE subscription = :name;
 SELECT json_group_array(json_array(number, source, name, function, message_id, attempts, failed_at,
     error, cause, event_key, content))
 FROM (
-    SELECT * FROM failed_delivery
-    WHERE number > :after AND (:function IS NULL OR function = :function)
-        AND (:source IS NULL OR source = :source) AND (:name IS NULL OR name = :name)
-    ORDER BY number LIMIT :limit);
+    SELECT *, sum(octet_length(content)) OVER (ORDER BY number ROWS UNBOUNDED PRECEDING)
+        - octet_length(content) AS before
+    FROM (
+        SELECT * FROM failed_delivery
+        WHERE number > :after AND (:function IS NULL OR function = :function)
+            AND (:source IS NULL OR source = :source) AND (:name IS NULL OR name = :name)
+        ORDER BY number LIMIT :limit))
+WHERE before < :most_bytes OR before = 0;
 
 -- take_failed: it is put aside no more
 DELETE FROM failed_delivery WHERE number IN (SELECT value FROM json_each(:numbers));
 
 -- redrive_queued: messages are in their queue again, with all attempts
 INSERT OR IGNORE INTO queued (message_id, queue, visible_at, queued_at, cause, data)
-SELECT message_id, name, 0, failed_at, cause, content FROM failed_delivery
+SELECT message_id, name, :now, :now, cause, content FROM failed_delivery
 WHERE source = 'queue' AND number IN (SELECT value FROM json_each(:numbers)) ORDER BY number;
 
 -- redrive_event: events are given to their subscription again, and to no other

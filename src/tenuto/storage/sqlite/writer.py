@@ -19,6 +19,7 @@ from tenuto.engine.topic_ports import FailedDelivery, Progress
 from tenuto.model.errors import FencedError, RowsRefusedError, StorageError
 from tenuto.model.ids import iid_of_arrival
 from tenuto.model.status import InstanceRecord
+from tenuto.model.timing import Microseconds
 from tenuto.model.topics import PublishedEvent, QueuedMessage
 from tenuto.storage.sqlite import reader
 from tenuto.storage.sqlite.batch import (
@@ -395,11 +396,17 @@ class Writer:
             self.connection.execute(SQL[statement], arguments)
             return self.connection.changes()
 
-    def redrive(self, numbers: str) -> int:
+    def in_transaction(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Do something in one transaction that is none of a commit's."""
+        # Crash points: before COMMIT nothing of it is there, after it all of it.
+        with self._writing("write to"), transaction(self.connection):
+            return work(self.connection)
+
+    def redrive(self, numbers: str, now: Microseconds) -> int:
         """Give what was put aside back to its function."""
         # Crash points: before COMMIT it is put aside, after it is on its way again.
         with self._writing("write to"), transaction(self.connection):
-            self.connection.execute(SQL["redrive_queued"], {"numbers": numbers})
+            self.connection.execute(SQL["redrive_queued"], {"numbers": numbers, "now": now})
             self.connection.execute(SQL["redrive_event"], {"numbers": numbers})
             self.connection.execute(SQL["redrive_files"], {"numbers": numbers})
             self.connection.execute(SQL["take_failed"], {"numbers": numbers})
