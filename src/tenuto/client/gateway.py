@@ -8,10 +8,11 @@ from typing import Final, Protocol
 
 from msgspec import Raw, structs
 
+from tenuto.client.messages import MessagesGateway, StoreMessages
 from tenuto.client.remote_errors import error_of
 from tenuto.client.wire import ErrorBody
 from tenuto.engine.commands import Commands
-from tenuto.engine.ports import Storage, StorageReader
+from tenuto.engine.ports import Storage
 from tenuto.engine.rows import InboxRow
 from tenuto.engine.turns.sorting import still_going
 from tenuto.model.codec import encode
@@ -87,6 +88,10 @@ class Gateway(Protocol):
     ) -> None:
         """Publish events and queue messages, all or none; returns when they are durable."""
 
+    @property
+    def messages(self) -> MessagesGateway:
+        """Topics, and deliveries that were put aside."""
+
     async def wait(self, instance_id: InstanceId, *, started: bool = False) -> InstanceRecord:
         """The row once the instance has ended, or with ``started`` has begun."""
 
@@ -119,8 +124,9 @@ class Gateway(Protocol):
 class EngineGateway:
     """Into the engine of this process; reads go to its store."""
 
-    def __init__(self, commands: Commands, storage: StorageReader) -> None:
+    def __init__(self, commands: Commands, storage: Storage) -> None:
         self._storage = storage
+        self.messages: MessagesGateway = StoreMessages(storage, commands.now, commands.feed)
         self.now = commands.now
         self.start = commands.start
         self.tell = commands.tell
@@ -160,6 +166,8 @@ class StoreGateway:
         self.has_host = has_host
         self._partitions = partitions
         self.now = present
+        # Hosts of the store see by themselves that another process has written.
+        self.messages: MessagesGateway = StoreMessages(storage, present, lambda: None)
         self.publish = storage.publish
         self.get = storage.get
         self.query = storage.query

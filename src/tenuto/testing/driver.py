@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from tenuto.client.gateway import Gateway, has_come
+from tenuto.client.messages import MessagesGateway
 from tenuto.engine.engine import Engine
 from tenuto.model.errors import TenutoError
 from tenuto.model.ids import InstanceId
@@ -150,6 +151,13 @@ class TimeSkippingGateway:
             yield inner
         finally:
             driver.open_requests -= 1
+
+    @property
+    def messages(self) -> MessagesGateway:
+        """Those of the present host."""
+        if self._inner is None:
+            raise TenutoError("the test host is not running; use `async with TestHost(app)`")
+        return self._inner.messages
 
     async def start(self, request: StartRequest) -> None:
         """Start an instance; returns when it is durable."""

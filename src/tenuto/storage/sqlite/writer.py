@@ -15,10 +15,11 @@ import msgspec
 
 from tenuto.engine.ports import HostIdentity
 from tenuto.engine.rows import CommitBatch, CommitResult, InboxRow, Lease
-from tenuto.engine.topic_ports import Progress
+from tenuto.engine.topic_ports import Progress, Trimmed
 from tenuto.model.errors import FencedError, RowsRefusedError, StorageError
 from tenuto.model.ids import iid_of_arrival
 from tenuto.model.status import InstanceRecord
+from tenuto.model.timing import Microseconds
 from tenuto.model.topics import PublishedEvent, QueuedMessage
 from tenuto.storage.sqlite import reader
 from tenuto.storage.sqlite.batch import (
@@ -48,6 +49,7 @@ _TRUNCATE_SECONDS = 2.0
 _BUSY_MILLISECONDS = 5_000
 _COMMIT = SQL["commit"]
 _NONE_REFUSED = CommitResult()
+_unread = msgspec.json.Decoder(dict[str, int]).decode
 _decode_ids = msgspec.json.Decoder(dict[str, int]).decode
 _decode_message_keys = msgspec.json.Decoder(frozenset[tuple[int, str]]).decode
 _decode_iids = msgspec.json.Decoder(frozenset[int]).decode
@@ -363,6 +365,7 @@ class Writer:
         with self._writing("write to"), transaction(self.connection):
             found = value(self.connection, "remove_subscription", {"name": name})
             self.connection.execute(SQL["remove_failed_of"], {"name": name})
+            self.connection.execute(SQL["remove_redeliveries_of"], {"name": name})
         return found is not None
 
     def change_messages(self, statement: str, **arguments: str | int) -> int:
@@ -372,11 +375,20 @@ class Writer:
             self.connection.execute(SQL[statement], arguments)
             return self.connection.changes()
 
-    def redrive(self, numbers: str) -> int:
+    def trim(self, old: dict[str, str | int]) -> Trimmed:
+        """Delete old events of a topic."""
+        # Crash points: before COMMIT they are there, after it not. What nobody has read of them is
+        # told only when they are gone; a host that dies in between does not tell it.
+        with self._writing("write to"), transaction(self.connection):
+            unread = _unread(value(self.connection, "trim_unread", old))
+            self.connection.execute(SQL["trim"], old)
+            return Trimmed(self.connection.changes(), unread)
+
+    def redrive(self, numbers: str, now: Microseconds) -> int:
         """Give what was put aside back to its function."""
         # Crash points: before COMMIT it is put aside, after it is on its way again.
         with self._writing("write to"), transaction(self.connection):
-            self.connection.execute(SQL["redrive_queued"], {"numbers": numbers})
+            self.connection.execute(SQL["redrive_queued"], {"numbers": numbers, "now": now})
             self.connection.execute(SQL["redrive_event"], {"numbers": numbers})
             self.connection.execute(SQL["take_failed"], {"numbers": numbers})
             return self.connection.changes()
