@@ -252,6 +252,33 @@ _COMMAND_LINE = Figure(
     ),
 )
 
+_TOPICS = Figure(
+    name="topics",
+    title="events published by 64 at a time to two subscriptions, alone and beside hello sequences",
+    plan=Plan(
+        load="topics", count=20_000, concurrency=64, warm_up=1_000, width=1_000, idle_seconds=5.0
+    ),
+    quick={"count": 400, "warm_up": 100, "width": 20, "idle_seconds": 0.5},
+    values=(
+        _rate("publishes", Target(at_least=5_000)),
+        Value(key="deliveries", label="deliveries", unit="/s", target=Target(at_least=10_000)),
+        Value(key="hello_alone", label="hello-3 alone", unit="/s"),
+        Value(key="hello_beside", label="hello-3 beside", unit="/s"),
+        Value(
+            key="hello_kept",
+            label="of its share of the processor",
+            unit="%",
+            target=Target(at_least=90),
+        ),
+        Value(
+            key="idle_cpu",
+            label="idle CPU with 1,000 subscriptions",
+            unit="%",
+            target=Target(at_most=1),
+        ),
+    ),
+)
+
 _RAW_STORE = Figure(
     name="raw-store",
     title="the history rows of hello sequences of 3, written by a plain loop, 200 a statement",
@@ -349,6 +376,7 @@ FIGURES = (
     _SEQUENTIAL,
     _SERVING,
     _BESIEGED,
+    _TOPICS,
     _COMMAND_LINE,
     _SLEEPERS,
     _crowded(100_000, "100k"),

@@ -11,7 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import tenuto
-from tenuto import App, Context, Settings, current_activity
+from tenuto import App, Context, InstanceFilter, Settings, current_activity
 from tenuto.http.options import HttpSettings
 from tenuto.testing import TestHost
 
@@ -200,6 +200,47 @@ async def test_pipeline() -> None:
 
     async with TestHost(app_of("pipeline.md", recognise, publish, store)) as host:
         assert await host.run("gate", "B-AR 7.png") == "B-AR 7 stored"
+
+
+async def test_correlation() -> None:
+    async with TestHost(app_of("correlation.md")) as host:
+        await host.client.publish("hotels", {"amount": 180}, key="lyon")
+        await host.client.publish("flights", {"amount": 320}, key="lyon", event_id="flight-lyon-7")
+        await host.client.publish("flights", {"amount": 320}, key="lyon", event_id="flight-lyon-7")
+        await host.advance(timedelta(seconds=1))
+        handle = host.client.handle("expense_report-lyon")
+        assert await handle.result() == 500
+
+
+class BreakerOpenError(Exception):
+    """Nobody asks now."""
+
+
+async def test_circuit_breaker() -> None:
+    answers: list[Exception | int] = [
+        ConnectionError(),
+        BreakerOpenError(),
+        BreakerOpenError(),
+        310,
+    ]
+
+    class Breaker:
+        def call(self, _service: object, _item: str) -> int:
+            answer = answers.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+    def last_known_price(item: str) -> int:
+        return 300
+
+    app = app_of("circuit-breaker.md", last_known_price, breaker=Breaker(), price_service=None)
+    async with TestHost(app) as host:
+        assert await host.run("quote", "tea") == 300
+        await host.advance(timedelta(hours=1))
+        found = [one async for one in host.client.query(InstanceFilter(name="look_again"))]
+        assert [one.output for one in found] == [310]
+    assert answers == []
 
 
 async def test_sub_orchestrations() -> None:

@@ -198,7 +198,7 @@ class Host:
         self._timers = HostTimers(timers, engine, self._client)
         self._timers.start()
         self._triggers = HostTriggers(triggered, engine, self._client)
-        self._triggers.start()
+        await self._triggers.start()
         self._log.started(time.perf_counter() - began, self.settings)
 
     def _means(self) -> RunnerMeans:

@@ -13,6 +13,7 @@ from tenuto.host.native_calls import Offer
 from tenuto.host.native_triggered import native_triggered
 from tenuto.model.errors import InputError, InstanceExistsError, InvalidInstanceIdError
 from tenuto.model.ids import check_instance_id
+from tenuto.model.payload import encode
 from tenuto.model.requests import IdReuse
 from tenuto.model.topics import Event
 from tenuto.orchestration.references import AnyOrchestrator, OrchestratorFunction
@@ -68,7 +69,7 @@ class StartsOrchestration(Struct, frozen=True, kw_only=True):
             arguments = (event.key,)
         else:
             instance_id = _instance_id(self.name, event.id)
-            arguments = (event,) if self.takes_event else (event.data,)
+            arguments = (event,) if self.takes_event else self._input(event.data)
         if not self.orchestrator.signature.takes_input:
             arguments = ()
         client = client_of_host.get()
@@ -78,6 +79,10 @@ class StartsOrchestration(Struct, frozen=True, kw_only=True):
             )
         except InstanceExistsError:
             return  # it is there: what waits in it finds the event in the topic
+
+    def _input(self, data: object) -> tuple[object, ...]:
+        """The arguments that are in an event's data, each of its type."""
+        return tuple(self.orchestrator.signature.decode_arguments(encode(data)))
 
 
 def subscription(

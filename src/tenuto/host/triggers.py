@@ -22,7 +22,7 @@ from tenuto.engine.program import (
     TriggeredFunction,
 )
 from tenuto.messaging.listening import Listener, ListenerMeans, MakeListener
-from tenuto.model.errors import RegistrationError
+from tenuto.model.errors import RegistrationError, StorageError
 
 LISTENERS: Final[Mapping[type, str]] = {
     QueueTrigger: "tenuto.messaging.queues:QueueListener",
@@ -83,10 +83,19 @@ class HostTriggers:
         means = self._means = ListenerMeans(engine, client)
         self._listeners: list[Listener] = [_maker_of(one)(one, means) for one in functions]
 
-    def start(self) -> None:
-        """Serve what is ours, from now on also what becomes ours."""
+    async def start(self) -> None:
+        """Serve what is ours, from now on also what becomes ours.
+
+        What is published once this has returned is delivered.
+        """
         if not self._listeners:
             return
+        try:
+            await self._means.topics.prepare()
+        except StorageError as error:
+            self._engine.observer.problem(
+                None, f"subscriptions that are new begin when the store can be used: {error}"
+            )
         self._engine.on_owned.append(self._take_up)
         self._engine.on_fed.append(self._fed)
         # Others may have published before we listened, or do so through the store.

@@ -5,7 +5,7 @@ What it publishes is an action like any other: durable with its turn, once for e
 engine raises when it has found the event (``engine.correlation``).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -38,9 +38,9 @@ class Noted:
 
     __slots__ = ()
 
-    def __await__(self) -> Iterator[Any]:
+    def __await__(self) -> Generator[Any, Any, None]:
         """Nothing to wait for."""
-        return iter(())
+        yield from ()
 
 
 NOTED = Noted()

@@ -9,7 +9,11 @@ from collections.abc import Callable
 from typing import Final
 
 from tenuto.engine.engine import Engine
+from tenuto.engine.program import TopicTrigger
+from tenuto.engine.rows import Lease
+from tenuto.engine.topic_ports import Place, Progress
 from tenuto.model.errors import StorageError
+from tenuto.model.ids import InstanceId
 
 _AGAIN_SECONDS: Final = 0.5
 
@@ -24,14 +28,42 @@ class TopicFeed:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._listeners: dict[str, list[Callable[[], None]]] = {}
+        self._triggers: list[TopicTrigger] = []
         self._cursor: int | None = None
         self._is_fed = False
         self._task: asyncio.Task[None] | None = None
         self._is_stopped = False
 
-    def listen(self, topic: str, tell: Callable[[], None]) -> None:
-        """Call back, on the host's loop, when there may be new events of a topic."""
-        self._listeners.setdefault(topic, []).append(tell)
+    def listen(self, trigger: TopicTrigger, tell: Callable[[], None]) -> None:
+        """Call back, on the host's loop, when there may be new events for a subscription."""
+        self._listeners.setdefault(trigger.topic, []).append(tell)
+        self._triggers.append(trigger)
+
+    async def prepare(self) -> None:
+        """Give subscriptions that are new their place: what is published from now on is for them.
+
+        Raises:
+            StorageError: the store cannot be read or written.
+        """
+        wanted = {one.subscription: one for one in self._triggers}
+        if not wanted:
+            return
+        storage, engine = self._engine.storage, self._engine
+        known = {
+            place.name
+            for place in await storage.places(list(wanted))
+            if place.topic == wanted[place.name].topic
+        }
+        last = await storage.last_position()
+        new: dict[Lease, list[Progress]] = {}
+        for name, trigger in wanted.items():
+            home = engine.partitions.get(engine.number_of(InstanceId(name)))
+            if name not in known and home is not None:
+                position = 0 if trigger.from_beginning else last
+                place = Place(name, trigger.topic, position)
+                new.setdefault(home.lease, []).append(Progress(place=place, at=engine.clock.now()))
+        for lease, progress in new.items():
+            await storage.write_progress(lease, progress)
 
     def fed(self) -> None:
         """Something was published, here or by another process."""

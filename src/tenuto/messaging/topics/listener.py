@@ -53,7 +53,7 @@ class TopicListener:
         self._serving: asyncio.Task[None] | None = None
         self._is_stopping = False
         self._service: _Service | None = None
-        means.topics.listen(self._trigger.topic, self._wake)
+        means.topics.listen(self._trigger, self._wake)
 
     def take_up(self) -> None:
         """See whether the subscription is ours."""
