@@ -76,8 +76,10 @@ async def _named(reader: FlowReader, ref: str) -> FlowItem:
     event = await reader.flow_event(ref)
     if event is not None:
         return _item_of_event(event)
-    shown = "message" if kind == "message" else "event"
-    return FlowItem(ref=ref, kind=shown, name=place, id=name, is_gone=True)
+    is_event = kind == "event"
+    return FlowItem(
+        ref=ref, kind="event" if is_event else "message", name=place, id=name, is_gone=True
+    )
 
 
 class _Walk:

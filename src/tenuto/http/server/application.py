@@ -14,11 +14,13 @@ from tenuto.engine.engine import Engine
 from tenuto.engine.program import Program
 from tenuto.http.access import Access
 from tenuto.http.admin.facts import FactsApi, HostFacts
+from tenuto.http.admin.failed_deliveries import FailedDeliveriesApi
 from tenuto.http.admin.live import EventStream, LiveApi
 from tenuto.http.admin.messages import MessagesApi
 from tenuto.http.admin.observation import Metrics, ObservationApi
 from tenuto.http.admin.routes import AdminApi
 from tenuto.http.admin.running import RunningApi, TimerRunner
+from tenuto.http.admin.topics import TopicsApi
 from tenuto.http.answer_heads import check_headers
 from tenuto.http.durable_functions.routes import ManagementApi
 from tenuto.http.durable_functions.worker_calls import MOUNT as RPC_MOUNT
@@ -175,6 +177,8 @@ class Application:
                 *management.routes(),
                 *admin.routes(),
                 *messages.routes(),
+                *TopicsApi(gateway).routes(),
+                *FailedDeliveriesApi(gateway).routes(),
                 *FactsApi(
                     facts, served.program, served.triggers, foreign, served.engine.clock
                 ).routes(),
