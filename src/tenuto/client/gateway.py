@@ -8,8 +8,8 @@ from typing import Final, Protocol
 
 from msgspec import Raw, structs
 
-from tenuto.client.messages import MessagesGateway, StoreMessages
 from tenuto.client.remote_errors import error_of
+from tenuto.client.topics import StoreTopics, TopicsGateway
 from tenuto.client.wire import ErrorBody
 from tenuto.engine.commands import Commands
 from tenuto.engine.ports import Storage
@@ -89,8 +89,8 @@ class Gateway(Protocol):
         """Publish events and queue messages, all or none; returns when they are durable."""
 
     @property
-    def messages(self) -> MessagesGateway:
-        """Topics, and deliveries that were put aside."""
+    def topics(self) -> TopicsGateway:
+        """Looks at topics, their subscriptions and flows."""
 
     async def wait(self, instance_id: InstanceId, *, started: bool = False) -> InstanceRecord:
         """The row once the instance has ended, or with ``started`` has begun."""
@@ -126,7 +126,7 @@ class EngineGateway:
 
     def __init__(self, commands: Commands, storage: Storage) -> None:
         self._storage = storage
-        self.messages: MessagesGateway = StoreMessages(storage, commands.now, commands.feed)
+        self.topics: TopicsGateway = StoreTopics(storage)
         self.now = commands.now
         self.start = commands.start
         self.tell = commands.tell
@@ -166,8 +166,7 @@ class StoreGateway:
         self.has_host = has_host
         self._partitions = partitions
         self.now = present
-        # Hosts of the store see by themselves that another process has written.
-        self.messages: MessagesGateway = StoreMessages(storage, present, lambda: None)
+        self.topics: TopicsGateway = StoreTopics(storage)
         self.publish = storage.publish
         self.get = storage.get
         self.query = storage.query

@@ -19,9 +19,9 @@ from msgspec import Raw, Struct
 
 from tenuto.client.connection import ConnectionOptions, checked_key, checked_url, is_loopback
 from tenuto.client.gateway import has_come, present
-from tenuto.client.http_messages import HttpMessages
-from tenuto.client.messages import MessagesGateway
+from tenuto.client.http_topics import HttpTopics
 from tenuto.client.remote_errors import error_of
+from tenuto.client.topics import TopicsGateway
 from tenuto.client.wire import (
     ADMIN,
     CONTINUATION,
@@ -154,7 +154,7 @@ class HttpGateway:
         self._is_missed = False
         self._is_closed = False
         self.now = present
-        self.messages: MessagesGateway = HttpMessages(self._fetch)
+        self.topics: TopicsGateway = HttpTopics(self._fetch)
 
     # --- the gateway -------------------------------------------------------------------------
 
@@ -417,16 +417,9 @@ class HttpGateway:
             raise self._strange(sent, f"{answer.status_code} {_kind(answer)}")
 
     async def _fetch(
-        self,
-        kind: type[T],
-        method: str,
-        path: str,
-        *,
-        query: dict[str, str] | None = None,
-        body: Struct | None = None,
+        self, kind: type[T], path: str, query: dict[str, str] | None = None, method: str = "GET"
     ) -> T:
-        """The body of an answer to a request that does no more when it is sent twice."""
-        sent = _Request(method=method, path=path, query=query or {}, body=body, is_safe=True)
+        sent = _Request(method=method, path=path, query=query or {}, is_safe=True)
         return self._read(await self._ask(sent), kind, sent)
 
     async def _ask(self, sent: _Request) -> "Response":

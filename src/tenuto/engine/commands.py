@@ -145,11 +145,6 @@ class Commands:
                     if not tells:
                         del beginnings[instance_id]
 
-    def feed(self) -> None:
-        """Something was given back to its function, past all commits: whoever waits looks."""
-        for tell in self._engine.on_fed:
-            tell()
-
     async def _row(self, instance_id: InstanceId) -> InstanceRecord | None:
         """The stored row; None when there is an instance whose row is on its way."""
         engine = self._engine

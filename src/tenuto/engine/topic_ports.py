@@ -235,7 +235,7 @@ class TopicReader(FlowReader, Protocol):
     ) -> list[StoredEvent]:
         """Events of a topic after a position, oldest first, as long as they fit; one at least."""
 
-    async def newest_events(self, topic: str, limit: int) -> list[StoredEvent]:
+    async def newest_events(self, topic: str, limit: int, most_bytes: int) -> list[StoredEvent]:
         """The newest events of a topic, newest first."""
 
     async def failed_deliveries(

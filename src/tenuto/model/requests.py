@@ -130,21 +130,3 @@ class DeadLetterPage(Struct, frozen=True):
 
     letters: list[DeadLetter]
     after: str | None
-
-
-class FailedQuery(Struct, frozen=True, kw_only=True):
-    """Which failed deliveries are asked for.
-
-    Attributes:
-        source: ``topic`` or ``queue``; None for both.
-        name: Of the topic or queue; None for any.
-        function: Of the subscription, or the function of a queue; None for any.
-        after: Only those with a higher number.
-        limit: The most of them.
-    """
-
-    source: str | None = None
-    name: str | None = None
-    function: str | None = None
-    after: int = 0
-    limit: int = 100

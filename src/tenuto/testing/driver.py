@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from tenuto.client.gateway import Gateway, has_come
-from tenuto.client.messages import MessagesGateway
+from tenuto.client.topics import TopicsGateway
 from tenuto.engine.engine import Engine
 from tenuto.model.errors import TenutoError
 from tenuto.model.ids import InstanceId
@@ -153,11 +153,11 @@ class TimeSkippingGateway:
             driver.open_requests -= 1
 
     @property
-    def messages(self) -> MessagesGateway:
+    def topics(self) -> TopicsGateway:
         """Those of the present host."""
         if self._inner is None:
             raise TenutoError("the test host is not running; use `async with TestHost(app)`")
-        return self._inner.messages
+        return self._inner.topics
 
     async def start(self, request: StartRequest) -> None:
         """Start an instance; returns when it is durable."""

@@ -7,7 +7,8 @@ from starlette.responses import Response
 
 from tenuto.client.flows import MOST_ITEMS
 from tenuto.client.gateway import Gateway
-from tenuto.client.messages_wire import CountBody, TopicEventBody
+from tenuto.client.message_bodies import CountBody
+from tenuto.client.topic_bodies import TopicEventBody
 from tenuto.client.wire import ADMIN, MOST_ROWS
 from tenuto.engine.topic_ports import SubscriptionStanding, TopicStanding
 from tenuto.http.description import Answer, Operation, Parameter
@@ -38,24 +39,24 @@ class TopicsApi:
 
     async def topics(self, call: Call) -> Response:
         del call
-        return json_answer(await self._gateway.messages.topics())
+        return json_answer(await self._gateway.topics.all())
 
     async def events(self, call: Call) -> Response:
         topic = checked_place(call.parameters["topic"], "a topic")
         after = whole_number(call, "after", None, least=0)
         limit = whole_number(call, "limit", ROWS, most=MOST_ROWS)
         assert limit is not None, "it has a default"
-        events = await self._gateway.messages.topic_events(topic, after, limit)
+        events = await self._gateway.topics.events(topic, after, limit)
         return json_answer(list(map(TopicEventBody.of, events)))
 
     async def subscriptions(self, call: Call) -> Response:
         del call
-        return json_answer(await self._gateway.messages.subscriptions())
+        return json_answer(await self._gateway.topics.subscriptions())
 
     async def remove_subscription(self, call: Call) -> Response:
         name = checked_place(call.parameters["name"], "a subscription")
-        was_there = await self._gateway.messages.remove_subscription(name)
-        return json_answer(CountBody(int(was_there)))
+        was_there = await self._gateway.topics.remove_subscription(name)
+        return json_answer(CountBody(count=int(was_there)))
 
     async def flow(self, call: Call) -> Response:
         of = call.one("of")
@@ -65,7 +66,7 @@ class TopicsApi:
             )
         limit = whole_number(call, "limit", _FLOW_ITEMS, most=MOST_ITEMS)
         assert limit is not None, "it has a default"
-        return json_answer(await self._gateway.messages.flow(of, limit))
+        return json_answer(await self._gateway.topics.flow(of, limit))
 
 
 def whole_number(

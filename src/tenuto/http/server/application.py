@@ -14,7 +14,6 @@ from tenuto.engine.engine import Engine
 from tenuto.engine.program import Program
 from tenuto.http.access import Access
 from tenuto.http.admin.facts import FactsApi, HostFacts
-from tenuto.http.admin.failed_deliveries import FailedDeliveriesApi
 from tenuto.http.admin.live import EventStream, LiveApi
 from tenuto.http.admin.messages import MessagesApi
 from tenuto.http.admin.observation import Metrics, ObservationApi
@@ -178,7 +177,6 @@ class Application:
                 *admin.routes(),
                 *messages.routes(),
                 *TopicsApi(gateway).routes(),
-                *FailedDeliveriesApi(gateway).routes(),
                 *FactsApi(
                     facts, served.program, served.triggers, foreign, served.engine.clock
                 ).routes(),

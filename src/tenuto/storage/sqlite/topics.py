@@ -78,9 +78,12 @@ class SqliteTopics:
         )
         return _events(found)
 
-    async def newest_events(self, topic: str, limit: int) -> list[StoredEvent]:
+    async def newest_events(self, topic: str, limit: int, most_bytes: int) -> list[StoredEvent]:
         """The newest events of a topic."""
-        return _events(await self._value("newest_topic_events", topic=topic, limit=limit))
+        found = await self._value(
+            "newest_topic_events", topic=topic, limit=limit, most_bytes=most_bytes
+        )
+        return _events(found)
 
     async def topic_news(self, cursor: int | None) -> TopicNews:
         """Which topics have events after a position."""

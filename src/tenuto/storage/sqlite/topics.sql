@@ -34,11 +34,15 @@ SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (
             ORDER BY position LIMIT :limit))
     WHERE before < :most_bytes ORDER BY position);
 
--- newest_topic_events: the newest events of a topic, newest first
+-- newest_topic_events: the newest events of a topic as long as they fit, one at least; newest first
 SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (
     SELECT json_array(position, event_id, topic, event_key, published_at, cause, json(event))
         AS one
-    FROM event WHERE topic = :topic ORDER BY position DESC LIMIT :limit);
+    FROM (
+        SELECT *, sum(octet_length(event)) OVER (ORDER BY position DESC ROWS UNBOUNDED PRECEDING)
+            - octet_length(event) AS before
+        FROM (SELECT * FROM event WHERE topic = :topic ORDER BY position DESC LIMIT :limit))
+    WHERE before < :most_bytes ORDER BY position DESC);
 
 -- topic_news: which topics have events after a position
 SELECT json_array(coalesce(max(position), :cursor), json_group_array(DISTINCT topic))
