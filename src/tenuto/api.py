@@ -7,6 +7,7 @@ from tenuto.client.status import DeadLetterStatus, HoldStatus, InstanceStatus
 from tenuto.client.sync_client import SyncClient, SyncOrchestrationHandle
 from tenuto.functions.activity_context import ActivityContext, current_activity
 from tenuto.functions.outbound import OutboundSettings
+from tenuto.functions.queue_message import QueueMessage
 from tenuto.functions.timer_info import TimerInfo
 from tenuto.host.app import App
 from tenuto.host.host import Host
@@ -130,6 +131,7 @@ __all__ = [
     "PayloadMisfitError",
     "Question",
     "QuestionClosedError",
+    "QueueMessage",
     "RegistrationError",
     "RetryPolicy",
     "Role",

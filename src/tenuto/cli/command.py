@@ -67,6 +67,21 @@ dead_letters: GuessingGroup = GuessingGroup(
     short_help="Events that nobody could take.",
     context_settings=_HELP,
 )
+queues: GuessingGroup = GuessingGroup(
+    "queues",
+    [
+        LazyCommand("list", "queues:list_", "How many messages each has."),
+        LazyCommand("peek", "queues:peek", "Show the next messages of one."),
+        LazyCommand("send", "queues:send", "Put a message into one."),
+        LazyCommand("failed", "queues:failed", "List messages that were put aside."),
+        LazyCommand("redrive", "queues:redrive", "Give those back to their queue."),
+        LazyCommand("drop", "queues:drop", "Delete those."),
+        LazyCommand("purge", "queues:purge", "Delete messages that wait."),
+    ],
+    help="Queues: look at their messages, send some, give back or delete what has failed.",
+    short_help="Queues and their messages.",
+    context_settings=_HELP,
+)
 azure: GuessingGroup = GuessingGroup(
     "azure",
     [
@@ -88,6 +103,7 @@ tenuto: GuessingGroup = GuessingGroup(
             "run", "running.run:run", "Run an orchestration and watch it.", takes_paths=True
         ),
         instances,
+        queues,
         dead_letters,
         LazyCommand(
             "doctor", "doctor:doctor", "Find out what is wrong, and what to do.", takes_paths=True

@@ -13,7 +13,9 @@ from tenuto.client.topics import StoreTopics, TopicsGateway
 from tenuto.client.wire import ErrorBody
 from tenuto.engine.commands import Commands
 from tenuto.engine.ports import Storage
+from tenuto.engine.queue_ports import QueueStanding, WaitingMessage
 from tenuto.engine.rows import InboxRow
+from tenuto.engine.topic_ports import FailedDelivery
 from tenuto.engine.turns.sorting import still_going
 from tenuto.model.codec import encode
 from tenuto.model.control import CONTROL_OF, ENDING, PAUSING, Control
@@ -120,6 +122,31 @@ class Gateway(Protocol):
     ) -> DeadLetterPage:
         """Messages that nobody could take, newest first, as long as they fit; one at least."""
 
+    async def queues(self) -> list[QueueStanding]:
+        """How each queue stands."""
+
+    async def queue_messages(self, queue: str, limit: int, most_bytes: int) -> list[WaitingMessage]:
+        """The next messages of a queue, as long as they fit; one at least."""
+
+    async def drop_queued(self, queue: str, message_ids: Sequence[str] | None = None) -> int:
+        """Delete messages of a queue, all that it has without ids; how many there were."""
+
+    async def failed_deliveries(
+        self,
+        source: str | None = None,
+        name: str | None = None,
+        function: str | None = None,
+        after: int = 0,
+        limit: int = 100,
+    ) -> list[FailedDelivery]:
+        """Deliveries that were put aside, oldest first, after this number."""
+
+    async def redrive(self, numbers: Sequence[int]) -> int:
+        """Give failed deliveries back to their functions; how many there were."""
+
+    async def drop_failed(self, numbers: Sequence[int]) -> int:
+        """Delete failed deliveries; how many there were."""
+
 
 class EngineGateway:
     """Into the engine of this process; reads go to its store."""
@@ -131,6 +158,11 @@ class EngineGateway:
         self.start = commands.start
         self.tell = commands.tell
         self.publish = commands.publish
+        self.redrive = commands.redrive
+        self.drop_failed = commands.drop_failed
+        self.drop_queued = commands.drop_queued
+        self.queue_messages = storage.queue_messages
+        self.failed_deliveries = storage.failed_deliveries
         self.wait = commands.wait
         self.get = storage.get
         self.query = storage.query
@@ -138,6 +170,10 @@ class EngineGateway:
         self.history_page = storage.history_page
         self.dead_letters = storage.dead_letters
         self.dead_letter_page = storage.dead_letter_page
+
+    async def queues(self) -> list[QueueStanding]:
+        """How each queue stands."""
+        return await self._storage.queues(self.now())
 
     async def close(self) -> None:
         """Nothing: engine and store are the host's."""
@@ -168,6 +204,10 @@ class StoreGateway:
         self.now = present
         self.topics: TopicsGateway = StoreTopics(storage)
         self.publish = storage.publish
+        self.drop_failed = storage.drop_failed
+        self.drop_queued = storage.drop_queued
+        self.queue_messages = storage.queue_messages
+        self.failed_deliveries = storage.failed_deliveries
         self.get = storage.get
         self.query = storage.query
         self.history = storage.history
@@ -251,6 +291,14 @@ class StoreGateway:
             if has_come(record, started=started):
                 return record
             await asyncio.sleep(_POLL_SECONDS)
+
+    async def queues(self) -> list[QueueStanding]:
+        """How each queue stands."""
+        return await self.storage.queues(present())
+
+    async def redrive(self, numbers: Sequence[int]) -> int:
+        """Give failed deliveries back; a host that owns the store sees them soon after."""
+        return await self.storage.redrive(numbers, present())
 
     async def close(self) -> None:
         """Close the connection."""

@@ -19,6 +19,7 @@ from msgspec import Raw, Struct
 
 from tenuto.client.connection import ConnectionOptions, checked_key, checked_url, is_loopback
 from tenuto.client.gateway import has_come, present
+from tenuto.client.http_messages import HttpMessages
 from tenuto.client.http_topics import HttpTopics
 from tenuto.client.remote_errors import error_of
 from tenuto.client.topics import TopicsGateway
@@ -131,7 +132,7 @@ class _Connections:
             self.long_waits.pop().reschedule(soon)
 
 
-class HttpGateway:
+class HttpGateway(HttpMessages):
     """A client's requests to a server.
 
     Args:
@@ -372,6 +373,15 @@ class HttpGateway:
         """What the server says of itself."""
         sent = _Request(method="GET", path="/info", is_safe=True)
         return self._read(await self._ask(sent), dict[str, Any], sent)
+
+    async def _get(self, path: str, kind: type[T], **query: Any) -> T:
+        words = {name: str(value) for name, value in query.items() if value is not None}
+        sent = _Request(method="GET", path=path, query=words, is_safe=True)
+        return self._read(await self._ask(sent), kind, sent)
+
+    async def _post(self, path: str, body: Struct, kind: type[T]) -> T:
+        sent = _Request(method="POST", path=path, body=body)
+        return self._read(await self._ask(sent), kind, sent)
 
     # --- requests ----------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ hashed to: who owns it writes their places, under its lease.
 """
 
 from collections.abc import Collection, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 
@@ -15,6 +15,9 @@ from tenuto.engine.rows import Lease, TopicWaitRow
 from tenuto.model.ids import InstanceId
 from tenuto.model.timing import Microseconds
 from tenuto.model.topics import PublishedEvent, QueuedMessage, StoredEvent
+
+FAILED_BYTES: Final = 16 * 1024 * 1024
+"""How long the contents of a page of failed deliveries may be together."""
 
 
 class Place(Struct, frozen=True, array_like=True, gc=False):
@@ -245,9 +248,11 @@ class TopicReader(FlowReader, Protocol):
         function: str | None = None,
         after: int = 0,
         limit: int = 100,
+        most_bytes: int = FAILED_BYTES,
     ) -> list[FailedDelivery]:
         """What was put aside, oldest first, after this number: of topics or queues (``source``), of
-        one topic or queue (``name``), of one function; None for any.
+        one topic or queue (``name``), of one function; None for any. As long as contents fit, one
+        at least.
         """
 
     async def failed_counts(self) -> list[FailedCount]:

@@ -373,6 +373,56 @@ class App(FunctionRegistry):
 
         return register
 
+    def queue(
+        self,
+        queue: str,
+        *,
+        concurrency: int = 16,
+        retry: RetryPolicy | None = None,
+        name: str | None = None,
+    ) -> Callable[[F], F]:
+        """Register a function to be run for each message of a queue of this task hub.
+
+        A message is delivered at least once, under the same id each time. When the function fails
+        it is tried again after a pause; after its last attempt the message is put aside, and
+        `tenuto queues failed` shows it. Of several hosts on one store one works on a queue.
+
+        Args:
+            queue: The queue's name; it needs no setting up.
+            concurrency: How many messages are worked on at once, from 1 to 1,000; 1 for one at a
+                time, over all hosts.
+            retry: How often a message is tried, with which pauses; 5 times, after 1, 2, 4 and 8
+                seconds, when None.
+            name: The function's name in logs and figures; its own when None.
+
+        Returns:
+            A decorator that leaves the function as it is. The function may be ``def`` (runs in a
+            thread) or ``async def``, and take the message's data in one parameter, whose annotation
+            is its type, a ``QueueMessage`` and the host's ``Client`` (``SyncClient`` in a ``def``),
+            by annotation. What it returns is dropped.
+
+        Raises:
+            RegistrationError: naming function, file and line.
+
+        Example:
+            ::
+
+                @app.queue("thumbnails", concurrency=4)
+                def make_thumbnail(picture: Picture, message: QueueMessage) -> None:
+                    shrink(picture.path, message.id)
+        """
+
+        def register(function: F) -> F:
+            from tenuto.host.native_queues import native_queue  # noqa: PLC0415 - few apps have any
+
+            make = partial(
+                native_queue, function, queue=queue, concurrency=concurrency, retry=retry
+            )
+            self.add_triggered(function, name, make)
+            return function
+
+        return register
+
     # --- scripts ---------------------------------------------------------------------------------
 
     @overload

@@ -51,7 +51,24 @@ def check_triggered(functions: Iterable[TriggeredFunction]) -> list[TriggeredFun
             )
         found[one.name] = one
         _maker_of(one)
+    _check_queues(found.values())
     return list(found.values())
+
+
+def _check_queues(functions: Iterable[TriggeredFunction]) -> None:
+    """A message goes to one function: which of two it would be, nobody could say."""
+    found: dict[str, str] = {}
+    for one in functions:
+        if not isinstance(one.trigger, QueueTrigger):
+            continue
+        queue = one.trigger.queue
+        if queue in found:
+            raise RegistrationError(
+                f"functions {found[queue]!r} and {one.name!r} both take the messages of queue "
+                f"{queue!r}; a message goes to one function: give each a queue of its own, or "
+                "publish to a topic, which both can subscribe to"
+            )
+        found[queue] = one.name
 
 
 def _maker_of(function: TriggeredFunction) -> MakeListener:

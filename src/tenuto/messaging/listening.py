@@ -6,6 +6,7 @@ Owns what all kinds have in common: one attempt of a function, and the pauses be
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
+from contextvars import copy_context
 from typing import Any, Final, Protocol, TypeAlias
 
 from tenuto.client.causes import running_for
@@ -53,6 +54,8 @@ class ListenerMeans:
         self.clock = engine.clock
         self.storage = engine.storage
         self.observer = engine.observer
+        # What one delivery sets in its context is nothing to the next one.
+        self._context = copy_context()
         self.topics: TopicFeed = TopicFeed(engine)
 
     def lease_for(self, name: str) -> Lease | None:
@@ -72,7 +75,7 @@ class ListenerMeans:
 
     def begin(self, work: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
         """Run something on the host's loop; whose errors it reports itself."""
-        return self.engine.loop.create_task(work, name=name)
+        return self.engine.loop.create_task(work, name=name, context=self._context.copy())
 
     async def pause(self, duration: Microseconds) -> None:
         """Let the host's time pass."""

@@ -14,6 +14,8 @@ from typing import Final
 from tenuto.client.gateway import Gateway, has_come
 from tenuto.client.topics import TopicsGateway
 from tenuto.engine.engine import Engine
+from tenuto.engine.queue_ports import QueueStanding, WaitingMessage
+from tenuto.engine.topic_ports import FailedDelivery
 from tenuto.model.errors import TenutoError
 from tenuto.model.ids import InstanceId
 from tenuto.model.messages import ClientMessage
@@ -170,6 +172,43 @@ class TimeSkippingGateway:
         """See the gateway."""
         async with self._request() as inner:
             await inner.publish(events, messages)
+
+    async def queues(self) -> list[QueueStanding]:
+        """See the gateway."""
+        async with self._request() as inner:
+            return await inner.queues()
+
+    async def queue_messages(self, queue: str, limit: int, most_bytes: int) -> list[WaitingMessage]:
+        """See the gateway."""
+        async with self._request() as inner:
+            return await inner.queue_messages(queue, limit, most_bytes)
+
+    async def drop_queued(self, queue: str, message_ids: Sequence[str] | None = None) -> int:
+        """See the gateway."""
+        async with self._request() as inner:
+            return await inner.drop_queued(queue, message_ids)
+
+    async def failed_deliveries(
+        self,
+        source: str | None = None,
+        name: str | None = None,
+        function: str | None = None,
+        after: int = 0,
+        limit: int = 100,
+    ) -> list[FailedDelivery]:
+        """See the gateway."""
+        async with self._request() as inner:
+            return await inner.failed_deliveries(source, name, function, after, limit)
+
+    async def redrive(self, numbers: Sequence[int]) -> int:
+        """See the gateway."""
+        async with self._request() as inner:
+            return await inner.redrive(numbers)
+
+    async def drop_failed(self, numbers: Sequence[int]) -> int:
+        """See the gateway."""
+        async with self._request() as inner:
+            return await inner.drop_failed(numbers)
 
     async def tell(self, instance_id: InstanceId, message: ClientMessage) -> None:
         """Tell an instance something."""

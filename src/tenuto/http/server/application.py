@@ -17,6 +17,7 @@ from tenuto.http.admin.facts import FactsApi, HostFacts
 from tenuto.http.admin.live import EventStream, LiveApi
 from tenuto.http.admin.messages import MessagesApi
 from tenuto.http.admin.observation import Metrics, ObservationApi
+from tenuto.http.admin.queues import QueuesApi
 from tenuto.http.admin.routes import AdminApi
 from tenuto.http.admin.running import RunningApi, TimerRunner
 from tenuto.http.admin.topics import TopicsApi
@@ -176,6 +177,7 @@ class Application:
                 *management.routes(),
                 *admin.routes(),
                 *messages.routes(),
+                *QueuesApi(gateway).routes(),
                 *TopicsApi(gateway).routes(),
                 *FactsApi(
                     facts, served.program, served.triggers, foreign, served.engine.clock

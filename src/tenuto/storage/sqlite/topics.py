@@ -9,6 +9,7 @@ import msgspec
 
 from tenuto.engine.rows import Lease, TopicWaitRow
 from tenuto.engine.topic_ports import (
+    FAILED_BYTES,
     FailedCount,
     FailedDelivery,
     MatchPage,
@@ -101,10 +102,17 @@ class SqliteTopics:
         function: str | None = None,
         after: int = 0,
         limit: int = 100,
+        most_bytes: int = FAILED_BYTES,
     ) -> list[FailedDelivery]:
         """What was put aside."""
         found = await self._value(
-            "failed_list", source=source, name=name, function=function, after=after, limit=limit
+            "failed_list",
+            source=source,
+            name=name,
+            function=function,
+            after=after,
+            limit=limit,
+            most_bytes=most_bytes,
         )
         return _failed(found)
 

@@ -5,10 +5,10 @@ write-ahead log. Keeps the promises ``durable_before_visible`` (synchronous=FULL
 after its fsync) and, with the fences, ``one_owner``.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 import apsw
 import msgspec
@@ -39,6 +39,8 @@ from tenuto.storage.sqlite.files import NoFiles, StoreFiles
 from tenuto.storage.sqlite.lock import OwnerLock
 from tenuto.storage.sqlite.narrowing import CONTENT_ERRORS, is_about_content, refused_rows
 from tenuto.storage.sqlite.queries import SQL
+
+T = TypeVar("T")
 
 _SMALL_BYTES = 8 * 1024
 _QUICK_SECONDS = 0.0005
@@ -383,6 +385,12 @@ class Writer:
             unread = _unread(value(self.connection, "trim_unread", old))
             self.connection.execute(SQL["trim"], old)
             return Trimmed(self.connection.changes(), unread)
+
+    def in_transaction(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Do something in one transaction that is none of a commit's."""
+        # Crash points: before COMMIT nothing of it is there, after it all of it.
+        with self._writing("write to"), transaction(self.connection):
+            return work(self.connection)
 
     def redrive(self, numbers: str, now: Microseconds) -> int:
         """Give what was put aside back to its function."""
