@@ -82,6 +82,21 @@ queues: GuessingGroup = GuessingGroup(
     short_help="Queues and their messages.",
     context_settings=_HELP,
 )
+topics: GuessingGroup = GuessingGroup(
+    "topics",
+    [
+        LazyCommand("list", "topics:list_", "List topics and their subscriptions."),
+        LazyCommand("show", "topics:show", "Show the newest events of a topic."),
+        LazyCommand("publish", "topics:publish", "Publish an event."),
+        LazyCommand("failed", "topics:failed", "List events that were put aside."),
+        LazyCommand("redrive", "topics:redrive", "Give such events to their subscription again."),
+        LazyCommand("drop", "topics:drop", "Delete what was put aside."),
+        LazyCommand("remove", "topics:remove", "Forget a subscription."),
+    ],
+    help="Topics: what is published, how far subscriptions are, and what they have put aside.",
+    short_help="Topics and their subscriptions.",
+    context_settings=_HELP,
+)
 azure: GuessingGroup = GuessingGroup(
     "azure",
     [
@@ -104,6 +119,8 @@ tenuto: GuessingGroup = GuessingGroup(
         ),
         instances,
         queues,
+        topics,
+        LazyCommand("flow", "flow:flow", "Draw what has led to something, and what followed."),
         dead_letters,
         LazyCommand(
             "doctor", "doctor:doctor", "Find out what is wrong, and what to do.", takes_paths=True

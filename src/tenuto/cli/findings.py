@@ -10,12 +10,11 @@ from tenuto.engine.upkeep import Examination
 from tenuto.insight.advice import command
 from tenuto.insight.fit_words import summary
 from tenuto.insight.fitting import FitReport, Misfit, OrchestratorFit
-from tenuto.insight.wording import duration, moment, one_line
+from tenuto.insight.wording import duration, moment, one_line, size
 from tenuto.model.explanation import Explanation, Fact
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
 
-_KIB = 1024
 _FEW_IDS = 5
 _ROOM = 256 * 1024 * 1024
 _LONG_LOG = 1024 * 1024 * 1024
@@ -284,13 +283,3 @@ def letters_finding(
         text=f"{events}{last}{known}",
         advice=f"{listing}; then redrive, purge or acknowledge them",
     )
-
-
-def size(count: int) -> str:
-    """Bytes for people."""
-    amount = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if amount < _KIB or unit == "GiB":
-            break
-        amount /= _KIB
-    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"

@@ -376,8 +376,7 @@ class HttpGateway(HttpMessages):
 
     async def _get(self, path: str, kind: type[T], **query: Any) -> T:
         words = {name: str(value) for name, value in query.items() if value is not None}
-        sent = _Request(method="GET", path=path, query=words, is_safe=True)
-        return self._read(await self._ask(sent), kind, sent)
+        return await self._fetch(kind, path, words)
 
     async def _post(self, path: str, body: Struct, kind: type[T]) -> T:
         sent = _Request(method="POST", path=path, body=body)
