@@ -17,15 +17,16 @@ from tenuto.engine.engine import Engine
 from tenuto.engine.lifecycle import Lifecycle
 from tenuto.engine.options import EngineOptions
 from tenuto.engine.ports import Clock, HostIdentity, HubInfo, Observer, Runner, Storage
-from tenuto.engine.program import Program, RunnerMeans
+from tenuto.engine.program import Program, RunnerMeans, TriggeredFunction
 from tenuto.functions.locating import check_not_importing
 from tenuto.host.clock import SystemClock
 from tenuto.host.last_word import LastWord
 from tenuto.host.programs import Hosted, program_of
 from tenuto.host.settings import Settings
-from tenuto.host.timers import HostTimers, timers_of
+from tenuto.host.timers import HostTimers, Timer, timers_of
 from tenuto.host.triggers import HostTriggers, check_triggered
 from tenuto.host.watchdog import Watchdog
+from tenuto.messaging.retention import TopicRetention
 from tenuto.model.errors import StorageError, TenutoError
 from tenuto.model.ids import InstanceId
 from tenuto.model.timing import to_datetime
@@ -106,6 +107,7 @@ class Host:
         self._runs_timers = run_timers
         self._timers: HostTimers | None = None
         self._triggers: HostTriggers | None = None
+        self._retention: TopicRetention | None = None
 
     @property
     def client(self) -> Client:
@@ -195,11 +197,24 @@ class Host:
         self._lifecycle = lifecycle
         gateway = EngineGateway(Commands(engine), self._storage)
         self._client = Client(gateway, self.program, self.settings.limits)
-        self._timers = HostTimers(timers, engine, self._client)
-        self._timers.start()
-        self._triggers = HostTriggers(triggered, engine, self._client)
-        await self._triggers.start()
+        await self._start_functions(self._client, engine, timers, triggered)
         self._log.started(time.perf_counter() - began, self.settings)
+
+    async def _start_functions(
+        self,
+        client: Client,
+        engine: Engine,
+        timers: list[Timer],
+        triggered: list[TriggeredFunction],
+    ) -> None:
+        """Let schedules and events start functions, and look after topics."""
+        self._timers = HostTimers(timers, engine, client)
+        self._timers.start()
+        self._triggers = HostTriggers(triggered, engine, client)
+        await self._triggers.start()
+        if self._runs_timers:
+            self._retention = TopicRetention(engine, self.settings.topics)
+            self._retention.start()
 
     def _means(self) -> RunnerMeans:
         return RunnerMeans(
@@ -294,6 +309,7 @@ class Host:
 
         First of all: they may wait for what instances here have to do.
         """
+        await self._end_retention()
         timers, self._timers = self._timers, None
         triggers, self._triggers = self._triggers, None
         if timers is None or triggers is None:
@@ -303,11 +319,17 @@ class Host:
         await asyncio.gather(timers.stop(seconds), triggers.stop(seconds))
         return max(0.0, seconds - (loop.time() - began))
 
+    async def _end_retention(self) -> None:
+        retention, self._retention = self._retention, None
+        if retention is not None:
+            await retention.stop()
+
     async def abandon(self) -> None:
         """Go without a farewell, as a process that dies; for tests of what is recovered then."""
         lifecycle, self._lifecycle = self._lifecycle, None
         self._client = None
         self._watch_no_more()
+        await self._end_retention()
         timers, self._timers = self._timers, None
         if timers is not None:
             await timers.abandon()

@@ -20,6 +20,7 @@ from msgspec import Meta, Struct
 from tenuto.functions.outbound import OutboundSettings
 from tenuto.http.options import HttpSettings
 from tenuto.interop.workers.options import WorkerSettings
+from tenuto.messaging.options import TopicSettings
 from tenuto.model.errors import SettingsError
 from tenuto.model.limits import Limits
 
@@ -73,6 +74,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         cpu_workers: Processes for activities with ``cpu_bound=True``; None for one per processor.
         http: How the server listens, and what it lets in.
         outbound: Where ``ctx.call_http`` may go.
+        topics: How long events of topics are kept.
         workers: What the processes of an Azure Functions app may use.
         log_format: ``text`` for people or ``json`` for machines.
         log_level: The least important lines that are shown.
@@ -97,6 +99,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cpu_workers: _Count | None = None
     http: HttpSettings = HttpSettings()
     outbound: OutboundSettings = OutboundSettings()
+    topics: TopicSettings = TopicSettings()
     workers: WorkerSettings = WorkerSettings()
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -119,6 +122,7 @@ _SECTIONS: Final[dict[str, type[Struct]]] = {
     "limits": Limits,
     "http": HttpSettings,
     "outbound": OutboundSettings,
+    "topics": TopicSettings,
     "workers": WorkerSettings,
 }
 
