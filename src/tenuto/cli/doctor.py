@@ -33,6 +33,7 @@ from tenuto.cli.findings import (
 )
 from tenuto.cli.instances.documents import encoded
 from tenuto.cli.instances.looking import json_option
+from tenuto.cli.message_findings import queue_findings, subscription_findings
 from tenuto.cli.nearby import host_on, storage_of
 from tenuto.engine.upkeep import Examination, StorageUpkeep
 from tenuto.host.settings import DEFAULT, LoadedSettings, Settings, load_settings
@@ -241,6 +242,7 @@ class _Visit:
                         self.findings.append(finding)
                 await self._replay(connection)
                 await self._letters(connection, around)
+                await self._messages(connection, around)
         except TenutoError as error:
             topic = "store" if place.url is None else "host"
             self._add(Level.WRONG, topic, f"{error.code}: {error}")
@@ -334,6 +336,11 @@ class _Visit:
             count, newest = len(letters), letters[0].created_at if letters else None
             unseen = sum(one.acknowledged_at is None for one in letters)
         self.findings.append(letters_finding(count, unseen, newest, around.place))
+
+    async def _messages(self, connection: Connection, around: Surroundings) -> None:
+        gateway = connection.gateway
+        self.findings += subscription_findings(await gateway.topics.subscriptions(), around)
+        self.findings += queue_findings(await gateway.queues(), around)
 
     def _add(self, level: Level, topic: str, text: str, advice: str = "") -> None:
         self.findings.append(Finding(level=level, topic=topic, text=text, advice=advice))

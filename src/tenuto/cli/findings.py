@@ -33,7 +33,8 @@ class Finding(Struct, frozen=True, kw_only=True):
 
     Attributes:
         level: How bad it is.
-        topic: What it is about: versions, settings, store, instances, code, dead letters.
+        topic: What it is about: versions, settings, store, instances, code, dead letters,
+            topics, queues.
         text: What was found.
         advice: What to do; empty when there is nothing to do.
         instance_id: The instance it is about.

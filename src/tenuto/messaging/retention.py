@@ -22,6 +22,9 @@ _SOON: Final[Microseconds] = 10 * MICROSECONDS
 _AGAIN: Final[Microseconds] = 3_600 * MICROSECONDS
 _DAY: Final = 86_400 * MICROSECONDS
 _ROWS: Final = 1_000
+_TRIMMED_ROWS: Final = 500
+"""Deleted at a time: commits wait for as long as that takes, some 15 ms."""
+
 _PIECES: Final = 50
 """A topic that is too long is cut at a fiftieth of what is kept."""
 _LONGEST_PAUSE_SECONDS: Final = 0.1
@@ -170,9 +173,9 @@ class TopicRetention:
         try:
             while self._is_ours and (point.before or point.position):
                 began = time.monotonic()
-                trimmed = await self._engine.storage.trim(topic, point, _ROWS)
+                trimmed = await self._engine.storage.trim(topic, point, _TRIMMED_ROWS)
                 unread.update(trimmed.unread)
-                if trimmed.events < _ROWS:
+                if trimmed.events < _TRIMMED_ROWS:
                     break
                 await _as_long_again(began)
         finally:

@@ -1,6 +1,6 @@
 """What machines ask of a server: whether it is well, and its figures."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from msgspec import Struct, structs
@@ -23,10 +23,12 @@ class Metrics(Struct, frozen=True):
     Attributes:
         render: Gives all of them as text.
         media_type: Of that text.
+        refresh: Brings up to date what takes questions to the store.
     """
 
     render: Callable[[], bytes]
     media_type: str
+    refresh: Callable[[], Awaitable[None]]
 
 
 class ObservationApi:
@@ -76,6 +78,7 @@ class ObservationApi:
     async def figures(self, _call: Call) -> Response:
         assert self._metrics is not None, "without it there is no route"
         await self._engine.holding.count()
+        await self._metrics.refresh()
         return Response(self._metrics.render(), 200, _NOT_KEPT, media_type=self._metrics.media_type)
 
 
