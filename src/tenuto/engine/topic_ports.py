@@ -218,10 +218,12 @@ class TopicNews(Struct, frozen=True, array_like=True):
     Attributes:
         cursor: That of the newest event.
         topics: Their names.
+        given_back: Subscriptions that were given events back, which they are not done with.
     """
 
     cursor: int
     topics: list[str]
+    given_back: list[str] = []
 
 
 class TopicReader(FlowReader, Protocol):

@@ -44,8 +44,10 @@ SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (
         FROM (SELECT * FROM event WHERE topic = :topic ORDER BY position DESC LIMIT :limit))
     WHERE before < :most_bytes ORDER BY position DESC);
 
--- topic_news: which topics have events after a position
-SELECT json_array(coalesce(max(position), :cursor), json_group_array(DISTINCT topic))
+-- topic_news: which topics have events after a position, and who was given some back
+SELECT json_array(coalesce(max(position), :cursor), json_group_array(DISTINCT topic),
+    json((SELECT json_group_array(subscription)
+        FROM (SELECT DISTINCT subscription FROM redelivery))))
 FROM event WHERE position > :cursor;
 
 -- last_position: that of the newest event there ever was
