@@ -387,8 +387,8 @@ async def test_the_first_event_of_a_key_starts_one_and_the_others_find_it(app: A
     @app.subscribe("hotels", instance_per="key")
     @app.orchestrator
     async def trip(ctx: Context, key: str) -> list[str]:
-        flight = ctx.wait_for_event("flights", match=key)
-        hotel = ctx.wait_for_event("hotels", match=key, timeout=timedelta(days=1))
+        flight = ctx.wait_for_event("flights", match=key, timeout=timedelta(days=1))
+        hotel = ctx.wait_for_event("hotels", match=key)
         return [key, (await flight).data, (await hotel).data]
 
     async with TestHost(app) as test:
