@@ -14,6 +14,8 @@ from tenuto import (
     App,
     Client,
     Context,
+    Event,
+    EventDetails,
     Host,
     IdReuse,
     InputError,
@@ -32,9 +34,12 @@ from tenuto import (
     TenutoError,
     UnknownFunctionError,
 )
+from tenuto.engine.topic_ports import FlowEvent
+from tenuto.model.causes import message_cause
 from tenuto.model.events import EventRaised, ExecutionStarted
 from tenuto.model.ids import InstanceId
 from tenuto.model.requests import InstanceQuery, ListingOrder
+from tenuto.model.topics import event_of
 
 PAYLOAD_BYTES = 20_000
 NOBODY: dict[str, int] = {}
@@ -106,6 +111,13 @@ async def tells(ctx: Context, whom: str) -> None:
 
 
 @app.orchestrator
+async def both(ctx: Context, trip: str) -> list[Any]:
+    flight = ctx.wait_for_event("flights", match=trip)
+    hotel = ctx.wait_for_event("hotels", match=trip)
+    return [(await flight).data, (await hotel).data]
+
+
+@app.orchestrator
 async def asks_for_more(ctx: Context) -> None:
     await ctx.call_activity("later")
 
@@ -125,6 +137,15 @@ class Side:
                 if found is not None and found.runtime_status is status:
                     return
                 await asyncio.sleep(0.01)
+
+    async def published(self, topic: str) -> list[Event]:
+        """What the topic has, oldest first."""
+        found = await self.host.engine.storage.events(topic, 0, 100, 1_000_000)
+        return [event_of(one) for one in found]
+
+    async def queued(self, queue: str, message_id: str) -> FlowEvent | None:
+        """The message of this id, if it is in the queue."""
+        return await self.host.engine.storage.flow_event(message_cause(queue, message_id))
 
     async def until_held(self, instance_id: str) -> None:
         """Wait until it is held, and whatever was asked of it before is done."""
@@ -178,6 +199,8 @@ def called(client: Client, kind: type, method: str, parameter: str, text: str) -
     given: dict[str, Any] = {"instance_id": "x"} if "instance_id" in needed else {}
     given |= {"orchestrator": echo} if "orchestrator" in needed else {}
     given |= {"name": "item"} if "name" in needed else {}
+    given |= {"topic": "orders"} if "topic" in needed else {}
+    given |= {"queue": "plates", "data": 1} if "queue" in needed else {}
     given[parameter] = {"key": text} if parameter == "tags" else text
     inputs = [1] if method in {"start", "answer"} else []
     # The first ones by place, as programs do; an input comes after them.
@@ -188,6 +211,37 @@ def called(client: Client, kind: type, method: str, parameter: str, text: str) -
         first = first[::-1]
     target = client if kind is Client else client.handle("x")
     return getattr(target, method)(*first, *inputs, **given)
+
+
+WRONG_EVENTS: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"topic": ""}, "topic"),
+    ({"topic": "a/b"}, "'a/b' cannot be the name of a topic"),
+    ({"topic": "x" * 257}, "257 characters"),
+    ({"topic": " a"}, "blank"),
+    ({"topic": 7}, "topic"),
+    ({"key": ""}, "key .* is empty"),
+    ({"key": 7}, "key"),
+    ({"key": "x" * 4_097}, "4,097 bytes"),
+    ({"type": 7}, "type"),
+    ({"type": "x" * 4_097}, "4,097 bytes"),
+    ({"event_id": ""}, "id of an event"),
+    ({"event_id": "a\nb"}, "id of an event"),
+    ({"event_id": "x" * 513}, "id of an event"),
+    ({"details": {"source": "x"}}, "EventDetails"),
+    ({"details": EventDetails(subject="half \ud800")}, "surrogate"),
+    ({"details": EventDetails(attributes={"": "x"})}, "attribute"),
+    ({"details": EventDetails(attributes={"a": cast("str", 7)})}, "attribute 'a'"),
+    ({"details": EventDetails(attributes={str(n): "" for n in range(65)})}, "at most 64"),
+    ({"data": object()}, "object"),
+)
+WRONG_MESSAGES: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"queue": "a#b"}, "'a#b' cannot be the name of a queue"),
+    ({"delay": timedelta(seconds=-1)}, "delay of a message"),
+    ({"delay": timedelta(days=4_000)}, "delay of a message"),
+    ({"delay": 5}, "delay of a message"),
+    ({"message_id": ""}, "id of a message"),
+    ({"data": object()}, "object"),
+)
 
 
 class ClientSuite:
@@ -650,6 +704,69 @@ class ClientSuite:
             assert await side.client.purge_many(InstanceFilter(order=order)) == 5
             assert await all_of(side.client) == []
 
+    # --- topics and queues -------------------------------------------------------------------
+
+    async def test_an_event_is_in_its_topic_with_all_that_is_said_of_it(self, side: Side) -> None:
+        details = EventDetails(source="shop", subject="order/7", attributes={"tenant": "x"})
+        before = datetime.now(UTC)
+        event_id = await side.client.publish(
+            "orders", {"id": 7}, key="customer-1", type="order.placed", details=details
+        )
+        (event,) = await side.published("orders")
+        assert before <= event.published_at <= datetime.now(UTC)
+        assert event == Event(
+            id=event_id,
+            topic="orders",
+            data={"id": 7},
+            published_at=event.published_at,
+            key="customer-1",
+            type="order.placed",
+            source="shop",
+            subject="order/7",
+            attributes={"tenant": "x"},
+        )
+
+    async def test_data_of_events_pass_unchanged(self, side: Side) -> None:
+        for payload in PAYLOADS:
+            await side.client.publish("any", payload)
+        assert [one.data for one in await side.published("any")] == list(PAYLOADS)
+
+    async def test_what_is_published_again_under_its_id_is_there_once(self, side: Side) -> None:
+        client = side.client
+        assert await client.publish("orders", 1, event_id="o-1") == "o-1"
+        await client.publish("orders", 2, event_id="o-1")
+        await client.publish("bills", 3, event_id="o-1")
+        assert [one.data for one in await side.published("orders")] == [1]
+        assert [one.data for one in await side.published("bills")] == [3]
+        assert await client.enqueue("plates", 1, message_id="m-1") == "m-1"
+        await client.enqueue("plates", 2, message_id="m-1")
+        fresh = await client.enqueue("plates", 3, delay=timedelta(hours=1))
+        assert await side.queued("plates", "m-1") is not None
+        assert await side.queued("plates", fresh) is not None
+
+    async def test_what_is_published_finds_who_waits_for_it(self, side: Side) -> None:
+        """Published before the start and after it, by this very client."""
+        client = side.client
+        await client.publish("hotels", "Grand", key="t-1", event_id="h")
+        await client.publish("flights", "OS1", key="t-2")
+        trip = await client.start(both, "t-1")
+        await side.until(trip.instance_id, RuntimeStatus.RUNNING)
+        await client.publish("hotels", "Ritz", key="t-1", event_id="h")
+        await client.publish("flights", "LX7", key="t-1")
+        assert await trip.result() == ["LX7", "Grand"]
+
+    async def test_an_event_or_a_message_that_cannot_be_is_refused(self, side: Side) -> None:
+        for wrong, words in WRONG_EVENTS:
+            event: dict[str, Any] = {"topic": "orders", "data": 1} | wrong
+            with pytest.raises((InputError, LimitError), match=words):
+                await side.client.publish(**event)
+        for wrong, words in WRONG_MESSAGES:
+            message: dict[str, Any] = {"queue": "plates", "data": 1, "message_id": "m"} | wrong
+            with pytest.raises((InputError, LimitError), match=words):
+                await side.client.enqueue(**message)
+        assert await side.published("orders") == []
+        assert await side.queued("plates", "m") is None
+
     # --- limits ------------------------------------------------------------------------------
 
     async def test_too_long_payloads_are_refused_whole_and_name_the_setting(
@@ -664,11 +781,15 @@ class ClientSuite:
             lambda: client.raise_event("c", "item", long),
             lambda: client.suspend("c", long + "x"),
             lambda: client.terminate("c", long + "x"),
+            lambda: client.publish("orders", long, event_id="l"),
+            lambda: client.enqueue("plates", long, message_id="l"),
         ]
         for ask in asked:
             with pytest.raises(LimitError, match=r"limits\.payload_bytes"):
                 await ask()
         assert await client.get_status("l") is None
+        assert await side.published("orders") == []
+        assert await side.queued("plates", "l") is None
         assert (await client.handle("c").status()).runtime_status is RuntimeStatus.RUNNING
 
     @pytest.mark.parametrize(("kind", "method", "parameter"), TEXTS)

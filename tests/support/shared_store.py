@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
-from msgspec import Raw, Struct, structs
+from msgspec import Raw, structs
 
 from tenuto.engine.ports import (
     HostIdentity,
@@ -36,6 +36,7 @@ from tenuto.engine.rows import (
     CommitResult,
     HistoryRow,
     InboxRow,
+    InstanceMark,
     Lease,
     LinkRow,
 )
@@ -63,6 +64,8 @@ from tenuto.model.requests import (
     InstanceQuery,
 )
 from tenuto.model.status import InstanceRecord, RuntimeStatus
+from tenuto.model.topics import PublishedEvent, QueuedMessage
+from tests.support.shared_topics import SharedTopics, SharedTopicStorage, unstorable
 
 T = TypeVar("T")
 
@@ -126,6 +129,7 @@ class SharedHub:
         self.letters: list[DeadLetter] = []
         self.answers: dict[MessageId, Answer] = {}
         self.notes: dict[str, str] = {}
+        self.topics = SharedTopics()
         self.handles: list[SharedStorage] = []
 
     def handle(self) -> "SharedStorage":
@@ -206,6 +210,9 @@ class SharedHub:
                 "forget",
                 "unread",
                 "links",
+                "published",
+                "queued",
+                "topic_waits",
             )
         }
         left["instances"] = [row for row in left["instances"] if row.iid not in standing]
@@ -220,7 +227,8 @@ class SharedHub:
 
     def _check(self, batch: CommitBatch) -> None:
         instances = unstorable_rows(
-            batch, ("replaced", "updates", "history", "forget", "unread", "links")
+            batch,
+            ("replaced", "updates", "history", "forget", "unread", "links", "topic_waits"),
         )
         instances |= unstorable_rows(batch, ("instances",))
         purged = set(batch.purged)
@@ -230,6 +238,10 @@ class SharedHub:
         for iid in self._written_twice(batch.history, purged):
             instances.setdefault(iid, "this turn is there already")
         messages = unstorable_rows(batch, ("inbox", "answers", "consumed"))
+        posts: list[PublishedEvent | QueuedMessage] = [*batch.published, *batch.queued]
+        for post in posts:
+            if reason := unstorable(post):
+                (instances if post.iid else messages).setdefault(post.iid or post.post_key, reason)
         reasons = enumerate(map(unstorable, batch.dead_letters))
         letters = {place: reason for place, reason in reasons if reason}
         if instances or messages or letters:
@@ -272,6 +284,7 @@ class SharedHub:
                 del turns[key]
         self._change_unread(batch)
         self._change_links(batch)
+        self.topics.write(batch)
         self.add(batch.inbox)
         for used in batch.consumed:
             self._take_out(used)
@@ -301,6 +314,7 @@ class SharedHub:
         self.turns.pop(iid, None)
         self.unread.pop(iid, None)
         self.links = {key: row for key, row in self.links.items() if row.iid != iid}
+        self.topics.drop(iid)
 
     def _purge(self, iids: Sequence[int]) -> None:
         for iid in iids:
@@ -431,7 +445,7 @@ class SharedHub:
         return [row for _, row in sorted(found, key=lambda item: item[0])]
 
 
-class SharedStorage:
+class SharedStorage(SharedTopicStorage):
     """A handle on a hub, as one host or client has it."""
 
     def __init__(self, hub: SharedHub) -> None:
@@ -485,6 +499,9 @@ class SharedStorage:
         self._is_told = False
         for callback in [*self._callbacks]:
             callback()
+
+    def _changed(self, hub: SharedHub) -> None:
+        hub.changed_by(self)
 
     # --- owner ------------------------------------------------------------------------------------
 
@@ -554,6 +571,15 @@ class SharedStorage:
     async def find(self, instance_ids: Sequence[str]) -> list[InstanceRecord]:
         hub = await self._turn()
         return [one for name in instance_ids if (one := hub.named(name)) is not None]
+
+    async def marks(self, after: int | None, limit: int) -> list[InstanceMark]:
+        hub = await self._turn()
+        found = sorted(hub.instances.values(), key=lambda one: one.iid)
+        return [
+            InstanceMark(one.iid, one.instance_id, f"{one!r} {len(hub.current(one))}")
+            for one in found
+            if after is None or one.iid > after
+        ][:limit]
 
     async def due(self, partitions: Collection[int], after: int | None, until: int) -> list[Wake]:
         hub = await self._turn()
@@ -740,24 +766,6 @@ def _short_enough(rows: list[T], most_bytes: int, length: Callable[[T], int]) ->
 
 def _length(record: InstanceRecord) -> int:
     return len(msgspec.json.encode(record))
-
-
-def unstorable(row: object) -> str | None:
-    """Why no store can hold a row; None when one can."""
-    values = structs.astuple(row) if isinstance(row, Struct) else row
-    assert isinstance(values, tuple)
-    try:
-        msgspec.json.encode(row)
-        for value in values:
-            if isinstance(value, int) and not -(2**63) <= value < 2**63:
-                return f"{value} is out of range"
-            if isinstance(value, Raw):
-                json.loads(bytes(value))
-    except json.JSONDecodeError as error:
-        return f"malformed JSON: {error}"
-    except (ValueError, OverflowError) as error:
-        return str(error)
-    return None
 
 
 def unstorable_rows(batch: CommitBatch, lists: Sequence[str]) -> dict[Any, str]:

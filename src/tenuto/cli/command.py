@@ -103,9 +103,16 @@ azure: GuessingGroup = GuessingGroup(
         LazyCommand(
             "check", "azure.check:check", "What in an app is not supported.", takes_paths=True
         ),
+        LazyCommand("mirror", "azure.mirror:mirror", "Show a store to Azure's own tools."),
+        LazyCommand(
+            "import",
+            "azure.importing:import_",
+            "Look at a stopped task hub of Azure Storage.",
+            takes_paths=True,
+        ),
     ],
-    help="For apps written for Azure Functions, in Python or JavaScript.",
-    short_help="For apps written for Azure Functions.",
+    help="For apps written for Azure Functions, and for task hubs in Azure Storage.",
+    short_help="For apps and task hubs of Azure Functions.",
     context_settings=_HELP,
 )
 tenuto: GuessingGroup = GuessingGroup(

@@ -26,10 +26,12 @@ from tenuto.model.messages import (
     AnswerQuestion,
     ChildResult,
     Message,
+    RaiseEvent,
     Start,
 )
 from tenuto.model.requests import DeadLetter
 from tenuto.model.status import ParentInstance
+from tenuto.model.topics import is_of_wait
 
 
 class Booking:
@@ -241,6 +243,8 @@ class Booking:
 
     def bury(self, message: Message, instance_id: InstanceId, reason: str, batch: Batch) -> None:
         """A message that nobody can take becomes a dead letter (``no_silent_drop``)."""
+        if isinstance(message, RaiseEvent) and is_of_wait(message.event.name):
+            return  # the topic has it still
         engine = self._engine
         now = engine.clock.now()
         key = row_id(message) or engine.next_message_id()

@@ -4,13 +4,14 @@ A wait is a row that its turn has written, an event one that its commit has writ
 second finds the other: a wait that has become durable is looked up among the events, an event that
 has become durable among the waits. So a race between the two loses nothing. What is found becomes a
 message of this host's memory: the row of the wait stays until a turn has taken the event, and is
-found again by the next owner when this one dies before. Must never ask the store when nobody waits
-or publishes.
+found again by the next owner when this one dies before. A copy does no harm: a wait takes one event
+and is gone. Must never ask the store when nobody waits or publishes.
 """
 
 import asyncio
 from collections.abc import Collection, Iterable
-from typing import Final
+from itertools import islice
+from typing import Final, TypeAlias
 
 from tenuto.engine.parts import Parts
 from tenuto.engine.rows import TopicWaitRow
@@ -22,6 +23,11 @@ from tenuto.model.messages import RaiseEvent
 from tenuto.model.topics import wait_name
 
 _AGAIN_SECONDS: Final = 0.2
+_WAITS_AT_ONCE: Final = 500
+_BYTES_AT_ONCE: Final = 4 * 1024 * 1024
+
+_Key: TypeAlias = tuple[int, int]
+"""Which wait: the instance's iid, and the task's id."""
 
 
 class Correlation:
@@ -29,10 +35,16 @@ class Correlation:
 
     def __init__(self, engine: Parts) -> None:
         self._engine = engine
-        self._waits: dict[tuple[int, int], int] = {}
-        self._told: set[tuple[int, int]] = set()
-        self._new: set[tuple[int, int]] = set()
+        self._waits: dict[_Key, int] = {}
+        """The waits of our partitions, and whose they are."""
+        self._told: set[_Key] = set()
+        """Those that an event is on the way to."""
+        self._new: dict[_Key, None] = {}
+        """Those to be looked up, in the order in which they were found."""
         self._taken: set[int] = set()
+        """Partitions whose waits are to be read."""
+        self._over_meanwhile: set[_Key] | None = None
+        """Waits that are over since those of a partition were asked for."""
         self._cursor: int | None = None
         self._is_fed = False
         self._task: asyncio.Task[None] | None = None
@@ -45,21 +57,34 @@ class Correlation:
     def began(self, rows: Iterable[TopicWaitRow]) -> None:
         """Waits have become durable, or are over, durably."""
         for row in rows:
+            key = row.iid, row.task_id
             if row.topic is not None:
-                self._waits[row.iid, row.task_id] = row.partition
-                self._new.add((row.iid, row.task_id))
+                self._waits[key] = row.partition
+                # One that goes on, since another has taken its event, is looked up again.
+                self._told.discard(key)
+                self._new[key] = None
             elif row.task_id >= 0:
-                self._over((row.iid, row.task_id))
+                self._over(key)
             else:
-                for key in [key for key in self._waits if key[0] == row.iid]:
-                    self._over(key)
-        if self._new:
-            self._look()
+                for one in [one for one in self._waits if one[0] == row.iid]:
+                    self._over(one)
+        self._look()
 
-    def _over(self, key: tuple[int, int]) -> None:
+    def gone(self, iids: Collection[int]) -> None:
+        """Instances were purged or replaced, with whatever they waited for."""
+        if self._waits:
+            for key in [key for key in self._waits if key[0] in iids]:
+                self._over(key)
+
+    def _over(self, key: _Key) -> None:
         self._waits.pop(key, None)
         self._told.discard(key)
-        self._new.discard(key)
+        self._new.pop(key, None)
+        if self._over_meanwhile is not None:
+            self._over_meanwhile.add(key)
+        if not self._waits:
+            # Who waits next is looked up among all events: there is nothing to go on from.
+            self._cursor = None
 
     def owned(self, partition: int) -> None:
         """A partition has become ours, or is read anew: so are its waits."""
@@ -83,72 +108,107 @@ class Correlation:
             self._look()
 
     def _look(self) -> None:
-        if self._task is None and not self._engine.is_draining:
-            self._task = self._engine.loop.create_task(self._run(), name="tenuto-correlation")
+        engine = self._engine
+        if self._task is None and self._has_work and not engine.is_draining:
+            # Tests let no time pass while something is asked of the store.
+            engine.reads += 1
+            self._task = engine.loop.create_task(self._run(), name="tenuto-correlation")
+            self._task.add_done_callback(self._ended)
+
+    @property
+    def _has_work(self) -> bool:
+        return bool(self._taken or self._new or self._is_fed)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._engine.reads -= 1
+        self._task = None
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._engine.observer.problem(None, f"events of topics were not found: {error!r}")
 
     async def stop(self) -> None:
         """Look for nothing any more."""
-        task, self._task = self._task, None
+        task = self._task
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
 
     async def _run(self) -> None:
-        engine = self._engine
-        # Tests let no time pass while something is asked of the store.
-        engine.reads += 1
-        try:
-            while self._taken or self._new or self._is_fed:
-                try:
-                    await self._round()
-                except StorageError as error:
-                    engine.observer.problem(
-                        None,
-                        f"events of topics wait for the store, and are looked for again: {error}",
-                    )
-                    await asyncio.sleep(_AGAIN_SECONDS)
-        finally:
-            engine.reads -= 1
-            self._task = None
+        while self._has_work and not self._engine.is_draining:
+            try:
+                await self._round()
+            except (StorageError, MemoryError) as error:
+                self._engine.observer.problem(
+                    None,
+                    f"events of topics wait for the store, and are looked for again: {error}",
+                )
+                await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _round(self) -> None:
-        engine = self._engine
-        storage = engine.storage
         if self._cursor is None:
-            # Before the waits are read: what is published later is found by the cursor.
-            self._cursor = await storage.last_position()
-        taken, new, is_fed = frozenset(self._taken), frozenset(self._new), self._is_fed
-        # A wait that begins meanwhile is new again; so nothing falls between two rounds.
+            # Before the waits are looked up: what is published later is found by the cursor.
+            self._cursor = await self._engine.storage.last_position()
+        if self._taken:
+            await self._read_waits(set(self._taken))
+        if self._is_fed:
+            await self._find_waits(self._cursor or 0)
+        if self._new:
+            await self._look_up(list(islice(self._new, _WAITS_AT_ONCE)))
+
+    async def _read_waits(self, partitions: set[int]) -> None:
+        """Of partitions that have become ours."""
+        self._over_meanwhile = over = set[_Key]()
+        try:
+            rows = await self._engine.storage.topic_waits(partitions)
+        finally:
+            self._over_meanwhile = None
+        # One that was taken from us meanwhile is not read any more.
+        current = partitions & self._taken
+        self._taken -= current
+        self.began(
+            row for row in rows if row.partition in current and (row.iid, row.task_id) not in over
+        )
+
+    async def _find_waits(self, cursor: int) -> None:
+        """Those that events after the cursor are for."""
+        # What is published meanwhile is news again.
         self._is_fed = False
         try:
-            if taken:
-                waits = await storage.topic_waits(taken)
-                found = await storage.topic_matches_of([(one.iid, one.task_id) for one in waits])
-                for one in waits:
-                    if one.partition in engine.partitions:
-                        self._waits[one.iid, one.task_id] = one.partition
-                self._tell(found)
-                self._taken -= taken
-            if new:
-                self._tell(await storage.topic_matches_of(sorted(new)))
-                self._new -= new
-            if is_fed:
-                page = await storage.topic_matches_since(self._cursor)
-                self._tell(page.matches)
-                self._cursor = page.cursor
-                self._is_fed = self._is_fed or page.has_more
-        except StorageError:
-            self._is_fed = self._is_fed or is_fed
+            page = await self._engine.storage.topic_waits_since(cursor)
+        except BaseException:
+            self._is_fed = True
             raise
+        self._is_fed = self._is_fed or page.has_more
+        if self._cursor is not None:
+            self._cursor = page.cursor
+        for key in page.waits:
+            if key in self._waits and key not in self._told:
+                self._new[key] = None
 
-    def _tell(self, matches: Collection[TopicMatch]) -> None:
+    async def _look_up(self, keys: list[_Key]) -> None:
+        """Tell these waits the first event that counts, where there is one."""
+        # Out of the list before the store is asked: one that goes on meanwhile comes in again.
+        for key in keys:
+            del self._new[key]
+        try:
+            page = await self._engine.storage.topic_matches_of(keys, _BYTES_AT_ONCE)
+        except BaseException:
+            self._new = {key: None for key in keys if key in self._waits} | self._new
+            raise
+        for match in page.matches:
+            self._tell(match)
+        if page.has_more:
+            found = {(one.iid, one.task_id) for one in page.matches}
+            self._new |= {key: None for key in keys if key in self._waits and key not in found}
+
+    def _tell(self, match: TopicMatch) -> None:
         engine = self._engine
-        for match in matches:
-            key = match.iid, match.task_id
-            home = engine.partitions.get(match.partition)
-            if home is None or key in self._told or key not in self._waits:
-                continue
-            self._told.add(key)
-            event = EventRaised(wait_name(match.task_id), encode(match.event).decode())
-            message = RaiseEvent(message_id=engine.memory_id(), event=event)
-            engine.arrivals.dispatch(home, match.instance_id, message)
+        key = match.iid, match.task_id
+        home = engine.partitions.get(match.partition)
+        if home is None or key not in self._waits or key in self._told or key in self._new:
+            return
+        self._told.add(key)
+        name = wait_name(match.execution_id, match.task_id)
+        event = EventRaised(name, encode(match.event).decode())
+        message = RaiseEvent(message_id=engine.memory_id(), event=event)
+        engine.arrivals.dispatch(home, match.instance_id, message)

@@ -232,6 +232,7 @@ class Lifecycle:
             await asyncio.wait([self._running_in])
         for home in list(engine.partitions.values()):  # some may go meanwhile
             await home.loader.stop()
+        await engine.correlation.stop()
         await engine.pipeline.stop()
         await self._reading.stop()
         engine.abandon(

@@ -27,6 +27,7 @@ from tenuto.engine.ports import (
 )
 from tenuto.engine.resident import AllResidents, Home, Resident, RowState
 from tenuto.engine.rows import InboxRow, TopicWaitRow
+from tenuto.engine.shortage import Shortage
 from tenuto.engine.state import InstanceState
 from tenuto.engine.turns.orchestration import TurnRules
 from tenuto.engine.turns.step import Step
@@ -152,6 +153,7 @@ class Correlating(Protocol):
     """What instances wait for of topics."""
 
     def began(self, rows: Iterable[TopicWaitRow]) -> None: ...
+    def gone(self, iids: Collection[int]) -> None: ...
 
 
 class Caring(Protocol):
@@ -196,6 +198,8 @@ class Parts(Protocol):
     def updates(self) -> UpdateFeed: ...
     @property
     def halfway(self) -> HalfwayMarks: ...
+    @property
+    def shortage(self) -> Shortage: ...
     @property
     def residents(self) -> AllResidents: ...
     @property

@@ -63,6 +63,7 @@ class Reading:
         engine.runner.on_served(self._served_anew)
         # Calls back once at the beginning: what came since the inbox was read is not lost.
         engine.storage.on_change(self.poll)
+        engine.storage.on_change(engine.correlation.fed)
 
     def end(self) -> None:
         """Begin to read nothing more."""
@@ -131,6 +132,7 @@ class Reading:
             for number, found in (await self.found(homes)).items():
                 if engine.is_ours(homes[number]) and not homes[number].is_up:
                     self.bring_up(homes[number], found)
+                    engine.correlation.owned(number)
 
     # --- who is held ------------------------------------------------------------------------------
 

@@ -94,6 +94,13 @@ class Release:
             # It may have been read already: a commit can land long before that is known here.
             if home is None or not home.delivery.is_known(row.message_id):
                 engine.arrivals.route(row)
+        self._release_topics(batch)
+        if engine.updates.is_heard:
+            engine.updates.publish(batch, result.refused)
+
+    def _release_topics(self, batch: Batch) -> None:
+        """Who has published is told, and who waits for what was published."""
+        engine = self._engine
         for posted in batch.posted:
             posted.answer(None)
         if batch.published or batch.queued or batch.posted:
@@ -101,8 +108,8 @@ class Release:
                 tell()
         if batch.topic_waits:
             engine.correlation.began(batch.topic_waits.values())
-        if engine.updates.is_heard:
-            engine.updates.publish(batch, result.refused)
+        if batch.purged:
+            engine.correlation.gone(batch.purged)
 
     def _forget_messages(self, resident: Resident, taken: Sequence[Message]) -> None:
         """They are used up, durably: whoever asked hears of it."""

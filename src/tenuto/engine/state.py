@@ -39,7 +39,7 @@ from tenuto.model.ids import InstanceId
 from tenuto.model.messages import TaskResult
 from tenuto.model.status import AT_ONCE, InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
-from tenuto.model.topics import wait_name
+from tenuto.model.topics import is_of_wait, wait_name
 from tenuto.model.unread import UnreadEvent, UnreadEvents
 from tenuto.model.webhook import OpenWebhook
 
@@ -189,8 +189,13 @@ def _awaited(work: OpenWork, event: EventAwaited, _state: object = None) -> None
     work.awaits[event.event_id] = OpenWait(event.name)
 
 
-def _topic_awaited(work: OpenWork, event: TopicAwaited, _state: object = None) -> None:
-    work.awaits[event.event_id] = OpenWait(wait_name(event.event_id), topic=event)
+def _topic_awaited(work: OpenWork, event: TopicAwaited, state: "InstanceState") -> None:
+    wait = work.awaits.get(event.event_id)
+    if wait is None:
+        name = wait_name(state.facts.execution_id, event.event_id)
+        work.awaits[event.event_id] = OpenWait(name, topic=event)
+    else:  # it goes on: another wait has taken its event
+        wait.topic = event
     work.count_topic(event)
 
 
@@ -206,7 +211,7 @@ def _linked(work: OpenWork, event: QuestionLinked, _state: object = None) -> Non
 
 def _taken(work: OpenWork, event: EventTaken, _state: object = None) -> None:
     wait = work.awaits.get(event.task_id)
-    if wait is not None and wait.question is None:
+    if wait is not None and wait.question is None and wait.topic is None:
         work.count_early(wait.name, -1)
     _wait_ended(work, event)
 
@@ -241,6 +246,8 @@ def _webhook_opened(work: OpenWork, event: WebhookOpened, _state: object = None)
 
 
 def _raised(work: OpenWork, event: EventRaised, _state: object = None) -> None:
+    if is_of_wait(event.name):
+        return
     work.count_early(event.name, 1)
     if event.webhook is not None:
         used = work.webhooks.pop(event.webhook, None)

@@ -111,6 +111,7 @@ class TakeBack:
                 self.left[iid].results.clear()
             for each in (batch, making):
                 each.let_go()
+            engine.shortage.note()
         await self._hold(names, guilty, used, commit, error)
         await self._begin_anew([batch, making], requests, guilty)
 
@@ -461,8 +462,8 @@ def _held(record: InstanceRecord, hold: Hold) -> InstanceUpdate:
 def _refuse_post(batch: Batch, message_id: MessageId, reason: str) -> bool:
     """A client has published what the store can never hold: nothing of its request is written."""
     for number, posted in enumerate(batch.posted):
-        ids = {one.event_id for one in posted.events} | {one.message_id for one in posted.messages}
-        if message_id in ids:
+        keys = {one.post_key for one in posted.events} | {one.post_key for one in posted.messages}
+        if message_id in keys:
             del batch.posted[number]
             posted.answer(InputError(f"the store cannot hold {message_id!r}: {reason}"))
             return True

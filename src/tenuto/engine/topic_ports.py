@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from tenuto.engine.flow_ports import FlowReader
 from tenuto.engine.rows import Lease, TopicWaitRow
-from tenuto.model.ids import InstanceId
+from tenuto.model.ids import ExecutionId, InstanceId
 from tenuto.model.timing import Microseconds
 from tenuto.model.topics import PublishedEvent, QueuedMessage, StoredEvent
 
@@ -188,6 +188,7 @@ class TopicMatch(Struct, frozen=True, array_like=True):
         task_id: Of its wait.
         partition: The instance's.
         instance_id: Its id.
+        execution_id: That of its execution.
         event: The first that counts.
     """
 
@@ -195,19 +196,32 @@ class TopicMatch(Struct, frozen=True, array_like=True):
     task_id: int
     partition: int
     instance_id: InstanceId
+    execution_id: ExecutionId
     event: StoredEvent
 
 
-class MatchPage(Struct, frozen=True):
-    """Waits for events after a position.
+class MatchPage(Struct, frozen=True, array_like=True):
+    """What was found for some waits.
 
     Attributes:
         matches: What was found.
+        has_more: Whether there may be more than what fits.
+    """
+
+    matches: list[TopicMatch]
+    has_more: bool
+
+
+class WaitPage(Struct, frozen=True, array_like=True):
+    """Waits that events after a position are for.
+
+    Attributes:
+        waits: Iid and task of each.
         cursor: Where the next page begins.
         has_more: Whether there are more events after it now.
     """
 
-    matches: list[TopicMatch]
+    waits: list[tuple[int, int]]
     cursor: int
     has_more: bool
 
@@ -286,10 +300,14 @@ class TopicStorage(TopicReader, Protocol):
     async def topic_waits(self, partitions: Collection[int]) -> list[TopicWaitRow]:
         """What instances of these partitions wait for."""
 
-    async def topic_matches_of(self, waits: Sequence[tuple[int, int]]) -> list[TopicMatch]:
-        """For these waits (iid and task) the first event that counts, where there is one."""
+    async def topic_matches_of(
+        self, waits: Sequence[tuple[int, int]], most_bytes: int
+    ) -> MatchPage:
+        """For these waits (iid and task) the first event that counts, where there is one: as long
+        as they fit, one at least.
+        """
 
-    async def topic_matches_since(self, cursor: int) -> MatchPage:
+    async def topic_waits_since(self, cursor: int) -> WaitPage:
         """Waits of all partitions for events after a position, some thousand events at a time."""
 
     async def places(self, names: Sequence[str]) -> list[Place]:

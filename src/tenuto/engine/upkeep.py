@@ -233,3 +233,12 @@ class StorageUpkeep(Protocol):
             SettingsError: there is no store.
             StorageError: it cannot be used.
         """
+
+    def seal(self) -> None:
+        """Make it a store that is looked at and no more, for ever: nobody owns it or asks anything
+        of it (``StorageImportedError``), and neither of its copies.
+
+        Raises:
+            SettingsError: there is no store.
+            StorageError: it cannot be used.
+        """

@@ -35,8 +35,8 @@ SECRET: Final = frozenset({"http.keys"})
 """Settings whose values are never shown."""
 
 _PREFIX: Final = "TENUTO_"
-_NO_SETTINGS: Final = frozenset({"TENUTO_HTTP_KEY"})
-"""Variables that are no settings: the key with which the command line opens a host."""
+_NO_SETTINGS: Final = frozenset({"TENUTO_HTTP_KEY", "TENUTO_AZURE_CONNECTION_STRING"})
+"""Variables that are no settings: what the command line opens a host with, or an account."""
 
 _OWN_FILE: Final = "tenuto.toml"
 _SHARED_FILE: Final = "pyproject.toml"

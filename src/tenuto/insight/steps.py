@@ -46,7 +46,7 @@ from tenuto.model.ids import InstanceId
 from tenuto.model.messages import AnswerQuestion
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
-from tenuto.model.topics import wait_name
+from tenuto.model.topics import is_of_wait
 
 
 class StepKind(StrEnum):
@@ -238,7 +238,6 @@ class _Reader:
         self._events = 0
         self._of: dict[int, int] = {}
         self._unclaimed: dict[str, deque[int]] = {}
-        self._topic_waits: set[str] = set()
 
     @property
     def steps(self) -> list[Step]:
@@ -344,7 +343,7 @@ class _Reader:
 
     def on_raised(self, event: EventRaised) -> None:
         self._events += 1
-        if event.name in self._topic_waits:
+        if is_of_wait(event.name):
             return  # its wait shows it
         step = self._add(-self._events, StepKind.EVENT, event.name, StepState.COMPLETED)
         step.ended_at = self.now
@@ -377,10 +376,11 @@ class _Reader:
         step.ended_at = self.now
 
     def on_topic_awaited(self, event: TopicAwaited) -> None:
+        if event.event_id in self._steps:
+            return  # it goes on: another wait has taken its event
         name = f"{event.topic} {event.key}"
         step = self._add(event.event_id, StepKind.EVENT, name, StepState.WAITING)
         step.place = "topic"
-        self._topic_waits.add(wait_name(event.event_id))
 
     def _add(
         self, number: int, kind: StepKind, name: str, state: StepState = StepState.RUNNING

@@ -11,6 +11,8 @@
     │   ├── AppLoadError                   TN-1105
     │   ├── RegistrationError              TN-1106
     │   │   └── SignatureError (TypeError) TN-1107  no stored input can fill its parameters
+    │   ├── AzurePackagesError             TN-1810  the extra `azure` is not installed
+    │   ├── TaskHubError                   TN-1813  no task hub in Azure that can be used for this
     │   └── HttpCallError                  TN-1108  fails the activity behind ctx.call_http
     │       └── OutboundRefusedError       TN-1109  this host calls no such address
     ├── InstanceError                      TN-1200  the instance is not in the right state
@@ -42,7 +44,8 @@
     │   ├── StorageReadOnlyError           TN-1606
     │   ├── StorageLostError               TN-1607  its files were deleted, replaced or cut short
     │   ├── RowsRefusedError               TN-1608  it cannot hold certain rows; the others it can
-    │   └── StorageCopyError               TN-1609  a copy that has not seen its host stop
+    │   ├── StorageCopyError               TN-1609  a copy that has not seen its host stop
+    │   └── StorageImportedError           TN-1814  made to be looked at: nothing ever runs on it
     ├── HttpError                          TN-1700  a request that a server refuses
     │   ├── UnauthorizedError              TN-1701
     │   ├── ForbiddenError                 TN-1702
@@ -54,7 +57,9 @@
     │   └── RequestTimeoutError            TN-1709
     ├── ConnectionFailedError              TN-1706
     │   └── UnexpectedAnswerError          TN-1710
-    └── BlockingCallError                  TN-1711
+    ├── BlockingCallError                  TN-1711
+    └── AzureStorageError                  TN-1812  Azure Storage has refused a request
+        └── AzureUnavailableError          TN-1811  passing: it cannot be reached, or is too busy
     SessionDiscarded (BaseException)       TN-1900  internal: the session is gone
 
 Each message says what happened, where, and what to do next. A code never changes its meaning.
@@ -184,6 +189,18 @@ class SignatureError(RegistrationError, TypeError):
     """A function has parameters that no stored input can fill."""
 
     code = "TN-1107"
+
+
+class AzurePackagesError(InputError):
+    """The packages of Azure, which are an extra, are not installed."""
+
+    code = "TN-1810"
+
+
+class TaskHubError(InputError):
+    """A task hub in Azure Storage cannot be used for what was asked: its name, or what it holds."""
+
+    code = "TN-1813"
 
 
 class HttpCallError(InputError):
@@ -530,6 +547,12 @@ class StorageCopyError(StorageError):
     code = "TN-1609"
 
 
+class StorageImportedError(StorageError):
+    """The store was imported to be looked at: no host owns it, and it takes no requests."""
+
+    code = "TN-1814"
+
+
 class HttpError(TenutoError):
     """A request that cannot be served. ``status`` is that of the answer."""
 
@@ -618,6 +641,22 @@ class BlockingCallError(TenutoError):
     """The synchronous client cannot be used here: it would block an event loop, or is gone."""
 
     code = "TN-1711"
+
+
+class AzureStorageError(TenutoError):
+    """Azure Storage has refused a request. ``status`` is that of its answer, 0 without one."""
+
+    code = "TN-1812"
+
+    def __init__(self, message: str, *, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class AzureUnavailableError(AzureStorageError):
+    """Azure Storage cannot be reached, or says that it is busy: it may be there again later."""
+
+    code = "TN-1811"
 
 
 class SessionDiscarded(BaseException):

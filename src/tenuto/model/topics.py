@@ -11,13 +11,16 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw, Struct
 
+from tenuto.model.causes import event_cause, message_cause
 from tenuto.model.errors import InputError
+from tenuto.model.ids import MessageId
 from tenuto.model.limits import check_payload
 from tenuto.model.room import encoded
 from tenuto.model.texts import checked_name, checked_text
 from tenuto.model.timing import Microseconds, to_datetime
 
 MOST_NAME: Final = 256
+MOST_ATTRIBUTES: Final = 64
 _FORBIDDEN: Final = frozenset("/\\#?")
 _NULL: Final = Raw(b"null")
 
@@ -61,6 +64,11 @@ class PublishedEvent(Struct, frozen=True, array_like=True, gc=False):
     iid: int
     event: Raw
 
+    @property
+    def post_key(self) -> MessageId:
+        """Which one it is, among all events and messages: a store may refuse it."""
+        return MessageId(event_cause(self.topic, self.event_id))
+
 
 class StoredEvent(Struct, frozen=True, array_like=True, gc=False):
     """An event as the store gives it back; ``position`` counts over all topics."""
@@ -94,6 +102,11 @@ class QueuedMessage(Struct, frozen=True, array_like=True, gc=False):
     cause: str | None
     iid: int
     data: str
+
+    @property
+    def post_key(self) -> MessageId:
+        """Which one it is, among all events and messages: a store may refuse it."""
+        return MessageId(message_cause(self.queue, self.message_id))
 
 
 class Event(Struct, frozen=True, kw_only=True):
@@ -132,9 +145,12 @@ class Event(Struct, frozen=True, kw_only=True):
 _WAIT: Final = "tenuto.topic/"
 
 
-def wait_name(task_id: int) -> str:
-    """The name of the event that an instance's wait for a topic takes: its own, and no other."""
-    return f"{_WAIT}{task_id}"
+def wait_name(execution_id: str, task_id: int) -> str:
+    """The name of the event that an instance's wait for a topic takes: its own, and no other.
+
+    With the execution's id, since task ids begin anew with each.
+    """
+    return f"{_WAIT}{execution_id}/{task_id}"
 
 
 def is_of_wait(name: str) -> bool:
@@ -213,6 +229,7 @@ def checked_key(value: object, what: str) -> str | None:
 
     Raises:
         InputError: it is no text, or empty.
+        LimitError: it is too long.
     """
     if value is None:
         return None
@@ -250,8 +267,8 @@ def checked_head(head: EventHead, topic: str) -> EventHead:
     """A head that can be stored.
 
     Raises:
-        InputError: something of it is no text.
-        LimitError: something of it is too long.
+        InputError: something of it is no text, or there is too much of it.
+        LimitError: a text of it is too long.
     """
     details = head.details
     if not isinstance(details, EventDetails):
@@ -263,9 +280,15 @@ def checked_head(head: EventHead, topic: str) -> EventHead:
     ):
         if value is not None:
             checked_text(value, f"the {name} of an event for topic {topic!r}")
-    for name, value in (details.attributes or {}).items():
+    attributes: object = details.attributes or {}
+    if not isinstance(attributes, Mapping) or len(attributes) > MOST_ATTRIBUTES:
+        raise InputError(
+            f"the attributes of an event for topic {topic!r} must be a mapping of at most "
+            f"{MOST_ATTRIBUTES} texts, got {attributes!r:.100}"
+        )
+    for name, value in attributes.items():
         checked_name(name, f"an attribute of an event for topic {topic!r}")
-        checked_text(value, f"the attribute {name!r} of an event for topic {topic!r}")
+        checked_text(value, f"the attribute {name!r:.100} of an event for topic {topic!r}")
     checked_key(head.key, f"the key of an event for topic {topic!r}")
     return head
 

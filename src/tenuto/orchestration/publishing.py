@@ -7,12 +7,12 @@ engine raises when it has found the event (``engine.correlation``).
 
 from collections.abc import Generator, Iterable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from tenuto.model.errors import InputError
-from tenuto.model.events import EventPublished, MessageQueued, TopicAwaited, TopicPlace
+from tenuto.model.events import EventPublished, EventRaised, MessageQueued, TopicAwaited, TopicPlace
 from tenuto.model.timing import span
 from tenuto.model.topics import (
     Event,
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from tenuto.orchestration.session import Session
 
 _read = msgspec.json.Decoder(StoredEvent).decode
+MOST_PLACES: Final = 1_000
+"""So many topics and keys an instance remembers over generations: of the newest events."""
 _LONGEST_DELAY = timedelta(days=3660)
 
 
@@ -67,8 +69,9 @@ class TopicPlaces:
         self._places[topic, key] = max(position, self.of(topic, key))
 
     def as_tuple(self) -> tuple[TopicPlace, ...]:
-        """For the next generation."""
-        return tuple(TopicPlace(*key, position) for key, position in self._places.items())
+        """For the next generation: those of the newest events, lest they grow for ever."""
+        newest = sorted(self._places.items(), key=lambda one: one[1])[-MOST_PLACES:]
+        return tuple(TopicPlace(*key, position) for key, position in newest)
 
 
 class TopicTask(EventTask[Event]):
@@ -81,7 +84,8 @@ class TopicTask(EventTask[Event]):
         self._topic = topic
         self._key = key
         self._reserved_id = session.next_id()
-        super().__init__(session, wait_name(self._reserved_id), self._taken)
+        name = wait_name(session.info.facts.execution_id, self._reserved_id)
+        super().__init__(session, name, self._taken)
 
     @property
     def what(self) -> str:
@@ -91,8 +95,22 @@ class TopicTask(EventTask[Event]):
     def opened(self) -> None:
         """The engine looks for an event from now on."""
         self._open_id = self._reserved_id
+        self._look_on()
+
+    def _look_on(self) -> None:
         after = self._session.topics.of(self._topic, self._key)
         self._session.record(TopicAwaited(self._reserved_id, self._topic, self._key, after))
+
+    def accepts(self, event: EventRaised, which: int) -> bool:
+        """Take the event, unless another wait of this topic and key has: then look on."""
+        try:
+            stored = _read(event.input or "")
+        except (msgspec.DecodeError, UnicodeEncodeError):  # raised by hand, under a name of ours
+            return super().accepts(event, which)
+        if stored.position <= self._session.topics.of(self._topic, self._key):
+            self._look_on()
+            return False
+        return super().accepts(event, which)
 
     def _taken(self, text: str | None) -> Event:
         stored = _read(text or "")

@@ -24,6 +24,7 @@ from tenuto.model.errors import (
 from tenuto.model.events import (
     ContinueAsNew,
     EventAwaited,
+    EventPublished,
     EventRaised,
     EventRefused,
     EventSent,
@@ -35,6 +36,7 @@ from tenuto.model.events import (
     ExecutionSuspended,
     ExecutionTerminated,
     HistoryEvent,
+    MessageQueued,
     OrchestratorStarted,
     QuestionAnswered,
     QuestionAsked,
@@ -48,6 +50,8 @@ from tenuto.model.events import (
     TaskScheduled,
     TimerCreated,
     TimerFired,
+    TopicAwaited,
+    TopicPlace,
     WebhookOpened,
 )
 from tenuto.model.facts import InstanceFacts, facts_of_row, facts_started, pending_row, started
@@ -249,6 +253,28 @@ EVENTS: list[tuple[HistoryEvent, dict[str, Any]]] = [
         EventSent(6, InstanceId("other"), "paid", "1"),
         {"eventId": 6, "instanceId": "other", "name": "paid", "input": "1"},
     ),
+    (EventPublished(6, "orders"), {"eventId": 6, "topic": "orders"}),
+    (
+        EventPublished(6, "orders", "1", "k", "order.placed", "order/7", {"tenant": "x"}),
+        {
+            "eventId": 6,
+            "topic": "orders",
+            "input": "1",
+            "key": "k",
+            "kind": "order.placed",
+            "subject": "order/7",
+            "attributes": {"tenant": "x"},
+        },
+    ),
+    (
+        MessageQueued(6, "plates", 99, "1"),
+        {"eventId": 6, "queue": "plates", "visibleAt": 99, "input": "1"},
+    ),
+    (TopicAwaited(6, "trips", "t-7"), {"eventId": 6, "topic": "trips", "key": "t-7"}),
+    (
+        TopicAwaited(6, "trips", "t-7", 41),
+        {"eventId": 6, "topic": "trips", "key": "t-7", "after": 41},
+    ),
     (EventRaised("paid", "1"), {"name": "paid", "input": "1"}),
     (EventRaised("paid", None, "a1"), {"name": "paid", "webhook": "a1"}),
     (
@@ -269,6 +295,14 @@ EVENTS: list[tuple[HistoryEvent, dict[str, Any]]] = [
             "executionId": "e2",
             "webhooks": [{"name": "paid", "digest": "a1", "expiresAt": 99}],
         },
+    ),
+    (
+        ExecutionStarted("trip", E1, places=(TopicPlace("trips", "t-7", 41),)),
+        {"name": "trip", "executionId": "e1", "places": [["trips", "t-7", 41]]},
+    ),
+    (
+        ContinueAsNew(E2, places=(TopicPlace("trips", "t-7", 41),)),
+        {"executionId": "e2", "places": [["trips", "t-7", 41]]},
     ),
     (ExecutionSuspended("why"), {"reason": "why"}),
     (ExecutionResumed(), {}),

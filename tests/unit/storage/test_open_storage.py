@@ -4,6 +4,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import apsw
@@ -174,7 +175,10 @@ async def test_a_broken_page_is_corrupt_when_it_is_read(path: Path) -> None:
     rows = [record(iid, input='"x"' * 500) for iid in range(1, 200)]
     await owner.commit(instances=rows)
     await storage.close()
-    write(path, 30 * 4096, b"\xff" * 4096 * 30)
+    # Behind the pages that every opening looks at: each table and index begins on one.
+    with closing(apsw.Connection(str(path))) as database:
+        last_root: int = database.execute("SELECT max(rootpage) FROM sqlite_schema").get
+    write(path, last_root * 4096, b"\xff" * 4096 * 30)
     await storage.open()
     with pytest.raises(StorageCorruptError, match="backup"):
         await storage.load_instances([row.iid for row in rows])

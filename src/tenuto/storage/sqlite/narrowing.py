@@ -86,8 +86,10 @@ def packed(batch: CommitBatch) -> Arguments | None:
 
 
 def is_about_content(error: BaseException) -> bool:
-    """Whether an error may be the fault of single rows; a fence that does not hold is not."""
-    return isinstance(error, CONTENT_ERRORS) and str(error) != "fenced"
+    """Whether an error may be the fault of single rows; a fence that does not hold is not, nor a
+    store that takes nothing.
+    """
+    return isinstance(error, CONTENT_ERRORS) and str(error) not in {"fenced", "imported"}
 
 
 def refused_rows(
@@ -208,13 +210,12 @@ def units_of(batch: CommitBatch) -> list[Unit]:
         for row in getattr(batch, name):
             unit = messages.setdefault(row.message_id, Unit("messages", row.message_id))
             unit.add(name, row)
-    for name, key_of in (("published", "event_id"), ("queued", "message_id")):
+    for name in ("published", "queued"):
         for row in getattr(batch, name):
             if row.iid:
                 unit = instances.setdefault(row.iid, Unit("instances", row.iid))
             else:
-                key = getattr(row, key_of)
-                unit = messages.setdefault(key, Unit("messages", key))
+                unit = messages.setdefault(row.post_key, Unit("messages", row.post_key))
             unit.add(name, row)
     for key in batch.consumed:
         messages.setdefault(key[1], Unit("messages", key[1])).add("consumed", key)

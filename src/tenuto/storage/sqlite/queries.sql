@@ -473,3 +473,34 @@ SELECT json_group_array(instance_id) FROM (
     WHERE NOT EXISTS (SELECT 1 FROM instance WHERE instance.instance_id = inbox.instance_id)
         AND message ->> '$.type' <> 'Start'
     ORDER BY instance_id LIMIT :rows);
+
+-- marks: how far instances are, a page of them by iid: iid, instance id, what changes when they do.
+-- A turn need not change the row; the number of the last one is read from the index alone.
+SELECT json_group_array(json_array(iid, instance_id, mark)) FROM (
+    SELECT iid, instance_id,
+        execution_id || '.' || generation || '.' || status || '.' || updated_at || '.' || iif(
+            status IN (1, 3, 4, 5), '', (
+                SELECT coalesce(max(turn), -1) FROM history
+                WHERE history.iid = instance.iid AND history.generation = instance.generation)
+        ) AS mark
+    FROM instance WHERE iid > :after ORDER BY iid LIMIT :rows);
+
+-- refuse_owners: nobody will own this store any more ...
+CREATE TRIGGER imported_owner BEFORE UPDATE OF owner ON partition WHEN new.owner IS NOT NULL
+BEGIN SELECT raise(ABORT, 'imported'); END;
+
+-- refuse_instances: ... nor start something in it ...
+CREATE TRIGGER imported_instance BEFORE INSERT ON instance
+BEGIN SELECT raise(ABORT, 'imported'); END;
+
+-- refuse_messages: ... nor ask something of what is in it ...
+CREATE TRIGGER imported_message BEFORE INSERT ON inbox
+BEGIN SELECT raise(ABORT, 'imported'); END;
+
+-- refuse_events: ... nor publish to its topics ...
+CREATE TRIGGER imported_event BEFORE INSERT ON event
+BEGIN SELECT raise(ABORT, 'imported'); END;
+
+-- refuse_queued: ... nor put something into its queues
+CREATE TRIGGER imported_queued BEFORE INSERT ON queued
+BEGIN SELECT raise(ABORT, 'imported'); END;

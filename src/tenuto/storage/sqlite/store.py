@@ -16,6 +16,7 @@ from tenuto.engine.ports import (
     HostIdentity,
     HubInfo,
     InboxPage,
+    InstanceMark,
     LoadedInstance,
     PartitionPage,
     Standing,
@@ -252,6 +253,10 @@ class SqliteStorage(SqliteTopics, SqliteQueues, SqliteFlow):
     async def find(self, instance_ids: Sequence[InstanceId]) -> list[InstanceRecord]:
         """The rows of these instance ids, in this order; unknown ones are left out."""
         return await self._read(lambda reading: reader.find(reading, instance_ids))
+
+    async def marks(self, after: int | None, limit: int) -> list[InstanceMark]:
+        """How far instances are, a page by iid."""
+        return await self._read(lambda reading: reader.marks(reading, after, limit))
 
     async def due(
         self, partitions: Collection[int], after: Microseconds | None, until: Microseconds

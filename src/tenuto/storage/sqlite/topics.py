@@ -16,12 +16,12 @@ from tenuto.engine.topic_ports import (
     Place,
     Progress,
     SubscriptionStanding,
-    TopicMatch,
     TopicNews,
     TopicPage,
     TopicStanding,
     Trimmed,
     TrimPoint,
+    WaitPage,
 )
 from tenuto.model.timing import Microseconds
 from tenuto.model.topics import PublishedEvent, QueuedMessage, StoredEvent
@@ -39,8 +39,8 @@ _news: Final = msgspec.json.Decoder(TopicNews).decode
 _places: Final = msgspec.json.Decoder(list[Place]).decode
 _failed: Final = msgspec.json.Decoder(list[FailedDelivery]).decode
 _waits: Final = msgspec.json.Decoder(list[TopicWaitRow]).decode
-_matches: Final = msgspec.json.Decoder(list[TopicMatch]).decode
-_page: Final = msgspec.json.Decoder(tuple[list[TopicMatch], int, int]).decode
+_matches: Final = msgspec.json.Decoder(MatchPage).decode
+_wait_page: Final = msgspec.json.Decoder(WaitPage).decode
 _failed_counts: Final = msgspec.json.Decoder(list[FailedCount]).decode
 _names: Final = msgspec.json.Decoder(list[str]).decode
 _topic_page: Final = msgspec.json.Decoder(TopicPage).decode
@@ -145,15 +145,20 @@ class SqliteTopics:
         """What instances of these partitions wait for."""
         return _waits(await self._value("topic_waits", partitions=_text(list(partitions))))
 
-    async def topic_matches_of(self, waits: Sequence[tuple[int, int]]) -> list[TopicMatch]:
-        """For these waits the first event that counts."""
-        return _matches(await self._value("topic_matches_of", waits=_text(list(waits))))
+    async def topic_matches_of(
+        self, waits: Sequence[tuple[int, int]], most_bytes: int
+    ) -> MatchPage:
+        """For these waits the first event that counts, as long as they fit."""
+        found = await self._value(
+            "topic_matches_of", waits=_text(list(waits)), most_bytes=most_bytes
+        )
+        return _matches(found)
 
-    async def topic_matches_since(self, cursor: int) -> MatchPage:
+    async def topic_waits_since(self, cursor: int) -> WaitPage:
         """Waits for events after a position."""
-        found = await self._value("topic_matches_since", cursor=cursor, limit=_MATCH_EVENTS)
-        matches, reached, has_more = _page(found)
-        return MatchPage(matches, reached, bool(has_more))
+        return _wait_page(
+            await self._value("topic_waits_since", cursor=cursor, limit=_MATCH_EVENTS)
+        )
 
     async def places(self, names: Sequence[str]) -> list[Place]:
         """How far these subscriptions are."""

@@ -28,8 +28,8 @@ SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (
     SELECT json_array(position, event_id, topic, event_key, published_at, cause, json(event))
         AS one
     FROM (
-        SELECT *, sum(length(event)) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING)
-            - length(event) AS before
+        SELECT *, sum(octet_length(event)) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING)
+            - octet_length(event) AS before
         FROM (SELECT * FROM event WHERE topic = :topic AND position > :after
             ORDER BY position LIMIT :limit))
     WHERE before < :most_bytes ORDER BY position);
@@ -95,7 +95,7 @@ DELETE FROM subscription WHERE name = :name RETURNING 1;
 -- remove_failed_of: what was put aside for a subscription goes with it
 DELETE FROM failed_delivery WHERE source = 'topic' AND function = :name;
 
--- remove_redeliveries_of: what was given back to it, too
+-- remove_redeliveries_of: nor is anything given to it again
 DELETE FROM redelivery WHERE subscription = :name;
 
 -- failed_list: what was put aside, oldest first
@@ -126,8 +126,11 @@ WHERE source = 'queue' AND number IN (SELECT value FROM json_each(:numbers)) ORD
 
 -- redrive_event: events are given to their subscription again, and to no other
 INSERT INTO redelivery (subscription, event_id, topic, event_key, published_at, cause, event)
-SELECT function, message_id, name, event_key, failed_at, cause, content FROM failed_delivery
-WHERE source = 'topic' AND number IN (SELECT value FROM json_each(:numbers)) ORDER BY number;
+SELECT function, message_id, name, event_key,
+    coalesce((SELECT published_at FROM event WHERE topic = name AND event_id = message_id),
+        failed_at),
+    cause, content
+FROM failed_delivery WHERE source = 'topic' AND number IN (SELECT value FROM json_each(:numbers)) ORDER BY number;
 
 -- redeliveries: events that were given back to a subscription, oldest first; below zero, so that
 -- none has the position of an event
@@ -162,33 +165,41 @@ DELETE FROM event WHERE position IN (
 SELECT json_group_array(json_array(iid, task_id, partition, topic, event_key, after))
 FROM topic_wait WHERE partition IN (SELECT value FROM json_each(:partitions));
 
--- topic_matches_of: for these waits the first event that counts
-SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (
-    SELECT json_array(wait.iid, wait.task_id, wait.partition, instance.instance_id, json_array(
-            event.position, event.event_id, event.topic, event.event_key, event.published_at,
-            event.cause, json(event.event))) AS one
+-- topic_matches_of: for these waits the first event that counts, as long as they fit, one at least;
+-- how long the others are is known without reading them
+WITH found AS MATERIALIZED (
+    SELECT wanted.key AS place, wait.iid, wait.task_id, wait.partition, event.position,
+        sum(octet_length(event.event)) OVER (ORDER BY wanted.key ROWS UNBOUNDED PRECEDING)
+            - octet_length(event.event) AS before
     FROM json_each(:waits) AS wanted
     CROSS JOIN topic_wait AS wait ON wait.iid = wanted.value ->> 0
         AND wait.task_id = wanted.value ->> 1
-    CROSS JOIN instance ON instance.iid = wait.iid
     CROSS JOIN event ON event.position = (
         SELECT min(position) FROM event
-        WHERE topic = wait.topic AND event_key = wait.event_key AND position > wait.after));
+        WHERE topic = wait.topic AND event_key = wait.event_key AND position > wait.after))
+SELECT json_array(
+    json(coalesce('[' || (SELECT group_concat(one, ',') FROM (
+        SELECT json_array(found.iid, found.task_id, found.partition, instance.instance_id,
+            instance.execution_id, json_array(event.position, event.event_id, event.topic,
+                event.event_key, event.published_at, event.cause, json(event.event))) AS one
+        FROM found
+        CROSS JOIN instance ON instance.iid = found.iid
+        CROSS JOIN event ON event.position = found.position
+        WHERE before < :most_bytes ORDER BY place)) || ']', '[]')),
+    json(iif(EXISTS (SELECT 1 FROM found WHERE before >= :most_bytes), 'true', 'false')));
 
--- topic_matches_since: waits for the events after a position; of each the first that counts
-SELECT json_array(coalesce(json('[' || group_concat(one, ',') || ']'), json('[]')),
+-- topic_waits_since: waits that the events after a position are for
+SELECT json_array(
+    json(coalesce((SELECT json_group_array(json_array(iid, task_id)) FROM (
+        SELECT wait.iid, wait.task_id
+        FROM (SELECT * FROM event WHERE position > :cursor ORDER BY position LIMIT :limit) AS event
+        CROSS JOIN topic_wait AS wait ON wait.topic = event.topic
+            AND wait.event_key = event.event_key AND wait.after < event.position
+        WHERE event.event_key IS NOT NULL
+        GROUP BY wait.iid, wait.task_id ORDER BY min(event.position))), '[]')),
     coalesce((SELECT max(position) FROM (
         SELECT position FROM event WHERE position > :cursor ORDER BY position LIMIT :limit)),
         :cursor),
-    (SELECT count(*) FROM (
-        SELECT 1 FROM event WHERE position > :cursor ORDER BY position LIMIT :limit + 1)) > :limit)
-FROM (
-    SELECT json_array(wait.iid, wait.task_id, wait.partition, instance.instance_id, json_array(
-            event.position, event.event_id, event.topic, event.event_key, event.published_at,
-            event.cause, json(event.event))) AS one
-    FROM (SELECT * FROM event WHERE position > :cursor ORDER BY position LIMIT :limit) AS event
-    CROSS JOIN topic_wait AS wait ON wait.topic = event.topic
-        AND wait.event_key = event.event_key AND wait.after < event.position
-    CROSS JOIN instance ON instance.iid = wait.iid
-    WHERE event.event_key IS NOT NULL
-    ORDER BY event.position);
+    json(iif((SELECT count(*) FROM (
+        SELECT 1 FROM event WHERE position > :cursor ORDER BY position LIMIT :limit + 1)) > :limit,
+        'true', 'false')));

@@ -327,8 +327,8 @@ class Writer:
                     for part in cut(rows, ONE_STATEMENT_BYTES):
                         self.connection.execute(_COMMIT, only(**{name: part}))
             except CONTENT_ERRORS as error:
-                ids = [one.event_id for one in events] + [one.message_id for one in messages]
-                reasons = {"messages": dict.fromkeys(ids, str(error))}
+                keys = [one.post_key for one in events] + [one.post_key for one in messages]
+                reasons = {"messages": dict.fromkeys(keys, str(error))}
                 raise self._refusal(error, reasons) from error
 
     def write_progress(self, lease: Lease, progress: Sequence[Progress]) -> None:
