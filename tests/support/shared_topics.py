@@ -13,6 +13,7 @@ from msgspec import Raw, Struct, structs
 from tenuto.engine.flow_ports import CausedInstance, FlowEvent, FlowFailure
 from tenuto.engine.rows import ALL_TOPIC_WAITS, CommitBatch, Lease, TopicWaitRow
 from tenuto.engine.topic_ports import (
+    FAILED_BYTES,
     FailedCount,
     FailedDelivery,
     MatchPage,
@@ -33,6 +34,7 @@ from tenuto.model.ids import InstanceId
 from tenuto.model.status import InstanceRecord
 from tenuto.model.timing import Microseconds
 from tenuto.model.topics import PublishedEvent, QueuedMessage, StoredEvent, content_in
+from tests.support.shared_queues import SharedQueues
 
 if TYPE_CHECKING:
     from tests.support.shared_store import SharedHub
@@ -57,7 +59,7 @@ class SharedTopics:
     def __init__(self) -> None:
         self.last_position = 0
         self.events: dict[tuple[str, str], StoredEvent] = {}
-        self.queued: dict[tuple[str, str], QueuedMessage] = {}
+        self.queues = SharedQueues()
         self.places: dict[str, tuple[Place, int]] = {}
         self.failed: dict[int, FailedDelivery] = {}
         self.last_failed = 0
@@ -89,8 +91,7 @@ class SharedTopics:
                     one.cause,
                     Raw(bytes(one.event)),
                 )
-        for message in messages:
-            self.queued.setdefault((message.queue, message.message_id), message)
+        self.queues.add(messages)
 
     def _end_waits(self, over: TopicWaitRow) -> None:
         for key in [*self.waits]:
@@ -190,7 +191,7 @@ class SharedTopics:
                 at=one.queued_at,
                 cause=one.cause,
             )
-            for one in self.queued.values()
+            for one in self.queues.rows.values()
         ]
         return sorted([*events, *messages], key=lambda one: one.at)
 
@@ -278,6 +279,7 @@ class SharedTopicStorage:
         function: str | None = None,
         after: int = 0,
         limit: int = 100,
+        most_bytes: int = FAILED_BYTES,
     ) -> list[FailedDelivery]:
         found = [
             one
@@ -287,7 +289,13 @@ class SharedTopicStorage:
             and name in {None, one.name}
             and function in {None, one.function}
         ]
-        return found[:limit]
+        fitting, left = list[FailedDelivery](), most_bytes
+        for one in found[:limit]:
+            if left <= 0:
+                break
+            fitting.append(one)
+            left -= len(one.content.encode())
+        return fitting
 
     async def flow(self, causes: Sequence[str], limit: int) -> list[FlowEvent]:
         kept = await self._topics()

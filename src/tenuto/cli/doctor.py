@@ -26,6 +26,7 @@ from tenuto.cli.findings import (
     Level,
     fit_findings,
     letters_finding,
+    queues_findings,
     silent_host,
     standstill,
     store_findings,
@@ -33,8 +34,8 @@ from tenuto.cli.findings import (
 )
 from tenuto.cli.instances.documents import encoded
 from tenuto.cli.instances.looking import json_option
-from tenuto.cli.message_findings import queue_findings, subscription_findings
 from tenuto.cli.nearby import host_on, storage_of
+from tenuto.cli.topic_findings import subscription_findings
 from tenuto.engine.upkeep import Examination, StorageUpkeep
 from tenuto.host.settings import DEFAULT, LoadedSettings, Settings, load_settings
 from tenuto.insight.fitting import UNFINISHED, FitCheck, FitReport, check_store
@@ -241,8 +242,11 @@ class _Visit:
                     if finding is not None:
                         self.findings.append(finding)
                 await self._replay(connection)
+                subscriptions = await connection.gateway.topics.subscriptions()
+                self.findings += subscription_findings(subscriptions, around)
+                queues = await connection.gateway.queues()
+                self.findings += queues_findings(queues, self._now, around.place)
                 await self._letters(connection, around)
-                await self._messages(connection, around)
         except TenutoError as error:
             topic = "store" if place.url is None else "host"
             self._add(Level.WRONG, topic, f"{error.code}: {error}")
@@ -336,11 +340,6 @@ class _Visit:
             count, newest = len(letters), letters[0].created_at if letters else None
             unseen = sum(one.acknowledged_at is None for one in letters)
         self.findings.append(letters_finding(count, unseen, newest, around.place))
-
-    async def _messages(self, connection: Connection, around: Surroundings) -> None:
-        gateway = connection.gateway
-        self.findings += subscription_findings(await gateway.topics.subscriptions(), around)
-        self.findings += queue_findings(await gateway.queues(), around)
 
     def _add(self, level: Level, topic: str, text: str, advice: str = "") -> None:
         self.findings.append(Finding(level=level, topic=topic, text=text, advice=advice))

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from tenuto.engine.queue_ports import QueueStanding
 from tenuto.engine.upkeep import Examination
 from tenuto.insight.advice import command
 from tenuto.insight.fit_words import summary
@@ -17,6 +18,7 @@ from tenuto.model.timing import Microseconds
 
 _FEW_IDS = 5
 _ROOM = 256 * 1024 * 1024
+_LONG_READY = 600_000_000
 _LONG_LOG = 1024 * 1024 * 1024
 
 
@@ -33,8 +35,8 @@ class Finding(Struct, frozen=True, kw_only=True):
 
     Attributes:
         level: How bad it is.
-        topic: What it is about: versions, settings, store, instances, code, dead letters,
-            topics, queues.
+        topic: What it is about: versions, settings, store, instances, code, topics, queues, dead
+            letters.
         text: What was found.
         advice: What to do; empty when there is nothing to do.
         instance_id: The instance it is about.
@@ -284,3 +286,27 @@ def letters_finding(
         text=f"{events}{last}{known}",
         advice=f"{listing}; then redrive, purge or acknowledge them",
     )
+
+
+def queues_findings(
+    queues: Sequence[QueueStanding], now: Microseconds, place: Sequence[str]
+) -> list[Finding]:
+    """What there is to say of queues: wrong are messages that were put aside."""
+    findings = []
+    for one in queues:
+        name = one_line(one.name, 60)
+        if one.failed:
+            text = f"queue {name}: {_messages(one.failed)} put aside after the last attempt"
+            listing = command("queues failed", one.name, options=place)
+            advice = f"{listing}; then redrive or drop them"
+            findings.append(Finding(level=Level.WRONG, topic="queues", text=text, advice=advice))
+        if one.oldest is not None and now - one.oldest > _LONG_READY:
+            wait = duration(now - one.oldest, least_unit="s")
+            text = f"queue {name}: {_messages(one.ready)} ready, the first for {wait}"
+            advice = "see that a host runs with a function for it, and that it keeps up"
+            findings.append(Finding(level=Level.NOTE, topic="queues", text=text, advice=advice))
+    return findings
+
+
+def _messages(count: int) -> str:
+    return f"{count:,} message{'' if count == 1 else 's'}"

@@ -77,7 +77,8 @@ class QueueWork:
     def take_over(self, messages: Iterable[MessageInWork]) -> None:
         """The queue is new to this host, and these were in work."""
         most = max(self._redelivery.attempts, _MOST_DEATHS)
-        for one in messages:
+        # Those with fewer deaths first: so that the one who causes them does not hold them up.
+        for one in sorted(messages, key=_attempts):
             if one.number in self._running or one.number in self.done:
                 continue
             if one.attempts >= most:
@@ -156,3 +157,7 @@ class QueueWork:
         text = f"{found.error_type}: {found.error_message}"[:_MOST_ERROR]
         one = FailedMessage(number, self._function, self._clock.now(), text)
         self.failed.append((one, message_id, error))
+
+
+def _attempts(message: MessageInWork) -> int:
+    return message.attempts

@@ -58,6 +58,11 @@ class QueueListener:
 
     def take_up(self) -> None:
         """See whether the queue is ours."""
+        self._look()
+        self._wake()
+
+    def _look(self) -> Lease | None:
+        """The lease that the queue is worked on with; None when it is not ours."""
         lease = self._means.lease_for(self._trigger.queue)
         if lease == self._refused:
             lease = None  # the engine has not heard yet that it has lost it
@@ -65,7 +70,7 @@ class QueueListener:
             self._lease = lease
             self._is_read = False
             self._work.change_owner()
-        self._wake()
+        return lease
 
     def fed(self) -> None:
         """There may be new messages."""
@@ -121,7 +126,9 @@ class QueueListener:
         try:
             while self._is_wanted and not self._is_stopping:
                 self._is_wanted = False
-                await self._take_turn()
+                lease = self._look()
+                if lease is not None:
+                    await self._take_turn(lease)
         except FencedError:
             # The engine may not have heard of it. As long as it has this lease, nothing is ours.
             self._refused, self._lease = self._lease, None
@@ -144,11 +151,7 @@ class QueueListener:
         self._is_wanted = False
         self._set_alarm(self._means.clock.now() + _AGAIN)
 
-    async def _take_turn(self) -> None:
-        lease = self._lease
-        if lease is None or lease != self._means.lease_for(self._trigger.queue):
-            self.take_up()
-            return
+    async def _take_turn(self, lease: Lease) -> None:
         if not self._is_read:
             self._work.take_over(await self._means.storage.queue_in_work(self._trigger.queue))
             self._is_read = True

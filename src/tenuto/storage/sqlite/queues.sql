@@ -26,10 +26,10 @@ SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (
         'visible_at', nullif(visible_at, :in_work), 'attempts', attempts, 'cause', cause,
         'data', data) AS one
     FROM (
-        SELECT *, sum(length(data)) OVER (
-                ORDER BY visible_at, number ROWS UNBOUNDED PRECEDING) - length(data) AS before
+        SELECT *, sum(octet_length(data)) OVER (
+                ORDER BY visible_at, number ROWS UNBOUNDED PRECEDING) - octet_length(data) AS before
         FROM (SELECT * FROM queued WHERE queue = :queue ORDER BY visible_at, number LIMIT :limit))
-    WHERE before < :most_bytes ORDER BY visible_at, number);
+    WHERE before < :most_bytes OR before = 0 ORDER BY visible_at, number);
 
 -- queue_next: when the first message of a queue is ready, or was
 SELECT min(visible_at) FROM queued WHERE queue = :queue AND visible_at < :in_work;
@@ -68,12 +68,12 @@ SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (
 SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (
     SELECT json_array(number, message_id, queued_at, attempts + 1, cause, data) AS one
     FROM (
-        SELECT *, sum(length(data)) OVER (
-                ORDER BY visible_at, number ROWS UNBOUNDED PRECEDING) - length(data) AS before
+        SELECT *, sum(octet_length(data)) OVER (
+                ORDER BY visible_at, number ROWS UNBOUNDED PRECEDING) - octet_length(data) AS before
         FROM (
             SELECT * FROM queued WHERE queue = :queue AND visible_at <= :now
             ORDER BY visible_at, number LIMIT :limit))
-    WHERE before < :most_bytes ORDER BY visible_at, number);
+    WHERE before < :most_bytes OR before = 0 ORDER BY visible_at, number);
 
 -- queue_take: messages are in work, and the attempt counts
 UPDATE queued SET visible_at = :in_work, attempts = attempts + 1

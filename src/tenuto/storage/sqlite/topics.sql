@@ -102,14 +102,14 @@ DELETE FROM redelivery WHERE subscription = :name;
 SELECT json_group_array(json_array(number, source, name, function, message_id, attempts, failed_at,
     error, cause, event_key, content))
 FROM (
-    SELECT *, sum(length(content)) OVER (ORDER BY number ROWS UNBOUNDED PRECEDING)
-        - length(content) AS before
+    SELECT *, sum(octet_length(content)) OVER (ORDER BY number ROWS UNBOUNDED PRECEDING)
+        - octet_length(content) AS before
     FROM (
         SELECT * FROM failed_delivery
         WHERE number > :after AND (:function IS NULL OR function = :function)
             AND (:source IS NULL OR source = :source) AND (:name IS NULL OR name = :name)
         ORDER BY number LIMIT :limit))
-WHERE before < :most_bytes;
+WHERE before < :most_bytes OR before = 0;
 
 -- failed_counts: how many were put aside, function by function
 SELECT json_group_array(json_array(source, name, function, count, newest)) FROM (

@@ -1,10 +1,9 @@
-"""What the doctor has to say of topics, queues and what they have put aside. Pure."""
+"""What the doctor has to say of topics and their subscriptions. Pure."""
 
 from collections.abc import Sequence
 from typing import Final
 
 from tenuto.cli.findings import Finding, Level
-from tenuto.engine.queue_ports import QueueStanding
 from tenuto.engine.topic_ports import SubscriptionStanding
 from tenuto.insight.advice import command
 from tenuto.insight.surroundings import Surroundings
@@ -75,37 +74,9 @@ def _put_aside_by(one: SubscriptionStanding, around: Surroundings) -> Finding | 
     )
 
 
-def queue_findings(found: Sequence[QueueStanding], around: Surroundings) -> list[Finding]:
-    """Which queues have put something aside, or are not worked on."""
-    findings = []
-    for one in found:
-        name = one_line(one.name)
-        if one.failed:
-            listing = command("queues failed", one.name, options=around.place)
-            text = f"{name} has put aside {one.failed:,} message{'' if one.failed == 1 else 's'}"
-            advice = f"{listing}; then redrive or drop them"
-            findings.append(_queues(Level.WRONG, text, advice))
-        if one.ready and one.oldest is not None and around.now - one.oldest > LATE:
-            waits = duration(around.now - one.oldest)
-            text = f"{name}: {one.ready:,} ready, the oldest for {waits}"
-            if not around.has_host:
-                findings.append(_queues(Level.NOTE, text, "they wait for a host that has it"))
-            elif not one.in_work:
-                advice = "run an app that has a function for it; see the host's log"
-                findings.append(_queues(Level.WRONG, f"{text}, and nobody has any", advice))
-            else:
-                advice = "its function is slow; concurrency= lets more run at once"
-                findings.append(_queues(Level.NOTE, text, advice))
-    return findings
-
-
 def _events(count: int) -> str:
     return "1 event" if count == 1 else f"{count:,} events"
 
 
 def _topics(level: Level, text: str, advice: str = "") -> Finding:
     return Finding(level=level, topic="topics", text=text, advice=advice)
-
-
-def _queues(level: Level, text: str, advice: str) -> Finding:
-    return Finding(level=level, topic="queues", text=text, advice=advice)
