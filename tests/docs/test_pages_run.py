@@ -76,6 +76,18 @@ async def test_the_timers_page_has_a_report_each_morning(
     assert capsys.readouterr().out.count("nothing new") == 36 * 12
 
 
+async def test_the_topics_page_delivers_tries_again_and_correlates(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    scope = run_page("topics.md")
+    await scope["test_each_subscription_gets_what_it_wants"]()
+    assert sorted(capsys.readouterr().out.splitlines()) == [
+        "parcel 1 is on its way to de",
+        "parcel 3 is on its way to fr",
+    ]
+    await scope["test_flight_and_hotel_meet"]()
+
+
 async def test_the_client_page_runs_in_process_on_a_store_and_over_http(
     elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
