@@ -1,7 +1,8 @@
-"""``tenuto topics`` and ``tenuto flow`` on a store and on a host, and the doctor's word on topics."""
+"""``tenuto topics`` and ``tenuto flow`` on a store and on a host; the doctor on topics."""
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -12,10 +13,11 @@ import pytest
 
 from tenuto import App, Client, Context, Event, Host, RetryPolicy
 from tenuto.cli.command import run_command_line
+from tenuto.engine.topic_ports import TrimPoint
 from tenuto.host.server import Server
 from tenuto.host.settings import Settings
 from tenuto.http.options import HttpSettings
-from tests.support.waiting import until
+from tenuto.storage import open_storage
 
 ONCE = RetryPolicy(max_attempts=1, first_interval=timedelta(seconds=1))
 app = App()
@@ -48,13 +50,15 @@ async def two_orders(url: str) -> None:
     async with Host(app, storage=url) as host:
         for number in (1, 2):
             await host.client.publish("orders", number, event_id=f"o-{number}")
-        storage = host.engine.storage
-        while (
-            len(await storage.events("mails", 0, 9, 999)) < 2
-            or len(await storage.failed_deliveries()) < 2
-            or not host.engine.is_idle
-        ):
+        while not await _is_over(host):  # noqa: ASYNC110 - the store is asked
             await asyncio.sleep(0.005)
+
+
+async def _is_over(host: Host) -> bool:
+    storage = host.engine.storage
+    mails = await storage.events("mails", 0, 9, 999)
+    failed = await storage.failed_deliveries()
+    return len(mails) == len(failed) == 2 and host.engine.is_idle
 
 
 @pytest.fixture
@@ -115,7 +119,7 @@ def test_events_are_published_and_shown(capsys: pytest.CaptureFixture[str], fold
         "o-3",
         "  type      order.placed",
         "  key       k",
-        '  data      {"n": 3}',
+        '  data      {"n":3}',
     ]
     (shown, *_) = document(capsys, "topics", "show", "orders")
     assert (shown["id"], shown["data"], shown["type"], shown["cause"]) == (
@@ -181,12 +185,11 @@ def test_a_flow_is_one_tree_from_any_place_in_it(
     assert "<- asked for" in out.splitlines()[0]
     lines = forms(out)
     assert lines[0] == "event orders/o-2"
-    assert any(
-        "PUT ASIDE by orders.bill after 1 attempt: ValueError: cannot" in one for one in lines
-    )
-    assert any(
-        "instance orders.ship-o-2 (ship) Failed: ValueError: cannot be" in one for one in lines
-    )
+    for words in (
+        "PUT ASIDE by orders.bill after 1 attempt: ValueError: cannot be billed",
+        "instance orders.ship-o-2 (ship) Failed: ValueError: cannot be shipped",
+    ):
+        assert any(words in one for one in lines)
     assert any("(box) Completed" in one and one.startswith(("│  ├─", "   ├─")) for one in lines)
     assert any("event mails/mail-2" in one for one in lines)
     assert len(lines) == 6
@@ -206,7 +209,6 @@ def test_a_flow_is_one_tree_from_any_place_in_it(
 def test_a_flow_whose_beginning_is_gone_says_so(
     capsys: pytest.CaptureFixture[str], folder: Path
 ) -> None:
-    run(capsys, "instances", "purge", "orders.ship-o-1", "--yes") if False else None
     asyncio.run(_forget_orders())
     out, _ = run(capsys, "flow", "mails/mail-1")
     assert out.splitlines()[0].startswith("event orders/o-1 (gone: ")
@@ -214,9 +216,6 @@ def test_a_flow_whose_beginning_is_gone_says_so(
 
 
 async def _forget_orders() -> None:
-    from tenuto.engine.topic_ports import TrimPoint
-    from tenuto.storage import open_storage
-
     storage = open_storage("sqlite:///tenuto.db", create=False)
     await storage.open()
     numbers = [one.number for one in await storage.failed_deliveries()]
@@ -231,8 +230,6 @@ async def _forget_orders() -> None:
 @pytest.fixture
 def served(folder: Path) -> Iterator[str]:
     """A host on that store, in a thread of its own: commands of this one ask it."""
-    import threading
-
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -259,9 +256,6 @@ def test_a_host_answers_the_same(capsys: pytest.CaptureFixture[str], served: str
     run(capsys, "flow", "nobody", *place, code=2)
     run(capsys, "flow", "orders/none", *place, code=2)
     assert run(capsys, "topics", "redrive", "--all", *place)[0] == "gave back 2 deliveries\n"
-
-    async def failed_again() -> None:
-        await until(lambda: len(document(capsys, "topics", "failed", *place)) == 2)
 
     deadline = time.monotonic() + 10
     while len(document(capsys, "topics", "failed", *place)) < 2:  # given back, and tried again

@@ -77,6 +77,7 @@ class TopicListener:
             self._service.look_for_redeliveries()
 
     def _wake(self) -> None:
+        self.take_up()  # nobody says so when a partition is lost
         if self._service is not None:
             self._service.wake()
 
@@ -254,7 +255,7 @@ class _Service:
 
     async def _work(self) -> None:
         self._beginning -= 1
-        while self._ready and not self._is_draining:
+        while self._ready and not self._is_draining and self._is_ours:
             key, event = self._ready.popleft()
             self._count()  # a pause between attempts is no work: then time may pass
             await self._deliver(event)
@@ -270,6 +271,10 @@ class _Service:
         elif lane is not None:
             assert key is not None
             del self._lanes[key]
+
+    @property
+    def _is_ours(self) -> bool:
+        return self._means.lease_for(self._trigger.subscription) == self._lease
 
     async def _deliver(self, stored: StoredEvent) -> None:
         event, trigger = event_of(stored), self._trigger
