@@ -9,8 +9,15 @@ from tests.support.leftovers import (
     pytest_configure,
     pytest_runtest_makereport,
 )
+from tests.support.measuring import unmeasured_children
 
-__all__ = ["azurite", "nothing_is_left_running", "pytest_configure", "pytest_runtest_makereport"]
+__all__ = [
+    "azurite",
+    "nothing_is_left_running",
+    "pytest_configure",
+    "pytest_runtest_makereport",
+    "unmeasured_children",
+]
 
 # `make matrix` runs everything once more with more. Stores that other processes make have one.
 if partitions := os.environ.get("SUITE_PARTITIONS"):

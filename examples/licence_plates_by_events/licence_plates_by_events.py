@@ -1,8 +1,8 @@
-"""Reads licence plates from the pictures of a camera: the flow of `licence_plates`, glued by events.
+"""Reads licence plates from the pictures of a camera: `licence_plates`, glued by events.
 
 No orchestrator: a file arrives and a function recognises it; what it has read is an event. Whoever
-wants to know of cars subscribes: one function keeps the table, another one counts, and the next team
-adds its own without asking. Where a step fails, the others go on.
+wants to know of cars subscribes: one function keeps the table, another one greets, and the next
+team adds its own without asking. Where a step fails, the others go on.
 """
 
 import csv
@@ -31,7 +31,7 @@ class Sighting:
 @app.files("pictures", pattern="*.txt")
 @app.publishes(PLATES, key="plate")
 def recognise(file: ArrivedFile, client: SyncClient) -> Sighting | None:
-    """A file runs at least once; what comes of it is published under its id, so it is there once."""
+    """A file runs at least once; what comes of it has its id as an event, so it is there once."""
     try:
         return Sighting(read_plate(file.path.read_text("utf-8")), file.name)
     except UnreadableError as error:

@@ -174,7 +174,7 @@ def filled(hub: Hub) -> None:
             "EventId": 1,
             "Name": "Ship",
             "Version": "",
-            "InstanceId": "ship^01",
+            "InstanceId": "ship/1",
         },
         {"EventType": "TimerCreated", "EventId": 2, "FireAt": NOW + timedelta(days=3)},
         {"EventType": "EventSent", "EventId": 3, "InstanceId": "other", "Name": "hello"},
@@ -309,6 +309,7 @@ def test_instances_and_histories_can_be_looked_at(
         assert word in text
     assert EARLIER not in text
     assert "what nobody knows" not in text
+    assert "imported to be looked at" in said(capsys, "doctor", *at)
     for one in ("eternal", "young", "stopped", "odd"):
         assert one in said(capsys, "instances", "show", one, *at)
 
@@ -395,6 +396,10 @@ def test_a_hub_that_is_in_use_or_none_is_refused(
     assert "holds the lease of 'ownership/" in said(capsys, *command, code=2)
     lease.release()
     assert not file.exists()
+    log = tmp_path / "seen.db-wal"
+    log.write_bytes(b"of another store")
+    assert "there already" in said(capsys, *command, code=2)
+    log.unlink()
     assert "0 instances" in said(capsys, *command)
     assert "there already" in said(capsys, *command, code=2)
 

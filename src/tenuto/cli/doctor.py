@@ -174,6 +174,8 @@ class _Visit:
         url = settings.values.storage
         if not await self._examine(url, is_chosen=settings.sources["storage"] != DEFAULT):
             return
+        if self.store is not None and self.store.is_sealed:
+            return  # what stands still in it is as it should be
         place = Place(storage=url)
         await self._look_through(place, await self._store_surroundings(url))
 

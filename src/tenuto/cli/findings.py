@@ -185,6 +185,8 @@ def _copy(found: Examination) -> list[Finding]:
 
 
 def _owner(found: Examination) -> Finding:
+    if found.is_sealed:
+        return _store(Level.NOTE, "imported to be looked at: nothing ever runs on it")
     if found.copied_at is not None:
         return _store(Level.NOTE, "no host has run on it")
     if found.owner is not None:

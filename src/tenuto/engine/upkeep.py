@@ -34,6 +34,7 @@ class Examination(Struct, frozen=True, kw_only=True):
         waiting: The oldest of them: arrival number and instance.
         oldest_pending: When the oldest instance that should have begun was started.
         copied_at: It is a copy that nobody has started yet, and reaches up to then.
+        is_sealed: It was imported to be looked at, and nothing ever runs on it.
         dead_letters: How many there are.
         newest_dead_letter: When the newest was given up.
         unseen_dead_letters: How many of them nobody has acknowledged.
@@ -58,6 +59,7 @@ class Examination(Struct, frozen=True, kw_only=True):
     waiting: list[tuple[int, InstanceId]] = []
     oldest_pending: Microseconds | None = None
     copied_at: Microseconds | None = None
+    is_sealed: bool = False
     dead_letters: int = 0
     newest_dead_letter: Microseconds | None = None
     unseen_dead_letters: int = 0

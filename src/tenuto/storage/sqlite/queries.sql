@@ -485,6 +485,9 @@ SELECT json_group_array(json_array(iid, instance_id, mark)) FROM (
         ) AS mark
     FROM instance WHERE iid > :after ORDER BY iid LIMIT :rows);
 
+-- is_sealed: whether it refuses what follows
+SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'imported_owner');
+
 -- refuse_owners: nobody will own this store any more ...
 CREATE TRIGGER imported_owner BEFORE UPDATE OF owner ON partition WHEN new.owner IS NOT NULL
 BEGIN SELECT raise(ABORT, 'imported'); END;

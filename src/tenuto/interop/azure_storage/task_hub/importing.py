@@ -66,8 +66,12 @@ async def import_hub(hub: StoppedHub, target: Path) -> Imported:
 @contextmanager
 def _whole_or_not_at_all(target: Path) -> Iterator[Path]:
     """A file beside the target, which is sealed and moved there when all went well."""
-    if target.exists():
-        raise SettingsError(f"{str(target)!r} is there already and was left alone; give a new name")
+    # The log of another store would be played into this one.
+    for there in (target, Path(f"{target}-wal")):
+        if there.exists():
+            raise SettingsError(
+                f"{str(there)!r} is there already and was left alone; give a new name"
+            )
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         yield partial
