@@ -107,6 +107,14 @@ def test_topics_are_listed_with_their_subscriptions(
     }
 
 
+def test_a_topic_is_counted_page_by_page(
+    capsys: pytest.CaptureFixture[str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = document(capsys, "topics", "list")
+    monkeypatch.setattr("tenuto.client.topics._PAGE_EVENTS", 1)
+    assert document(capsys, "topics", "list") == whole
+
+
 def test_events_are_published_and_shown(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
     said = run(
         capsys, "topics", "publish", "orders", '{"n": 3}', "--id", "o-3", "--event-key", "k",

@@ -41,7 +41,7 @@ async def test_the_oldest_go_when_a_topic_is_too_long_and_another_topic_stays() 
             await test.client.publish("long", "x" * 100, event_id=f"n{number}")
         await test.client.publish("short", 1)
         await test.advance(2 * HOUR)
-        (long, short) = await test.host.engine.storage.topics()
+        (long, short) = await test.host.client.gateway.topics.all()
         assert 9_000 < long.bytes <= 10_000
         assert (await kept(test, "long"))[-1] == "n199"
         assert short.events == 1

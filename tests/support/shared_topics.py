@@ -23,7 +23,6 @@ from tenuto.engine.topic_ports import (
     TopicMatch,
     TopicNews,
     TopicPage,
-    TopicStanding,
     Trimmed,
     TrimPoint,
     WaitPage,
@@ -141,16 +140,6 @@ class SharedTopics:
         """The events of all topics after a position, oldest first."""
         return sorted((one for one in self.events.values() if one.position > cursor), key=_position)
 
-    def topic_standing(self, topic: str) -> TopicStanding:
-        events = self.of(topic)
-        return TopicStanding(
-            name=topic,
-            events=len(events),
-            bytes=sum(map(_length, events)),
-            first=min(one.published_at for one in events),
-            last=max(one.published_at for one in events),
-        )
-
     def subscription_standing(self, name: str) -> SubscriptionStanding:
         place, updated_at = self.places[name]
         behind = [
@@ -225,10 +214,6 @@ class SharedTopicStorage:
         return (await self._turn()).topics
 
     # --- reading ----------------------------------------------------------------------------------
-
-    async def topics(self) -> list[TopicStanding]:
-        kept = await self._topics()
-        return [kept.topic_standing(name) for name in sorted({name for name, _ in kept.events})]
 
     async def subscriptions(self) -> list[SubscriptionStanding]:
         kept = await self._topics()

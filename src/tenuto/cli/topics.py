@@ -248,7 +248,8 @@ def drop(
 def remove(subscription: str, *, yes: bool, place: Place, as_json: bool) -> int:
     """Forget SUBSCRIPTION, its place and what it has put aside, when no app has it any more.
 
-    One that an app still has begins anew, as if it had just been written.
+    One that an app still has comes back: with the next event on a host that serves it, or as a new
+    one when its host starts.
     """
     what = f"subscription {subscription!r}, its place and what it has put aside"
     if not yes and not confirmed(what):

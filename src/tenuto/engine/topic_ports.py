@@ -89,7 +89,7 @@ class SubscriptionStanding(Struct, frozen=True, kw_only=True, rename="camel"):
         name: Its name.
         topic: What it reads.
         position: Everything up to here is done with.
-        lag: How many events of the topic come after it.
+        lag: How many events of the topic come after it; counted up to 100,000.
         oldest: When the oldest of them was published; None when there is none.
         failed: How many of its deliveries were put aside.
         updated_at: When its place was last written.
@@ -242,9 +242,6 @@ class TopicNews(Struct, frozen=True, array_like=True):
 
 class TopicReader(FlowReader, Protocol):
     """Reading topics, open to every process."""
-
-    async def topics(self) -> list[TopicStanding]:
-        """All topics that have events."""
 
     async def subscriptions(self) -> list[SubscriptionStanding]:
         """All subscriptions there ever were and that nobody has removed."""

@@ -18,7 +18,6 @@ from tenuto.engine.topic_ports import (
     SubscriptionStanding,
     TopicNews,
     TopicPage,
-    TopicStanding,
     Trimmed,
     TrimPoint,
     WaitPage,
@@ -32,7 +31,6 @@ T = TypeVar("T")
 
 _MATCH_EVENTS: Final = 2_000
 
-_topics: Final = msgspec.json.Decoder(list[TopicStanding]).decode
 _subscriptions: Final = msgspec.json.Decoder(list[SubscriptionStanding]).decode
 _events: Final = msgspec.json.Decoder(list[StoredEvent]).decode
 _news: Final = msgspec.json.Decoder(TopicNews).decode
@@ -61,10 +59,6 @@ class SqliteTopics:
 
     async def _value(self, statement: str, /, **arguments: Any) -> Any:  # noqa: ANN401 - of a column
         return await self._read(lambda reading: value(reading, statement, arguments))
-
-    async def topics(self) -> list[TopicStanding]:
-        """All topics that have events."""
-        return _topics(await self._value("topic_list"))
 
     async def subscriptions(self) -> list[SubscriptionStanding]:
         """All subscriptions."""
