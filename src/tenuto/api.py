@@ -13,6 +13,7 @@ from tenuto.host.app import App
 from tenuto.host.host import Host
 from tenuto.host.settings import Settings
 from tenuto.http.options import AccessKey, HttpSettings, Role
+from tenuto.link.options import LinkSettings
 from tenuto.model.errors import (
     ActivityError,
     ActivityTimeoutError,
@@ -32,7 +33,11 @@ from tenuto.model.errors import (
     InstanceStateError,
     InvalidInstanceIdError,
     LimitError,
+    LinkError,
+    LinkFullError,
     NonDeterminismError,
+    NoSuchLinkError,
+    NotOverLinksError,
     OrchestrationFailedError,
     OrchestrationTerminatedError,
     OutboundRefusedError,
@@ -120,8 +125,13 @@ __all__ = [
     "InvalidInstanceIdError",
     "LimitError",
     "Limits",
+    "LinkError",
+    "LinkFullError",
+    "LinkSettings",
     "ManagedIdentityTokenSource",
+    "NoSuchLinkError",
     "NonDeterminismError",
+    "NotOverLinksError",
     "OrchestrationFailedError",
     "OrchestrationHandle",
     "OrchestrationTerminatedError",

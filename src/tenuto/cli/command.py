@@ -19,6 +19,7 @@ from tenuto.model.errors import (
     InputError,
     InstanceError,
     LimitError,
+    LinkError,
     TenutoError,
     UnauthorizedError,
 )
@@ -28,7 +29,14 @@ FAILED = 1
 WRONG_INPUT = 2
 INTERRUPTED = 130
 
-_NOTHING_DONE = (InputError, LimitError, InstanceError, HttpError, ConnectionFailedError)
+_NOTHING_DONE = (
+    InputError,
+    LimitError,
+    InstanceError,
+    HttpError,
+    ConnectionFailedError,
+    LinkError,
+)
 
 _CONTROLS = "instances.steering:controls"
 _HELP = {"help_option_names": ["-h", "--help"]}
@@ -97,6 +105,17 @@ topics: GuessingGroup = GuessingGroup(
     short_help="Topics and their subscriptions.",
     context_settings=_HELP,
 )
+links: GuessingGroup = GuessingGroup(
+    "links",
+    [
+        LazyCommand("list", "links:list_", "List them: how far, what waits, what is wrong."),
+        LazyCommand("add", "links:add", "Let a hub in that dials; gives its key."),
+        LazyCommand("remove", "links:remove", "Remove one."),
+    ],
+    help="Links between this hub and others: who may dial, how far each is, what waits.",
+    short_help="Links to other hubs.",
+    context_settings=_HELP,
+)
 azure: GuessingGroup = GuessingGroup(
     "azure",
     [
@@ -129,6 +148,8 @@ tenuto: GuessingGroup = GuessingGroup(
         topics,
         LazyCommand("flow", "flow:flow", "Draw what has led to something, and what followed."),
         dead_letters,
+        LazyCommand("link", "links:link", "Link this store to a hub, which it dials."),
+        links,
         LazyCommand(
             "doctor", "doctor:doctor", "Find out what is wrong, and what to do.", takes_paths=True
         ),

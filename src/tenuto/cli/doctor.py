@@ -26,6 +26,7 @@ from tenuto.cli.findings import (
     Level,
     fit_findings,
     letters_finding,
+    link_finding,
     queues_findings,
     silent_host,
     standstill,
@@ -40,6 +41,7 @@ from tenuto.engine.upkeep import Examination, StorageUpkeep
 from tenuto.host.settings import DEFAULT, LoadedSettings, Settings, load_settings
 from tenuto.insight.fitting import UNFINISHED, FitCheck, FitReport, check_store
 from tenuto.insight.surroundings import Surroundings
+from tenuto.link.links import link_store
 from tenuto.model.errors import SettingsError, StorageError, TenutoError
 from tenuto.model.requests import InstanceQuery
 from tenuto.model.status import InstanceRecord
@@ -249,6 +251,7 @@ class _Visit:
                 queues = await connection.gateway.queues()
                 self.findings += queues_findings(queues, self._now, around.place)
                 await self._letters(connection, around)
+                await self._links(connection)
         except TenutoError as error:
             topic = "store" if place.url is None else "host"
             self._add(Level.WRONG, topic, f"{error.code}: {error}")
@@ -342,6 +345,13 @@ class _Visit:
             count, newest = len(letters), letters[0].created_at if letters else None
             unseen = sum(one.acknowledged_at is None for one in letters)
         self.findings.append(letters_finding(count, unseen, newest, around.place))
+
+    async def _links(self, connection: Connection) -> None:
+        """What waits for linked hubs, and why."""
+        storage = connection.storage
+        if storage is not None:
+            hubs = await link_store(storage).hubs()
+            self.findings += [link_finding(hub, self._now) for hub in hubs]
 
     def _add(self, level: Level, topic: str, text: str, advice: str = "") -> None:
         self.findings.append(Finding(level=level, topic=topic, text=text, advice=advice))

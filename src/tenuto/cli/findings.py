@@ -13,6 +13,7 @@ from tenuto.insight.fit_words import summary
 from tenuto.insight.fitting import FitReport, Misfit, OrchestratorFit
 from tenuto.insight.wording import duration, moment, one_line, size
 from tenuto.model.explanation import Explanation, Fact
+from tenuto.model.linking import LinkedHub
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
 
@@ -312,3 +313,23 @@ def queues_findings(
 
 def _messages(count: int) -> str:
     return f"{count:,} message{'' if count == 1 else 's'}"
+
+
+def link_finding(hub: LinkedHub, now: Microseconds) -> Finding:
+    """How a link is: what waits for the other hub, and why."""
+    waits = f"{hub.waiting:,} messages ({hub.waiting_bytes:,} bytes) wait for it"
+    heard = "never heard of"
+    if hub.heard_at is not None:
+        heard = f"last heard of {duration(max(0, now - hub.heard_at))} ago"
+    level = Level.OK
+    if hub.waiting:
+        level = Level.NOTE
+    if hub.problem is not None:
+        level = Level.WRONG
+    why = "" if hub.problem is None else f": {one_line(hub.problem)}"
+    return Finding(
+        level=level,
+        topic="links",
+        text=f"{hub.name}: {waits}; {heard}{why}",
+        advice="" if hub.problem is None else "look at all of them: tenuto links list",
+    )

@@ -21,6 +21,7 @@ from tenuto.engine.halfway import HalfwayMarks
 from tenuto.engine.holding import Holding
 from tenuto.engine.iids import Iids
 from tenuto.engine.options import EngineOptions
+from tenuto.engine.outside import Outside
 from tenuto.engine.partition import Partition
 from tenuto.engine.pipeline import CommitPipeline
 from tenuto.engine.ports import ActivityWork, Clock, Observer, Runner, Runtime, Storage
@@ -91,6 +92,7 @@ class Engine:
         self.holding: Holding = Holding(self)
         self.turning: Turning = Turning(self)
         self.correlation: Correlation = Correlation(self)
+        self.outside: Outside = Outside(self)
         self.pipeline: CommitPipeline = CommitPipeline(
             storage,
             clock,

@@ -156,6 +156,12 @@ class Correlating(Protocol):
     def gone(self, iids: Collection[int]) -> None: ...
 
 
+class Outside(Protocol):
+    """What goes to linked hubs."""
+
+    def send(self, message: Message, address: InstanceId, batch: Batch) -> None: ...
+
+
 class Caring(Protocol):
     """Who may run while it is found out what has killed hosts."""
 
@@ -220,6 +226,8 @@ class Parts(Protocol):
     def takeback(self) -> TakingBack: ...
     @property
     def turning(self) -> Turning: ...
+    @property
+    def outside(self) -> Outside: ...
     @property
     def careful(self) -> Caring | None: ...
     @property

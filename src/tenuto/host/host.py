@@ -23,9 +23,10 @@ from tenuto.host.clock import SystemClock
 from tenuto.host.last_word import LastWord
 from tenuto.host.programs import Hosted, program_of
 from tenuto.host.settings import Settings
-from tenuto.host.timers import HostTimers, Timer, timers_of
+from tenuto.host.timers import HostTimers, timers_of
 from tenuto.host.triggers import HostTriggers, check_triggered
 from tenuto.host.watchdog import Watchdog
+from tenuto.link.links import Links
 from tenuto.messaging.retention import TopicRetention
 from tenuto.model.errors import StorageError, TenutoError
 from tenuto.model.ids import InstanceId
@@ -108,6 +109,7 @@ class Host:
         self._timers: HostTimers | None = None
         self._triggers: HostTriggers | None = None
         self._retention: TopicRetention | None = None
+        self._links: Links | None = None
 
     @property
     def client(self) -> Client:
@@ -126,6 +128,17 @@ class Host:
         if self._hub is None:
             raise TenutoError("the host is not running; use `async with Host(app) as host:`")
         return self._hub
+
+    @property
+    def links(self) -> Links:
+        """Links to other hubs.
+
+        Raises:
+            TenutoError: the host is not running.
+        """
+        if self._links is None:
+            raise TenutoError("the host is not running; use `async with Host(app) as host:`")
+        return self._links
 
     @property
     def engine(self) -> Engine:
@@ -166,6 +179,8 @@ class Host:
             for warning in self.program.warnings:
                 self._observer.problem(None, warning)
             lifecycle = Lifecycle(engine)
+            links = Links(engine, self.settings.links, lifecycle.arrived)
+            await links.load()
             self._watch(engine)
             last_word = self._last_word = LastWord(self._hub.url)
             found = last_word.read()
@@ -175,15 +190,7 @@ class Host:
                 has_word=found is not None,
                 on_owned=last_word.keep,
             )
-            if found is not None:
-                text = f"the host before was ended by a fatal signal; its last word:\n{found}"
-                self._observer.notice(text)
-            if self._hub.copied_at is not None:
-                moment = to_datetime(self._hub.copied_at)
-                self._observer.notice(
-                    f"the store was a copy, which reaches up to {moment:%Y-%m-%d %H:%M:%SZ}; from "
-                    "now on it is a store of its own"
-                )
+            self._tell_of_before(self._hub, found)
             self._storage.on_lost(self._on_lost)
         except BaseException:
             self._watch_no_more()
@@ -197,24 +204,35 @@ class Host:
         self._lifecycle = lifecycle
         gateway = EngineGateway(Commands(engine), self._storage)
         self._client = Client(gateway, self.program, self.settings.limits)
-        await self._start_functions(self._client, engine, timers, triggered)
+        self._timers = HostTimers(timers, engine, self._client)
+        self._timers.start()
+        self._links = links
+        await links.start(self._hub.partitions)
+        await self._listen(self._client, engine, triggered)
         self._log.started(time.perf_counter() - began, self.settings)
 
-    async def _start_functions(
-        self,
-        client: Client,
-        engine: Engine,
-        timers: list[Timer],
-        triggered: list[TriggeredFunction],
+    async def _listen(
+        self, client: Client, engine: Engine, triggered: list[TriggeredFunction]
     ) -> None:
-        """Let schedules and events start functions, and look after topics."""
-        self._timers = HostTimers(timers, engine, client)
-        self._timers.start()
+        """Let events start functions, and look after topics."""
         self._triggers = HostTriggers(triggered, engine, client)
         await self._triggers.start()
         if self._runs_timers:
             self._retention = TopicRetention(engine, self.settings.topics)
             self._retention.start()
+
+    def _tell_of_before(self, hub: HubInfo, last_word: str | None) -> None:
+        """What a person may want to know of the store's time before this host."""
+        if last_word is not None:
+            self._observer.notice(
+                f"the host before was ended by a fatal signal; its last word:\n{last_word}"
+            )
+        if hub.copied_at is not None:
+            moment = to_datetime(hub.copied_at)
+            self._observer.notice(
+                f"the store was a copy, which reaches up to {moment:%Y-%m-%d %H:%M:%SZ}; from "
+                "now on it is a store of its own"
+            )
 
     def _means(self) -> RunnerMeans:
         return RunnerMeans(
@@ -285,6 +303,7 @@ class Host:
         """Stop: take nothing new in, let running activities end, commit, let the store go."""
         lifecycle, self._lifecycle = self._lifecycle, None
         self._client = None
+        await self._hang_up()
         try:
             if lifecycle is not None:
                 self._log.stopping()
@@ -328,6 +347,7 @@ class Host:
         """Go without a farewell, as a process that dies; for tests of what is recovered then."""
         lifecycle, self._lifecycle = self._lifecycle, None
         self._client = None
+        await self._hang_up()
         self._watch_no_more()
         await self._end_retention()
         timers, self._timers = self._timers, None
@@ -338,6 +358,11 @@ class Host:
             await triggers.abandon()
         if lifecycle is not None:
             await lifecycle.abandon()
+
+    async def _hang_up(self) -> None:
+        links, self._links = self._links, None
+        if links is not None:
+            await links.stop()
 
     def _watch(self, engine: Engine) -> None:
         settings = self.settings

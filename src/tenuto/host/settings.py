@@ -20,6 +20,7 @@ from msgspec import Meta, Struct
 from tenuto.functions.outbound import OutboundSettings
 from tenuto.http.options import HttpSettings
 from tenuto.interop.workers.options import WorkerSettings
+from tenuto.link.options import LinkSettings
 from tenuto.messaging.options import TopicSettings
 from tenuto.model.errors import SettingsError
 from tenuto.model.limits import Limits
@@ -75,6 +76,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         http: How the server listens, and what it lets in.
         outbound: Where ``ctx.call_http`` may go.
         topics: How long events of topics are kept.
+        links: What may wait for linked hubs, and how patient links are.
         workers: What the processes of an Azure Functions app may use.
         log_format: ``text`` for people or ``json`` for machines.
         log_level: The least important lines that are shown.
@@ -100,6 +102,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     http: HttpSettings = HttpSettings()
     outbound: OutboundSettings = OutboundSettings()
     topics: TopicSettings = TopicSettings()
+    links: LinkSettings = LinkSettings()
     workers: WorkerSettings = WorkerSettings()
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -123,6 +126,7 @@ _SECTIONS: Final[dict[str, type[Struct]]] = {
     "http": HttpSettings,
     "outbound": OutboundSettings,
     "topics": TopicSettings,
+    "links": LinkSettings,
     "workers": WorkerSettings,
 }
 

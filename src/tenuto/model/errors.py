@@ -58,8 +58,14 @@
     ├── ConnectionFailedError              TN-1706
     │   └── UnexpectedAnswerError          TN-1710
     ├── BlockingCallError                  TN-1711
-    └── AzureStorageError                  TN-1812  Azure Storage has refused a request
-        └── AzureUnavailableError          TN-1811  passing: it cannot be reached, or is too busy
+    ├── AzureStorageError                  TN-1812  Azure Storage has refused a request
+    │   └── AzureUnavailableError          TN-1811  passing: it cannot be reached, or is too busy
+    └── LinkError                          TN-1800  of a link to another hub
+        ├── NoSuchLinkError                TN-1801
+        ├── LinkFullError                  TN-1802  too much waits for the other hub already
+        ├── LinkRefusedError               TN-1803  the other hub refuses a message
+        ├── NotOverLinksError              TN-1804  what cannot be asked of another hub
+        └── LinkInUseError                 TN-1805  another store has come with the same key
     SessionDiscarded (BaseException)       TN-1900  internal: the session is gone
 
 Each message says what happened, where, and what to do next. A code never changes its meaning.
@@ -657,6 +663,49 @@ class AzureUnavailableError(AzureStorageError):
     """Azure Storage cannot be reached, or says that it is busy: it may be there again later."""
 
     code = "TN-1811"
+
+
+class LinkError(TenutoError):
+    """Something is wrong with a link to another hub."""
+
+    code = "TN-1800"
+
+
+class NoSuchLinkError(LinkError):
+    """This hub has no link of that name."""
+
+    code = "TN-1801"
+
+    def __init__(self, name: str, known: Iterable[str] = ()) -> None:
+        there = ", ".join(sorted(known)) or "none"
+        super().__init__(
+            f"there is no link {name!r} here (there are: {there}); `tenuto link URL` makes one to "
+            "a hub, `tenuto links add NAME` lets one in"
+        )
+
+
+class LinkFullError(LinkError):
+    """As much waits for the other hub as may; nothing was taken in. Try again later."""
+
+    code = "TN-1802"
+
+
+class LinkRefusedError(LinkError):
+    """The other hub refuses a message for what it is; sending it again changes nothing."""
+
+    code = "TN-1803"
+
+
+class NotOverLinksError(LinkError):
+    """Instances of another hub can be started and told events. Everything else is asked there."""
+
+    code = "TN-1804"
+
+
+class LinkInUseError(LinkError):
+    """Two stores use one link: each needs a link, and a key, of its own."""
+
+    code = "TN-1805"
 
 
 class SessionDiscarded(BaseException):

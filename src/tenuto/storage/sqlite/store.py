@@ -42,6 +42,7 @@ from tenuto.storage.sqlite.database import MEMORY, HubFacts, open_reader, open_w
 from tenuto.storage.sqlite.errors import translated
 from tenuto.storage.sqlite.files import StoreFiles
 from tenuto.storage.sqlite.flow import SqliteFlow
+from tenuto.storage.sqlite.linking import SqliteLinks
 from tenuto.storage.sqlite.narrowing import packed
 from tenuto.storage.sqlite.queues import SqliteQueues
 from tenuto.storage.sqlite.topics import SqliteTopics
@@ -207,6 +208,14 @@ class SqliteStorage(SqliteTopics, SqliteQueues, SqliteFlow):
                 return job(hub.reader)
 
         return hub.reading.submit(read)
+
+    @property
+    def linking(self) -> SqliteLinks:
+        """Links to other hubs."""
+        return SqliteLinks(self._read, self._write_whole)
+
+    def _write_whole(self, job: Callable[[apsw.Connection], T]) -> asyncio.Future[T]:
+        return self._write(lambda writer: writer.write(job))
 
     # --- owner ---------------------------------------------------------------------------------
 

@@ -401,6 +401,11 @@ class Writer:
             self.connection.execute(SQL["take_failed"], {"numbers": numbers})
             return self.connection.changes()
 
+    def write(self, job: Callable[[apsw.Connection], T]) -> T:
+        """Do something as one transaction; who brings it names its crash points."""
+        with self._writing("write to"), transaction(self.connection):
+            return job(self.connection)
+
     def data_version(self) -> int:
         """A number that changes when another connection has written.
 
