@@ -38,6 +38,8 @@ async def test_the_oldest_go_when_a_topic_is_too_long_and_another_topic_stays() 
     settings = Settings(topics=TopicSettings(keep_bytes=10_000))
     async with TestHost(App(), settings=settings) as test:
         for number in range(200):
+            if number == 100:  # meanwhile nothing was to be looked for but what gets too old
+                await test.advance(3 * HOUR)
             await test.client.publish("long", "x" * 100, event_id=f"n{number}")
         await test.client.publish("short", 1)
         await test.advance(2 * HOUR)
