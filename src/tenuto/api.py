@@ -6,6 +6,7 @@ from tenuto.client.connection import ConnectionOptions
 from tenuto.client.status import DeadLetterStatus, HoldStatus, InstanceStatus
 from tenuto.client.sync_client import SyncClient, SyncOrchestrationHandle
 from tenuto.functions.activity_context import ActivityContext, current_activity
+from tenuto.functions.arrived_file import ArrivedFile
 from tenuto.functions.outbound import OutboundSettings
 from tenuto.functions.queue_message import QueueMessage
 from tenuto.functions.timer_info import TimerInfo
@@ -91,6 +92,7 @@ __all__ = [
     "ActivityTimeoutError",
     "App",
     "AppLoadError",
+    "ArrivedFile",
     "BlockingCallError",
     "Client",
     "ConnectionFailedError",

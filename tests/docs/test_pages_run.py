@@ -88,6 +88,36 @@ async def test_the_topics_page_delivers_tries_again_and_correlates(
     await scope["test_flight_and_hotel_meet"]()
 
 
+async def test_the_files_page_imports_orders(elsewhere: Path) -> None:
+    await run_page("files.md")["test_orders_are_imported"]()
+
+
+async def test_the_cloud_events_page_takes_what_it_sends(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scope = run_page("cloud-events.md")
+    monkeypatch.setenv("BILLING_TOKEN", "secret")
+    app: App = scope["app"]
+    assert list(app.triggered) == ["orders.note", "blob_created", "billing"]
+    plain = App()
+    plain.subscribe("orders", filter={"type": "order.placed"})(scope["note"])
+    settings = load_settings(folder=elsewhere, storage="sqlite://", http_port=0).values
+    async with Server(plain, settings=settings) as server:
+        printed = ""
+        for command in blocks("cloud-events.md", "sh")[0].split("\n\n"):
+            words = shlex.split(
+                command.replace("\\\n", " ").replace("http://127.0.0.1:7071", server.url)
+            )
+            done = await asyncio.to_thread(
+                subprocess.run, [*words, "-sf"], check=True, capture_output=True, timeout=20
+            )
+            assert b'"events"' in done.stdout
+        while printed.count("order") < 2:
+            await asyncio.sleep(0.001)
+            printed += capsys.readouterr().out
+    assert sorted(printed.splitlines()) == ["order 7 from /shop", "order 8 from /shop"]
+
+
 async def test_the_client_page_runs_in_process_on_a_store_and_over_http(
     elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

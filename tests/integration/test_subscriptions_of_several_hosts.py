@@ -8,6 +8,7 @@ import pytest
 from tenuto import App, Client, Event
 from tenuto.client.gateway import EngineGateway
 from tenuto.client.publishing import Stamp, event_of_text
+from tenuto.functions.outbound import OutboundSettings
 from tenuto.host.programs import program_of
 from tenuto.host.triggers import HostTriggers, check_triggered
 from tenuto.model.ids import InstanceId
@@ -42,7 +43,8 @@ class Subscribed:
     async def triggers_on(self, member: Member) -> None:
         program = program_of(self.app)
         client = Client(EngineGateway(member.commands, member.engine.storage), program, Limits())
-        triggers = HostTriggers(check_triggered(program.triggered), member.engine, client)
+        functions = check_triggered(program.triggered)
+        triggers = HostTriggers(functions, member.engine, client, OutboundSettings())
         await triggers.start()
         self.triggers.append(triggers)
 

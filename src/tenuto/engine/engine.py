@@ -8,7 +8,7 @@ batch, commit, release. Turns run from plain callbacks of the host's loop, never
 import asyncio
 import gc
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from tenuto.engine.arrivals import Arrivals
 from tenuto.engine.batch import Batch
@@ -114,6 +114,9 @@ class Engine:
         self.queues_seen: Sequence[QueueStanding] = ()  # when somebody last asked for figures
         self.on_owned: list[Callable[[], None]] = []
         self.on_fed: list[Callable[[], None]] = [self.correlation.fed]
+        # At what no message tells of, such as folders; each gives the moment when that brings
+        # something. Virtual time asks before it passes.
+        self.looks: list[Callable[[], Awaitable[Microseconds | None]]] = []
         self.rules: TurnRules = TurnRules(options.limits, self.runtime, self._descendants_left)
         self.careful: Careful | None = None
         self._known_activities: set[str] = set()

@@ -342,6 +342,9 @@ class TopicTrigger(Struct, frozen=True, kw_only=True):
 class FileTrigger(Struct, frozen=True, kw_only=True):
     """Files that arrive in a folder start the function.
 
+    Its deliveries have the facts ``path`` (a ``Path``), ``size`` and ``modified_at``, which is in
+    microseconds.
+
     Attributes:
         folder: Its path.
         pattern: Which files, such as ``*.csv``.
@@ -362,7 +365,8 @@ class FileTrigger(Struct, frozen=True, kw_only=True):
 class EventGridTrigger(Struct, frozen=True, kw_only=True):
     """Events that Event Grid, or another sender of CloudEvents, posts to a webhook of this host.
 
-    They are kept before they are acknowledged, and delivered from there.
+    They are kept in a topic before they are acknowledged, and delivered from there with the fact
+    ``event`` (an ``Event``; ``model.event_grid.posted_form`` gives it as it was posted).
 
     Attributes:
         concurrency: How many events are worked on at once.

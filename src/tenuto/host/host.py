@@ -215,7 +215,7 @@ class Host:
         self, client: Client, engine: Engine, triggered: list[TriggeredFunction]
     ) -> None:
         """Let events start functions, and look after topics."""
-        self._triggers = HostTriggers(triggered, engine, client)
+        self._triggers = HostTriggers(triggered, engine, client, self.settings.outbound)
         await self._triggers.start()
         if self._runs_timers:
             self._retention = TopicRetention(engine, self.settings.topics)

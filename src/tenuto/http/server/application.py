@@ -27,6 +27,8 @@ from tenuto.http.durable_functions.routes import ManagementApi
 from tenuto.http.durable_functions.worker_calls import MOUNT as RPC_MOUNT
 from tenuto.http.durable_functions.worker_calls import WorkerCalls
 from tenuto.http.errors import MethodNotAllowedError, RouteNotFoundError, error_answer
+from tenuto.http.events.cloud_events import CloudEventsApi
+from tenuto.http.events.event_grid import EventGridApi
 from tenuto.http.explaining import Explaining
 from tenuto.http.functions.callbacks import Callbacks
 from tenuto.http.functions.description import described
@@ -184,6 +186,8 @@ class Application:
                 *messages.routes(),
                 *QueuesApi(gateway).routes(),
                 *TopicsApi(gateway).routes(),
+                *CloudEventsApi(gateway, limits).routes(),
+                *EventGridApi(gateway, limits, served.program, self._access).routes(),
                 *FactsApi(
                     facts, served.program, served.triggers, foreign, served.engine.clock
                 ).routes(),
@@ -303,6 +307,7 @@ class Application:
                 route.role,
                 opened_by_link=route.opened_by_link,
                 opened_by_system_key=route.opened_by_system_key,
+                opened_by_event_grid_key=route.opened_by_event_grid_key,
             )
         if of_worker is None and not call.is_for_function:
             call.check_query(route)
