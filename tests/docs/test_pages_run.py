@@ -95,6 +95,18 @@ async def test_the_queues_page_puts_aside_what_is_no_address(
     assert "cat.jpg -> 100, attempt 1" in printed
 
 
+async def test_the_topics_page_delivers_tries_again_and_correlates(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    scope = run_page("topics.md")
+    await scope["test_each_subscription_gets_what_it_wants"]()
+    assert sorted(capsys.readouterr().out.splitlines()) == [
+        "parcel 1 is on its way to de",
+        "parcel 3 is on its way to fr",
+    ]
+    await scope["test_flight_and_hotel_meet"]()
+
+
 async def test_the_files_page_imports_orders(elsewhere: Path) -> None:
     await run_page("files.md")["test_orders_are_imported"]()
 

@@ -46,9 +46,8 @@ class QueueCluster:
     async def triggers_on(self, member: Member) -> None:
         program = program_of(self.app)
         client = Client(EngineGateway(member.commands, member.engine.storage), program, Limits())
-        triggers = HostTriggers(
-            check_triggered(program.triggered), member.engine, client, OutboundSettings()
-        )
+        functions = check_triggered(program.triggered)
+        triggers = HostTriggers(functions, member.engine, client, OutboundSettings())
         await triggers.start()
         self.triggers.append(triggers)
 

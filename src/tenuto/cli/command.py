@@ -90,6 +90,21 @@ queues: GuessingGroup = GuessingGroup(
     short_help="Queues and their messages.",
     context_settings=_HELP,
 )
+topics: GuessingGroup = GuessingGroup(
+    "topics",
+    [
+        LazyCommand("list", "topics:list_", "List topics and their subscriptions."),
+        LazyCommand("show", "topics:show", "Show the newest events of a topic."),
+        LazyCommand("publish", "topics:publish", "Publish an event."),
+        LazyCommand("failed", "topics:failed", "List events that were put aside."),
+        LazyCommand("redrive", "topics:redrive", "Give such events to their subscription again."),
+        LazyCommand("drop", "topics:drop", "Delete what was put aside."),
+        LazyCommand("remove", "topics:remove", "Forget a subscription."),
+    ],
+    help="Topics: what is published, how far subscriptions are, and what they have put aside.",
+    short_help="Topics and their subscriptions.",
+    context_settings=_HELP,
+)
 links: GuessingGroup = GuessingGroup(
     "links",
     [
@@ -130,6 +145,8 @@ tenuto: GuessingGroup = GuessingGroup(
         ),
         instances,
         queues,
+        topics,
+        LazyCommand("flow", "flow:flow", "Draw what has led to something, and what followed."),
         dead_letters,
         LazyCommand("link", "links:link", "Link this store to a hub, which it dials."),
         links,

@@ -11,13 +11,12 @@ from tenuto.engine.upkeep import Examination
 from tenuto.insight.advice import command
 from tenuto.insight.fit_words import summary
 from tenuto.insight.fitting import FitReport, Misfit, OrchestratorFit
-from tenuto.insight.wording import duration, moment, one_line
+from tenuto.insight.wording import duration, moment, one_line, size
 from tenuto.model.explanation import Explanation, Fact
 from tenuto.model.linking import LinkedHub
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
 
-_KIB = 1024
 _FEW_IDS = 5
 _ROOM = 256 * 1024 * 1024
 _LONG_READY = 600_000_000
@@ -37,7 +36,8 @@ class Finding(Struct, frozen=True, kw_only=True):
 
     Attributes:
         level: How bad it is.
-        topic: What it is about: versions, settings, store, instances, code, queues, dead letters.
+        topic: What it is about: versions, settings, store, instances, code, topics, queues, dead
+            letters.
         text: What was found.
         advice: What to do; empty when there is nothing to do.
         instance_id: The instance it is about.
@@ -313,16 +313,6 @@ def queues_findings(
 
 def _messages(count: int) -> str:
     return f"{count:,} message{'' if count == 1 else 's'}"
-
-
-def size(count: int) -> str:
-    """Bytes for people."""
-    amount = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if amount < _KIB or unit == "GiB":
-            break
-        amount /= _KIB
-    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
 
 
 def link_finding(hub: LinkedHub, now: Microseconds) -> Finding:

@@ -9,9 +9,10 @@ from typing import Final, Protocol
 from msgspec import Raw, structs
 
 from tenuto.client.remote_errors import error_of
+from tenuto.client.topics import StoreTopics, TopicsGateway
 from tenuto.client.wire import ErrorBody
 from tenuto.engine.commands import Commands
-from tenuto.engine.ports import Storage, StorageReader
+from tenuto.engine.ports import Storage
 from tenuto.engine.queue_ports import QueueStanding, WaitingMessage
 from tenuto.engine.rows import InboxRow
 from tenuto.engine.topic_ports import FailedDelivery
@@ -104,6 +105,10 @@ class Gateway(Protocol):
     ) -> None:
         """Publish events and queue messages, all or none; returns when they are durable."""
 
+    @property
+    def topics(self) -> TopicsGateway:
+        """Looks at topics, their subscriptions and flows."""
+
     async def wait(self, instance_id: InstanceId, *, started: bool = False) -> InstanceRecord:
         """The row once the instance has ended, or with ``started`` has begun."""
 
@@ -161,8 +166,9 @@ class Gateway(Protocol):
 class EngineGateway:
     """Into the engine of this process; reads go to its store."""
 
-    def __init__(self, commands: Commands, storage: StorageReader) -> None:
+    def __init__(self, commands: Commands, storage: Storage) -> None:
         self._storage = storage
+        self.topics: TopicsGateway = StoreTopics(storage)
         self.now = commands.now
         self.start = commands.start
         self.tell = commands.tell
@@ -211,6 +217,7 @@ class StoreGateway:
         self.has_host = has_host
         self._partitions = partitions
         self.now = present
+        self.topics: TopicsGateway = StoreTopics(storage)
         self.publish = storage.publish
         self.drop_failed = storage.drop_failed
         self.drop_queued = storage.drop_queued

@@ -151,6 +151,7 @@ class HostTriggers:
     async def stop(self, seconds: float) -> None:
         """Begin nothing more, and wait for what runs, at most this long."""
         self._hear_no_more()
+        self._means.stopping()
         await self._means.topics.stop()
         began = time.monotonic()
         results: list[Any] = await asyncio.gather(

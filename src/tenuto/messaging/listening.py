@@ -67,6 +67,8 @@ class ListenerMeans:
             {}, engine.clock, outbound, client.limits.payload_bytes
         )
         self.topics: TopicFeed = TopicFeed(engine)
+        self._between: set[asyncio.Task[Any]] = set()
+        self._is_stopping = False
 
     def lease_for(self, name: str) -> Lease | None:
         """The lease of the partition that a name is hashed to; None when it is not ours."""
@@ -95,6 +97,23 @@ class ListenerMeans:
             await over.wait()
         finally:
             handle.cancel()
+
+    def stopping(self) -> None:
+        """Nobody waits for another attempt any more: the next host makes it."""
+        self._is_stopping = True
+        for one in self._between:
+            one.cancel()
+
+    async def _until_next_attempt(self, duration: Microseconds) -> None:
+        if self._is_stopping:
+            raise asyncio.CancelledError
+        task = asyncio.current_task()
+        assert task is not None, "deliveries run in tasks"
+        self._between.add(task)
+        try:
+            await self.pause(duration)
+        finally:
+            self._between.discard(task)
 
     async def attempt(
         self, function: TriggeredFunction, delivery: Delivery
@@ -139,7 +158,7 @@ class ListenerMeans:
                 failure = await self.attempt(function, make(attempt, pause is None))
             if isinstance(failure, StorageUnavailableError):
                 # No fault of what is delivered: the store, or the host, is not there now.
-                await self.pause(_STORE_PAUSE)
+                await self._until_next_attempt(_STORE_PAUSE)
                 continue
             if failure is None or pause is None:
                 return failure
@@ -148,7 +167,7 @@ class ListenerMeans:
                 f"function {function.name!r} is tried again in {pause / 1_000_000:g} s (attempt "
                 f"{attempt} of {redelivery.attempts})"
             )
-            await self.pause(pause)
+            await self._until_next_attempt(pause)
 
 
 MakeListener: TypeAlias = Callable[[TriggeredFunction, ListenerMeans], Listener]

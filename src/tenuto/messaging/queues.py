@@ -235,7 +235,9 @@ class QueueListener:
                 last_attempt=message.attempts >= redelivery.attempts,
                 data=data,
                 facts={"queue": queue, "queued_at": message.queued_at},
-                cause=message_cause(queue, message.message_id),
+                # A message is gone when it is done with: what it leads to is hung to what it was
+                # caused by, so that a flow keeps together.
+                cause=message.cause or message_cause(queue, message.message_id),
             )
             failure = await self._means.attempt(self._function, delivery)
         pause = self._work.end(message, failure)

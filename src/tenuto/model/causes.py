@@ -35,3 +35,15 @@ def file_cause(function: str, path: str, file_id: str) -> str:
 def instance_cause(instance_id: str) -> str:
     """That of what an instance has published, queued or started."""
     return f"{_INSTANCE}{instance_id}"
+
+
+def parted(cause: str) -> tuple[str, str, str]:
+    """Kind (``event``, ``message``, ``instance``), topic or queue, and id of a cause.
+
+    One that is none of ours, such as a tag that somebody made up, comes as an instance's.
+    """
+    kind, colon, rest = cause.partition(":")
+    place, slash, name = rest.partition("/")
+    if f"{kind}{colon}" in {_EVENT, _MESSAGE} and slash:
+        return kind, place, name
+    return "instance", "", rest if f"{kind}{colon}" == _INSTANCE else cause

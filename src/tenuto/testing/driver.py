@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from tenuto.client.gateway import Gateway, has_come
+from tenuto.client.topics import TopicsGateway
 from tenuto.engine.engine import Engine
 from tenuto.engine.queue_ports import QueueStanding, WaitingMessage
 from tenuto.engine.topic_ports import FailedDelivery
@@ -158,6 +159,13 @@ class TimeSkippingGateway:
             yield inner
         finally:
             driver.open_requests -= 1
+
+    @property
+    def topics(self) -> TopicsGateway:
+        """Those of the present host."""
+        if self._inner is None:
+            raise TenutoError("the test host is not running; use `async with TestHost(app)`")
+        return self._inner.topics
 
     async def start(self, request: StartRequest) -> None:
         """Start an instance; returns when it is durable."""

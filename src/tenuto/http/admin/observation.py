@@ -1,6 +1,6 @@
 """What machines ask of a server: whether it is well, and its figures."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
@@ -25,10 +25,12 @@ class Metrics(Struct, frozen=True):
     Attributes:
         render: Gives all of them as text.
         media_type: Of that text.
+        refresh: Brings up to date what takes questions to the store.
     """
 
     render: Callable[[], bytes]
     media_type: str
+    refresh: Callable[[], Awaitable[None]]
 
 
 class ObservationApi:
@@ -81,6 +83,7 @@ class ObservationApi:
         await engine.holding.count()
         with suppress(StorageError):
             engine.queues_seen = await engine.storage.queues(engine.clock.now())
+        await self._metrics.refresh()
         return Response(self._metrics.render(), 200, _NOT_KEPT, media_type=self._metrics.media_type)
 
 

@@ -21,6 +21,7 @@ from tenuto.http.admin.observation import Metrics, ObservationApi
 from tenuto.http.admin.queues import QueuesApi
 from tenuto.http.admin.routes import AdminApi
 from tenuto.http.admin.running import RunningApi, TimerRunner
+from tenuto.http.admin.topics import TopicsApi
 from tenuto.http.answer_heads import check_headers
 from tenuto.http.durable_functions.routes import ManagementApi
 from tenuto.http.durable_functions.worker_calls import MOUNT as RPC_MOUNT
@@ -184,6 +185,7 @@ class Application:
                 *admin.routes(),
                 *messages.routes(),
                 *QueuesApi(gateway).routes(),
+                *TopicsApi(gateway).routes(),
                 *CloudEventsApi(gateway, limits).routes(),
                 *EventGridApi(gateway, limits, served.program, self._access).routes(),
                 *FactsApi(

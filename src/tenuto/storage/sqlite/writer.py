@@ -15,7 +15,7 @@ import msgspec
 
 from tenuto.engine.ports import HostIdentity
 from tenuto.engine.rows import CommitBatch, CommitResult, InboxRow, Lease
-from tenuto.engine.topic_ports import FailedDelivery, Progress
+from tenuto.engine.topic_ports import FailedDelivery, Progress, Trimmed
 from tenuto.model.errors import FencedError, RowsRefusedError, StorageError
 from tenuto.model.ids import iid_of_arrival
 from tenuto.model.status import InstanceRecord
@@ -51,6 +51,7 @@ _TRUNCATE_SECONDS = 2.0
 _BUSY_MILLISECONDS = 5_000
 _COMMIT = SQL["commit"]
 _NONE_REFUSED = CommitResult()
+_unread = msgspec.json.Decoder(dict[str, int]).decode
 _decode_ids = msgspec.json.Decoder(dict[str, int]).decode
 _decode_message_keys = msgspec.json.Decoder(frozenset[tuple[int, str]]).decode
 _decode_iids = msgspec.json.Decoder(frozenset[int]).decode
@@ -395,6 +396,15 @@ class Writer:
         with self._writing("write to"), transaction(self.connection):
             self.connection.execute(SQL[statement], arguments)
             return self.connection.changes()
+
+    def trim(self, old: dict[str, str | int]) -> Trimmed:
+        """Delete old events of a topic."""
+        # Crash points: before COMMIT they are there, after it not. What nobody has read of them is
+        # told only when they are gone; a host that dies in between does not tell it.
+        with self._writing("write to"), transaction(self.connection):
+            unread = _unread(value(self.connection, "trim_unread", old))
+            self.connection.execute(SQL["trim"], old)
+            return Trimmed(self.connection.changes(), unread)
 
     def in_transaction(self, work: Callable[[apsw.Connection], T]) -> T:
         """Do something in one transaction that is none of a commit's."""
