@@ -4,13 +4,13 @@ import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 
 import apsw
 import pytest
 
 from tenuto.engine.ports import HostIdentity
+from tenuto.model.causes import CAUSE_TAG
 from tenuto.model.codec import decode_message, encode
 from tenuto.model.errors import (
     SettingsError,
@@ -26,6 +26,7 @@ from tenuto.storage import open_storage
 from tenuto.storage.sqlite import SqliteStorage, database
 from tenuto.storage.sqlite.queries import MIGRATIONS
 from tests.conformance.storage_suite import Owner, everything, message, record, turn
+from tests.conformance.topics_suite import event, wait
 
 HOST = HostIdentity(owner="me", description="the first host")
 NOBODY = 65_534
@@ -170,15 +171,14 @@ async def test_a_truncated_store_is_corrupt(path: Path) -> None:
 
 
 async def test_a_broken_page_is_corrupt_when_it_is_read(path: Path) -> None:
+    await created(path)
+    size = path.stat().st_size  # of what every opening looks at
     storage = SqliteStorage(path)
     owner = await Owner.of(storage)
     rows = [record(iid, input='"x"' * 500) for iid in range(1, 200)]
     await owner.commit(instances=rows)
     await storage.close()
-    # Behind the pages that every opening looks at: each table and index begins on one.
-    with closing(apsw.Connection(str(path))) as database:
-        last_root: int = database.execute("SELECT max(rootpage) FROM sqlite_schema").get
-    write(path, last_root * 4096, b"\xff" * 4096 * 30)
+    write(path, size, b"\xff" * 4096 * 30)
     await storage.open()
     with pytest.raises(StorageCorruptError, match="backup"):
         await storage.load_instances([row.iid for row in rows])
@@ -296,6 +296,51 @@ async def test_who_waits_for_an_answer_when_a_store_is_migrated_still_gets_one(p
     await storage.close()
     awaits = {row.message_id: decode_message(row.message).awaits_answer for row in page.rows}
     assert awaits == {asked: True, other: False}
+
+
+async def test_a_store_that_knew_no_topics_goes_on_and_has_them(path: Path) -> None:
+    """One of 0.1, with an instance that waits and a message for it."""
+    one = record(1, tags={CAUSE_TAG: "message:plates/m"})
+    connection = apsw.Connection(str(path))
+    for script in MIGRATIONS[:7]:
+        connection.execute(script)
+    connection.execute("INSERT INTO hub (id, partitions, secret) VALUES (1, 1, 'secret')")
+    connection.execute("INSERT INTO partition (partition) VALUES (0)")
+    connection.execute(
+        "INSERT INTO instance (iid, partition, status, wake_at, created_at, updated_at, "
+        "instance_id, name, execution_id, root_id, generation, depth, deliveries, tags) "
+        "VALUES (1, 0, 0, NULL, ?, 0, ?, ?, ?, ?, 0, 0, 0, ?)",
+        (
+            one.created_at,
+            one.instance_id,
+            one.name,
+            one.execution_id,
+            one.root_id,
+            encode(one.tags).decode(),
+        ),
+    )
+    connection.execute(
+        "INSERT INTO inbox (message_id, partition, instance_id, message) VALUES (?, 0, ?, ?)",
+        ("m1", one.instance_id, bytes(message("m1").message).decode()),
+    )
+    connection.pragma("application_id", database.APPLICATION_ID)
+    connection.pragma("user_version", 7)
+    connection.close()
+    storage = SqliteStorage(path)
+    owner = await Owner.of(storage)
+    try:
+        assert [row.message_id for row in (await owner.loaded(1)).inbox] == ["m1"]
+        await owner.commit(
+            published=[event("a", key="k", iid=1)], topic_waits=[wait(1)], history=[turn(1, 0)]
+        )
+        page = await storage.topic_matches_of([(1, 1)], 1_000)
+        assert [one.instance_id for one in page.matches] == [one.instance_id]
+        (started,) = await storage.flow_instances(["message:plates/m"], 10)
+        assert started.instance_id == one.instance_id
+        await owner.commit(purged=[1])
+        assert await storage.topic_waits([0]) == []
+    finally:
+        await storage.close()
 
 
 async def test_a_failed_migration_changes_nothing(
