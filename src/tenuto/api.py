@@ -12,6 +12,7 @@ from tenuto.host.app import App
 from tenuto.host.host import Host
 from tenuto.host.settings import Settings
 from tenuto.http.options import AccessKey, HttpSettings, Role
+from tenuto.link.options import LinkSettings
 from tenuto.model.errors import (
     ActivityError,
     ActivityTimeoutError,
@@ -31,7 +32,11 @@ from tenuto.model.errors import (
     InstanceStateError,
     InvalidInstanceIdError,
     LimitError,
+    LinkError,
+    LinkFullError,
     NonDeterminismError,
+    NoSuchLinkError,
+    NotOverLinksError,
     OrchestrationFailedError,
     OrchestrationTerminatedError,
     OutboundRefusedError,
@@ -44,6 +49,7 @@ from tenuto.model.errors import (
     StorageCopyError,
     StorageCorruptError,
     StorageError,
+    StorageImportedError,
     StorageLostError,
     StorageOwnedError,
     StorageReadOnlyError,
@@ -118,8 +124,13 @@ __all__ = [
     "InvalidInstanceIdError",
     "LimitError",
     "Limits",
+    "LinkError",
+    "LinkFullError",
+    "LinkSettings",
     "ManagedIdentityTokenSource",
+    "NoSuchLinkError",
     "NonDeterminismError",
+    "NotOverLinksError",
     "OrchestrationFailedError",
     "OrchestrationHandle",
     "OrchestrationTerminatedError",
@@ -140,6 +151,7 @@ __all__ = [
     "StorageCopyError",
     "StorageCorruptError",
     "StorageError",
+    "StorageImportedError",
     "StorageLostError",
     "StorageOwnedError",
     "StorageReadOnlyError",

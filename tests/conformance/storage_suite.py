@@ -999,6 +999,34 @@ class StorageSuite(StorageFixtures):
         assert (standing.record.generation, standing.record.input) == (1, None)
         assert standing.turns == 1
 
+    async def test_a_mark_changes_with_all_that_can_be_seen(self, owner: Owner) -> None:
+        async def mark() -> str:
+            (one,) = await owner.storage.marks(None, 10)
+            assert (one.iid, one.instance_id) == (1, ONE)
+            return one.mark
+
+        await owner.commit(instances=[record(1, status=RuntimeStatus.PENDING)])
+        seen = [await mark()]
+        await owner.commit(history=[turn(1, 0)])
+        seen.append(await mark())
+        await owner.commit(history=[turn(1, 1)])
+        seen.append(await mark())
+        await owner.commit(updates=[update(1, RuntimeStatus.SUSPENDED)])
+        seen.append(await mark())
+        await owner.commit(updates=[update(1, RuntimeStatus.COMPLETED)])
+        seen.append(await mark())
+        await owner.commit(replaced=[record(1, execution_id=ExecutionId("another"))])
+        seen.append(await mark())
+        assert len(set(seen)) == len(seen)
+        assert await mark() == seen[-1]
+
+    async def test_marks_come_in_pages(self, owner: Owner) -> None:
+        await owner.commit(instances=[record(number) for number in range(1, 6)])
+        assert [one.iid for one in await owner.storage.marks(None, 2)] == [1, 2]
+        assert [one.iid for one in await owner.storage.marks(2, 2)] == [3, 4]
+        assert [one.iid for one in await owner.storage.marks(4, 2)] == [5]
+        assert await owner.storage.marks(5, 2) == []
+
     async def test_a_history_that_is_too_long_is_not_read(self, owner: Owner) -> None:
         events = b'["' + "é".encode() * 50 + b'"]'
         await owner.commit(instances=[record(1)], history=[turn(1, 0, events=events)])

@@ -75,9 +75,7 @@ async def test_the_shop_goes_on_with_estimates_and_looks_again(
     assert len(breaker.calls) <= 4, "an open breaker spares the service"
     FAILING.clear()
     await test.advance(timedelta(hours=2))
-    again = [
-        status.output async for status in test.client.query(InstanceFilter(name="look_again"))
-    ]
+    again = [status.output async for status in test.client.query(InstanceFilter(name="look_again"))]
     assert again == [{"item": "tea", "price": 310, "is_estimate": False}] * 5
 
 
@@ -87,7 +85,5 @@ async def test_what_does_not_come_back_within_a_day_is_let_be(
     FAILING.add("honey")
     await test.run(quote, "honey")
     await test.advance(timedelta(days=2))
-    again = [
-        status.output async for status in test.client.query(InstanceFilter(name="look_again"))
-    ]
+    again = [status.output async for status in test.client.query(InstanceFilter(name="look_again"))]
     assert again == [None]

@@ -65,7 +65,7 @@ async def kill_rounds(tmp_path: Path, *, rounds: int, seed: int) -> None:
 async def test_durable_before_visible_a_copy_after_kills_at_random_moments(
     tmp_path: Path, seed: int
 ) -> None:
-    await kill_rounds(tmp_path, rounds=6, seed=seed)
+    await kill_rounds(tmp_path, rounds=4, seed=seed)
 
 
 @pytest.mark.faults

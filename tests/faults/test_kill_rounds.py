@@ -51,7 +51,7 @@ async def kill_rounds(store: Path, rounds: int, seed: int, partitions: int) -> N
 async def test_exactly_once_turns_and_right_results_after_kills_at_random_moments(
     tmp_path: Path, seed: int, partitions: int
 ) -> None:
-    await kill_rounds(tmp_path / "hub.db", 12, seed, partitions)
+    await kill_rounds(tmp_path / "hub.db", 8, seed, partitions)
 
 
 @pytest.mark.faults

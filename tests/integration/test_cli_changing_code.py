@@ -1,6 +1,7 @@
 """Changing code under running instances, as people see it: commands, the server's line, HTTP."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -8,12 +9,13 @@ import sqlite3
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tenuto.cli.command import run_command_line
 from tests.support.ports import held_port
 from tests.support.terminal import Command, on_terminal, tenuto
 
@@ -85,6 +87,25 @@ def run(folder: Path, *arguments: str, code: int = 0) -> str:
     done = tenuto(folder, *arguments)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout
+
+
+Here = Callable[..., str]
+
+
+@pytest.fixture
+def here(begun: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+    """A command that loads no app, without a process of its own; its standard output or error."""
+    monkeypatch.chdir(begun)
+    for name in [name for name in os.environ if name.startswith("TENUTO_")]:
+        monkeypatch.delenv(name)
+
+    def run_here(*arguments: str, code: int = 0) -> str:
+        found = run_command_line(list(arguments))
+        captured = capsys.readouterr()
+        assert found == code, captured.out + captured.err
+        return captured.err if code else captured.out
+
+    return run_here
 
 
 def begin(folder: Path, url: str) -> None:
@@ -172,9 +193,9 @@ def test_the_input_of_check_replay_is_refused_whole(begun: Path) -> None:
         assert said in done.stderr
 
 
-def test_export_writes_what_the_check_reads(begun: Path) -> None:
+def test_export_writes_what_the_check_reads(begun: Path, here: Here) -> None:
     (begun / "bad.py").write_text(BAD)
-    assert run(begun, "instances", "export", "--to", "all") == "3 files in all\n"
+    assert here("instances", "export", "--to", "all") == "3 files in all\n"
     names = sorted(path.name for path in (begun / "all").iterdir())
     assert names == ["nap-1.history.json", "trip-1.history.json", "trip-2.history.json"]
     assert run(begun, "check-replay", "travel.py", "--histories", "all").endswith("would go on\n")
@@ -195,30 +216,29 @@ def test_export_writes_what_the_check_reads(begun: Path) -> None:
         ]
     ):
         folder = f"some-{number}"
-        out = run(begun, "instances", "export", "--to", folder, *filters)
+        out = here("instances", "export", "--to", folder, *filters)
         assert out == f"{count} in {folder}\n"
     assert [path.name for path in (begun / "some-6").iterdir()] == ["trip-2.history.json"]
-    run(begun, "instances", "export", "nobody", "--to", "x", code=2)
-    run(begun, "instances", "export", "trip-1", "--held", "--to", "x", code=2)
+    here("instances", "export", "nobody", "--to", "x", code=2)
+    here("instances", "export", "trip-1", "--held", "--to", "x", code=2)
 
 
-def test_no_export_leaves_older_histories_among_its_own(begun: Path) -> None:
-    run(begun, "instances", "export", "--to", "here")
+def test_no_export_leaves_older_histories_among_its_own(begun: Path, here: Here) -> None:
+    here("instances", "export", "--to", "here")
     before = sorted((begun / "here").iterdir())
     for filters in ([], ["--name", "nap"], ["--limit", "1"], ["--held"]):
-        done = tenuto(begun, "instances", "export", "--to", "here", *filters)
-        assert done.returncode == 2
-        assert "'here' has 3 histories of an earlier export" in done.stderr
-        assert "name another folder, or empty this one" in done.stderr
+        said = here("instances", "export", "--to", "here", *filters, code=2)
+        assert "'here' has 3 histories of an earlier export" in said
+        assert "name another folder, or empty this one" in said
     assert sorted((begun / "here").iterdir()) == before
     (begun / "above" / "below").mkdir(parents=True)
     before[0].rename(begun / "above" / "below" / before[0].name)
-    assert "1 history" in tenuto(begun, "instances", "export", "--to", "above").stderr
-    out = run(begun, "instances", "export", "trip-1", "--to", "here")
+    assert "1 history" in here("instances", "export", "--to", "above", code=2)
+    out = here("instances", "export", "trip-1", "--to", "here")
     assert out == "1 file in here\n", "who names instances adds to what is there, or renews it"
     (begun / "notes").mkdir()
     (begun / "notes" / "README.md").touch()
-    assert run(begun, "instances", "export", "--to", "notes") == "3 files in notes\n"
+    assert here("instances", "export", "--to", "notes") == "3 files in notes\n"
 
 
 def test_the_doctor_tells_whom_the_code_would_hold(begun: Path) -> None:

@@ -55,6 +55,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that is silent is not waited for as long as people would wait."""
+    monkeypatch.setattr("tenuto.cli.doctor._HEALTH_PATIENCE", timedelta(seconds=2))
+
+
 def command(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> tuple[str, str]:
     found = run_command_line(list(arguments))
     captured = capsys.readouterr()
@@ -188,7 +194,7 @@ def test_a_host_is_examined_over_http(capsys: pytest.CaptureFixture[str], folder
 
 
 def test_a_message_that_a_running_host_leaves_lying_is_wrong(
-    capsys: pytest.CaptureFixture[str], folder: Path
+    capsys: pytest.CaptureFixture[str], folder: Path, impatient: None
 ) -> None:
     ended(folder, "quick")
     with Command(folder, "start", "travel.py", "--port", "0") as host:
@@ -198,7 +204,9 @@ def test_a_message_that_a_running_host_leaves_lying_is_wrong(
             pass
         host.send(signal.SIGSTOP)
         try:
-            command(capsys, "instances", "raise-event", "trip-1", "Approved")
+            # Into the store: the host would be waited for.
+            place = ("--storage", "sqlite:///tenuto.db")
+            command(capsys, "instances", "raise-event", "trip-1", "Approved", *place)
             out, _ = command(capsys, "doctor", code=1)
             assert "1 message lies in its inbox" in out
         finally:
@@ -208,7 +216,7 @@ def test_a_message_that_a_running_host_leaves_lying_is_wrong(
 
 
 def test_a_host_that_is_there_and_does_not_answer_is_named_with_its_process(
-    capsys: pytest.CaptureFixture[str], folder: Path
+    capsys: pytest.CaptureFixture[str], folder: Path, impatient: None
 ) -> None:
     (folder / "travel.py").write_text(
         APP
@@ -234,7 +242,7 @@ async def hangs(ctx: Context) -> None:
             time.sleep(0.01)
         out, _ = command(capsys, "doctor", code=1)
         pid = host.process.pid
-        assert f"has not answered for 10 s, though its process {pid} is there: it may be" in out
+        assert f"has not answered for 2 s, though its process {pid} is there: it may be" in out
         assert f"`py-spy dump --pid {pid}` shows where" in out
         host.send(signal.SIGKILL)
         host.process.wait(30)

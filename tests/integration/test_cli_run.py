@@ -24,6 +24,7 @@ from tests.support.terminal import (
     in_background,
     on_terminal,
     tenuto,
+    tenuto_here,
 )
 
 if sys.platform == "win32":
@@ -458,7 +459,7 @@ def test_too_long_an_input_is_refused_naming_the_setting(folder: Path) -> None:
     )
     assert done.returncode == 2
     assert "TN-1502: the input of 'approval' takes 6 bytes; the limit is 5" in done.stderr
-    assert tenuto(folder, "instances", "list").stdout == ""
+    assert tenuto_here(folder, "instances", "list").stdout == ""
 
 
 def test_an_unknown_setting_is_refused(folder: Path) -> None:
@@ -532,10 +533,10 @@ def test_one_owner_a_second_run_on_the_same_store_is_refused_naming_the_first(
 def test_instances_can_be_looked_at_while_a_host_owns_the_store(folder: Path) -> None:
     with Command(folder, "run", "travel.py:approval", "--input", '"Oslo"', "--id", "a") as command:
         command.until("event 'Approved'")
-        listed = tenuto(folder, "instances", "list")
+        listed = tenuto_here(folder, "instances", "list")
         assert listed.returncode == 0, listed.stderr
         assert re.search(r"^a +approval +● Running", listed.stdout, re.MULTILINE)
-        shown = tenuto(folder, "instances", "show", "a")
+        shown = tenuto_here(folder, "instances", "show", "a")
         assert shown.returncode == 0, shown.stderr
         facts = [line.split(maxsplit=1) for line in shown.stdout.splitlines()]
         assert ["status", "Running"] in facts
@@ -544,7 +545,7 @@ def test_instances_can_be_looked_at_while_a_host_owns_the_store(folder: Path) ->
             "waits for" in line and "event 'Approved'" in line for line in shown.stdout.splitlines()
         )
         assert "├─ ✔ book" in shown.stdout
-        history = tenuto(folder, "instances", "history", "a")
+        history = tenuto_here(folder, "instances", "history", "a")
         assert [line[31:].split("  ")[0] for line in history.stdout.splitlines()] == [
             "EVENT",
             "ExecutionStarted",
@@ -559,46 +560,46 @@ def test_instances_can_be_looked_at_while_a_host_owns_the_store(folder: Path) ->
 def test_instances_can_be_looked_at_without_a_host(folder: Path) -> None:
     tenuto(folder, "run", "travel.py:fails", "--id", "broken-1")
     tenuto(folder, "run", "travel.py:book_trips", "--input", '["Oslo"]', "--id", "trips-1")
-    listed = tenuto(folder, "instances", "list", "--status", "failed", "--json")
+    listed = tenuto_here(folder, "instances", "list", "--status", "failed", "--json")
     (one,) = json.loads(listed.stdout)
     assert (one["instanceId"], one["runtimeStatus"]) == ("broken-1", "Failed")
     assert "input" not in one
-    names = tenuto(folder, "instances", "list", "--name", "book_trip", "--since", "1h").stdout
+    names = tenuto_here(folder, "instances", "list", "--name", "book_trip", "--since", "1h").stdout
     assert "book_trip " in names
     assert "broken-1" not in names
-    prefix = tenuto(folder, "instances", "list", "--prefix", "trips-").stdout.splitlines()
+    prefix = tenuto_here(folder, "instances", "list", "--prefix", "trips-").stdout.splitlines()
     assert len(prefix) == 2
-    first = tenuto(folder, "instances", "list", "--limit", "1")
+    first = tenuto_here(folder, "instances", "list", "--limit", "1")
     assert len(first.stdout.splitlines()) == 2
     assert "there are more; --limit shows more than 1" in first.stderr
-    shown = tenuto(folder, "instances", "show", "broken-1").stdout
+    shown = tenuto_here(folder, "instances", "show", "broken-1").stdout
     assert "LookupError: no seat to Mars (in activity 'sold_out')" in shown
     assert 'raise LookupError(f"no seat to {city}")' in shown
-    document = json.loads(tenuto(folder, "instances", "show", "trips-1", "--json").stdout)
+    document = json.loads(tenuto_here(folder, "instances", "show", "trips-1", "--json").stdout)
     assert document["output"] == ["booked Oslo"]
     assert document["steps"][0]["run"]["steps"][0]["name"] == "book"
-    events = json.loads(tenuto(folder, "instances", "history", "trips-1", "--json").stdout)
+    events = json.loads(tenuto_here(folder, "instances", "history", "trips-1", "--json").stdout)
     assert [event["type"] for event in events][:2] == ["OrchestratorStarted", "ExecutionStarted"]
 
 
 def test_nothing_found_is_said_and_is_no_failure(folder: Path) -> None:
     tenuto(folder, "run", "travel.py:nothing")
-    done = tenuto(folder, "instances", "list", "--prefix", "zzz")
+    done = tenuto_here(folder, "instances", "list", "--prefix", "zzz")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "no such instances\n")
-    assert tenuto(folder, "instances", "list", "--prefix", "zzz", "--json").stdout == "[]\n"
+    assert tenuto_here(folder, "instances", "list", "--prefix", "zzz", "--json").stdout == "[]\n"
 
 
 @pytest.mark.parametrize("command", ["show", "history"])
 def test_an_unknown_instance_is_refused(folder: Path, command: str) -> None:
     tenuto(folder, "run", "travel.py:nothing")
-    done = tenuto(folder, "instances", command, "nobody")
+    done = tenuto_here(folder, "instances", command, "nobody")
     assert done.returncode == 2
     assert done.stderr == "error TN-1202: instance 'nobody' does not exist in this store\n"
-    assert tenuto(folder, "instances", command, "a/b").returncode == 2
+    assert tenuto_here(folder, "instances", command, "a/b").returncode == 2
 
 
 def test_looking_makes_no_store(folder: Path) -> None:
-    done = tenuto(folder, "instances", "list")
+    done = tenuto_here(folder, "instances", "list")
     assert done.returncode == 2
     assert "TN-1104: there is no store at" in done.stderr
     assert not list(folder.glob("*.db*"))

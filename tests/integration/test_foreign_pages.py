@@ -2,6 +2,7 @@
 keys (S6): not from another port of this machine, not from another name, not by any element.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -183,13 +184,17 @@ async def test_a_foreign_page_starts_nothing_by_any_element(
                 for number, title in enumerate(bodies)
                 if title in {"form", "navigation", "popup", "refresh", "redirected navigation"}
             ]
-        for path in alone:
+
+        async def look(path: str) -> None:
             page = await browser.new_page()
             await _look_at(page, f"http://{name}:{site.port}{path}")
             if path == "/all":
-                await until(lambda: site.seen > len(inside))
+                await until(lambda: site.seen >= len(inside) + len(alone))
                 await _rest(page)
             await page.close()
+
+        # What takes time is that each comes to rest.
+        await asyncio.gather(*map(look, alone))
     assert begun == []
     assert (await serve.http.get(f"{MOUNT}/instances")).json() == []
 
@@ -209,13 +214,16 @@ async def test_a_foreign_page_steers_nothing(serve: Serving) -> None:
             for at, target in enumerate(targets):
                 site.bodies[f"/{number}/{at}"] = body.replace("TARGET", target)
         site.bodies["/all"] = _frames(list(site.bodies))
-        for name in NAMES[:3]:
+        names = NAMES[:3]
+
+        async def look(name: str) -> None:
             page = await browser.new_page()
-            site.seen = 0
             await _look_at(page, f"http://{name}:{site.port}/all")
-            await until(lambda: site.seen >= len(site.bodies))
+            await until(lambda: site.seen >= len(names) * len(site.bodies))
             await _rest(page)
             await page.close()
+
+        await asyncio.gather(*map(look, names))
     status = await client.get_status("a")
     assert status is not None
     assert status.runtime_status.name == "RUNNING"

@@ -141,6 +141,6 @@ async def test_a_host_that_runs_no_timers_says_so() -> None:
     noted = Noted()
     async with serving(noted.app) as serve:
         assert not serve.server.host.run_timer("nothing")
-        await serve.server.host._end_timers(1.0)
+        await serve.server.host._end_functions(1.0)
         answer = await serve.http.post(CLEAN)
         assert answer.status_code == 503

@@ -4,6 +4,8 @@ Here the shortage is made up, at one place each; tests/integration/test_memory.p
 """
 
 import asyncio
+import gc
+import weakref
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -393,6 +395,27 @@ async def test_there_is_no_memory_even_to_hold(
     assert len(takebacks) == 1
     await host.client.resume("light")
     assert await host.client.handle("light").result() == 7
+
+
+async def test_the_garbage_of_a_shortage_is_given_back_soon(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else looks for it here, as in a host that makes nothing new."""
+
+    class Circle:
+        def __init__(self) -> None:
+            self.itself = self
+
+    await both_wait(host)
+    gc.disable()
+    try:
+        gone = weakref.ref(Circle())
+        storage = host.engine.storage
+        monkeypatch.setattr(storage, "commit", broken(1, no_memory, storage.commit))
+        await goes_on(host, "light", 7)
+        await until(lambda: gone() is None)
+    finally:
+        gc.enable()
 
 
 # --- decoding ------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from tenuto.engine.ports import (
     HostIdentity,
     HubInfo,
     InboxPage,
+    InstanceMark,
     LoadedInstance,
     PartitionPage,
     Standing,
@@ -570,6 +571,15 @@ class SharedStorage(SharedTopicStorage):
     async def find(self, instance_ids: Sequence[str]) -> list[InstanceRecord]:
         hub = await self._turn()
         return [one for name in instance_ids if (one := hub.named(name)) is not None]
+
+    async def marks(self, after: int | None, limit: int) -> list[InstanceMark]:
+        hub = await self._turn()
+        found = sorted(hub.instances.values(), key=lambda one: one.iid)
+        return [
+            InstanceMark(one.iid, one.instance_id, f"{one!r} {len(hub.current(one))}")
+            for one in found
+            if after is None or one.iid > after
+        ][:limit]
 
     async def due(self, partitions: Collection[int], after: int | None, until: int) -> list[Wake]:
         hub = await self._turn()

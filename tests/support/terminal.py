@@ -1,6 +1,7 @@
 """The command `tenuto` in processes of its own: with pipes, or on a terminal."""
 
 import errno
+import io
 import os
 import pty
 import select
@@ -9,10 +10,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from tenuto.cli.command import run_command_line
 
 TENUTO = (sys.executable, "-m", "tenuto")
 _SILENT_SECONDS = 45
@@ -41,6 +44,23 @@ def tenuto(
         encoding="utf-8",
         check=False,
     )
+
+
+def tenuto_here(
+    folder: Path, *arguments: str, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """The same in this process, in a tenth of the time: for commands that load no app."""
+    out, err = io.StringIO(), io.StringIO()
+    before = dict(os.environ)
+    with chdir(folder), redirect_stdout(out), redirect_stderr(err):
+        os.environ.clear()
+        os.environ.update(environment(**(env or {})))
+        try:
+            code = run_command_line(list(arguments))
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+    return subprocess.CompletedProcess([*arguments], code, out.getvalue(), err.getvalue())
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from tenuto.model.errors import (
     InputError,
     InstanceError,
     LimitError,
+    LinkError,
     TenutoError,
     UnauthorizedError,
 )
@@ -28,7 +29,14 @@ FAILED = 1
 WRONG_INPUT = 2
 INTERRUPTED = 130
 
-_NOTHING_DONE = (InputError, LimitError, InstanceError, HttpError, ConnectionFailedError)
+_NOTHING_DONE = (
+    InputError,
+    LimitError,
+    InstanceError,
+    HttpError,
+    ConnectionFailedError,
+    LinkError,
+)
 
 _CONTROLS = "instances.steering:controls"
 _HELP = {"help_option_names": ["-h", "--help"]}
@@ -67,15 +75,33 @@ dead_letters: GuessingGroup = GuessingGroup(
     short_help="Events that nobody could take.",
     context_settings=_HELP,
 )
+links: GuessingGroup = GuessingGroup(
+    "links",
+    [
+        LazyCommand("list", "links:list_", "List them: how far, what waits, what is wrong."),
+        LazyCommand("add", "links:add", "Let a hub in that dials; gives its key."),
+        LazyCommand("remove", "links:remove", "Remove one."),
+    ],
+    help="Links between this hub and others: who may dial, how far each is, what waits.",
+    short_help="Links to other hubs.",
+    context_settings=_HELP,
+)
 azure: GuessingGroup = GuessingGroup(
     "azure",
     [
         LazyCommand(
             "check", "azure.check:check", "What in an app is not supported.", takes_paths=True
         ),
+        LazyCommand("mirror", "azure.mirror:mirror", "Show a store to Azure's own tools."),
+        LazyCommand(
+            "import",
+            "azure.importing:import_",
+            "Look at a stopped task hub of Azure Storage.",
+            takes_paths=True,
+        ),
     ],
-    help="For apps written for Azure Functions, in Python or JavaScript.",
-    short_help="For apps written for Azure Functions.",
+    help="For apps written for Azure Functions, and for task hubs in Azure Storage.",
+    short_help="For apps and task hubs of Azure Functions.",
     context_settings=_HELP,
 )
 tenuto: GuessingGroup = GuessingGroup(
@@ -89,6 +115,8 @@ tenuto: GuessingGroup = GuessingGroup(
         ),
         instances,
         dead_letters,
+        LazyCommand("link", "links:link", "Link this store to a hub, which it dials."),
+        links,
         LazyCommand(
             "doctor", "doctor:doctor", "Find out what is wrong, and what to do.", takes_paths=True
         ),

@@ -26,6 +26,7 @@ from tenuto.cli.findings import (
     Level,
     fit_findings,
     letters_finding,
+    link_finding,
     silent_host,
     standstill,
     store_findings,
@@ -38,6 +39,7 @@ from tenuto.engine.upkeep import Examination, StorageUpkeep
 from tenuto.host.settings import DEFAULT, LoadedSettings, Settings, load_settings
 from tenuto.insight.fitting import UNFINISHED, FitCheck, FitReport, check_store
 from tenuto.insight.surroundings import Surroundings
+from tenuto.link.links import link_store
 from tenuto.model.errors import SettingsError, StorageError, TenutoError
 from tenuto.model.requests import InstanceQuery
 from tenuto.model.status import InstanceRecord
@@ -172,6 +174,8 @@ class _Visit:
         url = settings.values.storage
         if not await self._examine(url, is_chosen=settings.sources["storage"] != DEFAULT):
             return
+        if self.store is not None and self.store.is_sealed:
+            return  # what stands still in it is as it should be
         place = Place(storage=url)
         await self._look_through(place, await self._store_surroundings(url))
 
@@ -241,6 +245,7 @@ class _Visit:
                         self.findings.append(finding)
                 await self._replay(connection)
                 await self._letters(connection, around)
+                await self._links(connection)
         except TenutoError as error:
             topic = "store" if place.url is None else "host"
             self._add(Level.WRONG, topic, f"{error.code}: {error}")
@@ -334,6 +339,13 @@ class _Visit:
             count, newest = len(letters), letters[0].created_at if letters else None
             unseen = sum(one.acknowledged_at is None for one in letters)
         self.findings.append(letters_finding(count, unseen, newest, around.place))
+
+    async def _links(self, connection: Connection) -> None:
+        """What waits for linked hubs, and why."""
+        storage = connection.storage
+        if storage is not None:
+            hubs = await link_store(storage).hubs()
+            self.findings += [link_finding(hub, self._now) for hub in hubs]
 
     def _add(self, level: Level, topic: str, text: str, advice: str = "") -> None:
         self.findings.append(Finding(level=level, topic=topic, text=text, advice=advice))

@@ -12,6 +12,7 @@ from tenuto.insight.fit_words import summary
 from tenuto.insight.fitting import FitReport, Misfit, OrchestratorFit
 from tenuto.insight.wording import duration, moment, one_line
 from tenuto.model.explanation import Explanation, Fact
+from tenuto.model.linking import LinkedHub
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
 
@@ -183,6 +184,8 @@ def _copy(found: Examination) -> list[Finding]:
 
 
 def _owner(found: Examination) -> Finding:
+    if found.is_sealed:
+        return _store(Level.NOTE, "imported to be looked at: nothing ever runs on it")
     if found.copied_at is not None:
         return _store(Level.NOTE, "no host has run on it")
     if found.owner is not None:
@@ -294,3 +297,23 @@ def size(count: int) -> str:
             break
         amount /= _KIB
     return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+
+
+def link_finding(hub: LinkedHub, now: Microseconds) -> Finding:
+    """How a link is: what waits for the other hub, and why."""
+    waits = f"{hub.waiting:,} messages ({hub.waiting_bytes:,} bytes) wait for it"
+    heard = "never heard of"
+    if hub.heard_at is not None:
+        heard = f"last heard of {duration(max(0, now - hub.heard_at))} ago"
+    level = Level.OK
+    if hub.waiting:
+        level = Level.NOTE
+    if hub.problem is not None:
+        level = Level.WRONG
+    why = "" if hub.problem is None else f": {one_line(hub.problem)}"
+    return Finding(
+        level=level,
+        topic="links",
+        text=f"{hub.name}: {waits}; {heard}{why}",
+        advice="" if hub.problem is None else "look at all of them: tenuto links list",
+    )

@@ -24,7 +24,13 @@ from tenuto.client.gateway import Gateway
 from tenuto.client.http_gateway import HttpGateway
 from tenuto.client.opening import Opening
 from tenuto.client.publishing import Stamp, caused_tags, event_of_text, message_of_text
-from tenuto.client.starting import HOSTS_OWN_LIMITS, StartOptions, restart_request, start_request
+from tenuto.client.starting import (
+    HOSTS_OWN_LIMITS,
+    StartOptions,
+    restart_request,
+    start_request,
+    started_on,
+)
 from tenuto.client.status import DeadLetterStatus, InstanceStatus, letter_of, status_of
 from tenuto.engine.program import Orchestrator, OrchestratorDirectory
 from tenuto.model.codec import decode_turn
@@ -36,7 +42,7 @@ from tenuto.model.errors import (
 )
 from tenuto.model.events import EventRaised, HistoryEvent
 from tenuto.model.failure import FailureDetails
-from tenuto.model.ids import InstanceId, check_instance_id
+from tenuto.model.ids import InstanceId, check_address, check_hub_name, check_instance_id
 from tenuto.model.limits import Limits, check_payload
 from tenuto.model.messages import (
     AnswerQuestion,
@@ -270,6 +276,7 @@ class Client:
         tags: Mapping[str, str] | None = None,
         start_at: datetime | None = None,
         reuse: IdReuse = IdReuse.WHEN_FINISHED,
+        on: str | None = None,
     ) -> OrchestrationHandle[T]: ...
     @overload
     async def start(
@@ -281,6 +288,7 @@ class Client:
         tags: Mapping[str, str] | None = None,
         start_at: datetime | None = None,
         reuse: IdReuse = IdReuse.WHEN_FINISHED,
+        on: str | None = None,
     ) -> OrchestrationHandle[Any]: ...
     async def start(  # type: ignore[misc]  # mypy wants *Ts here too
         self,
@@ -291,6 +299,7 @@ class Client:
         tags: Mapping[str, str] | None = None,
         start_at: datetime | None = None,
         reuse: IdReuse = IdReuse.WHEN_FINISHED,
+        on: str | None = None,
     ) -> OrchestrationHandle[Any]:
         """Start an orchestration; returns when the start is durable.
 
@@ -302,6 +311,8 @@ class Client:
             tags: Labels, text to text.
             start_at: Do not begin before this moment (aware datetime).
             reuse: What to do when the id exists.
+            on: The linked hub on which it is to run; by default what ``fn.options(on=...)`` says.
+                The start is kept here until that hub has it.
 
         Raises:
             UnknownFunctionError: no orchestrator of that name.
@@ -311,7 +322,8 @@ class Client:
         Example:
             ``handle = await client.start(book_trip, trip, instance_id="trip-1")``
         """
-        found = self._find(orchestrator)
+        on = _hub_of(orchestrator) if on is None else check_hub_name(on)
+        found = self._find(orchestrator, is_elsewhere=on is not None)
         if isinstance(found, str):
             if len(args) > 1:
                 raise InputError(f"{found!r} is not known here; give one value, got {len(args)}")
@@ -326,6 +338,8 @@ class Client:
             reuse=_policy(reuse).statuses,
         )
         request = start_request(found, text, self.gateway.now(), self._limits, options)
+        if on is not None:
+            request = started_on(request, on)
         await self.gateway.start(request)
         return OrchestrationHandle(self, request.instance_id, found)
 
@@ -366,7 +380,7 @@ class Client:
         name = checked_name(name, "an event")
         text = None if data is None else self._checked(encode(data), f"event {name!r}")
         event = RaiseEvent(event=EventRaised(name, text))
-        await self.gateway.tell(check_instance_id(instance_id), event)
+        await self.gateway.tell(check_address(instance_id), event)
 
     async def publish(
         self,
@@ -647,9 +661,9 @@ class Client:
         turns = await self.gateway.history(check_instance_id(instance_id))
         return [event for turn in turns for event in decode_turn(turn)]
 
-    def _find(self, orchestrator: object) -> Orchestrator | str:
+    def _find(self, orchestrator: object, *, is_elsewhere: bool = False) -> Orchestrator | str:
         """The orchestrator that is meant; its name where nobody here knows what there is."""
-        directory = self._directory
+        directory = None if is_elsewhere else self._directory
         if isinstance(orchestrator, str):
             name = checked_name(orchestrator, "an orchestrator")
             return name if directory is None else directory.get_orchestrator(name)
@@ -685,6 +699,11 @@ def result_of(record: InstanceRecord, orchestrator: object = None) -> Any:  # no
         raise OrchestrationTerminatedError(record.instance_id, record.name, failure)
     failure = record.failure or FailureDetails("Unknown", record.status.label)
     raise OrchestrationFailedError(record.instance_id, record.name, failure)
+
+
+def _hub_of(orchestrator: object) -> str | None:
+    """The linked hub that ``fn.options(on=...)`` names."""
+    return orchestrator.on if isinstance(orchestrator, OrchestratorFunction) else None
 
 
 def _flag(value: object, what: str) -> bool:

@@ -21,6 +21,7 @@ from tenuto.model.errors import (
     InstanceFinishedError,
     InstanceNotFoundError,
     InstanceStateError,
+    NotOverLinksError,
     StorageUnavailableError,
 )
 from tenuto.model.facts import pending_row, started
@@ -31,6 +32,7 @@ from tenuto.model.ids import (
     new_message_id,
     partition_of,
     reserved_id,
+    split_address,
 )
 from tenuto.model.messages import (
     AnswerQuestion,
@@ -68,6 +70,19 @@ def _kinds(messages: Iterable[type]) -> tuple[str, ...]:
 
 _PAUSING: Final = _kinds(PAUSING)
 _ENDING: Final = _kinds(ENDING)
+
+
+def check_here(instance_id: InstanceId) -> None:
+    """See that an id is none of a linked hub, for who is not in the process of the host.
+
+    Raises:
+        NotOverLinksError: it is.
+    """
+    if split_address(instance_id) is not None:
+        raise NotOverLinksError(
+            f"{instance_id!r} is an instance of a linked hub: what is asked of one goes through a "
+            "client in the process of this hub's host, or an orchestration; or ask that hub"
+        )
 
 
 class Gateway(Protocol):
@@ -177,6 +192,7 @@ class StoreGateway:
             StorageUnavailableError: another instance must give way first, and no host answers.
         """
         facts = request.facts
+        check_here(facts.instance_id)
         partition = partition_of(facts.instance_id, self._partitions)
         now = present()  # for people; no decision hangs on it
         record = pending_row(facts, partition=partition, created_at=now)
@@ -209,6 +225,7 @@ class StoreGateway:
             InstanceStateError: it does not fit the state of the instance.
             StorageUnavailableError: its effect must be known, and no host answers.
         """
+        check_here(instance_id)
         if isinstance(message, Purge):
             await self._purge(instance_id, message)
         elif isinstance(message, RedeemWebhook):

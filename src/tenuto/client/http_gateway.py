@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from tenuto.client.connection import ConnectionOptions, checked_key, checked_url, is_loopback
-from tenuto.client.gateway import has_come, present
+from tenuto.client.gateway import check_here, has_come, present
 from tenuto.client.remote_errors import error_of
 from tenuto.client.wire import (
     ADMIN,
@@ -50,6 +50,7 @@ from tenuto.model.errors import (
     TenutoError,
     UnexpectedAnswerError,
 )
+from tenuto.model.ids import InstanceId
 from tenuto.model.messages import (
     AnswerQuestion,
     ClientMessage,
@@ -158,6 +159,7 @@ class HttpGateway:
     async def start(self, request: StartRequest) -> None:
         """Start an instance; sent again until it is known to be durable, or time is up."""
         facts = request.facts
+        check_here(facts.instance_id)
         body = StartBody(
             name=facts.name,
             input=raw_of(facts.input),
@@ -200,6 +202,7 @@ class HttpGateway:
 
     async def tell(self, instance_id: str, message: ClientMessage) -> None:
         """Tell an instance something; sent again only if it had not been sent."""
+        check_here(InstanceId(instance_id))
         match message:
             case RaiseEvent(event=event):
                 raised = EventBody(name=event.name, input=raw_of(event.input))

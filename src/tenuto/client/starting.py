@@ -4,11 +4,17 @@ import sys
 from collections.abc import Mapping
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from tenuto.engine.program import Orchestrator
 from tenuto.model.facts import InstanceFacts
-from tenuto.model.ids import ExecutionId, check_instance_id, new_execution_id, new_instance_id
+from tenuto.model.ids import (
+    ExecutionId,
+    address_of,
+    check_instance_id,
+    new_execution_id,
+    new_instance_id,
+)
 from tenuto.model.limits import Limits, check_payload
 from tenuto.model.requests import IdReuse, StartRequest
 from tenuto.model.status import FINISHED, InstanceRecord, RuntimeStatus
@@ -101,6 +107,18 @@ def start_request(
         input=text,
     )
     return StartRequest(facts=facts, reuse=options.reuse, is_fresh=instance_id is None)
+
+
+def started_on(request: StartRequest, hub: str) -> StartRequest:
+    """The same start, on a linked hub.
+
+    Args:
+        request: What is to be started, under an id there.
+        hub: The name of the link.
+    """
+    address = address_of(hub, request.instance_id)
+    facts = structs.replace(request.facts, instance_id=address, root_id=address)
+    return structs.replace(request, facts=facts, is_fresh=False)
 
 
 def restart_request(

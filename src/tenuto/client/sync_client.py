@@ -130,6 +130,7 @@ class SyncClient(BlockingClient):
         tags: Mapping[str, str] | None = None,
         start_at: datetime | None = None,
         reuse: IdReuse = IdReuse.WHEN_FINISHED,
+        on: str | None = None,
     ) -> SyncOrchestrationHandle[T]: ...
 
     @overload
@@ -142,6 +143,7 @@ class SyncClient(BlockingClient):
         tags: Mapping[str, str] | None = None,
         start_at: datetime | None = None,
         reuse: IdReuse = IdReuse.WHEN_FINISHED,
+        on: str | None = None,
     ) -> SyncOrchestrationHandle[Any]: ...
 
     def start(  # type: ignore[misc]  # mypy wants *Ts here too
@@ -153,6 +155,7 @@ class SyncClient(BlockingClient):
         tags: Mapping[str, str] | None = None,
         start_at: datetime | None = None,
         reuse: IdReuse = IdReuse.WHEN_FINISHED,
+        on: str | None = None,
     ) -> SyncOrchestrationHandle[Any]:
         """Start an orchestration; returns when the start is durable.
 
@@ -164,6 +167,8 @@ class SyncClient(BlockingClient):
             tags: Labels, text to text.
             start_at: Do not begin before this moment (aware datetime).
             reuse: What to do when the id exists.
+            on: The linked hub on which it is to run; by default what ``fn.options(on=...)`` says.
+                The start is kept here until that hub has it.
 
         Raises:
             UnknownFunctionError: no orchestrator of that name.
@@ -184,6 +189,7 @@ class SyncClient(BlockingClient):
                     tags=tags,
                     start_at=start_at,
                     reuse=reuse,
+                    on=on,
                 )
             ),
         )

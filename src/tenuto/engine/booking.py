@@ -118,6 +118,9 @@ class Booking:
 
     def _ask_for(self, instance_id: InstanceId, message: Message, batch: Batch) -> None:
         """The start of an instance: decided after the commit, by whoever owns its partition."""
+        if "/" in instance_id:
+            self._engine.outside.send(message, instance_id, batch)
+            return
         number = self._engine.number_of(instance_id)
         batch.to_route.append(batch.produce(message, number, instance_id))
 
@@ -161,6 +164,9 @@ class Booking:
     def send(self, message: Message, instance_id: InstanceId, batch: Batch) -> None:
         """A message to another instance: durable with this batch, delivered now if it is here."""
         engine = self._engine
+        if "/" in instance_id:
+            engine.outside.send(message, instance_id, batch)
+            return
         row = batch.produce(message, engine.number_of(instance_id), instance_id)
         home = engine.partitions.get(row.partition)
         target = None if home is None else home.residents.named(instance_id)

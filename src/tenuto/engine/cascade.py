@@ -14,7 +14,7 @@ from typing import Final
 from tenuto.engine.parts import Parts
 from tenuto.engine.resident import Home, Resident
 from tenuto.model.errors import StorageUnavailableError
-from tenuto.model.ids import InstanceId
+from tenuto.model.ids import InstanceId, split_address
 from tenuto.model.messages import Terminate
 from tenuto.model.requests import InstanceQuery
 from tenuto.model.status import ParentInstance
@@ -34,8 +34,17 @@ class Cascade:
     def begin(self, resident: Resident, messages: Sequence[Terminate]) -> None:
         """An instance that has ended was told to end its children."""
         self._engine.reads += 1
-        called = [one.instance_id for one in resident.state.work.children.values()]
-        handing = self._hand_on(resident, called, messages)
+        state = resident.state
+        called = [one.instance_id for one in state.work.children.values()]
+        facts = state.facts
+        away = {
+            one.instance_id: ParentInstance(
+                facts.instance_id, facts.execution_id, facts.name, task_id
+            )
+            for task_id, one in state.work.children.items()
+            if split_address(one.instance_id) is not None
+        }
+        handing = self._hand_on(resident, called, away, messages)
         task = self._engine.loop.create_task(handing)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -47,7 +56,11 @@ class Cascade:
             self._engine.observer.problem(None, f"children were not ended: {task.exception()!r}")
 
     async def _hand_on(
-        self, resident: Resident, called: list[InstanceId], messages: Sequence[Terminate]
+        self,
+        resident: Resident,
+        called: list[InstanceId],
+        away: dict[InstanceId, ParentInstance],
+        messages: Sequence[Terminate],
     ) -> None:
         engine, home = self._engine, resident.home
         instance_id, since = resident.state.instance_id, resident.state.created_at
@@ -71,7 +84,7 @@ class Cascade:
             parent = child.state.facts.parent
             if parent is not None and parent.instance_id == instance_id:
                 children[child.state.instance_id] = parent
-        self._tell(home, children, messages)
+        self._tell(home, children | away, messages)
 
     def _tell(
         self,

@@ -12,6 +12,7 @@ from msgspec import structs
 
 from tenuto.engine.batch import Posted
 from tenuto.engine.engine import Engine
+from tenuto.engine.outside import not_over_links
 from tenuto.engine.partition import Partition
 from tenuto.model.errors import (
     InstanceNotFoundError,
@@ -19,8 +20,9 @@ from tenuto.model.errors import (
     TenutoError,
     WebhookClosedError,
 )
-from tenuto.model.ids import InstanceId
-from tenuto.model.messages import ClientMessage, RedeemWebhook
+from tenuto.model.facts import started
+from tenuto.model.ids import InstanceId, split_address
+from tenuto.model.messages import ClientMessage, RaiseEvent, RedeemWebhook, Start
 from tenuto.model.requests import StartRequest
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import Microseconds
@@ -41,6 +43,12 @@ class Commands:
             InstanceExistsError: the id is taken.
             StorageUnavailableError: the store cannot write now; nothing was started.
         """
+        facts = request.facts
+        if split_address(facts.instance_id) is not None:
+            self._check_open()
+            message = Start(event=started(facts, ""), reuse=request.reuse)
+            await self._engine.outside.send_now(message, facts.instance_id)
+            return
         home = self._home_of(request.instance_id)
         answer = _Answer()
         home.starts.request(request, answer)
@@ -55,6 +63,12 @@ class Commands:
                 ``WebhookClosedError``: it was used, has expired, or never existed.
             StorageUnavailableError: the store cannot write now; nothing was done.
         """
+        if split_address(instance_id) is not None:
+            self._check_open()
+            if not isinstance(message, RaiseEvent):
+                raise not_over_links(instance_id)
+            await self._engine.outside.send_now(message, instance_id)
+            return
         home = self._home_of(instance_id)
         engine = self._engine
         answer = _Answer()
@@ -90,8 +104,11 @@ class Commands:
 
         Raises:
             InstanceNotFoundError: there is no such instance.
+            NotOverLinksError: it is one of a linked hub.
             StorageOwnedError: another host serves it, and has to be asked, or does by now.
         """
+        if split_address(instance_id) is not None:
+            raise not_over_links(instance_id)
         if started:
             return await self._begun(instance_id)
         engine = self._engine

@@ -21,6 +21,7 @@ from tenuto.engine.halfway import HalfwayMarks
 from tenuto.engine.holding import Holding
 from tenuto.engine.iids import Iids
 from tenuto.engine.options import EngineOptions
+from tenuto.engine.outside import Outside
 from tenuto.engine.partition import Partition
 from tenuto.engine.pipeline import CommitPipeline
 from tenuto.engine.ports import ActivityWork, Clock, Observer, Runner, Runtime, Storage
@@ -28,6 +29,7 @@ from tenuto.engine.release import Release
 from tenuto.engine.resident import AllResidents, Home, Resident, RowState
 from tenuto.engine.retention import Retention
 from tenuto.engine.rows import CommitResult
+from tenuto.engine.shortage import Shortage
 from tenuto.engine.state import InstanceState
 from tenuto.engine.takeback import TakeBack
 from tenuto.engine.timers import HORIZON
@@ -77,6 +79,7 @@ class Engine:
         self.partitions: dict[int, Partition] = {}
         self.hub_partitions: int = 1
         self.residents: AllResidents = AllResidents(self.partitions)
+        self.shortage: Shortage = Shortage(self.loop)
         self.callers: Callers = Callers()
         self.arrivals: Arrivals = Arrivals(self)
         self.booking: Booking = Booking(self)
@@ -88,6 +91,7 @@ class Engine:
         self.holding: Holding = Holding(self)
         self.turning: Turning = Turning(self)
         self.correlation: Correlation = Correlation(self)
+        self.outside: Outside = Outside(self)
         self.pipeline: CommitPipeline = CommitPipeline(
             storage,
             clock,
@@ -97,6 +101,8 @@ class Engine:
             self.takeback.fenced,
             on_lost,
         )
+        self.pipeline.on_no_memory = self.shortage.note
+        self.pipeline.on_starving = self.holding.charge_heaviest
         self.is_draining = False
         self.gone: TenutoError | None = None
         self.busy_with: Resident | None = None  # whose code runs now, for the host's watchdog

@@ -197,6 +197,7 @@ class Holding:
 
     def charge_heaviest(self) -> None:
         """Memory has run out while nobody's turn ran: hold who takes most of it."""
+        self._engine.shortage.note()
         heaviest = self._heaviest()
         if heaviest is not None:
             self._hold_for_memory(heaviest)

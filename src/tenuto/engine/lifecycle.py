@@ -68,6 +68,10 @@ class Lifecycle:
         await self._serve(leases, has_word=has_word)
         self._reading.begin()
 
+    def arrived(self) -> None:
+        """Messages were stored, not by this engine: deliver them."""
+        self._reading.poll()
+
     async def _notice_held(self) -> None:
         """What the code of the hosts before did not fit may fit ours (ENGINE rule 29)."""
         engine = self._engine

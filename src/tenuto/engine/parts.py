@@ -27,6 +27,7 @@ from tenuto.engine.ports import (
 )
 from tenuto.engine.resident import AllResidents, Home, Resident, RowState
 from tenuto.engine.rows import InboxRow, TopicWaitRow
+from tenuto.engine.shortage import Shortage
 from tenuto.engine.state import InstanceState
 from tenuto.engine.turns.orchestration import TurnRules
 from tenuto.engine.turns.step import Step
@@ -155,6 +156,12 @@ class Correlating(Protocol):
     def gone(self, iids: Collection[int]) -> None: ...
 
 
+class Outside(Protocol):
+    """What goes to linked hubs."""
+
+    def send(self, message: Message, address: InstanceId, batch: Batch) -> None: ...
+
+
 class Caring(Protocol):
     """Who may run while it is found out what has killed hosts."""
 
@@ -198,6 +205,8 @@ class Parts(Protocol):
     @property
     def halfway(self) -> HalfwayMarks: ...
     @property
+    def shortage(self) -> Shortage: ...
+    @property
     def residents(self) -> AllResidents: ...
     @property
     def partitions(self) -> Mapping[int, OwnedPartition]: ...
@@ -217,6 +226,8 @@ class Parts(Protocol):
     def takeback(self) -> TakingBack: ...
     @property
     def turning(self) -> Turning: ...
+    @property
+    def outside(self) -> Outside: ...
     @property
     def careful(self) -> Caring | None: ...
     @property

@@ -92,6 +92,8 @@ class CommitPipeline:
         self._is_committing = False
         self._waiting: list[asyncio.Future[None]] = []
         self._reserve: bytes | None = None
+        self.on_no_memory: Callable[[], None] = _nobody_hears
+        self.on_starving: Callable[[], None] = _nobody_hears
 
     @property
     def is_idle(self) -> bool:
@@ -272,6 +274,8 @@ class CommitPipeline:
                 if self.failed(error, attempt).out_of_memory and attempt > _MEMORY_TRIES:
                     is_too_heavy = True
                     self._reserve = None
+                    if self._too_heavy(batch) is None:
+                        self.on_starving()  # it is none of these that takes it
                 await self._pause(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
             else:
@@ -297,6 +301,8 @@ class CommitPipeline:
             error = StorageUnavailableError(
                 "memory ran out on the way to the store", out_of_memory=True
             )
+        if error.out_of_memory:
+            self.on_no_memory()
         if self.unavailable is None:
             self.unavailable_since = self._clock.now()
         self.unavailable = error
@@ -329,3 +335,7 @@ class CommitPipeline:
         finally:
             handle.cancel()
             self.is_pausing = False
+
+
+def _nobody_hears() -> None:
+    """Who wants to be told that memory ran out takes the place of this."""

@@ -140,6 +140,14 @@ class Standing(Struct, frozen=True):
     turns: int
 
 
+class InstanceMark(Struct, frozen=True, array_like=True, gc=False):
+    """How far an instance is. ``mark`` is another one after each change that people can see."""
+
+    iid: int
+    instance_id: InstanceId
+    mark: str
+
+
 class StorageReader(TopicReader, Protocol):
     """Reading, open to every process."""
 
@@ -279,6 +287,9 @@ class Storage(StorageClient, TopicStorage, Protocol):
 
     async def find(self, instance_ids: Sequence[InstanceId]) -> list[InstanceRecord]:
         """The rows of these instance ids; unknown ones are left out."""
+
+    async def marks(self, after: int | None, limit: int) -> list[InstanceMark]:
+        """How far instances are: so many, by iid, behind this one; reads no payloads."""
 
     async def due(
         self, partitions: Collection[int], after: Microseconds | None, until: Microseconds

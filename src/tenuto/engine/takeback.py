@@ -111,6 +111,7 @@ class TakeBack:
                 self.left[iid].results.clear()
             for each in (batch, making):
                 each.let_go()
+            engine.shortage.note()
         await self._hold(names, guilty, used, commit, error)
         await self._begin_anew([batch, making], requests, guilty)
 

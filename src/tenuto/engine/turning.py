@@ -133,6 +133,7 @@ class Turning:
     ) -> Step | None:
         """The turn that holds whoever found no memory; None when that is not to be, or not now."""
         engine = self._engine
+        engine.shortage.note()
         engine.retention.close(resident)
         resident.failures += 1
         if resident.failures <= 1 and engine.holding.charge_another(resident, inbox):

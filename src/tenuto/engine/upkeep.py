@@ -34,6 +34,7 @@ class Examination(Struct, frozen=True, kw_only=True):
         waiting: The oldest of them: arrival number and instance.
         oldest_pending: When the oldest instance that should have begun was started.
         copied_at: It is a copy that nobody has started yet, and reaches up to then.
+        is_sealed: It was imported to be looked at, and nothing ever runs on it.
         dead_letters: How many there are.
         newest_dead_letter: When the newest was given up.
         unseen_dead_letters: How many of them nobody has acknowledged.
@@ -58,6 +59,7 @@ class Examination(Struct, frozen=True, kw_only=True):
     waiting: list[tuple[int, InstanceId]] = []
     oldest_pending: Microseconds | None = None
     copied_at: Microseconds | None = None
+    is_sealed: bool = False
     dead_letters: int = 0
     newest_dead_letter: Microseconds | None = None
     unseen_dead_letters: int = 0
@@ -228,6 +230,15 @@ class StorageUpkeep(Protocol):
         """Let a copy be started though its host had not stopped; up to when it reaches.
 
         A store that is no copy is left as it is: then None.
+
+        Raises:
+            SettingsError: there is no store.
+            StorageError: it cannot be used.
+        """
+
+    def seal(self) -> None:
+        """Make it a store that is looked at and no more, for ever: nobody owns it or asks anything
+        of it (``StorageImportedError``), and neither of its copies.
 
         Raises:
             SettingsError: there is no store.

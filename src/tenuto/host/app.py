@@ -373,6 +373,44 @@ class App(FunctionRegistry):
 
         return register
 
+    def publishes(
+        self, topic: str, *, key: str | None = None, type: str | None = None
+    ) -> Callable[[F], F]:
+        """Publish what a function returns, as the next event; written below what starts it.
+
+        None is not published. The event's id is made of the id of what the function was run for,
+        so that it is there once, however often the function runs.
+
+        Args:
+            topic: Where it is published.
+            key: The field of the result that is the event's key; by default the key of the event
+                that the function was run for, if that has one.
+            type: What kind of event it is.
+
+        Returns:
+            A decorator that leaves the function as it is.
+
+        Raises:
+            InputError: the topic cannot be used.
+
+        Example:
+            ::
+
+                @app.files("pictures")
+                @app.publishes("plates", key="plate")
+                def recognise(file: ArrivedFile) -> Sighting:
+                    return Sighting(read_plate(file.path), file.name)
+        """
+        name = checked_place(topic, "a topic")
+
+        def register(function: F) -> F:
+            from tenuto.host.native_triggered import RESULTS, Results  # noqa: PLC0415 - few apps have any
+
+            setattr(function, RESULTS, Results(name, key, type))
+            return function
+
+        return register
+
     # --- scripts ---------------------------------------------------------------------------------
 
     @overload

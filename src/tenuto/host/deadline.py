@@ -7,12 +7,17 @@ that is over it names what is left and ends the process. To the store that is a 
 
 That thread needs Python's lock. C code that takes it after the signal and does not give it back is
 ended by a timer of Python's fault handler, which runs without it.
+
+Both need memory for a thread. Where there is none, the system's own alarm clock ends the process,
+which needs none; and the host is asked to stop whatever becomes of its deadline.
 """
 
 import asyncio
 import faulthandler
 import logging
+import math
 import os
+import signal
 import sys
 import threading
 import time
@@ -66,6 +71,7 @@ class Deadline:
         self._last_words = last_words
         self._thread_of_loop = threading.get_ident()
         self._answered_at = 0.0
+        self._has_no_thread = False
 
     def begin(self, code: int) -> None:
         """The time runs from now. May be called by the handler of a signal.
@@ -74,8 +80,20 @@ class Deadline:
             code: The exit code of a process that has to be ended so.
         """
         longest = self._drain_seconds + _LONGEST_SECONDS + _WITHOUT_LOCK_SECONDS
-        faulthandler.dump_traceback_later(longest, exit=True, file=_STANDARD_ERROR)
-        threading.Thread(target=self._wait, args=(code,), name="tenuto-end", daemon=True).start()
+        try:
+            faulthandler.dump_traceback_later(longest, exit=True, file=_STANDARD_ERROR)
+            threading.Thread(
+                target=self._wait, args=(code,), name="tenuto-end", daemon=True
+            ).start()
+        except (RuntimeError, MemoryError):  # there is no memory for a thread
+            self._has_no_thread = True
+            _set_alarm(longest)
+
+    def end(self) -> None:
+        """The loop has ended in time, and the process may go on."""
+        if self._has_no_thread:  # which would have found out by itself
+            faulthandler.cancel_dump_traceback_later()
+            _set_alarm(0)
 
     def _wait(self, code: int) -> None:
         began = self._answered_at = time.monotonic()
@@ -118,6 +136,12 @@ class Deadline:
             _LOGGER.warning("%s", words)
         if children := child_processes():
             _LOGGER.warning("%s", children_left(children))
+
+
+def _set_alarm(seconds: float) -> None:
+    """Have the system end this process then (0: never), where its alarm is not the user's."""
+    if sys.platform != "win32" and signal.getsignal(signal.SIGALRM) is signal.SIG_DFL:
+        signal.alarm(math.ceil(seconds))
 
 
 class StopHandler:

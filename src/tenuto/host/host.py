@@ -26,6 +26,7 @@ from tenuto.host.settings import Settings
 from tenuto.host.timers import HostTimers, timers_of
 from tenuto.host.triggers import HostTriggers, check_triggered
 from tenuto.host.watchdog import Watchdog
+from tenuto.link.links import Links
 from tenuto.model.errors import StorageError, TenutoError
 from tenuto.model.ids import InstanceId
 from tenuto.model.timing import to_datetime
@@ -106,6 +107,7 @@ class Host:
         self._runs_timers = run_timers
         self._timers: HostTimers | None = None
         self._triggers: HostTriggers | None = None
+        self._links: Links | None = None
 
     @property
     def client(self) -> Client:
@@ -124,6 +126,17 @@ class Host:
         if self._hub is None:
             raise TenutoError("the host is not running; use `async with Host(app) as host:`")
         return self._hub
+
+    @property
+    def links(self) -> Links:
+        """Links to other hubs.
+
+        Raises:
+            TenutoError: the host is not running.
+        """
+        if self._links is None:
+            raise TenutoError("the host is not running; use `async with Host(app) as host:`")
+        return self._links
 
     @property
     def engine(self) -> Engine:
@@ -164,6 +177,8 @@ class Host:
             for warning in self.program.warnings:
                 self._observer.problem(None, warning)
             lifecycle = Lifecycle(engine)
+            links = Links(engine, self.settings.links, lifecycle.arrived)
+            await links.load()
             self._watch(engine)
             last_word = self._last_word = LastWord(self._hub.url)
             found = last_word.read()
@@ -173,15 +188,7 @@ class Host:
                 has_word=found is not None,
                 on_owned=last_word.keep,
             )
-            if found is not None:
-                text = f"the host before was ended by a fatal signal; its last word:\n{found}"
-                self._observer.notice(text)
-            if self._hub.copied_at is not None:
-                moment = to_datetime(self._hub.copied_at)
-                self._observer.notice(
-                    f"the store was a copy, which reaches up to {moment:%Y-%m-%d %H:%M:%SZ}; from "
-                    "now on it is a store of its own"
-                )
+            self._tell_of_before(self._hub, found)
             self._storage.on_lost(self._on_lost)
         except BaseException:
             self._watch_no_more()
@@ -197,9 +204,24 @@ class Host:
         self._client = Client(gateway, self.program, self.settings.limits)
         self._timers = HostTimers(timers, engine, self._client)
         self._timers.start()
+        self._links = links
+        await links.start(self._hub.partitions)
         self._triggers = HostTriggers(triggered, engine, self._client)
         await self._triggers.start()
         self._log.started(time.perf_counter() - began, self.settings)
+
+    def _tell_of_before(self, hub: HubInfo, last_word: str | None) -> None:
+        """What a person may want to know of the store's time before this host."""
+        if last_word is not None:
+            self._observer.notice(
+                f"the host before was ended by a fatal signal; its last word:\n{last_word}"
+            )
+        if hub.copied_at is not None:
+            moment = to_datetime(hub.copied_at)
+            self._observer.notice(
+                f"the store was a copy, which reaches up to {moment:%Y-%m-%d %H:%M:%SZ}; from "
+                "now on it is a store of its own"
+            )
 
     def _means(self) -> RunnerMeans:
         return RunnerMeans(
@@ -270,6 +292,7 @@ class Host:
         """Stop: take nothing new in, let running activities end, commit, let the store go."""
         lifecycle, self._lifecycle = self._lifecycle, None
         self._client = None
+        await self._hang_up()
         try:
             if lifecycle is not None:
                 self._log.stopping()
@@ -307,6 +330,7 @@ class Host:
         """Go without a farewell, as a process that dies; for tests of what is recovered then."""
         lifecycle, self._lifecycle = self._lifecycle, None
         self._client = None
+        await self._hang_up()
         self._watch_no_more()
         timers, self._timers = self._timers, None
         if timers is not None:
@@ -316,6 +340,11 @@ class Host:
             await triggers.abandon()
         if lifecycle is not None:
             await lifecycle.abandon()
+
+    async def _hang_up(self) -> None:
+        links, self._links = self._links, None
+        if links is not None:
+            await links.stop()
 
     def _watch(self, engine: Engine) -> None:
         settings = self.settings

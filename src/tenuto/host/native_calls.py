@@ -74,8 +74,8 @@ class NativeCall(Struct, frozen=True):
     parameters: tuple[FilledParameter, ...]
     thread: str
 
-    async def run(self, info: object, payload: object = None) -> None:
-        """Call the function; what it raises is raised.
+    async def run(self, info: object, payload: object = None) -> object:
+        """Call the function and return what it gives; what it raises is raised.
 
         Args:
             info: What it is told.
@@ -94,9 +94,8 @@ class NativeCall(Struct, frozen=True):
             else:
                 arguments[one.name] = payload if one.decode is None else one.decode(encode(payload))
         if _is_async(self.function):
-            await self.function(**arguments)
-        else:
-            await _in_own_thread(lambda: self.function(**arguments), self.thread)
+            return await self.function(**arguments)
+        return await _in_own_thread(lambda: self.function(**arguments), self.thread)
 
 
 def native_call(function: Callable[..., Any], offer: Offer, thread: str) -> NativeCall:
@@ -170,28 +169,30 @@ def _given(
     )
 
 
-async def _in_own_thread(call: Callable[[], object], name: str) -> None:
-    """Call in a thread that cannot keep the process alive; raises what the call raises."""
+async def _in_own_thread(call: Callable[[], object], name: str) -> object:
+    """Call in a thread that cannot keep the process alive; gives and raises what the call does."""
     loop = asyncio.get_running_loop()
-    ended: asyncio.Future[BaseException | None] = loop.create_future()
+    ended: asyncio.Future[tuple[object, BaseException | None]] = loop.create_future()
     context = copy_context()
 
-    def tell(error: BaseException | None) -> None:
+    def tell(result: object, error: BaseException | None) -> None:
         if not ended.done():
-            ended.set_result(error)
+            ended.set_result((result, error))
 
     def run() -> None:
+        result: object = None
         error: BaseException | None = None
         try:
-            context.run(call)
+            result = context.run(call)
         except BaseException as raised:  # noqa: BLE001 - raised again where it is awaited
             error = raised
         try:
-            loop.call_soon_threadsafe(tell, error)
+            loop.call_soon_threadsafe(tell, result, error)
         except RuntimeError:  # the loop is closed: nobody waits any more
             return
 
     threading.Thread(target=run, name=name, daemon=True).start()
-    error = await ended
+    result, error = await ended
     if error is not None:
         raise error
+    return result

@@ -2,17 +2,40 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
+from tenuto.client.causes import client_of_host
 from tenuto.engine.program import Delivery, Redelivery, Trigger
 from tenuto.host.native_calls import NativeCall, Offer, native_call
 from tenuto.model.errors import InputError
+from tenuto.model.payload import encode
 from tenuto.model.retry import RetryPolicy
 from tenuto.model.timing import span
+from tenuto.model.topics import Event
 
 _MOST_AT_ONCE = 1_000
+
+
+class Results(Struct, frozen=True):
+    """What becomes of what a function returns.
+
+    Attributes:
+        topic: Where it is published.
+        key: The field of the result that is the event's key; None for the key of the event that
+            the function was run for.
+        type: What kind of event it is.
+    """
+
+    topic: str
+    key: str | None
+    type: str | None
+
+
+RESULTS: Final = "__tenuto_results__"
+"""The attribute of a function that says so; set by ``App.publishes``."""
 
 
 class NativeTriggered(Struct, frozen=True, kw_only=True):
@@ -23,16 +46,34 @@ class NativeTriggered(Struct, frozen=True, kw_only=True):
         call: The function.
         trigger: What starts it.
         tell: Makes what it is told of a delivery.
+        results: What becomes of what it returns; None: it is dropped.
     """
 
     name: str
     call: NativeCall
     trigger: Trigger
     tell: Callable[[Delivery], Any]
+    results: Results | None = None
 
     async def run(self, delivery: Delivery) -> None:
         """Call the function; what it raises is raised."""
-        await self.call.run(self.tell(delivery), delivery.data)
+        result = await self.call.run(self.tell(delivery), delivery.data)
+        if self.results is not None and result is not None:
+            await self._publish(self.results, delivery, result)
+
+    async def _publish(self, results: Results, delivery: Delivery, result: object) -> None:
+        """Under an id made of the delivery's: once, however often that comes."""
+        event = delivery.facts.get("event")
+        key = event.key if isinstance(event, Event) else None
+        if results.key is not None:
+            key = _field(result, results.key, self.name)
+        await client_of_host.get().publish(
+            results.topic,
+            result,
+            key=key,
+            type=results.type,
+            event_id=f"{self.name}-{delivery.id}",
+        )
 
 
 def native_triggered(
@@ -55,7 +96,19 @@ def native_triggered(
         InputError: a parameter cannot be filled.
     """
     call = native_call(function, offer, f"tenuto-function-{name}")
-    return NativeTriggered(name=name, call=call, trigger=trigger, tell=tell)
+    results = getattr(function, RESULTS, None)
+    return NativeTriggered(name=name, call=call, trigger=trigger, tell=tell, results=results)
+
+
+def _field(result: object, name: str, function: str) -> str:
+    value = msgspec.json.decode(encode(result))
+    key = value.get(name) if isinstance(value, dict) else None
+    if not isinstance(key, str | int):
+        raise InputError(
+            f"what function {function!r} has returned has no field {name!r} that can be a key, a "
+            "text or a number"
+        )
+    return str(key)
 
 
 def checked_concurrency(value: object) -> int:

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -108,10 +108,12 @@ def _obeying_signals(
 
     def ask(number: int) -> None:
         requests.append(number)
-        threading.Thread(target=_end_after_main, args=(128 + number,), daemon=True).start()
         loop.call_soon_threadsafe(work.cancel)
+        with suppress(RuntimeError):  # no memory for a thread: its end has no limit then
+            threading.Thread(target=_end_after_main, args=(128 + number,), daemon=True).start()
 
-    handle = StopHandler(Deadline(loop, drain_seconds), ask)
+    deadline = Deadline(loop, drain_seconds)
+    handle = StopHandler(deadline, ask)
     defaults = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
     before = {
         number: signal.signal(number, handle)
@@ -123,6 +125,7 @@ def _obeying_signals(
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        deadline.end()
 
 
 def _end_after_main(code: int) -> None:
@@ -151,7 +154,8 @@ def end_in_time(code: int) -> None:
     Args:
         code: The exit code.
     """
-    threading.Thread(target=_end, args=(code,), name="tenuto-exit", daemon=True).start()
+    with suppress(RuntimeError):  # no memory for a thread: what is left ends by itself, or does not
+        threading.Thread(target=_end, args=(code,), name="tenuto-exit", daemon=True).start()
 
 
 def _end(code: int) -> None:

@@ -103,6 +103,7 @@ class ServedApp:
                     traffic=self.traffic,
                     rpc_token=self._rpc_token,
                     run_timer=self.host.run_timer,
+                    linked=self.host.links,
                 )
             )
             await application.start()

@@ -20,6 +20,7 @@ from msgspec import Meta, Struct
 from tenuto.functions.outbound import OutboundSettings
 from tenuto.http.options import HttpSettings
 from tenuto.interop.workers.options import WorkerSettings
+from tenuto.link.options import LinkSettings
 from tenuto.model.errors import SettingsError
 from tenuto.model.limits import Limits
 
@@ -34,8 +35,8 @@ SECRET: Final = frozenset({"http.keys"})
 """Settings whose values are never shown."""
 
 _PREFIX: Final = "TENUTO_"
-_NO_SETTINGS: Final = frozenset({"TENUTO_HTTP_KEY"})
-"""Variables that are no settings: the key with which the command line opens a host."""
+_NO_SETTINGS: Final = frozenset({"TENUTO_HTTP_KEY", "TENUTO_AZURE_CONNECTION_STRING"})
+"""Variables that are no settings: what the command line opens a host with, or an account."""
 
 _OWN_FILE: Final = "tenuto.toml"
 _SHARED_FILE: Final = "pyproject.toml"
@@ -73,6 +74,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         cpu_workers: Processes for activities with ``cpu_bound=True``; None for one per processor.
         http: How the server listens, and what it lets in.
         outbound: Where ``ctx.call_http`` may go.
+        links: What may wait for linked hubs, and how patient links are.
         workers: What the processes of an Azure Functions app may use.
         log_format: ``text`` for people or ``json`` for machines.
         log_level: The least important lines that are shown.
@@ -97,6 +99,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cpu_workers: _Count | None = None
     http: HttpSettings = HttpSettings()
     outbound: OutboundSettings = OutboundSettings()
+    links: LinkSettings = LinkSettings()
     workers: WorkerSettings = WorkerSettings()
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -119,6 +122,7 @@ _SECTIONS: Final[dict[str, type[Struct]]] = {
     "limits": Limits,
     "http": HttpSettings,
     "outbound": OutboundSettings,
+    "links": LinkSettings,
     "workers": WorkerSettings,
 }
 

@@ -20,6 +20,8 @@ from tenuto.model.errors import (
     InstanceNotFoundError,
     InstanceStateError,
     LimitError,
+    LinkError,
+    LinkFullError,
     MethodNotAllowedError,
     NotImplementedYetError,
     RequestTimeoutError,
@@ -59,6 +61,8 @@ _STATUSES: Final[tuple[tuple[type[TenutoError], int], ...]] = (
     (InstanceStateError, 409),
     (InstanceError, 409),
     (LimitError, 413),
+    (LinkFullError, 503),
+    (LinkError, 409),
     (InputError, 400),
     (StorageError, 503),
 )

@@ -33,7 +33,7 @@ from tenuto.model.explanation import (
     Untaken,
     Wait,
 )
-from tenuto.model.ids import InstanceId
+from tenuto.model.ids import InstanceId, split_address
 from tenuto.model.status import InstanceRecord, RuntimeStatus
 from tenuto.model.timing import MICROSECONDS, Microseconds
 
@@ -201,6 +201,8 @@ def _activity(step: Step, around: Surroundings) -> ActivityWait:
 def _child(record: InstanceRecord, step: Step, around: Surroundings) -> ChildWait:
     name = step.instance_id or InstanceId("")
     child = around.children.get(name)
+    # What runs on a linked hub is not here, and answers all the same.
+    is_looked_for = name in around.children and split_address(name) is None
     attempt, until = _attempt(step)
     return ChildWait(
         name=step.name,
@@ -211,8 +213,8 @@ def _child(record: InstanceRecord, step: Step, around: Surroundings) -> ChildWai
         failure=step.failure,
         status=None if child is None else child.status.label,
         held=None if child is None or child.hold is None else child.hold.reason,
-        is_missing=child is None and name in around.children,
-        is_lost=name in around.children and _is_lost(record, step, child, around.now),
+        is_missing=child is None and is_looked_for,
+        is_lost=is_looked_for and _is_lost(record, step, child, around.now),
         is_unserved=name in around.unserved,
         below=around.below.get(name),
     )

@@ -19,6 +19,7 @@ from tenuto.model.explanation import (
     TimerWait,
     Wait,
 )
+from tenuto.model.ids import split_address
 from tenuto.model.status import RuntimeStatus
 from tenuto.model.timing import Microseconds
 
@@ -94,6 +95,9 @@ def _work(wait: ActivityWait, around: Surroundings) -> str:
 
 def _standing(wait: ChildWait) -> str:
     """How a child stands, where that says more than that it runs."""
+    address = split_address(wait.instance_id or "")
+    if address is not None:
+        return f", on the linked hub {address[0]}"
     if wait.is_missing and not wait.is_lost:
         return ", not there yet"
     is_plain = wait.status is None or wait.status == RuntimeStatus.RUNNING.label

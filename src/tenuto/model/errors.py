@@ -11,6 +11,8 @@
     │   ├── AppLoadError                   TN-1105
     │   ├── RegistrationError              TN-1106
     │   │   └── SignatureError (TypeError) TN-1107  no stored input can fill its parameters
+    │   ├── AzurePackagesError             TN-1810  the extra `azure` is not installed
+    │   ├── TaskHubError                   TN-1813  no task hub in Azure that can be used for this
     │   └── HttpCallError                  TN-1108  fails the activity behind ctx.call_http
     │       └── OutboundRefusedError       TN-1109  this host calls no such address
     ├── InstanceError                      TN-1200  the instance is not in the right state
@@ -42,7 +44,8 @@
     │   ├── StorageReadOnlyError           TN-1606
     │   ├── StorageLostError               TN-1607  its files were deleted, replaced or cut short
     │   ├── RowsRefusedError               TN-1608  it cannot hold certain rows; the others it can
-    │   └── StorageCopyError               TN-1609  a copy that has not seen its host stop
+    │   ├── StorageCopyError               TN-1609  a copy that has not seen its host stop
+    │   └── StorageImportedError           TN-1814  made to be looked at: nothing ever runs on it
     ├── HttpError                          TN-1700  a request that a server refuses
     │   ├── UnauthorizedError              TN-1701
     │   ├── ForbiddenError                 TN-1702
@@ -54,7 +57,15 @@
     │   └── RequestTimeoutError            TN-1709
     ├── ConnectionFailedError              TN-1706
     │   └── UnexpectedAnswerError          TN-1710
-    └── BlockingCallError                  TN-1711
+    ├── BlockingCallError                  TN-1711
+    ├── AzureStorageError                  TN-1812  Azure Storage has refused a request
+    │   └── AzureUnavailableError          TN-1811  passing: it cannot be reached, or is too busy
+    └── LinkError                          TN-1800  of a link to another hub
+        ├── NoSuchLinkError                TN-1801
+        ├── LinkFullError                  TN-1802  too much waits for the other hub already
+        ├── LinkRefusedError               TN-1803  the other hub refuses a message
+        ├── NotOverLinksError              TN-1804  what cannot be asked of another hub
+        └── LinkInUseError                 TN-1805  another store has come with the same key
     SessionDiscarded (BaseException)       TN-1900  internal: the session is gone
 
 Each message says what happened, where, and what to do next. A code never changes its meaning.
@@ -184,6 +195,18 @@ class SignatureError(RegistrationError, TypeError):
     """A function has parameters that no stored input can fill."""
 
     code = "TN-1107"
+
+
+class AzurePackagesError(InputError):
+    """The packages of Azure, which are an extra, are not installed."""
+
+    code = "TN-1810"
+
+
+class TaskHubError(InputError):
+    """A task hub in Azure Storage cannot be used for what was asked: its name, or what it holds."""
+
+    code = "TN-1813"
 
 
 class HttpCallError(InputError):
@@ -530,6 +553,12 @@ class StorageCopyError(StorageError):
     code = "TN-1609"
 
 
+class StorageImportedError(StorageError):
+    """The store was imported to be looked at: no host owns it, and it takes no requests."""
+
+    code = "TN-1814"
+
+
 class HttpError(TenutoError):
     """A request that cannot be served. ``status`` is that of the answer."""
 
@@ -618,6 +647,65 @@ class BlockingCallError(TenutoError):
     """The synchronous client cannot be used here: it would block an event loop, or is gone."""
 
     code = "TN-1711"
+
+
+class AzureStorageError(TenutoError):
+    """Azure Storage has refused a request. ``status`` is that of its answer, 0 without one."""
+
+    code = "TN-1812"
+
+    def __init__(self, message: str, *, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class AzureUnavailableError(AzureStorageError):
+    """Azure Storage cannot be reached, or says that it is busy: it may be there again later."""
+
+    code = "TN-1811"
+
+
+class LinkError(TenutoError):
+    """Something is wrong with a link to another hub."""
+
+    code = "TN-1800"
+
+
+class NoSuchLinkError(LinkError):
+    """This hub has no link of that name."""
+
+    code = "TN-1801"
+
+    def __init__(self, name: str, known: Iterable[str] = ()) -> None:
+        there = ", ".join(sorted(known)) or "none"
+        super().__init__(
+            f"there is no link {name!r} here (there are: {there}); `tenuto link URL` makes one to "
+            "a hub, `tenuto links add NAME` lets one in"
+        )
+
+
+class LinkFullError(LinkError):
+    """As much waits for the other hub as may; nothing was taken in. Try again later."""
+
+    code = "TN-1802"
+
+
+class LinkRefusedError(LinkError):
+    """The other hub refuses a message for what it is; sending it again changes nothing."""
+
+    code = "TN-1803"
+
+
+class NotOverLinksError(LinkError):
+    """Instances of another hub can be started and told events. Everything else is asked there."""
+
+    code = "TN-1804"
+
+
+class LinkInUseError(LinkError):
+    """Two stores use one link: each needs a link, and a key, of its own."""
+
+    code = "TN-1805"
 
 
 class SessionDiscarded(BaseException):

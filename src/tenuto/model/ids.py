@@ -9,7 +9,8 @@ import re
 from collections.abc import Callable
 from typing import Final, NewType, TypeAlias
 
-from tenuto.model.errors import InvalidInstanceIdError
+from tenuto.model.errors import InputError, InvalidInstanceIdError
+from tenuto.model.texts import check_unicode
 from tenuto.model.timing import Microseconds
 
 InstanceId = NewType("InstanceId", str)
@@ -24,6 +25,7 @@ AnyMessageId: TypeAlias = MessageId | MemoryId | None
 
 MAX_INSTANCE_ID_LENGTH = 256
 _CHILD_ID: Final = re.compile("([0-9a-f]{32}):([0-9a-f]{4,8})")
+_LINKED_HUB: Final = re.compile("[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _FORBIDDEN = frozenset("/\\#?") | {chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))}
 
 # Written out, since Python's own tables differ from version to version.
@@ -62,7 +64,10 @@ def check_instance_id(text: object) -> InstanceId:
         raise InvalidInstanceIdError(text, "a leading '@' is reserved for entities")
     if not _FORBIDDEN.isdisjoint(text):
         found = next(character for character in text if character in _FORBIDDEN)
-        raise InvalidInstanceIdError(text, f"it contains {found!r}; / \\ # ? are not allowed")
+        reason = f"it contains {found!r}; / \\ # ? are not allowed"
+        if found == "/" and _LINKED_HUB.fullmatch(text.partition("/")[0]):
+            reason += ". An instance of a linked hub can be started and told events, nothing else"
+        raise InvalidInstanceIdError(text, reason)
     if text in {".", ".."}:
         raise InvalidInstanceIdError(text, "in an address it would stand for a folder")
     if text[0] == " " or text[-1] == " ":
@@ -70,6 +75,47 @@ def check_instance_id(text: object) -> InstanceId:
     if not text.isascii():
         _check_beyond_ascii(text)
     return InstanceId(text if type(text) is str else str.__str__(text))
+
+
+def check_hub_name(text: object) -> str:
+    """Return ``text`` as the name of a linked hub or refuse it.
+
+    Raises:
+        InputError: it is none: 1 to 64 letters, digits, ``_`` and ``-``, the first no sign.
+    """
+    if isinstance(text, str):
+        check_unicode(text, "the name of a linked hub")
+    if not isinstance(text, str) or not _LINKED_HUB.fullmatch(text):
+        shown = repr(text)[:80]
+        raise InputError(
+            f"{shown} cannot be the name of a linked hub: it has 1 to 64 ASCII letters, digits, "
+            "'_' and '-', and begins with a letter or a digit"
+        )
+    return text
+
+
+def address_of(hub: str, instance_id: str) -> InstanceId:
+    """How an instance of a linked hub is called here: no instance of this hub has such an id."""
+    return InstanceId(f"{hub}/{instance_id}")
+
+
+def split_address(text: str) -> tuple[str, InstanceId] | None:
+    """The linked hub and the instance there that an id stands for; None for an id of this hub."""
+    hub, slash, instance_id = text.partition("/")
+    return (hub, InstanceId(instance_id)) if slash else None
+
+
+def check_address(text: object) -> InstanceId:
+    """Return ``text`` as the id of an instance here, or as the address of one of a linked hub.
+
+    Raises:
+        InputError: it is neither; the name of the hub breaks the rules.
+        InvalidInstanceIdError: the id breaks the rules.
+    """
+    found = split_address(text) if isinstance(text, str) else None
+    if found is None:
+        return check_instance_id(text)
+    return address_of(check_hub_name(found[0]), check_instance_id(found[1]))
 
 
 def _check_beyond_ascii(text: str) -> None:

@@ -282,7 +282,7 @@ def checked_head(head: EventHead, topic: str) -> EventHead:
     ):
         if value is not None:
             checked_text(value, f"the {name} of an event for topic {topic!r}")
-    attributes = details.attributes or {}
+    attributes: object = details.attributes or {}
     if not isinstance(attributes, Mapping) or len(attributes) > MOST_ATTRIBUTES:
         raise InputError(
             f"the attributes of an event for topic {topic!r} must be a mapping of at most "

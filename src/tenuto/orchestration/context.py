@@ -18,7 +18,14 @@ from tenuto.model.events import SubOrchestrationInstanceCreated as ChildCreated
 from tenuto.model.form import Form
 from tenuto.model.form_types import form_of, form_of_choices
 from tenuto.model.http_call import HttpCallOptions, HttpResponse, http_request
-from tenuto.model.ids import InstanceId, check_instance_id, child_instance_id
+from tenuto.model.ids import (
+    InstanceId,
+    address_of,
+    check_address,
+    check_hub_name,
+    check_instance_id,
+    child_instance_id,
+)
 from tenuto.model.limits import limit_error
 from tenuto.model.payload import decoder, encode
 from tenuto.model.retry import RetryFacts, RetryPolicy
@@ -198,10 +205,10 @@ class Context:
     ) -> "DurableTask[T]": ...
     @overload
     def call_sub_orchestrator(
-        self, orchestrator: str, *args: Any, instance_id: str | None = None
+        self, orchestrator: str, *args: Any, instance_id: str | None = None, on: str | None = None
     ) -> "DurableTask[Any]": ...
     def call_sub_orchestrator(  # type: ignore[misc]  # mypy wants *Ts here too
-        self, orchestrator: Any, *args: Any, instance_id: str | None = None
+        self, orchestrator: Any, *args: Any, instance_id: str | None = None, on: str | None = None
     ) -> "DurableTask[Any]":
         """Start a child and wait for its result.
 
@@ -210,13 +217,14 @@ class Context:
             *args: Its arguments after the context.
             instance_id: The child's id; by default derived from this execution. A finished
                 instance of that id is replaced, a running one fails the call.
+            on: The linked hub on which the child runs; by default what ``fn.options(on=...)`` says.
 
         The task raises ``SubOrchestrationError`` when the child failed or was terminated. When
         the task is cancelled, as by ``asyncio.timeout`` or a failed sibling in a ``TaskGroup``, the
         child is terminated too; ``fn.options(on_cancel="abandon")`` lets it go on by itself.
         Children that nobody has cancelled go on when their parent ends.
         """
-        call = self._child_call(orchestrator, args, instance_id)
+        call = self._child_call(orchestrator, args, instance_id, on)
 
         def event(
             task_id: int, attempt: int, call_id: int | None, retry: RetryFacts | None
@@ -233,13 +241,13 @@ class Context:
     def start_orchestrator(self, orchestrator: OrchestratorFunction[*Ts, T], *args: *Ts) -> str: ...
     @overload
     def start_orchestrator(
-        self, orchestrator: str, *args: Any, instance_id: str | None = None
+        self, orchestrator: str, *args: Any, instance_id: str | None = None, on: str | None = None
     ) -> str: ...
     def start_orchestrator(  # type: ignore[misc]  # mypy wants *Ts here too
-        self, orchestrator: Any, *args: Any, instance_id: str | None = None
+        self, orchestrator: Any, *args: Any, instance_id: str | None = None, on: str | None = None
     ) -> str:
         """Start another instance and forget it: nothing comes back. Returns its instance id."""
-        call = self._child_call(orchestrator, args, instance_id)
+        call = self._child_call(orchestrator, args, instance_id, on)
         event = self._child_event(call, self._session.next_id(), True)
         self._session.record(event)
         return event.instance_id
@@ -341,8 +349,11 @@ class Context:
         return task
 
     def send_event(self, instance_id: str, name: str, data: object = None) -> None:
-        """Raise an event on another instance. One that cannot take it gets a dead letter."""
-        target = check_instance_id(instance_id)
+        """Raise an event on another instance. One that cannot take it gets a dead letter.
+
+        With ``hub/`` before its id it is an instance of that linked hub.
+        """
+        target = check_address(instance_id)
         name = _checked_name(name, "send_event")
         text = None if data is None else self._session.encode(data, f"event {name!r}")
         self._session.record(EventSent(self._session.next_id(), target, name, text))
@@ -629,6 +640,7 @@ class Context:
         orchestrator: str | AnyOrchestrator,
         args: tuple[Any, ...],
         instance_id: str | None,
+        on: str | None,
     ) -> "_ChildCall":
         session = self._session
         if isinstance(orchestrator, str):
@@ -645,10 +657,15 @@ class Context:
             call.version = orchestrator.version
             call.tags = None if orchestrator.tags is None else dict(orchestrator.tags)
             call.on_cancel = orchestrator.on_cancel
+            call.on = orchestrator.on
             if instance_id is None:
                 instance_id = orchestrator.instance_id
+        if on is not None:
+            call.on = check_hub_name(on)
         if instance_id is not None:
             call.instance_id = check_instance_id(instance_id)
+            if call.on is not None:
+                call.instance_id = address_of(call.on, call.instance_id)
             if call.instance_id == self.instance_id:
                 raise InputError(f"a child cannot have its parent's own id {self.instance_id!r}")
         if call.text is not None:
@@ -673,11 +690,20 @@ class Context:
         retry: RetryFacts | None = None,
     ) -> ChildCreated:
         execution_id = self._session.info.facts.execution_id
+        of_child = child_execution_id(execution_id, task_id, self._session.loop.now)
+        instance_id = call.instance_id
+        if instance_id is None:
+            instance_id = child_instance_id(execution_id, task_id)
+            if call.on is not None and detached:
+                # Ids of that form are for who has a parent; this one is the top of a tree there.
+                instance_id = InstanceId(of_child)
+            if call.on is not None:
+                instance_id = address_of(call.on, instance_id)
         return ChildCreated(
             task_id,
             call.name,
-            call.instance_id or child_instance_id(execution_id, task_id),
-            child_execution_id(execution_id, task_id, self._session.loop.now),
+            instance_id,
+            of_child,
             call.text,
             call.version,
             call.tags,
@@ -692,7 +718,17 @@ class Context:
 class _ChildCall:
     """A call of an orchestrator, checked and encoded."""
 
-    __slots__ = ("decode", "instance_id", "name", "on_cancel", "retry", "tags", "text", "version")
+    __slots__ = (
+        "decode",
+        "instance_id",
+        "name",
+        "on",
+        "on_cancel",
+        "retry",
+        "tags",
+        "text",
+        "version",
+    )
 
     def __init__(self, name: str, text: str | None, decode: Callable[[str | None], Any]) -> None:
         self.name = name
@@ -702,6 +738,7 @@ class _ChildCall:
         self.version: str | None = None
         self.tags: dict[str, str] | None = None
         self.instance_id: InstanceId | None = None
+        self.on: str | None = None
         self.on_cancel: OnCancel = "terminate"
 
 

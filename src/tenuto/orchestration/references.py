@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, TypeVa
 from msgspec import UNSET, UnsetType
 
 from tenuto.model.errors import GuardError, InputError
-from tenuto.model.ids import check_instance_id
+from tenuto.model.ids import check_hub_name, check_instance_id
 from tenuto.model.retry import RetryPolicy
 from tenuto.model.texts import check_together, checked_text, checked_text_or_none
 
@@ -156,11 +156,13 @@ class OrchestratorFunction(_Reference, Generic[*Ts, T_co]):
         instance_id: The id of the instance that a call starts; None for a fresh one.
         tags: Labels of the instance that a call starts.
         on_cancel: What becomes of a sub-orchestration when its parent cancels the call.
+        on: The linked hub on which a call starts the instance; None for this one.
     """
 
     version: str | None = None
     retry: RetryPolicy | None = None
     instance_id: str | None = None
+    on: str | None = None
     tags: Mapping[str, str] | None = None
     on_cancel: OnCancel = "terminate"
 
@@ -171,6 +173,8 @@ class OrchestratorFunction(_Reference, Generic[*Ts, T_co]):
         _check_retry(self.retry)
         if self.instance_id is not None:
             check_instance_id(self.instance_id)
+        if self.on is not None:
+            check_hub_name(self.on)
         tags = self.__dict__["tags"] = checked_tags(self.tags)
         labels = [part for item in (tags or {}).items() for part in item]
         check_together([self.name, self.version or "", *labels], "name, version and tags together")
@@ -200,6 +204,7 @@ class OrchestratorFunction(_Reference, Generic[*Ts, T_co]):
         version: str | UnsetType | None = UNSET,
         tags: Mapping[str, str] | UnsetType | None = UNSET,
         on_cancel: OnCancel | UnsetType = UNSET,
+        on: str | UnsetType | None = UNSET,
     ) -> Self:
         """The same orchestrator with other options; what is not given stays as it is.
 
@@ -210,6 +215,7 @@ class OrchestratorFunction(_Reference, Generic[*Ts, T_co]):
             tags: Labels of the instance that a call starts.
             on_cancel: What becomes of a sub-orchestration when its parent cancels the call, as
                 ``asyncio.timeout`` does: ``"terminate"`` ends it, ``"abandon"`` lets it go on.
+            on: The linked hub on which a call starts the instance; None for this one.
 
         Raises:
             InputError: for a value that is not allowed.
@@ -225,6 +231,7 @@ class OrchestratorFunction(_Reference, Generic[*Ts, T_co]):
                 version=version,
                 tags=tags,
                 on_cancel=on_cancel,
+                on=on,
             ),
         )
 

@@ -51,5 +51,20 @@ def engine_gauges(engine: Engine) -> Iterator[Metric]:
     for reason in HoldReason:
         held.add_metric([reason], engine.holding.counts.get(reason, 0))
     yield held
+    yield from _link_gauges(engine)
     for name, meaning, value in values:
         yield GaugeMetricFamily(f"tenuto_{name}", meaning, value)
+
+
+def _link_gauges(engine: Engine) -> Iterator[Metric]:
+    messages = GaugeMetricFamily(
+        "tenuto_link_waiting_messages", "Messages that wait for a linked hub.", labels=["link"]
+    )
+    size = GaugeMetricFamily(
+        "tenuto_link_waiting_bytes", "How long the messages are that wait.", labels=["link"]
+    )
+    for name, waiting in engine.outside.waiting().items():
+        messages.add_metric([name], waiting.messages)
+        size.add_metric([name], waiting.bytes)
+    yield messages
+    yield size

@@ -385,6 +385,12 @@ def test_until_when_it_waits_and_what_is_tried_again_is_said() -> None:
             True,
         ),
         (
+            [step(StepKind.CHILD, StepState.RUNNING, "pay", instance_id="hub/p-1")],
+            {"children": {"hub/p-1": None}},
+            "sub-orchestration pay (hub/p-1, on the linked hub hub) since",
+            False,
+        ),
+        (
             [
                 step(
                     StepKind.CHILD,

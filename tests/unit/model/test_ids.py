@@ -8,9 +8,12 @@ import unicodedata
 import pytest
 
 from tenuto.model import ids
-from tenuto.model.errors import InvalidInstanceIdError
+from tenuto.model.errors import InputError, InvalidInstanceIdError, PayloadError
 from tenuto.model.ids import (
     InstanceId,
+    address_of,
+    check_address,
+    check_hub_name,
     check_instance_id,
     child_instance_id,
     derived_from,
@@ -19,6 +22,7 @@ from tenuto.model.ids import (
     new_message_id,
     partition_of,
     reserved_id,
+    split_address,
 )
 
 NOW = 1_764_288_000_123_456
@@ -157,3 +161,35 @@ def test_an_id_holds_nothing_that_cannot_be_seen() -> None:
         "\u4f60\u597d",
     ):
         assert check_instance_id(fine) == fine
+
+
+def test_an_address_names_a_linked_hub_and_an_instance_there() -> None:
+    address = check_address("hub/order 7")
+    assert address == address_of("hub", "order 7")
+    assert split_address(address) == ("hub", "order 7")
+    assert check_address("order 7") == "order 7"
+    assert split_address("order 7") is None
+
+
+@pytest.mark.parametrize("bad", ["", "-a", "a b", "a.b", "ä", "x" * 65, 5, None])
+def test_names_of_hubs_that_are_none_are_refused(bad: object) -> None:
+    with pytest.raises(InputError, match="cannot be the name of a linked hub"):
+        check_hub_name(bad)
+
+
+def test_a_name_of_a_hub_that_cannot_be_stored_is_refused() -> None:
+    with pytest.raises(PayloadError, match="surrogate"):
+        check_hub_name("half \ud800")
+
+
+@pytest.mark.parametrize("bad", ["hub/", "hub/a/b", "hub/@x", 5, ""])
+def test_addresses_that_are_none_are_refused(bad: object) -> None:
+    with pytest.raises(InvalidInstanceIdError):
+        check_address(bad)
+
+
+def test_who_gives_an_address_where_an_id_belongs_is_told_so() -> None:
+    with pytest.raises(InvalidInstanceIdError, match="linked hub can be started and told events"):
+        check_instance_id("hub/x")
+    with pytest.raises(InvalidInstanceIdError, match=r"are not allowed$"):
+        check_instance_id("a b/x")

@@ -245,7 +245,7 @@ def test_events_are_sent_with_their_data_or_without() -> None:
         ctx.send_event("other", "hello")
         refused = []
         bad: Any
-        for bad in (("a/b", "name"), ("other", ""), ("other", 5), ("other", "name", object())):
+        for bad in (("a/b/c", "name"), ("other", ""), ("other", 5), ("other", "name", object())):
             try:
                 ctx.send_event(*bad)
             except InputError as error:

@@ -14,6 +14,7 @@ from tenuto.engine.engine import Engine
 from tenuto.engine.program import Program
 from tenuto.http.access import Access
 from tenuto.http.admin.facts import FactsApi, HostFacts
+from tenuto.http.admin.links import LinksApi
 from tenuto.http.admin.live import EventStream, LiveApi
 from tenuto.http.admin.messages import MessagesApi
 from tenuto.http.admin.observation import Metrics, ObservationApi
@@ -47,6 +48,7 @@ from tenuto.http.server.origins import Origins
 from tenuto.http.server.visits import Visit, Visits
 from tenuto.http.shown_paths import without_token
 from tenuto.http.waiting import Waiting
+from tenuto.link.links import Links as LinkedHubs
 from tenuto.model.errors import TenutoError
 from tenuto.model.webhook import TOKEN_LENGTH
 from tenuto.telemetry.traffic import Traffic
@@ -83,6 +85,7 @@ class Served(Struct, frozen=True, kw_only=True):
         traffic: Counts requests.
         rpc_token: Opens the mount for processes of this host; without one there is none.
         run_timer: Runs a timer of the program once, now.
+        linked: The links to other hubs; None where there are none.
     """
 
     client: Client
@@ -101,6 +104,7 @@ class Served(Struct, frozen=True, kw_only=True):
     traffic: Traffic = field(default_factory=Traffic)
     rpc_token: str = ""
     run_timer: TimerRunner = _no_timer
+    linked: LinkedHubs | None = None
 
 
 def checked_functions(program: Program, triggers: HttpTriggers) -> ForeignFunctions:
@@ -169,6 +173,7 @@ class Application:
         self._origins = Origins(served.settings)
         running = RunningApi(served.program, served.run_timer, served.engine.clock, served.version)
         self._front = running.front
+        self._linked = None if served.linked is None else LinksApi(served.linked)
         open_api = OpenApi(links, served.version, has_keys=bool(served.settings.keys))
         self.routes: Routes = Routes(
             [
@@ -179,6 +184,7 @@ class Application:
                     facts, served.program, served.triggers, foreign, served.engine.clock
                 ).routes(),
                 *running.routes(),
+                *([] if self._linked is None else self._linked.routes()),
                 *self._live.routes(),
                 *ObservationApi(served.engine, self._access, served.metrics).routes(),
                 *Callbacks(
@@ -221,6 +227,8 @@ class Application:
         """End what does not end by itself: live streams, and those who wait for an end."""
         self._waiting.close()
         self._live.close()
+        if self._linked is not None:
+            self._linked.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

@@ -6,6 +6,8 @@ again what was done since, beside the original or after it. So such a copy is re
 person says that the loss is accepted. Keeps the promise ``one_owner`` where no lock reaches.
 """
 
+from typing import Final
+
 import apsw
 
 from tenuto.model.errors import StorageCopyError
@@ -14,6 +16,14 @@ from tenuto.storage.sqlite import reader
 from tenuto.storage.sqlite.database import open_writer, transaction, value
 from tenuto.storage.sqlite.errors import translated
 from tenuto.storage.sqlite.queries import SQL
+
+_SEALS: Final = (
+    "refuse_owners",
+    "refuse_instances",
+    "refuse_messages",
+    "refuse_events",
+    "refuse_queued",
+)
 
 
 def mark_copy(connection: apsw.Connection, reaches_to: Microseconds) -> None:
@@ -69,6 +79,26 @@ def accept_loss(path: str) -> Microseconds | None:
         with translated(path, "write to"), transaction(connection):
             connection.execute(SQL["part_from_owners"])
         return facts.copied_at
+    finally:
+        connection.close()
+
+
+def seal(path: str) -> None:
+    """Let nobody ever own a store, start something in it or ask something of what is in it.
+
+    The file itself refuses: triggers in it, so that every version of Tenuto, and every copy of the
+    file, keeps to it, and other stores pay nothing for the question.
+
+    Raises:
+        SettingsError: there is no store.
+        StorageError: it cannot be used.
+    """
+    connection, _ = open_writer(path, 1, create=False)
+    try:
+        # Crash points: before COMMIT it is open as before, after it sealed.
+        with translated(path, "write to"), transaction(connection):
+            for name in _SEALS:
+                connection.execute(SQL[name])
     finally:
         connection.close()
 

@@ -7,11 +7,17 @@ outside, and dead letters it never reads. Must never touch anything else of the 
 
 from collections.abc import Sequence
 
+import apsw
 import msgspec
 
 from tenuto.model.codec import decode_message
-from tenuto.model.errors import InputError, InstanceFinishedError, InstanceNotFoundError
-from tenuto.model.ids import InstanceId, MessageId, partition_of
+from tenuto.model.errors import (
+    InputError,
+    InstanceFinishedError,
+    InstanceNotFoundError,
+    NoSuchLinkError,
+)
+from tenuto.model.ids import InstanceId, MessageId, partition_of, split_address
 from tenuto.model.messages import LETTERS
 from tenuto.model.timing import Microseconds
 from tenuto.storage.sqlite import reader
@@ -26,6 +32,7 @@ def redrive(path: str, message_id: MessageId) -> InstanceId:
     Raises:
         InputError: there is no such letter, or it is no event.
         InstanceNotFoundError, InstanceFinishedError: still nobody can take it.
+        NoSuchLinkError: it is for a hub that is not linked.
     """
     connection, facts = open_writer(path, 1, create=False)
     try:
@@ -40,19 +47,27 @@ def redrive(path: str, message_id: MessageId) -> InstanceId:
                 raise InputError(
                     f"dead letter {message_id!r} is no event and no answer; it can only be purged"
                 )
-            standing = reader.find(connection, [letter.instance_id])
-            if not standing:
-                raise InstanceNotFoundError(letter.instance_id)
-            if standing[0].status.is_finished:
-                raise InstanceFinishedError(
-                    letter.instance_id, f"has already ended ({standing[0].status.label})"
-                )
+            _check_taker(connection, letter.instance_id)
             partition = partition_of(letter.instance_id, facts.partitions)
             connection.execute(SQL["redrive"], {"number": number, "partition": partition})
             connection.execute(SQL["drop_dead_letter"], {"number": number})
             return letter.instance_id
     finally:
         connection.close()
+
+
+def _check_taker(connection: apsw.Connection, instance_id: InstanceId) -> None:
+    """See that somebody can take a message: an instance here, or a hub that is linked."""
+    address = split_address(instance_id)
+    if address is not None:
+        if value(connection, "place", {"hub": address[0]}) is None:
+            raise NoSuchLinkError(address[0])
+        return
+    standing = reader.find(connection, [instance_id])
+    if not standing:
+        raise InstanceNotFoundError(instance_id)
+    if standing[0].status.is_finished:
+        raise InstanceFinishedError(instance_id, f"has already ended ({standing[0].status.label})")
 
 
 def acknowledge(path: str, message_ids: Sequence[MessageId] | None, now: Microseconds) -> int:

@@ -14,6 +14,7 @@ from tenuto.model.errors import (
     FencedError,
     StorageCorruptError,
     StorageError,
+    StorageImportedError,
     StorageReadOnlyError,
     StorageUnavailableError,
 )
@@ -46,6 +47,12 @@ def translate(error: Exception, path: str, doing: str) -> StorageError:
         return FencedError(
             f"a commit to the store {path!r} was refused: another host has taken over, or the "
             "batch was already written; nothing of it was written now"
+        )
+    if isinstance(error, apsw.ConstraintError) and str(error) == "imported":
+        return StorageImportedError(
+            f"the store {path!r} was imported from Azure Storage to be looked at: nothing runs on "
+            "it, and what is in it cannot be steered. Look at it with `tenuto instances list`, "
+            "`show` and `history`; start a host on another store"
         )
     if isinstance(error, _READ_ONLY) or (
         isinstance(error, apsw.CantOpenError) and not _folder_is_writable(path)

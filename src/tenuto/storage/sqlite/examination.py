@@ -81,12 +81,16 @@ def _with_contents(
 ) -> Examination:
     counts = _decode_numbers(value(connection, "status_counts"))
     messages, _ = _decode_pair(value(connection, "inbox_counts"))
+    is_sealed = bool(value(connection, "is_sealed"))
+    # An import has what the hub had: nothing of it got lost here.
+    without = "[]" if is_sealed else value(connection, "without_history", {"rows": _FEW})
     letters, newest, unseen = _decode_letters(value(connection, "dead_letter_count"))
     return msgspec.structs.replace(
         found,
         was_left=bool(reader.leases(connection)),
         partitions=value(connection, "hub_partitions"),
         copied_at=value(connection, "copied_at"),
+        is_sealed=is_sealed,
         counts={RuntimeStatus(status): count for status, count in counts.items()},
         messages=messages,
         waiting=_decode_waiting(value(connection, "inbox_waiting", {"rows": _FEW})),
@@ -95,7 +99,7 @@ def _with_contents(
         newest_dead_letter=newest,
         unseen_dead_letters=unseen,
         lost_histories=_decode_iids(value(connection, "lost_histories", {"rows": _FEW})),
-        without_history=_decode_ids(value(connection, "without_history", {"rows": _FEW})),
+        without_history=_decode_ids(without),
         lost_messages=_decode_ids(value(connection, "lost_messages", {"rows": _FEW})),
     )
 

@@ -86,8 +86,10 @@ def packed(batch: CommitBatch) -> Arguments | None:
 
 
 def is_about_content(error: BaseException) -> bool:
-    """Whether an error may be the fault of single rows; a fence that does not hold is not."""
-    return isinstance(error, CONTENT_ERRORS) and str(error) != "fenced"
+    """Whether an error may be the fault of single rows; a fence that does not hold is not, nor a
+    store that takes nothing.
+    """
+    return isinstance(error, CONTENT_ERRORS) and str(error) not in {"fenced", "imported"}
 
 
 def refused_rows(

@@ -473,3 +473,116 @@ SELECT json_group_array(instance_id) FROM (
     WHERE NOT EXISTS (SELECT 1 FROM instance WHERE instance.instance_id = inbox.instance_id)
         AND message ->> '$.type' <> 'Start'
     ORDER BY instance_id LIMIT :rows);
+
+-- marks: how far instances are, a page of them by iid: iid, instance id, what changes when they do.
+-- A turn need not change the row; the number of the last one is read from the index alone.
+SELECT json_group_array(json_array(iid, instance_id, mark)) FROM (
+    SELECT iid, instance_id,
+        execution_id || '.' || generation || '.' || status || '.' || updated_at || '.' || iif(
+            status IN (1, 3, 4, 5), '', (
+                SELECT coalesce(max(turn), -1) FROM history
+                WHERE history.iid = instance.iid AND history.generation = instance.generation)
+        ) AS mark
+    FROM instance WHERE iid > :after ORDER BY iid LIMIT :rows);
+
+-- is_sealed: whether it refuses what follows
+SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'imported_owner');
+
+-- refuse_owners: nobody will own this store any more ...
+CREATE TRIGGER imported_owner BEFORE UPDATE OF owner ON partition WHEN new.owner IS NOT NULL
+BEGIN SELECT raise(ABORT, 'imported'); END;
+
+-- refuse_instances: ... nor start something in it ...
+CREATE TRIGGER imported_instance BEFORE INSERT ON instance
+BEGIN SELECT raise(ABORT, 'imported'); END;
+
+-- refuse_messages: ... nor ask something of what is in it ...
+CREATE TRIGGER imported_message BEFORE INSERT ON inbox
+BEGIN SELECT raise(ABORT, 'imported'); END;
+
+-- refuse_events: ... nor publish to its topics ...
+CREATE TRIGGER imported_event BEFORE INSERT ON event
+BEGIN SELECT raise(ABORT, 'imported'); END;
+
+-- refuse_queued: ... nor put something into its queues
+CREATE TRIGGER imported_queued BEFORE INSERT ON queued
+BEGIN SELECT raise(ABORT, 'imported'); END;
+
+-- put_linked_hub: make a link, or give it another address or key
+INSERT INTO linked_hub (name, url, called, key) VALUES (:name, :url, :called, :key)
+ON CONFLICT (name) DO UPDATE SET url = excluded.url, called = excluded.called, key = excluded.key,
+    problem = NULL;
+
+-- drop_linked_hub: a link is no more
+DELETE FROM linked_hub WHERE name = :name;
+
+-- linked_hubs: all links, with what waits
+SELECT CAST(json_group_array(json_object(
+    'name', name, 'url', url, 'called', called, 'key', key, 'life', life, 'received', received,
+    'delivered', delivered, 'heardAt', heard_at, 'problem', problem,
+    'waiting', (SELECT count(*) FROM outgoing WHERE hub = name),
+    'waitingBytes', (
+        SELECT coalesce(sum(octet_length(message)), 0) FROM outgoing WHERE hub = name))) AS BLOB)
+FROM (SELECT * FROM linked_hub ORDER BY name);
+
+-- outgoing_sizes: numbers and lengths of the next messages for a hub
+SELECT json_group_array(json_array(sequence, bytes)) FROM (
+    SELECT sequence, octet_length(message) AS bytes FROM outgoing
+    WHERE hub = :hub AND sequence > :after ORDER BY sequence LIMIT :rows);
+
+-- outgoing: messages for a hub, by number
+SELECT CAST('[' || coalesce(group_concat('[' || sequence || ',' || json_quote(message_id) || ','
+    || json_quote(instance_id) || ',' || message || ']'), '') || ']' AS BLOB)
+FROM (
+    SELECT * FROM outgoing WHERE hub = :hub AND sequence >= :first AND sequence <= :last
+    ORDER BY sequence);
+
+-- last_outgoing: the last number that was given out
+SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'outgoing'), 0);
+
+-- outgoing_between: how many messages for a hub, and how long they are
+SELECT json_array(count(*), coalesce(sum(octet_length(message)), 0)) FROM outgoing
+WHERE hub = :hub AND sequence >= :first AND sequence <= :last;
+
+-- drop_outgoing: the other hub has these, or refuses the last one of them
+DELETE FROM outgoing WHERE hub = :hub AND sequence >= :first AND sequence <= :last;
+
+-- bury_outgoing: what waits for a hub that is linked no more is a dead letter
+INSERT INTO add_dead_letters
+SELECT json_group_array(json_array(
+    message_id, hub || '/' || instance_id, 'TN-1801 the link ' || json_quote(hub) || ' was removed',
+    :now, json(message)))
+FROM (SELECT * FROM outgoing WHERE hub = :hub ORDER BY sequence) HAVING count(*) > 0;
+
+-- note_delivered: how far the other hub has come
+UPDATE linked_hub SET delivered = max(delivered, :sequence), heard_at = :now, problem = NULL
+WHERE name = :hub;
+
+-- note_heard: when a hub was heard of, and what is wrong
+UPDATE linked_hub SET heard_at = coalesce(:now, heard_at), problem = :problem WHERE name = :hub;
+
+-- place: life, earlier lives and place of the other hub
+SELECT json_array(life, json(past_lives), received) FROM linked_hub WHERE name = :hub;
+
+-- new_life: the other hub begins anew
+UPDATE linked_hub SET received = 0, life = :life,
+    past_lives = iif(life = '', past_lives, json_insert(past_lives, '$[#]', life))
+WHERE name = :hub;
+
+-- received: the other hub's messages up to this number are here
+UPDATE linked_hub SET received = :sequence, heard_at = :now, problem = NULL
+WHERE name = :hub AND received < :sequence RETURNING received;
+
+-- keep_piece: a part of a message
+INSERT OR IGNORE INTO incoming_piece (hub, sequence, at, text) VALUES (:hub, :sequence, :at, :text);
+
+-- piece_held: of which message there are parts, and how many characters
+SELECT json_array(sequence, sum(length(text))) FROM incoming_piece WHERE hub = :hub
+GROUP BY sequence ORDER BY sequence LIMIT 1;
+
+-- pieces: the parts of a message as one text
+SELECT group_concat(text, '') FROM (
+    SELECT text FROM incoming_piece WHERE hub = :hub AND sequence = :sequence ORDER BY at);
+
+-- drop_pieces: parts of messages that are here whole, or with NULL all of a hub
+DELETE FROM incoming_piece WHERE hub = :hub AND (:sequence IS NULL OR sequence <= :sequence);

@@ -14,7 +14,14 @@ import apsw
 import msgspec
 from msgspec import Raw
 
-from tenuto.engine.ports import InboxPage, LoadedInstance, PartitionPage, Standing, Wake
+from tenuto.engine.ports import (
+    InboxPage,
+    InstanceMark,
+    LoadedInstance,
+    PartitionPage,
+    Standing,
+    Wake,
+)
 from tenuto.engine.rows import Answer, InboxRow, Lease
 from tenuto.engine.state import start_event, state_of
 from tenuto.model.codec import encode
@@ -35,6 +42,7 @@ T = TypeVar("T")
 _PLACE: Final = re.compile(r"([0-9]{1,18})\.(-1|[0-9]{1,18})")
 _NUMBER: Final = re.compile("[0-9]{1,18}")
 _FIRST_LETTER: Final = 2**63 - 1
+_BEFORE_ALL: Final = -(2**63)
 
 _KEYS_PER_QUERY = 500
 _HARMFUL: Final = msgspec.json.encode([one for one in HoldReason if one.is_harmful]).decode()
@@ -44,6 +52,7 @@ LONGEST_VALUE = 16 * 1024 * 1024
 _decode_leases: Final = msgspec.json.Decoder(list[Lease]).decode
 _decode_sizes: Final = msgspec.json.Decoder(list[tuple[int, int]]).decode
 _decode_records: Final = roomy(msgspec.json.Decoder(list[InstanceRecord]).decode)
+_decode_marks: Final = msgspec.json.Decoder(list[InstanceMark]).decode
 _decode_wakes: Final = msgspec.json.Decoder(list[Wake]).decode
 _decode_numbers: Final = msgspec.json.Decoder(list[int]).decode
 _decode_notes: Final = msgspec.json.Decoder(dict[str, str]).decode
@@ -339,6 +348,12 @@ def misfits(
     """Held instances that a host tries again at its start."""
     arguments = {"partitions": _text([*partitions]), "harmful": _HARMFUL, "reason": reason}
     return _decode_numbers(value(connection, "misfits", arguments))
+
+
+def marks(connection: apsw.Connection, after: int | None, limit: int) -> list[InstanceMark]:
+    """How far instances are, a page by iid."""
+    arguments = {"after": _BEFORE_ALL if after is None else after, "rows": limit}
+    return _decode_marks(value(connection, "marks", arguments))
 
 
 def due(

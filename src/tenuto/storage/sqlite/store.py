@@ -16,6 +16,7 @@ from tenuto.engine.ports import (
     HostIdentity,
     HubInfo,
     InboxPage,
+    InstanceMark,
     LoadedInstance,
     PartitionPage,
     Standing,
@@ -40,6 +41,7 @@ from tenuto.storage.sqlite.changes import ChangeWatcher
 from tenuto.storage.sqlite.database import MEMORY, HubFacts, open_reader, open_writer
 from tenuto.storage.sqlite.errors import translated
 from tenuto.storage.sqlite.files import StoreFiles
+from tenuto.storage.sqlite.linking import SqliteLinks
 from tenuto.storage.sqlite.narrowing import packed
 from tenuto.storage.sqlite.topics import SqliteTopics
 from tenuto.storage.sqlite.worker import Worker
@@ -205,6 +207,14 @@ class SqliteStorage(SqliteTopics):
 
         return hub.reading.submit(read)
 
+    @property
+    def linking(self) -> SqliteLinks:
+        """Links to other hubs."""
+        return SqliteLinks(self._read, self._write_whole)
+
+    def _write_whole(self, job: Callable[[apsw.Connection], T]) -> asyncio.Future[T]:
+        return self._write(lambda writer: writer.write(job))
+
     # --- owner ---------------------------------------------------------------------------------
 
     async def acquire(
@@ -250,6 +260,10 @@ class SqliteStorage(SqliteTopics):
     async def find(self, instance_ids: Sequence[InstanceId]) -> list[InstanceRecord]:
         """The rows of these instance ids, in this order; unknown ones are left out."""
         return await self._read(lambda reading: reader.find(reading, instance_ids))
+
+    async def marks(self, after: int | None, limit: int) -> list[InstanceMark]:
+        """How far instances are, a page by iid."""
+        return await self._read(lambda reading: reader.marks(reading, after, limit))
 
     async def due(
         self, partitions: Collection[int], after: Microseconds | None, until: Microseconds

@@ -86,3 +86,7 @@ class SqliteUpkeep:
     def accept_loss(self) -> Microseconds | None:
         """Let a copy be started though its host had not stopped; up to when it reaches."""
         return copies.accept_loss(self._path)
+
+    def seal(self) -> None:
+        """Make it a store that is looked at and no more."""
+        copies.seal(self._path)

@@ -5,10 +5,10 @@ write-ahead log. Keeps the promises ``durable_before_visible`` (synchronous=FULL
 after its fsync) and, with the fences, ``one_owner``.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 import apsw
 import msgspec
@@ -38,6 +38,8 @@ from tenuto.storage.sqlite.files import NoFiles, StoreFiles
 from tenuto.storage.sqlite.lock import OwnerLock
 from tenuto.storage.sqlite.narrowing import CONTENT_ERRORS, is_about_content, refused_rows
 from tenuto.storage.sqlite.queries import SQL
+
+T = TypeVar("T")
 
 _SMALL_BYTES = 8 * 1024
 _QUICK_SECONDS = 0.0005
@@ -381,6 +383,11 @@ class Writer:
             self.connection.execute(SQL["redrive_event"], {"numbers": numbers})
             self.connection.execute(SQL["take_failed"], {"numbers": numbers})
             return self.connection.changes()
+
+    def write(self, job: Callable[[apsw.Connection], T]) -> T:
+        """Do something as one transaction; who brings it names its crash points."""
+        with self._writing("write to"), transaction(self.connection):
+            return job(self.connection)
 
     def data_version(self) -> int:
         """A number that changes when another connection has written.

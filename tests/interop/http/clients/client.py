@@ -6,8 +6,8 @@ import sys
 from datetime import datetime
 from typing import Any
 
-import azure.durable_functions as df  # type: ignore[import-not-found]
-import azure.functions as func  # type: ignore[import-not-found]
+import azure.durable_functions as df
+import azure.functions as func
 
 
 def read(value: dict[str, Any]) -> Any:  # noqa: ANN401 - any JSON

@@ -5,8 +5,8 @@ from typing import Final
 from tenuto.interop.azure_app.folder.app_folder import WORKER_RUNTIME, AppFolder
 from tenuto.interop.azure_app.folder.languages import Language
 
-_OF_THE_HOST: Final = {"TENUTO_HTTP_KEY", "TENUTO_HTTP_KEYS"}
-"""Keys that open the host: an app gets them only where its own settings hold them."""
+_OF_THE_HOST: Final = {"TENUTO_HTTP_KEY", "TENUTO_HTTP_KEYS", "TENUTO_AZURE_CONNECTION_STRING"}
+"""Keys that open the host, or a mirror: an app gets them only where its own settings hold them."""
 _EVERYWHERE: Final = {"0.0.0.0", "::", "[::]", ""}  # noqa: S104 - compared
 
 

@@ -1,0 +1,79 @@
+"""What links need of a store, beside the Storage port: how far they are, and what waits.
+
+What is sent to another hub needs no method here: a message to an address (``hub/instance``) is
+written like any other, by the commit that decided it, and the store puts it where links find it.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from tenuto.engine.rows import InboxRow
+from tenuto.model.linking import LinkedHub, Outgoing, Place
+from tenuto.model.timing import Microseconds
+
+
+class LinkStore(Protocol):
+    """Links as a store keeps them."""
+
+    async def life(self) -> str:
+        """Of this store: another one for each store, and for each copy that was started."""
+
+    async def hubs(self) -> list[LinkedHub]:
+        """All links."""
+
+    async def put(self, hub: LinkedHub) -> None:
+        """Make a link, or give the one of that name another address and key."""
+
+    async def drop(self, name: str, now: Microseconds) -> None:
+        """A link is no more; what waits for the hub becomes dead letters (``no_silent_drop``)."""
+
+    async def outgoing(self, hub: str, after: int, most_bytes: int) -> list[Outgoing]:
+        """The next messages for a hub, as long as they fit; one at least."""
+
+    async def delivered(self, hub: str, sequence: int, now: Microseconds) -> tuple[int, int]:
+        """The other hub has everything up to this number: it waits no longer.
+
+        Returns:
+            How many messages that are, and how long they were.
+
+        Raises:
+            LinkError: this store has never given out such a number: its file was put back.
+        """
+
+    async def drop_outgoing(self, hub: str, sequence: int) -> None:
+        """One message is not to be sent."""
+
+    async def heard(self, hub: str, now: Microseconds | None, problem: str | None) -> None:
+        """Note when a hub was heard of (None: it was not), and what is wrong."""
+
+    async def place(self, hub: str, life: str | None) -> Place:
+        """How far the other hub's messages are here.
+
+        Args:
+            hub: Which.
+            life: Of the other store. One that is new begins at 0; None for whichever.
+
+        Raises:
+            NoSuchLinkError: there is no such link.
+            LinkInUseError: this life is over: another store has come with the key of this link.
+        """
+
+    async def keep_piece(self, hub: str, sequence: int, at: int, text: str) -> None:
+        """Keep a part of a message."""
+
+    async def pieces(self, hub: str, sequence: int) -> str:
+        """The parts of a message that are here, as one text."""
+
+    async def take_in(
+        self, hub: str, sequence: int, rows: Sequence[InboxRow], now: Microseconds
+    ) -> None:
+        """Messages of another hub, and with them the place, in one transaction."""
+
+
+@runtime_checkable
+class HasLinks(Protocol):
+    """A store that can keep links."""
+
+    @property
+    def linking(self) -> LinkStore:
+        """Its links."""

@@ -1,0 +1,171 @@
+"""What goes to linked hubs: messages to addresses such as ``hub/instance``.
+
+Such a message is written by the commit that decided it, as any other (``durable_before_visible``);
+the store puts it where the link finds it. Nothing is sent from here. Owns the bound: how much may
+wait for a hub. What may not go any more is told to who waits for it, or becomes a dead letter
+(``no_silent_drop``).
+"""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Final
+
+from msgspec import Raw, Struct, structs
+
+from tenuto.engine.batch import Batch
+from tenuto.engine.parts import Parts
+from tenuto.engine.rows import InboxRow
+from tenuto.model.codec import encode
+from tenuto.model.errors import (
+    LinkError,
+    LinkFullError,
+    NoSuchLinkError,
+    NotOverLinksError,
+    StorageError,
+)
+from tenuto.model.ids import InstanceId, split_address
+from tenuto.model.linking import LinkedHub
+from tenuto.model.messages import ChildResult, Message, RaiseEvent, Start, Terminate
+
+OVER_LINKS: Final = (Start, RaiseEvent, ChildResult, Terminate)
+"""What a hub tells another one."""
+
+_FOLLOWS: Final = (ChildResult, Terminate)
+"""What follows from a start that was taken in: it always may go, there is one for each."""
+
+
+class WaitingFor(Struct):
+    """What waits for one hub.
+
+    Attributes:
+        messages: How many.
+        bytes: How long they are.
+    """
+
+    messages: int = 0
+    bytes: int = 0
+
+
+class Outside:
+    """The addresses that an engine may send to.
+
+    Attributes:
+        most_messages: As many may wait for one hub.
+        most_bytes: As long may they be together.
+        on_sent: Told the name of a hub when something for it is durable.
+    """
+
+    def __init__(self, engine: Parts) -> None:
+        self._engine = engine
+        self._hubs: dict[str, WaitingFor] = {}
+        self.most_messages: int = 0
+        self.most_bytes: int = 0
+        self.on_sent: Callable[[str], None] = _nobody_sends
+
+    def know(self, hubs: Iterable[LinkedHub]) -> None:
+        """These links there are, and so much waits, as the store has it."""
+        self._hubs = {hub.name: WaitingFor(hub.waiting, hub.waiting_bytes) for hub in hubs}
+
+    def has_left(self, hub: str, messages: int, size: int) -> None:
+        """The other hub has so many messages more."""
+        waiting = self._hubs.get(hub)
+        if waiting is not None:
+            waiting.messages = max(0, waiting.messages - messages)
+            waiting.bytes = max(0, waiting.bytes - size)
+
+    def has_left_all(self, hub: str) -> None:
+        """Nothing waits for a hub; perhaps what is not durable yet."""
+        if hub in self._hubs:
+            self._hubs[hub] = WaitingFor()
+
+    def waiting(self) -> dict[str, WaitingFor]:
+        """What waits, by hub."""
+        return self._hubs
+
+    def refusal(self, message: Message, address: InstanceId) -> LinkError | None:
+        """Why a message may not go; None when it may."""
+        hub = _hub_of(address)
+        waiting = self._hubs.get(hub)
+        if waiting is None:
+            return NoSuchLinkError(hub, self._hubs)
+        if not isinstance(message, OVER_LINKS):
+            return not_over_links(address)
+        is_full = waiting.messages >= self.most_messages or waiting.bytes >= self.most_bytes
+        if is_full and not isinstance(message, _FOLLOWS):
+            return LinkFullError(
+                f"{waiting.messages:,} messages with {waiting.bytes:,} bytes wait for the linked "
+                f"hub {hub!r}, which is as much as may (settings links.messages and links.bytes); "
+                f"nothing was sent to {address!r}. Try again when the link is up"
+            )
+        return None
+
+    def send(self, message: Message, address: InstanceId, batch: Batch) -> None:
+        """What a turn, or the end of one, tells an instance of another hub."""
+        error = self.refusal(message, address)
+        if error is not None:
+            self.give_up(message, address, error, batch)
+            return
+        row = batch.produce(message, self._engine.number_of(address), address)
+        self._count(row)
+        batch.acknowledge.append(partial(self._sent, _hub_of(address)))
+
+    async def send_now(self, message: Message, address: InstanceId) -> None:
+        """What a client of this process tells an instance of another hub; durable when it returns.
+
+        Raises:
+            LinkError: why it may not go.
+            StorageError: the store did not take it.
+        """
+        error = self.refusal(message, address)
+        if error is not None:
+            raise error
+        engine = self._engine
+        key = engine.next_message_id()
+        text = Raw(encode(structs.replace(message, message_id=key)))
+        row = InboxRow(key, engine.number_of(address), address, text)
+        self._count(row)
+        try:
+            await engine.storage.append([row])
+        except StorageError:
+            self.has_left(_hub_of(address), 1, memoryview(text).nbytes)
+            raise
+        self._sent(_hub_of(address))
+
+    def give_up(
+        self, message: Message, address: InstanceId, error: LinkError, batch: Batch
+    ) -> None:
+        """A message does not go, or the other hub refuses it: nobody waits in vain."""
+        booking = self._engine.booking
+        reason = f"{error.code} {error}"
+        if isinstance(message, Start) and message.event.parent is not None:
+            booking.fail_child(message.event.parent, reason)
+        else:
+            booking.bury(message, address, reason, batch)
+        self._engine.schedule_pump()
+
+    def _count(self, row: InboxRow) -> None:
+        waiting = self._hubs[_hub_of(row.instance_id)]
+        waiting.messages += 1
+        waiting.bytes += memoryview(row.message).nbytes
+
+    def _sent(self, hub: str) -> None:
+        self.on_sent(hub)
+
+
+def not_over_links(address: InstanceId) -> NotOverLinksError:
+    """The error of who asks for more than starts and events."""
+    hub = _hub_of(address)
+    return NotOverLinksError(
+        f"{address!r} is an instance of the linked hub {hub!r}: over a link it can be started and "
+        "told events; for anything else ask that hub"
+    )
+
+
+def _hub_of(address: InstanceId) -> str:
+    found = split_address(address)
+    assert found is not None, "only addresses are sent outside"
+    return found[0]
+
+
+def _nobody_sends(_hub: str) -> None:
+    """Who serves links takes the place of this."""

@@ -1,0 +1,45 @@
+"""What happens with garbage when memory has run out: it is given back soon.
+
+A session that is discarded for want of memory, and the turn that failed, hang together in circles:
+futures, tasks, an error and the frames that it came through. A host lets the collector look seldom,
+so what was let go of would stay as long as nothing else is made, and the next request, or the next
+thread, would find no memory either.
+"""
+
+import gc
+from asyncio import AbstractEventLoop
+from typing import Final
+
+_SOON_SECONDS: Final = 0.02
+"""By then the frames that the error came through have ended."""
+
+_REST_SECONDS: Final = 1.0
+"""Between two looks: each goes through everything that is in memory."""
+
+
+class Shortage:
+    """Collects garbage after memory has run out, outside of all turns (ENGINE rule 40).
+
+    Args:
+        loop: The host's.
+    """
+
+    def __init__(self, loop: AbstractEventLoop) -> None:
+        self._loop = loop
+        self._is_awake = False
+        self._is_noted = False
+
+    def note(self) -> None:
+        """Memory has run out, or somebody was let go of for that."""
+        self._is_noted = True
+        if not self._is_awake:
+            self._is_awake = True
+            self._loop.call_later(_SOON_SECONDS, self._collect)
+
+    def _collect(self) -> None:
+        if not self._is_noted:
+            self._is_awake = False
+            return
+        self._is_noted = False
+        gc.collect()
+        self._loop.call_later(_REST_SECONDS, self._collect)

@@ -1,0 +1,280 @@
+"""The links of a host: which there are, who dials, and how each is.
+
+Links stand in the store. A host knows them before anything runs, so that no turn sends to a hub
+that it would not know; what a command changes beside it, it sees soon.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import structs
+
+from tenuto.client.connection import checked_key, checked_url
+from tenuto.engine.engine import Engine
+from tenuto.engine.linking import HasLinks, LinkStore
+from tenuto.engine.ports import Storage
+from tenuto.link.dialling import Dialling, Line
+from tenuto.link.end import LinkEnd, LinkMeans
+from tenuto.link.options import LinkSettings
+from tenuto.model.errors import InputError, SettingsError, StorageError
+from tenuto.model.ids import check_hub_name
+from tenuto.model.linking import LinkedHub
+
+_LOOK_SECONDS: Final = 0.25
+_KEY_BYTES: Final = 32
+
+
+def link_store(storage: Storage) -> LinkStore:
+    """What keeps the links of a store.
+
+    Raises:
+        SettingsError: it keeps none.
+    """
+    if not isinstance(storage, HasLinks):
+        raise SettingsError(f"a store of the kind {type(storage).__name__} keeps no links")
+    return storage.linking
+
+
+def digest_of(key: str) -> str:
+    """What is kept of the key of who dials."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+async def let_in(store: LinkStore, name: str) -> str:
+    """Make a link for a hub that dials, or give it another key.
+
+    Args:
+        store: Of this hub.
+        name: How the other hub is called here.
+
+    Returns:
+        The key with which it opens the link; it is not kept.
+
+    Raises:
+        InputError: the name cannot be one.
+    """
+    key = secrets.token_urlsafe(_KEY_BYTES)
+    hub = LinkedHub(name=check_hub_name(name), key=digest_of(key))
+    await put(store, hub)
+    return key
+
+
+async def put(store: LinkStore, hub: LinkedHub) -> None:
+    """Make a link, or change it; not which end of it dials.
+
+    Raises:
+        InputError: there is a link of that name whose other end dials.
+    """
+    known = {one.name: one for one in await store.hubs()}.get(hub.name)
+    if known is not None and (known.url is None) != (hub.url is None):
+        end = "is dialled by its other end" if known.url is None else f"dials {known.url}"
+        raise InputError(
+            f"there is a link {hub.name!r} already, which {end}; choose another name, or remove "
+            f"that one: tenuto links remove {hub.name}"
+        )
+    await store.put(hub)
+
+
+def dialled(name: str, url: str, called: str, key: str) -> LinkedHub:
+    """A link to a hub, for the store of who dials.
+
+    Args:
+        name: How the other hub is called here.
+        url: Where it is.
+        called: How it calls this one.
+        key: What opens the link there.
+
+    Raises:
+        InputError: a name cannot be one.
+        SettingsError: URL or key cannot be one.
+    """
+    checked = checked_key(key)
+    if checked is None:
+        raise SettingsError("a link needs the key that `tenuto links add NAME` gave at the hub")
+    return LinkedHub(
+        name=check_hub_name(name),
+        url=checked_url(url),
+        called=check_hub_name(called),
+        key=checked,
+    )
+
+
+class Links:
+    """The links of one host.
+
+    Args:
+        engine: The host's.
+        settings: How much may wait, and how patient links are.
+        arrived: Called when messages have been stored.
+    """
+
+    def __init__(self, engine: Engine, settings: LinkSettings, arrived: Callable[[], None]) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._arrived = arrived
+        storage = engine.storage
+        self._store = storage.linking if isinstance(storage, HasLinks) else None
+        self._means: LinkMeans | None = None
+        self._ends: dict[str, LinkEnd] = {}
+        self._dialling: dict[str, Dialling] = {}
+        self._known: dict[str, tuple[str | None, str, str]] = {}
+        self._looking: asyncio.Task[None] | None = None
+        self._is_running = False
+        engine.outside.most_messages = settings.messages
+        engine.outside.most_bytes = settings.bytes
+        engine.outside.on_sent = self._has_news
+
+    # --- life -------------------------------------------------------------------------------------
+
+    async def load(self) -> None:
+        """Know which links there are, before anything is sent."""
+        if self._store is not None:
+            self._engine.outside.know(await self._store.hubs())
+
+    async def start(self, partitions: int) -> None:
+        """Begin to dial and to answer.
+
+        Args:
+            partitions: Of the store.
+        """
+        if self._store is None:
+            return
+        engine = self._engine
+        self._means = LinkMeans(
+            store=self._store,
+            life=await self._store.life(),
+            outside=engine.outside,
+            pipeline=engine.pipeline,
+            clock=engine.clock,
+            observer=engine.observer,
+            limits=engine.options.limits,
+            partitions=partitions,
+            arrived=self._arrived,
+        )
+        self._is_running = True
+        await self.refresh()
+        engine.storage.on_change(self._changed)
+
+    async def stop(self) -> None:
+        """Hang up. What waits stays in the store."""
+        self._is_running = False
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+        for name in list(self._dialling):
+            await self._dialling.pop(name).stop()
+
+    async def refresh(self) -> None:
+        """Follow what stands in the store."""
+        if self._means is None:
+            return
+        hubs = {hub.name: hub for hub in await self._means.store.hubs()}
+        self._engine.outside.know(hubs.values())
+        for name in self._known.keys() - hubs.keys():
+            await self._forget(name)
+        for hub in hubs.values():
+            facts = hub.url, hub.called, hub.key
+            if self._known.get(hub.name) != facts:
+                await self._forget(hub.name)
+                self._begin(hub)
+                self._known[hub.name] = facts
+            elif hub.waiting:  # a command may have put something there
+                self._ends[hub.name].has_news()
+
+    async def _forget(self, name: str) -> None:
+        self._known.pop(name, None)
+        self._ends.pop(name, None)
+        dialling = self._dialling.pop(name, None)
+        if dialling is not None:
+            await dialling.stop()
+
+    def _begin(self, hub: LinkedHub) -> None:
+        assert self._means is not None, "only a host that serves has ends"
+        end = self._ends[hub.name] = LinkEnd(hub, self._means)
+        if hub.url is None:
+            return
+        line = Line(hub.url, hub.called, hub.key)
+        pause = self._settings.longest_pause_seconds
+        dialling = self._dialling[hub.name] = Dialling(end, line, self._means.life, pause)
+        dialling.start()
+
+    def _has_news(self, name: str) -> None:
+        end = self._ends.get(name)
+        if end is not None:
+            end.has_news()
+
+    def _changed(self) -> None:
+        """Another process has written, perhaps a link: not looked at for each write."""
+        if self._is_running and self._looking is None:
+            self._looking = asyncio.get_running_loop().create_task(self._look())
+
+    async def _look(self) -> None:
+        await asyncio.sleep(_LOOK_SECONDS)
+        self._looking = None
+        try:
+            await self.refresh()
+        except StorageError as error:
+            self._engine.observer.problem(None, f"links could not be read: {error}")
+
+    # --- making -----------------------------------------------------------------------------------
+
+    @property
+    def store(self) -> LinkStore:
+        """Keeps them.
+
+        Raises:
+            SettingsError: this store keeps none.
+        """
+        return link_store(self._engine.storage)
+
+    async def let_in(self, name: str) -> str:
+        """Make a link for a hub that dials; the key that it needs.
+
+        Raises:
+            InputError: the name cannot be one.
+            SettingsError: this store keeps no links.
+
+        Example:
+            ``key = await host.links.let_in("box-17")``
+        """
+        key = await let_in(self.store, name)
+        await self.refresh()
+        return key
+
+    async def dial(self, url: str, *, called: str, key: str, name: str = "hub") -> None:
+        """Make a link to a hub, and keep it up.
+
+        Raises:
+            InputError: a name cannot be one.
+            SettingsError: URL or key cannot be one, or this store keeps no links.
+
+        Example:
+            ``await host.links.dial("https://hub.example", called="box-17", key=key)``
+        """
+        await put(self.store, dialled(name, url, called, key))
+        await self.refresh()
+
+    # --- answering --------------------------------------------------------------------------------
+
+    def opened(self, name: str, key: str | None) -> LinkEnd | None:
+        """The end of a link for who dials with a key; None when the key does not open it."""
+        end = self._ends.get(name)
+        known = end.hub.key if end is not None and end.hub.url is None else digest_of("")
+        fits = hmac.compare_digest(known, digest_of(key or ""))
+        return end if fits and key else None
+
+    async def list(self) -> list[LinkedHub]:
+        """How each link is; keys left out."""
+        if self._store is None:
+            return []
+        listed = []
+        for hub in await self._store.hubs():
+            end = self._ends.get(hub.name)
+            if end is not None:
+                hub = structs.replace(hub, heard_at=end.heard_at, problem=end.problem)  # noqa: PLW2901
+            listed.append(structs.replace(hub, key=""))
+        return listed

@@ -1,0 +1,145 @@
+"""What two linked hubs tell each other, and what one knows of the other. Pure data.
+
+A link has two directions, each with numbers of its own. A number is given out by the sending store
+and never again; numbers only grow, with gaps. The receiver keeps the last number whose message it
+has (its *place*) and writes it in the transaction that takes the messages in, so a message counts
+once however often it comes. Numbers belong to a *life* of the sending store: a store that begins
+anew, or a copy that was started, is another one.
+"""
+
+from typing import Annotated, Final
+
+from msgspec import Meta, Raw, Struct
+
+from tenuto.model.ids import InstanceId, MessageId
+from tenuto.model.timing import Microseconds
+
+MESSAGE: Final = "message"
+"""The kind of an envelope that holds a message to an instance."""
+
+
+class LinkedHub(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A link, as the store of one end knows it.
+
+    Attributes:
+        name: How addresses of the other hub begin here.
+        url: Where the other hub is; None where it is the other one that dials.
+        called: How the other hub calls this one.
+        key: What opens the other hub; of who is dialled, the digest of the key that opens it.
+        life: The life of the other store, as last heard.
+        received: The last number that was taken in.
+        delivered: The last number that the other hub is known to have.
+        waiting: Messages that it has not yet.
+        waiting_bytes: How long they are.
+        heard_at: When it was last heard of, in microseconds since 1970 UTC.
+        problem: Why nothing goes over it now, as far as that is known.
+    """
+
+    name: str
+    url: str | None = None
+    called: str = ""
+    key: str = ""
+    life: str = ""
+    received: int = 0
+    delivered: int = 0
+    waiting: int = 0
+    waiting_bytes: int = 0
+    heard_at: Microseconds | None = None
+    problem: str | None = None
+
+    def __repr__(self) -> str:
+        return f"LinkedHub(name={self.name!r}, url={self.url!r})"
+
+
+class Outgoing(Struct, frozen=True, array_like=True):
+    """A message that waits for another hub.
+
+    Attributes:
+        sequence: Its number.
+        message_id: Its id in this hub.
+        instance_id: Whom it is for, there.
+        message: The JSON form of a ``tenuto.model.messages.Message``.
+    """
+
+    sequence: int
+    message_id: MessageId
+    instance_id: InstanceId
+    message: Raw
+
+
+class Envelope(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a number stands for.
+
+    Attributes:
+        kind: What it holds; a receiver refuses kinds that it does not know.
+        to: The instance that it is for.
+        message: The message.
+    """
+
+    kind: str
+    to: InstanceId
+    message: Raw
+
+
+Number = Annotated[int, Meta(ge=0, lt=2**62)]
+"""Of a message, or of characters."""
+
+
+class Frame(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """An envelope, or a piece of one that is too long for the line.
+
+    Attributes:
+        sequence: The number of the message.
+        text: The piece: a part of the envelope's JSON text.
+        at: Where the piece begins, in characters.
+        of: How long the envelope is, in characters.
+    """
+
+    sequence: Number
+    text: str
+    at: Number = 0
+    of: Number
+
+
+class Refusal(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A message that the receiver does not take, whatever happens.
+
+    Attributes:
+        sequence: Its number.
+        reason: Why.
+    """
+
+    sequence: Number
+    reason: str
+
+
+class Parcel(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """Messages in their order, of one direction.
+
+    Attributes:
+        life: Of the sending store.
+        after: The last number that the receiver was known to have.
+        frames: The messages.
+        refused: What the sender of this has refused of what came to it.
+    """
+
+    life: str
+    after: Number = 0
+    frames: list[Frame] = []
+    refused: Refusal | None = None
+
+
+class Place(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """How far the receiver of one direction has come.
+
+    Attributes:
+        received: The last number that it has.
+        piece_of: The number of which it has a part.
+        held: How many characters of that.
+        refused: The next number, which it does not take.
+    """
+
+    received: Number
+    piece_of: Number = 0
+    held: Number = 0
+    refused: Refusal | None = None

@@ -1,0 +1,171 @@
+"""What a store keeps of links: in a file and in memory."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from msgspec import Raw
+
+from tenuto.engine.linking import LinkStore
+from tenuto.engine.ports import Storage
+from tenuto.engine.rows import InboxRow
+from tenuto.link.links import link_store
+from tenuto.model.codec import decode_message, encode
+from tenuto.model.errors import LinkError, LinkInUseError, NoSuchLinkError, SettingsError
+from tenuto.model.events import EventRaised
+from tenuto.model.ids import InstanceId, MessageId
+from tenuto.model.linking import LinkedHub, Place
+from tenuto.model.messages import RaiseEvent
+from tenuto.storage import open_storage
+from tests.support.shared_store import SharedHub
+
+NOW = 1_800_000_000_000_000
+
+
+@pytest.fixture(params=["file", "memory"])
+async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
+    url = f"sqlite:///{tmp_path}/hub.db" if request.param == "file" else "sqlite://"
+    storage = open_storage(url)
+    await storage.open()
+    yield storage
+    await storage.close()
+
+
+@pytest.fixture
+async def links(storage: Storage) -> LinkStore:
+    found = link_store(storage)
+    await found.put(LinkedHub(name="hub", url="http://hub", called="box", key="k"))
+    return found
+
+
+def row(number: int, to: str = "hub/x", data: str = "1") -> InboxRow:
+    message = RaiseEvent(message_id=MessageId(f"m{number}"), event=EventRaised("reading", data))
+    return InboxRow(MessageId(f"m{number}"), 0, InstanceId(to), Raw(encode(message)))
+
+
+async def test_a_message_to_an_address_waits_for_its_hub_and_in_no_inbox(
+    storage: Storage, links: LinkStore
+) -> None:
+    await storage.append([row(1), row(2), row(3, to="x"), row(4, to="other/y"), row(5)])
+    page = await storage.fetch_inbox({0: 0})
+    assert [one.message_id for one in page.rows] == ["m3"]
+    waiting = await links.outgoing("hub", 0, 1_000_000)
+    assert [(one.message_id, one.instance_id) for one in waiting] == [
+        ("m1", "x"),
+        ("m2", "x"),
+        ("m5", "x"),
+    ]
+    assert decode_message(waiting[0].message) == decode_message(row(1).message)
+    (hub,) = await links.hubs()
+    assert (hub.name, hub.url, hub.called, hub.key) == ("hub", "http://hub", "box", "k")
+    assert hub.waiting == 3
+    assert hub.waiting_bytes == 3 * len(bytes(row(1).message))
+
+
+async def test_what_was_delivered_waits_no_longer_and_numbers_only_grow(
+    storage: Storage, links: LinkStore
+) -> None:
+    await storage.append([row(1), row(2)])
+    last = (await links.outgoing("hub", 0, 1_000_000))[-1].sequence
+    await links.delivered("hub", last, NOW)
+    await links.delivered("hub", last - 1, NOW)
+    assert await links.outgoing("hub", 0, 1_000_000) == []
+    await storage.append([row(3), row(4)])
+    waiting = await links.outgoing("hub", last, 1_000_000)
+    assert [one.sequence > last for one in waiting] == [True, True]
+    await links.drop_outgoing("hub", waiting[0].sequence)
+    assert await links.outgoing("hub", 0, 1_000_000) == waiting[1:]
+    (hub,) = await links.hubs()
+    assert (hub.delivered, hub.heard_at, hub.waiting) == (last, NOW, 1)
+
+
+async def test_a_store_that_was_put_back_says_so_and_deletes_nothing(
+    storage: Storage, links: LinkStore
+) -> None:
+    await storage.append([row(1), row(2)])
+    with pytest.raises(LinkError, match="put back to an older state"):
+        await links.delivered("hub", 3, NOW)
+    assert len(await links.outgoing("hub", 0, 1_000_000)) == 2
+
+
+async def test_as_many_are_read_as_fit_and_one_at_least(storage: Storage, links: LinkStore) -> None:
+    await storage.append([row(number, data="1" * 1_000) for number in range(5)])
+    first = await links.outgoing("hub", 0, 10)
+    assert [one.message_id for one in first] == ["m0"]
+    two = await links.outgoing("hub", first[0].sequence, 2_500)
+    assert [one.message_id for one in two] == ["m1", "m2"]
+
+
+async def test_messages_and_their_place_are_one_transaction(
+    storage: Storage, links: LinkStore
+) -> None:
+    assert await links.place("hub", "a") == Place(received=0)
+    await links.take_in("hub", 7, [row(1, to="x"), row(2, to="x")], NOW)
+    await links.take_in("hub", 7, [row(3, to="x")], NOW)  # it was here
+    await links.take_in("hub", 6, [row(4, to="x")], NOW)
+    page = await storage.fetch_inbox({0: 0})
+    assert [one.message_id for one in page.rows] == ["m1", "m2"]
+    assert await links.place("hub", "a") == Place(received=7)
+
+
+async def test_a_new_life_begins_at_nothing_and_an_old_one_does_not_come_back(
+    storage: Storage, links: LinkStore
+) -> None:
+    await links.place("hub", "a")
+    await links.take_in("hub", 7, [], NOW)
+    await links.keep_piece("hub", 8, 0, "{")
+    assert await links.place("hub", None) == Place(received=7, piece_of=8, held=1)
+    assert await links.place("hub", "b") == Place(received=0)
+    with pytest.raises(LinkInUseError, match="used by two stores"):
+        await links.place("hub", "a")
+    with pytest.raises(NoSuchLinkError):
+        await links.place("nowhere", None)
+
+
+async def test_pieces_are_put_together_and_go(storage: Storage, links: LinkStore) -> None:
+    await links.keep_piece("hub", 8, 0, "zwölf")
+    await links.keep_piece("hub", 8, 5, " Boxkämpfer")
+    await links.keep_piece("hub", 8, 5, "a copy of it")
+    assert await links.pieces("hub", 8) == "zwölf Boxkämpfer"
+    assert (await links.place("hub", None)).held == len("zwölf Boxkämpfer")
+    await links.take_in("hub", 8, [], NOW)
+    assert await links.pieces("hub", 8) == ""
+    assert await links.place("hub", None) == Place(received=8)
+
+
+async def test_a_link_may_change_and_keeps_its_place(storage: Storage, links: LinkStore) -> None:
+    await links.take_in("hub", 3, [], NOW)
+    await links.heard("hub", None, "TN-1706 away")
+    await links.put(LinkedHub(name="hub", url="http://other", called="b", key="l"))
+    (hub,) = await links.hubs()
+    assert (hub.url, hub.called, hub.key, hub.received) == ("http://other", "b", "l", 3)
+    assert hub.problem is None
+    assert "key" not in repr(hub)
+    await links.heard("hub", NOW, "TN-1706 away")
+    assert (await links.hubs())[0].problem == "TN-1706 away"
+
+
+async def test_what_waits_for_a_link_that_goes_is_a_dead_letter(
+    storage: Storage, links: LinkStore
+) -> None:
+    await links.drop("nowhere", NOW)
+    await storage.append([row(1), row(2, to="other/x")])
+    await links.drop("hub", NOW)
+    assert await links.hubs() == []
+    (letter,) = await storage.dead_letters()
+    assert (letter.message_id, letter.instance_id, letter.created_at) == ("m1", "hub/x", NOW)
+    assert letter.reason == 'TN-1801 the link "hub" was removed'
+    assert len(await links.outgoing("other", 0, 1_000)) == 1
+
+
+async def test_the_life_is_that_of_the_store(storage: Storage, links: LinkStore) -> None:
+    other = open_storage("sqlite://")
+    await other.open()
+    assert await links.life() == await links.life()
+    assert await links.life() != await link_store(other).life()
+    await other.close()
+
+
+def test_a_store_without_links_says_so() -> None:
+    with pytest.raises(SettingsError, match="keeps no links"):
+        link_store(SharedHub().handle())
