@@ -1,4 +1,4 @@
-"""Events of topics and the instances that wait for them, on two engines that die and lose partitions.
+"""Events of topics find the instances that wait, on two engines that die and lose partitions.
 
 Whatever comes first, an event that counts is taken, and once (``no_silent_drop``,
 ``exactly_once_turns``): by instances that wait for two topics, that give up and wait again, that
@@ -11,7 +11,7 @@ import json
 import random
 from contextlib import suppress
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -91,7 +91,12 @@ WAITING: Final[dict[str, tuple[str, object]]] = {
     "two": ("twice", "two"),
 }
 """By the key, which is the instance's id as well: who waits, and its input."""
-TOPICS: Final = {"soon": (FLIGHTS,), "ever": (HOTELS,), "two": (FLIGHTS,), "trip": (FLIGHTS, HOTELS)}
+TOPICS: Final = {
+    "soon": (FLIGHTS,),
+    "ever": (HOTELS,),
+    "two": (FLIGHTS,),
+    "trip": (FLIGHTS, HOTELS),
+}
 POSTS: Final = [
     (topic, key, number)
     for number in range(3)
@@ -137,7 +142,7 @@ class Play:
             case "ask", (int(member), (str(topic), str(key), int(number))):
                 row = event(topic, key, number, self.cluster.clock.now())
                 self.asked.append(asyncio.create_task(self._ask(member, row)))
-            case ("pause" | "go on"), str(name) if name in self.begun:
+            case (("pause" | "go on"), str(name)) if name in self.begun:
                 message = Suspend if kind == "pause" else Resume
                 await self.cluster.send(name, lambda key: message(message_id=key))
             case "take", (int(taker), int(partition)) if self._is_free():
@@ -219,10 +224,8 @@ async def play(seed: int, steps: list[tuple[str, object]]) -> SharedHub:
 
 
 def of_key(hub: SharedHub, topic: str, key: str) -> list[int]:
-    """The data of the events of a topic with some key, in the topic's order."""
-    return [
-        json.loads(bytes(one.event))["data"] for one in hub.topics.of(topic) if one.key == key
-    ]
+    """The data of a topic's events with some key, in its order."""
+    return [json.loads(bytes(one.event))["data"] for one in hub.topics.of(topic) if one.key == key]
 
 
 @settings(
@@ -233,7 +236,9 @@ def of_key(hub: SharedHub, topic: str, key: str) -> list[int]:
 @given(seed=st.integers(0, 2**32), steps=st.lists(step, max_size=40))
 def test_no_event_is_lost_or_taken_twice(seed: int, steps: list[tuple[str, object]]) -> None:
     hub = asyncio.run(play(seed, steps))
-    outputs = {one.instance_id: json.loads(one.output or "null") for one in hub.instances.values()}
+    outputs: dict[str, Any] = {
+        one.instance_id: json.loads(one.output or "null") for one in hub.instances.values()
+    }
     statuses = {one.instance_id: one.status for one in hub.instances.values()}
     assert set(statuses.values()) == {RuntimeStatus.COMPLETED}, (statuses, outputs)
     assert len(hub.instances) == len(WAITING) + 1
