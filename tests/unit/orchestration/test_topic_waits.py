@@ -53,9 +53,9 @@ def test_what_is_published_and_queued_is_decided_with_its_turn() -> None:
     async def publishes(ctx: Context) -> None:
         details = EventDetails(subject="order/7", attributes={"tenant": "x"})
         await ctx.publish("orders", {"id": 7}, key="k", type="order.placed", details=details)
-        ctx.publish("orders")
+        await ctx.publish("orders")
         await ctx.enqueue("plates", [1], delay=timedelta(seconds=2))
-        ctx.enqueue("plates", None)
+        await ctx.enqueue("plates", None)
 
     driven = Driven(publishes)
     actions = driven.start().actions
@@ -189,35 +189,35 @@ def test_the_places_that_go_along_are_those_of_the_newest_events() -> None:
 
 
 async def wrong_source(ctx: Context) -> None:
-    ctx.publish("orders", 1, details=EventDetails(source="me"))
+    await ctx.publish("orders", 1, details=EventDetails(source="me"))
 
 
 async def wrong_details(ctx: Context) -> None:
-    ctx.publish("orders", 1, details=cast("EventDetails", {"source": "me"}))
+    await ctx.publish("orders", 1, details=cast("EventDetails", {"source": "me"}))
 
 
 async def wrong_topic(ctx: Context) -> None:
-    ctx.wait_for_event("a/b", match="k")
+    await ctx.wait_for_event("a/b", match="k")
 
 
 async def no_key(ctx: Context) -> None:
-    ctx.wait_for_event("orders", match=cast("str", None))
+    await ctx.wait_for_event("orders", match=cast("str", None))
 
 
 async def empty_key(ctx: Context) -> None:
-    ctx.wait_for_event("orders", match="")
+    await ctx.wait_for_event("orders", match="")
 
 
 async def wrong_queue(ctx: Context) -> None:
-    ctx.enqueue("", 1)
+    await ctx.enqueue("", 1)
 
 
 async def wrong_delay(ctx: Context) -> None:
-    ctx.enqueue("plates", 1, delay=timedelta(days=-1))
+    await ctx.enqueue("plates", 1, delay=timedelta(days=-1))
 
 
 async def wrong_data(ctx: Context) -> None:
-    ctx.enqueue("plates", object())
+    await ctx.enqueue("plates", object())
 
 
 @pytest.mark.parametrize(
