@@ -185,9 +185,9 @@ def test_of_one_wait_a_batch_has_the_last_word() -> None:
         TopicWaitRow(7, 1, 3, "flights", "k", 9),
         TopicWaitRow(8, 1, 3, "flights", "k", 0),
     )
-    assert batch.writes_nothing
+    was_empty = batch.writes_nothing
     batch.change_topic_waits([begun, other])
-    assert not batch.writes_nothing
+    assert (was_empty, batch.writes_nothing) == (True, False)
     batch.change_topic_waits([on])
     assert [*batch.topic_waits.values()] == [on, other]
     batch.change_topic_waits([OVER, begun])
