@@ -6,6 +6,8 @@ from tenuto.client.connection import ConnectionOptions
 from tenuto.client.status import DeadLetterStatus, HoldStatus, InstanceStatus
 from tenuto.client.sync_client import SyncClient, SyncOrchestrationHandle
 from tenuto.functions.activity_context import ActivityContext, current_activity
+from tenuto.functions.arrived_file import ArrivedFile
+from tenuto.functions.blob import Blob
 from tenuto.functions.outbound import OutboundSettings
 from tenuto.functions.timer_info import TimerInfo
 from tenuto.host.app import App
@@ -90,6 +92,8 @@ __all__ = [
     "ActivityTimeoutError",
     "App",
     "AppLoadError",
+    "ArrivedFile",
+    "Blob",
     "BlockingCallError",
     "Client",
     "ConnectionFailedError",

@@ -4,7 +4,7 @@ In plain Python, as that is: ``tests/conformance`` holds both to the same contra
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -97,6 +97,14 @@ class SharedTopics:
         """An instance goes, with what it waits for."""
         self.waits = {key: row for key, row in self.waits.items() if key[0] != iid}
 
+    def put_aside(self, failed: Iterable[FailedDelivery], redelivered: Iterable[int]) -> None:
+        """What has failed for good, and what was given back and is done with."""
+        for one in failed:
+            self.last_failed += 1
+            self.failed[self.last_failed] = structs.replace(one, number=self.last_failed)
+        for position in redelivered:
+            self.redeliveries.pop(-position, None)
+
     def give_back(self, failed: FailedDelivery) -> None:
         """What was put aside is to be tried again."""
         if failed.source == "queue":
@@ -122,7 +130,8 @@ class SharedTopics:
             failed.cause,
             Raw(failed.content.encode()),
         )
-        again = Redelivery(self.last_redelivery, failed.function, event)
+        name = f"files/{failed.function}" if failed.source == "files" else failed.function
+        again = Redelivery(self.last_redelivery, name, event)
         self.redeliveries[self.last_redelivery] = again
 
     # --- reading ----------------------------------------------------------------------------------
@@ -343,14 +352,22 @@ class SharedTopicStorage:
         hub = await self._turn()
         if not hub.holds(lease):
             raise FencedError("the partition is another host's", [lease.partition])
-        kept = hub.topics
         for one in progress:
-            kept.places[one.place.name] = one.place, one.at
-            for failed in one.failed:
-                kept.last_failed += 1
-                kept.failed[kept.last_failed] = structs.replace(failed, number=kept.last_failed)
-            for position in one.redelivered:
-                kept.redeliveries.pop(-position, None)
+            hub.topics.places[one.place.name] = one.place, one.at
+            hub.topics.put_aside(one.failed, one.redelivered)
+
+    async def write_notes(
+        self,
+        lease: Lease,
+        notes: Mapping[str, str],
+        failed: Sequence[FailedDelivery] = (),
+        redelivered: Sequence[int] = (),
+    ) -> None:
+        hub = await self._turn()
+        if not hub.holds(lease):
+            raise FencedError("the partition is another host's", [lease.partition])
+        hub.notes.update(notes)
+        hub.topics.put_aside(failed, redelivered)
 
     async def remove_subscription(self, name: str) -> bool:
         kept = await self._topics()

@@ -8,7 +8,7 @@ batch, commit, release. Turns run from plain callbacks of the host's loop, never
 import asyncio
 import gc
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from tenuto.engine.arrivals import Arrivals
 from tenuto.engine.batch import Batch
@@ -112,6 +112,9 @@ class Engine:
         self.deliveries_running: int = 0  # of functions that events start, counted by listeners
         self.on_owned: list[Callable[[], None]] = []
         self.on_fed: list[Callable[[], None]] = [self.correlation.fed]
+        # At what no message tells of, such as folders; each gives the moment when that brings
+        # something. Virtual time asks before it passes.
+        self.looks: list[Callable[[], Awaitable[Microseconds | None]]] = []
         self.rules: TurnRules = TurnRules(options.limits, self.runtime, self._descendants_left)
         self.careful: Careful | None = None
         self._known_activities: set[str] = set()

@@ -5,7 +5,7 @@ and what people look at. A subscription and a queue belong to the partition that
 hashed to: who owns it writes their places, under its lease.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -37,16 +37,16 @@ class FailedDelivery(Struct, frozen=True, array_like=True):
 
     Attributes:
         number: Its own, to redrive or delete it by; 0 before it is stored.
-        source: ``topic`` or ``queue``.
-        name: Of the topic or queue.
-        function: Of the subscription; of a queue its function's.
-        message_id: Of the event or message.
+        source: ``topic``, ``queue`` or ``files``.
+        name: Of the topic or queue; of the folder its path.
+        function: Of the subscription; else its function's.
+        message_id: Of the event, message or file.
         attempts: So often it was tried.
         failed_at: When it was put aside.
         error: What the last attempt has raised.
         cause: Of the event or message.
         key: Of the event; None for none.
-        content: The event's JSON form, or the message's data.
+        content: The event's JSON form, the message's data, or a JSON object with the file's path.
     """
 
     number: int
@@ -291,6 +291,25 @@ class TopicStorage(TopicReader, Protocol):
 
     async def write_progress(self, lease: Lease, progress: Sequence[Progress]) -> None:
         """Durably note how far subscriptions of a partition are.
+
+        Raises:
+            FencedError: the lease does not hold any more; nothing was written.
+        """
+
+    async def write_notes(
+        self,
+        lease: Lease,
+        notes: Mapping[str, str],
+        failed: Sequence[FailedDelivery] = (),
+        redelivered: Sequence[int] = (),
+    ) -> None:
+        """Durably keep notes, as ``write_note`` does, in one transaction.
+
+        Args:
+            lease: Of a partition.
+            notes: Texts by key.
+            failed: What is put aside with them.
+            redelivered: Events of ``redeliveries`` that are done with, by position.
 
         Raises:
             FencedError: the lease does not hold any more; nothing was written.

@@ -7,7 +7,7 @@ import platform
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Self
 
 from tenuto.client.client import Client
@@ -30,6 +30,7 @@ from tenuto.link.links import Links
 from tenuto.model.errors import StorageError, TenutoError
 from tenuto.model.ids import InstanceId
 from tenuto.model.timing import to_datetime
+from tenuto.model.topics import PublishedEvent, QueuedMessage
 from tenuto.storage import open_storage
 from tenuto.telemetry.host_log import HostLog
 from tenuto.telemetry.log_observer import LogObserver
@@ -206,7 +207,7 @@ class Host:
         self._timers.start()
         self._links = links
         await links.start(self._hub.partitions)
-        self._triggers = HostTriggers(triggered, engine, self._client)
+        self._triggers = HostTriggers(triggered, engine, self._client, self.settings.outbound)
         await self._triggers.start()
         self._log.started(time.perf_counter() - began, self.settings)
 
@@ -230,7 +231,14 @@ class Host:
             webhook_base=self._base_of_links,
             webhook_secret=self.hub.secret,
             client_binding=self.client_binding,
+            publish=self._publish,
         )
+
+    async def _publish(
+        self, events: Sequence[PublishedEvent], messages: Sequence[QueuedMessage]
+    ) -> None:
+        """For functions of programs, once the host runs."""
+        await self.client.gateway.publish(events, messages)
 
     def _base_of_links(self) -> str:
         """Where links point. Without a server they wait for one, and the log says so, once."""

@@ -73,7 +73,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             function behind HTTP.
         cpu_workers: Processes for activities with ``cpu_bound=True``; None for one per processor.
         http: How the server listens, and what it lets in.
-        outbound: Where ``ctx.call_http`` may go.
+        outbound: Where ``ctx.call_http`` and ``app.push`` may go.
         links: What may wait for linked hubs, and how patient links are.
         workers: What the processes of an Azure Functions app may use.
         log_format: ``text`` for people or ``json`` for machines.

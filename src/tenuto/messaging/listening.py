@@ -13,6 +13,8 @@ from tenuto.client.client import Client
 from tenuto.engine.engine import Engine
 from tenuto.engine.program import Delivery, Redelivery, TriggeredFunction
 from tenuto.engine.rows import Lease
+from tenuto.functions.http_activity import HttpActivity, http_of_host
+from tenuto.functions.outbound import OutboundSettings
 from tenuto.functions.user_calls import flush_output, is_given_up
 from tenuto.messaging.topics.feed import TopicFeed
 from tenuto.model.errors import StorageUnavailableError
@@ -24,7 +26,11 @@ _STORE_PAUSE: Final = 1_000_000
 
 
 class Listener(Protocol):
-    """Brings deliveries to one function. Made when its host starts; runs on the host's loop."""
+    """Brings deliveries to one function. Made when its host starts; runs on the host's loop.
+
+    A class may have a static method ``check(function)``, which is called before the host opens its
+    store, and raises RegistrationError for what cannot be served.
+    """
 
     def take_up(self) -> None:
         """Partitions have become ours, or the host has begun: see whether there is work for us."""
@@ -45,14 +51,18 @@ class ListenerMeans:
     Args:
         engine: Knows which partitions are ours, the clock and the store.
         client: What functions are given.
+        outbound: Where their requests may go.
     """
 
-    def __init__(self, engine: Engine, client: Client) -> None:
+    def __init__(self, engine: Engine, client: Client, outbound: OutboundSettings) -> None:
         self.engine = engine
         self.client = client
         self.clock = engine.clock
         self.storage = engine.storage
         self.observer = engine.observer
+        self.http: HttpActivity = HttpActivity(
+            {}, engine.clock, outbound, client.limits.payload_bytes
+        )
         self.topics: TopicFeed = TopicFeed(engine)
 
     def lease_for(self, name: str) -> Lease | None:
@@ -89,6 +99,7 @@ class ListenerMeans:
         """Run a function once; what it has raised. A delivery is busy meanwhile (see ``busy``)."""
         failure: BaseException | None = None
         with running_for(self.client, delivery.cause):
+            http_of_host.set(self.http)  # of the task, which runs nothing of another host
             try:
                 await function.run(delivery)
             except BaseException as error:

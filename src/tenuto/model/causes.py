@@ -1,7 +1,9 @@
 """Causes: what has led to what, over topics, queues and instances, as short texts.
 
-``event:<topic>/<id>``, ``message:<queue>/<id>``, ``instance:<id>``. An event or a message knows its
-cause, an instance has it as a tag. So a flow that is glued by events can be drawn as one tree.
+``event:<topic>/<id>``, ``message:<queue>/<id>``, ``instance:<id>``,
+``file:<function>/<path>#<id>``.
+An event or a message knows its cause, an instance has it as a tag. So a flow that is glued by
+events can be drawn as one tree.
 """
 
 from typing import Final
@@ -12,6 +14,7 @@ CAUSE_TAG: Final = "tenuto.cause"
 _EVENT: Final = "event:"
 _MESSAGE: Final = "message:"
 _INSTANCE: Final = "instance:"
+_FILE: Final = "file:"
 
 
 def event_cause(topic: str, event_id: str) -> str:
@@ -22,6 +25,11 @@ def event_cause(topic: str, event_id: str) -> str:
 def message_cause(queue: str, message_id: str) -> str:
     """That of what a message of a queue has led to."""
     return f"{_MESSAGE}{queue}/{message_id}"
+
+
+def file_cause(function: str, path: str, file_id: str) -> str:
+    """That of what a file in a folder has led to, in the course of a function."""
+    return f"{_FILE}{function}/{path}#{file_id[:8]}"
 
 
 def instance_cause(instance_id: str) -> str:

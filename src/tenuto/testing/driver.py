@@ -88,7 +88,9 @@ class EngineDriver:
         await asyncio.sleep(_PAUSE_SECONDS)
 
     async def next_wake(self) -> Microseconds | None:
-        """The first moment at which an instance is due, stored or in memory."""
+        """The first moment at which an instance is due, stored or in memory, or something that
+        nothing tells of but a look.
+        """
         engine = self._engine
         now = engine.clock.now()
         moments = [
@@ -99,6 +101,10 @@ class EngineDriver:
         ]
         waiting = await engine.storage.due(engine.partitions.keys(), now, _FAR)
         moments += [wake.wake_at for wake in waiting]
+        for look in engine.looks:
+            moment = await look()
+            if moment is not None:
+                moments.append(moment)
         return min(moments, default=None)
 
     async def find(self, instance_ids: list[InstanceId]) -> list[InstanceRecord]:

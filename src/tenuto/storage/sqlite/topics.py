@@ -1,7 +1,7 @@
 """Topics on SQLite: the part of the Storage port in ``engine.topic_ports``."""
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import apsw
@@ -156,6 +156,16 @@ class SqliteTopics:
     async def write_progress(self, lease: Lease, progress: Sequence[Progress]) -> None:
         """Note how far subscriptions of a partition are."""
         await self._write(lambda writer: writer.write_progress(lease, progress))
+
+    async def write_notes(
+        self,
+        lease: Lease,
+        notes: Mapping[str, str],
+        failed: Sequence[FailedDelivery] = (),
+        redelivered: Sequence[int] = (),
+    ) -> None:
+        """Keep notes, with what is put aside and done with."""
+        await self._write(lambda writer: writer.write_notes(lease, notes, failed, redelivered))
 
     async def remove_subscription(self, name: str) -> bool:
         """Forget a subscription."""

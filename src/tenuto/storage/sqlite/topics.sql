@@ -100,6 +100,12 @@ SELECT function, message_id, name, event_key,
     cause, content
 FROM failed_delivery WHERE source = 'topic' AND number IN (SELECT value FROM json_each(:numbers)) ORDER BY number;
 
+-- redrive_files: files are given to their function again; no subscription is named so
+INSERT INTO redelivery (subscription, event_id, topic, event_key, published_at, cause, event)
+SELECT 'files/' || function, message_id, name, event_key, failed_at, cause, content
+FROM failed_delivery
+WHERE source = 'files' AND number IN (SELECT value FROM json_each(:numbers)) ORDER BY number;
+
 -- redeliveries: events that were given back to a subscription, oldest first; below zero, so that
 -- none has the position of an event
 SELECT coalesce('[' || group_concat(one, ',') || ']', '[]') FROM (

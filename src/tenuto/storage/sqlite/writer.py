@@ -5,7 +5,7 @@ write-ahead log. Keeps the promises ``durable_before_visible`` (synchronous=FULL
 after its fsync) and, with the fences, ``one_owner``.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ import msgspec
 
 from tenuto.engine.ports import HostIdentity
 from tenuto.engine.rows import CommitBatch, CommitResult, InboxRow, Lease
-from tenuto.engine.topic_ports import Progress
+from tenuto.engine.topic_ports import FailedDelivery, Progress
 from tenuto.model.errors import FencedError, RowsRefusedError, StorageError
 from tenuto.model.ids import iid_of_arrival
 from tenuto.model.status import InstanceRecord
@@ -148,16 +148,36 @@ class Writer:
         Raises:
             FencedError: the lease does not hold any more.
         """
-        # Crash points: before COMMIT the old note stands, after it the new one.
+        self.write_notes(lease, {key: text})
+
+    def write_notes(
+        self,
+        lease: Lease,
+        notes: Mapping[str, str],
+        failed: Sequence[FailedDelivery] = (),
+        redelivered: Sequence[int] = (),
+    ) -> None:
+        """Keep notes, with what is put aside and what was given back and is done with.
+
+        Raises:
+            FencedError: the lease does not hold any more.
+        """
+        # Crash points: before COMMIT the old notes stand, after it the new ones, with the rest.
         arguments = {"partition": lease.partition, "owner": lease.owner, "epoch": lease.epoch}
         with self._writing("write to"), transaction(self.connection):
-            written = value(self.connection, "write_note", arguments | {"key": key, "text": text})
-        if written is None:
-            raise FencedError(
-                f"partition {lease.partition} of the store {self._path!r} belongs to another host "
-                f"now; the note {key!r} is that one's to write",
-                [lease.partition],
-            )
+            if reader.not_held(self.connection, [lease]):
+                raise FencedError(
+                    f"partition {lease.partition} of the store {self._path!r} belongs to another "
+                    f"host now; notes such as {next(iter(notes), None)!r} are that one's to write",
+                    [lease.partition],
+                )
+            for key, note in notes.items():
+                self.connection.execute(SQL["write_note"], arguments | {"key": key, "text": note})
+            if failed:
+                self.connection.execute(SQL["add_failed"], {"failed": text(failed)})
+            if redelivered:
+                gone = {"positions": text(redelivered)}
+                self.connection.execute(SQL["end_redeliveries"], gone)
 
     def commit(self, batch: CommitBatch, arguments: Arguments | None) -> CommitResult:
         """Write one batch; ``arguments`` is its packed form, None for one that is to be cut up.
@@ -381,6 +401,7 @@ class Writer:
         with self._writing("write to"), transaction(self.connection):
             self.connection.execute(SQL["redrive_queued"], {"numbers": numbers})
             self.connection.execute(SQL["redrive_event"], {"numbers": numbers})
+            self.connection.execute(SQL["redrive_files"], {"numbers": numbers})
             self.connection.execute(SQL["take_failed"], {"numbers": numbers})
             return self.connection.changes()
 
