@@ -1,6 +1,7 @@
 """What every store promises, sentence by sentence of the Storage port.
 
-A backend's test file derives from ``StorageSuite`` and gives a ``backend`` fixture, nothing more.
+A backend's test file derives from ``StorageSuite`` and ``TopicsSuite`` and gives a ``backend``
+fixture, nothing more.
 Long on purpose: the port is one contract, and whoever writes a backend reads it here from top to
 bottom.
 """
@@ -248,8 +249,8 @@ def due(storage: Storage, after: int, until: int) -> Awaitable[list[Wake]]:
     return storage.due(range(Places.partitions), after, until)
 
 
-class StorageSuite:
-    """The promises."""
+class StorageFixtures:
+    """What the suites have in common."""
 
     @pytest.fixture(autouse=True)
     def _places(self, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,6 +265,10 @@ class StorageSuite:
     @pytest.fixture
     async def owner(self, storage: Storage) -> Owner:
         return await Owner.of(storage)
+
+
+class StorageSuite(StorageFixtures):
+    """The promises; those about topics and queues are in ``topics_suite``."""
 
     # --- life ----------------------------------------------------------------------------------
 
