@@ -14,7 +14,7 @@ from pathlib import Path
 from tenuto import App, ArrivedFile, Event, RetryPolicy, SyncClient
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the recogniser is that of the other example
-from examples.licence_plates.licence_plates import UnreadableError, read_plate  # noqa: E402
+from examples.licence_plates.licence_plates import UnreadableError, read_plate
 
 app = App()
 

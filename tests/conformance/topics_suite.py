@@ -11,20 +11,16 @@ from msgspec import Raw, structs
 from tenuto.engine.ports import HostIdentity, Storage
 from tenuto.engine.rows import ALL_TOPIC_WAITS, TopicWaitRow
 from tenuto.engine.topic_ports import (
-    CausedInstance,
     FailedDelivery,
-    FlowEvent,
     MatchPage,
     Place,
     Progress,
-    Retention,
     SubscriptionStanding,
     TopicMatch,
     TopicNews,
-    TopicStanding,
     WaitPage,
 )
-from tenuto.model.causes import CAUSE_TAG, event_cause, instance_cause, message_cause
+from tenuto.model.causes import message_cause
 from tenuto.model.errors import FencedError, RowsRefusedError
 from tenuto.model.topics import PublishedEvent, QueuedMessage, StoredEvent
 from tests.conformance.storage_suite import (
@@ -188,8 +184,8 @@ class TopicsSuite(StorageFixtures):
         assert await storage.events("orders", 0, 2, PLENTY) == [first, second]
         assert await storage.events("orders", 0, 100, 1) == [first]
         assert await storage.events("orders", 0, 100, size + 1) == [first, second]
-        assert await storage.newest_events("orders", 2) == [last, third]
-        assert await storage.newest_events("none", 2) == []
+        assert await storage.newest_events("orders", 2, PLENTY) == [last, third]
+        assert await storage.newest_events("none", 2, PLENTY) == []
 
     async def test_news_are_the_topics_that_have_events_after_a_position(
         self, owner: Owner
@@ -203,19 +199,6 @@ class TopicsSuite(StorageFixtures):
         assert await storage.topic_news(all_of_them.cursor) == TopicNews(all_of_them.cursor, [])
         await owner.commit(published=[event("d", "bills")])
         assert (await storage.topic_news(all_of_them.cursor)).topics == ["bills"]
-
-    async def test_how_topics_stand(self, owner: Owner) -> None:
-        assert await owner.storage.topics() == []
-        await owner.commit(
-            published=[event("b", "bills"), event("a", data='"ü"'), event("c", published_at=9_000)]
-        )
-        size = len('{"data":1}')
-        assert await owner.storage.topics() == [
-            TopicStanding(name="bills", events=1, bytes=size, first=1_000, last=1_000),
-            TopicStanding(name="orders", events=2, bytes=2 * size + 3, first=1_000, last=9_000),
-        ]
-
-    # --- subscriptions ---------------------------------------------------------------------------
 
     async def test_places_are_where_they_were_last_written(self, owner: Owner) -> None:
         storage, lease = owner.storage, owner.leases[0]
@@ -285,7 +268,7 @@ class TopicsSuite(StorageFixtures):
         failed = [put_aside(1), put_aside(2), put_aside(3, function="mail")]
         await storage.write_progress(lease, [Progress(place=place, at=5, failed=failed)])
         (first, *_) = await storage.failed_deliveries()
-        assert await storage.redrive([first.number]) == 1
+        assert await storage.redrive([first.number], DAY) == 1
         assert await storage.remove_subscription("billing") is True
         assert await storage.remove_subscription("billing") is False
         assert await storage.places(["billing"]) == []
@@ -327,8 +310,8 @@ class TopicsSuite(StorageFixtures):
         place = Place("billing", "orders", 3)
         await storage.write_progress(lease, [Progress(place=place, at=5, failed=failed)])
         numbers = [one.number for one in await storage.failed_deliveries()]
-        assert await storage.redrive([*numbers, 999]) == 4
-        assert await storage.redrive(numbers) == 0
+        assert await storage.redrive([*numbers, 999], DAY) == 4
+        assert await storage.redrive(numbers, DAY) == 0
         assert await storage.failed_deliveries() == []
         assert await storage.flow_event(message_cause("plates", "e3")) is not None
         assert len(await storage.redeliveries("mail", 10)) == 1
@@ -346,36 +329,6 @@ class TopicsSuite(StorageFixtures):
         assert await storage.redeliveries("billing", 10) == [second]
 
     # --- how long events are kept ----------------------------------------------------------------
-
-    async def test_old_events_go(self, owner: Owner) -> None:
-        storage = owner.storage
-        times = (DAY, 2 * DAY, 3 * DAY)
-        await owner.commit(
-            published=[event(f"e{one}", published_at=one) for one in times]
-            + [event("old", "bills")]
-        )
-        last = await storage.last_position()
-        assert await storage.trim("orders", Retention(before=DAY, most_bytes=PLENTY)) == 0
-        assert await storage.trim("orders", Retention(before=3 * DAY, most_bytes=PLENTY)) == 2
-        assert await ids_of(storage) == [f"e{3 * DAY}"]
-        assert await ids_of(storage, "bills") == ["old"]
-        assert await storage.trim("orders", Retention(before=4 * DAY, most_bytes=PLENTY)) == 1
-        # No position is given twice, whatever goes.
-        await owner.commit(published=[event("new")])
-        assert await storage.last_position() > last
-
-    async def test_events_that_take_too_much_room_go_oldest_first(self, owner: Owner) -> None:
-        storage = owner.storage
-        await owner.commit(
-            published=[event(name, data='"ü"') for name in "abcd"] + [event("e", "bills")]
-        )
-        size = sum(memoryview(one.event).nbytes for one in await events_of(storage))
-        assert await storage.trim("orders", Retention(before=0, most_bytes=size)) == 0
-        assert await storage.trim("orders", Retention(before=0, most_bytes=size // 2)) == 2
-        assert await ids_of(storage) == ["c", "d"]
-        assert await ids_of(storage, "bills") == ["e"]
-
-    # --- waits for events ------------------------------------------------------------------------
 
     async def test_waits_are_those_of_their_partitions(self, owner: Owner) -> None:
         storage = owner.storage
@@ -494,52 +447,6 @@ class TopicsSuite(StorageFixtures):
 
     # --- flows -----------------------------------------------------------------------------------
 
-    async def test_a_flow_is_found_by_its_causes(self, owner: Owner) -> None:
-        storage = owner.storage
-        cause = instance_cause("x")
-        typed = Raw(b'{"data":1,"type":"order.placed"}')
-        await owner.commit(
-            published=[
-                event("b", key="k", cause=cause, published_at=3_000, event=typed),
-                event("a", "bills", cause=event_cause("orders", "b"), published_at=4_000),
-                event("none"),
-            ],
-            queued=[queued("m", cause=cause, queued_at=2_000)],
-            instances=[
-                record(1, tags={CAUSE_TAG: event_cause("orders", "b"), "other": "x"}),
-                record(2, tags={CAUSE_TAG: message_cause("plates", "m")}),
-                record(3, tags={"other": cause}),
-            ],
-        )
-        message = FlowEvent(kind="message", place="plates", id="m", at=2_000, cause=cause)
-        first = FlowEvent(
-            kind="event",
-            place="orders",
-            id="b",
-            at=3_000,
-            cause=cause,
-            key="k",
-            type="order.placed",
-        )
-        assert await storage.flow([cause], 10) == [message, first]
-        assert await storage.flow([cause], 1) == [message]
-        assert [one.id for one in await storage.flow([first_cause(first)], 10)] == ["a"]
-        assert await storage.flow([], 10) == []
-        assert await storage.flow_event(event_cause("orders", "b")) == first
-        assert await storage.flow_event(message_cause("plates", "m")) == message
-        assert await storage.flow_event(event_cause("orders", "gone")) is None
-        assert await storage.flow_event(message_cause("plates", "gone")) is None
-        started = await storage.flow_instances(
-            [event_cause("orders", "b"), message_cause("plates", "m"), cause], 10
-        )
-        assert started == [
-            CausedInstance(record(1).instance_id, event_cause("orders", "b")),
-            CausedInstance(record(2).instance_id, message_cause("plates", "m")),
-        ]
-        assert len(await storage.flow_instances([one.cause for one in started], 1)) == 1
-
-    # --- several handles -------------------------------------------------------------------------
-
     async def test_what_another_handle_publishes_is_there(
         self, owner: Owner, backend: Backend
     ) -> None:
@@ -571,7 +478,3 @@ class TopicsSuite(StorageFixtures):
         assert await again.places(["billing"]) == [place]
         assert await again.last_position() == last
         await again.close()
-
-
-def first_cause(one: FlowEvent) -> str:
-    return event_cause(one.place, one.id)

@@ -15,7 +15,13 @@ from tenuto.insight.flow import FlowLine, flow_lines
 from tenuto.insight.wording import iso
 from tenuto.model.flow import Flow, FlowItem
 
-_COLOURS: Final = {"event": "cyan", "message": "cyan", "instance": "green", "failed": "red"}
+_COLOURS: Final = {
+    "event": "cyan",
+    "message": "cyan",
+    "file": "cyan",
+    "instance": "green",
+    "failed": "red",
+}
 _FORMS: Final = ("├─ ", "└─ ", "│  ")
 _ASCII_FORMS: Final = ("|- ", "`- ", "|  ")
 

@@ -73,6 +73,8 @@ async def _named(reader: FlowReader, ref: str) -> FlowItem:
         if instance is not None:
             return _item_of_instance(instance)
         return FlowItem(ref=ref, kind="instance", name="", id=name, is_gone=True)
+    if kind == "file":
+        return FlowItem(ref=ref, kind="file", name=place, id=name.rpartition("#")[0] or name)
     event = await reader.flow_event(ref)
     if event is not None:
         return _item_of_event(event)

@@ -81,6 +81,8 @@ def _words(item: FlowItem) -> str:
             return f"event {name}/{own_id}{type_}{key}{gone}"
         case "message":
             return f"message {name}/{own_id}{gone}"
+        case "file":
+            return f"file {own_id}, taken by {name}"
         case "instance":
             of = f" ({name})" if name else ""
             status = "" if item.status is None else f" {item.status}"

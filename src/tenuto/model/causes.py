@@ -38,12 +38,12 @@ def instance_cause(instance_id: str) -> str:
 
 
 def parted(cause: str) -> tuple[str, str, str]:
-    """Kind (``event``, ``message``, ``instance``), topic or queue, and id of a cause.
+    """Kind (``event``, ``message``, ``file``, ``instance``), topic, queue or function, and id.
 
     One that is none of ours, such as a tag that somebody made up, comes as an instance's.
     """
     kind, colon, rest = cause.partition(":")
     place, slash, name = rest.partition("/")
-    if f"{kind}{colon}" in {_EVENT, _MESSAGE} and slash:
+    if f"{kind}{colon}" in {_EVENT, _MESSAGE, _FILE} and slash:
         return kind, place, name
     return "instance", "", rest if f"{kind}{colon}" == _INSTANCE else cause

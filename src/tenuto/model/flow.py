@@ -14,8 +14,8 @@ class FlowItem(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
         ref: Its own name in the flow, as ``model.causes`` has it; of a delivery that was put aside
             ``failed:`` and its number.
         kind: What it is.
-        name: The topic, the queue, the orchestrator, or the function that failed.
-        id: Of the event, message or instance; the number of a delivery.
+        name: The topic, the queue, the orchestrator, the function that took a file, or that failed.
+        id: Of the event, message or instance; a file's path; the number of a delivery.
         cause: The ref of what has led to it; None at the top.
         at: When, in microseconds since 1970 UTC; None when nobody knows.
         ended_at: When an instance ended.
@@ -28,7 +28,7 @@ class FlowItem(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
     """
 
     ref: str
-    kind: Literal["event", "message", "instance", "failed"]
+    kind: Literal["event", "message", "file", "instance", "failed"]
     name: str
     id: str
     cause: str | None = None
