@@ -154,7 +154,7 @@ async def test_what_comes_twice_counts_once() -> None:
     ("frame", "reason"),
     [
         (Frame(sequence=1, text="{", of=1), "cannot be read"),
-        (Frame(sequence=1, text='{"kind":"publish","to":"x","message":{}}', of=40), "'publish'"),
+        (Frame(sequence=1, text='{"kind":"parcel","to":"x","message":{}}', of=39), "'parcel'"),
         (
             Frame(sequence=1, text='{"kind":"message","to":"a/b","message":{}}', of=42),
             "TN-1101",

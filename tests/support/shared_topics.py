@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 from msgspec import Raw, Struct, structs
 
-from tenuto.engine.rows import ALL_TOPIC_WAITS, CommitBatch, Lease, TopicWaitRow
+from tenuto.engine.rows import ALL_TOPIC_WAITS, CommitBatch, InboxRow, Lease, TopicWaitRow
 from tenuto.engine.topic_ports import (
     CausedInstance,
     FailedDelivery,
@@ -320,8 +320,12 @@ class SharedTopicStorage:
     # --- writing ----------------------------------------------------------------------------------
 
     async def publish(
-        self, events: Sequence[PublishedEvent], messages: Sequence[QueuedMessage]
+        self,
+        events: Sequence[PublishedEvent],
+        messages: Sequence[QueuedMessage],
+        sent: Sequence[InboxRow] = (),
     ) -> None:
+        assert not sent, "this store has no links"
         hub = await self._turn()
         rows: list[PublishedEvent | QueuedMessage] = [*events, *messages]
         reasons = {one.post_key: reason for one in rows if (reason := unstorable(one))}

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from tenuto.engine.rows import Lease, TopicWaitRow
+from tenuto.engine.rows import InboxRow, Lease, TopicWaitRow
 from tenuto.model.ids import ExecutionId, InstanceId
 from tenuto.model.timing import Microseconds
 from tenuto.model.topics import PublishedEvent, QueuedMessage, StoredEvent
@@ -266,9 +266,15 @@ class TopicStorage(TopicReader, Protocol):
     """Writing what belongs to topics beside commits."""
 
     async def publish(
-        self, events: Sequence[PublishedEvent], messages: Sequence[QueuedMessage]
+        self,
+        events: Sequence[PublishedEvent],
+        messages: Sequence[QueuedMessage],
+        sent: Sequence[InboxRow] = (),
     ) -> None:
-        """Add events and messages from a process that owns nothing, all or none."""
+        """Add events and messages from a process that owns nothing, all or none.
+
+        With those ``sent`` to linked hubs: events for topics there.
+        """
 
     async def topic_waits(self, partitions: Collection[int]) -> list[TopicWaitRow]:
         """What instances of these partitions wait for."""

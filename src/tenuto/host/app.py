@@ -20,7 +20,7 @@ from tenuto.host.own_loop import StopRequestedError, run_on_fast_loop
 from tenuto.host.settings import DEFAULT, Settings, load_settings
 from tenuto.model.errors import InputError
 from tenuto.model.retry import RetryPolicy
-from tenuto.model.topics import checked_place
+from tenuto.model.topics import checked_own_topic, checked_place, checked_topic
 from tenuto.orchestration.references import AnyOrchestrator, OrchestratorFunction
 
 if TYPE_CHECKING:
@@ -359,7 +359,7 @@ class App(FunctionRegistry):
 
             def make(checked_name: str) -> TriggeredFunction:
                 trigger = TopicTrigger(
-                    topic=checked_place(topic, "a topic"),
+                    topic=checked_own_topic(topic),
                     subscription=checked_place(checked_name, "a subscription"),
                     accepts=accepting(filter),
                     from_beginning=from_beginning,
@@ -401,7 +401,7 @@ class App(FunctionRegistry):
                 def recognise(file: ArrivedFile) -> Sighting:
                     return Sighting(read_plate(file.path), file.name)
         """
-        name = checked_place(topic, "a topic")
+        name = checked_topic(topic)
 
         def register(function: F) -> F:
             from tenuto.host.native_triggered import RESULTS, Results  # noqa: PLC0415 - few apps have any

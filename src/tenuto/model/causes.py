@@ -27,3 +27,9 @@ def message_cause(queue: str, message_id: str) -> str:
 def instance_cause(instance_id: str) -> str:
     """That of what an instance has published, queued or started."""
     return f"{_INSTANCE}{instance_id}"
+
+
+def beyond(cause: str, hub: str) -> str:
+    """A cause in a linked hub, as it is called here: with the hub before its name."""
+    kind, _, name = cause.partition(":")
+    return f"{kind}:{hub}/{name}"

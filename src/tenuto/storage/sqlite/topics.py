@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 import apsw
 import msgspec
 
-from tenuto.engine.rows import Lease, TopicWaitRow
+from tenuto.engine.rows import InboxRow, Lease, TopicWaitRow
 from tenuto.engine.topic_ports import (
     CausedInstance,
     FailedDelivery,
@@ -121,10 +121,13 @@ class SqliteTopics:
         return None if found is None else _flow_event(found)
 
     async def publish(
-        self, events: Sequence[PublishedEvent], messages: Sequence[QueuedMessage]
+        self,
+        events: Sequence[PublishedEvent],
+        messages: Sequence[QueuedMessage],
+        sent: Sequence[InboxRow] = (),
     ) -> None:
         """Add events and messages from outside, all or none."""
-        await self._write(lambda writer: writer.publish(events, messages))
+        await self._write(lambda writer: writer.publish(events, messages, sent))
 
     async def topic_waits(self, partitions: Collection[int]) -> list[TopicWaitRow]:
         """What instances of these partitions wait for."""
