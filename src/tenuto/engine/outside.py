@@ -36,6 +36,7 @@ from tenuto.model.messages import (
     Start,
     Terminate,
 )
+from tenuto.model.timing import MICROSECONDS, Microseconds
 from tenuto.model.topics import is_of_linked_hub
 
 OVER_LINKS: Final = (Start, RaiseEvent, ChildResult, Terminate)
@@ -53,10 +54,12 @@ class WaitingFor(Struct):
     Attributes:
         messages: How many.
         bytes: How long they are.
+        heard_at: When the hub was last heard of; of one that never was, since when it is known.
     """
 
     messages: int = 0
     bytes: int = 0
+    heard_at: Microseconds = 0
 
 
 class Outside:
@@ -77,7 +80,24 @@ class Outside:
 
     def know(self, hubs: Iterable[LinkedHub]) -> None:
         """These links there are, and so much waits, as the store has it."""
-        self._hubs = {hub.name: WaitingFor(hub.waiting, hub.waiting_bytes) for hub in hubs}
+        before, now = self._hubs, self._engine.clock.now()
+        self._hubs = {}
+        for hub in hubs:
+            known = before.get(hub.name)
+            heard_at = max(hub.heard_at or 0, known.heard_at if known else 0) or now
+            self._hubs[hub.name] = WaitingFor(hub.waiting, hub.waiting_bytes, heard_at)
+
+    def heard(self, hub: str, now: Microseconds) -> None:
+        """A hub is there."""
+        waiting = self._hubs.get(hub)
+        if waiting is not None:
+            waiting.heard_at = now
+
+    def silent(self, seconds: float) -> list[str]:
+        """Hubs that were not heard of for longer than this; those of the longest silence first."""
+        before = self._engine.clock.now() - seconds * MICROSECONDS
+        found = [(one.heard_at, name) for name, one in self._hubs.items() if one.heard_at < before]
+        return [name for _, name in sorted(found)]
 
     def has_left(self, hub: str, messages: int, size: int) -> None:
         """The other hub has so many messages more."""
@@ -88,8 +108,9 @@ class Outside:
 
     def has_left_all(self, hub: str) -> None:
         """Nothing waits for a hub; perhaps what is not durable yet."""
-        if hub in self._hubs:
-            self._hubs[hub] = WaitingFor()
+        waiting = self._hubs.get(hub)
+        if waiting is not None:
+            waiting.messages = waiting.bytes = 0
 
     def waiting(self) -> dict[str, WaitingFor]:
         """What waits, by hub."""

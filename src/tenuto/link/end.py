@@ -236,6 +236,7 @@ class LinkEnd:
             way: To which kind of request.
         """
         now = self.heard_at = self._means.clock.now()
+        self._means.outside.heard(self.name, now)
         self._problems.pop(way, None)
         await self._note(now)
 
