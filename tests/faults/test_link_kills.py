@@ -141,7 +141,7 @@ async def _run(ends: tuple[End, End], line: RoughLine, chance: random.Random, ki
 
 async def test_kills_of_both_ends_lose_and_double_nothing(tmp_path: Path) -> None:
     async with asyncio.timeout(50):
-        assert await kill_rounds(tmp_path, seed=1, keys=2, events=40, kills=1, most_bytes=10_000)
+        assert await kill_rounds(tmp_path, seed=1, keys=2, events=40, kills=1, most_bytes=30_000)
 
 
 @pytest.mark.faults

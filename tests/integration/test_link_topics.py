@@ -232,31 +232,30 @@ async def test_what_is_refused_there_is_a_dead_letter_here() -> None:
         assert [one.data for one in await events(both.hub.host, "readings", 1)] == ["y"]
 
 
-@pytest.mark.parametrize(
-    ("to", "message", "reason"),
-    [
-        ("a/b", encode(Publish(event_id="e", published_at=1)), "cannot be the name"),
-        ("a", encode(Publish(event_id="", published_at=1)), "id of an event"),
-        ("a", encode(Publish(event_id="e", published_at=1, input="}")), "no JSON"),
-        ("a", encode(Publish(event_id="e", published_at=1, input="[" * 900)), "no JSON"),
-        ("a", encode(Publish(event_id="e", published_at=1, input="[" * 600 + "]" * 600)), "nested"),
-        ("a", encode(Publish(event_id="e", published_at=1, key="")), "key of an event"),
-        ("a", encode(Publish(event_id="e", published_at=1, cause="\ud800x"[1:] * 9_000)), "cause"),
-        ("a", b'{"type":"RaiseEvent"}', "cannot be read"),
-        ("a", b'{"type":"Publish","eventId":1}', "cannot be read"),
-    ],
-)
-async def test_what_is_no_event_is_refused_by_name(to: str, message: bytes, reason: str) -> None:
+NO_EVENTS = [
+    ("a/b", encode(Publish(event_id="e", published_at=1)), "cannot be the name"),
+    ("a", encode(Publish(event_id="", published_at=1)), "id of an event"),
+    ("a", encode(Publish(event_id="e", published_at=1, input="}")), "no JSON"),
+    ("a", encode(Publish(event_id="e", published_at=1, input="[" * 600 + "]" * 600)), "nested"),
+    ("a", encode(Publish(event_id="e", published_at=1, cause="x" * 9_000)), "cause"),
+    ("a", b'{"type":"RaiseEvent"}', "cannot be read"),
+    ("a", b'{"type":"Publish","eventId":1}', "cannot be read"),
+]
+
+
+async def test_what_is_no_event_is_refused_by_name_and_the_next_one_comes() -> None:
     async with Server(hub, settings=Settings(storage="sqlite://", http=HttpSettings(port=0))) as it:
         key = await it.host.links.let_in("box")
         line = Line(it.url, "box", key)
         good = encode(Publish(event_id="e", published_at=2**61))
         try:
-            frames = [frame(1, to, message), frame(2, "a", good)]
-            place = await line.bring(Parcel(life="abc", frames=frames))
-            assert place.refused is not None
-            assert reason in place.refused.reason
-            await line.bring(Parcel(life="abc", frames=frames[1:]))
+            for number, (to, message, reason) in enumerate(NO_EVENTS, 1):
+                frames = [frame(number, to, message), frame(number + 1, "a", good)]
+                place = await line.bring(Parcel(life="abc", frames=frames))
+                assert place.received == 0
+                assert place.refused is not None
+                assert reason in place.refused.reason
+            await line.bring(Parcel(life="abc", frames=[frame(99, "a", good)]))
             (event,) = await events(it.host, "a", 1)
             assert event.published_at.timestamp() * 1e6 <= it.host.engine.clock.now()
         finally:
