@@ -382,7 +382,7 @@ class App(FunctionRegistry):
         so that it is there once, however often the function runs.
 
         Args:
-            topic: Where it is published.
+            topic: Where it is published; ``hub/orders`` is a topic of the linked hub ``hub``.
             key: The field of the result that is the event's key; by default the key of the event
                 that the function was run for, if that has one.
             type: What kind of event it is.
