@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from tenuto import App, Client, Context, Event, EventDetails, Settings
 from tenuto.client.publishing import Stamp, event_of_text
@@ -208,6 +208,23 @@ async def test_no_more_waits_than_may_and_what_an_orchestration_publishes_is_a_d
         newest = (await engine.storage.dead_letters())[-1]
         await upkeep_of(store).redrive(newest.message_id)
         assert [one.data for one in await events(both.hub.host, "readings", 4)] == [0, 1, 2, 4]
+
+
+async def test_what_is_published_with_something_that_no_store_holds_counts_as_nothing() -> None:
+    async with linked(hub, device) as both:
+        stamp = Stamp(both.here.gateway.now(), None, 1_000)
+        good, own = (
+            event_of_text(topic, "1", EventHead(), event_id=None, stamp=stamp)
+            for topic in ("hub/readings", "own")
+        )
+        broken = structs.replace(own, event=Raw(b"{"))
+        waiting = both.device.engine.outside.waiting()["hub"]
+        with pytest.raises(InputError, match="cannot hold"):
+            await both.here.gateway.publish([good, broken], [])
+        assert (waiting.messages, waiting.bytes) == (0, 0)
+        await both.here.gateway.publish([good, own], [])
+        assert len(await events(both.hub.host, "readings", 1)) == 1
+        assert len(await events(both.device, "own", 1)) == 1
 
 
 async def publish_two(client: Client) -> None:
