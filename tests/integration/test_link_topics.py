@@ -10,14 +10,16 @@ from msgspec import Raw, structs
 
 from tenuto import App, Client, Context, Event, EventDetails, Settings
 from tenuto.client.publishing import Stamp, event_of_text
+from tenuto.engine.batch import Posted
+from tenuto.engine.rows import InboxRow
 from tenuto.host.host import Host
 from tenuto.host.server import Server
 from tenuto.http.options import HttpSettings
 from tenuto.link.dialling import Line
 from tenuto.link.options import LinkSettings
 from tenuto.model.codec import encode
-from tenuto.model.errors import InputError, LinkFullError, NoSuchLinkError
-from tenuto.model.ids import InstanceId
+from tenuto.model.errors import InputError, LinkFullError, NoSuchLinkError, TenutoError
+from tenuto.model.ids import InstanceId, MessageId
 from tenuto.model.limits import Limits
 from tenuto.model.linking import PUBLISH, Envelope, Frame, Parcel
 from tenuto.model.messages import Publish
@@ -84,9 +86,9 @@ async def test_what_a_device_publishes_is_an_event_of_the_hub_with_all_that_is_s
         began = both.device.engine.clock.now()
         handle = await both.here.start(tell, "hub/readings", instance_id="t")
         await handle.result()
-        assert await waiting.result() == (
-            "measured 21.5 instance/box/t the cellar {'unit': 'celsius'}"
-        )
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            said = await waiting.result()
+        assert said == "measured 21.5 instance/box/t the cellar {'unit': 'celsius'}"
         (stored,) = await both.hub.host.engine.storage.events("readings", 0, 10, 10_000)
         assert stored.cause == "instance:box/t"
         assert began <= stored.published_at
@@ -222,7 +224,13 @@ async def test_what_is_published_with_something_that_no_store_holds_counts_as_no
         with pytest.raises(InputError, match="cannot hold"):
             await both.here.gateway.publish([good, broken], [])
         assert (waiting.messages, waiting.bytes) == (0, 0)
+        # What no client can send is refused alone as well, whatever wrote it.
+        answers: list[TenutoError | None] = []
+        engine = both.device.engine
+        row = InboxRow(MessageId("broken"), 0, InstanceId("hub/readings"), Raw(b"{"))
+        engine.pipeline.batch.posted.append(Posted([], [], answers.append, [row]))
         await both.here.gateway.publish([good, own], [])
+        assert "cannot hold 'broken'" in str(answers[0])
         assert len(await events(both.hub.host, "readings", 1)) == 1
         assert len(await events(both.device, "own", 1)) == 1
 
